@@ -1,0 +1,233 @@
+"""Value objects that cross the rooms of the house: where a recording lies, what a sample is, what a clip holds.
+
+Numpy and the standard library only. Every object is validated when it is made and never changed afterwards.
+
+Letters for shapes: T frames, H height, W width, C channels, J joints. Units stand in the names: `depth_mm`, `time_s`.
+Pixels are (u, v) = (column, row), the origin at the centre of the top-left pixel.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Split = Literal["train", "val", "test"]
+
+KINECT_JOINTS = (
+    "HipCenter",
+    "Spine",
+    "ShoulderCenter",
+    "Head",
+    "ShoulderLeft",
+    "ElbowLeft",
+    "WristLeft",
+    "HandLeft",
+    "ShoulderRight",
+    "ElbowRight",
+    "WristRight",
+    "HandRight",
+    "HipLeft",
+    "KneeLeft",
+    "AnkleLeft",
+    "FootLeft",
+    "HipRight",
+    "KneeRight",
+    "AnkleRight",
+    "FootRight",
+)
+"""The 20 joints of the first Kinect, in the order of ChaLearn 2014's `_skeleton.csv`."""
+
+
+class GestaError(Exception):
+    """Something the user can mend. Says what happened, what was expected and the next step; shown without traceback.
+
+    Commands end with exit code 1 on it; with 2 when `usage` is set (the command was called wrongly).
+    """
+
+    def __init__(self, message: str, *, usage: bool = False) -> None:
+        super().__init__(message)
+        self.usage = usage
+
+
+@dataclass(frozen=True, order=True)
+class Resource:
+    """A file on disk, or a member of a zip archive on disk."""
+
+    path: Path
+    member: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}!{self.member}" if self.member else str(self.path)
+
+    @property
+    def name(self) -> str:
+        """File name without folders, e.g. `Sample0001_color.mp4`."""
+        return Path(self.member).name if self.member else self.path.name
+
+    def open(self) -> BinaryIO:
+        """A readable, seekable binary stream. Raises GestaError if the file or member is missing or unreadable."""
+        try:
+            if self.member is None:
+                return self.path.open("rb")
+            with zipfile.ZipFile(self.path) as archive:
+                return io.BytesIO(archive.read(self.member))
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise GestaError(f"{self}: cannot be read ({error}). Check that the file is there and complete.") from error
+
+    def read(self) -> bytes:
+        with self.open() as stream:
+            return stream.read()
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole intrinsics in pixels, for world coordinates in metres: x right, y up, z forward."""
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+
+    def project(self, world_m: NDArray[np.float32]) -> NDArray[np.float32]:
+        """[..., 3] metres -> [..., 2] pixels (u, v); NaN where z is not positive (no person tracked)."""
+        x, y, z = world_m[..., 0], world_m[..., 1], world_m[..., 2]
+        safe = np.where(z > 0, z, np.nan)
+        return np.stack([self.cx + self.fx * x / safe, self.cy - self.fy * y / safe], axis=-1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled (or unlabelled) span of one recording. Says where things lie; holds no pixels.
+
+    `id` is unique within its data set and stable between runs. `recording` is shared by the spans of one recording.
+    At least one of `color` and `depth` is there. The span is [start_s, end_s) in seconds of the recording, or
+    [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means the whole recording.
+    `depth` holds raw values times `depth_unit_mm` = millimetres; 8-bit ChaLearn depth has max_depth_mm / 255 there.
+    `mask`: the person is where the mean of the colour channels is above 150.
+    `skeleton`: ChaLearn csv (pixels inside), or `.npy` T J 3 world metres, which needs `camera`.
+    """
+
+    id: str
+    recording: str
+    color: Resource | None = None
+    depth: Resource | None = None
+    mask: Resource | None = None
+    skeleton: Resource | None = None
+    label: str | None = None
+    subject: str | None = None
+    split: Split | None = None
+    first_frame: int | None = None
+    last_frame: int | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    depth_unit_mm: float = 1.0
+    joints: tuple[str, ...] = KINECT_JOINTS
+    camera: Camera | None = None
+
+    def __post_init__(self) -> None:
+        if self.color is None and self.depth is None:
+            raise ValueError(f"sample {self.id}: needs a colour or a depth video")
+        if (self.first_frame is None) != (self.last_frame is None):
+            raise ValueError(f"sample {self.id}: first_frame and last_frame come together")
+        if self.first_frame is not None and self.start_s is not None:
+            raise ValueError(f"sample {self.id}: a span is in frames or in seconds, not both")
+        if self.depth_unit_mm <= 0:
+            raise ValueError(f"sample {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Which of color, depth, mask, skeleton this sample has, in that order."""
+        return tuple(name for name in ("color", "depth", "mask", "skeleton") if getattr(self, name) is not None)
+
+    @property
+    def files(self) -> tuple[Resource, ...]:
+        return tuple(getattr(self, name) for name in self.modalities)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a data folder: which file, what, and what to do about it."""
+
+    path: str
+    kind: str
+    reason: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" + (f" {self.hint}" if self.hint else "")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a reader found in a folder: samples in a stable order, and what it had to leave out or doubt."""
+
+    root: Path
+    layout: str
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(sorted({s.label for s in self.samples if s.label is not None}))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return tuple(sorted({s.subject for s in self.samples if s.subject is not None}))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One instant of a recording, as decoded. What a recording lacks is None; joints not tracked are NaN."""
+
+    time_s: float
+    color: NDArray[np.uint8] | None = None  # H W 3, RGB
+    depth_mm: NDArray[np.uint16] | None = None  # H W, 0 = no reading
+    mask: NDArray[np.bool_] | None = None  # H W, True on the person
+    joints_uv: NDArray[np.float32] | None = None  # J 2, pixels of this frame's image
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the images."""
+        image = self.color if self.color is not None else self.depth_mm
+        if image is None:
+            raise ValueError("a frame needs a colour or a depth image")
+        return image.shape[0], image.shape[1]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A sample after the transform: what cache, training, calibration and runtime all see.
+
+    `pixels` is uint8, T S H W C: frames at the transform's rate, S streams (body, hand), C channels.
+    """
+
+    pixels: NDArray[np.uint8]
+    label: str | None = None
+    subject: str | None = None
+    id: str = ""
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 5 or self.pixels.dtype != np.uint8:
+            raise ValueError(f"clip {self.id}: expected uint8 T S H W C, got {self.pixels.dtype} {self.pixels.shape}")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a clip, or of a stream up to `time_s`. Probabilities stand in the order of the labels."""
+
+    label: str
+    probabilities: Mapping[str, float]
+    time_s: float | None = None
+    input: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def confidence(self) -> float:
+        return float(self.probabilities[self.label])
