@@ -188,6 +188,7 @@ class Frame:
 
     time_s: float
     color: NDArray[np.uint8] | None = None  # H W 3, RGB
+    gray: NDArray[np.uint8] | None = None  # H W, full range; stands for colour where only grey is needed
     depth_mm: NDArray[np.uint16] | None = None  # H W, 0 = no reading
     mask: NDArray[np.bool_] | None = None  # H W, True on the person
     joints_uv: NDArray[np.float32] | None = None  # J 2, pixels of this frame's image
@@ -195,7 +196,7 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images."""
-        image = self.color if self.color is not None else self.depth_mm
+        image = next((i for i in (self.gray, self.color, self.depth_mm) if i is not None), None)
         if image is None:
             raise ValueError("a frame needs a colour or a depth image")
         return image.shape[0], image.shape[1]

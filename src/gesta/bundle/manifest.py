@@ -1,0 +1,82 @@
+"""What stands in a bundle's `manifest.json`: labels, transform, recipe, provenance, metrics and artifacts."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gesta.clips.transform import Transform
+
+FORMAT_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tensor(_Strict):
+    """Name, element type and shape of an input, output or state tensor; -1 stands for a dynamic axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Parity(_Strict):
+    """How an artifact compares with the PyTorch network on the same prepared clips."""
+
+    clips: int
+    largest_difference: float = Field(description="of the probabilities")
+    top_class_agreement: float = Field(ge=0, le=1)
+
+
+class Artifact(_Strict):
+    """One file that runs or loads: the weights, the whole network or its streaming step, in one engine's format.
+
+    `whole`: clip uint8 [B, S, C, T, H, W], lengths int64 [B] -> logits [B, N] (for sampling "central": no lengths).
+    `step`: chunk uint8 [B, S, C, chunk, H, W] and the state tensors -> logits [B, N] and the state tensors.
+    """
+
+    role: Literal["weights", "whole", "step"]
+    engine: Literal["torch", "openvino", "onnxruntime"]
+    precision: Literal["fp32", "fp16", "bf16", "int8"] = "fp32"
+    file: str = Field(description="path inside the bundle")
+    sha256: str
+    companions: dict[str, str] = Field(default_factory=dict, description="further files -> sha256 (OpenVINO's .bin)")
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+    states: tuple[Tensor, ...] = Field((), description="named state arrays, fed back by name; zeros at a reset")
+    parity: Parity | None = None
+    stage: str = "network"
+
+
+class Provenance(_Strict):
+    """Where a model comes from. People are kept as salted hashes, so that meeting one again can be told, no more."""
+
+    created: str = Field(description="UTC, ISO 8601")
+    gesta: str
+    seed: int
+    layout: str = Field(description="the data's layout, e.g. chalearn2014")
+    data_fingerprint: str = Field(description="sha256 over the sorted fingerprints of the training files")
+    people: tuple[str, ...] = Field((), description="fingerprints of the people trained on")
+    clips: dict[str, int] = Field(default_factory=dict, description="clips used by split")
+    skipped: int = 0
+    split_notes: tuple[str, ...] = ()
+    seconds: float = Field(0.0, description="training time")
+    machine: str = ""
+
+
+class Manifest(_Strict):
+    format_version: int = FORMAT_VERSION
+    kind: Literal["classifier"] = "classifier"
+    name: str
+    labels: tuple[str, ...]
+    transform: Transform
+    recipe: dict[str, Any]
+    parameters: int
+    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
+    reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
+    provenance: Provenance
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()

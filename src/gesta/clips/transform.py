@@ -1,0 +1,78 @@
+"""The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.1).
+
+A specification only. `prepare.py` applies it; cache, training, calibration and runtime all see its output.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Stream = Literal["body", "hand"]
+Channel = Literal["gray", "depth", "gray_difference", "depth_difference"]
+
+TRANSFORM_VERSION = 1
+"""Raised whenever the same specification would give other pixels: old caches and bundles are then told apart."""
+
+
+class Transform(BaseModel):
+    """Turns decoded frames into uint8 arrays T S H W C, at `fps`, one crop a stream, one plane a channel.
+
+    What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
+    `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
+    Depth is 255 at depth_range_mm in front of the person's median depth, 1 as far behind it, 0 without reading.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = TRANSFORM_VERSION
+    fps: float = Field(gt=0, le=240, description="frames are taken at this rate by time stamps")
+    size: int = Field(64, ge=16, le=512, description="height and width of every crop, pixels")
+    streams: tuple[Stream, ...] = ("body", "hand")
+    channels: tuple[Channel, ...] = ("gray", "depth")
+    body: Literal["skeleton", "motion", "frame"] = "skeleton"
+    body_width: float = Field(1.0, gt=0, description="half width of the body crop, in hip-to-head heights h (eq. 3.1)")
+    body_up: float = Field(1.4, gt=0, description="from HipCenter upwards, in h")
+    body_down: float = Field(0.7, gt=0, description="from HipCenter downwards, in h")
+    hand_side: float = Field(0.5, gt=0, description="side of the hand crop, in h")
+    hand_rule: Literal["clip", "so_far"] = Field("clip", description="highest hand of the whole clip, or so far")
+    mirror: bool = Field(True, description="mirror where the right hand is the chosen one")
+    mask: bool = Field(True, description="multiply by the user mask where there is one")
+    smooth: bool = Field(True, description="Gaussian 3 x 3")
+    box_smoothing: float = Field(0.0, ge=0, lt=1, description="weight of the previous box, per frame")
+    depth_range_mm: float = Field(800.0, gt=0)
+    difference_gain: float = Field(4.0, gt=0)
+    sampling: Literal["chunks", "central"] = Field("chunks", description="chunks of 4 frames, or the central window")
+    chunk: int = Field(4, ge=1, le=64, description="frames a chunk")
+    window: int = Field(32, ge=1, le=512, description="frames of the central window; zeros fill a shorter clip")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Transform:
+        if not self.streams or len(set(self.streams)) != len(self.streams):
+            raise ValueError("streams: one or both of body, hand, each once")
+        if not self.channels or len(set(self.channels)) != len(self.channels):
+            raise ValueError("channels: at least one, each once")
+        if "hand" in self.streams and self.body != "skeleton":
+            raise ValueError("the hand stream needs a skeleton: body must be 'skeleton'")
+        if self.version > TRANSFORM_VERSION:
+            raise ValueError(f"transform version {self.version} is newer than this gesta knows ({TRANSFORM_VERSION})")
+        return self
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Modalities a recording must have for this transform, of color, depth, skeleton."""
+        wanted = {"color" if c.startswith("gray") else "depth" for c in self.channels}
+        if self.body == "skeleton":
+            wanted.add("skeleton")
+        return tuple(m for m in ("color", "depth", "skeleton") if m in wanted)
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int, int]:
+        """(S, H, W, C) of one prepared frame."""
+        return len(self.streams), self.size, self.size, len(self.channels)
+
+    def key(self) -> str:
+        """Short hash of everything that decides the pixels."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]

@@ -1,0 +1,75 @@
+"""What a recipe may say. A recipe is one complete YAML file: no inheritance, unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Auto = Literal["auto"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InputSettings(_Strict):
+    """Settings of the transform. "auto" is settled from what the data offers, and said so."""
+
+    fps: float | Auto = "auto"
+    size: int = Field(64, ge=16, le=512)
+    streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
+    channels: tuple[Literal["gray", "depth", "gray_difference", "depth_difference"], ...] | Auto = ("gray", "depth")
+    body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
+    hand_rule: Literal["clip", "so_far"] = "clip"
+    mirror: bool = True
+    box_smoothing: float = Field(0.0, ge=0, lt=1)
+    sampling: Literal["chunks", "central"] = "chunks"
+    window: int = Field(32, ge=4, description="frames of the central window")
+
+
+class ModelSettings(_Strict):
+    """Which network. Names stand in gesta.models.catalog."""
+
+    name: Literal["cnn3d", "lstm", "joint"] = "joint"
+    width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
+    dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
+
+
+class AugmentationSettings(_Strict):
+    """One draw a clip, the same for all its frames and channels (spec 1, Input 5). Zero switches a part off."""
+
+    rotation_deg: float = Field(4.0, ge=0)
+    shift_px: float = Field(5.0, ge=0)
+    zoom_in_px: float = Field(6.0, ge=0, description="zoom in by up to this many pixels of the crop")
+    scale: tuple[float, float] = (1.0, 1.0)
+    speed: tuple[float, float] = (1.0, 1.0)
+    window: tuple[int, int] | None = Field(None, description="random window of so many frames; None: the whole clip")
+    flip: float = Field(0.0, ge=0, le=1, description="probability of a left-right mirror (classes must not depend on it)")
+
+
+class TrainingSettings(_Strict):
+    epochs: int = Field(ge=1)
+    batch: int = Field(32, ge=1)
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = Field(0.005, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(1e-6, ge=0, description="an L2 term in the gradient for sgd and adam")
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    loss_over: Literal["last", "second_half"] = Field("last", description="chunks whose loss counts")
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
+    pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")
+    freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
+
+
+class Recipe(_Strict):
+    """A complete recipe: purpose and cost stand in its YAML file's header comment."""
+
+    name: str
+    title: str = Field(description="one line: what it is for")
+    input: InputSettings
+    model: ModelSettings
+    augmentation: AugmentationSettings = AugmentationSettings()
+    training: TrainingSettings
