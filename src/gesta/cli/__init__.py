@@ -1,1 +1,69 @@
-"""cli"""
+"""The command line. One file a command; each imports what it needs inside the command, so that `--help` is fast."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+COMMANDS = {
+    "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
+    "data": "Look into a data folder, or generate one.",
+    "train": "Train a model on labelled recordings.",
+    "evaluate": "Measure a model on people it has not seen.",
+    "crossval": "Leave one person out, or k groups.",
+    "predict": "Recognise what is in videos or recordings.",
+    "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
+    "reproduce": "A table or figure of the documents: reported beside measured.",
+    "recipes": "List the recipes, or print one whole.",
+    "cache": "Show, limit or clear the cache of prepared clips.",
+}
+
+
+class _LazyGroup(TyperGroup):
+    """Imports a command's file only when that command is asked for; `--help` lists them without any import."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        if len(sys.argv) == 1 or sys.argv[1] in ("--help", "-h"):
+            return click.Command(cmd_name, help=COMMANDS[cmd_name])
+        module = importlib.import_module(f"gesta.cli.{cmd_name}")
+        app = getattr(module, "app", None)
+        if app is None:
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            app.command(cmd_name, help=COMMANDS[cmd_name])(getattr(module, cmd_name))
+        command = typer.main.get_command(app)
+        command.name = cmd_name
+        command.help = COMMANDS[cmd_name]
+        return command
+
+
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.callback()
+def _gesta() -> None:
+    """From labelled recordings of people to models that recognise gestures in a video."""
+
+
+def main() -> None:
+    """Entry point: runs the command; an error of the user's is one message and an exit code, not a traceback."""
+    from gesta.schema import GestaError
+
+    try:
+        app()
+    except GestaError as error:
+        from gesta.cli.common import console
+
+        console.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+        sys.exit(2 if error.usage else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)

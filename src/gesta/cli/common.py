@@ -1,0 +1,60 @@
+"""What every command shares: options, output, progress, and the message for a missing extra."""
+
+from __future__ import annotations
+
+import importlib.util
+import json as json_module
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gesta.schema import GestaError
+
+console = Console(stderr=True)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+FormatOption = Annotated[str | None, typer.Option("--format", help="Layout of the data; detected when left out.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value of the recipe, dotted: training.epochs=20. Repeatable.")
+]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file.")]
+EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, onnxruntime or torch; best present.")]
+
+
+def emit(document: Mapping[str, Any], text: RenderableType | None, json: bool) -> None:
+    """The result, to stdout: as one JSON document, or as text for people."""
+    if json:
+        sys.stdout.write(json_module.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+    elif text is not None:
+        Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty()).print(text)
+
+
+@contextmanager
+def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, fed by callback(done, total). Silent where stderr is not a terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def need(extra: str, *modules: str) -> None:
+    """Raises GestaError naming the extra to install if one of the modules is not there."""
+    missing = [m for m in modules if importlib.util.find_spec(m) is None]
+    if missing:
+        raise GestaError(f"This needs {', '.join(missing)}, which is not installed. Install it: pip install 'gesta[{extra}]'")
+
+
+def existing(path: Path, what: str) -> Path:
+    """The path itself, or GestaError (usage) if nothing is there."""
+    if not path.exists():
+        raise GestaError(f"{path}: no such {what}. Check the spelling and the folder you are in.", usage=True)
+    return path
