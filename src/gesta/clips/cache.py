@@ -1,0 +1,239 @@
+"""Prepared clips on disk, keyed by the files' content, the span and the transform; a second epoch decodes nothing.
+
+Place: `GESTA_CACHE`, else the user's cache folder. Entries are `.npy` files, written to a temporary name and renamed,
+so a kill at any moment leaves either nothing or a whole entry. The least recently used go when the limit is reached.
+Safe with several processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.prepare import prepare_recording
+from gesta.clips.transform import Transform
+from gesta.schema import Clip, GestaError, Problem, Resource, Sample
+
+DEFAULT_LIMIT = 20 * 2**30
+Progress = Callable[[int, int], None]
+
+
+def default_root() -> Path:
+    """`GESTA_CACHE`, or `~/.cache/gesta` (`%LOCALAPPDATA%` on Windows)."""
+    named = os.environ.get("GESTA_CACHE")
+    if named:
+        return Path(named)
+    base = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "gesta"
+
+
+class ClipCache:
+    """Clips prepared once. `root` and `limit_bytes` default to the user's settings."""
+
+    def __init__(self, root: Path | None = None, limit_bytes: int | None = None) -> None:
+        self.root = root or default_root()
+        self._clips = self.root / "clips"
+        self._limit = limit_bytes
+        self._prints: dict[str, str] = {}
+
+    # -- content -----------------------------------------------------------------------------------------------------
+
+    def fingerprint(self, sample: Sample) -> str:
+        """sha256 over the content of the sample's files and its span. Raises GestaError if a file cannot be read."""
+        parts = [self._file_print(r) for r in sample.files]
+        span = (sample.first_frame, sample.last_frame, sample.start_s, sample.end_s)
+        camera = sample.camera and (sample.camera.fx, sample.camera.fy, sample.camera.cx, sample.camera.cy)
+        rest = json.dumps([parts, span, sample.depth_unit_mm, sample.joints, camera, sample.modalities])
+        return hashlib.sha256(rest.encode()).hexdigest()
+
+    def _file_print(self, resource: Resource) -> str:
+        """Content hash of a file or folder of images, remembered by path, size and time of change."""
+        path = resource.path
+        try:
+            if path.is_dir():
+                files = sorted(p for p in path.iterdir() if p.is_file())
+                text = "".join(f"{p.name}{self._file_print(Resource(p))}" for p in files)
+                return hashlib.sha256(text.encode()).hexdigest()
+            stat = path.stat()
+            known = f"{resource}|{stat.st_size}|{stat.st_mtime_ns}"
+            if known not in self._prints:
+                with resource.open() as stream:
+                    self._prints[known] = hashlib.file_digest(stream, "sha256").hexdigest()
+            return self._prints[known]
+        except OSError as error:
+            raise GestaError(f"{resource}: cannot be read ({error}). Check that the file is there.") from error
+
+    def _entry(self, sample: Sample, transform: Transform) -> Path:
+        key = hashlib.sha256(f"{self.fingerprint(sample)}{transform.key()}".encode()).hexdigest()
+        return self._clips / key[:2] / f"{key}.npy"
+
+    # -- use ---------------------------------------------------------------------------------------------------------
+
+    def load(self, sample: Sample, transform: Transform) -> Clip:
+        """The prepared clip, pixels memory-mapped. Prepares it first where it is missing. Raises GestaError."""
+        entry = self._entry(sample, transform)
+        pixels = _read_entry(entry)
+        if pixels is None:
+            problems = self.fill([sample], transform)
+            if problems:
+                raise GestaError(str(problems[0]))
+            pixels = _read_entry(entry)
+            if pixels is None:
+                raise GestaError(f"{self.root}: the cache lost an entry at once. Raise its limit: gesta cache --limit.")
+        return Clip(pixels, sample.label, sample.subject, sample.id)
+
+    def fill(
+        self,
+        samples: Iterable[Sample],
+        transform: Transform,
+        progress: Progress | None = None,
+        workers: int | None = None,
+    ) -> tuple[Problem, ...]:
+        """Prepares what is missing, one decode pass a recording; returns what could not be prepared, with reasons."""
+        samples = list(samples)
+        problems: list[Problem] = []
+        missing: dict[tuple[Resource, ...], list[tuple[Sample, Path]]] = defaultdict(list)
+        for sample in samples:
+            try:
+                entry = self._entry(sample, transform)
+            except GestaError as error:
+                problems.append(Problem(str(sample.files[0]), "unreadable", f"{sample.id}: {error}"))
+                continue
+            if _read_entry(entry) is None:
+                missing[sample.files].append((sample, entry))
+        jobs = list(missing.values())
+        total, done = sum(len(j) for j in jobs), 0
+        for found, count in _run(jobs, transform, workers):
+            problems += found
+            done += count
+            if progress is not None:
+                progress(done, total)
+        if jobs:
+            self._evict()
+        return tuple(problems)
+
+    # -- room --------------------------------------------------------------------------------------------------------
+
+    @property
+    def limit_bytes(self) -> int:
+        if self._limit is not None:
+            return self._limit
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return int(json.loads((self.root / "settings.json").read_text())["limit_bytes"])
+        return DEFAULT_LIMIT
+
+    def set_limit(self, limit_bytes: int) -> None:
+        """Remembers the limit and removes what is over it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        _write(self.root / "settings.json", json.dumps({"limit_bytes": limit_bytes}).encode())
+        self._limit = None
+        self._evict()
+
+    def info(self) -> dict[str, Any]:
+        """root, bytes, entries, limit_bytes."""
+        sizes = [size for _, size, _ in self._entries()]
+        return {
+            "root": str(self.root),
+            "bytes": sum(sizes),
+            "entries": len(sizes),
+            "limit_bytes": self.limit_bytes,
+        }
+
+    def clear(self) -> int:
+        """Removes every entry; returns the bytes freed."""
+        freed = 0
+        for path, size, _ in self._entries():
+            with contextlib.suppress(OSError):
+                path.unlink()
+                freed += size
+        return freed
+
+    def _entries(self) -> list[tuple[Path, int, float]]:
+        found = []
+        for path in self._clips.glob("*/*.npy"):
+            with contextlib.suppress(OSError):
+                stat = path.stat()
+                found.append((path, stat.st_size, stat.st_mtime))
+        return found
+
+    def _evict(self) -> None:
+        entries = self._entries()
+        over = sum(size for _, size, _ in entries) - self.limit_bytes
+        for path, size, _ in sorted(entries, key=lambda e: e[2]):
+            if over <= 0:
+                return
+            with contextlib.suppress(OSError):
+                path.unlink()
+                over -= size
+
+
+def _run(
+    jobs: list[list[tuple[Sample, Path]]], transform: Transform, workers: int | None
+) -> Iterable[tuple[list[Problem], int]]:
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    if workers <= 1 or len(jobs) < 4:
+        for job in jobs:
+            yield _prepare_job(job, transform)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(_prepare_job, job, transform): len(job) for job in jobs}
+        for future in as_completed(futures):
+            yield future.result()
+
+
+def _prepare_job(job: Sequence[tuple[Sample, Path]], transform: Transform) -> tuple[list[Problem], int]:
+    """Prepares the samples of one recording and stores them. Runs in a worker."""
+    entries = {sample.id: entry for sample, entry in job}
+    problems = []
+    for result in prepare_recording([sample for sample, _ in job], transform):
+        if isinstance(result, Problem):
+            problems.append(result)
+        else:
+            _store(entries[result.id], result.pixels)
+    return problems, len(job)
+
+
+def _store(entry: Path, pixels: NDArray[np.uint8]) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as part:
+            try:
+                np.save(part, pixels, allow_pickle=False)
+                part.close()
+                Path(part.name).replace(entry)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise GestaError(
+            f"{entry.parent}: the prepared clip cannot be written ({error}). Free space, lower the cache with "
+            "`gesta cache --clear`, or move it: GESTA_CACHE=FOLDER."
+        ) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    part = path.with_suffix(f".{os.getpid()}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+def _read_entry(entry: Path) -> NDArray[np.uint8] | None:
+    """Memory-mapped pixels of an entry, None if it is missing or unusable. Marks it as used."""
+    try:
+        pixels = np.load(entry, mmap_mode="r", allow_pickle=False)
+        os.utime(entry)
+    except (OSError, ValueError, EOFError):
+        return None
+    return pixels if pixels.ndim == 5 and pixels.dtype == np.uint8 else None

@@ -1,0 +1,117 @@
+"""Boxes around body, hand and motion, and cutting them out (spec 1 "Input" 2 and 3; Mullick 2018, eq. 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.transform import Transform
+
+Box = tuple[float, float, float, float]
+"""left, top, right, bottom in pixels."""
+
+MOTION_SIDE = 120  # pixels of the longer side on which motion is looked for
+MOTION_THRESHOLD = 10  # grey levels
+MOTION_HALF_LIFE_S = 0.6
+MOTION_LEAST = 0.002  # share of the image that must move before a box is believed
+MOTION_MARGIN = 0.15
+MOTION_SMALLEST = 0.35  # of the image's shorter side
+
+
+def whole_frame(height: int, width: int) -> Box:
+    """The square that holds the whole image, centred: what lies outside is zero (letter box)."""
+    side = max(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def body_box(hip: NDArray[np.float32], head: NDArray[np.float32], t: Transform) -> Box:
+    """Eq. 3.1, y growing downwards, factors from the transform; h = |hip - head| in pixels."""
+    h = max(float(np.linalg.norm(hip - head)), 1.0)
+    u, v = float(hip[0]), float(hip[1])
+    return u - t.body_width * h, v - t.body_up * h, u + t.body_width * h, v + t.body_down * h
+
+
+def hand_box(hand: NDArray[np.float32], h: float, t: Transform) -> Box:
+    """A square of side hand_side * h centred on the hand joint."""
+    half = max(t.hand_side * h / 2, 1.0)
+    return float(hand[0]) - half, float(hand[1]) - half, float(hand[0]) + half, float(hand[1]) + half
+
+
+def cut(image: NDArray[Any], box: Box) -> NDArray[Any]:
+    """The box's pixels, zeros where it leaves the image."""
+    left, top, right, bottom = (round(x) for x in box)
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    height, width = image.shape[:2]
+    inner = image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    if top >= 0 and left >= 0 and bottom <= height and right <= width:
+        return inner
+    out = np.zeros((bottom - top, right - left, *image.shape[2:]), dtype=image.dtype)
+    y, x = max(-top, 0), max(-left, 0)
+    out[y : y + inner.shape[0], x : x + inner.shape[1]] = inner[: out.shape[0] - y, : out.shape[1] - x]
+    return out
+
+
+def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """To size x size: area average when it shrinks, linear when it grows."""
+    grows = image.shape[0] < size or image.shape[1] < size
+    mode = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
+    return np.asarray(cv2.resize(image, (size, size), interpolation=mode), dtype=np.uint8)
+
+
+class MotionBox:
+    """A smoothed square around what moved lately, from grey frames alone; the whole frame until something moves."""
+
+    def __init__(self, fps: float, smoothing: float) -> None:
+        self._decay = 0.5 ** (1 / (fps * MOTION_HALF_LIFE_S))
+        self._smoothing = smoothing
+        self._before: NDArray[np.float32] | None = None
+        self._energy: NDArray[np.float32] | None = None
+        self._box: Box | None = None
+
+    def see(self, gray: NDArray[np.uint8]) -> None:
+        """Adds one frame, H W."""
+        scale = MOTION_SIDE / max(gray.shape)
+        size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
+        small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        if self._before is None or self._energy is None or self._before.shape != small.shape:
+            self._energy = np.zeros_like(small)
+        else:
+            moved = (np.abs(small - self._before) > MOTION_THRESHOLD).astype(np.float32)
+            moved = np.asarray(cv2.medianBlur(moved, 3))
+            self._energy = np.maximum(self._energy * self._decay, moved)
+        self._before = small
+
+    def box(self, height: int, width: int) -> Box:
+        """The box now, in pixels of an image of that size."""
+        if self._energy is None or float(self._energy.mean()) < MOTION_LEAST:
+            return self._box or whole_frame(height, width)
+        found = self._around_energy(height, width)
+        if self._box is None:
+            self._box = found
+        else:
+            a = self._smoothing
+            left, top, right, bottom = (a * old + (1 - a) * new for old, new in zip(self._box, found, strict=True))
+            self._box = (left, top, right, bottom)
+        return self._box
+
+    def _around_energy(self, height: int, width: int) -> Box:
+        assert self._energy is not None
+        rows, cols = self._energy.sum(axis=1), self._energy.sum(axis=0)
+        (top, bottom), (left, right) = _extent(rows), _extent(cols)
+        sy, sx = height / len(rows), width / len(cols)
+        side = max((bottom - top) * sy, (right - left) * sx) * (1 + 2 * MOTION_MARGIN)
+        side = min(max(side, MOTION_SMALLEST * min(height, width)), max(height, width))
+        v, u = (top + bottom) / 2 * sy, (left + right) / 2 * sx
+        return u - side / 2, v - side / 2, u + side / 2, v + side / 2
+
+
+def _extent(weights: NDArray[np.float32]) -> tuple[float, float]:
+    """Where the central 96 % of the weight lies."""
+    share = np.cumsum(weights) / weights.sum()
+    first = int(np.searchsorted(share, 0.02))
+    last = int(np.searchsorted(share, 0.98)) + 1
+    return float(first), float(min(last, len(weights)))

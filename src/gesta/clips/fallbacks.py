@@ -1,0 +1,27 @@
+"""What was done about modalities that the recordings lack, in words: for `inspect` and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gesta.clips.transform import Transform
+from gesta.schema import Sample
+
+
+def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """One sentence for each thing the samples lack that the transform makes up for."""
+    have = {m for s in samples for m in s.modalities}
+    found = []
+    if transform.body == "motion":
+        found.append("No skeleton: the body stream is a smoothed motion box, the whole frame until something moves.")
+    elif transform.body == "frame":
+        found.append("No crop: the body stream is the whole letter-boxed frame.")
+    if "hand" not in transform.streams:
+        found.append("No hand stream.")
+    if "gray_difference" in transform.channels and "depth" not in transform.channels:
+        found.append("No depth: the second channel is the temporal difference of grey.")
+    if "depth_difference" in transform.channels and "gray" not in transform.channels:
+        found.append("No RGB: the channels are depth and its temporal difference.")
+    if "mask" not in have:
+        found.append("No user mask: nothing is masked.")
+    return tuple(found)

@@ -1,0 +1,304 @@
+"""The transform at work: frames in, uint8 T S H W C out. Causal, so that live equals offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips import crops
+from gesta.clips.read import inside, iter_recording, past
+from gesta.clips.sampling import central_window, ticks_due
+from gesta.clips.skeleton import joint_index, read_joints
+from gesta.clips.transform import Channel, Transform
+from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
+
+HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
+HAND_LEAK_PER_S = 0.15  # of h: how fast an old height is forgotten
+DEPTH_MEMORY = 0.9  # weight of the previous frame's reference depth
+
+
+class Preparer:
+    """Turns frames into prepared ones, a chunk at a time: at the transform's rate, cropped, scaled, uint8.
+
+    `hand` fixes the hand ("left", "right") where the rule is "clip"; without it the highest hand so far is taken.
+    """
+
+    def __init__(self, transform: Transform, joints: Sequence[str] = KINECT_JOINTS, hand: str | None = None) -> None:
+        self.transform = transform
+        self._names = tuple(joints)
+        self._fixed_hand = hand
+        self._index = {n: joint_index(joints, n) for n in ("HipCenter", "Head", "HandLeft", "HandRight")}
+        if transform.body == "skeleton" and None in self._index.values():
+            lacking = ", ".join(n for n, i in self._index.items() if i is None)
+            raise GestaError(f"The skeleton has no joint {lacking}, which the crops need. Joints: {', '.join(joints)}.")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, as before the first frame."""
+        t = self.transform
+        self._pending: Frame | None = None
+        self._first_s = 0.0
+        self._done = 0
+        self._group: list[Frame] = []
+        self._motion = crops.MotionBox(t.fps, t.box_smoothing)
+        self._before: dict[str, NDArray[np.uint8]] = {}
+        self._body: crops.Box | None = None
+        self._hand_box: crops.Box | None = None
+        self._hand = self._fixed_hand or "left"
+        self._heights = {"left": -np.inf, "right": -np.inf}
+        self._depth_mm = 0.0
+
+    def push(self, frame: Frame) -> NDArray[np.uint8]:
+        """Adds a frame; returns the prepared frames that are complete now, t S H W C (t = 0 or whole chunks)."""
+        if self._pending is None:
+            self._first_s = frame.time_s
+        else:
+            due = ticks_due(frame.time_s - self._first_s, self.transform.fps, self._done)
+            self._take(self._pending, due)
+        self._pending = frame
+        return self._prepared(complete=True)
+
+    def flush(self) -> NDArray[np.uint8]:
+        """The end: the frames left over, t S H W C with t up to a chunk; not padded. Starts anew afterwards."""
+        if self._pending is not None:
+            self._take(self._pending, 1)
+        out = self._prepared(complete=False)
+        self.reset()
+        return out
+
+    def _take(self, frame: Frame, times: int) -> None:
+        self._done += times
+        self._group += [frame] * times
+
+    def _prepared(self, complete: bool) -> NDArray[np.uint8]:
+        t, out = self.transform, []
+        while len(self._group) >= t.chunk or (self._group and not complete):
+            group, self._group = self._group[: t.chunk], self._group[t.chunk :]
+            out += self._prepare_group(group)
+        return np.stack(out) if out else np.zeros((0, *t.frame_shape), np.uint8)
+
+    def _prepare_group(self, group: list[Frame]) -> list[NDArray[np.uint8]]:
+        if self.transform.body == "motion":
+            for frame in group:
+                self._motion.see(_motion_image(frame))
+        return [self._prepare_frame(frame) for frame in group]
+
+    def _prepare_frame(self, frame: Frame) -> NDArray[np.uint8]:
+        t = self.transform
+        self._follow(frame)
+        planes = {c.removesuffix("_difference"): self._plane(frame, c) for c in t.channels}
+        out = np.zeros(t.frame_shape, np.uint8)
+        flip = t.mirror and t.body == "skeleton" and self._hand == "right"
+        for s, stream in enumerate(t.streams):
+            box = self._body if stream == "body" else self._hand_box
+            if box is None:
+                continue
+            mask = None if frame.mask is None or not t.mask else crops.cut(frame.mask.view(np.uint8), box)
+            for c, channel in enumerate(t.channels):
+                image = self._channel(planes, channel, box, mask)
+                out[s, :, :, c] = image[:, ::-1] if flip else image
+        self._before = planes
+        return out
+
+    def _plane(self, frame: Frame, channel: Channel) -> NDArray[np.uint8]:
+        if channel.startswith("gray"):
+            return gray_of(frame)
+        if frame.depth_mm is None:
+            raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
+        return self._scaled_depth(frame.depth_mm)
+
+    def _channel(
+        self, planes: dict[str, NDArray[np.uint8]], channel: Channel, box: crops.Box, mask: NDArray[np.uint8] | None
+    ) -> NDArray[np.uint8]:
+        name = channel.removesuffix("_difference")
+        image = crops.cut(planes[name], box)
+        if channel.endswith("_difference"):
+            before = crops.cut(self._before.get(name, planes[name]), box)
+            if before.shape != image.shape:
+                before = image
+            gain = self.transform.difference_gain
+            image = cv2.addWeighted(image, gain, before, -gain, 128.0)
+        if mask is not None:
+            image = cv2.multiply(image, mask)
+        if self.transform.smooth:
+            image = cv2.GaussianBlur(image, (3, 3), 0)
+        return crops.resized(np.asarray(image, np.uint8), self.transform.size)
+
+    def _follow(self, frame: Frame) -> None:
+        """Moves the boxes, the chosen hand and the reference depth on to this frame."""
+        t = self.transform
+        height, width = frame.size
+        if t.body == "skeleton":
+            self._follow_skeleton(frame)
+        elif t.body == "motion":
+            self._body = self._motion.box(height, width)
+        if self._body is None or t.body == "frame":
+            self._body = crops.whole_frame(height, width)
+        if frame.depth_mm is not None and any(c.startswith("depth") for c in t.channels):
+            seen = self._person_depth(frame)
+            old = self._depth_mm or seen
+            self._depth_mm = DEPTH_MEMORY * old + (1 - DEPTH_MEMORY) * seen if seen else old
+
+    def _follow_skeleton(self, frame: Frame) -> None:
+        t = self.transform
+        uv = frame.joints_uv
+        if uv is None:
+            raise GestaError("The model needs a skeleton, and the recording has none. Use a model trained without.")
+        hip, head, left, right = (uv[self._index[n] or 0] for n in ("HipCenter", "Head", "HandLeft", "HandRight"))
+        if not np.isfinite([*hip, *head]).all():
+            return  # nobody tracked: the boxes stay where they were
+        h = max(float(np.linalg.norm(hip - head)), 1.0)
+        self._choose_hand(float(hip[1]), h, float(left[1]), float(right[1]))
+        hand = left if self._hand == "left" else right
+        self._body = self._smoothed(self._body, crops.body_box(hip, head, t))
+        if np.isfinite(hand).all():
+            self._hand_box = crops.hand_box(hand, h, t)
+
+    def _choose_hand(self, hip_v: float, h: float, left_v: float, right_v: float) -> None:
+        if self._fixed_hand is not None:
+            return
+        leak = HAND_LEAK_PER_S / self.transform.fps
+        for side, v in (("left", left_v), ("right", right_v)):
+            height = (hip_v - v) / h if np.isfinite(v) else -np.inf
+            self._heights[side] = max(self._heights[side] - leak, height)
+        other = "right" if self._hand == "left" else "left"
+        if self._heights[other] > self._heights[self._hand] + HAND_MARGIN:
+            self._hand = other
+
+    def _smoothed(self, old: crops.Box | None, new: crops.Box) -> crops.Box:
+        a = self.transform.box_smoothing
+        if old is None or a == 0:
+            return new
+        left, top, right, bottom = (a * o + (1 - a) * n for o, n in zip(old, new, strict=True))
+        return left, top, right, bottom
+
+    def _person_depth(self, frame: Frame) -> float:
+        """Median depth of the person's pixels in the body box, mm; 0 where there is no reading."""
+        assert frame.depth_mm is not None and self._body is not None
+        depth = crops.cut(frame.depth_mm, self._body)[::4, ::4]
+        valid = depth > 0
+        if frame.mask is not None and self.transform.mask:
+            valid &= crops.cut(frame.mask, self._body)[::4, ::4]
+        elif frame.joints_uv is not None and self.transform.body == "skeleton":
+            rows, cols = depth.shape  # the torso: middle third of the box, between hip and head
+            middle = np.zeros_like(valid)
+            middle[rows // 3 : rows * 2 // 3, cols * 3 // 8 : cols * 5 // 8] = True
+            valid &= middle
+        values = depth[valid]
+        return float(np.median(values)) if values.size else 0.0
+
+    def _scaled_depth(self, depth_mm: NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """255 at depth_range_mm in front of the person's median, 1 as far behind, 0 without reading."""
+        span = self.transform.depth_range_mm
+        table = 128 + (self._depth_mm - np.arange(_DEPTHS, dtype=np.float32) * _DEPTH_STEP) * (127 / span)
+        table = np.clip(np.round(table), 1, 255).astype(np.uint8)
+        table[0] = 0
+        return table[np.minimum(depth_mm, _DEPTHS - 1)]
+
+
+_DEPTHS, _DEPTH_STEP = 10_000, 1.0  # one table entry a millimetre, up to 10 m
+
+
+def gray_of(frame: Frame) -> NDArray[np.uint8]:
+    """H W grey of a frame. Raises GestaError if it has no colour."""
+    if frame.gray is not None:
+        return frame.gray
+    if frame.color is None:
+        raise GestaError("The model needs colour, and the recording has none. Use a model trained on depth.")
+    return np.asarray(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def _motion_image(frame: Frame) -> NDArray[np.uint8]:
+    if frame.gray is None and frame.color is None and frame.depth_mm is not None:
+        return (np.minimum(frame.depth_mm, 8191) // 32).astype(np.uint8)  # 32 mm a level
+    return gray_of(frame)
+
+
+def highest_hand(sample: Sample) -> str:
+    """ "left" or "right": the hand that rises highest over the whole gesture, relative to the hip (spec 1, Input 3)."""
+    joints = read_joints(sample)
+    if joints is None:
+        return "left"
+    if sample.first_frame is not None and sample.last_frame is not None:
+        joints = joints[sample.first_frame : sample.last_frame + 1]
+    best = {}
+    for side in ("left", "right"):
+        index = joint_index(sample.joints, f"Hand{side.title()}")
+        v = joints[:, index, 1] if index is not None else np.array([], np.float32)
+        best[side] = float(np.nanmin(v)) if np.isfinite(v).any() else np.inf
+    return "right" if best["right"] < best["left"] else "left"
+
+
+def preparer_for(sample: Sample, transform: Transform) -> Preparer:
+    """A preparer with the sample's joints and, where the rule is "clip", its hand."""
+    fixed = highest_hand(sample) if transform.body == "skeleton" and transform.hand_rule == "clip" else None
+    return Preparer(transform, sample.joints, fixed)
+
+
+def prepare(sample: Sample, transform: Transform) -> Clip:
+    """One sample. Raises GestaError naming the file for what cannot be read or lacks what the transform needs."""
+    result = next(prepare_recording([sample], transform))
+    if isinstance(result, Problem):
+        raise GestaError(str(result))
+    return result
+
+
+def prepare_recording(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
+    """Samples of ONE recording, in one decode pass; yields a clip or a problem for each, in the order they end."""
+    lacking = {s.id: [m for m in transform.needs if getattr(s, m) is None] for s in samples}
+    for s in samples:
+        if lacking[s.id]:
+            what = " and ".join(lacking[s.id])
+            yield Problem(str(s.files[0]), "modality", f"{s.id} has no {what}, which the model's input needs.")
+    waiting = [s for s in samples if not lacking[s.id]]
+    while waiting:
+        try:
+            yield from _one_pass(waiting, transform)
+            return
+        except GestaError as error:
+            # the damage lies in the file: what ended before it has been yielded and removed from `waiting`
+            for s in waiting:
+                yield Problem(str(s.files[0]), "unreadable", f"{s.id}: {error}")
+            return
+
+
+def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:
+    work = {s.id: (preparer_for(s, transform), []) for s in waiting}  # type: ignore[var-annotated]
+    last = list(waiting)
+
+    def wanted(index: int, time_s: float) -> bool:
+        return any(inside(s, index, time_s) for s in last)
+
+    def stop(index: int, time_s: float) -> bool:
+        return all(past(s, index, time_s) for s in last)
+
+    for index, frame in iter_recording(waiting[0], wanted, stop=stop):
+        for s in last:
+            if inside(s, index, frame.time_s):
+                preparer, parts = work[s.id]
+                parts.append(preparer.push(frame))
+        ended = [s for s in waiting if past(s, index, frame.time_s)]
+        for s in ended:
+            waiting.remove(s)
+            yield _finished(s, *work.pop(s.id), transform)
+    for s in list(waiting):
+        waiting.remove(s)
+        yield _finished(s, *work.pop(s.id), transform)
+
+
+def _finished(
+    sample: Sample, preparer: Preparer, parts: list[NDArray[np.uint8]], transform: Transform
+) -> Clip | Problem:
+    pixels = np.concatenate([*parts, preparer.flush()])
+    if len(pixels) == 0:
+        where = str(sample.files[0])
+        return Problem(where, "span", f"{sample.id}: its span holds no frame.", "Correct the label's frames or times.")
+    if transform.sampling == "central":
+        start, end = central_window(len(pixels), transform.window)
+        pixels = pixels[start:end]
+        pad = np.zeros((transform.window - len(pixels), *pixels.shape[1:]), np.uint8)
+        pixels = np.concatenate([pixels, pad])
+    return Clip(pixels, sample.label, sample.subject, sample.id)

@@ -1,0 +1,49 @@
+"""Which frames are taken: pure integer functions, and the one place where arrays change to network order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def n_chunks(frames: int, chunk: int) -> int:
+    """Chunks that cover `frames` frames; the last one may be incomplete."""
+    return -(-frames // chunk)
+
+
+def central_window(frames: int, window: int) -> tuple[int, int]:
+    """[start, stop) of the central `window` frames; the whole clip where it is shorter (spec 1, Input 4)."""
+    start = max(0, (frames - window) // 2)
+    return start, min(frames, start + window)
+
+
+def ticks_due(time_s: float, fps: float, done: int) -> int:
+    """Ticks k = done, done + 1, ... at k / fps that come at least half a tick before `time_s`.
+
+    A tick takes the last frame that is less than half a tick late: frames of the same rate with jittering stamps are
+    taken once each, missing ones are repeated, surplus ones skipped. Needs no look ahead, so live equals offline.
+    """
+    return max(0, int(np.ceil((time_s * fps) - 0.5 - 1e-6)) - done)
+
+
+def resample_indices(times_s: Sequence[float], fps: float) -> list[int]:
+    """For each tick at `fps`, the index of the frame it takes. Times start at 0 and do not fall."""
+    taken: list[int] = []
+    for i, time_s in enumerate(times_s):
+        taken += [i - 1] * ticks_due(time_s, fps, len(taken)) if i else []
+    if times_s:
+        taken.append(len(times_s) - 1)
+    return taken
+
+
+def to_network(clips: Sequence[NDArray[np.uint8]], chunk: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Clips T S H W C -> (B S C T H W with zeros at the end, T a multiple of chunk; lengths B in frames)."""
+    lengths = np.array([len(c) for c in clips], dtype=np.int64)
+    total = n_chunks(int(lengths.max()), chunk) * chunk
+    _, s, h, w, c = clips[0].shape
+    batch = np.zeros((len(clips), s, c, total, h, w), dtype=np.uint8)
+    for row, pixels in zip(batch, clips, strict=True):
+        row[:, :, : len(pixels)] = pixels.transpose(1, 4, 0, 2, 3)  # T S H W C -> S C T H W
+    return batch, lengths
