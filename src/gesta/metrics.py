@@ -1,0 +1,192 @@
+"""Measures of how right a model is. Numpy only; arrays in, numbers out.
+
+`truth` and `predicted` are class indices [n]; `probabilities` is [n, N]; `correct` is bool [n]; `subjects` names the
+person of each clip. Intervals are (low, high), 95 % unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Interval = tuple[float, float]
+Span = tuple[int, int, int]
+"""(class, first frame, last frame), both frames inclusive."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class fared. `n` clips have it, `predicted` clips were called it; 0 where a ratio has no clips."""
+
+    n: int
+    predicted: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of a minus mean of b on the same clips, with its interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
+    """Share of equal entries. Raises ValueError for no entries or different lengths."""
+    return float(np.mean(_hits(truth, predicted)))
+
+
+def top_k(probabilities: ArrayLike, truth: ArrayLike, k: int) -> float:
+    """Share of rows of [n, N] whose true class is among the k largest; of equal values the lower index comes first."""
+    scores, true = np.asarray(probabilities, np.float64), np.asarray(truth, np.int64)
+    if scores.ndim != 2 or len(scores) != len(true) or len(true) == 0:
+        raise ValueError(f"expected probabilities [n, N] and truth [n], got {scores.shape} and {true.shape}")
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return float(np.mean((order == true[:, None]).any(axis=1)))
+
+
+def confusion(truth: ArrayLike, predicted: ArrayLike, n_classes: int) -> NDArray[np.int64]:
+    """[N, N] counts: row = true class, column = predicted class."""
+    _hits(truth, predicted)
+    table = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(table, (np.asarray(truth, np.int64), np.asarray(predicted, np.int64)), 1)
+    return table
+
+
+def per_class(table: NDArray[np.int64]) -> list[ClassScore]:
+    """Precision, recall and F1 of every class from a confusion table [N, N]."""
+    scores = []
+    for index in range(len(table)):
+        hit, n, called = int(table[index, index]), int(table[index].sum()), int(table[:, index].sum())
+        precision, recall = hit / called if called else 0.0, hit / n if n else 0.0
+        scores.append(ClassScore(n, called, precision, recall, 2 * hit / (n + called) if n + called else 0.0))
+    return scores
+
+
+def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
+    """Score interval of a share of n independent trials (Wilson 1927). n = 0 gives (0, 1)."""
+    if not 0 <= correct <= n:
+        raise ValueError(f"{correct} of {n} is not a share")
+    if n == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    share, spread = correct / n, z * z / n
+    middle = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
+    return (0.0 if correct == 0 else middle - half), (1.0 if correct == n else middle + half)
+
+
+def bootstrap_by_person(
+    values: ArrayLike,
+    subjects: Sequence[Hashable],
+    rng: np.random.Generator,
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of the mean of `values` [n] when whole people are drawn again with replacement (percentiles).
+
+    Clips of one person resemble each other; drawing people, not clips, keeps that. Raises ValueError below two people.
+    """
+    value = np.asarray(values, np.float64)
+    if len(value) != len(subjects):
+        raise ValueError(f"{len(value)} values but {len(subjects)} subjects")
+    _, person = np.unique(np.asarray([repr(s) for s in subjects]), return_inverse=True)
+    sums, counts = np.bincount(person, weights=value), np.bincount(person)
+    if len(sums) < 2:
+        raise ValueError("an interval over people needs at least two people")
+    drawn = rng.integers(len(sums), size=(draws, len(sums)))
+    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    low, high = np.quantile(means, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return float(low), float(high)
+
+
+def paired_difference(
+    correct_a: ArrayLike,
+    correct_b: ArrayLike,
+    subjects: Sequence[Hashable],
+    rng: np.random.Generator,
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+) -> Difference:
+    """Accuracy of a minus accuracy of b on the same clips, the interval clustered by person.
+
+    Raises ValueError for different lengths or fewer than two people.
+    """
+    a, b = np.asarray(correct_a, np.float64), np.asarray(correct_b, np.float64)
+    if a.shape != b.shape:
+        raise ValueError(f"a pair needs the same clips on both sides, got {a.shape} and {b.shape}")
+    low, high = bootstrap_by_person(a - b, subjects, rng, draws=draws, confidence=confidence)
+    return Difference(float(np.mean(a - b)), low, high)
+
+
+def jaccard_spans(truth: Sequence[Span], predicted: Sequence[Span], n_frames: int) -> float:
+    """Frame-wise Jaccard index of one recording, averaged over its classes (ChaLearn 2014, track 3).
+
+    For each class in the truth: frames in both / frames in either. A class predicted but not true counts as 0. Spans
+    are clipped to the recording's n_frames. Nothing true and nothing predicted gives 1.
+    """
+    classes = sorted({c for c, _, _ in truth} | {c for c, _, _ in predicted})
+    if not classes:
+        return 1.0
+    shares = []
+    for index in classes:
+        a, b = _frames(truth, index, n_frames), _frames(predicted, index, n_frames)
+        union = int((a | b).sum())
+        shares.append(int((a & b).sum()) / union if union else 0.0)
+    return float(np.mean(shares))
+
+
+def recognised_in_stream(
+    truth: Sequence[tuple[int, float, float]], times_s: ArrayLike, probabilities: ArrayLike
+) -> NDArray[np.bool_]:
+    """Which gestures (class, start_s, end_s) a stream of predictions [K, N], made at times_s [K], got right: bool [n].
+
+    A gesture is recognised where its class has the largest mean probability over the predictions made in the second
+    half of its span. That half is taken because a prediction near the start still speaks of what came before. If no
+    prediction falls there, the first one after it decides; a gesture after the last prediction is missed.
+    """
+    times, scores = np.asarray(times_s, np.float64), np.asarray(probabilities, np.float64)
+    got = np.zeros(len(truth), np.bool_)
+    for index, (label, start, end) in enumerate(truth):
+        chosen = np.flatnonzero((times > (start + end) / 2) & (times <= end))
+        if len(chosen) == 0:
+            chosen = np.flatnonzero(times > end)[:1]
+        if len(chosen):
+            got[index] = int(np.argmax(scores[chosen].mean(axis=0))) == label
+    return got
+
+
+def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
+    """Fewest insertions, deletions and replacements that turn a into b (Levenshtein 1966)."""
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, start=1):
+        before, row[0] = row[0], i
+        for j, right in enumerate(b, start=1):
+            replaced = before + (left != right)
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, replaced)
+    return row[-1]
+
+
+def _hits(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.bool_]:
+    a, b = np.asarray(truth), np.asarray(predicted)
+    if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
+        raise ValueError(f"expected two lists of the same length, at least one long, got {a.shape} and {b.shape}")
+    return np.asarray(a == b, np.bool_)
+
+
+def _frames(spans: Sequence[Span], index: int, n_frames: int) -> NDArray[np.bool_]:
+    active = np.zeros(n_frames, np.bool_)
+    for label, first, last in spans:
+        if label == index:
+            active[max(first, 0) : last + 1] = True
+    return active
