@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from gesta.clips.transform import Transform
 
@@ -80,3 +80,10 @@ class Manifest(_Strict):
     provenance: Provenance
     metrics: dict[str, Any] = Field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if not labels or len(set(labels)) != len(labels):
+            raise ValueError("at least one label, each once")
+        return labels

@@ -1,0 +1,104 @@
+"""The model card: Markdown from the manifest alone, so that it says only what was recorded or measured."""
+
+from __future__ import annotations
+
+from gesta.bundle.manifest import Artifact, Manifest
+
+
+def render(manifest: Manifest) -> str:
+    """The card of a bundle. What was not measured is not in it."""
+    parts = [
+        _head(manifest),
+        _measured(manifest),
+        _input(manifest),
+        _origin(manifest),
+        _files(manifest),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _head(manifest: Manifest) -> str:
+    name = str(manifest.recipe.get("name", "unknown recipe"))
+    labels = ", ".join(manifest.labels)
+    return (
+        f"# {manifest.name}\n\n"
+        f"Recognises {len(manifest.labels)} classes: {labels}.\n\n"
+        f"Network: {_network(manifest)}, {manifest.parameters:,} parameters, recipe {name}."
+    )
+
+
+def _network(manifest: Manifest) -> str:
+    model = manifest.recipe.get("model", {})
+    if not isinstance(model, dict):
+        return "unknown"
+    return f"{model.get('name', 'unknown')} at width {model.get('width', 1.0):g}"
+
+
+def _measured(manifest: Manifest) -> str:
+    metrics = manifest.metrics
+    if not metrics:
+        return "## Measured\n\nNot yet measured. `gesta evaluate BUNDLE DATA` does it."
+    lines = ["## Measured", ""]
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            lines += _interval(name, value)
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append(f"- {name.replace('_', ' ')}: {shown}")
+    return "\n".join(lines)
+
+
+def _interval(name: str, value: object) -> list[str]:
+    """A pair of numbers is shown; long tables (per class, confusion) stay in the manifest."""
+    if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value):
+        return [f"- {name.replace('_', ' ')}: {value[0]:.4g} to {value[1]:.4g}"]
+    return []
+
+
+def _input(manifest: Manifest) -> str:
+    transform = manifest.transform
+    central = transform.sampling == "central"
+    window = f"the central {transform.window} frames" if central else f"chunks of {transform.chunk}"
+    lines = [
+        "## Input",
+        "",
+        f"- needs: {', '.join(transform.needs)}",
+        f"- {transform.fps:g} frames a second, {window}",
+        f"- streams {', '.join(transform.streams)} of {transform.size} x {transform.size} pixels, "
+        f"channels {', '.join(transform.channels)}",
+        f"- body crop from: {transform.body}",
+    ]
+    if manifest.reset_after_chunks:
+        lines.append(f"- streaming: the state is reset after {manifest.reset_after_chunks} chunks")
+    return "\n".join(lines + [f"- {note}" for note in manifest.notes])
+
+
+def _origin(manifest: Manifest) -> str:
+    origin = manifest.provenance
+    clips = ", ".join(f"{count} {split}" for split, count in origin.clips.items()) or "not recorded"
+    lines = [
+        "## Where it comes from",
+        "",
+        f"- trained {origin.created} by gesta {origin.gesta}, seed {origin.seed}, {origin.seconds:.0f} s",
+        f"- data: layout {origin.layout}, clips: {clips}, fingerprint {origin.data_fingerprint[:16]}",
+        f"- people known at training: {len(origin.people) or 'not recorded'}",
+    ]
+    if origin.machine:
+        lines.append(f"- machine: {origin.machine}")
+    if origin.skipped:
+        lines.append(f"- recordings left out because they could not be read: {origin.skipped}")
+    return "\n".join(lines + [f"- {note}" for note in origin.split_notes])
+
+
+def _files(manifest: Manifest) -> str:
+    if not manifest.artifacts:
+        return ""
+    lines = ["## Files", "", "| file | role | engine | precision | largest difference | top class agrees |"]
+    lines.append("|---|---|---|---|---|---|")
+    return "\n".join(lines + [_row(artifact) for artifact in manifest.artifacts])
+
+
+def _row(artifact: Artifact) -> str:
+    parity = artifact.parity
+    measured = f"{parity.largest_difference:.2g} | {parity.top_class_agreement:.1%}" if parity else "- | -"
+    return f"| {artifact.file} | {artifact.role} | {artifact.engine} | {artifact.precision} | {measured} |"

@@ -1,0 +1,291 @@
+"""Reading and writing bundles: a folder, or one zip, with `manifest.json`, `CARD.md` and the files it lists.
+
+Nothing here runs code from a bundle: weights are safetensors, networks are handed on as checked bytes.
+Every file is written under a temporary name and renamed, and at every moment the manifest fits the files beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from gesta.bundle import card as card_module
+from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest
+from gesta.bundle.safe import check_name, read_member
+from gesta.clips.transform import TRANSFORM_VERSION
+from gesta.schema import GestaError
+
+MANIFEST = "manifest.json"
+CARD = "CARD.md"
+WEIGHTS = "weights.safetensors"
+MAX_MANIFEST_BYTES = 16 * 1024**2
+
+Content = bytes | Path
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for."""
+
+    path: Path
+    manifest: Manifest
+
+    def find(self, role: str, engine: str, precision: str | None = None) -> Artifact | None:
+        """The first artifact of that role, engine and (if given) precision, or None."""
+        for artifact in self.manifest.artifacts:
+            if (artifact.role, artifact.engine) == (role, engine) and precision in (None, artifact.precision):
+                return artifact
+        return None
+
+    def read(self, artifact: Artifact, file: str | None = None) -> bytes:
+        """Content of an artifact's file, or of one of its companions.
+
+        Raises GestaError if it is missing, is a link, leads outside or is not what was saved (sha256).
+        """
+        name = file or artifact.file
+        expected = artifact.sha256 if name == artifact.file else artifact.companions[name]
+        data = read_member(self.path, name)
+        if digest(data) != expected:
+            raise GestaError(
+                f"{self.path}: {name} is not the file that was saved (its sha256 differs from the manifest's). "
+                "It was changed or damaged; get the bundle again, or train it again."
+            )
+        return data
+
+
+def digest(content: Content) -> str:
+    """sha256 of bytes or of a file, in hex."""
+    if isinstance(content, bytes):
+        return hashlib.sha256(content).hexdigest()
+    with content.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read(path: Path | str) -> Bundle:
+    """The bundle at `path`, a folder or a zip. Weights and networks are not opened yet.
+
+    Raises GestaError if there is none, its manifest is no valid one, or it needs a newer gesta.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` leaves at OUT/bundle.")
+    if path.is_dir() and not (path / MANIFEST).exists():
+        inner = path / "bundle"
+        hint = f" There is one in {inner}: give that." if (inner / MANIFEST).exists() else ""
+        raise GestaError(
+            f"{path}: is not a bundle, it has no {MANIFEST}.{hint or ' Give the folder OUT/bundle of a training.'}"
+        )
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise GestaError(f"{path}: is not a bundle (neither a folder with {MANIFEST} nor a zip of one).")
+    return Bundle(path, _parse(path, read_member(path, MANIFEST, MAX_MANIFEST_BYTES)))
+
+
+def write(folder: Path | str, manifest: Manifest, files: Mapping[str, Content], card: str | None = None) -> Bundle:
+    """A new bundle at `folder`; one that is there already is replaced. `card` is rendered if left out.
+
+    `files`: name inside the bundle -> content, for every file that the manifest's artifacts name (ValueError if not, or
+    if a sha256 differs). Raises GestaError if `folder` holds something else, or the disk is full; nothing is left then.
+    """
+    folder = Path(folder)
+    _check_files(folder, manifest.artifacts, files)
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).exists())):
+        raise GestaError(
+            f"{folder}: is there already and is not a bundle, so it is not replaced. Choose another folder."
+        )
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        for name, content in files.items():
+            _write_file(temporary / name, content)
+        _write_file(temporary / CARD, (card or card_module.render(manifest)).encode())
+        _write_file(temporary / MANIFEST, _dump(manifest))
+        _swap(temporary, folder)
+    except OSError as error:
+        raise GestaError(f"{folder}: the bundle could not be written ({error.strerror}). {_disk_hint()}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return Bundle(folder, manifest)
+
+
+def update(bundle: Bundle, **changes: Any) -> Bundle:
+    """The bundle with fields of its manifest changed (e.g. `metrics=...`), on disk too; the card is rendered again.
+
+    Raises GestaError for a zip (it is never changed in place) and on a failing disk.
+    """
+    _need_folder(bundle)
+    manifest = Manifest.model_validate({**bundle.manifest.model_dump(), **changes})
+    try:
+        _write_file(bundle.path / MANIFEST, _dump(manifest))
+        _write_file(bundle.path / CARD, card_module.render(manifest).encode())
+    except OSError as error:
+        raise GestaError(f"{bundle.path}: could not be written ({error.strerror}). {_disk_hint()}") from error
+    return Bundle(bundle.path, manifest)
+
+
+def add_artifact(bundle: Bundle | Path | str, artifact: Artifact, files: Mapping[str, Content]) -> Bundle:
+    """The bundle with one artifact more; one of the same role, engine, precision and stage is replaced.
+
+    A crash on the way leaves a bundle without either, never one whose manifest does not fit its files.
+    Raises GestaError for a zip and on a failing disk, ValueError if `files` are not the artifact's.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else read(bundle)
+    _need_folder(bundle)
+    _check_files(bundle.path, (artifact,), files)
+    kept = tuple(a for a in bundle.manifest.artifacts if _place(a) != _place(artifact))
+    if len(kept) < len(bundle.manifest.artifacts):
+        bundle = update(bundle, artifacts=kept)
+    taken = {name for a in kept for name in (a.file, *a.companions)}
+    if clash := taken & set(files):
+        raise ValueError(f"{sorted(clash)} belong to another artifact of {bundle.path}")
+    try:
+        for name, content in files.items():
+            _write_file(bundle.path / name, content)
+    except OSError as error:
+        raise GestaError(f"{bundle.path}: could not be written ({error.strerror}). {_disk_hint()}") from error
+    return update(bundle, artifacts=(*kept, artifact))
+
+
+def load_weights(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
+    """The network's tensors by name. Raises GestaError if the bundle has none or the file is damaged."""
+    import safetensors.numpy
+
+    artifact = bundle.find("weights", "torch")
+    if artifact is None:
+        raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
+    try:
+        return dict(safetensors.numpy.load(bundle.read(artifact)))
+    except safetensors.SafetensorError as error:
+        raise GestaError(f"{bundle.path}: {artifact.file} is no safetensors file ({error}).") from error
+
+
+def save_zip(bundle: Bundle, path: Path | str) -> Path:
+    """The bundle as a single zip, the same bytes each time: manifest, card and the listed files, each checked."""
+    path = Path(path)
+    contents: dict[str, bytes] = {MANIFEST: _dump(bundle.manifest), CARD: card_module.render(bundle.manifest).encode()}
+    for artifact in bundle.manifest.artifacts:
+        for name in (artifact.file, *artifact.companions):
+            contents[name] = bundle.read(artifact, name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+            for name, data in contents.items():
+                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=9)
+        temporary.replace(path)
+    except OSError as error:
+        raise GestaError(f"{path}: could not be written ({error.strerror}). {_disk_hint()}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _parse(path: Path, raw: bytes) -> Manifest:
+    try:
+        document = json.loads(raw)
+    except ValueError as error:
+        raise GestaError(f"{path}: {MANIFEST} is not JSON ({error}). Get the bundle again.") from error
+    if not isinstance(document, dict):
+        raise GestaError(f"{path}: {MANIFEST} is not a JSON object. Get the bundle again.")
+    _refuse_newer(path, document)
+    try:
+        manifest = Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise GestaError(
+            f"{path}: {MANIFEST} is not valid at {field}: {first['msg']}. Get the bundle again."
+        ) from error
+    for artifact in manifest.artifacts:
+        for name in (artifact.file, *artifact.companions):
+            check_name(name, path)
+    return manifest
+
+
+def _refuse_newer(path: Path, document: Mapping[str, Any]) -> None:
+    transform = document.get("transform")
+    found = {
+        "bundle format": (document.get("format_version"), FORMAT_VERSION),
+        "transform": (transform.get("version") if isinstance(transform, dict) else None, TRANSFORM_VERSION),
+    }
+    for what, (version, known) in found.items():
+        if isinstance(version, int) and version > known:
+            provenance = document.get("provenance")
+            writer = provenance.get("gesta") if isinstance(provenance, dict) else None
+            by = f"gesta {writer} wrote it and can read it: pip install 'gesta>={writer}'" if writer else "Update gesta"
+            raise GestaError(f"{path}: {what} version {version} is newer than this gesta knows (up to {known}). {by}.")
+
+
+def _check_files(folder: Path, artifacts: tuple[Artifact, ...], files: Mapping[str, Content]) -> None:
+    expected: dict[str, str] = {}
+    for artifact in artifacts:
+        expected |= {artifact.file: artifact.sha256, **artifact.companions}
+    if set(expected) != set(files):
+        raise ValueError(f"the artifacts name {sorted(expected)}, the files are {sorted(files)}")
+    for name, content in files.items():
+        check_name(name, folder)
+        if name in (MANIFEST, CARD):
+            raise ValueError(f"{name} is written by the bundle itself")
+        if digest(content) != expected[name]:
+            raise ValueError(f"{name}: its sha256 is not the one in its artifact")
+
+
+def _place(artifact: Artifact) -> tuple[str, str, str, str]:
+    return artifact.role, artifact.engine, artifact.precision, artifact.stage
+
+
+def _need_folder(bundle: Bundle) -> None:
+    if not bundle.path.is_dir():
+        raise GestaError(f"{bundle.path}: is a zip, which is never changed. Unpack it and give the folder.")
+
+
+def _dump(manifest: Manifest) -> bytes:
+    return (json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def _write_file(path: Path, content: Content) -> None:
+    """Under a temporary name in the same folder, flushed to the disk, then renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            if isinstance(content, bytes):
+                stream.write(content)
+            else:
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _swap(new: Path, folder: Path) -> None:
+    """Puts `new` in the place of `folder`, which may hold an older bundle."""
+    if not folder.exists():
+        new.replace(folder)
+        return
+    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    folder.replace(old)
+    try:
+        new.replace(folder)
+    except OSError:
+        old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _disk_hint() -> str:
+    return "Check that the folder can be written and the disk has space; nothing half-written is left."

@@ -1,0 +1,102 @@
+"""Reading files out of a folder or a zip that a stranger made: only plain files inside it, of a bounded size."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from gesta.schema import GestaError
+
+MAX_BYTES = 2 * 1024**3
+"""No bundle, and no file in one, is read beyond this size."""
+MAX_EXPANSION = 200
+"""A zip that unpacks to more than this many times its size is refused (weights hardly compress at all)."""
+SMALL_BYTES = 64 * 1024**2
+"""Below this unpacked size the expansion does not matter."""
+
+
+def check_name(name: str, bundle: Path) -> str:
+    """The name itself, if it is a plain relative path with forward slashes.
+
+    Raises GestaError on `..`, absolute paths, drive letters, backslashes and empty names.
+    """
+    parts = PurePosixPath(name).parts
+    bad = not parts or "\0" in name or "\\" in name or ".." in parts or PurePosixPath(name).is_absolute()
+    if bad or PureWindowsPath(name).drive or ":" in name or PurePosixPath(name).as_posix() != name:
+        raise GestaError(
+            f"{bundle}: the path {name!r} leads outside the bundle or is not a plain relative path. "
+            "Bundles name files inside themselves only; do not use this one, get it again from its author."
+        )
+    return name
+
+
+def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
+    """Content of one file of a bundle (folder or zip).
+
+    Raises GestaError if the name leads outside, the file is missing, is a link, is too large or cannot be read.
+    """
+    check_name(name, bundle)
+    try:
+        return _from_folder(bundle, name, limit) if bundle.is_dir() else _from_zip(bundle, name, limit)
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+        raise GestaError(f"{bundle}: {name} cannot be read ({error}). The bundle is damaged; copy it again.") from error
+
+
+def check_zip(archive: zipfile.ZipFile, bundle: Path) -> None:
+    """Raises GestaError if any member leads outside, is a link, is there twice, or the whole would unpack too large."""
+    seen: set[str] = set()
+    for info in archive.infolist():
+        check_name(info.filename.rstrip("/"), bundle)
+        if stat.S_ISLNK(info.external_attr >> 16):
+            raise GestaError(
+                f"{bundle}: {info.filename} is a link. Bundles hold plain files only; pack it without links."
+            )
+        if info.filename in seen:
+            raise GestaError(f"{bundle}: {info.filename} is in the zip twice. Pack the bundle again.")
+        seen.add(info.filename)
+    unpacked = sum(info.file_size for info in archive.infolist())
+    allowed = max(SMALL_BYTES, MAX_EXPANSION * bundle.stat().st_size)
+    if unpacked > min(MAX_BYTES, allowed):
+        raise GestaError(
+            f"{bundle}: would unpack to {unpacked:,} bytes from {bundle.stat().st_size:,}. "
+            "That is not a model (a zip bomb, perhaps), so it is not opened."
+        )
+
+
+def _from_folder(bundle: Path, name: str, limit: int) -> bytes:
+    path = bundle
+    for part in PurePosixPath(name).parts:
+        path = path / part
+        if path.is_symlink():
+            raise GestaError(f"{bundle}: {name} is a link. Bundles hold plain files only; put the file itself there.")
+    if not path.is_file():
+        raise GestaError(f"{bundle}: {name} is missing. The bundle is incomplete; copy it again with all its files.")
+    with path.open("rb") as stream:
+        return _bounded(stream.read(limit + 1), bundle, name, limit)
+
+
+def _from_zip(bundle: Path, name: str, limit: int) -> bytes:
+    with zipfile.ZipFile(bundle) as archive:
+        check_zip(archive, bundle)
+        try:
+            info = archive.getinfo(_top_folder(archive) + name)
+        except KeyError:
+            raise GestaError(f"{bundle}: {name} is missing. The bundle is incomplete; pack or copy it again.") from None
+        with archive.open(info) as stream:
+            return _bounded(stream.read(limit + 1), bundle, name, limit)
+
+
+def _top_folder(archive: zipfile.ZipFile) -> str:
+    """ "" or "name/": zips made by hand often hold the bundle's folder instead of its files."""
+    names = archive.namelist()
+    if "manifest.json" in names:
+        return ""
+    tops = {name.split("/", 1)[0] for name in names}
+    return f"{tops.pop()}/" if len(tops) == 1 else ""
+
+
+def _bounded(data: bytes, bundle: Path, name: str, limit: int) -> bytes:
+    if len(data) > limit:
+        raise GestaError(f"{bundle}: {name} is larger than {limit:,} bytes, more than gesta reads of such a file.")
+    return data
