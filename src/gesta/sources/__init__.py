@@ -1,0 +1,1 @@
+"""Readers: one file per on-disk layout, folder in, `Listing` out. They read indexes and labels, never pixels."""

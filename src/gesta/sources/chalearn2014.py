@@ -1,0 +1,335 @@
+"""ChaLearn Looking at People 2014, track 3 ("Montalbano"): a zip or folder a recording, several gestures a recording.
+
+    Train1/Sample0001.zip or Train1/Sample0001/        with inside
+        Sample0001_color.mp4  Sample0001_depth.mp4  Sample0001_user.mp4
+        Sample0001_skeleton.csv  Sample0001_labels.csv  Sample0001_data.csv
+    gesta_subjects.csv                                 optional: recording,subject
+
+`_data.csv` is one row `n_frames,fps,max_depth_mm`; `_labels.csv` has rows `gesture_id,first_frame,last_frame`, 1-based
+and inclusive. Folders Train*, Validation*, Test* give the split. Depth is 8-bit: value / 255 * max_depth_mm.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
+from gesta.sources.files import decode_text, is_hidden, split_name, table, walk
+
+LAYOUT = "chalearn2014"
+SUBJECTS_FILE = "gesta_subjects.csv"
+ASSUMED_MAX_DEPTH_MM = 4000.0
+"""Reach of the first Kinect; taken, and reported, where `_data.csv` is missing."""
+
+GESTURES = (
+    "vattene",
+    "vieniqui",
+    "perfetto",
+    "furbo",
+    "cheduepalle",
+    "chevuoi",
+    "daccordo",
+    "seipazzo",
+    "combinato",
+    "freganiente",
+    "ok",
+    "cosatifarei",
+    "basta",
+    "prendere",
+    "noncenepiu",
+    "fame",
+    "tantotempo",
+    "buonissimo",
+    "messidaccordo",
+    "sonostufo",
+)
+"""Names of gesture ids 1 to 20, in that order."""
+
+PARTS = {
+    "color": "_color.mp4",
+    "depth": "_depth.mp4",
+    "user": "_user.mp4",
+    "skeleton": "_skeleton.csv",
+    "labels": "_labels.csv",
+    "data": "_data.csv",
+}
+_PART_NAMES = re.compile(
+    r"(?P<name>.+)_(?P<part>color\.mp4|depth\.mp4|user\.mp4|skeleton\.csv|labels\.csv|data\.csv)$", re.I
+)
+_SPLIT_FOLDER = re.compile(r"(train|training|val|validation|test)[-_ ]?\d*$", re.I)
+_MODALITIES = {"color": "color", "depth": "depth", "user": "mask", "skeleton": "skeleton"}
+_ZIPS_LOOKED_AT = 10
+
+
+@dataclass
+class Recording:
+    """The files of one recording, by part (`color`, `depth`, `user`, `skeleton`, `labels`, `data`)."""
+
+    name: str
+    place: Path  # the zip, or the folder with the files
+    parts: dict[str, Resource] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What `_data.csv` says; `n_frames` is None where it does not say."""
+
+    n_frames: int | None
+    max_depth_mm: float
+
+
+def matches(root: Path) -> bool:
+    """True where `root` holds, or is, at least one recording of this layout. Looks three folders deep."""
+    if root.is_file():
+        return root.suffix.lower() == ".zip" and _zip_has_recording(root)
+    zips = 0
+    for path in walk(root, depth=4):
+        if _PART_NAMES.match(path.name):
+            return True
+        if path.suffix.lower() == ".zip" and zips < _ZIPS_LOOKED_AT:
+            zips += 1
+            if _zip_has_recording(path):
+                return True
+    return False
+
+
+def read(root: Path) -> Listing:
+    """Samples of all recordings under `root`, in the order of their names, one a labelled gesture.
+
+    A recording without labels is one sample without label. `root` may be a single recording (folder or zip).
+    """
+    problems: list[Problem] = []
+    recordings = _find_recordings(root, problems)
+    single = len(recordings) == 1 and recordings[0].place == root
+    folder = root.parent if single else root
+    subjects = _read_subjects(folder, {r.name for r in recordings}, problems)
+    names = [r.name for r in recordings]
+    samples: list[Sample] = []
+    for recording in recordings:
+        twice = names.count(recording.name) > 1
+        shown = recording.name if not twice else recording.place.relative_to(root).with_suffix("").as_posix()
+        split = None if single else _split_of(recording.place.relative_to(root))
+        subject = subjects.get(recording.name)
+        samples += _read_recording(recording, shown, subject, split, single, problems)
+    return Listing(root, LAYOUT, tuple(samples), tuple(problems))
+
+
+def parse_data(text: str) -> Facts:
+    """`n_frames,fps,max_depth_mm` of a `_data.csv`. Raises ValueError that says what is wrong."""
+    rows = table(text)
+    if not rows:
+        raise ValueError("is empty")
+    cells = [cell for cell in rows[0][1] if cell]
+    if len(cells) < 3:
+        raise ValueError(f"has {len(cells)} values, expected n_frames,fps,max_depth_mm")
+    try:
+        n_frames, max_depth_mm = int(float(cells[0])), float(cells[2])
+    except (ValueError, OverflowError):
+        raise ValueError(f"has {','.join(cells[:3])!r}, expected three numbers n_frames,fps,max_depth_mm") from None
+    if n_frames < 1 or not 0 < max_depth_mm < float("inf"):
+        raise ValueError(f"has {n_frames} frames and a largest depth of {max_depth_mm:g} mm; both must be positive")
+    return Facts(n_frames, max_depth_mm)
+
+
+def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, int]], list[tuple[str, str]]]:
+    """Rows of a `_labels.csv` -> ([(gesture, first, last)] 0-based inclusive, by time, [(kind, reason)] refused).
+
+    A row is refused where it is no three whole numbers, the id is not 1 to 20, the span ends before it starts or lies
+    outside the `n_frames` of the recording, or shares more than half of the shorter one with the row before.
+    """
+    spans: list[tuple[str, int, int]] = []
+    refused: list[tuple[str, str]] = []
+    rows: list[tuple[int, int, int, int]] = []
+    for line, cells in table(text):
+        values = _whole_numbers([cell for cell in cells if cell])
+        if values is None:
+            refused.append(("bad-label-row", f"line {line} is {','.join(cells)!r}, expected gesture_id,first,last"))
+            continue
+        rows.append((values[1], values[2], values[0], line))
+    for first, last, gesture, line in sorted(rows):
+        row = f"line {line} ({gesture},{first},{last})"
+        if not 1 <= gesture <= len(GESTURES):
+            refused.append(("unknown-gesture", f"{row}: gesture id {gesture} is not in 1 to {len(GESTURES)}"))
+        elif last < first:
+            refused.append(("bad-label-row", f"{row}: ends before it starts"))
+        elif first < 1 or (n_frames is not None and last > n_frames):
+            end = "" if n_frames is None else f" to {n_frames}"
+            refused.append(("label-outside-video", f"{row}: lies outside the recording's frames 1{end}"))
+        elif spans and _shared(spans[-1], first - 1, last - 1) > 0.5:
+            refused.append(("overlapping-labels", f"{row}: lies over the gesture before it, {spans[-1][0]}"))
+        else:
+            spans.append((GESTURES[gesture - 1], first - 1, last - 1))
+    return spans, refused
+
+
+def _whole_numbers(cells: list[str]) -> tuple[int, int, int] | None:
+    try:
+        values = [float(cell) for cell in cells]
+    except ValueError:
+        return None
+    if len(values) != 3 or not all(value.is_integer() for value in values):
+        return None
+    return int(values[0]), int(values[1]), int(values[2])
+
+
+def _shared(span: tuple[str, int, int], first: int, last: int) -> float:
+    """Share of the shorter of two spans that both cover."""
+    common = min(span[2], last) - max(span[1], first) + 1
+    return max(common, 0) / min(span[2] - span[1] + 1, last - first + 1)
+
+
+def _zip_has_recording(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(_PART_NAMES.match(PurePosixPath(name).name) for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _find_recordings(root: Path, problems: list[Problem]) -> list[Recording]:
+    """Recordings sorted by name; of a zip and a folder of the same recording side by side, the folder."""
+    found: dict[tuple[Path, str, str], Recording] = {}
+    for path in [root] if root.is_file() else walk(root):
+        if path.suffix.lower() == ".zip":
+            for member in _zip_members(path, problems):
+                _add(found, (path, str(PurePosixPath(member).parent)), path, Resource(path, member))
+        else:
+            _add(found, (path.parent, ""), path.parent, Resource(path))
+    folders = {(r.place.parent, r.name) for r in found.values() if r.place.is_dir()}
+    kept = []
+    for recording in found.values():
+        if recording.place.is_file() and (recording.place.parent, recording.name) in folders:
+            reason = f"{recording.name} is there twice, as a zip and as a folder; the folder is taken."
+            problems.append(Problem(str(recording.place), "recording-twice", reason, "Delete one of the two."))
+        else:
+            kept.append(recording)
+    return sorted(kept, key=lambda r: (r.name, r.place))
+
+
+def _add(found: dict[tuple[Path, str, str], Recording], key: tuple[Path, str], place: Path, file: Resource) -> None:
+    match = _PART_NAMES.match(file.name)
+    if match:
+        name, part = match["name"], match["part"].split(".")[0].lower()
+        found.setdefault((*key, name), Recording(name, place)).parts[part] = file
+
+
+def _zip_members(path: Path, problems: list[Problem]) -> Iterator[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(n for n in archive.namelist() if not any(map(is_hidden, PurePosixPath(n).parts)))
+    except (OSError, zipfile.BadZipFile) as error:
+        hint = "Copy or download it again."
+        problems.append(Problem(str(path), "unreadable", f"cannot be opened as a zip archive ({error}).", hint))
+        return
+    if any(name.lower().endswith(".zip") for name in names):
+        reason = "holds further zip archives, which are not looked into."
+        problems.append(Problem(str(path), "zip-in-zip", reason, "Unpack it once, so that a zip is one recording."))
+    yield from names
+
+
+def _split_of(relative: Path) -> Split | None:
+    for part in relative.parts:
+        match = _SPLIT_FOLDER.match(part)
+        if match:
+            return split_name(match[1])
+    return None
+
+
+def _read_subjects(folder: Path, recordings: set[str], problems: list[Problem]) -> dict[str, str]:
+    path = folder / SUBJECTS_FILE
+    if not path.is_file():
+        return {}
+    subjects: dict[str, str] = {}
+    for line, cells in table(decode_text(path.read_bytes(), str(path))):
+        if [cell.lower() for cell in cells[:2]] == ["recording", "subject"]:
+            continue
+        if len(cells) < 2 or not cells[0] or not cells[1]:
+            reason = f"line {line} is {','.join(cells)!r}, expected recording,subject."
+            problems.append(Problem(str(path), "bad-subject-row", reason, "Mend the row."))
+            continue
+        subjects[cells[0]] = cells[1]
+    missing = sorted(recordings - set(subjects))
+    if missing and len(recordings) > 1:
+        reason = f"names no person for {len(missing)} recordings, the first of them {missing[0]}."
+        problems.append(Problem(str(path), "subject-missing", reason, "Add a row recording,subject for each."))
+    return subjects
+
+
+def _read_recording(
+    recording: Recording, shown: str, subject: str | None, split: Split | None, single: bool, problems: list[Problem]
+) -> list[Sample]:
+    where = f"{recording.place}" if recording.name in recording.place.name else f"{recording.place}: {recording.name}"
+    facts = _read_facts(recording, where, problems)
+    files: dict[str, Resource] = {}
+    for part, modality in _MODALITIES.items():
+        if part in recording.parts:
+            files[modality] = recording.parts[part]
+        else:
+            reason = f"has no {recording.name}{PARTS[part]}."
+            hint = f"Put the file back, or go on without {modality}."
+            problems.append(Problem(where, "missing-modality", reason, hint))
+    if "color" not in files and "depth" not in files:
+        reason = "has neither a colour nor a depth video and is left out."
+        problems.append(Problem(where, "no-video", reason, "Put the videos back."))
+        return []
+    spans = _read_spans(recording, facts.n_frames, where, quiet=single or split == "test", problems=problems)
+    base = Sample(
+        id=shown,
+        recording=shown,
+        color=files.get("color"),
+        depth=files.get("depth"),
+        mask=files.get("mask"),
+        skeleton=files.get("skeleton"),
+        subject=subject,
+        split=split,
+        depth_unit_mm=facts.max_depth_mm / 255,
+    )
+    return [base] if spans is None else list(_cut(base, spans))
+
+
+def _cut(base: Sample, spans: list[tuple[str, int, int]]) -> Iterator[Sample]:
+    for number, (label, first, last) in enumerate(spans, start=1):
+        yield replace(base, id=f"{base.id}/{number:02d}", label=label, first_frame=first, last_frame=last)
+
+
+def _read_facts(recording: Recording, where: str, problems: list[Problem]) -> Facts:
+    assumed = f"The largest depth is taken to be {ASSUMED_MAX_DEPTH_MM:g} mm."
+    file = recording.parts.get("data")
+    if file is None:
+        problems.append(Problem(where, "missing-data-csv", f"has no {recording.name}{PARTS['data']}.", assumed))
+        return Facts(None, ASSUMED_MAX_DEPTH_MM)
+    try:
+        return parse_data(decode_text(file.read(), str(file)))
+    except ValueError as error:
+        problems.append(Problem(str(file), "bad-data-csv", f"{error}.", assumed))
+    except GestaError as error:
+        problems.append(Problem(str(file), "unreadable", str(error), assumed))
+    return Facts(None, ASSUMED_MAX_DEPTH_MM)
+
+
+def _read_spans(
+    recording: Recording, n_frames: int | None, where: str, *, quiet: bool, problems: list[Problem]
+) -> list[tuple[str, int, int]] | None:
+    """The labelled spans, or None where the recording has no labels."""
+    file = recording.parts.get("labels")
+    whole = "It is taken as one recording without label."
+    if file is None:
+        if not quiet:
+            problems.append(Problem(where, "no-labels", f"has no {recording.name}{PARTS['labels']}.", whole))
+        return None
+    try:
+        text = decode_text(file.read(), str(file))
+    except GestaError as error:
+        problems.append(Problem(str(file), "unreadable", str(error), whole))
+        return None
+    spans, refused = parse_labels(text, n_frames)
+    for kind, reason in refused:
+        problems.append(Problem(str(file), kind, f"{reason}; the row is left out.", "Mend the row."))
+    if not spans and not refused:
+        problems.append(Problem(str(file), "no-labels", "holds no rows.", whole))
+        return None
+    return spans

@@ -1,0 +1,51 @@
+"""The few questions about a file that its header answers: is it depth, how many joints. Nothing is decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+def holds_depth(path: Path) -> bool | None:
+    """True for a video, a 16-bit PNG or a folder of them with one channel of more than 8 bits; None if unreadable."""
+    if path.is_dir():
+        images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        return _is_grey16_png(images[0]) if images else None
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return _is_grey16_png(path)
+    return _is_grey16_video(path)
+
+
+def joint_count(path: Path) -> int | None:
+    """J of a `.npy` T J 3; None if it is no such array."""
+    try:
+        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+    except (OSError, ValueError, EOFError):
+        return None
+    return int(shape[1]) if len(shape) == 3 and shape[2] == 3 else None
+
+
+def _is_grey16_png(path: Path) -> bool | None:
+    """PNG specification, IHDR: bit depth is byte 24, colour type byte 25 (0 = grey)."""
+    with path.open("rb") as stream:
+        head = stream.read(26)
+    if not head.startswith(_PNG_SIGNATURE) or len(head) < 26:
+        return None if path.suffix.lower() == ".png" else False
+    return head[24] == 16 and head[25] == 0
+
+
+def _is_grey16_video(path: Path) -> bool | None:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                return None
+            pixels = container.streams.video[0].codec_context.pix_fmt
+    except (OSError, av.FFmpegError):
+        return None
+    return pixels is not None and pixels.startswith(("gray10", "gray12", "gray14", "gray16"))

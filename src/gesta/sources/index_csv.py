@@ -1,0 +1,256 @@
+"""A folder with an `index.csv`: columns `path,label`, and optionally
+`subject,split,depth,mask,skeleton,depth_unit_mm,start_s,end_s`.
+
+Paths are relative to the file and stay inside its folder; other columns are ignored. Several rows may name one long
+recording with different spans. `path` may itself be a depth video (16-bit grey) or a folder of 16-bit PNGs; then there
+is no colour. Skeletons are ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and
+`camera.yaml` (fx, fy, cx, cy, optionally depth_unit_mm) beside the index.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from gesta.schema import KINECT_JOINTS, Camera, GestaError, Listing, Problem, Resource, Sample
+from gesta.sources.files import decode_text, split_name, table
+from gesta.sources.headers import holds_depth, joint_count
+
+LAYOUT = "index_csv"
+INDEX_FILE = "index.csv"
+SKELETON_SUFFIXES = (".csv", ".npy")
+
+
+class RowError(Exception):
+    """A row that cannot be used: kind of the problem and reason."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+@dataclass
+class Folder:
+    """What all rows share. `depth_seen` and `joints_seen` remember what one header of a kind of file said."""
+
+    root: Path
+    index: Path
+    joints: tuple[str, ...] | None = None
+    camera: Camera | None = None
+    depth_unit_mm: float = 1.0
+    npy_refused: str | None = None
+    depth_seen: dict[tuple[str, str], bool] = field(default_factory=dict)
+    joints_seen: dict[str, int | None] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def report(self, line: int, kind: str, reason: str, hint: str) -> None:
+        self.problems.append(Problem(str(self.index), kind, f"line {line}: {reason}", hint))
+
+
+def matches(root: Path) -> bool:
+    """True where `root` is an index, or a folder with an `index.csv` that has a column `path`."""
+    path = root if root.is_file() else root / INDEX_FILE
+    if path.suffix.lower() != ".csv" or not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        head = stream.readline().decode("utf-8-sig", errors="replace")
+    return "path" in _columns(head)
+
+
+def read(root: Path) -> Listing:
+    """One sample a row, in the order of the rows; rows that cannot be used are problems.
+
+    Raises GestaError where there is no index, it is not UTF-8, or it has no column `path`.
+    """
+    index = root if root.is_file() else root / INDEX_FILE
+    if not index.is_file():
+        raise GestaError(f"{root}: has no {INDEX_FILE}. Write one with the columns path,label and a row a video.")
+    rows = table(decode_text(index.read_bytes(), str(index)))
+    columns = [cell.lower() for cell in rows[0][1]] if rows else []
+    if "path" not in columns:
+        found = ", ".join(columns) or "nothing"
+        raise GestaError(f"{index}: expected the columns path,label in the first line, found {found}.")
+    folder = Folder(index.parent, index)
+    _read_camera(folder)
+    if "label" not in columns:
+        folder.report(1, "no-labels", "there is no column label.", "Add one to train or evaluate on these videos.")
+    samples: dict[str, Sample] = {}
+    for line, cells in rows[1:]:
+        row = dict(zip(columns, cells, strict=False))
+        try:
+            sample = _sample(folder, line, row)
+            if sample.id in samples:
+                raise RowError("row-twice", f"{sample.id} is there already with label {samples[sample.id].label}.")
+            samples[sample.id] = sample
+        except RowError as error:
+            folder.report(line, error.kind, str(error), "The row is left out; mend it.")
+    return Listing(root, LAYOUT, tuple(samples.values()), tuple(folder.problems))
+
+
+def _columns(head: str) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in re.split("[,;]", head)]
+
+
+def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
+    name = row.get("path", "")
+    if not name:
+        raise RowError("missing-file", "the path is empty.")
+    path = _inside(folder, name)
+    if not path.exists():
+        raise RowError("missing-file", f"{name} is not there.")
+    if path.suffix.lower() in (".txt", ".npy", ".csv"):
+        raise RowError("no-video", f"{name} is not a video; a sample needs a colour or a depth video.")
+    depth = _optional(folder, line, row, "depth")
+    resource = Resource(path)
+    color: Resource | None = resource
+    if _is_depth(folder, path):
+        if depth is not None and depth.path != path:
+            raise RowError("two-depths", f"{name} is a depth video, and so is {row['depth']} in column depth.")
+        color, depth = None, resource
+    skeleton, joints, camera = _skeleton(folder, line, row)
+    start_s, end_s = _span(row)
+    recording = path.relative_to(folder.root).as_posix()
+    span = "" if start_s is None and end_s is None else f"@{row.get('start_s') or '0'}-{row.get('end_s') or 'end'}"
+    return Sample(
+        id=recording + span,
+        recording=recording,
+        color=color,
+        depth=depth,
+        mask=_optional(folder, line, row, "mask"),
+        skeleton=skeleton,
+        label=row.get("label") or None,
+        subject=row.get("subject") or None,
+        split=_split(row),
+        start_s=start_s,
+        end_s=end_s,
+        depth_unit_mm=_depth_unit(folder, row),
+        joints=joints,
+        camera=camera,
+    )
+
+
+def _inside(folder: Folder, name: str) -> Path:
+    """The path that a cell names; raises RowError where it leads out of the folder of the index."""
+    relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
+    if relative.is_absolute() or ".." in relative.parts or re.match(r"[A-Za-z]:", name):
+        raise RowError(
+            "path-outside", f"{name} leads out of the folder {folder.root}; paths are relative to the index."
+        )
+    return folder.root / relative
+
+
+def _optional(folder: Folder, line: int, row: dict[str, str], column: str) -> Resource | None:
+    name = row.get(column, "")
+    if not name:
+        return None
+    path = _inside(folder, name)
+    if path.exists():
+        return Resource(path)
+    hint = f"Put the file back; the sample goes on without {column}."
+    folder.report(line, "missing-modality", f"{name} is not there.", hint)
+    return None
+
+
+def _is_depth(folder: Folder, path: Path) -> bool:
+    """Whether `path` holds depth. One header is opened for all files of a folder whose names differ in digits only."""
+    key = (str(path.parent), re.sub(r"\d+", "0", path.name))
+    if key not in folder.depth_seen:
+        answer = holds_depth(path)
+        if answer is None:  # unreadable: ask the next file of the kind
+            return False
+        folder.depth_seen[key] = answer
+    return folder.depth_seen[key]
+
+
+def _skeleton(folder: Folder, line: int, row: dict[str, str]) -> tuple[Resource | None, tuple[str, ...], Camera | None]:
+    skeleton = _optional(folder, line, row, "skeleton")
+    if skeleton is None:
+        return None, KINECT_JOINTS, None
+    suffix = skeleton.path.suffix.lower()
+    if suffix == ".csv":
+        return skeleton, KINECT_JOINTS, None
+    reason = f"skeletons are {' or '.join(SKELETON_SUFFIXES)}, not {suffix}" if suffix != ".npy" else folder.npy_refused
+    if reason is None and folder.joints is not None:
+        count = _joint_count(folder, skeleton.path)
+        if count is None or count == len(folder.joints):
+            return skeleton, folder.joints, folder.camera
+        reason = f"{row['skeleton']} has {count} joints and joints.txt names {len(folder.joints)}"
+    if not any(reason in problem.reason for problem in folder.problems if reason):
+        hint = "Mend it; until then the samples go on without skeleton."
+        folder.report(line, "bad-skeleton", f"{reason}.", hint)
+    return None, KINECT_JOINTS, None
+
+
+def _joint_count(folder: Folder, path: Path) -> int | None:
+    key = str(path.parent)
+    if folder.joints_seen.get(key) is None:
+        folder.joints_seen[key] = joint_count(path)
+    return folder.joints_seen[key]
+
+
+def _split(row: dict[str, str]) -> Any:
+    text = row.get("split", "")
+    if not text:
+        return None
+    split = split_name(text)
+    if split is None:
+        raise RowError("unknown-split", f"split {text!r} is unknown; use train, val or test, or leave it empty.")
+    return split
+
+
+def _number(row: dict[str, str], column: str) -> float | None:
+    text = row.get(column, "")
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RowError("bad-number", f"{column} is {text!r}, expected a number.")
+    return value
+
+
+def _span(row: dict[str, str]) -> tuple[float | None, float | None]:
+    start_s, end_s = _number(row, "start_s"), _number(row, "end_s")
+    if (start_s or 0.0) < 0 or (end_s is not None and end_s <= (start_s or 0.0)):
+        raise RowError("bad-span", f"the span from {start_s or 0:g} s to {end_s} s is empty or starts before 0.")
+    if start_s is None and end_s is not None:
+        start_s = 0.0
+    return start_s, end_s
+
+
+def _depth_unit(folder: Folder, row: dict[str, str]) -> float:
+    unit = _number(row, "depth_unit_mm")
+    if unit is None:
+        return folder.depth_unit_mm
+    if unit <= 0:
+        raise RowError("bad-number", f"depth_unit_mm is {unit:g}, expected more than 0.")
+    return unit
+
+
+def _read_camera(folder: Folder) -> None:
+    """Fills in joints, camera and depth unit; says in `npy_refused` why `.npy` skeletons cannot be used."""
+    joints_file, camera_file = folder.root / "joints.txt", folder.root / "camera.yaml"
+    if joints_file.is_file():
+        lines = decode_text(joints_file.read_bytes(), str(joints_file)).splitlines()
+        folder.joints = tuple(line.strip() for line in lines if line.strip())
+    else:
+        folder.npy_refused = "skeletons in .npy need joints.txt beside the index, the joints' names in order"
+    if not camera_file.is_file():
+        folder.npy_refused = folder.npy_refused or "skeletons in .npy need camera.yaml beside the index: fx, fy, cx, cy"
+        return
+    try:
+        values = yaml.safe_load(decode_text(camera_file.read_bytes(), str(camera_file)))
+        folder.camera = Camera(**{name: float(values[name]) for name in ("fx", "fy", "cx", "cy")})
+        folder.depth_unit_mm = float(values.get("depth_unit_mm", 1.0))
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        folder.npy_refused = "camera.yaml beside the index cannot be read: expected numbers fx, fy, cx, cy"
+        reason = f"expected the numbers fx, fy, cx, cy and optionally depth_unit_mm ({type(error).__name__}: {error})."
+        folder.problems.append(Problem(str(camera_file), "bad-camera", reason, "Mend it to use .npy skeletons."))

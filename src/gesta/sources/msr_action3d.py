@@ -1,0 +1,55 @@
+"""MSR Action3D skeletons: text, 20 rows a frame `x y z confidence`, metres. Skeletons only, so there are no samples.
+
+The order of the joints is not the Kinect's; it was found from the data (see tests): the bones that keep their length,
+the head on top and the feet at the bottom, and which hand the one-handed actions move.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError
+
+JOINTS = (
+    "ShoulderLeft",
+    "ShoulderRight",
+    "ShoulderCenter",
+    "Spine",
+    "HipLeft",
+    "HipRight",
+    "HipCenter",
+    "ElbowLeft",
+    "ElbowRight",
+    "WristLeft",
+    "WristRight",
+    "HandLeft",
+    "HandRight",
+    "KneeLeft",
+    "KneeRight",
+    "AnkleLeft",
+    "AnkleRight",
+    "FootLeft",
+    "FootRight",
+    "Head",
+)
+"""Joints in the order of the rows of a file."""
+
+
+def read_skeleton(path: Path) -> NDArray[np.float32]:
+    """T 20 3 world metres (x right, y up, z forward), joints in the order of JOINTS; zeros where no person is tracked.
+
+    Raises GestaError where the file is no whole number of frames of 20 rows with 4 numbers.
+    """
+    try:
+        rows = np.loadtxt(path, dtype=np.float32, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise GestaError(
+            f"{path}: cannot be read as a skeleton ({error}). Expected rows `x y z confidence`."
+        ) from error
+    if rows.size == 0 or rows.shape[1] != 4 or len(rows) % len(JOINTS):
+        shape = " x ".join(map(str, rows.shape))
+        raise GestaError(f"{path}: has {shape} numbers; expected 20 rows of 4 a frame. Is the file complete?")
+    return np.ascontiguousarray(rows.reshape(-1, len(JOINTS), 4)[..., :3])

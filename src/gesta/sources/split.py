@@ -1,0 +1,248 @@
+"""Who is in train, validation and test: by person where people are known, otherwise stratified, and it says so.
+
+Everything here is deterministic by seed. Samples without label keep the split they have and are counted nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from gesta.schema import GestaError, Sample, Split
+
+Protocol = Literal["subject", "document"]
+DOCUMENT_NUM_TRAIN = 7754
+"""Labelled gestures in ChaLearn 2014's training folders; 2,000 of them are the document's validation part."""
+_DRAWS = 50
+
+
+def assign_splits(
+    samples: Sequence[Sample],
+    *,
+    seed: int,
+    fractions: tuple[float, float] = (0.2, 0.2),
+    protocol: Protocol = "subject",
+    num_val: int = 2000,
+) -> tuple[list[Sample], list[str]]:
+    """The samples in their order, each labelled one with a split, and notes on what was done and what it means.
+
+    A split that the data give stays. Where they give no validation part, people are taken out of training
+    (`fractions[0]` of them, at least one of three); where they give no test part, test people too (`fractions[1]`).
+    Where people are unknown or fewer than three, the draw is stratified by label, whole recordings together.
+    `protocol="document"` is that of Mullick 2018, chapter 3: test = the Validation folders, validation = `num_val`
+    random training gestures, fewer in proportion where the training part has fewer than the original 7,754; what lies
+    in Test folders is left out.
+    Raises GestaError for an unknown protocol (usage), or where the document's cannot be followed.
+    """
+    if protocol == "document":
+        return _document(samples, seed, num_val)
+    if protocol != "subject":
+        raise GestaError(f"unknown protocol {protocol!r}; there are subject and document.", usage=True)
+    rng = np.random.default_rng(seed)
+    notes: list[str] = []
+    splits: dict[str, Split] = {s.id: s.split for s in samples if s.split is not None}
+    labelled = [s for s in samples if s.label is not None]
+    given = set(splits.values())
+    if given:
+        _place_blank_rows(labelled, splits, notes)
+    else:
+        splits.update({s.id: "train" for s in labelled})
+    val, test = fractions
+    if "test" not in given:
+        _move(labelled, splits, "test", test, rng, notes)
+        val = val / (1 - test)  # of what is left
+    if "val" not in given:
+        _move(labelled, splits, "val", val, rng, notes)
+    done = [replace(s, split=splits[s.id]) if s.id in splits else s for s in samples]
+    return done, notes + _same_person_notes(done)
+
+
+def folds(
+    samples: Sequence[Sample], by: str = "subject", k: int | None = None, seed: int = 0
+) -> list[tuple[str, list[Sample], list[Sample]]]:
+    """Cross validation: [(what is held out, the rest with splits train and val, the held-out samples with split test)].
+
+    `by="subject"`: one person a fold, or `k` groups of people. Where people are unknown, or with `by="label"`: `k` (5)
+    parts stratified by label, whole recordings together; the name then says so. Splits that the data give are not used.
+    Raises GestaError for an unknown `by` (usage), a `k` that cannot be, or a single person.
+    """
+    if by not in ("subject", "label"):
+        raise GestaError(f"unknown way to fold {by!r}; there are subject and label.", usage=True)
+    labelled = [replace(s, split=None) for s in samples if s.label is not None]
+    rng = np.random.default_rng(seed)
+    known = bool(labelled) and all(s.subject is not None for s in labelled)
+    if by == "subject" and known:
+        groups = _person_groups(labelled, k, rng)
+    else:
+        groups = _stratified_groups(labelled, 5 if k is None else k, rng, "" if by == "label" else ", people unknown")
+    result = []
+    for number, (name, members) in enumerate(groups):
+        rest = [s for s in labelled if s.id not in members]
+        train, _ = assign_splits(rest, seed=seed + number, fractions=(0.2, 0.0))
+        result.append((name, train, [replace(s, split="test") for s in labelled if s.id in members]))
+    return result
+
+
+def _person(sample: Sample) -> str | None:
+    return sample.subject
+
+
+def _recording(sample: Sample) -> str:
+    return sample.recording
+
+
+def _place_blank_rows(labelled: Sequence[Sample], splits: dict[str, Split], notes: list[str]) -> None:
+    """Where the data give a split to some samples only: the others go where their person is, else to training."""
+    blank = [s for s in labelled if s.id not in splits]
+    if not blank:
+        return
+    homes: dict[str, Split] = {}
+    for sample in labelled:
+        if sample.id in splits and sample.subject is not None:
+            homes.setdefault(sample.subject, splits[sample.id])
+    for sample in blank:
+        splits[sample.id] = homes.get(sample.subject, "train") if sample.subject is not None else "train"
+    notes.append(f"{len(blank)} samples have no split; each went to the part of its person, or to training.")
+
+
+def _move(
+    labelled: Sequence[Sample],
+    splits: dict[str, Split],
+    part: Split,
+    fraction: float,
+    rng: np.random.Generator,
+    notes: list[str],
+) -> None:
+    """Moves `fraction` of the training part to `part`, by person where that can be done."""
+    pool = [s for s in labelled if splits[s.id] == "train"]
+    if fraction <= 0 or len(pool) < 2:
+        return
+    what = {"val": "Validation", "test": "Test", "train": "Training"}[part]
+    people = sorted({s.subject for s in pool if s.subject is not None})
+    unknown = [s for s in pool if s.subject is None]
+    if len(people) >= 3 and not unknown:
+        taken = _draw(pool, _person, fraction, rng)
+        names = sorted({s.subject or "" for s in pool if s.id in taken})
+        shown = f"{len(names)} of {len(people)} people" + (f": {', '.join(names)}" if len(names) <= 8 else "")
+        notes.append(f"{what}: {shown}, taken out of training.")
+    else:
+        taken = _draw_stratified(pool, fraction, rng)
+        why = "people are not known" if unknown else f"there are only {len(people)} people"
+        notes.append(
+            f"{what}: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be on "
+            "both sides, so the accuracy is optimistic for new people. Name the person of each recording to mend this."
+        )
+    splits.update(dict.fromkeys(taken, part))
+
+
+def _group(samples: Sequence[Sample], key: Callable[[Sample], Hashable]) -> dict[Hashable, list[Sample]]:
+    groups: dict[Hashable, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[key(sample)].append(sample)
+    return groups
+
+
+def _draw(
+    pool: Sequence[Sample], key: Callable[[Sample], Hashable], fraction: float, rng: np.random.Generator
+) -> set[str]:
+    """Ids of about `fraction` of the groups, at least one and never all; of many draws the best.
+
+    A draw is good if the rest keeps every class, then if the drawn part has many, then if its size is near the share.
+    """
+    groups = list(_group(pool, key).values())
+    labels = [{s.label for s in group} for group in groups]
+    count = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
+    best: tuple[int, int, float] | None = None
+    chosen: set[int] = set()
+    for _ in range(_DRAWS):
+        drawn = {int(i) for i in rng.permutation(len(groups))[:count]}
+        rest = set().union(*(labels[i] for i in range(len(groups)) if i not in drawn))
+        size = sum(len(groups[i]) for i in drawn)
+        score = (len(rest), len(set().union(*(labels[i] for i in drawn))), -abs(size - fraction * len(pool)))
+        if best is None or score > best:
+            best, chosen = score, drawn
+    return {s.id for i in chosen for s in groups[i]}
+
+
+def _draw_stratified(pool: Sequence[Sample], fraction: float, rng: np.random.Generator) -> set[str]:
+    """Ids of about `fraction` of each label's samples; recordings with several labels are drawn whole."""
+    recordings = _group(pool, _recording)
+    if any(len({s.label for s in group}) > 1 for group in recordings.values()):
+        return _draw(pool, _recording, fraction, rng) if len(recordings) > 1 else set()
+    taken: set[str] = set()
+    for _, members in sorted(_group(pool, lambda s: s.label).items(), key=lambda item: str(item[0])):
+        groups = list(_group(members, _recording).values())
+        count = min(max(round(fraction * len(groups)), 1), len(groups) - 1)
+        taken |= {s.id for i in rng.permutation(len(groups))[:count] for s in groups[i]}
+    return taken
+
+
+def _same_person_notes(samples: Sequence[Sample]) -> list[str]:
+    parts: dict[str, set[str]] = defaultdict(set)
+    for sample in samples:
+        if sample.subject is not None and sample.split is not None:
+            parts[sample.split].add(sample.subject)
+    notes = []
+    for one, other in (("train", "test"), ("val", "test"), ("train", "val")):
+        shared = sorted(parts[one] & parts[other])
+        if shared:
+            few = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
+            notes.append(f"{len(shared)} people are in both {one} and {other} ({few}), so the accuracy is optimistic.")
+    return notes
+
+
+def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[Sample], list[str]]:
+    train = [s for s in samples if s.split == "train" and s.label is not None]
+    test = [s for s in samples if s.split == "val" and s.label is not None]
+    if len(train) < 2 or not test:
+        raise GestaError(
+            "the document's protocol needs labelled recordings in folders Train* and Validation*; "
+            f"found {len(train)} and {len(test)} gestures there. Use the protocol subject for other data."
+        )
+    count = min(num_val, max(1, round(len(train) * num_val / DOCUMENT_NUM_TRAIN)))
+    drawn = np.random.default_rng(seed).permutation(len(train))[:count]
+    val = {train[int(i)].id for i in drawn}
+    tested = {s.id for s in test}
+    done = []
+    for sample in samples:
+        if sample.id in tested:
+            done.append(replace(sample, split="test"))
+        elif sample.split == "train" and sample.label is not None:
+            done.append(replace(sample, split="val" if sample.id in val else "train"))
+    note = (
+        f"The document's protocol: test = the {len(test)} gestures of the Validation folders, validation = {count} "
+        f"random ones of {len(train)} in the Train folders. People of validation are in training too."
+    )
+    return done, [note, *_same_person_notes(done)]
+
+
+def _person_groups(labelled: Sequence[Sample], k: int | None, rng: np.random.Generator) -> list[tuple[str, set[str]]]:
+    people = sorted({s.subject or "" for s in labelled})
+    if len(people) < 2:
+        raise GestaError(f"cross validation by person needs at least 2 people, found {len(people)}. Use --by label.")
+    _check_k(k, len(people), "people")
+    if k is None:
+        parts = [[person] for person in people]
+    else:
+        order = [people[int(i)] for i in rng.permutation(len(people))]
+        parts = [sorted(order[i::k]) for i in range(k)]
+    return [("+".join(part), {s.id for s in labelled if s.subject in part}) for part in parts]
+
+
+def _stratified_groups(
+    labelled: Sequence[Sample], k: int, rng: np.random.Generator, why: str
+) -> list[tuple[str, set[str]]]:
+    recordings = list(_group(labelled, _recording).values())
+    _check_k(k, len(recordings), "recordings")
+    order = [recordings[int(i)] for i in rng.permutation(len(recordings))]
+    order.sort(key=lambda group: group[0].label or "")  # stable: random within a label
+    return [(f"part {i + 1} of {k} (by label{why})", {s.id for group in order[i::k] for s in group}) for i in range(k)]
+
+
+def _check_k(k: int | None, most: int, what: str) -> None:
+    if k is not None and not 2 <= k <= most:
+        raise GestaError(f"cannot make {k} parts of {most} {what}; give a number from 2 to {most}.", usage=True)
