@@ -25,6 +25,7 @@ from gesta.sources.headers import holds_depth, joint_count
 LAYOUT = "index_csv"
 INDEX_FILE = "index.csv"
 SKELETON_SUFFIXES = (".csv", ".npy")
+SELDOM_DEPTH = (".mp4", ".webm")
 
 
 class RowError(Exception):
@@ -158,8 +159,8 @@ def _optional(folder: Folder, line: int, row: dict[str, str], column: str) -> Re
 
 
 def _is_depth(folder: Folder, path: Path) -> bool:
-    """Whether `path` holds depth. One header is opened for all files of a folder whose names differ in digits only."""
-    key = (str(path.parent), re.sub(r"\d+", "0", path.name))
+    """Whether `path` holds depth. Each header is opened once; of mp4 and webm, which hold none, one of a folder."""
+    key = (str(path.parent), path.suffix.lower() if path.suffix.lower() in SELDOM_DEPTH else path.name)
     if key not in folder.depth_seen:
         answer = holds_depth(path)
         if answer is None:  # unreadable: ask the next file of the kind
