@@ -1,0 +1,203 @@
+"""Writes synthetic recordings in the layout of ChaLearn LAP 2014, track 3.
+
+    OUT/gesta_synthetic.json                 version, preset, seed, people, size ...
+    OUT/gesta_subjects.csv                   recording,subject
+    OUT/Train1/Sample0001/Sample0001_color.mp4, _depth.mp4, _user.mp4, _skeleton.csv, _labels.csv, _data.csv
+    OUT/Validation1/..., OUT/Test1/...       other people than in Train
+
+Recordings are at 20 fps. With `zipped` each recording is `Sample0001.zip` with the six files at its root.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gesta.schema import GestaError
+from gesta.synthetic.gestures import NAMES
+from gesta.synthetic.person import PRESETS
+from gesta.synthetic.recording import Plan, write
+
+GENERATOR_VERSION = 1
+"""Counts changes of what is drawn or performed. Results on different versions do not compare."""
+
+_PER_FOLDER = 60
+_STAMP = "gesta_synthetic.json"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One recording to write: its name, the folder of its split, and what it holds."""
+
+    name: str
+    folder: str
+    plan: Plan
+
+
+def split_people(people: int) -> list[str]:
+    """Split of each person: about 5/9 Train, 2/9 Validation, 2/9 Test; at least one each from three people on."""
+    if people < 3:
+        return ["Train", "Test"][:people]
+    held = max(1, round(people * 2 / 9))
+    return ["Train"] * (people - 2 * held) + ["Validation"] * held + ["Test"] * held
+
+
+def _gesture_orders(seed: int, recordings: int, count: int) -> list[tuple[int, ...]]:
+    """Gesture ids of each recording: a long row of shuffled rounds through all 20, cut in pieces of `count`."""
+    rng = np.random.default_rng([seed, 303])
+    rounds = -(-recordings * count // len(NAMES))
+    row = np.concatenate([rng.permutation(len(NAMES)) + 1 for _ in range(rounds)])
+    return [tuple(int(g) for g in row[i * count : (i + 1) * count]) for i in range(recordings)]
+
+
+def plan_tasks(people: int, recordings: int, size: tuple[int, int], seed: int, count: int, preset: str) -> list[Task]:
+    """All recordings, numbered through the splits in order. A person's recordings all lie in one split."""
+    orders = _gesture_orders(seed, people * recordings, count)
+    tasks: list[Task] = []
+    in_split: dict[str, int] = {}
+    for person, split in enumerate(split_people(people)):
+        for take in range(recordings):
+            nth = in_split.get(split, 0)
+            in_split[split] = nth + 1
+            plan = Plan(seed, person, take, orders[person * recordings + take], size, preset)
+            tasks.append(Task(f"Sample{len(tasks) + 1:04d}", f"{split}{nth // _PER_FOLDER + 1}", plan))
+    return tasks
+
+
+def _check(people: int, recordings: int, size: tuple[int, int], count: int, preset: str) -> None:
+    for name, value in (("people", people), ("recordings", recordings), ("gestures_per_recording", count)):
+        if value < 1:
+            raise GestaError(f"{name} is {value}, expected at least 1.", usage=True)
+    if min(size) < 64 or size[0] % 2 or size[1] % 2:
+        raise GestaError(
+            f"size is {size[0]}x{size[1]}, expected even sides of at least 64, such as 320x240.", usage=True
+        )
+    if preset not in PRESETS:
+        raise GestaError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}.", usage=True)
+
+
+def _stamp(out: Path, stamp: dict[str, object]) -> None:
+    """Writes the stamp, or refuses a folder that holds recordings made otherwise."""
+    path = out / _STAMP
+    if path.exists():
+        try:
+            held = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            held = None
+        if held != stamp:
+            raise GestaError(
+                f"{path}: the folder holds recordings made with other settings ({held}), asked for {stamp}. "
+                "Choose another folder, or delete this one."
+            )
+        return
+    _write_text(path, json.dumps(stamp, indent=2) + "\n")
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8", newline="")
+    partial.replace(path)
+
+
+def _write_subjects(out: Path, tasks: list[Task]) -> None:
+    partial = out / ".gesta_subjects.csv.partial"
+    with partial.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("recording", "subject"))
+        writer.writerows((task.name, f"person{task.plan.person + 1:02d}") for task in tasks)
+    partial.replace(out / "gesta_subjects.csv")
+
+
+def make_recording(out: Path, task: Task, zipped: bool) -> str:
+    """Writes one recording under a temporary name, then renames it. Returns its name."""
+    parent = out / task.folder
+    parent.mkdir(parents=True, exist_ok=True)
+    partial = parent / f".{task.name}.partial"
+    if partial.exists():
+        shutil.rmtree(partial)
+    partial.mkdir()
+    write(task.plan, partial, task.name)
+    if not zipped:
+        partial.replace(parent / task.name)
+        return task.name
+    archive = parent / f".{task.name}.zip.partial"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as target:
+        for file in sorted(partial.iterdir()):
+            target.write(file, file.name)
+    archive.replace(parent / f"{task.name}.zip")
+    shutil.rmtree(partial)
+    return task.name
+
+
+def make(
+    out: Path,
+    *,
+    people: int = 27,
+    recordings: int = 1,
+    size: tuple[int, int] = (320, 240),
+    seed: int = 0,
+    gestures_per_recording: int = 20,
+    zipped: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    preset: str = "standard",
+) -> list[str]:
+    """Writes `people` x `recordings` recordings into `out`; returns their names in order.
+
+    size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
+    progress: called with (done, all) after each recording, first with those that were already there.
+    A stopped run goes on where it was: finished recordings of the same settings are kept.
+
+    Raises GestaError on settings out of range and on a folder that holds recordings of other settings.
+    """
+    _check(people, recordings, size, gestures_per_recording, preset)
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    stamp: dict[str, object] = {
+        "generator": "chalearn2014",
+        "version": GENERATOR_VERSION,
+        "preset": preset,
+        "seed": seed,
+        "people": people,
+        "recordings": recordings,
+        "gestures_per_recording": gestures_per_recording,
+        "size": list(size),
+        "zipped": zipped,
+    }
+    _stamp(out, stamp)
+    tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset)
+    _write_subjects(out, tasks)
+    suffix = ".zip" if zipped else ""
+    todo = [task for task in tasks if not (out / task.folder / f"{task.name}{suffix}").exists()]
+    done = len(tasks) - len(todo)
+    if progress:
+        progress(done, len(tasks))
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    for _ in _run(out, todo, zipped, workers):
+        done += 1
+        if progress:
+            progress(done, len(tasks))
+    return [task.name for task in tasks]
+
+
+def _run(out: Path, todo: list[Task], zipped: bool, workers: int) -> Iterator[str]:
+    """Yields each recording's name when it is finished."""
+    if workers <= 1:
+        for task in todo:
+            yield make_recording(out, task, zipped)
+        return
+    # spawn: the same on every platform, and safe beside threads
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        for future in as_completed([pool.submit(make_recording, out, task, zipped) for task in todo]):
+            yield future.result()
