@@ -69,8 +69,7 @@ class ClipCache:
             stat = path.stat()
             known = f"{resource}|{stat.st_size}|{stat.st_mtime_ns}"
             if known not in self._prints:
-                with resource.open() as stream:
-                    self._prints[known] = hashlib.file_digest(stream, "sha256").hexdigest()
+                self._prints[known] = hashlib.sha256(resource.read()).hexdigest()
             return self._prints[known]
         except OSError as error:
             raise GestaError(f"{resource}: cannot be read ({error}). Check that the file is there.") from error

@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 
 MOTION_SIDE = 120  # pixels of the longer side on which motion is looked for
 MOTION_THRESHOLD = 10  # grey levels
-MOTION_HALF_LIFE_S = 0.6
+MOTION_HALF_LIFE_S = 0.25
 MOTION_LEAST = 0.002  # share of the image that must move before a box is believed
 MOTION_MARGIN = 0.15
 MOTION_SMALLEST = 0.35  # of the image's shorter side

@@ -134,10 +134,10 @@ def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
         rgb = frame.to_ndarray(format="rgb24")
         return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     plane = frame.planes[0]
-    image = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+    image = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
     if name.startswith("yuvj") or frame.color_range == _JPEG_RANGE:
-        return image.copy()
-    return np.asarray(cv2.LUT(np.ascontiguousarray(image), _FULL_RANGE), dtype=np.uint8)
+        return np.array(image, np.uint8)
+    return np.asarray(cv2.LUT(np.ascontiguousarray(image), _FULL_RANGE), np.uint8)
 
 
 def _rotated(image: NDArray[Any], degrees: int) -> NDArray[Any]:

@@ -193,13 +193,13 @@ class Preparer:
     def _scaled_depth(self, depth_mm: NDArray[np.uint16]) -> NDArray[np.uint8]:
         """255 at depth_range_mm in front of the person's median, 1 as far behind, 0 without reading."""
         span = self.transform.depth_range_mm
-        table = 128 + (self._depth_mm - np.arange(_DEPTHS, dtype=np.float32) * _DEPTH_STEP) * (127 / span)
-        table = np.clip(np.round(table), 1, 255).astype(np.uint8)
-        table[0] = 0
-        return table[np.minimum(depth_mm, _DEPTHS - 1)]
+        table = 128 + (self._depth_mm - np.arange(_DEPTHS, dtype=np.float32)) * (127 / span)
+        levels: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
+        levels[0] = 0
+        return np.asarray(levels[np.minimum(depth_mm, _DEPTHS - 1)])
 
 
-_DEPTHS, _DEPTH_STEP = 10_000, 1.0  # one table entry a millimetre, up to 10 m
+_DEPTHS = 10_000  # one table entry a millimetre, up to 10 m
 
 
 def gray_of(frame: Frame) -> NDArray[np.uint8]:

@@ -66,7 +66,8 @@ def iter_recording(
         take = wanted(index, time_s)
         return take
 
-    names, streams = [], []
+    names: list[str] = []
+    streams: list[Iterator[tuple[float, NDArray[Any] | None]]] = []
     for name, resource, kind in _parts(sample, color):
         names.append(name)
         streams.append(iter_frames(resource, kind, decide if not streams else lambda _i, _t: take))
@@ -108,5 +109,5 @@ def _millimetres(raw: NDArray[Any], unit_mm: float) -> NDArray[np.uint16]:
         return raw if raw.dtype == np.uint16 else raw.astype(np.uint16)
     if raw.dtype == np.uint8:
         table = np.round(np.arange(256) * unit_mm).clip(0, 65535).astype(np.uint16)
-        return table[raw]
+        return np.asarray(table[raw], np.uint16)
     return np.round(raw * unit_mm).clip(0, 65535).astype(np.uint16)

@@ -20,12 +20,12 @@ def central_window(frames: int, window: int) -> tuple[int, int]:
 
 
 def ticks_due(time_s: float, fps: float, done: int) -> int:
-    """Ticks k = done, done + 1, ... at k / fps that come at least half a tick before `time_s`.
+    """Ticks k = done, done + 1, ... at k / fps that lie half a tick or more before `time_s`.
 
     A tick takes the last frame that is less than half a tick late: frames of the same rate with jittering stamps are
     taken once each, missing ones are repeated, surplus ones skipped. Needs no look ahead, so live equals offline.
     """
-    return max(0, int(np.ceil((time_s * fps) - 0.5 - 1e-6)) - done)
+    return max(0, int(np.floor(time_s * fps - 0.5 + 1e-6)) + 1 - done)
 
 
 def resample_indices(times_s: Sequence[float], fps: float) -> list[int]:
