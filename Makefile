@@ -1,0 +1,51 @@
+# Everything goes through `make setup`: a .venv in the checkout, made once, and again when its inputs change.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.made
+# The first of these that runs, is new enough and can make an environment; or make setup PYTHON=/path/to/python.
+GOOD := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+  "$$p" -c '$(GOOD)' 2>/dev/null && { command -v "$$p"; break; }; done)
+endif
+ARGS ?=
+
+.PHONY: setup demo test test-all lint format bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@"$(PYTHON)" -c '$(GOOD)' 2>/dev/null || { echo "No Python 3.11 or newer with the venv module was found." \
+	  "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or: make setup PYTHON=/path/to/python" >&2; exit 1; }
+	@[ -x $(PY) ] || "$(PYTHON)" -m venv $(VENV)
+	$(PY) -m pip install --quiet $$(grep -E '^torch==' constraints.txt)
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	@touch $(STAMP)
+
+demo: setup
+	$(VENV)/bin/gesta demo $(ARGS)
+
+# Worker processes of one thread each use two cores better than one process of two threads.
+test: setup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -m "not slow" $(ARGS)
+
+test-all: setup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 $(ARGS)
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+format: setup
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# Preparing, training and recognising, as ratios in one run; the model is the one that comes with the package.
+bench: setup
+	$(VENV)/bin/gesta benchmark demo $(ARGS)
+
+clean:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

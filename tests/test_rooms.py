@@ -1,0 +1,24 @@
+"""The import rules: the table in .importlinter is read as written and catches what it should."""
+
+from tools.rooms import parse, violations
+
+TABLE = parse(["schema:", "clips: schema", "runtime: clips, schema", "runtime.engines.torch: clips, models", "models:"])
+
+
+def test_allowed_imports_pass():
+    assert violations([("clips.read", "schema"), ("clips.read", "clips.decode")], TABLE) == []
+
+
+def test_forbidden_import_is_named():
+    (message,) = violations([("clips.read", "runtime.engines")], TABLE)
+    assert "gesta.clips.read imports gesta.runtime.engines" in message
+
+
+def test_longer_line_wins_over_its_room():
+    assert violations([("runtime.engines.torch", "models.catalog")], TABLE) == []
+    assert violations([("runtime.recogniser", "models.catalog")], TABLE)
+
+
+def test_room_without_a_line_is_an_error():
+    (message,) = violations([("newroom.x", "schema")], TABLE)
+    assert "no line in the table" in message

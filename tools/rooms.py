@@ -1,0 +1,65 @@
+"""An import-linter contract that reads like the table "Who may import whom" in docs/architecture.md.
+
+Each line of `rooms` names a room and the rooms it may import directly. A longer name (`runtime.engines.torch`) gets
+its own line and wins over its room's. A room without a line is an error, so that a new one gets a decision.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from grimp import ImportGraph
+from importlinter import Contract, ContractCheck, fields, output
+
+ROOT = "gesta"
+
+
+def parse(lines: list[str]) -> dict[str, set[str]]:
+    """Lines like "clips: schema" -> {"clips": {"schema"}}."""
+    table = {}
+    for line in lines:
+        room, _, allowed = line.partition(":")
+        table[room.strip()] = {name.strip() for name in allowed.split(",") if name.strip()}
+    return table
+
+
+def row_of(module: str, table: dict[str, set[str]]) -> str | None:
+    """The most specific line that covers a module name (without the root), or None."""
+    covering = [row for row in table if module == row or module.startswith(row + ".")]
+    return max(covering, key=len, default=None)
+
+
+def violations(imports: list[tuple[str, str]], table: dict[str, set[str]]) -> list[str]:
+    """Which of the (importer, imported) pairs, names without the root, the table does not allow."""
+    found = []
+    for importer, imported in imports:
+        row, room = row_of(importer, table), imported.split(".")[0]
+        if row is None:
+            found.append(f"{ROOT}.{importer}: no line in the table of rooms; add one to .importlinter")
+        elif row.split(".")[0] != room and room not in table[row]:
+            found.append(f"{ROOT}.{importer} imports {ROOT}.{imported}, but {row} may import: {sorted(table[row])}")
+    return sorted(set(found))
+
+
+class RoomsContract(Contract):
+    """Every direct import between rooms must stand in the table."""
+
+    type_name = "rooms"
+    rooms = fields.ListField(subfield=fields.StringField())
+
+    def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002
+        table = parse([str(line) for line in self.rooms])  # type: ignore[attr-defined]
+        prefix = ROOT + "."
+        imports = [
+            (module.removeprefix(prefix), imported.removeprefix(prefix))
+            for module in graph.modules
+            if module.startswith(prefix)
+            for imported in graph.find_modules_directly_imported_by(module)
+            if imported.startswith(prefix)
+        ]
+        found = violations(imports, table)
+        return ContractCheck(kept=not found, metadata={"violations": found})
+
+    def render_broken_contract(self, check: Any) -> None:
+        for line in check.metadata["violations"]:
+            output.print_error(line)
