@@ -38,7 +38,7 @@ def test_a_second_fill_decodes_nothing(tmp_path, samples, monkeypatch):
 def test_another_transform_or_other_content_is_another_entry(tmp_path, samples):
     cache = ClipCache(tmp_path / "cache")
     cache.fill(samples, GRAY, workers=1)
-    assert len(cache.load(samples[0], GRAY.model_copy(update={"fps": 10.0})).pixels) == 3
+    assert len(cache.load(samples[0], GRAY.model_copy(update={"fps": 10.0})).pixels) == 4
     write_video(tmp_path / "0.mkv", gray_frames(20))
     assert len(cache.load(samples[0], GRAY).pixels) == 20
 

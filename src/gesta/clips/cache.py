@@ -14,8 +14,7 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +185,14 @@ def _run(
         for job in jobs:
             yield _prepare_job(job, transform)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ThreadPoolExecutor(workers) as pool:  # decoding and image operations release the interpreter's lock
         futures = {pool.submit(_prepare_job, job, transform): len(job) for job in jobs}
         for future in as_completed(futures):
             yield future.result()
 
 
 def _prepare_job(job: Sequence[tuple[Sample, Path]], transform: Transform) -> tuple[list[Problem], int]:
-    """Prepares the samples of one recording and stores them. Runs in a worker."""
+    """Prepares the samples of one recording and stores them."""
     entries = {sample.id: entry for sample, entry in job}
     problems = []
     for result in prepare_recording([sample for sample, _ in job], transform):
