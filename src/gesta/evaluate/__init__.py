@@ -1,1 +1,1 @@
-"""evaluate"""
+"""A bundle measured: over a split of labelled data, as a report, and for speed."""

@@ -1,0 +1,58 @@
+"""`gesta cache`: where prepared clips are kept, how much there is, and making room."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from gesta.cli.common import JsonFlag, emit
+from gesta.schema import GestaError
+
+_UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def cache(
+    limit: Annotated[
+        str | None, typer.Option("--limit", help="Largest size, e.g. 500M or 20G; the least recently used go.")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove every prepared clip.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show, limit or clear the cache of prepared clips. GESTA_CACHE names another place."""
+    from gesta.clips.cache import ClipCache
+
+    store = ClipCache()
+    if limit is not None:
+        store.set_limit(parse_size(limit))
+    freed = store.clear() if clear else None
+    info = store.info()
+    document = info if freed is None else {**info, "freed_bytes": freed}
+    lines = [
+        f"place    {info['root']}",
+        f"entries  {info['entries']}",
+        f"size     {human_size(info['bytes'])} of at most {human_size(info['limit_bytes'])}",
+    ]
+    if freed is not None:
+        lines.append(f"freed    {human_size(freed)}")
+    emit(document, Text("\n".join(lines)), json)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "500M", "1.5 GB", "2048" (units of 1024). Raises GestaError (usage) for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise GestaError(f"--limit {text!r} is no size; expected a number with K, M, G or T, e.g. 20G.", usage=True)
+    return int(float(match[1]) * _UNITS[match[2].lower()])
+
+
+def human_size(count: int) -> str:
+    """Bytes as people read them: 512 B, 1.5 MB, 20.0 GB (units of 1024)."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"

@@ -1,0 +1,136 @@
+"""An evaluation as one self-contained HTML file: no scripts, no outside files, pictures inside."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from gesta.bundle import card
+from gesta.clips.cache import ClipCache
+from gesta.clips.transform import Transform
+from gesta.evaluate.run import Evaluation, most_confident_mistakes
+from gesta.schema import GestaError
+
+MISTAKES = 12
+FRAMES = 10
+MATRIX_CLASSES = 60
+"""Above so many classes a matrix cannot be read; the report then lists the most frequent confusions only."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of the confusion matrix: `share` of its row's clips decides the colour."""
+
+    count: int
+    share: float
+    diagonal: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A clip that was called something else. `guesses`: (label, probability), the surest first."""
+
+    id: str
+    subject: str | None
+    truth: str
+    guesses: list[tuple[str, float]]
+    of_truth: float
+    strips: list[tuple[str, str]]  # (what it shows, PNG as data URI)
+    seconds: float
+
+
+def render(result: Evaluation, cache: ClipCache) -> str:
+    """The report's HTML. Film strips come from the prepared clips in `cache`; one that is gone is left out."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    rows = matrix(result.metrics["confusion"], result.manifest.labels)
+    return environment.get_template("report.html").render(
+        m=result.metrics,
+        manifest=result.manifest,
+        card=card.render(result.manifest),
+        classes=class_rows(result.metrics),
+        matrix=rows if len(rows) <= MATRIX_CLASSES else None,
+        confusions=confusions(result.metrics)[:15],
+        mistakes=[mistake(result, row, cache) for row in most_confident_mistakes(result, MISTAKES)],
+        wrong=int((result.predicted != result.truth).sum()),
+        chance=1 / len(result.manifest.labels),
+    )
+
+
+def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cell]]:
+    """Cells of the confusion matrix, row = true class."""
+    rows = []
+    for i, counts in enumerate(confusion):
+        total = sum(counts) or 1
+        titles = [f"{labels[i]} called {labels[j]}: {count} of {sum(counts)}" for j, count in enumerate(counts)]
+        rows.append([Cell(count, count / total, i == j, titles[j]) for j, count in enumerate(counts)])
+    return rows
+
+
+def class_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Scores of each class with clips or predictions, worst recall first, and what it is most often taken for."""
+    rows = []
+    for index, (label, score) in enumerate(metrics["per_class"].items()):
+        others = [(n, metrics["labels"][j]) for j, n in enumerate(metrics["confusion"][index]) if j != index and n]
+        taken = ", ".join(f"{name} ({n})" for n, name in sorted(others, key=lambda o: (-o[0], o[1]))[:2])
+        if score["n"] or score["predicted"]:
+            rows.append({"label": label, "taken_for": taken, **score})
+    return sorted(rows, key=lambda row: (row["n"] == 0, row["recall"], row["label"]))
+
+
+def confusions(metrics: dict[str, Any]) -> list[tuple[str, str, int, int]]:
+    """(true label, called, how often, clips of the true label), the most frequent first."""
+    labels = metrics["labels"]
+    found = [
+        (labels[i], labels[j], count, sum(row))
+        for i, row in enumerate(metrics["confusion"])
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return sorted(found, key=lambda c: (-c[2], c[0], c[1]))
+
+
+def mistake(result: Evaluation, row: int, cache: ClipCache) -> Mistake:
+    """What the report tells of one wrong prediction."""
+    sample, labels, transform = result.samples[row], result.manifest.labels, result.manifest.transform
+    scores = result.probabilities[row]
+    order = np.argsort(-scores, kind="stable")[:3]
+    try:
+        pixels: NDArray[np.uint8] = cache.load(sample, transform).pixels
+    except GestaError:
+        pixels = np.zeros((0, *transform.frame_shape), np.uint8)
+    true = int(result.truth[row])
+    guesses = [(labels[i], float(scores[i])) for i in order]
+    strips = film_strips(pixels, transform)
+    return Mistake(
+        sample.id, sample.subject, labels[true], guesses, float(scores[true]), strips, len(pixels) / transform.fps
+    )
+
+
+def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[str, str]]:
+    """Frames of a prepared clip T S H W C side by side, a strip for each stream and plane: (what, PNG data URI).
+
+    Planes of differences are left out where the clip has others. No frames, no strips.
+    """
+    if len(pixels) == 0:
+        return []
+    plain = [c for c, name in enumerate(transform.channels) if not name.endswith("_difference")]
+    shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))
+    strips = []
+    for s, stream in enumerate(transform.streams):
+        for c in plain or range(len(transform.channels)):
+            picture = np.concatenate(list(pixels[shown, s, :, :, c]), axis=1)
+            _, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+            name = f"{stream}, {transform.channels[c].replace('_', ' ')}"
+            strips.append((name, "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()))
+    return strips
