@@ -135,6 +135,23 @@ def parse_data(text: str) -> Facts:
     return Facts(n_frames, max_depth_mm)
 
 
+def stated_facts(sample: Sample) -> Facts | None:
+    """What the `_data.csv` beside a sample's videos says; None where there is none or it says nothing."""
+    video = sample.color or sample.depth
+    match = _PART_NAMES.match(video.name) if video is not None else None
+    if video is None or match is None:
+        return None
+    name = f"{match['name']}{PARTS['data']}"
+    if video.member is None:
+        file = Resource(video.path.with_name(name))
+    else:
+        file = Resource(video.path, str(PurePosixPath(video.member).with_name(name)))
+    try:
+        return parse_data(decode_text(file.read(), str(file)))
+    except (GestaError, ValueError):
+        return None
+
+
 def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, int]], list[tuple[str, str]]]:
     """Rows of a `_labels.csv` -> ([(gesture, first, last)] 0-based inclusive, by time, [(kind, reason)] refused).
 

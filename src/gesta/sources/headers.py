@@ -11,7 +11,7 @@ _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def holds_depth(path: Path) -> bool | None:
-    """True for a video, a 16-bit PNG or a folder of them with one channel of more than 8 bits; None if unreadable."""
+    """True for a video, a 16-bit PNG or a folder of them of 16-bit grey; None if unreadable."""
     if path.is_dir():
         images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         return _is_grey16_png(images[0]) if images else None
@@ -48,4 +48,4 @@ def _is_grey16_video(path: Path) -> bool | None:
             pixels = container.streams.video[0].codec_context.pix_fmt
     except (OSError, av.FFmpegError):
         return None
-    return pixels is not None and pixels.startswith(("gray10", "gray12", "gray14", "gray16"))
+    return pixels is not None and pixels.startswith("gray16")

@@ -1,0 +1,158 @@
+"""Faults of single files and recordings: unreadable, cut short, of another length, labels outside, nobody tracked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from gesta.audit.probing import Facts, VideoFacts, main_video
+from gesta.clips.decode import VideoInfo
+from gesta.schema import Problem, Resource, Sample
+from gesta.sources.chalearn2014 import stated_facts
+
+ALLOWED_DIFFERENCE = 2
+"""Frames by which the parts of a recording may differ: Kinect recorders start and stop their streams one by one."""
+SHORT_SHARE = 0.05
+"""A video that lacks more than this share of the frames or seconds its header states is cut short."""
+
+
+def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
+    """Each unreadable, empty or truncated file once, colour videos that hold depth, and skeletons without a person."""
+    for resource, video in facts.videos.items():
+        problem = _video_fault(resource, video)
+        if problem is not None:
+            yield problem
+    colors = dict.fromkeys(s.color for s in samples if s.color is not None)
+    for resource in colors:
+        if facts.videos[resource].pixels.startswith("gray16"):
+            hint = "Name it in an index.csv, where path may be a depth video."
+            yield Problem(str(resource), "depth-as-colour", "is a 16-bit grey video, taken as colour.", hint)
+    for resource, skeleton in facts.skeletons.items():
+        if skeleton.tracked is None:
+            hint = "Mend or delete the file; without it the recording has no skeleton."
+            yield Problem(str(resource), "unreadable", skeleton.error, hint)
+        elif not any(skeleton.tracked):
+            hint = "Crops cannot follow the person here; leave the recording out or record it again."
+            reason = "no person is tracked in any frame (all rows are zero)."
+            yield Problem(str(resource), "skeleton-all-zero", reason, hint)
+
+
+def recording_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
+    """What the parts of one recording say against each other, once a recording."""
+    seen: set[tuple[Resource, ...]] = set()
+    for sample in samples:
+        if sample.files not in seen:
+            seen.add(sample.files)
+            yield from _length_faults(sample, facts)
+
+
+def label_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
+    """Spans outside their video, spans of one recording over each other, gestures in which nobody is tracked."""
+    recordings: dict[str, list[Sample]] = {}
+    for sample in samples:
+        info = facts.main(sample)
+        if info is not None and info.frames > 0:
+            yield from _outside(sample, info)
+            recordings.setdefault(sample.recording, []).append(sample)
+        yield from _untracked_span(sample, facts)
+    for members in recordings.values():
+        yield from _overlaps(members, facts)
+
+
+def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
+    """The sample's span in seconds of its recording, cut to what there is of the video."""
+    end_s = info.frames / info.fps
+    if sample.first_frame is not None and sample.last_frame is not None:
+        return sample.first_frame / info.fps, min((sample.last_frame + 1) / info.fps, end_s)
+    return sample.start_s or 0.0, end_s if sample.end_s is None else min(sample.end_s, end_s)
+
+
+def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
+    again = "Copy or encode it again; samples on it are left out."
+    info = video.info
+    if video.empty:
+        return Problem(str(resource), "empty-video", f"holds no frame{': ' * bool(video.error)}{video.error}.", again)
+    if info is None:
+        return Problem(str(resource), "unreadable", video.error, again)
+    if info.error is not None:
+        reason = f"decoding broke off after {info.frames} frames ({info.error})."
+        return Problem(str(resource), "truncated-video", reason, again)
+    if info.expected is not None and info.expected - info.frames > max(ALLOWED_DIFFERENCE, SHORT_SHARE * info.expected):
+        reason = f"its header states {info.expected} frames, {info.frames} could be decoded."
+        return Problem(str(resource), "truncated-video", reason, again)
+    if video.claimed_s is not None and video.claimed_s - info.duration_s > max(0.5, SHORT_SHARE * video.claimed_s):
+        reason = f"its header states {video.claimed_s:.2f} s, {info.duration_s:.2f} s could be decoded."
+        return Problem(str(resource), "truncated-video", reason, again)
+    return None
+
+
+def _length_faults(sample: Sample, facts: Facts) -> Iterator[Problem]:
+    lengths = _lengths(sample, facts)
+    main = main_video(sample)
+    if main not in lengths:
+        return
+    stated = stated_facts(sample)
+    hint = "Frames are paired by number: check that the files belong together."
+    if stated is not None and stated.n_frames is not None and lengths[main] < stated.n_frames - ALLOWED_DIFFERENCE:
+        reason = f"_data.csv states {stated.n_frames} frames, {lengths[main]} could be decoded."
+        yield Problem(str(main), "truncated-video", reason, "Copy or encode it again.")
+    for resource, length in lengths.items():
+        if abs(length - lengths[main]) > ALLOWED_DIFFERENCE:
+            reason = f"has {length} frames where {main.name} has {lengths[main]}."
+            yield Problem(str(resource), "other-length", reason, hint)
+
+
+def _lengths(sample: Sample, facts: Facts) -> dict[Resource, int]:
+    lengths = {}
+    for resource in (sample.color, sample.depth, sample.mask):
+        info = facts.videos[resource].info if resource is not None else None
+        if resource is not None and info is not None:
+            lengths[resource] = info.frames
+    if sample.skeleton is not None:
+        tracked = facts.skeletons[sample.skeleton].tracked
+        if tracked is not None:
+            lengths[sample.skeleton] = len(tracked)
+    return lengths
+
+
+def _outside(sample: Sample, info: VideoInfo) -> Iterator[Problem]:
+    hint = "Correct the label; the frames that are missing cannot be used."
+    where = str(main_video(sample))
+    if sample.last_frame is not None and sample.last_frame >= info.frames:
+        reason = (
+            f"the label {sample.label} of {sample.id} ends at frame {sample.last_frame + 1}, "
+            f"the video has {info.frames} frames."
+        )
+        yield Problem(where, "label-outside-video", reason, hint)
+    length_s = info.frames / info.fps
+    latest = max(sample.start_s or 0.0, sample.end_s or 0.0)
+    if latest > length_s + 2 / info.fps or (sample.start_s or 0.0) >= length_s:
+        reason = f"the label {sample.label} of {sample.id} reaches {latest:g} s, the video has {length_s:.2f} s."
+        yield Problem(where, "label-outside-video", reason, hint)
+
+
+def _untracked_span(sample: Sample, facts: Facts) -> Iterator[Problem]:
+    if sample.skeleton is None or sample.first_frame is None or sample.last_frame is None:
+        return
+    tracked = facts.skeletons[sample.skeleton].tracked
+    if tracked is None or not any(tracked):
+        return
+    span = tracked[sample.first_frame : sample.last_frame + 1]
+    if span and not any(span):
+        reason = f"no person is tracked during {sample.id} ({sample.label})."
+        yield Problem(str(sample.skeleton), "skeleton-all-zero", reason, "Leave the gesture out or record it again.")
+
+
+def _overlaps(members: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
+    spans = []
+    for sample in members:
+        info = facts.main(sample)
+        if info is not None and sample.label is not None:
+            spans.append((*span_s(sample, info), sample, 1.5 / info.fps))
+    spans.sort(key=lambda span: (span[0], span[1], span[2].id))
+    for (_, end_s, one, tolerance_s), (start_s, next_end_s, other, _) in pairwise(spans):
+        common_s = min(end_s, next_end_s) - start_s
+        if common_s > tolerance_s:
+            reason = f"{one.id} ({one.label}) and {other.id} ({other.label}) share {common_s:.2f} s."
+            hint = "One time has one gesture: correct the labels."
+            yield Problem(str(main_video(one)), "overlapping-labels", reason, hint)

@@ -1,0 +1,90 @@
+"""`inspect`: a listing in, a report out. Bad files never stop it; they are listed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from gesta.audit import faults_files, faults_sets
+from gesta.audit.probing import Facts, Progress, open_files
+from gesta.audit.report import Report, Spread
+from gesta.clips import fallbacks
+from gesta.clips.transform import Channel, Stream, Transform
+from gesta.schema import Listing, Problem, Sample
+
+
+def inspect(listing: Listing, progress: Progress | None = None) -> Report:
+    """Opens every file that the listing names, counts, and compares. `progress(done, total)` counts files.
+
+    The problems are the reader's, then those of files, recordings, labels, classes, people and of the set.
+    """
+    samples = listing.samples
+    facts = open_files(samples, progress)
+    problems = [
+        *listing.problems,
+        *faults_files.file_faults(samples, facts),
+        *faults_files.recording_faults(samples, facts),
+        *faults_files.label_faults(samples, facts),
+        *faults_sets.class_faults(listing.root, samples),
+        *faults_sets.people_faults(listing.root, samples),
+        *faults_sets.same_file_faults(samples),
+        *faults_sets.mixed_faults(listing.root, samples),
+    ]
+    lengths = list(_lengths_s(samples, facts))
+    infos = [video.info for video in facts.videos.values() if video.info is not None and video.info.frames > 0]
+    sizes = [(i.height, i.width) if i.rotation % 180 else (i.width, i.height) for i in infos]
+    return Report(
+        root=listing.root,
+        layout=listing.layout,
+        samples=len(samples),
+        usable=len(lengths),
+        recordings=len({s.recording for s in samples}),
+        classes=_count(s.label for s in samples),
+        people=_count(s.subject for s in samples),
+        splits=_count(s.split for s in samples),
+        modalities=_count(name for s in samples for name in s.modalities),
+        sizes=_count(f"{width} x {height}" for width, height in sizes),
+        frame_rates=_count(f"{info.fps:.4g}" for info in infos),
+        lengths_s=Spread(min(lengths), median(lengths), max(lengths), sum(lengths)) if lengths else None,
+        problems=_once(problems),
+        fallbacks=missing_notes(samples, [info.fps for info in infos]),
+    )
+
+
+def missing_notes(samples: Sequence[Sample], rates: Sequence[float]) -> tuple[str, ...]:
+    """What a transform that fits all these samples does about the modalities they lack."""
+    if not samples:
+        return ()
+    everywhere = set.intersection(*(set(s.modalities) for s in samples))
+    skeleton = "skeleton" in everywhere
+    streams: tuple[Stream, ...] = ("body", "hand") if skeleton else ("body",)
+    channels: tuple[Channel, ...] = ("gray", "depth")
+    if "color" not in everywhere:
+        channels = ("depth", "depth_difference")
+    elif "depth" not in everywhere:
+        channels = ("gray", "gray_difference")
+    fps = min(max(median(rates), 1.0), 240.0) if rates else 30.0
+    body = "skeleton" if skeleton else "motion"
+    transform = Transform.model_validate({"fps": fps, "streams": streams, "channels": channels, "body": body})
+    return fallbacks.notes(transform, samples)
+
+
+def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
+    """Seconds of each sample that has a readable video and lies, at least in part, inside it."""
+    for sample in samples:
+        info = facts.main(sample)
+        if info is not None and info.frames > 0:
+            start_s, end_s = faults_files.span_s(sample, info)
+            if end_s > start_s:
+                yield end_s - start_s
+
+
+def _count(values: Iterable[str | None]) -> dict[str, int]:
+    """Counts by value, without None; most first, then by name."""
+    counts = Counter(value for value in values if value is not None)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    return tuple(dict.fromkeys(problems))

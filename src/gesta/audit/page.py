@@ -1,0 +1,135 @@
+"""The report as one self-contained HTML page, with film strips and drawn skeletons."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from gesta.audit.faults_files import span_s
+from gesta.audit.probing import main_video
+from gesta.audit.report import Report
+from gesta.clips.decode import probe
+from gesta.clips.read import iter_recording
+from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
+from gesta.schema import Frame, GestaError, Listing, Resource, Sample
+
+SAMPLES_PER_CLASS = 2
+FRAMES = 8
+MOST_CLASSES = 60
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One film strip on the page: whose, and the picture as base64 JPEG; or why there is none."""
+
+    caption: str
+    picture: str = ""
+    error: str = ""
+
+
+def write_html(report: Report, listing: Listing, out: Path) -> Path:
+    """Writes the page to `out` (a file, or a folder for `inspect.html`) and returns where it is.
+
+    Raises GestaError where it cannot be written. Samples that cannot be decoded stand there with the reason.
+    """
+    path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
+    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
+    most = max(report.classes.values(), default=1)
+    text = page.render(
+        report=report, most=most, rows=list(_rows(listing.samples)), more=len(report.classes) - MOST_CLASSES
+    )
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise GestaError(f"{path}: cannot be written ({error}). Choose another --out or free some space.") from error
+    return path
+
+
+def strips(samples: Sequence[Sample], n: int = FRAMES, height: int = 120) -> dict[str, Image | str]:
+    """Film strip of `n` frames of each sample's span, by its id; or in words why there is none.
+
+    Colour, else depth, with the skeleton where there is one. Each recording is decoded once for all its samples.
+    """
+    recordings: dict[Resource, list[Sample]] = {}
+    for sample in samples:
+        recordings.setdefault(main_video(sample), []).append(sample)
+    made: dict[str, Image | str] = {}
+    for members in recordings.values():
+        try:
+            made.update(_recording_strips(members, n, height))
+        except (GestaError, OSError, ValueError) as error:
+            made.update((sample.id, str(error)) for sample in members)
+    return made
+
+
+def _recording_strips(members: Sequence[Sample], n: int, height: int) -> dict[str, Image | str]:
+    main = members[0]
+    if main.color is not None:
+        main = replace(main, depth=None, mask=None)
+    spans = {s.id: _wanted(s, n) for s in members}
+    wanted = set().union(*spans.values())
+    images: dict[int, Image] = {}
+    for index, frame in iter_recording(main, lambda i, _t: i in wanted, color=True, stop=lambda i, _t: i > max(wanted)):
+        images[index] = film_strip([_drawn(frame, main)], 1, height)
+    found = {s.id: [images[i] for i in sorted(spans[s.id]) if i in images] for s in members}
+    return {
+        name: film_strip(f, n, height) if f else "No frame of its span could be decoded." for name, f in found.items()
+    }
+
+
+def _rows(samples: Sequence[Sample]) -> Iterator[tuple[str, list[Strip]]]:
+    """(class, its strips), of people as different as there are."""
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.label or "without label", []).append(sample)
+    chosen = {label: _varied(groups[label]) for label in sorted(groups)[:MOST_CLASSES]}
+    made = strips([sample for members in chosen.values() for sample in members])
+    for label, members in chosen.items():
+        yield label, [_strip(sample, made[sample.id]) for sample in members]
+
+
+def _varied(members: Sequence[Sample]) -> list[Sample]:
+    """A few of the samples: the first of each person, then others."""
+    firsts = {s.subject: s for s in reversed(members)}
+    order = sorted(members, key=lambda s: firsts[s.subject] is not s)  # stable
+    return order[:SAMPLES_PER_CLASS]
+
+
+def _strip(sample: Sample, made: Image | str) -> Strip:
+    caption = sample.id + (f", person {sample.subject}" if sample.subject else "")
+    if isinstance(made, str):
+        return Strip(caption, error=made)
+    return Strip(caption, base64.b64encode(jpeg(made)).decode())
+
+
+def _wanted(sample: Sample, n: int) -> set[int]:
+    """Indices of `n` frames, evenly over the sample's span."""
+    if sample.first_frame is not None and sample.last_frame is not None:
+        first, last = sample.first_frame, sample.last_frame
+    else:
+        info = probe(main_video(sample))
+        start_s, end_s = span_s(sample, info)
+        first = min(round(start_s * info.fps), info.frames - 1)
+        last = max(round(end_s * info.fps) - 1, first)
+    return {int(index) for index in np.linspace(first, last, n).round()}
+
+
+def _drawn(frame: Frame, sample: Sample) -> Image:
+    if frame.color is not None:
+        image = frame.color
+    elif frame.depth_mm is not None:
+        image = depth_image(frame.depth_mm)
+    else:
+        raise GestaError(f"{sample.id}: a frame has neither colour nor depth.")
+    return image if frame.joints_uv is None else draw_skeleton(image, frame.joints_uv, sample.joints)

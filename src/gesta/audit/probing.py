@@ -1,0 +1,127 @@
+"""Opens every file of a listing once: videos are decoded to the end, skeletons read, and what was found is kept."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+
+from gesta.clips.decode import VideoInfo, probe
+from gesta.clips.skeleton import read_joints
+from gesta.schema import GestaError, Resource, Sample
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """`info` is None, and `error` says why, where the file is no video. `claimed_s` is the length its header states."""
+
+    info: VideoInfo | None
+    error: str = ""
+    empty: bool = False
+    claimed_s: float | None = None
+    pixels: str = ""
+
+
+@dataclass(frozen=True)
+class SkeletonFacts:
+    """`tracked` has a value a frame: whether any joint of it is there. None, with `error`, where unreadable."""
+
+    tracked: tuple[bool, ...] | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Every file of a listing, opened once."""
+
+    videos: dict[Resource, VideoFacts]
+    skeletons: dict[Resource, SkeletonFacts]
+
+    def main(self, sample: Sample) -> VideoInfo | None:
+        """The video that the sample's labels count in: colour, else depth; None if it cannot be read."""
+        resource = main_video(sample)
+        return self.videos[resource].info
+
+
+def main_video(sample: Sample) -> Resource:
+    """Colour where there is colour, else depth."""
+    resource = sample.color or sample.depth
+    assert resource is not None  # a sample has one of them, by its contract
+    return resource
+
+
+def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> Facts:
+    """Opens what the samples name, on all cores. `progress(done, total)` is called after each file."""
+    videos = _unique(r for s in samples for r in (s.color, s.depth, s.mask) if r is not None)
+    with_skeleton = {s.skeleton: s for s in samples if s.skeleton is not None}
+    total = len(videos) + len(with_skeleton)
+    facts = Facts({}, {})
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        for done, (resource, found) in enumerate(zip(videos, pool.map(open_video, videos), strict=True), start=1):
+            facts.videos[resource] = found
+            if progress is not None:
+                progress(done, total)
+    for done, (resource, sample) in enumerate(with_skeleton.items(), start=len(videos) + 1):
+        facts.skeletons[resource] = open_skeleton(sample)
+        if progress is not None:
+            progress(done, total)
+    return facts
+
+
+def open_video(resource: Resource) -> VideoFacts:
+    """Decodes a video (or a folder of images) to its end. Never raises for what a file holds."""
+    try:
+        if resource.member is None and resource.path.is_file() and resource.path.stat().st_size == 0:
+            return VideoFacts(None, "the file has 0 bytes", empty=True)
+        info = probe(resource)
+        claimed_s, pixels = _header(resource)
+    except (GestaError, OSError, ValueError, av.FFmpegError, cv2.error) as error:
+        return VideoFacts(None, str(error).removeprefix(f"{resource}: "))
+    return VideoFacts(info, empty=info.frames == 0, claimed_s=claimed_s, pixels=pixels)
+
+
+def open_skeleton(sample: Sample) -> SkeletonFacts:
+    """Reads a skeleton file. Never raises for what a file holds."""
+    try:
+        joints = read_joints(sample)
+    except (GestaError, OSError, ValueError) as error:
+        return SkeletonFacts(None, str(error).removeprefix(f"{sample.skeleton}: "))
+    if joints is None:
+        return SkeletonFacts(None, "holds no skeleton")
+    return SkeletonFacts(tuple(bool(np.isfinite(frame).any()) for frame in joints))
+
+
+def _header(resource: Resource) -> tuple[float | None, str]:
+    """(length in seconds that the file states for its video, pixel format)."""
+    if resource.member is None and resource.path.is_dir():
+        return None, ""
+    with resource.open() as stream, av.open(stream, mode="r", metadata_errors="ignore") as container:
+        video = container.streams.video[0]
+        pixels = video.codec_context.pix_fmt or ""
+        if video.duration is not None and video.time_base is not None:
+            return float(video.duration * video.time_base), pixels
+        if "DURATION" in video.metadata:
+            return _clock(video.metadata["DURATION"]), pixels
+        if container.duration is not None and len(container.streams) == 1:
+            return container.duration / 1_000_000, pixels
+        return None, pixels
+
+
+def _clock(text: str) -> float | None:
+    """`00:01:02.500` -> 62.5; None where it is something else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _unique(resources: Iterable[Resource]) -> list[Resource]:
+    return list(dict.fromkeys(resources))

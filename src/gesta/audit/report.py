@@ -1,0 +1,118 @@
+"""What `inspect` found: counts, problems, and what the transform will do about what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gesta.schema import Problem
+
+SHOWN_PER_KIND = 8
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Least, median and greatest of some seconds, and their sum."""
+
+    least: float
+    median: float
+    most: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Counts by name, most first where order matters; `usable` samples have a readable video and lie inside it."""
+
+    root: Path
+    layout: str
+    samples: int
+    usable: int
+    recordings: int
+    classes: Mapping[str, int]
+    people: Mapping[str, int]
+    splits: Mapping[str, int]
+    modalities: Mapping[str, int]
+    sizes: Mapping[str, int]
+    frame_rates: Mapping[str, int]
+    lengths_s: Spread | None
+    problems: tuple[Problem, ...] = ()
+    fallbacks: tuple[str, ...] = field(default=())
+
+    @property
+    def labelled(self) -> int:
+        return sum(self.classes.values())
+
+    def kinds(self) -> dict[str, int]:
+        """How many problems of each kind, most first."""
+        return dict(Counter(problem.kind for problem in self.problems).most_common())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and text."""
+        document = asdict(self)
+        document["root"] = str(self.root)
+        document["labelled"] = self.labelled
+        document["problems"] = [asdict(problem) for problem in self.problems]
+        document["fallbacks"] = list(self.fallbacks)
+        return document
+
+    def to_text(self) -> RenderableType:
+        """The report for the terminal."""
+        parts: list[RenderableType] = [self._summary()]
+        if self.fallbacks:
+            parts.append(Text("\nWhat is missing, and what is done instead", style="bold"))
+            parts += [Text(f"  {line}") for line in self.fallbacks]
+        parts += self._problem_lines()
+        return Group(*parts)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The summary as (what, text), for the terminal and for the page."""
+        rows = [
+            ("layout", self.layout),
+            (
+                "samples",
+                f"{self.samples} in {self.recordings} recordings, {self.labelled} labelled, {self.usable} usable",
+            ),
+            ("classes", f"{len(self.classes)}" + (f": {_counts(self.classes)}" if self.classes else "")),
+            ("people", f"{len(self.people)}: {_counts(self.people)}" if self.people else "not known"),
+            ("splits", _counts(self.splits) if self.splits else "not given"),
+            ("modalities", _counts(self.modalities)),
+            ("sizes", _counts(self.sizes)),
+            ("frames/s", _counts(self.frame_rates)),
+        ]
+        if self.lengths_s is not None:
+            s = self.lengths_s
+            text = f"{s.least:.2f} to {s.most:.2f} s, median {s.median:.2f} s, {s.total / 60:.1f} minutes together"
+            rows.append(("lengths", text))
+        return rows
+
+    def _summary(self) -> Table:
+        table = Table(title=str(self.root), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+        for what, text in self.facts():
+            table.add_row(Text(what, style="bold"), Text(text))
+        return table
+
+    def _problem_lines(self) -> list[RenderableType]:
+        if not self.problems:
+            return [Text("\nNothing wrong was found.", style="green")]
+        lines: list[RenderableType] = [Text(f"\n{len(self.problems)} problems", style="bold")]
+        for kind, count in self.kinds().items():
+            lines.append(Text(f"  {kind} ({count})", style="yellow"))
+            found = [problem for problem in self.problems if problem.kind == kind]
+            lines += [Text(f"    {problem}") for problem in found[:SHOWN_PER_KIND]]
+            if count > SHOWN_PER_KIND:
+                lines.append(Text(f"    ... and {count - SHOWN_PER_KIND} more; --json lists all"))
+        return lines
+
+
+def _counts(counts: Mapping[str, int], most: int = 30) -> str:
+    """`wave (9), clap (8), ...`"""
+    shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
+    return shown + (f", and {len(counts) - most} more" if len(counts) > most else "")

@@ -1,0 +1,90 @@
+"""`gesta data`: look into a data folder (`inspect`), or generate one (`make`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gesta.cli.common import FormatOption, JsonFlag, SeedOption
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def inspect(
+    data: Annotated[Path, typer.Argument(help="Data folder, recording or video.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for inspect.html with film strips.")] = None,
+    format: FormatOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """What is in a data folder and what is wrong with it; with --out also a page with film strips and skeletons."""
+    from gesta.audit.inspection import inspect as look
+    from gesta.audit.page import write_html
+    from gesta.cli.common import console, emit, existing, progress
+    from gesta.schema import GestaError
+    from gesta.sources.catalog import read
+
+    listing = read(existing(data, "data folder"), format)
+    with progress("looking into the files") as tick:
+        report = look(listing, progress=tick)
+    document = report.to_json()
+    if out is not None:
+        page = write_html(report, listing, out)
+        document["page"] = str(page)
+        console.print(f"The page with film strips is {page}", highlight=False, soft_wrap=True)
+    emit(document, report.to_text(), json)
+    if report.usable == 0:
+        raise GestaError(f"{data}: nothing in it can be used. {_why(report.problems)}")
+
+
+@app.command()
+def make(
+    kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
+    recordings: Annotated[int, typer.Option("--recordings", min=1, help="Recordings a person, several gestures each.")] = 1,
+    size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
+    seed: SeedOption = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Generate recordings of synthetic people, in the layout of a real data set."""
+    from gesta.cli.common import emit, progress
+
+    start = time.perf_counter()
+    maker = _generator(kind)
+    with progress(f"generating {kind}") as tick:
+        names = maker(out, people=people, recordings=recordings, size=parse_size(size), seed=seed, progress=tick)
+    seconds = time.perf_counter() - start
+    document = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}
+    emit(document, f"{len(names)} recordings of {people} people in {out} ({seconds:.1f} s)", json)
+
+
+def _generator(kind: str) -> Callable[..., list[str]]:
+    import difflib
+
+    from gesta.schema import GestaError
+    from gesta.synthetic.catalog import GENERATORS
+
+    if kind not in GENERATORS:
+        near = difflib.get_close_matches(kind, GENERATORS, n=1, cutoff=0.4)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise GestaError(f"unknown data set {kind!r}; can make {', '.join(GENERATORS)}.{meant}", usage=True)
+    return GENERATORS[kind]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`320x240` -> (320, 240). Raises GestaError (usage) for anything else."""
+    from gesta.schema import GestaError
+
+    width, _, height = text.lower().partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) >= 16 and int(height) >= 16):
+        raise GestaError(f"--size {text!r}: expected WIDTHxHEIGHT of at least 16, e.g. 320x240.", usage=True)
+    return int(width), int(height)
+
+
+def _why(problems: tuple[object, ...]) -> str:
+    return f"The first of {len(problems)} problems: {problems[0]}" if problems else "It holds no recording."

@@ -1,0 +1,124 @@
+"""Labels, skeletons and film strips on frames. Images are H W 3 uint8 RGB; nothing is drawn into the caller's array."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+_CHAINS = (
+    "head, shoulder center, spine, hip center",
+    "shoulder center, shoulder left, elbow left, wrist left, hand left",
+    "shoulder center, shoulder right, elbow right, wrist right, hand right",
+    "hip center, hip left, knee left, ankle left, foot left",
+    "hip center, hip right, knee right, ankle right, foot right",
+)
+BONES = tuple(pair for chain in _CHAINS for pair in pairwise(chain.split(", ")))
+"""Pairs of joints by their words; see `joint_key`."""
+
+LEFT, RIGHT, MIDDLE = (80, 200, 255), (255, 150, 60), (240, 240, 240)
+
+
+def joint_key(name: str) -> frozenset[str]:
+    """`HandLeft`, `left_hand`, `hand left` -> {hand, left}."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    return frozenset({"centre": "center"}.get(word.lower(), word.lower()) for word in words)
+
+
+def draw_skeleton(image: Image, joints_uv: NDArray[np.float32], joint_names: Sequence[str]) -> Image:
+    """The image with joints and bones, left and right in two colours.
+
+    `joints_uv` is J 2 pixels (u, v), NaN where not tracked. Joints are found by name, `HandLeft` or `left_hand`.
+    """
+    drawn = image.copy()
+    size = max(1, round(min(image.shape[:2]) / 160))
+    points = {joint_key(name): uv for name, uv in zip(joint_names, joints_uv, strict=True) if np.isfinite(uv).all()}
+    for one, other in BONES:
+        start, end = points.get(joint_key(one)), points.get(joint_key(other))
+        if start is not None and end is not None:
+            cv2.line(drawn, _pixel(start), _pixel(end), _side(joint_key(other)), size, cv2.LINE_AA)
+    for key, point in points.items():
+        cv2.circle(drawn, _pixel(point), size + 1, _side(key), -1, cv2.LINE_AA)
+    return drawn
+
+
+def draw_label(image: Image, text: str, probability: float | None = None) -> Image:
+    """The image with a dark strip at its bottom: the text, and the probability (0 to 1) as a number and a bar."""
+    drawn = image.copy()
+    height, width = drawn.shape[:2]
+    strip = max(14, height // 12)
+    drawn[-strip:] //= 4
+    shown = _ascii(text) if probability is None else f"{_ascii(text)}  {probability:.2f}"
+    scale = _text_scale(shown, width - 8, strip * 0.55)
+    if probability is not None:
+        bar = round(float(np.clip(probability, 0, 1)) * (width - 1))
+        cv2.rectangle(drawn, (0, height - max(2, strip // 8)), (bar, height - 1), LEFT, -1)
+    where = (4, height - round(strip * 0.3))
+    cv2.putText(drawn, shown, where, cv2.FONT_HERSHEY_SIMPLEX, scale, MIDDLE, max(1, round(scale * 1.6)), cv2.LINE_AA)
+    return drawn
+
+
+def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
+    """`n` frames (or as many as there are), evenly chosen from first to last, side by side at `height` pixels.
+
+    Raises ValueError where there is no frame.
+    """
+    if not frames:
+        raise ValueError("a film strip needs at least one frame")
+    chosen = np.unique(np.linspace(0, len(frames) - 1, min(n, len(frames))).round().astype(int))
+    gap = np.full((height, 2, 3), 255, np.uint8)
+    parts: list[Image] = []
+    for index in chosen:
+        image = frames[int(index)]
+        width = max(1, round(image.shape[1] * height / image.shape[0]))
+        smaller = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
+        parts += [np.asarray(cv2.resize(image, (width, height), interpolation=smaller), np.uint8), gap]
+    return np.concatenate(parts[:-1], axis=1)
+
+
+def depth_image(depth_mm: NDArray[np.uint16]) -> Image:
+    """H W millimetres -> grey RGB, near bright, no reading black; the range is that of the readings (2 to 98 %)."""
+    seen = depth_mm[depth_mm > 0]
+    if seen.size == 0:
+        return np.zeros((*depth_mm.shape, 3), np.uint8)
+    near, far = np.percentile(seen, (2, 98))
+    level = np.clip((far - depth_mm.astype(np.float32)) / max(float(far - near), 1.0), 0, 1)
+    grey = np.where(depth_mm > 0, 55 + 200 * level, 0).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def jpeg(image: Image, quality: int = 80) -> bytes:
+    """The image as a JPEG file. Raises ValueError where it cannot be encoded."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"cannot encode an image of shape {image.shape} as JPEG")
+    return bytes(data)
+
+
+def _pixel(uv: Any) -> tuple[int, int]:
+    u, v = np.clip(uv, -10_000, 10_000)
+    return round(float(u)), round(float(v))
+
+
+def _side(key: frozenset[str]) -> tuple[int, int, int]:
+    return LEFT if "left" in key else RIGHT if "right" in key else MIDDLE
+
+
+def _ascii(text: str) -> str:
+    """What OpenCV's font can draw: accents dropped, other letters as `?`."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    return plain.encode("ascii", "replace").decode()
+
+
+def _text_scale(text: str, width: int, height: float) -> float:
+    """Font scale at which the text is `height` pixels high, smaller where it would be wider than `width`."""
+    (full, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
+    return float(min(height / max(tall, 1), width / max(full, 1)))
