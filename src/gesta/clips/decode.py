@@ -56,6 +56,7 @@ def probe(resource: Resource) -> VideoInfo:
         return VideoInfo(len(files), FOLDER_FPS, image.shape[1], image.shape[0], 0, "images", None, length, None)
     with resource.open() as stream, _container(stream, resource) as container:
         video = _video_stream(container, resource)
+        video.thread_type = "AUTO"
         frames, last, rotation, error, first = 0, 0.0, 0, None, None
         try:
             for frame in container.decode(video):

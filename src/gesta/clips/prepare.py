@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -44,7 +45,7 @@ class Preparer:
         self._done = 0
         self._group: list[Frame] = []
         self._motion = crops.MotionBox(t.fps, t.box_smoothing)
-        self._before: dict[str, NDArray[np.uint8]] = {}
+        self._before: dict[str, NDArray[Any]] = {}
         self._body: crops.Box | None = None
         self._hand_box: crops.Box | None = None
         self._hand = self._fixed_hand or "left"
@@ -89,7 +90,7 @@ class Preparer:
     def _prepare_frame(self, frame: Frame) -> NDArray[np.uint8]:
         t = self.transform
         self._follow(frame)
-        planes = {c.removesuffix("_difference"): self._plane(frame, c) for c in t.channels}
+        planes = {name: _plane(frame, name) for name in {c.removesuffix("_difference") for c in t.channels}}
         out = np.zeros(t.frame_shape, np.uint8)
         flip = t.mirror and t.body == "skeleton" and self._hand == "right"
         for s, stream in enumerate(t.streams):
@@ -103,29 +104,28 @@ class Preparer:
         self._before = planes
         return out
 
-    def _plane(self, frame: Frame, channel: Channel) -> NDArray[np.uint8]:
-        if channel.startswith("gray"):
-            return gray_of(frame)
-        if frame.depth_mm is None:
-            raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
-        return self._scaled_depth(frame.depth_mm)
-
     def _channel(
-        self, planes: dict[str, NDArray[np.uint8]], channel: Channel, box: crops.Box, mask: NDArray[np.uint8] | None
+        self, planes: dict[str, NDArray[Any]], channel: Channel, box: crops.Box, mask: NDArray[np.uint8] | None
     ) -> NDArray[np.uint8]:
+        """One crop, size x size."""
         name = channel.removesuffix("_difference")
-        image = crops.cut(planes[name], box)
+        image = self._levels(crops.cut(planes[name], box))
         if channel.endswith("_difference"):
-            before = crops.cut(self._before.get(name, planes[name]), box)
-            if before.shape != image.shape:
-                before = image
+            before = self._before.get(name, planes[name])
+            other = self._levels(crops.cut(before, box)) if before.shape == planes[name].shape else image
             gain = self.transform.difference_gain
-            image = cv2.addWeighted(image, gain, before, -gain, 128.0)
+            image = np.asarray(cv2.addWeighted(image, gain, other, -gain, 128.0), np.uint8)
         if mask is not None:
-            image = cv2.multiply(image, mask)
+            image = np.asarray(cv2.multiply(image, mask), np.uint8)
         if self.transform.smooth:
-            image = cv2.GaussianBlur(image, (3, 3), 0)
-        return crops.resized(np.asarray(image, np.uint8), self.transform.size)
+            image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0), np.uint8)
+        return crops.resized(image, self.transform.size)
+
+    def _levels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """Grey as it is; depth in mm: 255 depth_range_mm before the person's median, 1 as far behind, 0 unread."""
+        if image.dtype == np.uint8:
+            return image
+        return np.asarray(self._depth_table.take(np.minimum(image, _DEPTHS - 1)))
 
     def _follow(self, frame: Frame) -> None:
         """Moves the boxes, the chosen hand and the reference depth on to this frame."""
@@ -141,6 +141,7 @@ class Preparer:
             seen = self._person_depth(frame)
             old = self._depth_mm or seen
             self._depth_mm = DEPTH_MEMORY * old + (1 - DEPTH_MEMORY) * seen if seen else old
+            self._set_depth_table()
 
     def _follow_skeleton(self, frame: Frame) -> None:
         t = self.transform
@@ -190,13 +191,19 @@ class Preparer:
         values = depth[valid]
         return float(np.median(values)) if values.size else 0.0
 
-    def _scaled_depth(self, depth_mm: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """255 at depth_range_mm in front of the person's median, 1 as far behind, 0 without reading."""
-        span = self.transform.depth_range_mm
-        table = 128 + (self._depth_mm - np.arange(_DEPTHS, dtype=np.float32)) * (127 / span)
-        levels: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
-        levels[0] = 0
-        return np.asarray(levels[np.minimum(depth_mm, _DEPTHS - 1)])
+    def _set_depth_table(self) -> None:
+        table = 128 + (self._depth_mm - np.arange(_DEPTHS, dtype=np.float32)) * (127 / self.transform.depth_range_mm)
+        self._depth_table: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
+        self._depth_table[0] = 0
+
+
+def _plane(frame: Frame, name: str) -> NDArray[Any]:
+    """Grey uint8 or depth in mm uint16, H W."""
+    if name == "gray":
+        return gray_of(frame)
+    if frame.depth_mm is None:
+        raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
+    return frame.depth_mm
 
 
 _DEPTHS = 10_000  # one table entry a millimetre, up to 10 m

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -109,5 +110,5 @@ def _millimetres(raw: NDArray[Any], unit_mm: float) -> NDArray[np.uint16]:
         return raw if raw.dtype == np.uint16 else raw.astype(np.uint16)
     if raw.dtype == np.uint8:
         table = np.round(np.arange(256) * unit_mm).clip(0, 65535).astype(np.uint16)
-        return np.asarray(table[raw], np.uint16)
+        return np.asarray(cv2.LUT(raw, table), np.uint16)
     return np.round(raw * unit_mm).clip(0, 65535).astype(np.uint16)
