@@ -1,6 +1,7 @@
 """Typed recipes and their YAML files, one folder for each source document."""
 
-from gesta.recipes.load import load_recipe, names, read_text, settle
+from gesta.recipes.load import RecipeError, load_recipe, names, read_text
 from gesta.recipes.schema import Recipe
+from gesta.recipes.settle import Facts, settle
 
-__all__ = ["Recipe", "load_recipe", "names", "read_text", "settle"]
+__all__ = ["Facts", "Recipe", "RecipeError", "load_recipe", "names", "read_text", "settle"]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Auto = Literal["auto"]
 
@@ -16,14 +16,14 @@ class _Strict(BaseModel):
 class InputSettings(_Strict):
     """Settings of the transform. "auto" is settled from what the data offers, and said so."""
 
-    fps: float | Auto = "auto"
+    fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
     size: int = Field(64, ge=16, le=512)
     streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
     channels: tuple[Literal["gray", "depth", "gray_difference", "depth_difference"], ...] | Auto = ("gray", "depth")
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"
     mirror: bool = True
-    box_smoothing: float = Field(0.0, ge=0, lt=1)
+    box_smoothing: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
     sampling: Literal["chunks", "central"] = "chunks"
     window: int = Field(32, ge=4, description="frames of the central window")
 
@@ -45,11 +45,21 @@ class AugmentationSettings(_Strict):
     scale: tuple[float, float] = (1.0, 1.0)
     speed: tuple[float, float] = (1.0, 1.0)
     window: tuple[int, int] | None = Field(None, description="random window of so many frames; None: the whole clip")
-    flip: float = Field(0.0, ge=0, le=1, description="probability of a left-right mirror (classes must not depend on it)")
+    flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
+        0.0, description="probability of a left-right mirror (classes must not depend on it)"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> AugmentationSettings:
+        for name in ("scale", "speed", "window"):
+            pair = getattr(self, name)
+            if pair is not None and not 0 < pair[0] <= pair[1]:
+                raise ValueError(f"{name}: expected [low, high] with 0 < low <= high, got {list(pair)}")
+        return self
 
 
 class TrainingSettings(_Strict):
-    epochs: int = Field(ge=1)
+    epochs: Annotated[int, Field(ge=1)] | Auto = Field(description="auto: from the number of training clips")
     batch: int = Field(32, ge=1)
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)

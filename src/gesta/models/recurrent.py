@@ -1,0 +1,115 @@
+"""A chunk encoder, an LSTM over the chunks, a linear classifier: the shape that the joint model and the LSTM
+baseline share (Mullick 2018, chapter 3).
+
+In: clip uint8 or float 0..255 [B, S, C, T, H, W], T a multiple of the chunk; lengths int64 [B] in frames, None = T.
+Out: logits [B, N], at the last valid chunk. Padding stands only behind a clip's frames, so the LSTM needs no packing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gesta.models.layers import to_unit
+
+
+class RecurrentNet(nn.Module):
+    """`encoder`: chunks [N, S, C, chunk, H, W] in [0, 1] -> [N, D]; then LSTM D -> `hidden`, linear -> classes.
+
+    `step` on one chunk after another, with the state carried, equals `forward_steps` on the whole clip.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, features: int, *, hidden: int, classes: int, chunk: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.chunk = chunk
+        self.encoder = encoder
+        self.lstm = nn.LSTM(features, hidden, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(hidden, classes)
+        self.state_shapes = {"h": (1, -1, hidden), "c": (1, -1, hidden)}
+
+    def reset_classifier(self, classes: int) -> None:
+        """A new, untrained last layer for so many classes."""
+        old = self.classifier
+        self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
+
+    def encode(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """[B, S, C, T, H, W] -> features of the chunks [B, K, D]. In training padding chunks are left out: zeros."""
+        batch, streams, channels, frames, height, width = clip.shape
+        chunks = clip.reshape(batch, streams, channels, -1, self.chunk, height, width)  # B S C K t H W
+        chunks = chunks.permute(0, 3, 1, 2, 4, 5, 6)  # B K S C t H W
+        if self.training and lengths is not None:
+            valid = chunk_mask(lengths, self.chunk, frames // self.chunk)  # B K
+            encoded = self.encoder(to_unit(chunks[valid]))  # n D
+            padded = encoded.new_zeros(*valid.shape, encoded.shape[-1])
+            return padded.index_put((valid,), encoded)  # B K D
+        flat = chunks.reshape(-1, streams, channels, self.chunk, height, width)  # B*K S C t H W
+        encoded = self.encoder(to_unit(flat))  # B*K D
+        return encoded.reshape(batch, -1, encoded.shape[-1])  # B K D
+
+    def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits after every chunk, [B, K, N]; those behind a clip's length mean nothing."""
+        outputs, _ = self.lstm(self.encode(clip, lengths))  # B K hidden
+        return self.forward_head(outputs)
+
+    def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The LSTM's output at the last valid chunk, [B, hidden]."""
+        outputs, _ = self.lstm(self.encode(clip, lengths))  # B K hidden
+        return last_valid(outputs, lengths, self.chunk)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.classifier(self.dropout(features))
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.forward_head(self.forward_features(clip, lengths))
+
+    def step(self, chunk: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """One chunk [B, S, C, chunk, H, W] and the state h, c [1, B, hidden] -> logits [B, N], h, c."""
+        encoded = self.encoder(to_unit(chunk)).unsqueeze(1)  # B 1 D
+        outputs, (h, c) = self.lstm(encoded, (h, c))  # B 1 hidden
+        return self.forward_head(outputs[:, 0]), h, c
+
+
+class ChunkNet(nn.Module):
+    """The encoder with a temporary linear classifier on every single chunk: supervised pre-training (spec 1).
+
+    Same input as RecurrentNet; the logits of a clip are the mean over its valid chunks.
+    """
+
+    def __init__(self, network: RecurrentNet, classes: int) -> None:
+        super().__init__()
+        self.chunk = network.chunk
+        self.network = network
+        self.network.lstm.requires_grad_(False)
+        self.network.classifier.requires_grad_(False)
+        self.temporary = nn.Linear(network.lstm.input_size, classes)
+
+    def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.temporary(self.network.dropout(self.network.encode(clip, lengths)))  # B K N
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        steps = self.forward_steps(clip, lengths)
+        if lengths is None:
+            return steps.mean(1)
+        valid = chunk_mask(lengths, self.chunk, steps.shape[1]).unsqueeze(-1).to(steps.dtype)
+        return (steps * valid).sum(1) / valid.sum(1)
+
+
+def chunk_count(lengths: Tensor, chunk: int) -> Tensor:
+    """Frames [B] -> chunks [B], the last incomplete one counted."""
+    return (lengths + (chunk - 1)) // chunk
+
+
+def chunk_mask(lengths: Tensor, chunk: int, total: int) -> Tensor:
+    """True on the chunks that hold at least one of the clip's frames, [B, total]."""
+    return torch.arange(total, device=lengths.device) < chunk_count(lengths, chunk).unsqueeze(1)
+
+
+def last_valid(steps: Tensor, lengths: Tensor | None, chunk: int) -> Tensor:
+    """[B, K, D] -> [B, D] at every clip's last valid chunk."""
+    if lengths is None:
+        return steps[:, -1]
+    last = (chunk_count(lengths, chunk) - 1).reshape(-1, 1, 1).expand(-1, 1, steps.shape[-1])  # B 1 D
+    return steps.gather(1, last)[:, 0]

@@ -1,0 +1,146 @@
+"""Reading recipes: by name from this folder, or from a file; with `--set` changes; every mistake is named."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from gesta.recipes.schema import Recipe
+
+_ROOT = Path(__file__).parent
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be used as it is written, or is not there. Commands end with exit code 2 on it."""
+
+
+def names() -> list[str]:
+    """Names of the recipes that come with the package, e.g. "auto", "mullick/joint-small"."""
+    return sorted(path.relative_to(_ROOT).with_suffix("").as_posix() for path in _ROOT.rglob("*.yaml"))
+
+
+def read_text(name: str) -> str:
+    """The YAML file of a recipe, whole. Raises RecipeError for an unknown name, with the list and the nearest match."""
+    return _find(name).read_text(encoding="utf-8")
+
+
+def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
+    """A recipe by name or YAML file, with changes "key=value", keys dotted: "training.epochs=20".
+
+    Values are YAML: numbers, "auto", lists like [body, hand]. Raises RecipeError naming the field, what is allowed and
+    the nearest match, for an unknown recipe, an unknown key or a value that does not fit.
+    """
+    path = _find(name_or_path)
+    document = _parse(path)
+    for change in sets:
+        _apply(document, change)
+    try:
+        return Recipe.model_validate(document)
+    except ValidationError as error:
+        raise RecipeError(f"{path.name}: {_explain(error)}") from error
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    known = names()
+    if text in known:
+        return _ROOT / f"{text}.yaml"
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.suffix in (".yaml", ".yml"):
+        raise RecipeError(f"{path}: no such recipe file.")
+    raise RecipeError(f"no recipe {text!r}; there are {', '.join(known)}, or give a YAML file.{_near(text, known)}")
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: is no YAML file that can be read ({error}).") from error
+    if not isinstance(document, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping with name, title, input, model and training.")
+    return document
+
+
+def _apply(document: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {change}: write key=value, e.g. training.epochs=20.")
+    *parents, last = key.strip().split(".")
+    place = document
+    for depth, part in enumerate(parents):
+        _check_key(".".join([*parents[:depth], part]))
+        place = place.setdefault(part, {})
+        if not isinstance(place, dict):
+            raise RecipeError(f"--set {change}: {part} holds a value, not further keys.")
+    _check_key(key.strip())
+    try:
+        place[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {change}: {value!r} is not a YAML value ({error}).") from error
+
+
+def _check_key(key: str) -> None:
+    """Raises RecipeError if the schema has no such dotted key."""
+    model: type[BaseModel] | None = Recipe
+    for part in key.split("."):
+        fields = model.model_fields if model else {}
+        if part not in fields:
+            raise RecipeError(_unknown(key, part, model))
+        model = _inner(fields[part])
+
+
+def _inner(field: FieldInfo) -> type[BaseModel] | None:
+    annotation = field.annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+
+
+def _unknown(key: str, part: str, model: type[BaseModel] | None) -> str:
+    known = sorted(model.model_fields) if model else []
+    if not known:
+        return f"unknown key {key}: there is nothing below {key.rpartition('.')[0]}."
+    return f"unknown key {key}; there are {', '.join(known)}.{_near(part, known)}"
+
+
+def _near(text: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(text, known, n=1, cutoff=0.5)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _explain(error: ValidationError) -> str:
+    """The first mistake in words: which field, what was given, what is allowed."""
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"]]
+    model: type[BaseModel] | None = Recipe
+    known: list[str] = []
+    for part in keys:
+        if model is None or part not in model.model_fields:
+            break
+        known.append(part)
+        field = model.model_fields[part]
+        model = _inner(field)
+    if first["type"] == "extra_forbidden":
+        return _unknown(".".join(keys), keys[-1], model)
+    name = ".".join(known) or "the recipe"
+    if first["type"] == "missing":
+        return f"{'.'.join(keys)} is missing."
+    allowed = sorted({m for m in _literals(field.annotation) if isinstance(m, str)}) if known else []
+    reasons = "; ".join(dict.fromkeys(e["msg"] for e in error.errors() if e["loc"][: len(known)] == tuple(known)))
+    given = str(first["input"])
+    hint = f" Allowed: {', '.join(allowed)}.{_near(given, allowed)}" if allowed else ""
+    return f"{name} cannot be {given!r}: {reasons}.{hint}"
+
+
+def _literals(annotation: Any) -> list[Any]:
+    """Every value that stands in a Literal inside a type."""
+    found: list[Any] = []
+    for argument in get_args(annotation):
+        found += _literals(argument) if get_args(argument) else [argument]
+    return [value for value in found if not isinstance(value, type) and value is not Ellipsis]
