@@ -1,0 +1,91 @@
+"""`gesta crossval`: how good a recipe is on people that it has not seen, each person held out once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gesta.cli.common import FormatOption, JsonFlag, RecipeOption, SetOption, console, emit, existing, need, progress
+from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+SHOWN_ERRORS = 30
+
+
+def crossval(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
+    recipe: RecipeOption = "auto",
+    by: Annotated[
+        str, typer.Option("--by", help="subject: one person at a time; a number: so many groups of people; label.")
+    ] = "subject",
+    seeds: Annotated[int, typer.Option("--seeds", help="Whole rounds, with seeds 0, 1, ...", min=1)] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Results by fold; a stopped run goes on from them.")] = Path(
+        "runs/crossval"
+    ),
+    sets: SetOption = None,
+    workers: Annotated[int, typer.Option("--workers", help="Folds at a time, one thread each.", min=1)] = 2,
+    layout: FormatOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Trains one model for each held-out person and reports pooled accuracy, mean and spread, and every error."""
+    need("train", "torch", "lightning")
+    from gesta.cli.train import recipe_for
+    from gesta.experiments.crossval import crossval as run
+    from gesta.sources.catalog import read
+
+    listing = read(existing(data, "data folder"), layout)
+    way, k = fold_by(by)
+    chosen = recipe_for(recipe, sets)
+    with progress("Folds") as bar:
+        document = run(
+            listing.samples,
+            chosen,
+            out,
+            by=way,
+            k=k,
+            seeds=seeds,
+            layout=listing.layout,
+            workers=workers,
+            progress=bar,
+            told=lambda job, result: console.print(
+                f"{job.title}: {result['accuracy']:.3f} of {result['n']}, {result['seconds'] / 60:.1f} min",
+                highlight=False,
+            ),
+        )
+    emit({"data": str(data), **document}, text(document, out), json)
+
+
+def fold_by(by: str) -> tuple[str, int | None]:
+    """("subject" or "label", number of groups) from what --by says. Raises GestaError (usage)."""
+    if by.isdigit():
+        return "subject", int(by)
+    if by not in ("subject", "label"):
+        raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)
+    return by, None
+
+
+def text(document: dict[str, Any], out: Path) -> RenderableType:
+    """Folds, totals and errors as tables."""
+    from rich.console import Group
+    from rich.table import Table
+
+    folds = Table("held out", "clips", "accuracy")
+    for fold in document["folds"]:
+        folds.add_row(str(fold["held_out"]), str(fold["n"]), f"{fold['accuracy']:.3f}")
+    low, high = document["accuracy_interval"]
+    rounds = ", ".join(f"{s['correct']} of {s['n']}" for s in document["per_seed"])
+    lines = [
+        f"accuracy {document['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), by seed: {rounds}",
+        f"over folds: mean {document['accuracy_mean']:.3f}, standard deviation {document['accuracy_std']:.3f}",
+        f"computing time {document['seconds'] / 60:.1f} min; results in {out / 'crossval.json'}",
+    ]
+    counted = Counter((e["id"], e["truth"], e["predicted"]) for e in document["errors"])
+    wrong = Table("clip", "label", "recognised as", "times")
+    for (clip, truth, predicted), times in counted.most_common(SHOWN_ERRORS):
+        wrong.add_row(clip, truth, predicted or "(class unknown to the training part)", str(times))
+    return Group(folds, *lines, *([wrong] if counted else []))

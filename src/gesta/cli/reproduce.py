@@ -1,0 +1,112 @@
+"""`gesta reproduce`: a table or figure of the documents, reported beside measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gesta.cli.common import FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from gesta.schema import Sample
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(help="list, or the name of a table or figure.", show_default=False)],
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The real recordings; without it a set is generated.")
+    ] = None,
+    scale: Annotated[
+        str, typer.Option("--scale", help="quick: at most 2 hours on two cores. full: the document's.")
+    ] = ("quick"),
+    seeds: Annotated[int, typer.Option("--seeds", help="Trainings a line, with seeds 0, 1, ...", min=1)] = 3,
+    out: Annotated[Path, typer.Option("--out", help="Data, results by line, table, figure.")] = Path("runs/reproduce"),
+    sets: SetOption = None,
+    workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.", min=1)] = 2,
+    layout: FormatOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Trains what the table needs on generated data (or on --data, by the document's protocol), says the cost first.
+
+    A stopped run goes on where it was, line by line.
+    """
+    from gesta.experiments.catalog import TABLES, find, scale_of
+
+    if name == "list":
+        emit({"tables": {key: table.title for key, table in TABLES.items()}}, _list_text(TABLES), json)
+        return
+    find(name)
+    scale_of(scale)
+    need("train", "torch", "lightning", "matplotlib")
+    from gesta.experiments.reproduce import plan, run
+
+    samples, used_layout, note = real(data, layout) if data else generated(scale, out)
+    options = {"scale": scale, "seeds": seeds, "layout": used_layout, "workers": workers, "sets": sets or ()}
+    planned = plan(name, samples, out, note=note, **options)
+    console.print(f"{name}: {planned.cost}.\n{note}", highlight=False)
+    with progress("Trainings") as bar:
+        document = run(
+            planned,
+            out,
+            workers=workers,
+            progress=bar,
+            told=lambda job, result: console.print(
+                f"{job.title}: {100 * result['accuracy']:.2f} %, {result['seconds'] / 60:.1f} min", highlight=False
+            ),
+        )
+    emit({**document, "scale": scale}, _text(document), json)
+
+
+def real(data: Path, layout: str | None) -> tuple[list[Sample], str, str]:
+    """The user's recordings by the document's protocol: samples, layout, note. Raises GestaError."""
+    from gesta.sources.catalog import read
+    from gesta.sources.split import assign_splits
+
+    listing = read(existing(data, "data folder"), layout)
+    samples, notes = assign_splits(listing.samples, seed=0, protocol="document")
+    return samples, listing.layout, " ".join([f"Data: {data}.", *notes])
+
+
+def generated(scale: str, out: Path) -> tuple[list[Sample], str, str]:
+    """The generated set of that scale, made in `out` where it is not there yet: samples, layout, note."""
+    from gesta.experiments.catalog import scale_of
+    from gesta.sources.catalog import read
+    from gesta.sources.split import assign_splits
+    from gesta.synthetic import chalearn2014
+
+    size = scale_of(scale)
+    folder = out / f"data-{scale}"
+    with progress("Generating recordings") as bar:
+        chalearn2014.make(folder, people=size.people, recordings=size.recordings, seed=0, progress=bar)
+    samples, _ = assign_splits(read(folder, "chalearn2014").samples, seed=0)
+    counts = {part: [s for s in samples if s.split == part] for part in ("train", "val", "test")}
+    sizes = ", ".join(f"{part} {len(c)} ({len({s.subject for s in c})} people)" for part, c in counts.items())
+    version = chalearn2014.GENERATOR_VERSION
+    note = f"Generated data, scale {scale}, generator version {version}; gestures: {sizes}; no person in two parts."
+    return samples, "chalearn2014", note
+
+
+def _list_text(tables: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    shown = Table("name", "what", "source")
+    for key, table in tables.items():
+        shown.add_row(key, table.title, table.source)
+    return shown
+
+
+def _text(document: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    from gesta.experiments.reproduce import measured_text
+
+    shown = Table("line", "reported, %", "measured, %", "minutes", caption="\n".join(document["files"].values()))
+    for row in document["rows"]:
+        reported = "-" if row["reported"] is None else f"{row['reported']:.2f}"
+        minutes = "-" if row["minutes"] is None else f"{row['minutes']:.1f}"
+        shown.add_row(row["label"], reported, measured_text(row), minutes)
+    return shown

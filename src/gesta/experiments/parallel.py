@@ -1,0 +1,134 @@
+"""Many trainings side by side: each in a process of its own with one thread, its result a JSON file.
+
+On two cores two processes of one thread each are about 1.7 times faster than one process of two threads. A result
+that is already there with the same key is taken as it is, so a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gesta.schema import GestaError
+
+Progress = Callable[[int, int], None]
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work: `function` ("module:name") is called with `arguments` and returns a plain dictionary.
+
+    `key` tells whether a result on disk is that of this very job; `result` is where it is written.
+    """
+
+    title: str
+    function: str
+    arguments: Mapping[str, Any]
+    key: str
+    result: Path
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result on disk, or None if it is missing, unreadable or another job's."""
+        try:
+            document: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return document if document.get("key") == self.key else None
+
+
+def key_of(*parts: object) -> str:
+    """Short hash of plain values, the same on every machine."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Writes to a temporary name and renames. Raises GestaError if that fails."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes to a temporary name and renames. Raises GestaError if that fails."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.replace(path)
+    except OSError as error:
+        raise GestaError(f"{path}: cannot be written ({error}). Free space, or give another --out.") from error
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    workers: int = 2,
+    progress: Progress | None = None,
+    told: Callable[[Job, dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Results of all jobs in their order, `workers` at a time. `told` is called as each one ends.
+
+    Where a job fails the others still run; then GestaError names the failed ones. Started again, only those run.
+    """
+    results = {job.key: found for job in jobs if (found := job.finished()) is not None}
+    failed: list[tuple[Job, Exception]] = []
+    todo = [job for job in jobs if job.key not in results]
+    if progress:
+        progress(len(jobs) - len(todo), len(jobs))
+    for job, outcome in _outcomes(todo, workers):
+        if isinstance(outcome, Exception):
+            failed.append((job, outcome))
+            continue
+        results[job.key] = outcome
+        if told:
+            told(job, outcome)
+        if progress:
+            progress(len(results), len(jobs))
+    if failed:
+        job, error = failed[0]
+        others = f" ({len(failed) - 1} others failed too)" if len(failed) > 1 else ""
+        raise GestaError(
+            f"{job.title}: {error}{others}. What is finished is kept; start the command again to go on."
+        ) from error
+    return [results[job.key] for job in jobs]
+
+
+def _outcomes(todo: Sequence[Job], workers: int) -> Any:
+    """Yields (job, result or exception) as they end."""
+    if not todo:
+        return
+    context = multiprocessing.get_context("spawn")  # the same on every platform
+    with ProcessPoolExecutor(max(1, workers), mp_context=context, initializer=_one_thread) as pool:
+        futures = {pool.submit(_run, job): job for job in todo}
+        try:
+            for future in as_completed(futures):
+                try:
+                    yield futures[future], future.result()
+                except Exception as error:  # reported by name once the others are done
+                    yield futures[future], error
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one_thread() -> None:
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+
+
+def _run(job: Job) -> dict[str, Any]:
+    """In the process of its own: calls the function and writes its result."""
+    import torch
+
+    torch.set_num_threads(1)
+    module, _, name = job.function.partition(":")
+    document: dict[str, Any] = {"key": job.key, **getattr(importlib.import_module(module), name)(**job.arguments)}
+    write_json(job.result, document)
+    return document

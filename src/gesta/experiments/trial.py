@@ -1,0 +1,71 @@
+"""One training and its measurement, as crossval and reproduce run it in a process of its own."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gesta.recipes.schema import Recipe
+from gesta.schema import Sample
+
+
+def run_trial(
+    train: Sequence[Sample], test: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, seed: int
+) -> dict[str, Any]:
+    """Trains on `train` (splits train, perhaps val), measures on `test`; the training folder is removed at the end.
+
+    "auto" values of the recipe are settled from the training part alone. A test clip whose class the training part
+    lacks counts as an error. Returns accuracy, n, errors, probabilities' right ones by id, seconds and history.
+    """
+    from gesta.clips.cache import ClipCache
+    from gesta.evaluate.run import evaluate
+    from gesta.training.fit import fit, settle_for
+
+    begun = time.monotonic()
+    settled, notes = settle_for(train, recipe)
+    cache = ClipCache()
+    fitted = fit(
+        train, settled, folder, layout=layout, seed=seed, device="cpu", notes=notes, progress=False, cache=cache
+    )
+    trained = time.monotonic()
+    known = {s.label for s in train}
+    seen = [s for s in test if s.label in known]
+    strange = [s for s in test if s.label not in known]
+    found = evaluate(fitted.bundle, seen, engine="torch", device="cpu", layout=layout, cache=cache, progress=False)
+    labels = found.manifest.labels
+    errors = [
+        {"id": s.id, "truth": s.label, "predicted": labels[int(p)]}
+        for s, p in zip(found.samples, found.predicted, strict=True)
+        if s.label != labels[int(p)]
+    ] + [{"id": s.id, "truth": s.label, "predicted": None} for s in strange]
+    n = len(found.samples) + len(strange)
+    shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "accuracy": (n - len(errors)) / n,
+        "n": n,
+        "errors": errors,
+        "ids": [s.id for s in (*found.samples, *strange)],
+        "seed": seed,
+        "recipe": settled.model_dump(mode="json"),
+        "parameters": found.manifest.parameters,
+        "validation": fitted.metrics,
+        "history": fitted.history,
+        "notes": list(notes),
+        "skipped": [asdict(p) for p in fitted.skipped] + found.metrics["skipped"],
+        "seconds": time.monotonic() - begun,
+        "training_seconds": trained - begun,
+    }
+
+
+def identity(samples: Sequence[Sample]) -> list[tuple[str | int | None, ...]]:
+    """What makes a set of samples the same set: ids, labels, people, splits and sizes of the files."""
+    sizes: dict[str, int] = {}
+    for sample in samples:
+        for resource in sample.files:
+            if str(resource) not in sizes:
+                sizes[str(resource)] = resource.path.stat().st_size if resource.path.is_file() else -1
+    return [(s.id, s.label, s.subject, s.split, sum(sizes[str(r)] for r in s.files)) for s in samples]
