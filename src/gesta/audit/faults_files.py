@@ -29,7 +29,7 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
             yield Problem(str(resource), "depth-as-colour", "is a 16-bit grey video, taken as colour.", hint)
     for resource, skeleton in facts.skeletons.items():
         if skeleton.tracked is None:
-            hint = "Mend or delete the file; without it the recording has no skeleton."
+            hint = "Delete the file if there is no better copy; the recording then has no skeleton."
             yield Problem(str(resource), "unreadable", skeleton.error, hint)
         elif not any(skeleton.tracked):
             hint = "Crops cannot follow the person here; leave the recording out or record it again."
@@ -73,7 +73,7 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
     if video.empty:
         return Problem(str(resource), "empty-video", f"holds no frame{': ' * bool(video.error)}{video.error}.", again)
     if info is None:
-        return Problem(str(resource), "unreadable", video.error, again)
+        return Problem(str(resource), "unreadable", video.error, "Samples on it are left out.")
     if info.error is not None:
         reason = f"decoding broke off after {info.frames} frames ({info.error})."
         return Problem(str(resource), "truncated-video", reason, again)
