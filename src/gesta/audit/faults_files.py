@@ -12,8 +12,9 @@ from gesta.sources.chalearn2014 import stated_facts
 
 ALLOWED_DIFFERENCE = 2
 """Frames by which the parts of a recording may differ: Kinect recorders start and stop their streams one by one."""
-SHORT_SHARE = 0.05
-"""A video that lacks more than this share of the frames or seconds its header states is cut short."""
+SHORT_SHARE = 0.01
+"""A video that lacks more than this share of the frames or seconds its header states, and more than
+ALLOWED_DIFFERENCE frames, is cut short."""
 
 
 def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
@@ -80,10 +81,14 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
     if info.expected is not None and info.expected - info.frames > max(ALLOWED_DIFFERENCE, SHORT_SHARE * info.expected):
         reason = f"its header states {info.expected} frames, {info.frames} could be decoded."
         return Problem(str(resource), "truncated-video", reason, again)
-    if video.claimed_s is not None and video.claimed_s - info.duration_s > max(0.5, SHORT_SHARE * video.claimed_s):
+    if video.claimed_s is not None and _lacks_s(video.claimed_s, info):
         reason = f"its header states {video.claimed_s:.2f} s, {info.duration_s:.2f} s could be decoded."
         return Problem(str(resource), "truncated-video", reason, again)
     return None
+
+
+def _lacks_s(claimed_s: float, info: VideoInfo) -> bool:
+    return claimed_s - info.duration_s > max((ALLOWED_DIFFERENCE + 0.5) / info.fps, SHORT_SHARE * claimed_s)
 
 
 def _length_faults(sample: Sample, facts: Facts) -> Iterator[Problem]:
