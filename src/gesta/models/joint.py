@@ -47,6 +47,4 @@ def joint(
     encoder = ChunkEncoder(
         streams=streams, channels=channels, size=size, chunk=chunk, width=width, features=features, dropout=dropout
     )
-    return RecurrentNet(
-        encoder, features, hidden=scaled(256, width), classes=classes, chunk=chunk, dropout=dropout
-    )
+    return RecurrentNet(encoder, features, hidden=scaled(256, width), classes=classes, chunk=chunk, dropout=dropout)

@@ -38,6 +38,4 @@ def lstm(
     """The baseline without convolutions; `width` multiplies 512 and 256."""
     features = scaled(512, width)
     encoder = FlatEncoder(streams * channels * chunk * size * size, features, dropout)
-    return RecurrentNet(
-        encoder, features, hidden=scaled(256, width), classes=classes, chunk=chunk, dropout=dropout
-    )
+    return RecurrentNet(encoder, features, hidden=scaled(256, width), classes=classes, chunk=chunk, dropout=dropout)

@@ -1,0 +1,148 @@
+"""What happens around the epochs: generators, history, logs, best and last checkpoint, early stopping, progress."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gesta.training.checkpoints import save_network, seed_everything, write_whole
+
+Row = dict[str, float]
+
+
+class Generators(Callback):
+    """Seeds every global generator anew at each epoch, so that a resumed run draws what an uninterrupted one draws."""
+
+    def __init__(self, seed: int, stage: int) -> None:
+        self.seed, self.stage = seed, stage
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        seed_everything(self.seed, self.stage, trainer.current_epoch, trainer.global_rank)
+
+
+class Keeper(Callback):
+    """Ends an epoch: a row of history, logs, the best network, the state to resume, and whether to stop early.
+
+    Best: highest validation accuracy, of equal ones the lowest validation loss; without validation the last epoch.
+    """
+
+    def __init__(self, folder: Path, stage: str, identity: dict[str, Any], patience: int | None) -> None:
+        self.last = folder / "checkpoints" / f"{stage}.ckpt"
+        self.best = folder / "checkpoints" / f"{stage}-best.safetensors"
+        self.logs = folder / "logs"
+        self.stage, self.identity, self.patience = stage, identity, patience
+        self.history: list[Row] = []
+        self._writer: Any = None
+        self._started = self._waiting = self._asked = 0.0
+
+    @property
+    def best_epoch(self) -> int:
+        """Index into the history."""
+        if not any("val_accuracy" in row for row in self.history):
+            return len(self.history) - 1
+        keys = [(-row["val_accuracy"], row["val_loss"]) for row in self.history]
+        return keys.index(min(keys))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history, "identity": self.identity}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = list(state_dict["history"])
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self._started = self._asked = time.perf_counter()
+        self._waiting = 0.0
+
+    def on_train_batch_start(self, *_: Any, **__: Any) -> None:
+        self._waiting += time.perf_counter() - self._asked
+
+    def on_train_batch_end(self, *_: Any, **__: Any) -> None:
+        self._asked = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        row: Row = {"epoch": trainer.current_epoch + 1, **pl_module.epoch_row()}
+        row["learning_rate"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row["seconds"] = time.perf_counter() - self._started
+        row["waiting_s"] = self._waiting
+        self.history.append(row)
+        if trainer.is_global_zero:
+            if self.best_epoch == len(self.history) - 1:
+                save_network(self.best, pl_module.network)
+            self._log(row)
+        trainer.save_checkpoint(self.last)
+        trainer.should_stop = self._patience_is_over()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        trainer.should_stop = self._patience_is_over()  # a resumed run may have been over already
+
+    def _patience_is_over(self) -> bool:
+        return self.patience is not None and len(self.history) - 1 - self.best_epoch >= self.patience
+
+    def teardown(self, *_: Any, **__: Any) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _log(self, row: Row) -> None:
+        text = io.StringIO()
+        table = csv.DictWriter(text, fieldnames=list(row))
+        table.writeheader()
+        table.writerows(self.history)
+        write_whole(self.logs / f"{self.stage}.csv", text.getvalue().encode())
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self.logs / self.stage), purge_step=int(row["epoch"]))
+        for name, value in row.items():
+            if name != "epoch":
+                self._writer.add_scalar(name, value, int(row["epoch"]))
+        self._writer.flush()
+
+
+class Show(Callback):
+    """Progress on stderr: a live line with loss, accuracies and time left; where it is no terminal, a line an epoch."""
+
+    def __init__(self, keeper: Keeper, epochs: int, batches: int, title: str) -> None:
+        self.keeper, self.epochs, self.batches, self.title = keeper, epochs, batches, title
+        self.console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task(title, total=epochs * batches)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        self.bar.update(self.task, completed=trainer.current_epoch * self.batches)
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        if self.console.is_terminal:
+            loss, right, count = pl_module.sums["train"].tolist()
+            text = f"{self.title} {trainer.current_epoch + 1}/{self.epochs}  loss {loss / count:.3f}  acc {right / count:.3f}"
+            if self.keeper.history and "val_accuracy" in self.keeper.history[-1]:
+                text += f"  val {self.keeper.history[-1]['val_accuracy']:.3f}"
+            self.bar.update(self.task, advance=1, description=text)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        row = self.keeper.history[-1]
+        if not self.console.is_terminal:
+            left = row["seconds"] * (self.epochs - row["epoch"])
+            self.console.print(
+                f"{self.title} {row['epoch']}/{self.epochs}  {numbers(row)}  {left:.0f} s left", highlight=False
+            )
+
+    def teardown(self, *_: Any, **__: Any) -> None:
+        self.bar.stop()
+
+
+def numbers(row: Row) -> str:
+    """Losses and accuracies of an epoch in one line."""
+    text = f"loss {row['train_loss']:.3f}  acc {row['train_accuracy']:.3f}"
+    if "val_accuracy" in row:
+        text += f"  val loss {row['val_loss']:.3f}  val acc {row['val_accuracy']:.3f}"
+    return text

@@ -1,0 +1,101 @@
+"""What training leaves on disk while it runs: whole or not at all, whenever the process is killed.
+
+`checkpoints/<stage>.ckpt`: Lightning's state after the last finished epoch, to resume; a pickle of plain values, read
+with `weights_only=True`. `checkpoints/<stage>-best.safetensors`: the network at its best epoch.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from lightning.fabric.plugins.io import CheckpointIO
+from torch import Tensor
+
+from gesta.schema import GestaError
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes under a temporary name, flushes to the disk, renames. Raises OSError and then leaves nothing behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class WholeFileIO(CheckpointIO):
+    """Lightning's checkpoints by `write_whole`, loaded with `weights_only=True`."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_whole(Path(path), buffer.getvalue())
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:  # noqa: ARG002
+        return load_state(Path(path), map_location)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def load_state(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """A checkpoint of ours. Raises GestaError if the file is damaged or holds anything but plain values."""
+    try:
+        return dict(torch.load(path, map_location=map_location, weights_only=True))
+    except Exception as error:
+        raise GestaError(
+            f"{path}: is no checkpoint of gesta's, or it is damaged ({error}). Delete it and train again without --resume."
+        ) from error
+
+
+def save_network(path: Path, network: torch.nn.Module) -> None:
+    """The network's tensors as safetensors."""
+    write_whole(path, network_bytes(network))
+
+
+def network_bytes(network: torch.nn.Module) -> bytes:
+    """Parameters and buffers by name as safetensors, in the plain memory order."""
+    tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    return safetensors.torch.save(tensors)
+
+
+def load_network(path: Path, network: torch.nn.Module) -> None:
+    """Puts saved tensors back into a network of the same shape."""
+    network.load_state_dict(safetensors.torch.load(path.read_bytes()))
+
+
+def seed_everything(*parts: int) -> None:
+    """Seeds Python's, numpy's and torch's global generators from some numbers, e.g. (seed, stage, epoch, rank)."""
+    value = int(np.random.SeedSequence(parts).generate_state(1)[0])
+    random.seed(value)
+    np.random.seed(value)
+    torch.manual_seed(value)
+
+
+@contextmanager
+def full_disk_explained(folder: Path) -> Iterator[None]:
+    """Turns a full disk into a GestaError that says so; other errors pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise GestaError(
+            f"{folder}: the disk is full. What was finished is still there: free some space (`gesta cache` shows what "
+            "prepared clips take), then run the same command with --resume."
+        ) from error

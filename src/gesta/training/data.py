@@ -1,0 +1,135 @@
+"""Cached clips -> batches. The order, the frames and the affine map of a clip are pure functions of (seed, epoch)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from gesta.clips.sampling import to_network
+from gesta.clips.transform import Transform
+from gesta.recipes.schema import AugmentationSettings
+from gesta.schema import Clip, Sample
+from gesta.training.augment import choose_frames, draw_affine, generator, moves_pixels
+
+
+class ClipStore(Protocol):
+    """Where prepared clips come from: gesta.clips.cache.ClipCache, or a stand-in for tests."""
+
+    def load(self, sample: Sample, transform: Transform) -> Clip: ...
+
+
+Batch = dict[str, Tensor]
+"""clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; when augmented also theta [B, 2, 3]."""
+
+
+@dataclass
+class ClipSet(Dataset):
+    """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`."""
+
+    samples: Sequence[Sample]
+    labels: Sequence[str]
+    transform: Transform
+    store: ClipStore
+    augmentation: AugmentationSettings | None = None
+    seed: int = 0
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]:
+        """(pixels T S H W C, class, affine map or None)."""
+        sample = self.samples[index]
+        pixels = self.store.load(sample, self.transform).pixels
+        target = list(self.labels).index(str(sample.label))
+        if self.augmentation is None:
+            return np.asarray(pixels), target, None
+        rng = generator(self.seed, self.epoch, index)
+        chosen = choose_frames(len(pixels), self.augmentation, rng)
+        theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
+        return _fitted(np.asarray(pixels[chosen]), self.transform), target, theta
+
+    def collate(self, items: Sequence[tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]]) -> Batch:
+        """Items -> one batch, shorter clips with zeros behind them."""
+        clip, lengths = to_network([pixels for pixels, _, _ in items], self.transform.chunk)
+        batch = {
+            "clip": torch.from_numpy(clip),
+            "lengths": torch.from_numpy(lengths),
+            "target": torch.tensor([target for _, target, _ in items]),
+        }
+        maps = [theta for _, _, theta in items if theta is not None]
+        if maps:
+            batch["theta"] = torch.from_numpy(np.stack(maps))
+        return batch
+
+
+@dataclass
+class EpochBatches:
+    """Batches of indices of one epoch, shuffled by (seed, epoch); sizes differ by one at most, so none is tiny.
+
+    Of several processes (`world`) each takes its share of every batch; in training all take equally many batches.
+    Lightning calls `set_epoch`, which also tells the clips.
+    """
+
+    clips: ClipSet
+    batch: int
+    shuffle: bool
+    seed: int = 0
+    rank: int = 0
+    world: int = 1
+
+    def set_epoch(self, epoch: int) -> None:
+        self.clips.epoch = epoch
+
+    def __len__(self) -> int:
+        return batches_an_epoch(len(self.clips), self.batch, self.world)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.arange(len(self.clips))
+        if self.shuffle:
+            order = np.random.default_rng([self.seed, self.clips.epoch]).permutation(len(order))
+            order = np.concatenate([order, order[: -len(order) % self.world]])
+        mine = order[self.rank :: self.world]
+        for part in np.array_split(mine, len(self)):
+            yield [int(index) for index in part]
+
+
+def batches_an_epoch(clips: int, batch: int, world: int = 1) -> int:
+    """Batches of at most `batch` clips in each of `world` processes."""
+    return -(-clips // (batch * world))
+
+
+class ClipData(pl.LightningDataModule):
+    """Training and validation batches. `num_workers=0`: mapping clips from the disk is not worth a process."""
+
+    def __init__(self, train: ClipSet, val: ClipSet, batch: int, seed: int) -> None:
+        super().__init__()
+        self.train, self.val, self.batch, self.seed = train, val, batch, seed
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.train, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        return self._loader(self.val, shuffle=False) if len(self.val) else []
+
+    def _loader(self, clips: ClipSet, *, shuffle: bool) -> DataLoader[Any]:
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        batches = EpochBatches(clips, self.batch, shuffle, self.seed, rank, world)
+        return DataLoader(clips, batch_sampler=batches, collate_fn=clips.collate, num_workers=0)  # type: ignore[arg-type]
+
+
+def _fitted(pixels: NDArray[np.uint8], transform: Transform) -> NDArray[np.uint8]:
+    """For the central window, exactly `window` frames again: cut, or zeros behind; chunks may be of any number."""
+    if transform.sampling == "chunks":
+        return pixels
+    pixels = pixels[: transform.window]
+    pad = np.zeros((transform.window - len(pixels), *pixels.shape[1:]), np.uint8)
+    return np.concatenate([pixels, pad])

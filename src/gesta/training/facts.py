@@ -1,0 +1,76 @@
+"""From samples to a settled recipe and its transform."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+import av
+
+from gesta.clips.transform import Transform
+from gesta.recipes import Facts, Recipe, RecipeError, settle
+from gesta.schema import GestaError, Listing, Resource, Sample
+
+FOLDER_FPS = 30.0
+_PROBED = 25
+
+
+def settle_for(found: Listing | Sequence[Sample], recipe: Recipe) -> tuple[Recipe, list[str]]:
+    """The recipe with every "auto" decided by the training samples (all labelled ones, if none is in training).
+
+    Returns also the notes on what was picked and why. Raises GestaError (usage) where the data cannot serve the recipe.
+    """
+    samples = found.samples if isinstance(found, Listing) else found
+    try:
+        return settle(recipe, facts_of(samples))
+    except RecipeError as error:
+        raise GestaError(f"recipe {recipe.name}: {error}", usage=True) from error
+
+
+def facts_of(samples: Sequence[Sample]) -> Facts:
+    """What the training samples offer. Raises GestaError if none has a label."""
+    labelled = [s for s in samples if s.label is not None]
+    used = [s for s in labelled if s.split == "train"] or labelled
+    if not used:
+        raise GestaError("No recording has a label, so there is nothing to learn. See docs/data_conventions.md.")
+    share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask", "skeleton")}
+    return Facts(len(used), tuple(sorted({str(s.label) for s in used})), median_fps(used), share)
+
+
+def median_fps(samples: Sequence[Sample]) -> float:
+    """Median frame rate by the files' headers, of up to 25 recordings spread over the samples, to 0.01."""
+    first = list({s.recording: s.files[0] for s in samples}.values())
+    step = max(1, len(first) // _PROBED)
+    rates = [rate for resource in first[::step] if (rate := _header_fps(resource))]
+    return round(statistics.median_low(rates), 2) if rates else FOLDER_FPS
+
+
+def transform_for(recipe: Recipe, samples: Sequence[Sample]) -> Transform:
+    """The transform of a settled recipe; an unsettled one is settled by the samples first."""
+    recipe, _ = settle_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
+    given = recipe.input
+    return Transform.model_validate(
+        {
+            "fps": given.fps,
+            "size": given.size,
+            "streams": given.streams,
+            "channels": given.channels,
+            "body": given.body,
+            "hand_rule": given.hand_rule,
+            "mirror": given.mirror,
+            "box_smoothing": given.box_smoothing,
+            "sampling": "central" if recipe.model.name == "cnn3d" else given.sampling,
+            "window": given.window,
+        }
+    )
+
+
+def _header_fps(resource: Resource) -> float | None:
+    if resource.member is None and resource.path.is_dir():
+        return FOLDER_FPS
+    try:
+        with resource.open() as stream, av.open(stream) as container:
+            rate = container.streams.video[0].average_rate
+    except (GestaError, OSError, av.FFmpegError, IndexError):
+        return None
+    return float(rate) if rate else None

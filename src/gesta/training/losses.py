@@ -1,0 +1,30 @@
+"""Cross entropy over a clip's chunks: at the last one, over the second half, or over all (spec 1 "Streaming")."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Over = Literal["last", "second_half", "all"]
+
+
+def chunk_weights(chunks: Tensor, total: int, over: Over) -> Tensor:
+    """Weights [B, total] of the chunks of clips with `chunks` [B] valid ones; every row sums to 1.
+
+    "second_half": chunks K // 2 ... K - 1 of K.
+    """
+    position = torch.arange(total, device=chunks.device)
+    first = {"last": chunks - 1, "second_half": chunks // 2, "all": torch.zeros_like(chunks)}[over]
+    counted = (position >= first.unsqueeze(1)) & (position < chunks.unsqueeze(1))  # B K
+    return counted / counted.sum(1, keepdim=True)
+
+
+def clip_loss(steps: Tensor, target: Tensor, chunks: Tensor, over: Over, smoothing: float = 0.0) -> Tensor:
+    """Mean over clips of the weighted mean over chunks of the cross entropy; logits `steps` [B, K, N], target [B]."""
+    batch, total, classes = steps.shape
+    wanted = target.unsqueeze(1).expand(batch, total)
+    each = F.cross_entropy(steps.reshape(-1, classes), wanted.reshape(-1), reduction="none", label_smoothing=smoothing)
+    return (each.reshape(batch, total) * chunk_weights(chunks, total, over)).sum() / batch

@@ -1,0 +1,32 @@
+"""Optimisers and schedules, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from torch import nn, optim
+
+from gesta.recipes.schema import TrainingSettings
+
+Parameters = Iterable[nn.Parameter]
+
+OPTIMIZERS: dict[str, Callable[[Parameters, TrainingSettings], optim.Optimizer]] = {
+    "sgd": lambda p, t: optim.SGD(p, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
+    "adam": lambda p, t: optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay),
+    "adamw": lambda p, t: optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
+}
+"""sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled."""
+
+
+def optimizer_for(parameters: Parameters, settings: TrainingSettings) -> optim.Optimizer:
+    """The optimiser of the parameters that want gradients."""
+    return OPTIMIZERS[settings.optimizer]([p for p in parameters if p.requires_grad], settings)
+
+
+def schedule_for(
+    optimizer: optim.Optimizer, settings: TrainingSettings, steps: int
+) -> optim.lr_scheduler.LRScheduler | None:
+    """One cycle up to the learning rate and down to nearly nothing over `steps` batches; None: constant."""
+    if settings.schedule == "constant":
+        return None
+    return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.learning_rate, total_steps=max(steps, 2))

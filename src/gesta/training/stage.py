@@ -1,0 +1,141 @@
+"""One stage of training: a network, its data, Lightning's trainer, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+
+from gesta.recipes.schema import TrainingSettings
+from gesta.schema import GestaError
+from gesta.training.callbacks import Generators, Keeper, Row, Show
+from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
+from gesta.training.data import ClipData, batches_an_epoch
+from gesta.training.losses import Over
+from gesta.training.task import ClassifyTask
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What to train on: "auto", "cpu" or "cuda"; processes on each of `nodes` computers."""
+
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+
+    @property
+    def accelerator(self) -> str:
+        """ "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise GestaError(f"unknown device {self.device!r}; there are auto, cpu, cuda.", usage=True)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise GestaError("No GPU that PyTorch can use was found. Leave --device out to train on the CPU.")
+        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+
+    def precision(self, wanted: str) -> str:
+        """The precision to train in; raises GestaError for half precision on a CPU."""
+        if self.accelerator == "cpu":
+            if wanted in ("bf16-mixed", "16-mixed"):
+                raise GestaError(
+                    f"training.precision={wanted} on a CPU: half-precision training of these networks gave a dead "
+                    "network there (every clip one class) where 32 bits learned. Use training.precision=32-true; "
+                    "half precision is for GPUs, and for running a trained model."
+                )
+            return "32-true"
+        if wanted == "auto":
+            return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+        return wanted
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How one stage trains. `number` keeps its generators apart from other stages'; `identity` what a resume needs."""
+
+    name: str
+    number: int
+    title: str
+    epochs: int
+    settings: TrainingSettings
+    over: Over
+    folder: Path
+    seed: int
+    identity: Mapping[str, Any]
+    resume: bool = False
+    progress: bool = True
+
+
+def run_stage(
+    stage: Stage, network: nn.Module, data: ClipData, machine: Machine, frozen: nn.Module | None = None
+) -> tuple[list[Row], Row, int]:
+    """Trains `network` in place and leaves it at its best epoch. Returns (history, best row, rank of this process).
+
+    Raises GestaError for a checkpoint of another run, a loss that is not finite, or a full disk.
+    """
+    keeper = Keeper(stage.folder, stage.name, dict(stage.identity), stage.settings.patience)
+    checkpoint = _checkpoint(keeper, stage)
+    batches = batches_an_epoch(len(data.train), data.batch, machine.devices * machine.nodes)
+    steps = batches * stage.epochs
+    task = ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen)
+    callbacks: list[Any] = [Generators(stage.seed, stage.number), keeper]
+    if stage.progress:
+        callbacks.append(Show(keeper, stage.epochs, batches, stage.title))
+    with _quiet(), full_disk_explained(stage.folder):
+        trainer = pl.Trainer(
+            accelerator=machine.accelerator,
+            devices=machine.devices,
+            num_nodes=machine.nodes,
+            precision=machine.precision(stage.settings.precision),  # type: ignore[arg-type]
+            max_epochs=stage.epochs,
+            callbacks=callbacks,
+            plugins=[WholeFileIO()],
+            default_root_dir=stage.folder,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    load_network(keeper.best, network)
+    return keeper.history, keeper.history[keeper.best_epoch], trainer.global_rank
+
+
+def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
+    """The state to go on from, or None. Raises GestaError if it belongs to another recipe, seed or data."""
+    if not stage.resume or not keeper.last.exists():
+        return None
+    saved = load_state(keeper.last)["callbacks"]["Keeper"]["identity"]
+    for name, value in stage.identity.items():
+        if saved.get(name) != value:
+            raise GestaError(
+                f"{keeper.last}: was made with another {name}, so training cannot go on from it. "
+                f"Repeat the first run's {name}, or train anew without --resume."
+            )
+    return keeper.last
+
+
+class _quiet:
+    """Lightning says nothing of its own: no tips, no summaries, no warnings about loaders."""
+
+    def __enter__(self) -> None:
+        self._loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+        self._levels = [logger.level for logger in self._loggers]
+        for logger in self._loggers:
+            logger.setLevel(logging.ERROR)
+        self._warnings = warnings.catch_warnings()
+        self._warnings.__enter__()
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        warnings.filterwarnings("ignore", message=r".*lr_scheduler\.step\(\).*")
+
+    def __exit__(self, *details: Any) -> None:
+        self._warnings.__exit__(*details)
+        for logger, level in zip(self._loggers, self._levels, strict=True):
+            logger.setLevel(level)
