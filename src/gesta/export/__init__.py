@@ -1,1 +1,1 @@
-"""export"""
+"""PyTorch network -> OpenVINO, ONNX, each compared with it on real clips before it is kept."""

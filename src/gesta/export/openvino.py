@@ -1,0 +1,59 @@
+"""A bundle's network in OpenVINO's format: what the base install runs.
+
+The frontend is called directly: `openvino.convert_model` reports each use to its maker over the net unless told not to.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import openvino as ov
+import torch
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+from gesta.bundle.manifest import Parity
+from gesta.export.add import add_parts
+from gesta.export.torch_model import Part
+from gesta.schema import Clip, GestaError
+
+PRECISIONS = ("fp32", "fp16")
+
+
+def add(bundle_dir: Path | str, clips: Sequence[Clip], precision: str = "fp32") -> Parity:
+    """Exports the whole network and (networks of chunks) the streaming step, compares them, adds them to the bundle.
+
+    `clips`: real prepared clips. `precision` "fp16" halves the files; computing stays fp32. Returns the worst parity.
+    Raises GestaError, and leaves the bundle as it was, if a network does not agree with PyTorch on all clips.
+    """
+    if precision not in PRECISIONS:
+        raise GestaError(f"OpenVINO export knows {', '.join(PRECISIONS)}, not precision {precision!r}.", usage=True)
+    return add_parts(
+        bundle_dir, clips, "openvino", precision, lambda part, stem: convert(part, stem, precision == "fp16")
+    )
+
+
+def convert(part: Part, stem: str, half: bool = False) -> dict[str, bytes]:
+    """One part as `stem.xml` and `stem.bin`. `half`: weights stored as fp16."""
+    with tempfile.TemporaryDirectory() as scratch:
+        xml = Path(scratch) / f"{stem}.xml"
+        ov.save_model(_model(part), xml, compress_to_fp16=half)
+        return {path.name: path.read_bytes() for path in (xml, xml.with_suffix(".bin"))}
+
+
+def _model(part: Part) -> Any:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # OpenVINO's other way in is slower and less complete
+        traced = torch.jit.trace(part.module, part.example, check_trace=False)
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced, example_input=part.example)  # must outlive the conversion
+    loaded = frontend.load(decoder)
+    model = frontend.convert(loaded)
+    for port, tensor in zip((*model.inputs, *model.outputs), (*part.inputs, *part.outputs), strict=True):
+        port.get_tensor().set_names({tensor.name})
+    model.reshape({t.name: ov.PartialShape(list(t.shape)) for t in part.inputs})
+    return model

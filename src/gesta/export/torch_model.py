@@ -1,0 +1,92 @@
+"""What every export starts from: a bundle's network as plain functions of tensors, with examples and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Tensor
+from gesta.runtime.engines.torch import load_network
+
+__all__ = ["Part", "load_network", "parts"]
+
+
+class Whole(nn.Module):
+    """clip, lengths -> logits, for networks of chunks."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self.network(clip, lengths)
+
+
+class Window(nn.Module):
+    """clip -> logits, for networks of one window, which need no lengths."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        return self.network(clip)
+
+
+class Step(nn.Module):
+    """chunk, h, c -> logits, h, c. Two inputs for the states: one tensor given twice went wrong in ONNX."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, chunk: torch.Tensor, h: torch.Tensor, c: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.network.step(chunk, h, c)  # type: ignore[operator]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What becomes one file: a module, example inputs, and the names and shapes of what goes in and comes out."""
+
+    role: str
+    module: nn.Module
+    example: tuple[torch.Tensor, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    states: tuple[Tensor, ...] = ()
+
+
+def parts(bundle: Bundle, network: nn.Module) -> list[Part]:
+    """The whole network and, where it has one, its streaming step. Batch and number of frames are dynamic (-1)."""
+    transform, classes = bundle.manifest.transform, len(bundle.manifest.labels)
+    streams, height, width, channels = transform.frame_shape
+    logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
+
+    def pixels(name: str, frames: int) -> Tensor:
+        return Tensor(name=name, dtype="uint8", shape=(-1, streams, channels, frames, height, width))
+
+    if not hasattr(network, "step"):
+        clip = pixels("clip", transform.window)
+        return [Part("whole", Window(network), (_example(clip),), (clip,), (logits,))]
+    clip, lengths = pixels("clip", -1), Tensor(name="lengths", dtype="int64", shape=(-1,))
+    chunk = pixels("chunk", transform.chunk)
+    states = tuple(Tensor(name=k, dtype="float32", shape=s) for k, s in network.state_shapes.items())  # type: ignore[operator,union-attr]
+    later = tuple(s.model_copy(update={"name": f"{s.name}_out"}) for s in states)
+    frames = 2 * transform.chunk
+    whole = (_example(clip, frames), torch.tensor([frames, frames - 1]))
+    step = (_example(chunk), *(torch.randn([2 if n == -1 else n for n in s.shape]) for s in states))
+    return [
+        Part("whole", Whole(network), whole, (clip, lengths), (logits,)),
+        Part("step", Step(network), step, (chunk, *states), (logits, *later), states),
+    ]
+
+
+def _example(tensor: Tensor, frames: int | None = None) -> torch.Tensor:
+    """Zeros of a batch of 2: tracing needs shapes, not values."""
+    _, streams, channels, time, height, width = tensor.shape
+    return torch.zeros(2, streams, channels, frames or time, height, width, dtype=torch.uint8)

@@ -1,0 +1,1 @@
+"""What computes: one file an engine, all with the contract in `base.py`."""

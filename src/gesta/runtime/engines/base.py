@@ -1,0 +1,66 @@
+"""The contract of every engine, and what they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact, Tensor
+from gesta.schema import GestaError
+
+Pixels = NDArray[np.uint8]
+Logits = NDArray[np.float32]
+State = Mapping[str, NDArray[np.float32]]
+
+
+class Engine(Protocol):
+    """A network at work on one device. At least one of `wholes` and `steps` is true. Not to be shared by threads."""
+
+    name: str
+    wholes: bool  # has the whole network
+    steps: bool  # has the streaming step
+    windowed: bool  # the whole network takes exactly the transform's window, and there is no step
+
+    def whole(self, clip: Pixels, lengths: NDArray[np.int64]) -> Logits:
+        """clip [B, S, C, T, H, W], lengths [B] in frames -> logits [B, N]."""
+
+    def start(self, batch: int) -> State:
+        """The state before the first chunk: zeros."""
+
+    def step(self, chunk: Pixels, state: State) -> tuple[Logits, State]:
+        """chunk [B, S, C, chunk, H, W] and the state -> logits [B, N] and the next state. Never changes `state`."""
+
+
+def zeros(states: tuple[Tensor, ...], batch: int) -> State:
+    """A state of zeros; -1 in a shape stands for the batch."""
+    return {s.name: np.zeros([batch if n == -1 else n for n in s.shape], np.float32) for s in states}
+
+
+def artifact_for(bundle: Bundle, role: str, engine: str, precision: str | None) -> Artifact | None:
+    """The artifact of that role: of the precision asked for, else fp32, else the first there is."""
+    if precision is not None:
+        return bundle.find(role, engine, precision)
+    return bundle.find(role, engine, "fp32") or bundle.find(role, engine)
+
+
+def artifacts_for(bundle: Bundle, engine: str, precision: str | None) -> tuple[Artifact | None, Artifact | None]:
+    """(whole, step) of an engine. Raises GestaError if the bundle has neither, naming what it has."""
+    whole, step = (artifact_for(bundle, role, engine, precision) for role in ("whole", "step"))
+    if whole is None and step is None:
+        have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
+        wanted = f"{engine} {precision or ''}".strip()
+        raise GestaError(f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'no artifacts at all'}.")
+    return whole, step
+
+
+def is_windowed(whole: Artifact | None) -> bool:
+    """Whether an exported whole network takes one window of frames: then it asks for no lengths."""
+    return whole is not None and all(tensor.name != "lengths" for tensor in whole.inputs)
+
+
+def refuse_device(engine: str, device: str, known: tuple[str, ...]) -> GestaError:
+    return GestaError(f"{engine} does not run on {device!r} here; it knows {', '.join(known)}.", usage=True)

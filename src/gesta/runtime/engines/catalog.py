@@ -1,0 +1,59 @@
+"""The engines by name, and which one runs a bundle."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+from typing import cast
+
+from gesta.bundle.io import Bundle
+from gesta.runtime.engines.base import Engine
+from gesta.schema import GestaError
+
+ENGINES = {
+    "openvino": "gesta.runtime.engines.openvino",
+    "onnxruntime": "gesta.runtime.engines.onnx",
+    "torch": "gesta.runtime.engines.torch",
+}
+"""Engine name (also the module it needs) -> its file, in the order in which they are preferred."""
+
+EXTRAS = {"openvino": None, "onnxruntime": "export", "torch": "train"}
+"""The extra of the package that brings an engine; None: the base install has it."""
+
+
+def choose(bundle: Bundle, engine: str | None) -> str:
+    """The engine's name: the one asked for, or the first of ENGINES that the bundle is made for and that is installed.
+
+    Raises GestaError for an unknown name (usage), and where none fits, naming what to install.
+    """
+    if engine is not None:
+        if engine not in ENGINES:
+            near = difflib.get_close_matches(engine, ENGINES, n=1, cutoff=0.4)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise GestaError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}.{meant}", usage=True)
+        return engine
+    made_for = [name for name in ENGINES if any(a.engine == name for a in bundle.manifest.artifacts)]
+    installed = [name for name in made_for if importlib.util.find_spec(name) is not None]
+    if not made_for:
+        raise GestaError(f"{bundle.path}: lists no weights and no network, so nothing can run it. Train it again.")
+    if not installed:
+        them = " or ".join(made_for)
+        raise GestaError(f"{bundle.path}: runs with {them}, which is not installed. {_install(made_for[0])}")
+    return installed[0]
+
+
+def open_engine(bundle: Bundle, name: str, device: str, threads: int | None, precision: str | None = None) -> Engine:
+    """The engine of that name with the bundle's network in it.
+
+    Raises GestaError if it is not installed, the bundle has nothing for it, or a file is damaged.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise GestaError(f"The engine {name} is not installed. {_install(name)}")
+    module = importlib.import_module(ENGINES[name])
+    return cast(Engine, module.open_bundle(bundle, device=device, threads=threads, precision=precision))
+
+
+def _install(name: str) -> str:
+    extra = EXTRAS[name]
+    return f"Install it: pip install 'gesta[{extra}]'" if extra else f"Install it: pip install {name}"

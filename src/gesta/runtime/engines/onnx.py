@@ -1,0 +1,82 @@
+"""ONNX Runtime: exported networks on the CPU, or CUDA where its build has it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.runtime.engines.base import Logits, Pixels, State, artifacts_for, is_windowed, refuse_device, zeros
+from gesta.schema import GestaError
+
+NAME = "onnxruntime"
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> OnnxRuntime:
+    """The bundle's networks on `device`. Raises GestaError if it has none in ONNX, or for an unknown device."""
+    there = tuple(name for name, provider in PROVIDERS.items() if provider in ort.get_available_providers())
+    if device not in (*there, "auto"):
+        raise refuse_device(NAME, device, ("auto", *there))
+    provider = PROVIDERS["cuda" if device in ("auto", "cuda") and "cuda" in there else "cpu"]
+    whole, step = artifacts_for(bundle, NAME, precision)
+    return OnnxRuntime(bundle, whole, step, provider, threads)
+
+
+class OnnxRuntime:
+    """Implements base.Engine."""
+
+    name = NAME
+
+    def __init__(
+        self, bundle: Bundle, whole: Artifact | None, step: Artifact | None, provider: str, threads: int | None
+    ) -> None:
+        self.wholes, self.steps, self.windowed = whole is not None, step is not None, is_windowed(whole)
+        self._bundle, self._artifacts = bundle, {"whole": whole, "step": step}
+        self._provider, self._threads = provider, threads
+        self._sessions: dict[str, Any] = {}
+
+    def whole(self, clip: Pixels, lengths: NDArray[np.int64]) -> Logits:
+        artifact, session = self._session("whole")
+        feed = {"clip": clip, "lengths": lengths}
+        (logits,) = session.run(["logits"], {tensor.name: feed[tensor.name] for tensor in artifact.inputs})
+        return np.asarray(logits, np.float32)
+
+    def start(self, batch: int) -> State:
+        artifact = self._artifacts["step"]
+        return zeros(artifact.states if artifact else (), batch)
+
+    def step(self, chunk: Pixels, state: State) -> tuple[Logits, State]:
+        artifact, session = self._session("step")
+        names = [s.name for s in artifact.states]
+        logits, *states = session.run(["logits", *(f"{name}_out" for name in names)], {"chunk": chunk, **state})
+        return np.asarray(logits, np.float32), dict(zip(names, states, strict=True))
+
+    def _session(self, role: str) -> tuple[Artifact, Any]:
+        artifact = self._artifacts[role]
+        if artifact is None:
+            raise GestaError(f"{self._bundle.path}: has no {role} network for {NAME}.")
+        if role not in self._sessions:
+            self._sessions[role] = session(self._bundle, artifact, self._provider, self._threads)
+        return artifact, self._sessions[role]
+
+
+def session(bundle: Bundle, artifact: Artifact, provider: str, threads: int | None) -> Any:
+    """An artifact loaded from checked bytes. Raises GestaError if it refers to outside data or is no valid network."""
+    data = bundle.read(artifact)
+    if b"location" in data:  # the key under which ONNX names a file outside; our exports never hold the word
+        raise GestaError(f"{bundle.path}: {artifact.file} refers to data outside itself, which is refused.")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return ort.InferenceSession(data, options, providers=[provider])
+    except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
+        reason = str(error).strip().splitlines()[-1]
+        message = f"{bundle.path}: {artifact.file} is no network that ONNX Runtime can read ({reason})."
+        raise GestaError(message) from error

@@ -1,0 +1,90 @@
+"""OpenVINO: exported networks on the CPU, compiled when first used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.runtime.engines.base import Logits, Pixels, State, artifacts_for, is_windowed, refuse_device, zeros
+from gesta.schema import GestaError
+
+NAME = "openvino"
+DEVICES = {"auto": "CPU", "cpu": "CPU", "gpu": "GPU"}
+HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
+"""Precision of the artifact -> of the computing. Stated, since OpenVINO would choose bf16 where the CPU has it."""
+
+
+def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> OpenVino:
+    """The bundle's networks on `device`. Raises GestaError if it has none for OpenVINO, or for an unknown device."""
+    if device not in DEVICES:
+        raise refuse_device(NAME, device, tuple(DEVICES))
+    whole, step = artifacts_for(bundle, NAME, precision)
+    return OpenVino(bundle, whole, step, DEVICES[device], threads)
+
+
+class OpenVino:
+    """Implements base.Engine."""
+
+    name = NAME
+
+    def __init__(
+        self, bundle: Bundle, whole: Artifact | None, step: Artifact | None, device: str, threads: int | None
+    ) -> None:
+        self.wholes, self.steps, self.windowed = whole is not None, step is not None, is_windowed(whole)
+        self._bundle, self._artifacts = bundle, {"whole": whole, "step": step}
+        self._device, self._threads = device, threads
+        self._requests: dict[str, Any] = {}
+
+    def whole(self, clip: Pixels, lengths: NDArray[np.int64]) -> Logits:
+        artifact, request = self._request("whole")
+        feed = {"clip": clip, "lengths": lengths}
+        request.infer({tensor.name: feed[tensor.name] for tensor in artifact.inputs}, share_inputs=True)
+        return _copied(request, "logits")
+
+    def start(self, batch: int) -> State:
+        artifact = self._artifacts["step"]
+        return zeros(artifact.states if artifact else (), batch)
+
+    def step(self, chunk: Pixels, state: State) -> tuple[Logits, State]:
+        artifact, request = self._request("step")
+        request.infer({"chunk": chunk, **state}, share_inputs=True)
+        return _copied(request, "logits"), {s.name: _copied(request, f"{s.name}_out") for s in artifact.states}
+
+    def _request(self, role: str) -> tuple[Artifact, Any]:
+        artifact = self._artifacts[role]
+        if artifact is None:
+            raise GestaError(f"{self._bundle.path}: has no {role} network for {NAME}.")
+        if role not in self._requests:
+            options: dict[str, Any] = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": HINTS[artifact.precision],
+            }
+            if self._threads is not None:
+                options["INFERENCE_NUM_THREADS"] = self._threads
+            self._requests[role] = compiled(self._bundle, artifact, self._device, options).create_infer_request()
+        return artifact, self._requests[role]
+
+
+def compiled(bundle: Bundle, artifact: Artifact, device: str, options: dict[str, Any]) -> Any:
+    """An artifact compiled from checked bytes, so that it can refer to no other file.
+
+    Raises GestaError naming the file if it is no valid network, and if the device is not there.
+    """
+    weights = b"".join(bundle.read(artifact, name) for name in artifact.companions)
+    core = ov.Core()
+    if device not in core.available_devices:
+        raise GestaError(f"OpenVINO finds no {device} here; it has {', '.join(core.available_devices)}.", usage=True)
+    try:
+        return core.compile_model(core.read_model(bundle.read(artifact), weights), device, options)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise GestaError(f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}).") from error
+
+
+def _copied(request: Any, name: str) -> NDArray[np.float32]:
+    return np.array(request.get_tensor(name).data, dtype=np.float32)

@@ -1,0 +1,88 @@
+"""PyTorch: the network itself with the bundle's weights. The only file of this room that imports torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from gesta.bundle.io import Bundle, load_weights
+from gesta.models.catalog import build
+from gesta.runtime.engines.base import Logits, Pixels, State, refuse_device
+from gesta.schema import GestaError
+
+NAME = "torch"
+
+
+def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> Torch:
+    """The bundle's network on `device`. Raises GestaError if it has no weights, or for an unknown device."""
+    there = ("auto", "cpu", *(["cuda"] if torch.cuda.is_available() else []))
+    if device.split(":")[0] not in there:
+        raise refuse_device(NAME, device, there)
+    if precision not in (None, "fp32"):
+        raise GestaError(f"{NAME} runs the weights in fp32; {precision} is for exported networks.", usage=True)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return Torch(load_network(bundle), place)
+
+
+def load_network(bundle: Bundle) -> nn.Module:
+    """The network of the bundle's recipe with its weights, in eval mode, on the CPU.
+
+    Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
+    """
+    manifest, model = bundle.manifest, bundle.manifest.recipe.get("model", {})
+    transform = manifest.transform
+    try:
+        network = build(
+            classes=len(manifest.labels),
+            streams=len(transform.streams),
+            channels=len(transform.channels),
+            size=transform.size,
+            chunk=transform.chunk,
+            window=transform.window,
+            **model,
+        )
+        weights = {name: torch.from_numpy(array) for name, array in load_weights(bundle).items()}
+        network.load_state_dict(weights)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
+    return network.eval().requires_grad_(False)
+
+
+class Torch:
+    """Implements base.Engine on a network of gesta.models."""
+
+    name = NAME
+    wholes = True
+
+    def __init__(self, network: nn.Module, device: str = "cpu") -> None:
+        self.network = network.to(device)
+        self.steps = hasattr(network, "step")
+        self.windowed = not self.steps
+        self._device = device
+
+    @torch.inference_mode()
+    def whole(self, clip: Pixels, lengths: NDArray[np.int64]) -> Logits:
+        return _numpy(self.network(self._tensor(clip), self._tensor(lengths)))
+
+    def start(self, batch: int) -> State:
+        shapes: dict[str, tuple[int, ...]] = self.network.state_shapes  # type: ignore[assignment]
+        return {k: np.zeros([batch if n == -1 else n for n in shape], np.float32) for k, shape in shapes.items()}
+
+    @torch.inference_mode()
+    def step(self, chunk: Pixels, state: State) -> tuple[Logits, State]:
+        step = self.network.step
+        assert callable(step)
+        logits, *states = step(self._tensor(chunk), *(self._tensor(array) for array in state.values()))
+        return _numpy(logits), {name: _numpy(tensor) for name, tensor in zip(state, states, strict=True)}
+
+    def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return tensor.float().cpu().numpy()

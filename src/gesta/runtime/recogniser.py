@@ -1,0 +1,168 @@
+"""A bundle at work: load it, predict clips, follow streams. Needs no PyTorch for an exported bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle import io
+from gesta.bundle.manifest import Manifest
+from gesta.clips.prepare import prepare
+from gesta.clips.read import iter_sample
+from gesta.clips.sampling import central_window, to_network
+from gesta.runtime.engines.base import Engine
+from gesta.runtime.engines.catalog import choose, open_engine
+from gesta.runtime.streaming import Stream, as_frame, prediction, softmax, windows
+from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Prediction, Resource, Sample
+from gesta.sources import catalog as sources
+from gesta.sources.files import is_video
+
+DEMO = Path(__file__).parent / "demo.zip"
+BATCH = 16
+LONG_FRAMES = 256
+"""Longer clips go through the streaming step, chunk by chunk, so that memory stays bounded; the result is the same."""
+
+Video = str | Path | Sample | Clip | NDArray[np.uint8]
+
+
+def load(
+    path: Path | str,
+    engine: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str | None = None,
+) -> Recogniser:
+    """The recogniser of a bundle: a folder, a zip, or "demo" for the one that comes with the package.
+
+    `engine`: openvino, onnxruntime or torch; the best that the bundle is made for if left out. `threads` of the CPU.
+    Raises GestaError for what is no bundle, is damaged or newer, and for an engine that is missing or unknown.
+    """
+    bundle = io.read(_demo() if str(path) == "demo" else path)
+    opened = open_engine(bundle, choose(bundle, engine), device, threads, precision)
+    return Recogniser(opened, bundle.manifest)
+
+
+class Recogniser:
+    """Says what is in a clip, or follows a stream. Holds a network on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: Manifest) -> None:
+        self.engine, self.manifest = engine, manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.manifest.labels
+
+    def predict(self, video: Video) -> Prediction:
+        """What is in a video file (or recording), a Sample, a prepared Clip or its pixels [T, S, H, W, C].
+
+        Raises GestaError if it cannot be read, lacks what the model needs, or is a folder of several.
+        """
+        source, pixels = self._prepared(video)
+        return prediction(self.labels, self.predict_clips([pixels])[0], source)
+
+    def predict_clips(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        """Probabilities [n, N] of prepared clips, each uint8 [T, S, H, W, C] of any length T."""
+        for pixels in clips:
+            self._check(pixels)
+        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
+        probabilities = np.zeros((len(clips), len(self.labels)))
+        for first in range(0, len(order), BATCH):
+            rows = order[first : first + BATCH]
+            probabilities[rows] = softmax(self._logits([clips[i] for i in rows]))
+        return probabilities
+
+    def stream(
+        self, frames: Iterable[Frame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
+    ) -> Iterator[Prediction]:
+        """A prediction a chunk, in constant memory, from frames as they come (or from a file or Sample).
+
+        RGB images without time stamps are taken to come at `fps` (the model's own rate if left out).
+        """
+        joints: Sequence[str] = KINECT_JOINTS
+        if isinstance(frames, (str, Path)):
+            frames = one_sample(frames)
+        if isinstance(frames, Sample):
+            require(frames, self.manifest)
+            joints, frames = frames.joints, iter_sample(frames)
+        stream = self.open_stream(joints)
+        for index, frame in enumerate(frames):
+            yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))
+        yield from stream.finish()
+
+    def open_stream(self, joints: Sequence[str] = KINECT_JOINTS) -> Stream:
+        """A stream to push frames into by hand. Several may be open; each has its own state."""
+        return Stream(self.engine, self.manifest, joints)
+
+    def _prepared(self, video: Video) -> tuple[str, NDArray[np.uint8]]:
+        if isinstance(video, np.ndarray):
+            return "", video
+        if isinstance(video, Clip):
+            return video.id, video.pixels
+        sample = video if isinstance(video, Sample) else one_sample(video)
+        require(sample, self.manifest)
+        return str(sample.files[0]), prepare(sample, self.manifest.transform).pixels
+
+    def _check(self, pixels: NDArray[np.uint8]) -> None:
+        expected = self.manifest.transform.frame_shape
+        if pixels.dtype != np.uint8 or pixels.ndim != 5 or pixels.shape[1:] != expected or len(pixels) == 0:
+            raise GestaError(
+                f"The model takes prepared clips, uint8 [T, {', '.join(map(str, expected))}], "
+                f"not {pixels.dtype} {list(pixels.shape)}. Give the video itself, or apply the bundle's transform."
+            )
+
+    def _logits(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        transform = self.manifest.transform
+        if self.engine.windowed:
+            spans = (central_window(len(pixels), transform.window) for pixels in clips)
+            taken = [pixels[start:end] for pixels, (start, end) in zip(clips, spans, strict=True)]
+            return self.engine.whole(*windows(taken, transform.window))
+        short = max(len(pixels) for pixels in clips) <= LONG_FRAMES
+        if not self.engine.steps or (self.engine.wholes and short):
+            return self.engine.whole(*to_network(clips, transform.chunk))
+        return self._by_steps(*to_network(clips, transform.chunk))
+
+    def _by_steps(self, batch: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Like engine.whole, through the step: of each clip the logits after its last chunk."""
+        chunk, state = self.manifest.transform.chunk, self.engine.start(len(batch))
+        final = np.zeros((len(batch), len(self.labels)), np.float32)
+        for k in range(batch.shape[3] // chunk):
+            logits, state = self.engine.step(np.ascontiguousarray(batch[:, :, :, k * chunk : (k + 1) * chunk]), state)
+            last = -(-lengths // chunk) == k + 1
+            final[last] = logits[last]
+        return final
+
+
+def one_sample(path: str | Path) -> Sample:
+    """The one sample at a path: a video file of any kind, or a recording. Raises GestaError if there are several."""
+    path = Path(path)
+    if path.is_file() and not is_video(path) and path.suffix.lower() != ".zip":
+        return Sample(id=path.name, recording=path.name, color=Resource(path))
+    listing = sources.read(path)
+    if len(listing.samples) != 1:
+        what = "; ".join(str(p) for p in listing.problems[:3])
+        raise GestaError(
+            f"{path}: holds {len(listing.samples)} samples, expected one video. "
+            f"{what or 'Use `gesta predict`, which takes folders, or gesta.sources.catalog.read and its samples.'}"
+        )
+    return listing.samples[0]
+
+
+def require(sample: Sample, manifest: Manifest) -> None:
+    """Raises GestaError if the sample lacks a modality that the model's input needs."""
+    needs = manifest.transform.needs
+    lacking = [name for name in needs if name not in sample.modalities]
+    if lacking:
+        raise GestaError(
+            f"{sample.files[0]}: has {' and '.join(sample.modalities)} only; the model {manifest.name!r} needs "
+            f"{', '.join(needs)}, so {' and '.join(lacking)} is missing. Give a recording that has it (columns of "
+            "index.csv, or a ChaLearn recording), or use a model trained without it."
+        )
+
+
+def _demo() -> Path:
+    if not DEMO.is_file():
+        raise GestaError("This install has no demo bundle. Train one: gesta demo")
+    return DEMO

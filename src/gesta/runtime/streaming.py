@@ -1,0 +1,119 @@
+"""Streaming: frames in, a prediction a chunk out, in constant memory.
+
+Networks with a step carry their state from chunk to chunk; the others see a sliding window of the last frames.
+Feeding a clip this way ends with the prediction of the whole clip (for windows: of a clip no longer than the window).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.manifest import Manifest
+from gesta.clips.prepare import Preparer
+from gesta.clips.sampling import to_network
+from gesta.runtime.engines.base import Engine, State
+from gesta.schema import KINECT_JOINTS, Frame, GestaError, Prediction
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities along the last axis."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def prediction(
+    labels: Sequence[str], probabilities: NDArray[np.floating], source: str = "", time_s: float | None = None
+) -> Prediction:
+    """Probabilities [N] in the order of the labels, as a Prediction."""
+    named = {label: float(p) for label, p in zip(labels, probabilities, strict=True)}
+    return Prediction(labels[int(np.argmax(probabilities))], named, time_s, source)
+
+
+class Stream:
+    """One stream of frames on its way through a model.
+
+    `push` takes frames as they come and returns what has become known, usually nothing and every few frames one
+    prediction; `finish` pads the last incomplete chunk with zeros; `reset` begins anew. `time_s` of a prediction is
+    the end of its chunk on the frames' clock.
+    """
+
+    def __init__(self, engine: Engine, manifest: Manifest, joints: Sequence[str] = KINECT_JOINTS) -> None:
+        if not (engine.steps or engine.windowed):
+            raise GestaError(
+                f"The model {manifest.name!r} has no streaming step for {engine.name}. Use another engine."
+            )
+        self._engine, self._manifest = engine, manifest
+        self._preparer = Preparer(manifest.transform, joints)
+        self._ring = np.zeros((0, *manifest.transform.frame_shape), np.uint8)
+        self._state: State = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, as before the first frame."""
+        self._preparer.reset()
+        self._start_s: float | None = None
+        self._frames = self._chunks = 0
+        self._clear()
+
+    def push(self, frame: Frame) -> list[Prediction]:
+        """One frame, later than the one before. Raises GestaError if it lacks what the model needs."""
+        self._start_s = frame.time_s if self._start_s is None else self._start_s
+        return self.push_prepared(self._preparer.push(frame))
+
+    def push_prepared(self, pixels: NDArray[np.uint8]) -> list[Prediction]:
+        """Prepared frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end."""
+        chunk = self._manifest.transform.chunk
+        return [self._advance(pixels[i : i + chunk]) for i in range(0, len(pixels), chunk)]
+
+    def finish(self) -> list[Prediction]:
+        """The frames left over, as a last chunk filled up with zeros. Then the stream begins anew."""
+        last = self.push_prepared(self._preparer.flush())
+        self.reset()
+        return last
+
+    def _clear(self) -> None:
+        self._ring = self._ring[:0]
+        if self._engine.steps:
+            self._state = self._engine.start(1)
+
+    def _advance(self, pixels: NDArray[np.uint8]) -> Prediction:
+        limit = self._manifest.reset_after_chunks
+        if limit is not None and self._chunks == limit:
+            self._clear()
+            self._chunks = 0
+        self._frames += len(pixels)
+        self._chunks += 1
+        logits = self._step(pixels) if self._engine.steps else self._window(pixels)
+        time_s = (self._start_s or 0.0) + self._frames / self._manifest.transform.fps
+        return prediction(self._manifest.labels, softmax(logits)[0], time_s=time_s)
+
+    def _step(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch, _ = to_network([pixels], self._manifest.transform.chunk)
+        logits, self._state = self._engine.step(batch, self._state)
+        return logits
+
+    def _window(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        window = self._manifest.transform.window
+        self._ring = np.concatenate([self._ring, pixels])[-window:]
+        return self._engine.whole(*windows([self._ring], window))
+
+
+def as_frame(image: Frame | NDArray[np.uint8], index: int, fps: float) -> Frame:
+    """A frame as it is; an RGB image H W 3 as the `index`-th frame at `fps`. Raises GestaError for anything else."""
+    if isinstance(image, Frame):
+        return image
+    if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise GestaError(f"A stream takes gesta Frames or RGB images (uint8, H W 3), not {found}.")
+    return Frame(index / fps, color=image)
+
+
+def windows(clips: Sequence[NDArray[np.uint8]], window: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Clips of at most `window` frames in network order, each filled up with zeros to the window."""
+    batch, lengths = to_network(clips, window)
+    return batch, np.minimum(lengths, window)
