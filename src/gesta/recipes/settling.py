@@ -13,8 +13,8 @@ ENOUGH = 0.9
 """Share of the clips that must have a modality for it to be used; the others are then skipped and listed."""
 
 _SIDED = re.compile(
-    r"(?<![a-z])(left|right|clockwise|counter ?clockwise|anti ?clockwise|c?cw|ccw|links|rechts|gauche|droite|sinistra|destra"
-    r"|izquierda|derecha)(?![a-z])"
+    r"(?<![a-z])(left|right|(counter ?|anti ?)?clockwise|cw|ccw"
+    r"|links|rechts|gauche|droite|sinistra|destra|izquierda|derecha)(?![a-z])"
 )
 
 

@@ -8,7 +8,6 @@ clips nor a resumed run changes it.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F

@@ -123,7 +123,8 @@ class Show(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         if self.console.is_terminal:
             loss, right, count = pl_module.sums["train"].tolist()
-            text = f"{self.title} {trainer.current_epoch + 1}/{self.epochs}  loss {loss / count:.3f}  acc {right / count:.3f}"
+            where = f"{self.title} {trainer.current_epoch + 1}/{self.epochs}"
+            text = f"{where}  loss {loss / count:.3f}  acc {right / count:.3f}"
             if self.keeper.history and "val_accuracy" in self.keeper.history[-1]:
                 text += f"  val {self.keeper.history[-1]['val_accuracy']:.3f}"
             self.bar.update(self.task, advance=1, description=text)

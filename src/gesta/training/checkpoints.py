@@ -59,7 +59,8 @@ def load_state(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         return dict(torch.load(path, map_location=map_location, weights_only=True))
     except Exception as error:
         raise GestaError(
-            f"{path}: is no checkpoint of gesta's, or it is damaged ({error}). Delete it and train again without --resume."
+            f"{path}: is no checkpoint of gesta's, or it is damaged ({error}). "
+            "Delete it and train again without --resume."
         ) from error
 
 

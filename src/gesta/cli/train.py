@@ -1,0 +1,184 @@
+"""`gesta train`: from labelled recordings to a bundle."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from gesta.cli.common import (
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    RecipeOption,
+    SeedOption,
+    SetOption,
+    console,
+    emit,
+    existing,
+    need,
+)
+from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    from gesta.recipes import Recipe
+    from gesta.schema import Problem, Sample
+    from gesta.training.fit import FitResult
+
+SHOWN_SKIPPED = 10
+PARITY_CLIPS = 32
+_OUT = "GESTA_TRAIN_OUT"  # tells the other processes of a run which folder the first one chose
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
+    recipe: RecipeOption = "auto",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the bundle, logs and checkpoints; runs/... if left out.")
+    ] = None,
+    sets: SetOption = None,
+    seed: SeedOption = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch in --out.")] = False,
+    devices: Annotated[int, typer.Option("--devices", help="Processes (GPUs) on each computer.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
+    protocol: Annotated[
+        str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
+    ] = "subject",
+    layout: FormatOption = None,
+    device: DeviceOption = "auto",
+    json: JsonFlag = False,
+) -> None:
+    """Train a model on labelled recordings; the bundle is left at OUT/bundle."""
+    need("train", "torch", "lightning", "matplotlib", "tensorboard")
+    chosen = recipe_for(recipe, sets)
+    existing(data, "data folder")
+    if resume and out is None:
+        raise GestaError("--resume needs --out: the folder of the run that was stopped.", usage=True)
+    from gesta.sources.catalog import read
+
+    listing = read(data, layout)
+    samples, notes = split(listing.samples, protocol, seed)
+    from gesta.training.fit import fit, settle_for
+
+    settled, picked = settle_for(samples, chosen)
+    folder = out or _new_folder(data, chosen.name)
+    if _is_first_process():
+        _introduce(settled, picked, notes, listing.problems, folder)
+    result = fit(
+        samples,
+        settled,
+        folder,
+        layout=listing.layout,
+        seed=seed,
+        resume=resume,
+        devices=devices,
+        nodes=nodes,
+        device=device,
+        notes=notes,
+        progress=not json,
+    )
+    if result.rank != 0:
+        return
+    parity = _export(result.bundle, samples)
+    skipped = [*listing.problems, *result.skipped]
+    document = {
+        "bundle": str(result.bundle),
+        "recipe": settled.model_dump(mode="json"),
+        "picked": picked,
+        "notes": notes,
+        "metrics": result.metrics,
+        "parity": parity,
+        "seconds": round(result.seconds, 1),
+        "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
+    }
+    emit(document, _summary(result, parity, skipped, data, protocol, seed), json)
+
+
+def recipe_for(name: str, sets: Sequence[str] | None = None) -> Recipe:
+    """The recipe with its `--set` changes. Raises GestaError (usage) for what is unknown or does not fit."""
+    from gesta.recipes import RecipeError, load_recipe
+
+    try:
+        return load_recipe(name, sets or ())
+    except RecipeError as error:
+        raise GestaError(str(error), usage=True) from error
+
+
+def split(samples: Sequence[Sample], protocol: str, seed: int) -> tuple[list[Sample], list[str]]:
+    """The samples with their splits, and notes on what was done. Raises GestaError (usage) for an unknown protocol."""
+    from gesta.sources.split import assign_splits
+
+    if protocol not in ("subject", "document"):
+        raise GestaError(f"unknown protocol {protocol!r}; there are subject and document.", usage=True)
+    return assign_splits(samples, seed=seed, protocol="document" if protocol == "document" else "subject")
+
+
+def _is_first_process() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def _new_folder(data: Path, recipe: str) -> Path:
+    """runs/<data>-<recipe>-<number>, the first that is free; the same in every process of a run."""
+    if _OUT in os.environ:
+        return Path(os.environ[_OUT])
+    stem = re.sub(r"[^\w.-]+", "-", f"{data.resolve().name}-{recipe}")
+    number = 1
+    while (folder := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    os.environ[_OUT] = str(folder)
+    return folder
+
+
+def _introduce(
+    recipe: Recipe, picked: Sequence[str], notes: Sequence[str], problems: Sequence[Problem], folder: Path
+) -> None:
+    """What will be done and why, to stderr."""
+    console.print(
+        f"Recipe {recipe.name}: {recipe.title} Results go to {folder}.", highlight=False, markup=False, soft_wrap=True
+    )
+    for line in [*picked, *notes]:
+        console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+    if problems:
+        console.print(f"  {len(problems)} remarks on the data: see gesta data inspect.", highlight=False)
+
+
+def _export(bundle: Path, samples: Sequence[Sample]) -> dict[str, Any]:
+    """Adds OpenVINO networks to the bundle, compared with torch on validation clips, else on training ones."""
+    from gesta.bundle import io
+    from gesta.clips.cache import ClipCache
+    from gesta.export import openvino
+
+    transform, cache = io.read(bundle).manifest.transform, ClipCache()
+    chosen = [s for s in samples if s.split == "val"] or [s for s in samples if s.split == "train"]
+    clips = []
+    for sample in chosen[:: max(1, len(chosen) // PARITY_CLIPS)][:PARITY_CLIPS]:
+        try:
+            clips.append(cache.load(sample, transform))
+        except GestaError:
+            continue  # a broken recording, reported already
+    return openvino.add(bundle, clips).model_dump()
+
+
+def _summary(
+    result: FitResult, parity: dict[str, Any], skipped: Sequence[Problem], data: Path, protocol: str, seed: int
+) -> Text:
+    metrics = result.metrics
+    lines = [f"trained   {metrics['epochs']} epochs in {result.seconds:.0f} s, best epoch {metrics['best_epoch']}"]
+    if "val_accuracy" in metrics:
+        lines.append(f"accuracy  {metrics['val_accuracy']:.3f} on {metrics['val_clips']} validation clips")
+    lines.append(
+        f"OpenVINO  same top class on {parity['top_class_agreement']:.0%} of {parity['clips']} clips, "
+        f"largest difference {parity['largest_difference']:.1g}"
+    )
+    lines += [f"skipped   {problem}" for problem in skipped[:SHOWN_SKIPPED]]
+    if len(skipped) > SHOWN_SKIPPED:
+        lines.append(f"          ... {len(skipped)} in all; --json lists them")
+    options = (" --protocol document" if protocol == "document" else "") + (f" --seed {seed}" if seed else "")
+    lines.append(f"bundle    {result.bundle}")
+    lines.append(f"next      gesta evaluate {result.bundle} {data}{options}")
+    return Text("\n".join(lines))
