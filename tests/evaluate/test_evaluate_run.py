@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import gesta
+from gesta.evaluate import run
 from gesta.evaluate.run import evaluate, measured, most_confident_mistakes, write
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
@@ -112,10 +112,10 @@ def test_a_place_that_cannot_be_written_is_named(make_bundle, tested, cache, tmp
 
 def test_the_report_of_many_classes_and_no_mistakes(make_bundle, tested, cache, tmp_path, monkeypatch):
     labels = ("dark", "dim", "light", "white", *(f"class {i}" for i in range(80)))
-    wide = gesta.load(make_bundle(labels=labels))
+    wide = run.load(make_bundle(labels=labels))
     narrow = wide.predict_clips
     monkeypatch.setattr(wide, "predict_clips", lambda clips: np.pad(narrow(clips), ((0, 0), (0, 80))))
-    monkeypatch.setattr(gesta, "load", lambda *_args, **_more: wide)
+    monkeypatch.setattr(run, "load", lambda *_args, **_more: wide)
     right = [s for s in tested if s.label != "light"]
     evaluate("any", right, cache=cache, out=tmp_path / "out", progress=False)
     page = (tmp_path / "out" / "report.html").read_text()

@@ -88,8 +88,10 @@ def chosen(samples: tuple[Sample, ...], split: str, protocol: str, seed: int) ->
 
 
 def _talk(metrics: dict[str, Any]) -> None:
+    for note in metrics["notes"]:
+        console.print(escape(note), highlight=False, soft_wrap=True)
     for warning in metrics["warnings"]:
-        console.print(f"[yellow]Note:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     for problem in metrics["skipped"][:SHOWN_SKIPPED]:
         console.print(
             f"[yellow]Skipped[/yellow] {problem['path']}: {problem['reason']}", highlight=False, soft_wrap=True
@@ -101,7 +103,7 @@ def _talk(metrics: dict[str, Any]) -> None:
 def _text(metrics: dict[str, Any], out: Path | None) -> Text:
     low, high = metrics["accuracy_interval"]
     worst = sorted((s["recall"], label, s["n"]) for label, s in metrics["per_class"].items() if s["n"])[:5]
-    people = f" of {metrics['people']} people" if metrics["people"] else ""
+    people = f" of {metrics['people']} {'person' if metrics['people'] == 1 else 'people'}" if metrics["people"] else ""
     lines = [
         f"accuracy  {metrics['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})",
         f"top 5     {metrics['top5']:.3f}",

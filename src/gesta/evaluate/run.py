@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-import gesta
 from gesta import metrics as measure
 from gesta.bundle.manifest import Manifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
+from gesta.runtime.recogniser import Recogniser, load
 from gesta.schema import GestaError, Problem, Sample
 
 BATCH = 32
@@ -68,17 +68,18 @@ def evaluate(
     """Predicts every labelled sample (the caller has chosen the split) and measures.
 
     `layout` is the data's, to recognise people by fingerprint (default: the layout the bundle was trained on). `seed`
-    draws the interval over people. `notes` are handed on into metrics and report. With `out`, `metrics.json`,
-    `predictions.csv` and `report.html` are written there. Clips that cannot be prepared are listed and skipped.
+    draws the interval over people. `notes` on the split are handed on into metrics and report. With `out`,
+    `metrics.json`, `predictions.csv` and `report.html` are written there. Clips that cannot be prepared are listed and
+    skipped.
 
     Raises GestaError if there is nothing to measure or a label is not one of the bundle's.
     """
-    recogniser = gesta.load(bundle_path, engine=engine, device=device)
-    manifest: Manifest = recogniser.manifest
+    recogniser = load(bundle_path, engine=engine, device=device)
+    manifest = recogniser.manifest
     labelled = [s for s in samples if s.label is not None]
     _check(labelled, len(samples), manifest)
     cache = cache or ClipCache()
-    warnings = [*notes, *_people_warnings(labelled, manifest, layout or manifest.provenance.layout)]
+    warnings = [*_people_warnings(labelled, manifest, layout or manifest.provenance.layout)]
     if len(labelled) < len(samples):
         warnings.append(f"{len(samples) - len(labelled)} recordings without label are not counted.")
     with _bars(progress) as bar:
@@ -88,9 +89,10 @@ def evaluate(
     truth = np.array([manifest.labels.index(s.label or "") for s in used], np.int64)
     found = measured(truth, probabilities, [s.subject for s in used], manifest.labels, seed)
     found |= {
-        "engine": recogniser.engine,
+        "engine": recogniser.engine.name,
         "bundle": str(bundle_path),
         "skipped": [asdict(problem) for problem in skipped],
+        "notes": list(notes),
         "warnings": warnings,
     }
     result = Evaluation(found, probabilities, truth, tuple(used), manifest)
@@ -185,7 +187,7 @@ def _people_warnings(samples: Sequence[Sample], manifest: Manifest, layout: str)
     trained = set(manifest.provenance.people)
     people = sorted({s.subject for s in samples if s.subject is not None})
     if not trained or not people:
-        side = "the data do" if trained else "the bundle does"
+        side = "The data do" if trained else "The bundle does"
         return [f"{side} not say who is who, so the model may have been trained on the people it is measured on."]
     seen = [person for person in people if fingerprint(person, layout) in trained]
     if not seen:
@@ -197,7 +199,7 @@ def _people_warnings(samples: Sequence[Sample], manifest: Manifest, layout: str)
 
 
 def _predict(
-    recogniser: Any,
+    recogniser: Recogniser,
     samples: Sequence[Sample],
     cache: ClipCache,
     transform: Transform,

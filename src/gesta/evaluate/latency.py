@@ -1,0 +1,98 @@
+"""How long one engine takes for a chunk and for a clip, on one core, in a process of its own.
+
+A process of its own, so that peak memory is this engine's and thread settings hold from the start:
+
+    python -m gesta.evaluate.latency BUNDLE CLIPS.npz ENGINE PRECISION SECONDS
+
+prints one JSON document. `CLIPS.npz` holds prepared clips, uint8 T S H W C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.evaluate import machine
+from gesta.schema import GestaError
+
+WARM_UP = 5
+MOST_REPEATS = 500
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def in_own_process(bundle: Path | str, clips: Path, engine: str, precision: str, seconds: float) -> dict[str, Any]:
+    """`measure` in a fresh interpreter. Raises GestaError with what it said if it fails."""
+    command = [sys.executable, "-m", "gesta.evaluate.latency", str(bundle), str(clips), engine, precision, str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ONE_THREAD}, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise GestaError(f"measuring {engine} failed: {said[-1]}")
+    return dict(json.loads(done.stdout))
+
+
+def measure(
+    bundle: Path | str, clips: Sequence[NDArray[np.uint8]], engine: str, precision: str, seconds: float
+) -> dict[str, Any]:
+    """Latency of a chunk (state carried) and of whole clips, milliseconds, each for about `seconds`; peak memory."""
+    from gesta.runtime.recogniser import load
+
+    pinned = machine.pin_to_one_core()
+    started = time.perf_counter()
+    recogniser = load(bundle, engine=engine, threads=1, device="cpu", precision=precision)
+    recogniser.predict_clips([clips[0]])
+    ready = time.perf_counter() - started
+    chunk = recogniser.manifest.transform.chunk
+    chunks = [clip[i : i + chunk] for clip in clips for i in range(0, len(clip) - chunk + 1, chunk)]
+    stream = recogniser.open_stream()
+    return {
+        "engine": engine,
+        "precision": precision,
+        "one_core": pinned,
+        "chunk": {"frames": chunk, **timed(lambda i: stream.push_prepared(chunks[i % len(chunks)]), seconds)},
+        "clip": {
+            "frames": int(np.median([len(clip) for clip in clips])),
+            **timed(lambda i: recogniser.predict_clips([clips[i % len(clips)]]), seconds),
+        },
+        "ready_s": round(ready, 3),
+        "peak_memory_mb": machine.peak_memory_mb(),
+    }
+
+
+def timed(work: Callable[[int], object], seconds: float) -> dict[str, float]:
+    """Median and 95th percentile of `work(i)` in milliseconds, after a warm-up, over at least 10 repeats."""
+    for index in range(WARM_UP):
+        work(index)
+    took: list[float] = []
+    until = time.perf_counter() + seconds
+    while len(took) < 10 or (time.perf_counter() < until and len(took) < MOST_REPEATS):
+        before = time.perf_counter()
+        work(WARM_UP + len(took))
+        took.append(1000 * (time.perf_counter() - before))
+    return {
+        "p50_ms": round(float(np.percentile(took, 50)), 3),
+        "p95_ms": round(float(np.percentile(took, 95)), 3),
+        "repeats": len(took),
+    }
+
+
+def _main() -> None:
+    bundle, clips, engine, precision, seconds = sys.argv[1:6]
+    try:
+        with np.load(clips, allow_pickle=False) as arrays:
+            found = measure(bundle, [arrays[name] for name in arrays.files], engine, precision, float(seconds))
+    except GestaError as error:
+        sys.exit(str(error))
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    _main()
