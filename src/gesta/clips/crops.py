@@ -15,7 +15,7 @@ Box = tuple[float, float, float, float]
 
 MOTION_SIDE = 120  # pixels of the longer side on which motion is looked for
 MOTION_THRESHOLD = 10  # grey levels
-MOTION_HALF_LIFE_S = 0.25
+MOTION_HALF_LIFE_S = 0.12
 MOTION_LEAST = 0.002  # share of the image that must move before a box is believed
 MOTION_MARGIN = 0.15
 MOTION_SMALLEST = 0.35  # of the image's shorter side
@@ -63,14 +63,20 @@ def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 class MotionBox:
-    """A smoothed square around what moved lately, from grey frames alone; the whole frame until something moves."""
+    """A square that follows what moves, from grey frames alone; the whole frame until something moves.
+
+    The centre is smoothed with its velocity, so that it does not lag behind somebody who walks by; the side is
+    smoothed alone. `follow` goes on by one group of frames; `smoothing` is the weight of the past, per group.
+    """
 
     def __init__(self, fps: float, smoothing: float) -> None:
         self._decay = 0.5 ** (1 / (fps * MOTION_HALF_LIFE_S))
         self._smoothing = smoothing
         self._before: NDArray[np.float32] | None = None
         self._energy: NDArray[np.float32] | None = None
-        self._box: Box | None = None
+        self._centre: NDArray[np.float64] | None = None
+        self._velocity = np.zeros(2)
+        self._side = 0.0
 
     def see(self, gray: NDArray[np.uint8]) -> None:
         """Adds one frame, H W."""
@@ -85,28 +91,34 @@ class MotionBox:
             self._energy = np.maximum(self._energy * self._decay, moved)
         self._before = small
 
-    def box(self, height: int, width: int) -> Box:
-        """The box now, in pixels of an image of that size."""
+    def follow(self, height: int, width: int) -> Box:
+        """The box for the frames seen since the last call, in pixels of an image of that size."""
         if self._energy is None or float(self._energy.mean()) < MOTION_LEAST:
-            return self._box or whole_frame(height, width)
-        found = self._around_energy(height, width)
-        if self._box is None:
-            self._box = found
+            self._velocity[:] = 0
         else:
-            a = self._smoothing
-            left, top, right, bottom = (a * old + (1 - a) * new for old, new in zip(self._box, found, strict=True))
-            self._box = (left, top, right, bottom)
-        return self._box
+            centre, side = self._around_energy(height, width)
+            if self._centre is None:
+                self._centre, self._side = centre, side
+            else:
+                a = 1 - self._smoothing
+                guess = self._centre + self._velocity
+                self._centre = guess + a * (centre - guess)
+                self._velocity += a * a / 2 * (centre - guess)
+                self._side += a * (side - self._side)
+        if self._centre is None:
+            return whole_frame(height, width)
+        (u, v), half = self._centre, self._side / 2
+        return float(u - half), float(v - half), float(u + half), float(v + half)
 
-    def _around_energy(self, height: int, width: int) -> Box:
+    def _around_energy(self, height: int, width: int) -> tuple[NDArray[np.float64], float]:
+        """Centre (u, v) and side of a square around the energy."""
         assert self._energy is not None
         rows, cols = self._energy.sum(axis=1), self._energy.sum(axis=0)
         (top, bottom), (left, right) = _extent(rows), _extent(cols)
         sy, sx = height / len(rows), width / len(cols)
         side = max((bottom - top) * sy, (right - left) * sx) * (1 + 2 * MOTION_MARGIN)
         side = min(max(side, MOTION_SMALLEST * min(height, width)), max(height, width))
-        v, u = (top + bottom) / 2 * sy, (left + right) / 2 * sx
-        return u - side / 2, v - side / 2, u + side / 2, v + side / 2
+        return np.array([(left + right) / 2 * sx, (top + bottom) / 2 * sy]), side
 
 
 def _extent(weights: NDArray[np.float32]) -> tuple[float, float]:

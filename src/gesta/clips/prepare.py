@@ -85,6 +85,7 @@ class Preparer:
         if self.transform.body == "motion":
             for frame in group:
                 self._motion.see(_motion_image(frame))
+            self._body = self._motion.follow(*group[0].size)
         return [self._prepare_frame(frame) for frame in group]
 
     def _prepare_frame(self, frame: Frame) -> NDArray[np.uint8]:
@@ -133,8 +134,6 @@ class Preparer:
         height, width = frame.size
         if t.body == "skeleton":
             self._follow_skeleton(frame)
-        elif t.body == "motion":
-            self._body = self._motion.box(height, width)
         if self._body is None or t.body == "frame":
             self._body = crops.whole_frame(height, width)
         if frame.depth_mm is not None and any(c.startswith("depth") for c in t.channels):

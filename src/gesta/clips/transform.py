@@ -41,7 +41,9 @@ class Transform(BaseModel):
     mirror: bool = Field(True, description="mirror where the right hand is the chosen one")
     mask: bool = Field(True, description="multiply by the user mask where there is one")
     smooth: bool = Field(True, description="Gaussian 3 x 3")
-    box_smoothing: float = Field(0.0, ge=0, lt=1, description="weight of the previous box, per frame")
+    box_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="weight of the past box: a frame (skeleton) or a chunk (motion)"
+    )
     depth_range_mm: float = Field(800.0, gt=0)
     difference_gain: float = Field(4.0, gt=0)
     sampling: Literal["chunks", "central"] = Field("chunks", description="chunks of 4 frames, or the central window")
