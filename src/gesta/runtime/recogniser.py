@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,9 @@ from gesta.clips.read import iter_sample
 from gesta.clips.sampling import central_window, to_network
 from gesta.runtime.engines.base import Engine
 from gesta.runtime.engines.catalog import choose, open_engine
+from gesta.runtime.inputs import notes, one_sample, require
 from gesta.runtime.streaming import Stream, as_frame, prediction, softmax, windows
-from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Prediction, Resource, Sample
-from gesta.sources import catalog as sources
-from gesta.sources.files import is_video
+from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Prediction, Sample
 
 DEMO = Path(__file__).parent / "demo.zip"
 BATCH = 16
@@ -60,8 +60,15 @@ class Recogniser:
 
         Raises GestaError if it cannot be read, lacks what the model needs, or is a folder of several.
         """
-        source, pixels = self._prepared(video)
-        return prediction(self.labels, self.predict_clips([pixels])[0], source)
+        if isinstance(video, (str, Path)):
+            video = one_sample(video)
+        if isinstance(video, np.ndarray):
+            return self._named(video, "")
+        if isinstance(video, Clip):
+            return self._named(video.pixels, video.id)
+        require(video, self.manifest)
+        found = self._named(prepare(video, self.manifest.transform).pixels, str(video.files[0]))
+        return replace(found, notes=notes(video, self.manifest))
 
     def predict_clips(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
         """Probabilities [n, N] of prepared clips, each uint8 [T, S, H, W, C] of any length T."""
@@ -96,14 +103,8 @@ class Recogniser:
         """A stream to push frames into by hand. Several may be open; each has its own state."""
         return Stream(self.engine, self.manifest, joints)
 
-    def _prepared(self, video: Video) -> tuple[str, NDArray[np.uint8]]:
-        if isinstance(video, np.ndarray):
-            return "", video
-        if isinstance(video, Clip):
-            return video.id, video.pixels
-        sample = video if isinstance(video, Sample) else one_sample(video)
-        require(sample, self.manifest)
-        return str(sample.files[0]), prepare(sample, self.manifest.transform).pixels
+    def _named(self, pixels: NDArray[np.uint8], source: str) -> Prediction:
+        return prediction(self.labels, self.predict_clips([pixels])[0], source)
 
     def _check(self, pixels: NDArray[np.uint8]) -> None:
         expected = self.manifest.transform.frame_shape
@@ -133,33 +134,6 @@ class Recogniser:
             last = -(-lengths // chunk) == k + 1
             final[last] = logits[last]
         return final
-
-
-def one_sample(path: str | Path) -> Sample:
-    """The one sample at a path: a video file of any kind, or a recording. Raises GestaError if there are several."""
-    path = Path(path)
-    if path.is_file() and not is_video(path) and path.suffix.lower() != ".zip":
-        return Sample(id=path.name, recording=path.name, color=Resource(path))
-    listing = sources.read(path)
-    if len(listing.samples) != 1:
-        what = "; ".join(str(p) for p in listing.problems[:3])
-        raise GestaError(
-            f"{path}: holds {len(listing.samples)} samples, expected one video. "
-            f"{what or 'Use `gesta predict`, which takes folders, or gesta.sources.catalog.read and its samples.'}"
-        )
-    return listing.samples[0]
-
-
-def require(sample: Sample, manifest: Manifest) -> None:
-    """Raises GestaError if the sample lacks a modality that the model's input needs."""
-    needs = manifest.transform.needs
-    lacking = [name for name in needs if name not in sample.modalities]
-    if lacking:
-        raise GestaError(
-            f"{sample.files[0]}: has {' and '.join(sample.modalities)} only; the model {manifest.name!r} needs "
-            f"{', '.join(needs)}, so {' and '.join(lacking)} is missing. Give a recording that has it (columns of "
-            "index.csv, or a ChaLearn recording), or use a model trained without it."
-        )
 
 
 def _demo() -> Path:

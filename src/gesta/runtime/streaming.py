@@ -44,9 +44,8 @@ class Stream:
 
     def __init__(self, engine: Engine, manifest: Manifest, joints: Sequence[str] = KINECT_JOINTS) -> None:
         if not (engine.steps or engine.windowed):
-            raise GestaError(
-                f"The model {manifest.name!r} has no streaming step for {engine.name}. Use another engine."
-            )
+            step = f"streaming step for {engine.name}"
+            raise GestaError(f"The model {manifest.name!r} has no {step}. Use another engine, or export it.")
         self._engine, self._manifest = engine, manifest
         self._preparer = Preparer(manifest.transform, joints)
         self._ring = np.zeros((0, *manifest.transform.frame_shape), np.uint8)

@@ -1,0 +1,184 @@
+"""gesta predict: what is in videos and recordings."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gesta.cli.common import DeviceOption, EngineOption, FormatOption, JsonFlag, console
+from gesta.schema import GestaError, Prediction, Problem, Sample
+
+if TYPE_CHECKING:
+    from gesta.runtime.recogniser import Recogniser
+
+SHOWN = 3
+"""Classes in a line of text."""
+
+Say = Callable[[Sample, Prediction], None]
+
+
+def predict(
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help='A bundle (folder or zip), or "demo", the one in the package.')
+    ],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, recordings, or folders of them.")],
+    stream: Annotated[
+        bool, typer.Option("--stream", help="A prediction a chunk over each whole recording, in constant memory.")
+    ] = False,
+    annotate: Annotated[
+        Path | None, typer.Option("--annotate", metavar="FILE", help="Write the video with the predictions, an .mp4.")
+    ] = None,
+    engine: EngineOption = None,
+    format: FormatOption = None,
+    device: DeviceOption = "auto",
+    json: JsonFlag = False,
+) -> None:
+    """Recognise what is in videos or recordings. With --json one document a line."""
+    from gesta.runtime.recogniser import load
+
+    failed: list[str] = []
+    samples = list(_samples(inputs, format, stream, failed))
+    if annotate is not None:
+        _check_annotate(annotate, samples)
+    recogniser = load(bundle, engine, device)
+    say = _json_line if json else _stream_line if stream else _clip_line
+    if stream:
+        _follow(recogniser, samples, say, annotate, failed)
+    else:
+        _predict_clips(recogniser, samples, say, failed)
+        if annotate is not None and not failed:
+            _draw(recogniser, samples, annotate)
+    for reason in failed:
+        console.print(f"[red]Failed:[/red] {reason}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _samples(inputs: list[Path], layout: str | None, stream: bool, failed: list[str]) -> Iterator[Sample]:
+    """What there is to predict; what is broken is added to `failed`."""
+    from gesta.runtime.inputs import find, lost, whole_recordings
+
+    for path in inputs:
+        try:
+            listing = find(path, layout)
+        except GestaError as error:
+            if error.usage:
+                raise
+            failed.append(str(error))
+            continue
+        failed += lost(listing)
+        yield from whole_recordings(listing.samples) if stream else listing.samples
+
+
+def _check_annotate(out: Path, samples: list[Sample]) -> None:
+    recordings = {sample.files[0] for sample in samples}
+    if len(recordings) > 1:
+        raise GestaError(f"--annotate writes one video, and {len(recordings)} are given. Give one.", usage=True)
+    if out.suffix.lower() != ".mp4":
+        raise GestaError(f"--annotate {out}: the video is written as .mp4. Give a name that ends so.", usage=True)
+
+
+def _predict_clips(recogniser: Recogniser, samples: list[Sample], say: Say, failed: list[str]) -> None:
+    """One prediction a sample; those of one recording share one decode pass."""
+    from gesta.clips.prepare import prepare_recording
+    from gesta.runtime.inputs import notes
+
+    noted: set[str] = set()
+    for _, group in groupby(samples, key=lambda sample: sample.files[0]):
+        fit = {sample.id: sample for sample in _fitting(recogniser, list(group), failed)}
+        for clip in prepare_recording(list(fit.values()), recogniser.manifest.transform):
+            if isinstance(clip, Problem):
+                failed.append(str(clip))
+            else:
+                noted.update(notes(fit[clip.id], recogniser.manifest))
+                say(fit[clip.id], recogniser.predict(clip))
+    _tell(noted)
+
+
+def _follow(recogniser: Recogniser, samples: list[Sample], say: Say, out: Path | None, failed: list[str]) -> None:
+    """A prediction a chunk over each recording; into the annotated video too where one is asked for."""
+    from gesta.evaluate.annotate import annotate
+    from gesta.runtime.inputs import notes
+
+    noted: set[str] = set()
+    for sample in _fitting(recogniser, samples, failed):
+        noted.update(notes(sample, recogniser.manifest))
+        if say is _stream_line:
+            _line(_where(sample))
+        try:
+            for found in recogniser.stream(sample) if out is None else annotate(recogniser, sample, out):
+                say(sample, found)
+        except GestaError as error:
+            failed.append(str(error) if _where(sample) in str(error) else f"{_where(sample)}: {error}")
+        else:
+            _wrote(out)
+    _tell(noted)
+
+
+def _draw(recogniser: Recogniser, samples: list[Sample], out: Path) -> None:
+    from gesta.evaluate.annotate import annotate
+    from gesta.runtime.inputs import whole_recordings
+
+    for sample in whole_recordings(samples):
+        for _ in annotate(recogniser, sample, out):
+            pass
+        _wrote(out)
+
+
+def _wrote(out: Path | None) -> None:
+    if out is not None:
+        console.print(f"Wrote {out}", highlight=False, soft_wrap=True)
+
+
+def _fitting(recogniser: Recogniser, samples: list[Sample], failed: list[str]) -> list[Sample]:
+    """The samples that have what the model needs."""
+    from gesta.runtime.inputs import require
+
+    fit = []
+    for sample in samples:
+        try:
+            require(sample, recogniser.manifest)
+            fit.append(sample)
+        except GestaError as error:
+            failed.append(str(error))
+    return fit
+
+
+def _tell(noted: set[str]) -> None:
+    for note in sorted(noted):
+        console.print(f"Note, other than in training: {note}", highlight=False, soft_wrap=True)
+
+
+def _where(sample: Sample) -> str:
+    return str(sample.files[0].path)
+
+
+def _json_line(sample: Sample, found: Prediction) -> None:
+    document: dict[str, object] = {"input": _where(sample), "sample": sample.id, "label": found.label}
+    if found.time_s is not None:
+        document["time_s"] = round(found.time_s, 3)
+    if sample.label is not None:
+        document["truth"] = sample.label
+    document["probabilities"] = {label: round(p, 6) for label, p in found.probabilities.items()}
+    _line(json_module.dumps(document, ensure_ascii=False, allow_nan=False))
+
+
+def _clip_line(sample: Sample, found: Prediction) -> None:
+    ranked = sorted(found.probabilities.items(), key=lambda pair: -pair[1])[:SHOWN]
+    name = _where(sample) if sample.id == sample.recording else f"{_where(sample)} [{sample.id}]"
+    _line(f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in ranked))
+
+
+def _stream_line(_sample: Sample, found: Prediction) -> None:
+    _line(f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}")
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,109 @@
+"""A video with the model's prediction, chunk by chunk, drawn over it (and the skeleton, where there is one)."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from gesta import draw
+from gesta.clips.read import iter_sample
+from gesta.runtime.inputs import require
+from gesta.runtime.recogniser import Recogniser
+from gesta.schema import Frame, GestaError, Prediction, Sample
+
+LEAST_HEIGHT = 240
+"""Smaller videos are enlarged, so that the label can be read."""
+ENCODERS = {"libx264": {"crf": "23", "preset": "veryfast"}, "mpeg4": {"qscale": "4"}}
+_TICKS = 1000  # a second, of the written time stamps
+
+
+def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+    """Streams a sample through the model and writes `out` (.mp4); yields a prediction a chunk as it goes.
+
+    Every frame carries the prediction of its own chunk. The file appears when the last frame is written.
+    Raises GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise GestaError(f"{out}: annotated videos are written as .mp4. Give a name that ends so.", usage=True)
+    require(sample, recogniser.manifest)
+    stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
+    waiting: list[tuple[float, NDArray[np.uint8]]] = []
+    with _Writer(out) as writer:
+        for frame in iter_sample(sample, color=True):
+            waiting.append((frame.time_s, _picture(frame, sample)))
+            for found in stream.push(frame):
+                while waiting and found.time_s is not None and waiting[0][0] < found.time_s - half_tick:
+                    writer.write(*waiting.pop(0), found)
+                yield found
+        for found in stream.finish():
+            while waiting:
+                writer.write(*waiting.pop(0), found)
+            yield found
+
+
+def _picture(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
+    """H W 3 to draw on: the colours, or the depth as grey."""
+    image = frame.color
+    if image is None:
+        assert frame.depth_mm is not None
+        image = draw.depth_image(frame.depth_mm)
+    if frame.joints_uv is not None:
+        image = draw.draw_skeleton(image, frame.joints_uv, sample.joints)
+    factor = -(-LEAST_HEIGHT // image.shape[0])
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor)) if factor > 1 else image
+
+
+class _Writer:
+    """A video under a temporary name; renamed when all went well, deleted when not."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._temporary = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.tmp.mp4")
+        self._last = -1
+
+    def __enter__(self) -> _Writer:
+        try:
+            self._out.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._temporary), "w")
+        except (OSError, av.error.FFmpegError) as error:
+            raise GestaError(f"{self._out}: cannot be written ({error}). Choose another place.") from error
+        name = next(name for name in ENCODERS if name in av.codecs_available)
+        self._video = cast(VideoStream, self._container.add_stream(name, rate=25, options=dict(ENCODERS[name])))
+        self._video.codec_context.time_base = Fraction(1, _TICKS)
+        self._video.pix_fmt = "yuv420p"
+        return self
+
+    def write(self, time_s: float, image: NDArray[np.uint8], found: Prediction) -> None:
+        height, width = (n - n % 2 for n in image.shape[:2])  # the encoder takes even sizes only
+        drawn = draw.draw_label(image, found.label, found.confidence)[:height, :width]
+        if self._last < 0:
+            self._video.width, self._video.height = width, height
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(drawn), format="rgb24")
+        self._last = max(self._last + 1, round(time_s * _TICKS))
+        frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
+        try:
+            self._container.mux(self._video.encode(frame))
+        except (OSError, av.error.FFmpegError) as error:
+            raise GestaError(f"{self._out}: writing failed ({error}). Check the space on the disk.") from error
+
+    def __exit__(self, failed: object, *_: object) -> None:
+        try:
+            if failed is None and self._last >= 0:
+                self._container.mux(self._video.encode())
+            self._container.close()
+            if failed is None:
+                self._temporary.replace(self._out)
+        except (OSError, av.error.FFmpegError) as error:
+            if failed is None:
+                raise GestaError(f"{self._out}: writing failed ({error}). Check the space on the disk.") from error
+        finally:
+            self._temporary.unlink(missing_ok=True)
