@@ -42,7 +42,7 @@ class Transform(BaseModel):
     mask: bool = Field(True, description="multiply by the user mask where there is one")
     smooth: bool = Field(True, description="Gaussian 3 x 3")
     box_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="weight of the past box: a frame (skeleton) or a chunk (motion)"
+        0.0, ge=0, lt=1, description="weight of the past, per frame (skeleton) or chunk (motion)"
     )
     depth_range_mm: float = Field(800.0, gt=0)
     difference_gain: float = Field(4.0, gt=0)
