@@ -137,7 +137,7 @@ class Actor:
         repeats = low if low == high else low + int(self.rng.random() < self.person.eager)
         mood = self._mood(repeats * len(program.cycle))
         begin = self.now
-        reach = self.rng.uniform(7, 10) * self.person.tempo
+        reach = self.rng.uniform(6, 12) * self.person.tempo
         sides = [(program.start, program.cycle)] + ([program.other] if program.other else [])
         ends = []
         for hand, (start, cycle) in enumerate(sides):
@@ -156,7 +156,7 @@ class Actor:
         self.now = max(ends)
         end = self.now
         if back:
-            back_frames = self.rng.uniform(7, 10) * self.person.tempo
+            back_frames = self.rng.uniform(6, 12) * self.person.tempo
             self._to_rest(back_frames)
             end += self.rng.uniform(0.6, 0.95) * back_frames
         self.spans.append(Span(gesture, round(begin + self.rng.uniform(0, 1.5)), round(end)))

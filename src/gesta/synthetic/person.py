@@ -132,7 +132,7 @@ def make_person(seed: int, index: int, difficulty: Difficulty) -> Person:
         eager=float(rng.uniform(0.0, 0.8)),
         idle=str(rng.choice(["hang", "hip", "belly"], p=[0.7, 0.15, 0.15])),
         place_offset=rng.normal(0, 1, (2, 3)) * np.array([0.045, 0.04, 0.03]) * spread,
-        tilt=rng.normal(0, np.radians(9), 3) * spread,
+        tilt=rng.normal(0, np.radians(10), 3) * spread,
         stiffness=rng.normal(0, 6, 4) * spread,
         sway=float(rng.uniform(0.5, 1.6)),
     )

@@ -115,7 +115,7 @@ def skeleton_rows(tracked: Array, size: tuple[int, int]) -> Array:
 def write(plan: Plan, folder: Path, name: str) -> None:
     """Writes the six files of recording `name` into `folder`, which must exist."""
     recording = prepare(plan)
-    coding = {"color": (19, "veryfast"), "depth": (17, "ultrafast"), "user": (20, "veryfast")}
+    coding = {"color": (22, "ultrafast"), "depth": (17, "ultrafast"), "user": (20, "ultrafast")}
     with ExitStack() as stack:
         videos = {
             kind: stack.enter_context(VideoWriter(folder / f"{name}_{kind}.mp4", plan.size, FPS, *how))

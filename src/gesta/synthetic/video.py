@@ -23,7 +23,8 @@ class VideoWriter:
         self._stream = self._container.add_stream("h264", rate=fps)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
-        # one thread: the same bytes on every machine, and recordings run side by side
+        # one thread, because recordings run side by side; and only the speeds without look-ahead were seen to write
+        # the same bytes every time
         self._stream.options = {"crf": str(quality), "preset": speed, "threads": "1"}
         width, height = size
         self._grey = np.full((height * 3 // 2, width), 128, np.uint8)
