@@ -53,6 +53,15 @@ class TestEvaluate:
         code, out, err = call("evaluate", make_bundle(labels=("dark", "dim")), data)
         assert code == 1 and not out and "light (4), white (4)" in err
 
+    def test_record_writes_into_the_bundle_and_its_card(self, call, make_bundle, data):
+        bundle = make_bundle()
+        call("evaluate", bundle, data)
+        assert json.loads((bundle / "manifest.json").read_text())["metrics"] == {}
+        assert call("evaluate", bundle, data, "--record")[0] == 0
+        kept = json.loads((bundle / "manifest.json").read_text())["metrics"]
+        assert kept["test_accuracy"] == 0.875 and kept["test_n"] == 16 and len(kept["test_accuracy_interval"]) == 2
+        assert "test accuracy: 0.875" in (bundle / "CARD.md").read_text()
+
     def test_the_engine_is_handed_on(self, call, make_bundle, data, recogniser):
         call("evaluate", make_bundle(), data, "--engine", "openvino")
         assert recogniser.engine == "openvino"

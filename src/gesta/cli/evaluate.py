@@ -41,6 +41,9 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
     ] = "subject",
+    record: Annotated[
+        bool, typer.Option("--record", help="Write the main numbers into the bundle and its card.")
+    ] = False,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
@@ -49,6 +52,7 @@ def evaluate(
     The same data, seed and protocol give the same split as `gesta train`, so that test means people never trained on.
     """
     from gesta.evaluate.run import evaluate as measure
+    from gesta.evaluate.run import record as write_into
     from gesta.sources.catalog import read
 
     listing = read(existing(data, "data folder"), layout)
@@ -64,6 +68,8 @@ def evaluate(
         seed=seed,
         progress=not json,
     )
+    if record:
+        write_into(bundle, result.metrics, split)
     document = {**result.metrics, "split": split, "protocol": protocol, "data": str(data)}
     _talk(result.metrics)
     emit(document, _text(result.metrics, out), json)

@@ -60,6 +60,7 @@ def render(result: Evaluation, cache: ClipCache) -> str:
         card=card.render(result.manifest),
         classes=class_rows(result.metrics),
         matrix=rows if len(rows) <= MATRIX_CLASSES else None,
+        matrix_head=16 + 7 * min(16, max(len(label) for label in result.manifest.labels)),
         confusions=confusions(result.metrics)[:15],
         mistakes=[mistake(result, row, cache) for row in most_confident_mistakes(result, MISTAKES)],
         wrong=int((result.predicted != result.truth).sum()),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gesta import metrics as measure
+from gesta.bundle import io
 from gesta.bundle.manifest import Manifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
@@ -167,6 +168,17 @@ def write(result: Evaluation, out: Path, cache: ClipCache | None = None) -> dict
     return paths
 
 
+def record(bundle_path: Path | str, metrics: dict[str, Any], split: str) -> None:
+    """Writes the main numbers into the bundle's manifest and card, as `<split>_accuracy` and so on.
+
+    Raises GestaError for a zip, which is never changed.
+    """
+    bundle = io.read(bundle_path)
+    kept = ("accuracy", "accuracy_interval", "top5", "n", "people")
+    found = {f"{split}_{name}": metrics[name] for name in kept if metrics[name] is not None}
+    io.update(bundle, metrics={**bundle.manifest.metrics, **found})
+
+
 def _check(labelled: Sequence[Sample], given: int, manifest: Manifest) -> None:
     if not labelled:
         raise GestaError(
@@ -234,7 +246,7 @@ def _per_person(hits: NDArray[np.bool_], subjects: Sequence[str | None]) -> dict
 
 
 def _predictions_csv(result: Evaluation) -> str:
-    text = io.StringIO()
+    text = StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"])
     labels = result.manifest.labels
