@@ -11,15 +11,15 @@ from gesta.synthetic.gestures import NAMES, PROGRAMS
 from gesta.synthetic.recording import Plan, prepare
 
 
-def _by_split(people: int, recordings: int) -> tuple[list, list]:
-    tasks = plan_tasks(people, recordings, (320, 240), 0, 20, "standard")
+def _by_split(people: int, recordings: int, size: tuple[int, int]) -> tuple[list, list]:
+    tasks = plan_tasks(people, recordings, size, 0, 20, "standard")
     train = [t for t in tasks if t.folder.startswith("Train")]
     return train, [t for t in tasks if not t.folder.startswith("Train")]
 
 
 @pytest.mark.slow
 def test_nearest_neighbour_stays_below_half_on_unseen_people() -> None:
-    train, test = _by_split(27, 2)
+    train, test = _by_split(27, 2, (320, 240))
     means, middles, ids = all_summaries(train, 2)
     test_means, test_middles, test_ids = all_summaries(test, 2)
     assert len(test_ids) >= 400 and len({t.plan.person for t in test}) >= 5
@@ -31,7 +31,7 @@ def test_nearest_neighbour_stays_below_half_on_unseen_people() -> None:
 
 
 def test_nearest_neighbour_on_a_few_clips_stays_below_half() -> None:
-    train, test = _by_split(5, 1)
+    train, test = _by_split(5, 1, (160, 120))
     means, middles, ids = all_summaries(train[:2], 1)
     test_means, test_middles, test_ids = all_summaries(test[:1], 1)
     assert nearest_accuracy(means, ids, test_means, test_ids) < 0.5
