@@ -12,7 +12,7 @@ from gesta.models.joint import joint
 from gesta.models.lstm import lstm
 
 
-def _cnn3d(*, chunk: int, **settings: float) -> nn.Module:  # noqa: ARG001
+def _cnn3d(*, chunk: int, memory: float, **settings: float) -> nn.Module:  # noqa: ARG001
     return Cnn3d(**settings)  # type: ignore[arg-type]
 
 
@@ -41,6 +41,7 @@ def build(
     window: int = 32,
     width: float = 1.0,
     dropout: float = 0.0,
+    memory: float = 0.0,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
@@ -58,4 +59,5 @@ def build(
         window=window,
         width=width,
         dropout=dropout,
+        memory=memory,
     )

@@ -41,10 +41,12 @@ def joint(
     chunk: int = 4,
     width: float = 1.0,
     dropout: float = 0.0,
+    memory: float = 0.0,
 ) -> RecurrentNet:
     """The joint model; `width` multiplies every layer's width."""
     features = scaled(512, width)
     encoder = ChunkEncoder(
         streams=streams, channels=channels, size=size, chunk=chunk, width=width, features=features, dropout=dropout
     )
-    return RecurrentNet(encoder, features, hidden=scaled(256, width), classes=classes, chunk=chunk, dropout=dropout)
+    hidden = scaled(256, width)
+    return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)

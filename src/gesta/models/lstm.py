@@ -34,8 +34,10 @@ def lstm(
     chunk: int = 4,
     width: float = 1.0,
     dropout: float = 0.0,
+    memory: float = 0.0,
 ) -> RecurrentNet:
     """The baseline without convolutions; `width` multiplies 512 and 256."""
     features = scaled(512, width)
     encoder = FlatEncoder(streams * channels * chunk * size * size, features, dropout)
-    return RecurrentNet(encoder, features, hidden=scaled(256, width), classes=classes, chunk=chunk, dropout=dropout)
+    hidden = scaled(256, width)
+    return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)

@@ -3,6 +3,8 @@ baseline share (Mullick 2018, chapter 3).
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W], T a multiple of the chunk; lengths int64 [B] in frames, None = T.
 Out: logits [B, N], at the last valid chunk. Padding stands only behind a clip's frames, so the LSTM needs no packing.
+With `memory` m > 0 (beyond the document) the answer after chunk k is the log of sum over j <= k of m^(k-j) p_j, p_j the
+chunk's own probabilities: a vote in which old chunks fade, the same in a stream and on a whole clip.
 """
 
 from __future__ import annotations
@@ -20,15 +22,30 @@ class RecurrentNet(nn.Module):
     """
 
     def __init__(
-        self, encoder: nn.Module, features: int, *, hidden: int, classes: int, chunk: int, dropout: float = 0.0
+        self,
+        encoder: nn.Module,
+        features: int,
+        *,
+        hidden: int,
+        classes: int,
+        chunk: int,
+        dropout: float = 0.0,
+        memory: float = 0.0,
     ) -> None:
         super().__init__()
         self.chunk = chunk
+        self.memory = memory
         self.encoder = encoder
         self.lstm = nn.LSTM(features, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(hidden, classes)
-        self.state_shapes = {"h": (1, -1, hidden), "c": (1, -1, hidden)}
+        self._state_shapes = {"h": (1, -1, hidden), "c": (1, -1, hidden)}
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        votes = {"votes": (1, -1, self.classifier.out_features)} if self.memory else {}
+        return self._state_shapes | votes
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""
@@ -50,7 +67,7 @@ class RecurrentNet(nn.Module):
         return encoded.reshape(batch, -1, encoded.shape[-1])  # B K D
 
     def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits after every chunk, [B, K, N]; those behind a clip's length mean nothing."""
+        """Every chunk's own logits, [B, K, N]; those behind a clip's length mean nothing."""
         outputs, _ = self.lstm(self.encode(clip, lengths))  # B K hidden
         return self.forward_head(outputs)
 
@@ -63,13 +80,28 @@ class RecurrentNet(nn.Module):
         return self.classifier(self.dropout(features))
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.forward_head(self.forward_features(clip, lengths))
+        if not self.memory:
+            return self.forward_head(self.forward_features(clip, lengths))
+        return last_valid(self.answers(self.forward_steps(clip, lengths)), lengths, self.chunk)
 
-    def step(self, chunk: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One chunk [B, S, C, chunk, H, W] and the state h, c [1, B, hidden] -> logits [B, N], h, c."""
+    def answers(self, steps: Tensor) -> Tensor:
+        """Every chunk's own logits [B, K, N] -> the answer after every chunk, [B, K, N]."""
+        if not self.memory:
+            return steps
+        position = torch.arange(steps.shape[1], device=steps.device)
+        age = (position.unsqueeze(1) - position.unsqueeze(0)).to(steps.dtype)  # K K: row k, column j
+        weight = torch.where(age >= 0, self.memory ** age.clamp(min=0), torch.zeros_like(age))
+        return torch.matmul(weight, steps.softmax(-1)).log()  # B K N
+
+    def step(self, chunk: Tensor, h: Tensor, c: Tensor, votes: Tensor | None = None) -> tuple[Tensor, ...]:
+        """One chunk [B, S, C, chunk, H, W] and the state (`state_shapes`) -> logits [B, N], the new state."""
         encoded = self.encoder(to_unit(chunk)).unsqueeze(1)  # B 1 D
         outputs, (h, c) = self.lstm(encoded, (h, c))  # B 1 hidden
-        return self.forward_head(outputs[:, 0]), h, c
+        logits = self.forward_head(outputs[:, 0])
+        if votes is None:
+            return logits, h, c
+        votes = self.memory * votes + logits.softmax(-1)  # 1 B N
+        return votes[0].log(), h, c, votes
 
 
 class ChunkNet(nn.Module):

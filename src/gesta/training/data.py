@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import lightning.pytorch as pl
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from gesta.clips.sampling import to_network
 from gesta.clips.transform import Transform
 from gesta.recipes.schema import AugmentationSettings
-from gesta.schema import Clip, Sample
+from gesta.schema import Clip, GestaError, Sample
 from gesta.training.augment import choose_frames, draw_affine, generator, moves_pixels
 
 
@@ -41,6 +42,7 @@ class ClipSet(Dataset):
     augmentation: AugmentationSettings | None = None
     seed: int = 0
     epoch: int = 0
+    before: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -55,7 +57,19 @@ class ClipSet(Dataset):
         rng = generator(self.seed, self.epoch, index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
         theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
-        return _fitted(np.asarray(pixels[chosen]), self.transform), target, theta
+        taken = np.asarray(pixels[chosen])
+        if self.augmentation.context > 0:
+            taken = np.concatenate([self._context(sample, self.augmentation, rng), taken])
+        return _fitted(taken, self.transform), target, theta
+
+    def _context(self, sample: Sample, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The last frames of what came before the gesture; none where nothing did, or where the draw says so."""
+        share, length = rng.random(), int(rng.integers(1, settings.context_frames + 1))
+        parts = [np.zeros((0, *self.transform.frame_shape), np.uint8)]
+        for earlier in self.before.get(sample.id, ()) if share < settings.context else ():
+            with contextlib.suppress(GestaError):  # a rest that cannot be read is none
+                parts.append(np.asarray(self.store.load(earlier, self.transform).pixels[-length:]))
+        return np.concatenate(parts)[-length:]
 
     def collate(self, items: Sequence[tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]]) -> Batch:
         """Items -> one batch, shorter clips with zeros behind them."""

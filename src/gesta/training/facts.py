@@ -57,6 +57,7 @@ def transform_for(recipe: Recipe, samples: Sequence[Sample]) -> Transform:
             "channels": given.channels,
             "body": given.body,
             "hand_rule": given.hand_rule,
+            "hand_side": given.hand_side,
             "mirror": given.mirror,
             "box_smoothing": given.box_smoothing,
             "sampling": "central" if recipe.model.name == "cnn3d" else given.sampling,

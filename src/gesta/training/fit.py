@@ -21,6 +21,7 @@ from gesta.models.recurrent import ChunkNet, RecurrentNet
 from gesta.recipes import Recipe
 from gesta.schema import Clip, GestaError, Problem, Sample
 from gesta.training.checkpoints import full_disk_explained, load_network, save_network, seed_everything
+from gesta.training.context import before
 from gesta.training.data import ClipData, ClipSet
 from gesta.training.facts import settle_for, transform_for
 from gesta.training.figure import draw_history
@@ -100,6 +101,9 @@ def fit(
         out.mkdir(parents=True, exist_ok=True)
         good, broken = _prepared(used, transform, store, progress)
         _usable(good)
+        if recipe.augmentation.context > 0:
+            train = [s for s in good if s.split == "train"]
+            _prepared([e for earlier in before(train).values() for e in earlier], transform, store, progress)
         if not resume:
             _clear(out)
         data = _data(good, labels, transform, store, recipe, seed)
@@ -187,7 +191,7 @@ def _data(
     if len(train) < 2:
         raise GestaError(f"Only {len(train)} training clip can be used; at least two are needed. Add recordings.")
     return ClipData(
-        ClipSet(train, labels, transform, store, recipe.augmentation, seed),
+        ClipSet(train, labels, transform, store, recipe.augmentation, seed, before=before(train)),
         ClipSet(val, labels, transform, store),
         recipe.training.batch,
         seed,
@@ -208,6 +212,7 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
         window=transform.window,
         width=model.width,
         dropout=model.dropout,
+        memory=model.memory,
     )
     frozen = None
     if training.pretrain_epochs:

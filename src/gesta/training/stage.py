@@ -19,6 +19,7 @@ from gesta.training.callbacks import Generators, Keeper, Row, Show
 from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
 from gesta.training.data import ClipData, batches_an_epoch
 from gesta.training.losses import Over
+from gesta.training.memory import keep_freed_memory
 from gesta.training.task import ClassifyTask
 
 
@@ -83,6 +84,7 @@ def run_stage(
     batches = batches_an_epoch(len(data.train), data.batch, machine.devices * machine.nodes)
     steps = batches * stage.epochs
     task = ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen)
+    keep_freed_memory()
     callbacks: list[Any] = [Generators(stage.seed, stage.number), keeper]
     if stage.progress:
         callbacks.append(Show(keeper, stage.epochs, batches, stage.title))
@@ -93,6 +95,7 @@ def run_stage(
             num_nodes=machine.nodes,
             precision=machine.precision(stage.settings.precision),  # type: ignore[arg-type]
             max_epochs=stage.epochs,
+            gradient_clip_val=stage.settings.gradient_clip,
             callbacks=callbacks,
             plugins=[WholeFileIO()],
             default_root_dir=stage.folder,

@@ -73,6 +73,7 @@ class ClassifyTask(pl.LightningModule):
     def _answer(self, steps: Tensor, chunks: Tensor) -> Tensor:
         """The logits [B, N] that count as the answer: the last valid chunk's; single chunks are averaged."""
         if isinstance(self.network, RecurrentNet):
+            steps = self.network.answers(steps)
             return steps[torch.arange(len(steps), device=steps.device), chunks - 1]
         valid = torch.arange(steps.shape[1], device=steps.device) < chunks.unsqueeze(1)
         return (steps * valid.unsqueeze(-1)).sum(1) / chunks.unsqueeze(1)

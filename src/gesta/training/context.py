@@ -1,0 +1,43 @@
+"""What came before a gesture: its neighbour and the rest between, so that the streaming state learns to survive them.
+
+Spec 1 "Streaming". Recordings of one gesture each have nothing before it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gesta.schema import Sample
+
+LONGEST_REST = 100  # frames of the recording: of a longer rest the end is taken
+
+
+def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
+    """For each sample's id, what lies right before it in its recording, in order: (neighbour, rest), or less.
+
+    Rests are samples without a label. Only spans in frames can be told to be neighbours.
+    """
+    recordings: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if sample.first_frame is not None:
+            recordings[sample.recording].append(sample)
+    found: dict[str, tuple[Sample, ...]] = {}
+    for spans in recordings.values():
+        spans.sort(key=lambda s: s.first_frame or 0)
+        neighbour: Sample | None = None
+        for sample in spans:
+            assert sample.first_frame is not None
+            start = 0 if neighbour is None or neighbour.last_frame is None else neighbour.last_frame + 1
+            rest = _rest(sample, start, sample.first_frame - 1)
+            found[sample.id] = tuple(s for s in (neighbour, rest) if s is not None)
+            neighbour = sample
+    return found
+
+
+def _rest(sample: Sample, first: int, last: int) -> Sample | None:
+    first = max(first, last - LONGEST_REST + 1)
+    if last <= first:
+        return None
+    return replace(sample, id=f"{sample.id}/before", label=None, first_frame=first, last_frame=last)
