@@ -32,9 +32,8 @@ def add(bundle_dir: Path | str, clips: Sequence[Clip], precision: str = "fp32") 
     """
     if precision not in PRECISIONS:
         raise GestaError(f"OpenVINO export knows {', '.join(PRECISIONS)}, not precision {precision!r}.", usage=True)
-    return add_parts(
-        bundle_dir, clips, "openvino", precision, lambda part, stem: convert(part, stem, precision == "fp16")
-    )
+    half = precision == "fp16"
+    return add_parts(bundle_dir, clips, "openvino", precision, lambda part, stem: convert(part, stem, half))
 
 
 def convert(part: Part, stem: str, half: bool = False) -> dict[str, bytes]:
@@ -47,7 +46,7 @@ def convert(part: Part, stem: str, half: bool = False) -> dict[str, bytes]:
 
 def _model(part: Part) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # OpenVINO's other way in is slower and less complete
+        warnings.simplefilter("ignore")  # of tracing: what it fixes is checked by the parity
         traced = torch.jit.trace(part.module, part.example, check_trace=False)
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchScriptPythonDecoder(traced, example_input=part.example)  # must outlive the conversion

@@ -37,16 +37,14 @@ class Window(nn.Module):
 
 
 class Step(nn.Module):
-    """chunk, h, c -> logits, h, c. Two inputs for the states: one tensor given twice went wrong in ONNX."""
+    """chunk, states -> logits, states. An input for each state: one tensor given twice went wrong in ONNX."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(
-        self, chunk: torch.Tensor, h: torch.Tensor, c: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        return self.network.step(chunk, h, c)  # type: ignore[operator]
+    def forward(self, chunk: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.network.step(chunk, *states)  # type: ignore[operator,no-any-return]
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def parts(bundle: Bundle, network: nn.Module) -> list[Part]:
     later = tuple(s.model_copy(update={"name": f"{s.name}_out"}) for s in states)
     frames = 2 * transform.chunk
     whole = (_example(clip, frames), torch.tensor([frames, frames - 1]))
-    step = (_example(chunk), *(torch.randn([2 if n == -1 else n for n in s.shape]) for s in states))
+    step = (_example(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
     return [
         Part("whole", Whole(network), whole, (clip, lengths), (logits,)),
         Part("step", Step(network), step, (chunk, *states), (logits, *later), states),

@@ -1,0 +1,24 @@
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))  # tiny_bundles
+
+
+@pytest.fixture(scope="session")
+def _exported(tmp_path_factory):
+    from tiny_bundles import clips_for, make_bundle
+
+    from gesta.export import openvino
+
+    folder = make_bundle(tmp_path_factory.mktemp("joint") / "bundle", "joint")
+    openvino.add(folder, clips_for(folder))
+    return folder
+
+
+@pytest.fixture
+def exported(_exported, tmp_path):
+    """A joint bundle with its OpenVINO networks, to be changed at will."""
+    return Path(shutil.copytree(_exported, tmp_path / "exported"))

@@ -1,0 +1,126 @@
+"""Exported networks say what PyTorch says, or are not kept."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_bundles import MODELS, clips_for, make_bundle
+
+import gesta
+from gesta.bundle import io
+from gesta.export import onnx, openvino
+from gesta.export.parity import demand
+from gesta.export.torch_model import load_network, parts
+from gesta.schema import GestaError
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_openvino_agrees_and_is_recorded(model, tmp_path):
+    folder = make_bundle(tmp_path / "bundle", model)
+    parity = openvino.add(folder, clips_for(folder))
+    assert parity.clips == 4
+    assert parity.top_class_agreement == 1
+    assert parity.largest_difference < 1e-5
+    made = [a for a in io.read(folder).manifest.artifacts if a.engine == "openvino"]
+    assert [a.role for a in made] == (["whole"] if model == "cnn3d" else ["whole", "step"])
+    for artifact in made:
+        assert artifact.parity is not None
+        assert list(artifact.companions) == [artifact.file.replace(".xml", ".bin")]
+        assert artifact.inputs[0].dtype == "uint8"
+    if model != "cnn3d":
+        assert [s.name for s in made[1].states] == ["h", "c"]
+        assert [t.name for t in made[1].outputs] == ["logits", "h_out", "c_out"]
+        assert made[0].inputs[0].shape[3] == -1
+    assert f"{parity.largest_difference:.2g}" in (folder / io.CARD).read_text()
+
+
+def test_half_the_bytes_at_fp16_and_both_are_kept(exported):
+    folder = exported
+    parity = openvino.add(folder, clips_for(folder), precision="fp16")
+    assert 0 < parity.largest_difference < 0.05
+    sizes = [(folder / f"openvino_step_{p}.bin").stat().st_size for p in ("fp16", "fp32")]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert len(io.read(folder).manifest.artifacts) == 5
+    assert gesta.load(folder, precision="fp16").engine.name == "openvino"
+
+
+def test_exporting_again_replaces(exported):
+    openvino.add(exported, clips_for(exported, (4,)))
+    assert [a.parity.clips for a in io.read(exported).manifest.artifacts if a.parity] == [1, 1]
+
+
+def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
+    folder = make_bundle(tmp_path / "bundle", "joint")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    real = openvino.convert
+
+    def wrong(part, stem, half=False):
+        if part.role == "step":
+            with torch.no_grad():
+                part.module.network.classifier.bias[0] += 3
+        made = real(part, stem, half)
+        if part.role == "step":
+            with torch.no_grad():
+                part.module.network.classifier.bias[0] -= 3
+        return made
+
+    monkeypatch.setattr(openvino, "convert", wrong)
+    with pytest.raises(GestaError, match=r"the step network for openvino fp32: does not say what.*Nothing was written"):
+        openvino.add(folder, clips_for(folder))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_states_are_two_inputs(exported):
+    """Equal states at export must not become one input: h and c are told apart afterwards."""
+    found, reference = (gesta.load(exported, engine).engine for engine in ("openvino", "torch"))
+    rng = np.random.default_rng(0)
+    state = {name: rng.normal(size=(1, 2, v.shape[2])).astype(np.float32) for name, v in reference.start(2).items()}
+    chunk = rng.integers(0, 256, (2, 1, 2, 4, 16, 16)).astype(np.uint8)
+    (a, after_a), (b, after_b) = (engine.step(chunk, state) for engine in (found, reference))
+    assert np.abs(a - b).max() < 1e-4
+    assert {k: np.abs(after_a[k] - after_b[k]).max() < 1e-5 for k in state} == {"h": True, "c": True}
+    assert np.abs(after_a["h"] - after_a["c"]).max() > 0.01
+
+
+def test_wrong_calls(tmp_path):
+    folder = make_bundle(tmp_path / "bundle", "joint")
+    for export in (openvino, onnx):
+        with pytest.raises(GestaError, match="not precision 'int3'"):
+            export.add(folder, clips_for(folder), precision="int3")
+    with pytest.raises(GestaError, match="got none"):
+        openvino.add(folder, [])
+    with pytest.raises(GestaError, match="is a zip"):
+        openvino.add(io.save_zip(io.read(folder), tmp_path / "b.zip"), clips_for(folder))
+
+
+def test_nan_never_passes():
+    from gesta.bundle.manifest import Parity
+
+    parity = Parity(clips=1, largest_difference=float("nan"), top_class_agreement=1.0)
+    with pytest.raises(GestaError, match="differ by up to nan"):
+        demand(parity, "fp32", "it")
+
+
+def test_parts_name_what_goes_in_and_out(tmp_path):
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    for part in parts(bundle, load_network(bundle)):
+        results = part.module(*part.example)
+        results = results if isinstance(results, tuple) else (results,)
+        for tensors, specs in ((part.example, part.inputs), (results, part.outputs)):
+            for tensor, spec in zip(tensors, specs, strict=True):
+                assert str(tensor.dtype) == f"torch.{spec.dtype}"
+                assert all(n in (-1, m) for n, m in zip(spec.shape, tensor.shape, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_onnx_agrees_streams_and_is_recorded(model, tmp_path):
+    folder = make_bundle(tmp_path / "bundle", model)
+    clips = clips_for(folder)
+    parity = onnx.add(folder, clips)
+    assert parity.largest_difference < 1e-5
+    recogniser = gesta.load(folder, "onnxruntime", threads=1)
+    expected = gesta.load(folder, "torch").predict_clips([clip.pixels for clip in clips])
+    for clip, row in zip(clips, expected, strict=True):
+        last = recogniser.open_stream().push_prepared(clip.pixels)[-1]
+        assert list(last.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
+        assert list(recogniser.predict(clip).probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)

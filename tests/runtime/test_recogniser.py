@@ -1,0 +1,256 @@
+"""A bundle at work: the engines agree, whole clips and streams agree, and what cannot be done is said."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_bundles import LABELS, MODELS, RGBD, clips_for, make_bundle, write_video
+
+import gesta
+from gesta.bundle import io
+from gesta.bundle.manifest import Artifact
+from gesta.clips.read import iter_sample
+from gesta.runtime import recogniser as module
+from gesta.runtime.engines import catalog
+from gesta.runtime.inputs import find, one_sample
+from gesta.runtime.streaming import softmax
+from gesta.schema import Clip, Frame, GestaError
+
+ENGINES = ("torch", "openvino")
+
+
+def array(prediction):
+    assert tuple(prediction.probabilities) == LABELS
+    return np.array(list(prediction.probabilities.values()))
+
+
+def same(one, other):
+    assert np.abs(np.asarray(one) - np.asarray(other)).max() < 1e-5
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_stream_of_a_clip_ends_with_its_prediction(bundles, model, engine):
+    recogniser = gesta.load(bundles[model], engine)
+    for clip in clips_for(bundles[model]):
+        steps = recogniser.open_stream().push_prepared(clip.pixels)
+        assert len(steps) == -(-len(clip.pixels) // 4)
+        same(array(steps[-1]), array(recogniser.predict(clip)))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_engines_agree_and_clips_do_not_depend_on_the_batch(bundles, model):
+    clips = [clip.pixels for clip in clips_for(bundles[model], (3, 30, 4, 9, 17))]
+    torch, openvino = (gesta.load(bundles[model], engine).predict_clips(clips) for engine in ENGINES)
+    same(torch, openvino)
+    same(openvino, [gesta.load(bundles[model]).predict_clips([clip])[0] for clip in clips])
+    assert np.ptp(openvino, axis=0).max() > 0.05  # the clips differ, else this shows nothing
+    assert np.allclose(openvino.sum(axis=1), 1)
+
+
+def test_long_clips_go_through_the_step_with_the_same_result(joint, monkeypatch):
+    clips = [clip.pixels for clip in clips_for(joint, (5, 33, 40))]
+    whole = gesta.load(joint).predict_clips(clips)
+    monkeypatch.setattr(module, "LONG_FRAMES", 8)
+    same(gesta.load(joint).predict_clips(clips), whole)
+
+
+@pytest.mark.parametrize("model", ["joint", "cnn3d"])
+def test_streaming_a_file_equals_predicting_it(bundles, model, tmp_path):
+    frames = 23 if model == "joint" else 15
+    video = write_video(tmp_path / "a.mkv", frames)
+    recogniser = gesta.load(bundles[model])
+    whole = recogniser.predict(video)
+    steps = list(recogniser.stream(video))
+    assert whole.input == str(video)
+    assert whole.time_s is None
+    same(array(steps[-1]), array(whole))
+    assert [p.time_s for p in steps[:2]] == [0.4, 0.8]
+    assert steps[-1].time_s == pytest.approx(frames / 10)
+    same(array(recogniser.predict(one_sample(video))), array(whole))
+
+
+def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
+    video = write_video(tmp_path / "a.mkv")
+    recogniser = gesta.load(joint)
+    images = [frame.color for frame in iter_sample(one_sample(video), color=True)]
+    streamed = [array(p) for p in recogniser.stream(images, fps=10)]
+    assert len(streamed) == 6
+    assert np.abs(np.array(streamed) - [array(p) for p in recogniser.stream(video)]).max() < 0.02  # grey from RGB
+
+
+def test_sliding_window_is_the_prediction_of_the_last_frames(bundles):
+    recogniser = gesta.load(bundles["cnn3d"])
+    (clip,) = clips_for(bundles["cnn3d"], (26,))
+    steps = recogniser.open_stream().push_prepared(clip.pixels)
+    for end, step in zip((4, 8, 12, 16, 20, 24, 26), steps, strict=True):
+        same(array(step), recogniser.predict_clips([clip.pixels[max(0, end - 16) : end]])[0])
+
+
+def test_state_is_reset_after_so_many_chunks(tmp_path):
+    folder = make_bundle(tmp_path / "bundle", "joint", reset_after_chunks=2)
+    recogniser = gesta.load(folder, "torch")
+    (clip,) = clips_for(folder, (20,))
+    steps = [array(p) for p in recogniser.open_stream().push_prepared(clip.pixels)]
+    expected = [
+        recogniser.predict_clips([clip.pixels[a:b]])[0] for a, b in ((0, 4), (0, 8), (8, 12), (8, 16), (16, 20))
+    ]
+    same(steps, expected)
+
+
+def test_a_stream_begins_anew_after_finish_and_reset(joint, tmp_path):
+    frames = list(iter_sample(one_sample(write_video(tmp_path / "a.mkv", 10))))
+    stream = gesta.load(joint).open_stream()
+    runs = []
+    for end in (stream.finish, stream.reset, stream.finish):
+        runs.append([array(p) for frame in frames for p in stream.push(frame)])
+        end()
+    same(runs[0], runs[1])
+    same(runs[0], runs[2])
+
+
+def test_times_are_on_the_clock_of_the_frames(joint, tmp_path):
+    frames = iter_sample(one_sample(write_video(tmp_path / "a.mkv", 10)))
+    late = [dataclasses.replace(frame, time_s=frame.time_s + 1000) for frame in frames]
+    assert [p.time_s for p in gesta.load(joint).stream(late)] == pytest.approx([1000.4, 1000.8, 1001.0])
+
+
+def test_two_streams_do_not_mix(joint):
+    recogniser = gesta.load(joint)
+    one, other = (clip.pixels for clip in clips_for(joint, (12, 12)))
+    a, b = recogniser.open_stream(), recogniser.open_stream()
+    for i in (0, 4, 8):
+        last_a, last_b = (s.push_prepared(p[i : i + 4])[-1] for s, p in ((a, one), (b, other)))
+    same([array(last_a), array(last_b)], recogniser.predict_clips([one, other]))
+
+
+def test_zip_and_precision(joint, tmp_path):
+    zipped = io.save_zip(io.read(joint), tmp_path / "joint.zip")
+    clips = [clip.pixels for clip in clips_for(joint)]
+    same(gesta.load(zipped, threads=1, precision="fp32").predict_clips(clips), gesta.load(joint).predict_clips(clips))
+    with pytest.raises(GestaError, match=r"nothing for openvino int8\. It has openvino fp32, torch fp32"):
+        gesta.load(joint, precision="int8")
+
+
+def test_softmax_of_large_logits():
+    assert softmax(np.array([[1000.0, 1000.0, -1000.0]], np.float32)).tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_engine_is_the_best_there_is(joint, tmp_path, monkeypatch):
+    assert gesta.load(joint).engine.name == "openvino"
+    plain = make_bundle(tmp_path / "bundle", "joint")
+    assert gesta.load(plain).engine.name == "torch"
+    monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(GestaError, match=r"runs with torch, which is not installed.*gesta\[train\]"):
+        gesta.load(plain)
+    with pytest.raises(GestaError, match=r"onnxruntime is not installed.*gesta\[export\]"):
+        gesta.load(joint, "onnxruntime")
+
+
+def test_engines_that_are_not_there(joint, tmp_path):
+    with pytest.raises(GestaError, match=r"unknown engine 'openvno'; .* Did you mean openvino") as caught:
+        gesta.load(joint, "openvno")
+    assert caught.value.usage
+    with pytest.raises(GestaError, match=r"nothing for onnxruntime\. It has openvino fp32, torch fp32"):
+        gesta.load(joint, "onnxruntime")
+    empty = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    with pytest.raises(GestaError, match="no weights and no network"):
+        gesta.load(io.update(empty, artifacts=()).path)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_unknown_device(joint, engine):
+    with pytest.raises(GestaError, match=f"{engine} does not run on 'tpu'.*auto, cpu") as caught:
+        gesta.load(joint, engine, device="tpu")
+    assert caught.value.usage
+
+
+def test_damaged_network_with_a_fitting_hash(joint, tmp_path):
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    for engine, name, reader in (("openvino", "a.xml", "OpenVINO"), ("onnxruntime", "a.onnx", "ONNX Runtime")):
+        artifact = Artifact(role="whole", engine=engine, file=name, sha256=io.digest(b"rubbish"))
+        folder = io.add_artifact(bundle, artifact, {name: b"rubbish"}).path
+        with pytest.raises(GestaError, match=f"{name} is no network that {reader} can read"):
+            gesta.load(folder, engine).predict_clips([clips_for(joint)[0].pixels])
+
+
+def test_onnx_with_outside_data_is_refused(joint, tmp_path):
+    data = b"...external_data \x0a\x08location\x12\x0b/etc/passwd"
+    artifact = Artifact(role="whole", engine="onnxruntime", file="a.onnx", sha256=io.digest(data))
+    folder = io.add_artifact(io.read(make_bundle(tmp_path / "bundle", "joint")), artifact, {"a.onnx": data}).path
+    with pytest.raises(GestaError, match="refers to data outside itself"):
+        gesta.load(folder, "onnxruntime").predict_clips([clips_for(joint)[0].pixels])
+
+
+def test_weights_that_do_not_fit_the_recipe(tmp_path):
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    io.update(bundle, recipe={"model": {"name": "joint", "width": 0.1}})
+    with pytest.raises(GestaError, match="weights do not fit the network of its recipe"):
+        gesta.load(bundle.path, "torch")
+
+
+def test_whole_network_without_step_does_not_stream(joint):
+    bundle = io.read(joint)
+    kept = tuple(a for a in bundle.manifest.artifacts if a.role == "whole")
+    manifest = bundle.manifest.model_copy(update={"artifacts": kept})
+    engine = catalog.open_engine(io.Bundle(bundle.path, manifest), "openvino", "cpu", None)
+    recogniser = gesta.Recogniser(engine, manifest)
+    clips = [clip.pixels for clip in clips_for(joint, (4, 40))]
+    same(recogniser.predict_clips(clips), gesta.load(joint).predict_clips(clips))
+    with pytest.raises(GestaError, match="has no streaming step for openvino"):
+        recogniser.open_stream()
+
+
+def test_modalities_that_are_missing(tmp_path):
+    recogniser = gesta.load(make_bundle(tmp_path / "bundle", "joint", **RGBD), "torch")
+    video = write_video(tmp_path / "rgb.mkv")
+    words = r"rgb.mkv: has color only; .*needs color, depth, skeleton \(missing: depth, skeleton\)"
+    with pytest.raises(GestaError, match=words):
+        recogniser.predict(video)
+    with pytest.raises(GestaError, match=words):
+        list(recogniser.stream(video))
+    with pytest.raises(GestaError, match="needs a skeleton"):
+        list(recogniser.stream(iter_sample(one_sample(video))))
+
+
+def test_a_mask_that_training_had_is_missed(tmp_path):
+    video = write_video(tmp_path / "a.mkv")
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    assert gesta.load(bundle.path, "torch").predict(video).notes == ("No user mask: nothing is masked.",)
+    io.update(bundle, notes=("No user mask: nothing is masked.",))
+    assert gesta.load(bundle.path, "torch").predict(video).notes == ()
+
+
+def test_wrong_input(joint, tmp_path):
+    recogniser = gesta.load(joint)
+    with pytest.raises(GestaError, match=r"uint8 \[T, 1, 16, 16, 2\], not uint8 \[4, 1, 32, 32, 2\]"):
+        recogniser.predict(np.zeros((4, 1, 32, 32, 2), np.uint8))
+    with pytest.raises(GestaError, match="prepared clips"):
+        recogniser.predict(Clip(np.zeros((0, 1, 16, 16, 2), np.uint8)))
+    with pytest.raises(GestaError, match=r"uint8, H W 3\), not float64 \(4, 4, 3\)"):
+        list(recogniser.stream([np.zeros((4, 4, 3))]))
+    with pytest.raises(GestaError, match="not str"):
+        list(recogniser.stream(["frame.png"]))
+    with pytest.raises(GestaError, match="needs colour"):
+        list(recogniser.stream([Frame(i / 10, depth_mm=np.ones((4, 4), np.uint16)) for i in range(9)]))
+    for name in ("a.mkv", "b.mkv"):
+        write_video(tmp_path / name, 2)
+    with pytest.raises(GestaError, match=r"holds 2 samples, expected one video.*gesta predict"):
+        recogniser.predict(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GestaError, match="empty"):
+        recogniser.predict(tmp_path / "empty")
+    with pytest.raises(GestaError, match=r"nowhere.mp4: does not exist"):
+        recogniser.predict(tmp_path / "nowhere.mp4")
+
+
+def test_files_of_other_types_are_tried(tmp_path):
+    video = write_video(tmp_path / "a.mkv", 4).rename(tmp_path / "a.m4v")
+    assert find(video).samples[0].color is not None
+
+
+def test_no_demo_bundle(monkeypatch):
+    monkeypatch.setattr(module, "DEMO", Path("nowhere.zip"))
+    with pytest.raises(GestaError, match="no demo bundle"):
+        gesta.load("demo")
