@@ -23,6 +23,7 @@ class InputSettings(_Strict):
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"
     mirror: bool = True
+    hand_side: float = Field(0.5, gt=0, le=2, description="side of the hand crop, in hip-to-head heights")
     box_smoothing: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
     sampling: Literal["chunks", "central"] = "chunks"
     window: int = Field(32, ge=4, description="frames of the central window")
@@ -34,6 +35,12 @@ class ModelSettings(_Strict):
     name: Literal["cnn3d", "lstm", "joint"] = "joint"
     width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
+    memory: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="weight of the past in a fading vote of the chunks; 0: the last chunk answers",
+    )
 
 
 class AugmentationSettings(_Strict):
@@ -45,6 +52,8 @@ class AugmentationSettings(_Strict):
     scale: tuple[float, float] = (1.0, 1.0)
     speed: tuple[float, float] = (1.0, 1.0)
     window: tuple[int, int] | None = Field(None, description="random window of so many frames; None: the whole clip")
+    context: float = Field(0.0, ge=0, le=1, description="probability that what came before the gesture is seen, too")
+    context_frames: int = Field(24, ge=1, description="at most so many frames of it")
     flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
         0.0, description="probability of a left-right mirror (classes must not depend on it)"
     )
@@ -67,6 +76,7 @@ class TrainingSettings(_Strict):
     weight_decay: float = Field(1e-6, ge=0, description="an L2 term in the gradient for sgd and adam")
     schedule: Literal["constant", "one_cycle"] = "constant"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     loss_over: Literal["last", "second_half"] = Field("last", description="chunks whose loss counts")
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")
