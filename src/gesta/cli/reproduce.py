@@ -45,8 +45,9 @@ def reproduce(
     from gesta.experiments.reproduce import plan, run
 
     samples, used_layout, note = real(data, layout) if data else generated(scale, out)
-    options = {"scale": scale, "seeds": seeds, "layout": used_layout, "workers": workers, "sets": sets or ()}
-    planned = plan(name, samples, out, note=note, **options)
+    planned = plan(
+        name, samples, out, scale=scale, seeds=seeds, layout=used_layout, note=note, workers=workers, sets=sets or ()
+    )
     console.print(f"{name}: {planned.cost}.\n{note}", highlight=False)
     with progress("Trainings") as bar:
         document = run(

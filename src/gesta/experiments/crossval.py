@@ -12,7 +12,7 @@ import numpy as np
 
 from gesta import metrics
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json
-from gesta.experiments.trial import identity
+from gesta.experiments.trial import identity, prefill
 from gesta.recipes.schema import Recipe
 from gesta.schema import GestaError, Sample
 from gesta.sources.split import folds
@@ -49,6 +49,8 @@ def crossval(
         for seed in range(seeds):
             jobs.append(_job(name, part, test, recipe, out, layout, seed))
             places.append((name, seed))
+    if any(job.finished() is None for job in jobs):
+        prefill([s for s in samples if s.label is not None], [recipe], progress)
     results = run_jobs(jobs, workers=workers, progress=progress, told=told)
     document = summary([(name, seed, result) for (name, seed), result in zip(places, results, strict=True)])
     document |= {

@@ -11,6 +11,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -120,14 +121,13 @@ def _outcomes(todo: Sequence[Job], workers: int) -> Any:
 
 
 def _one_thread() -> None:
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by torch when it is imported
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 def _run(job: Job) -> dict[str, Any]:
     """In the process of its own: calls the function and writes its result."""
-    import torch
-
-    torch.set_num_threads(1)
     module, _, name = job.function.partition(":")
     document: dict[str, Any] = {"key": job.key, **getattr(importlib.import_module(module), name)(**job.arguments)}
     write_json(job.result, document)

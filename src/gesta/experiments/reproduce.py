@@ -15,7 +15,8 @@ import numpy as np
 
 from gesta.experiments.catalog import Row, Table, find, scale_of
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
-from gesta.experiments.trial import identity
+from gesta.experiments.trial import identity, prefill
+from gesta.recipes import RecipeError, load_recipe
 from gesta.schema import GestaError, Sample
 
 
@@ -54,8 +55,6 @@ def plan(
     sets: Sequence[str] = (),
 ) -> Plan:
     """The trainings that a table needs on `samples` (with splits train, val and test). Raises GestaError."""
-    from gesta.recipes import load_recipe
-
     table, size = find(name), scale_of(scale)
     if seeds < 1:
         raise GestaError(f"--seeds is {seeds}, expected at least 1.", usage=True)
@@ -67,7 +66,10 @@ def plan(
     for row in table.rows:
         if row.recipe is None:
             continue
-        recipe = load_recipe(row.recipe, (*size.overrides, *row.overrides, *sets))
+        try:
+            recipe = load_recipe(row.recipe, (*size.overrides, *row.overrides, *sets))
+        except RecipeError as error:
+            raise GestaError(str(error), usage=True) from error
         for seed in range(seeds):
             key = key_of(recipe.model_dump(mode="json"), seed, layout, identity(fitted), identity(test))
             arguments = {
@@ -97,6 +99,11 @@ def run(
 
     Returns the document: name, title, note, rows (label, reported, measured mean and spread, by seed), files.
     """
+    todo = [job for _, job in planned.jobs if job.finished() is None]
+    if todo:
+        arguments = todo[0].arguments
+        recipes = [job.arguments["recipe"] for job in todo]
+        prefill([*arguments["train"], *arguments["test"]], recipes, progress)
     results = run_jobs([job for _, job in planned.jobs], workers=workers, progress=progress, told=told)
     found: dict[str, list[dict[str, Any]]] = {}
     for (row, _), result in zip(planned.jobs, results, strict=True):

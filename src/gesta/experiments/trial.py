@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gesta.experiments.parallel import Progress
 from gesta.recipes.schema import Recipe
 from gesta.schema import Sample
 
@@ -59,6 +60,22 @@ def run_trial(
         "seconds": time.monotonic() - begun,
         "training_seconds": trained - begun,
     }
+
+
+def prefill(samples: Sequence[Sample], recipes: Sequence[Recipe], progress: Progress | None = None) -> None:
+    """Prepares the clips once for all trials, so that no two of them decode the same recording side by side.
+
+    What cannot be prepared is reported by the trials themselves.
+    """
+    from gesta.clips.cache import ClipCache
+    from gesta.training.facts import settle_for, transform_for
+
+    transforms = {}
+    for recipe in recipes:
+        transform = transform_for(settle_for(samples, recipe)[0], samples)
+        transforms[transform.key()] = transform
+    for transform in transforms.values():
+        ClipCache().fill(samples, transform, progress)
 
 
 def identity(samples: Sequence[Sample]) -> list[tuple[str | int | None, ...]]:

@@ -1,0 +1,62 @@
+"""`gesta demo`: the whole way, from recordings to a recognised stream, without any data of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gesta.cli.common import JsonFlag, SeedOption, SetOption, console, emit, need, progress
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for data, model, report and video.")] = Path("gesta_demo"),
+    people: Annotated[int, typer.Option("--people", help="How many people are generated.", min=3)] = 12,
+    recordings: Annotated[int, typer.Option("--recordings", help="Recordings a person, 20 gestures each.", min=1)] = 2,
+    sets: SetOption = None,
+    seed: SeedOption = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Generates a small set, trains, measures on unseen people, follows a whole recording. About 10 minutes.
+
+    A stopped demo goes on where it was. The recipe is `demo` (see `gesta recipes demo`).
+    """
+    need("train", "torch", "lightning", "matplotlib")
+    from gesta.cli.train import recipe_for
+    from gesta.experiments.demo import STEPS
+    from gesta.experiments.demo import demo as run
+
+    recipe = recipe_for("demo", sets)
+    titles = [title for title, _ in STEPS.values()]
+    with progress("demo") as bar:
+        document = run(
+            out,
+            recipe,
+            people=people,
+            recordings=recordings,
+            seed=seed,
+            told=lambda title: console.print(f"{titles.index(title) + 1} of {len(titles)}: {title}", highlight=False),
+            progress=bar,
+        )
+    emit(document, text(document), json)
+
+
+def text(document: dict[str, Any]) -> str:
+    """What was reached and where things are, in lines."""
+    low, high = document["accuracy_interval"]
+    stream, files = document["streaming"], document["files"]
+    return "\n".join(
+        [
+            f"accuracy   {document['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) on {document['n']} "
+            f"gestures of {document['people']} people it has not seen; chance is 0.05",
+            f"streaming  {stream['recognised']} of {stream['gestures']} gestures of {stream['recording']} recognised "
+            f"({stream['share']:.2f})",
+            f"time       {document['seconds'] / 60:.1f} minutes",
+            f"report     {files['report']}",
+            f"video      {files['video']}",
+            f"data       {files['data']}, looked into: {files['inspection']}",
+            f"bundle     {files['bundle']}",
+            f"next       gesta predict {files['bundle']} {files['data']} --stream",
+        ]
+    )

@@ -1,0 +1,199 @@
+"""The whole way in minutes: generate, inspect, train, evaluate on unseen people, follow a whole recording, report.
+
+Each step leaves `out/steps/<name>.json`; a step that is there is not done again, so a stopped demo goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gesta import metrics
+from gesta.experiments.parallel import Progress, key_of, write_json
+from gesta.recipes import Recipe
+from gesta.schema import GestaError, Prediction, Sample
+
+PEOPLE = 12
+RECORDINGS = 2
+LAYOUT = "chalearn2014"
+PARITY_CLIPS = 16
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all steps share. `told(title)` is called as a step begins; `progress` counts within it."""
+
+    out: Path
+    recipe: Recipe
+    people: int
+    recordings: int
+    seed: int
+    told: Callable[[str], None]
+    progress: Progress
+    key: str
+
+    @property
+    def data(self) -> Path:
+        return self.out / "data"
+
+    @property
+    def bundle(self) -> Path:
+        return self.out / "model" / "bundle"
+
+
+def demo(
+    out: Path,
+    recipe: Recipe,
+    *,
+    people: int = PEOPLE,
+    recordings: int = RECORDINGS,
+    seed: int = 0,
+    told: Callable[[str], None] = lambda title: None,  # noqa: ARG005
+    progress: Progress = lambda done, total: None,  # noqa: ARG005
+) -> dict[str, Any]:
+    """Does what is not done yet of the steps in STEPS, in order.
+
+    Returns accuracy, accuracy_interval, n and people (nobody of whom was trained on), streaming (recording, gestures,
+    recognised, share), files, problems (that inspect found), seconds and seconds by step. Raises GestaError.
+    """
+    key = key_of(recipe.model_dump(mode="json"), people, recordings, seed)
+    run = Run(out, recipe, people, recordings, seed, told, progress, key)
+    done = {name: _step(run, name, title, work) for name, (title, work) in STEPS.items()}
+    document = {
+        **_result(done["evaluate"]),
+        "streaming": _result(done["stream"]),
+        "problems": done["inspect"]["problems"],
+        "files": {
+            "data": str(run.data),
+            "inspection": done["inspect"]["page"],
+            "bundle": str(run.bundle),
+            "report": str(out / "report" / "report.html"),
+            "video": str(out / "stream.mp4"),
+        },
+        "seconds": sum(step["seconds"] for step in done.values()),
+        "steps": {name: step["seconds"] for name, step in done.items()},
+    }
+    write_json(out / "demo.json", document)
+    return document
+
+
+def _step(run: Run, name: str, title: str, work: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
+    """The result of a step: from its file where the same step is finished, else by doing it."""
+    path = run.out / "steps" / f"{name}.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if found["key"] == run.key:
+            return found
+    except (OSError, ValueError, KeyError):
+        pass
+    run.told(title)
+    begun = time.monotonic()
+    result = work(run)
+    result |= {"key": run.key, "seconds": round(time.monotonic() - begun, 1)}
+    write_json(path, result)
+    return result
+
+
+def _result(step: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in step.items() if name not in ("key", "seconds")}
+
+
+def _generate(run: Run) -> dict[str, Any]:
+    from gesta.synthetic import chalearn2014
+
+    names = chalearn2014.make(
+        run.data, people=run.people, recordings=run.recordings, seed=run.seed, progress=run.progress
+    )
+    return {"recordings": len(names)}
+
+
+def _inspect(run: Run) -> dict[str, Any]:
+    from gesta.audit.inspection import inspect
+    from gesta.audit.page import write_html
+    from gesta.sources.catalog import read
+
+    listing = read(run.data, LAYOUT)
+    report = inspect(listing, run.progress)
+    if report.usable == 0:
+        raise GestaError(f"{run.data}: nothing in it can be used. Delete it and start the demo again.")
+    page = write_html(report, listing, run.out / "inspect")
+    return {"page": str(page), "usable": report.usable, "problems": [str(problem) for problem in report.problems]}
+
+
+def parts(run: Run) -> tuple[list[Sample], list[Sample]]:
+    """Gestures to train on (nobody is needed to choose an epoch by) and those of people never seen."""
+    from gesta.sources.catalog import read
+
+    labelled = [s for s in read(run.data, LAYOUT).samples if s.label is not None]
+    train = [replace(s, split="train") for s in labelled if s.split != "test"]
+    return train, [s for s in labelled if s.split == "test"]
+
+
+def _train(run: Run) -> dict[str, Any]:
+    from gesta.clips.cache import ClipCache
+    from gesta.export import openvino
+    from gesta.training.fit import fit, settle_for, transform_for
+
+    train, _ = parts(run)
+    settled, notes = settle_for(train, run.recipe)
+    cache = ClipCache()
+    result = fit(train, settled, run.out / "model", layout=LAYOUT, seed=run.seed, notes=notes, cache=cache)
+    transform = transform_for(settled, train)
+    clips = [cache.load(s, transform) for s in train[:: max(1, len(train) // PARITY_CLIPS)][:PARITY_CLIPS]]
+    parity = openvino.add(result.bundle, clips)
+    return {"parity": parity.model_dump(), "training_seconds": round(result.seconds, 1)}
+
+
+def _evaluate(run: Run) -> dict[str, Any]:
+    from gesta.evaluate.run import evaluate
+
+    _, test = parts(run)
+    found = evaluate(run.bundle, test, out=run.out / "report", layout=LAYOUT).metrics
+    return {name: found[name] for name in ("accuracy", "accuracy_interval", "n", "people", "engine", "warnings")}
+
+
+def _stream(run: Run) -> dict[str, Any]:
+    import gesta
+    from gesta.clips.decode import probe
+    from gesta.evaluate.annotate import annotate
+
+    _, test = parts(run)
+    spans = [s for s in test if s.recording == test[0].recording]
+    whole = replace(spans[0], id=spans[0].recording, label=None, first_frame=None, last_frame=None)
+    fps = probe(whole.files[0]).fps
+    recogniser = gesta.load(run.bundle)
+    predictions = list(annotate(recogniser, whole, run.out / "stream.mp4"))
+    got = recognised(spans, predictions, recogniser.labels, fps)
+    return {
+        "recording": whole.recording,
+        "gestures": len(spans),
+        "recognised": int(got.sum()),
+        "share": float(got.mean()),
+        "missed": [s.label for s, right in zip(spans, got, strict=True) if not right],
+    }
+
+
+def recognised(
+    spans: list[Sample], predictions: list[Prediction], labels: tuple[str, ...], fps: float
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which gestures of one recording, spans in frames at `fps`, the stream got right; the rule is the metric's."""
+    truth = [(labels.index(s.label or ""), (s.first_frame or 0) / fps, ((s.last_frame or 0) + 1) / fps) for s in spans]
+    times = [p.time_s or 0.0 for p in predictions]
+    scores = np.array([[p.probabilities[label] for label in labels] for p in predictions])
+    return metrics.recognised_in_stream(truth, times, scores)
+
+
+STEPS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
+    "generate": ("Generating recordings of people", _generate),
+    "inspect": ("Looking into the recordings", _inspect),
+    "train": ("Training the small joint model", _train),
+    "evaluate": ("Measuring on people it has not seen", _evaluate),
+    "stream": ("Following a whole recording", _stream),
+}
+"""Name -> (title, work); in this order."""
