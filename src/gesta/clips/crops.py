@@ -56,7 +56,10 @@ def cut(image: NDArray[Any], box: Box) -> NDArray[Any]:
 
 
 def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """To size x size: area average when it shrinks, linear when it grows."""
+    """H W [C] -> size x size [C]: halved while twice as large, then area average; linear where it grows."""
+    while min(image.shape[:2]) >= 2 * size:
+        half = (image.shape[1] // 2, image.shape[0] // 2)
+        image = np.asarray(cv2.resize(image[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA))
     grows = image.shape[0] < size or image.shape[1] < size
     mode = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
     return np.asarray(cv2.resize(image, (size, size), interpolation=mode), dtype=np.uint8)
@@ -78,11 +81,12 @@ class MotionBox:
         self._velocity = np.zeros(2)
         self._side = 0.0
 
-    def see(self, gray: NDArray[np.uint8]) -> None:
-        """Adds one frame, H W."""
+    def see(self, gray: NDArray[np.uint8], table: NDArray[np.uint8] | None = None) -> None:
+        """Adds one frame, H W; its grey levels are table[gray], or gray itself."""
         scale = MOTION_SIDE / max(gray.shape)
         size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
-        small = cv2.resize(gray, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        seen = cv2.resize(np.ascontiguousarray(gray), size, interpolation=cv2.INTER_AREA)
+        small = np.asarray(seen if table is None else cv2.LUT(seen, table), np.float32)
         if self._before is None or self._energy is None or self._before.shape != small.shape:
             self._energy = np.zeros_like(small)
         else:

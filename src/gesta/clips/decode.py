@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import av
 import cv2
@@ -19,16 +19,18 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from gesta.clips.plane import Plane
 from gesta.schema import GestaError, Resource
 
 Kind = Literal["rgb", "gray", "gray16"]
 Wanted = Callable[[int, float], bool]
+T = TypeVar("T")
 
 FOLDER_FPS = 30.0
 """Rate assumed for a folder of numbered images, which carries no time stamps."""
 
 _values = np.arange(256, dtype=np.float64)
-_FULL_RANGE = np.clip(np.round((_values - 16) * 255 / 219), 0, 255).astype(np.uint8)
+FULL_RANGE = np.clip(np.round((_values - 16) * 255 / 219), 0, 255).astype(np.uint8)
 _JPEG_RANGE = 2
 
 
@@ -77,11 +79,27 @@ def iter_frames(
 ) -> Iterator[tuple[float, NDArray[Any] | None]]:
     """Yields (time_s from the first frame, array) for every frame; the array is None where `wanted` says no.
 
-    "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources keep 0-255).
+    "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: grey levels).
     Raises GestaError for a file that is no video, and at the place where the data ends early or is damaged.
     """
+    yield from _iter_converted(resource, kind, wanted, lambda frame: _convert(frame, kind), lambda image: image)
+
+
+def iter_planes(resource: Resource, kind: Kind, wanted: Wanted | None = None) -> Iterator[tuple[float, Plane | None]]:
+    """Like iter_frames for "gray" and "gray16", but as the decoder left them: their tables are not applied yet."""
+    yield from _iter_converted(resource, kind, wanted, lambda frame: _plane(frame, kind), Plane)
+
+
+def _iter_converted(
+    resource: Resource,
+    kind: Kind,
+    wanted: Wanted | None,
+    convert: Callable[[av.VideoFrame], T],
+    wrap: Callable[[NDArray[Any]], T],
+) -> Iterator[tuple[float, T | None]]:
     if resource.member is None and resource.path.is_dir():
-        yield from _iter_images(resource.path, kind, wanted)
+        for time_s, image in _iter_images(resource.path, kind, wanted):
+            yield time_s, None if image is None else wrap(image)
         return
     with resource.open() as stream, _container(stream, resource) as container:
         video = _video_stream(container, resource)
@@ -93,7 +111,7 @@ def iter_frames(
                 stamp = float(frame.time) if frame.time is not None else index / float(video.average_rate or 25)
                 first = stamp if first is None else first
                 before = max(stamp - first, before)
-                yield before, _convert(frame, kind) if wanted is None or wanted(index, before) else None
+                yield before, convert(frame) if wanted is None or wanted(index, before) else None
         except av.error.FFmpegError as error:
             raise GestaError(f"{resource}: decoding broke off ({error}). Copy or encode the file again.") from error
         if first is None:
@@ -115,36 +133,32 @@ def _video_stream(container: InputContainer, resource: Resource) -> VideoStream:
 
 
 def _convert(frame: av.VideoFrame, kind: Kind) -> NDArray[Any]:
-    name = frame.format.name
-    if kind == "gray16":
-        image = frame.to_ndarray() if name.startswith("gray16") or name == "gray" else _luma(frame).astype(np.uint16)
-        image = image.astype(np.uint16)
-    elif kind == "gray":
-        image = _luma(frame)
-    else:
-        image = frame.to_ndarray(format="rgb24")
-    return _rotated(image, frame.rotation)
+    if kind == "rgb":
+        return _rotated(frame.to_ndarray(format="rgb24"), frame.rotation)
+    return _plane(frame, kind).whole()
 
 
-def _luma(frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """H W full-range grey of a decoded frame."""
+def _plane(frame: av.VideoFrame, kind: Kind) -> Plane:
+    """Grey levels, or for "gray16" the values as stored, of a decoded frame."""
     name = frame.format.name
+    if kind == "gray16" and name.startswith("gray16"):
+        return Plane(_rotated(frame.to_ndarray(), frame.rotation))
     if name == "gray":
-        return np.ascontiguousarray(frame.to_ndarray())
+        return Plane(_rotated(frame.to_ndarray(), frame.rotation))
     if not name.startswith(("yuv", "nv")) or frame.format.components[0].bits != 8:
         rgb = frame.to_ndarray(format="rgb24")
-        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        return Plane(_rotated(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)), frame.rotation))
     plane = frame.planes[0]
-    image = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
-    if name.startswith("yuvj") or frame.color_range == _JPEG_RANGE:
-        return np.array(image, np.uint8)
-    return np.asarray(cv2.LUT(np.ascontiguousarray(image), _FULL_RANGE), np.uint8)
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    luma = _rotated(rows[: frame.height, : frame.width], frame.rotation)
+    full = name.startswith("yuvj") or frame.color_range == _JPEG_RANGE
+    return Plane(luma, None if full else FULL_RANGE)
 
 
 def _rotated(image: NDArray[Any], degrees: int) -> NDArray[Any]:
     """The image as a player shows it: `degrees` is the display rotation, counter-clockwise."""
     turns = round(degrees / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+    return np.rot90(image, turns) if turns else image
 
 
 def _images(folder: Path) -> list[Path]:

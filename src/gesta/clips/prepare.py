@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import crops
-from gesta.clips.read import inside, iter_recording, past
+from gesta.clips.plane import Plane, RawFrame, depth_levels, raw_frame
+from gesta.clips.read import inside, iter_raw, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
 from gesta.clips.transform import Channel, Transform
@@ -40,20 +40,22 @@ class Preparer:
     def reset(self) -> None:
         """Forgets everything, as before the first frame."""
         t = self.transform
-        self._pending: Frame | None = None
+        self._pending: RawFrame | None = None
         self._first_s = 0.0
         self._done = 0
-        self._group: list[Frame] = []
+        self._group: list[RawFrame] = []
         self._motion = crops.MotionBox(t.fps, t.box_smoothing)
-        self._before: dict[str, NDArray[Any]] = {}
+        self._before: dict[str, Plane] = {}
         self._body: crops.Box | None = None
         self._hand_box: crops.Box | None = None
         self._hand = self._fixed_hand or "left"
         self._heights = {"left": -np.inf, "right": -np.inf}
         self._depth_mm = 0.0
+        self._levels = depth_levels(0.0, t.depth_range_mm)
 
-    def push(self, frame: Frame) -> NDArray[np.uint8]:
+    def push(self, frame: Frame | RawFrame) -> NDArray[np.uint8]:
         """Adds a frame; returns the prepared frames that are complete now, t S H W C (t = 0 or whole chunks)."""
+        frame = raw_frame(frame) if isinstance(frame, Frame) else frame
         if self._pending is None:
             self._first_s = frame.time_s
         else:
@@ -70,7 +72,7 @@ class Preparer:
         self.reset()
         return out
 
-    def _take(self, frame: Frame, times: int) -> None:
+    def _take(self, frame: RawFrame, times: int) -> None:
         self._done += times
         self._group += [frame] * times
 
@@ -81,14 +83,14 @@ class Preparer:
             out += self._prepare_group(group)
         return np.stack(out) if out else np.zeros((0, *t.frame_shape), np.uint8)
 
-    def _prepare_group(self, group: list[Frame]) -> list[NDArray[np.uint8]]:
+    def _prepare_group(self, group: list[RawFrame]) -> list[NDArray[np.uint8]]:
         if self.transform.body == "motion":
             for frame in group:
-                self._motion.see(_motion_image(frame))
+                self._motion.see(*_motion_image(frame))
             self._body = self._motion.follow(*group[0].size)
         return [self._prepare_frame(frame) for frame in group]
 
-    def _prepare_frame(self, frame: Frame) -> NDArray[np.uint8]:
+    def _prepare_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
         t = self.transform
         self._follow(frame)
         planes = {name: _plane(frame, name) for name in {c.removesuffix("_difference") for c in t.channels}}
@@ -96,39 +98,35 @@ class Preparer:
         flip = t.mirror and t.body == "skeleton" and self._hand == "right"
         for s, stream in enumerate(t.streams):
             box = self._body if stream == "body" else self._hand_box
-            if box is None:
-                continue
-            mask = None if frame.mask is None or not t.mask else crops.cut(frame.mask.view(np.uint8), box)
-            for c, channel in enumerate(t.channels):
-                image = self._channel(planes, channel, box, mask)
-                out[s, :, :, c] = image[:, ::-1] if flip else image
+            if box is not None:
+                crop = self._crop(frame, planes, box)
+                out[s] = crop[:, ::-1] if flip else crop
         self._before = planes
         return out
 
-    def _channel(
-        self, planes: dict[str, NDArray[Any]], channel: Channel, box: crops.Box, mask: NDArray[np.uint8] | None
-    ) -> NDArray[np.uint8]:
-        """One crop, size x size."""
+    def _crop(self, frame: RawFrame, planes: dict[str, Plane], box: crops.Box) -> NDArray[np.uint8]:
+        """All channels of one box, size x size x C."""
+        t = self.transform
+        image = cv2.merge([self._channel(planes, channel, box) for channel in t.channels])
+        if frame.mask is not None and t.mask:
+            mask = frame.mask.crop(box)
+            image = cv2.multiply(image, mask if image.ndim == 2 else cv2.merge([mask] * len(t.channels)))
+        if t.smooth:
+            image = cv2.GaussianBlur(image, (3, 3), 0)
+        return crops.resized(np.asarray(image, np.uint8), t.size).reshape(t.size, t.size, len(t.channels))
+
+    def _channel(self, planes: dict[str, Plane], channel: Channel, box: crops.Box) -> NDArray[np.uint8]:
         name = channel.removesuffix("_difference")
-        image = self._levels(crops.cut(planes[name], box))
+        levels = self._levels if name == "depth" else None
+        image = planes[name].crop(box, levels)
         if channel.endswith("_difference"):
             before = self._before.get(name, planes[name])
-            other = self._levels(crops.cut(before, box)) if before.shape == planes[name].shape else image
+            other = before.crop(box, levels) if before.raw.shape == planes[name].raw.shape else image
             gain = self.transform.difference_gain
-            image = np.asarray(cv2.addWeighted(image, gain, other, -gain, 128.0), np.uint8)
-        if mask is not None:
-            image = np.asarray(cv2.multiply(image, mask), np.uint8)
-        if self.transform.smooth:
-            image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0), np.uint8)
-        return crops.resized(image, self.transform.size)
+            image = cv2.addWeighted(image, gain, other, -gain, 128.0)
+        return np.asarray(image, np.uint8)
 
-    def _levels(self, image: NDArray[Any]) -> NDArray[np.uint8]:
-        """Grey as it is; depth in mm: 255 depth_range_mm before the person's median, 1 as far behind, 0 unread."""
-        if image.dtype == np.uint8:
-            return image
-        return np.asarray(self._depth_table.take(np.minimum(image, _DEPTHS - 1)))
-
-    def _follow(self, frame: Frame) -> None:
+    def _follow(self, frame: RawFrame) -> None:
         """Moves the boxes, the chosen hand and the reference depth on to this frame."""
         t = self.transform
         height, width = frame.size
@@ -136,13 +134,13 @@ class Preparer:
             self._follow_skeleton(frame)
         if self._body is None or t.body == "frame":
             self._body = crops.whole_frame(height, width)
-        if frame.depth_mm is not None and any(c.startswith("depth") for c in t.channels):
+        if frame.depth is not None and any(c.startswith("depth") for c in t.channels):
             seen = self._person_depth(frame)
             old = self._depth_mm or seen
             self._depth_mm = DEPTH_MEMORY * old + (1 - DEPTH_MEMORY) * seen if seen else old
-            self._set_depth_table()
+            self._levels = depth_levels(self._depth_mm, t.depth_range_mm)
 
-    def _follow_skeleton(self, frame: Frame) -> None:
+    def _follow_skeleton(self, frame: RawFrame) -> None:
         t = self.transform
         uv = frame.joints_uv
         if uv is None:
@@ -175,52 +173,39 @@ class Preparer:
         left, top, right, bottom = (a * o + (1 - a) * n for o, n in zip(old, new, strict=True))
         return left, top, right, bottom
 
-    def _person_depth(self, frame: Frame) -> float:
+    def _person_depth(self, frame: RawFrame) -> float:
         """Median depth of the person's pixels in the body box, mm; 0 where there is no reading."""
-        assert frame.depth_mm is not None and self._body is not None
-        depth = crops.cut(frame.depth_mm, self._body)[::4, ::4]
+        assert frame.depth is not None and self._body is not None
+        left, top, right, bottom = self._body
+        if (frame.mask is None or not self.transform.mask) and self.transform.body == "skeleton":
+            width, height = right - left, bottom - top  # the torso: in the middle, between hip and head
+            left, right = left + width * 3 / 8, left + width * 5 / 8
+            top, bottom = top + height / 3, top + height * 2 / 3
+        box = (left, top, right, bottom)
+        depth = Plane(crops.cut(frame.depth.raw, box)[::4, ::4], frame.depth.table).whole()
         valid = depth > 0
         if frame.mask is not None and self.transform.mask:
-            valid &= crops.cut(frame.mask, self._body)[::4, ::4]
-        elif frame.joints_uv is not None and self.transform.body == "skeleton":
-            rows, cols = depth.shape  # the torso: middle third of the box, between hip and head
-            middle = np.zeros_like(valid)
-            middle[rows // 3 : rows * 2 // 3, cols * 3 // 8 : cols * 5 // 8] = True
-            valid &= middle
+            valid &= Plane(crops.cut(frame.mask.raw, box)[::4, ::4], frame.mask.table).whole() > 0
         values = depth[valid]
         return float(np.median(values)) if values.size else 0.0
 
-    def _set_depth_table(self) -> None:
-        table = 128 + (self._depth_mm - np.arange(_DEPTHS, dtype=np.float32)) * (127 / self.transform.depth_range_mm)
-        self._depth_table: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
-        self._depth_table[0] = 0
 
-
-def _plane(frame: Frame, name: str) -> NDArray[Any]:
-    """Grey uint8 or depth in mm uint16, H W."""
+def _plane(frame: RawFrame, name: str) -> Plane:
+    """Grey or depth. Raises GestaError where the recording has none."""
     if name == "gray":
-        return gray_of(frame)
-    if frame.depth_mm is None:
-        raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
-    return frame.depth_mm
-
-
-_DEPTHS = 10_000  # one table entry a millimetre, up to 10 m
-
-
-def gray_of(frame: Frame) -> NDArray[np.uint8]:
-    """H W grey of a frame. Raises GestaError if it has no colour."""
-    if frame.gray is not None:
+        if frame.gray is None:
+            raise GestaError("The model needs colour, and the recording has none. Use a model trained on depth.")
         return frame.gray
-    if frame.color is None:
-        raise GestaError("The model needs colour, and the recording has none. Use a model trained on depth.")
-    return np.asarray(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY), np.uint8)
+    if frame.depth is None:
+        raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
+    return frame.depth
 
 
-def _motion_image(frame: Frame) -> NDArray[np.uint8]:
-    if frame.gray is None and frame.color is None and frame.depth_mm is not None:
-        return (np.minimum(frame.depth_mm, 8191) // 32).astype(np.uint8)  # 32 mm a level
-    return gray_of(frame)
+def _motion_image(frame: RawFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The image that motion is looked for in, and the table of its levels."""
+    if frame.gray is not None:
+        return frame.gray.raw, frame.gray.table
+    return (np.minimum(_plane(frame, "depth").whole(), 8191) // 32).astype(np.uint8), None  # 32 mm a level
 
 
 def highest_hand(sample: Sample) -> str:
@@ -281,7 +266,7 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
     def stop(index: int, time_s: float) -> bool:
         return all(past(s, index, time_s) for s in last)
 
-    for index, frame in iter_recording(waiting[0], wanted, stop=stop):
+    for index, frame in iter_raw(waiting[0], wanted, stop):
         for s in last:
             if inside(s, index, frame.time_s):
                 preparer, parts = work[s.id]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.decode import Kind, iter_frames
+from gesta.clips.decode import Kind, iter_frames, iter_planes
+from gesta.clips.plane import Plane, RawFrame
 from gesta.clips.skeleton import read_joints
 from gesta.schema import Frame, GestaError, Resource, Sample
 
@@ -59,6 +59,46 @@ def iter_recording(
 
     Modalities go side by side by frame index and end with the shortest one.
     """
+    for index, time_s, parts, joints in _together(sample, wanted, stop, color):
+        depth, mask = parts.get("depth"), parts.get("mask")
+        yield (
+            index,
+            Frame(
+                time_s,
+                color=parts.get("color"),
+                gray=None if "gray" not in parts else parts["gray"].whole(),
+                depth_mm=None if depth is None else _millimetres(depth, sample.depth_unit_mm).whole().astype(np.uint16),
+                mask=None if mask is None else mask.whole() > MASK_THRESHOLD,
+                joints_uv=joints,
+            ),
+        )
+
+
+def iter_raw(
+    sample: Sample, wanted: Callable[[int, float], bool], stop: Callable[[int, float], bool]
+) -> Iterator[tuple[int, RawFrame]]:
+    """Like iter_recording, with planes as the decoder left them: for the transform, which needs crops only."""
+    for index, time_s, parts, joints in _together(sample, wanted, stop, color=False):
+        depth, mask = parts.get("depth"), parts.get("mask")
+        yield (
+            index,
+            RawFrame(
+                time_s,
+                parts.get("gray"),
+                None if depth is None else _millimetres(depth, sample.depth_unit_mm),
+                None if mask is None else _person(mask),
+                joints,
+            ),
+        )
+
+
+def _together(
+    sample: Sample,
+    wanted: Callable[[int, float], bool],
+    stop: Callable[[int, float], bool] | None,
+    color: bool,
+) -> Iterator[tuple[int, float, dict[str, Any], NDArray[np.float32] | None]]:
+    """(index, time_s, images by name, joints) of the wanted frames."""
     joints = read_joints(sample)
     take = False
 
@@ -68,31 +108,18 @@ def iter_recording(
         return take
 
     names: list[str] = []
-    streams: list[Iterator[tuple[float, NDArray[Any] | None]]] = []
+    streams: list[Iterator[tuple[float, Any]]] = []
     for name, resource, kind in _parts(sample, color):
         names.append(name)
-        streams.append(iter_frames(resource, kind, decide if not streams else lambda _i, _t: take))
+        chosen = decide if not streams else lambda _i, _t: take
+        streams.append((iter_frames if kind == "rgb" else iter_planes)(resource, kind, chosen))
     for index, parts in enumerate(zip(*streams, strict=False)):
         time_s = parts[0][0]
-        if stop is not None and stop(index, time_s):
+        if (stop is not None and stop(index, time_s)) or (joints is not None and index >= len(joints)):
             return
-        if joints is not None and index >= len(joints):
-            return
-        if not take:
-            continue
-        arrays = dict(zip(names, (array for _, array in parts), strict=True))
-        depth, mask = arrays.get("depth"), arrays.get("mask")
-        yield (
-            index,
-            Frame(
-                time_s,
-                color=arrays.get("color"),
-                gray=arrays.get("gray"),
-                depth_mm=None if depth is None else _millimetres(depth, sample.depth_unit_mm),
-                mask=None if mask is None else mask > MASK_THRESHOLD,
-                joints_uv=None if joints is None else joints[index],
-            ),
-        )
+        if take:
+            images = dict(zip(names, (image for _, image in parts), strict=True))
+            yield index, time_s, images, None if joints is None else joints[index]
 
 
 def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:
@@ -105,10 +132,17 @@ def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:
         yield "mask", sample.mask, "gray"
 
 
-def _millimetres(raw: NDArray[Any], unit_mm: float) -> NDArray[np.uint16]:
+def _millimetres(plane: Plane, unit_mm: float) -> Plane:
+    """The plane of a depth video with millimetres as its meaning."""
     if unit_mm == 1.0:
-        return raw if raw.dtype == np.uint16 else raw.astype(np.uint16)
-    if raw.dtype == np.uint8:
-        table = np.round(np.arange(256) * unit_mm).clip(0, 65535).astype(np.uint16)
-        return np.asarray(cv2.LUT(raw, table), np.uint16)
-    return np.round(raw * unit_mm).clip(0, 65535).astype(np.uint16)
+        return plane
+    if plane.raw.dtype != np.uint8:
+        return Plane(np.round(plane.whole() * unit_mm).clip(0, 65535).astype(np.uint16))
+    levels = np.arange(256) if plane.table is None else plane.table
+    return Plane(plane.raw, np.round(levels * unit_mm).clip(0, 65535).astype(np.uint16))
+
+
+def _person(plane: Plane) -> Plane:
+    """1 on the person, 0 elsewhere."""
+    levels = np.arange(256) if plane.table is None else plane.table
+    return Plane(plane.raw, (levels > MASK_THRESHOLD).astype(np.uint8))

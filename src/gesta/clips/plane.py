@@ -1,0 +1,83 @@
+"""Images as the decoder left them, and what their values mean: tables are applied where they are used, to crops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips import crops
+from gesta.schema import Frame
+
+_DEPTHS = 10_000  # mm; one table entry a millimetre where depth is 16-bit
+
+
+@dataclass(frozen=True)
+class Plane:
+    """`raw` H W as stored; its meaning is `table[raw]` (uint8 grey levels or uint16 millimetres), or raw itself."""
+
+    raw: NDArray[Any]
+    table: NDArray[Any] | None = None
+
+    def whole(self) -> NDArray[Any]:
+        """The image with its meaning, H W."""
+        return _looked_up(self.raw, self.table)
+
+    def crop(self, box: crops.Box, levels: NDArray[np.uint8] | None = None) -> NDArray[Any]:
+        """The box's part, zeros outside the image; with `levels` (an entry a millimetre) as levels[meaning]."""
+        table = self.table
+        if levels is not None:
+            table = levels if table is None else levels[np.minimum(table, len(levels) - 1)]
+        return _looked_up(crops.cut(self.raw, box), table)
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One instant of a recording: schema.Frame before anything was computed that no crop may need."""
+
+    time_s: float
+    gray: Plane | None = None
+    depth: Plane | None = None
+    mask: Plane | None = None  # table: 1 on the person, else 0
+    joints_uv: NDArray[np.float32] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        plane = self.gray or self.depth
+        if plane is None:
+            raise ValueError("a frame needs a colour or a depth image")
+        return plane.raw.shape[0], plane.raw.shape[1]
+
+
+def raw_frame(frame: Frame) -> RawFrame:
+    """A decoded frame, colour as grey."""
+    gray = frame.gray
+    if gray is None and frame.color is not None:
+        gray = np.asarray(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY), np.uint8)
+    return RawFrame(
+        frame.time_s,
+        None if gray is None else Plane(gray),
+        None if frame.depth_mm is None else Plane(frame.depth_mm),
+        None if frame.mask is None else Plane(frame.mask.view(np.uint8)),
+        frame.joints_uv,
+    )
+
+
+def depth_levels(reference_mm: float, range_mm: float) -> NDArray[np.uint8]:
+    """Table millimetres -> level: 255 `range_mm` before the reference, 1 as far behind or more, 0 without reading."""
+    table = 128 + (reference_mm - np.arange(_DEPTHS, dtype=np.float32)) * np.float32(127 / range_mm)
+    levels: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
+    levels[0] = 0
+    return levels
+
+
+def _looked_up(image: NDArray[Any], table: NDArray[Any] | None) -> NDArray[Any]:
+    if table is None:
+        return image
+    if image.dtype == np.uint8:
+        return np.asarray(cv2.LUT(np.ascontiguousarray(image), table))
+    return np.asarray(table.take(np.minimum(image, len(table) - 1)))
