@@ -17,6 +17,7 @@ class InputSettings(_Strict):
     """Settings of the transform. "auto" is settled from what the data offers, and said so."""
 
     fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
+    max_fps: float | None = Field(None, gt=0, description="fps auto: every n-th frame, so that it is at most this")
     size: int = Field(64, ge=16, le=512)
     streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
     channels: tuple[Literal["gray", "depth", "gray_difference", "depth_difference"], ...] | Auto = ("gray", "depth")

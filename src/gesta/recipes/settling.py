@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -68,8 +69,11 @@ def is_sided(label: str) -> bool:
 def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
     if given.fps != "auto":
         return given.fps
-    notes.append(f"fps {facts.fps:g}: the median of the training recordings.")
-    return facts.fps
+    every = 1 if given.max_fps is None else math.ceil(facts.fps / given.max_fps - 0.01)
+    fps = round(facts.fps / every, 3)
+    thinned = f"; one frame in {every} is taken (max_fps {given.max_fps:g})" if every > 1 else ""
+    notes.append(f"fps {fps:g}: the median of the training recordings is {facts.fps:g}{thinned}.")
+    return fps
 
 
 def _body(given: InputSettings, facts: Facts, notes: list[str]) -> str:
