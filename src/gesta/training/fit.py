@@ -104,8 +104,7 @@ def fit(
         if recipe.augmentation.context > 0:
             train = [s for s in good if s.split == "train"]
             _prepared([e for earlier in before(train).values() for e in earlier], transform, store, progress)
-        if not resume:
-            _clear(out)
+        _clear(out, resume)
         data = _data(good, labels, transform, store, recipe, seed)
         run = _Run(recipe, out, transform, labels, data, machine, seed, resume, progress)
         network, history, best, rank = _train(run)
@@ -172,10 +171,13 @@ def _loads(sample: Sample, transform: Transform, store: Cache) -> bool:
     return True
 
 
-def _clear(out: Path) -> None:
-    """Removes what an earlier run left, so that nothing of it can be taken for this one's."""
-    for name in ("checkpoints", "logs"):
-        shutil.rmtree(out / name, ignore_errors=True)
+def _clear(out: Path, resume: bool) -> None:
+    """Removes what an earlier run left, so that nothing of it is taken for this one's; to resume, only half files."""
+    for stray in (out / "checkpoints").glob(".*.tmp"):
+        stray.unlink(missing_ok=True)
+    if not resume:
+        for name in ("checkpoints", "logs"):
+            shutil.rmtree(out / name, ignore_errors=True)
 
 
 def _data(
@@ -254,5 +256,5 @@ def _stage(run: _Run, name: str, number: int, title: str, epochs: int, over: Any
 
 def _metrics(best: dict[str, float], history: list[dict[str, float]], data: ClipData) -> dict[str, Any]:
     """What training measured, for the manifest."""
-    values = {k: round(v, 6) for k, v in best.items() if k.startswith(("val_", "train_"))}
+    values = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
     return {**values, "best_epoch": int(best["epoch"]), "epochs": len(history), "val_clips": len(data.val)}

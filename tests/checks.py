@@ -1,0 +1,110 @@
+"""One battery for every clip network, at reduced width: what each must do, whatever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+CLASSES = 3
+
+
+def clips(
+    batch: int = 4, frames: int = 8, streams: int = 2, channels: int = 2, size: int = 32, seed: int = 0
+) -> Tensor:
+    """uint8 [B, S, C, T, H, W]; clip i is bright in another stripe, so that a handful can be learned."""
+    generator = torch.Generator().manual_seed(seed)
+    clip = torch.randint(0, 60, (batch, streams, channels, frames, size, size), generator=generator, dtype=torch.uint8)
+    for i in range(batch):
+        row = i % CLASSES * (size // CLASSES)
+        clip[i, ..., row : row + size // CLASSES, :] += 150
+    return clip
+
+
+def check_shapes(network: nn.Module, clip: Tensor) -> None:
+    """forward = forward_head(forward_features), [B, N]; reset_classifier changes N; uint8 and float 0..255 agree."""
+    network.eval()
+    with torch.no_grad():
+        logits = network(clip)
+        assert logits.shape == (len(clip), CLASSES)
+        torch.testing.assert_close(network.forward_head(network.forward_features(clip)), logits)
+        torch.testing.assert_close(network(clip.float()), logits)
+        network.reset_classifier(5)
+        assert network(clip).shape == (len(clip), 5)
+    network.reset_classifier(CLASSES)
+
+
+def check_gradients(network: nn.Module, clip: Tensor) -> None:
+    """Every parameter gets a finite gradient that is not all zero."""
+    network.train()
+    network.zero_grad()
+    F.cross_entropy(network(clip), torch.arange(len(clip)) % CLASSES).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def check_saves(network: nn.Module, fresh: nn.Module, clip: Tensor, folder: Path) -> None:
+    """Saved tensors, loaded into a fresh network, give the same logits."""
+    tensors = {k: v.contiguous() for k, v in network.state_dict().items()}
+    safetensors.torch.save_file(tensors, folder / "net.safetensors")
+    fresh.load_state_dict(safetensors.torch.load_file(folder / "net.safetensors"))
+    with torch.no_grad():
+        torch.testing.assert_close(fresh.eval()(clip), network.eval()(clip))
+
+
+def check_overfits(network: nn.Module, clip: Tensor, steps: int = 25) -> None:
+    """Learns a handful of clips by heart."""
+    target = torch.arange(len(clip)) % CLASSES
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    network.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(network(clip), target)
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.2, loss.item()
+    assert (network(clip).argmax(1) == target).all()
+
+
+def check_independence(network: nn.Module, clip: Tensor) -> None:
+    """In eval, a clip's logits do not depend on its neighbours in the batch."""
+    network.eval()
+    with torch.no_grad():
+        together = network(clip)
+        alone = torch.cat([network(clip[i : i + 1]) for i in range(len(clip))])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def check_streaming(network: nn.Module, clip: Tensor) -> None:
+    """Chunk by chunk with carried state equals the whole clip, at every chunk."""
+    network.eval()
+    h, c = (torch.zeros(1, len(clip), shape[2]) for shape in network.state_shapes.values())
+    found = []
+    with torch.no_grad():
+        for start in range(0, clip.shape[3], network.chunk):
+            logits, h, c = network.step(clip[:, :, :, start : start + network.chunk], h, c)
+            found.append(logits)
+        torch.testing.assert_close(torch.stack(found, 1), network.forward_steps(clip), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found[-1], network(clip), rtol=1e-4, atol=1e-5)
+
+
+def check_padding(network: nn.Module, clip: Tensor) -> None:
+    """What stands behind a clip's last chunk changes nothing, in eval and in training."""
+    frames = clip.shape[3]
+    lengths = torch.tensor([frames - network.chunk, *[frames] * (len(clip) - 1)])
+    dirty = clip.clone()
+    dirty[0, :, :, frames - network.chunk :] = 255
+    clean = clip.clone()
+    clean[0, :, :, frames - network.chunk :] = 0
+    network.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(network(dirty, lengths), network(clean, lengths))
+        alone = network(clip[:1, :, :, : frames - network.chunk])
+        torch.testing.assert_close(network(dirty, lengths)[:1], alone, rtol=1e-4, atol=1e-5)
+    network.train()
+    torch.testing.assert_close(network(dirty, lengths), network(clean, lengths))

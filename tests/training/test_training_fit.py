@@ -1,0 +1,256 @@
+"""Training end to end on clips in memory: what it leaves, resuming, bad input."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from training.learnable import MemoryStore, samples, tiny
+
+from gesta.bundle import io as bundle_io
+from gesta.models.catalog import build
+from gesta.schema import GestaError
+from gesta.training import checkpoints
+from gesta.training.checkpoints import write_whole
+from gesta.training.fit import FitResult, fit
+
+PROGRAM = Path(__file__).parent / "learnable.py"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(out: Path, *changes: str, name: str = "auto", **options) -> FitResult:
+    options = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()} | options
+    found = options.pop("samples", None) or samples()
+    return fit(found, tiny(name, *changes), out, **options)
+
+
+def same_losses(one: FitResult, other: FitResult) -> bool:
+    keys = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate")
+    return [[row[k] for k in keys] for row in one.history] == [[row[k] for k in keys] for row in other.history]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+    torch.set_num_threads(1)
+    return run(tmp_path_factory.mktemp("run"), "training.epochs=8", notes=["a note on the split"])
+
+
+def test_it_learns_and_leaves_a_bundle(trained: FitResult) -> None:
+    assert trained.metrics["train_accuracy"] > 0.8
+    bundle = bundle_io.read(trained.bundle)
+    manifest = bundle.manifest
+    assert manifest.labels == ("c0", "c1", "c2")
+    assert manifest.metrics["val_accuracy"] == max(row["val_accuracy"] for row in trained.history)
+    assert manifest.provenance.clips == {"train": 24, "val": 6}
+    assert len(manifest.provenance.people) == 5 and "p0" not in manifest.model_dump_json()
+    assert manifest.provenance.split_notes == ("a note on the split",)
+    network = build("joint", classes=3, streams=1, size=16, width=0.125)
+    tensors = {k: torch.from_numpy(v) for k, v in bundle_io.load_weights(bundle).items()}
+    network.load_state_dict(tensors)
+    assert manifest.parameters == sum(p.numel() for p in network.parameters())
+
+
+def test_it_leaves_logs_and_a_figure(trained: FitResult) -> None:
+    out = trained.bundle.parent
+    with (out / "logs" / "training.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [float(row["val_loss"]) for row in rows] == [row["val_loss"] for row in trained.history]
+    assert list((out / "logs" / "training").glob("events.*"))
+    assert (out / "training.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["mullick/cnn3d", "mullick/lstm"])
+def test_other_networks_train(name: str, tmp_path: Path) -> None:
+    window = "input.window=16" if name == "mullick/cnn3d" else "input.window=32"
+    result = run(tmp_path, "training.epochs=2", "augmentation.window=null", window, name=name)
+    assert len(result.history) == 2
+    assert bundle_io.read(result.bundle).manifest.transform.sampling == ("central" if "cnn3d" in name else "chunks")
+
+
+def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path / "broken", cache=MemoryStore(fail_after=75))  # in the third of four epochs, 30 loads each
+    torch.manual_seed(12345)  # another process has other generators
+    resumed = run(tmp_path / "broken", resume=True)
+    assert len(resumed.history) == 4
+    assert same_losses(whole, resumed)
+    one, other = (bundle_io.load_weights(bundle_io.read(r.bundle)) for r in (whole, resumed))
+    assert all((one[k] == other[k]).all() for k in one)
+
+
+def test_resume_with_pretraining(tmp_path: Path) -> None:
+    changes = ("training.pretrain_epochs=2", "training.epochs=2", "training.freeze_encoder=true")
+    whole = run(tmp_path / "whole", *changes)
+    with pytest.raises(RuntimeError, match="killed"):
+        run(tmp_path / "broken", *changes, cache=MemoryStore(fail_after=95))  # in the second stage's second epoch
+    assert same_losses(whole, run(tmp_path / "broken", *changes, resume=True))
+
+
+def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
+    result = run(tmp_path, "training.pretrain_epochs=2", "training.freeze_encoder=true")
+    encoder = checkpoints.safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
+    weights = bundle_io.load_weights(bundle_io.read(result.bundle))
+    for name, tensor in encoder.items():
+        assert (weights[f"encoder.{name}"] == tensor.numpy()).all(), name
+
+
+def test_resume_refuses_another_recipe(tmp_path: Path) -> None:
+    run(tmp_path, "training.epochs=1")
+    with pytest.raises(GestaError, match=r"another recipe.*without --resume"):
+        run(tmp_path, "training.epochs=2", resume=True)
+
+
+def test_resume_of_a_finished_run_changes_nothing(tmp_path: Path) -> None:
+    first = run(tmp_path, "training.epochs=2")
+    again = run(tmp_path, "training.epochs=2", resume=True)
+    assert same_losses(first, again)
+    assert first.metrics == again.metrics
+
+
+def test_a_half_written_checkpoint_leaves_the_previous_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "training.ckpt"
+    write_whole(state, b"first")
+
+    def power_cut(_: int) -> None:
+        raise OSError(errno.EIO, "power cut")
+
+    monkeypatch.setattr(os, "fsync", power_cut)
+    with pytest.raises(OSError, match="power cut"):
+        write_whole(state, b"second, cut")
+    assert state.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [state]
+
+
+def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    run(tmp_path, "training.epochs=1")
+    state = tmp_path / "checkpoints" / "training.ckpt"
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(GestaError, match=r"training\.ckpt: is no checkpoint.*without --resume"):
+        run(tmp_path, "training.epochs=1", resume=True)
+
+
+def test_checkpoints_hold_plain_values_only(tmp_path: Path) -> None:
+    evil = tmp_path / "training.ckpt"
+    torch.save({"x": Path("/")}, evil)
+    with pytest.raises(GestaError, match="is no checkpoint"):
+        checkpoints.load_state(evil)
+
+
+def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    with pytest.raises(GestaError, match=r"the disk is full.*--resume"):
+        run(tmp_path)
+
+
+def test_broken_recordings_are_skipped_and_listed(tmp_path: Path) -> None:
+    result = run(tmp_path, "training.epochs=1", cache=MemoryStore(broken={"s1"}))
+    assert [p.path for p in result.skipped] == [str(Path("nowhere/1.avi"))]
+    manifest = bundle_io.read(result.bundle).manifest
+    assert manifest.provenance.skipped == 1 and manifest.provenance.clips["train"] == 23
+
+
+def test_one_class_is_refused_before_any_work(tmp_path: Path) -> None:
+    store = MemoryStore()
+    with pytest.raises(GestaError, match=r"only the class 'c0'; at least two"):
+        run(tmp_path / "new", samples=samples(classes=1), cache=store)
+    assert store.loads == 0 and not (tmp_path / "new").exists()
+
+
+def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
+    result = run(tmp_path, "training.epochs=2", samples=samples(val=False))
+    assert result.metrics["best_epoch"] == 2 and "val_accuracy" not in result.metrics
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    result = run(tmp_path, "training.epochs=30", "training.patience=1", "training.learning_rate=1e-9")
+    assert len(result.history) < 30
+    assert len(result.history) - result.metrics["best_epoch"] == 1
+    assert same_losses(
+        result,
+        run(tmp_path, *("training.epochs=30", "training.patience=1", "training.learning_rate=1e-9"), resume=True),
+    )
+
+
+def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
+    with pytest.raises(GestaError, match=r"loss became (nan|inf) in epoch.*learning_rate"):
+        run(tmp_path, "training.learning_rate=1e30", name="mullick/joint-small")
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_half_precision_on_a_cpu_is_refused(tmp_path: Path, precision: str) -> None:
+    with pytest.raises(GestaError, match="dead network"):
+        run(tmp_path, f"training.precision={precision}")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_said(tmp_path: Path) -> None:
+    with pytest.raises(GestaError, match="No GPU"):
+        run(tmp_path, device="cuda")
+
+
+def test_callers_threads_stay(tmp_path: Path) -> None:
+    run(tmp_path, "training.epochs=1")
+    assert torch.get_num_threads() == 1
+
+
+def program(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parents[1])} | environment
+    command = [sys.executable, str(PROGRAM), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path: Path) -> None:
+    done = program(tmp_path, 2)
+    assert done.returncode == 0, done.stderr
+    accuracy, epochs = done.stdout.split()
+    assert int(epochs) == 4 and 0 <= float(accuracy) <= 1
+    assert bundle_io.read(tmp_path / "bundle").manifest.metrics["val_accuracy"] == float(accuracy)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
+def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
+    """The process kills itself between writing the third epoch's state and renaming it."""
+    killer = tmp_path / "killer.py"
+    killer.write_text(
+        "import os, runpy, signal, sys\n"
+        "from gesta.training import checkpoints\n"
+        "count, fsync = 0, os.fsync\n"
+        "def fsync_or_die(number):\n"
+        "    global count\n"
+        "    if '.ckpt' in os.readlink(f'/proc/self/fd/{number}'):\n"
+        "        count += 1\n"
+        "        if count == 3: os.ftruncate(number, 5000); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    fsync(number)\n"
+        "checkpoints.os.fsync = fsync_or_die\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    out = tmp_path / "out"
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROGRAM.parents[1])}
+    command = [sys.executable, str(killer), str(PROGRAM), str(out), "1"]
+    assert subprocess.run(command, env=env, timeout=300, check=False).returncode == -signal.SIGKILL
+    assert list((out / "checkpoints").glob(".*.tmp"))
+    whole, resumed = program(tmp_path / "whole", 1), program(out, 1, 4, "resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert resumed.stdout == whole.stdout
+    assert not list((out / "checkpoints").glob(".*.tmp"))
