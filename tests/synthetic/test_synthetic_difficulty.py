@@ -19,7 +19,8 @@ def _by_split(people: int, recordings: int, size: tuple[int, int]) -> tuple[list
 
 @pytest.mark.slow
 def test_nearest_neighbour_stays_below_half_on_unseen_people() -> None:
-    train, test = _by_split(27, 2, (320, 240))
+    train, test = _by_split(23, 2, (320, 240))
+    train = [task for task in train if task.plan.take == 0]
     means, middles, ids = all_summaries(train, 2)
     test_means, test_middles, test_ids = all_summaries(test, 2)
     assert len(test_ids) >= 400 and len({t.plan.person for t in test}) >= 5
