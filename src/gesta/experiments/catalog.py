@@ -74,6 +74,17 @@ TABLES: dict[str, Table] = {
             Row("Neverova et al. (ModDrop)", 96.8),
         ),
     ),
+    "gesta/inputs": Table(
+        "networks and inputs, all with the settings of the recipe auto",
+        "-",
+        (
+            Row("joint small, body and hand", None, "auto", cost=2.0),
+            Row("joint small, body alone", None, "auto", ("input.streams=[body]",)),
+            Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",)),
+            Row("LSTM, body and hand", None, "auto", ("model.name=lstm",)),
+            Row("3D-CNN, body and hand", None, "auto", ("model.name=cnn3d",), cost=1.5),
+        ),
+    ),
     "mullick/figure-3.6": Table(
         "accuracy against epochs", f"{_MULLICK}, figure 3.6", (LSTM, CNN3D, JOINT, PRETRAINED), figure=True
     ),

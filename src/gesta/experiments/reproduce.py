@@ -136,6 +136,7 @@ def _line(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "measured": float(np.mean(measured)) if measured else None,
         "spread": float(np.std(measured, ddof=1)) if len(measured) > 1 else None,
         "by_seed": measured,
+        "shuffled": float(np.mean([100 * r["shuffled_accuracy"] for r in results])) if results else None,
         "n": results[0]["n"] if results else None,
         "recipe": row.recipe,
         "overrides": list(row.overrides),
@@ -151,8 +152,8 @@ def markdown(document: Mapping[str, Any]) -> str:
         "",
         f"{document['note']} Reported: {document['source']}.",
         "",
-        "| line | reported, % | measured, % | by seed | parameters | minutes a training |",
-        "|---|---|---|---|---|---|",
+        "| line | reported, % | measured, % | by seed | frames shuffled, % | parameters | minutes a training |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in document["rows"]:
         cells = [
@@ -160,6 +161,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             "-" if row["reported"] is None else f"{row['reported']:.2f}",
             measured_text(row),
             ", ".join(f"{value:.1f}" for value in row["by_seed"]) or "-",
+            "-" if row["shuffled"] is None else f"{row['shuffled']:.1f}",
             "-" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
             "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
         ]

@@ -80,6 +80,7 @@ class TrainingSettings(_Strict):
     gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
     loss_over: Literal["last", "second_half"] = Field("last", description="chunks whose loss counts")
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
+    validation: bool = Field(True, description="false: validation clips are trained on, too, and the last epoch stays")
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")
     freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"

@@ -133,7 +133,7 @@ def _channels(given: InputSettings, facts: Facts, notes: list[str]) -> tuple[str
 def _smoothing(given: InputSettings, body: str, notes: list[str]) -> float:
     if given.box_smoothing != "auto":
         return given.box_smoothing
-    value = 0.9 if body == "motion" else 0.0
+    value = 0.5 if body == "motion" else 0.0
     if value:
         notes.append(f"box smoothing {value:g}: a motion box jumps.")
     return value

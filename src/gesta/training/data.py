@@ -137,7 +137,13 @@ class ClipData(pl.LightningDataModule):
     def _loader(self, clips: ClipSet, *, shuffle: bool) -> DataLoader[Any]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = EpochBatches(clips, self.batch, shuffle, self.seed, rank, world)
-        return DataLoader(clips, batch_sampler=batches, collate_fn=clips.collate, num_workers=0)  # type: ignore[arg-type]
+        return DataLoader(
+            clips,
+            batch_sampler=batches,  # type: ignore[arg-type]
+            collate_fn=clips.collate,
+            num_workers=0,
+            generator=torch.Generator(),  # the loader draws a number of its own, at moments that a resume changes
+        )
 
 
 def _fitted(pixels: NDArray[np.uint8], transform: Transform) -> NDArray[np.uint8]:

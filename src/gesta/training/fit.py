@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -92,6 +92,8 @@ def fit(
     """
     machine = Machine(device, devices, nodes)
     machine.precision(recipe.training.precision)
+    if not recipe.training.validation:
+        samples = [replace(s, split="train") if s.split == "val" else s for s in samples]
     used, labels = _usable(samples)
     recipe, _ = settle_for(used, recipe)
     transform = transform_for(recipe, used)
