@@ -133,6 +133,14 @@ def test_zip_and_precision(joint, tmp_path):
         gesta.load(joint, precision="int8")
 
 
+def test_a_zip_of_the_step_alone_predicts_clips_too(joint, tmp_path):
+    bundle = io.read(joint)
+    step = [a for a in bundle.manifest.artifacts if a.role == "step"]
+    recogniser = gesta.load(io.save_zip(bundle, tmp_path / "step.zip", only=step))
+    clips = [clip.pixels for clip in clips_for(joint, (3, 30, 8))]
+    same(recogniser.predict_clips(clips), gesta.load(joint).predict_clips(clips))
+
+
 def test_softmax_of_large_logits():
     assert softmax(np.array([[1000.0, 1000.0, -1000.0]], np.float32)).tolist() == [[0.5, 0.5, 0.0]]
 

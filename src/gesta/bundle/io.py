@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,11 +170,16 @@ def load_weights(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
         raise GestaError(f"{bundle.path}: {artifact.file} is no safetensors file ({error}).") from error
 
 
-def save_zip(bundle: Bundle, path: Path | str) -> Path:
-    """The bundle as a single zip, the same bytes each time: manifest, card and the listed files, each checked."""
+def save_zip(bundle: Bundle, path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
+    """The bundle as a single zip, the same bytes each time: manifest, card and the listed files, each checked.
+
+    `only`: these artifacts and no others, e.g. just the streaming step, which predicts whole clips too.
+    """
     path = Path(path)
-    contents: dict[str, bytes] = {MANIFEST: _dump(bundle.manifest), CARD: card_module.render(bundle.manifest).encode()}
-    for artifact in bundle.manifest.artifacts:
+    chosen = bundle.manifest.artifacts if only is None else tuple(only)
+    manifest = bundle.manifest.model_copy(update={"artifacts": chosen})
+    contents: dict[str, bytes] = {MANIFEST: _dump(manifest), CARD: card_module.render(manifest).encode()}
+    for artifact in chosen:
         for name in (artifact.file, *artifact.companions):
             contents[name] = bundle.read(artifact, name)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json as json_module
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
 from gesta.cli.common import DeviceOption, EngineOption, FormatOption, JsonFlag, console
 from gesta.schema import GestaError, Prediction, Problem, Sample
@@ -20,7 +22,16 @@ if TYPE_CHECKING:
 SHOWN = 3
 """Classes in a line of text."""
 
-Say = Callable[[Sample, Prediction], None]
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to predict, and how it is named in the output: as given, or the file where a folder was given."""
+
+    input: str
+    sample: Sample
+
+
+Say = Callable[[Item, Prediction], None]
 
 
 def predict(
@@ -43,24 +54,24 @@ def predict(
     from gesta.runtime.recogniser import load
 
     failed: list[str] = []
-    samples = list(_samples(inputs, format, stream, failed))
+    items = list(_items(inputs, format, stream, failed))
     if annotate is not None:
-        _check_annotate(annotate, samples)
+        _check_annotate(annotate, items)
     recogniser = load(bundle, engine, device)
     say = _json_line if json else _stream_line if stream else _clip_line
     if stream:
-        _follow(recogniser, samples, say, annotate, failed)
+        _follow(recogniser, items, say, annotate, failed)
     else:
-        _predict_clips(recogniser, samples, say, failed)
+        _predict_clips(recogniser, items, say, failed)
         if annotate is not None and not failed:
-            _draw(recogniser, samples, annotate)
+            _draw(recogniser, items, annotate)
     for reason in failed:
-        console.print(f"[red]Failed:[/red] {reason}", highlight=False, soft_wrap=True)
+        console.print(f"[red]Failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 
 
-def _samples(inputs: list[Path], layout: str | None, stream: bool, failed: list[str]) -> Iterator[Sample]:
+def _items(inputs: list[Path], layout: str | None, stream: bool, failed: list[str]) -> Iterator[Item]:
     """What there is to predict; what is broken is added to `failed`."""
     from gesta.runtime.inputs import find, lost, whole_recordings
 
@@ -73,59 +84,61 @@ def _samples(inputs: list[Path], layout: str | None, stream: bool, failed: list[
             failed.append(str(error))
             continue
         failed += lost(listing)
-        yield from whole_recordings(listing.samples) if stream else listing.samples
+        alone = len(whole_recordings(listing.samples)) == 1
+        for sample in whole_recordings(listing.samples) if stream else listing.samples:
+            yield Item(str(path if alone else sample.files[0].path), sample)
 
 
-def _check_annotate(out: Path, samples: list[Sample]) -> None:
-    recordings = {sample.files[0] for sample in samples}
+def _check_annotate(out: Path, items: list[Item]) -> None:
+    recordings = {item.sample.files[0] for item in items}
     if len(recordings) > 1:
         raise GestaError(f"--annotate writes one video, and {len(recordings)} are given. Give one.", usage=True)
     if out.suffix.lower() != ".mp4":
         raise GestaError(f"--annotate {out}: the video is written as .mp4. Give a name that ends so.", usage=True)
 
 
-def _predict_clips(recogniser: Recogniser, samples: list[Sample], say: Say, failed: list[str]) -> None:
+def _predict_clips(recogniser: Recogniser, items: list[Item], say: Say, failed: list[str]) -> None:
     """One prediction a sample; those of one recording share one decode pass."""
     from gesta.clips.prepare import prepare_recording
     from gesta.runtime.inputs import notes
 
     noted: set[str] = set()
-    for _, group in groupby(samples, key=lambda sample: sample.files[0]):
-        fit = {sample.id: sample for sample in _fitting(recogniser, list(group), failed)}
-        for clip in prepare_recording(list(fit.values()), recogniser.manifest.transform):
+    for _, group in groupby(items, key=lambda item: item.sample.files[0]):
+        fit = {item.sample.id: item for item in _fitting(recogniser, list(group), failed)}
+        for clip in prepare_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
             if isinstance(clip, Problem):
-                failed.append(str(clip))
+                failed.append(clip.reason if clip.path in clip.reason else str(clip))
             else:
-                noted.update(notes(fit[clip.id], recogniser.manifest))
+                noted.update(notes(fit[clip.id].sample, recogniser.manifest))
                 say(fit[clip.id], recogniser.predict(clip))
     _tell(noted)
 
 
-def _follow(recogniser: Recogniser, samples: list[Sample], say: Say, out: Path | None, failed: list[str]) -> None:
+def _follow(recogniser: Recogniser, items: list[Item], say: Say, out: Path | None, failed: list[str]) -> None:
     """A prediction a chunk over each recording; into the annotated video too where one is asked for."""
     from gesta.evaluate.annotate import annotate
     from gesta.runtime.inputs import notes
 
     noted: set[str] = set()
-    for sample in _fitting(recogniser, samples, failed):
-        noted.update(notes(sample, recogniser.manifest))
+    for item in _fitting(recogniser, items, failed):
+        noted.update(notes(item.sample, recogniser.manifest))
         if say is _stream_line:
-            _line(_where(sample))
+            _line(item.input)
         try:
-            for found in recogniser.stream(sample) if out is None else annotate(recogniser, sample, out):
-                say(sample, found)
+            for found in recogniser.stream(item.sample) if out is None else annotate(recogniser, item.sample, out):
+                say(item, found)
         except GestaError as error:
-            failed.append(str(error) if _where(sample) in str(error) else f"{_where(sample)}: {error}")
+            failed.append(str(error) if item.input in str(error) else f"{item.input}: {error}")
         else:
             _wrote(out)
     _tell(noted)
 
 
-def _draw(recogniser: Recogniser, samples: list[Sample], out: Path) -> None:
+def _draw(recogniser: Recogniser, items: list[Item], out: Path) -> None:
     from gesta.evaluate.annotate import annotate
     from gesta.runtime.inputs import whole_recordings
 
-    for sample in whole_recordings(samples):
+    for sample in whole_recordings(item.sample for item in items):
         for _ in annotate(recogniser, sample, out):
             pass
         _wrote(out)
@@ -133,18 +146,18 @@ def _draw(recogniser: Recogniser, samples: list[Sample], out: Path) -> None:
 
 def _wrote(out: Path | None) -> None:
     if out is not None:
-        console.print(f"Wrote {out}", highlight=False, soft_wrap=True)
+        console.print(f"Wrote {out}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _fitting(recogniser: Recogniser, samples: list[Sample], failed: list[str]) -> list[Sample]:
-    """The samples that have what the model needs."""
+def _fitting(recogniser: Recogniser, items: list[Item], failed: list[str]) -> list[Item]:
+    """Those that have what the model needs."""
     from gesta.runtime.inputs import require
 
     fit = []
-    for sample in samples:
+    for item in items:
         try:
-            require(sample, recogniser.manifest)
-            fit.append(sample)
+            require(item.sample, recogniser.manifest)
+            fit.append(item)
         except GestaError as error:
             failed.append(str(error))
     return fit
@@ -152,30 +165,27 @@ def _fitting(recogniser: Recogniser, samples: list[Sample], failed: list[str]) -
 
 def _tell(noted: set[str]) -> None:
     for note in sorted(noted):
-        console.print(f"Note, other than in training: {note}", highlight=False, soft_wrap=True)
+        console.print(f"Note, other than in training: {note}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _where(sample: Sample) -> str:
-    return str(sample.files[0].path)
-
-
-def _json_line(sample: Sample, found: Prediction) -> None:
-    document: dict[str, object] = {"input": _where(sample), "sample": sample.id, "label": found.label}
+def _json_line(item: Item, found: Prediction) -> None:
+    document: dict[str, object] = {"input": item.input, "sample": item.sample.id, "label": found.label}
     if found.time_s is not None:
         document["time_s"] = round(found.time_s, 3)
-    if sample.label is not None:
-        document["truth"] = sample.label
+    if item.sample.label is not None:
+        document["truth"] = item.sample.label
     document["probabilities"] = {label: round(p, 6) for label, p in found.probabilities.items()}
     _line(json_module.dumps(document, ensure_ascii=False, allow_nan=False))
 
 
-def _clip_line(sample: Sample, found: Prediction) -> None:
+def _clip_line(item: Item, found: Prediction) -> None:
     ranked = sorted(found.probabilities.items(), key=lambda pair: -pair[1])[:SHOWN]
-    name = _where(sample) if sample.id == sample.recording else f"{_where(sample)} [{sample.id}]"
+    whole = item.sample.id == item.sample.recording
+    name = item.input if whole else f"{item.input} [{item.sample.id}]"
     _line(f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in ranked))
 
 
-def _stream_line(_sample: Sample, found: Prediction) -> None:
+def _stream_line(_item: Item, found: Prediction) -> None:
     _line(f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}")
 
 

@@ -53,7 +53,9 @@ def artifacts_for(bundle: Bundle, engine: str, precision: str | None) -> tuple[A
     if whole is None and step is None:
         have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
         wanted = f"{engine} {precision or ''}".strip()
-        raise GestaError(f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'no artifacts at all'}.")
+        raise GestaError(
+            f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: take one."
+        )
     return whole, step
 
 
