@@ -18,7 +18,7 @@ SHOWN_ERRORS = 30
 
 
 def crossval(
-    data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled recordings.", show_default=False)],
     recipe: RecipeOption = "auto",
     by: Annotated[
         str, typer.Option("--by", help="subject: one person at a time; a number: so many groups of people; label.")

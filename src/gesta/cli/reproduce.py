@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(help="list, or the name of a table or figure.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="list, or the name of a table or figure.", show_default=False)
+    ],
     data: Annotated[
         Path | None, typer.Option("--data", help="The real recordings; without it a set is generated.")
     ] = None,
@@ -63,12 +65,13 @@ def reproduce(
 
 
 def real(data: Path, layout: str | None) -> tuple[list[Sample], str, str]:
-    """The user's recordings by the document's protocol: samples, layout, note. Raises GestaError."""
+    """The user's recordings, ChaLearn 2014 by the document's protocol: samples, layout, note. Raises GestaError."""
     from gesta.sources.catalog import read
     from gesta.sources.split import assign_splits
 
     listing = read(existing(data, "data folder"), layout)
-    samples, notes = assign_splits(listing.samples, seed=0, protocol="document")
+    protocol: Literal["document", "subject"] = "document" if listing.layout == "chalearn2014" else "subject"
+    samples, notes = assign_splits(listing.samples, seed=0, protocol=protocol)
     return samples, listing.layout, " ".join([f"Data: {data}.", *notes])
 
 

@@ -1,0 +1,99 @@
+"""The command line as a whole: fast help, exit codes, JSON alone on stdout, no torch where it is not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from gesta.cli import COMMANDS
+from gesta.experiments.catalog import TABLES
+
+HEAVY = ("torch", "lightning", "openvino", "av", "cv2", "matplotlib")
+
+
+def run(*arguments: str, code: str | None = None) -> subprocess.CompletedProcess[str]:
+    start = ["-c", code] if code else ["-c", "from gesta.cli import main; main()", *arguments]
+    return subprocess.run([sys.executable, *start], capture_output=True, text=True, timeout=120)
+
+
+def cpu_seconds(*command: str) -> float:
+    """Processor time of a process, the best of three: unlike the clock, it does not count waiting for others."""
+    best = float("inf")
+    for _ in range(3):
+        before = os.times()
+        subprocess.run([sys.executable, *command], capture_output=True, check=True, timeout=120)
+        after = os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        best = min(best, used)
+    return best
+
+
+def test_importing_gesta_is_quick_and_without_heavy_parts():
+    asked = run(code=f"import sys, gesta; print([m for m in {HEAVY} if m in sys.modules])")
+    assert asked.stdout.strip() == "[]", asked.stdout + asked.stderr
+    assert cpu_seconds("-c", "import gesta") - cpu_seconds("-c", "pass") < 0.3
+
+
+def test_help_is_quick():
+    bare = cpu_seconds("-c", "pass")
+    assert (
+        cpu_seconds("-c", "import sys; sys.argv = ['gesta', '--help']; from gesta.cli import app; app()") - bare < 0.5
+    )
+
+
+def test_every_command_has_help_without_torch():
+    code = (
+        "import sys\n"
+        "from gesta.cli import main\n"
+        f"for command in {list(COMMANDS)!r}:\n"
+        "    sys.argv = ['gesta', command, '--help']\n"
+        "    try: main()\n"
+        "    except SystemExit as end: assert not end.code, command\n"
+        "assert 'torch' not in sys.modules and 'openvino' not in sys.modules"
+    )
+    shown = run(code=code)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.count("Usage") == len(COMMANDS)
+
+
+def test_help_lists_every_command():
+    shown = run("--help")
+    assert shown.returncode == 0
+    assert all(command in shown.stdout for command in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["nonsense"], "nonsense"),
+        (["crossval"], "DATA"),
+        (["crossval", "no_such_folder"], "no_such_folder"),
+        (["crossval", ".", "--by", "colour"], "colour"),
+        (["crossval", ".", "--recipe", "auro"], "auto"),
+        (["crossval", ".", "--set", "training.epoch=3"], "epochs"),
+        (["reproduce", "mullick/table-3.9"], "mullick/table-3.1"),
+        (["reproduce", "mullick/table-3.2", "--scale", "huge"], "quick"),
+        (["demo", "--set", "training.epoch=3"], "epochs"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_names_the_way_out(arguments, names, tmp_path, monkeypatch):
+    (tmp_path / "wave").mkdir()
+    (tmp_path / "wave" / "one.mp4").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    shown = run(*arguments)
+    assert shown.returncode == 2, shown.stderr
+    assert names in shown.stderr
+    assert "Traceback" not in shown.stderr
+    assert shown.stdout == ""
+
+
+def test_json_is_one_document_on_stdout_and_nothing_else():
+    shown = run("reproduce", "list", "--json")
+    assert shown.returncode == 0
+    document = json.loads(shown.stdout)
+    assert list(document["tables"]) == list(TABLES)
+    assert shown.stdout.count("\n") == 1

@@ -1,0 +1,81 @@
+"""Cross validation: the numbers of its document by hand, and whole runs on a tiny set."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from people import write_set
+
+from gesta.cli.crossval import fold_by
+from gesta.experiments.crossval import crossval, summary
+from gesta.recipes import load_recipe
+from gesta.schema import GestaError
+from gesta.sources.catalog import read
+
+TINY = ["training.epochs=2", "model.width=0.0625", "input.size=32", "training.batch=4"]
+
+
+def fold(n: int, *wrong: str) -> dict[str, object]:
+    errors = [{"id": name, "truth": "a", "predicted": "b"} for name in wrong]
+    return {"accuracy": (n - len(wrong)) / n, "n": n, "errors": errors, "skipped": [], "seconds": 60.0}
+
+
+def test_pooled_accuracy_counts_clips_and_the_mean_counts_folds():
+    document = summary([("ann", 0, fold(10, "x")), ("ben", 0, fold(2, "y"))])
+    assert document["accuracy"] == pytest.approx(10 / 12)
+    assert document["accuracy_mean"] == pytest.approx((0.9 + 0.5) / 2)
+    assert document["accuracy_std"] == pytest.approx(0.2 * 2**0.5)
+    assert document["folds"] == [
+        {"held_out": "ann", "accuracy": 0.9, "n": 10},
+        {"held_out": "ben", "accuracy": 0.5, "n": 2},
+    ]
+    assert [e["id"] for e in document["errors"]] == ["x", "y"]
+    assert document["seconds"] == 120.0
+
+
+def test_seeds_are_told_apart_and_folds_averaged_over_them():
+    document = summary([("ann", 0, fold(4)), ("ann", 1, fold(4, "x", "y")), ("ben", 0, fold(4)), ("ben", 1, fold(4))])
+    assert [(s["seed"], s["correct"], s["n"]) for s in document["per_seed"]] == [(0, 8, 8), (1, 6, 8)]
+    assert document["folds"][0] == {"held_out": "ann", "accuracy": 0.75, "n": 4}
+    assert document["n"] == 8
+    assert document["errors"][0]["seed"] == 1
+
+
+def test_ways_to_fold():
+    assert fold_by("subject") == ("subject", None)
+    assert fold_by("3") == ("subject", 3)
+    assert fold_by("label") == ("label", None)
+    with pytest.raises(GestaError, match="groups of people"):
+        fold_by("colour")
+
+
+@pytest.mark.slow
+def test_every_person_is_held_out_once_and_a_second_run_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    listing = read(write_set(tmp_path / "data"))
+    recipe, out, told = load_recipe("auto", TINY), tmp_path / "out", []
+    document = crossval(
+        listing.samples, recipe, out, layout=listing.layout, workers=2, told=lambda job, _: told.append(job.title)
+    )
+    assert [(f["held_out"], f["n"]) for f in document["folds"]] == [("person0", 4), ("person1", 4), ("person2", 4)]
+    assert sorted(told) == ["person0, seed 0", "person1, seed 0", "person2, seed 0"]
+    assert document["accuracy"] == pytest.approx(1 - len(document["errors"]) / 12)
+    assert json.loads((out / "crossval.json").read_text())["accuracy"] == document["accuracy"]
+    assert not list((out / "folds").glob("training-*"))
+    again = crossval(listing.samples, recipe, out, layout=listing.layout, told=lambda *_: pytest.fail("trained again"))
+    assert again["accuracy"] == document["accuracy"]
+
+
+@pytest.mark.slow
+def test_a_class_that_only_the_held_out_person_shows_counts_as_wrong(tmp_path, monkeypatch):
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    root = write_set(tmp_path / "data", people=3, takes=1)
+    index = root / "index.csv"
+    index.write_text(index.read_text().replace("p0_down_0.mkv,down", "p0_down_0.mkv,unique"))
+    listing = read(root)
+    document = crossval(
+        listing.samples, load_recipe("auto", TINY), tmp_path / "out", layout=listing.layout, by="subject"
+    )
+    (error,) = [e for e in document["errors"] if e["truth"] == "unique"]
+    assert (error["held_out"], error["predicted"]) == ("person0", None)
