@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -38,7 +39,7 @@ class _LazyGroup(TyperGroup):
         module = importlib.import_module(f"gesta.cli.{cmd_name}")
         app = getattr(module, "app", None)
         if app is None:
-            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
             app.command(cmd_name, help=COMMANDS[cmd_name])(getattr(module, cmd_name))
         command = typer.main.get_command(app)
         command.name = cmd_name
@@ -46,7 +47,7 @@ class _LazyGroup(TyperGroup):
         return command
 
 
-app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -55,7 +56,7 @@ def _gesta() -> None:
 
 
 def main() -> None:
-    """Entry point: runs the command; an error of the user's is one message and an exit code, not a traceback."""
+    """Entry point: an error that the user can mend is one message and an exit code, not a traceback."""
     from gesta.schema import GestaError
 
     try:
@@ -63,7 +64,12 @@ def main() -> None:
     except GestaError as error:
         from gesta.cli.common import console
 
-        console.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+        console.print("Error:", style="red", end=" ")
+        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(2 if error.usage else 1)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.exit(f"Error: the disk is full ({error.filename or 'while writing'}). Free space and start again.")
     except KeyboardInterrupt:
         sys.exit(130)
