@@ -95,4 +95,4 @@ if __name__ == "__main__":
         cache=MemoryStore(),
     )
     if result.rank == 0:
-        print(result.metrics["val_accuracy"], len(result.history))
+        print(result.metrics["val_accuracy"], len(result.history), result.history[-1]["val_loss"])

@@ -221,7 +221,7 @@ def program(*arguments: object, **environment: str) -> subprocess.CompletedProce
 def test_two_processes(tmp_path: Path) -> None:
     done = program(tmp_path, 2)
     assert done.returncode == 0, done.stderr
-    accuracy, epochs = done.stdout.split()
+    accuracy, epochs, _ = done.stdout.split()
     assert int(epochs) == 4 and 0 <= float(accuracy) <= 1
     assert bundle_io.read(tmp_path / "bundle").manifest.metrics["val_accuracy"] == float(accuracy)
 

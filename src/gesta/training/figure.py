@@ -28,6 +28,7 @@ def draw_history(history: Sequence[Mapping[str, float]], path: Path, title: str)
         word = "best accuracy" if quantity == "accuracy" else "lowest loss"
         axes.set_title(f"{word} {value:.3f} ({names[measured]})")
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_ylabel(quantity)
         axes.grid(alpha=0.3)
         axes.legend()

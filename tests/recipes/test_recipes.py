@@ -1,0 +1,155 @@
+"""Recipes: those that come with the package, changes, mistakes by name, and what "auto" settles on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gesta.recipes import Facts, RecipeError, load_recipe, names, read_text, settle
+from gesta.recipes.settling import epochs_for, is_sided
+
+ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
+
+
+def facts(labels: tuple[str, ...] = ("wave", "clap"), clips: int = 300, **share: float) -> Facts:
+    return Facts(clips, labels, 25.0, share)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    head = [line for line in read_text(name).splitlines() if line.startswith("#")]
+    assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
+    settled, _ = settle(recipe, Facts(300, ("a", "b"), 20.0, ALL))
+    left = {**settled.input.model_dump(), **settled.augmentation.model_dump(), "epochs": settled.training.epochs}
+    assert "auto" not in left.values()
+
+
+@pytest.mark.parametrize("name", [n for n in names() if n.startswith("mullick/")])
+def test_the_documents_settings(name: str) -> None:
+    recipe = load_recipe(name)
+    t, a = recipe.training, recipe.augmentation
+    assert (t.optimizer, t.learning_rate, t.momentum, t.weight_decay, t.batch) == ("sgd", 0.005, 0.9, 1e-6, 32)
+    assert (a.rotation_deg, a.shift_px, a.zoom_in_px, a.flip, a.window) == (4, 5, 6, 0, None)
+    assert recipe.input.hand_rule == "clip" and recipe.model.dropout == 0
+
+
+def test_changes() -> None:
+    recipe = load_recipe(
+        "auto", ["training.epochs=3", "training.learning_rate=1e-3", "input.streams=[body]", "augmentation.window=null"]
+    )
+    assert recipe.training.epochs == 3 and recipe.training.learning_rate == 0.001
+    assert recipe.input.streams == ("body",) and recipe.augmentation.window is None
+
+
+def test_a_recipe_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(read_text("auto").replace("name: auto", "name: mine", 1), encoding="utf-8")
+    assert load_recipe(file).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("mulick/joint", "", r"no recipe 'mulick/joint'; there are auto,.*Did you mean mullick/joint\?"),
+        ("missing.yaml", "", "no such recipe file"),
+        ("auto", "traning.epochs=3", r"unknown key traning; there are .*Did you mean training\?"),
+        ("auto", "training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
+        ("auto", "training.epochs", "write key=value"),
+        ("auto", "model.width.x=1", "holds a value"),
+        ("auto", "training.epochs=0", "training.epochs cannot be '0'.*greater than or equal to 1"),
+        ("auto", "training.optimizer=sdg", r"Allowed: adam, adamw, sgd. Did you mean sgd\?"),
+        ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand. Did you mean body\?"),
+        ("auto", "augmentation.speed=[2, 1]", "speed: expected"),
+        ("auto", "training.epochs=[", "is not a YAML value"),
+    ],
+)
+def test_mistakes_are_named(name: str, change: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=f"(?s){message}"):
+        load_recipe(name, [change] if change else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n- b\n", "is a mapping"),
+        ("name: [", "no YAML file"),
+        ("name: x\ntitle: y\nmodel: {}\ntraining: {epochs: 1}\n", "input is missing"),
+        (read_text("auto") + "epochs: 3\n", r"unknown key epochs; there are"),
+        (read_text("auto").replace("  batch:", "  bacth:"), r"unknown key training.bacth.*Did you mean batch\?"),
+    ],
+)
+def test_mistakes_in_files_are_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(RecipeError, match=f"(?s){message}"):
+        load_recipe(file)
+
+
+@pytest.mark.parametrize(
+    ("share", "streams", "channels", "body"),
+    [
+        (ALL, ("body", "hand"), ("gray", "depth"), "skeleton"),
+        ({"color": 1.0}, ("body",), ("gray", "gray_difference"), "motion"),
+        ({"depth": 1.0}, ("body",), ("depth", "depth_difference"), "motion"),
+        ({"depth": 1.0, "skeleton": 1.0}, ("body", "hand"), ("depth", "depth_difference"), "skeleton"),
+        ({"color": 1.0, "depth": 0.95, "skeleton": 0.5}, ("body",), ("gray", "depth"), "motion"),
+    ],
+)
+@pytest.mark.parametrize("name", ["auto", "mullick/joint"])
+def test_inputs_follow_the_data(name: str, share: dict[str, float], streams, channels, body: str) -> None:
+    recipe, notes = settle(load_recipe(name), facts(**share))
+    assert (recipe.input.streams, recipe.input.channels, recipe.input.body) == (streams, channels, body)
+    assert recipe.input.fps == (12.5 if name == "auto" else 25.0) and any("fps " in note for note in notes)
+    again, more = settle(recipe, facts(**share))
+    assert again == recipe and more == []
+
+
+@pytest.mark.parametrize(("rate", "taken"), [(15.0, 15.0), (20.0, 10.0), (25.0, 12.5), (30.0, 15.0), (60.0, 15.0)])
+def test_thinned_frames_are_a_whole_fraction(rate: float, taken: float) -> None:
+    recipe, _ = settle(load_recipe("auto", ["input.max_fps=15"]), Facts(300, ("a", "b"), rate, ALL))
+    assert recipe.input.fps == taken
+
+
+def test_replaced_inputs_are_said() -> None:
+    _, notes = settle(load_recipe("mullick/joint"), facts(color=1.0))
+    assert any("no hand stream" in note for note in notes)
+    assert any("instead of gray, depth" in note for note in notes)
+
+
+def test_mirroring_needs_labels_without_sides_and_no_skeleton() -> None:
+    def flip(*labels: str, **share: float) -> float:
+        return settle(load_recipe("auto"), facts(labels, **share))[0].augmentation.flip
+
+    assert flip("wave", "clap", color=1.0) == 0.5
+    assert flip("wave", "swipe_left", color=1.0) == 0
+    assert flip("wave", "clap", **ALL) == 0
+    assert settle(load_recipe("auto", ["augmentation.flip=0.3"]), facts(color=1.0))[0].augmentation.flip == 0.3
+
+
+@pytest.mark.parametrize("label", ["swipe_left", "SwipeRight", "draw circle CCW", "turn-clockwise", "anticlockwise"])
+def test_sided_labels(label: str) -> None:
+    assert is_sided(label)
+
+
+@pytest.mark.parametrize("label", ["bright", "upright", "wave", "cleft", "copyright", "rightful"])
+def test_labels_without_side(label: str) -> None:
+    assert not is_sided(label)
+
+
+def test_epochs_grow_with_fewer_clips() -> None:
+    assert [epochs_for(n) for n in (1, 80, 300, 100_000)] == [80, 70, 45, 12]
+
+
+@pytest.mark.parametrize(
+    ("change", "share", "message"),
+    [
+        ("input.streams=[hand]", {"color": 1.0}, "only hand, which needs skeletons"),
+        ("input.size=64", {"color": 0.6, "depth": 0.5}, "colour nor depth"),
+    ],
+)
+def test_data_that_cannot_serve(change: str, share: dict[str, float], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        settle(load_recipe("auto", [change]), facts(**share))
