@@ -28,10 +28,10 @@ COMMANDS = {
 class _LazyGroup(TyperGroup):
     """Imports a command's file only when that command is asked for; `--help` lists them without any import."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         if len(sys.argv) == 1 or sys.argv[1] in ("--help", "-h"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,8 @@ from gesta.schema import GestaError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+    from gesta.recipes import Recipe
 
 SHOWN_ERRORS = 30
 
@@ -28,6 +31,10 @@ def crossval(
         "runs/crossval"
     ),
     sets: SetOption = None,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option("--choose", help="'key=A|B': each fold chooses on people inside its training part. Repeatable."),
+    ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Folds at a time, one thread each.", min=1)] = 2,
     layout: FormatOption = None,
     json: JsonFlag = False,
@@ -46,6 +53,7 @@ def crossval(
             listing.samples,
             chosen,
             out,
+            choices=options(recipe, sets or [], choose or []),
             by=way,
             k=k,
             seeds=seeds,
@@ -58,6 +66,19 @@ def crossval(
             ),
         )
     emit({"data": str(data), **document}, text(document, out), json)
+
+
+def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, Recipe]:
+    """Every combination of what --choose names, by its settings. Raises GestaError (usage)."""
+    from gesta.cli.train import recipe_for
+
+    keys = []
+    for text in choose:
+        key, sign, values = text.partition("=")
+        if not sign or "|" not in values:
+            raise GestaError(f"--choose is {text!r}; expected 'key=A|B', as in 'training.epochs=40|80'.", usage=True)
+        keys.append([f"{key}={value}" for value in values.split("|")])
+    return {" ".join(way): recipe_for(recipe, [*sets, *way]) for way in itertools.product(*keys)}
 
 
 def fold_by(by: str) -> tuple[str, int | None]:
@@ -74,9 +95,9 @@ def text(document: dict[str, Any], out: Path) -> RenderableType:
     from rich.console import Group
     from rich.table import Table
 
-    folds = Table("held out", "clips", "accuracy")
+    folds = Table("held out", "clips", "accuracy", "chosen inside the training part")
     for fold in document["folds"]:
-        folds.add_row(str(fold["held_out"]), str(fold["n"]), f"{fold['accuracy']:.3f}")
+        folds.add_row(str(fold["held_out"]), str(fold["n"]), f"{fold['accuracy']:.3f}", fold.get("chosen", "-"))
     low, high = document["accuracy_interval"]
     rounds = ", ".join(f"{s['correct']} of {s['n']}" for s in document["per_seed"])
     lines = [

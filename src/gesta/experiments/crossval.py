@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,16 @@ from gesta.recipes.schema import Recipe
 from gesta.schema import GestaError, Sample
 from gesta.sources.split import folds
 
+INNER_GROUPS = 2
+"""Into how many groups of people a training part is divided to choose settings inside it."""
+
 
 def crossval(
     samples: Sequence[Sample],
     recipe: Recipe,
     out: Path,
     *,
+    choices: Mapping[str, Recipe] | None = None,
     by: str = "subject",
     k: int | None = None,
     seeds: int = 1,
@@ -33,26 +37,40 @@ def crossval(
 ) -> dict[str, Any]:
     """Trains one model a fold and seed, `workers` at a time, and measures each on what it has not seen.
 
-    The recipe is fixed beforehand; nothing is chosen on held-out clips. Without `training.patience` the whole training
-    part trains and the last epoch counts; with it, people of the training part are set aside to stop by.
-    Each fold's result is a JSON file in `out`, and a run with the same recipe and data takes what it finds there.
+    The recipe is fixed beforehand, or each fold chooses one of `choices` (by what it says) inside its training part:
+    two groups of its people, trained on one, measured on the other. Nothing is chosen on held-out clips. Without
+    `training.patience` the whole training part trains and the last epoch counts; with it, people of the training part
+    are set aside to stop by. Each fold's result is a JSON file in `out`, and a run with the same recipe and data takes
+    what it finds there.
 
     Returns accuracy (pooled over all held-out clips and seeds), accuracy_mean and accuracy_std over folds, folds
-    (held_out, accuracy, n), per_seed, errors, skipped and seconds (of computing, summed over folds). Raises GestaError.
+    (held_out, accuracy, n, with choices also chosen and inner_accuracy), per_seed, errors, skipped and seconds (of
+    computing, summed over folds). Raises GestaError.
     """
     if seeds < 1:
         raise GestaError(f"--seeds is {seeds}, expected at least 1.", usage=True)
     begun = time.monotonic()
+    options = dict(choices or {recipe.name: recipe})
+    if not (out / "crossval.json").exists():
+        prefill([s for s in samples if s.label is not None], list(options.values()), progress)
+    parts = folds(samples, by=by, k=k, seed=0)
+    chosen: dict[str, tuple[str, dict[str, float]]] = {name: (next(iter(options)), {}) for name, _, _ in parts}
+    spent = 0.0
+    if len(options) > 1:
+        chosen, spent = _chosen(parts, options, out, by, layout, workers, progress)
     jobs, places = [], []
-    for name, train, test in folds(samples, by=by, k=k, seed=0):
-        part = train if recipe.training.patience else [replace(s, split="train") for s in train]
+    for name, train, test in parts:
+        taken = options[chosen[name][0]]
+        part = train if taken.training.patience else [replace(s, split="train") for s in train]
         for seed in range(seeds):
-            jobs.append(_job(name, part, test, recipe, out, layout, seed))
+            jobs.append(_job(name, part, test, taken, out, layout, seed))
             places.append((name, seed))
-    if any(job.finished() is None for job in jobs):
-        prefill([s for s in samples if s.label is not None], [recipe], progress)
     results = run_jobs(jobs, workers=workers, progress=progress, told=told)
     document = summary([(name, seed, result) for (name, seed), result in zip(places, results, strict=True)])
+    document["seconds"] += spent
+    if len(options) > 1:
+        for fold in document["folds"]:
+            fold["chosen"], fold["inner_accuracy"] = chosen[fold["held_out"]]
     document |= {
         "by": by if k is None else f"{k} groups",
         "recipe": recipe.name,
@@ -61,6 +79,32 @@ def crossval(
     }
     write_json(out / "crossval.json", document)
     return document
+
+
+def _chosen(
+    parts: Sequence[tuple[str, list[Sample], list[Sample]]],
+    options: Mapping[str, Recipe],
+    out: Path,
+    by: str,
+    layout: str,
+    workers: int,
+    progress: Progress | None,
+) -> tuple[dict[str, tuple[str, dict[str, float]]], float]:
+    """For each fold the best of the options inside its training part, with their accuracies there; seconds spent."""
+    jobs, places = [], []
+    for name, train, _ in parts:
+        for inner, rest, held in folds([replace(s, split=None) for s in train], by=by, k=INNER_GROUPS, seed=0):
+            for option, recipe in options.items():
+                part = [replace(s, split="train") for s in rest]
+                jobs.append(_job(f"{name}: {option}, inside on {inner}", part, held, recipe, out, layout, 0))
+                places.append((name, option))
+    results = run_jobs(jobs, workers=workers, progress=progress)
+    right: dict[str, dict[str, float]] = {name: dict.fromkeys(options, 0.0) for name, _, _ in parts}
+    sizes = {name: len(train) for name, train, _ in parts}
+    for (name, option), result in zip(places, results, strict=True):
+        right[name][option] += result["accuracy"] * result["n"] / sizes[name]
+    best = {name: (max(found, key=lambda o: found[o]), found) for name, found in right.items()}
+    return best, sum(result["seconds"] for result in results)
 
 
 def _job(name: str, train: list[Sample], test: list[Sample], recipe: Recipe, out: Path, layout: str, seed: int) -> Job:
