@@ -11,7 +11,7 @@ from gesta.models.layers import StreamEncoder
 from gesta.models.recurrent import ChunkNet, chunk_mask
 
 
-def small(name: str, **changes: int) -> torch.nn.Module:
+def small(name: str, **changes: float) -> torch.nn.Module:
     torch.manual_seed(0)
     settings = {"classes": checks.CLASSES, "size": 32, "window": 8, "width": 0.125} | changes
     return build(name, **settings)
@@ -60,14 +60,26 @@ class TestBattery:
         checks.check_gradients(network, checks.clips(streams=streams, channels=channels))
 
 
+@pytest.mark.parametrize("memory", [0.0, 0.7])
 @pytest.mark.parametrize("name", CHUNK_MODELS)
-def test_streaming_equals_whole(name: str) -> None:
-    checks.check_streaming(small(name), checks.clips(frames=16))
+def test_streaming_equals_whole(name: str, memory: float) -> None:
+    network = small(name, memory=memory)
+    assert list(network.state_shapes) == (["h", "c", "votes"] if memory else ["h", "c"])
+    checks.check_streaming(network, checks.clips(frames=16))
 
 
+@pytest.mark.parametrize("memory", [0.0, 0.7])
 @pytest.mark.parametrize("name", CHUNK_MODELS)
-def test_padding_changes_nothing(name: str) -> None:
-    checks.check_padding(small(name), checks.clips(frames=12))
+def test_padding_changes_nothing(name: str, memory: float) -> None:
+    checks.check_padding(small(name, memory=memory), checks.clips(frames=12))
+
+
+def test_fading_vote_by_hand() -> None:
+    network = small("joint", memory=0.5)
+    steps = torch.tensor([[[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 3.0, 0.0]]])
+    p = [row.softmax(0) for row in steps[0]]
+    expected = torch.stack([p[0], p[1] + 0.5 * p[0], p[2] + 0.5 * p[1] + 0.25 * p[0]]).log()
+    torch.testing.assert_close(network.answers(steps)[0], expected)
 
 
 @pytest.mark.parametrize(("frames", "halves_time"), [(4, (0,)), (2, (0,)), (3, ()), (1, ())])
