@@ -13,7 +13,8 @@ from gesta.clips.transform import Transform
 from gesta.schema import Clip
 
 LABELS = ("wave", "point", "clap", "rest")
-MODELS = ("joint", "lstm", "cnn3d")
+MODELS = ("joint", "lstm", "cnn3d", "joint_memory")
+MEMORY = 0.9
 RGB = {"streams": ("body",), "channels": ("gray", "gray_difference"), "body": "motion"}
 RGBD = {"streams": ("body", "hand"), "channels": ("gray", "depth"), "body": "skeleton", "hand_rule": "so_far"}
 
@@ -25,6 +26,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
 
     from gesta.models.catalog import build
 
+    model, memory = ("joint", MEMORY) if model == "joint_memory" else (model, 0.0)
     sampling = "central" if model == "cnn3d" else "chunks"
     spec = Transform(**{"fps": 10, "size": 16, "window": 16, "sampling": sampling, **RGB, **transform})
     torch.manual_seed(0)
@@ -37,6 +39,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
         chunk=spec.chunk,
         window=spec.window,
         width=0.05,
+        memory=memory,
     )
     for module in network.modules():
         if hasattr(module, "running_mean"):
@@ -49,7 +52,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
         name=f"tiny {model}",
         labels=LABELS,
         transform=spec,
-        recipe={"name": "tiny", "model": {"name": model, "width": 0.05, "dropout": 0.0}},
+        recipe={"name": "tiny", "model": {"name": model, "width": 0.05, "dropout": 0.0, "memory": memory}},
         parameters=sum(p.numel() for p in network.parameters()),
         reset_after_chunks=reset_after_chunks,
         provenance=Provenance(created="2026-01-01", gesta="0", seed=0, layout="videos", data_fingerprint="0"),

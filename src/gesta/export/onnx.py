@@ -30,9 +30,11 @@ def add(bundle_dir: Path | str, clips: Sequence[Clip], precision: str = "fp32") 
 
 def convert(part: Part, stem: str) -> dict[str, bytes]:
     """One part as `stem.onnx`, weights inside, without the exporter's notes about our source files."""
-    dynamic = tuple(
+    dynamic: tuple[Any, ...] = tuple(
         {axis: torch.export.Dim.AUTO for axis, n in enumerate(tensor.shape) if n == -1} for tensor in part.inputs
     )
+    if part.role == "step":
+        dynamic = (dynamic[0], dynamic[1:])  # as in its signature: the states are one argument, *states
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

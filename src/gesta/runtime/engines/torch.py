@@ -48,7 +48,7 @@ def load_network(bundle: Bundle) -> nn.Module:
         weights = {name: torch.from_numpy(array) for name, array in load_weights(bundle).items()}
         network.load_state_dict(weights)
     except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()
+        reason = str(error).strip().splitlines()[-1].strip()[:200]
         raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
     return network.eval().requires_grad_(False)
 
@@ -77,8 +77,9 @@ class Torch:
     def step(self, chunk: Pixels, state: State) -> tuple[Logits, State]:
         step = self.network.step
         assert callable(step)
-        logits, *states = step(self._tensor(chunk), *(self._tensor(array) for array in state.values()))
-        return _numpy(logits), {name: _numpy(tensor) for name, tensor in zip(state, states, strict=True)}
+        names: list[str] = list(self.network.state_shapes)
+        logits, *states = step(self._tensor(chunk), *(self._tensor(state[name]) for name in names))
+        return _numpy(logits), {name: _numpy(tensor) for name, tensor in zip(names, states, strict=True)}
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
