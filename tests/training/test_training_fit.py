@@ -81,8 +81,9 @@ def test_other_networks_train(name: str, tmp_path: Path) -> None:
     assert bundle_io.read(result.bundle).manifest.transform.sampling == ("central" if "cnn3d" in name else "chunks")
 
 
-def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
+def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tmp_path / "whole")
+    monkeypatch.setattr("gesta.training.data.HELD_BYTES", 0)
     with pytest.raises(RuntimeError, match="killed"):
         run(tmp_path / "broken", cache=MemoryStore(fail_after=75))  # in the third of four epochs, 30 loads each
     torch.manual_seed(12345)  # another process has other generators
@@ -93,7 +94,8 @@ def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
     assert all((one[k] == other[k]).all() for k in one)
 
 
-def test_resume_with_pretraining(tmp_path: Path) -> None:
+def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gesta.training.data.HELD_BYTES", 0)
     changes = ("training.pretrain_epochs=2", "training.epochs=2", "training.freeze_encoder=true")
     whole = run(tmp_path / "whole", *changes)
     with pytest.raises(RuntimeError, match="killed"):
@@ -204,6 +206,12 @@ def test_half_precision_on_a_cpu_is_refused(tmp_path: Path, precision: str) -> N
 def test_a_missing_gpu_is_said(tmp_path: Path) -> None:
     with pytest.raises(GestaError, match="No GPU"):
         run(tmp_path, device="cuda")
+
+
+def test_clips_are_loaded_once(tmp_path: Path) -> None:
+    store = MemoryStore()
+    run(tmp_path, cache=store)
+    assert store.loads == len(samples())
 
 
 def test_callers_threads_stay(tmp_path: Path) -> None:

@@ -20,6 +20,9 @@ from gesta.recipes.schema import AugmentationSettings
 from gesta.schema import Clip, GestaError, Sample
 from gesta.training.augment import choose_frames, draw_affine, generator, moves_pixels
 
+HELD_BYTES = 512 * 2**20
+"""Clips of one part that are kept in memory; further ones are mapped anew from the cache each time."""
+
 
 class ClipStore(Protocol):
     """Where prepared clips come from: gesta.clips.cache.ClipCache, or a stand-in for tests."""
@@ -43,6 +46,8 @@ class ClipSet(Dataset):
     seed: int = 0
     epoch: int = 0
     before: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    _held: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    _held_bytes: int = 0
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -50,7 +55,7 @@ class ClipSet(Dataset):
     def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]:
         """(pixels T S H W C, class, affine map or None)."""
         sample = self.samples[index]
-        pixels = self.store.load(sample, self.transform).pixels
+        pixels = self._pixels(sample)
         target = list(self.labels).index(str(sample.label))
         if self.augmentation is None:
             return np.asarray(pixels), target, None
@@ -62,13 +67,23 @@ class ClipSet(Dataset):
             taken = np.concatenate([self._context(sample, self.augmentation, rng), taken])
         return _fitted(taken, self.transform), target, theta
 
+    def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
+        """A clip's pixels, kept in memory while there is room."""
+        if sample.id not in self._held:
+            pixels = self.store.load(sample, self.transform).pixels
+            if self._held_bytes + pixels.nbytes > HELD_BYTES:
+                return pixels
+            self._held[sample.id] = np.array(pixels)
+            self._held_bytes += pixels.nbytes
+        return self._held[sample.id]
+
     def _context(self, sample: Sample, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
         """The last frames of what came before the gesture; none where nothing did, or where the draw says so."""
         share, length = rng.random(), int(rng.integers(1, settings.context_frames + 1))
         parts = [np.zeros((0, *self.transform.frame_shape), np.uint8)]
         for earlier in self.before.get(sample.id, ()) if share < settings.context else ():
             with contextlib.suppress(GestaError):  # a rest that cannot be read is none
-                parts.append(np.asarray(self.store.load(earlier, self.transform).pixels[-length:]))
+                parts.append(self._pixels(earlier)[-length:])
         return np.concatenate(parts)[-length:]
 
     def collate(self, items: Sequence[tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]]) -> Batch:
