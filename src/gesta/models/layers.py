@@ -43,15 +43,15 @@ class StreamEncoder(nn.Module):
         widths = [channels, *(scaled(full, width) for full in WIDTHS)]
         layers = []
         for index, (before, now) in enumerate(itertools.pairwise(widths)):
-            halved = (index in halves_time, index in HALVES_SIZE, index in HALVES_SIZE)
-            kernel = tuple(4 if h else 3 for h in halved)
-            stride = tuple(2 if h else 1 for h in halved)
+            t = 2 if index in halves_time else 1
+            s = 2 if index in HALVES_SIZE else 1
+            kernel, stride = (t + 2, s + 2, s + 2), (t, s, s)
             layers.append(nn.Conv3d(before, now, kernel, stride, padding=1, bias=False))
         self.convolutions = nn.ModuleList(layers)
         self.norms = nn.ModuleList(nn.BatchNorm3d(now) for now in widths[1:])
         self.folded = frames <= 4
         if not self.folded:
-            self.to(memory_format=torch.channels_last_3d)
+            self.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
     def forward(self, clip: Tensor) -> Tensor:
         if self.folded:
@@ -65,9 +65,9 @@ class StreamEncoder(nn.Module):
         frames = clip.shape[2]
         maps = fold(clip.permute(0, 3, 4, 2, 1))  # N T*C H W
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            assert isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d)
             weight, frames = unrolled(convolution, frames)
-            stride, padding = convolution.stride[1:], convolution.padding[1:]
-            maps = norm_relu(F.conv2d(maps, weight, stride=stride, padding=padding), norm, frames)
+            maps = norm_relu(F.conv2d(maps, weight, stride=convolution.stride[1:], padding=1), norm, frames)
         return unfold(maps, frames).permute(0, 4, 3, 1, 2)  # N C T' H' W'
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gesta.models.recurrent import RecurrentNet, chunk_count
+from gesta.models.recurrent import ChunkNet, RecurrentNet, chunk_count
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 from gesta.training.augment import warp
@@ -43,7 +43,7 @@ class ClassifyTask(pl.LightningModule):
 
     def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
         """Logits of every chunk [B, K, N]; networks without chunks give K = 1."""
-        if hasattr(self.network, "forward_steps"):
+        if isinstance(self.network, (RecurrentNet, ChunkNet)):
             return self.network.forward_steps(clip, lengths)
         return self.network(clip).unsqueeze(1)
 
