@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.prepare import prepare_recording
+from gesta.clips.prepare import prepare_recording, unreadable
 from gesta.clips.transform import Transform
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample
 
@@ -107,7 +107,7 @@ class ClipCache:
             try:
                 entry = self._entry(sample, transform)
             except GestaError as error:
-                problems.append(Problem(str(sample.files[0]), "unreadable", f"{sample.id}: {error}"))
+                problems.append(unreadable(sample, error))
                 continue
             if _read_entry(entry) is None:
                 missing[sample.files].append((sample, entry))

@@ -252,8 +252,14 @@ def prepare_recording(samples: Sequence[Sample], transform: Transform) -> Iterat
         except GestaError as error:
             # the damage lies in the file: what ended before it has been yielded and removed from `waiting`
             for s in waiting:
-                yield Problem(str(s.files[0]), "unreadable", f"{s.id}: {error}")
+                yield unreadable(s, error)
             return
+
+
+def unreadable(sample: Sample, error: GestaError) -> Problem:
+    """A problem that names the sample's first file, and in its reason another one if that is to blame."""
+    path = str(sample.files[0])
+    return Problem(path, "unreadable", str(error).removeprefix(f"{path}: "))
 
 
 def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:
