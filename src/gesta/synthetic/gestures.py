@@ -101,10 +101,11 @@ def _beat(shape: str) -> tuple[Array, tuple[Stroke, ...]]:
 
 
 def _sends_away() -> Program:
-    near = pose((0.36, -0.16, 0.30), (-0.45, 0.55, 0.2), (-0.3, -0.3, -0.9), "flat")
-    far = pose((0.46, 0.10, 0.60), (0.15, 1.0, 0.35), (0.0, -0.3, 0.9), "flat")
-    above = pose((0.40, 0.26, 0.40), (-0.1, 1.0, -0.2), (-0.2, 0.1, 0.9), "flat")
-    return Program(near, (Stroke(4, far), Stroke(2, far), Stroke(7, above), Stroke(6, near)), (2, 2))
+    """A quick flick away from the body, then slowly back by a higher way."""
+    near = pose((0.36, -0.20, 0.28), (-0.45, 0.55, 0.2), (-0.3, -0.3, -0.9), "flat")
+    far = pose((0.48, 0.08, 0.60), (0.15, 1.0, 0.35), (0.0, -0.3, 0.9), "flat")
+    above = pose((0.38, 0.30, 0.34), (-0.1, 1.0, -0.2), (-0.2, 0.1, 0.9), "flat")
+    return Program(near, (Stroke(3.5, far), Stroke(2, far), Stroke(8, above), Stroke(7, near)), (2, 2))
 
 
 def _flicks_from_chin() -> Program:
@@ -176,10 +177,10 @@ PROGRAMS: dict[str, Program] = {
     "furbo": _points_at(
         (0.09, 0.34, 0.16), (-0.45, 0.85, -0.25), (-0.5, -0.2, 0.8), ((0.03, -0.07, 0.02), (0.0, 0.0, 0.0)), 6, (2, 3)
     ),
-    "cheduepalle": _chop(13, (1, 1)),
+    "cheduepalle": _chop(15, (1, 1)),
     "chevuoi": Program(*_beat("purse"), (2, 3)),
     "daccordo": _side_by_side(),
-    "seipazzo": _points_at((0.18, 0.42, 0.10), (-0.6, 0.7, -0.2), (-0.6, -0.3, 0.7), _circle(0.06), 1.6, (3, 3)),
+    "seipazzo": _points_at((0.18, 0.44, 0.10), (-0.6, 0.7, -0.2), (-0.6, -0.3, 0.7), _circle(0.06), 1.6, (3, 3)),
     "combinato": _both(*_beat("purse"), (2, 3)),
     "freganiente": _flicks_from_chin(),
     "ok": Program(*_beat("ring"), (2, 3)),
@@ -190,7 +191,7 @@ PROGRAMS: dict[str, Program] = {
     "fame": _chop(3.4, (4, 4)),
     "tantotempo": _rolling(),
     "buonissimo": _points_at(
-        (0.12, 0.25, 0.14),
+        (0.12, 0.21, 0.14),
         (-0.95, 0.2, -0.2),
         (0.0, -0.4, 0.9),
         ((0.0, 0.0, 0.0, 0.0, -0.9, 0.3), (0.01, 0.0, 0.0, 0.0, 0.3, 0.95)),

@@ -123,7 +123,7 @@ class Actor:
         rng, spread, person = self.rng, self.difficulty.repetition, self.person
         return {
             "offset": rng.normal(0, 0.022, 3) * spread,
-            "tilt": rng.normal(0, np.radians(5), 3) * spread,
+            "tilt": rng.normal(0, np.radians(4), 3) * spread,
             "bend": rng.normal(0, 4, 4) * spread,
             "tempo": person.tempo * float(np.exp(rng.normal(0, 0.06 * spread))),
             "amplitude": person.amplitude * float(np.exp(rng.normal(0, 0.08 * spread))),
