@@ -262,3 +262,20 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stdout == whole.stdout
     assert not list((out / "checkpoints").glob(".*.tmp"))
+
+
+def test_every_epoch_draws_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Order, frames and affine maps of an epoch differ from those of the one before."""
+    from gesta.training.task import ClassifyTask
+
+    seen: dict[int, list[torch.Tensor]] = {}
+    original = ClassifyTask.training_step
+
+    def spy(self, batch, batch_idx):
+        seen.setdefault(self.current_epoch, []).append(batch["theta"])
+        return original(self, batch, batch_idx)
+
+    monkeypatch.setattr(ClassifyTask, "training_step", spy)
+    run(tmp_path, "training.epochs=3")
+    drawn = [torch.cat(seen[epoch]).flatten().sort().values for epoch in range(3)]
+    assert not torch.allclose(drawn[0], drawn[1]) and not torch.allclose(drawn[1], drawn[2])

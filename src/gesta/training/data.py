@@ -115,6 +115,11 @@ class EpochBatches:
     rank: int = 0
     world: int = 1
 
+    @property
+    def sampler(self) -> EpochBatches:
+        """Where Lightning looks for `set_epoch`: on the sampler behind a loader's batch sampler."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         self.clips.epoch = epoch
 
