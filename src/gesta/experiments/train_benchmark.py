@@ -92,7 +92,7 @@ def train_benchmark(
     """
     manifest = io.read(DEMO if str(bundle_path) == "demo" else bundle_path).manifest
     recipe, transform = Recipe.model_validate(manifest.recipe), manifest.transform
-    wanted = BATCHES * recipe.training.batch
+    wanted = BATCHES * int(recipe.training.batch)
     store: ClipStore = cache or ClipCache()
     chosen = _prepared(samples, transform, cache or ClipCache(), wanted, seed) if samples else []
     if not samples:
@@ -108,7 +108,7 @@ def train_benchmark(
         "waiting_share": round(watch.waiting_s / total, 4) if samples else None,
         "clips": watch.clips,
         "different_clips": len(chosen),
-        "batch": min(recipe.training.batch, len(chosen)),
+        "batch": min(int(recipe.training.batch), len(chosen)),
         "seconds": round(total, 2),
         "device": _device_name(device),
         "threads": torch.get_num_threads(),
@@ -158,7 +158,7 @@ def _train(
     )
     clips = ClipSet(samples, labels, transform, store, recipe.augmentation, seed)
     nothing = ClipSet([], labels, transform, store)
-    data = ClipData(clips, nothing, min(recipe.training.batch, len(samples)), seed)
+    data = ClipData(clips, nothing, min(int(recipe.training.batch), len(samples)), seed)
     watch = Stopwatch(seconds)
     with _quiet():
         trainer = pl.Trainer(

@@ -70,7 +70,7 @@ class AugmentationSettings(_Strict):
 
 class TrainingSettings(_Strict):
     epochs: Annotated[int, Field(ge=1)] | Auto = Field(description="auto: from the number of training clips")
-    batch: int = Field(32, ge=1)
+    batch: Annotated[int, Field(ge=1)] | Auto = 32
     optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")

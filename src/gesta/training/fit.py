@@ -197,7 +197,7 @@ def _data(
     return ClipData(
         ClipSet(train, labels, transform, store, recipe.augmentation, seed, before=before(train)),
         ClipSet(val, labels, transform, store),
-        recipe.training.batch,
+        int(recipe.training.batch),
         seed,
     )
 
