@@ -28,7 +28,7 @@ from gesta.synthetic.gestures import NAMES
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import Plan, write
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
 
 _PER_FOLDER = 60

@@ -94,7 +94,7 @@ def track_skeleton(joints: Array, rng: np.random.Generator, strength: float, los
     spread[[13, 14, 15, 17, 18, 19]] = 2.0
     out = joints + noise * spread[:, None] * strength
     for hand in ((6, 7), (10, 11)):  # where the tracker thinks that a hand is drifts, and differs between people
-        drift = rng.normal(0, 0.007, 3) + 0.005 * smooth_noise(rng, n, 3, 25)
+        drift = rng.normal(0, 0.009, 3) + 0.006 * smooth_noise(rng, n, 3, 25)
         out[:, hand] += strength * drift[:, None]
     for hand in ((6, 7), (10, 11)):
         for start in np.flatnonzero(rng.random(n) < 0.0025 * strength):
