@@ -51,6 +51,9 @@ LSTM = Row("LSTM", 86.57, "mullick/lstm", cost=1.0)
 CNN3D = Row("3D-CNN", 90.13, "mullick/cnn3d", cost=1.5)
 JOINT = Row("joint 3D-CNN + LSTM, end to end", 93.18, "mullick/joint", cost=2.0)
 PRETRAINED = Row("joint 3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/joint-pretrained", cost=3.0)
+SMALL = Row("joint small, body and hand", None, "auto", cost=2.0)
+SMALL_BODY = Row("joint small, body alone", None, "auto", ("input.streams=[body]",))
+SMALL_HAND = Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",))
 _MULLICK = "Mullick 2018, chapter 3"
 
 TABLES: dict[str, Table] = {
@@ -74,13 +77,13 @@ TABLES: dict[str, Table] = {
             Row("Neverova et al. (ModDrop)", 96.8),
         ),
     ),
-    "gesta/inputs": Table(
-        "networks and inputs, all with the settings of the recipe auto",
+    "gesta/inputs": Table("joint small by input, recipe auto", "-", (SMALL, SMALL_BODY, SMALL_HAND)),
+    "gesta/networks": Table(
+        "networks and inputs with the settings of the recipe auto",
         "-",
         (
-            Row("joint small, body and hand", None, "auto", cost=2.0),
-            Row("joint small, body alone", None, "auto", ("input.streams=[body]",)),
-            Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",)),
+            SMALL,
+            SMALL_BODY,
             Row("LSTM, body and hand", None, "auto", ("model.name=lstm",)),
             Row("3D-CNN, body and hand", None, "auto", ("model.name=cnn3d",), cost=1.5),
         ),
@@ -94,7 +97,7 @@ SCALES: dict[str, Scale] = {
     "quick": Scale(
         people=12,
         recordings=2,
-        overrides=("model.width=0.25", "training.epochs=30"),
+        overrides=("model.width=0.25", "input.fps=10", "training.epochs=30", "training.batch=8"),
         minutes=4.0,
     ),
     "full": Scale(people=27, recordings=20, overrides=(), minutes=600.0),
