@@ -95,8 +95,8 @@ TABLES: dict[str, Table] = {
 
 SCALES: dict[str, Scale] = {
     "quick": Scale(
-        people=12,
-        recordings=2,
+        people=24,
+        recordings=1,
         overrides=("model.width=0.25", "input.fps=10", "training.epochs=30", "training.batch=8"),
         minutes=4.0,
     ),

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -107,7 +108,7 @@ def _outcomes(todo: Sequence[Job], workers: int) -> Any:
     if not todo:
         return
     context = multiprocessing.get_context("spawn")  # the same on every platform
-    with ProcessPoolExecutor(max(1, workers), mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(max(1, workers), mp_context=context, initializer=_start) as pool:
         futures = {pool.submit(_run, job): job for job in todo}
         try:
             for future in as_completed(futures):
@@ -118,6 +119,19 @@ def _outcomes(todo: Sequence[Job], workers: int) -> Any:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _start() -> None:
+    """In the new process: one thread for the arithmetic, and no life after the one that started it."""
+    _one_thread()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _one_thread() -> None:
