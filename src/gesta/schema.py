@@ -44,6 +44,30 @@ KINECT_JOINTS = (
 )
 """The 20 joints of the first Kinect, in the order of ChaLearn 2014's `_skeleton.csv`."""
 
+CHALEARN_GESTURES = (
+    "vattene",
+    "vieniqui",
+    "perfetto",
+    "furbo",
+    "cheduepalle",
+    "chevuoi",
+    "daccordo",
+    "seipazzo",
+    "combinato",
+    "freganiente",
+    "ok",
+    "cosatifarei",
+    "basta",
+    "prendere",
+    "noncenepiu",
+    "fame",
+    "tantotempo",
+    "buonissimo",
+    "messidaccordo",
+    "sonostufo",
+)
+"""The gestures of ChaLearn 2014; the id is the position counted from 1."""
+
 
 class GestaError(Exception):
     """Something the user can mend. Says what happened, what was expected and the next step; shown without traceback.

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_broken_files_are_listed_and_the_rest_is_prepared(tmp_path, samples):
     gone = Sample("gone", "gone", color=Resource(tmp_path / "gone.mkv"))
     bad = Sample("bad", "bad", color=Resource(tmp_path / "bad.mkv"))
     problems = ClipCache(tmp_path / "cache").fill([*samples, bad, gone], GRAY, workers=2)
-    assert sorted(p.path.split(os.sep)[-1] for p in problems) == ["bad.mkv", "gone.mkv"]
+    assert sorted(Path(p.path).name for p in problems) == ["bad.mkv", "gone.mkv"]
     assert ClipCache(tmp_path / "cache").info()["entries"] == 3
 
 
@@ -96,7 +97,8 @@ def half(file, pixels, allow_pickle):
     file.write(b"x" * 1000); file.flush(); os.kill(os.getpid(), signal.SIGKILL)
 module.np.save = half
 sample = Sample("s0", "s0", color=Resource(Path({str(tmp_path / "0.mkv")!r})))
-module.ClipCache(Path({str(tmp_path / "cache")!r})).fill([sample], Transform.model_validate_json({GRAY.model_dump_json()!r}), workers=1)
+transform = Transform.model_validate_json({GRAY.model_dump_json()!r})
+module.ClipCache(Path({str(tmp_path / "cache")!r})).fill([sample], transform, workers=1)
 """
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -115,7 +117,8 @@ def test_a_full_disk_is_said(tmp_path, samples, monkeypatch):
     assert not list((tmp_path / "cache").rglob("*.part"))
 
 
-def test_two_processes_may_fill_at_once(tmp_path, samples):
+@pytest.mark.usefixtures("samples")
+def test_two_processes_may_fill_at_once(tmp_path):
     code = f"""
 from pathlib import Path
 from gesta.clips.cache import ClipCache

@@ -112,7 +112,7 @@ def test_mask_gives_zero_outside_the_person(tmp_path):
     assert (bare[:, :18] > 0).all()
 
 
-def test_depth_is_scaled_around_the_person(tmp_path):
+def test_depth_is_scaled_around_the_person():
     t = Transform(fps=20, streams=("body",), channels=("depth",), smooth=False)
     preparer = Preparer(t)
     depth = np.full((96, 128), 2000, np.uint16)

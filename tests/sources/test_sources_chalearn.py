@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gesta.sources import chalearn2014
+from gesta.schema import CHALEARN_GESTURES
 from gesta.sources.catalog import detect, read
 
 FIXTURES = Path(__file__).parent / "fixtures" / "chalearn2014"
@@ -210,6 +210,6 @@ def test_labels_that_are_not_text_are_a_problem(tmp_path):
 
 
 def test_twenty_gestures_and_detection_of_a_zip_among_folders(tmp_path):
-    assert len(set(chalearn2014.GESTURES)) == 20
+    assert len(set(CHALEARN_GESTURES)) == 20
     zipped(put_recording(tmp_path / "Train1" / "Sample0001", "Sample0001"))
     assert detect(tmp_path) == "chalearn2014"

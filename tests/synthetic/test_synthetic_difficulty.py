@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from synthetic_clips import all_summaries, nearest_accuracy
 
+from gesta.schema import CHALEARN_GESTURES
 from gesta.synthetic.chalearn2014 import plan_tasks
-from gesta.synthetic.gestures import NAMES, PROGRAMS
+from gesta.synthetic.gestures import PROGRAMS
 from gesta.synthetic.recording import Plan, prepare
 
 
@@ -78,7 +79,7 @@ def test_gestures_that_differ_only_in_the_number_of_hands() -> None:
 
 
 def test_every_gesture_has_a_program_of_usual_length() -> None:
-    assert set(PROGRAMS) == set(NAMES) and len(NAMES) == 20
+    assert set(PROGRAMS) == set(CHALEARN_GESTURES) and len(CHALEARN_GESTURES) == 20
     recording = prepare(Plan(0, 2, 0, tuple(range(1, 21)), (320, 240), "standard"))
     lengths = [s.last - s.first + 1 for s in recording.spans]
     assert min(lengths) >= 12 and max(lengths) <= 90

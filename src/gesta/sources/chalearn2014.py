@@ -17,37 +17,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
+from gesta.schema import CHALEARN_GESTURES, GestaError, Listing, Problem, Resource, Sample, Split
 from gesta.sources.files import decode_text, is_hidden, split_name, table, walk
 
 LAYOUT = "chalearn2014"
 SUBJECTS_FILE = "gesta_subjects.csv"
 ASSUMED_MAX_DEPTH_MM = 4000.0
 """Reach of the first Kinect; taken, and reported, where `_data.csv` is missing."""
-
-GESTURES = (
-    "vattene",
-    "vieniqui",
-    "perfetto",
-    "furbo",
-    "cheduepalle",
-    "chevuoi",
-    "daccordo",
-    "seipazzo",
-    "combinato",
-    "freganiente",
-    "ok",
-    "cosatifarei",
-    "basta",
-    "prendere",
-    "noncenepiu",
-    "fame",
-    "tantotempo",
-    "buonissimo",
-    "messidaccordo",
-    "sonostufo",
-)
-"""Names of gesture ids 1 to 20, in that order."""
 
 PARTS = {
     "color": "_color.mp4",
@@ -169,8 +145,8 @@ def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, 
         rows.append((values[1], values[2], values[0], line))
     for first, last, gesture, line in sorted(rows):
         row = f"line {line} ({gesture},{first},{last})"
-        if not 1 <= gesture <= len(GESTURES):
-            refused.append(("unknown-gesture", f"{row}: gesture id {gesture} is not in 1 to {len(GESTURES)}"))
+        if not 1 <= gesture <= len(CHALEARN_GESTURES):
+            refused.append(("unknown-gesture", f"{row}: gesture id {gesture} is not in 1 to {len(CHALEARN_GESTURES)}"))
         elif last < first:
             refused.append(("bad-label-row", f"{row}: ends before it starts"))
         elif first < 1 or (n_frames is not None and last > n_frames):
@@ -179,7 +155,7 @@ def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, 
         elif spans and _shared(spans[-1], first - 1, last - 1) > 0.5:
             refused.append(("overlapping-labels", f"{row}: lies over the gesture before it, {spans[-1][0]}"))
         else:
-            spans.append((GESTURES[gesture - 1], first - 1, last - 1))
+            spans.append((CHALEARN_GESTURES[gesture - 1], first - 1, last - 1))
     return spans, refused
 
 

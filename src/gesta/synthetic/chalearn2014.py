@@ -23,8 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gesta.schema import GestaError
-from gesta.synthetic.gestures import NAMES
+from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import Plan, write
 
@@ -55,8 +54,8 @@ def split_people(people: int) -> list[str]:
 def _gesture_orders(seed: int, recordings: int, count: int) -> list[tuple[int, ...]]:
     """Gesture ids of each recording: a long row of shuffled rounds through all 20, cut in pieces of `count`."""
     rng = np.random.default_rng([seed, 303])
-    rounds = -(-recordings * count // len(NAMES))
-    row = np.concatenate([rng.permutation(len(NAMES)) + 1 for _ in range(rounds)])
+    rounds = -(-recordings * count // len(CHALEARN_GESTURES))
+    row = np.concatenate([rng.permutation(len(CHALEARN_GESTURES)) + 1 for _ in range(rounds)])
     return [tuple(int(g) for g in row[i * count : (i + 1) * count]) for i in range(recordings)]
 
 

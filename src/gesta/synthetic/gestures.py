@@ -22,30 +22,6 @@ from gesta.synthetic.hand import SHAPES
 
 Array = NDArray[np.float64]
 
-NAMES = (
-    "vattene",
-    "vieniqui",
-    "perfetto",
-    "furbo",
-    "cheduepalle",
-    "chevuoi",
-    "daccordo",
-    "seipazzo",
-    "combinato",
-    "freganiente",
-    "ok",
-    "cosatifarei",
-    "basta",
-    "prendere",
-    "noncenepiu",
-    "fame",
-    "tantotempo",
-    "buonissimo",
-    "messidaccordo",
-    "sonostufo",
-)
-"""Gesture names; the id is the position counted from 1."""
-
 
 def pose(place: tuple, forward: tuple, normal: tuple, shape: str) -> Array:
     """(27,): place, forward, normal, shape in one vector, so that a path is an interpolation."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.synthetic.gestures import NAMES, PROGRAMS, Program, Stroke, pose
+from gesta.schema import CHALEARN_GESTURES
+from gesta.synthetic.gestures import PROGRAMS, Program, Stroke, pose
 from gesta.synthetic.person import Difficulty, Person
 
 Array = NDArray[np.float64]
@@ -132,7 +133,7 @@ class Actor:
 
     def perform(self, gesture: int, back: bool) -> None:
         """Reach, stroke, and (with `back`) return to rest; appends the labelled span."""
-        program: Program = PROGRAMS[NAMES[gesture - 1]]
+        program: Program = PROGRAMS[CHALEARN_GESTURES[gesture - 1]]
         low, high = program.repeats
         repeats = low if low == high else low + int(self.rng.random() < self.person.eager)
         mood = self._mood(repeats * len(program.cycle))

@@ -1,0 +1,36 @@
+"""Makes the demo bundle of the package from a trained one: its streaming step as fp16, in one small zip.
+
+    python tools/pack_demo.py BUNDLE DATA      writes src/gesta/runtime/demo.zip
+
+The commands before it stand in the header of src/gesta/recipes/package.yaml.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gesta.bundle import io
+from gesta.clips.cache import ClipCache
+from gesta.export import openvino
+from gesta.sources.catalog import read
+
+OUT = Path(__file__).parent.parent / "src" / "gesta" / "runtime" / "demo.zip"
+PARITY_CLIPS = 32
+
+
+def main(folder: Path, data: Path) -> None:
+    samples = [s for s in read(data).samples if s.label is not None]
+    transform = io.read(folder).manifest.transform
+    cache = ClipCache()
+    clips = [cache.load(s, transform) for s in samples[:: len(samples) // PARITY_CLIPS]]
+    parity = openvino.add(folder, clips, precision="fp16")
+    bundle = io.read(folder)
+    step = bundle.find("step", "openvino", "fp16")
+    assert step is not None
+    io.save_zip(bundle, OUT, only=[step])
+    print(f"{OUT}: {OUT.stat().st_size} bytes; {parity}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
