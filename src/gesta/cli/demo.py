@@ -12,8 +12,8 @@ from gesta.cli.common import JsonFlag, SeedOption, SetOption, console, emit, nee
 
 def demo(
     out: Annotated[Path, typer.Option("--out", help="Folder for data, model, report and video.")] = Path("gesta_demo"),
-    people: Annotated[int, typer.Option("--people", help="How many people are generated.", min=3)] = 12,
-    recordings: Annotated[int, typer.Option("--recordings", help="Recordings a person, 20 gestures each.", min=1)] = 2,
+    people: Annotated[int, typer.Option("--people", help="How many people are generated.", min=3)] = 24,
+    recordings: Annotated[int, typer.Option("--recordings", help="Recordings a person, 20 gestures each.", min=1)] = 1,
     sets: SetOption = None,
     seed: SeedOption = 0,
     json: JsonFlag = False,

@@ -19,8 +19,8 @@ from gesta.experiments.parallel import Progress, key_of, write_json
 from gesta.recipes import Recipe
 from gesta.schema import GestaError, Prediction, Sample
 
-PEOPLE = 12
-RECORDINGS = 2
+PEOPLE = 24
+RECORDINGS = 1
 LAYOUT = "chalearn2014"
 PARITY_CLIPS = 16
 
