@@ -50,7 +50,9 @@ def need(extra: str, *modules: str) -> None:
     """Raises GestaError naming the extra to install if one of the modules is not there."""
     missing = [m for m in modules if importlib.util.find_spec(m) is None]
     if missing:
-        raise GestaError(f"This needs {', '.join(missing)}, which is not installed. Install it: pip install 'gesta[{extra}]'")
+        raise GestaError(
+            f"This needs {', '.join(missing)}, which is not installed. Install it: pip install 'gesta[{extra}]'"
+        )
 
 
 def existing(path: Path, what: str) -> Path:

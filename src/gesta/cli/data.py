@@ -46,7 +46,9 @@ def make(
     kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014.")],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
-    recordings: Annotated[int, typer.Option("--recordings", min=1, help="Recordings a person, several gestures each.")] = 1,
+    recordings: Annotated[
+        int, typer.Option("--recordings", min=1, help="Recordings a person, several gestures each.")
+    ] = 1,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
     seed: SeedOption = 0,
     json: JsonFlag = False,
