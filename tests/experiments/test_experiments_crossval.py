@@ -7,7 +7,7 @@ import json
 import pytest
 from people import write_set
 
-from gesta.cli.crossval import fold_by
+from gesta.cli.crossval import fold_by, options
 from gesta.experiments.crossval import crossval, summary
 from gesta.recipes import load_recipe
 from gesta.schema import GestaError
@@ -48,6 +48,44 @@ def test_ways_to_fold():
     assert fold_by("label") == ("label", None)
     with pytest.raises(GestaError, match="groups of people"):
         fold_by("colour")
+
+
+def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
+    """Stands in for training: "b" is better inside wherever person0 trains; the held-out person is never seen there."""
+    listing = read(write_set(tmp_path / "data"))
+    choices = options("auto", TINY, ["training.weight_decay=0.1|0.2"])
+    seen: list[tuple[str, set[str]]] = []
+
+    def trained(jobs, **_):
+        results = []
+        for job in jobs:
+            people = {s.subject for part in ("train", "test") for s in job.arguments[part]}
+            if "inside" in job.title:
+                seen.append((job.title.split(":")[0], people))
+            good = (job.arguments["recipe"].training.weight_decay == 0.2) == ("person0" in people)
+            n = len(job.arguments["test"])
+            results.append(fold(n) if good else fold(n, *(f"{i}" for i in range(n))))
+        return results
+
+    monkeypatch.setattr("gesta.experiments.crossval.run_jobs", trained)
+    monkeypatch.setattr("gesta.experiments.crossval.prefill", lambda *_: None)
+    first = next(iter(choices.values()))
+    document = crossval(listing.samples, first, tmp_path / "out", choices=choices, layout=listing.layout)
+    assert {name for name, _ in seen} == {"person0", "person1", "person2"}
+    assert all(name not in people for name, people in seen)
+    chosen = {f["held_out"]: f["chosen"].split("=")[-1] for f in document["folds"]}
+    assert chosen == {"person0": "0.1", "person1": "0.2", "person2": "0.2"}
+    assert document["folds"][0]["inner_accuracy"] == {
+        "training.weight_decay=0.1": 1.0,
+        "training.weight_decay=0.2": 0.0,
+    }
+
+
+def test_choices_are_every_combination():
+    found = options("auto", [], ["training.epochs=3|5", "model.memory=0|0.5"])
+    assert [(r.training.epochs, r.model.memory) for r in found.values()] == [(3, 0.0), (3, 0.5), (5, 0.0), (5, 0.5)]
+    with pytest.raises(GestaError, match=r"key=A\|B"):
+        options("auto", [], ["training.epochs=3"])
 
 
 @pytest.mark.slow

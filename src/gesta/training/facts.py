@@ -22,15 +22,15 @@ def settle_for(found: Listing | Sequence[Sample], recipe: Recipe) -> tuple[Recip
     """
     samples = found.samples if isinstance(found, Listing) else found
     try:
-        return settle(recipe, facts_of(samples))
+        return settle(recipe, facts_of(samples, ("train",) if recipe.training.validation else ("train", "val")))
     except RecipeError as error:
         raise GestaError(f"recipe {recipe.name}: {error}", usage=True) from error
 
 
-def facts_of(samples: Sequence[Sample]) -> Facts:
-    """What the training samples offer. Raises GestaError if none has a label."""
+def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> Facts:
+    """What the samples trained on offer. Raises GestaError if none has a label."""
     labelled = [s for s in samples if s.label is not None]
-    used = [s for s in labelled if s.split == "train"] or labelled
+    used = [s for s in labelled if s.split in splits] or labelled
     if not used:
         raise GestaError("No recording has a label, so there is nothing to learn. See docs/data_conventions.md.")
     share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask", "skeleton")}
