@@ -54,6 +54,13 @@ def test_irregular_time_stamps_are_resampled_by_time(tmp_path):
     assert levels(prepare(sample(path), GRAY).pixels) == [20, 25, 30, 30, 30, 30, 35, 40]
 
 
+def test_a_stalled_camera_repeats_its_last_frame_for_two_seconds_at_most():
+    preparer = Preparer(GRAY)
+    gray = np.full((48, 64), 100, np.uint8)
+    parts = [preparer.push(Frame(time_s, gray=gray)) for time_s in (0.0, 0.05, 600.0, 600.05, 600.1)]
+    assert len(np.concatenate([*parts, preparer.flush()])) == 1 + 2 * 20 + 3
+
+
 def test_spans_in_frames_and_in_seconds_agree(tmp_path):
     path = write_video(tmp_path / "a.mkv", gray_frames(20))
     by_frame = prepare(sample(path, first_frame=5, last_frame=9), GRAY)

@@ -18,6 +18,7 @@ from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
 
 HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
 HAND_LEAK_PER_S = 0.15  # of h: how fast an old height is forgotten
+LONGEST_GAP_S = 2.0  # a longer pause between two frames counts as one of this length: a stalled camera
 DEPTH_MEMORY = 0.9  # weight of the previous frame's reference depth
 
 
@@ -60,6 +61,10 @@ class Preparer:
             self._first_s = frame.time_s
         else:
             due = ticks_due(frame.time_s - self._first_s, self.transform.fps, self._done)
+            most = round(LONGEST_GAP_S * self.transform.fps)
+            if due > most:
+                self._first_s += (due - most) / self.transform.fps
+                due = most
             self._take(self._pending, due)
         self._pending = frame
         return self._prepared(complete=True)
