@@ -136,10 +136,13 @@ def parts(run: Run) -> tuple[list[Sample], list[Sample]]:
 
 
 def _train(run: Run) -> dict[str, Any]:
+    import torch
+
     from gesta.clips.cache import ClipCache
     from gesta.export import openvino
     from gesta.training.fit import fit, settle_for, transform_for
 
+    torch.set_num_threads(1)  # two are hardly faster on networks this small, and far slower on a busy machine
     train, _ = parts(run)
     settled, notes = settle_for(train, run.recipe)
     cache = ClipCache()
