@@ -107,7 +107,7 @@ def _predict_clips(recogniser: Recogniser, items: list[Item], say: Say, failed: 
         fit = {item.sample.id: item for item in _fitting(recogniser, list(group), failed)}
         for clip in prepare_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
             if isinstance(clip, Problem):
-                failed.append(clip.reason if clip.path in clip.reason else str(clip))
+                failed.append(str(clip))
             else:
                 noted.update(notes(fit[clip.id].sample, recogniser.manifest))
                 say(fit[clip.id], recogniser.predict(clip))
