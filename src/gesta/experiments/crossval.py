@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from gesta import metrics
-from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json
-from gesta.experiments.trial import identity, prefill
+from gesta.experiments.parallel import Job, Progress, run_jobs, write_json
+from gesta.experiments.trial import prefill, trial_job
 from gesta.recipes.schema import Recipe
 from gesta.schema import GestaError, Sample
 from gesta.sources.split import folds
@@ -63,7 +63,7 @@ def crossval(
         taken = options[chosen[name][0]]
         part = train if taken.training.patience else [replace(s, split="train") for s in train]
         for seed in range(seeds):
-            jobs.append(_job(name, part, test, taken, out, layout, seed))
+            jobs.append(trial_job(f"{name}, seed {seed}", part, test, taken, out / "folds", layout, seed))
             places.append((name, seed))
     results = run_jobs(jobs, workers=workers, progress=progress, told=told)
     document = summary([(name, seed, result) for (name, seed), result in zip(places, results, strict=True)])
@@ -96,7 +96,11 @@ def _chosen(
         for inner, rest, held in folds([replace(s, split=None) for s in train], by=by, k=INNER_GROUPS, seed=0):
             for option, recipe in options.items():
                 part = [replace(s, split="train") for s in rest]
-                jobs.append(_job(f"{name}: {option}, inside on {inner}", part, held, recipe, out, layout, 0))
+                jobs.append(
+                    trial_job(
+                        f"{name}: {option}, inside on {inner}, seed 0", part, held, recipe, out / "folds", layout, 0
+                    )
+                )
                 places.append((name, option))
     results = run_jobs(jobs, workers=workers, progress=progress)
     right: dict[str, dict[str, float]] = {name: dict.fromkeys(options, 0.0) for name, _, _ in parts}
@@ -105,25 +109,6 @@ def _chosen(
         right[name][option] += result["accuracy"] * result["n"] / sizes[name]
     best = {name: (max(found, key=lambda o: found[o]), found) for name, found in right.items()}
     return best, sum(result["seconds"] for result in results)
-
-
-def _job(name: str, train: list[Sample], test: list[Sample], recipe: Recipe, out: Path, layout: str, seed: int) -> Job:
-    key = key_of(recipe.model_dump(mode="json"), seed, layout, identity(train), identity(test))
-    arguments = {
-        "train": train,
-        "test": test,
-        "recipe": recipe,
-        "folder": out / "folds" / f"training-{key}",
-        "layout": layout,
-        "seed": seed,
-    }
-    return Job(
-        title=f"{name}, seed {seed}",
-        function="gesta.experiments.trial:run_trial",
-        arguments=arguments,
-        key=key,
-        result=out / "folds" / f"{key}.json",
-    )
 
 
 def summary(results: Sequence[tuple[str, int, dict[str, Any]]]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from gesta.experiments.catalog import Row, Table, find, scale_of
-from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
-from gesta.experiments.trial import identity, prefill
+from gesta.experiments.parallel import Job, Progress, run_jobs, write_json, write_text
+from gesta.experiments.trial import prefill, trial_job
 from gesta.recipes import RecipeError, load_recipe
 from gesta.schema import GestaError, Sample
 
@@ -71,17 +71,8 @@ def plan(
         except RecipeError as error:
             raise GestaError(str(error), usage=True) from error
         for seed in range(seeds):
-            key = key_of(recipe.model_dump(mode="json"), seed, layout, identity(fitted), identity(test))
-            arguments = {
-                "train": fitted,
-                "test": test,
-                "recipe": recipe,
-                "folder": out / "rows" / f"training-{key}",
-                "layout": layout,
-                "seed": seed,
-            }
-            function = "gesta.experiments.trial:run_trial"
-            jobs.append((row, Job(f"{row.label}, seed {seed}", function, arguments, key, out / "rows" / f"{key}.json")))
+            job = trial_job(f"{row.label}, seed {seed}", fitted, test, recipe, out / "rows", layout, seed)
+            jobs.append((row, job))
     todo = [row for row, job in jobs if job.finished() is None]
     minutes = sum(row.cost for row in todo) * size.minutes / min(workers, max(len(todo), 1))
     return Plan(name, table, tuple(jobs), note, minutes, len(todo))

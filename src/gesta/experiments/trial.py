@@ -11,13 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gesta.experiments.parallel import Progress
+from gesta.experiments.parallel import Job, Progress, key_of
 from gesta.recipes.schema import Recipe
 from gesta.schema import Sample
 
 if TYPE_CHECKING:
     from gesta.clips.cache import ClipCache
     from gesta.evaluate.run import Evaluation
+
+
+def trial_job(
+    title: str,
+    train: Sequence[Sample],
+    test: Sequence[Sample],
+    recipe: Recipe,
+    folder: Path,
+    layout: str,
+    seed: int,
+) -> Job:
+    """A trial as a job: its result lies in `folder` under a key made of the recipe, the seed and the samples."""
+    key = key_of(recipe.model_dump(mode="json"), seed, layout, identity(train), identity(test))
+    arguments = {
+        "train": train,
+        "test": test,
+        "recipe": recipe,
+        "folder": folder / f"training-{key}",
+        "layout": layout,
+        "seed": seed,
+    }
+    return Job(title, "gesta.experiments.trial:run_trial", arguments, key, folder / f"{key}.json")
 
 
 def run_trial(
