@@ -45,6 +45,13 @@ def test_second_half_by_hand() -> None:
     assert found == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0.5, 0.5, 0]]
 
 
+def test_what_came_before_the_gesture_does_not_count() -> None:
+    chunks, start = torch.tensor([4, 4, 2]), torch.tensor([0, 2, 5])
+    second_half = chunk_weights(chunks, 4, "second_half", start).tolist()
+    assert second_half == [[0, 0, 0.5, 0.5], [0, 0, 0, 1], [0, 1, 0, 0]]
+    assert chunk_weights(chunks, 4, "all", start)[1].tolist() == [0, 0, 0.5, 0.5]
+
+
 def test_speed_by_hand() -> None:
     assert at_speed(6, 100).tolist() == [0, 1, 2, 3, 4, 5]
     assert at_speed(6, 200).tolist() == [0, 2, 4]
@@ -149,6 +156,22 @@ def test_a_batch_holds_its_clips() -> None:
     found = batch["clip"][0, :, :, : len(first)].permute(2, 0, 3, 4, 1).numpy()
     assert (found == first).all() and (batch["clip"][0, :, :, len(first) :] == 0).all()
     assert batch["target"].tolist() == [0, 1] and "theta" not in batch
+
+
+def test_a_clip_begins_with_the_end_of_what_came_before() -> None:
+    clips = clip_set()
+    clips.augmentation = NOTHING.model_copy(update={"context": 1.0, "context_frames": 6})
+    neighbour, clip = clips.samples[3], clips.samples[4]
+    clips.before = {clip.id: (neighbour,)}
+    starts = set()
+    for epoch in range(20):
+        clips.epoch = epoch
+        item = clips[4]
+        earlier = clips.store.load(neighbour, clips.transform).pixels
+        assert (item.pixels[: item.start] == earlier[len(earlier) - item.start :]).all()
+        assert clips.collate([clips[3], item])["start"].tolist() == [0, item.start]
+        starts.add(item.start)
+    assert starts == set(range(1, 7))
 
 
 def test_central_window_keeps_its_length_at_any_speed() -> None:

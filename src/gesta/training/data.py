@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import lightning.pytorch as pl
 import numpy as np
@@ -31,7 +31,17 @@ class ClipStore(Protocol):
 
 
 Batch = dict[str, Tensor]
-"""clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; when augmented also theta [B, 2, 3]."""
+"""clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labelled part begins;
+when augmented also theta [B, 2, 3]."""
+
+
+class Item(NamedTuple):
+    """One clip: pixels [T, S, H, W, C], its class, the frame where the labelled part begins, an affine map or None."""
+
+    pixels: NDArray[np.uint8]
+    target: int
+    start: int = 0
+    theta: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -52,20 +62,21 @@ class ClipSet(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]:
-        """(pixels T S H W C, class, affine map or None)."""
+    def __getitem__(self, index: int) -> Item:
         sample = self.samples[index]
         pixels = self._pixels(sample)
         target = list(self.labels).index(str(sample.label))
         if self.augmentation is None:
-            return np.asarray(pixels), target, None
+            return Item(np.asarray(pixels), target)
         rng = generator(self.seed, self.epoch, index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
         theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
         taken = np.asarray(pixels[chosen])
+        start = 0
         if self.augmentation.context > 0:
-            taken = np.concatenate([self._context(sample, self.augmentation, rng), taken])
-        return _fitted(taken, self.transform), target, theta
+            context = self._context(sample, self.augmentation, rng)
+            taken, start = np.concatenate([context, taken]), len(context)
+        return Item(_fitted(taken, self.transform), target, start, theta)
 
     def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
         """A clip's pixels, kept in memory while there is room."""
@@ -86,15 +97,16 @@ class ClipSet(Dataset):
                 parts.append(self._pixels(earlier)[-length:])
         return np.concatenate(parts)[-length:]
 
-    def collate(self, items: Sequence[tuple[NDArray[np.uint8], int, NDArray[np.float32] | None]]) -> Batch:
+    def collate(self, items: Sequence[Item]) -> Batch:
         """Items -> one batch, shorter clips with zeros behind them."""
-        clip, lengths = to_network([pixels for pixels, _, _ in items], self.transform.chunk)
+        clip, lengths = to_network([item.pixels for item in items], self.transform.chunk)
         batch = {
             "clip": torch.from_numpy(clip),
             "lengths": torch.from_numpy(lengths),
-            "target": torch.tensor([target for _, target, _ in items]),
+            "target": torch.tensor([item.target for item in items]),
+            "start": torch.tensor([item.start for item in items]),
         }
-        maps = [theta for _, _, theta in items if theta is not None]
+        maps = [item.theta for item in items if item.theta is not None]
         if maps:
             batch["theta"] = torch.from_numpy(np.stack(maps))
         return batch

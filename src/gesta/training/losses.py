@@ -11,20 +11,24 @@ from torch.nn import functional as F
 Over = Literal["last", "second_half", "all"]
 
 
-def chunk_weights(chunks: Tensor, total: int, over: Over) -> Tensor:
+def chunk_weights(chunks: Tensor, total: int, over: Over, start: Tensor | None = None) -> Tensor:
     """Weights [B, total] of the chunks of clips with `chunks` [B] valid ones; every row sums to 1.
 
-    "second_half": chunks K // 2 ... K - 1 of K.
+    "second_half": chunks K // 2 ... K - 1 of K. `start` [B]: the chunk in which the labelled part begins; what came
+    before it never counts.
     """
     position = torch.arange(total, device=chunks.device)
-    first = {"last": chunks - 1, "second_half": chunks // 2, "all": torch.zeros_like(chunks)}[over]
+    begin = torch.zeros_like(chunks) if start is None else torch.minimum(start, chunks - 1)
+    first = {"last": chunks - 1, "second_half": begin + (chunks - begin) // 2, "all": begin}[over]
     counted = (position >= first.unsqueeze(1)) & (position < chunks.unsqueeze(1))  # B K
     return counted / counted.sum(1, keepdim=True)
 
 
-def clip_loss(steps: Tensor, target: Tensor, chunks: Tensor, over: Over, smoothing: float = 0.0) -> Tensor:
+def clip_loss(
+    steps: Tensor, target: Tensor, chunks: Tensor, over: Over, smoothing: float = 0.0, start: Tensor | None = None
+) -> Tensor:
     """Mean over clips of the weighted mean over chunks of the cross entropy; logits `steps` [B, K, N], target [B]."""
     batch, total, classes = steps.shape
     wanted = target.unsqueeze(1).expand(batch, total)
     each = F.cross_entropy(steps.reshape(-1, classes), wanted.reshape(-1), reduction="none", label_smoothing=smoothing)
-    return (each.reshape(batch, total) * chunk_weights(chunks, total, over)).sum() / batch
+    return (each.reshape(batch, total) * chunk_weights(chunks, total, over, start)).sum() / batch

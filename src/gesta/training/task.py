@@ -36,6 +36,7 @@ class ClassifyTask(pl.LightningModule):
         super().__init__()
         self.steps = steps
         self.network = network
+        self.chunk: int | None = getattr(network, "chunk", None)
         self.settings = settings
         self.over: Over = over
         self._frozen = [frozen] if frozen is not None else []  # in a list: not a submodule twice
@@ -49,13 +50,13 @@ class ClassifyTask(pl.LightningModule):
 
     def chunks(self, lengths: Tensor) -> Tensor:
         """Valid chunks of every clip, [B]."""
-        chunk = getattr(self.network, "chunk", None)
-        return chunk_count(lengths, chunk) if chunk else torch.ones_like(lengths)
+        return chunk_count(lengths, self.chunk) if self.chunk else torch.ones_like(lengths)
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         clip = warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
         steps, chunks = self(clip, batch["lengths"]), self.chunks(batch["lengths"])
-        loss = clip_loss(steps.float(), batch["target"], chunks, self.over, self.settings.label_smoothing)
+        start = batch["start"] // self.chunk if self.chunk else None
+        loss = clip_loss(steps.float(), batch["target"], chunks, self.over, self.settings.label_smoothing, start)
         if not torch.isfinite(loss):
             raise GestaError(
                 f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}, so training "
