@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,14 @@ def test_one_class_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=r"only the class 'c0'; at least two"):
         run(tmp_path / "new", samples=samples(classes=1), cache=store)
     assert store.loads == 0 and not (tmp_path / "new").exists()
+
+
+def test_validation_clips_of_a_class_without_training_clips_are_listed(tmp_path: Path) -> None:
+    found = samples()
+    found[-1] = replace(found[-1], label="c9", split="val")
+    result = run(tmp_path, "training.epochs=1", samples=found)
+    assert [str(p) for p in result.skipped] == ["nowhere/29.avi: of the class 'c9', which no training clip has"]
+    assert bundle_io.read(result.bundle).manifest.labels == ("c0", "c1", "c2")
 
 
 def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def fit(
     with full_disk_explained(out):
         out.mkdir(parents=True, exist_ok=True)
         good, broken = _prepared(used, transform, store, progress)
+        skipped = _unknown_classes(samples, labels) + broken
         _usable(good)
         if recipe.augmentation.context > 0:
             train = [s for s in good if s.split == "train"]
@@ -119,7 +120,7 @@ def fit(
                 store,
                 layout=layout,
                 seed=seed,
-                skipped=len(broken),
+                skipped=len(skipped),
                 notes=notes,
                 seconds=sum(row["seconds"] for row in history),
                 accelerator=machine.accelerator,
@@ -134,7 +135,7 @@ def fit(
                 metrics=metrics,
                 notes=fallback_notes(transform, good),
             )
-    return FitResult(out / "bundle", metrics, history, seconds, broken, rank)
+    return FitResult(out / "bundle", metrics, history, seconds, skipped, rank)
 
 
 def _usable(samples: Sequence[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
@@ -149,6 +150,15 @@ def _usable(samples: Sequence[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
         )
     val = [s for s in samples if s.split == "val" and s.label in labels]
     return train + val, labels
+
+
+def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[Problem, ...]:
+    """Validation clips of classes that no training clip shows: nothing could learn them, so they are left out."""
+    strange = [s for s in samples if s.split == "val" and s.label is not None and s.label not in labels]
+    return tuple(
+        Problem(str(s.files[0]), "unknown class", f"of the class {s.label!r}, which no training clip has")
+        for s in strange
+    )
 
 
 def _prepared(
