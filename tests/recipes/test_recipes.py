@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gesta.recipes import Facts, RecipeError, load_recipe, names, read_text, settle
+from gesta.recipes import Facts, Recipe, RecipeError, load_recipe, names, read_text, settle
 from gesta.recipes.settling import epochs_for, is_sided
 
 ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
@@ -31,7 +31,8 @@ def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
 def test_the_documents_settings(name: str) -> None:
     recipe = load_recipe(name)
     t, a = recipe.training, recipe.augmentation
-    assert (t.optimizer, t.learning_rate, t.momentum, t.weight_decay, t.batch) == ("sgd", 0.005, 0.9, 1e-6, 32)
+    optimizer = ("adam", 0.001) if name.endswith("-adam") else ("sgd", 0.005)
+    assert (t.optimizer, t.learning_rate, t.momentum, t.weight_decay, t.batch) == (*optimizer, 0.9, 1e-6, 32)
     assert (a.rotation_deg, a.shift_px, a.zoom_in_px, a.flip, a.window) == (4, 5, 6, 0, None)
     assert recipe.input.hand_rule == "clip" and recipe.model.dropout == 0
 
@@ -42,6 +43,21 @@ def test_changes() -> None:
     )
     assert recipe.training.epochs == 3 and recipe.training.learning_rate == 0.001
     assert recipe.input.streams == ("body",) and recipe.augmentation.window is None
+
+
+def test_teachers() -> None:
+    recipe = load_recipe("mullick/distil-small", ["teacher=runs/a b/bundle", "distillation.loss=kl", "teacher=c"])
+    assert recipe.distillation is not None and recipe.distillation.loss == "kl"
+    assert recipe.distillation.teachers == ("runs/a b/bundle", "c")
+    made = load_recipe("auto", ["teacher=x"]).distillation
+    assert made is not None and (made.temperature, made.alpha, made.loss, made.way) == (4, 0.5, "mse", "joint")
+
+
+def test_a_recipe_without_teacher_is_written_without() -> None:
+    """So that what was trained before there were teachers is still found by its key."""
+    assert set(load_recipe("auto").model_dump()) == {"name", "title", "input", "model", "augmentation", "training"}
+    kept = load_recipe("mullick/distil-small")
+    assert Recipe.model_validate(kept.model_dump(mode="json")) == kept
 
 
 def test_a_recipe_file(tmp_path: Path) -> None:
@@ -64,6 +80,9 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand. Did you mean body\?"),
         ("auto", "augmentation.speed=[2, 1]", "speed: expected"),
         ("auto", "training.epochs=[", "is not a YAML value"),
+        ("auto", "teacher=", "write teacher=BUNDLE"),
+        ("auto", "distillation.temprature=2", r"unknown key distillation.temprature.*Did you mean temperature\?"),
+        ("auto", "distillation.loss=ms", r"Allowed: kl, mse. Did you mean mse\?"),
     ],
 )
 def test_mistakes_are_named(name: str, change: str, message: str) -> None:

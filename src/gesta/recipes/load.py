@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -33,12 +34,13 @@ def read_text(name: str) -> str:
 def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     """A recipe by name or YAML file, with changes "key=value", keys dotted: "training.epochs=20".
 
-    Values are YAML: numbers, "auto", lists like [body, hand]. Raises RecipeError naming the field, what is allowed and
+    Values are YAML: numbers, "auto", lists like [body, hand]. "teacher=BUNDLE", perhaps repeated, names the bundles to
+    distil from (distillation.teachers). Raises RecipeError naming the field, what is allowed and
     the nearest match, for an unknown recipe, an unknown key or a value that does not fit.
     """
     path = _find(name_or_path)
     document = _parse(path)
-    for change in sets:
+    for change in _spelled_out(sets):
         _apply(document, change)
     try:
         return Recipe.model_validate(document)
@@ -87,6 +89,17 @@ def _apply(document: dict[str, Any], change: str) -> None:
         raise RecipeError(f"--set {change}: {value!r} is not a YAML value ({error}).") from error
 
 
+def _spelled_out(sets: Sequence[str]) -> list[str]:
+    """The changes with every `teacher=BUNDLE` gathered into one of distillation.teachers, in their order."""
+    teachers = [change.partition("=")[2].strip() for change in sets if change.partition("=")[0].strip() == "teacher"]
+    if not teachers:
+        return list(sets)
+    if not all(teachers):
+        raise RecipeError("--set teacher: write teacher=BUNDLE, the folder OUT/bundle of a training.")
+    others = [change for change in sets if change.partition("=")[0].strip() != "teacher"]
+    return [*others, f"distillation.teachers={json.dumps(teachers)}"]
+
+
 def _check_key(key: str) -> None:
     """Raises RecipeError if the schema has no such dotted key."""
     model: type[BaseModel] | None = Recipe
@@ -98,8 +111,11 @@ def _check_key(key: str) -> None:
 
 
 def _inner(field: FieldInfo) -> type[BaseModel] | None:
-    annotation = field.annotation
-    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
+    """The model of a section's keys, also of one that may be left out (`Section | None`)."""
+    for annotation in (field.annotation, *get_args(field.annotation)):
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return annotation
+    return None
 
 
 def _unknown(key: str, part: str, model: type[BaseModel] | None) -> str:

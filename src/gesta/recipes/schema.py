@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 Auto = Literal["auto"]
 
@@ -86,6 +86,20 @@ class TrainingSettings(_Strict):
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
 
 
+class DistillationSettings(_Strict):
+    """Learning from a teacher's softened answers beside the labels (Mullick 2018, chapter 4; spec 2)."""
+
+    teachers: tuple[str, ...] = Field((), description="bundles; of several the mean of their softened answers is taken")
+    temperature: float = Field(4.0, gt=0, description="T: the teacher's logits are divided by it before the softmax")
+    alpha: float = Field(0.5, ge=0, le=1, description="share of the soft loss; the labels' share is 1 - alpha")
+    loss: Literal["mse", "kl"] = Field("mse", description="mse: the document's. kl: Hinton's, times T squared")
+    way: Literal["joint", "soft_then_hard"] = Field("joint", description="both losses together, or labels afterwards")
+    soft_epochs: int | None = Field(None, ge=1, description="soft_then_hard: epochs on soft targets; null: epochs")
+    sees: Literal["clip", "same"] = Field(
+        "clip", description="clip: the teacher sees each whole clip once, as recorded. same: what the student sees"
+    )
+
+
 class Recipe(_Strict):
     """A complete recipe: purpose and cost stand in its YAML file's header comment."""
 
@@ -95,3 +109,12 @@ class Recipe(_Strict):
     model: ModelSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
+    distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe without a teacher is written as it was before there were any: bundles and run keys stay the same."""
+        document: dict[str, Any] = handler(self)
+        if self.distillation is None:
+            document.pop("distillation", None)
+        return document
