@@ -65,7 +65,10 @@ def train(
     samples, notes = split(listing.samples, protocol, seed)
     from gesta.training.fit import fit, settle_for
 
+    from gesta.compress.teacher import teachers_of
+
     settled, picked = settle_for(samples, chosen)
+    teachers = teachers_of(settled)
     folder = out or _new_folder(data, chosen.name)
     if _is_first_process():
         _introduce(settled, picked, notes, listing.problems, folder)
@@ -81,6 +84,7 @@ def train(
         device=device,
         notes=notes,
         progress=not json,
+        teachers=teachers,
     )
     if result.rank != 0:
         return

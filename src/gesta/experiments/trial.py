@@ -51,6 +51,7 @@ def run_trial(
     lacks counts as an error. Returns accuracy, n, errors, probabilities' right ones by id, seconds and history.
     """
     from gesta.clips.cache import ClipCache
+    from gesta.compress.teacher import teachers_of
     from gesta.evaluate.run import evaluate
     from gesta.training.fit import fit, settle_for
 
@@ -58,7 +59,16 @@ def run_trial(
     settled, notes = settle_for(train, recipe)
     cache = ClipCache()
     fitted = fit(
-        train, settled, folder, layout=layout, seed=seed, device="cpu", notes=notes, progress=False, cache=cache
+        train,
+        settled,
+        folder,
+        layout=layout,
+        seed=seed,
+        device="cpu",
+        notes=notes,
+        progress=False,
+        cache=cache,
+        teachers=teachers_of(settled),
     )
     trained = time.monotonic()
     known = {s.label for s in train}

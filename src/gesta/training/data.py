@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
@@ -17,36 +17,40 @@ from torch.utils.data import DataLoader, Dataset
 from gesta.clips.sampling import to_network
 from gesta.clips.transform import Transform
 from gesta.recipes.schema import AugmentationSettings
-from gesta.schema import Clip, GestaError, Sample
+from gesta.schema import GestaError, Sample
 from gesta.training.augment import choose_frames, draw_affine, generator, moves_pixels
+from gesta.training.views import ClipStore, View
 
 HELD_BYTES = 512 * 2**20
 """Clips of one part that are kept in memory; further ones are mapped anew from the cache each time."""
 
 
-class ClipStore(Protocol):
-    """Where prepared clips come from: gesta.clips.cache.ClipCache, or a stand-in for tests."""
-
-    def load(self, sample: Sample, transform: Transform) -> Clip: ...
-
-
 Batch = dict[str, Tensor]
 """clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labelled part begins;
-when augmented also theta [B, 2, 3]."""
+when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answers, or for each j what it is to see:
+view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B]."""
 
 
 class Item(NamedTuple):
-    """One clip: pixels [T, S, H, W, C], its class, the frame where the labelled part begins, an affine map or None."""
+    """One clip: pixels [T, S, H, W, C], its class, the frame where the labelled part begins, an affine map or None.
+
+    `place` in the set; `views`: what the teachers see of it.
+    """
 
     pixels: NDArray[np.uint8]
     target: int
     start: int = 0
     theta: NDArray[np.float32] | None = None
+    place: int = 0
+    views: tuple[NDArray[np.uint8], ...] = ()
 
 
 @dataclass
 class ClipSet(Dataset):
-    """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`."""
+    """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
+
+    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out.
+    """
 
     samples: Sequence[Sample]
     labels: Sequence[str]
@@ -56,6 +60,8 @@ class ClipSet(Dataset):
     seed: int = 0
     epoch: int = 0
     before: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    soft: Tensor | None = None
+    views: Sequence[View] = ()
     _held: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
     _held_bytes: int = 0
 
@@ -67,7 +73,7 @@ class ClipSet(Dataset):
         pixels = self._pixels(sample)
         target = list(self.labels).index(str(sample.label))
         if self.augmentation is None:
-            return Item(np.asarray(pixels), target)
+            return Item(np.asarray(pixels), target, place=index)
         rng = generator(self.seed, self.epoch, index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
         theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
@@ -76,7 +82,8 @@ class ClipSet(Dataset):
         if self.augmentation.context > 0:
             context = self._context(sample, self.augmentation, rng)
             taken, start = np.concatenate([context, taken]), len(context)
-        return Item(_fitted(taken, self.transform), target, start, theta)
+        views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
+        return Item(_fitted(taken, self.transform), target, start, theta, index, views)
 
     def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
         """A clip's pixels, kept in memory while there is room."""
@@ -109,6 +116,11 @@ class ClipSet(Dataset):
         maps = [item.theta for item in items if item.theta is not None]
         if maps:
             batch["theta"] = torch.from_numpy(np.stack(maps))
+        if self.soft is not None:
+            batch["soft"] = self.soft[[item.place for item in items]]
+        for j, view in enumerate(self.views):
+            clip, lengths = to_network([item.views[j] for item in items], view.transform.chunk)
+            batch |= {f"view{j}": torch.from_numpy(clip), f"view{j}_lengths": torch.from_numpy(lengths)}
         return batch
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import Progress
 from torch import nn
@@ -23,6 +24,7 @@ from gesta.schema import Clip, GestaError, Problem, Sample
 from gesta.training.checkpoints import full_disk_explained, load_network, save_network, seed_everything
 from gesta.training.context import before
 from gesta.training.data import ClipData, ClipSet
+from gesta.training.distil import Lesson, Teacher, attend, lesson_of
 from gesta.training.facts import settle_for, transform_for
 from gesta.training.figure import draw_history
 from gesta.training.save import provenance_of, write_bundle
@@ -66,6 +68,9 @@ class _Run:
     seed: int
     resume: bool
     progress: bool
+    network: nn.Module | None = None
+    teachers: Sequence[Teacher] = ()
+    callbacks: Sequence[Callback] = ()
 
 
 def fit(
@@ -82,13 +87,18 @@ def fit(
     notes: Sequence[str] = (),
     progress: bool = True,
     cache: Cache | None = None,
+    network: nn.Module | None = None,
+    teachers: Sequence[Teacher] = (),
+    callbacks: Sequence[Callback] = (),
 ) -> FitResult:
     """Trains on the samples of split "train", chooses the best epoch on "val"; the bundle is left at out/bundle.
 
     Without validation samples the last epoch is kept. Broken recordings are skipped and reported. Beside the bundle:
     out/checkpoints, out/logs, out/training.png. With `resume`, training goes on after the last finished epoch in `out`
-    and ends as it would have without the break. Raises GestaError for data that cannot be learned from, a recipe that
-    does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
+    and ends as it would have without the break. `network`: trained on, in place, instead of the recipe's fresh one (its
+    classes are the labels in alphabetical order); `teachers`: those that the recipe's distillation names, opened;
+    `callbacks`: Lightning's, called before an epoch is saved. Raises GestaError for data that cannot be learned from,
+    a recipe that does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
     """
     machine = Machine(device, devices, nodes)
     machine.precision(recipe.training.precision)
@@ -109,10 +119,17 @@ def fit(
             _prepared([e for earlier in before(train).values() for e in earlier], transform, store, progress)
         _clear(out, resume)
         data = _data(good, labels, transform, store, recipe, seed)
-        run = _Run(recipe, out, transform, labels, data, machine, seed, resume, progress)
+        said = attend(
+            data.train,
+            recipe.distillation,
+            teachers,
+            machine.accelerator,
+            lambda clips, sight: _prepared(clips, sight, store, progress)[1],
+        )
+        run = _Run(recipe, out, transform, labels, data, machine, seed, resume, progress, network, teachers, callbacks)
         network, history, best, rank = _train(run)
         seconds = time.perf_counter() - started
-        metrics = _metrics(best, history, data)
+        metrics = _metrics(best, history, data) | said
         if rank == 0:
             draw_history(history, out / "training.png", recipe.name)
             provenance = provenance_of(
@@ -216,17 +233,21 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
     """The stages of the recipe, one after another: (network at its best, history, best row, rank)."""
     model, transform, training = run.recipe.model, run.transform, run.recipe.training
     seed_everything(run.seed)
-    network = build(
-        model.name,
-        classes=len(run.labels),
-        streams=len(transform.streams),
-        channels=len(transform.channels),
-        size=transform.size,
-        chunk=transform.chunk,
-        window=transform.window,
-        width=model.width,
-        dropout=model.dropout,
-        memory=model.memory,
+    network = (
+        run.network
+        if run.network is not None
+        else build(
+            model.name,
+            classes=len(run.labels),
+            streams=len(transform.streams),
+            channels=len(transform.channels),
+            size=transform.size,
+            chunk=transform.chunk,
+            window=transform.window,
+            width=model.width,
+            dropout=model.dropout,
+            memory=model.memory,
+        )
     )
     frozen = None
     if training.pretrain_epochs:
@@ -237,9 +258,25 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
             network.encoder.requires_grad_(False)
             frozen = network.encoder
     assert isinstance(training.epochs, int)
-    stage = _stage(run, "training", 1, "train", training.epochs, training.loss_over)
+    lesson = lesson_of(run.recipe.distillation, run.teachers, run.labels)
+    if lesson is not None and lesson.settings.way == "soft_then_hard":
+        _learn_softly(run, network, lesson, frozen)
+        lesson = None
+    stage = _stage(run, "training", 1, "train", training.epochs, training.loss_over, lesson)
     history, best, rank = run_stage(stage, network, run.data, run.machine, frozen)
     return network, history, best, rank
+
+
+def _learn_softly(run: _Run, network: nn.Module, lesson: Lesson, frozen: nn.Module | None) -> None:
+    """First the teachers' answers alone; the best epoch of that stays in `network`, and the labels come after."""
+    epochs = lesson.settings.soft_epochs or int(run.recipe.training.epochs)
+    alone = replace(lesson, settings=lesson.settings.model_copy(update={"alpha": 1.0}))
+    stage = _stage(run, "soft", 2, "soft targets", epochs, run.recipe.training.loss_over, alone)
+    done = run.out / "checkpoints" / "soft.safetensors"
+    if not (run.resume and done.exists()):
+        run_stage(stage, network, run.data, run.machine, frozen)
+        save_network(done, network)
+    load_network(done, network)
 
 
 def _pretrain(run: _Run, network: RecurrentNet) -> None:
@@ -254,7 +291,9 @@ def _pretrain(run: _Run, network: RecurrentNet) -> None:
     network.requires_grad_(True)
 
 
-def _stage(run: _Run, name: str, number: int, title: str, epochs: int, over: Any) -> Stage:
+def _stage(
+    run: _Run, name: str, number: int, title: str, epochs: int, over: Any, lesson: Lesson | None = None
+) -> Stage:
     identity = {
         "recipe": run.recipe.model_dump(mode="json"),
         "seed": run.seed,
@@ -262,7 +301,19 @@ def _stage(run: _Run, name: str, number: int, title: str, epochs: int, over: Any
         "number of training clips": len(run.data.train),
     }
     return Stage(
-        name, number, title, epochs, run.recipe.training, over, run.out, run.seed, identity, run.resume, run.progress
+        name,
+        number,
+        title,
+        epochs,
+        run.recipe.training,
+        over,
+        run.out,
+        run.seed,
+        identity,
+        run.resume,
+        run.progress,
+        lesson,
+        run.callbacks,
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 from gesta.recipes.schema import TrainingSettings
@@ -18,6 +19,7 @@ from gesta.schema import GestaError
 from gesta.training.callbacks import Generators, Keeper, Row, Show
 from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
 from gesta.training.data import ClipData, batches_an_epoch
+from gesta.training.distil import Lesson
 from gesta.training.losses import Over
 from gesta.training.memory import keep_freed_memory
 from gesta.training.task import ClassifyTask
@@ -57,7 +59,11 @@ class Machine:
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage trains. `number` keeps its generators apart from other stages'; `identity` what a resume needs."""
+    """How one stage trains. `number` keeps its generators apart from other stages'; `identity` what a resume needs.
+
+    `lesson`: what it learns from teachers beside the labels; `callbacks`: run after every batch and epoch, before
+    anything is saved.
+    """
 
     name: str
     number: int
@@ -70,6 +76,8 @@ class Stage:
     identity: Mapping[str, Any]
     resume: bool = False
     progress: bool = True
+    lesson: Lesson | None = None
+    callbacks: Sequence[Callback] = ()
 
 
 def run_stage(
@@ -83,9 +91,9 @@ def run_stage(
     checkpoint = _checkpoint(keeper, stage)
     batches = batches_an_epoch(len(data.train), data.batch, machine.devices * machine.nodes)
     steps = batches * stage.epochs
-    task = ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen)
+    task = ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen, lesson=stage.lesson)
     keep_freed_memory()
-    callbacks: list[Any] = [Generators(stage.seed, stage.number), keeper]
+    callbacks: list[Any] = [Generators(stage.seed, stage.number), *stage.callbacks, keeper]
     if stage.progress:
         callbacks.append(Show(keeper, stage.epochs, batches, stage.title))
     with _quiet(), full_disk_explained(stage.folder):

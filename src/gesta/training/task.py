@@ -14,6 +14,7 @@ from gesta.models.recurrent import ChunkNet, RecurrentNet, chunk_count
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 from gesta.training.augment import warp
+from gesta.training.distil import Lesson, mixed, soft_loss
 from gesta.training.losses import Over, clip_loss
 from gesta.training.optim import optimizer_for, schedule_for
 
@@ -21,7 +22,7 @@ from gesta.training.optim import optimizer_for, schedule_for
 class ClassifyTask(pl.LightningModule):
     """`network`: a net of gesta.models; `steps`: batches of the whole training, for the schedule.
 
-    `over`: the chunks whose loss counts; `frozen`: a part that stays as it is.
+    `over`: the chunks whose loss counts; `frozen`: a part that stays as it is; `lesson`: what teachers have to say.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class ClassifyTask(pl.LightningModule):
         steps: int,
         over: Over,
         frozen: nn.Module | None = None,
+        lesson: Lesson | None = None,
     ) -> None:
         super().__init__()
         self.steps = steps
@@ -40,6 +42,7 @@ class ClassifyTask(pl.LightningModule):
         self.settings = settings
         self.over: Over = over
         self._frozen = [frozen] if frozen is not None else []  # in a list: not a submodule twice
+        self.lesson = lesson
         self.sums: dict[str, Tensor] = {}
 
     def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
@@ -57,6 +60,10 @@ class ClassifyTask(pl.LightningModule):
         steps, chunks = self(clip, batch["lengths"]), self.chunks(batch["lengths"])
         start = batch["start"] // self.chunk if self.chunk else None
         loss = clip_loss(steps.float(), batch["target"], chunks, self.over, self.settings.label_smoothing, start)
+        if self.lesson is not None:
+            given = self.lesson.settings
+            soft = soft_loss(steps.float(), self.lesson.soft(batch), chunks, self.over, given, start)
+            loss = mixed(soft, loss, given.alpha)
         if not torch.isfinite(loss):
             raise GestaError(
                 f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}, so training "

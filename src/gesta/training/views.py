@@ -1,0 +1,64 @@
+"""What a teacher sees of the frames that its student sees: the same instants, prepared by the teacher's own transform.
+
+The recording is the meeting place: the student's frames are turned into times, the times into the teacher's frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.sampling import central_window
+from gesta.clips.transform import Transform
+from gesta.schema import Clip, Sample
+
+
+class ClipStore(Protocol):
+    """Where prepared clips come from: gesta.clips.cache.ClipCache, or a stand-in for tests."""
+
+    def load(self, sample: Sample, transform: Transform) -> Clip: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """A teacher's sight. `transform` is the teacher's; its clips are loaded whole (`whole`) and cut here."""
+
+    transform: Transform
+
+    @property
+    def whole(self) -> Transform:
+        return self.transform.model_copy(update={"sampling": "chunks"})
+
+    def pixels(
+        self, sample: Sample, chosen: NDArray[np.int64], student: Transform, store: ClipStore
+    ) -> NDArray[np.uint8]:
+        """[T, S, H, W, C] of the instants that the student sees: frames `chosen` of its prepared clip, in that order.
+
+        For a central window exactly `window` frames, cut or with zeros behind.
+        """
+        clip = store.load(sample, self.whole).pixels
+        taken = clip[same_instants(chosen, len(clip), student, self.transform)]
+        if self.transform.sampling == "chunks":
+            return taken
+        start, end = central_window(len(taken), self.transform.window)
+        pad = np.zeros((self.transform.window - (end - start), *taken.shape[1:]), np.uint8)
+        return np.concatenate([taken[start:end], pad])
+
+
+def same_instants(chosen: NDArray[np.int64], frames: int, student: Transform, teacher: Transform) -> NDArray[np.int64]:
+    """Indices into a clip of `frames` frames at the teacher's rate, played at the pace at which the student plays.
+
+    `chosen`: indices into the student's clip. A central window's first frame is not the clip's; the zeros behind a
+    short one are left out. Of equal rates and whole clips: `chosen` itself.
+    """
+    own = round(frames * student.fps / teacher.fps)  # the whole clip at the student's rate
+    first = central_window(own, student.window)[0] if student.sampling == "central" else 0
+    place = chosen[chosen + first < max(own, 1)] + first
+    place = place if len(place) else np.array([first], np.int64)
+    played = np.arange(max(1, round(len(place) * teacher.fps / student.fps))) / teacher.fps  # seconds
+    index = np.minimum(np.floor(played * student.fps + 1e-6).astype(np.int64), len(place) - 1)
+    moment = place[index] / student.fps + (played - index / student.fps)
+    return np.clip(np.floor(moment * teacher.fps + 1e-6).astype(np.int64), 0, frames - 1)
