@@ -57,10 +57,10 @@ def check_saves(network: nn.Module, fresh: nn.Module, clip: Tensor, folder: Path
         torch.testing.assert_close(fresh.eval()(clip), network.eval()(clip))
 
 
-def check_overfits(network: nn.Module, clip: Tensor, steps: int = 25) -> None:
+def check_overfits(network: nn.Module, clip: Tensor, steps: int = 25, learning_rate: float = 3e-3) -> None:
     """Learns a handful of clips by heart."""
     target = torch.arange(len(clip)) % CLASSES
-    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
     network.train()
     for _ in range(steps):
         optimizer.zero_grad()

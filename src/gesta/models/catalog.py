@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from gesta.models.cnn3d import Cnn3d
 from gesta.models.joint import joint
 from gesta.models.lstm import lstm
+from gesta.models.nin import NetworkInNetwork
+from gesta.models.resnet_cifar import ResNetCifar
+from gesta.models.vgg import Vgg16
 
 
 def _cnn3d(*, chunk: int, memory: float, **settings: float) -> nn.Module:  # noqa: ARG001
@@ -47,9 +50,7 @@ def build(
 
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        raise ValueError(f"no network {name!r}; there are {', '.join(MODELS)}" + (f". {near[0]}?" if near else ""))
+    _known(name, MODELS)
     return MODELS[name](
         classes=classes,
         streams=streams,
@@ -61,3 +62,26 @@ def build(
         dropout=dropout,
         memory=memory,
     )
+
+
+IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "resnet_cifar": ResNetCifar,
+    "nin": NetworkInNetwork,
+    "vgg": Vgg16,
+}
+"""Networks for single images, which show what pruning does on networks that others know."""
+
+
+def build_image(name: str, *, classes: int, dropout: float = 0.0) -> nn.Module:
+    """A fresh network: `forward(images uint8 [B, 3, 32, 32]) -> logits [B, N]`.
+
+    Raises ValueError for an unknown name, with the list and the nearest match.
+    """
+    _known(name, IMAGE_MODELS)
+    return IMAGE_MODELS[name](classes=classes, dropout=dropout)
+
+
+def _known(name: str, networks: Mapping[str, object]) -> None:
+    if name not in networks:
+        near = difflib.get_close_matches(name, networks, n=1)
+        raise ValueError(f"no network {name!r}; there are {', '.join(networks)}" + (f". {near[0]}?" if near else ""))

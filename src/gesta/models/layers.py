@@ -29,6 +29,20 @@ def to_unit(clip: Tensor) -> Tensor:
     return clip.float() / 255.0 if not clip.is_floating_point() else clip / 255.0
 
 
+def to_signed(images: Tensor) -> Tensor:
+    """uint8 or float 0..255 -> float in [-2, 2] around mid grey: the first step of the networks for images."""
+    return (to_unit(images) - 0.5) * 4.0
+
+
+def he_initialised(network: nn.Module) -> None:
+    """He et al. 2015: convolutions keep the variance behind a ReLU, biases are zero; linear layers alike."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class StreamEncoder(nn.Module):
     """Six 3D convolutions without bias, each with batch normalisation and ReLU; no pooling (spec 1 "Networks").
 
