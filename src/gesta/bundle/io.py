@@ -158,16 +158,16 @@ def add_artifact(bundle: Bundle | Path | str, artifact: Artifact, files: Mapping
 
 
 def load_weights(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
-    """The network's tensors by name. Raises GestaError if the bundle has none or the file is damaged."""
-    import safetensors.numpy
+    """The network's tensors by name, from any precision and layout (docs/sparse_format.md).
+
+    Raises GestaError if the bundle has none or the file is damaged.
+    """
+    from gesta.bundle import sparse
 
     artifact = bundle.find("weights", "torch")
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
-    try:
-        return dict(safetensors.numpy.load(bundle.read(artifact)))
-    except safetensors.SafetensorError as error:
-        raise GestaError(f"{bundle.path}: {artifact.file} is no safetensors file ({error}).") from error
+    return sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
 
 
 def save_zip(bundle: Bundle, path: Path | str, only: Sequence[Artifact] | None = None) -> Path:

@@ -31,6 +31,18 @@ class Parity(_Strict):
     top_class_agreement: float = Field(ge=0, le=1)
 
 
+class Measured(_Strict):
+    """What an exported artifact reaches and costs, beside the PyTorch network on the same clips in the same run."""
+
+    clips: str = Field(description="where the clips come from: validation, training or random")
+    bytes: int = Field(description="file and companions")
+    accuracy: float | None = Field(None, description="on the labelled ones of those clips")
+    accuracy_torch: float | None = None
+    latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 on one core: a chunk (step) or a clip")
+    latency_torch_ms: tuple[float, float] | None = None
+    machine: str = ""
+
+
 class Artifact(_Strict):
     """One file that runs or loads: the weights, the whole network or its streaming step, in one engine's format.
 
@@ -48,6 +60,7 @@ class Artifact(_Strict):
     outputs: tuple[Tensor, ...] = ()
     states: tuple[Tensor, ...] = Field((), description="named state arrays, fed back by name; zeros at a reset")
     parity: Parity | None = None
+    measured: Measured | None = None
     stage: str = "network"
 
 
