@@ -21,7 +21,7 @@ from gesta.clips.prepare import prepare
 from gesta.clips.transform import Transform
 from gesta.evaluate import machine
 from gesta.evaluate.latency import in_own_process
-from gesta.runtime.engines.catalog import ENGINES
+from gesta.runtime.engines.catalog import ENGINES, READS
 from gesta.runtime.recogniser import DEMO
 from gesta.schema import GestaError, Resource, Sample
 
@@ -130,7 +130,7 @@ def candidates(manifest: Manifest, wanted: Sequence[str] | None) -> list[tuple[s
         raise GestaError(f"unknown engine {unknown[0]!r}; there are {', '.join(ENGINES)}.", usage=True)
     found = []
     for name in wanted or ENGINES:
-        precisions = sorted({a.precision for a in manifest.artifacts if a.engine == name})
+        precisions = sorted({a.precision for a in manifest.artifacts if a.engine in READS[name]})
         if not precisions:
             found.append((name, "-", "the bundle has nothing for it"))
         elif importlib.util.find_spec(name) is None:

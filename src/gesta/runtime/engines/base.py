@@ -47,16 +47,51 @@ def artifact_for(bundle: Bundle, role: str, engine: str, precision: str | None) 
     return bundle.find(role, engine, "fp32") or bundle.find(role, engine)
 
 
-def artifacts_for(bundle: Bundle, engine: str, precision: str | None) -> tuple[Artifact | None, Artifact | None]:
-    """(whole, step) of an engine. Raises GestaError if the bundle has neither, naming what it has."""
-    whole, step = (artifact_for(bundle, role, engine, precision) for role in ("whole", "step"))
-    if whole is None and step is None:
-        have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
-        wanted = f"{engine} {precision or ''}".strip()
-        raise GestaError(
-            f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: take one."
-        )
-    return whole, step
+def artifacts_for(
+    bundle: Bundle, engine: str, precision: str | None, also: tuple[str, ...] = ()
+) -> tuple[Artifact | None, Artifact | None]:
+    """(whole, step) of an engine, or else of one of `also`, whose files it can read too.
+
+    Raises GestaError if the bundle has neither, naming what it has.
+    """
+    for made_for in (engine, *also):
+        whole, step = (artifact_for(bundle, role, made_for, precision) for role in ("whole", "step"))
+        if whole is not None or step is not None:
+            return whole, step
+    have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
+    wanted = f"{engine} {precision or ''}".strip()
+    raise GestaError(
+        f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: take one."
+    )
+
+
+Interface = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name of an input or output -> (element type as numpy names it, shape with -1 for what is dynamic)."""
+
+
+def check_interface(bundle: Bundle, artifact: Artifact, inputs: Interface, outputs: Interface) -> None:
+    """Raises GestaError if a network takes or gives something else than its manifest says."""
+    for kind, said, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
+        expected = {tensor.name: (tensor.dtype, tensor.shape) for tensor in said}
+        wrong = sorted(name for name in {*expected, *found} if not _alike(expected.get(name), found.get(name)))
+        if wrong:
+            name = wrong[0]
+            raise GestaError(
+                f"{bundle.path}: {artifact.file} does not match its manifest: {kind} {name!r} is "
+                f"{_shown(found.get(name))} in the file, {_shown(expected.get(name))} in the manifest. "
+                "Export the model again, or get the bundle again from its author."
+            )
+
+
+def _alike(one: tuple[str, tuple[int, ...]] | None, other: tuple[str, tuple[int, ...]] | None) -> bool:
+    """The same type and rank, and no two fixed axes that differ."""
+    if one is None or other is None or one[0] != other[0] or len(one[1]) != len(other[1]):
+        return False
+    return all(a == b or -1 in (a, b) for a, b in zip(one[1], other[1], strict=True))
+
+
+def _shown(tensor: tuple[str, tuple[int, ...]] | None) -> str:
+    return "missing" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
 
 
 def is_windowed(whole: Artifact | None) -> bool:

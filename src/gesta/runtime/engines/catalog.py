@@ -21,9 +21,17 @@ ENGINES = {
 EXTRAS = {"openvino": None, "onnxruntime": "export", "torch": "train"}
 """The extra of the package that brings an engine; None: the base install has it."""
 
+READS = {
+    "openvino": ("openvino", "onnxruntime"),
+    "onnxruntime": ("onnxruntime",),
+    "torch": ("torch",),
+}
+"""Engine name -> the artifacts it can run, by the engine they are made for: the base install's also reads ONNX."""
+
 
 def choose(bundle: Bundle, engine: str | None) -> str:
-    """The engine's name: the one asked for, or the first of ENGINES that the bundle is made for and that is installed.
+    """The engine's name: the one asked for, or the first of ENGINES that the bundle is made for and that is installed;
+    else one that can read what the bundle has.
 
     Raises GestaError for an unknown name (usage), and where none fits, naming what to install.
     """
@@ -33,7 +41,9 @@ def choose(bundle: Bundle, engine: str | None) -> str:
             meant = f" Did you mean {near[0]}?" if near else ""
             raise GestaError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}.{meant}", usage=True)
         return engine
-    made_for = [name for name in ENGINES if any(a.engine == name for a in bundle.manifest.artifacts)]
+    there = {artifact.engine for artifact in bundle.manifest.artifacts}
+    made_for = [name for name in ENGINES if name in there]
+    made_for += [name for name in ENGINES if name not in there and there.intersection(READS[name])]
     installed = [name for name in made_for if importlib.util.find_spec(name) is not None]
     if not made_for:
         raise GestaError(f"{bundle.path}: lists no weights and no network, so nothing can run it. Train it again.")

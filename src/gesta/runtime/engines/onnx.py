@@ -10,11 +10,22 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
-from gesta.runtime.engines.base import Logits, Pixels, State, artifacts_for, is_windowed, refuse_device, zeros
+from gesta.runtime.engines.base import (
+    Logits,
+    Pixels,
+    State,
+    artifacts_for,
+    check_interface,
+    is_windowed,
+    refuse_device,
+    zeros,
+)
+from gesta.runtime.engines.onnx_file import check as check_onnx
 from gesta.schema import GestaError
 
 NAME = "onnxruntime"
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "float32"}
 
 
 def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> OnnxRuntime:
@@ -68,15 +79,27 @@ class OnnxRuntime:
 def session(bundle: Bundle, artifact: Artifact, provider: str, threads: int | None) -> Any:
     """An artifact loaded from checked bytes. Raises GestaError if it refers to outside data or is no valid network."""
     data = bundle.read(artifact)
-    if b"location" in data:  # the key under which ONNX names a file outside; our exports never hold the word
-        raise GestaError(f"{bundle.path}: {artifact.file} refers to data outside itself, which is refused.")
+    check_onnx(bundle, artifact, data)
     options = ort.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
-        return ort.InferenceSession(data, options, providers=[provider])
+        loaded = ort.InferenceSession(data, options, providers=[provider])
     except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
         reason = str(error).strip().splitlines()[-1]
         message = f"{bundle.path}: {artifact.file} is no network that ONNX Runtime can read ({reason})."
         raise GestaError(message) from error
+    check_interface(bundle, artifact, _interface(loaded.get_inputs()), _interface(loaded.get_outputs()))
+    return loaded
+
+
+def _interface(ports: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """ONNX Runtime's description of inputs or outputs; a dynamic axis has a name, or None, for its length."""
+    return {
+        port.name: (
+            TYPES.get(port.type, port.type),
+            tuple(axis if isinstance(axis, int) else -1 for axis in port.shape),
+        )
+        for port in ports
+    }

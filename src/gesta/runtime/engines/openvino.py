@@ -1,4 +1,4 @@
-"""OpenVINO: exported networks on the CPU, compiled when first used."""
+"""OpenVINO: exported networks on the CPU, compiled when first used. Reads its own format and ONNX."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
-from gesta.runtime.engines.base import Logits, Pixels, State, artifacts_for, is_windowed, refuse_device, zeros
+from gesta.runtime.engines.base import (
+    Logits,
+    Pixels,
+    State,
+    artifacts_for,
+    check_interface,
+    is_windowed,
+    refuse_device,
+    zeros,
+)
+from gesta.runtime.engines.onnx_file import check as check_onnx
 from gesta.schema import GestaError
 
 NAME = "openvino"
@@ -23,7 +33,7 @@ def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: 
     """The bundle's networks on `device`. Raises GestaError if it has none for OpenVINO, or for an unknown device."""
     if device not in DEVICES:
         raise refuse_device(NAME, device, tuple(DEVICES))
-    whole, step = artifacts_for(bundle, NAME, precision)
+    whole, step = artifacts_for(bundle, NAME, precision, also=("onnxruntime",))
     return OpenVino(bundle, whole, step, DEVICES[device], threads)
 
 
@@ -75,15 +85,29 @@ def compiled(bundle: Bundle, artifact: Artifact, device: str, options: dict[str,
 
     Raises GestaError naming the file if it is no valid network, and if the device is not there.
     """
-    weights = b"".join(bundle.read(artifact, name) for name in artifact.companions)
+    data, weights = bundle.read(artifact), b"".join(bundle.read(artifact, name) for name in artifact.companions)
+    if artifact.engine == "onnxruntime":
+        check_onnx(bundle, artifact, data)
     core = ov.Core()
     if device not in core.available_devices:
         raise GestaError(f"OpenVINO finds no {device} here; it has {', '.join(core.available_devices)}.", usage=True)
     try:
-        return core.compile_model(core.read_model(bundle.read(artifact), weights), device, options)
+        model = core.read_model(data, weights)
+        check_interface(bundle, artifact, _interface(model.inputs), _interface(model.outputs))
+        return core.compile_model(model, device, options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise GestaError(f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}).") from error
+
+
+def _interface(ports: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {
+        port.get_any_name() if port.get_names() else "": (
+            np.dtype(port.get_element_type().to_dtype()).name,
+            tuple(axis.get_length() if axis.is_static else -1 for axis in port.get_partial_shape()),
+        )
+        for port in ports
+    }
 
 
 def _copied(request: Any, name: str) -> NDArray[np.float32]:

@@ -1,0 +1,78 @@
+"""What must be true of an ONNX file before an engine opens it, read from its outermost fields without the onnx library.
+
+An ONNX file is a protobuf message (onnx.proto, ModelProto); its field 8 names the operator sets it is written in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.schema import GestaError
+
+OLDEST, NEWEST = 13, 26
+"""Versions of ONNX's own operator set that the engines are known to read."""
+_OPSETS, _DOMAIN, _VERSION = 8, 1, 2
+
+
+def check(bundle: Bundle, artifact: Artifact, data: bytes) -> None:
+    """Raises GestaError if it refers to data outside, or needs an operator set that is not known."""
+    if b"location" in data:  # the key under which ONNX names a file outside; our exports never hold the word
+        raise GestaError(f"{bundle.path}: {artifact.file} refers to data outside itself, which is refused.")
+    found = opset(data)
+    if found is not None and not OLDEST <= found <= NEWEST:
+        raise GestaError(
+            f"{bundle.path}: {artifact.file} needs ONNX operator set {found}; {OLDEST} to {NEWEST} are known here. "
+            "Update gesta, or export the model again with this version: gesta export BUNDLE --to onnx."
+        )
+
+
+def opset(data: bytes) -> int | None:
+    """Version of ONNX's own operator set in a file, or None if there is none to be found."""
+    try:
+        for number, value in _fields(data):
+            if number == _OPSETS and isinstance(value, bytes):
+                entry = dict(_fields(value))
+                version = entry.get(_VERSION)
+                if entry.get(_DOMAIN, b"") in (b"", b"ai.onnx") and isinstance(version, int):
+                    return version
+    except (IndexError, ValueError):
+        return None
+    return None
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(field number, number or content) of one protobuf message. Raises IndexError or ValueError if it is broken."""
+    at = 0
+    while at < len(data):
+        key, at = _varint(data, at)
+        kind = key & 7
+        if kind == 0:
+            value, at = _varint(data, at)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            size, at = _varint(data, at)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"unknown wire type {kind}")
+        if at + size > len(data):
+            raise ValueError("ends within a field")
+        yield key >> 3, data[at : at + size]
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """(value, where it ends) of a number of seven bits a byte, the lowest first."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number without end")
