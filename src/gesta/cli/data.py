@@ -43,21 +43,35 @@ def inspect(
 
 @app.command()
 def make(
-    kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014.")],
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014, cifar10 or cifar100.")],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
     recordings: Annotated[
         int, typer.Option("--recordings", min=1, help="Recordings a person, several gestures each.")
     ] = 1,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
+    images: Annotated[
+        int, typer.Option("--images", min=1, help="cifar10, cifar100: training images; a fifth as many to test.")
+    ] = 5000,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Generate recordings of synthetic people, in the layout of a real data set."""
+    """Generate recordings of synthetic people, or small images, in the layout of a real data set."""
     from gesta.cli.common import emit, progress
+    from gesta.synthetic.catalog import IMAGE_GENERATORS
 
     start = time.perf_counter()
+    if kind in IMAGE_GENERATORS:
+        _refuse(context, kind, "people", "recordings", "size")
+        with progress(f"generating {kind}") as tick:
+            files = IMAGE_GENERATORS[kind](out, images=images, seed=seed, progress=tick)
+        seconds = time.perf_counter() - start
+        document = {"out": str(out), "files": files, "images": images, "seconds": round(seconds, 2)}
+        emit(document, f"{images} training and {images // 5} test images in {out} ({seconds:.1f} s)", json)
+        return
     maker = _generator(kind)
+    _refuse(context, kind, "images")
     with progress(f"generating {kind}") as tick:
         names = maker(out, people=people, recordings=recordings, size=parse_size(size), seed=seed, progress=tick)
     seconds = time.perf_counter() - start
@@ -69,13 +83,24 @@ def _generator(kind: str) -> Callable[..., list[str]]:
     import difflib
 
     from gesta.schema import GestaError
-    from gesta.synthetic.catalog import GENERATORS
+    from gesta.synthetic.catalog import GENERATORS, IMAGE_GENERATORS
 
     if kind not in GENERATORS:
-        near = difflib.get_close_matches(kind, GENERATORS, n=1, cutoff=0.4)
+        known = [*GENERATORS, *IMAGE_GENERATORS]
+        near = difflib.get_close_matches(kind, known, n=1, cutoff=0.4)
         meant = f" Did you mean {near[0]}?" if near else ""
-        raise GestaError(f"unknown data set {kind!r}; can make {', '.join(GENERATORS)}.{meant}", usage=True)
+        raise GestaError(f"unknown data set {kind!r}; can make {', '.join(known)}.{meant}", usage=True)
     return GENERATORS[kind]
+
+
+def _refuse(context: typer.Context, kind: str, *options: str) -> None:
+    """Raises GestaError (usage) if one of these options, which the kind does not have, was given."""
+    from gesta.schema import GestaError
+
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise GestaError(f"--{name} is not for {kind}. Leave it out; see gesta data make --help.", usage=True)
 
 
 def parse_size(text: str) -> tuple[int, int]:

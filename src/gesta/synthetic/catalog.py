@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from gesta.synthetic import chalearn2014
+from gesta.synthetic import chalearn2014, cifar
 
 GENERATORS: dict[str, Callable[..., list[str]]] = {"chalearn2014": chalearn2014.make}
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings."""
+
+IMAGE_GENERATORS: dict[str, Callable[..., list[str]]] = {kind: partial(cifar.make, kind=kind) for kind in cifar.FOLDERS}
+"""Name -> function(out, *, images, seed, ...) -> names of the files."""
