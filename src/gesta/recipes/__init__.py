@@ -1,7 +1,19 @@
 """Typed recipes and their YAML files, one folder for each source document."""
 
-from gesta.recipes.load import RecipeError, load_recipe, names, read_text
-from gesta.recipes.schema import Recipe
+from gesta.recipes.load import RecipeError, changed, is_for_images, load_image_recipe, load_recipe, names, read_text
+from gesta.recipes.schema import ImageRecipe, Recipe
 from gesta.recipes.settling import Facts, settle
 
-__all__ = ["Facts", "Recipe", "RecipeError", "load_recipe", "names", "read_text", "settle"]
+__all__ = [
+    "Facts",
+    "ImageRecipe",
+    "Recipe",
+    "RecipeError",
+    "changed",
+    "is_for_images",
+    "load_image_recipe",
+    "load_recipe",
+    "names",
+    "read_text",
+    "settle",
+]

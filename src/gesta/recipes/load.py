@@ -6,13 +6,13 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from gesta.recipes.schema import Recipe
+from gesta.recipes.schema import ImageRecipe, Recipe
 
 _ROOT = Path(__file__).parent
 
@@ -40,12 +40,47 @@ def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     """
     path = _find(name_or_path)
     document = _parse(path)
-    for change in _spelled_out(sets):
-        _apply(document, change)
+    if _is_for_images(document):
+        raise RecipeError(
+            f"{name_or_path} is for images in the layout of CIFAR, not for recordings: "
+            "gesta reproduce mullick/table-4.4 and mullick/table-4.5 train it."
+        )
+    return _loaded(Recipe, path, document, _spelled_out(sets))
+
+
+def changed(recipe: Recipe, sets: Sequence[str]) -> Recipe:
+    """A recipe with changes as of `--set`. Raises RecipeError as `load_recipe` does."""
+    return _loaded(Recipe, Path(recipe.name), recipe.model_dump(mode="json"), _spelled_out(sets))
+
+
+def load_image_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> ImageRecipe:
+    """The same for a recipe for images. Raises RecipeError as `load_recipe` does."""
+    path = _find(name_or_path)
+    document = _parse(path)
+    if not _is_for_images(document):
+        raise RecipeError(f"{name_or_path} is for recordings, not for images: gesta train takes it.")
+    return _loaded(ImageRecipe, path, document, sets)
+
+
+def is_for_images(name_or_path: str | Path) -> bool:
+    """Whether a recipe is one for images. Raises RecipeError if there is no such recipe."""
+    return _is_for_images(_parse(_find(name_or_path)))
+
+
+def _is_for_images(document: dict[str, Any]) -> bool:
+    return document.get("kind") == "images"
+
+
+Schema = TypeVar("Schema", Recipe, ImageRecipe)
+
+
+def _loaded(schema: type[Schema], path: Path, document: dict[str, Any], sets: Sequence[str]) -> Schema:
+    for change in sets:
+        _apply(document, change, schema)
     try:
-        return Recipe.model_validate(document)
+        return schema.model_validate(document)
     except ValidationError as error:
-        raise RecipeError(f"{path.name}: {_explain(error)}") from error
+        raise RecipeError(f"{path.name}: {_explain(error, schema)}") from error
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -71,18 +106,18 @@ def _parse(path: Path) -> dict[str, Any]:
     return document
 
 
-def _apply(document: dict[str, Any], change: str) -> None:
+def _apply(document: dict[str, Any], change: str, schema: type[BaseModel]) -> None:
     key, equals, value = change.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set {change}: write key=value, e.g. training.epochs=20.")
     *parents, last = key.strip().split(".")
     place = document
     for depth, part in enumerate(parents):
-        _check_key(".".join([*parents[:depth], part]))
+        _check_key(".".join([*parents[:depth], part]), schema)
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise RecipeError(f"--set {change}: {part} holds a value, not further keys.")
-    _check_key(key.strip())
+    _check_key(key.strip(), schema)
     try:
         place[last] = yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -100,9 +135,9 @@ def _spelled_out(sets: Sequence[str]) -> list[str]:
     return [*others, f"distillation.teachers={json.dumps(teachers)}"]
 
 
-def _check_key(key: str) -> None:
+def _check_key(key: str, schema: type[BaseModel]) -> None:
     """Raises RecipeError if the schema has no such dotted key."""
-    model: type[BaseModel] | None = Recipe
+    model: type[BaseModel] | None = schema
     for part in key.split("."):
         fields = model.model_fields if model else {}
         if part not in fields:
@@ -130,11 +165,11 @@ def _near(text: str, known: Sequence[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def _explain(error: ValidationError) -> str:
+def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
     """The first mistake in words: which field, what was given, what is allowed."""
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"]]
-    model: type[BaseModel] | None = Recipe
+    model: type[BaseModel] | None = schema
     known: list[str] = []
     for part in keys:
         if model is None or part not in model.model_fields:

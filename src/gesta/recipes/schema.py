@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 Auto = Literal["auto"]
 
@@ -118,3 +126,29 @@ class Recipe(_Strict):
         if self.distillation is None:
             document.pop("distillation", None)
         return document
+
+
+class ImageModelSettings(_Strict):
+    """Which network for images. Names stand in gesta.models.catalog.IMAGE_MODELS."""
+
+    name: Literal["resnet_cifar", "nin", "vgg"]
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class ImageRecipe(_Strict):
+    """A complete recipe for single images in the layout of CIFAR, as they are: no transform, no augmentation."""
+
+    kind: Literal["images"]
+    name: str
+    title: str = Field(description="one line: what it is for")
+    model: ImageModelSettings
+    training: TrainingSettings
+
+    @field_validator("training")
+    @classmethod
+    def _for_images(cls, training: TrainingSettings) -> TrainingSettings:
+        if "auto" in (training.epochs, training.batch):
+            raise ValueError("epochs and batch are numbers for images, not auto")
+        if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
+            raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for images")
+        return training

@@ -1,0 +1,54 @@
+"""Recipes for images: the document's settings, and that neither kind is taken for the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from gesta.recipes import RecipeError, is_for_images, load_image_recipe, load_recipe, names, read_text
+
+IMAGES = [name for name in names() if is_for_images(name)]
+
+
+def test_each_network_with_both_optimisers() -> None:
+    assert [f"mullick/cifar-{net}-{by}" for net in ("nin", "resnet", "vgg") for by in ("adam", "sgd")] == IMAGES
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_the_documents_settings(name: str) -> None:
+    recipe = load_image_recipe(name)
+    t = recipe.training
+    optimizer = ("adam", 0.003) if name.endswith("-adam") else ("sgd", 0.3)
+    assert (t.optimizer, t.learning_rate, t.momentum, t.weight_decay, t.batch) == (*optimizer, 0.9, 1e-6, 128)
+    assert recipe.name == name and t.schedule == "constant"
+    head = [line for line in read_text(name).splitlines() if line.startswith("#")]
+    assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
+
+
+def test_optimisers_differ_in_nothing_else() -> None:
+    for net in ("nin", "resnet", "vgg"):
+        one, other = (load_image_recipe(f"mullick/cifar-{net}-{by}") for by in ("adam", "sgd"))
+        same = {"optimizer": "x", "learning_rate": 1.0}
+        assert one.model == other.model
+        assert one.training.model_copy(update=same) == other.training.model_copy(update=same)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
+        ("model.name=vg", r"Allowed: nin, resnet_cifar, vgg. Did you mean vgg\?"),
+        ("input.size=64", r"unknown key input; there are kind, model"),
+        ("training.epochs=auto", "epochs and batch are numbers for images, not auto"),
+        ("training.pretrain_epochs=1", "are for clips, not for images"),
+    ],
+)
+def test_mistakes_are_named(change: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=f"(?s){message}"):
+        load_image_recipe("mullick/cifar-vgg-adam", [change])
+
+
+def test_neither_kind_is_taken_for_the_other() -> None:
+    with pytest.raises(RecipeError, match=r"for images .* gesta reproduce mullick/table-4\.4"):
+        load_recipe("mullick/cifar-vgg-adam")
+    with pytest.raises(RecipeError, match="for recordings, not for images: gesta train takes it"):
+        load_image_recipe("auto")
