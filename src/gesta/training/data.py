@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
@@ -43,6 +43,18 @@ class Item(NamedTuple):
     theta: NDArray[np.float32] | None = None
     place: int = 0
     views: tuple[NDArray[np.uint8], ...] = ()
+
+
+class Examples(Protocol):
+    """What batches are made of: clips, or images. In training, what an item is may depend on `epoch`."""
+
+    epoch: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+    def collate(self, items: Sequence[Any]) -> Batch: ...
 
 
 @dataclass
@@ -132,7 +144,7 @@ class EpochBatches:
     Lightning calls `set_epoch`, which also tells the clips.
     """
 
-    clips: ClipSet
+    clips: Examples
     batch: int
     shuffle: bool
     seed: int = 0
@@ -165,10 +177,13 @@ def batches_an_epoch(clips: int, batch: int, world: int = 1) -> int:
     return -(-clips // (batch * world))
 
 
-class ClipData(pl.LightningDataModule):
+Set = TypeVar("Set", bound=Examples)
+
+
+class ClipData(pl.LightningDataModule, Generic[Set]):
     """Training and validation batches. `num_workers=0`: mapping clips from the disk is not worth a process."""
 
-    def __init__(self, train: ClipSet, val: ClipSet, batch: int, seed: int) -> None:
+    def __init__(self, train: Set, val: Set, batch: int, seed: int) -> None:
         super().__init__()
         self.train, self.val, self.batch, self.seed = train, val, batch, seed
 
@@ -178,11 +193,11 @@ class ClipData(pl.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         return self._loader(self.val, shuffle=False) if len(self.val) else []
 
-    def _loader(self, clips: ClipSet, *, shuffle: bool) -> DataLoader[Any]:
+    def _loader(self, clips: Examples, *, shuffle: bool) -> DataLoader[Any]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         batches = EpochBatches(clips, self.batch, shuffle, self.seed, rank, world)
         return DataLoader(
-            clips,
+            clips,  # type: ignore[arg-type]
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=clips.collate,
             num_workers=0,

@@ -19,6 +19,10 @@ from gesta.training.losses import Over, clip_loss
 from gesta.training.optim import optimizer_for, schedule_for
 
 
+class LossNotFinite(GestaError):
+    """Training has diverged."""
+
+
 class ClassifyTask(pl.LightningModule):
     """`network`: a net of gesta.models; `steps`: batches of the whole training, for the schedule.
 
@@ -65,7 +69,7 @@ class ClassifyTask(pl.LightningModule):
             soft = soft_loss(steps.float(), self.lesson.soft(batch), chunks, self.over, given, start)
             loss = mixed(soft, loss, given.alpha)
         if not torch.isfinite(loss):
-            raise GestaError(
+            raise LossNotFinite(
                 f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}, so training "
                 "stopped. Lower the learning rate (--set training.learning_rate=...), or use precision 32-true."
             )

@@ -1,0 +1,106 @@
+"""Learning to classify single images: the same stage as for clips, on images that lie in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.utils.data import Dataset
+
+from gesta.models.catalog import build_image
+from gesta.recipes import ImageRecipe
+from gesta.schema import GestaError
+from gesta.sources.cifar import Images
+from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.data import Batch, ClipData
+from gesta.training.stage import Machine, Stage, run_stage
+
+EVALUATED = 250
+"""Images that are recognised at a time."""
+
+
+@dataclass
+class ImageExamples(Dataset):
+    """Images by index, as the batches that clips give: clip uint8 [B, C, H, W], one "frame" long."""
+
+    images: Images
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, items: Sequence[int]) -> Batch:
+        chosen = self.images.take(np.asarray(items))
+        return {
+            "clip": to_images(chosen.pixels),
+            "lengths": torch.ones(len(items), dtype=torch.int64),
+            "target": torch.from_numpy(chosen.labels),
+            "start": torch.zeros(len(items), dtype=torch.int64),
+        }
+
+
+def to_images(pixels: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 N H W C -> N C H W, for the network; the channels stay last in memory."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class ImageFit:
+    """A network at its best epoch, that epoch's metrics and a row for each epoch."""
+
+    network: nn.Module
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+
+
+def fit_images(
+    train: Images,
+    val: Images,
+    recipe: ImageRecipe,
+    out: Path,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+) -> ImageFit:
+    """Trains the recipe's network on `train`; of its epochs the best on `val` is kept, without `val` the last.
+
+    Leaves logs and checkpoints in `out`. Raises GestaError for parts of different classes, LossNotFinite (a GestaError)
+    where training diverges, and GestaError for a full disk.
+    """
+    if train.classes != val.classes:
+        raise GestaError("The training and validation images have different classes. Take both from one data set.")
+    settings = recipe.training
+    assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "number of training images": len(train)}
+    seed_everything(seed)
+    network = build_image(recipe.model.name, classes=len(train.classes), dropout=recipe.model.dropout)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, "last", out, seed, identity, progress=progress)
+    data = ClipData(ImageExamples(train), ImageExamples(val), settings.batch, seed)
+    with full_disk_explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        history, best, _ = run_stage(stage, network, data, Machine(device))
+    metrics = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    return ImageFit(network, {**metrics, "best_epoch": int(best["epoch"]), "epochs": len(history)}, history)
+
+
+def recognise(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """The class of each image: pixels N H W C -> int64 N."""
+    device = next(network.parameters()).device
+    network.eval()
+    with torch.inference_mode():
+        parts = [
+            network(to_images(pixels[start : start + EVALUATED]).to(device)).argmax(1).cpu().numpy()
+            for start in range(0, len(pixels), EVALUATED)
+        ]
+    return np.concatenate(parts)
