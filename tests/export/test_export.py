@@ -54,11 +54,11 @@ def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     real = openvino.convert
 
-    def wrong(part, stem, half=False):
+    def wrong(part, stem, precision="fp32"):
         if part.role == "step":
             with torch.no_grad():
                 part.module.network.classifier.bias[0] += 3
-        made = real(part, stem, half)
+        made = real(part, stem, precision)
         if part.role == "step":
             with torch.no_grad():
                 part.module.network.classifier.bias[0] -= 3

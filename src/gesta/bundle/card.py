@@ -95,7 +95,24 @@ def _files(manifest: Manifest) -> str:
         return ""
     lines = ["## Files", "", "| file | role | engine | precision | largest difference | top class agrees |"]
     lines.append("|---|---|---|---|---|---|")
-    return "\n".join(lines + [_row(artifact) for artifact in manifest.artifacts])
+    lines += [_row(artifact) for artifact in manifest.artifacts]
+    return "\n".join(lines) + _exported(manifest)
+
+
+def _exported(manifest: Manifest) -> str:
+    """What the exported networks reach and cost, beside the PyTorch network in the same run."""
+    measured = [(artifact, artifact.measured) for artifact in manifest.artifacts if artifact.measured]
+    if not measured:
+        return ""
+    lines = ["", "", "Exported networks, with the PyTorch network's figures in brackets; one core:", ""]
+    lines += ["| role | clips | accuracy | bytes | p50 ms | p95 ms |", "|---|---|---|---|---|---|"]
+    for artifact, found in measured:
+        count = artifact.parity.clips if artifact.parity else 0
+        accuracy = "-" if found.accuracy is None else f"{found.accuracy:.4g} ({found.accuracy_torch:.4g})"
+        ours, theirs = found.latency_ms or ("-", "-"), found.latency_torch_ms or ("-", "-")
+        times = " | ".join(f"{a} ({b})" for a, b in zip(ours, theirs, strict=True))
+        lines.append(f"| {artifact.role} | {count} {found.clips} | {accuracy} | {found.bytes} | {times} |")
+    return "\n".join([*lines, "", f"Measured on {measured[0][1].machine}."])
 
 
 def _row(artifact: Artifact) -> str:

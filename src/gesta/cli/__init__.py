@@ -17,6 +17,7 @@ COMMANDS = {
     "train": "Train a model on labelled recordings.",
     "evaluate": "Measure a model on people it has not seen.",
     "crossval": "Leave one person out, or k groups.",
+    "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "reproduce": "A table or figure of the documents: reported beside measured.",

@@ -1,8 +1,9 @@
-"""A bundle's network in ONNX, for ONNX Runtime."""
+"""A bundle's network in ONNX, for ONNX Runtime; OpenVINO reads it too."""
 
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,24 +13,40 @@ import torch
 
 from gesta.bundle.manifest import Parity
 from gesta.export.add import add_parts
+from gesta.export.quantize import Feed, quantised
 from gesta.export.torch_model import Part
 from gesta.schema import Clip, GestaError
 
 OPSET = 20
+ENGINE = "onnxruntime"
+PRECISIONS = ("fp32", "fp16")
+SMALL = 64
+"""Constants of fewer numbers stay in single precision: halving them saves nothing."""
 
 
 def add(bundle_dir: Path | str, clips: Sequence[Clip], precision: str = "fp32") -> Parity:
     """Exports the whole network and (networks of chunks) the streaming step, compares them, adds them to the bundle.
 
+    `clips`: real prepared clips. `precision` "fp16" halves the files; computing stays fp32. Returns the worst parity.
     Raises GestaError, and leaves the bundle as it was, if a network does not agree with PyTorch on all clips.
     """
-    if precision != "fp32":
-        raise GestaError(f"ONNX export knows fp32, not precision {precision!r}.", usage=True)
-    return add_parts(bundle_dir, clips, "onnxruntime", precision, convert)
+    if precision not in PRECISIONS:
+        raise GestaError(f"ONNX export knows {', '.join(PRECISIONS)}, not precision {precision!r}.", usage=True)
+    return add_parts(bundle_dir, clips, ENGINE, precision, lambda part, stem: convert(part, stem, precision))
 
 
-def convert(part: Part, stem: str) -> dict[str, bytes]:
-    """One part as `stem.onnx`, weights inside, without the exporter's notes about our source files."""
+def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed] = ()) -> dict[str, bytes]:
+    """One part as `stem.onnx`, weights inside. "fp16": weights stored halved. "int8": calibrated on `feeds`."""
+    model = _model(part)
+    if precision == "fp16":
+        _halve(model)
+    elif precision == "int8":
+        model = quantised(_folded(model), feeds, ENGINE)
+    return {f"{stem}.onnx": model.SerializeToString()}
+
+
+def _model(part: Part) -> Any:
+    """The part as an ONNX model, without the exporter's notes about our source files."""
     dynamic: tuple[Any, ...] = tuple(
         {axis: torch.export.Dim.AUTO for axis, n in enumerate(tensor.shape) if n == -1} for tensor in part.inputs
     )
@@ -52,4 +69,45 @@ def convert(part: Part, stem: str) -> dict[str, bytes]:
     for node in model.graph.node:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
-    return {f"{stem}.onnx": model.SerializeToString()}
+    return model
+
+
+def _halve(model: Any) -> None:
+    """Stores the weights as float16; each is cast back as the model is loaded, so computing stays fp32."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    kept = [info for info in model.graph.value_info if info.name not in {cast.output[0] for cast in casts}]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
+
+
+def _folded(model: Any) -> Any:
+    """What depends on weights alone computed once, by ONNX Runtime: 8-bit layers need their weights as constants."""
+    import onnx
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "folded.onnx"
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(file)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        folded = onnx.load(file)
+    used = {node.domain for node in folded.graph.node} | {""}
+    kept = [entry for entry in folded.opset_import if entry.domain in used]
+    del folded.opset_import[:]
+    folded.opset_import.extend(kept)
+    return folded

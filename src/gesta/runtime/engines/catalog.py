@@ -41,7 +41,7 @@ def choose(bundle: Bundle, engine: str | None) -> str:
             meant = f" Did you mean {near[0]}?" if near else ""
             raise GestaError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}.{meant}", usage=True)
         return engine
-    there = {artifact.engine for artifact in bundle.manifest.artifacts}
+    there: set[str] = {artifact.engine for artifact in bundle.manifest.artifacts}
     made_for = [name for name in ENGINES if name in there]
     made_for += [name for name in ENGINES if name not in there and there.intersection(READS[name])]
     installed = [name for name in made_for if importlib.util.find_spec(name) is not None]
