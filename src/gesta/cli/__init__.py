@@ -20,6 +20,8 @@ COMMANDS = {
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
+    "prune": "Remove weights that matter little; the rest goes into a sparse file.",
+    "halve": "Store a model's weights in half precision.",
     "reproduce": "A table or figure of the documents: reported beside measured.",
     "recipes": "List the recipes, or print one whole.",
     "cache": "Show, limit or clear the cache of prepared clips.",

@@ -1,0 +1,29 @@
+"""`gesta halve`: a bundle's weights in half the bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gesta.cli.common import FormatOption, JsonFlag, SeedOption, emit, existing, need
+from gesta.cli.prune import DataOption, StepOut, parts, summary
+
+
+def halve(
+    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
+    out: StepOut,
+    data: DataOption = None,
+    layout: FormatOption = None,
+    seed: SeedOption = 0,
+    json: JsonFlag = False,
+) -> None:
+    """Stores the weights as float16 (half precision); they are loaded as float32."""
+    need("train", "torch", "lightning")
+    from gesta.compress.store import halve as make
+
+    samples, found = parts(data, layout, seed)
+    measured = [s for s in samples if s.split == "test"]
+    step = make(existing(bundle, "bundle"), out, samples=measured, layout=found or None)
+    emit(step.document(), summary(step, data), json)
