@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, SeedOption, emit, existing, need
-from gesta.cli.prune import DataOption, StepOut, parts, summary
+from gesta.cli.prune import DataOption, ProtocolOption, StepOut, parts, summary
 
 
 def halve(
@@ -16,6 +16,7 @@ def halve(
     out: StepOut,
     data: DataOption = None,
     layout: FormatOption = None,
+    protocol: ProtocolOption = "subject",
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
@@ -23,7 +24,7 @@ def halve(
     need("train", "torch", "lightning")
     from gesta.compress.store import halve as make
 
-    samples, found = parts(data, layout, seed)
+    samples, found = parts(data, layout, protocol, seed)
     measured = [s for s in samples if s.split == "test"]
     step = make(existing(bundle, "bundle"), out, samples=measured, layout=found or None)
     emit(step.document(), summary(step, data), json)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Labelled recordings: measures before and after on their test part.")
 ]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
+]
 StepOut = Annotated[Path, typer.Option("--out", help="Folder for the new bundle.", show_default=False)]
 
 
@@ -38,6 +41,7 @@ def prune(
         Path | None, typer.Option("--figure", help="PNG: histogram of log2 |w| of the bundle before.")
     ] = None,
     layout: FormatOption = None,
+    protocol: ProtocolOption = "subject",
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     json: JsonFlag = False,
@@ -57,7 +61,7 @@ def prune(
     source = io.read(existing(bundle, "bundle"))
     if figure is not None:
         draw({source.manifest.name: magnitudes(io.load_weights(source), threshold)}, figure, str(bundle))
-    samples, found = parts(data, layout, seed)
+    samples, found = parts(data, layout, protocol, seed)
     measured = [s for s in samples if s.split == "test"]
     step = make(
         bundle,
@@ -73,15 +77,15 @@ def prune(
     emit(step.document(), summary(step, data), json)
 
 
-def parts(data: Path | None, layout: str | None, seed: int) -> tuple[list[Sample], str]:
+def parts(data: Path | None, layout: str | None, protocol: str, seed: int) -> tuple[list[Sample], str]:
     """The recordings with the splits that `gesta train` gives them, and their layout; nothing without `data`."""
     if data is None:
         return [], ""
+    from gesta.cli.train import split
     from gesta.sources.catalog import read
-    from gesta.sources.split import assign_splits
 
     listing = read(existing(data, "data folder"), layout)
-    return assign_splits(listing.samples, seed=seed)[0], listing.layout
+    return split(listing.samples, protocol, seed)[0], listing.layout
 
 
 def summary(step: Step, data: Path | None) -> Text:
@@ -105,6 +109,6 @@ def summary(step: Step, data: Path | None) -> Text:
             f"same top class on {c.top_class_agreement:.1%}"
         )
     else:
-        lines.append("accuracy    not measured: --data DATA does it")
+        lines.append(f"accuracy    not measured: {'--data DATA does it' if data is None else 'no test part'}")
     lines += [f"bundle      {step.bundle}", f"next        gesta evaluate {step.bundle} {data or 'DATA'}"]
     return Text("\n".join(lines))

@@ -63,9 +63,8 @@ def train(
 
     listing = read(data, layout)
     samples, notes = split(listing.samples, protocol, seed)
-    from gesta.training.fit import fit, settle_for
-
     from gesta.compress.teacher import teachers_of
+    from gesta.training.fit import fit, settle_for
 
     settled, picked = settle_for(samples, chosen)
     teachers = teachers_of(settled)

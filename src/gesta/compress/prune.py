@@ -102,8 +102,8 @@ def prune(
     """The bundle pruned, at `out`, its weights in a sparse file of `precision` (the source's if left out).
 
     `samples` (splits train and val, of `layout`): fine-tuned on, where `how.epochs` says so, with a teacher where
-    `how.sets` names one ("teacher=BUNDLE"; `teachers`: the same, opened already); `measured`: accuracy before and after on them. Raises GestaError for
-    numbers that make no sense, a bundle without weights, or data that do not fit the bundle.
+    `how.sets` names one ("teacher=BUNDLE"; `teachers`: the same, opened already); `measured`: accuracy before and after
+    on them. Raises GestaError for numbers that make no sense, a bundle without weights, or data that do not fit it.
     """
     how = how or Pruning()
     how.check()

@@ -1,0 +1,94 @@
+"""`gesta prune` and `gesta halve` on small real files: distil, prune, halve, evaluate, predict."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from experiments.people import write_set
+from runtime.tiny_bundles import make_bundle
+
+from gesta.bundle import io as bundle_io
+from gesta.cli import main
+
+QUICK = ("training.epochs=1", "training.batch=4", "input.size=16", "model.width=0.125")
+
+
+@pytest.fixture
+def gesta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    """gesta("prune", ...) -> (exit code, stdout, stderr)."""
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gesta", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        shown = capfd.readouterr()
+        return int(ended.value.code or 0), shown.out, shown.err
+
+    yield call
+    torch.set_num_threads(before)
+
+
+def sets(*changes: str) -> list[str]:
+    return [part for change in (*QUICK, *changes) for part in ("--set", change)]
+
+
+@pytest.mark.slow
+def test_distil_prune_halve_evaluate_predict(gesta, tmp_path: Path) -> None:
+    data = write_set(tmp_path / "data", people=5)
+    teacher = sets("input.window=8", "augmentation.window=null")
+    code, _, err = gesta("train", data, "--recipe", "mullick/cnn3d", "--out", "teacher", *teacher)
+    assert code == 0, err
+    student = sets("teacher=teacher/bundle", "distillation.sees=same")
+    code, _, err = gesta("train", data, "--out", "student", *student)
+    assert code == 0, err
+    sparsity = ("--sparsity", 0.8, "--steps", 2, "--epochs", 1, "--figure", "hist.png")
+    code, out, err = gesta("prune", "student/bundle", "--out", "pruned", "--data", data, *sparsity)
+    assert code == 0, err
+    assert "sparse (bitmap)" in out and "test clips" in out and "next        gesta evaluate pruned" in out
+    assert Path("hist.png").read_bytes().startswith(b"\x89PNG")
+    code, out, err = gesta("halve", "pruned", "--out", "half", "--data", data, "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["bytes_after"] < document["bytes_before"] and document["comparison"]["clips"] == 4
+    assert out.count("\n") == 1
+    code, out, err = gesta("evaluate", "half", data, "--engine", "torch", "--json")
+    assert code == 0 and json.loads(out)["accuracy"] == document["comparison"]["accuracy_after"], err
+    code, out, err = gesta("predict", "half", data / "p0_right_0.mkv")
+    assert code == 0 and ("right" in out or "down" in out), err
+
+
+def test_without_data(gesta, tmp_path: Path) -> None:
+    make_bundle(tmp_path / "model", "cnn3d")
+    code, out, _ = gesta("prune", "model", "--out", "pruned")
+    assert code == 0 and "not measured: --data DATA" in out and "0 of" in out
+    weights = [bundle_io.load_weights(bundle_io.read(tmp_path / name)) for name in ("model", "pruned")]
+    assert all(weights[0][name].tobytes() == array.tobytes() for name, array in weights[1].items())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("prune", "nowhere", "--out", "x"), 2, "no such bundle"),
+        (("prune", "model", "--out", "x", "--sparsity", 1.5), 2, "below 1"),
+        (("prune", "model", "--out", "x", "--epochs", 1), 2, "--data DATA"),
+        (("prune", "model", "--out", "x", "--data", "nowhere"), 2, "no such data folder"),
+        (("halve", "model", "--out", "model"), 2, "is the bundle itself"),
+        (("train", "data", "--recipe", "mullick/distil-small"), 2, "--set teacher=BUNDLE"),
+        (("train", "data", "--set", "teacher=nowhere"), 1, "nowhere: no such bundle"),
+    ],
+)
+def test_mistakes(gesta, tmp_path: Path, arguments, code: int, message: str) -> None:
+    make_bundle(tmp_path / "model", "joint")
+    if "data" in arguments:
+        write_set(tmp_path / "data")
+    found, _, err = gesta(*arguments)
+    assert (found, True) == (code, message in err), err
