@@ -7,9 +7,8 @@ import importlib
 import sys
 from typing import Any
 
-import click
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 COMMANDS = {
     "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
@@ -38,7 +37,7 @@ class _LazyGroup(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         if len(sys.argv) == 1 or sys.argv[1] in ("--help", "-h"):
-            return click.Command(cmd_name, help=COMMANDS[cmd_name])
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
         module = importlib.import_module(f"gesta.cli.{cmd_name}")
         app = getattr(module, "app", None)
         if app is None:
