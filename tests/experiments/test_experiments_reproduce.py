@@ -36,7 +36,7 @@ def test_every_row_names_a_recipe_that_takes_its_overrides():
         for row in table.rows:
             if row.recipe:
                 for scale in catalog.SCALES.values():
-                    load_recipe(row.recipe, (*scale.overrides, *row.overrides))
+                    load_recipe(row.recipe, (*scale.overrides, *row.quick, *row.overrides))
 
 
 def test_rows_of_a_table_differ_in_what_the_table_is_about_only(tmp_path):

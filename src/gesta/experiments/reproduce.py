@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 
 from gesta.experiments.catalog import Row, Table, find, scale_of
+from gesta.experiments.compact import compact_job, draw_magnitudes, forget_lost
 from gesta.experiments.parallel import Job, Progress, run_jobs, write_json, write_text
 from gesta.experiments.trial import prefill, trial_job
-from gesta.recipes import RecipeError, load_recipe
+from gesta.recipes import Recipe, RecipeError, load_recipe
 from gesta.schema import GestaError, Sample
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to be run, and what it costs. `note` says on what data and by which protocol."""
+    """What is going to be run, and what it costs. `note` says on what data and by which protocol.
+
+    `teachers`: the jobs whose bundles others learn from; they are run first.
+    """
 
     name: str
     table: Table
@@ -30,14 +34,17 @@ class Plan:
     note: str
     minutes: float
     to_train: int
+    teachers: tuple[Job, ...] = ()
 
     @property
     def cost(self) -> str:
         """One line for people, before anything is trained."""
         lines = len({row.label for row, _ in self.jobs})
-        seeds, done = len(self.jobs) // max(lines, 1), len(self.jobs) - self.to_train
+        seeds = len(self.jobs) // max(lines, 1)
+        trainings = len({job.key for job in (*self.teachers, *(job for _, job in self.jobs))})
+        needed = f" = {trainings} trainings" if trainings == len(self.jobs) else f": {trainings} different trainings"
         return (
-            f"{lines} lines x {seeds} seeds = {len(self.jobs)} trainings, {done} already done; "
+            f"{lines} lines x {seeds} seeds{needed}, {trainings - self.to_train} already done; "
             f"the others take about {self.minutes:.0f} minutes"
         )
 
@@ -62,20 +69,51 @@ def plan(
     test = [s for s in samples if s.split == "test"]
     if not test or not any(s.split == "train" for s in fitted):
         raise GestaError("the data have no training or no test part. Check them: gesta data inspect DATA.")
-    jobs = []
+    jobs: list[tuple[Row, Job]] = []
+    costs: dict[str, float] = {}  # by key
+    teachers: dict[str, Job] = {}
     for row in table.rows:
         if row.recipe is None:
             continue
-        try:
-            recipe = load_recipe(row.recipe, (*size.overrides, *row.overrides, *sets))
-        except RecipeError as error:
-            raise GestaError(str(error), usage=True) from error
+        recipe = _recipe(row, scale, sets)
+        taught = None if row.teacher is None else _recipe(row.teacher, scale, sets)
         for seed in range(seeds):
-            job = trial_job(f"{row.label}, seed {seed}", fitted, test, recipe, out / "rows", layout, seed)
+            place = (fitted, test, out / "rows", layout, seed)
+            teacher = None
+            if row.teacher is not None and taught is not None:
+                teacher = _job(row.teacher, taught, *place)
+                teachers[teacher.key], costs[teacher.key] = teacher, row.teacher.cost
+            job = _job(row, recipe, *place, teacher)
             jobs.append((row, job))
-    todo = [row for row, job in jobs if job.finished() is None]
-    minutes = sum(row.cost for row in todo) * size.minutes / min(workers, max(len(todo), 1))
-    return Plan(name, table, tuple(jobs), note, minutes, len(todo))
+            costs[job.key] = row.cost
+    every = {job.key: job for job in (*teachers.values(), *(job for _, job in jobs))}
+    todo = [costs[key] for key, job in every.items() if job.finished() is None]
+    minutes = sum(todo) * size.minutes / min(workers, max(len(todo), 1))
+    return Plan(name, table, tuple(jobs), note, minutes, len(todo), tuple(teachers.values()))
+
+
+def _recipe(row: Row, scale: str, sets: Sequence[str]) -> Recipe:
+    quick = row.quick if scale == "quick" else ()
+    try:
+        return load_recipe(row.recipe or "", (*scale_of(scale).overrides, *quick, *row.overrides, *sets))
+    except RecipeError as error:
+        raise GestaError(str(error), usage=True) from error
+
+
+def _job(
+    row: Row,
+    recipe: Recipe,
+    fitted: Sequence[Sample],
+    test: Sequence[Sample],
+    folder: Path,
+    layout: str,
+    seed: int,
+    teacher: Job | None = None,
+) -> Job:
+    title = f"{row.label}, seed {seed}"
+    if row.stored:
+        return compact_job(title, fitted, test, recipe, folder, layout, seed, teacher)
+    return trial_job(title, fitted, test, recipe, folder, layout, seed)
 
 
 def run(
@@ -90,26 +128,34 @@ def run(
 
     Returns the document: name, title, note, rows (label, reported, measured mean and spread, by seed), files.
     """
-    todo = [job for _, job in planned.jobs if job.finished() is None]
+    for job in planned.teachers:
+        forget_lost(job)
+    jobs = {job.key: job for job in (*planned.teachers, *(job for _, job in planned.jobs))}
+    todo = [job for job in jobs.values() if job.finished() is None]
     if todo:
         arguments = todo[0].arguments
         recipes = [job.arguments["recipe"] for job in todo]
         prefill([*arguments["train"], *arguments["test"]], recipes, progress)
-    results = run_jobs([job for _, job in planned.jobs], workers=workers, progress=progress, told=told)
+    if planned.teachers:
+        run_jobs(planned.teachers, workers=workers, progress=progress, told=told)
+    results = dict(zip(jobs, run_jobs(list(jobs.values()), workers=workers, progress=progress, told=told), strict=True))
     found: dict[str, list[dict[str, Any]]] = {}
-    for (row, _), result in zip(planned.jobs, results, strict=True):
-        found.setdefault(row.label, []).append(result)
+    for row, job in planned.jobs:
+        found.setdefault(row.label, []).append(results[job.key])
     document: dict[str, Any] = {
         "name": planned.name,
         "title": planned.table.title,
         "source": planned.table.source,
         "note": planned.note,
         "rows": [_line(row, found.get(row.label, [])) for row in planned.table.rows],
-        "seconds": sum(r["seconds"] for r in results),
+        "seconds": sum(r["seconds"] for r in results.values()),
     }
     folder = out / planned.name.replace("/", "-")
     files = {"result": folder / "result.json", "table": folder / "table.md"}
-    if planned.table.figure:
+    if planned.table.figure == "weights":
+        files["figure"] = folder / "figure.png"
+        draw_magnitudes(found, files["figure"], planned.table.title)
+    elif planned.table.figure:
         files["figure"] = folder / "figure.png"
         draw_curves({label: [r["history"] for r in runs] for label, runs in found.items()}, files["figure"])
     document["files"] = {name: str(path) for name, path in files.items()}
@@ -119,32 +165,42 @@ def run(
 
 
 def _line(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Reported and measured accuracy of one line, both in %; None where there is nothing."""
-    measured = [100 * r["accuracy"] for r in results]
+    """Reported and measured accuracy of one line, both in %; None where there is nothing.
+
+    Of compact models also the bytes of the weights' file, parameters that are not zero, and the share below 2**-20.
+    """
+    shown = [r["stored"][row.stored] if row.stored else r for r in results]
+    measured = [100 * r["accuracy"] for r in shown]
+    compact = row.stored and results
     return {
         "label": row.label,
         "reported": row.reported,
         "measured": float(np.mean(measured)) if measured else None,
         "spread": float(np.std(measured, ddof=1)) if len(measured) > 1 else None,
         "by_seed": measured,
-        "shuffled": float(np.mean([100 * r["shuffled_accuracy"] for r in results])) if results else None,
+        "shuffled": None if compact or not results else float(np.mean([100 * r["shuffled_accuracy"] for r in results])),
         "n": results[0]["n"] if results else None,
         "recipe": row.recipe,
         "overrides": list(row.overrides),
-        "parameters": results[0]["parameters"] if results else None,
+        "parameters": round(float(np.mean([r["parameters"] for r in shown]))) if results else None,
+        "bytes": float(np.mean([r["bytes"] for r in shown])) if compact else None,
+        "below": float(np.mean([100 * r["magnitudes"]["share_below"] for r in results])) if compact else None,
         "minutes": float(np.mean([r["training_seconds"] for r in results])) / 60 if results else None,
     }
 
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The document as a markdown table, reported beside measured."""
+    compact = any(row.get("bytes") is not None for row in document["rows"])
+    own = ["weights, MB", "below 2^-20, %"] if compact else ["frames shuffled, %"]
+    titles = ["line", "reported, %", "measured, %", "by seed", *own, "parameters", "minutes a training"]
     lines = [
         f"## {document['name']}: {document['title']}",
         "",
         f"{document['note']} Reported: {document['source']}.",
         "",
-        "| line | reported, % | measured, % | by seed | frames shuffled, % | parameters | minutes a training |",
-        "|---|---|---|---|---|---|---|",
+        "| " + " | ".join(titles) + " |",
+        "|" + "---|" * len(titles),
     ]
     for row in document["rows"]:
         cells = [
@@ -152,12 +208,20 @@ def markdown(document: Mapping[str, Any]) -> str:
             "-" if row["reported"] is None else f"{row['reported']:.2f}",
             measured_text(row),
             ", ".join(f"{value:.1f}" for value in row["by_seed"]) or "-",
-            "-" if row["shuffled"] is None else f"{row['shuffled']:.1f}",
+            *(
+                [_number(row["bytes"], 1e6, 3), _number(row["below"], 1, 1)]
+                if compact
+                else [_number(row["shuffled"], 1, 1)]
+            ),
             "-" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
             "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _number(value: float | None, unit: float, digits: int) -> str:
+    return "-" if value is None else f"{value / unit:.{digits}f}"
 
 
 def measured_text(row: Mapping[str, Any]) -> str:

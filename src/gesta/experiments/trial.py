@@ -43,9 +43,16 @@ def trial_job(
 
 
 def run_trial(
-    train: Sequence[Sample], test: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, seed: int
+    train: Sequence[Sample],
+    test: Sequence[Sample],
+    recipe: Recipe,
+    folder: Path,
+    layout: str,
+    seed: int,
+    keep: bool = False,
 ) -> dict[str, Any]:
-    """Trains on `train` (splits train, perhaps val), measures on `test`; the training folder is removed at the end.
+    """Trains on `train` (splits train, perhaps val), measures on `test`; the training folder is removed at the end,
+    unless it is to `keep`.
 
     "auto" values of the recipe are settled from the training part alone. A test clip whose class the training part
     lacks counts as an error. Returns accuracy, n, errors, probabilities' right ones by id, seconds and history.
@@ -83,7 +90,8 @@ def run_trial(
         if s.label != labels[int(p)]
     ] + [{"id": s.id, "truth": s.label, "predicted": None} for s in strange]
     n = len(found.samples) + len(strange)
-    shutil.rmtree(folder, ignore_errors=True)
+    if not keep:
+        shutil.rmtree(folder, ignore_errors=True)
     return {
         "accuracy": (n - len(errors)) / n,
         "n": n,
