@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from gesta.cli.common import FormatOption, JsonFlag, SetOption, console, emit, e
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from gesta.experiments.parallel import Job
     from gesta.schema import Sample
 
 
@@ -36,14 +38,19 @@ def reproduce(
 
     A stopped run goes on where it was, line by line.
     """
-    from gesta.experiments.catalog import TABLES, find, scale_of
+    from gesta.experiments.catalog import TABLES, find, scale_of, titles
+    from gesta.experiments.image_catalog import IMAGE_TABLES
 
     if name == "list":
-        emit({"tables": {key: table.title for key, table in TABLES.items()}}, _list_text(TABLES), json)
+        emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES}), json)
         return
-    find(name)
+    if name not in IMAGE_TABLES:
+        find(name)
     scale_of(scale)
     need("train", "torch", "lightning", "matplotlib")
+    if name in IMAGE_TABLES:
+        _of_images(name, data, scale, seeds, out, sets or (), workers, json)
+        return
     from gesta.experiments.reproduce import plan, run
 
     samples, used_layout, note = real(data, layout) if data else generated(scale, out)
@@ -92,6 +99,50 @@ def generated(scale: str, out: Path) -> tuple[list[Sample], str, str]:
     version = chalearn2014.GENERATOR_VERSION
     note = f"Generated data, scale {scale}, generator version {version}; gestures: {sizes}; no person in two parts."
     return samples, "chalearn2014", note
+
+
+def _of_images(
+    name: str, data: Path | None, scale: str, seeds: int, out: Path, sets: Sequence[str], workers: int, json: bool
+) -> None:
+    """A table about networks for images: on --data in the layout of CIFAR, or on generated images."""
+    from gesta.experiments.cifar import plan_images, run_images
+    from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
+    from gesta.synthetic.catalog import IMAGE_GENERATORS
+    from gesta.synthetic.cifar import GENERATOR_VERSION
+
+    kind = IMAGE_TABLES[name].data
+    if data is None:
+        note = f"Generated {kind}, scale {scale}, generator version {GENERATOR_VERSION}:"
+        data = out / f"data-{kind}-{scale}"
+        with progress("Generating images") as bar:
+            IMAGE_GENERATORS[kind](data, images=IMAGE_SCALES[scale].images, seed=0, progress=bar)
+    else:
+        note = f"Data: {existing(data, 'data folder')}."
+    planned = plan_images(name, data, out, scale=scale, seeds=seeds, note=note, workers=workers, sets=sets)
+    console.print(f"{name}: {planned.cost}.\n{planned.note}", highlight=False)
+    with progress("Trainings") as bar:
+        document = run_images(planned, out, workers=workers, progress=bar, told=_told_of_images)
+    emit({**document, "scale": scale}, _images_text(document), json)
+
+
+def _told_of_images(job: Job, result: dict[str, Any]) -> None:
+    minutes = result["seconds"] / 60
+    if "diverged" in result:
+        said = "diverged"
+    else:
+        said = f"{100 * result['accuracy']:.2f} %, pruned {100 * result['pruned_accuracy']:.2f} %"
+    console.print(f"{job.title}: {said}, {minutes:.1f} min", highlight=False)
+
+
+def _images_text(document: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    from gesta.experiments.cifar import HEADINGS, cells
+
+    shown = Table(*HEADINGS, caption="\n".join(document["files"].values()))
+    for row in document["rows"]:
+        shown.add_row(*cells(row))
+    return shown
 
 
 def _list_text(tables: dict[str, Any]) -> Table:

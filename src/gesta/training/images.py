@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,3 +104,14 @@ def recognise(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.int64
             for start in range(0, len(pixels), EVALUATED)
         ]
     return np.concatenate(parts)
+
+
+def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
+    """Parameters and buffers by name, as arrays."""
+    return {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def with_weights(network: nn.Module, weights: Mapping[str, NDArray[Any]]) -> nn.Module:
+    """The network itself, with these values in the place of its own."""
+    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    return network

@@ -1,0 +1,179 @@
+"""Tables about networks for images: what is planned, how results become a table, and a whole one on a tiny set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gesta.experiments import cifar as experiment
+from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
+from gesta.models.catalog import build_image
+from gesta.recipes import load_image_recipe
+from gesta.schema import GestaError
+from gesta.sources import cifar as reader
+from gesta.synthetic import cifar as generator
+from gesta.training.images import ImageExamples, fit_images, recognise, weights_of, with_weights
+from gesta.training.task import LossNotFinite
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cifar10")
+    generator.make(folder, "cifar10", images=100)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def planned(data: Path, out: Path, name: str = "mullick/table-4.4", **changes: Any) -> experiment.ImagePlan:
+    options: dict[str, Any] = {"scale": "quick", "seeds": 2, "note": "Tiny:"} | changes
+    return experiment.plan_images(name, data, out, **options)
+
+
+def test_a_table_trains_three_networks_by_both_optimisers_alike(data: Path, tmp_path: Path) -> None:
+    plan = planned(data, tmp_path)
+    assert plan.cost.startswith("12 trainings, 0 already done")
+    assert "100 training images (10% of them to choose the epoch), 20 test images" in plan.note
+    recipes = [job.arguments["recipe"] for _, _, job in plan.jobs]
+    assert {(r.model.name, r.training.optimizer, r.training.learning_rate) for r in recipes} == {
+        (net, *by) for net in ("resnet_cifar", "nin", "vgg") for by in (("sgd", 0.3), ("adam", 0.003))
+    }
+    assert len({(r.training.epochs, r.training.batch, r.training.weight_decay) for r in recipes}) == 1
+    assert len({job.key for _, _, job in plan.jobs}) == 12
+
+
+def test_figures_share_the_tables_trainings_and_data_sets_do_not(data: Path, tmp_path: Path) -> None:
+    keys = [job.key for _, _, job in planned(data, tmp_path).jobs]
+    assert [job.key for _, _, job in planned(data, tmp_path, "mullick/figure-4.4").jobs] == keys
+    generator.make(tmp_path / "other", "cifar10", images=100, seed=1)
+    assert not set(keys) & {job.key for _, _, job in planned(tmp_path / "other", tmp_path).jobs}
+
+
+def test_every_table_has_its_recipes_at_every_scale() -> None:
+    for table in IMAGE_TABLES.values():
+        for pair in table.pairs:
+            for optimizer in experiment.OPTIMIZERS:
+                for scale in IMAGE_SCALES.values():
+                    load_image_recipe(f"{pair.recipe}-{optimizer}", scale.overrides)
+
+
+def test_reported_reductions_fit_the_reported_parameters() -> None:
+    for table in IMAGE_TABLES.values():
+        for pair in table.pairs:
+            assert abs(100 * (1 - pair.adam.millions / pair.sgd.millions) - pair.reduction) < 1.5
+
+
+def test_mistakes_are_explained(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(GestaError, match="Did you mean epochs"):
+        planned(data, tmp_path, sets=("training.epoch=1",))
+    with pytest.raises(GestaError, match="no cifar100 in python batches"):
+        planned(data, tmp_path, "mullick/table-4.5")
+
+
+def result(seed: int, accuracy: float, kept: int) -> dict[str, Any]:
+    shown = {"counts": [0] * 70, "zeros": 0, "below_threshold": 100 - kept, "threshold": 2.0**-20}
+    return {
+        "accuracy": accuracy,
+        "pruned_accuracy": accuracy - 0.01,
+        "parameters": 100,
+        "kept": kept,
+        "magnitudes": {**shown, "share_below": (100 - kept) / 100},
+        "seed": seed,
+        "seconds": 60.0,
+    }
+
+
+def test_lines_name_what_diverged_and_count_the_rest() -> None:
+    pair = IMAGE_TABLES["mullick/table-4.4"].pairs[2]
+    lost = {"diverged": "The loss became nan", "seed": 0, "seconds": 1.0}
+    adam = experiment.line(pair.adam, [result(0, 0.90, 20), result(1, 0.92, 30)])
+    sgd = experiment.line(pair.sgd, [lost, result(1, 0.80, 99)])
+    row = {"label": "VGG", "sgd": sgd, "adam": {**adam, "reported_reduction": pair.reduction}}
+    assert experiment.cells(row) == [
+        "VGG",
+        "14.99 M, 89.46",
+        "0.00 M, 80.00 (diverged: seed 0)",
+        "3.57 M, 89.16 (-76.19 %)",
+        "91.00 ± 1.41",
+        "0.00 M, 90.00 ± 1.41 (-75.00 %)",
+        "1.00, 75.00 ± 7.07",
+    ]
+    everything_lost = {**row, "sgd": experiment.line(pair.sgd, [lost])}
+    assert experiment.cells(everything_lost)[2] == "diverged: seed 0"
+
+
+def test_batches_keep_images_upright_and_labels_beside_them(data: Path) -> None:
+    train, _ = reader.read(data, "cifar10")
+    batch = ImageExamples(train).collate([3, 1])
+    assert batch["clip"].shape == (2, 3, 32, 32) and batch["clip"].dtype == torch.uint8
+    assert np.array_equal(batch["clip"][0].permute(1, 2, 0).numpy(), train.pixels[3])
+    assert batch["target"].tolist() == train.labels[[3, 1]].tolist()
+
+
+def test_recognise_in_parts_is_recognise_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = build_image("resnet_cifar", classes=10)
+    pixels = reader.read(data, "cifar10")[1].pixels
+    at_once = recognise(network, pixels)
+    monkeypatch.setattr("gesta.training.images.EVALUATED", 3)
+    assert np.array_equal(recognise(network, pixels), at_once)
+
+
+def test_weights_go_out_and_in_again() -> None:
+    one, other = (build_image("resnet_cifar", classes=2) for _ in range(2))
+    with_weights(other, weights_of(one))
+    assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path) -> None:
+    train, test = reader.read(data, "cifar10")
+    train = train.take(np.flatnonzero(train.labels < 2)[:16])
+    small = ["training.epochs=3", "training.batch=8", "training.learning_rate=0.002"]
+    recipe = load_image_recipe("mullick/cifar-resnet-adam", small)
+    options: dict[str, Any] = {"device": "cpu", "progress": False}
+    runs = [fit_images(train, train, recipe, tmp_path / n, **options) for n in ("a", "b")]
+    assert runs[0].history[-1]["train_loss"] < runs[0].history[0]["train_loss"]
+    assert recognise(runs[0].network, train.pixels).tolist() == recognise(runs[1].network, train.pixels).tolist()
+    assert weights_of(runs[0].network)["stem.weight"].tolist() == weights_of(runs[1].network)["stem.weight"].tolist()
+    with pytest.raises(GestaError, match="different classes"):
+        fit_images(train, reader.Images(test.pixels, test.labels, ("a",) * 10), recipe, tmp_path / "c", **options)
+    wild = load_image_recipe("mullick/cifar-nin-sgd", [*small, "training.learning_rate=1e6"])
+    with pytest.raises(LossNotFinite, match="Lower the learning rate"):
+        fit_images(train, train, wild, tmp_path / "d", **options)
+
+
+def test_trial_prunes_what_adam_left_and_measures_twice(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = reader.read
+    monkeypatch.setattr(reader, "read", lambda *a: tuple(part.take(np.arange(20)) for part in whole(*a)))
+    recipe = load_image_recipe("mullick/cifar-resnet-adam", ["training.epochs=1", "training.batch=10"])
+    found = experiment.run_image_trial(data, "cifar10", recipe, tmp_path / "trial", 0)
+    assert found["parameters"] == 488_474 and found["kept"] <= found["parameters"] and found["n"] == 20
+    assert sum(found["magnitudes"]["counts"]) + found["magnitudes"]["zeros"] > 480_000
+    json.dumps(found, allow_nan=False)
+    assert not (tmp_path / "trial").exists()
+    wild = ["training.epochs=2", "training.learning_rate=1e6", "training.batch=6"]
+    lost = load_image_recipe("mullick/cifar-nin-sgd", wild)
+    found = experiment.run_image_trial(data, "cifar10", lost, tmp_path / "lost", 0)
+    assert "Lower the learning rate" in found["diverged"] and not (tmp_path / "lost").exists()
+
+
+@pytest.mark.slow
+def test_a_figure_on_a_tiny_set(data: Path, tmp_path: Path) -> None:
+    plan = planned(data, tmp_path, "mullick/figure-4.4", seeds=1, sets=("training.epochs=1",))
+    document = experiment.run_images(plan, tmp_path, workers=1)
+    assert [row["label"] for row in document["rows"]] == ["ResNet", "Network in Network", "VGG"]
+    assert all(Path(file).exists() for file in document["files"].values())
+    assert planned(data, tmp_path, seeds=1, sets=("training.epochs=1",)).to_train == 0
