@@ -11,6 +11,7 @@ import gesta
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.clips.read import iter_sample
+from gesta.evaluate.annotate import annotate
 from gesta.runtime import recogniser as module
 from gesta.runtime.engines import catalog
 from gesta.runtime.inputs import find, one_sample
@@ -69,6 +70,15 @@ def test_streaming_a_file_equals_predicting_it(bundles, model, tmp_path):
     assert [p.time_s for p in steps[:2]] == [0.4, 0.8]
     assert steps[-1].time_s == pytest.approx(frames / 10)
     same(array(recogniser.predict(one_sample(video))), array(whole))
+
+
+def test_streaming_a_video_of_limited_range_equals_predicting_it(joint, tmp_path):
+    """Its grey levels have a table, and the motion box looks at them before the table is applied."""
+    video = write_video(tmp_path / "a.mkv", 40, size=(240, 320), pix_fmt="yuv420p")
+    recogniser = gesta.load(joint)
+    assert array(list(recogniser.stream(video))[-1]).tolist() == array(recogniser.predict(video)).tolist()
+    drawn = list(annotate(recogniser, one_sample(video), tmp_path / "drawn.mp4"))
+    assert array(drawn[-1]).tolist() == array(recogniser.predict(video)).tolist()
 
 
 def test_streaming_images_equals_streaming_the_file(joint, tmp_path):

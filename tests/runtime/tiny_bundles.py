@@ -72,14 +72,16 @@ def clips_for(folder: Path, lengths: tuple[int, ...] = (3, 4, 9, 16)) -> list[Cl
     return made
 
 
-def write_video(path: Path, frames: int = 23, fps: int = 10, size: tuple[int, int] = (48, 64), seed: int = 0) -> Path:
+def write_video(
+    path: Path, frames: int = 23, fps: int = 10, size: tuple[int, int] = (48, 64), seed: int = 0, pix_fmt: str = "bgr0"
+) -> Path:
     """A lossless video of a bright square that moves over noise."""
     rng = np.random.default_rng(seed)
     still = rng.integers(0, 100, (*size, 3)).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=fps)
-        stream.height, stream.width, stream.pix_fmt = *size, "bgr0"
+        stream.height, stream.width, stream.pix_fmt = *size, pix_fmt
         for i in range(frames):
             image = still.copy()
             image[10:30, 2 * i % 40 : 2 * i % 40 + 20] = 220

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gesta.cli.common import JsonFlag, SeedOption, SetOption, console, emit, need, progress
+from gesta.experiments.catalog import DATA_SEED
 
 
 def demo(
@@ -15,7 +16,7 @@ def demo(
     people: Annotated[int, typer.Option("--people", help="How many people are generated.", min=3)] = 24,
     recordings: Annotated[int, typer.Option("--recordings", help="Recordings a person, 20 gestures each.", min=1)] = 1,
     sets: SetOption = None,
-    seed: SeedOption = 0,
+    seed: SeedOption = DATA_SEED,
     json: JsonFlag = False,
 ) -> None:
     """Generates a small set, trains, measures on unseen people, follows a whole recording. About 10 minutes.

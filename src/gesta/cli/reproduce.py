@@ -84,7 +84,7 @@ def real(data: Path, layout: str | None) -> tuple[list[Sample], str, str]:
 
 def generated(scale: str, out: Path) -> tuple[list[Sample], str, str]:
     """The generated set of that scale, made in `out` where it is not there yet: samples, layout, note."""
-    from gesta.experiments.catalog import scale_of
+    from gesta.experiments.catalog import DATA_SEED, scale_of
     from gesta.sources.catalog import read
     from gesta.sources.split import assign_splits
     from gesta.synthetic import chalearn2014
@@ -92,7 +92,7 @@ def generated(scale: str, out: Path) -> tuple[list[Sample], str, str]:
     size = scale_of(scale)
     folder = out / f"data-{scale}"
     with progress("Generating recordings") as bar:
-        chalearn2014.make(folder, people=size.people, recordings=size.recordings, seed=0, progress=bar)
+        chalearn2014.make(folder, people=size.people, recordings=size.recordings, seed=DATA_SEED, progress=bar)
     samples, _ = assign_splits(read(folder, "chalearn2014").samples, seed=0)
     counts = {part: [s for s in samples if s.split == part] for part in ("train", "val", "test")}
     sizes = ", ".join(f"{part} {len(c)} ({len({s.subject for s in c})} people)" for part, c in counts.items())

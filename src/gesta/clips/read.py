@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from gesta.clips.decode import Kind, iter_frames, iter_planes
 from gesta.clips.plane import Plane, RawFrame
 from gesta.clips.skeleton import read_joints
 from gesta.schema import Frame, GestaError, Resource, Sample
+
+F = TypeVar("F", Frame, RawFrame)
 
 MASK_THRESHOLD = 150
 """The person is where the mean of the user video's colour channels is above this (spec 0; the videos are lossy)."""
@@ -36,17 +39,27 @@ def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
 
     Raises GestaError naming the file where one is unreadable, damaged or shorter than the span needs.
     """
+    wanted, stop = _span(sample)
+    yield from _from_zero(sample, iter_recording(sample, wanted, color, stop))
+
+
+def iter_raw_sample(sample: Sample) -> Iterator[RawFrame]:
+    """Like iter_sample, with planes as the decoder left them: what `prepare` sees, so that a stream equals it."""
+    yield from _from_zero(sample, iter_raw(sample, *_span(sample)))
+
+
+def _span(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, float], bool]]:
+    """(which frames belong to the sample, which come after it)."""
+    return (lambda i, t: inside(sample, i, t)), (lambda i, t: past(sample, i, t))
+
+
+def _from_zero(sample: Sample, frames: Iterator[tuple[int, F]]) -> Iterator[F]:
     start: float | None = None
-    for _, frame in iter_recording(sample, lambda i, t: inside(sample, i, t), color, lambda i, t: past(sample, i, t)):
+    for _, frame in frames:
         start = frame.time_s if start is None else start
-        yield _shifted(frame, start)
+        yield replace(frame, time_s=frame.time_s - start)
     if start is None:
         raise GestaError(f"{sample.id}: the span lies outside {sample.files[0]}. Correct the label's frames or times.")
-
-
-def _shifted(frame: Frame, start_s: float) -> Frame:
-    time_s = frame.time_s - start_s
-    return Frame(time_s, frame.color, frame.gray, frame.depth_mm, frame.mask, frame.joints_uv)
 
 
 def iter_recording(

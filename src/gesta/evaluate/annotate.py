@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gesta import draw
-from gesta.clips.read import iter_sample
+from gesta.clips.read import iter_raw_sample, iter_sample
 from gesta.runtime.inputs import require
 from gesta.runtime.recogniser import Recogniser
 from gesta.schema import Frame, GestaError, Prediction, Sample
@@ -38,9 +38,9 @@ def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Pred
     stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     with _Writer(out) as writer:
-        for frame in iter_sample(sample, color=True):
+        for frame, seen in zip(iter_sample(sample, color=True), iter_raw_sample(sample), strict=True):
             waiting.append((frame.time_s, _picture(frame, sample)))
-            for found in stream.push(frame):
+            for found in stream.push(seen):
                 while waiting and found.time_s is not None and waiting[0][0] < found.time_s - half_tick:
                     writer.write(*waiting.pop(0), found)
                 yield found

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gesta import metrics
+from gesta.experiments.catalog import DATA_SEED
 from gesta.experiments.parallel import Progress, key_of, write_json
 from gesta.recipes import Recipe
 from gesta.schema import GestaError, Prediction, Sample
@@ -53,7 +54,7 @@ def demo(
     *,
     people: int = PEOPLE,
     recordings: int = RECORDINGS,
-    seed: int = 0,
+    seed: int = DATA_SEED,
     told: Callable[[str], None] = lambda title: None,  # noqa: ARG005
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> dict[str, Any]:

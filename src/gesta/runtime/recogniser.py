@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from gesta.bundle import io
 from gesta.bundle.manifest import Manifest
+from gesta.clips.plane import RawFrame
 from gesta.clips.prepare import prepare
-from gesta.clips.read import iter_sample
+from gesta.clips.read import iter_raw_sample
 from gesta.clips.sampling import central_window, to_network
 from gesta.runtime.engines.base import Engine
 from gesta.runtime.engines.catalog import choose, open_engine
@@ -82,7 +83,7 @@ class Recogniser:
         return probabilities
 
     def stream(
-        self, frames: Iterable[Frame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
+        self, frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
     ) -> Iterator[Prediction]:
         """A prediction a chunk, in constant memory, from frames as they come (or from a file or Sample).
 
@@ -93,7 +94,7 @@ class Recogniser:
             frames = one_sample(frames)
         if isinstance(frames, Sample):
             require(frames, self.manifest)
-            joints, frames = frames.joints, iter_sample(frames)
+            joints, frames = frames.joints, iter_raw_sample(frames)
         stream = self.open_stream(joints)
         for index, frame in enumerate(frames):
             yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.manifest import Manifest
+from gesta.clips.plane import RawFrame
 from gesta.clips.prepare import Preparer
 from gesta.clips.sampling import to_network
 from gesta.runtime.engines.base import Engine, State
@@ -59,7 +60,7 @@ class Stream:
         self._frames = self._chunks = 0
         self._clear()
 
-    def push(self, frame: Frame) -> list[Prediction]:
+    def push(self, frame: Frame | RawFrame) -> list[Prediction]:
         """One frame, later than the one before. Raises GestaError if it lacks what the model needs."""
         self._start_s = frame.time_s if self._start_s is None else self._start_s
         return self.push_prepared(self._preparer.push(frame))
@@ -102,9 +103,9 @@ class Stream:
         return self._engine.whole(*windows([self._ring], window))
 
 
-def as_frame(image: Frame | NDArray[np.uint8], index: int, fps: float) -> Frame:
+def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float) -> Frame | RawFrame:
     """A frame as it is; an RGB image H W 3 as the `index`-th frame at `fps`. Raises GestaError for anything else."""
-    if isinstance(image, Frame):
+    if isinstance(image, (Frame, RawFrame)):
         return image
     if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
