@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from gesta.compress.magnitudes import magnitudes
 from gesta.experiments import cifar as experiment
 from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
+from gesta.experiments.parallel import write_json
 from gesta.models.catalog import build_image
 from gesta.recipes import load_image_recipe
 from gesta.schema import GestaError
@@ -168,6 +170,25 @@ def test_trial_prunes_what_adam_left_and_measures_twice(
     lost = load_image_recipe("mullick/cifar-nin-sgd", wild)
     found = experiment.run_image_trial(data, "cifar10", lost, tmp_path / "lost", 0)
     assert "Lower the learning rate" in found["diverged"] and not (tmp_path / "lost").exists()
+
+
+def test_finished_trainings_become_a_table_and_a_figure_a_network(data: Path, tmp_path: Path) -> None:
+    plan = planned(data, tmp_path, "mullick/figure-4.4", seeds=1)
+    for pair, optimizer, job in plan.jobs:
+        lost = (pair.label, optimizer) == ("Network in Network", "sgd")
+        found = {"diverged": "nan", "seed": 0, "seconds": 1.0} if lost else result(0, 0.5, 40)
+        if not lost:
+            spread = np.random.default_rng(0).normal(-30 if optimizer == "adam" else -7, 3, (1000, 10))
+            shown = magnitudes({"w": (2.0**spread).astype(np.float32)}).document()
+            found |= {"magnitudes": shown}
+        write_json(job.result, {"key": job.key, **found})
+    document = experiment.run_images(planned(data, tmp_path, "mullick/figure-4.4", seeds=1), tmp_path)
+    text = Path(document["files"]["table"]).read_text(encoding="utf-8")
+    assert "| Network in Network | 1.00 M, 86.53 | diverged: seed 0 | 0.89 M, 85.74 (-11.6 %) | 50.00 |" in text
+    assert "Tiny: 100 training images" in text and "Reported: Mullick 2018, chapter 4, figure 4.4." in text
+    drawn = [Path(file) for name, file in document["files"].items() if name.startswith("figure")]
+    assert [path.name for path in drawn] == ["resnet.png", "network-in-network.png", "vgg.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
 
 
 @pytest.mark.slow
