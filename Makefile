@@ -11,7 +11,7 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 endif
 ARGS ?=
 
-.PHONY: setup demo test test-all lint format bench clean
+.PHONY: setup demo test test-all lint format bench base clean
 
 setup: $(STAMP)
 
@@ -46,6 +46,10 @@ format: setup
 # Preparing, training and recognising, as ratios in one run; the model is the one that comes with the package.
 bench: setup
 	$(VENV)/bin/gesta benchmark demo $(ARGS)
+
+# A fresh environment with only the base install (no PyTorch): one prediction in it, and its size.
+base: setup
+	$(PY) tools/base_install.py
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
