@@ -74,7 +74,7 @@ def check(scratch: Path) -> dict[str, Any]:
 
 
 def run(scratch: Path, *command: str) -> str:
-    """What a command printed; run outside the checkout, so that nothing of it is imported. Ends the check if it fails."""
+    """What a command printed, run outside the checkout so that none of it is imported. Ends the check if it fails."""
     done = subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")

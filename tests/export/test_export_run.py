@@ -1,0 +1,281 @@
+"""`gesta export`: a new bundle that runs without PyTorch, only if it says what PyTorch says."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny_bundles import LABELS, clips_for, make_bundle
+
+import gesta
+from gesta.bundle import io
+from gesta.bundle.manifest import Parity
+from gesta.cli import main
+from gesta.export import onnx, openvino, run
+from gesta.export.parity import agrees
+from gesta.export.quantize import feeds
+from gesta.export.torch_model import load_network
+from gesta.runtime.engines.onnx_file import opset
+from gesta.runtime.engines.torch import Torch
+from gesta.schema import GestaError
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A joint bundle with votes over time, PyTorch weights only."""
+    return make_bundle(tmp_path_factory.mktemp("trained") / "bundle", "joint_memory")
+
+
+@pytest.fixture(scope="module")
+def clips(trained):
+    return [replace(clip, label=LABELS[i % 4]) for i, clip in enumerate(clips_for(trained, (3, 4, 9, 16, 8, 12)))]
+
+
+def ways(trained, clips, out, **settings):
+    return run.export_bundle(trained, out=out, **{"clips": clips, "calibration": clips, "seconds": 0, **settings})
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_new_bundle_with_what_was_measured(trained, clips, tmp_path, precision):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    report = ways(trained, clips, tmp_path / "out", to="openvino", precision=precision, force=True)
+    old, new = io.read(trained).manifest, io.read(tmp_path / "out").manifest
+    assert [(a.role, a.precision) for a in new.artifacts] == [("whole", precision), ("step", precision)]
+    for field in ("labels", "transform", "recipe", "provenance", "metrics", "parameters"):
+        assert getattr(new, field) == getattr(old, field)
+    for artifact in new.artifacts:
+        files = [artifact.file, *artifact.companions]
+        assert artifact.measured.bytes == sum((tmp_path / "out" / f).stat().st_size for f in files)
+        assert (artifact.measured.clips, artifact.parity.clips) == ("validation", 6)
+        assert 0 <= artifact.measured.accuracy <= 1
+    assert report.bytes_torch == (trained / io.WEIGHTS).stat().st_size
+    assert f"6 validation | {new.artifacts[0].measured.accuracy:.4g}" in (tmp_path / "out" / io.CARD).read_text()
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+    assert gesta.load(tmp_path / "out", threads=1).engine.name == "openvino"
+
+
+def test_int8_says_nearly_what_torch_says_for_any_batch_and_length(trained, clips, tmp_path):
+    ways(trained, clips, tmp_path / "out", to="openvino", precision="int8", force=True)
+    found, expected = gesta.load(tmp_path / "out", threads=1), gesta.load(trained, "torch")
+    assert b'element_type="i8"' in (tmp_path / "out" / "openvino_step_int8.xml").read_bytes()
+    pixels = [clip.pixels for clip in clips_for(trained, (4, 5, 11, 21, 30))]
+    assert np.abs(found.predict_clips(pixels) - expected.predict_clips(pixels)).max() < 0.2
+    chunk = np.stack([p[:4].transpose(1, 4, 0, 2, 3) for p in pixels[1:]])  # B S C T H W
+    (a, after), (b, _) = (engine.step(chunk, engine.start(4)) for engine in (found.engine, expected.engine))
+    assert a.shape == b.shape and np.abs(a - b).max() < 1
+    assert set(after) == {"h", "c", "votes"}
+
+
+def test_calibration_meets_the_states_of_the_stream(trained, clips):
+    bundle = io.read(trained)
+    inputs = feeds(Torch(load_network(bundle)), bundle.manifest, clips[:3])
+    assert [feed["clip"].shape[3] for feed in inputs["whole"]] == [4, 4, 12]
+    assert [bool(feed["votes"].any()) for feed in inputs["step"]] == [False, False, False, True, True]
+
+
+def test_the_step_alone_predicts_clips_too(trained, clips, tmp_path):
+    ways(trained, clips, tmp_path / "out", to="openvino", whole=False)
+    assert [a.role for a in io.read(tmp_path / "out").manifest.artifacts] == ["step"]
+    pixels = [clip.pixels for clip in clips]
+    expected = gesta.load(trained, "torch").predict_clips(pixels)
+    assert np.abs(gesta.load(tmp_path / "out").predict_clips(pixels) - expected).max() < 1e-5
+
+
+def test_nothing_is_written_unless_the_top_class_agrees_or_by_force(trained, clips, tmp_path, monkeypatch):
+    real = openvino.convert
+
+    def wrong(part, stem, precision="fp32", feeds=()):
+        part.module.network.classifier.bias.data.add_(np.pi)
+        part.module.network.classifier.bias.data[0] += 50
+        made = real(part, stem, precision, feeds)
+        part.module.network.classifier.bias.data[0] -= 50
+        part.module.network.classifier.bias.data.sub_(np.pi)
+        return made
+
+    monkeypatch.setitem(run.FORMATS, "openvino", ("openvino", wrong))
+    with pytest.raises(GestaError, match=r"openvino fp32 does not say what PyTorch says.*Nothing was written.*--force"):
+        ways(trained, clips, tmp_path / "out", to="openvino")
+    assert not (tmp_path / "out").exists()
+    report = ways(trained, clips, tmp_path / "out", to="openvino", force=True)
+    assert not report.agrees
+    assert "exported to openvino fp32 by force: top class as PyTorch's on" in (tmp_path / "out/CARD.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("precision", "share", "passes"),
+    [("fp32", 0.99, False), ("fp16", 1, True), ("int8", 0.99, True), ("int8", 0.98, False)],
+)
+def test_how_many_must_agree(precision, share, passes):
+    assert agrees(Parity(clips=100, largest_difference=0.0, top_class_agreement=share), precision) is passes
+
+
+def test_random_clips_where_no_data_are_given(trained, tmp_path):
+    report = ways(trained, (), tmp_path / "out", to="openvino")
+    assert report.artifacts[0].measured.clips == "random"
+    assert report.artifacts[0].measured.accuracy is None
+
+
+def test_latency_beside_torch(trained, clips, tmp_path):
+    (artifact,) = ways(trained, clips, tmp_path / "out", to="openvino", whole=False, seconds=0.05).artifacts
+    assert 0 < artifact.measured.latency_ms[0] <= artifact.measured.latency_ms[1]
+    assert artifact.measured.latency_torch_ms[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"to": "openvin"}, "unknown format 'openvin'; there are onnx, openvino. Did you mean openvino?"),
+        (
+            {"to": "onnx", "precision": "int9"},
+            "unknown precision 'int9'; there are fp32, fp16, int8. Did you mean int8?",
+        ),
+        ({"to": "openvino", "precision": "int8", "calibration": ()}, "int8 needs real training clips.*--data DATA"),
+    ],
+)
+def test_wrong_use(trained, clips, tmp_path, settings, message):
+    with pytest.raises(GestaError, match=message) as error:
+        ways(trained, clips, tmp_path / "out", **settings)
+    assert error.value.usage
+    assert not (tmp_path / "out").exists()
+
+
+def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
+    with pytest.raises(GestaError, match="is the bundle itself"):
+        ways(trained, clips, trained, to="openvino")
+    other = make_bundle(tmp_path / "other", "joint")
+    with pytest.raises(GestaError, match="holds a trained bundle, whose weights would be lost"):
+        ways(trained, clips, other, to="openvino")
+
+
+def test_command_without_data(trained, tmp_path, monkeypatch, capsys):
+    arguments = [
+        "gesta",
+        "export",
+        str(trained),
+        "--to",
+        "openvino",
+        "--out",
+        str(tmp_path / "out"),
+        "--seconds",
+        "0.1",
+    ]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    document = json.loads(capsys.readouterr().out)
+    assert document["agrees"] and [a["role"] for a in document["artifacts"]] == ["whole", "step"]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--precision", "int8"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "int8 needs real training clips" in " ".join(capsys.readouterr().err.split())
+
+
+# -- ONNX: the exporter takes seconds a network, so one bundle serves the quick tests ----------------------------------
+
+
+@pytest.fixture(scope="module")
+def in_onnx(trained, clips, tmp_path_factory):
+    return ways(trained, clips, tmp_path_factory.mktemp("onnx") / "out", to="onnx", whole=False).bundle
+
+
+@pytest.fixture
+def changed(in_onnx, tmp_path):
+    """The ONNX bundle with its network changed by a function, and a manifest that fits its sha256."""
+    import onnx as onnx_library
+
+    def make(change):
+        (artifact,) = in_onnx.manifest.artifacts
+        model = onnx_library.load_from_string(in_onnx.read(artifact))
+        change(model)
+        data = model.SerializeToString()
+        artifact = artifact.model_copy(update={"sha256": io.digest(data)})
+        manifest = in_onnx.manifest.model_copy(update={"artifacts": (artifact,)})
+        return io.write(tmp_path / "changed", manifest, {artifact.file: data})
+
+    return make
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_both_engines_read_onnx(in_onnx, trained, clips, engine):
+    pixels = [clip.pixels for clip in clips]
+    found = gesta.load(in_onnx.path, engine, threads=1)
+    assert np.abs(found.predict_clips(pixels) - gesta.load(trained, "torch").predict_clips(pixels)).max() < 1e-5
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_a_network_that_does_not_match_its_manifest(changed, engine):
+    def rename(model):
+        model.graph.input[0].name = "pixels"
+        for node in model.graph.node:
+            node.input[:] = ["pixels" if name == "chunk" else name for name in node.input]
+
+    bundle = changed(rename)
+    with pytest.raises(GestaError, match=r"step_fp32.onnx does not match its manifest: input 'chunk' is missing"):
+        gesta.load(bundle.path, engine).predict_clips([np.zeros((4, 1, 16, 16, 2), np.uint8)])
+
+
+def test_a_network_of_another_shape(changed):
+    def widen(model):
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 9
+
+    bundle = changed(widen)
+    with pytest.raises(GestaError, match=r"output 'logits' is float32 \[-1, 9\] in the file, float32 \[-1, 4\] in the"):
+        gesta.load(bundle.path, "onnxruntime").predict_clips([np.zeros((4, 1, 16, 16, 2), np.uint8)])
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+def test_unknown_opset(changed, engine):
+    def newer(model):
+        model.opset_import[0].version = 99
+
+    with pytest.raises(GestaError, match=r"needs ONNX operator set 99; 13 to 26 are known here. Update gesta"):
+        gesta.load(changed(newer).path, engine).predict_clips([np.zeros((4, 1, 16, 16, 2), np.uint8)])
+
+
+def test_opset_of_a_file(in_onnx):
+    data = in_onnx.read(in_onnx.manifest.artifacts[0])
+    assert opset(data) == onnx.OPSET
+    assert [opset(broken) for broken in (b"", b"rubbish", data[: len(data) // 2], b"\xff" * 20)] == [None] * 4
+
+
+def test_unknown_engine_in_the_manifest_and_asked_for(in_onnx, tmp_path):
+    with pytest.raises(GestaError, match="unknown engine 'tensorrt'; there are openvino, onnxruntime, torch"):
+        gesta.load(in_onnx.path, "tensorrt")
+    document = json.loads((in_onnx.path / io.MANIFEST).read_text())
+    document["artifacts"][0]["engine"] = "tensorrt"
+    (tmp_path / io.MANIFEST).write_text(json.dumps(document))
+    with pytest.raises(GestaError, match=r"not valid at artifacts.0.engine: Input should be 'torch', 'openvino' or"):
+        io.read(tmp_path)
+
+
+def test_onnx_runs_without_torch_and_without_onnxruntime(in_onnx):
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnxruntime', 'onnx', 'nncf', 'lightning'): sys.modules[name] = None\n"
+        "import importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'onnxruntime' else real(name, package)\n"
+        "import gesta, numpy\n"
+        f"recogniser = gesta.load({str(in_onnx.path)!r})\n"
+        "print(recogniser.engine.name, recogniser.predict(numpy.zeros((9, 1, 16, 16, 2), numpy.uint8)).label)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("openvino ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["cnn3d", "joint", "joint_memory"])
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_onnx_in_fewer_bytes(model, precision, tmp_path):
+    folder = make_bundle(tmp_path / "bundle", model)
+    clips = clips_for(folder, (4, 5, 9, 16, 18, 30))
+    report = ways(folder, clips, tmp_path / "out", to="onnx", precision=precision, force=True)
+    limit = {"fp16": 0.01, "int8": 0.25}[precision]
+    assert all(a.parity.largest_difference < limit for a in report.artifacts)
+    pixels = [clip.pixels for clip in clips]
+    one, other = (gesta.load(tmp_path / "out", e).predict_clips(pixels) for e in ("onnxruntime", "openvino"))
+    assert np.abs(one - other).max() < limit
