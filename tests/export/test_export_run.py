@@ -147,6 +147,9 @@ def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
     other = make_bundle(tmp_path / "other", "joint")
     with pytest.raises(GestaError, match="holds a trained bundle, whose weights would be lost"):
         ways(trained, clips, other, to="openvino")
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(GestaError, match="is there already and is not a bundle"):
+        ways(trained, clips, tmp_path, to="openvino")
 
 
 def test_command_without_data(trained, tmp_path, monkeypatch, capsys):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gesta.bundle.manifest import Manifest
-from gesta.clips.sampling import to_network
+from gesta.clips.sampling import central_window, to_network
 from gesta.runtime.engines.torch import Torch
 from gesta.runtime.recogniser import LONG_FRAMES
 from gesta.runtime.streaming import windows
@@ -45,7 +45,9 @@ def feeds(torch: Torch, manifest: Manifest, clips: Sequence[Clip]) -> dict[str, 
         )
     transform = manifest.transform
     if torch.windowed:
-        return {"whole": [{"clip": windows([clip.pixels[-transform.window :]], transform.window)[0]} for clip in clips]}
+        spans = (central_window(len(clip.pixels), transform.window) for clip in clips)
+        central = [clip.pixels[start:end] for clip, (start, end) in zip(clips, spans, strict=True)]
+        return {"whole": _spread([{"clip": windows([pixels], transform.window)[0]} for pixels in central])}
     found: dict[str, list[Feed]] = {"whole": [], "step": []}
     for clip in clips:
         batch, lengths = to_network([clip.pixels[:LONG_FRAMES]], transform.chunk)

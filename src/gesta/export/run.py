@@ -139,9 +139,11 @@ def _format(to: str, precision: str) -> tuple[str, Callable[..., dict[str, bytes
 
 
 def _check_out(bundle: Bundle, out: Path) -> None:
-    """Raises GestaError if weights would be lost: those of the bundle itself, or of another trained one."""
+    """Raises GestaError if something would be lost: the bundle itself, another trained one, or what is no bundle."""
     if out.exists() and out.resolve() == bundle.path.resolve():
         raise GestaError(f"{out}: is the bundle itself. Export into another folder.", usage=True)
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / io.MANIFEST).exists())):
+        raise GestaError(f"{out}: is there already and is not a bundle, so it is not replaced. Choose another folder.")
     if (out / io.MANIFEST).exists() and io.read(out).find("weights", "torch") is not None:
         raise GestaError(f"{out}: holds a trained bundle, whose weights would be lost. Choose another folder.")
 
