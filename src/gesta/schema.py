@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +81,10 @@ class GestaError(Exception):
         self.usage = usage
 
 
+UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What opening a file or a member of a zip may raise; RuntimeError: a password, or a compression Python lacks."""
+
+
 @dataclass(frozen=True, order=True)
 class Resource:
     """A file on disk, or a member of a zip archive on disk."""
@@ -102,7 +107,7 @@ class Resource:
                 return self.path.open("rb")
             with zipfile.ZipFile(self.path) as archive:
                 return io.BytesIO(archive.read(self.member))
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise GestaError(f"{self}: cannot be read ({error}). Check that the file is there and complete.") from error
 
     def read(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 
 import cv2
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from audit.videos import write_video
 
 from gesta.audit.inspection import inspect
+from gesta.clips.decode import iter_frames
+from gesta.schema import GestaError, Resource
 from gesta.sources.catalog import read
 
 
@@ -68,6 +71,9 @@ def test_video_that_was_cut_off(tmp_path, name, codec):
     assert set(report.kinds()) & {"truncated-video", "unreadable"}
     words = ("could be decoded", "is no readable video", "decoding broke off")
     assert any(name in p.path and any(word in p.reason for word in words) for p in report.problems)
+    assert report.usable == 0
+    with pytest.raises(GestaError, match=f"{name}: (is cut short|is no readable video|decoding broke off)"):
+        list(iter_frames(Resource(path), "gray"))
 
 
 def test_depth_taken_as_colour(tmp_path):
@@ -152,6 +158,24 @@ def test_recordings_in_zips_are_opened_too(tmp_path):
     report = look(tmp_path)
     assert (report.samples, report.usable) == (2, 2)
     assert "Sample0001.zip!Sample0001_color.mp4: _data.csv states 40 frames" in found(report, "truncated-video")
+
+
+@pytest.mark.parametrize("damage", ["password", "bytes"])
+def test_a_zip_that_cannot_be_unpacked_is_listed(tmp_path, damage):
+    folder = put_recording(tmp_path / "Sample0001")
+    with zipfile.ZipFile(tmp_path / "Sample0001.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+        skeleton = archive.getinfo("Sample0001_skeleton.csv")
+    shutil.rmtree(folder)
+    data = bytearray((tmp_path / "Sample0001.zip").read_bytes())
+    start = skeleton.header_offset + 30 + len(skeleton.filename)
+    if damage == "bytes":
+        data[start : start + 40] = b"\xff" * 40
+    else:  # the flag "encrypted" of its entry in the directory at the end
+        data[data.rindex(b"PK\x01\x02", 0, data.rindex(b"Sample0001_skeleton.csv")) + 8] |= 1
+    (tmp_path / "Sample0001.zip").write_bytes(data)
+    assert "Sample0001.zip!Sample0001_skeleton.csv: cannot be read" in found(look(tmp_path), "unreadable")
 
 
 def test_folders_of_depth_images(tmp_path):

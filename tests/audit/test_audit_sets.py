@@ -62,6 +62,13 @@ def test_same_person_in_train_and_test():
     ]
 
 
+def test_spans_of_one_file_in_train_and_test():
+    spans = [sample("a", split="train", color="a.mp4"), sample("b", split="test", color="a.mp4")]
+    assert texts(faults_sets.same_file_faults(spans), "same-file") == [
+        "a.mp4: spans of it are in test and train. Put all spans of a recording into one part."
+    ]
+
+
 def test_same_file_by_content_in_train_and_test(healthy):
     (healthy / "wave_2_0.mkv").write_bytes((healthy / "wave_0_0.mkv").read_bytes())
     (problem,) = [p for p in inspect(read(healthy)).problems if p.kind == "same-file"]

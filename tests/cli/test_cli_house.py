@@ -78,6 +78,8 @@ def test_help_lists_every_command():
         (["reproduce", "mullick/table-3.9"], "mullick/table-3.1"),
         (["reproduce", "mullick/table-3.2", "--scale", "huge"], "quick"),
         (["demo", "--set", "training.epoch=3"], "epochs"),
+        (["train", ".", "--seed", "-1"], "--seed"),
+        (["data", "make", "chalearn2014", "."], "an empty or a new folder"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_names_the_way_out(arguments, names, tmp_path, monkeypatch):

@@ -74,7 +74,7 @@ def test_train_says_what_to_do_next_and_resumes(gesta, tmp_path: Path) -> None:
     code, out, err = gesta("train", data, "--seed", 3, *sets())
     assert code == 0, err
     folder = Path("runs/data-auto-1")
-    assert f"next      gesta evaluate {folder / 'bundle'} {data} --seed 3" in out
+    assert f"next      gesta evaluate {folder / 'bundle'} {data}\n" in out  # the seed stands in the bundle
     code, again, err = gesta("train", data, "--seed", 3, "--out", folder, "--resume", *sets())
     assert code == 0, err
     assert again.splitlines()[1:] == out.splitlines()[1:]
@@ -91,6 +91,7 @@ def test_train_says_what_to_do_next_and_resumes(gesta, tmp_path: Path) -> None:
         (["train", "data", "--set", "input.streams=[hand]"], 2, "needs skeletons"),
         (["train", "data", "--set", "training.precision=bf16-mixed", "--device", "cpu"], 1, "dead network"),
         (["train", "data", "--device", "gpu"], 2, "auto, cpu, cuda"),
+        (["train", "data", "--out", "data/index.csv"], 1, "data/index.csv: File exists"),
         (["recipes", "atuo"], 2, "Did you mean auto?"),
     ],
 )

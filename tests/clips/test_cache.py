@@ -103,8 +103,15 @@ module.ClipCache(Path({str(tmp_path / "cache")!r})).fill([sample], transform, wo
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL
     cache = ClipCache(tmp_path / "cache")
-    assert cache.info()["entries"] == 0
+    assert cache.info()["entries"] == 0 and cache.info()["bytes"] == 1000
     np.testing.assert_array_equal(cache.load(samples[0], GRAY).pixels, prepare(samples[0], GRAY).pixels)
+
+
+def test_clear_also_removes_what_a_kill_left(tmp_path, samples):
+    cache = ClipCache(tmp_path / "cache")
+    cache.fill(samples[:1], GRAY, workers=1)
+    (next((tmp_path / "cache").rglob("*.npy")).parent / "tmpabc.part").write_bytes(b"x" * 1000)
+    assert cache.clear() > 1000 and not [p for p in (tmp_path / "cache" / "clips").rglob("*") if p.is_file()]
 
 
 def test_a_full_disk_is_said(tmp_path, samples, monkeypatch):

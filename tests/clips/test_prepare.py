@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from clips.videos import gray_frames, moving_square, skeleton_csv, standing, write_video
@@ -7,7 +9,7 @@ from clips.videos import gray_frames, moving_square, skeleton_csv, standing, wri
 from gesta.clips.prepare import Preparer, highest_hand, prepare, prepare_recording
 from gesta.clips.read import iter_sample
 from gesta.clips.transform import Transform
-from gesta.schema import Frame, GestaError, Problem, Resource, Sample
+from gesta.schema import KINECT_JOINTS, Frame, GestaError, Problem, Resource, Sample
 
 GRAY = Transform(fps=20, streams=("body",), channels=("gray",), body="frame", smooth=False)
 
@@ -109,9 +111,29 @@ def test_the_body_crop_follows_equation_3_1(tmp_path):
     assert (crop[:16] == 0).all() and (crop[20:] > 0).all()
 
 
+def test_parts_of_other_lengths_are_refused_but_two_frames_do_not_matter(tmp_path):
+    t = Transform(fps=20, streams=("body",), channels=("gray", "depth"))
+    assert len(prepare(person(tmp_path, standing(10), count=12), t).pixels) == 10
+    with pytest.raises(GestaError, match=r"s.csv: has 8 frames, and the video goes on"):
+        prepare(person(tmp_path, standing(8), count=12), t)
+    s = person(tmp_path, standing(20), count=12)
+    write_video(tmp_path / "c.mkv", moving_square(20))
+    with pytest.raises(GestaError, match="the gray video goes on after another one ended"):
+        prepare(s, t)
+
+
+def test_the_highest_hand_is_that_of_the_span_in_frames_or_seconds(tmp_path):
+    joints = standing(40)
+    joints[:20, KINECT_JOINTS.index("HandLeft"), 1] = 10
+    joints[20:, KINECT_JOINTS.index("HandRight"), 1] = 5
+    s = person(tmp_path, joints, count=40)
+    spans = [{}, {"first_frame": 0, "last_frame": 19}, {"start_s": 0.0, "end_s": 1.0}, {"start_s": 1.0, "end_s": 2.0}]
+    assert [highest_hand(replace(s, **span)) for span in spans] == ["right", "left", "left", "right"]
+
+
 def test_mask_gives_zero_outside_the_person(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray", "depth"), smooth=False)
-    s = person(tmp_path, standing(4, hip=(48, 60)))
+    s = person(tmp_path, standing(4, hip=(48, 60)), count=4)
     crop = prepare(s, t).pixels[0, 0]
     assert (crop[:, :18] == 0).all()  # the box starts at column 24, the person at column 40
     assert (crop[:, 24:] > 0).all()

@@ -90,6 +90,17 @@ def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
     assert np.abs(np.array(streamed) - [array(p) for p in recogniser.stream(video)]).max() < 0.02  # grey from RGB
 
 
+def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    engine = catalog.open_engine(bundle, "torch", "cpu", None)
+    recogniser = module.Recogniser(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
+    (clip,) = clips_for(tmp_path / "bundle", (8,))
+    with pytest.raises(GestaError, match="lists 2 labels, and its network answers with 4 numbers"):
+        recogniser.predict(clip)
+    with pytest.raises(GestaError, match="not int"):
+        recogniser.predict(123)
+
+
 def test_sliding_window_is_the_prediction_of_the_last_frames(bundles):
     recogniser = gesta.load(bundles["cnn3d"])
     (clip,) = clips_for(bundles["cnn3d"], (26,))

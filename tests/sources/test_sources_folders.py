@@ -1,10 +1,12 @@
-"""Class folders, loose videos, detection and the catalog's messages. Videos are empty files: no reader opens them."""
+"""Class folders, loose videos, detection and the catalog's messages. Most videos are empty files."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from clips.videos import write_video
 
-from gesta.schema import GestaError
+from gesta.schema import GestaError, Resource
 from gesta.sources.catalog import READERS, detect, read
 
 
@@ -54,6 +56,13 @@ def test_a_video_or_a_folder_of_videos_has_no_labels(tmp_path):
     assert [(s.id, s.label) for s in read(tmp_path).samples] == [("a.avi", None), ("b.mp4", None)]
     single = read(tmp_path / "b.mp4")
     assert (single.layout, [s.id for s in single.samples]) == ("videos", ["b.mp4"])
+
+
+def test_a_depth_video_alone_is_depth(tmp_path):
+    frames = [np.full((48, 64), 900, np.uint16)] * 3
+    path = write_video(tmp_path / "a.mkv", frames, pix_fmt="gray16le", source="gray16le")
+    (only,) = read(path).samples
+    assert only.color is None and only.depth == Resource(path)
 
 
 def test_detection_prefers_the_index(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from gesta.clips.transform import Transform
 from gesta.recipes.schema import AugmentationSettings, TrainingSettings
 from gesta.training.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
 from gesta.training.callbacks import Keeper
+from gesta.training.context import before
 from gesta.training.data import ClipSet, EpochBatches
 from gesta.training.figure import draw_history
 from gesta.training.losses import chunk_weights, clip_loss
@@ -156,6 +159,19 @@ def test_a_batch_holds_its_clips() -> None:
     found = batch["clip"][0, :, :, : len(first)].permute(2, 0, 3, 4, 1).numpy()
     assert (found == first).all() and (batch["clip"][0, :, :, len(first) :] == 0).all()
     assert batch["target"].tolist() == [0, 1] and "theta" not in batch
+
+
+def test_what_came_before_leaves_other_parts_out() -> None:
+    spans = [("train", 10, 19), ("val", 30, 39), ("train", 50, 59), ("train", 70, 79)]
+    recording = samples(1)[0]
+    found = before(
+        [
+            replace(recording, id=f"g{i}", split=split, first_frame=first, last_frame=last)
+            for i, (split, first, last) in enumerate(spans)
+        ]
+    )
+    seen = {name: [(s.first_frame, s.last_frame) for s in parts] for name, parts in found.items()}
+    assert seen == {"g0": [(0, 9)], "g2": [(40, 49)], "g3": [(50, 59), (60, 69)]}
 
 
 def test_a_clip_begins_with_the_end_of_what_came_before() -> None:

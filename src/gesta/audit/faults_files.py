@@ -7,14 +7,9 @@ from itertools import pairwise
 
 from gesta.audit.probing import Facts, VideoFacts, main_video
 from gesta.clips.decode import VideoInfo
+from gesta.clips.read import ALLOWED_DIFFERENCE
 from gesta.schema import Problem, Resource, Sample
 from gesta.sources.chalearn2014 import stated_facts
-
-ALLOWED_DIFFERENCE = 2
-"""Frames by which the parts of a recording may differ: Kinect recorders start and stop their streams one by one."""
-SHORT_SHARE = 0.01
-"""A video that lacks more than this share of the frames or seconds its header states, and more than
-ALLOWED_DIFFERENCE frames, is cut short."""
 
 
 def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
@@ -25,7 +20,8 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
             yield problem
     colors = dict.fromkeys(s.color for s in samples if s.color is not None)
     for resource in colors:
-        if facts.videos[resource].pixels.startswith("gray16"):
+        info = facts.videos[resource].info
+        if info is not None and info.pixels.startswith("gray16"):
             hint = "Name it in an index.csv, where path may be a depth video."
             yield Problem(str(resource), "depth-as-colour", "is a 16-bit grey video, taken as colour.", hint)
     for resource, skeleton in facts.skeletons.items():
@@ -68,6 +64,15 @@ def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
     return sample.start_s or 0.0, end_s if sample.end_s is None else min(sample.end_s, end_s)
 
 
+def is_cut(sample: Sample, info: VideoInfo) -> bool:
+    """Whether the video breaks off before the sample ends."""
+    if not (info.error or info.lacks):
+        return False
+    if sample.last_frame is not None:
+        return sample.last_frame >= info.frames
+    return sample.end_s is None or sample.end_s > info.frames / info.fps
+
+
 def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
     again = "Copy or encode it again; samples on it are left out."
     info = video.info
@@ -78,17 +83,9 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
     if info.error is not None:
         reason = f"decoding broke off after {info.frames} frames ({info.error})."
         return Problem(str(resource), "truncated-video", reason, again)
-    if info.expected is not None and info.expected - info.frames > max(ALLOWED_DIFFERENCE, SHORT_SHARE * info.expected):
-        reason = f"its header states {info.expected} frames, {info.frames} could be decoded."
-        return Problem(str(resource), "truncated-video", reason, again)
-    if video.claimed_s is not None and _lacks_s(video.claimed_s, info):
-        reason = f"its header states {video.claimed_s:.2f} s, {info.duration_s:.2f} s could be decoded."
-        return Problem(str(resource), "truncated-video", reason, again)
+    if info.lacks:
+        return Problem(str(resource), "truncated-video", info.lacks, again)
     return None
-
-
-def _lacks_s(claimed_s: float, info: VideoInfo) -> bool:
-    return claimed_s - info.duration_s > max((ALLOWED_DIFFERENCE + 0.5) / info.fps, SHORT_SHARE * claimed_s)
 
 
 def _length_faults(sample: Sample, facts: Facts) -> Iterator[Problem]:

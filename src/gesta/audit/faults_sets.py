@@ -71,6 +71,11 @@ def same_file_faults(samples: Sequence[Sample]) -> Iterator[Problem]:
     users: dict[Resource, list[Sample]] = defaultdict(list)
     for sample in samples:
         users[main_video(sample)].append(sample)
+    for resource, ours in users.items():
+        splits = sorted({s.split or "no split" for s in ours})
+        if "test" in splits and len(splits) > 1:
+            reason = f"spans of it are in {' and '.join(splits)}."
+            yield Problem(str(resource), "same-file", reason, "Put all spans of a recording into one part.")
     for group in same_content(list(users)):
         first = group[0]
         for other in group[1:]:

@@ -20,13 +20,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """`info` is None, and `error` says why, where the file is no video. `claimed_s` is the length its header states."""
+    """`info` is None, and `error` says why, where the file is no video."""
 
     info: VideoInfo | None
     error: str = ""
     empty: bool = False
-    claimed_s: float | None = None
-    pixels: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,10 +79,9 @@ def open_video(resource: Resource) -> VideoFacts:
         if resource.member is None and resource.path.is_file() and resource.path.stat().st_size == 0:
             return VideoFacts(None, "the file has 0 bytes", empty=True)
         info = probe(resource)
-        claimed_s, pixels = _header(resource)
     except (GestaError, OSError, ValueError, av.FFmpegError, cv2.error) as error:
         return VideoFacts(None, str(error).removeprefix(f"{resource}: "))
-    return VideoFacts(info, empty=info.frames == 0, claimed_s=claimed_s, pixels=pixels)
+    return VideoFacts(info, empty=info.frames == 0)
 
 
 def open_skeleton(sample: Sample) -> SkeletonFacts:
@@ -96,31 +93,6 @@ def open_skeleton(sample: Sample) -> SkeletonFacts:
     if joints is None:
         return SkeletonFacts(None, "holds no skeleton")
     return SkeletonFacts(tuple(bool(np.isfinite(frame).any()) for frame in joints))
-
-
-def _header(resource: Resource) -> tuple[float | None, str]:
-    """(length in seconds that the file states for its video, pixel format)."""
-    if resource.member is None and resource.path.is_dir():
-        return None, ""
-    with resource.open() as stream, av.open(stream, mode="r", metadata_errors="ignore") as container:
-        video = container.streams.video[0]
-        pixels = video.codec_context.pix_fmt or ""
-        if video.duration is not None and video.time_base is not None:
-            return float(video.duration * video.time_base), pixels
-        if "DURATION" in video.metadata:
-            return _clock(video.metadata["DURATION"]), pixels
-        if container.duration is not None and len(container.streams) == 1:
-            return container.duration / 1_000_000, pixels
-        return None, pixels
-
-
-def _clock(text: str) -> float | None:
-    """`00:01:02.500` -> 62.5; None where it is something else."""
-    try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
 
 
 def _unique(resources: Iterable[Resource]) -> list[Resource]:

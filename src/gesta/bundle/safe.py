@@ -6,7 +6,7 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from gesta.schema import GestaError
+from gesta.schema import UNREADABLE, GestaError
 
 MAX_BYTES = 2 * 1024**3
 """No bundle, and no file in one, is read beyond this size."""
@@ -39,7 +39,7 @@ def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
     check_name(name, bundle)
     try:
         return _from_folder(bundle, name, limit) if bundle.is_dir() else _from_zip(bundle, name, limit)
-    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+    except UNREADABLE as error:
         raise GestaError(f"{bundle}: {name} cannot be read ({error}). The bundle is damaged; copy it again.") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -64,14 +64,20 @@ def main() -> None:
     try:
         app()
     except GestaError as error:
-        from gesta.cli.common import console
-
-        console.print("Error:", style="red", end=" ")
-        console.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2 if error.usage else 1)
+        _fail(str(error), 2 if error.usage else 1)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if error.errno == errno.ENOSPC:
+            _fail(f"the disk is full ({error.filename or 'while writing'}). Free space and start again.", 1)
+        if error.filename is None:
             raise
-        sys.exit(f"Error: the disk is full ({error.filename or 'while writing'}). Free space and start again.")
+        _fail(f"{error.filename}: {error.strerror}. Check the path and what you may do there.", 1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    from gesta.cli.common import console
+
+    console.print("Error:", style="red", end=" ")
+    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)

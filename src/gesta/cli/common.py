@@ -21,7 +21,7 @@ console = Console(stderr=True)
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help="Layout of the data; detected when left out.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.", min=0)]
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of the recipe, dotted: training.epochs=20. Repeatable.")
 ]

@@ -14,7 +14,6 @@ from gesta.cli.common import (
     EngineOption,
     FormatOption,
     JsonFlag,
-    SeedOption,
     console,
     emit,
     existing,
@@ -44,17 +43,22 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record", help="Write the main numbers into the bundle and its card.")
     ] = False,
-    seed: SeedOption = 0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of the split; that of the bundle's training if left out.", min=0)
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Accuracy with its interval, top five, per class, confusion; a report with the surest mistakes as film strips.
 
-    The same data, seed and protocol give the same split as `gesta train`, so that test means people never trained on.
+    The same data and protocol give the same split as `gesta train`, so that test means people never trained on.
     """
+    from gesta.bundle import io
     from gesta.evaluate.run import evaluate as measure
     from gesta.evaluate.run import record as write_into
+    from gesta.runtime.recogniser import located
     from gesta.sources.catalog import read
 
+    seed = io.read(located(bundle)).manifest.provenance.seed if seed is None else seed
     listing = read(existing(data, "data folder"), layout)
     samples, notes = chosen(listing.samples, split, protocol, seed)
     result = measure(

@@ -103,7 +103,7 @@ def _predict_clips(recogniser: Recogniser, items: list[Item], say: Say, failed: 
     from gesta.runtime.inputs import notes
 
     noted: set[str] = set()
-    for _, group in groupby(items, key=lambda item: item.sample.files[0]):
+    for _, group in groupby(items, key=lambda item: item.sample.files):
         fit = {item.sample.id: item for item in _fitting(recogniser, list(group), failed)}
         for clip in prepare_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
             if isinstance(clip, Problem):

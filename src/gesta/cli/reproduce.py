@@ -38,7 +38,7 @@ def reproduce(
 
     A stopped run goes on where it was, line by line.
     """
-    from gesta.experiments.catalog import TABLES, find, scale_of, titles
+    from gesta.experiments.catalog import TABLES, estimate, find, scale_of, titles
     from gesta.experiments.image_catalog import IMAGE_TABLES
 
     if name == "list":
@@ -53,6 +53,8 @@ def reproduce(
         return
     from gesta.experiments.reproduce import plan, run
 
+    if data is None:
+        console.print(f"{name}: {estimate(find(name), scale_of(scale), seeds, workers)}", highlight=False)
     samples, used_layout, note = real(data, layout) if data else generated(scale, out)
     planned = plan(
         name, samples, out, scale=scale, seeds=seeds, layout=used_layout, note=note, workers=workers, sets=sets or ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ from gesta.schema import GestaError
 
 if TYPE_CHECKING:
     from gesta.recipes import Recipe
-    from gesta.schema import Problem, Sample
+    from gesta.schema import Clip, Problem, Sample
     from gesta.training.fit import FitResult
 
 SHOWN_SKIPPED = 10
@@ -99,7 +100,7 @@ def train(
         "seconds": round(result.seconds, 1),
         "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
     }
-    emit(document, _summary(result, parity, skipped, data, protocol, seed), json)
+    emit(document, _summary(result, parity, skipped, data, protocol), json)
 
 
 def recipe_for(name: str, sets: Sequence[str] | None = None) -> Recipe:
@@ -157,19 +158,16 @@ def _export(bundle: Path, samples: Sequence[Sample]) -> dict[str, Any]:
     from gesta.export import openvino
 
     transform, cache = io.read(bundle).manifest.transform, ClipCache()
-    chosen = [s for s in samples if s.split == "val"] or [s for s in samples if s.split == "train"]
-    clips = []
-    for sample in chosen[:: max(1, len(chosen) // PARITY_CLIPS)][:PARITY_CLIPS]:
-        try:
-            clips.append(cache.load(sample, transform))
-        except GestaError:
-            continue  # a broken recording, reported already
+    clips: list[Clip] = []
+    for part in ("val", "train"):
+        chosen = [s for s in samples if s.split == part and s.label is not None]
+        for sample in chosen[:: max(1, len(chosen) // PARITY_CLIPS)][:PARITY_CLIPS] if not clips else ():
+            with contextlib.suppress(GestaError):  # a broken recording, reported already
+                clips.append(cache.load(sample, transform))
     return openvino.add(bundle, clips).model_dump()
 
 
-def _summary(
-    result: FitResult, parity: dict[str, Any], skipped: Sequence[Problem], data: Path, protocol: str, seed: int
-) -> Text:
+def _summary(result: FitResult, parity: dict[str, Any], skipped: Sequence[Problem], data: Path, protocol: str) -> Text:
     metrics = result.metrics
     lines = [f"trained   {metrics['epochs']} epochs in {result.seconds:.0f} s, best epoch {metrics['best_epoch']}"]
     if "val_accuracy" in metrics:
@@ -181,7 +179,7 @@ def _summary(
     lines += [f"skipped   {problem}" for problem in skipped[:SHOWN_SKIPPED]]
     if len(skipped) > SHOWN_SKIPPED:
         lines.append(f"          ... {len(skipped)} in all; --json lists them")
-    options = (" --protocol document" if protocol == "document" else "") + (f" --seed {seed}" if seed else "")
+    options = " --protocol document" if protocol == "document" else ""
     lines.append(f"bundle    {result.bundle}")
     lines.append(f"next      gesta evaluate {result.bundle} {data}{options}")
     return Text("\n".join(lines))

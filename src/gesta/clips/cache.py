@@ -141,11 +141,11 @@ class ClipCache:
 
     def info(self) -> dict[str, Any]:
         """root, bytes, entries, limit_bytes."""
-        sizes = [size for _, size, _ in self._entries()]
+        entries = self._entries()
         return {
             "root": str(self.root),
-            "bytes": sum(sizes),
-            "entries": len(sizes),
+            "bytes": sum(size for _, size, _ in entries),
+            "entries": sum(path.suffix == ".npy" for path, _, _ in entries),
             "limit_bytes": self.limit_bytes,
         }
 
@@ -160,7 +160,7 @@ class ClipCache:
 
     def _entries(self) -> list[tuple[Path, int, float]]:
         found = []
-        for path in self._clips.glob("*/*.npy"):
+        for path in self._clips.glob("*/*.*"):  # .npy, and .part that a kill left behind
             with contextlib.suppress(OSError):
                 stat = path.stat()
                 found.append((path, stat.st_size, stat.st_mtime))

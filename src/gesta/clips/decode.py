@@ -29,6 +29,10 @@ T = TypeVar("T")
 FOLDER_FPS = 30.0
 """Rate assumed for a folder of numbered images, which carries no time stamps."""
 
+LOST_FRAMES = 2
+LOST_SHARE = 0.01
+"""A video that lacks more than so many frames, and more than this share, of what its header states is cut short."""
+
 _values = np.arange(256, dtype=np.float64)
 FULL_RANGE = np.clip(np.round((_values - 16) * 255 / 219), 0, 255).astype(np.uint8)
 _JPEG_RANGE = 2
@@ -36,7 +40,7 @@ _JPEG_RANGE = 2
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a walk through a video found. `frames` were decoded; `expected` is what the file claims, if it does."""
+    """What a walk through a video found. `frames` were decoded; `expected` and `stated_s` are what the file claims."""
 
     frames: int
     fps: float
@@ -44,9 +48,16 @@ class VideoInfo:
     height: int
     rotation: int
     codec: str
+    pixels: str
     expected: int | None
+    stated_s: float | None
     duration_s: float
     error: str | None
+
+    @property
+    def lacks(self) -> str:
+        """What is missing of what the header states, as a sentence; empty where nothing is."""
+        return _lacks(self.frames, self.duration_s, self.expected, self.stated_s, self.fps)
 
 
 def probe(resource: Resource) -> VideoInfo:
@@ -55,7 +66,8 @@ def probe(resource: Resource) -> VideoInfo:
         files = _images(resource.path)
         image = _read_image(files[0])
         length = len(files) / FOLDER_FPS
-        return VideoInfo(len(files), FOLDER_FPS, image.shape[1], image.shape[0], 0, "images", None, length, None)
+        size = (image.shape[1], image.shape[0])
+        return VideoInfo(len(files), FOLDER_FPS, *size, 0, "images", "", None, None, length, None)
     with resource.open() as stream, _container(stream, resource) as container:
         video = _video_stream(container, resource)
         video.thread_type = "AUTO"
@@ -68,10 +80,50 @@ def probe(resource: Resource) -> VideoInfo:
         except av.error.FFmpegError as found:
             error = str(found)
         rate = float(video.average_rate or 0) or ((frames - 1) / last if last > 0 else 25.0)
-        expected = video.frames or None
-        size = (video.codec_context.width, video.codec_context.height)
-        name = video.codec_context.name
-    return VideoInfo(frames, rate, size[0], size[1], rotation, name, expected, last + 1 / rate, error)
+        stated = (video.frames or None, _stated_s(container, video))
+        codec = video.codec_context
+        size, name, pixels = (codec.width, codec.height), codec.name, codec.pix_fmt or ""
+    return VideoInfo(frames, rate, *size, rotation, name, pixels, *stated, last + 1 / rate, error)
+
+
+def _stated_s(container: InputContainer, video: VideoStream) -> float | None:
+    """The length in seconds that the file states for its video."""
+    if video.duration is not None and video.time_base is not None:
+        return float(video.duration * video.time_base)
+    if "DURATION" in video.metadata:
+        return _clock(video.metadata["DURATION"])
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / 1_000_000
+    return None
+
+
+def _clock(text: str) -> float | None:
+    """`00:01:02.500` -> 62.5; None where it is something else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _lacks(frames: int, length_s: float, stated_frames: int | None, stated_s: float | None, fps: float) -> str:
+    if stated_frames is not None and stated_frames - frames > max(LOST_FRAMES, LOST_SHARE * stated_frames):
+        return f"its header states {stated_frames} frames, {frames} could be decoded."
+    if stated_s is not None and stated_s - length_s > max((LOST_FRAMES + 0.5) / fps, LOST_SHARE * stated_s):
+        return f"its header states {stated_s:.2f} s, {length_s:.2f} s could be decoded."
+    return ""
+
+
+def frame_rate(resource: Resource) -> float | None:
+    """Frames a second by the header alone; None where it cannot be read."""
+    if resource.member is None and resource.path.is_dir():
+        return FOLDER_FPS
+    try:
+        with resource.open() as stream, _container(stream, resource) as container:
+            rate = _video_stream(container, resource).average_rate
+    except GestaError:
+        return None
+    return float(rate) if rate else None
 
 
 def iter_frames(
@@ -80,7 +132,8 @@ def iter_frames(
     """Yields (time_s from the first frame, array) for every frame; the array is None where `wanted` says no.
 
     "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: grey levels).
-    Raises GestaError for a file that is no video, and at the place where the data ends early or is damaged.
+    Raises GestaError for a file that is no video, at the place where it is damaged, and at the end of one that lacks
+    frames which its header states.
     """
     yield from _iter_converted(resource, kind, wanted, lambda frame: _convert(frame, kind), lambda image: image)
 
@@ -116,6 +169,10 @@ def _iter_converted(
             raise GestaError(f"{resource}: decoding broke off ({error}). Copy or encode the file again.") from error
         if first is None:
             raise GestaError(f"{resource}: holds no frame. Copy or encode the file again.")
+        rate = float(video.average_rate or 25)
+        lacks = _lacks(index + 1, before + 1 / rate, video.frames or None, _stated_s(container, video), rate)
+        if lacks:
+            raise GestaError(f"{resource}: is cut short: {lacks} Copy or encode the file again.")
 
 
 def _container(stream: BinaryIO, resource: Resource) -> InputContainer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import crops
+from gesta.clips.decode import FOLDER_FPS, frame_rate
 from gesta.clips.plane import Plane, RawFrame, depth_levels, raw_frame
 from gesta.clips.read import inside, iter_raw, past
 from gesta.clips.sampling import central_window, ticks_due
@@ -214,12 +216,16 @@ def _motion_image(frame: RawFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]
 
 
 def highest_hand(sample: Sample) -> str:
-    """ "left" or "right": the hand that rises highest over the whole gesture, relative to the hip (spec 1, Input 3)."""
+    """ "left" or "right": the hand that rises highest in the image over the whole gesture (spec 1, Input 3)."""
     joints = read_joints(sample)
     if joints is None:
         return "left"
     if sample.first_frame is not None and sample.last_frame is not None:
         joints = joints[sample.first_frame : sample.last_frame + 1]
+    elif sample.start_s is not None or sample.end_s is not None:
+        fps = frame_rate(sample.files[0]) or FOLDER_FPS
+        end = None if sample.end_s is None else math.ceil(sample.end_s * fps)
+        joints = joints[math.ceil((sample.start_s or 0.0) * fps) : end]
     best = {}
     for side in ("left", "right"):
         index = joint_index(sample.joints, f"Hand{side.title()}")
@@ -250,15 +256,13 @@ def prepare_recording(samples: Sequence[Sample], transform: Transform) -> Iterat
             what = " and ".join(lacking[s.id])
             yield Problem(str(s.files[0]), "modality", f"{s.id} has no {what}, which the model's input needs.")
     waiting = [s for s in samples if not lacking[s.id]]
-    while waiting:
-        try:
-            yield from _one_pass(waiting, transform)
-            return
-        except GestaError as error:
-            # the damage lies in the file: what ended before it has been yielded and removed from `waiting`
-            for s in waiting:
-                yield unreadable(s, error)
-            return
+    if not waiting:
+        return
+    try:
+        yield from _one_pass(waiting, transform)
+    except GestaError as error:
+        for s in waiting:  # the damage lies in the file: what ended before it has been yielded and removed
+            yield unreadable(s, error)
 
 
 def unreadable(sample: Sample, error: GestaError) -> Problem:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,6 +16,10 @@ from gesta.clips.skeleton import read_joints
 from gesta.schema import Frame, GestaError, Resource, Sample
 
 F = TypeVar("F", Frame, RawFrame)
+
+ALLOWED_DIFFERENCE = 2
+"""Frames by which the parts of a recording may differ: Kinect recorders start and stop their streams one by one."""
+_BELONG = "Check that the files belong together: gesta data inspect."
 
 MASK_THRESHOLD = 150
 """The person is where the mean of the user video's colour channels is above this (spec 0; the videos are lossy)."""
@@ -128,11 +133,18 @@ def _together(
         streams.append((iter_frames if kind == "rgb" else iter_planes)(resource, kind, chosen))
     for index, parts in enumerate(zip(*streams, strict=False)):
         time_s = parts[0][0]
-        if (stop is not None and stop(index, time_s)) or (joints is not None and index >= len(joints)):
+        if stop is not None and stop(index, time_s):
             return
+        if joints is not None and index >= len(joints):
+            if index - len(joints) < ALLOWED_DIFFERENCE:
+                continue
+            raise GestaError(f"{sample.skeleton}: has {len(joints)} frames, and the video goes on. {_BELONG}")
         if take:
             images = dict(zip(names, (image for _, image in parts), strict=True))
             yield index, time_s, images, None if joints is None else joints[index]
+    for name, stream in zip(names, streams, strict=True):
+        if sum(1 for _ in itertools.islice(stream, ALLOWED_DIFFERENCE + 1)) > ALLOWED_DIFFERENCE:
+            raise GestaError(f"{sample.files[0]}: the {name} video goes on after another one ended. {_BELONG}")
 
 
 def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:

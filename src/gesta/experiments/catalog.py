@@ -180,6 +180,21 @@ SCALES: dict[str, Scale] = {
 }
 
 
+MINUTES_A_RECORDING = 0.15
+"""To generate one, on two cores."""
+
+
+def estimate(table: Table, scale: Scale, seeds: int, workers: int) -> str:
+    """What a table costs where nothing of it is done yet, in words, before anything is generated."""
+    rows = [row for row in table.rows if row.recipe is not None]
+    trainings, recordings = seeds * len(rows), scale.people * scale.recordings
+    minutes = seeds * sum(row.cost for row in rows) * scale.minutes / min(workers, trainings)
+    return (
+        f"{trainings} trainings, about {minutes:.0f} minutes, and before them {recordings} recordings to generate, "
+        f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what is there already is not done again."
+    )
+
+
 def titles() -> dict[str, str]:
     """Every name that can be reproduced, and what it is."""
     found = {name: table.title for name, table in TABLES.items()}

@@ -25,7 +25,9 @@ class InputSettings(_Strict):
     """Settings of the transform. "auto" is settled from what the data offers, and said so."""
 
     fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
-    max_fps: float | None = Field(None, gt=0, description="fps auto: every n-th frame, so that it is at most this")
+    max_fps: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+        None, description="fps auto: every n-th frame, so that it is at most this; auto: 15 with depth, 30 without"
+    )
     size: int = Field(64, ge=16, le=512)
     streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
     channels: tuple[Literal["gray", "depth", "gray_difference", "depth_difference"], ...] | Auto = ("gray", "depth")

@@ -13,6 +13,12 @@ from gesta.recipes.schema import InputSettings, Recipe
 ENOUGH = 0.9
 """Share of the clips that must have a modality for it to be used; the others are then skipped and listed."""
 
+MAX_FPS, MAX_FPS_DEPTH = 30.0, 15.0
+"""The rate that `max_fps: auto` allows. Without depth the second channel is what moved between two frames: people who
+walk and run were told apart better at 25 than at 12.5 frames/s, inside training parts (docs/results.md, Weizmann)."""
+
+UNKNOWN_FPS = 30.0
+
 FEW_CLIPS = 150
 """Below this many clips smaller batches are trained on, so that an epoch still has steps enough."""
 
@@ -28,7 +34,7 @@ class Facts:
 
     clips: int
     labels: tuple[str, ...]
-    fps: float
+    fps: float | None
     share: Mapping[str, float] = field(default_factory=dict)
 
     def has(self, modality: str) -> bool:
@@ -45,6 +51,7 @@ def settle(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[str]]:
     body = _body(given, facts, notes)
     settled = {
         "fps": _fps(given, facts, notes),
+        "max_fps": _max_fps(given, facts),
         "body": body,
         "streams": _streams(given, facts, body, notes),
         "channels": _channels(given, facts, notes),
@@ -71,13 +78,22 @@ def is_sided(label: str) -> bool:
     return _SIDED.search(words) is not None
 
 
+def _max_fps(given: InputSettings, facts: Facts) -> float | None:
+    if given.max_fps == "auto":
+        return MAX_FPS_DEPTH if facts.has("depth") else MAX_FPS
+    return given.max_fps
+
+
 def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
     if given.fps != "auto":
         return given.fps
-    every = 1 if given.max_fps is None else math.ceil(facts.fps / given.max_fps - 0.01)
-    fps = round(facts.fps / every, 3)
-    thinned = f"; one frame in {every} is taken (max_fps {given.max_fps:g})" if every > 1 else ""
-    notes.append(f"fps {fps:g}: the median of the training recordings is {facts.fps:g}{thinned}.")
+    most = _max_fps(given, facts)
+    rate = facts.fps or UNKNOWN_FPS
+    every = 1 if most is None else math.ceil(rate / most - 0.01)
+    fps = round(rate / every, 3)
+    thinned = f"; one frame in {every} is taken (max_fps {most:g})" if every > 1 else ""
+    known = "the median of the training recordings is" if facts.fps else "no recording tells its rate, taken for"
+    notes.append(f"fps {fps:g}: {known} {rate:g}{thinned}.")
     return fps
 
 
@@ -173,7 +189,3 @@ def _batch(recipe: Recipe, facts: Facts, notes: list[str]) -> int:
     batch = 8 if facts.clips < FEW_CLIPS else 16
     notes.append(f"batch {batch}: for {facts.clips} training clips.")
     return batch
-
-
-def _amount(recipe: Recipe, facts: Facts, notes: list[str]) -> dict[str, int]:
-    return {"epochs": _epochs(recipe, facts, notes), "batch": _batch(recipe, facts, notes)}

@@ -18,7 +18,7 @@ from gesta.clips.sampling import central_window, to_network
 from gesta.runtime.engines.base import Engine
 from gesta.runtime.engines.catalog import choose, open_engine
 from gesta.runtime.inputs import notes, one_sample, require
-from gesta.runtime.streaming import Stream, as_frame, prediction, softmax, windows
+from gesta.runtime.streaming import Stream, as_frame, prediction, probabilities, windows
 from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Prediction, Sample
 
 DEMO = Path(__file__).parent / "demo.zip"
@@ -41,7 +41,7 @@ def load(
     `engine`: openvino, onnxruntime or torch; the best that the bundle is made for if left out. `threads` of the CPU.
     Raises GestaError for what is no bundle, is damaged or newer, and for an engine that is missing or unknown.
     """
-    bundle = io.read(_demo() if str(path) == "demo" else path)
+    bundle = io.read(located(path))
     opened = open_engine(bundle, choose(bundle, engine), device, threads, precision)
     return Recogniser(opened, bundle.manifest)
 
@@ -65,6 +65,8 @@ class Recogniser:
             video = one_sample(video)
         if isinstance(video, np.ndarray):
             return self._named(video, "")
+        if not isinstance(video, (Clip, Sample)):
+            raise GestaError(f"A video is a path, a Sample, a Clip or prepared pixels, not {type(video).__name__}.")
         if isinstance(video, Clip):
             return self._named(video.pixels, video.id)
         require(video, self.manifest)
@@ -76,11 +78,11 @@ class Recogniser:
         for pixels in clips:
             self._check(pixels)
         order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
-        probabilities = np.zeros((len(clips), len(self.labels)))
+        found = np.zeros((len(clips), len(self.labels)))
         for first in range(0, len(order), BATCH):
             rows = order[first : first + BATCH]
-            probabilities[rows] = softmax(self._logits([clips[i] for i in rows]))
-        return probabilities
+            found[rows] = probabilities(self._logits([clips[i] for i in rows]), self.manifest)
+        return found
 
     def stream(
         self, frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
@@ -137,7 +139,10 @@ class Recogniser:
         return final
 
 
-def _demo() -> Path:
+def located(path: Path | str) -> Path:
+    """Where a bundle lies: the path itself, or that of the package's own for "demo". Raises GestaError."""
+    if str(path) != "demo":
+        return Path(path)
     if not DEMO.is_file():
         raise GestaError("This install has no demo bundle. Train one: gesta demo")
     return DEMO

@@ -27,12 +27,22 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
+def probabilities(logits: NDArray[np.float32], manifest: Manifest) -> NDArray[np.float64]:
+    """Softmax of what an engine gave, [B, N]. Raises GestaError if the manifest lists another number of labels."""
+    if logits.shape[-1] != len(manifest.labels):
+        raise GestaError(
+            f"The model {manifest.name!r} lists {len(manifest.labels)} labels, and its network answers with "
+            f"{logits.shape[-1]} numbers. The bundle is damaged; get it again from its author."
+        )
+    return softmax(logits)
+
+
 def prediction(
-    labels: Sequence[str], probabilities: NDArray[np.floating], source: str = "", time_s: float | None = None
+    labels: Sequence[str], values: NDArray[np.floating], source: str = "", time_s: float | None = None
 ) -> Prediction:
     """Probabilities [N] in the order of the labels, as a Prediction."""
-    named = {label: float(p) for label, p in zip(labels, probabilities, strict=True)}
-    return Prediction(labels[int(np.argmax(probabilities))], named, time_s, source)
+    named = {label: float(p) for label, p in zip(labels, values, strict=True)}
+    return Prediction(labels[int(np.argmax(values))], named, time_s, source)
 
 
 class Stream:
@@ -90,7 +100,7 @@ class Stream:
         self._chunks += 1
         logits = self._step(pixels) if self._engine.steps else self._window(pixels)
         time_s = (self._start_s or 0.0) + self._frames / self._manifest.transform.fps
-        return prediction(self._manifest.labels, softmax(logits)[0], time_s=time_s)
+        return prediction(self._manifest.labels, probabilities(logits, self._manifest)[0], time_s=time_s)
 
     def _step(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         batch, _ = to_network([pixels], self._manifest.transform.chunk)

@@ -86,7 +86,7 @@ def _check(people: int, recordings: int, size: tuple[int, int], count: int, pres
 
 
 def _stamp(out: Path, stamp: dict[str, object]) -> None:
-    """Writes the stamp, or refuses a folder that holds recordings made otherwise."""
+    """Writes the stamp, or refuses a folder that holds recordings made otherwise, or other things."""
     path = out / _STAMP
     if path.exists():
         try:
@@ -99,6 +99,8 @@ def _stamp(out: Path, stamp: dict[str, object]) -> None:
                 "Choose another folder, or delete this one."
             )
         return
+    if any(out.iterdir()):
+        raise GestaError(f"{out}: holds something else already. Choose an empty or a new folder.", usage=True)
     _write_text(path, json.dumps(stamp, indent=2) + "\n")
 
 

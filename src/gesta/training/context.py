@@ -15,9 +15,10 @@ LONGEST_REST = 100  # frames of the recording: of a longer rest the end is taken
 
 
 def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
-    """For each sample's id, what lies right before it in its recording, in order: (neighbour, rest), or less.
+    """For each training sample's id, what lies right before it in its recording, in order: (neighbour, rest), or less.
 
-    Rests are samples without a label. Only spans in frames can be told to be neighbours.
+    Rests are samples without a label. Only spans in frames can be told to be neighbours. What lies beside a gesture of
+    another part is left out, so that nothing of validation and test is seen.
     """
     recordings: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -31,7 +32,9 @@ def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
             assert sample.first_frame is not None
             start = 0 if neighbour is None or neighbour.last_frame is None else neighbour.last_frame + 1
             rest = _rest(sample, start, sample.first_frame - 1)
-            found[sample.id] = tuple(s for s in (neighbour, rest) if s is not None)
+            if sample.split == "train":
+                own = neighbour if neighbour is not None and neighbour.split == "train" else None
+                found[sample.id] = tuple(s for s in (own, rest) if s is not None)
             neighbour = sample
     return found
 

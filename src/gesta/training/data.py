@@ -169,7 +169,8 @@ class EpochBatches:
             order = np.concatenate([order, order[: -len(order) % self.world]])
         mine = order[self.rank :: self.world]
         for part in np.array_split(mine, len(self)):
-            yield [int(index) for index in part]
+            if len(part):
+                yield [int(index) for index in part]
 
 
 def batches_an_epoch(clips: int, batch: int, world: int = 1) -> int:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-import av
-
+from gesta.clips.decode import frame_rate
 from gesta.clips.transform import Transform
 from gesta.recipes import Facts, Recipe, RecipeError, settle
-from gesta.schema import GestaError, Listing, Resource, Sample
+from gesta.schema import GestaError, Listing, Sample
 
-FOLDER_FPS = 30.0
 _PROBED = 25
 
 
@@ -37,12 +35,12 @@ def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> F
     return Facts(len(used), tuple(sorted({str(s.label) for s in used})), median_fps(used), share)
 
 
-def median_fps(samples: Sequence[Sample]) -> float:
-    """Median frame rate by the files' headers, of up to 25 recordings spread over the samples, to 0.01."""
+def median_fps(samples: Sequence[Sample]) -> float | None:
+    """Median frame rate by the files' headers, of up to 25 recordings to 0.01; None without any."""
     first = list({s.recording: s.files[0] for s in samples}.values())
     step = max(1, len(first) // _PROBED)
-    rates = [rate for resource in first[::step] if (rate := _header_fps(resource))]
-    return round(statistics.median_low(rates), 2) if rates else FOLDER_FPS
+    rates = [rate for resource in first[::step] if (rate := frame_rate(resource))]
+    return round(statistics.median_low(rates), 2) if rates else None
 
 
 def transform_for(recipe: Recipe, samples: Sequence[Sample]) -> Transform:
@@ -64,14 +62,3 @@ def transform_for(recipe: Recipe, samples: Sequence[Sample]) -> Transform:
             "window": given.window,
         }
     )
-
-
-def _header_fps(resource: Resource) -> float | None:
-    if resource.member is None and resource.path.is_dir():
-        return FOLDER_FPS
-    try:
-        with resource.open() as stream, av.open(stream) as container:
-            rate = container.streams.video[0].average_rate
-    except (GestaError, OSError, av.FFmpegError, IndexError):
-        return None
-    return float(rate) if rate else None

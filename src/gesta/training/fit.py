@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,12 +113,11 @@ def fit(
         out.mkdir(parents=True, exist_ok=True)
         good, broken = _prepared(used, transform, store, progress)
         skipped = _unknown_classes(samples, labels) + broken
-        _usable(good)
+        _usable(good, skipped)
         if recipe.augmentation.context > 0:
-            train = [s for s in good if s.split == "train"]
-            _prepared([e for earlier in before(train).values() for e in earlier], transform, store, progress)
+            _prepared([e for earlier in before(samples).values() for e in earlier], transform, store, progress)
         _clear(out, resume)
-        data = _data(good, labels, transform, store, recipe, seed)
+        data = _data(good, before(samples), labels, transform, store, recipe, seed)
         said = attend(
             data.train,
             recipe.distillation,
@@ -155,14 +154,15 @@ def fit(
     return FitResult(out / "bundle", metrics, history, seconds, skipped, rank)
 
 
-def _usable(samples: Sequence[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
+def _usable(samples: Sequence[Sample], skipped: Sequence[Problem] = ()) -> tuple[list[Sample], tuple[str, ...]]:
     """Labelled samples for training and validation, and the classes. Raises GestaError if nothing can be learned."""
     train = [s for s in samples if s.split == "train" and s.label is not None]
     labels = tuple(sorted({str(s.label) for s in train}))
     if len(labels) < 2:
         found = f"only the class {labels[0]!r}" if labels else "no labelled recording"
+        broken = f" {len(skipped)} could not be used, the first: {skipped[0]}" if skipped else ""
         raise GestaError(
-            f"The training part holds {found}; at least two classes are needed. "
+            f"The training part holds {found}; at least two classes are needed.{broken} "
             "Add recordings of another class, or see `gesta data inspect DATA` for what was left out."
         )
     val = [s for s in samples if s.split == "val" and s.label in labels]
@@ -211,6 +211,7 @@ def _clear(out: Path, resume: bool) -> None:
 
 def _data(
     samples: Sequence[Sample],
+    earlier: Mapping[str, Sequence[Sample]],
     labels: Sequence[str],
     transform: Transform,
     store: Cache,
@@ -222,7 +223,7 @@ def _data(
     if len(train) < 2:
         raise GestaError(f"Only {len(train)} training clip can be used; at least two are needed. Add recordings.")
     return ClipData(
-        ClipSet(train, labels, transform, store, recipe.augmentation, seed, before=before(train)),
+        ClipSet(train, labels, transform, store, recipe.augmentation, seed, before=earlier),
         ClipSet(val, labels, transform, store),
         int(recipe.training.batch),
         seed,
