@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, RecipeOption, SetOption, console, emit, existing, need, progress
+from gesta.cli.common import (
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    RecipeOption,
+    SetOption,
+    console,
+    emit,
+    existing,
+    need,
+    progress,
+)
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -37,6 +48,7 @@ def crossval(
     ] = None,
     workers: Annotated[int, typer.Option("--workers", help="Folds at a time, one thread each.", min=1)] = 2,
     layout: FormatOption = None,
+    device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
     """Trains one model for each held-out person and reports pooled accuracy, mean and spread, and every error."""
@@ -58,6 +70,7 @@ def crossval(
             k=k,
             seeds=seeds,
             layout=listing.layout,
+            device=device,
             workers=workers,
             progress=bar,
             told=lambda job, result: console.print(

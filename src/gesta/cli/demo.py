@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gesta.cli.common import JsonFlag, SeedOption, SetOption, console, emit, need, progress
+from gesta.cli.common import DeviceOption, JsonFlag, SeedOption, SetOption, console, emit, need, progress
 from gesta.experiments.catalog import DATA_SEED
 
 
@@ -17,6 +17,7 @@ def demo(
     recordings: Annotated[int, typer.Option("--recordings", help="Recordings a person, 20 gestures each.", min=1)] = 1,
     sets: SetOption = None,
     seed: SeedOption = DATA_SEED,
+    device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
     """Generates a small set, trains, measures on unseen people, follows a whole recording. About 10 minutes.
@@ -37,6 +38,7 @@ def demo(
             people=people,
             recordings=recordings,
             seed=seed,
+            device=device,
             told=lambda title: console.print(f"{titles.index(title) + 1} of {len(titles)}: {title}", highlight=False),
             progress=bar,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
+from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -32,6 +32,7 @@ def reproduce(
     sets: SetOption = None,
     workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.", min=1)] = 2,
     layout: FormatOption = None,
+    device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
     """Trains what the table needs on generated data (or on --data, by the document's protocol), says the cost first.
@@ -57,7 +58,16 @@ def reproduce(
         console.print(f"{name}: {estimate(find(name), scale_of(scale), seeds, workers)}", highlight=False)
     samples, used_layout, note = real(data, layout) if data else generated(scale, out)
     planned = plan(
-        name, samples, out, scale=scale, seeds=seeds, layout=used_layout, note=note, workers=workers, sets=sets or ()
+        name,
+        samples,
+        out,
+        scale=scale,
+        seeds=seeds,
+        layout=used_layout,
+        note=note,
+        workers=workers,
+        sets=sets or (),
+        device=device,
     )
     console.print(f"{name}: {planned.cost}.\n{note}", highlight=False)
     with progress("Trainings") as bar:

@@ -29,6 +29,7 @@ def compact_job(
     layout: str,
     seed: int,
     teacher: Job | None = None,
+    device: str = "auto",
 ) -> Job:
     """A compact model as a job. `teacher`: the job whose bundle it learns from, which must be run before."""
     key = key_of(
@@ -47,6 +48,7 @@ def compact_job(
         "folder": folder / f"training-{key}",
         "layout": layout,
         "seed": seed,
+        "device": device,
     }
     return Job(title, "gesta.experiments.compact:run_compact", arguments, key, folder / f"{key}.json")
 
@@ -63,7 +65,7 @@ def forget_lost(job: Job) -> None:
 
 
 def run_compact(
-    train: Sequence[Sample], test: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, seed: int
+    train: Sequence[Sample], test: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, seed: int, device: str
 ) -> dict[str, Any]:
     """`run_trial`, and under "stored" the same model as it is, in half precision and pruned below 2**-20.
 
@@ -75,7 +77,7 @@ def run_compact(
     from gesta.compress.prune import prune
     from gesta.compress.store import halve
 
-    found = run_trial(train, test, recipe, folder, layout, seed, keep=True)
+    found = run_trial(train, test, recipe, folder, layout, seed, device, keep=True)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     bundle = io.read(folder / "bundle")
     seen = [s for s in test if s.label in bundle.manifest.labels]
@@ -88,18 +90,18 @@ def run_compact(
     }
     stored = {
         "fp32": whole,
-        "fp16": _measured(half, seen, found["n"], layout),
-        "pruned": _measured(pruned, seen, found["n"], layout),
+        "fp16": _measured(half, seen, found["n"], layout, device),
+        "pruned": _measured(pruned, seen, found["n"], layout, device),
     }
     weights = magnitudes(io.load_weights(bundle))
     return {**found, "stored": stored, "magnitudes": weights.document()}
 
 
-def _measured(step: Step, test: Sequence[Sample], n: int, layout: str) -> dict[str, Any]:
+def _measured(step: Step, test: Sequence[Sample], n: int, layout: str, device: str) -> dict[str, Any]:
     """Accuracy over `n` clips (those of unknown classes count as errors), parameters that are not zero, bytes."""
     from gesta.evaluate.run import evaluate
 
-    found = evaluate(step.bundle, test, engine="torch", device="cpu", layout=layout, progress=False)
+    found = evaluate(step.bundle, test, engine="torch", device=device, layout=layout, progress=False)
     right = int((found.predicted == found.truth).sum())
     shutil.rmtree(step.bundle, ignore_errors=True)
     return {"accuracy": right / n, "parameters": step.nonzero, "bytes": step.bytes_after}

@@ -31,6 +31,7 @@ def crossval(
     k: int | None = None,
     seeds: int = 1,
     layout: str,
+    device: str = "auto",
     workers: int = 2,
     progress: Progress | None = None,
     told: Callable[[Job, dict[str, Any]], None] | None = None,
@@ -57,13 +58,13 @@ def crossval(
     chosen: dict[str, tuple[str, dict[str, float]]] = {name: (next(iter(options)), {}) for name, _, _ in parts}
     spent = 0.0
     if len(options) > 1:
-        chosen, spent = _chosen(parts, options, out, by, layout, workers, progress)
+        chosen, spent = _chosen(parts, options, out, by, layout, device, workers, progress)
     jobs, places = [], []
     for name, train, test in parts:
         taken = options[chosen[name][0]]
         part = train if taken.training.patience else [replace(s, split="train") for s in train]
         for seed in range(seeds):
-            jobs.append(trial_job(f"{name}, seed {seed}", part, test, taken, out / "folds", layout, seed))
+            jobs.append(trial_job(f"{name}, seed {seed}", part, test, taken, out / "folds", layout, seed, device))
             places.append((name, seed))
     results = run_jobs(jobs, workers=workers, progress=progress, told=told)
     document = summary([(name, seed, result) for (name, seed), result in zip(places, results, strict=True)])
@@ -87,6 +88,7 @@ def _chosen(
     out: Path,
     by: str,
     layout: str,
+    device: str,
     workers: int,
     progress: Progress | None,
 ) -> tuple[dict[str, tuple[str, dict[str, float]]], float]:
@@ -98,7 +100,14 @@ def _chosen(
                 part = [replace(s, split="train") for s in rest]
                 jobs.append(
                     trial_job(
-                        f"{name}: {option}, inside on {inner}, seed 0", part, held, recipe, out / "folds", layout, 0
+                        f"{name}: {option}, inside on {inner}, seed 0",
+                        part,
+                        held,
+                        recipe,
+                        out / "folds",
+                        layout,
+                        0,
+                        device,
                     )
                 )
                 places.append((name, option))

@@ -35,6 +35,7 @@ class Run:
     people: int
     recordings: int
     seed: int
+    device: str
     told: Callable[[str], None]
     progress: Progress
     key: str
@@ -55,6 +56,7 @@ def demo(
     people: int = PEOPLE,
     recordings: int = RECORDINGS,
     seed: int = DATA_SEED,
+    device: str = "auto",
     told: Callable[[str], None] = lambda title: None,  # noqa: ARG005
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> dict[str, Any]:
@@ -64,7 +66,7 @@ def demo(
     recognised, share), files, problems (that inspect found), seconds and seconds by step. Raises GestaError.
     """
     key = key_of(recipe.model_dump(mode="json"), people, recordings, seed)
-    run = Run(out, recipe, people, recordings, seed, told, progress, key)
+    run = Run(out, recipe, people, recordings, seed, device, told, progress, key)
     done = {name: _step(run, name, title, work) for name, (title, work) in STEPS.items()}
     document = {
         **_result(done["evaluate"]),
@@ -147,7 +149,9 @@ def _train(run: Run) -> dict[str, Any]:
     train, _ = parts(run)
     settled, notes = settle_for(train, run.recipe)
     cache = ClipCache()
-    result = fit(train, settled, run.out / "model", layout=LAYOUT, seed=run.seed, notes=notes, cache=cache)
+    result = fit(
+        train, settled, run.out / "model", layout=LAYOUT, seed=run.seed, device=run.device, notes=notes, cache=cache
+    )
     transform = transform_for(settled, train)
     clips = [cache.load(s, transform) for s in train[:: max(1, len(train) // PARITY_CLIPS)][:PARITY_CLIPS]]
     parity = openvino.add(result.bundle, clips)

@@ -60,6 +60,7 @@ def plan(
     note: str,
     workers: int = 2,
     sets: Sequence[str] = (),
+    device: str = "auto",
 ) -> Plan:
     """The trainings that a table needs on `samples` (with splits train, val and test). Raises GestaError."""
     table, size = find(name), scale_of(scale)
@@ -81,9 +82,9 @@ def plan(
             place = (fitted, test, out / "rows", layout, seed)
             teacher = None
             if row.teacher is not None and taught is not None:
-                teacher = _job(row.teacher, taught, *place)
+                teacher = _job(row.teacher, taught, *place, device=device)
                 teachers[teacher.key], costs[teacher.key] = teacher, row.teacher.cost
-            job = _job(row, recipe, *place, teacher)
+            job = _job(row, recipe, *place, teacher, device)
             jobs.append((row, job))
             costs[job.key] = row.cost
     every = {job.key: job for job in (*teachers.values(), *(job for _, job in jobs))}
@@ -109,11 +110,12 @@ def _job(
     layout: str,
     seed: int,
     teacher: Job | None = None,
+    device: str = "auto",
 ) -> Job:
     title = f"{row.label}, seed {seed}"
     if row.stored:
-        return compact_job(title, fitted, test, recipe, folder, layout, seed, teacher)
-    return trial_job(title, fitted, test, recipe, folder, layout, seed)
+        return compact_job(title, fitted, test, recipe, folder, layout, seed, teacher, device)
+    return trial_job(title, fitted, test, recipe, folder, layout, seed, device)
 
 
 def run(

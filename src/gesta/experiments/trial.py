@@ -28,6 +28,7 @@ def trial_job(
     folder: Path,
     layout: str,
     seed: int,
+    device: str = "auto",
 ) -> Job:
     """A trial as a job: its result lies in `folder` under a key made of the recipe, the seed and the samples."""
     key = key_of(recipe.model_dump(mode="json"), seed, layout, identity(train), identity(test))
@@ -38,6 +39,7 @@ def trial_job(
         "folder": folder / f"training-{key}",
         "layout": layout,
         "seed": seed,
+        "device": device,
     }
     return Job(title, "gesta.experiments.trial:run_trial", arguments, key, folder / f"{key}.json")
 
@@ -49,6 +51,7 @@ def run_trial(
     folder: Path,
     layout: str,
     seed: int,
+    device: str,
     keep: bool = False,
 ) -> dict[str, Any]:
     """Trains on `train` (splits train, perhaps val), measures on `test`; the training folder is removed at the end,
@@ -71,7 +74,7 @@ def run_trial(
         folder,
         layout=layout,
         seed=seed,
-        device="cpu",
+        device=device,
         notes=notes,
         progress=False,
         cache=cache,
@@ -81,8 +84,8 @@ def run_trial(
     known = {s.label for s in train}
     seen = [s for s in test if s.label in known]
     strange = [s for s in test if s.label not in known]
-    found = evaluate(fitted.bundle, seen, engine="torch", device="cpu", layout=layout, cache=cache, progress=False)
-    shuffled = _accuracy_of_shuffled(fitted.bundle, found, cache, seed) * len(found.samples) / len(test)
+    found = evaluate(fitted.bundle, seen, engine="torch", device=device, layout=layout, cache=cache, progress=False)
+    shuffled = _accuracy_of_shuffled(fitted.bundle, found, cache, seed, device) * len(found.samples) / len(test)
     labels = found.manifest.labels
     errors = [
         {"id": s.id, "truth": s.label, "predicted": labels[int(p)]}
@@ -110,12 +113,12 @@ def run_trial(
     }
 
 
-def _accuracy_of_shuffled(bundle: Path, found: Evaluation, cache: ClipCache, seed: int) -> float:
+def _accuracy_of_shuffled(bundle: Path, found: Evaluation, cache: ClipCache, seed: int, device: str) -> float:
     """Accuracy on the same clips with their frames in random order: what the order of time is worth."""
     import gesta
 
     rng = np.random.default_rng(seed)
-    recogniser = gesta.load(bundle, engine="torch", device="cpu")
+    recogniser = gesta.load(bundle, engine="torch", device=device)
     clips = [rng.permutation(cache.load(s, found.manifest.transform).pixels) for s in found.samples]
     predicted = recogniser.predict_clips(clips).argmax(axis=1)
     return float((predicted == found.truth).mean()) if clips else 0.0

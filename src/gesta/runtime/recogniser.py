@@ -42,7 +42,7 @@ def load(
     Raises GestaError for what is no bundle, is damaged or newer, and for an engine that is missing or unknown.
     """
     bundle = io.read(located(path))
-    opened = open_engine(bundle, choose(bundle, engine), device, threads, precision)
+    opened = open_engine(bundle, choose(bundle, engine, device), device, threads, precision)
     return Recogniser(opened, bundle.manifest)
 
 

@@ -29,9 +29,9 @@ READS = {
 """Engine name -> the artifacts it can run, by the engine they are made for: the base install's also reads ONNX."""
 
 
-def choose(bundle: Bundle, engine: str | None) -> str:
+def choose(bundle: Bundle, engine: str | None, device: str = "auto") -> str:
     """The engine's name: the one asked for, or the first of ENGINES that the bundle is made for and that is installed;
-    else one that can read what the bundle has.
+    else one that can read what the bundle has. For an NVIDIA GPU ("cuda") PyTorch.
 
     Raises GestaError for an unknown name (usage), and where none fits, naming what to install.
     """
@@ -41,6 +41,8 @@ def choose(bundle: Bundle, engine: str | None) -> str:
             meant = f" Did you mean {near[0]}?" if near else ""
             raise GestaError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}.{meant}", usage=True)
         return engine
+    if device.startswith("cuda"):
+        return "torch"
     there: set[str] = {artifact.engine for artifact in bundle.manifest.artifacts}
     made_for = [name for name in ENGINES if name in there]
     made_for += [name for name in ENGINES if name not in there and there.intersection(READS[name])]
