@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from gesta.recipes.schema import AugmentationSettings, TrainingSettings
 from gesta.training.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
 from gesta.training.callbacks import Keeper
 from gesta.training.context import before
-from gesta.training.data import ClipSet, EpochBatches
+from gesta.training.data import ClipData, ClipSet, EpochBatches
 from gesta.training.figure import draw_history
 from gesta.training.losses import chunk_weights, clip_loss
 from gesta.training.optim import OPTIMIZERS, optimizer_for, schedule_for
@@ -149,6 +151,19 @@ def test_batches_show_every_clip_once_in_another_order_each_epoch(world: int) ->
 def test_batches_without_shuffling_split_the_clips_between_processes() -> None:
     shown = [i for rank in (0, 1) for batch in EpochBatches(clip_set(), 4, False, rank=rank, world=2) for i in batch]
     assert sorted(shown) == list(range(13))
+
+
+@pytest.mark.parametrize(("val", "batch"), [(1, 8), (3, 1), (4, 1), (5, 2)])
+def test_every_process_has_as_many_validation_batches_and_none_is_empty(val: int, batch: int) -> None:
+    shown = []
+    for rank in (0, 1):
+        data = ClipData(clip_set(), clip_set(val), batch, seed=0)
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
+        shown.append([found["target"].tolist() for found in data.val_dataloader()])
+    assert len(shown[0]) == len(shown[1]) and all(targets for rank in shown for targets in rank)
+    counts = Counter(target for rank in shown for targets in rank for target in targets)
+    whole = Counter(i % 3 for i in range(val))
+    assert counts in (whole, whole + whole)
 
 
 def test_a_batch_holds_its_clips() -> None:

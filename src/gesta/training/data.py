@@ -169,8 +169,7 @@ class EpochBatches:
             order = np.concatenate([order, order[: -len(order) % self.world]])
         mine = order[self.rank :: self.world]
         for part in np.array_split(mine, len(self)):
-            if len(part):
-                yield [int(index) for index in part]
+            yield [int(index) for index in part]
 
 
 def batches_an_epoch(clips: int, batch: int, world: int = 1) -> int:
@@ -196,6 +195,8 @@ class ClipData(pl.LightningDataModule, Generic[Set]):
 
     def _loader(self, clips: Examples, *, shuffle: bool) -> DataLoader[Any]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if not shuffle and len(clips) < world * batches_an_epoch(len(clips), self.batch, world):
+            rank, world = 0, 1  # too few to share: every process sees all of them, and its sums count alike
         batches = EpochBatches(clips, self.batch, shuffle, self.seed, rank, world)
         return DataLoader(
             clips,  # type: ignore[arg-type]

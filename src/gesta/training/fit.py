@@ -248,6 +248,7 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
             width=model.width,
             dropout=model.dropout,
             memory=model.memory,
+            layers=None if model.layers is None else model.layers.model_dump(),
         )
     )
     frozen = None

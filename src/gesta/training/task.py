@@ -112,7 +112,6 @@ class ClassifyTask(pl.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Several processes validate with the running statistics of the first."""
         if self.trainer.world_size > 1:
-            self.sums["val"] = torch.zeros(3, device=self.device)  # a process may have no clip to validate on
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
 
