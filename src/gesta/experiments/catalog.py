@@ -55,13 +55,13 @@ class Scale:
     minutes: float
 
 
-LSTM = Row("LSTM", 86.57, "mullick/lstm", cost=1.0)
-CNN3D = Row("3D-CNN", 90.13, "mullick/cnn3d", cost=1.5)
-JOINT = Row("joint 3D-CNN + LSTM, end to end", 93.18, "mullick/joint", cost=2.0)
-PRETRAINED = Row("joint 3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/joint-pretrained", cost=3.0)
-SMALL = Row("joint small, body and hand", None, "auto", cost=2.0)
-SMALL_BODY = Row("joint small, body alone", None, "auto", ("input.streams=[body]",))
-SMALL_HAND = Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",))
+LSTM = Row("LSTM", 86.57, "mullick/lstm", cost=0.8)
+CNN3D = Row("3D-CNN", 90.13, "mullick/cnn3d", cost=2.0)
+JOINT = Row("joint 3D-CNN + LSTM, end to end", 93.18, "mullick/joint", cost=2.1)
+PRETRAINED = Row("joint 3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/joint-pretrained", cost=3.5)
+SMALL = Row("joint small, body and hand", None, "auto", cost=2.3)
+SMALL_BODY = Row("joint small, body alone", None, "auto", ("input.streams=[body]",), cost=1.2)
+SMALL_HAND = Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",), cost=1.3)
 _MULLICK = "Mullick 2018, chapter 3"
 
 _ADAM = ("training.optimizer=adam", "training.learning_rate=0.001")
@@ -69,13 +69,13 @@ _MEDIUM, _SMALL = ("model.width=0.125",), ("model.width=0.0625",)  # the quick s
 TEACHER = replace(CNN3D, label="teacher (3D-CNN)", stored="fp32")
 ORIGINAL = replace(JOINT, label="original joint", stored="fp32")
 ORIGINAL_ADAM = replace(ORIGINAL, label="original, by Adam", reported=None, recipe="mullick/joint-adam")
-MEDIUM = Row("medium, labels only", 86.18, "mullick/joint-medium", cost=0.6, quick=_MEDIUM, stored="fp32")
-SMALL_LABELS = Row("small, labels only", 81.50, "mullick/joint-small", cost=0.4, quick=_SMALL, stored="fp32")
+MEDIUM = Row("medium, labels only", 86.18, "mullick/joint-medium", cost=1.2, quick=_MEDIUM, stored="fp32")
+SMALL_LABELS = Row("small, labels only", 81.50, "mullick/joint-small", cost=0.8, quick=_SMALL, stored="fp32")
 MEDIUM_DISTILLED = replace(
-    MEDIUM, label="medium, distilled", reported=88.35, recipe="mullick/distil-medium", cost=0.7, teacher=TEACHER
+    MEDIUM, label="medium, distilled", reported=88.35, recipe="mullick/distil-medium", cost=1.3, teacher=TEACHER
 )
 SMALL_DISTILLED = replace(
-    SMALL_LABELS, label="small, distilled", reported=86.05, recipe="mullick/distil-small", cost=0.5, teacher=TEACHER
+    SMALL_LABELS, label="small, distilled", reported=86.05, recipe="mullick/distil-small", cost=0.9, teacher=TEACHER
 )
 
 
@@ -103,8 +103,8 @@ TABLES: dict[str, Table] = {
         "3D-CNN by input",
         f"{_MULLICK}, table 3.1",
         (
-            Row("only hand", 87.33, "mullick/cnn3d", ("input.streams=[hand]",), cost=0.75),
-            Row("only upper body", 87.59, "mullick/cnn3d", ("input.streams=[body]",), cost=0.75),
+            Row("only hand", 87.33, "mullick/cnn3d", ("input.streams=[hand]",), cost=1.0),
+            Row("only upper body", 87.59, "mullick/cnn3d", ("input.streams=[body]",), cost=1.0),
             Row("both", 90.13, CNN3D.recipe, CNN3D.overrides, CNN3D.cost),
         ),
     ),
@@ -126,8 +126,8 @@ TABLES: dict[str, Table] = {
         (
             SMALL,
             SMALL_BODY,
-            Row("LSTM, body and hand", None, "auto", ("model.name=lstm",)),
-            Row("3D-CNN, body and hand", None, "auto", ("model.name=cnn3d",), cost=1.5),
+            Row("LSTM, body and hand", None, "auto", ("model.name=lstm",), cost=0.8),
+            Row("3D-CNN, body and hand", None, "auto", ("model.name=cnn3d",), cost=2.0),
         ),
     ),
     "mullick/figure-3.6": Table(
@@ -174,7 +174,7 @@ SCALES: dict[str, Scale] = {
         people=24,
         recordings=1,
         overrides=("model.width=0.25", "input.fps=10", "training.epochs=30", "training.batch=8"),
-        minutes=4.0,
+        minutes=1.7,
     ),
     "full": Scale(people=27, recordings=20, overrides=(), minutes=600.0),
 }
