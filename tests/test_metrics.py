@@ -195,3 +195,48 @@ def test_levenshtein_known_and_recursive():
     for _ in range(30):
         a, b = (rng.integers(3, size=rng.integers(6)).tolist() for _ in range(2))
         assert metrics.levenshtein(a, b) == slow_levenshtein(a, b) == metrics.levenshtein(b, a)
+
+
+def random_hands(seed, n=40, joints=6):
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(size=(n, joints, 3)) * 60
+    return truth, truth + rng.normal(size=truth.shape) * 12
+
+
+def test_joint_errors_equal_loop():
+    truth, predicted = random_hands(0)
+    errors = metrics.joint_errors(truth, predicted)
+    for frame in range(len(truth)):
+        for joint in range(truth.shape[1]):
+            assert errors[frame, joint] == pytest.approx(math.dist(truth[frame, joint], predicted[frame, joint]))
+
+
+@pytest.mark.parametrize("shapes", [((3, 4, 3), (3, 5, 3)), ((3, 4, 2), (3, 4, 2)), ((0, 4, 3), (0, 4, 3))])
+def test_joint_errors_refuse_other_shapes(shapes):
+    with pytest.raises(ValueError, match="same shape"):
+        metrics.joint_errors(np.zeros(shapes[0]), np.zeros(shapes[1]))
+
+
+def test_success_rate_equals_loop():
+    errors = metrics.joint_errors(*random_hands(1))
+    thresholds = [0, 7.5, 20, float(errors.max()), 1000]
+    for threshold, share in zip(thresholds, metrics.success_rate(errors, thresholds), strict=True):
+        under = 0
+        for frame in errors:
+            under += all(error < threshold for error in frame)
+        assert share == pytest.approx(under / len(errors))
+
+
+def test_success_area_equals_the_integral_of_the_curve():
+    errors = metrics.joint_errors(*random_hands(2))
+    middles = (np.arange(200_000) + 0.5) / 200_000 * 30
+    assert metrics.success_area(errors, 30) == pytest.approx(metrics.success_rate(errors, middles).mean(), abs=1e-5)
+    assert metrics.success_area(np.zeros((2, 3)), 80) == 1
+    assert metrics.success_area(np.full((2, 3), 90.0), 80) == 0
+
+
+def test_success_refuses_what_is_no_curve():
+    with pytest.raises(ValueError, match="positive"):
+        metrics.success_area(np.zeros((2, 3)), 0)
+    with pytest.raises(ValueError, match="errors"):
+        metrics.success_rate(np.zeros((0, 3)), [1])

@@ -166,6 +166,37 @@ def recognised_in_stream(
     return got
 
 
+def joint_errors(truth_mm: ArrayLike, predicted_mm: ArrayLike) -> NDArray[np.float64]:
+    """[n, J] distances in mm between joints [n, J, 3] in camera coordinates (x, y, z in mm).
+
+    Their mean is the mean error, the means of the columns the per-joint errors (Kazakos, section 4.4).
+    Raises ValueError for different or other shapes, or nothing in them.
+    """
+    a, b = np.asarray(truth_mm, np.float64), np.asarray(predicted_mm, np.float64)
+    if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3 or a.size == 0:
+        raise ValueError(f"expected two arrays [n, J, 3] of the same shape, got {a.shape} and {b.shape}")
+    return np.asarray(np.sqrt(np.square(a - b).sum(axis=-1)))
+
+
+def success_rate(errors_mm: ArrayLike, thresholds_mm: ArrayLike) -> NDArray[np.float64]:
+    """Share of frames whose largest joint error is under each threshold: errors [n, J] -> shares [K].
+
+    The curve of Kazakos, figures 4.7 to 4.9. Raises ValueError for other shapes or no frame.
+    """
+    largest = np.sort(_largest(errors_mm))
+    return np.searchsorted(largest, np.asarray(thresholds_mm, np.float64), side="left") / len(largest)
+
+
+def success_area(errors_mm: ArrayLike, limit_mm: float) -> float:
+    """Area under the success-rate curve from 0 to `limit_mm`, divided by `limit_mm`: 1 where all errors are 0.
+
+    Exact, whatever thresholds the curve is drawn at. Raises ValueError for other shapes or a limit that is not positive.
+    """
+    if not limit_mm > 0:
+        raise ValueError(f"the limit of the curve must be positive, not {limit_mm}")
+    return float(np.mean(np.clip(1 - _largest(errors_mm) / limit_mm, 0, 1)))
+
+
 def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
     """Fewest insertions, deletions and replacements that turn a into b (Levenshtein 1966)."""
     row = list(range(len(b) + 1))
@@ -182,6 +213,13 @@ def _hits(truth: ArrayLike, predicted: ArrayLike) -> NDArray[np.bool_]:
     if a.shape != b.shape or a.ndim != 1 or len(a) == 0:
         raise ValueError(f"expected two lists of the same length, at least one long, got {a.shape} and {b.shape}")
     return np.asarray(a == b, np.bool_)
+
+
+def _largest(errors_mm: ArrayLike) -> NDArray[np.float64]:
+    errors = np.asarray(errors_mm, np.float64)
+    if errors.ndim != 2 or errors.size == 0:
+        raise ValueError(f"expected errors [n, J], at least one, got the shape {errors.shape}")
+    return np.asarray(errors.max(axis=1), np.float64)
 
 
 def _frames(spans: Sequence[Span], index: int, n_frames: int) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole intrinsics in pixels, for world coordinates in metres: x right, y up, z forward."""
+    """Pinhole intrinsics in pixels, for world coordinates: x right, y up, z forward.
+
+    `fy` is positive; v grows downwards, so v = cy - fy * y / z. The unit of x, y, z is the caller's: metres for
+    skeletons of people, millimetres for hands.
+    """
 
     fx: float
     fy: float
@@ -129,6 +133,11 @@ class Camera:
         x, y, z = world_m[..., 0], world_m[..., 1], world_m[..., 2]
         safe = np.where(z > 0, z, np.nan)
         return np.stack([self.cx + self.fx * x / safe, self.cy - self.fy * y / safe], axis=-1).astype(np.float32)
+
+    def unproject(self, uvd: NDArray[Any]) -> NDArray[np.float64]:
+        """[..., 3] (u px, v px, depth d) -> [..., 3] (x, y, z) in the unit of d; z = d."""
+        u, v, d = np.moveaxis(np.asarray(uvd, np.float64), -1, 0)
+        return np.stack([(u - self.cx) * d / self.fx, (self.cy - v) * d / self.fy, d], axis=-1)
 
 
 @dataclass(frozen=True)
@@ -180,6 +189,41 @@ class Sample:
         return tuple(getattr(self, name) for name in self.modalities)
 
 
+DepthEncoding = Literal["gray16", "nyu", "msra"]
+"""gray16: 16-bit grey PNG. nyu: millimetres in the green (high byte) and blue (low byte) of a PNG.
+
+msra: six int32 (width, height, left, top, right, bottom), then float32 millimetres of that box.
+"""
+
+
+@dataclass(frozen=True)
+class HandFrame:
+    """One depth image of a hand, with its camera. Says where the images lie; holds no pixels.
+
+    `id` is unique within its data set. `joints_mm`: J 3 (x right, y up, z forward) in mm in the camera's coordinates,
+    `center_mm`: the hand's centre there; None where the data have none. `color` is registered to the depth image.
+    Raw depth times `depth_unit_mm` = millimetres.
+    """
+
+    id: str
+    depth: Resource
+    camera: Camera
+    encoding: DepthEncoding = "gray16"
+    color: Resource | None = None
+    joints_mm: NDArray[np.float32] | None = None
+    center_mm: NDArray[np.float32] | None = None
+    subject: str | None = None
+    split: Split | None = None
+    view: int = 1
+    depth_unit_mm: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.joints_mm is not None and (self.joints_mm.ndim != 2 or self.joints_mm.shape[1] != 3):
+            raise ValueError(f"frame {self.id}: joints_mm should be J 3, not {self.joints_mm.shape}")
+        if self.depth_unit_mm <= 0:
+            raise ValueError(f"frame {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a data folder: which file, what, and what to do about it."""
@@ -209,6 +253,17 @@ class Listing:
     @property
     def subjects(self) -> tuple[str, ...]:
         return tuple(sorted({s.subject for s in self.samples if s.subject is not None}))
+
+
+@dataclass(frozen=True)
+class HandListing:
+    """What a reader of hand poses found: frames in a stable order, the joints' names, what it left out or doubts."""
+
+    root: Path
+    layout: str
+    frames: tuple[HandFrame, ...]
+    joint_names: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ COMMANDS = {
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "prune": "Remove weights that matter little; the rest goes into a sparse file.",
     "halve": "Store a model's weights in half precision.",
+    "pose": "Hand pose: compare files of predicted joints with the truth.",
     "reproduce": "A table or figure of the documents: reported beside measured.",
     "recipes": "List the recipes, or print one whole.",
     "cache": "Show, limit or clear the cache of prepared clips.",

@@ -29,7 +29,7 @@ RecipeOption = Annotated[str, typer.Option("--recipe", help="Name (see `gesta re
 EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, onnxruntime or torch; best present.")]
 
 
-def emit(document: Mapping[str, Any], text: RenderableType | None, json: bool) -> None:
+def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, json: bool) -> None:
     """The result, to stdout: as one JSON document, or as text for people."""
     if json:
         sys.stdout.write(json_module.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")

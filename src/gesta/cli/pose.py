@@ -1,0 +1,98 @@
+"""`gesta pose`: files of hand joints. `compare` measures predictions against the truth."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from gesta.cli.common import JsonFlag, console, emit, existing, need, progress
+from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    from gesta.evaluate.pose_compare import Compared
+    from gesta.evaluate.pose_text import Coordinates
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _pose() -> None:
+    """Hand pose: compare files of predicted joints with the truth."""
+
+
+@app.command()
+def compare(
+    truth: Annotated[
+        Path, typer.Argument(metavar="GROUND_TRUTH", help="Text, one row a frame: u v d or x y z of each joint.")
+    ],
+    predictions: Annotated[
+        list[Path], typer.Argument(metavar="PREDICTIONS...", help="Files of the same rows; u v alone with --depth.")
+    ],
+    camera: Annotated[
+        str, typer.Option("--camera", help="nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.")
+    ] = "nyu",
+    depth: Annotated[
+        Path | None, typer.Option("--depth", help="Folder of the depth images, in the order of the rows, to lift u v.")
+    ] = None,
+    coordinates: Annotated[
+        str, typer.Option("--coordinates", help="uvd or xyz of files with three numbers a joint; auto looks.")
+    ] = "auto",
+    cube: Annotated[
+        float, typer.Option("--cube", help="Side (mm) of the cube outside of which a lifted depth is not used.", min=1)
+    ] = 300.0,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for curves, bars, table and result.json.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Mean and per-joint error in mm and the success rate of published or own predictions, in one table."""
+    from gesta.evaluate.pose_compare import compare as measure
+    from gesta.evaluate.pose_compare import markdown
+    from gesta.sources.cameras import find_camera
+
+    if out is not None:
+        need("train", "matplotlib")
+    taken = _coordinates(coordinates)
+    lens = find_camera(camera)
+    with progress("comparing") as tick:
+        found = measure(
+            truth,
+            predictions,
+            lens,
+            depth=None if depth is None else existing(depth, "folder of depth images"),
+            coordinates=taken,
+            cube_mm=cube,
+            progress=tick,
+        )
+    if any(one.coordinates != "xyz" for one in found):
+        console.print(f"Pixels go through the camera {camera} (--camera).", highlight=False)
+    if out is not None:
+        _write(found, out)
+    emit([one.document() for one in found], Text(markdown(found).rstrip()), json)
+
+
+def _coordinates(name: str) -> Coordinates | None:
+    known: dict[str, Coordinates | None] = {"auto": None, "uvd": "uvd", "xyz": "xyz"}
+    if name not in known:
+        raise GestaError(f"unknown --coordinates {name!r}; there are {', '.join(known)}.", usage=True)
+    return known[name]
+
+
+def _write(found: list[Compared], out: Path) -> None:
+    """result.json, table.md, success_rate.png and per_joint.png in `out`."""
+    from gesta.evaluate.pose_compare import joint_names, markdown, titles
+    from gesta.evaluate.pose_figures import draw_per_joint, draw_success
+
+    out.mkdir(parents=True, exist_ok=True)
+    errors = dict(zip(titles(found), (one.errors_mm for one in found), strict=True))
+    frames, joints = found[0].errors_mm.shape
+    draw_success(errors, out / "success_rate.png", f"Success rate, {frames:,} frames of {joints} joints")
+    draw_per_joint(errors, out / "per_joint.png", f"Error of each joint, {frames:,} frames", joint_names(joints))
+    texts = {"result.json": json_module.dumps([one.document() for one in found], indent=1), "table.md": markdown(found)}
+    for name, text in texts.items():
+        temporary = out / f".{name}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(out / name)
+    console.print(f"Curves, bars, table and result.json are in {out}", highlight=False, soft_wrap=True)

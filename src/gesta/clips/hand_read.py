@@ -1,0 +1,116 @@
+"""A hand frame's pixels: depth in millimetres, colour, from the encodings of the data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import DepthEncoding, GestaError, HandFrame, Resource
+
+METRES_BELOW = 20.0
+"""A median reading under this many "millimetres" is taken for metres (or centimetres)."""
+MSRA_HEADER = 6
+
+
+def read_depth(resource: Resource, encoding: DepthEncoding = "gray16", unit_mm: float = 1.0) -> NDArray[np.float32]:
+    """H W millimetres, 0 = no reading.
+
+    Raises GestaError where the file cannot be read, has another encoding or bit depth, or seems to hold metres.
+    """
+    depth = _DECODERS[encoding](resource) * np.float32(unit_mm)
+    seen = depth[depth > 0]
+    if seen.size and np.median(seen) < METRES_BELOW:
+        raise GestaError(
+            f"{resource}: half of its readings are under {METRES_BELOW:g} mm, so they look like metres. "
+            "Expected whole millimetres; write those, or give depth_unit_mm in camera.yaml."
+        )
+    return depth
+
+
+def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
+    """(depth H W mm, colour H W 3 RGB or None) of a frame.
+
+    Raises GestaError as `read_depth` does, where colour is asked for and absent, or of another size than depth.
+    """
+    depth = read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
+    if not color:
+        return depth, None
+    if frame.color is None:
+        raise GestaError(f"{frame.depth}: has no colour image beside it, which this model needs.")
+    image = read_color(frame.color)
+    if image.shape[:2] != depth.shape:
+        sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, depth.shape)]
+        raise GestaError(
+            f"{frame.color}: is {sizes[0]}, its depth image {frame.depth.name} {sizes[1]}. "
+            "Colour must be registered to depth, pixel for pixel."
+        )
+    return depth, image
+
+
+def read_color(resource: Resource) -> NDArray[np.uint8]:
+    """H W 3 RGB. Raises GestaError where it is no image."""
+    image = cv2.imdecode(np.frombuffer(resource.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        raise GestaError(f"{resource}: cannot be read as an image. Is the file complete?")
+    return np.asarray(image, np.uint8)
+
+
+def _image(resource: Resource) -> NDArray[Any]:
+    raw = np.frombuffer(resource.read(), np.uint8)
+    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
+    if image is None:
+        raise GestaError(f"{resource}: cannot be read as an image. Is the file complete?")
+    return np.asarray(image)
+
+
+def _gray16(resource: Resource) -> NDArray[np.float32]:
+    image = _image(resource)
+    if image.ndim != 2 or image.dtype != np.uint16:
+        raise GestaError(f"{resource}: is {_kind(image)}; expected depth as 16-bit grey PNG, in whole millimetres.")
+    return image.astype(np.float32)
+
+
+def _nyu(resource: Resource) -> NDArray[np.float32]:
+    image = _image(resource)  # H W 3, BGR
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise GestaError(f"{resource}: is {_kind(image)}; NYU's depth lies in green and blue of an 8-bit RGB PNG.")
+    return np.asarray(image[..., 1].astype(np.float32) * 256 + image[..., 0], np.float32)
+
+
+def _msra(resource: Resource) -> NDArray[np.float32]:
+    raw = resource.read()
+    if len(raw) < 4 * MSRA_HEADER:
+        raise GestaError(f"{resource}: has {len(raw)} bytes; expected six int32 and the depths of a box.")
+    width, height, left, top, right, bottom = (int(v) for v in np.frombuffer(raw, "<i4", MSRA_HEADER))
+    if not (0 <= left < right <= width <= 4096 and 0 <= top < bottom <= height <= 4096):
+        raise GestaError(
+            f"{resource}: its header says a {width} x {height} image with the box ({left}, {top}) to "
+            f"({right}, {bottom}), which does not fit. Is it a depth file of MSRA?"
+        )
+    box = np.frombuffer(raw, "<f4", offset=4 * MSRA_HEADER)
+    if box.size != (right - left) * (bottom - top):
+        raise GestaError(
+            f"{resource}: holds {box.size} depths; its box of {right - left} x {bottom - top} needs "
+            f"{(right - left) * (bottom - top)}. Is the file complete?"
+        )
+    depth = np.zeros((height, width), np.float32)
+    depth[top:bottom, left:right] = box.reshape(bottom - top, right - left)
+    if not np.isfinite(depth).all():
+        raise GestaError(f"{resource}: holds depths that are not finite. Get the original file again.")
+    return depth
+
+
+def _kind(image: NDArray[Any]) -> str:
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    return f"an image of {image.dtype.itemsize * 8} bits and {channels} channel{'s' if channels > 1 else ''}"
+
+
+_DECODERS: dict[DepthEncoding, Callable[[Resource], NDArray[np.float32]]] = {
+    "gray16": _gray16,
+    "nyu": _nyu,
+    "msra": _msra,
+}

@@ -1,0 +1,75 @@
+"""Success-rate curves and bars of the joints' errors, as in Kazakos, figures 4.7 to 4.9. Needs matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.metrics import success_area, success_rate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FINE = 4  # points of a curve between two whole millimetres
+
+
+def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title: str, limit_mm: float = 80.0) -> None:
+    """Writes a PNG: share of frames whose largest joint error is under each threshold; a line for each [n, J]."""
+    figure = _figure((7.5, 5.5))
+    axes = figure.add_subplot()
+    thresholds = np.linspace(0, limit_mm, round(limit_mm) * FINE + 1)
+    for name, errors in sorted(errors_mm.items(), key=lambda item: -success_area(item[1], limit_mm)):
+        label = f"{name} (area {success_area(errors, limit_mm):.3f})"
+        axes.plot(thresholds, 100 * success_rate(errors, thresholds), label=label)
+    axes.set_xlabel("threshold on the largest joint error (mm)")
+    axes.set_ylabel("frames under it (%)")
+    axes.set_xlim(0, limit_mm)
+    axes.set_ylim(0, 100)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    axes.set_title(title)
+    _save(figure, path)
+
+
+def draw_per_joint(
+    errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title: str, joint_names: Sequence[str]
+) -> None:
+    """Writes a PNG: mean error of each joint, and of all, a bar for each [n, J]."""
+    groups = [*joint_names, "mean"]
+    figure = _figure((max(7.5, 0.75 * len(groups)), 4.8))
+    axes = figure.add_subplot()
+    places, width = np.arange(len(groups)), 0.85 / len(errors_mm)
+    for number, (name, errors) in enumerate(sorted(errors_mm.items(), key=lambda item: float(item[1].mean()))):
+        heights = [*errors.mean(axis=0), errors.mean()]
+        offset = (number - (len(errors_mm) - 1) / 2) * width
+        axes.bar(places + offset, heights, width, label=f"{name} ({errors.mean():.2f} mm)")
+    axes.set_xticks(places, groups)
+    axes.set_ylabel("mean error (mm)")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(fontsize="small", ncols=2)
+    axes.set_ylim(top=axes.get_ylim()[1] * 1.25)
+    axes.set_title(title)
+    _save(figure, path)
+
+
+def _figure(size: tuple[float, float]) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(buffer.getvalue())
+    temporary.replace(path)
