@@ -31,7 +31,8 @@ def _network(manifest: Manifest) -> str:
     model = manifest.recipe.get("model", {})
     if not isinstance(model, dict):
         return "unknown"
-    return f"{model.get('name', 'unknown')} at width {model.get('width', 1.0):g}"
+    width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0):g}"
+    return f"{model.get('name', 'unknown')} {width}"
 
 
 def _measured(manifest: Manifest) -> str:

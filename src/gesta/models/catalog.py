@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import nn
 
 from gesta.models.cnn3d import Cnn3d
 from gesta.models.joint import joint
+from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
 from gesta.models.nin import NetworkInNetwork
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.vgg import Vgg16
 
 
-def _cnn3d(*, chunk: int, memory: float, **settings: float) -> nn.Module:  # noqa: ARG001
-    return Cnn3d(**settings)  # type: ignore[arg-type]
+def _cnn3d(*, chunk: int, memory: float, **settings: Any) -> nn.Module:  # noqa: ARG001
+    return Cnn3d(**settings)
 
 
-def _joint(*, window: int, **settings: float) -> nn.Module:  # noqa: ARG001
-    return joint(**settings)  # type: ignore[arg-type]
+def _joint(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
+    return joint(**settings)
 
 
-def _lstm(*, window: int, **settings: float) -> nn.Module:  # noqa: ARG001
-    return lstm(**settings)  # type: ignore[arg-type]
+def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
+    return lstm(**settings)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "joint": _joint}
@@ -45,9 +47,11 @@ def build(
     width: float = 1.0,
     dropout: float = 0.0,
     memory: float = 0.0,
+    layers: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
+    `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, MODELS)
@@ -61,6 +65,7 @@ def build(
         width=width,
         dropout=dropout,
         memory=memory,
+        layers=BY_WIDTH if layers is None else Layers(**layers),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gesta.models.layers import ClipEncoder, scaled, to_unit
+from gesta.models.layers import BY_WIDTH, ClipEncoder, Layers, scaled, to_unit
 
 
 class Cnn3d(nn.Module):
@@ -25,13 +25,20 @@ class Cnn3d(nn.Module):
         window: int = 32,
         width: float = 1.0,
         dropout: float = 0.0,
+        layers: Layers = BY_WIDTH,
     ) -> None:
         super().__init__()
         self.window = window
         self.convolutions = ClipEncoder(
-            streams=streams, channels=channels, size=size, frames=window, width=width, halves_time=(0, 2, 4)
+            streams=streams,
+            channels=channels,
+            size=size,
+            frames=window,
+            width=width,
+            halves_time=(0, 2, 4),
+            convolutions=layers.convolutions,
         )
-        hidden = scaled(256, width)
+        hidden = layers.linear or scaled(256, width)
         self.linear = nn.Linear(self.convolutions.features, hidden)
         self.norm = nn.BatchNorm1d(hidden)
         self.dropout = nn.Dropout(dropout)

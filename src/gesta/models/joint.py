@@ -7,9 +7,11 @@ Parameters with two streams of two channels, 64 x 64, N = 20: 18.368 M (original
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
-from gesta.models.layers import ClipEncoder, scaled
+from gesta.models.layers import BY_WIDTH, ClipEncoder, Layers, scaled
 from gesta.models.recurrent import RecurrentNet
 
 
@@ -17,11 +19,26 @@ class ChunkEncoder(nn.Module):
     """Chunks [N, S, C, t, H, W] in [0, 1] -> two separate encoders -> linear 512, BN, ReLU -> [N, 512 * width]."""
 
     def __init__(
-        self, *, streams: int, channels: int, size: int, chunk: int, width: float, features: int, dropout: float
+        self,
+        *,
+        streams: int,
+        channels: int,
+        size: int,
+        chunk: int,
+        width: float,
+        features: int,
+        dropout: float,
+        convolutions: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
         self.convolutions = ClipEncoder(
-            streams=streams, channels=channels, size=size, frames=chunk, width=width, halves_time=(0,)
+            streams=streams,
+            channels=channels,
+            size=size,
+            frames=chunk,
+            width=width,
+            halves_time=(0,),
+            convolutions=convolutions,
         )
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(self.convolutions.features, features)
@@ -42,11 +59,19 @@ def joint(
     width: float = 1.0,
     dropout: float = 0.0,
     memory: float = 0.0,
+    layers: Layers = BY_WIDTH,
 ) -> RecurrentNet:
-    """The joint model; `width` multiplies every layer's width."""
-    features = scaled(512, width)
+    """The joint model; `width` multiplies every layer's width, `layers` gives single ones."""
+    features = layers.linear or scaled(512, width)
     encoder = ChunkEncoder(
-        streams=streams, channels=channels, size=size, chunk=chunk, width=width, features=features, dropout=dropout
+        streams=streams,
+        channels=channels,
+        size=size,
+        chunk=chunk,
+        width=width,
+        features=features,
+        dropout=dropout,
+        convolutions=layers.convolutions,
     )
-    hidden = scaled(256, width)
+    hidden = layers.lstm or scaled(256, width)
     return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)

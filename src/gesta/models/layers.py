@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,22 @@ HALVES_SIZE = (0, 2, 4, 5)
 def scaled(width: float, factor: float) -> int:
     """A layer's width times `factor`, at least 1."""
     return max(1, round(width * factor))
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Widths of single layers, for networks whose channels were removed (gesta.compress.slim); None: by `width`.
+
+    `convolutions`: of every stream the channels of its six convolutions; `linear`: outputs of the linear layer behind
+    them; `lstm`: hidden units.
+    """
+
+    convolutions: Sequence[Sequence[int]] | None = None
+    linear: int | None = None
+    lstm: int | None = None
+
+
+BY_WIDTH = Layers()
 
 
 def to_unit(clip: Tensor) -> Tensor:
@@ -49,12 +66,22 @@ class StreamEncoder(nn.Module):
     [N, C, T, H, W] -> [N, 256 * width, T', H / 16, W / 16]; T is halved in the layers `halves_time` (0-based).
     Halving: kernel 4, stride 2, padding 1; same size: kernel 3, stride 1, padding 1, chosen axis by axis.
     Of few frames (`frames` <= 4) a 3D convolution is computed as a 2D one over time x channels: the same numbers,
-    1.4 to 1.7 times faster to train on CPUs.
+    1.4 to 1.7 times faster to train on CPUs. `widths`: the six layers' own channels, instead of `width`.
     """
 
-    def __init__(self, channels: int, *, frames: int, width: float, halves_time: Sequence[int]) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        frames: int,
+        width: float,
+        halves_time: Sequence[int],
+        widths: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
-        widths = [channels, *(scaled(full, width) for full in WIDTHS)]
+        widths = [channels, *(widths or (scaled(full, width) for full in WIDTHS))]
+        if len(widths) != len(WIDTHS) + 1 or min(widths) < 1:
+            raise ValueError(f"an encoder has {len(WIDTHS)} convolutions of at least 1 channel, got {widths[1:]}")
         layers = []
         for index, (before, now) in enumerate(itertools.pairwise(widths)):
             t = 2 if index in halves_time else 1
@@ -124,21 +151,32 @@ def norm_relu(maps: Tensor, norm: nn.BatchNorm3d, frames: int) -> Tensor:
 class ClipEncoder(nn.Module):
     """One StreamEncoder a stream; the flattened maps stand side by side.
 
-    [N, S, C, T, H, W] in [0, 1] -> [N, features].
+    [N, S, C, T, H, W] in [0, 1] -> [N, features]. `convolutions`: each stream's own six widths, instead of `width`.
     """
 
     def __init__(
-        self, *, streams: int, channels: int, size: int, frames: int, width: float, halves_time: Sequence[int]
+        self,
+        *,
+        streams: int,
+        channels: int,
+        size: int,
+        frames: int,
+        width: float,
+        halves_time: Sequence[int],
+        convolutions: Sequence[Sequence[int]] | None = None,
     ) -> None:
         super().__init__()
+        every = convolutions or [[scaled(full, width) for full in WIDTHS]] * streams
+        if len(every) != streams:
+            raise ValueError(f"{len(every)} streams have their own widths, but there are {streams}")
         self.streams = nn.ModuleList(
-            StreamEncoder(channels, frames=frames, width=width, halves_time=halves_time) for _ in range(streams)
+            StreamEncoder(channels, frames=frames, width=width, halves_time=halves_time, widths=own) for own in every
         )
         side = size // 2 ** len(HALVES_SIZE)
         depth = frames // 2 ** len(halves_time)
         if side < 1 or depth < 1:
             raise ValueError(f"{frames} frames of {size} pixels are too small for this encoder")
-        self.features = streams * scaled(WIDTHS[-1], width) * depth * side * side
+        self.features = sum(own[-1] for own in every) * depth * side * side
 
     def forward(self, clip: Tensor) -> Tensor:
         maps = [encoder(clip[:, index]).flatten(1) for index, encoder in enumerate(self.streams)]  # N 256*T'*4*4

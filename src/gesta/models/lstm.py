@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gesta.models.layers import scaled
+from gesta.models.layers import BY_WIDTH, Layers, scaled
 from gesta.models.recurrent import RecurrentNet
 
 
@@ -35,9 +35,10 @@ def lstm(
     width: float = 1.0,
     dropout: float = 0.0,
     memory: float = 0.0,
+    layers: Layers = BY_WIDTH,
 ) -> RecurrentNet:
-    """The baseline without convolutions; `width` multiplies 512 and 256."""
-    features = scaled(512, width)
+    """The baseline without convolutions; `width` multiplies 512 and 256, `layers` gives them."""
+    features = layers.linear or scaled(512, width)
     encoder = FlatEncoder(streams * channels * chunk * size * size, features, dropout)
-    hidden = scaled(256, width)
+    hidden = layers.lstm or scaled(256, width)
     return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)

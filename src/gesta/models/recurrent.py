@@ -55,16 +55,17 @@ class RecurrentNet(nn.Module):
     def encode(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """[B, S, C, T, H, W] -> features of the chunks [B, K, D]. In training padding chunks are left out: zeros."""
         batch, streams, channels, frames, height, width = clip.shape
-        chunks = clip.reshape(batch, streams, channels, -1, self.chunk, height, width)  # B S C K t H W
+        count = frames // self.chunk  # K, written out: from -1 the ONNX exporter drew wrong lengths for an odd count
+        chunks = clip.reshape(batch, streams, channels, count, self.chunk, height, width)  # B S C K t H W
         chunks = chunks.permute(0, 3, 1, 2, 4, 5, 6)  # B K S C t H W
         if self.training and lengths is not None:
-            valid = chunk_mask(lengths, self.chunk, frames // self.chunk)  # B K
+            valid = chunk_mask(lengths, self.chunk, count)  # B K
             encoded = self.encoder(to_unit(chunks[valid]))  # n D
             padded = encoded.new_zeros(*valid.shape, encoded.shape[-1])
             return padded.index_put((valid,), encoded)  # B K D
         flat = chunks.reshape(-1, streams, channels, self.chunk, height, width)  # B*K S C t H W
         encoded = self.encoder(to_unit(flat))  # B*K D
-        return encoded.reshape(batch, -1, encoded.shape[-1])  # B K D
+        return encoded.reshape(batch, count, encoded.shape[-1])  # B K D
 
     def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Every chunk's own logits, [B, K, N]; those behind a clip's length mean nothing."""

@@ -40,6 +40,16 @@ class InputSettings(_Strict):
     window: int = Field(32, ge=4, description="frames of the central window")
 
 
+class LayerSettings(_Strict):
+    """Widths of single layers: what is left after slimming. None: by `width`."""
+
+    convolutions: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] | None = Field(
+        None, description="of every stream the channels of its convolutions"
+    )
+    linear: int | None = Field(None, ge=1, description="outputs of the linear layer behind them")
+    lstm: int | None = Field(None, ge=1, description="hidden units")
+
+
 class ModelSettings(_Strict):
     """Which network. Names stand in gesta.models.catalog."""
 
@@ -52,6 +62,15 @@ class ModelSettings(_Strict):
         lt=1,
         description="weight of the past in a fading vote of the chunks; 0: the last chunk answers",
     )
+    layers: LayerSettings | None = Field(None, description="widths of single layers, left by slimming")
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A network by `width` is written as it was before there were others: run keys stay the same."""
+        document: dict[str, Any] = handler(self)
+        if self.layers is None:
+            document.pop("layers", None)
+        return document
 
 
 class AugmentationSettings(_Strict):
