@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import DeviceOption, EngineOption, FormatOption, JsonFlag, console
+from gesta.cli.common import DeviceOption, EngineOption, FormatOption, console
 from gesta.schema import GestaError, Prediction, Problem, Sample
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def predict(
     engine: EngineOption = None,
     format: FormatOption = None,
     device: DeviceOption = "auto",
-    json: JsonFlag = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout, nothing else.")] = False,
 ) -> None:
     """Recognise what is in videos or recordings. With --json one document a line."""
     from gesta.runtime.recogniser import load

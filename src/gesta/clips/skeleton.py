@@ -56,7 +56,7 @@ def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
     try:
         world = np.load(io.BytesIO(resource.read()), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise GestaError(f"{resource}: is no .npy array ({error}). Expected float32 T J 3, world metres.") from error
+        raise GestaError(f"{resource}: is no .npy array of numbers. Expected float32 T J 3, world metres.") from error
     if world.ndim != 3 or world.shape[2] != 3 or world.shape[1] != len(sample.joints):
         raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world metres.")
     if sample.camera is None:
