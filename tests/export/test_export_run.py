@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from tiny_bundles import LABELS, clips_for, make_bundle
 
 import gesta
@@ -16,7 +17,7 @@ from gesta.cli import main
 from gesta.export import onnx, openvino, run
 from gesta.export.parity import agrees
 from gesta.export.quantize import feeds
-from gesta.export.torch_model import load_network
+from gesta.export.torch_model import load_network, parts
 from gesta.runtime.engines.onnx_file import opset
 from gesta.runtime.engines.torch import Torch
 from gesta.schema import GestaError
@@ -270,6 +271,17 @@ def test_onnx_runs_without_torch_and_without_onnxruntime(in_onnx):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("openvino ")
+
+
+def test_the_vote_as_exported_is_the_network_s(trained):
+    """For any number of chunks, odd ones too, at each clip's own end."""
+    network = load_network(io.read(trained))
+    whole = parts(io.read(trained), network)[0].module
+    generator = torch.Generator().manual_seed(0)
+    for frames in (4, 8, 12, 20, 28):
+        clip = torch.randint(0, 256, (3, 1, 2, frames, 16, 16), generator=generator, dtype=torch.uint8)
+        lengths = torch.tensor([frames, frames - 3, 1])
+        torch.testing.assert_close(whole(clip, lengths), network(clip, lengths), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from torch import nn
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Tensor
+from gesta.models.recurrent import chunk_count
 from gesta.runtime.engines.torch import load_network
 
 __all__ = ["Part", "load_network", "parts"]
@@ -23,6 +24,26 @@ class Whole(nn.Module):
 
     def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         return self.network(clip, lengths)
+
+
+class VotedWhole(nn.Module):
+    """Whole for networks with a vote over time: the same answer, only at the last chunk (RecurrentNet.answers).
+
+    The chunks are counted by a running sum of ones. From sizes the ONNX exporter draws a wrong formula for the number
+    of chunks after the LSTM (2 * min(T // 4, T // 8), right for even numbers only), now and then, by chance.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        votes = self.network.forward_steps(clip).softmax(-1)  # type: ignore[operator]  # B K N
+        position = votes.sum(-1, keepdim=True).round().cumsum(1) - 1  # B K 1: 0, 1, 2 ...
+        last = chunk_count(lengths, self.network.chunk).reshape(-1, 1, 1) - 1  # type: ignore[arg-type]  # B 1 1
+        age = last - position
+        weight = torch.where(age >= 0, self.network.memory ** age.clamp(min=0), torch.zeros_like(age))  # type: ignore[operator]
+        return (weight * votes).sum(1).log()  # B N
 
 
 class Window(nn.Module):
@@ -78,8 +99,9 @@ def parts(bundle: Bundle, network: nn.Module) -> list[Part]:
     frames = 2 * transform.chunk
     whole = (_example(clip, frames), torch.tensor([frames, frames - 1]))
     step = (_example(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
+    wrapped = VotedWhole(network) if getattr(network, "memory", 0) else Whole(network)
     return [
-        Part("whole", Whole(network), whole, (clip, lengths), (logits,)),
+        Part("whole", wrapped, whole, (clip, lengths), (logits,)),
         Part("step", Step(network), step, (chunk, *states), (logits, *later), states),
     ]
 
