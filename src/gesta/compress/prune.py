@@ -117,7 +117,7 @@ def prune(
         if not any(weights[name].any() for name in masks):
             raise GestaError(f"{source.path}: no weight would be left. Prune less: a lower --threshold or --sparsity.")
         if how.epochs:
-            recipe = recipe_of(source, how)
+            recipe = recipe_of(source, how.epochs, how.sets)
             weights = fine_tune(
                 source,
                 weights,
@@ -214,15 +214,15 @@ class HoldZeros(Callback):
             weight.masked_fill_(gone, 0.0)
 
 
-def recipe_of(source: Bundle, how: Pruning) -> Recipe:
+def recipe_of(source: Bundle, epochs: int, sets: Sequence[str] = ()) -> Recipe:
     """The bundle's own recipe for so many epochs, without pre-training and teacher, with the changes asked for.
 
     Raises GestaError (usage) for changes that do not fit.
     """
     document = {k: v for k, v in source.manifest.recipe.items() if k != "distillation"}
-    settings = (f"training.epochs={how.epochs}", "training.patience=null", "training.pretrain_epochs=0")
+    settings = (f"training.epochs={epochs}", "training.patience=null", "training.pretrain_epochs=0")
     try:
-        return changed(Recipe.model_validate(document), (*settings, *how.sets))
+        return changed(Recipe.model_validate(document), (*settings, *sets))
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
 
