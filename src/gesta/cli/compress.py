@@ -1,0 +1,108 @@
+"""`gesta compress`: a trained model made small in one go, with a table of what each step cost."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need
+from gesta.cli.prune import ProtocolOption, parts
+from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+def compress(
+    bundle: Annotated[Path, typer.Argument(help="Trained bundle with weights.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="The recordings it was trained on.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for everything; started again, it goes on there.", show_default=False)
+    ],
+    target_bytes: Annotated[
+        int | None, typer.Option("--target-bytes", help="Choose the most accurate of at most so many bytes.")
+    ] = None,
+    max_drop: Annotated[
+        float | None, typer.Option("--max-drop", help="Choose the smallest that loses at most so many points.")
+    ] = None,
+    keep: Annotated[
+        list[float] | None, typer.Option("--keep", help="Slim to this share of the parameters. Repeatable.")
+    ] = None,
+    sparsity: Annotated[
+        float | None, typer.Option("--sparsity", help="Share of zeros when pruning; 0: no pruning.")
+    ] = None,
+    epochs: Annotated[int, typer.Option("--epochs", help="Fine-tuning after each step.")] = 10,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of each slimming and pruning.")] = 2,
+    teacher: Annotated[
+        list[Path] | None, typer.Option("--teacher", help="Bundle to distil from; the bundle itself if left out.")
+    ] = None,
+    distil: Annotated[bool, typer.Option("--distil/--no-distil", help="Fine-tune with the teacher's answers.")] = True,
+    sets: SetOption = None,
+    to: Annotated[str, typer.Option("--to", help="Format of the runnable networks: openvino or onnx.")] = "openvino",
+    clips: Annotated[int, typer.Option("--clips", help="Clips to compare an export on, at most.", min=1)] = 500,
+    seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.0, max=600)] = 2.0,
+    layout: FormatOption = None,
+    protocol: ProtocolOption = "subject",
+    device: DeviceOption = "auto",
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Slims, prunes, stores in 32, 16 and 8 bits, exports; ends with a table and a figure of what each step cost.
+
+    What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
+    --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
+    """
+    need("train", "torch", "lightning", "matplotlib")
+    need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
+    from gesta.bundle.io import read
+    from gesta.compress.path import compress as run
+    from gesta.compress.plan import Plan
+
+    shares = tuple(sorted(keep, reverse=True)) if keep else None
+    plan = Plan(target_bytes, max_drop, shares, sparsity, epochs, steps, distil, tuple(sets or ()), to, clips, seconds)
+    plan.check()
+    opened = read(existing(bundle, "bundle"))
+    chance = opened.manifest.provenance.seed if seed is None else seed
+    samples, found = parts(data, layout, protocol, chance)
+    document = run(
+        bundle,
+        out,
+        plan,
+        samples=samples,
+        layout=found,
+        teachers=[str(existing(one, "bundle")) for one in teacher or ()],
+        seed=chance,
+        device=device,
+        command=shlex.join(["gesta", *sys.argv[1:]]),
+        progress=not json,
+        say=lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
+    )
+    emit(document, _text(document, out), json)
+    if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
+        raise GestaError(" ".join(missing))
+
+
+def _text(document: dict[str, Any], out: Path) -> Group:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from gesta.compress.frontier import FORMS, table
+
+    head, *body = table(document)
+    shown = Table(box=None, pad_edge=False)
+    for name in head:
+        shown.add_column(Text(name), justify="left" if name in ("step", "precision") else "right")
+    for line in body:
+        shown.add_row(*(Text(cell) for cell in line))
+    lines = []
+    for form in FORMS:
+        if (number := document["chosen"].get(form)) is not None:
+            row = document["rows"][number]
+            lines.append(f"{form:<9} {out / 'best' / form}: {row['step']} in {row['precision']}")
+    lines += [f"table     {out / 'frontier.md'}", f"figure    {out / 'frontier.png'}"]
+    return Group(shown, Text("\n".join(["", *lines])))

@@ -1,0 +1,110 @@
+"""One row of the frontier: a network in one precision, stored and exported, its accuracy, bytes and latency."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from gesta.bundle import io
+from gesta.clips.cache import ClipCache
+from gesta.compress.store import store_as
+from gesta.compress.weights import Precision
+from gesta.evaluate.run import evaluate
+from gesta.export.run import export_bundle, prepared
+from gesta.schema import GestaError, Sample
+
+CALIBRATION = 128
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What rows are measured on: samples by split, and how they are exported. `seconds`: for each latency."""
+
+    splits: Mapping[str, Sequence[Sample]]
+    layout: str
+    to: str
+    clips: int
+    seconds: float
+    cache: ClipCache
+
+    @property
+    def samples(self) -> list[Sample]:
+        """For training: without the test part."""
+        return [*self.splits["train"], *self.splits["val"]]
+
+    @cached_property
+    def identity(self) -> str:
+        """Whether the recordings are those of an earlier run: ids, labels, people, splits."""
+        plain = [(s.id, s.label, s.subject, s.split) for part in self.splits.values() for s in part]
+        return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+
+
+def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
+    """The row, plain values; its bundles at out/stored and out/runnable.
+
+    Where the export does not say what PyTorch says, "runnable" holds the "reason" and nothing else.
+    """
+    place = f"{name}-{precision}"
+    step = store_as(bundle, out / "stored" / place, precision)
+    stored = {"bundle": f"stored/{place}", "bytes": step.bytes_after, **_accuracies(measuring, step.bundle, "torch")}
+    runnable = _runnable(measuring, bundle, precision, out, f"runnable/{place}")
+    return {
+        "step": name,
+        "precision": precision,
+        "parameters": step.parameters,
+        "nonzero": step.nonzero,
+        "stored": stored,
+        "runnable": runnable,
+        "made": [one["bundle"] for one in (stored, runnable) if "bundle" in one],
+    }
+
+
+def _runnable(measuring: Measuring, bundle: Path, precision: Precision, out: Path, place: str) -> dict[str, Any]:
+    transform = io.read(bundle).manifest.transform
+    held_out = measuring.splits["val"] or measuring.splits["train"]
+    calibration = measuring.splits["train"] if precision == "int8" else []
+    try:
+        report = export_bundle(
+            bundle,
+            to=measuring.to,
+            precision=precision,
+            out=out / place,
+            clips=prepared(held_out, transform, measuring.clips, measuring.cache),
+            calibration=prepared(calibration, transform, CALIBRATION, measuring.cache),
+            source="validation" if measuring.splits["val"] else "training",
+            whole=False,
+            seconds=measuring.seconds,
+        )
+    except GestaError as error:
+        return {"reason": str(error)}
+    artifact = report.artifacts[-1]
+    assert artifact.measured is not None
+    return {
+        "bundle": place,
+        "engine": artifact.engine,
+        "bytes": artifact.measured.bytes,
+        "latency_ms": artifact.measured.latency_ms,
+        "latency_torch_ms": artifact.measured.latency_torch_ms,
+        **_accuracies(measuring, out / place, artifact.engine),
+    }
+
+
+def _accuracies(measuring: Measuring, bundle: Path, engine: str) -> dict[str, Any]:
+    """Accuracy on validation; on test with its interval and, clip by clip, whether it was right."""
+    labels = io.read(bundle).manifest.labels
+    known = {name: [s for s in part if s.label in labels] for name, part in measuring.splits.items()}
+    found: dict[str, Any] = {"val": None, "test": None, "interval": None, "hits": {}}
+    options: dict[str, Any] = {"engine": engine, "cache": measuring.cache, "progress": False}
+    options["layout"] = measuring.layout or None
+    if known["val"]:
+        found["val"] = evaluate(bundle, known["val"], **options).metrics["accuracy"]
+    if known["test"]:
+        test = evaluate(bundle, known["test"], **options)
+        hits = {name: int(right) for name, right in zip(test.ids, test.predicted == test.truth, strict=True)}
+        found |= {"test": test.metrics["accuracy"], "interval": test.metrics["accuracy_interval"], "hits": hits}
+    return found

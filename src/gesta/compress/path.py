@@ -1,0 +1,274 @@
+"""The whole path: a trained bundle slimmed, pruned, stored in fewer bits, exported, every step measured and resumable.
+
+In the folder: `networks/` (what training left), `stored/` and `runnable/` (their weights' files and exports by
+precision), `steps/` (a JSON file a finished step, with the key of all it came from), `best/` (what was chosen),
+`frontier.json`, `.md` and `.png`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gesta.bundle import io
+from gesta.clips.cache import ClipCache
+from gesta.compress import frontier
+from gesta.compress.measure import Measuring, measured_row
+from gesta.compress.plan import Plan, named
+from gesta.compress.prune import Pruning, prune
+from gesta.compress.slim import Slimming, slim
+from gesta.compress.teacher import open_teacher
+from gesta.compress.weights import Precision
+from gesta.evaluate import machine
+from gesta.schema import GestaError, Sample
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+Say = Callable[[str], None]
+
+
+@dataclass
+class Run:
+    """One run over a folder: what it works with, and the rows so far."""
+
+    out: Path
+    plan: Plan
+    measuring: Measuring
+    teachers: tuple[str, ...]
+    seed: int
+    device: str
+    progress: bool
+    say: Say
+    rows: list[frontier.Row] = field(default_factory=list)
+
+    def once(self, name: str, title: str, inputs: Sequence[object], work: Callable[[], dict[str, Any]]) -> Any:
+        """The result of `work`, or of an earlier run that had the same inputs and whose bundles are still there."""
+        key = hashlib.sha256(json.dumps([*inputs, self.measuring.identity], default=str).encode()).hexdigest()
+        file = self.out / "steps" / f"{name}.json"
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if found["key"] == key and all((self.out / made / io.MANIFEST).exists() for made in found["made"]):
+                return found["result"]
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        self.say(title)
+        result = work()
+        write_text(file, json.dumps({"key": key, "made": result.get("made", []), "result": result}, indent=1))
+        return result
+
+
+def compress(
+    bundle: Path,
+    out: Path,
+    plan: Plan,
+    *,
+    samples: Sequence[Sample],
+    layout: str = "",
+    teachers: Sequence[str] = (),
+    seed: int = 0,
+    device: str = "auto",
+    cache: ClipCache | None = None,
+    command: str = "",
+    progress: bool = True,
+    say: Say = lambda _text: None,
+) -> dict[str, Any]:
+    """Everything that `plan` says, at `out`; returns what `frontier.json` holds.
+
+    `samples` with splits: trained on train, chosen by val, measured on test. `teachers`: bundles to distil from and to
+    measure beside; the bundle itself if left out. Started again with the same arguments, finished steps are not
+    repeated. Raises GestaError for numbers that make no sense, data without training or (to choose) validation
+    recordings, or an `out` that holds something else.
+    """
+    plan.check()
+    source = io.read(bundle)
+    _check_out(out, source.path)
+    splits = {
+        name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
+    }
+    if (plan.target_bytes is not None or plan.max_drop is not None) and not splits["val"]:
+        raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
+    measuring = Measuring(splits, layout, plan.to, plan.clips, plan.seconds, cache or ClipCache())
+    run = Run(out, plan, measuring, tuple(map(str, teachers)), seed, device, progress, say)
+    for number, teacher in enumerate(run.teachers, start=1):
+        _measure(run, f"teacher-{number}", Path(teacher), ("fp32",))
+    own = "teacher" if not teachers else "start"
+    _measure(run, own, bundle, PRECISIONS)
+    parameters = source.manifest.parameters
+    sizes = plan.sizes(parameters, run.rows[-1]["runnable"].get("bytes"))
+    before = bundle
+    for size in sizes:
+        name = named(size, parameters)
+        before = _slimmed(run, name, before, size, bundle)
+        _measure(run, name, before, PRECISIONS)
+        _pruned(run, name, before, bundle)
+    if not sizes:
+        _pruned(run, own, bundle, bundle)
+    return _conclude(run, source.path, command)
+
+
+def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Path:
+    """The source slimmed to so many parameters, at networks/NAME; as many steps as its layers need at least."""
+    plan, out = run.plan, run.out / "networks" / name
+    factor = io.read(source).manifest.parameters / size
+    steps = max(plan.steps, math.ceil(math.log(factor) / math.log(8)))  # an eighth of a layer's channels stays
+    how = Slimming(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(run, teacher))
+
+    def work() -> dict[str, Any]:
+        slim(source, out, how, samples=run.measuring.samples, precision="fp32", **_training(run, teacher))
+        return {"made": [f"networks/{name}"]}
+
+    title = f"{name}: slimming to {size:,} parameters, {steps} x {plan.epochs} epochs"
+    run.once(name, title, ["slim", _sha(source), how, _taught_by(run, teacher), run.seed], work)
+    return out
+
+
+def _pruned(run: Run, name: str, source: Path, teacher: Path) -> None:
+    """The source pruned as the plan says, at networks/NAME-pruned, and measured; nothing where it is to stay whole."""
+    plan, name = run.plan, f"{name}-pruned"
+    sparsity = plan.sparsity_for(io.load_weights(io.read(source)))
+    if not sparsity:
+        return
+    how = Pruning(sparsity=sparsity, steps=plan.steps, epochs=plan.epochs, sets=_sets(run, teacher))
+
+    def work() -> dict[str, Any]:
+        prune(source, out, how, samples=run.measuring.samples, precision="fp32", **_training(run, teacher))
+        return {"made": [f"networks/{name}"]}
+
+    out = run.out / "networks" / name
+    title = f"{name}: {sparsity:.1%} of the weights, {plan.steps} x {plan.epochs} epochs"
+    run.once(name, title, ["prune", _sha(source), how, _taught_by(run, teacher), run.seed], work)
+    _measure(run, name, out, PRECISIONS)
+
+
+def _sets(run: Run, teacher: Path) -> tuple[str, ...]:
+    """Changes to the recipe of fine-tuning; the teachers by name."""
+    named = [f"teacher={given}" for given in run.teachers or (str(teacher),)] if run.plan.distil else []
+    return (*run.plan.recipe_sets, *named)
+
+
+def _training(run: Run, teacher: Path) -> dict[str, Any]:
+    """What slimming and pruning share."""
+    given = run.teachers or (str(teacher),)
+    return {
+        "layout": run.measuring.layout,
+        "teachers": tuple(open_teacher(one) for one in given) if run.plan.distil else (),
+        "seed": run.seed,
+        "device": run.device,
+        "cache": run.measuring.cache,
+        "progress": run.progress,
+    }
+
+
+def _taught_by(run: Run, teacher: Path) -> list[str]:
+    return [_sha(Path(one)) for one in run.teachers or (str(teacher),)] if run.plan.distil else []
+
+
+def _measure(run: Run, name: str, bundle: Path, precisions: Sequence[Precision]) -> None:
+    """A row for each precision."""
+    for precision in precisions:
+        inputs = ["measure", _sha(bundle), precision, run.plan.to, run.plan.clips, run.plan.seconds]
+
+        def work(precision: Precision = precision) -> dict[str, Any]:
+            return measured_row(run.measuring, name, bundle, precision, run.out)
+
+        title = f"{name} in {precision}: storing, exporting, measuring"
+        run.rows.append(run.once(f"{name}-{precision}", title, inputs, work))
+
+
+def _conclude(run: Run, source: Path, command: str) -> dict[str, Any]:
+    """Differences, the choice, the table and the figure, written into the folder."""
+    plan, rows = run.plan, run.rows
+    first = [row for row in rows if row["precision"] == "fp32" and row["step"].startswith(("teacher", "start"))]
+    reference = max(first, key=lambda row: row["stored"].get("val") or 0.0)
+    subjects = {s.id: s.subject for s in run.measuring.splits["test"]}
+    for row in rows:
+        for form in frontier.FORMS:
+            row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
+    wished = plan.target_bytes is not None or plan.max_drop is not None
+    val = reference["stored"].get("val")
+    chosen = frontier.choose(rows, val, plan.target_bytes, plan.max_drop) if wished else {}
+    seen = frontier.shown(reference["stored"])
+    document = {
+        "bundle": str(source),
+        "command": command,
+        "target_bytes": plan.target_bytes,
+        "max_drop": plan.max_drop,
+        "reference": {
+            "step": reference["step"],
+            "accuracy": seen[0] if seen else None,
+            "val": val,
+            "people": "unseen" if reference["stored"].get("test") is not None else "validation",
+        },
+        "chosen": chosen,
+        "rows": [_bare(row) for row in rows],
+        "notes": _notes(run, source, reference["step"]),
+        "machine": machine.text(machine.describe()),
+    }
+    for form in frontier.FORMS:
+        if chosen.get(form) is not None:
+            _copy(run.out / rows[chosen[form]][form]["bundle"], run.out / "best" / form)
+    write_text(run.out / "frontier.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    frontier.draw(document, run.out / "frontier.png")
+    write_text(run.out / "frontier.md", frontier.markdown(document))
+    return document
+
+
+def _bare(row: frontier.Row) -> frontier.Row:
+    """Without the single clips."""
+    return {
+        name: {k: v for k, v in one.items() if k != "hits"} if isinstance(one, dict) else one
+        for name, one in row.items()
+    }
+
+
+def _notes(run: Run, source: Path, reference: str) -> list[str]:
+    """What must be known to read the table."""
+    splits = run.measuring.splits
+    people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
+    notes = [
+        f"Trained on {len(splits['train']):,} clips of {people['train']} people, chosen by {len(splits['val']):,} of "
+        f"{people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
+        f"Differences in points to {reference} in fp32 on the same test clips, 95 % interval clustered by person.",
+        "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
+        f"{run.plan.to}, its streaming step where it has one; latency is that of a chunk (else of a window).",
+    ]
+    if "val" not in io.read(source).manifest.provenance.clips:
+        notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
+    if any("reason" in row["runnable"] for row in run.rows):
+        notes.append("Not exported: the top class was not PyTorch's on every clip; frontier.json gives the reason.")
+    return notes
+
+
+def _copy(bundle: Path, out: Path) -> None:
+    opened = io.read(bundle)
+    files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
+    io.write(out, opened.manifest, files)
+
+
+def _sha(bundle: Path) -> str:
+    """What is in a bundle: the digest of its weights, and its recipe."""
+    opened = io.read(bundle)
+    weights = opened.find("weights", "torch")
+    if weights is None:
+        raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training left.")
+    recipe = json.dumps(opened.manifest.recipe, sort_keys=True)
+    return hashlib.sha256((weights.sha256 + recipe).encode()).hexdigest()
+
+
+def _check_out(out: Path, source: Path) -> None:
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "steps").is_dir())):
+        raise GestaError(f"{out}: is there already and is not a folder of gesta compress. Choose another --out.")
+    if out.resolve() == source.resolve():
+        raise GestaError(f"{out}: is the bundle itself. Choose another --out.", usage=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes under a temporary name and renames."""
+    partial = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(text, encoding="utf-8", newline="\n")
+    partial.replace(path)
