@@ -18,11 +18,10 @@ from gesta.clips.hand_read import read_depth
 from gesta.evaluate.pose_text import Coordinates, Joints, read_joints
 from gesta.metrics import joint_errors, success_area, success_rate
 from gesta.schema import Camera, DepthEncoding, GestaError, Resource
+from gesta.sources.nyu import PROTOCOL_NAMES
 
 THRESHOLDS_MM = np.arange(81.0)
 CUBE_MM = 300.0
-NYU_PROTOCOL = ("P1", "P2", "R1", "R2", "M1", "M2", "I1", "I2", "T1", "T2", "T3", "W1", "W2", "C")
-"""The 14 joints that NYU is measured on, in the order of the published files: little finger to thumb, wrist, palm."""
 
 
 @dataclass(frozen=True)
@@ -149,4 +148,4 @@ def titles(compared: Sequence[Compared]) -> list[str]:
 
 def joint_names(joints: int) -> tuple[str, ...]:
     """Names for the bars: those of NYU's protocol where there are 14 joints, else numbers from 1."""
-    return NYU_PROTOCOL if joints == len(NYU_PROTOCOL) else tuple(str(n) for n in range(1, joints + 1))
+    return PROTOCOL_NAMES if joints == len(PROTOCOL_NAMES) else tuple(str(n) for n in range(1, joints + 1))

@@ -29,13 +29,23 @@ def joint_count(path: Path) -> int | None:
     return int(shape[1]) if len(shape) == 3 and shape[2] == 3 else None
 
 
-def _is_grey16_png(path: Path) -> bool | None:
-    """PNG specification, IHDR: bit depth is byte 24, colour type byte 25 (0 = grey)."""
+def png_header(path: Path) -> tuple[int, int, int, int] | None:
+    """(width, height, bits a channel, colour type) of a PNG; None if it is none. Colour type 0 is grey, 2 RGB.
+
+    PNG specification, IHDR: width and height are bytes 16 to 23, bit depth is byte 24, colour type byte 25.
+    """
     with path.open("rb") as stream:
         head = stream.read(26)
     if not head.startswith(_PNG_SIGNATURE) or len(head) < 26:
+        return None
+    return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), head[24], head[25]
+
+
+def _is_grey16_png(path: Path) -> bool | None:
+    header = png_header(path)
+    if header is None:
         return None if path.suffix.lower() == ".png" else False
-    return head[24] == 16 and head[25] == 0
+    return header[2] == 16 and header[3] == 0
 
 
 def _is_grey16_video(path: Path) -> bool | None:

@@ -1,0 +1,159 @@
+"""Hands from any depth camera: a folder of depth images with the camera's intrinsics.
+
+ROOT/depth/*.png    16-bit grey, mm (or depth_unit_mm in camera.yaml), 0 = no reading
+ROOT/camera.yaml    fx, fy, cx, cy in pixels, for images of the size in depth/
+ROOT/rgb/*          optional colour images of the same names, registered to depth
+ROOT/joints.csv     optional: file, NAME_x, NAME_y, NAME_z, ... (mm in camera coordinates: x right, y up, z forward)
+                    or NAME_u, NAME_v, NAME_d (pixels, pixels, mm); also optional columns subject and split
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource
+from gesta.sources.cameras import read_camera
+from gesta.sources.files import decode_text, split_name, table, walk
+from gesta.sources.headers import IMAGE_SUFFIXES, png_header
+
+METRES_BELOW = 20.0
+"""Joints nearer than this many "millimetres" are taken for metres."""
+INSIDE_SHARE = 0.5
+FORMS = (("x", "y", "z"), ("u", "v", "d"))
+
+
+def matches(root: Path) -> bool:
+    return (root / "depth").is_dir() and ((root / "camera.yaml").is_file() or (root / "joints.csv").is_file())
+
+
+def read(root: Path) -> HandListing:
+    """A frame for each image in depth/, in the order of names; the centre is the mean of the joints, where known.
+
+    Raises GestaError where there is no image, the first is not 16-bit grey, colour has another size, or the intrinsics,
+    the unit of the joints or their place look wrong.
+    """
+    images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
+    if not images:
+        raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit grey depth images in millimetres.")
+    size = _depth_size(images[0])
+    camera, unit = read_camera(root / "camera.yaml", size), _depth_unit(root / "camera.yaml")
+    rgb = root / "rgb"
+    colors = {p.stem: p for p in walk(rgb, depth=1) if p.suffix.lower() in IMAGE_SUFFIXES} if rgb.is_dir() else {}
+    _check_color(colors, images[0], size)
+    problems: list[Problem] = []
+    names, rows = _joints(root / "joints.csv", camera, size, problems)
+    known = {path.name for path in images}
+    problems += [
+        Problem(str(root / "joints.csv"), "missing-image", f"{file} is not in depth/.", "Copy it, or drop its row.")
+        for file in rows
+        if file not in known
+    ]
+    frames = []
+    for path in images:
+        joints, subject, split = rows.get(path.name, (None, None, None))
+        frames.append(
+            HandFrame(
+                id=path.stem,
+                depth=Resource(path),
+                camera=camera,
+                color=Resource(colors[path.stem]) if path.stem in colors else None,
+                joints_mm=joints,
+                center_mm=None if joints is None else joints.mean(axis=0),
+                subject=subject or None,
+                split=split_name(split or ""),
+                depth_unit_mm=unit,
+            )
+        )
+    return HandListing(root, "hand_folder", tuple(frames), names, tuple(problems))
+
+
+def _depth_size(path: Path) -> tuple[int, int]:
+    header = png_header(path)
+    if header is None:
+        raise GestaError(f"{path}: is no PNG. Expected 16-bit grey depth in millimetres.")
+    width, height, bits, kind = header
+    if bits != 16 or kind != 0:
+        color = "grey" if kind == 0 else "colour"
+        raise GestaError(f"{path}: is {bits}-bit {color}; expected 16-bit grey depth in whole millimetres.")
+    return width, height
+
+
+def _depth_unit(path: Path) -> float:
+    value = yaml.safe_load(decode_text(path.read_bytes(), str(path))).get("depth_unit_mm", 1)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 100:
+        raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected how many mm one step of depth is, such as 1.")
+    return float(value)
+
+
+def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) -> None:
+    """The first image's colour against its depth; the others are checked when they are opened."""
+    header = png_header(colors[depth.stem]) if depth.stem in colors else None
+    if header is not None and header[:2] != size:
+        raise GestaError(
+            f"{colors[depth.stem]}: is {header[0]} x {header[1]}, its depth image {size[0]} x {size[1]}. "
+            "Colour must be registered to depth, pixel for pixel."
+        )
+
+
+Row = tuple[NDArray[np.float32] | None, str | None, str | None]
+
+
+def _joints(
+    path: Path, camera: Camera, size: tuple[int, int], problems: list[Problem]
+) -> tuple[tuple[str, ...], dict[str, Row]]:
+    """(names, file -> joints J 3 mm, subject, split)."""
+    if not path.is_file():
+        return (), {}
+    (_, header), *lines = table(decode_text(path.read_bytes(), str(path))) or [(0, [])]
+    names, form = _columns(path, header)
+    rows: dict[str, Row] = {}
+    for number, cells in lines:
+        row = dict(zip(header, cells, strict=False))
+        try:
+            values = np.array([[float(row[f"{name}_{axis}"]) for axis in form] for name in names])
+        except (KeyError, ValueError) as error:
+            raise GestaError(f"{path}: line {number} lacks a number of some joint ({error}).") from error
+        if not np.isfinite(values).all():
+            problems.append(Problem(str(path), "nan-joints", f"line {number} is not finite.", "Mend or drop it."))
+            continue
+        world = camera.unproject(values) if form == FORMS[1] else values
+        rows[row["file"]] = (world.astype(np.float32), row.get("subject"), row.get("split"))
+    found = [joints for joints, _, _ in rows.values() if joints is not None]
+    if found:
+        _check_joints(path, np.stack(found), camera, size)
+    return names, rows
+
+
+def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
+    """Names of the joints and in which form they stand."""
+    for form in FORMS:
+        names = tuple(column[:-2] for column in header if column.endswith(f"_{form[0]}"))
+        if names and "file" in header and all(f"{name}_{axis}" in header for name in names for axis in form):
+            return names, form
+    raise GestaError(
+        f"{path}: expected the columns file, NAME_x, NAME_y, NAME_z for each joint (mm, y up), or NAME_u, NAME_v, "
+        f"NAME_d; found {', '.join(header) or 'nothing'}."
+    )
+
+
+def _check_joints(path: Path, joints: NDArray[np.float32], camera: Camera, size: tuple[int, int]) -> None:
+    """Raises GestaError where N J 3 look like metres, or most of them lie outside the image."""
+    distance = float(np.median(joints[..., 2]))
+    if abs(distance) < METRES_BELOW:
+        raise GestaError(f"{path}: the joints are {distance:.2f} from the camera, so they look like metres. Write mm.")
+    if distance < 0:
+        raise GestaError(f"{path}: the joints lie behind the camera (z = {distance:.0f} mm). z points forward.")
+    inside = _inside(joints, camera, size)
+    if inside < INSIDE_SHARE:
+        turned = _inside(joints * np.array((1, -1, 1), np.float32), camera, size)
+        why = "y seems to point down; it points up here" if turned > 2 * inside else "check them and the intrinsics"
+        raise GestaError(f"{path}: only {inside:.0%} of the joints lie inside the {size[0]} x {size[1]} images: {why}.")
+
+
+def _inside(joints: NDArray[np.float32], camera: Camera, size: tuple[int, int]) -> float:
+    u, v = np.moveaxis(camera.project(joints), -1, 0)
+    return float(np.mean((u > -0.5) & (v > -0.5) & (u < size[0] - 0.5) & (v < size[1] - 0.5)))

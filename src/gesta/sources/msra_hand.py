@@ -1,0 +1,85 @@
+"""The MSRA hand gesture data set (Sun et al. 2015): 9 people, 17 gestures each, 21 joints, depth of the hand's box.
+
+    ROOT/P0/1/000000_depth.bin ... joint.txt      P0 to P8; gestures 1 to 9, I, IP, L, MP, RP, T, TIP, Y
+
+`joint.txt`: the number of frames, then a row `x y z` of 21 joints for each, in mm, y up, z negative (turned here).
+The camera (focal length 241.42, middle of 320 x 240), the box and the order of the joints are as the set's own readme
+says; the sign of z is not verified against the original files.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource
+from gesta.sources.cameras import CAMERAS
+from gesta.sources.files import decode_text
+
+_FINGERS = ("index", "middle", "ring", "little", "thumb")
+JOINTS = ("wrist", *(f"{finger}_{part}" for finger in _FINGERS for part in ("mcp", "pip", "dip", "tip")))
+
+
+def matches(root: Path) -> bool:
+    return bool(_sequences(root))
+
+
+def read(root: Path) -> HandListing:
+    """All frames, the person as subject, no split (one person is held out). The centre is the mean of the joints.
+
+    Frames without image or with joints that are not finite are left out and said. Raises GestaError if there are no
+    sequences, or a `joint.txt` does not hold what its first row says.
+    """
+    sequences = _sequences(root)
+    if not sequences:
+        raise GestaError(f"{root}: no P0/1/joint.txt and the like here. Give the folder of MSRA with its people.")
+    frames: list[HandFrame] = []
+    problems: list[Problem] = []
+    for labels in sequences:
+        _read_sequence(labels, frames, problems)
+    return HandListing(root, "msra", tuple(frames), JOINTS, tuple(problems))
+
+
+def _read_sequence(labels: Path, frames: list[HandFrame], problems: list[Problem]) -> None:
+    folder = labels.parent
+    names = {entry.name for entry in os.scandir(folder)}
+    for row, world in enumerate(_joints(labels)):
+        name = f"{row:06d}_depth.bin"
+        if name not in names:
+            problems.append(Problem(str(folder / name), "missing-image", "no such depth file.", "Copy it."))
+        elif not np.isfinite(world).all():
+            problems.append(Problem(str(labels), "nan-joints", f"row {row + 2} is not finite.", "Mend the labels."))
+        else:
+            frames.append(
+                HandFrame(
+                    id=f"{folder.parent.name}/{folder.name}/{row:06d}",
+                    depth=Resource(folder / name),
+                    camera=CAMERAS["msra"],
+                    encoding="msra",
+                    joints_mm=world,
+                    center_mm=world.mean(axis=0),
+                    subject=folder.parent.name,
+                )
+            )
+
+
+def _joints(labels: Path) -> NDArray[np.float32]:
+    """N 21 3 mm, z forward."""
+    count, *cells = decode_text(labels.read_bytes(), str(labels)).split() or [""]
+    try:
+        expected, values = int(count), np.array(cells, np.float64)
+    except ValueError as error:
+        raise GestaError(f"{labels}: expected the number of frames, then numbers ({error}).") from error
+    if values.size != expected * len(JOINTS) * 3:
+        raise GestaError(
+            f"{labels}: says {expected} frames of 21 joints, so {expected * 63} numbers; it holds {values.size}. "
+            "Is the file complete?"
+        )
+    return (values.reshape(-1, len(JOINTS), 3) * (1, 1, -1)).astype(np.float32)
+
+
+def _sequences(root: Path) -> list[Path]:
+    return sorted(root.glob("P[0-9]/*/joint.txt"))

@@ -1,0 +1,127 @@
+"""The NYU hand pose data set (Tompson et al. 2014): depth and colour of three Kinects, 36 joints.
+
+    ROOT/train/  depth_1_0000001.png ... depth_3_0072757.png, rgb_1_0000001.png ..., joint_data.mat
+    ROOT/test/   the same, 8,252 frames
+
+Depth (mm) lies in green (high byte) and blue (low byte) of an 8-bit PNG, 640 x 480. Colour is registered to it. The
+number in a name is the frame, from 1; the first number the view, 1 is frontal. `joint_data.mat`, of MATLAB 5 or 7.3,
+holds joint_xyz (mm) and joint_uvd (pixels, mm), each views x frames x 36 x 3, in the coordinates of each view's camera.
+
+The test part shows two people; the second begins at frame 2441, where the distances between the joints of the palm
+change at once (see tests). A generated set says who it shows in a field `subject` (frames), which the original lacks.
+Reading `.mat` needs scipy and h5py, which come with gesta[train].
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource, Split
+from gesta.sources.cameras import CAMERAS
+from gesta.sources.nyu_annotation import VIEWS, read_annotation
+
+ANNOTATION = "joint_data.mat"
+PROTOCOL = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
+"""The 14 of 36 joints that are measured."""
+PROTOCOL_NAMES = ("P1", "P2", "R1", "R2", "M1", "M2", "I1", "I2", "T1", "T2", "T3", "W1", "W2", "C")
+CENTER = 32
+"""The joint that stands for the hand's centre: the palm, C."""
+TEST_FRAMES, SECOND_PERSON = 8252, 2440
+"""The original test part, and how many of its frames show the first person."""
+
+
+def matches(root: Path) -> bool:
+    return bool(_parts(root))
+
+
+def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOCOL) -> HandListing:
+    """Frames of train and test, or of `root` itself where it holds `joint_data.mat`.
+
+    `views`: which of the three cameras. `joints`: positions among the 36. A frame whose image is missing or whose
+    joints are not finite is left out and said. Raises GestaError where there is no annotation, or it cannot be read,
+    lacks joint_xyz and joint_uvd, or they have another shape.
+    """
+    parts = _parts(root)
+    if not parts:
+        raise GestaError(f"{root}: no {ANNOTATION} here, in train or in test. Give the folder of the NYU set.")
+    unknown = [view for view in views if view not in VIEWS]
+    if unknown or not views:
+        raise GestaError(f"NYU has the views 1, 2 and 3, not {', '.join(map(str, unknown)) or 'none'}.", usage=True)
+    frames: list[HandFrame] = []
+    problems: list[Problem] = []
+    for folder, split in parts:
+        _read_part(folder, split, views, joints, frames, problems)
+    names = PROTOCOL_NAMES if tuple(joints) == PROTOCOL else tuple(str(index) for index in joints)
+    return HandListing(root, "nyu", tuple(frames), names, tuple(problems))
+
+
+def _read_part(
+    folder: Path,
+    split: Split | None,
+    views: Sequence[int],
+    joints: Sequence[int],
+    frames: list[HandFrame],
+    problems: list[Problem],
+) -> None:
+    """Adds one part's frames and what is wrong with it."""
+    annotation = folder / ANNOTATION
+    world, people = read_annotation(annotation, views)  # V N 36 3
+    names = {entry.name for entry in os.scandir(folder)}
+    finite = np.asarray(np.isfinite(world).all(axis=(2, 3)))  # V N
+    chosen, center = world[:, :, list(joints)], world[:, :, CENTER]
+    prefix = f"{folder.name}/" if split else ""
+    missing, not_finite = [], []
+    for at, view in enumerate(views):
+        for row in range(world.shape[1]):
+            name = f"depth_{view}_{row + 1:07d}.png"
+            if name not in names:
+                missing.append(name)
+                continue
+            if not finite[at, row]:
+                not_finite.append(name)
+                continue
+            color = f"rgb{name[5:]}"
+            frames.append(
+                HandFrame(
+                    id=prefix + name[:-4],
+                    depth=Resource(folder / name),
+                    camera=CAMERAS["nyu"],
+                    encoding="nyu",
+                    color=Resource(folder / color) if color in names else None,
+                    joints_mm=chosen[at, row],
+                    center_mm=center[at, row],
+                    subject=_subject(people, split, row, world.shape[1]),
+                    split=split,
+                    view=view,
+                )
+            )
+    problems += _left_out(annotation, missing, "missing-image", "no such depth image", "Copy the missing images.")
+    problems += _left_out(annotation, not_finite, "nan-joints", "joints that are not finite", "Mend the annotation.")
+
+
+def _subject(people: tuple[str, ...] | None, split: Split | None, row: int, frames: int) -> str | None:
+    """Who a frame shows: as the annotation says, else as known of the original set."""
+    if people is not None:
+        return people[row]
+    if split == "train":
+        return "1"
+    return ("1" if row < SECOND_PERSON else "2") if frames == TEST_FRAMES else None
+
+
+def _left_out(path: Path, names: list[str], kind: str, what: str, hint: str) -> list[Problem]:
+    if not names:
+        return []
+    return [Problem(str(path), kind, f"{len(names)} frames left out: {what}, the first is {names[0]}.", hint)]
+
+
+def _parts(root: Path) -> list[tuple[Path, Split | None]]:
+    """Folders with an annotation, and what they are."""
+    if (root / ANNOTATION).is_file():
+        name = root.name.lower()
+        return [(root, cast("Split", name) if name in ("train", "test") else None)]
+    return [(root / s, cast("Split", s)) for s in ("train", "test") if (root / s / ANNOTATION).is_file()]
