@@ -93,7 +93,7 @@ def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
         return 0.0
     names = prunable(weights)
     n = sum(weights[name].size for name in names)
-    fixed = dense - n + sparse.ENTRY_BYTES * len(names)
+    fixed = dense - n + 2 * sparse.ENTRY_BYTES * len(names)  # a second entry, and its line in the table of shapes
     share = 1 - ((wanted_bytes - fixed) / n - 1 / 8)
     return float(min(0.95, max(0.0, share)))
 

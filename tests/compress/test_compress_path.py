@@ -1,0 +1,236 @@
+"""`gesta compress`: arithmetic, choice, table and figure by hand; the path over tiny clips, and going on with it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from experiments.people import write_set
+from training.learnable import MemoryStore, samples, tiny
+
+import gesta
+from gesta.bundle import io as bundle_io
+from gesta.bundle import sparse
+from gesta.cli import main
+from gesta.compress import measure
+from gesta.compress.frontier import choose, difference, draw, markdown, table
+from gesta.compress.path import compress
+from gesta.compress.plan import Plan, needed_sparsity
+from gesta.compress.prune import masked, masks_for
+from gesta.compress.weights import narrowed
+from gesta.models.catalog import build
+from gesta.schema import GestaError
+from gesta.training.fit import fit
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
+def test_the_sparsity_that_some_bytes_need(share: float) -> None:
+    weights = {name: tensor.numpy() for name, tensor in build("joint", classes=20, width=0.25).state_dict().items()}
+    values, scales, _ = narrowed(weights, "int8")
+    dense = len(sparse.encode(values, scales)[0])
+    wanted = round(share * dense)
+    pruned = masked(weights, masks_for(weights, sparsity=needed_sparsity(weights, wanted)))
+    found = len(sparse.encode(*narrowed(pruned, "int8")[:2])[0])
+    assert 0.93 * wanted < found <= wanted
+    assert needed_sparsity(weights, dense) == 0
+
+
+def test_how_far_to_slim() -> None:
+    assert Plan().sizes(1000, None) == [500, 250]
+    assert Plan(keep=(0.7, 0.1)).sizes(1000, None) == [700, 100]
+    stored, runnable = Plan(target_bytes=500_000).sizes(18_400_000, 19_500_000)  # graph: 180,000 bytes
+    assert stored == int(485_000 / 0.425) and runnable == int((485_000 - 180_000) / 1.05)
+    assert Plan(target_bytes=500_000).sizes(1_100_000, 1_335_000) == [runnable]  # pruned, the start itself is enough
+    assert Plan(target_bytes=500_000).sizes(200_000, 300_000) == []
+
+
+def row(step: str, stored: tuple[int, float], runnable: tuple[int, float] | None = None, **more: Any) -> dict[str, Any]:
+    def one(size: int, accuracy: float) -> dict[str, Any]:
+        interval = [accuracy - 0.02, accuracy + 0.01]
+        return {"bytes": size, "val": accuracy, "test": accuracy - 0.01, "interval": interval, "difference": None}
+
+    made = one(*stored)
+    ran = {"reason": "differs"} if runnable is None else {**one(*runnable), "latency_ms": [1.0, 1.5]}
+    return {"step": step, "precision": "int8", "parameters": 10, "nonzero": 5, "stored": made, "runnable": ran, **more}
+
+
+ROWS = [
+    row("teacher", (1000, 0.95), (1200, 0.95)),
+    row("slim-50", (500, 0.94), (700, 0.94)),
+    row("slim-50-pruned", (300, 0.945), None),
+    row("slim-25", (300, 0.90), (400, 0.91)),
+]
+
+
+def test_choosing_by_hand() -> None:
+    found = choose(ROWS, 0.95, 500, None)
+    assert (found["stored"], found["runnable"]) == (2, 3)  # the most accurate that is small enough
+    found = choose(ROWS, 0.95, None, 1.0)
+    assert (found["stored"], found["runnable"]) == (2, 1)  # the smallest that loses no more than a point
+    found = choose(ROWS, 0.95, 500, 1.0)
+    assert found["stored"] == 2 and found["runnable"] is None
+    assert "no runnable network has at most 500 bytes and at most 1 points lost" in found["runnable_why"]
+    assert "Smallest: slim-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
+    assert choose(ROWS[2:3], 0.95, 500, None)["runnable_why"].startswith("no runnable network could be measured")
+
+
+def test_validation_chooses_never_test() -> None:
+    rows = [row("a", (10, 0.9)), row("b", (10, 0.8))]
+    rows[1]["stored"]["test"] = 1.0
+    assert choose(rows, 0.9, 20, None)["stored"] == 0
+
+
+def test_differences_by_person() -> None:
+    ours, theirs = {"a": 1, "b": 0, "c": 1, "x": 1}, {"a": 1, "b": 1, "c": 1, "y": 0}
+    people = {"a": "p", "b": "q", "c": "q", "x": "p"}
+    found = difference({"hits": ours}, {"hits": theirs}, people)
+    assert found["mean"] == pytest.approx(-100 / 3) and found["low"] == pytest.approx(-50) and found["high"] == 0
+    assert difference({"hits": ours}, {"hits": theirs}, dict.fromkeys(people, "p")) is None
+    assert difference({"reason": "none"}, {"hits": theirs}, people) is None
+
+
+def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "command": "gesta compress b d",
+        "target_bytes": 500,
+        "chosen": choose(rows, 0.95, 500, None),
+        "reference": {"step": "teacher", "accuracy": 0.94, "people": "unseen"},
+        "rows": rows,
+        "notes": ["one"],
+        "machine": "a machine",
+    }
+
+
+def test_table_and_figure(tmp_path: Path) -> None:
+    lines = table(document(ROWS))
+    assert lines[3][:7] == ["3", "slim-50-pruned", "int8", "10", "5", "300*", "93.5 [92.5, 95.5]"]
+    assert lines[3][7:9] == ["-", "not exported"] and lines[4][7] == "400*" and lines[1][10] == "1.00 / 1.50"
+    text = markdown(document(ROWS))
+    assert "    gesta compress b d" in text and text.count("\n| ") == 5 and "Machine: a machine" in text
+    without = [{**one, "stored": {**one["stored"], "test": None, "interval": None}} for one in ROWS]
+    assert table(document(without))[1][6] == "95.0 (val)"
+    draw(document(ROWS), tmp_path / "frontier.png")
+    draw(document(without), tmp_path / "other.png")
+    assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """(bundle, options) of a path whose exports are left out: they have tests of their own."""
+    monkeypatch.setattr(measure, "_runnable", lambda *_: {"reason": "left out"})
+    store = MemoryStore()
+    recipe = tiny("auto", "training.epochs=8", "model.dropout=0", "augmentation.context=0")
+    training = {"layout": "memory", "device": "cpu", "progress": False, "cache": store}
+    found = samples(36)
+    source = fit(found[:30], recipe, tmp_path / "run", **training).bundle
+    parts = [s if i < 30 else replace(s, split="test", subject=f"t{i % 2}") for i, s in enumerate(found)]
+    return source, {"samples": parts, **training}
+
+
+def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
+    source, options = quick
+    said: list[str] = []
+    plan = Plan(keep=(0.5,), max_drop=50.0, sparsity=0.6, epochs=1, steps=1)
+    first = compress(source, tmp_path / "out", plan, say=said.append, **options)
+    steps = [(one["step"], one["precision"]) for one in first["rows"]]
+    assert [name for name, precision in steps if precision == "int8"] == ["teacher", "slim-50", "slim-50-pruned"]
+    assert len(steps) == 9 and len(said) == 11
+    start, slimmed, pruned = (one for one in first["rows"] if one["precision"] == "int8")
+    assert slimmed["parameters"] <= 0.5 * start["parameters"]
+    assert pruned["nonzero"] < 0.5 * pruned["parameters"] and pruned["stored"]["bytes"] < slimmed["stored"]["bytes"]
+    assert first["chosen"]["stored"] is not None and first["chosen"]["runnable"] is None
+    best = bundle_io.read(tmp_path / "out" / "best" / "stored")
+    assert best.manifest.metrics["weights_bytes"] == first["rows"][first["chosen"]["stored"]]["stored"]["bytes"]
+    assert start["stored"]["difference"] is not None and "hits" not in start["stored"]
+    written = json.loads((tmp_path / "out" / "frontier.json").read_text())
+    assert written == first and (tmp_path / "out" / "frontier.png").exists()
+    assert "| slim-50-pruned | int8 |" in (tmp_path / "out" / "frontier.md").read_text()
+
+    said.clear()
+    assert compress(source, tmp_path / "out", plan, say=said.append, **options) == first and said == []
+    shutil.rmtree(tmp_path / "out" / "stored" / "slim-50-fp16")
+    compress(source, tmp_path / "out", plan, say=said.append, **options)
+    assert said == ["slim-50 in fp16: storing, exporting, measuring"]
+    said.clear()
+    other = Plan(keep=(0.5,), sparsity=0, epochs=2, steps=1, distil=False)
+    found = compress(source, tmp_path / "out", other, say=said.append, **options)
+    assert said[0].startswith("slim-50: slimming") and found["chosen"] == {}
+    assert {one["step"] for one in found["rows"]} == {"teacher", "slim-50"}
+
+
+@pytest.mark.parametrize(
+    ("plan", "message"),
+    [
+        (Plan(target_bytes=0), "--target-bytes is at least 1"),
+        (Plan(max_drop=-1), "--max-drop is at least 0"),
+        (Plan(keep=(1.5,)), "--keep is a share"),
+        (Plan(sparsity=1), "--sparsity is from 0"),
+        (Plan(epochs=0), "--epochs and --steps are at least 1"),
+        (Plan(to="onx"), "unknown format 'onx'; there are openvino, onnx"),
+    ],
+)
+def test_mistakes(plan: Plan, message: str, tmp_path: Path) -> None:
+    with pytest.raises(GestaError, match=message) as caught:
+        compress(tmp_path, tmp_path / "out", plan, samples=[])
+    assert caught.value.usage
+
+
+def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
+    from runtime.tiny_bundles import make_bundle
+
+    source = make_bundle(tmp_path / "source", "joint")
+    with pytest.raises(GestaError, match="needs validation recordings"):
+        compress(source, tmp_path / "out", Plan(max_drop=1), samples=[])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(GestaError, match="is not a folder of gesta compress"):
+        compress(source, tmp_path / "full", Plan(), samples=[])
+
+
+@pytest.mark.slow
+def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd) -> None:
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gesta", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capfd.readouterr()
+
+    data = write_set(tmp_path / "data", people=6)
+    quick = [part for change in ("training.epochs=12", "input.size=16") for part in ("--set", change)]
+    code, _, err = call("train", data, "--out", "run", *quick)
+    assert code == 0, err
+    options = ("--keep", 0.4, "--sparsity", 0.5, "--epochs", 2, "--steps", 1, "--seconds", 0.1, "--out", "small")
+    code, out, err = call("compress", "run/bundle", data, "--max-drop", 100, *options)
+    assert code == 0, err
+    assert "slim-40-pruned" in out and "best/stored" in out.replace("\\", "/") and "frontier.png" in out
+    code, out, err = call("compress", "run/bundle", data, "--target-bytes", 10, *options, "--json")
+    found = json.loads(out)
+    assert code == 1 and "no stored network has at most 10 bytes" in err and found["chosen"]["stored"] is None
+    exported = [one for one in found["rows"] if "bytes" in one["runnable"]]
+    assert len(exported) >= 6 and all(one["runnable"]["latency_ms"][0] > 0 for one in exported)
+    sizes = {one["step"]: one["runnable"]["bytes"] for one in exported if one["precision"] == "fp32"}
+    assert sizes["slim-40"] < sizes["teacher"]
+    code, out, err = call("predict", "small/best/runnable", data / "p0_right_0.mkv")
+    assert code == 0 and ("right" in out or "down" in out), err
+    code, out, err = call("slim", "run/bundle", data, "--out", "half", "--keep", 0.5)
+    assert code == 0 and "parameters" in out, err
+    assert np.isfinite(gesta.load("half", engine="torch").predict(data / "p0_right_0.mkv").probability)
