@@ -26,8 +26,14 @@ Feed = dict[str, np.ndarray]
 LIMIT = 300
 """Inputs that are looked at, at most, for each network."""
 UNTOUCHED = {
-    "openvino": ("LSTMSequence", "Add", "Subtract", "Multiply", "Divide", "SoftMax", "Log"),
-    "onnxruntime": ("LSTM", "Add", "Sub", "Mul", "Div", "Softmax", "Log"),
+    "openvino": (
+        *("LSTMSequence", "SoftMax", "Log", "Add", "Subtract", "Multiply", "Divide"),
+        *("ReduceSum", "Round", "CumSum", "Power", "Select", "GreaterEqual", "Maximum", "Clamp"),
+    ),
+    "onnxruntime": (
+        *("LSTM", "Softmax", "Log", "Add", "Sub", "Mul", "Div"),
+        *("ReduceSum", "Round", "CumSum", "Pow", "Where", "GreaterOrEqual", "Max", "Clip"),
+    ),
 }
 """Operations that stay in floating point, as each format names them."""
 
