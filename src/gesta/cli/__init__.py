@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -64,6 +65,7 @@ def main() -> None:
     """Entry point: an error that the user can mend is one message and an exit code, not a traceback."""
     from gesta.schema import GestaError
 
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # crops are small: a second thread costs more than it brings
     try:
         app()
     except GestaError as error:

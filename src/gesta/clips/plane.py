@@ -41,7 +41,7 @@ class RawFrame:
     time_s: float
     gray: Plane | None = None
     depth: Plane | None = None
-    mask: Plane | None = None  # table: 1 on the person, else 0
+    mask: Plane | None = None  # 255 on the person, else 0
     joints_uv: NDArray[np.float32] | None = None
 
     @property
@@ -62,7 +62,7 @@ def raw_frame(frame: Frame) -> RawFrame:
         frame.time_s,
         None if gray is None else Plane(gray),
         None if frame.depth_mm is None else Plane(frame.depth_mm),
-        None if frame.mask is None else Plane(frame.mask.view(np.uint8)),
+        None if frame.mask is None else Plane(frame.mask.view(np.uint8) * np.uint8(255)),
         frame.joints_uv,
     )
 
@@ -79,5 +79,5 @@ def _looked_up(image: NDArray[Any], table: NDArray[Any] | None) -> NDArray[Any]:
     if table is None:
         return image
     if image.dtype == np.uint8:
-        return np.asarray(cv2.LUT(np.ascontiguousarray(image), table))
+        return np.asarray(cv2.LUT(image, table))
     return np.asarray(table.take(np.minimum(image, len(table) - 1)))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import crops
+from gesta.clips.ahead import ahead
 from gesta.clips.decode import FOLDER_FPS, frame_rate
 from gesta.clips.plane import Plane, RawFrame, depth_levels, raw_frame
 from gesta.clips.read import inside, iter_raw, past
@@ -117,7 +118,7 @@ class Preparer:
         image = cv2.merge([self._channel(planes, channel, box) for channel in t.channels])
         if frame.mask is not None and t.mask:
             mask = frame.mask.crop(box)
-            image = cv2.multiply(image, mask if image.ndim == 2 else cv2.merge([mask] * len(t.channels)))
+            image = cv2.bitwise_and(image, mask if image.ndim == 2 else cv2.merge([mask] * len(t.channels)))
         if t.smooth:
             image = cv2.GaussianBlur(image, (3, 3), 0)
         return crops.resized(np.asarray(image, np.uint8), t.size).reshape(t.size, t.size, len(t.channels))
@@ -281,7 +282,7 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
     def stop(index: int, time_s: float) -> bool:
         return all(past(s, index, time_s) for s in last)
 
-    for index, frame in iter_raw(waiting[0], wanted, stop):
+    for index, frame in ahead(iter_raw(waiting[0], wanted, stop)):
         for s in last:
             if inside(s, index, frame.time_s):
                 preparer, parts = work[s.id]

@@ -168,6 +168,6 @@ def _millimetres(plane: Plane, unit_mm: float) -> Plane:
 
 
 def _person(plane: Plane) -> Plane:
-    """1 on the person, 0 elsewhere."""
+    """255 on the person, 0 elsewhere."""
     levels = np.arange(256) if plane.table is None else plane.table
-    return Plane(plane.raw, (levels > MASK_THRESHOLD).astype(np.uint8))
+    return Plane(plane.raw, np.where(levels > MASK_THRESHOLD, 255, 0).astype(np.uint8))

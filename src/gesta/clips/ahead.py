@@ -1,0 +1,51 @@
+"""Items made in a thread of their own, a few in advance: decoding goes on while crops are computed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import Full, Queue
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEPTH = 16
+_PATIENCE_S = 0.1
+
+
+def ahead(items: Iterator[T], depth: int = DEPTH) -> Iterator[T]:
+    """The same items in the same order, up to `depth` of them waiting; what making them raises is raised here.
+
+    The thread ends with the last item, or soon after nobody takes items any more.
+    """
+    waiting: Queue[tuple[T] | BaseException | None] = Queue(depth)
+    left = threading.Event()
+
+    def put(item: tuple[T] | BaseException | None) -> bool:
+        while not left.is_set():
+            try:
+                waiting.put(item, timeout=_PATIENCE_S)
+                return True
+            except Full:
+                continue
+        return False
+
+    def make() -> None:
+        try:
+            for item in items:
+                if not put((item,)):
+                    return
+            put(None)
+        except BaseException as error:
+            put(error)
+
+    maker = threading.Thread(target=make, daemon=True)
+    maker.start()
+    try:
+        while (item := waiting.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item[0]
+    finally:
+        left.set()
+        maker.join()
