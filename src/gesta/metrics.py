@@ -190,7 +190,7 @@ def success_rate(errors_mm: ArrayLike, thresholds_mm: ArrayLike) -> NDArray[np.f
 def success_area(errors_mm: ArrayLike, limit_mm: float) -> float:
     """Area under the success-rate curve from 0 to `limit_mm`, divided by `limit_mm`: 1 where all errors are 0.
 
-    Exact, whatever thresholds the curve is drawn at. Raises ValueError for other shapes or a limit that is not positive.
+    Exact, whatever thresholds the curve is drawn at. Raises ValueError for other shapes or a limit of 0 or less.
     """
     if not limit_mm > 0:
         raise ValueError(f"the limit of the curve must be positive, not {limit_mm}")
