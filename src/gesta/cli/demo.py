@@ -20,7 +20,7 @@ def demo(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Generates a small set, trains, measures on unseen people, follows a whole recording. About 10 minutes.
+    """Generates a small set, trains, measures on unseen people, follows a whole recording. About 6 minutes.
 
     A stopped demo goes on where it was. The recipe is `demo` (see `gesta recipes demo`).
     """
