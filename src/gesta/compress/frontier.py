@@ -158,19 +158,33 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     for axes in (left, right):
         if reference["accuracy"] is not None:
             axes.axhline(100 * reference["accuracy"], color="0.4", linestyle=":", linewidth=1, label=reference["step"])
-        axes.set_xscale("log")
-        axes.grid(alpha=0.3, which="both")
+        axes.grid(alpha=0.3)
+    left.set_xscale("log")
+    _milliseconds(right)
     if document["target_bytes"]:
         left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
     left.set(xlabel="bytes", ylabel=f"accuracy on {reference['people']} people, %")
     right.set(xlabel="milliseconds a chunk, one core")
     for axes in (left, right):
-        axes.legend(loc="lower right", fontsize=8)
+        axes.legend(loc="best", fontsize=8, framealpha=0.7)
     buffer = streams.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     partial = path.with_name(f".{path.name}.part")
     partial.write_bytes(buffer.getvalue())
     partial.replace(path)
+
+
+def _milliseconds(axes: Any) -> None:
+    """A logarithmic axis of at least a decade, its ticks in plain numbers."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if high / low < 10:
+        axes.set_xlim(low * (high / low / 10) ** 0.5, high * (10 * low / high) ** 0.5)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, mark: str, colour: str, label: str) -> None:
@@ -186,7 +200,9 @@ def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, mark: str, colour
         if by != "bytes":
             axes.hlines(100 * accuracy, x, one[by][1], color=colour, alpha=0.6, linewidth=1)
         axes.plot(x, 100 * accuracy, mark, color=colour, markersize=6, label=label)
-        axes.annotate(str(number + 1), (x, 100 * accuracy), textcoords="offset points", xytext=(5, 4), fontsize=8)
+        above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # neighbours keep apart
+        place = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
+        axes.annotate(str(number + 1), (x, 100 * accuracy), fontsize=8, color=colour, **place)
         label = "_"  # once in the legend
 
 

@@ -13,8 +13,8 @@ KEEP = (0.5, 0.25)
 SPARSITY = 0.7
 ROOM = 0.97
 """Share of the wanted bytes that is planned with."""
-INT8_BYTES = 1.05
-"""Of a runnable 8-bit network, a parameter: the LSTM takes two."""
+GRAPH_BYTES, INT8_BYTES = 150_000, 1.25
+"""Of a runnable 8-bit network: what does not shrink with the weights, and bytes a parameter where none was measured."""
 DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
 
 
@@ -71,8 +71,8 @@ class Plan:
         else:
             room = ROOM * self.target_bytes
             wanted = [int(room / (1 / 8 + 1 - (SPARSITY if self.sparsity is None else self.sparsity)))]
-            graph = max(0.0, (runnable_int8 or 0) - INT8_BYTES * parameters)  # does not shrink with the weights
-            wanted += [int((room - graph) / INT8_BYTES)] if room > graph else []
+            each = INT8_BYTES if runnable_int8 is None else max(1.0, (runnable_int8 - GRAPH_BYTES) / parameters)
+            wanted += [int((room - GRAPH_BYTES) / each)] if room > GRAPH_BYTES else []
         return sorted({n for n in wanted if 0 < n < parameters}, reverse=True)
 
     def sparsity_for(self, weights: Weights) -> float:
