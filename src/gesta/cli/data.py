@@ -44,7 +44,7 @@ def inspect(
 @app.command()
 def make(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014, cifar10 or cifar100.")],
+    kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014, cifar10, cifar100 or nyu.")],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
     recordings: Annotated[
@@ -52,12 +52,17 @@ def make(
     ] = 1,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
     images: Annotated[
-        int, typer.Option("--images", min=1, help="cifar10, cifar100: training images; a fifth as many to test.")
+        int,
+        typer.Option(
+            "--images",
+            min=1,
+            help="cifar10, cifar100, nyu: training images (nyu: of each view); a fifth as many to test.",
+        ),
     ] = 5000,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Generate recordings of synthetic people, or small images, in the layout of a real data set."""
+    """Generate recordings of synthetic people, small images or hands, in the layout of a real data set."""
     from gesta.cli.common import emit, progress
     from gesta.synthetic.catalog import IMAGE_GENERATORS
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gesta.synthetic import chalearn2014, cifar
+from gesta.synthetic import chalearn2014, cifar, nyu_hands
 
 GENERATORS: dict[str, Callable[..., list[str]]] = {"chalearn2014": chalearn2014.make}
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings."""
 
-IMAGE_GENERATORS: dict[str, Callable[..., list[str]]] = {kind: partial(cifar.make, kind=kind) for kind in cifar.FOLDERS}
+IMAGE_GENERATORS: dict[str, Callable[..., list[str]]] = {
+    **{kind: partial(cifar.make, kind=kind) for kind in cifar.FOLDERS},
+    "nyu": nyu_hands.make,
+}
 """Name -> function(out, *, images, seed, ...) -> names of the files."""
