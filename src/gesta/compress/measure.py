@@ -23,7 +23,10 @@ CALIBRATION = 128
 
 @dataclass(frozen=True)
 class Measuring:
-    """What rows are measured on: samples by split, and how they are exported. `seconds`: for each latency."""
+    """What rows are measured on: labelled samples by split, and how they are exported.
+
+    `seconds`: for each latency; `device`: for PyTorch's accuracies.
+    """
 
     splits: Mapping[str, Sequence[Sample]]
     layout: str
@@ -31,11 +34,8 @@ class Measuring:
     clips: int
     seconds: float
     cache: ClipCache
-
-    @property
-    def samples(self) -> list[Sample]:
-        """For training: without the test part."""
-        return [*self.splits["train"], *self.splits["val"]]
+    device: str = "auto"
+    progress: bool = True
 
     @cached_property
     def identity(self) -> str:
@@ -99,8 +99,8 @@ def _accuracies(measuring: Measuring, bundle: Path, engine: str) -> dict[str, An
     labels = io.read(bundle).manifest.labels
     known = {name: [s for s in part if s.label in labels] for name, part in measuring.splits.items()}
     found: dict[str, Any] = {"val": None, "test": None, "interval": None, "hits": {}}
-    options: dict[str, Any] = {"engine": engine, "cache": measuring.cache, "progress": False}
-    options["layout"] = measuring.layout or None
+    options: dict[str, Any] = {"engine": engine, "cache": measuring.cache, "progress": measuring.progress}
+    options |= {"layout": measuring.layout or None, "device": measuring.device if engine == "torch" else "auto"}
     if known["val"]:
         found["val"] = evaluate(bundle, known["val"], **options).metrics["accuracy"]
     if known["test"]:

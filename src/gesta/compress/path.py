@@ -38,6 +38,7 @@ class Run:
     out: Path
     plan: Plan
     measuring: Measuring
+    samples: Sequence[Sample]
     teachers: tuple[str, ...]
     seed: int
     device: str
@@ -91,8 +92,8 @@ def compress(
     }
     if (plan.target_bytes is not None or plan.max_drop is not None) and not splits["val"]:
         raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
-    measuring = Measuring(splits, layout, plan.to, plan.clips, plan.seconds, cache or ClipCache())
-    run = Run(out, plan, measuring, tuple(map(str, teachers)), seed, device, progress, say)
+    measuring = Measuring(splits, layout, plan.to, plan.clips, plan.seconds, cache or ClipCache(), device, progress)
+    run = Run(out, plan, measuring, samples, tuple(map(str, teachers)), seed, device, progress, say)
     for number, teacher in enumerate(run.teachers, start=1):
         _measure(run, f"teacher-{number}", Path(teacher), ("fp32",))
     own = "teacher" if not teachers else "start"
@@ -118,7 +119,7 @@ def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Pat
     how = Slimming(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(run, teacher))
 
     def work() -> dict[str, Any]:
-        slim(source, out, how, samples=run.measuring.samples, precision="fp32", **_training(run, teacher))
+        slim(source, out, how, samples=run.samples, precision="fp32", **_training(run, teacher))
         return {"made": [f"networks/{name}"]}
 
     title = f"{name}: slimming to {size:,} parameters, {steps} x {plan.epochs} epochs"
@@ -135,7 +136,7 @@ def _pruned(run: Run, name: str, source: Path, teacher: Path) -> None:
     how = Pruning(sparsity=sparsity, steps=plan.steps, epochs=plan.epochs, sets=_sets(run, teacher))
 
     def work() -> dict[str, Any]:
-        prune(source, out, how, samples=run.measuring.samples, precision="fp32", **_training(run, teacher))
+        prune(source, out, how, samples=run.samples, precision="fp32", **_training(run, teacher))
         return {"made": [f"networks/{name}"]}
 
     out = run.out / "networks" / name
