@@ -34,13 +34,22 @@ COMMANDS = {
 class _LazyGroup(TyperGroup):
     """Imports a command's file only when that command is asked for; `--help` lists them without any import."""
 
+    _listing = False
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        if len(sys.argv) == 1 or sys.argv[1] in ("--help", "-h"):
+        if self._listing:
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
         module = importlib.import_module(f"gesta.cli.{cmd_name}")
         app = getattr(module, "app", None)
