@@ -27,11 +27,11 @@ def write_nyu_depth(path, depth_mm):
     cv2.imwrite(str(path), image)
 
 
-def write_annotation(path, flavour, fields):
+def write_annotation(path, flavour, fields, compress=True):
     """`fields`: name -> array in MATLAB's own order of axes."""
     names = np.array([[f"F{i}" for i in range(36)]], object)
     if flavour == "v5":
-        savemat(path, {**fields, "joint_names": names}, do_compression=True)
+        savemat(path, {**fields, "joint_names": names}, do_compression=compress)
         return
     with h5py.File(path, "w", userblock_size=512) as file:
         for name, values in fields.items():
