@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from gesta.clips.ahead import ahead
 from gesta.clips.sampling import to_network
 from gesta.clips.transform import Transform
 from gesta.recipes.schema import AugmentationSettings
@@ -198,13 +199,20 @@ class ClipData(pl.LightningDataModule, Generic[Set]):
         if not shuffle and len(clips) < world * batches_an_epoch(len(clips), self.batch, world):
             rank, world = 0, 1  # too few to share: every process sees all of them, and its sums count alike
         batches = EpochBatches(clips, self.batch, shuffle, self.seed, rank, world)
-        return DataLoader(
+        return _Ahead(
             clips,  # type: ignore[arg-type]
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=clips.collate,
             num_workers=0,
             generator=torch.Generator(),  # the loader draws a number of its own, at moments that a resume changes
         )
+
+
+class _Ahead(DataLoader):
+    """Makes the next batches in a thread while the network learns: what a batch holds does not depend on when."""
+
+    def __iter__(self) -> Any:
+        return ahead(super().__iter__(), depth=2)
 
 
 def _fitted(pixels: NDArray[np.uint8], transform: Transform) -> NDArray[np.uint8]:
