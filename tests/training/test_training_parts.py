@@ -21,6 +21,7 @@ from gesta.training.data import ClipData, ClipSet, EpochBatches
 from gesta.training.figure import draw_history
 from gesta.training.losses import chunk_weights, clip_loss
 from gesta.training.optim import OPTIMIZERS, optimizer_for, schedule_for
+from gesta.training.task import ClassifyTask, LossNotFinite
 
 NOTHING = AugmentationSettings(rotation_deg=0, shift_px=0, zoom_in_px=0)
 
@@ -55,6 +56,28 @@ def test_what_came_before_the_gesture_does_not_count() -> None:
     second_half = chunk_weights(chunks, 4, "second_half", start).tolist()
     assert second_half == [[0, 0, 0.5, 0.5], [0, 0, 0, 1], [0, 1, 0, 0]]
     assert chunk_weights(chunks, 4, "all", start)[1].tolist() == [0, 0, 0.5, 0.5]
+
+
+def validated(network: torch.nn.Module) -> dict[str, float]:
+    task = ClassifyTask(network, TrainingSettings(epochs=1), steps=1, over="last")
+    task.trainer = SimpleNamespace(world_size=1, current_epoch=0)
+    task.validation_step({"clip": torch.zeros(1, 3), "lengths": torch.ones(1), "target": torch.tensor([1])}, 0)
+    return task.epoch_row()
+
+
+class _Says(torch.nn.Module):
+    def __init__(self, *logits: float) -> None:
+        super().__init__()
+        self.logits = torch.tensor([logits])
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:  # noqa: ARG002
+        return self.logits
+
+
+def test_a_validation_loss_is_finite_or_stops_training() -> None:
+    assert validated(_Says(0.0, float("-inf"))) == {"val_loss": pytest.approx(103.0), "val_accuracy": 0.0}
+    with pytest.raises(LossNotFinite, match=r"became nan in epoch 1, validation.*learning rate"):
+        validated(_Says(0.0, float("nan")))
 
 
 def test_speed_by_hand() -> None:

@@ -18,6 +18,9 @@ from gesta.training.distil import Lesson, mixed, soft_loss
 from gesta.training.losses import Over, clip_loss
 from gesta.training.optim import optimizer_for, schedule_for
 
+LEAST_LOGIT = -103.0
+"""About the logarithm of the smallest probability that single precision knows."""
+
 
 class LossNotFinite(GestaError):
     """Training has diverged."""
@@ -68,11 +71,7 @@ class ClassifyTask(pl.LightningModule):
             given = self.lesson.settings
             soft = soft_loss(steps.float(), self.lesson.soft(batch), chunks, self.over, given, start)
             loss = mixed(soft, loss, given.alpha)
-        if not torch.isfinite(loss):
-            raise LossNotFinite(
-                f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}, so training "
-                "stopped. Lower the learning rate (--set training.learning_rate=...), or use precision 32-true."
-            )
+        self._refuse_not_finite(loss, f"batch {batch_idx + 1}")
         self._count("train", loss, self._answer(steps, chunks), batch["target"])
         return loss
 
@@ -80,7 +79,16 @@ class ClassifyTask(pl.LightningModule):
         """Counts the plain cross entropy and the accuracy of a clip's last answer."""
         steps, chunks = self(batch["clip"], batch["lengths"]), self.chunks(batch["lengths"])
         answer = self._answer(steps.float(), chunks)
-        self._count("val", F.cross_entropy(answer, batch["target"]), answer, batch["target"])
+        loss = F.cross_entropy(answer.clamp(min=LEAST_LOGIT), batch["target"])  # a vote of 0 is a logit of -inf
+        self._refuse_not_finite(loss, "validation")
+        self._count("val", loss, answer, batch["target"])
+
+    def _refuse_not_finite(self, loss: Tensor, where: str) -> None:
+        if not torch.isfinite(loss):
+            raise LossNotFinite(
+                f"The loss became {loss.item()} in epoch {self.current_epoch + 1}, {where}, so training stopped. "
+                "Lower the learning rate (--set training.learning_rate=...), or use precision 32-true."
+            )
 
     def _answer(self, steps: Tensor, chunks: Tensor) -> Tensor:
         """The logits [B, N] that count as the answer: the last valid chunk's; single chunks are averaged."""
