@@ -122,6 +122,19 @@ def test_parts_of_other_lengths_are_refused_but_two_frames_do_not_matter(tmp_pat
         prepare(s, t)
 
 
+def test_gestures_before_a_cut_and_mostly_inside_are_kept(tmp_path):
+    path = write_video(tmp_path / "a.avi", moving_square(40), codec="mpeg4", pix_fmt="yuv420p")
+    spans = [(0, 9), (10, 19), (30, 45), (36, 60)]
+    samples = [replace(sample(path), id=f"g{a}", first_frame=a, last_frame=b) for a, b in spans]
+    found = list(prepare_recording(samples, GRAY))
+    assert [len(c.pixels) for c in found[:3]] == [10, 10, 10]
+    assert "g36: the recording holds 4 frames of its span. Correct the label's" in str(found[3])
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"idx1") - 500])
+    whole, *rest = prepare_recording(samples[:1] + samples[2:], GRAY)
+    assert len(whole.pixels) == 10 and all(isinstance(p, Problem) for p in rest)
+
+
 def test_the_highest_hand_is_that_of_the_span_in_frames_or_seconds(tmp_path):
     joints = standing(40)
     joints[:20, KINECT_JOINTS.index("HandLeft"), 1] = 10

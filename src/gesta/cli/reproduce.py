@@ -50,7 +50,7 @@ def reproduce(
     scale_of(scale)
     need("train", "torch", "lightning", "matplotlib")
     if name in IMAGE_TABLES:
-        _of_images(name, data, scale, seeds, out, sets or (), workers, json)
+        _of_images(name, data, scale, seeds, out, sets or (), workers, device, json)
         return
     from gesta.experiments.reproduce import plan, run
 
@@ -114,7 +114,15 @@ def generated(scale: str, out: Path) -> tuple[list[Sample], str, str]:
 
 
 def _of_images(
-    name: str, data: Path | None, scale: str, seeds: int, out: Path, sets: Sequence[str], workers: int, json: bool
+    name: str,
+    data: Path | None,
+    scale: str,
+    seeds: int,
+    out: Path,
+    sets: Sequence[str],
+    workers: int,
+    device: str,
+    json: bool,
 ) -> None:
     """A table about networks for images: on --data in the layout of CIFAR, or on generated images."""
     from gesta.experiments.cifar import plan_images, run_images
@@ -130,7 +138,9 @@ def _of_images(
             IMAGE_GENERATORS[kind](data, images=IMAGE_SCALES[scale].images, seed=0, progress=bar)
     else:
         note = f"Data: {existing(data, 'data folder')}."
-    planned = plan_images(name, data, out, scale=scale, seeds=seeds, note=note, workers=workers, sets=sets)
+    planned = plan_images(
+        name, data, out, scale=scale, seeds=seeds, note=note, workers=workers, sets=sets, device=device
+    )
     console.print(f"{name}: {planned.cost}.\n{planned.note}", highlight=False)
     with progress("Trainings") as bar:
         document = run_images(planned, out, workers=workers, progress=bar, told=_told_of_images)

@@ -187,8 +187,12 @@ def _run(
         return
     with ThreadPoolExecutor(workers) as pool:  # decoding and image operations release the interpreter's lock
         futures = {pool.submit(_prepare_job, job, transform): len(job) for job in jobs}
-        for future in as_completed(futures):
-            yield future.result()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _prepare_job(job: Sequence[tuple[Sample, Path]], transform: Transform) -> tuple[list[Problem], int]:

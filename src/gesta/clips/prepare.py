@@ -22,6 +22,7 @@ from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
 HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
 HAND_LEAK_PER_S = 0.15  # of h: how fast an old height is forgotten
 LONGEST_GAP_S = 2.0  # a longer pause between two frames counts as one of this length: a stalled camera
+LEAST_SHARE = 0.5  # of a span of frames must lie inside the recording
 DEPTH_MEMORY = 0.9  # weight of the previous frame's reference depth
 
 
@@ -282,27 +283,38 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
     def stop(index: int, time_s: float) -> bool:
         return all(past(s, index, time_s) for s in last)
 
-    for index, frame in ahead(iter_raw(waiting[0], wanted, stop)):
-        for s in last:
-            if inside(s, index, frame.time_s):
-                preparer, parts = work[s.id]
-                parts.append(preparer.push(frame))
-        ended = [s for s in waiting if past(s, index, frame.time_s)]
+    def finished(ended: Sequence[Sample]) -> Iterator[Clip | Problem]:
         for s in ended:
             waiting.remove(s)
             yield _finished(s, *work.pop(s.id), transform)
-    for s in list(waiting):
-        waiting.remove(s)
-        yield _finished(s, *work.pop(s.id), transform)
+
+    try:
+        for index, frame in ahead(iter_raw(waiting[0], wanted, stop)):
+            for s in last:
+                if inside(s, index, frame.time_s):
+                    preparer, parts = work[s.id]
+                    parts.append(preparer.push(frame))
+            yield from finished([s for s in waiting if past(s, index, frame.time_s)])
+    except GestaError:
+        yield from finished([s for s in waiting if len(work[s.id][1]) == _span_frames(s)])  # whole before the damage
+        raise
+    yield from finished(list(waiting))
+
+
+def _span_frames(sample: Sample) -> int | None:
+    """Frames between the sample's first and last, where it is a span of frames."""
+    if sample.first_frame is None or sample.last_frame is None:
+        return None
+    return sample.last_frame - sample.first_frame + 1
 
 
 def _finished(
     sample: Sample, preparer: Preparer, parts: list[NDArray[np.uint8]], transform: Transform
 ) -> Clip | Problem:
     pixels = np.concatenate([*parts, preparer.flush()])
-    if len(pixels) == 0:
-        where = str(sample.files[0])
-        return Problem(where, "span", f"{sample.id}: its span holds no frame.", "Correct the label's frames or times.")
+    if len(parts) < LEAST_SHARE * (_span_frames(sample) or 1):
+        reason = f"{sample.id}: the recording holds {len(parts) or 'no'} frames of its span."
+        return Problem(str(sample.files[0]), "span", reason, "Correct the label's frames or times.")
     if transform.sampling == "central":
         start, end = central_window(len(pixels), transform.window)
         pixels = pixels[start:end]

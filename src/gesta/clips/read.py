@@ -42,7 +42,7 @@ def past(sample: Sample, index: int, time_s: float) -> bool:
 def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
     """Frames of the sample's span, times from its first frame. `color`: RGB as well as grey.
 
-    Raises GestaError naming the file where one is unreadable, damaged or shorter than the span needs.
+    Raises GestaError naming the file where one is unreadable, damaged or cut short, or no frame lies in the span.
     """
     wanted, stop = _span(sample)
     yield from _from_zero(sample, iter_recording(sample, wanted, color, stop))

@@ -186,9 +186,11 @@ MINUTES_A_RECORDING = 0.15
 
 def estimate(table: Table, scale: Scale, seeds: int, workers: int) -> str:
     """What a table costs where nothing of it is done yet, in words, before anything is generated."""
-    rows = [row for row in table.rows if row.recipe is not None]
-    trainings, recordings = seeds * len(rows), scale.people * scale.recordings
-    minutes = seeds * sum(row.cost for row in rows) * scale.minutes / min(workers, trainings)
+    needed = [row for row in table.rows if row.recipe is not None]
+    needed += [row.teacher for row in needed if row.teacher is not None]
+    costs = {(row.recipe, row.overrides, row.quick): row.cost for row in needed}  # lines may share a training
+    trainings, recordings = seeds * len(costs), scale.people * scale.recordings
+    minutes = seeds * sum(costs.values()) * scale.minutes / min(workers, trainings)
     return (
         f"{trainings} trainings, about {minutes:.0f} minutes, and before them {recordings} recordings to generate, "
         f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what is there already is not done again."

@@ -58,6 +58,7 @@ def plan_images(
     note: str,
     workers: int = 2,
     sets: Sequence[str] = (),
+    device: str = "auto",
 ) -> ImagePlan:
     """The trainings that a table needs on the images in `data`. Raises GestaError."""
     table, size = IMAGE_TABLES[name], IMAGE_SCALES[scale]
@@ -72,7 +73,9 @@ def plan_images(
                 raise GestaError(str(error), usage=True) from error
             for seed in range(seeds):
                 title = f"{pair.label} by {optimizer}, seed {seed}"
-                jobs.append((pair, optimizer, _job(title, data, table.data, recipe, content, out / "rows", seed)))
+                jobs.append(
+                    (pair, optimizer, _job(title, data, table.data, recipe, content, out / "rows", seed, device))
+                )
     todo = [pair for pair, _, job in jobs if job.finished() is None]
     minutes = sum(pair.cost for pair in todo) * size.minutes / min(workers, max(len(todo), 1))
     counts = f"{len(train)} training images ({VALIDATION:.0%} of them to choose the epoch), {len(test)} test images"
@@ -88,13 +91,16 @@ def fingerprint(train: cifar.Images, test: cifar.Images) -> str:
     return content.hexdigest()
 
 
-def _job(title: str, data: Path, kind: str, recipe: ImageRecipe, content: str, folder: Path, seed: int) -> Job:
+def _job(
+    title: str, data: Path, kind: str, recipe: ImageRecipe, content: str, folder: Path, seed: int, device: str
+) -> Job:
     key = key_of(recipe.model_dump(mode="json"), seed, kind, content)
-    arguments = {"data": data, "kind": kind, "recipe": recipe, "folder": folder / f"training-{key}", "seed": seed}
+    where = folder / f"training-{key}"
+    arguments = {"data": data, "kind": kind, "recipe": recipe, "folder": where, "seed": seed, "device": device}
     return Job(title, "gesta.experiments.cifar:run_image_trial", arguments, key, folder / f"{key}.json")
 
 
-def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, seed: int) -> dict[str, Any]:
+def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, seed: int, device: str) -> dict[str, Any]:
     """Trains, measures on the test images, prunes below 2**-20 and measures again; the folder is removed at the end.
 
     Returns accuracy, pruned_accuracy, parameters, kept (those not zero after pruning), magnitudes, history, seconds;
@@ -110,7 +116,7 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
     whole, test = cifar.read(data, kind)
     train, val = cifar.hold_out(whole, VALIDATION, seed=0)
     try:
-        fitted = fit_images(train, val, recipe, folder, seed=seed, progress=False)
+        fitted = fit_images(train, val, recipe, folder, seed=seed, device=device, progress=False)
     except LossNotFinite as error:
         return {"diverged": str(error), "seed": seed, "seconds": time.monotonic() - begun}
     finally:
