@@ -168,7 +168,7 @@ def test_trial_prunes_what_adam_left_and_measures_twice(
     assert not (tmp_path / "trial").exists()
     wild = ["training.epochs=2", "training.learning_rate=1e6", "training.batch=6"]
     lost = load_image_recipe("mullick/cifar-nin-sgd", wild)
-    found = experiment.run_image_trial(data, "cifar10", lost, tmp_path / "lost", 0)
+    found = experiment.run_image_trial(data, "cifar10", lost, tmp_path / "lost", 0, "cpu")
     assert "Lower the learning rate" in found["diverged"] and not (tmp_path / "lost").exists()
 
 

@@ -185,6 +185,18 @@ def test_validation_clips_of_a_class_without_training_clips_are_listed(tmp_path:
     assert bundle_io.read(result.bundle).manifest.labels == ("c0", "c1", "c2")
 
 
+def test_a_class_whose_clips_are_all_broken_is_no_class_of_the_model(tmp_path: Path) -> None:
+    store = MemoryStore(broken=[s.id for s in samples() if s.label == "c1" and s.split == "train"])
+    result = run(tmp_path, "training.epochs=1", cache=store)
+    assert bundle_io.read(result.bundle).manifest.labels == ("c0", "c2")
+    assert sum("of the class 'c1', which no training clip has" in str(p) for p in result.skipped) == 2
+    store = MemoryStore(broken=[s.id for s in samples() if s.split == "train"])
+    with pytest.raises(
+        GestaError, match=r"no labelled.* 24 could not be used, the first: nowhere/0.avi: cut short\. Add"
+    ):
+        run(tmp_path / "none", "training.epochs=1", cache=store)
+
+
 def test_without_validation_the_last_epoch_is_kept(tmp_path: Path) -> None:
     result = run(tmp_path, "training.epochs=2", samples=samples(val=False))
     assert result.metrics["best_epoch"] == 2 and "val_accuracy" not in result.metrics

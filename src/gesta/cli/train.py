@@ -172,6 +172,8 @@ def _summary(result: FitResult, parity: dict[str, Any], skipped: Sequence[Proble
     lines = [f"trained   {metrics['epochs']} epochs in {result.seconds:.0f} s, best epoch {metrics['best_epoch']}"]
     if "val_accuracy" in metrics:
         lines.append(f"accuracy  {metrics['val_accuracy']:.3f} on {metrics['val_clips']} validation clips")
+    else:
+        lines.append("accuracy  not measured: there is no validation clip; the last epoch is kept")
     lines.append(
         f"OpenVINO  same top class on {parity['top_class_agreement']:.0%} of {parity['clips']} clips, "
         f"largest difference {parity['largest_difference']:.1g}"

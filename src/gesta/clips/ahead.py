@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from queue import Full, Queue
 from typing import TypeVar
 
@@ -11,9 +11,10 @@ T = TypeVar("T")
 
 DEPTH = 16
 _PATIENCE_S = 0.1
+_FAREWELL_S = 1.0  # an item being made is not waited for any longer
 
 
-def ahead(items: Iterator[T], depth: int = DEPTH) -> Iterator[T]:
+def ahead(items: Generator[T, None, None], depth: int = DEPTH) -> Iterator[T]:
     """The same items in the same order, up to `depth` of them waiting; what making them raises is raised here.
 
     The thread ends with the last item, or soon after nobody takes items any more.
@@ -38,6 +39,8 @@ def ahead(items: Iterator[T], depth: int = DEPTH) -> Iterator[T]:
             put(None)
         except BaseException as error:
             put(error)
+        finally:
+            items.close()
 
     maker = threading.Thread(target=make, daemon=True)
     maker.start()
@@ -48,4 +51,4 @@ def ahead(items: Iterator[T], depth: int = DEPTH) -> Iterator[T]:
             yield item[0]
     finally:
         left.set()
-        maker.join()
+        maker.join(_FAREWELL_S)

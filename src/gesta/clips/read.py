@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -94,7 +94,7 @@ def iter_recording(
 
 def iter_raw(
     sample: Sample, wanted: Callable[[int, float], bool], stop: Callable[[int, float], bool]
-) -> Iterator[tuple[int, RawFrame]]:
+) -> Generator[tuple[int, RawFrame], None, None]:
     """Like iter_recording, with planes as the decoder left them: for the transform, which needs crops only."""
     for index, time_s, parts, joints in _together(sample, wanted, stop, color=False):
         depth, mask = parts.get("depth"), parts.get("mask")

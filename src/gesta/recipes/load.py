@@ -185,7 +185,8 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
     allowed = sorted({m for m in _literals(field.annotation) if isinstance(m, str)}) if known else []
     reasons = "; ".join(dict.fromkeys(e["msg"] for e in error.errors() if e["loc"][: len(known)] == tuple(known)))
     given = str(first["input"])
-    hint = f" Allowed: {', '.join(allowed)}.{_near(given, allowed)}" if allowed else ""
+    only = all(e["type"] == "literal_error" for e in error.errors() if e["loc"][: len(known)] == tuple(known))
+    hint = f" Allowed: {', '.join(allowed)}.{_near(given, allowed)}" if allowed and only else ""
     return f"{name} cannot be {given!r}: {reasons}.{hint}"
 
 

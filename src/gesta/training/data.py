@@ -212,7 +212,8 @@ class _Ahead(DataLoader):
     """Makes the next batches in a thread while the network learns: what a batch holds does not depend on when."""
 
     def __iter__(self) -> Any:
-        return ahead(super().__iter__(), depth=2)
+        batches = super().__iter__()
+        return ahead((batch for batch in batches), depth=2)
 
 
 def _fitted(pixels: NDArray[np.uint8], transform: Transform) -> NDArray[np.uint8]:

@@ -112,8 +112,8 @@ def fit(
     with full_disk_explained(out):
         out.mkdir(parents=True, exist_ok=True)
         good, broken = _prepared(used, transform, store, progress)
-        skipped = _unknown_classes(samples, labels) + broken
-        _usable(good, skipped)
+        good, labels = _usable(good, broken)
+        skipped = broken + _unknown_classes(samples, labels)
         if recipe.augmentation.context > 0:
             _prepared([e for earlier in before(samples).values() for e in earlier], transform, store, progress)
         _clear(out, resume)
@@ -160,7 +160,7 @@ def _usable(samples: Sequence[Sample], skipped: Sequence[Problem] = ()) -> tuple
     labels = tuple(sorted({str(s.label) for s in train}))
     if len(labels) < 2:
         found = f"only the class {labels[0]!r}" if labels else "no labelled recording"
-        broken = f" {len(skipped)} could not be used, the first: {skipped[0]}" if skipped else ""
+        broken = f" {len(skipped)} could not be used, the first: {str(skipped[0]).rstrip('.')}." if skipped else ""
         raise GestaError(
             f"The training part holds {found}; at least two classes are needed.{broken} "
             "Add recordings of another class, or see `gesta data inspect DATA` for what was left out."
@@ -173,7 +173,7 @@ def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[
     """Validation clips of classes that no training clip shows: nothing could learn them, so they are left out."""
     strange = [s for s in samples if s.split == "val" and s.label is not None and s.label not in labels]
     return tuple(
-        Problem(str(s.files[0]), "unknown class", f"of the class {s.label!r}, which no training clip has")
+        Problem(str(s.files[0]), "unknown-class", f"of the class {s.label!r}, which no training clip has")
         for s in strange
     )
 
