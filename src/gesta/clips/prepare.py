@@ -116,13 +116,16 @@ class Preparer:
     def _crop(self, frame: RawFrame, planes: dict[str, Plane], box: crops.Box) -> NDArray[np.uint8]:
         """All channels of one box, size x size x C."""
         t = self.transform
-        image = cv2.merge([self._channel(planes, channel, box) for channel in t.channels])
-        if frame.mask is not None and t.mask:
-            mask = frame.mask.crop(box)
-            image = cv2.bitwise_and(image, mask if image.ndim == 2 else cv2.merge([mask] * len(t.channels)))
-        if t.smooth:
-            image = cv2.GaussianBlur(image, (3, 3), 0)
-        return crops.resized(np.asarray(image, np.uint8), t.size).reshape(t.size, t.size, len(t.channels))
+        mask = frame.mask.crop(box) if frame.mask is not None and t.mask else None
+        out = np.empty((t.size, t.size, len(t.channels)), np.uint8)
+        for c, channel in enumerate(t.channels):  # one by one: OpenCV has no fast way for two channels side by side
+            image = self._channel(planes, channel, box)
+            if mask is not None:
+                image = np.asarray(cv2.bitwise_and(image, mask))
+            if t.smooth:
+                image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0))
+            out[..., c] = crops.resized(image, t.size)
+        return out
 
     def _channel(self, planes: dict[str, Plane], channel: Channel, box: crops.Box) -> NDArray[np.uint8]:
         name = channel.removesuffix("_difference")
