@@ -14,8 +14,10 @@ Stream = Literal["body", "hand"]
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference"]
 
 TRANSFORM_VERSION = 2
-"""2: crops are halved channel by channel, where a mean of .5 is rounded up; 1 rounded it to even with two channels."""
-"""Raised whenever the same specification would give other pixels: old caches and bundles are then told apart."""
+"""Raised whenever the same specification would give other pixels: old caches and bundles are then told apart.
+
+2: crops are halved channel by channel, where a mean of .5 is rounded up; 1 rounded it to even with two channels.
+"""
 
 
 class Transform(BaseModel):
