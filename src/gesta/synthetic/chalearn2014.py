@@ -11,7 +11,6 @@ Recordings are at 20 fps. With `zipped` each recording is `Sample0001.zip` with 
 from __future__ import annotations
 
 import csv
-import json
 import multiprocessing
 import os
 import shutil
@@ -26,12 +25,12 @@ import numpy as np
 from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import Plan, write
+from gesta.synthetic.stamp import claim
 
 GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
 
 _PER_FOLDER = 60
-_STAMP = "gesta_synthetic.json"
 
 
 @dataclass(frozen=True)
@@ -83,31 +82,6 @@ def _check(people: int, recordings: int, size: tuple[int, int], count: int, pres
         )
     if preset not in PRESETS:
         raise GestaError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}.", usage=True)
-
-
-def _stamp(out: Path, stamp: dict[str, object]) -> None:
-    """Writes the stamp, or refuses a folder that holds recordings made otherwise, or other things."""
-    path = out / _STAMP
-    if path.exists():
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            held = None
-        if held != stamp:
-            raise GestaError(
-                f"{path}: the folder holds recordings made with other settings ({held}), asked for {stamp}. "
-                "Choose another folder, or delete this one."
-            )
-        return
-    if any(out.iterdir()):
-        raise GestaError(f"{out}: holds something else already. Choose an empty or a new folder.", usage=True)
-    _write_text(path, json.dumps(stamp, indent=2) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8", newline="")
-    partial.replace(path)
 
 
 def _write_subjects(out: Path, tasks: list[Task]) -> None:
@@ -163,7 +137,6 @@ def make(
     """
     _check(people, recordings, size, gestures_per_recording, preset)
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     stamp: dict[str, object] = {
         "generator": "chalearn2014",
         "version": GENERATOR_VERSION,
@@ -175,7 +148,7 @@ def make(
         "size": list(size),
         "zipped": zipped,
     }
-    _stamp(out, stamp)
+    claim(out, stamp)
     tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset)
     _write_subjects(out, tasks)
     suffix = ".zip" if zipped else ""

@@ -9,7 +9,6 @@ In cifar10 the class is one of ten shapes, in any texture; in cifar100 a shape a
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,12 +19,12 @@ from numpy.typing import NDArray
 
 from gesta.schema import GestaError
 from gesta.synthetic.pictures import SHAPES, TEXTURES, draw
+from gesta.synthetic.stamp import claim, write
 
 GENERATOR_VERSION = 1
 """Counts changes of what is drawn. Results on different versions do not compare."""
 
 FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
-_STAMP = "gesta_synthetic.json"
 _SHAPES, _TEXTURES = tuple(SHAPES), tuple(TEXTURES)
 _HALF = len(_TEXTURES) // 2
 
@@ -48,7 +47,7 @@ def make(
         raise GestaError(f"images is {images}, expected at least {least} for {kind}.", usage=True)
     folder = out / FOLDERS[kind]
     stamp = {"generator": kind, "version": GENERATOR_VERSION, "seed": seed, "images": images}
-    _stamp(out, stamp)
+    claim(out, stamp)
     folder.mkdir(parents=True, exist_ok=True)
     files = _files(kind, images)
     done, total = 0, sum(count for _, count in files)
@@ -60,12 +59,12 @@ def make(
                 pixels[i] = _picture(kind, int(label), np.random.default_rng([seed, index, i]))
                 if progress and i % 100 == 0:
                     progress(done + i, total)
-            _write(folder / name, python2_pickle(batch(kind, name, pixels, labels.tolist())))
+            write(folder / name, python2_pickle(batch(kind, name, pixels, labels.tolist())))
         done += count
         if progress:
             progress(done, total)
     meta = "batches.meta" if kind == "cifar10" else "meta"
-    _write(folder / meta, python2_pickle(_meta(kind)))
+    write(folder / meta, python2_pickle(_meta(kind)))
     return [name for name, _ in files] + [meta]
 
 
@@ -144,27 +143,3 @@ def _pickled_array(array: NDArray[np.uint8]) -> bytes:
     kind = b"cnumpy\ndtype\n" + b"U\x02u1K\x00K\x01\x87R" + b"(K\x03U\x01|NNN" + 2 * b"J\xff\xff\xff\xff" + b"K\x00tb"
     shape = b"(" + b"".join(_pickled(side) for side in array.shape) + b"t"
     return empty + b"(K\x01" + shape + kind + b"\x89" + _pickled(array.tobytes()) + b"tb"
-
-
-def _stamp(out: Path, stamp: Mapping[str, object]) -> None:
-    """Writes what the set is made of, or refuses a folder that holds another."""
-    path = out / _STAMP
-    if path.exists():
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            held = None
-        if held != stamp:
-            raise GestaError(
-                f"{path}: the folder holds a set made with other settings ({held}), asked for {stamp}. "
-                "Choose another folder, or delete this one."
-            )
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    _write(path, (json.dumps(stamp, indent=2) + "\n").encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
