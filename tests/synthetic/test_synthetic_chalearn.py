@@ -2,6 +2,7 @@
 
 import csv
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -182,6 +183,17 @@ def test_people_are_split_as_promised() -> None:
         by_person.setdefault(task.plan.person, set()).add(task.folder.rstrip("0123456789"))
     assert all(len(folders) == 1 for folders in by_person.values())
     assert all(sorted(t.plan.gestures) == list(range(1, 21)) for t in tasks)
+
+
+def test_people_of_the_test_part_may_have_more_recordings() -> None:
+    few = plan_tasks(6, 1, (320, 240), 0, 20, "standard")
+    more = plan_tasks(6, 1, (320, 240), 0, 20, "standard", 4)
+    assert Counter((t.plan.person, t.folder) for t in more) == {
+        **{(person, "Train1"): 1 for person in range(4)},
+        (4, "Validation1"): 1,
+        (5, "Test1"): 4,
+    }
+    assert [t.plan for t in more[:6]] == [t.plan for t in few]  # who trains, and all they do, stays the same
 
 
 def test_depth_of_the_person_is_where_the_skeleton_is() -> None:

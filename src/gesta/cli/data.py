@@ -50,6 +50,10 @@ def make(
     recordings: Annotated[
         int, typer.Option("--recordings", min=1, help="Recordings a person, several gestures each.")
     ] = 1,
+    test_recordings: Annotated[
+        int | None,
+        typer.Option("--test-recordings", min=1, help="Recordings a person of the test part; else as --recordings."),
+    ] = None,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
     images: Annotated[
         int,
@@ -68,7 +72,7 @@ def make(
 
     start = time.perf_counter()
     if kind in IMAGE_GENERATORS:
-        _refuse(context, kind, "people", "recordings", "size")
+        _refuse(context, kind, "people", "recordings", "test_recordings", "size")
         with progress(f"generating {kind}") as tick:
             files = IMAGE_GENERATORS[kind](out, images=images, seed=seed, progress=tick)
         seconds = time.perf_counter() - start
@@ -78,7 +82,15 @@ def make(
     maker = _generator(kind)
     _refuse(context, kind, "images")
     with progress(f"generating {kind}") as tick:
-        names = maker(out, people=people, recordings=recordings, size=parse_size(size), seed=seed, progress=tick)
+        names = maker(
+            out,
+            people=people,
+            recordings=recordings,
+            test_recordings=test_recordings,
+            size=parse_size(size),
+            seed=seed,
+            progress=tick,
+        )
     seconds = time.perf_counter() - start
     document = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}
     emit(document, f"{len(names)} recordings of {people} people in {out} ({seconds:.1f} s)", json)
@@ -105,7 +117,9 @@ def _refuse(context: typer.Context, kind: str, *options: str) -> None:
     for name in options:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise GestaError(f"--{name} is not for {kind}. Leave it out; see gesta data make --help.", usage=True)
+            raise GestaError(
+                f"--{name.replace('_', '-')} is not for {kind}. Leave it out; see gesta data make --help.", usage=True
+            )
 
 
 def parse_size(text: str) -> tuple[int, int]:

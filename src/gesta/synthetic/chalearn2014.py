@@ -58,23 +58,36 @@ def _gesture_orders(seed: int, recordings: int, count: int) -> list[tuple[int, .
     return [tuple(int(g) for g in row[i * count : (i + 1) * count]) for i in range(recordings)]
 
 
-def plan_tasks(people: int, recordings: int, size: tuple[int, int], seed: int, count: int, preset: str) -> list[Task]:
+def plan_tasks(
+    people: int,
+    recordings: int,
+    size: tuple[int, int],
+    seed: int,
+    count: int,
+    preset: str,
+    test_recordings: int | None = None,
+) -> list[Task]:
     """All recordings, numbered through the splits in order. A person's recordings all lie in one split."""
-    orders = _gesture_orders(seed, people * recordings, count)
+    splits = split_people(people)
+    takes = [test_recordings or recordings if split == "Test" else recordings for split in splits]
+    orders = _gesture_orders(seed, sum(takes), count)
     tasks: list[Task] = []
     in_split: dict[str, int] = {}
-    for person, split in enumerate(split_people(people)):
-        for take in range(recordings):
+    for person, split in enumerate(splits):
+        for take in range(takes[person]):
             nth = in_split.get(split, 0)
             in_split[split] = nth + 1
-            plan = Plan(seed, person, take, orders[person * recordings + take], size, preset)
+            plan = Plan(seed, person, take, orders[len(tasks)], size, preset)
             tasks.append(Task(f"Sample{len(tasks) + 1:04d}", f"{split}{nth // _PER_FOLDER + 1}", plan))
     return tasks
 
 
-def _check(people: int, recordings: int, size: tuple[int, int], count: int, preset: str) -> None:
-    for name, value in (("people", people), ("recordings", recordings), ("gestures_per_recording", count)):
-        if value < 1:
+def _check(
+    people: int, recordings: int, size: tuple[int, int], count: int, preset: str, test_recordings: int | None
+) -> None:
+    counts = {"people": people, "recordings": recordings, "gestures_per_recording": count}
+    for name, value in (*counts.items(), ("test_recordings", test_recordings)):
+        if value is not None and value < 1:
             raise GestaError(f"{name} is {value}, expected at least 1.", usage=True)
     if min(size) < 64 or size[0] % 2 or size[1] % 2:
         raise GestaError(
@@ -126,16 +139,17 @@ def make(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     preset: str = "standard",
+    test_recordings: int | None = None,
 ) -> list[str]:
     """Writes `people` x `recordings` recordings into `out`; returns their names in order.
 
-    size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
+    test_recordings: recordings of each person in the test part, where they are to be others than `recordings`. size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
     progress: called with (done, all) after each recording, first with those that were already there.
     A stopped run goes on where it was: finished recordings of the same settings are kept.
 
     Raises GestaError on settings out of range and on a folder that holds recordings of other settings.
     """
-    _check(people, recordings, size, gestures_per_recording, preset)
+    _check(people, recordings, size, gestures_per_recording, preset, test_recordings)
     out = Path(out)
     stamp: dict[str, object] = {
         "generator": "chalearn2014",
@@ -148,8 +162,10 @@ def make(
         "size": list(size),
         "zipped": zipped,
     }
+    if test_recordings is not None:
+        stamp["test_recordings"] = test_recordings
     claim(out, stamp)
-    tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset)
+    tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset, test_recordings)
     _write_subjects(out, tasks)
     suffix = ".zip" if zipped else ""
     todo = [task for task in tasks if not (out / task.folder / f"{task.name}{suffix}").exists()]
