@@ -143,7 +143,8 @@ def make(
 ) -> list[str]:
     """Writes `people` x `recordings` recordings into `out`; returns their names in order.
 
-    test_recordings: recordings of each person in the test part, where they are to be others than `recordings`. size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
+    test_recordings: recordings of each person in the test part, if not as many as of the others.
+    size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
     progress: called with (done, all) after each recording, first with those that were already there.
     A stopped run goes on where it was: finished recordings of the same settings are kept.
 
