@@ -16,6 +16,7 @@ COMMANDS = {
     "data": "Look into a data folder, or generate one.",
     "train": "Train a model on labelled recordings.",
     "evaluate": "Measure a model on people it has not seen.",
+    "compare": "The difference between two models on the same clips, with its interval.",
     "crossval": "Leave one person out, or k groups.",
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",

@@ -1,0 +1,45 @@
+"""`gesta compare`: is one model better than another, on the same clips, by how much, and how sure is it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from gesta.cli.common import JsonFlag, emit
+
+
+def compare(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of gesta evaluate --out; one a seed.", show_default=False)
+    ],
+    reference: Annotated[
+        list[Path], typer.Option("--with", help="Such a folder of what to compare with. Repeat for its seeds.")
+    ],
+    json: JsonFlag = False,
+) -> None:
+    """The difference in accuracy on the same clips, with its 95 % interval by person.
+
+    Several seeds of a side count together: a clip with the share of them that recognised it.
+    """
+    from gesta.evaluate.compare import compare as measure
+
+    document = measure(runs, reference)
+    emit(document, _text(document), json)
+
+
+def _text(document: dict[str, Any]) -> Text:
+    gap = document["difference"]
+    people = "people unknown: interval by clip" if document["people"] is None else f"of {document['people']} people"
+    lines = [f"{name:<11}{_side(document[side])}" for name, side in (("these", "ours"), ("with", "theirs"))]
+    lines.append(f"difference {gap['mean']:+.2f} points  (95 % interval {gap['low']:+.2f} to {gap['high']:+.2f})")
+    lines.append(f"clips      {document['n']:,} {people}")
+    return Text("\n".join(lines))
+
+
+def _side(side: dict[str, Any]) -> str:
+    each = ", ".join(f"{100 * one:.2f}" for one in side["accuracy"])
+    spread = "" if side["spread"] is None else f" ± {100 * side['spread']:.2f} ({each})"
+    return f"{100 * side['mean']:.2f} %{spread}"
