@@ -122,6 +122,17 @@ def test_one_engine_measured_in_its_own_process(network_bundle, tmp_path):
 
 
 @needs_torch
+def test_a_recording_is_followed_from_file_to_prediction(network_bundle, data):
+    sample = read(data).samples[0]
+    found = latency.followed(network_bundle, bench.whole(sample), "torch", "fp32")
+    assert found["frames"] == 8 and found["recorded_s"] == pytest.approx(0.8, abs=0.02)
+    assert found["times_real_time"] == pytest.approx(found["recorded_s"] / found["seconds"], rel=0.2, abs=0.1)
+    sample.color.path.write_bytes(b"no video")
+    with pytest.raises(GestaError, match=sample.color.path.name):
+        latency.followed(network_bundle, sample, "torch", "fp32")
+
+
+@needs_torch
 def test_training_is_measured_on_cached_and_on_random_clips(network_bundle, data, cache):
     pytest.importorskip("lightning")
     from gesta.experiments.train_benchmark import train_benchmark
@@ -166,7 +177,13 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
             assert len(arrays.files) == 8
         return {"engine": engine, "precision": precision, **measured, **rest}
 
+    def followed(_bundle, sample, _engine, _precision):
+        if sample.color.path.stat().st_size < 20:
+            raise GestaError(f"{sample.color.path}: cannot be read")
+        return {"times_real_time": 12.3, "frames": 8, "recorded_s": 0.8}
+
     monkeypatch.setattr(bench, "in_own_process", stand_in)
+    monkeypatch.setattr(bench, "followed", followed)
     code, out, err = call("benchmark", network_bundle, data, "--seconds", "0.1", "--no-train", "--json")
     document = json.loads(out)
     assert code == 0 and "Measuring latency of torch" in err
@@ -177,6 +194,10 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
     assert document["model"]["bytes"]["torch fp32 weights"] > 1000 and document["clips"]["source"] == "data"
     code, out, _ = call("benchmark", network_bundle, data, "--engine", "torch", "--no-train")
     assert code == 0 and "torch fp32" in out and "onnxruntime  " not in out and "4.00       0.50          -" in out
+    assert "torch fp32          12.3 times as fast as real time" in out
+    read(data).samples[0].color.path.write_bytes(b"no video")
+    code, out, _ = call("benchmark", network_bundle, data, "--engine", "torch", "--no-train")
+    assert code == 0 and "torch fp32          not followed: " in out
 
 
 def test_the_command_without_anything_to_measure(call, make_bundle, tmp_path):

@@ -77,6 +77,7 @@ def _text(document: dict[str, Any]) -> Text:
         _training_text(document["training"]),
         "",
         *_latency_lines(document["latency"]),
+        *_stream_lines(document["latency"]),
     ]
     return Text("\n".join(lines))
 
@@ -115,3 +116,20 @@ def _latency_lines(rows: list[dict[str, Any]]) -> list[str]:
         peak = "-" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}"
         lines.append(f"{name:<18}" + "".join(f"{cell:>11}" for cell in (*times, f"{row['ready_s']:.2f}", peak)))
     return lines
+
+
+def _stream_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """How fast a recording is followed, a line an engine."""
+    lines = []
+    for row in rows:
+        found, name = row.get("stream"), f"{row['engine']} {row['precision']}"
+        if found is None:
+            continue
+        if "skipped" in found:
+            lines.append(f"{name:<18}  not followed: {found['skipped']}")
+            continue
+        lines.append(
+            f"{name:<18}  {found['times_real_time']:.1f} times as fast as real time, from file to prediction on one "
+            f"core ({found['frames']} frames, {found['recorded_s']:.1f} s)"
+        )
+    return ["", *lines] if lines else []

@@ -20,7 +20,7 @@ from gesta.clips.decode import Kind, iter_frames
 from gesta.clips.prepare import prepare
 from gesta.clips.transform import Transform
 from gesta.evaluate import machine
-from gesta.evaluate.latency import in_own_process
+from gesta.evaluate.latency import followed, in_own_process
 from gesta.runtime.engines.catalog import ENGINES, READS
 from gesta.runtime.recogniser import DEMO
 from gesta.schema import GestaError, Resource, Sample
@@ -65,7 +65,8 @@ def benchmark(
                 latency.append({"engine": engine, "precision": precision, "skipped": reason})
                 continue
             say(f"latency of {engine} {precision}")
-            latency.append(in_own_process(path, file, engine, precision, seconds))
+            row = in_own_process(path, file, engine, precision, seconds)
+            latency.append(row | _whole_way(path, samples, manifest.transform, engine, precision))
     return {
         "bundle": str(bundle_path),
         "model": {"name": manifest.name, "parameters": manifest.parameters, "bytes": _sizes(path, manifest)},
@@ -117,6 +118,17 @@ def preparing_rates(
         "share_of_decoding": round(prepared / raw, 3),
         "failed": failed,
     }
+
+
+def _whole_way(
+    path: Path, samples: Sequence[Sample], transform: Transform, engine: str, precision: str
+) -> dict[str, Any]:
+    """Under "stream", how fast the first recording that the model can take is followed; nothing without one."""
+    usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
+    try:
+        return {"stream": followed(path, whole(usable[0]), engine, precision)} if usable else {}
+    except GestaError as error:
+        return {"stream": {"skipped": str(error)}}
 
 
 def whole(sample: Sample) -> Sample:
