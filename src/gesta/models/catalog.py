@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from gesta.models.backbone import Backbone
 from gesta.models.cnn3d import Cnn3d
+from gesta.models.inception_v1 import InceptionV1
+from gesta.models.inception_v3 import InceptionV3
 from gesta.models.joint import joint
 from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
 from gesta.models.nin import NetworkInNetwork
+from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.vgg import Vgg16
+from gesta.models.weights import load_tensors, read_tensors
 
 
 def _cnn3d(*, chunk: int, memory: float, **settings: Any) -> nn.Module:  # noqa: ARG001
@@ -84,6 +91,39 @@ def build_image(name: str, *, classes: int, dropout: float = 0.0) -> nn.Module:
     """
     _known(name, IMAGE_MODELS)
     return IMAGE_MODELS[name](classes=classes, dropout=dropout)
+
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    "resnet18": partial(ResNet, 18),
+    "resnet34": partial(ResNet, 34),
+    "resnet50": partial(ResNet, 50),
+    "inception_v1": InceptionV1,
+    "inception_v3": InceptionV3,
+}
+"""Networks for photographs, with the tensor names of torchvision's published files (gesta.models.weights)."""
+
+
+def build_backbone(name: str, *, classes: int = 1000, channels: int = 3, width: float = 1.0, **more: Any) -> Backbone:
+    """A fresh network: `forward(images uint8 [B, C, H, W]) -> logits [B, N]`, `forward_features`, `forward_maps`.
+
+    `more`: dropout; of the Inceptions also auxiliary=True, for the published heads.
+    Raises ValueError for an unknown name, with the list and the nearest match.
+    """
+    _known(name, BACKBONES)
+    return BACKBONES[name](classes=classes, channels=channels, width=width, **more)
+
+
+def load_backbone(name: str, path: Path) -> Backbone:
+    """A backbone with a file's weights and as many classes as its last layer has.
+
+    Raises ValueError for an unknown name; WeightsError (a ValueError) listing every tensor that does not fit.
+    """
+    _known(name, BACKBONES)
+    tensors = read_tensors(path)
+    classes = tensors["fc.weight"].shape[0] if "fc.weight" in tensors else 1000
+    network = build_backbone(name, classes=classes)
+    load_tensors(network, tensors, str(path))
+    return network
 
 
 def _known(name: str, networks: Mapping[str, object]) -> None:

@@ -1,0 +1,66 @@
+"""The hand pose networks, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from gesta.models.pose_fusion import FuseNet, ScoreFusion
+from gesta.models.pose_layers import PlainPose, PoseNet
+from gesta.models.pose_nets import PLANS
+
+CHANNELS = {"depth": 1, "rgb": 3, "rgbd": 4}
+
+
+def _plain(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int, *, plan: str) -> PoseNet:
+    shared = _shared(model, joint_names, size)
+    return PlainPose(plan, channels=CHANNELS[inputs], **shared)
+
+
+def _score_fusion(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
+    _both(model, inputs)
+    return ScoreFusion(weights=model.get("weights", "fixed"), **_shared(model, joint_names, size))
+
+
+def _fuse_net(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
+    _both(model, inputs)
+    chosen = {key: model[key] for key in ("function", "after") if key in model}
+    return FuseNet(**chosen, **_shared(model, joint_names, size))
+
+
+POSE_MODELS: dict[str, Callable[[Mapping[str, Any], Sequence[str], str, int], PoseNet]] = {
+    **{name: partial(_plain, plan=plan) for name, plan in PLANS.items()},
+    "score_fusion": _score_fusion,
+    "fuse_net": _fuse_net,
+}
+"""Name -> function(model settings, joint names, inputs, size) -> network."""
+
+
+def build_pose(model: Mapping[str, Any], *, joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
+    """A fresh network: `forward(hand float32 [B, C, size, size]) -> joints float32 [B, J, 3]` in units of half a cube.
+
+    `model`: a recipe's section `model` as plain values; `inputs`: depth, rgb or rgbd. Raises ValueError for an unknown
+    name, with the list and the nearest match, and for settings that do not fit together.
+    """
+    name = str(model.get("name"))
+    if name not in POSE_MODELS:
+        near = difflib.get_close_matches(name, POSE_MODELS, n=1)
+        meant = f". {near[0]}?" if near else ""
+        raise ValueError(f"no network {name!r}; there are {', '.join(POSE_MODELS)}{meant}")
+    return POSE_MODELS[name](model, joint_names, inputs, size)
+
+
+def _shared(model: Mapping[str, Any], joint_names: Sequence[str], size: int) -> dict[str, Any]:
+    return {
+        "joints": len(joint_names),
+        "size": size,
+        "hidden": model.get("hidden", 4096),
+        "dropout": model.get("dropout", 0.0),
+    }
+
+
+def _both(model: Mapping[str, Any], inputs: str) -> None:
+    if inputs != "rgbd":
+        raise ValueError(f"{model['name']} takes depth and colour: input.inputs=rgbd, not {inputs}")

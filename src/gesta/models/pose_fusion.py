@@ -1,0 +1,152 @@
+"""Fusion of depth and colour (Kazakos, section 4.2): of the scores (FusePred-Net) and of two streams (Fuse-Net).
+
+hand float32 [B, 4, H, W] (depth, R, G, B) -> joints [B, J, 3] in [-1, 1]. Each stream is Depth-Net. Input fusion
+(RGBD-Net) needs nothing of its own: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net
+has 303.80 million parameters (both networks); Fuse-Net joined by 1 x 1 convolution behind conv4 has 151.98 million.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gesta.models.pose_layers import PlainPose, PoseNet, joint_loss, made, specs, through
+from gesta.models.pose_nets import DEPTH_NET
+
+WEIGHTS = ("fixed", "per_output", "learned")
+
+
+class ScoreFusion(PoseNet):
+    """FusePred-Net: w * Depth-Net + (1 - w) * RGB-Net, each output with its own w.
+
+    fixed: 0.5. per_output: the inverse of each network's mean squared error of that output in validation, set after
+    training. learned: by gradient, on outputs that it does not change. Both networks learn as if each were alone.
+    """
+
+    share: Tensor
+
+    def __init__(self, *, joints: int, size: int, hidden: int, dropout: float, weights: str = "fixed") -> None:
+        super().__init__()
+        if weights not in WEIGHTS:
+            raise ValueError(f"no weights {weights!r}; there are {', '.join(WEIGHTS)}")
+        self.joints, self.weights = joints, weights
+        plain = {"joints": joints, "size": size, "hidden": hidden, "dropout": dropout}
+        self.depth = PlainPose(DEPTH_NET, channels=1, **plain)  # type: ignore[arg-type]
+        self.color = PlainPose(DEPTH_NET, channels=3, **plain)  # type: ignore[arg-type]
+        if weights == "learned":
+            self.logit = nn.Parameter(torch.zeros(joints, 3))
+        else:
+            self.register_buffer("share", torch.full((joints, 3), 0.5))
+
+    def forward(self, hand: Tensor) -> Tensor:
+        return self._joined(*self.streams(hand))
+
+    def streams(self, hand: Tensor) -> tuple[Tensor, Tensor]:
+        """What the depth and the colour network say, each [B, J, 3]."""
+        return self.depth(hand[:, :1]), self.color(hand[:, 1:])
+
+    def learn(self, hand: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        depth, color = self.streams(hand)
+        loss = joint_loss(depth, truth) + joint_loss(color, truth)
+        found = self._joined(depth.detach(), color.detach())
+        return found, loss + joint_loss(found, truth) if self.weights == "learned" else loss
+
+    @torch.no_grad()
+    def settle(self, hand: Sequence[Tensor], truth: Sequence[Tensor]) -> None:
+        if self.weights != "per_output" or not hand:
+            return
+        errors = torch.zeros(2, self.joints, 3, device=self.share.device)
+        for images, joints in zip(hand, truth, strict=True):
+            for number, found in enumerate(self.streams(images)):
+                errors[number] += (found - joints).square().sum(0)
+        self.share.copy_(errors[1] / errors.sum(0).clamp(min=1e-12))
+
+    def _joined(self, depth: Tensor, color: Tensor) -> Tensor:
+        share = torch.sigmoid(self.logit) if self.weights == "learned" else self.share  # J 3
+        return share * depth + (1 - share) * color
+
+
+class Interleaved(nn.Module):
+    """Two times [B, D, ...] -> [B, 2D, ...], channel by channel: a1 b1 a2 b2 ..."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.stack([a, b], dim=2).flatten(1, 2)
+
+
+class Mixed(nn.Module):
+    """Interleaved, then a 1 x 1 convolution (or a linear layer) back to D."""
+
+    def __init__(self, width: int, flat: bool) -> None:
+        super().__init__()
+        self.join = Interleaved()
+        self.mix = nn.Linear(2 * width, width) if flat else nn.Conv2d(2 * width, width, 1)
+        nn.init.kaiming_normal_(self.mix.weight, nonlinearity="linear")
+        nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(self.join(a, b))
+        return mixed
+
+
+class Largest(nn.Module):
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return torch.maximum(a, b)
+
+
+class Summed(nn.Module):
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a + b
+
+
+FUNCTIONS: dict[str, Callable[[int, bool], nn.Module]] = {
+    "max": lambda width, flat: Largest(),  # noqa: ARG005
+    "sum": lambda width, flat: Summed(),  # noqa: ARG005
+    "concatenation": lambda width, flat: Interleaved(),  # noqa: ARG005
+    "convolution": Mixed,
+}
+"""How two streams are joined, by name: function(width D, whether they are flat) -> module of two tensors."""
+
+
+class FuseNet(PoseNet):
+    """Two streams up to the layer `after` (behind its ReLU), joined by `function`, then one network."""
+
+    def __init__(
+        self,
+        *,
+        joints: int,
+        size: int,
+        hidden: int,
+        dropout: float,
+        function: str = "convolution",
+        after: str = "conv4",
+    ) -> None:
+        super().__init__()
+        if function not in FUNCTIONS:
+            raise ValueError(f"no function {function!r}; there are {', '.join(FUNCTIONS)}")
+        self.joints = joints
+        doubled = after if function == "concatenation" else None
+        plain = {"size": size, "hidden": hidden, "dropout": dropout, "outputs": 3 * joints}
+        depth = specs(DEPTH_NET, channels=1, **plain)  # type: ignore[arg-type]
+        color = specs(DEPTH_NET, channels=3, **plain)  # type: ignore[arg-type]
+        rest = specs(DEPTH_NET, channels=1, doubled_after=doubled, **plain)  # type: ignore[arg-type]
+        names = [name for name, _ in depth[:-1]]
+        if after not in names:
+            raise ValueError(f"no layer {after!r} to join behind; there are {', '.join(names)}")
+        cut = names.index(after) + 1
+        self.depth, self.color, self.rest = made(depth[:cut]), made(color[:cut]), made(rest[cut:])
+        self.join = FUNCTIONS[function](_width(names, after, hidden), after.startswith("fc"))
+
+    def forward(self, hand: Tensor) -> Tensor:
+        joined = self.join(through(self.depth, hand[:, :1]), through(self.color, hand[:, 1:]))
+        return torch.tanh(through(self.rest, joined)).unflatten(1, (self.joints, 3))  # B J 3
+
+
+def _width(names: Sequence[str], after: str, hidden: int) -> int:
+    """Channels, or features, behind a layer of Depth-Net."""
+    if after.startswith("fc"):
+        return hidden
+    widths = [int(part) for part in DEPTH_NET.split() if part != "P"]
+    convolutions = [name for name in names[: names.index(after) + 1] if name.startswith("conv")]
+    return widths[len(convolutions) - 1]

@@ -1,0 +1,132 @@
+"""What all hand pose networks share: their contract, the document's loss, and plain networks built from a plan.
+
+Kazakos, chapter 4: 3 x 3 convolutions with stride 1 and padding that keeps the size, ReLU, max pooling 2 x 2, two fully
+connected layers with dropout, 3J outputs with tanh. Of a plan like "32:7 P 64:5 P 128" 32:7 is a convolution of width
+32 and kernel 7 (3 where nothing is said), P a pooling. Its layers are called conv1, conv2, pool1, ... fc1, fc2, out.
+
+Letters: B frames, C channels, H = W size of the patch, J joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gesta.models.layers import he_initialised
+
+Spec = tuple[str, Callable[[], nn.Module]]
+"""A layer's name, and what makes it: a network makes only the layers that it has."""
+
+
+class PoseNet(nn.Module):
+    """The contract: `forward(hand float32 [B, C, H, W]) -> joints float32 [B, J, 3]`, in units of half a cube."""
+
+    joints: int
+
+    def learn(self, hand: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """(joints [B, J, 3], loss) of a training batch; `truth` [B, J, 3]."""
+        found = self(hand)
+        return found, joint_loss(found, truth)
+
+    def start_from(self, poses: Tensor) -> None:
+        """Takes from the training poses [N, J, 3] what the network starts from; most need nothing."""
+
+    def settle(self, hand: Sequence[Tensor], truth: Sequence[Tensor]) -> None:
+        """Called once after training, with the validation batches; most need nothing."""
+
+
+def joint_loss(found: Tensor, truth: Tensor) -> Tensor:
+    """1 / (2J) * squared error of each frame, meaned over frames (Kazakos, section 4.3)."""
+    joints = truth.shape[1]
+    return (found - truth).square().sum(dim=(1, 2)).mean() / (2 * joints)
+
+
+def specs(
+    plan: str,
+    *,
+    channels: int,
+    size: int,
+    hidden: int,
+    dropout: float,
+    outputs: int,
+    doubled_after: str | None = None,
+) -> list[Spec]:
+    """The layers of a plan in their order. Behind `doubled_after` come twice the channels (or features).
+
+    Raises ValueError where the patch is too small for the poolings, or there is no such layer.
+    """
+    found: list[Spec] = []
+    convolutions = pools = 0
+    factor = 1 if doubled_after is None else 2
+    for part in plan.split():
+        if part == "P":
+            pools, size = pools + 1, size // 2
+            found.append((f"pool{pools}", lambda: nn.MaxPool2d(2)))
+        else:
+            width, kernel = _width_kernel(part)
+            convolutions += 1
+            found.append((f"conv{convolutions}", _convolution(channels, width, kernel)))
+            channels = width
+        if found[-1][0] == doubled_after:
+            channels *= factor
+    if size < 1:
+        raise ValueError("the patch is too small for the poolings of this network")
+    features = channels * size * size
+    for name in ("fc1", "fc2"):
+        found.append((name, _connected(features, hidden, dropout)))
+        features = hidden * (factor if name == doubled_after else 1)
+    found.append(("out", _output(features, outputs)))
+    if doubled_after is not None and doubled_after not in [name for name, _ in found[:-1]]:
+        raise ValueError(f"no layer {doubled_after!r}; there are {', '.join(name for name, _ in found[:-1])}")
+    return found
+
+
+def _width_kernel(part: str) -> tuple[int, int]:
+    width, _, kernel = part.partition(":")
+    return int(width), int(kernel or 3)
+
+
+def _convolution(channels: int, width: int, kernel: int) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(nn.Conv2d(channels, width, kernel, padding=kernel // 2), nn.ReLU(inplace=True))
+
+
+def _connected(features: int, hidden: int, dropout: float) -> Callable[[], nn.Module]:
+    return lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)
+    )
+
+
+def _output(features: int, outputs: int) -> Callable[[], nn.Module]:
+    return lambda: nn.Linear(features, outputs)
+
+
+def made(layers: Sequence[Spec]) -> nn.ModuleDict:
+    """The layers by name, He-initialised; the output starts near 0, in the middle of tanh."""
+    modules = nn.ModuleDict({name: make() for name, make in layers})
+    he_initialised(modules)
+    if "out" in modules:
+        nn.init.normal_(modules["out"].weight, std=0.001)  # type: ignore[arg-type]
+    return modules
+
+
+def through(modules: nn.ModuleDict, maps: Tensor) -> Tensor:
+    """Layer after layer."""
+    for module in modules.values():
+        maps = module(maps)
+    return maps
+
+
+class PlainPose(PoseNet):
+    """A plan's network: [B, C, H, W] -> [B, J, 3] in [-1, 1]."""
+
+    def __init__(self, plan: str, *, joints: int, channels: int, size: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.joints = joints
+        self.layers = made(
+            specs(plan, channels=channels, size=size, hidden=hidden, dropout=dropout, outputs=3 * joints)
+        )
+
+    def forward(self, hand: Tensor) -> Tensor:
+        return torch.tanh(through(self.layers, hand)).unflatten(1, (self.joints, 3))  # B J 3

@@ -1,0 +1,119 @@
+"""Published weights into a network: strictly, every mismatch named at once.
+
+Read are safetensors and PyTorch state dicts (`.pt`, `.pth`: pickles, opened so that they can only give tensors).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+OFFICIAL = {
+    "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    "resnet34": "https://download.pytorch.org/models/resnet34-b627a593.pth",
+    "resnet50": "https://download.pytorch.org/models/resnet50-0676ba61.pth",
+    "inception_v1": "https://download.pytorch.org/models/googlenet-1378be20.pth",
+    "inception_v3": "https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth",
+}
+"""torchvision's ImageNet files; a name ends with the first digits of the file's sha256."""
+
+
+class WeightsError(ValueError):
+    """A weights file that cannot be used as it is, or cannot be had."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file by name. Raises WeightsError for a file that is none, or is damaged."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file.")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"{path}: is no weights file that can be read ({reason}). Expected .safetensors or a PyTorch state dict."
+        ) from error
+    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+        raise WeightsError(f"{path}: holds other things than named tensors. Expected a state dict, not a checkpoint.")
+    return dict(tensors)
+
+
+def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Puts the tensors into the network; `source` names them in the message.
+
+    Auxiliary heads (`network.heads`) that the network was built without may stand in the file. Batch normalisation's
+    counters of batches may lack, as in older files. Raises WeightsError listing all that is missing, extra or
+    misshaped; the network is then as before.
+    """
+    left_out = tuple(f"{name}." for name in getattr(network, "heads", ()) if not hasattr(network, name))
+    given = {name: tensor for name, tensor in tensors.items() if not name.startswith(left_out)}
+    own = network.state_dict()
+    faults = [f"missing    {name} {_shape(own[name])}" for name in own if name not in given and not _counts(name)]
+    faults += [f"extra      {name} {_shape(given[name])}" for name in given if name not in own]
+    faults += [
+        f"misshaped  {name}: {_shape(given[name])} in the file, {_shape(own[name])} in the network"
+        for name in own
+        if name in given and given[name].shape != own[name].shape
+    ]
+    if faults:
+        lines = "\n  ".join(faults)
+        raise WeightsError(
+            f"{source}: does not fit the network ({len(faults)} tensors):\n  {lines}\n"
+            "Give the file of this very network, or name the network that the file belongs to."
+        )
+    network.load_state_dict(given, strict=False)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """A file into a network, strictly. Raises WeightsError as `read_tensors` and `load_tensors` do."""
+    load_tensors(network, read_tensors(path), str(path))
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """The official file of a backbone, downloaded to `folder` unless it is there; its sha256 is checked.
+
+    Raises WeightsError where there is no official file, or the network does not allow it, with what to do by hand.
+    """
+    if name not in OFFICIAL:
+        raise WeightsError(f"there is no official file for {name}; there are ones for {', '.join(OFFICIAL)}.")
+    address = OFFICIAL[name]
+    path = folder / address.rpartition("/")[2]
+    if path.exists():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    digits = path.stem.rpartition("-")[2]
+    try:
+        torch.hub.download_url_to_file(address, str(path), hash_prefix=digits, progress=False)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{address}: cannot be downloaded ({error}). Download it elsewhere and give it with --weights FILE."
+        ) from error
+    return path
+
+
+def fingerprint(network: nn.Module) -> str:
+    """sha256 over names, types and values of all tensors: the same weights give the same digits."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        if not _counts(name):
+            total.update(f"{name} {tensor.dtype} {_shape(tensor)}".encode())
+            total.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _counts(name: str) -> bool:
+    return name.endswith(".num_batches_tracked")
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape)) or "scalar"
