@@ -101,7 +101,7 @@ def test_artifacts_are_added_and_replaced(folder: Path) -> None:
             sha256=io.digest(b"x"),
             companions={"step.bin": io.digest(content)},
         )
-        bundle = io.add_artifact(folder, artifact, {"step.xml": b"x", "step.bin": content})
+        bundle = io.add_artifact(io.read(folder), artifact, {"step.xml": b"x", "step.bin": content})
         assert bundle.read(artifact, "step.bin") == content
     assert [a.role for a in io.read(folder).manifest.artifacts] == ["weights", "step"]
     assert "step.xml" in (folder / io.CARD).read_text()
@@ -110,9 +110,9 @@ def test_artifacts_are_added_and_replaced(folder: Path) -> None:
 def test_artifact_and_files_must_fit(folder: Path) -> None:
     artifact = Artifact(role="step", engine="openvino", file="step.xml", sha256=io.digest(b"x"))
     with pytest.raises(ValueError, match="sha256"):
-        io.add_artifact(folder, artifact, {"step.xml": b"y"})
+        io.add_artifact(io.read(folder), artifact, {"step.xml": b"y"})
     with pytest.raises(ValueError, match="name"):
-        io.add_artifact(folder, artifact, {"other.xml": b"x"})
+        io.add_artifact(io.read(folder), artifact, {"other.xml": b"x"})
 
 
 def test_a_zip_is_never_changed(folder: Path, tmp_path: Path) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from gesta.bundle.manifest import Artifact, Manifest
+from gesta.bundle.manifest import Artifact, Manifest, PoseManifest
+
+AnyManifest = Manifest | PoseManifest
 
 
-def render(manifest: Manifest) -> str:
+def render(manifest: AnyManifest) -> str:
     """The card of a bundle. What was not measured is not in it."""
+    pose = isinstance(manifest, PoseManifest)
     parts = [
-        _head(manifest),
+        _pose_head(manifest) if isinstance(manifest, PoseManifest) else _head(manifest),
         _measured(manifest),
-        _input(manifest),
-        _origin(manifest),
-        _files(manifest),
+        _pose_input(manifest) if isinstance(manifest, PoseManifest) else _input(manifest),
+        _origin(manifest, "frames" if pose else "clips"),
+        _pose_files(manifest) if isinstance(manifest, PoseManifest) else _files(manifest),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -27,6 +30,17 @@ def _head(manifest: Manifest) -> str:
     )
 
 
+def _pose_head(manifest: PoseManifest) -> str:
+    model = manifest.recipe.get("model", {})
+    network = model.get("name", "unknown") if isinstance(model, dict) else "unknown"
+    recipe = manifest.recipe.get("name", "unknown recipe")
+    return (
+        f"# {manifest.name}\n\n"
+        f"Estimates {len(manifest.joints)} joints of a hand in 3D: {', '.join(manifest.joints)}.\n\n"
+        f"Network: {network}, {manifest.parameters:,} parameters, recipe {recipe}."
+    )
+
+
 def _network(manifest: Manifest) -> str:
     model = manifest.recipe.get("model", {})
     if not isinstance(model, dict):
@@ -35,7 +49,7 @@ def _network(manifest: Manifest) -> str:
     return f"{model.get('name', 'unknown')} {width}"
 
 
-def _measured(manifest: Manifest) -> str:
+def _measured(manifest: AnyManifest) -> str:
     metrics = manifest.metrics
     if not metrics:
         return "## Measured\n\nNot yet measured. `gesta evaluate BUNDLE DATA` does it."
@@ -74,14 +88,28 @@ def _input(manifest: Manifest) -> str:
     return "\n".join(lines + [f"- {note}" for note in manifest.notes])
 
 
-def _origin(manifest: Manifest) -> str:
+def _pose_input(manifest: PoseManifest) -> str:
+    transform = manifest.transform
+    what = {"depth": "depth", "rgb": "colour registered to depth", "rgbd": "depth, and colour registered to it"}
+    lines = [
+        "## Input",
+        "",
+        f"- {what[transform.inputs]}, a patch of {transform.size} x {transform.size} pixels",
+        f"- a cube of {transform.cube_mm:g} mm around the hand's centre",
+    ]
+    if transform.needs_color and transform.mask:
+        lines.append("- colour is black where depth shows no hand, so depth is needed for it, too")
+    return "\n".join(lines + [f"- {note}" for note in manifest.notes])
+
+
+def _origin(manifest: AnyManifest, unit: str = "clips") -> str:
     origin = manifest.provenance
     clips = ", ".join(f"{count} {split}" for split, count in origin.clips.items()) or "not recorded"
     lines = [
         "## Where it comes from",
         "",
         f"- trained {origin.created} by gesta {origin.gesta}, seed {origin.seed}, {origin.seconds:.0f} s",
-        f"- data: layout {origin.layout}, clips: {clips}, fingerprint {origin.data_fingerprint[:16]}",
+        f"- data: layout {origin.layout}, {unit}: {clips}, fingerprint {origin.data_fingerprint[:16]}",
         f"- people known at training: {len(origin.people) or 'not recorded'}",
     ]
     if origin.machine:
@@ -98,6 +126,20 @@ def _files(manifest: Manifest) -> str:
     lines.append("|---|---|---|---|---|---|")
     lines += [_row(artifact) for artifact in manifest.artifacts]
     return "\n".join(lines) + _exported(manifest)
+
+
+def _pose_files(manifest: PoseManifest) -> str:
+    if not manifest.artifacts:
+        return ""
+    lines = ["## Files", "", "| file | role | engine | precision | largest difference, mm | error, mm | p50 ms |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for one in manifest.artifacts:
+        found = one.pose
+        difference = "-" if found is None else f"{found.largest_difference_mm:.2g}"
+        error = "-" if found is None or found.error_mm is None else f"{found.error_mm:.2f} ({found.error_mm_torch:.2f})"
+        time = "-" if found is None or found.latency_ms is None else f"{found.latency_ms[0]:.2f}"
+        lines.append(f"| {one.file} | {one.role} | {one.engine} | {one.precision} | {difference} | {error} | {time} |")
+    return "\n".join(lines)
 
 
 def _exported(manifest: Manifest) -> str:

@@ -15,15 +15,17 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from typing_extensions import TypeVar
 
 from gesta.bundle import card as card_module
-from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest
+from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest, PoseManifest
 from gesta.bundle.safe import check_name, read_member
+from gesta.clips.hand_transform import HAND_TRANSFORM_VERSION
 from gesta.clips.transform import TRANSFORM_VERSION
 from gesta.schema import GestaError
 
@@ -33,14 +35,19 @@ WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 16 * 1024**2
 
 Content = bytes | Path
+AnyManifest = Manifest | PoseManifest
+M = TypeVar("M", bound=Manifest | PoseManifest, default=Manifest)
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for."""
+class Bundle(Generic[M]):
+    """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for.
+
+    `Bundle` is that of a classifier, `Bundle[PoseManifest]` that of a hand pose model.
+    """
 
     path: Path
-    manifest: Manifest
+    manifest: M
 
     def find(self, role: str, engine: str, precision: str | None = None) -> Artifact | None:
         """The first artifact of that role, engine and (if given) precision, or None."""
@@ -74,10 +81,26 @@ def digest(content: Content) -> str:
 
 
 def read(path: Path | str) -> Bundle:
-    """The bundle at `path`, a folder or a zip. Weights and networks are not opened yet.
+    """The classifier's bundle at `path`, a folder or a zip. Weights and networks are not opened yet.
 
-    Raises GestaError if there is none, its manifest is no valid one, or it needs a newer gesta.
+    Raises GestaError if there is none, its manifest is no valid one, it needs a newer gesta or is no classifier's.
     """
+    found = read_any(path)
+    if not isinstance(found.manifest, Manifest):
+        raise GestaError(f"{path}: is a hand pose model; a recogniser of clips was expected here.")
+    return Bundle(found.path, found.manifest)
+
+
+def read_pose(path: Path | str) -> Bundle[PoseManifest]:
+    """The same for a hand pose model. Raises GestaError as `read` does."""
+    found = read_any(path)
+    if not isinstance(found.manifest, PoseManifest):
+        raise GestaError(f"{path}: is a recogniser of clips; a hand pose model was expected here.")
+    return Bundle(found.path, found.manifest)
+
+
+def read_any(path: Path | str) -> Bundle[AnyManifest]:
+    """A bundle of either kind: ask `manifest.kind`. Raises GestaError as `read` does."""
     path = Path(path)
     if not path.exists():
         raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` leaves at OUT/bundle.")
@@ -92,7 +115,7 @@ def read(path: Path | str) -> Bundle:
     return Bundle(path, _parse(path, read_member(path, MANIFEST, MAX_MANIFEST_BYTES)))
 
 
-def write(folder: Path | str, manifest: Manifest, files: Mapping[str, Content], card: str | None = None) -> Bundle:
+def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: str | None = None) -> Bundle[M]:
     """A new bundle at `folder`; one that is there already is replaced. `card` is rendered if left out.
 
     `files`: name inside the bundle -> content, for every file that the manifest's artifacts name (ValueError if not, or
@@ -119,13 +142,13 @@ def write(folder: Path | str, manifest: Manifest, files: Mapping[str, Content], 
     return Bundle(folder, manifest)
 
 
-def update(bundle: Bundle, **changes: Any) -> Bundle:
+def update(bundle: Bundle[M], **changes: Any) -> Bundle[M]:
     """The bundle with fields of its manifest changed (e.g. `metrics=...`), on disk too; the card is rendered again.
 
     Raises GestaError for a zip (it is never changed in place) and on a failing disk.
     """
     _need_folder(bundle)
-    manifest = Manifest.model_validate({**bundle.manifest.model_dump(), **changes})
+    manifest = type(bundle.manifest).model_validate({**bundle.manifest.model_dump(), **changes})
     try:
         _write_file(bundle.path / MANIFEST, _dump(manifest))
         _write_file(bundle.path / CARD, card_module.render(manifest).encode())
@@ -134,13 +157,12 @@ def update(bundle: Bundle, **changes: Any) -> Bundle:
     return Bundle(bundle.path, manifest)
 
 
-def add_artifact(bundle: Bundle | Path | str, artifact: Artifact, files: Mapping[str, Content]) -> Bundle:
+def add_artifact(bundle: Bundle[M], artifact: Artifact, files: Mapping[str, Content]) -> Bundle[M]:
     """The bundle with one artifact more; one of the same role, engine, precision and stage is replaced.
 
     A crash on the way leaves a bundle without either, never one whose manifest does not fit its files.
     Raises GestaError for a zip and on a failing disk, ValueError if `files` are not the artifact's.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else read(bundle)
     _need_folder(bundle)
     _check_files(bundle.path, (artifact,), files)
     kept = tuple(a for a in bundle.manifest.artifacts if _place(a) != _place(artifact))
@@ -157,7 +179,7 @@ def add_artifact(bundle: Bundle | Path | str, artifact: Artifact, files: Mapping
     return update(bundle, artifacts=(*kept, artifact))
 
 
-def load_weights(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
+def load_weights(bundle: Bundle[M]) -> dict[str, NDArray[np.generic]]:
     """The network's tensors by name, from any precision and layout (docs/sparse_format.md).
 
     Raises GestaError if the bundle has none or the file is damaged.
@@ -170,7 +192,7 @@ def load_weights(bundle: Bundle) -> dict[str, NDArray[np.generic]]:
     return sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
 
 
-def save_zip(bundle: Bundle, path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
+def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
     """The bundle as a single zip, the same bytes each time: manifest, card and the listed files, each checked.
 
     `only`: these artifacts and no others, e.g. just the streaming step, which predicts whole clips too.
@@ -196,7 +218,7 @@ def save_zip(bundle: Bundle, path: Path | str, only: Sequence[Artifact] | None =
     return path
 
 
-def _parse(path: Path, raw: bytes) -> Manifest:
+def _parse(path: Path, raw: bytes) -> AnyManifest:
     try:
         document = json.loads(raw)
     except ValueError as error:
@@ -204,8 +226,9 @@ def _parse(path: Path, raw: bytes) -> Manifest:
     if not isinstance(document, dict):
         raise GestaError(f"{path}: {MANIFEST} is not a JSON object. Get the bundle again.")
     _refuse_newer(path, document)
+    schema: type[Manifest] | type[PoseManifest] = PoseManifest if document.get("kind") == "pose" else Manifest
     try:
-        manifest = Manifest.model_validate(document)
+        manifest = schema.model_validate(document)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the whole"
@@ -220,9 +243,10 @@ def _parse(path: Path, raw: bytes) -> Manifest:
 
 def _refuse_newer(path: Path, document: Mapping[str, Any]) -> None:
     transform = document.get("transform")
+    newest = HAND_TRANSFORM_VERSION if document.get("kind") == "pose" else TRANSFORM_VERSION
     found = {
         "bundle format": (document.get("format_version"), FORMAT_VERSION),
-        "transform": (transform.get("version") if isinstance(transform, dict) else None, TRANSFORM_VERSION),
+        "transform": (transform.get("version") if isinstance(transform, dict) else None, newest),
     }
     for what, (version, known) in found.items():
         if isinstance(version, int) and version > known:
@@ -250,12 +274,12 @@ def _place(artifact: Artifact) -> tuple[str, str, str, str]:
     return artifact.role, artifact.engine, artifact.precision, artifact.stage
 
 
-def _need_folder(bundle: Bundle) -> None:
+def _need_folder(bundle: Bundle[M]) -> None:
     if not bundle.path.is_dir():
         raise GestaError(f"{bundle.path}: is a zip, which is never changed. Unpack it and give the folder.")
 
 
-def _dump(manifest: Manifest) -> bytes:
+def _dump(manifest: AnyManifest) -> bytes:
     return (json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode()
 
 

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
+from gesta.clips.hand_transform import HandTransform
 from gesta.clips.transform import Transform
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest format. 1: classifiers. 2: hand pose models (kind "pose"); classifiers are still written as 1."""
 
 
 class _Strict(BaseModel):
@@ -43,11 +52,27 @@ class Measured(_Strict):
     machine: str = ""
 
 
+class PoseMeasured(_Strict):
+    """How an artifact of a hand pose model compares with the PyTorch network on the same prepared frames."""
+
+    frames: int
+    source: str = Field(description="where the frames come from: validation, training or random")
+    largest_difference_mm: float = Field(description="of a joint, over all frames")
+    mean_difference_mm: float
+    bytes: int = Field(0, description="file and companions")
+    error_mm: float | None = Field(None, description="mean joint error on the frames with joints")
+    error_mm_torch: float | None = None
+    latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 a frame on one core")
+    latency_torch_ms: tuple[float, float] | None = None
+    machine: str = ""
+
+
 class Artifact(_Strict):
     """One file that runs or loads: the weights, the whole network or its streaming step, in one engine's format.
 
     `whole`: clip uint8 [B, S, C, T, H, W], lengths int64 [B] -> logits [B, N] (for sampling "central": no lengths).
     `step`: chunk uint8 [B, S, C, chunk, H, W] and the state tensors -> logits [B, N] and the state tensors.
+    `whole` of a hand pose model: hand float32 [B, C, H, W] -> joints float32 [B, J, 3] in units of half a cube.
     """
 
     role: Literal["weights", "whole", "step"]
@@ -61,7 +86,16 @@ class Artifact(_Strict):
     states: tuple[Tensor, ...] = Field((), description="named state arrays, fed back by name; zeros at a reset")
     parity: Parity | None = None
     measured: Measured | None = None
+    pose: PoseMeasured | None = Field(None, description="of hand pose models, in the place of parity and measured")
     stage: str = "network"
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An artifact of a classifier is written as it was before there were hand pose models."""
+        document: dict[str, Any] = handler(self)
+        if self.pose is None:
+            document.pop("pose", None)
+        return document
 
 
 class Provenance(_Strict):
@@ -73,7 +107,7 @@ class Provenance(_Strict):
     layout: str = Field(description="the data's layout, e.g. chalearn2014")
     data_fingerprint: str = Field(description="sha256 over the sorted fingerprints of the training files")
     people: tuple[str, ...] = Field((), description="fingerprints of the people trained on")
-    clips: dict[str, int] = Field(default_factory=dict, description="clips used by split")
+    clips: dict[str, int] = Field(default_factory=dict, description="clips (or hand frames) used by split")
     skipped: int = 0
     split_notes: tuple[str, ...] = ()
     seconds: float = Field(0.0, description="training time")
@@ -81,7 +115,9 @@ class Provenance(_Strict):
 
 
 class Manifest(_Strict):
-    format_version: int = FORMAT_VERSION
+    """Of a classifier of clips."""
+
+    format_version: int = 1
     kind: Literal["classifier"] = "classifier"
     name: str
     labels: tuple[str, ...]
@@ -100,3 +136,26 @@ class Manifest(_Strict):
         if not labels or len(set(labels)) != len(labels):
             raise ValueError("at least one label, each once")
         return labels
+
+
+class PoseManifest(_Strict):
+    """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
+
+    format_version: int = 2
+    kind: Literal["pose"] = "pose"
+    name: str
+    joints: tuple[str, ...]
+    transform: HandTransform
+    recipe: dict[str, Any]
+    parameters: int
+    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
+    provenance: Provenance
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+
+    @field_validator("joints")
+    @classmethod
+    def _distinct(cls, joints: tuple[str, ...]) -> tuple[str, ...]:
+        if not joints or len(set(joints)) != len(joints):
+            raise ValueError("at least one joint, each name once")
+        return joints

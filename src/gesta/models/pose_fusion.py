@@ -2,7 +2,7 @@
 
 hand float32 [B, 4, H, W] (depth, R, G, B) -> joints [B, J, 3] in [-1, 1]. Each stream is Depth-Net. Input fusion
 (RGBD-Net) needs nothing of its own: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net
-has 303.80 million parameters (both networks); Fuse-Net joined by 1 x 1 convolution behind conv4 has 151.98 million.
+has 303.81 million parameters (both networks); Fuse-Net joined by 1 x 1 convolution behind conv4 has 151.98 million.
 """
 
 from __future__ import annotations

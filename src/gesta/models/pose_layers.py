@@ -93,9 +93,7 @@ def _convolution(channels: int, width: int, kernel: int) -> Callable[[], nn.Modu
 
 
 def _connected(features: int, hidden: int, dropout: float) -> Callable[[], nn.Module]:
-    return lambda: nn.Sequential(
-        nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout)
-    )
+    return lambda: nn.Sequential(nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(inplace=True), nn.Dropout(dropout))
 
 
 def _output(features: int, outputs: int) -> Callable[[], nn.Module]:

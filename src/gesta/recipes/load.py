@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from gesta.recipes.schema import ImageRecipe, Recipe
+from gesta.recipes.schema import ImageRecipe, PoseRecipe, Recipe
 
 _ROOT = Path(__file__).parent
 
@@ -45,6 +45,8 @@ def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
             f"{name_or_path} is for images in the layout of CIFAR, not for recordings: "
             "gesta reproduce mullick/table-4.4 and mullick/table-4.5 train it."
         )
+    if _is_for_poses(document):
+        raise RecipeError(f"{name_or_path} is for hand poses, not for recordings of gestures: gesta train takes it.")
     return _loaded(Recipe, path, document, _spelled_out(sets))
 
 
@@ -62,6 +64,20 @@ def load_image_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Ima
     return _loaded(ImageRecipe, path, document, sets)
 
 
+def load_pose_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> PoseRecipe:
+    """The same for a recipe for hand poses. Raises RecipeError as `load_recipe` does."""
+    path = _find(name_or_path)
+    document = _parse(path)
+    if not _is_for_poses(document):
+        raise RecipeError(f"{name_or_path} is not for hand poses; those are {', '.join(_pose_names())}.")
+    return _loaded(PoseRecipe, path, document, sets)
+
+
+def is_for_poses(name_or_path: str | Path) -> bool:
+    """Whether a recipe is one for hand poses. Raises RecipeError if there is no such recipe."""
+    return _is_for_poses(_parse(_find(name_or_path)))
+
+
 def is_for_images(name_or_path: str | Path) -> bool:
     """Whether a recipe is one for images. Raises RecipeError if there is no such recipe."""
     return _is_for_images(_parse(_find(name_or_path)))
@@ -71,7 +87,15 @@ def _is_for_images(document: dict[str, Any]) -> bool:
     return document.get("kind") == "images"
 
 
-Schema = TypeVar("Schema", Recipe, ImageRecipe)
+def _is_for_poses(document: dict[str, Any]) -> bool:
+    return document.get("kind") == "pose"
+
+
+def _pose_names() -> list[str]:
+    return [name for name in names() if _is_for_poses(_parse(_ROOT / f"{name}.yaml"))]
+
+
+Schema = TypeVar("Schema", Recipe, ImageRecipe, PoseRecipe)
 
 
 def _loaded(schema: type[Schema], path: Path, document: dict[str, Any], sets: Sequence[str]) -> Schema:

@@ -8,7 +8,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
+from gesta.bundle.manifest import PoseManifest
 from gesta.models.catalog import build
+from gesta.models.pose_catalog import build_pose
+from gesta.models.pose_layers import PoseNet
 from gesta.runtime.engines.base import Logits, Pixels, State, refuse_device
 from gesta.schema import GestaError
 
@@ -47,6 +50,22 @@ def load_network(bundle: Bundle) -> nn.Module:
         )
         weights = {name: torch.from_numpy(array) for name, array in load_weights(bundle).items()}
         network.load_state_dict(weights)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()[:200]
+        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
+    return network.eval().requires_grad_(False)
+
+
+def load_pose_network(bundle: Bundle[PoseManifest]) -> PoseNet:
+    """The hand pose network of the bundle's recipe with its weights, in eval mode, on the CPU.
+
+    Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
+    """
+    manifest, transform = bundle.manifest, bundle.manifest.transform
+    try:
+        model = manifest.recipe.get("model", {})
+        network = build_pose(model, joint_names=manifest.joints, inputs=transform.inputs, size=transform.size)
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(bundle).items()})
     except (RuntimeError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[-1].strip()[:200]
         raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error

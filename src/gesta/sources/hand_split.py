@@ -1,0 +1,54 @@
+"""Which frames of hands are trained on, which choose the epoch, and which are only measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from gesta.schema import GestaError, HandFrame, Split
+
+VALIDATION_SHARE = 0.25
+TEST_SHARE = 0.2
+
+
+def assign_hand_splits(
+    frames: Sequence[HandFrame], *, seed: int = 0, validation_share: float = VALIDATION_SHARE
+) -> tuple[list[HandFrame], list[str]]:
+    """The frames with joints, each with a split, and notes on what was done. The test part does not depend on `seed`.
+
+    Splits that the data tell stay. Without any, the last person in the order of names is the test; without people, the
+    last fifth of the frames. Of the training frames `validation_share`, drawn evenly by `seed`, become the validation,
+    unless the data have one (Kazakos, section 4.3). Raises GestaError if no frame has joints.
+    """
+    used = [f for f in frames if f.joints_mm is not None]
+    if not used:
+        raise GestaError("no frame has joints to learn from or to measure against. Add joints.csv, or give other data.")
+    notes: list[str] = []
+    if not any(f.split for f in used):
+        used = _with_test(used, notes)
+    used = [f if f.split else replace(f, split="train") for f in used]
+    if any(f.split == "val" for f in used):
+        return used, notes
+    train = [index for index, f in enumerate(used) if f.split == "train"]
+    count = round(len(train) * validation_share)
+    chosen = np.random.default_rng([seed, 25]).choice(len(train), size=count, replace=False)
+    for position in chosen:
+        used[train[position]] = replace(used[train[position]], split="val")
+    notes.append(f"validation: {count} of {len(train)} training frames, drawn evenly.")
+    return used, notes
+
+
+def _with_test(frames: Sequence[HandFrame], notes: list[str]) -> list[HandFrame]:
+    people = sorted({f.subject for f in frames if f.subject is not None})
+    if len(people) > 1:
+        notes.append(f"test: the frames of {people[-1]}; the data tell no split.")
+        return [_marked(f, "test" if f.subject == people[-1] else "train") for f in frames]
+    first = len(frames) - round(TEST_SHARE * len(frames))
+    notes.append(f"test: the last {len(frames) - first} of {len(frames)} frames; the data tell no split and no people.")
+    return [_marked(f, "train" if index < first else "test") for index, f in enumerate(frames)]
+
+
+def _marked(frame: HandFrame, split: Split) -> HandFrame:
+    return replace(frame, split=split)
