@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from gesta.bundle import card as card_module
-from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest, PoseManifest
+from gesta.bundle.manifest import FORMAT_VERSION, POSE_FORMAT_VERSION, Artifact, Manifest, PoseManifest
 from gesta.bundle.safe import check_name, read_member
 from gesta.clips.hand_transform import HAND_TRANSFORM_VERSION
 from gesta.clips.transform import TRANSFORM_VERSION
@@ -148,7 +148,7 @@ def update(bundle: Bundle[M], **changes: Any) -> Bundle[M]:
     Raises GestaError for a zip (it is never changed in place) and on a failing disk.
     """
     _need_folder(bundle)
-    manifest = type(bundle.manifest).model_validate({**bundle.manifest.model_dump(), **changes})
+    manifest = cast(M, type(bundle.manifest).model_validate({**bundle.manifest.model_dump(), **changes}))
     try:
         _write_file(bundle.path / MANIFEST, _dump(manifest))
         _write_file(bundle.path / CARD, card_module.render(manifest).encode())
@@ -243,9 +243,10 @@ def _parse(path: Path, raw: bytes) -> AnyManifest:
 
 def _refuse_newer(path: Path, document: Mapping[str, Any]) -> None:
     transform = document.get("transform")
-    newest = HAND_TRANSFORM_VERSION if document.get("kind") == "pose" else TRANSFORM_VERSION
+    pose = document.get("kind") == "pose"
+    newest = HAND_TRANSFORM_VERSION if pose else TRANSFORM_VERSION
     found = {
-        "bundle format": (document.get("format_version"), FORMAT_VERSION),
+        "bundle format": (document.get("format_version"), POSE_FORMAT_VERSION if pose else FORMAT_VERSION),
         "transform": (transform.get("version") if isinstance(transform, dict) else None, newest),
     }
     for what, (version, known) in found.items():

@@ -16,8 +16,10 @@ from pydantic import (
 from gesta.clips.hand_transform import HandTransform
 from gesta.clips.transform import Transform
 
-FORMAT_VERSION = 2
-"""The newest format. 1: classifiers. 2: hand pose models (kind "pose"); classifiers are still written as 1."""
+FORMAT_VERSION = 1
+"""Of a classifier's bundle."""
+POSE_FORMAT_VERSION = 2
+"""Of a hand pose model's: a gesta that knows classifiers alone refuses it as newer."""
 
 
 class _Strict(BaseModel):
@@ -117,7 +119,7 @@ class Provenance(_Strict):
 class Manifest(_Strict):
     """Of a classifier of clips."""
 
-    format_version: int = 1
+    format_version: int = FORMAT_VERSION
     kind: Literal["classifier"] = "classifier"
     name: str
     labels: tuple[str, ...]
@@ -141,7 +143,7 @@ class Manifest(_Strict):
 class PoseManifest(_Strict):
     """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
 
-    format_version: int = 2
+    format_version: int = POSE_FORMAT_VERSION
     kind: Literal["pose"] = "pose"
     name: str
     joints: tuple[str, ...]
