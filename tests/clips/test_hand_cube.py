@@ -1,13 +1,17 @@
 """The cube around a hand: by hand, backwards, and with the image that it is cut from."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from gesta.clips.hand_center import nearest_object
 from gesta.clips.hand_cube import Cube, hand_mask, restore_color, standardise, vary
-from gesta.schema import Camera, GestaError
+from gesta.clips.hand_read import read_depth
+from gesta.schema import Camera, GestaError, Resource
 
 NYU = Camera(588.03, 587.07, 320, 240)
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "nyu_sample" / "depth_1_0000001.png"
 CENTER = (40.0, -30.0, 800.0)
 
 
@@ -152,9 +156,52 @@ def test_nearest_object_is_found_in_spite_of_specks():
     depth[100:160, 200:260] = 750
     depth[300:400, 400:500] = 1000
     depth[10, 10] = 400  # a speck
-    found = nearest_object(depth, NYU)
-    expected = NYU.unproject(np.array([229.5, 129.5, 750]))
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+    found = np.array(nearest_object(depth, NYU))
+    surface = NYU.unproject(np.array([229.5, 129.5, 750]))
+    np.testing.assert_allclose(found / found[2], surface / surface[2], atol=0.006)  # on the ray, to a few pixels
+    assert 10 < found[2] - 750 < 30  # behind the surface that is seen
+
+
+def arm(hand_end, elbow_depth=700.0):
+    """A forearm across the image with a palm and three fingers at one end ("left" or "right"), before a wall."""
+    depth = np.full((480, 640), 1600, np.float32)
+    column = np.arange(640, dtype=np.float32)
+    along = column / 640 if hand_end == "right" else 1 - column / 640
+    surface = elbow_depth + 120 * along  # the elbow is nearest
+    inside = np.zeros((480, 640), bool)
+    inside[215:265, 150:490] = True
+    palm = slice(400, 480) if hand_end == "right" else slice(160, 240)
+    inside[200:280, palm] = True
+    fingers = slice(480, 540) if hand_end == "right" else slice(100, 160)
+    for top in (196, 230, 268):
+        inside[top : top + 14, fingers] = True
+    inside[:, :100] = False
+    rows, columns = np.nonzero(inside)
+    depth[rows, columns] = surface[columns]
+    return depth
+
+
+@pytest.mark.parametrize(("hand_end", "palm_u"), [("left", 200), ("right", 440)])
+def test_centre_lies_at_the_wide_end_of_an_arm_even_if_the_elbow_is_nearer(hand_end, palm_u):
+    x, y, z = nearest_object(arm(hand_end), NYU)
+    u, v = NYU.cx + NYU.fx * x / z, NYU.cy - NYU.fy * y / z
+    assert abs(u - palm_u) < 35 and abs(v - 240) < 15  # 35 pixels: 48 mm
+
+
+def test_an_arm_that_leaves_the_image_has_its_hand_at_the_other_end():
+    depth = arm("right")
+    depth[170:310, 0:160] = 720  # a sleeve, wider than the hand, out of the image
+    x, _, z = nearest_object(depth, NYU)
+    assert abs(NYU.cx + NYU.fx * x / z - 440) < 40
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="../shared/data/nyu_sample is not there")
+def test_centre_of_the_real_nyu_frame_holds_all_joints_in_the_cube():
+    """The first test frame; truth: row 1 of nyu_eval's ground truth."""
+    row = np.loadtxt(REAL.parents[1] / "nyu_eval" / "groundtruth" / "nyu_test_groundtruth_label.txt", max_rows=1)
+    joints = NYU.unproject(row.reshape(14, 3))
+    found = np.array(nearest_object(read_depth(Resource(REAL), "nyu"), NYU))
+    assert np.linalg.norm(found - joints[13]) < 45 and (np.abs(joints - found) < 150).all()
 
 
 def test_nothing_to_find():
