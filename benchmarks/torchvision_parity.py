@@ -72,7 +72,7 @@ def compare(name: str) -> float:
     with torch.inference_mode():
         pairs = [(own(images), reference(normalised(images)))]
         pairs += zip(heads(own, name, images, True), heads(reference, name, images, False), strict=True)
-    for mine, other in pairs:
+    for mine, _ in pairs:
         assert mine.std() > 0, "the outputs say nothing"
     return max(float((mine - other).abs().max() / other.abs().max()) for mine, other in pairs)
 

@@ -54,7 +54,7 @@ def to_signed(images: Tensor) -> Tensor:
 def he_initialised(network: nn.Module) -> None:
     """He et al. 2015: convolutions keep the variance behind a ReLU, biases are zero; linear layers alike."""
     for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
