@@ -47,7 +47,7 @@ def nearest_object(
     """
     step = max(1, depth_mm.shape[1] // COLUMNS)
     thin = np.ascontiguousarray(depth_mm[step // 2 :: step, step // 2 :: step], np.float32)
-    depth = cv2.medianBlur(thin, 3)
+    depth = np.asarray(cv2.medianBlur(thin, 3), np.float32)
     lens = Camera(camera.fx / step, camera.fy / step, camera.cx / step, camera.cy / step)
     limb = _limb(depth, lens, side_mm * REACH)
     points = _hand_end(limb, side_mm)
@@ -72,11 +72,11 @@ def _limb(depth: NDArray[np.float32], camera: Camera, reach_mm: float) -> _Limb:
     """What is connected with the nearest reading, depth by depth, within reach of it."""
     rows, columns = np.nonzero(_nearest_region(depth, camera))
     points = camera.unproject(np.column_stack([columns, rows, depth[rows, columns]]))  # N 3
-    away = np.linalg.norm(points - points[points[:, 2].argmin()], axis=1)
-    height, width = depth.shape
-    edge = (rows == 0) | (columns == 0) | (rows == height - 1) | (columns == width - 1)
-    cut, near = edge | (away > 0.95 * reach_mm), away < reach_mm
-    return _Limb(points[near], (cut * points[:, 2] / camera.fx)[near])
+    near = np.linalg.norm(points - points[points[:, 2].argmin()], axis=1) < reach_mm
+    beyond = np.pad(np.zeros(depth.shape, np.uint8), 1, constant_values=1)  # the image's edge, too
+    beyond[rows[~near] + 1, columns[~near] + 1] = 1
+    beside = cv2.dilate(beyond, np.ones((3, 3), np.uint8))[rows + 1, columns + 1] > 0
+    return _Limb(points[near], (beside * points[:, 2] / camera.fx)[near])
 
 
 def _nearest_region(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.bool_]:
