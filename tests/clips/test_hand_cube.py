@@ -189,8 +189,8 @@ def test_centre_lies_at_the_wide_end_of_an_arm_even_if_the_elbow_is_nearer(hand_
 
 
 def test_an_arm_that_leaves_the_image_has_its_hand_at_the_other_end():
-    depth = arm("right")
-    depth[170:310, 0:160] = 720  # a sleeve, wider than the hand, out of the image
+    depth = arm("right", elbow_depth=550.0)
+    depth[170:310, 0:160] = 570  # a sleeve, wider than the hand, out of the image
     x, _, z = nearest_object(depth, NYU)
     assert abs(NYU.cx + NYU.fx * x / z - 440) < 40
 
