@@ -9,11 +9,15 @@ import argparse
 import sys
 
 import torch
-import torchvision.models as theirs
 from torch import Tensor, nn
 
-from gesta.models.catalog import BACKBONES, build_backbone
-from gesta.models.weights import load_tensors
+# torchvision's wheel is built for CUDA; beside a CPU torch its own operators are missing, and it will not be imported
+# unless this one is declared. The networks compared here use none of them.
+torch.library.define("torchvision::nms", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import torchvision.models as theirs  # noqa: E402
+
+from gesta.models.catalog import BACKBONES, build_backbone  # noqa: E402
+from gesta.models.weights import load_tensors  # noqa: E402
 
 THEIRS = {
     "resnet18": theirs.resnet18,

@@ -1,0 +1,314 @@
+"""Spatio-temporal residual network (Iqbal, chapter 4; spec 4): a ResNet over T frames with recurrent skip connections.
+
+The output of an earlier layer at frame t-1 is added to the output of a later layer at frame t, so that the network
+learns a temporal residual; the softmax of a sequence's last frame counts. Because every connection leads forward
+through the layers, all frames go through one layer after the other together; nothing is unrolled frame by frame, and
+frames that windows share are computed once.
+
+In: clip uint8 or float 0..255 [B, S, C, F, H, W]; lengths [B] frames. Out: logits [B, N] = log of the probabilities'
+mean over the sequences. Parameters of depth 50, N = 101: 23.715 M, and those of the connections.
+
+Positions are names of convolutions and normalisations in gesta.models.resnet. The document counts them from 0,
+projections included (`position`):
+
+| document | from (frame t-1) | to (frame t) | maps |
+|---|---|---|---|
+| 5-11 | layer1.0.bn2 | layer1.1.bn1 | 64 -> 64 |
+| 49-55 | layer3.0.bn1 | layer3.0.downsample.1 | 256 -> 1024 |
+| 86-92 | layer4.0.conv1 | layer4.0.downsample.0 | 512 -> 2048 |
+| 98-104 | layer4.1.conv3 | layer4.2.conv3 | 2048 -> 2048 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from gesta.models.c3d import volume
+from gesta.models.resnet import ResNet, plain
+
+Kind = Literal["identity", "linear", "nonlinear"]
+
+
+@dataclass(frozen=True)
+class Connection:
+    """`source` at frame t - `delay` is added to `target` at frame t: as it is, or through a 1 x 1 convolution (linear),
+    with ReLU behind it (nonlinear).
+    """
+
+    source: str
+    target: str
+    kind: Kind = "identity"
+    delay: int = 1
+
+
+POSITIONS: dict[str, tuple[str, str]] = {
+    "5-11": ("layer1.0.bn2", "layer1.1.bn1"),
+    "49-55": ("layer3.0.bn1", "layer3.0.downsample.1"),
+    "86-92": ("layer4.0.conv1", "layer4.0.downsample.0"),
+    "98-104": ("layer4.1.conv3", "layer4.2.conv3"),
+}
+"""The document's pairs in ResNet-50 (tables 5.4 to 5.7)."""
+
+
+def layer_names(network: ResNet) -> list[str]:
+    """Names of all convolutions and batch normalisations in the document's order; the index is its number."""
+    return [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+
+
+def position(network: ResNet, place: str | int) -> str:
+    """A layer by name, or by the document's number. Raises ValueError for one that is not there."""
+    names = layer_names(network)
+    number = int(place) if isinstance(place, int) or place.isdigit() else None
+    if number is not None and number < len(names):
+        return names[number]
+    if place not in names:
+        raise ValueError(f"no layer {place!r}; layers are 0 to {len(names) - 1}, or {names[0]} to {names[-1]}")
+    return str(place)
+
+
+def chain(places: Sequence[tuple[str, str]], kind: Kind = "identity") -> list[Connection]:
+    """Connections one behind the other: context 2 has one, context 3 two, context 5 four (table 5.7)."""
+    return [Connection(source, target, kind) for source, target in places]
+
+
+def special3(source: str, target: str, kind: Kind = "identity") -> list[Connection]:
+    """One connection, and an identity that brings frame t-2 straight to the same target (table 5.7)."""
+    return [Connection(source, target, kind), Connection(source, target, "identity", delay=2)]
+
+
+class Adapter(nn.Module):
+    """What lies on a connection: nothing, or a 1 x 1 convolution with the stride that the target's size asks for."""
+
+    def __init__(self, kind: Kind, before: int, now: int, stride: int) -> None:
+        super().__init__()
+        self.rectified = kind == "nonlinear"
+        self.convolution = None if kind == "identity" else nn.Conv2d(before, now, 1, stride)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        if self.convolution is None:
+            return maps
+        maps = self.convolution(maps)
+        return maps.relu() if self.rectified else maps
+
+
+class StResNet(nn.Module):
+    """A ResNet and its connections. Without connections it is the network on single frames (context 1).
+
+    `overlap`: sequences begin at every frame; else they are disjoint, m = F // context of them.
+    `scale` multiplies what the connections bring; 0 is the network on single frames, for tests.
+    """
+
+    def __init__(
+        self,
+        network: ResNet,
+        connections: Sequence[Connection] = (),
+        *,
+        overlap: bool = False,
+        window: int = 16,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.window, self.overlap, self.scale = window, overlap, 1.0
+        names = layer_names(network)
+        self.connections = tuple(
+            Connection(position(network, c.source), position(network, c.target), c.kind, c.delay) for c in connections
+        )
+        for c in self.connections:
+            if names.index(c.source) >= names.index(c.target):
+                raise ValueError(f"a connection leads forward: {c.source} does not lie before {c.target}")
+            if c.delay < 1:
+                raise ValueError(f"a connection brings an earlier frame: delay is {c.delay}, expected 1 or more")
+        self.context = context(names, self.connections)
+        if window < self.context:
+            raise ValueError(f"the context is {self.context} frames, so a clip needs as many, not {window}")
+        sizes = _sizes(network)
+        self.adapters = nn.ModuleList(_adapter(c, sizes) for c in self.connections)
+
+    def reset_classifier(self, classes: int) -> None:
+        """A new, untrained last layer for so many classes."""
+        self.network.reset_classifier(classes)
+
+    def forward_frames(self, frames: Tensor) -> Tensor:
+        """Sequences [B, T, C, H, W] -> features of every frame [B, T, D]; what lies before the first one is nought."""
+        batch, time = frames.shape[:2]
+        kept: dict[str, Tensor] = {}
+
+        def run(name: str, layer: nn.Module, maps: Tensor) -> Tensor:
+            maps = plain(name, layer, maps)
+            for connection, adapter in zip(self.connections, self.adapters, strict=True):
+                if connection.target == name and connection.delay < time:
+                    brought = self.scale * adapter(_earlier(kept[connection.source], time, connection.delay))
+                    maps = _added(maps, brought, time, connection.delay)
+            if any(connection.source == name for connection in self.connections):
+                kept[name] = maps
+            return maps
+
+        features = self.network.watched(frames.flatten(0, 1), run)  # B*T D
+        return features.unflatten(0, (batch, time))
+
+    def forward_sequences(self, clip: Tensor) -> Tensor:
+        """Features at the last frame of each sequence, [B, m, D]."""
+        frames = volume(clip).transpose(1, 2)  # B F C H W
+        if self.overlap:
+            return self.forward_frames(frames)[:, self.context - 1 :]  # frames that windows share: once
+        count = frames.shape[1] // self.context
+        sequences = frames[:, : count * self.context].unflatten(1, (count, self.context)).flatten(0, 1)  # B*m T C H W
+        return self.forward_frames(sequences)[:, -1].unflatten(0, (-1, count))
+
+    def forward_naive(self, clip: Tensor) -> Tensor:
+        """`forward_sequences` with every overlapping sequence computed by itself: what sharing is measured against."""
+        frames = volume(clip).transpose(1, 2)  # B F C H W
+        starts = range(0, frames.shape[1] - self.context + 1, 1 if self.overlap else self.context)
+        return torch.stack([self.forward_frames(frames[:, s : s + self.context])[:, -1] for s in starts], 1)
+
+    def ends(self, count: int) -> list[int]:
+        """The last frame (0-based) of each of `count` sequences."""
+        return [self.context - 1 + index * (1 if self.overlap else self.context) for index in range(count)]
+
+    def forward_windows(self, clip: Tensor) -> Tensor:
+        """Logits of each sequence, [B, m, N]."""
+        return self.forward_head(self.forward_sequences(clip))
+
+    def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The mean of the sequences' features, [B, D], for what wants one vector a clip."""
+        features = self.forward_sequences(clip)
+        weight = self._weights(features, lengths)
+        return (features * weight).sum(1)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.network.forward_head(features)
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        logits = self.forward_windows(clip)
+        return (logits.softmax(-1) * self._weights(logits, lengths)).sum(1).log()
+
+    def _weights(self, sequences: Tensor, lengths: Tensor | None) -> Tensor:
+        """[B or 1, m, 1]: 1 / number of sequences that end within a clip; the first always counts."""
+        ends = torch.tensor(self.ends(sequences.shape[1]), device=sequences.device)
+        inside = torch.ones_like(ends).unsqueeze(0) if lengths is None else ends < lengths.unsqueeze(1)
+        valid = inside.to(sequences.dtype)
+        valid = torch.where(ends == ends[0], torch.ones_like(valid), valid)
+        return (valid / valid.sum(1, keepdim=True)).unsqueeze(-1)
+
+
+def context(names: Sequence[str], connections: Sequence[Connection]) -> int:
+    """Frames that the output at a frame depends on: 1, and the delays along the longest chain of connections.
+
+    A connection goes on where another one ends: its source is that one's target, or lies behind it.
+    """
+    reach: list[int] = []
+    ordered = sorted(connections, key=lambda c: names.index(c.source))
+    for number, connection in enumerate(ordered):
+        before = [reach[i] for i in range(number) if _feeds(names, ordered[i].target, connection.source)]
+        reach.append(connection.delay + max(before, default=0))
+    return 1 + max(reach, default=0)
+
+
+def _feeds(names: Sequence[str], layer: str, later: str) -> bool:
+    """Whether `later` is `layer` or sees its output; a block's projection stands beside its convolutions."""
+    (block, _, rest), (other, _, last) = (_in_block(name) for name in (layer, later))
+    beside = block == other and rest.startswith("downsample") != last.startswith("downsample")
+    return names.index(layer) <= names.index(later) and not beside
+
+
+def _in_block(name: str) -> tuple[str, str, str]:
+    """layer3.0.downsample.1 -> (layer3.0, ., downsample.1)."""
+    stage, _, rest = name.partition(".")
+    number, dot, last = rest.partition(".")
+    return f"{stage}.{number}", dot, last
+
+
+def _earlier(maps: Tensor, time: int, delay: int) -> Tensor:
+    """[B*T, C, H, W] -> the frames that have one `delay` later, [B*(T-delay), C, H, W]."""
+    return maps.unflatten(0, (-1, time))[:, : time - delay].flatten(0, 1)
+
+
+def _added(maps: Tensor, brought: Tensor, time: int, delay: int) -> Tensor:
+    """`brought` [B*(T-delay), ...] added to the frames from `delay` on."""
+    frames = maps.unflatten(0, (-1, time))  # B T C H W
+    later = frames[:, delay:] + brought.unflatten(0, (-1, time - delay))
+    return torch.cat([frames[:, :delay], later], 1).flatten(0, 1)
+
+
+def _sizes(network: ResNet) -> dict[str, tuple[int, int]]:
+    """(maps, side) behind every layer for an image of 64 pixels; learned by sending one through."""
+    found: dict[str, tuple[int, int]] = {}
+
+    def run(name: str, layer: nn.Module, maps: Tensor) -> Tensor:
+        maps = plain(name, layer, maps)
+        found[name] = (maps.shape[1], maps.shape[2])
+        return maps
+
+    was_training = network.training
+    with torch.no_grad():
+        weight = network.conv1.weight
+        network.eval().watched(weight.new_zeros(1, weight.shape[1], 64, 64), run)
+    network.train(was_training)
+    return found
+
+
+def _adapter(connection: Connection, sizes: dict[str, tuple[int, int]]) -> Adapter:
+    (before, side), (now, target_side) = sizes[connection.source], sizes[connection.target]
+    if connection.kind == "identity" and (before, side) != (now, target_side):
+        raise ValueError(
+            f"identity needs equal shapes: {connection.source} has {before} maps and {connection.target} {now}, "
+            f"the size is {side} to {target_side}. Take linear or nonlinear."
+        )
+    return Adapter(connection.kind, before, now, side // target_side)
+
+
+CHAINS: dict[int, tuple[tuple[str, str], ...]] = {
+    18: (
+        ("layer1.0.conv2", "layer1.1.conv2"),
+        ("layer2.0.conv2", "layer2.1.conv2"),
+        ("layer3.0.conv2", "layer3.1.conv2"),
+        ("layer4.0.conv2", "layer4.1.conv2"),
+    ),
+    50: (
+        ("layer3.3.conv3", "layer3.4.conv3"),
+        ("layer3.4.conv3", "layer3.5.conv3"),
+        ("layer4.0.conv3", "layer4.1.conv3"),
+        ("layer4.1.conv3", "layer4.2.conv3"),
+    ),
+}
+"""Pairs for contexts 2, 3 and 5, the last ones taken first. Decision: the document names only 98-104, the last."""
+
+CONTEXTS = ("1", "2", "3", "special3", "5")
+
+
+def connections_for(depth: int, name: str, kind: Kind = "identity") -> list[Connection]:
+    """The connections of a context of table 5.7, or of table 5.4 by its position ("5-11", depth 50 only).
+
+    Raises ValueError for an unknown name, with the list.
+    """
+    if name in POSITIONS and depth == 50:
+        return chain([POSITIONS[name]], kind)
+    if name not in CONTEXTS:
+        raise ValueError(f"no context {name!r}; there are {', '.join((*CONTEXTS, *POSITIONS))}")
+    pairs = CHAINS[depth]
+    if name == "special3":
+        return special3(*pairs[-1], kind)
+    count = int(name) - 1
+    return chain(pairs[len(pairs) - count :], kind)
+
+
+def st_resnet(
+    depth: int,
+    *,
+    classes: int,
+    channels: int = 3,
+    window: int = 16,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    context: str = "2",
+    kind: Kind = "identity",
+    overlap: bool = False,
+) -> StResNet:
+    """ResNet-18 or 50 with a context of table 5.7, from scratch; `channels`: streams times channels of a frame."""
+    network = ResNet(depth, classes=classes, channels=channels, width=width, dropout=dropout)
+    return StResNet(network, connections_for(depth, context, kind), overlap=overlap, window=window)
