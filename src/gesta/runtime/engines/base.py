@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from gesta.schema import GestaError
 
 Pixels = NDArray[np.uint8]
 Logits = NDArray[np.float32]
+Hands = NDArray[np.float32]
 State = Mapping[str, NDArray[np.float32]]
 
 
@@ -35,12 +36,21 @@ class Engine(Protocol):
         """chunk [B, S, C, chunk, H, W] and the state -> logits [B, N] and the next state. Never changes `state`."""
 
 
+class PoseEngine(Protocol):
+    """A hand pose network at work on one device. Not to be shared by threads."""
+
+    name: str
+
+    def joints(self, hand: Hands) -> NDArray[np.float32]:
+        """hand [B, C, S, S], as HandTransform says -> joints [B, J, 3] in units of half a cube."""
+
+
 def zeros(states: tuple[Tensor, ...], batch: int) -> State:
     """A state of zeros; -1 in a shape stands for the batch."""
     return {s.name: np.zeros([batch if n == -1 else n for n in s.shape], np.float32) for s in states}
 
 
-def artifact_for(bundle: Bundle, role: str, engine: str, precision: str | None) -> Artifact | None:
+def artifact_for(bundle: Bundle[Any], role: str, engine: str, precision: str | None) -> Artifact | None:
     """The artifact of that role: of the precision asked for, else fp32, else the first there is."""
     if precision is not None:
         return bundle.find(role, engine, precision)
@@ -48,7 +58,7 @@ def artifact_for(bundle: Bundle, role: str, engine: str, precision: str | None) 
 
 
 def artifacts_for(
-    bundle: Bundle, engine: str, precision: str | None, also: tuple[str, ...] = ()
+    bundle: Bundle[Any], engine: str, precision: str | None, also: tuple[str, ...] = ()
 ) -> tuple[Artifact | None, Artifact | None]:
     """(whole, step) of an engine, or else of one of `also`, whose files it can read too.
 
@@ -69,7 +79,7 @@ Interface = Mapping[str, tuple[str, tuple[int, ...]]]
 """Name of an input or output -> (element type as numpy names it, shape with -1 for what is dynamic)."""
 
 
-def check_interface(bundle: Bundle, artifact: Artifact, inputs: Interface, outputs: Interface) -> None:
+def check_interface(bundle: Bundle[Any], artifact: Artifact, inputs: Interface, outputs: Interface) -> None:
     """Raises GestaError if a network takes or gives something else than its manifest says."""
     for kind, said, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
         expected = {tensor.name: (tensor.dtype, tensor.shape) for tensor in said}

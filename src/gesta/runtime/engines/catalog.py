@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from typing import cast
+from typing import Any, cast
 
 from gesta.bundle.io import Bundle
-from gesta.runtime.engines.base import Engine
+from gesta.bundle.manifest import PoseManifest
+from gesta.runtime.engines.base import Engine, PoseEngine
 from gesta.schema import GestaError
 
 ENGINES = {
@@ -29,7 +30,7 @@ READS = {
 """Engine name -> the artifacts it can run, by the engine they are made for: the base install's also reads ONNX."""
 
 
-def choose(bundle: Bundle, engine: str | None, device: str = "auto") -> str:
+def choose(bundle: Bundle[Any], engine: str | None, device: str = "auto") -> str:
     """The engine's name: the one asked for, or the first of ENGINES that the bundle is made for and that is installed;
     else one that can read what the bundle has. For an NVIDIA GPU ("cuda") PyTorch.
 
@@ -60,10 +61,22 @@ def open_engine(bundle: Bundle, name: str, device: str, threads: int | None, pre
 
     Raises GestaError if it is not installed, the bundle has nothing for it, or a file is damaged.
     """
+    opened = _module(name).open_bundle(bundle, device=device, threads=threads, precision=precision)
+    return cast(Engine, opened)
+
+
+def open_pose_engine(
+    bundle: Bundle[PoseManifest], name: str, device: str, threads: int | None, precision: str | None = None
+) -> PoseEngine:
+    """The same for a hand pose model."""
+    opened = _module(name).open_pose(bundle, device=device, threads=threads, precision=precision)
+    return cast(PoseEngine, opened)
+
+
+def _module(name: str) -> Any:
     if importlib.util.find_spec(name) is None:
         raise GestaError(f"The engine {name} is not installed. {_install(name)}")
-    module = importlib.import_module(ENGINES[name])
-    return cast(Engine, module.open_bundle(bundle, device=device, threads=threads, precision=precision))
+    return importlib.import_module(ENGINES[name])
 
 
 def _install(name: str) -> str:

@@ -9,8 +9,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
+from gesta.bundle.manifest import Artifact, PoseManifest
 from gesta.runtime.engines.base import (
+    Hands,
     Logits,
     Pixels,
     State,
@@ -30,12 +31,27 @@ TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "f
 
 def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> OnnxRuntime:
     """The bundle's networks on `device`. Raises GestaError if it has none in ONNX, or for an unknown device."""
+    provider = _provider(device)
+    whole, step = artifacts_for(bundle, NAME, precision)
+    return OnnxRuntime(bundle, whole, step, provider, threads)
+
+
+def open_pose(
+    bundle: Bundle[PoseManifest], *, device: str, threads: int | None, precision: str | None
+) -> PoseOnnxRuntime:
+    """The hand pose model's network on `device`. Raises GestaError as `open_bundle` does."""
+    provider = _provider(device)
+    whole, _ = artifacts_for(bundle, NAME, precision)
+    assert whole is not None  # hand pose models have no streaming step
+    return PoseOnnxRuntime(session(bundle, whole, provider, threads))
+
+
+def _provider(device: str) -> str:
+    """Raises GestaError (usage) for a device that is not there."""
     there = tuple(name for name, provider in PROVIDERS.items() if provider in ort.get_available_providers())
     if device not in (*there, "auto"):
         raise refuse_device(NAME, device, ("auto", *there))
-    provider = PROVIDERS["cuda" if device in ("auto", "cuda") and "cuda" in there else "cpu"]
-    whole, step = artifacts_for(bundle, NAME, precision)
-    return OnnxRuntime(bundle, whole, step, provider, threads)
+    return PROVIDERS["cuda" if device in ("auto", "cuda") and "cuda" in there else "cpu"]
 
 
 class OnnxRuntime:
@@ -76,7 +92,20 @@ class OnnxRuntime:
         return artifact, self._sessions[role]
 
 
-def session(bundle: Bundle, artifact: Artifact, provider: str, threads: int | None) -> Any:
+class PoseOnnxRuntime:
+    """Implements base.PoseEngine."""
+
+    name = NAME
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def joints(self, hand: Hands) -> NDArray[np.float32]:
+        (found,) = self._session.run(["joints"], {"hand": hand})
+        return np.asarray(found, np.float32)
+
+
+def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int | None) -> Any:
     """An artifact loaded from checked bytes. Raises GestaError if it refers to outside data or is no valid network."""
     data = bundle.read(artifact)
     check_onnx(bundle, artifact, data)

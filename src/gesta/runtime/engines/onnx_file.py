@@ -6,6 +6,7 @@ An ONNX file is a protobuf message (onnx.proto, ModelProto); its field 8 names t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
@@ -16,7 +17,7 @@ OLDEST, NEWEST = 13, 26
 _OPSETS, _DOMAIN, _VERSION = 8, 1, 2
 
 
-def check(bundle: Bundle, artifact: Artifact, data: bytes) -> None:
+def check(bundle: Bundle[Any], artifact: Artifact, data: bytes) -> None:
     """Raises GestaError if it refers to data outside, or needs an operator set that is not known."""
     if b"location" in data:  # the key under which ONNX names a file outside; our exports never hold the word
         raise GestaError(f"{bundle.path}: {artifact.file} refers to data outside itself, which is refused.")

@@ -9,8 +9,9 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact
+from gesta.bundle.manifest import Artifact, PoseManifest
 from gesta.runtime.engines.base import (
+    Hands,
     Logits,
     Pixels,
     State,
@@ -35,6 +36,15 @@ def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: 
         raise refuse_device(NAME, device, tuple(DEVICES))
     whole, step = artifacts_for(bundle, NAME, precision, also=("onnxruntime",))
     return OpenVino(bundle, whole, step, DEVICES[device], threads)
+
+
+def open_pose(bundle: Bundle[PoseManifest], *, device: str, threads: int | None, precision: str | None) -> PoseOpenVino:
+    """The hand pose model's network on `device`. Raises GestaError as `open_bundle` does."""
+    if device not in DEVICES:
+        raise refuse_device(NAME, device, tuple(DEVICES))
+    whole, _ = artifacts_for(bundle, NAME, precision, also=("onnxruntime",))
+    assert whole is not None  # hand pose models have no streaming step
+    return PoseOpenVino(_infer_request(bundle, whole, DEVICES[device], threads))
 
 
 class OpenVino:
@@ -70,17 +80,34 @@ class OpenVino:
         if artifact is None:
             raise GestaError(f"{self._bundle.path}: has no {role} network for {NAME}.")
         if role not in self._requests:
-            options: dict[str, Any] = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": HINTS[artifact.precision],
-            }
-            if self._threads is not None:
-                options["INFERENCE_NUM_THREADS"] = self._threads
-            self._requests[role] = compiled(self._bundle, artifact, self._device, options).create_infer_request()
+            self._requests[role] = _infer_request(self._bundle, artifact, self._device, self._threads)
         return artifact, self._requests[role]
 
 
-def compiled(bundle: Bundle, artifact: Artifact, device: str, options: dict[str, Any]) -> Any:
+class PoseOpenVino:
+    """Implements base.PoseEngine."""
+
+    name = NAME
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+
+    def joints(self, hand: Hands) -> NDArray[np.float32]:
+        self._request.infer({"hand": hand}, share_inputs=True)
+        return _copied(self._request, "joints")
+
+
+def _infer_request(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | None) -> Any:
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": HINTS[artifact.precision],
+    }
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    return compiled(bundle, artifact, device, options).create_infer_request()
+
+
+def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict[str, Any]) -> Any:
     """An artifact compiled from checked bytes, so that it can refer to no other file.
 
     Raises GestaError naming the file if it is no valid network, and if the device is not there.

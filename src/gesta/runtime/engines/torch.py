@@ -12,7 +12,7 @@ from gesta.bundle.manifest import PoseManifest
 from gesta.models.catalog import build
 from gesta.models.pose_catalog import build_pose
 from gesta.models.pose_layers import PoseNet
-from gesta.runtime.engines.base import Logits, Pixels, State, refuse_device
+from gesta.runtime.engines.base import Hands, Logits, Pixels, State, refuse_device
 from gesta.schema import GestaError
 
 NAME = "torch"
@@ -20,6 +20,18 @@ NAME = "torch"
 
 def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> Torch:
     """The bundle's network on `device`. Raises GestaError if it has no weights, or for an unknown device."""
+    place = _place(device, threads, precision)
+    return Torch(load_network(bundle), place)
+
+
+def open_pose(bundle: Bundle[PoseManifest], *, device: str, threads: int | None, precision: str | None) -> PoseTorch:
+    """The hand pose model's network on `device`. Raises GestaError as `open_bundle` does."""
+    place = _place(device, threads, precision)
+    return PoseTorch(load_pose_network(bundle), place)
+
+
+def _place(device: str, threads: int | None, precision: str | None) -> str:
+    """The device by torch's name. Raises GestaError (usage) for one that is not there, and for another precision."""
     there = ("auto", "cpu", *(["cuda"] if torch.cuda.is_available() else []))
     if device.split(":")[0] not in there:
         raise refuse_device(NAME, device, there)
@@ -27,8 +39,7 @@ def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: 
         raise GestaError(f"{NAME} runs the weights in fp32; {precision} is for exported networks.", usage=True)
     if threads is not None:
         torch.set_num_threads(threads)
-    place = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    return Torch(load_network(bundle), place)
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def load_network(bundle: Bundle) -> nn.Module:
@@ -102,6 +113,20 @@ class Torch:
 
     def _tensor(self, array: NDArray[np.generic]) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+class PoseTorch:
+    """Implements base.PoseEngine on a network of gesta.models."""
+
+    name = NAME
+
+    def __init__(self, network: PoseNet, device: str = "cpu") -> None:
+        self.network = network.to(device)
+        self._device = device
+
+    @torch.inference_mode()
+    def joints(self, hand: Hands) -> NDArray[np.float32]:
+        return _numpy(self.network(torch.from_numpy(np.ascontiguousarray(hand)).to(self._device)))
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:
