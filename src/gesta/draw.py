@@ -50,6 +50,46 @@ def draw_skeleton(image: Image, joints_uv: NDArray[np.float32], joint_names: Seq
     return drawn
 
 
+TRUTH, ESTIMATE = (40, 110, 255), (235, 50, 40)
+"""Blue and red, as in Kazakos, figures 4.10 and 4.11."""
+
+_NYU_HAND = ("P1 P2 C", "R1 R2 C", "M1 M2 C", "I1 I2 C", "T1 T2 T3 C", "W1 C", "W2 C")
+_ROOTS = ("palm", "wrist")
+
+
+def hand_bones(joint_names: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of joints to connect, by their positions: NYU's 14, or fingers called `index_mcp`, `index_tip`, ...
+
+    A finger's joints are connected in their order, its first with the palm or wrist. Other names give no bones.
+    """
+    place = {name: index for index, name in enumerate(joint_names)}
+    if {"P1", "C"} <= place.keys():
+        chains = [chain.split() for chain in _NYU_HAND]
+    else:
+        root = next((name for name in _ROOTS if name in place), None)
+        fingers: dict[str, list[str]] = {}
+        for name in joint_names:
+            if "_" in name:
+                fingers.setdefault(name.rpartition("_")[0], []).append(name)
+        chains = [[root, *chain] if root else chain for chain in fingers.values()]
+    return [(place[a], place[b]) for chain in chains for a, b in pairwise(chain) if a in place and b in place]
+
+
+def draw_hand(
+    image: Image, joints_uv: NDArray[Any], bones: Sequence[tuple[int, int]], color: tuple[int, int, int] = ESTIMATE
+) -> Image:
+    """The image with a hand's joints J 2 (u, v) and bones in one colour; what is not finite is left out."""
+    drawn = image.copy()
+    size = max(1, round(min(image.shape[:2]) / 240))
+    there = np.isfinite(joints_uv).all(axis=1)
+    for a, b in bones:
+        if there[a] and there[b]:
+            cv2.line(drawn, _pixel(joints_uv[a]), _pixel(joints_uv[b]), color, size, cv2.LINE_AA)
+    for point in joints_uv[there]:
+        cv2.circle(drawn, _pixel(point), size + 1, color, -1, cv2.LINE_AA)
+    return drawn
+
+
 def draw_label(image: Image, text: str, probability: float | None = None) -> Image:
     """The image with a dark strip at its bottom: the text, and the probability (0 to 1) as a number and a bar."""
     drawn = image.copy()
@@ -84,7 +124,7 @@ def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def depth_image(depth_mm: NDArray[np.uint16]) -> Image:
+def depth_image(depth_mm: NDArray[Any]) -> Image:
     """H W millimetres -> grey RGB, near bright, no reading black; the range is that of the readings (2 to 98 %)."""
     seen = depth_mm[depth_mm > 0]
     if seen.size == 0:

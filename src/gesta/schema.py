@@ -224,6 +224,24 @@ class HandFrame:
             raise ValueError(f"frame {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
 
 
+CenterSource = Literal["given", "data", "nearest"]
+
+
+@dataclass(frozen=True)
+class HandEstimate:
+    """What a hand pose model says of one depth image.
+
+    `joints_mm` J 3 (x right, y up, z forward) in the camera's coordinates, `joints_uv` J 2 pixels of the depth image.
+    `center_mm`: the middle of the cube that was looked at, and where it came from.
+    """
+
+    joints_mm: NDArray[np.float64]
+    joints_uv: NDArray[np.float32]
+    center_mm: tuple[float, float, float]
+    center_source: CenterSource
+    input: str = ""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a data folder: which file, what, and what to do about it."""
