@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from gesta.models.anchors import Anchors
+from gesta.models.deep_model import DeepModel
+from gesta.models.deep_prior import DeepPrior
 from gesta.models.pose_fusion import FuseNet, ScoreFusion
 from gesta.models.pose_layers import PlainPose, PoseNet
 from gesta.models.pose_nets import PLANS
@@ -30,10 +33,30 @@ def _fuse_net(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str,
     return FuseNet(**chosen, **_shared(model, joint_names, size))
 
 
+def _deep_prior(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
+    bottleneck = model.get("bottleneck", 30)
+    return DeepPrior(channels=CHANNELS[inputs], bottleneck=bottleneck, **_shared(model, joint_names, size))
+
+
+def _deep_model(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
+    chosen = {key: model[key] for key in ("hidden", "dropout") if key in model}
+    return DeepModel(joint_names=joint_names, channels=CHANNELS[inputs], size=size, **chosen)
+
+
+def _anchors(model: Mapping[str, Any], joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
+    if size % 16:
+        raise ValueError(f"anchors needs a patch whose size 16 divides, not {size}: set input.size")
+    chosen = {key: model[key] for key in ("dropout", "width") if key in model}
+    return Anchors(joints=len(joint_names), channels=CHANNELS[inputs], **chosen)
+
+
 POSE_MODELS: dict[str, Callable[[Mapping[str, Any], Sequence[str], str, int], PoseNet]] = {
     **{name: partial(_plain, plan=plan) for name, plan in PLANS.items()},
     "score_fusion": _score_fusion,
     "fuse_net": _fuse_net,
+    "deep_prior": _deep_prior,
+    "deep_model": _deep_model,
+    "anchors": _anchors,
 }
 """Name -> function(model settings, joint names, inputs, size) -> network."""
 

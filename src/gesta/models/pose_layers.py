@@ -1,8 +1,9 @@
 """What all hand pose networks share: their contract, the document's loss, and plain networks built from a plan.
 
 Kazakos, chapter 4: 3 x 3 convolutions with stride 1 and padding that keeps the size, ReLU, max pooling 2 x 2, two fully
-connected layers with dropout, 3J outputs with tanh. Of a plan like "32:7 P 64:5 P 128" 32:7 is a convolution of width
-32 and kernel 7 (3 where nothing is said), P a pooling. Its layers are called conv1, conv2, pool1, ... fc1, fc2, out.
+connected layers with dropout, 3J outputs with tanh. Of a plan like "32:7 P4 64:5 P 128" 32:7 is a convolution of width
+32 and kernel 7 (3 where nothing is said), P4 a pooling 4 x 4, P one of 2 x 2. Its layers are called conv1, conv2,
+pool1, ... fc1, fc2, out.
 
 Letters: B frames, C channels, H = W size of the patch, J joints.
 """
@@ -61,9 +62,10 @@ def specs(
     convolutions = pools = 0
     factor = 1 if doubled_after is None else 2
     for part in plan.split():
-        if part == "P":
-            pools, size = pools + 1, size // 2
-            found.append((f"pool{pools}", lambda: nn.MaxPool2d(2)))
+        if part.startswith("P"):
+            window = int(part[1:] or 2)
+            pools, size = pools + 1, size // window
+            found.append((f"pool{pools}", _pooling(window)))
         else:
             width, kernel = _width_kernel(part)
             convolutions += 1
@@ -86,6 +88,10 @@ def specs(
 def _width_kernel(part: str) -> tuple[int, int]:
     width, _, kernel = part.partition(":")
     return int(width), int(kernel or 3)
+
+
+def _pooling(window: int) -> Callable[[], nn.Module]:
+    return lambda: nn.MaxPool2d(window)
 
 
 def _convolution(channels: int, width: int, kernel: int) -> Callable[[], nn.Module]:
