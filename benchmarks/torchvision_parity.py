@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 # torchvision's wheel is built for CUDA; beside a CPU torch its own operators are missing, and it will not be imported
-# unless this one is declared. The networks compared here use none of them.
-torch.library.define("torchvision::nms", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+# unless these two are declared. The networks compared here use none of them.
+for operator in ("nms", "qnms"):
+    torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 import torchvision.models as theirs  # noqa: E402
 
 from gesta.models.catalog import BACKBONES, build_backbone  # noqa: E402

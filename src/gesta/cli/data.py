@@ -44,12 +44,17 @@ def inspect(
 @app.command()
 def make(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="What to generate: chalearn2014, cifar10, cifar100 or nyu.")],
+    kind: Annotated[
+        str, typer.Argument(help="What to generate: chalearn2014, ucf101, isogd, ledasila, cifar10, cifar100 or nyu.")
+    ],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
     recordings: Annotated[
-        int, typer.Option("--recordings", min=1, help="Recordings a person, several gestures each.")
+        int, typer.Option("--recordings", min=1, help="Recordings a person; of ucf101, isogd: of each class.")
     ] = 1,
+    classes: Annotated[
+        int, typer.Option("--classes", min=2, max=400, help="ucf101, isogd, ledasila: how many classes.")
+    ] = 20,
     test_recordings: Annotated[
         int | None,
         typer.Option("--test-recordings", min=1, help="Recordings a person of the test part; else as --recordings."),
@@ -68,19 +73,29 @@ def make(
 ) -> None:
     """Generate recordings of synthetic people, small images or hands, in the layout of a real data set."""
     from gesta.cli.common import emit, progress
-    from gesta.synthetic.catalog import IMAGE_GENERATORS
+    from gesta.synthetic.catalog import CLIP_GENERATORS, IMAGE_GENERATORS
 
     start = time.perf_counter()
     if kind in IMAGE_GENERATORS:
-        _refuse(context, kind, "people", "recordings", "test_recordings", "size")
+        _refuse(context, kind, "people", "recordings", "test_recordings", "size", "classes")
         with progress(f"generating {kind}") as tick:
             files = IMAGE_GENERATORS[kind](out, images=images, seed=seed, progress=tick)
         seconds = time.perf_counter() - start
         document = {"out": str(out), "files": files, "images": images, "seconds": round(seconds, 2)}
         emit(document, f"{images} training and {images // 5} test images in {out} ({seconds:.1f} s)", json)
         return
+    if kind in CLIP_GENERATORS:
+        _refuse(context, kind, "images", "test_recordings")
+        settings = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed}
+        with progress(f"generating {kind}") as tick:
+            videos = CLIP_GENERATORS[kind](out, **settings, classes=classes, progress=tick)
+        seconds = time.perf_counter() - start
+        document = {"out": str(out), "videos": len(videos), **settings, "classes": classes}
+        document["seconds"] = round(seconds, 2)
+        emit(document, f"{len(videos)} videos of {people} people in {out} ({seconds:.1f} s)", json)
+        return
     maker = _generator(kind)
-    _refuse(context, kind, "images")
+    _refuse(context, kind, "images", "classes")
     with progress(f"generating {kind}") as tick:
         names = maker(
             out,
@@ -100,10 +115,10 @@ def _generator(kind: str) -> Callable[..., list[str]]:
     import difflib
 
     from gesta.schema import GestaError
-    from gesta.synthetic.catalog import GENERATORS, IMAGE_GENERATORS
+    from gesta.synthetic.catalog import CLIP_GENERATORS, GENERATORS, IMAGE_GENERATORS
 
     if kind not in GENERATORS:
-        known = [*GENERATORS, *IMAGE_GENERATORS]
+        known = [*GENERATORS, *CLIP_GENERATORS, *IMAGE_GENERATORS]
         near = difflib.get_close_matches(kind, known, n=1, cutoff=0.4)
         meant = f" Did you mean {near[0]}?" if near else ""
         raise GestaError(f"unknown data set {kind!r}; can make {', '.join(known)}.{meant}", usage=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing
-from gesta.sources import chalearn2014, class_folders, index_csv, videos
+from gesta.sources import chalearn2014, class_folders, index_csv, isogd, ledasila, ucf101, videos
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,26 @@ READERS: dict[str, Reader] = {
         chalearn2014.read,
         "Sample0001.zip, or folders with Sample0001_color.mp4, _labels.csv, ...",
     ),
+    "ucf101": Reader(ucf101.matches, ucf101.read, "trainlist01.txt, testlist01.txt and <Class>/v_<Class>_g01_c01.avi"),
+    "isogd": Reader(
+        isogd.matches, isogd.read, "train_list.txt with lines `train/001/M_00001.avi train/001/K_00001.avi 36`"
+    ),
+    "ledasila": Reader(ledasila.matches, ledasila.read, "signs.csv with the columns file,sign (person optional)"),
     "class_folders": Reader(
         class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv or .webm"
     ),
     "videos": Reader(videos.matches, videos.read, "one video, or a folder of videos (no labels)"),
 }
 """Layouts by name, in the order in which they are tried."""
+
+VARIANTS: dict[str, Callable[[Path], Listing]] = {
+    "ucf101_split1": partial(ucf101.read, split=1),
+    "ucf101_split2": partial(ucf101.read, split=2),
+    "ucf101_split3": partial(ucf101.read, split=3),
+    "isogd_rgb": partial(isogd.read, modality="rgb"),
+    "isogd_depth": partial(isogd.read, modality="depth"),
+}
+"""Other ways to read one of these layouts; to be named, never detected."""
 
 
 def detect(root: Path | str) -> str:
@@ -52,13 +67,17 @@ def detect(root: Path | str) -> str:
 def read(root: Path | str, layout: str | None = None) -> Listing:
     """What lies in `root`. The layout is detected unless it is named.
 
-    Raises GestaError if `root` does not exist, has no known layout, or `layout` is not one of READERS (usage).
+    Raises GestaError if `root` does not exist, has no known layout, or `layout` is not one of READERS and VARIANTS
+    (usage).
     """
     root = Path(root)
+    if layout is not None and layout in VARIANTS:
+        return VARIANTS[layout](_existing(root))
     if layout is not None and layout not in READERS:
-        near = difflib.get_close_matches(layout, READERS, n=1, cutoff=0.4)
+        known = [*READERS, *VARIANTS]
+        near = difflib.get_close_matches(layout, known, n=1, cutoff=0.4)
         meant = f" Did you mean {near[0]}?" if near else ""
-        raise GestaError(f"unknown format {layout!r}; there are {', '.join(READERS)}.{meant}", usage=True)
+        raise GestaError(f"unknown format {layout!r}; there are {', '.join(known)}.{meant}", usage=True)
     name = layout or detect(root)
     return READERS[name].read(_existing(root))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -14,6 +14,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
 UNREAD_VIDEO_SUFFIXES = (".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts")
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names people give the three parts, and ours for them."""
+SHOWN_MISSING = 50
 
 
 def split_name(text: str) -> Split | None:
@@ -61,3 +62,10 @@ def table(text: str) -> list[tuple[int, list[str]]]:
         if any(cells):
             rows.append((reader.line_num, cells))
     return rows
+
+
+def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:
+    """The error for a list that names videos that are not there; of more than 50 the first 50 are shown."""
+    shown = "\n  ".join(names[:SHOWN_MISSING])
+    more = f"\n  ... and {len(names) - SHOWN_MISSING} more" if len(names) > SHOWN_MISSING else ""
+    return GestaError(f"{place} names {len(names)} videos that are not there:\n  {shown}{more}\n{hint}")

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gesta.synthetic import chalearn2014, cifar, nyu_hands
+from gesta.synthetic import action_sets, chalearn2014, cifar, nyu_hands
 
 GENERATORS: dict[str, Callable[..., list[str]]] = {"chalearn2014": chalearn2014.make}
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings."""
+
+CLIP_GENERATORS: dict[str, Callable[..., list[str]]] = {
+    "ucf101": action_sets.make_ucf101,
+    "isogd": action_sets.make_isogd,
+    "ledasila": action_sets.make_ledasila,
+}
+"""Name -> function(out, *, people, recordings, size, seed, classes, ...) -> names of the videos."""
 
 IMAGE_GENERATORS: dict[str, Callable[..., list[str]]] = {
     **{kind: partial(cifar.make, kind=kind) for kind in cifar.FOLDERS},

@@ -1,0 +1,33 @@
+"""torchvision's r3d_18, also where its wheel's compiled part does not fit the installed torch."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import torch
+from torch import nn
+
+
+def build(classes: int) -> nn.Module:
+    """r3d_18 (Tran et al. 2018) without weights: RGB clips [B, 3, T, H, W] -> logits [B, N]."""
+    _declare_operators()
+    from torchvision.models.video import r3d_18
+
+    return r3d_18(weights=None, num_classes=classes)
+
+
+def _declare_operators() -> None:
+    """torchvision's import needs its operator nms; beside a CPU torch its wheel's compiled part does not load.
+
+    r3d_18 uses none of the compiled operators, so a declaration without an implementation is enough.
+    """
+    found = importlib.util.find_spec("torchvision")
+    if found is None or found.origin is None:
+        raise SystemExit("torchvision is not installed; see README.md.")
+    try:
+        for compiled in Path(found.origin).parent.glob("_C*"):
+            torch.ops.load_library(str(compiled))
+    except OSError:
+        _declare_operators.library = torch.library.Library("torchvision", "DEF")  # kept: it ends with the object
+        _declare_operators.library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

@@ -1,0 +1,53 @@
+"""Videos with one sign each and a table of them, as from a dictionary of signs such as LedaSila.
+
+    ROOT/signs.csv                 file,sign          and optionally person; comma or semicolon
+    ROOT/videos/00001.mp4 ...      paths in `file` are relative to the table
+
+Such vocabularies have a long tail; `gesta.sources.frequent` picks the most frequent signs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gesta.schema import GestaError, Listing, Resource, Sample
+from gesta.sources.files import decode_text, missing_videos, table
+
+LAYOUT = "ledasila"
+TABLE = "signs.csv"
+
+
+def matches(root: Path) -> bool:
+    return (root / TABLE).is_file()
+
+
+def read(root: Path) -> Listing:
+    """One sample a row, in the order of the table.
+
+    Raises GestaError where a column or a cell is missing, a file is named twice, or videos are not there (listed, up
+    to 50).
+    """
+    path = root / TABLE
+    if not path.is_file():
+        raise GestaError(f"{root}: holds no {TABLE} with the columns file,sign.")
+    rows = table(decode_text(path.read_bytes(), str(path)))
+    header = [cell.lower() for cell in rows[0][1]] if rows else []
+    if not {"file", "sign"} <= set(header):
+        raise GestaError(f"{path}: expected the columns file,sign (and perhaps person), found {', '.join(header)}.")
+    samples: dict[str, Sample] = {}
+    missing = []
+    for line, cells in rows[1:]:
+        row = dict(zip(header, cells, strict=False))
+        name, sign = row.get("file", ""), row.get("sign", "")
+        if not name or not sign:
+            raise GestaError(f"{path}:{line}: a row needs a file and a sign. Fill it in or take the row out.")
+        if name in samples:
+            raise GestaError(f"{path}:{line}: {name} has a row already. A video shows one sign.")
+        if not (root / name).is_file():
+            missing.append(name)
+        samples[name] = Sample(
+            id=name, recording=name, color=Resource(root / name), label=sign, subject=row.get("person") or None
+        )
+    if missing:
+        raise missing_videos(str(path), missing, "Add the videos, or take their rows out.")
+    return Listing(root, LAYOUT, tuple(samples.values()))

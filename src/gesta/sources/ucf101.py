@@ -1,0 +1,92 @@
+"""UCF-101 (Soomro et al. 2012): `<Class>/v_<Class>_gGG_cCC.avi` and the three official splits.
+
+    ROOT/[UCF-101/]ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi
+    ROOT/[ucfTrainTestlist/]classInd.txt, trainlist01.txt, testlist01.txt, ... 03
+
+A group (25 of them) is one person or place in each class, so groups stand where people stand. The part of a clip comes
+from the lists; validation groups are taken out of training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
+from gesta.sources.files import decode_text, is_video, missing_videos, walk
+
+LAYOUT = "ucf101"
+SPLITS = (1, 2, 3)
+_NAME = re.compile(r"v_(?P<label>\w+)_g(?P<group>\d+)_c(?P<clip>\d+)", re.ASCII)
+
+
+def matches(root: Path) -> bool:
+    """True where the lists of a split lie in the folder, or in `ucfTrainTestlist` inside it."""
+    return root.is_dir() and _lists(root, 1) is not None
+
+
+def read(root: Path, split: int = 1) -> Listing:
+    """One sample a video that the lists of this split name, sorted by name; other videos are left out and said.
+
+    Raises GestaError where the lists are missing, name videos that are not there (all of them are listed, up to 50),
+    or contradict one another.
+    """
+    folder = _lists(root, split)
+    if folder is None:
+        raise GestaError(
+            f"{root}: holds no trainlist{split:02d}.txt and testlist{split:02d}.txt. Copy the official lists."
+        )
+    parts = read_split(folder, split)
+    videos = {path.name: path for path in walk(root) if is_video(path)}
+    missing = [name for name in parts if PurePosixPath(name).name not in videos]
+    if missing:
+        hint = f"Add the videos to {root}, or take their lines out of the lists."
+        raise missing_videos(f"{folder}: split {split}", missing, hint)
+    samples = [_sample(name, part, videos[PurePosixPath(name).name]) for name, part in sorted(parts.items())]
+    named = {PurePosixPath(name).name for name in parts}
+    problems = [
+        Problem(str(path), "not-in-split", f"is not in the lists of split {split} and is left out.")
+        for name, path in sorted(videos.items())
+        if name not in named
+    ]
+    return Listing(root, LAYOUT, tuple(samples), tuple(problems))
+
+
+def read_split(folder: Path, split: int) -> dict[str, Split]:
+    """`<Class>/<video>` -> train or test, of a split's two lists. Raises GestaError naming a line that is no video."""
+    parts: dict[str, Split] = {}
+    names: Mapping[str, Split] = {"trainlist": "train", "testlist": "test"}
+    for stem, part in names.items():
+        path = folder / f"{stem}{split:02d}.txt"
+        for number, line in enumerate(decode_text(path.read_bytes(), str(path)).splitlines(), 1):
+            name = line.split()[0] if line.strip() else ""
+            if not name:
+                continue
+            if _NAME.match(PurePosixPath(name).name) is None:
+                raise GestaError(f"{path}:{number}: expected <Class>/v_<Class>_gGG_cCC.avi, found {line.strip()!r}.")
+            if parts.setdefault(name, part) != part:
+                raise GestaError(f"{path}:{number}: {name} is in the other list of the split, too. Take one line out.")
+    return parts
+
+
+def _lists(root: Path, split: int) -> Path | None:
+    """The folder with both lists of a split."""
+    for folder in (root, root / "ucfTrainTestlist"):
+        if all((folder / f"{stem}{split:02d}.txt").is_file() for stem in ("trainlist", "testlist")):
+            return folder
+    return None
+
+
+def _sample(name: str, part: Split, path: Path) -> Sample:
+    found = _NAME.match(path.name)
+    assert found is not None  # read_split has looked
+    identity = PurePosixPath(name).name
+    return Sample(
+        id=identity,
+        recording=identity,
+        color=Resource(path),
+        label=found["label"],
+        subject=f"g{int(found['group']):02d}",
+        split=part,
+    )

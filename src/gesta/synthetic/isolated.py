@@ -1,0 +1,122 @@
+"""Videos of one gesture or sign each, cut out of recordings of synthetic people: what several layouts are filled with.
+
+A class is one of the twenty gestures or, beyond twenty, two of them in a row, so that a vocabulary may have 400 words.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gesta.schema import CHALEARN_GESTURES, GestaError
+from gesta.synthetic.person import PRESETS
+from gesta.synthetic.recording import FPS, Plan, prepare
+from gesta.synthetic.video import VideoWriter
+
+GENERATOR_VERSION = 1
+"""Counts changes of what is drawn or performed. Results on different versions do not compare."""
+
+_MARGIN = (2, 6)
+"""Frames before and behind the gesture, least and most."""
+
+
+@dataclass(frozen=True)
+class Word:
+    """A class: its name and the gestures (ids 1 to 20) that make it."""
+
+    name: str
+    gestures: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One video to write: colour, depth or both."""
+
+    plan: Plan
+    color: Path | None
+    depth: Path | None = None
+
+
+def vocabulary(count: int, seed: int) -> list[Word]:
+    """The twenty gestures and then pairs of different ones in an order that follows from the seed.
+
+    Raises GestaError (usage) for fewer than 2 or more than 400 classes.
+    """
+    total = len(CHALEARN_GESTURES)
+    if not 2 <= count <= total * total:
+        raise GestaError(f"classes is {count}, expected 2 to {total * total}.", usage=True)
+    pairs = [(a, b) for a in range(1, total + 1) for b in range(1, total + 1) if a != b]
+    order = np.random.default_rng([seed, 404]).permutation(len(pairs))
+    chosen = [(g,) for g in range(1, total + 1)] + [pairs[i] for i in order]
+    return [
+        Word("".join(CHALEARN_GESTURES[g - 1].capitalize() for g in gestures), gestures) for gestures in chosen[:count]
+    ]
+
+
+def check(people: int, recordings: int, size: tuple[int, int], preset: str) -> None:
+    """Raises GestaError (usage) on settings out of range."""
+    for name, value in (("people", people), ("recordings", recordings)):
+        if value < 1:
+            raise GestaError(f"{name} is {value}, expected at least 1.", usage=True)
+    if min(size) < 64 or size[0] % 2 or size[1] % 2:
+        raise GestaError(f"size is {size[0]}x{size[1]}, expected even sides of at least 64, as 160x120.", usage=True)
+    if preset not in PRESETS:
+        raise GestaError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}.", usage=True)
+
+
+def write(task: Task) -> None:
+    """Writes the videos of a task under temporary names and renames them."""
+    recording = prepare(task.plan)
+    rng = np.random.default_rng([task.plan.seed, 505, task.plan.person, task.plan.take])
+    before, behind = (int(n) for n in rng.integers(*_MARGIN, 2, endpoint=True))
+    first = max(0, recording.spans[0].first - before)
+    last = min(len(recording) - 1, recording.spans[-1].last + behind)
+    targets = {"color": (task.color, 22), "depth": (task.depth, 17)}
+    partial = {kind: path.with_name(f".partial-{path.name}") for kind, (path, _) in targets.items() if path is not None}
+    for path in partial.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        videos = {
+            kind: stack.enter_context(VideoWriter(path, task.plan.size, FPS, targets[kind][1], "ultrafast"))
+            for kind, path in partial.items()
+        }
+        for t in range(first, last + 1):
+            reading = recording.sensor.read(*recording.renderer.draw(t, recording.room.color))
+            for kind, video in videos.items():
+                video.write(getattr(reading, kind))
+    for kind, path in partial.items():
+        target = targets[kind][0]
+        assert target is not None
+        path.replace(target)
+
+
+def write_all(
+    tasks: Sequence[Task], workers: int | None = None, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """All videos that are not there yet, in `workers` processes (a core each if None; with 1 in this process)."""
+    todo = [t for t in tasks if not all(p.exists() for p in (t.color, t.depth) if p is not None)]
+    done = len(tasks) - len(todo)
+    if progress:
+        progress(done, len(tasks))
+    workers = min(workers or os.cpu_count() or 1, len(todo))
+    if workers <= 1:
+        for task in todo:
+            write(task)
+            done += 1
+            if progress:
+                progress(done, len(tasks))
+        return
+    # spawn: the same on every platform, and safe beside threads
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for future in as_completed([pool.submit(write, task) for task in todo]):
+            future.result()
+            done += 1
+            if progress:
+                progress(done, len(tasks))
