@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import signal
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from gesta.recipes.schema import TrainingSettings
+from gesta.recipes.schema import PoseTrainingSettings, TrainingSettings
 from gesta.schema import GestaError
 from gesta.training.callbacks import Generators, Keeper, Row, Show
 from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
@@ -69,7 +70,7 @@ class Stage:
     number: int
     title: str
     epochs: int
-    settings: TrainingSettings
+    settings: TrainingSettings | PoseTrainingSettings
     over: Over
     folder: Path
     seed: int
@@ -78,24 +79,31 @@ class Stage:
     progress: bool = True
     lesson: Lesson | None = None
     callbacks: Sequence[Callback] = ()
+    show: type[Show] = Show
 
 
 def run_stage(
-    stage: Stage, network: nn.Module, data: ClipData, machine: Machine, frozen: nn.Module | None = None
+    stage: Stage,
+    network: nn.Module,
+    data: ClipData,
+    machine: Machine,
+    frozen: nn.Module | None = None,
+    task_for: Callable[[int], pl.LightningModule] | None = None,
 ) -> tuple[list[Row], Row, int]:
     """Trains `network` in place and leaves it at its best epoch. Returns (history, best row, rank of this process).
 
+    `task_for`: from the number of batches of the whole stage the task to learn, where it is not to classify.
     Raises GestaError for a checkpoint of another run, a loss that is not finite, or a full disk.
     """
     keeper = Keeper(stage.folder, stage.name, dict(stage.identity), stage.settings.patience)
     checkpoint = _checkpoint(keeper, stage)
     batches = batches_an_epoch(len(data.train), data.batch, machine.devices * machine.nodes)
     steps = batches * stage.epochs
-    task = ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen, lesson=stage.lesson)
+    task = _classify(stage, network, steps, frozen) if task_for is None else task_for(steps)
     keep_freed_memory()
     callbacks: list[Any] = [Generators(stage.seed, stage.number), *stage.callbacks, keeper]
     if stage.progress:
-        callbacks.append(Show(keeper, stage.epochs, batches, stage.title))
+        callbacks.append(stage.show(keeper, stage.epochs, batches, stage.title))
     with _quiet(), full_disk_explained(stage.folder):
         trainer = pl.Trainer(
             accelerator=machine.accelerator,
@@ -114,9 +122,29 @@ def run_stage(
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        _fit(trainer, task, data, checkpoint)
     load_network(keeper.best, network)
     return keeper.history, keeper.history[keeper.best_epoch], trainer.global_rank
+
+
+def _classify(stage: Stage, network: nn.Module, steps: int, frozen: nn.Module | None) -> ClassifyTask:
+    assert isinstance(stage.settings, TrainingSettings)
+    return ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen, lesson=stage.lesson)
+
+
+def _fit(trainer: pl.Trainer, task: pl.LightningModule, data: ClipData, checkpoint: Path | None) -> None:
+    """Trains; SIGTERM and Ctrl-C end the program with 143 and 130, as shells name them.
+
+    Lightning turns SIGTERM into a SystemExit without a code, which would be success, and forgets one that comes after
+    the last batch.
+    """
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as stopped:
+        interrupted = isinstance(stopped.__context__, KeyboardInterrupt)
+        raise SystemExit(128 + (signal.SIGINT if interrupted else signal.SIGTERM)) from stopped
+    if trainer.received_sigterm:
+        raise SystemExit(128 + signal.SIGTERM)
 
 
 def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
