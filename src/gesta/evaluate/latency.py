@@ -4,8 +4,8 @@ A process of its own, so that peak memory is this engine's and thread settings h
 
     python -m gesta.evaluate.latency BUNDLE CLIPS.npz ENGINE PRECISION SECONDS
 
-prints one JSON document. `CLIPS.npz` holds prepared clips, uint8 T S H W C. `followed` measures the whole way of a
-recording, from its files to predictions.
+prints one JSON document. `CLIPS.npz` holds prepared clips, uint8 T S H W C, or prepared hands, float32 C S S.
+`followed` measures the whole way of a recording, from its files to predictions.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.bundle import io
 from gesta.evaluate import machine
 from gesta.schema import GestaError, Sample
 
@@ -68,6 +69,31 @@ def measure(
         "ready_s": round(ready, 3),
         "peak_memory_mb": machine.peak_memory_mb(),
     }
+
+
+def measure_pose(
+    bundle: Path | str, hands: Sequence[NDArray[np.float32]], engine: str, precision: str, seconds: float
+) -> dict[str, Any]:
+    """Latency of one prepared hand [C, S, S], milliseconds, for about `seconds`; peak memory."""
+    from gesta.runtime.pose import load_pose
+
+    pinned = machine.pin_to_one_core()
+    started = time.perf_counter()
+    recogniser = load_pose(bundle, engine=engine, threads=1, device="cpu", precision=precision)
+    recogniser.predict_prepared(hands[0][None])
+    ready = time.perf_counter() - started
+    return {
+        "engine": engine,
+        "precision": precision,
+        "one_core": pinned,
+        "frame": timed(lambda i: recogniser.predict_prepared(hands[i % len(hands)][None]), seconds),
+        "ready_s": round(ready, 3),
+        "peak_memory_mb": machine.peak_memory_mb(),
+    }
+
+
+MEASURES: dict[str, Callable[..., dict[str, Any]]] = {"classifier": measure, "pose": measure_pose}
+"""How a bundle is measured, by its kind."""
 
 
 def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:
@@ -125,7 +151,8 @@ def _main() -> None:
     bundle, clips, engine, precision, seconds = sys.argv[1:6]
     try:
         with np.load(clips, allow_pickle=False) as arrays:
-            found = measure(bundle, [arrays[name] for name in arrays.files], engine, precision, float(seconds))
+            inputs = [arrays[name] for name in arrays.files]
+        found = MEASURES[io.read_any(bundle).manifest.kind](bundle, inputs, engine, precision, float(seconds))
     except GestaError as error:
         sys.exit(str(error))
     sys.stdout.write(json.dumps(found) + "\n")

@@ -67,7 +67,7 @@ def make_parts(
             if part.role not in roles:
                 continue
             files = convert(part, f"{engine}_{part.role}_{precision}")
-            artifact = _artifact(part, files, engine, precision)
+            artifact = artifact_of(part, files, engine, precision)
             trial = bundle.manifest.model_copy(update={"artifacts": (artifact,)})
             running = open_engine(io.write(Path(scratch) / part.role, trial, files), engine, "cpu", None, precision)
             one, other = (probabilities(e, bundle.manifest, clips, part.role) for e in (torch, running))
@@ -76,7 +76,8 @@ def make_parts(
     return made
 
 
-def _artifact(part: Part, files: dict[str, bytes], engine: str, precision: str) -> Artifact:
+def artifact_of(part: Part, files: dict[str, bytes], engine: str, precision: str) -> Artifact:
+    """What the manifest says of a part's files; not yet compared or measured."""
     network, *companions = files
     return Artifact.model_validate(
         {

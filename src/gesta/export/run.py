@@ -71,9 +71,9 @@ def export_bundle(
     99 %).
     """
     bundle = bundle if isinstance(bundle, Bundle) else io.read(bundle)
-    engine, convert = _format(to, precision)
+    engine, convert = chosen_format(to, precision)
     out = Path(out)
-    _check_out(bundle, out)
+    check_out(bundle, out)
     torch = Torch(load_network(bundle))
     if not clips:
         clips, source = random_clips(bundle.manifest.transform), RANDOM
@@ -99,7 +99,7 @@ def export_bundle(
     notes = bundle.manifest.notes if passed else (*bundle.manifest.notes, _forced(made, to, precision, source))
     manifest = bundle.manifest.model_copy(update={"artifacts": artifacts, "notes": notes})
     written = io.write(out, manifest, {name: data for one in made for name, data in one.files.items()})
-    return Report(written, artifacts, passed, _weight_bytes(bundle))
+    return Report(written, artifacts, passed, weight_bytes(bundle))
 
 
 def prepared(samples: Sequence[Sample], transform: Transform, limit: int, cache: ClipCache | None = None) -> list[Clip]:
@@ -129,7 +129,8 @@ def random_clips(transform: Transform, count: int = 16, seed: int = 0) -> list[C
     return clips
 
 
-def _format(to: str, precision: str) -> tuple[str, Callable[..., dict[str, bytes]]]:
+def chosen_format(to: str, precision: str) -> tuple[str, Callable[..., dict[str, bytes]]]:
+    """(engine, function that converts) of a format. Raises GestaError (usage) for an unknown format or precision."""
     for what, name, known in (("format", to, tuple(FORMATS)), ("precision", precision, PRECISIONS)):
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
@@ -138,13 +139,13 @@ def _format(to: str, precision: str) -> tuple[str, Callable[..., dict[str, bytes
     return FORMATS[to]
 
 
-def _check_out(bundle: Bundle, out: Path) -> None:
+def check_out(bundle: Bundle[Any], out: Path) -> None:
     """Raises GestaError if something would be lost: the bundle itself, another trained one, or what is no bundle."""
     if out.exists() and out.resolve() == bundle.path.resolve():
         raise GestaError(f"{out}: is the bundle itself. Export into another folder.", usage=True)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / io.MANIFEST).exists())):
         raise GestaError(f"{out}: is there already and is not a bundle, so it is not replaced. Choose another folder.")
-    if (out / io.MANIFEST).exists() and io.read(out).find("weights", "torch") is not None:
+    if (out / io.MANIFEST).exists() and io.read_any(out).find("weights", "torch") is not None:
         raise GestaError(f"{out}: holds a trained bundle, whose weights would be lost. Choose another folder.")
 
 
@@ -219,6 +220,7 @@ def _accuracies(made: Made, clips: Sequence[Clip], labels: Sequence[str]) -> dic
     }
 
 
-def _weight_bytes(bundle: Bundle) -> int:
+def weight_bytes(bundle: Bundle[Any]) -> int:
+    """Bytes of the files of weights."""
     weights = [artifact for artifact in bundle.manifest.artifacts if artifact.role == "weights"]
     return sum(len(bundle.read(artifact)) for artifact in weights)
