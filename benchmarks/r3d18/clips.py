@@ -10,11 +10,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
+
 from gesta.clips.decode import iter_frames
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.catalog import read
 from gesta.sources.split import assign_splits
-from numpy.typing import NDArray
 
 FRAMES = 16
 

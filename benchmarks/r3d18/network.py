@@ -18,9 +18,9 @@ def build(classes: int) -> nn.Module:
 
 
 def _declare_operators() -> None:
-    """torchvision's import needs its operator nms; beside a CPU torch its wheel's compiled part does not load.
+    """torchvision's import needs two of its operators; beside a CPU torch its wheel's compiled part does not load.
 
-    r3d_18 uses none of the compiled operators, so a declaration without an implementation is enough.
+    r3d_18 uses none of them, so declarations without an implementation are enough.
     """
     found = importlib.util.find_spec("torchvision")
     if found is None or found.origin is None:
@@ -29,5 +29,5 @@ def _declare_operators() -> None:
         for compiled in Path(found.origin).parent.glob("_C*"):
             torch.ops.load_library(str(compiled))
     except OSError:
-        _declare_operators.library = torch.library.Library("torchvision", "DEF")  # kept: it ends with the object
-        _declare_operators.library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        for operator in ("nms", "qnms"):
+            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")

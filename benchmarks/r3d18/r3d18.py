@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from clips import FRAMES, Clips, load
+from network import build
+from torch import nn
+from train import Settings, answers, train
+
 from gesta.evaluate import machine
 from gesta.evaluate.latency import timed
 from gesta.metrics import bootstrap_by_person
 from gesta.schema import GestaError
-from network import build
-from torch import nn
-from train import Settings, answers, train
 
 LEARNING_RATES = {"adamw": 1e-3, "sgd": 0.01}
 WEIGHT_DECAYS = {"adamw": 0.05, "sgd": 1e-4}
