@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -16,20 +16,17 @@ def recipes(
     json: JsonFlag = False,
 ) -> None:
     """List the recipes, or print one whole: copy it, change it, and give it to `gesta train --recipe FILE`."""
-    from gesta.recipes import RecipeError, is_for_images, load_image_recipe, load_recipe, names, read_text
-
-    def load(known: str) -> Any:
-        return load_image_recipe(known) if is_for_images(known) else load_recipe(known)
+    from gesta.recipes import RecipeError, load_any, names, read_text
 
     if name is None:
-        titles = {known: load(known).title for known in names()}
+        titles = {known: load_any(known).title for known in names()}
         table = Table("recipe", "what it is for", box=None)
         for known, title in titles.items():
             table.add_row(known, title)
         emit({"recipes": [{"name": known, "title": title} for known, title in titles.items()]}, table, json)
         return
     try:
-        text, recipe = read_text(name), load(name)
+        text, recipe = read_text(name), load_any(name)
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
     if json:

@@ -56,10 +56,28 @@ def train(
 ) -> None:
     """Train a model on labelled recordings; the bundle is left at OUT/bundle."""
     need("train", "torch", "lightning", "matplotlib", "tensorboard")
-    chosen = recipe_for(recipe, sets)
     existing(data, "data folder")
     if resume and out is None:
         raise GestaError("--resume needs --out: the folder of the run that was stopped.", usage=True)
+    if for_poses(recipe):
+        from gesta.cli.train_pose import train_pose
+
+        train_pose(
+            data,
+            recipe,
+            sets or (),
+            out or _new_folder(data, Path(recipe).stem),
+            seed=seed,
+            resume=resume,
+            devices=devices,
+            nodes=nodes,
+            device=device,
+            layout=layout,
+            json=json,
+            first=_is_first_process(),
+        )
+        return
+    chosen = recipe_for(recipe, sets)
     from gesta.sources.catalog import read
 
     listing = read(data, layout)
@@ -111,6 +129,16 @@ def recipe_for(name: str, sets: Sequence[str] | None = None) -> Recipe:
         return load_recipe(name, sets or ())
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
+
+
+def for_poses(name: str) -> bool:
+    """Whether a recipe is one for hand poses; False where there is no such recipe."""
+    from gesta.recipes import RecipeError, is_for_poses
+
+    try:
+        return is_for_poses(name)
+    except RecipeError:
+        return False  # said by what loads it
 
 
 def split(samples: Sequence[Sample], protocol: str, seed: int) -> tuple[list[Sample], list[str]]:

@@ -119,7 +119,7 @@ class ClipCache:
             if progress is not None:
                 progress(done, total)
         if jobs:
-            self._evict()
+            self.evict()
         return tuple(problems)
 
     # -- room --------------------------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class ClipCache:
         self.root.mkdir(parents=True, exist_ok=True)
         _write(self.root / "settings.json", json.dumps({"limit_bytes": limit_bytes}).encode())
         self._limit = None
-        self._evict()
+        self.evict()
 
     def info(self) -> dict[str, Any]:
         """root, bytes, entries, limit_bytes."""
@@ -166,7 +166,8 @@ class ClipCache:
                 found.append((path, stat.st_size, stat.st_mtime))
         return found
 
-    def _evict(self) -> None:
+    def evict(self) -> None:
+        """Removes the least recently used entries that are over the limit."""
         entries = self._entries()
         over = sum(size for _, size, _ in entries) - self.limit_bytes
         for path, size, _ in sorted(entries, key=lambda e: e[2]):

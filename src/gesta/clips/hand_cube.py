@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,12 +51,8 @@ class Cube:
 
         What lies outside the image counts as no reading. Raises GestaError where hardly a reading lies in the cube.
         """
-        found = cv2.warpAffine(
-            depth_mm, self.to_image(size), (size, size), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP, borderValue=0
-        )
-        normal = (found - np.float32(self.center_mm[2])) / np.float32(self.side_mm / 2)
-        patch = np.where(found > 0, np.clip(normal, -1, 1), 1).astype(np.float32)
-        readings = int(((found > 0) & (np.abs(normal) < 1)).sum())
+        patch = self.normal_depth(self.cut(depth_mm, size))
+        readings = int(hand_mask(patch).sum())
         if readings < MIN_PIXELS * (size / PATCH) ** 2:
             x, y, z = self.center_mm
             raise GestaError(
@@ -64,12 +61,19 @@ class Cube:
             )
         return patch
 
+    def cut(self, depth_mm: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+        """H W millimetres -> size size millimetres in the cube's window, 0 outside the image."""
+        return _warped(depth_mm, self.to_image(size), size, cv2.INTER_NEAREST)
+
+    def normal_depth(self, depth_mm: NDArray[np.floating[Any]] | NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Millimetres in the cube's window -> -1 (front face and before) to 1 (back face, behind it, no reading)."""
+        normal = (depth_mm.astype(np.float32) - np.float32(self.center_mm[2])) / np.float32(self.side_mm / 2)
+        return np.where(depth_mm > 0, np.clip(normal, -1, 1), 1).astype(np.float32)
+
     def color_patch(self, color: NDArray[np.uint8], patch: NDArray[np.float32]) -> NDArray[np.float32]:
         """H W 3 RGB -> size size 3 in 0..255, black where the `patch` of depth shows no hand."""
         size = len(patch)
-        found = cv2.warpAffine(
-            color, self.to_image(size), (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderValue=0
-        )
+        found = _warped(color, self.to_image(size), size, cv2.INTER_LINEAR)
         return found.astype(np.float32) * hand_mask(patch)[..., None]
 
     def depth_mm(self, patch: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -120,6 +124,10 @@ class Cube:
         uv = np.stack([camera.cx + camera.fx * x / z, camera.cy - camera.fy * y / z, np.ones_like(z)], axis=-1)
         turned = uv @ _about(*self._center_uv(), degrees).T
         return camera.unproject(np.concatenate([turned[..., :2], z[..., None]], axis=-1))
+
+
+def _warped(image: NDArray[Any], to_image: NDArray[np.float64], size: int, flag: int) -> NDArray[Any]:
+    return cv2.warpAffine(image, to_image, (size, size), flags=flag | cv2.WARP_INVERSE_MAP, borderValue=0)
 
 
 def hand_mask(patch: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -1,9 +1,9 @@
 """DeepModel (Zhou et al. 2016, "Model-based deep hand pose estimation"): joint angles, then forward kinematics.
 
 hand float32 [B, 1, H, W] -> joints [B, J, 3]. The trunk of DeepPrior, 26 outputs (place, turn, four angles a finger)
-and a layer without weights of its own but the hand's lengths, which are learned. Angles outside their limits are penalised.
+and a layer of forward kinematics, whose only weights are the hand's lengths. Angles outside their limits are penalised.
 At 128 x 128 with NYU's 14 joints: 3.18 million parameters. Deviations: convolutions keep the size; the lengths of the
-bones are learned, where the paper fixes them; the third angle of a finger is free.
+bones are learned, where the paper fixes them.
 """
 
 from __future__ import annotations

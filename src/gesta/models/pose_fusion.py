@@ -7,7 +7,7 @@ has 303.81 million parameters (both networks); Fuse-Net joined by 1 x 1 convolut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,13 +54,14 @@ class ScoreFusion(PoseNet):
         return found, loss + joint_loss(found, truth) if self.weights == "learned" else loss
 
     @torch.no_grad()
-    def settle(self, hand: Sequence[Tensor], truth: Sequence[Tensor]) -> None:
-        if self.weights != "per_output" or not hand:
+    def settle(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        if self.weights != "per_output":
             return
+        self.eval()
         errors = torch.zeros(2, self.joints, 3, device=self.share.device)
-        for images, joints in zip(hand, truth, strict=True):
-            for number, found in enumerate(self.streams(images)):
-                errors[number] += (found - joints).square().sum(0)
+        for hand, truth in batches:
+            for number, found in enumerate(self.streams(hand)):
+                errors[number] += (found - truth).square().sum(0)
         self.share.copy_(errors[1] / errors.sum(0).clamp(min=1e-12))
 
     def _joined(self, depth: Tensor, color: Tensor) -> Tensor:

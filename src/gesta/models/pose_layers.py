@@ -10,7 +10,7 @@ Letters: B frames, C channels, H = W size of the patch, J joints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,8 @@ class PoseNet(nn.Module):
     def start_from(self, poses: Tensor) -> None:
         """Takes from the training poses [N, J, 3] what the network starts from; most need nothing."""
 
-    def settle(self, hand: Sequence[Tensor], truth: Sequence[Tensor]) -> None:
-        """Called once after training, with the validation batches; most need nothing."""
+    def settle(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Called once after training, with the validation batches (hand, truth); most need nothing."""
 
 
 def joint_loss(found: Tensor, truth: Tensor) -> Tensor:

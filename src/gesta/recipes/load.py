@@ -73,6 +73,13 @@ def load_pose_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Pose
     return _loaded(PoseRecipe, path, document, sets)
 
 
+def load_any(name_or_path: str | Path) -> Recipe | ImageRecipe | PoseRecipe:
+    """A recipe of whatever kind. Raises RecipeError as `load_recipe` does."""
+    if is_for_images(name_or_path):
+        return load_image_recipe(name_or_path)
+    return load_pose_recipe(name_or_path) if is_for_poses(name_or_path) else load_recipe(name_or_path)
+
+
 def is_for_poses(name_or_path: str | Path) -> bool:
     """Whether a recipe is one for hand poses. Raises RecipeError if there is no such recipe."""
     return _is_for_poses(_parse(_find(name_or_path)))

@@ -31,7 +31,8 @@ class Generators(Callback):
 class Keeper(Callback):
     """Ends an epoch: a row of history, logs, the best network, the state to resume, and whether to stop early.
 
-    Best: highest validation accuracy, of equal ones the lowest validation loss; without validation the last epoch.
+    Best: highest validation accuracy, of equal ones the lowest validation loss; of hand poses the lowest squared error
+    in validation; without validation the last epoch.
     """
 
     def __init__(self, folder: Path, stage: str, identity: dict[str, Any], patience: int | None) -> None:
@@ -46,6 +47,9 @@ class Keeper(Callback):
     @property
     def best_epoch(self) -> int:
         """Index into the history."""
+        if any("val_mse" in row for row in self.history):
+            errors = [row["val_mse"] for row in self.history]
+            return errors.index(min(errors))
         if not any("val_accuracy" in row for row in self.history):
             return len(self.history) - 1
         keys = [(-row["val_accuracy"], row["val_loss"]) for row in self.history]
@@ -122,20 +126,28 @@ class Show(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         if self.console.is_terminal:
-            loss, right, count = pl_module.sums["train"].tolist()
             where = f"{self.title} {trainer.current_epoch + 1}/{self.epochs}"
-            text = f"{where}  loss {loss / count:.3f}  acc {right / count:.3f}"
-            if self.keeper.history and "val_accuracy" in self.keeper.history[-1]:
-                text += f"  val {self.keeper.history[-1]['val_accuracy']:.3f}"
-            self.bar.update(self.task, advance=1, description=text)
+            self.bar.update(self.task, advance=1, description=f"{where}  {self.running(pl_module)}")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         row = self.keeper.history[-1]
         if not self.console.is_terminal:
             left = row["seconds"] * (self.epochs - row["epoch"])
             self.console.print(
-                f"{self.title} {row['epoch']}/{self.epochs}  {numbers(row)}  {left:.0f} s left", highlight=False
+                f"{self.title} {row['epoch']}/{self.epochs}  {self.finished(row)}  {left:.0f} s left", highlight=False
             )
+
+    def running(self, pl_module: Any) -> str:
+        """Where the epoch stands, in words."""
+        loss, right, count = pl_module.sums["train"].tolist()
+        text = f"loss {loss / count:.3f}  acc {right / count:.3f}"
+        if self.keeper.history and "val_accuracy" in self.keeper.history[-1]:
+            text += f"  val {self.keeper.history[-1]['val_accuracy']:.3f}"
+        return text
+
+    def finished(self, row: Row) -> str:
+        """What an epoch came to, in words."""
+        return numbers(row)
 
     def teardown(self, *_: Any, **__: Any) -> None:
         self.bar.stop()

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from gesta.training.checkpoints import write_whole
 
+LABELS = {"error_mm": "joint error, mm", "mse": "mean squared error"}
 
-def draw_history(history: Sequence[Mapping[str, float]], path: Path, title: str) -> None:
-    """Writes a PNG: best accuracy in the title of the left axes, lowest loss in that of the right."""
+
+def draw_history(
+    history: Sequence[Mapping[str, float]], path: Path, title: str, quantities: tuple[str, str] = ("accuracy", "loss")
+) -> None:
+    """Writes a PNG: the best of each quantity (columns `train_*`, `val_*`) in the title of its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -19,21 +23,20 @@ def draw_history(history: Sequence[Mapping[str, float]], path: Path, title: str)
     epochs = [row["epoch"] for row in history]
     measured = "val" if "val_loss" in history[0] else "train"
     names = {"train": "training", "val": "validation"}
-    for axes, quantity, best in zip(figure.subplots(1, 2), ("accuracy", "loss"), (max, min), strict=True):
+    for axes, quantity in zip(figure.subplots(1, 2), quantities, strict=True):
         for part, style in (("train", "--"), ("val", "-")):
             values = [row[f"{part}_{quantity}"] for row in history if f"{part}_{quantity}" in row]
             if values:
                 axes.plot(epochs, values, style, marker="." if len(epochs) < 3 else None, label=names[part])
-        value = best(row[f"{measured}_{quantity}"] for row in history)
-        word = "best accuracy" if quantity == "accuracy" else "lowest loss"
-        axes.set_title(f"{word} {value:.3f} ({names[measured]})")
+        accuracy, label = quantity == "accuracy", LABELS.get(quantity, quantity)
+        value = (max if accuracy else min)(row[f"{measured}_{quantity}"] for row in history)
+        axes.set_title(f"{'best' if accuracy else 'lowest'} {label} {value:.3g} ({names[measured]})")
+        axes.set_ylim(0, 1.02 if accuracy else None)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.set_ylabel(quantity)
+        axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.axes[0].set_ylim(0, 1.02)
-    figure.axes[1].set_ylim(bottom=0)
     figure.suptitle(title)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)

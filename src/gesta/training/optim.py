@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 
 from torch import nn, optim
 
-from gesta.recipes.schema import TrainingSettings
+from gesta.recipes.schema import PoseTrainingSettings, TrainingSettings
 
 Parameters = Iterable[nn.Parameter]
+Settings = TrainingSettings | PoseTrainingSettings
 
-OPTIMIZERS: dict[str, Callable[[Parameters, TrainingSettings], optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
     "sgd": lambda p, t: optim.SGD(p, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
     "adam": lambda p, t: optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay),
     "adamw": lambda p, t: optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
@@ -18,15 +19,13 @@ OPTIMIZERS: dict[str, Callable[[Parameters, TrainingSettings], optim.Optimizer]]
 """sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled."""
 
 
-def optimizer_for(parameters: Parameters, settings: TrainingSettings) -> optim.Optimizer:
+def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:
     """The optimiser of the parameters that want gradients."""
     return OPTIMIZERS[settings.optimizer]([p for p in parameters if p.requires_grad], settings)
 
 
-def schedule_for(
-    optimizer: optim.Optimizer, settings: TrainingSettings, steps: int
-) -> optim.lr_scheduler.LRScheduler | None:
-    """One cycle up to the learning rate and down to nearly nothing over `steps` batches; None: constant."""
-    if settings.schedule == "constant":
+def schedule_for(optimizer: optim.Optimizer, settings: Settings, steps: int) -> optim.lr_scheduler.LRScheduler | None:
+    """One cycle up to the learning rate and down to nearly nothing over `steps` batches; None: no such cycle."""
+    if settings.schedule != "one_cycle":
         return None
     return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.learning_rate, total_steps=max(steps, 2))

@@ -1,0 +1,56 @@
+"""Recipes for hand poses: the document's settings, and that no kind is taken for another."""
+
+from __future__ import annotations
+
+import pytest
+
+from gesta.recipes import RecipeError, is_for_poses, load_any, load_pose_recipe, load_recipe, names, read_text
+
+POSES = [name for name in names() if is_for_poses(name)]
+NETS = [f"kazakos/net{n}" for n in range(1, 10)]
+
+
+def test_every_network_of_the_document_has_one() -> None:
+    others = ("depth-net", "rgb-net", "rgbd-net", "fusepred-net", "fuse-net", "deep-prior", "deep-model", "compact")
+    assert {*NETS, *(f"kazakos/{name}" for name in others)} == {name for name in POSES if name.startswith("kazakos/")}
+
+
+@pytest.mark.parametrize("name", POSES)
+def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
+    recipe = load_pose_recipe(name)
+    assert recipe.name == name and load_any(name) == recipe
+    head = [line for line in read_text(name).splitlines() if line.startswith("#")]
+    assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
+    assert (recipe.input.size, recipe.input.cube_mm, recipe.training.validation_share) == (128, 300, 0.25)
+
+
+@pytest.mark.parametrize("name", [*NETS, "kazakos/depth-net", "kazakos/rgb-net", "kazakos/fuse-net"])
+def test_the_documents_settings(name: str) -> None:
+    recipe = load_pose_recipe(name)
+    t = recipe.training
+    found = (0.01, 0.9) if name in NETS else (0.009, 0.98)
+    assert (t.optimizer, t.learning_rate, t.momentum, t.batch, t.epochs) == ("sgd", *found, 128, 100)
+    assert (recipe.model.hidden, recipe.model.dropout, t.schedule) == (4096, 0.03, "plateau")
+    assert not recipe.augmentation.active
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
+        ("model.name=net66", r"Allowed: .*net6.* Did you mean net6\?"),
+        ("input.inputs=rgdb", r"Did you mean rgbd\?|Did you mean rgb\?"),
+        ("augmentation.scale=[0.1,1]", "0.7 <= low"),
+        ("input.fps=15", "unknown key input.fps"),
+    ],
+)
+def test_mistakes_are_named(change: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load_pose_recipe("kazakos/depth-net", [change])
+
+
+def test_no_kind_is_taken_for_another() -> None:
+    with pytest.raises(RecipeError, match="hand poses"):
+        load_recipe("kazakos/depth-net")
+    with pytest.raises(RecipeError, match="not for hand poses; those are .*kazakos/compact"):
+        load_pose_recipe("auto")
