@@ -52,5 +52,5 @@ def test_mistakes_are_named(change: str, message: str) -> None:
 def test_no_kind_is_taken_for_another() -> None:
     with pytest.raises(RecipeError, match="hand poses"):
         load_recipe("kazakos/depth-net")
-    with pytest.raises(RecipeError, match="not for hand poses; those are .*kazakos/compact"):
+    with pytest.raises(RecipeError, match=r"not for hand poses; those are .*kazakos/compact"):
         load_pose_recipe("auto")
