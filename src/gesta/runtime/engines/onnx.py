@@ -117,8 +117,10 @@ def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int
         loaded = ort.InferenceSession(data, options, providers=[provider])
     except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
         reason = str(error).strip().splitlines()[-1]
-        message = f"{bundle.path}: {artifact.file} is no network that ONNX Runtime can read ({reason})."
-        raise GestaError(message) from error
+        raise GestaError(
+            f"{bundle.path}: {artifact.file} is no network that ONNX Runtime can read ({reason}). "
+            "Get the bundle again, or export the model again."
+        ) from error
     check_interface(bundle, artifact, _interface(loaded.get_inputs()), _interface(loaded.get_outputs()))
     return loaded
 

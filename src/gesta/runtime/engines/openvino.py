@@ -124,7 +124,10 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
         return core.compile_model(model, device, options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise GestaError(f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}).") from error
+        raise GestaError(
+            f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}). "
+            "Get the bundle again, or export the model again."
+        ) from error
 
 
 def _interface(ports: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
