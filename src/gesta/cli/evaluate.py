@@ -28,6 +28,7 @@ SHOWN_SKIPPED = 10
 
 
 def evaluate(
+    context: typer.Context,
     bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
     data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
     split: Annotated[str, typer.Option("--split", help="test, val, train or all.")] = "test",
@@ -40,6 +41,9 @@ def evaluate(
     protocol: Annotated[
         str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
     ] = "subject",
+    center: Annotated[
+        str, typer.Option("--center", help="Of hand poses: data (the annotation's centre) or nearest (object).")
+    ] = "data",
     record: Annotated[
         bool, typer.Option("--record", help="Write the main numbers into the bundle and its card.")
     ] = False,
@@ -51,7 +55,18 @@ def evaluate(
     """Accuracy with its interval, top five, per class, confusion; a report with the surest mistakes as film strips.
 
     The same data and protocol give the same split as `gesta train`, so that test means people never trained on.
+    Of a hand pose model: errors in mm, success rate, joints, people, the worst frames in the image and in space.
     """
+    from gesta.cli.kinds import kind_of, refuse
+
+    kind = kind_of(bundle)
+    if kind == "pose":
+        from gesta.cli.evaluate_pose import evaluate_pose
+
+        refuse(context, kind, "protocol")
+        evaluate_pose(bundle, data, split, out, engine, layout, device, center, record, seed, json)
+        return
+    refuse(context, kind, "center")
     from gesta.bundle import io
     from gesta.evaluate.run import evaluate as measure
     from gesta.evaluate.run import record as write_into

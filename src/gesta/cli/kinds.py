@@ -1,0 +1,33 @@
+"""Commands that take bundles of both kinds: which kind a bundle is, and options that belong to the other one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    import typer
+
+WORDS = {"classifier": "a recogniser of clips", "pose": "a hand pose model"}
+
+
+def kind_of(bundle: str | Path) -> str:
+    """ "classifier" or "pose". Raises GestaError for what is no bundle."""
+    from gesta.bundle.io import read_any
+    from gesta.runtime.recogniser import located
+
+    return read_any(located(bundle)).manifest.kind
+
+
+def refuse(context: typer.Context, kind: str, *options: str) -> None:
+    """Raises GestaError (usage) if one of these options, which bundles of this kind do not have, was given."""
+    for name in options:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise GestaError(
+                f"--{name.replace('_', '-')} is not for {WORDS[kind]}. Leave it out; see gesta {context.info_name} "
+                "--help.",
+                usage=True,
+            )
