@@ -35,6 +35,7 @@ Say = Callable[[Item, Prediction], None]
 
 
 def predict(
+    context: typer.Context,
     bundle: Annotated[
         str, typer.Argument(metavar="BUNDLE", help='A bundle (folder or zip), or "demo", the one in the package.')
     ],
@@ -43,16 +44,50 @@ def predict(
         bool, typer.Option("--stream", help="A prediction a chunk over each whole recording, in constant memory.")
     ] = False,
     annotate: Annotated[
-        Path | None, typer.Option("--annotate", metavar="FILE", help="Write the video with the predictions, an .mp4.")
+        Path | None,
+        typer.Option(
+            "--annotate",
+            metavar="FILE",
+            help="Write the video with the predictions, an .mp4 (hands: or .png, or a folder).",
+        ),
     ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option("--camera", help="Of hand poses: nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy."),
+    ] = None,
+    center: Annotated[
+        str, typer.Option("--center", help="Of hand poses: data, nearest (object), or U,V[,DEPTH] in pixels and mm.")
+    ] = "data",
     engine: EngineOption = None,
     format: FormatOption = None,
     device: DeviceOption = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout, nothing else.")] = False,
 ) -> None:
-    """Recognise what is in videos or recordings. With --json one document a line."""
+    """Recognise what is in videos or recordings. With --json one document a line.
+
+    Of a hand pose model: 3D joints in depth images (PNG of 16-bit mm, NYU's), folders of them, data sets, recordings.
+    """
+    from gesta.cli.kinds import kind_of, refuse
     from gesta.runtime.recogniser import load
 
+    kind = kind_of(bundle)
+    if kind == "pose":
+        from gesta.cli.predict_pose import predict_pose
+
+        refuse(context, kind, "stream")
+        predict_pose(
+            bundle,
+            inputs,
+            camera=camera,
+            center=center,
+            annotate=annotate,
+            engine=engine,
+            layout=format,
+            device=device,
+            json=json,
+        )
+        return
+    refuse(context, kind, "camera", "center")
     failed: list[str] = []
     items = list(_items(inputs, format, stream, failed))
     if annotate is not None:

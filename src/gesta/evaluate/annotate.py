@@ -37,7 +37,7 @@ def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Pred
     require(sample, recogniser.manifest)
     stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
-    with _Writer(out) as writer:
+    with VideoWriter(out) as writer:
         for frame, seen in zip(iter_sample(sample, color=True), iter_raw_sample(sample), strict=True):
             waiting.append((frame.time_s, _picture(frame, sample)))
             for found in stream.push(seen):
@@ -62,7 +62,7 @@ def _picture(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, None, fx=factor, fy=factor)) if factor > 1 else image
 
 
-class _Writer:
+class VideoWriter:
     """A video under a temporary name; renamed when all went well, deleted when not."""
 
     def __init__(self, out: Path) -> None:
@@ -70,7 +70,7 @@ class _Writer:
         self._temporary = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.tmp.mp4")
         self._last = -1
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> VideoWriter:
         try:
             self._out.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._temporary), "w")
@@ -83,8 +83,11 @@ class _Writer:
         return self
 
     def write(self, time_s: float, image: NDArray[np.uint8], found: Prediction) -> None:
+        self.picture(time_s, draw.draw_label(image, found.label, found.confidence))
+
+    def picture(self, time_s: float, image: NDArray[np.uint8]) -> None:
         height, width = (n - n % 2 for n in image.shape[:2])  # the encoder takes even sizes only
-        drawn = draw.draw_label(image, found.label, found.confidence)[:height, :width]
+        drawn = image[:height, :width]
         if self._last < 0:
             self._video.width, self._video.height = width, height
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(drawn), format="rgb24")
