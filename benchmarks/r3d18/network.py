@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 
@@ -17,6 +18,7 @@ def build(classes: int) -> nn.Module:
     return r3d_18(weights=None, num_classes=classes)
 
 
+@functools.cache
 def _declare_operators() -> None:
     """torchvision's import needs two of its operators; beside a CPU torch its wheel's compiled part does not load.
 

@@ -103,13 +103,13 @@ def latency(network: nn.Module, size: int, seconds: float = 5.0) -> dict[str, fl
 
 
 def table(found: dict[str, Any]) -> str:
-    low, high = found["interval"] or (float("nan"), float("nan"))
+    interval = "({:.3f} to {:.3f})".format(*found["interval"]) if found["interval"] else "(of one person)"
     wait, settings = found["latency_ms"], found["settings"]
     return "\n".join(
         (
             "| network | accuracy | clips, people | parameters | bytes | clip p50, p95 ms | epochs | minutes |",
             "|---|---|---|---|---|---|---|---|",
-            f"| r3d_18 at {settings['size']} px | {found['accuracy']:.3f} ({low:.3f} to {high:.3f}) "
+            f"| r3d_18 at {settings['size']} px | {found['accuracy']:.3f} {interval} "
             f"| {found['test_clips']}, {found['test_people']} | {found['parameters']:,} | {found['bytes']:,} "
             f"| {wait['p50_ms']:.1f}, {wait['p95_ms']:.1f} | {found['epochs']:.1f} | {found['minutes']:.1f} |",
         )

@@ -72,7 +72,7 @@ def train(network: nn.Module, clips: Clips, val: Clips, settings: Settings) -> d
         row = {
             "minutes": (time.monotonic() - began) / 60,
             "epochs": seen / len(clips),
-            "train_loss": float(np.mean(losses)) if losses else math.nan,
+            "train_loss": float(np.mean(losses or [0.0])),
             "val_accuracy": accuracy,
             "val_loss": val_loss,
         }

@@ -70,6 +70,13 @@ def test_every_table_has_its_recipes_at_every_scale() -> None:
                     load_image_recipe(f"{pair.recipe}-{optimizer}", scale.overrides)
 
 
+def test_the_quick_scale_takes_ten_minutes_of_one_core() -> None:
+    quick = IMAGE_SCALES["quick"]
+    for table in IMAGE_TABLES.values():
+        trainings = quick.seeds * len(experiment.OPTIMIZERS)
+        assert trainings * quick.minutes * sum(pair.cost for pair in table.pairs) <= 10
+
+
 def test_reported_reductions_fit_the_reported_parameters() -> None:
     for table in IMAGE_TABLES.values():
         for pair in table.pairs:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gesta.experiments.parallel import Job
     from gesta.schema import Sample
 
+SEEDS = 3
+"""Trainings a line, of recordings."""
+
 
 def reproduce(
     name: Annotated[
@@ -27,7 +30,10 @@ def reproduce(
     scale: Annotated[
         str, typer.Option("--scale", help="quick: at most 2 hours on two cores. full: the document's.")
     ] = ("quick"),
-    seeds: Annotated[int, typer.Option("--seeds", help="Trainings a line, with seeds 0, 1, ...", min=1)] = 3,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", help="Trainings a line, with seeds 0, 1, ...; 3, of images 1 at quick.", min=1),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Data, results by line, table, figure.")] = Path("runs/reproduce"),
     sets: SetOption = None,
     workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.", min=1)] = 2,
@@ -40,7 +46,7 @@ def reproduce(
     A stopped run goes on where it was, line by line.
     """
     from gesta.experiments.catalog import TABLES, estimate, find, scale_of, titles
-    from gesta.experiments.image_catalog import IMAGE_TABLES
+    from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
 
     if name == "list":
         emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES}), json)
@@ -50,8 +56,10 @@ def reproduce(
     scale_of(scale)
     need("train", "torch", "lightning", "matplotlib")
     if name in IMAGE_TABLES:
+        seeds = seeds or IMAGE_SCALES[scale].seeds
         _of_images(name, data, scale, seeds, out, sets or (), workers, device, json)
         return
+    seeds = seeds or SEEDS
     from gesta.experiments.reproduce import plan, run
 
     if data is None:
