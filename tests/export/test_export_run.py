@@ -178,6 +178,12 @@ def test_command_without_data(trained, tmp_path, monkeypatch, capsys):
     assert "int8 needs real training clips" in " ".join(capsys.readouterr().err.split())
 
 
+def test_the_packages_own_model_passed_its_comparison():
+    artifacts = gesta.load("demo", threads=1).manifest.artifacts
+    assert artifacts
+    assert all(a.parity is not None and agrees(a.parity, a.precision) for a in artifacts)
+
+
 # -- ONNX: the exporter takes seconds a network, so one bundle serves the quick tests ----------------------------------
 
 
