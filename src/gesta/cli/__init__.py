@@ -14,7 +14,9 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS = {
     "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
     "data": "Look into a data folder, or generate one.",
+    "features": "Features of a frozen backbone, computed once and stored.",
     "train": "Train a model on labelled recordings.",
+    "tune": "Search the hyperparameters of a recipe for hand poses.",
     "evaluate": "Measure a model on people it has not seen.",
     "compare": "The difference between two models on the same clips, with its interval.",
     "crossval": "Leave one person out, or k groups.",

@@ -126,6 +126,27 @@ def frame_rate(resource: Resource) -> float | None:
     return float(rate) if rate else None
 
 
+def frame_times(resource: Resource) -> list[float]:
+    """Seconds of every frame from the first one, in the order in which they are shown; nothing is decoded.
+
+    Raises GestaError for a file that is no video.
+    """
+    if resource.member is None and resource.path.is_dir():
+        return [index / FOLDER_FPS for index in range(len(_images(resource.path)))]
+    with resource.open() as stream, _container(stream, resource) as container:
+        video = _video_stream(container, resource)
+        rate = float(video.average_rate or 25)
+        try:
+            stamps = [packet.pts for packet in container.demux(video) if packet.size]
+        except av.error.FFmpegError as error:
+            raise GestaError(f"{resource}: is damaged ({error}). Copy or encode the file again.") from error
+        base = video.time_base
+    if base is None or any(stamp is None for stamp in stamps):  # avi may have no times: frames at a constant rate
+        return [index / rate for index in range(len(stamps))]
+    shown = sorted(float(stamp * base) for stamp in stamps if stamp is not None)
+    return [stamp - shown[0] for stamp in shown]
+
+
 def iter_frames(
     resource: Resource, kind: Kind = "rgb", wanted: Wanted | None = None
 ) -> Iterator[tuple[float, NDArray[Any] | None]]:

@@ -10,7 +10,7 @@ Two ways of padding: "same", the published files' (TensorFlow's: more behind tha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -148,7 +148,7 @@ class I3d(nn.Module):
     ) -> None:
         super().__init__()
         self.window, self.padding = window, padding
-        ways = {"padding": padding, "time": time_padding}
+        ways: dict[str, Any] = {"padding": padding, "time": time_padding}
         first, second, before = (scaled(full, width) for full in STEM)
         self.Conv3d_1a_7x7 = Unit(channels, first, 7, 2, **ways)
         self.Conv3d_2b_1x1 = Unit(first, second, 1, **ways)

@@ -8,6 +8,7 @@ Deviation, as in torchvision: a bottleneck halves the size in its 3 x 3 convolut
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -114,8 +115,7 @@ class ResNet(Backbone):
         return maps
 
     def steps(self) -> list[Step]:
-        stages: list[Step] = [(name, lambda maps, name=name: self.stage(name, maps)) for name in self.stages]
-        return [("stem", self.stem), *stages]
+        return [("stem", self.stem), *((name, partial(self.stage, name)) for name in self.stages)]
 
     def watched(self, images: Tensor, run: Run) -> Tensor:
         """Like `forward_features`, every convolution and normalisation called through `run`."""

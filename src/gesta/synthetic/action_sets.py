@@ -118,7 +118,8 @@ def make_ledasila(
     """
     words = _start(out, "ledasila", people, recordings, size, seed, classes, preset)
     rng = np.random.default_rng([seed, 606])
-    tasks, rows = [], []
+    tasks: list[Task] = []
+    rows: list[tuple[str, str, str]] = []
     for rank, word in enumerate(words):
         count = max(1, round(people * recordings / (1 + rank / _TAIL)))
         performers = np.resize(rng.permutation(people), count)

@@ -1,0 +1,94 @@
+"""`gesta features`: a frozen backbone's features of every video, stored on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, console, emit, existing, need, progress
+from gesta.schema import GestaError
+
+SHOWN_SKIPPED = 10
+
+
+def features(
+    data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run goes on in it.")],
+    backbone: Annotated[
+        str, typer.Option("--backbone", help="resnet18, resnet34, resnet50, inception_v1, inception_v3, c3d or i3d.")
+    ] = "resnet50",
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", help="File; the official one is downloaded if left out; random[:SEED] to try out."),
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 if left out.")
+    ] = None,
+    every: Annotated[int | None, typer.Option("--every", min=1, help="Every n-th frame instead.")] = None,
+    stage: Annotated[str | None, typer.Option("--stage", help="Where to take features; the last if left out.")] = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Maps of the stage, not their mean over the image.")] = False,
+    size: Annotated[int | None, typer.Option("--size", min=32, help="Pixels of a side; the published one.")] = None,
+    most_frequent: Annotated[
+        int | None, typer.Option("--most-frequent", min=1, help="Only the n most frequent classes.")
+    ] = None,
+    at_least: Annotated[int, typer.Option("--at-least", min=1, help="Only classes with as many videos.")] = 1,
+    layout: FormatOption = None,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="openvino or torch; openvino on a CPU if left out.")
+    ] = None,
+    device: DeviceOption = "auto",
+    devices: Annotated[int, typer.Option("--devices", help="Processes (GPUs) on each computer.", min=1)] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Frames (c3d, i3d: windows) at a time.")] = 32,
+    json: JsonFlag = False,
+) -> None:
+    """Compute a frozen backbone's features of every video once, for training on them."""
+    need("train", "torch", "lightning")
+    existing(data, "data folder")
+    if frames is not None and every is not None:
+        raise GestaError("--frames and --every are two ways to choose frames. Give one of them.", usage=True)
+    from gesta.features.backbones import describe, extractor
+    from gesta.features.extract import Settings
+    from gesta.features.run import Machines, run
+    from gesta.features.store import FeatureRecipe
+    from gesta.sources.catalog import read
+    from gesta.sources.frequent import most_frequent as pick
+
+    listing = read(data, layout)
+    if most_frequent is not None or at_least > 1:
+        listing = pick(listing, most_frequent, at_least)
+    ready = extractor(backbone, weights, stage=stage, pooled=not maps, size=size)
+    count = 20 * ready.window if frames is None and every is None else frames
+    recipe = FeatureRecipe(**describe(ready), frames=count, every=every)
+    machines = Machines(device, devices, nodes, threads)
+    with progress(f"features of {len(listing.samples)} videos") as tick:
+        summary = run(
+            listing, out, ready, recipe, engine=engine, machines=machines, settings=Settings(batch=batch), progress=tick
+        )
+    if summary is None:
+        return
+    document = summary.to_json()
+    for problem in listing.problems[:SHOWN_SKIPPED]:
+        console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+    emit(document, _text(document), json)
+    if not summary.videos:
+        raise GestaError(f"{data}: no video could be used. Look with gesta data inspect.")
+
+
+def _text(document: dict[str, Any]) -> Text:
+    lines = [f"videos    {document['videos']} in {document['out']} ({document['computed']} new)"]
+    if document["features"]:
+        lines.append(
+            f"speed     {document['features_per_s']:.1f} features a second by {document['engine']}, "
+            f"{document['of_network_rate']:.0%} of the time in the network ({os.cpu_count()} cores)"
+        )
+    skipped = document["skipped"]
+    lines += [f"skipped   {p['path']}: {p['reason']}" for p in skipped[:SHOWN_SKIPPED]]
+    if len(skipped) > SHOWN_SKIPPED:
+        lines.append(f"          ... {len(skipped)} in all; --json lists them")
+    return Text("\n".join(lines))

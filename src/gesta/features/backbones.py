@@ -1,0 +1,147 @@
+"""Frozen networks that turn frames into features, by name: from pixels as decoded to arrays as stored."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gesta.clips.cache import default_root
+from gesta.models.c3d import C3d, load_c3d
+from gesta.models.catalog import BACKBONES, build_backbone, load_backbone
+from gesta.models.i3d import I3d, load_i3d
+from gesta.models.weights import WeightsError, fetch, fingerprint
+from gesta.schema import GestaError
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class VideoBackbone:
+    """A network over windows of frames."""
+
+    build: Callable[[], nn.Module]
+    load: Callable[[Path], nn.Module]
+    window: int
+    size: int
+    stages: tuple[str, ...]
+
+
+VIDEO_BACKBONES = {
+    "c3d": VideoBackbone(lambda: C3d(classes=487), load_c3d, 16, 112, ("fc6", "fc7")),
+    "i3d": VideoBackbone(lambda: I3d(classes=400), load_i3d, 64, 224, ("pooled",)),
+}
+
+
+class FrameFeatures(nn.Module):
+    """uint8 [b, H, W, 3] -> float32 [b, D], or [b, C, h, w] where `pooled` is off."""
+
+    def __init__(self, network: nn.Module, stage: str, pooled: bool) -> None:
+        super().__init__()
+        self.network, self.stage, self.pooled = network, stage, pooled
+
+    def forward(self, frames: Tensor) -> Tensor:
+        images = frames.permute(0, 3, 1, 2)  # b 3 H W
+        if self.pooled:
+            return self.network.forward_features(images, self.stage)  # type: ignore[operator,no-any-return]
+        return self.network.forward_maps(images, self.stage)  # type: ignore[operator,no-any-return]
+
+
+class WindowFeatures(nn.Module):
+    """uint8 [b, w, H, W, 3] -> float32 [b, D]."""
+
+    def __init__(self, network: nn.Module, stage: str) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = {"stage": stage} if isinstance(network, C3d) else {}
+
+    def forward(self, frames: Tensor) -> Tensor:
+        clip = frames.permute(0, 4, 1, 2, 3).unsqueeze(1)  # b 1 3 w H W
+        return self.network.forward_features(clip, **self.settings)  # type: ignore[operator,no-any-return]
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """A network ready to compute features, and what identifies them."""
+
+    name: str
+    module: nn.Module
+    weights: str
+    stage: str
+    size: int
+    window: int
+    pooled: bool
+
+
+def extractor(
+    name: str, weights: str | None = None, *, stage: str | None = None, pooled: bool = True, size: int | None = None
+) -> Extractor:
+    """The backbone in eval, frozen. `weights`: a file; None: the official file, downloaded once; "random" or
+    "random:7": seeded random ones, to try things out. `stage`: None is the last. `size`: None is the published one.
+
+    Raises GestaError for an unknown name or stage (usage), and for weights that are not there or do not fit.
+    """
+    stages, published, window = _facts(name)
+    stage = stage or stages[-1]
+    if stage not in stages:
+        raise GestaError(f"{name} has no stage {stage!r}; there are {', '.join(stages)}.", usage=True)
+    if not pooled and window > 1:
+        raise GestaError(f"maps are for image networks; {name} gives vectors.", usage=True)
+    try:
+        network = _network(name, weights)
+    except WeightsError as error:
+        raise GestaError(str(error)) from error
+    network.eval().requires_grad_(False)
+    size = size or published
+    if window > 1 and isinstance(network, C3d) and size != published:
+        raise GestaError(f"{name} takes {published} x {published} pixels only; leave --size out.", usage=True)
+    module = WindowFeatures(network, stage) if window > 1 else FrameFeatures(network, stage, pooled)
+    return Extractor(name, module, fingerprint(network), stage, size, window, pooled)
+
+
+def names() -> list[str]:
+    return [*BACKBONES, *VIDEO_BACKBONES]
+
+
+def _facts(name: str) -> tuple[list[str], int, int]:
+    """(stages, published size, frames of a window)."""
+    if name in VIDEO_BACKBONES:
+        video = VIDEO_BACKBONES[name]
+        return list(video.stages), video.size, video.window
+    if name not in BACKBONES:
+        near = difflib.get_close_matches(name, names(), n=1, cutoff=0.4)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise GestaError(f"unknown backbone {name!r}; there are {', '.join(names())}.{meant}", usage=True)
+    with torch.device("meta"):
+        network = build_backbone(name)
+    return list(network.stages), network.size, 1
+
+
+def _network(name: str, weights: str | None) -> nn.Module:
+    video = VIDEO_BACKBONES.get(name)
+    if weights is not None and weights.partition(":")[0] == RANDOM:
+        seed = weights.partition(":")[2] or "0"
+        if not seed.isdigit():
+            raise GestaError(f"--weights {weights}: expected random or random:SEED.", usage=True)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(seed))
+            return video.build() if video else build_backbone(name)
+    path = Path(weights) if weights is not None else fetch(name, default_root() / "weights")
+    return video.load(path) if video else load_backbone(name, path)
+
+
+def describe(ready: Extractor) -> dict[str, Any]:
+    """The fields of a FeatureRecipe that come from the backbone."""
+    return {
+        "backbone": ready.name,
+        "weights": ready.weights,
+        "stage": ready.stage,
+        "pooled": ready.pooled,
+        "size": ready.size,
+        "window": ready.window,
+    }

@@ -1,0 +1,220 @@
+"""Features on disk: safetensors shards, an index, and what they were made with. Numpy only.
+
+    DIR/features.json                     the recipe: backbone, weights, stage, frames, size
+    DIR/shard-<process>-<number>.safetensors   a tensor a video: [n, D] pooled, [n, C, h, w] maps
+    DIR/index.json                        video -> shard, frames, label, person, part
+
+A shard is written under a temporary name and renamed; what it holds stands in itself, so the index can be made anew
+from the shards. A video is in one shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError, Problem, Sample
+
+FORMAT_VERSION = 1
+RECIPE, INDEX = "features.json", "index.json"
+
+
+@dataclass(frozen=True)
+class FeatureRecipe:
+    """What features were made with: equal recipes give equal features, but for an engine's rounding.
+
+    `weights`: sha256 over the backbone's tensors. `stage`: where they were taken. `pooled`: the mean over the image.
+    `frames`: so many of each video; else every `every`-th. `window`: frames that one feature sees.
+    """
+
+    backbone: str
+    weights: str
+    stage: str
+    pooled: bool
+    size: int
+    frames: int | None
+    every: int | None
+    window: int = 1
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def differences(self, other: FeatureRecipe) -> list[str]:
+        """`name: mine, not theirs` of each field that differs."""
+        mine, theirs = asdict(self), asdict(other)
+        return [
+            f"{name}: {_short(mine[name])}, not {_short(theirs[name])}" for name in mine if mine[name] != theirs[name]
+        ]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video of the index."""
+
+    id: str
+    recording: str
+    shard: str
+    label: str | None
+    subject: str | None
+    split: str | None
+
+
+def claim(folder: Path, recipe: FeatureRecipe, layout: str) -> None:
+    """Makes the folder for this recipe, or finds it made for it.
+
+    Raises GestaError where it holds features of another recipe, naming what differs, or something else (usage).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RECIPE
+    if path.exists():
+        differ = recipe.differences(read_recipe(folder))
+        if differ:
+            raise GestaError(
+                f"{folder}: holds features of another recipe ({'; '.join(differ)}). "
+                "Choose another folder, or delete it."
+            )
+        return
+    if any(not found.name.startswith(".") and found.name != RECIPE for found in folder.iterdir()):
+        raise GestaError(f"{folder}: holds something else already. Choose an empty or a new folder.", usage=True)
+    _write(path, {"format_version": FORMAT_VERSION, "layout": layout, "recipe": asdict(recipe)})
+
+
+def read_recipe(folder: Path) -> FeatureRecipe:
+    """Raises GestaError where the folder holds no features, or those of a newer version."""
+    document = _read(folder / RECIPE, "gesta features DATA --out DIR makes such a folder.")
+    version = document.get("format_version", 0)
+    if version > FORMAT_VERSION:
+        raise GestaError(f"{folder}: is of format {version}; this gesta reads up to {FORMAT_VERSION}. Update gesta.")
+    try:
+        return FeatureRecipe(**document["recipe"])
+    except (KeyError, TypeError) as error:
+        raise GestaError(f"{folder / RECIPE}: is no recipe of features ({error}). Make the features again.") from error
+
+
+def write_shard(folder: Path, process: str, features: Mapping[str, NDArray[np.float32]], recipe: FeatureRecipe) -> str:
+    """Writes one shard and returns its name, the first that is free for this process."""
+    number = 0
+    while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
+        number += 1
+    data = safetensors.numpy.save(dict(features), {"format": "gesta.features", "recipe": recipe.key})
+    partial = folder / f".{name}.{os.getpid()}.partial"
+    partial.write_bytes(data)
+    partial.replace(folder / name)
+    return name
+
+
+def shards(folder: Path, recipe: FeatureRecipe) -> dict[str, str]:
+    """Video -> shard, of all shards that are there.
+
+    Raises GestaError naming a shard that is cut short or damaged, or holds features of another recipe.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("shard-*.safetensors")):
+        with _opened(path) as shard:
+            if (shard.metadata() or {}).get("recipe") != recipe.key:
+                raise GestaError(f"{path}: holds features of another recipe than {folder / RECIPE}. Delete the shard.")
+            for name in shard.keys():  # noqa: SIM118
+                found.setdefault(name, path.name)
+    return found
+
+
+def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, skipped: Sequence[Problem]) -> int:
+    """Makes the index anew from the shards, in the order of the samples; returns the number of videos in it."""
+    held = shards(folder, recipe)
+    entries = [
+        asdict(Entry(s.id, s.recording, held[s.id], s.label, s.subject, s.split)) for s in samples if s.id in held
+    ]
+    sizes = {name: (folder / name).stat().st_size for name in sorted({entry["shard"] for entry in entries})}
+    document = {
+        "format_version": FORMAT_VERSION,
+        "shards": sizes,
+        "videos": entries,
+        "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
+    }
+    _write(folder / INDEX, document)
+    return len(entries)
+
+
+class FeatureFolder:
+    """Features to learn from: `recipe`, `entries`, `load(id)`.
+
+    Raises GestaError where the folder is not finished, a shard is missing or cut short, or `expected` (fields of a
+    FeatureRecipe) differs from what the features were made with.
+    """
+
+    def __init__(self, folder: Path | str, expected: Mapping[str, Any] | None = None) -> None:
+        self.folder = Path(folder)
+        self.recipe = read_recipe(self.folder)
+        wrong = [
+            f"{name} {value}, and the folder has {_short(getattr(self.recipe, name))}"
+            for name, value in (expected or {}).items()
+            if value is not None and getattr(self.recipe, name) != value
+        ]
+        if wrong:
+            raise GestaError(
+                f"{self.folder}: the features were made otherwise than the recipe asks: {'; '.join(wrong)}. "
+                "Make them with gesta features as the recipe says, or choose the recipe that fits."
+            )
+        document = _read(self.folder / INDEX, "The features are not finished: run the same gesta features again.")
+        self._check(document["shards"])
+        self.entries = [Entry(**entry) for entry in document["videos"]]
+        self._shard = {entry.id: entry.shard for entry in self.entries}
+
+    def load(self, identity: str) -> NDArray[np.float32]:
+        """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for a damaged shard."""
+        path = self.folder / self._shard[identity]
+        with _opened(path) as shard:
+            return np.asarray(shard.get_tensor(identity), np.float32)
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        for name, size in sizes.items():
+            path = self.folder / name
+            held = path.stat().st_size if path.is_file() else None
+            if held is None:
+                raise GestaError(f"{path}: the index names this shard, and it is not there. {_AGAIN}")
+            if held != size:
+                raise GestaError(f"{path}: is cut short or changed: {held} bytes, the index says {size}. {_AGAIN}")
+
+
+_AGAIN = "Delete it and run the same gesta features again: only what is missing is computed."
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise GestaError(f"{path}: is cut short or damaged ({error}). {_AGAIN}") from error
+
+
+def _read(path: Path, hint: str) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise GestaError(f"{path}: is not there. {hint}") from error
+    except ValueError as error:
+        raise GestaError(f"{path}: is no JSON that can be read ({error}). {hint}") from error
+    if not isinstance(document, dict):
+        raise GestaError(f"{path}: is no such file of gesta. {hint}")
+    return document
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,185 @@
+"""Extraction and its folder: nothing lost or doubled after a kill, several processes, and every message."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors
+from features.numbered_videos import RECIPE, numbers, several, write_numbered
+
+from gesta.features import extract as room
+from gesta.features.extract import Settings, Work, extract, gather_work, leave_work
+from gesta.features.store import FeatureFolder, claim, shards, write_index
+from gesta.schema import GestaError, Problem, Sample
+
+EXPECTED = {"0.mkv": [0, 4, 8], "1.mkv": [22, 28, 34], "2.mkv": [40, 44, 46], "3.mkv": [60] * 3, "4.mkv": [82, 86, 90]}
+
+
+@pytest.fixture
+def samples(tmp_path: Path) -> list[Sample]:
+    return several(tmp_path / "data")
+
+
+def made(samples: list[Sample], folder: Path, settings: Settings | None = None, engine=numbers) -> Work:
+    claim(folder, RECIPE, "class_folders")
+    work = extract(samples, folder, RECIPE, engine, settings or Settings())
+    write_index(folder, samples, RECIPE, work.skipped)
+    return work
+
+
+def held(folder: Path) -> dict[str, list[int]]:
+    """What the shards hold, every tensor of every shard counted."""
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safetensors.safe_open(path, framework="numpy") as shard:
+            for name in shard.keys():  # noqa: SIM118
+                assert name not in found, f"{name} is in two shards"
+                found[name] = [int(v) for v in shard.get_tensor(name)[:, 0]]
+    return found
+
+
+@pytest.mark.parametrize(("batch", "shard"), [(1, 1), (2, 2), (4, 3), (100, 64)])
+def test_every_video_gets_its_own_features(samples: list[Sample], tmp_path: Path, batch: int, shard: int) -> None:
+    work = made(samples, tmp_path / "f", Settings(batch=batch, shard_videos=shard))
+    assert held(tmp_path / "f") == EXPECTED
+    assert (work.videos, work.features, work.kept) == (5, 15, 0)
+    folder = FeatureFolder(tmp_path / "f", {"backbone": "numbers", "frames": 3, "every": None})
+    assert [entry.id for entry in folder.entries] == list(EXPECTED)
+    assert folder.entries[0].label == "a"
+    assert folder.load("1.mkv").tolist() == [[22, 22], [28, 28], [34, 34]]
+
+
+@pytest.mark.parametrize("calls", range(6))
+def test_after_a_kill_nothing_is_lost_or_doubled(samples: list[Sample], tmp_path: Path, calls: int) -> None:
+    seen = []
+
+    def killed(frames: np.ndarray) -> np.ndarray:
+        if len(seen) == calls:
+            raise KeyboardInterrupt
+        seen.append(len(frames))
+        return numbers(frames)
+
+    settings = Settings(batch=4, shard_videos=1)
+    if calls < 4:
+        with pytest.raises(KeyboardInterrupt):
+            made(samples, tmp_path / "f", settings, killed)
+        finished = held(tmp_path / "f")
+        (tmp_path / "f" / ".shard-0000-00009.safetensors.1.partial").write_bytes(b"half")
+        with pytest.raises(GestaError, match="not finished: run the same gesta features again"):
+            FeatureFolder(tmp_path / "f")
+    else:
+        finished = {}
+    work = made(samples, tmp_path / "f", settings)
+    assert held(tmp_path / "f") == EXPECTED
+    assert work.kept == len(finished)
+    assert made(samples, tmp_path / "f", settings).features == 0
+
+
+def test_several_processes_split_the_work_and_any_number_goes_on(samples: list[Sample], tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    claim(folder, RECIPE, "class_folders")
+    first = extract(samples, folder, RECIPE, numbers, Settings(rank=1, processes=2))
+    assert first.videos == 2
+    rest = [extract(samples, folder, RECIPE, numbers, Settings(rank=rank, processes=3)) for rank in range(3)]
+    assert sum(work.videos for work in rest) == 3
+    write_index(folder, samples, RECIPE, [])
+    assert held(folder) == EXPECTED
+    one = tmp_path / "one"
+    made(samples, one)
+    assert all(np.array_equal(FeatureFolder(folder).load(name), FeatureFolder(one).load(name)) for name in EXPECTED)
+
+
+def test_processes_report_to_the_first(tmp_path: Path) -> None:
+    works = [Work(videos=2, seconds=1.5), Work(skipped=[Problem("x", "unreadable", "why")])]
+    for rank, work in enumerate(works):
+        leave_work(tmp_path, Settings(rank=rank, processes=2), work)
+    assert gather_work(tmp_path, 2) == works
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_broken_videos_are_skipped_and_said(samples: list[Sample], tmp_path: Path) -> None:
+    samples[1].files[0].path.write_bytes(b"nothing")
+    work = made(samples, tmp_path / "f")
+    assert set(held(tmp_path / "f")) == set(EXPECTED) - {"1.mkv"}
+    assert [problem.path for problem in work.skipped] == [str(samples[1].files[0])]
+    assert json.loads((tmp_path / "f" / "index.json").read_text())["skipped"][0]["kind"] == "unreadable"
+    write_numbered(samples[1].files[0].path, 9, 20)
+    assert made(samples, tmp_path / "f").videos == 1 and held(tmp_path / "f") == EXPECTED
+
+
+def test_the_next_frames_are_decoded_while_the_network_works(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = threading.Event()
+    read = room.read_frames
+
+    def noted(sample: Sample, *more, **settings) -> np.ndarray:
+        if sample.id == "1.mkv":
+            second.set()
+        return read(sample, *more, **settings)
+
+    def waits(frames: np.ndarray) -> np.ndarray:
+        assert second.wait(30), "the second video is not touched before the first is done"
+        return numbers(frames)
+
+    monkeypatch.setattr(room, "read_frames", noted)
+    made(samples, tmp_path / "f", Settings(batch=3), waits)
+
+
+class TestMessages:
+    @pytest.fixture
+    def folder(self, samples: list[Sample], tmp_path: Path) -> Path:
+        made(samples, tmp_path / "f", Settings(batch=3, shard_videos=2))
+        return tmp_path / "f"
+
+    def test_a_shard_cut_short(self, folder: Path, samples: list[Sample]) -> None:
+        path = sorted(folder.glob("*.safetensors"))[1]
+        path.write_bytes(path.read_bytes()[:-8])
+        with pytest.raises(GestaError, match=rf"{path.name}: is cut short or changed: \d+ bytes, the index says"):
+            FeatureFolder(folder)
+        with pytest.raises(GestaError, match=rf"{path.name}: is cut short or damaged .* only what is missing"):
+            shards(folder, RECIPE)
+        path.unlink()
+        with pytest.raises(GestaError, match=f"{path.name}: the index names this shard"):
+            FeatureFolder(folder)
+        made(samples, folder)
+        assert held(folder) == EXPECTED
+
+    def test_features_of_another_backbone_than_the_recipe_asks(self, folder: Path) -> None:
+        with pytest.raises(
+            GestaError, match="made otherwise than the recipe asks: backbone resnet50, and the folder has"
+        ):
+            FeatureFolder(folder, {"backbone": "resnet50", "frames": 3})
+        with pytest.raises(GestaError, match="frames 20, and the folder has 3"):
+            FeatureFolder(folder, {"frames": 20})
+
+    def test_going_on_with_another_recipe(self, folder: Path) -> None:
+        other = replace(RECIPE, weights="1" * 64, frames=None, every=2)
+        message = "weights: 111111111111, not 000000000000; frames: None, not 3; every: 2, not None"
+        with pytest.raises(GestaError, match=rf"another recipe \({message}\)\. Choose another folder"):
+            claim(folder, other, "x")
+
+    def test_a_shard_of_another_recipe(self, folder: Path) -> None:
+        with pytest.raises(GestaError, match="holds features of another recipe than"):
+            shards(folder, replace(RECIPE, size=64))
+
+    def test_folders_that_hold_something_else(self, tmp_path: Path, folder: Path) -> None:
+        with pytest.raises(GestaError, match="holds something else") as caught:
+            claim(tmp_path / "data", RECIPE, "x")
+        assert caught.value.usage
+        with pytest.raises(GestaError, match=r"features\.json: is not there"):
+            FeatureFolder(tmp_path)
+        (folder / "features.json").write_text('{"format_version": 99}')
+        with pytest.raises(GestaError, match="is of format 99; this gesta reads up to 1"):
+            FeatureFolder(folder)
+        (folder / "features.json").write_text("{")
+        with pytest.raises(GestaError, match="is no JSON"):
+            FeatureFolder(folder)
+        (folder / "features.json").write_text('{"recipe": {"backbone": 1}}')
+        with pytest.raises(GestaError, match="is no recipe of features"):
+            FeatureFolder(folder)
