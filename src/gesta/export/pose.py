@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact, PoseManifest, PoseMeasured, Tensor
+from gesta.clips.hand_transform import HandTransform, prepare_hand
 from gesta.evaluate import machine
 from gesta.evaluate.latency import in_own_process
 from gesta.export import openvino
@@ -30,7 +31,7 @@ from gesta.metrics import joint_errors
 from gesta.runtime.engines.catalog import open_pose_engine
 from gesta.runtime.engines.torch import PoseTorch, load_pose_network
 from gesta.runtime.pose import PoseRecogniser
-from gesta.schema import GestaError
+from gesta.schema import GestaError, HandFrame
 
 LARGEST_MM = {"fp32": 0.1, "fp16": 2.0, "int8": 30.0}
 """Largest distance of a joint from PyTorch's, over all frames, that passes, by precision."""
@@ -134,6 +135,26 @@ def agrees(pose: PoseMeasured, precision: str) -> bool:
     """Whether no joint, and the joints in the mean, differ too much from PyTorch's, for this precision."""
     near = pose.largest_difference_mm <= LARGEST_MM[precision]  # False for NaN
     return near and pose.mean_difference_mm <= MEAN_MM[precision]
+
+
+def prepared_hands(
+    frames: Sequence[HandFrame], transform: HandTransform, limit: int, source: str = "validation"
+) -> Hands | None:
+    """At most `limit` hands with joints, spread evenly over the frames; those that cannot be prepared are left out.
+
+    None where nothing is left.
+    """
+    count = min(limit, len(frames))
+    images, joints = [], []
+    for frame in (frames[i * len(frames) // count] for i in range(count)):
+        try:
+            hand = prepare_hand(frame, transform)
+        except GestaError:
+            continue  # a broken image: `gesta data inspect` names it
+        if frame.joints_mm is not None:
+            images.append(hand.image)
+            joints.append(hand.cube.normalise(frame.joints_mm))
+    return Hands(np.stack(images), np.array(joints), source) if images else None
 
 
 def random_hands(manifest: PoseManifest, count: int = 16, seed: int = 0) -> Hands:
