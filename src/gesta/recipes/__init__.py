@@ -3,6 +3,7 @@
 from gesta.recipes.load import (
     RecipeError,
     changed,
+    changed_poses,
     is_for_images,
     is_for_poses,
     load_any,
@@ -22,6 +23,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "changed",
+    "changed_poses",
     "is_for_images",
     "is_for_poses",
     "load_any",

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gesta.recipes.schema import ImageRecipe, PoseRecipe, Recipe
+from gesta.recipes.sequences import SequenceRecipe
 
 _ROOT = Path(__file__).parent
 
@@ -47,12 +48,21 @@ def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
         )
     if _is_for_poses(document):
         raise RecipeError(f"{name_or_path} is for hand poses, not for recordings of gestures: gesta train takes it.")
+    if _is_for_features(document):
+        raise RecipeError(
+            f"{name_or_path} is for stored features (gesta features), not for recordings: gesta train takes it."
+        )
     return _loaded(Recipe, path, document, _spelled_out(sets))
 
 
 def changed(recipe: Recipe, sets: Sequence[str]) -> Recipe:
     """A recipe with changes as of `--set`. Raises RecipeError as `load_recipe` does."""
     return _loaded(Recipe, Path(recipe.name), recipe.model_dump(mode="json"), _spelled_out(sets))
+
+
+def changed_poses(recipe: PoseRecipe, sets: Sequence[str]) -> PoseRecipe:
+    """The same for a recipe for hand poses."""
+    return _loaded(PoseRecipe, Path(recipe.name), recipe.model_dump(mode="json"), sets)
 
 
 def load_image_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> ImageRecipe:
@@ -73,11 +83,27 @@ def load_pose_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Pose
     return _loaded(PoseRecipe, path, document, sets)
 
 
-def load_any(name_or_path: str | Path) -> Recipe | ImageRecipe | PoseRecipe:
+def load_sequence_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> SequenceRecipe:
+    """The same for a recipe for stored features. Raises RecipeError as `load_recipe` does."""
+    path = _find(name_or_path)
+    document = _parse(path)
+    if not _is_for_features(document):
+        raise RecipeError(f"{name_or_path} is not for stored features.")
+    return _loaded(SequenceRecipe, path, document, sets)
+
+
+def load_any(name_or_path: str | Path) -> Recipe | ImageRecipe | PoseRecipe | SequenceRecipe:
     """A recipe of whatever kind. Raises RecipeError as `load_recipe` does."""
+    if is_for_features(name_or_path):
+        return load_sequence_recipe(name_or_path)
     if is_for_images(name_or_path):
         return load_image_recipe(name_or_path)
     return load_pose_recipe(name_or_path) if is_for_poses(name_or_path) else load_recipe(name_or_path)
+
+
+def is_for_features(name_or_path: str | Path) -> bool:
+    """Whether a recipe is one for stored features. Raises RecipeError if there is no such recipe."""
+    return _is_for_features(_parse(_find(name_or_path)))
 
 
 def is_for_poses(name_or_path: str | Path) -> bool:
@@ -94,6 +120,10 @@ def _is_for_images(document: dict[str, Any]) -> bool:
     return document.get("kind") == "images"
 
 
+def _is_for_features(document: dict[str, Any]) -> bool:
+    return document.get("kind") == "features"
+
+
 def _is_for_poses(document: dict[str, Any]) -> bool:
     return document.get("kind") == "pose"
 
@@ -102,7 +132,7 @@ def _pose_names() -> list[str]:
     return [name for name in names() if _is_for_poses(_parse(_ROOT / f"{name}.yaml"))]
 
 
-Schema = TypeVar("Schema", Recipe, ImageRecipe, PoseRecipe)
+Schema = TypeVar("Schema", Recipe, ImageRecipe, PoseRecipe, SequenceRecipe)
 
 
 def _loaded(schema: type[Schema], path: Path, document: dict[str, Any], sets: Sequence[str]) -> Schema:

@@ -1,0 +1,201 @@
+"""Training of hand pose: it learns, says what it left out, resumes to the same end, keeps the document's protocol."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from training.hand_sets import NAMES, make_hands, split_hands
+
+from gesta.bundle import io
+from gesta.cli import app
+from gesta.clips.hand_store import collect
+from gesta.clips.hand_transform import HandTransform, prepare_hand
+from gesta.models.pose_catalog import build_pose
+from gesta.recipes import PoseRecipe, load_pose_recipe
+from gesta.runtime.engines.torch import load_pose_network
+from gesta.schema import GestaError, HandFrame
+from gesta.training.pose_data import HandSet, color_statistics
+from gesta.training.pose_fit import PoseFit, fit_pose
+from gesta.training.pose_task import halvings
+from gesta.training.task import LossNotFinite
+
+SMALL = (
+    "input.size=16",
+    "input.cube_mm=260",
+    "model.hidden=32",
+    "model.dropout=0",
+    "training.batch=8",
+    "training.epochs=2",
+)
+ADAM = ("training.optimizer=adam", "training.learning_rate=0.003")
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> list[HandFrame]:
+    return split_hands(make_hands(tmp_path_factory.mktemp("hands"), 40))
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def recipe(name: str = "depth-net", *sets: str) -> PoseRecipe:
+    return load_pose_recipe(f"kazakos/{name}", [*SMALL, *sets])
+
+
+def fitted(frames: list[HandFrame], chosen: PoseRecipe, out: Path, cache: Path, **more: Any) -> PoseFit:
+    return fit_pose(
+        frames, chosen, out, layout="hand_folder", joint_names=NAMES, progress=False, cache=cache, device="cpu", **more
+    )
+
+
+def test_it_learns_far_better_than_the_mean_pose_and_the_bundle_answers_alike(
+    frames: list[HandFrame], cache: Path, tmp_path: Path
+) -> None:
+    chosen = recipe("compact", "training.epochs=20", "training.learning_rate=0.01", "model.width=0.25")
+    found = fitted(frames, chosen, tmp_path, cache)
+    assert found.metrics["val_error_mm"] < 0.7 * found.mean_pose_mm
+    assert found.history[-1]["train_loss"] < 0.5 * found.history[0]["train_loss"]
+    bundle = io.read_pose(found.bundle)
+    assert bundle.manifest.joints == NAMES and bundle.manifest.provenance.clips == {"train": 24, "val": 8}
+    network = load_pose_network(bundle)
+    val = [f for f in frames if f.split == "val"]
+    errors = []
+    for frame in val:
+        hand = prepare_hand(frame, bundle.manifest.transform)
+        joints = hand.joints_mm(network(torch.from_numpy(hand.image)[None])[0].numpy())
+        errors.append(np.linalg.norm(joints - frame.joints_mm, axis=1))
+    assert np.mean(errors) == pytest.approx(found.metrics["val_error_mm"], abs=0.01)
+    np.testing.assert_allclose(np.mean(errors, axis=0), found.metrics["val_per_joint_mm"], atol=0.01)
+    assert (tmp_path / "training.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["rgb-net", "fusepred-net"])
+def test_every_kind_of_input_trains(name: str, frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
+    sets = ("model.weights=per_output",) if name == "fusepred-net" else ()
+    found = fitted(frames, recipe(name, "training.epochs=1", *sets), tmp_path, cache)
+    transform = io.read_pose(found.bundle).manifest.transform
+    assert transform.color_mean is not None
+    if name == "fusepred-net":
+        share = io.load_weights(io.read_pose(found.bundle))["share"]
+        assert share.min() > 0 and share.max() < 1 and not np.allclose(share, 0.5)
+
+
+class Stop(Exception):
+    pass
+
+
+def test_a_stopped_run_ends_as_it_would_have(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
+    from lightning.pytorch.callbacks import Callback
+
+    class Killed(Callback):
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+            if trainer.current_epoch == 2:
+                raise Stop
+
+    chosen = recipe(
+        "depth-net", *ADAM, "training.epochs=4", "training.plateau=1", "augmentation.shift_mm=5", "model.dropout=0.2"
+    )
+    whole = fitted(frames, chosen, tmp_path / "a", cache)
+    with pytest.raises(Stop):
+        fitted(frames, chosen, tmp_path / "b", cache, callbacks=[Killed()])
+    again = fitted(frames, chosen, tmp_path / "b", cache, resume=True)
+    for one, other in zip(whole.history, again.history, strict=True):
+        timed = {"seconds", "waiting_s"}
+        assert {k: v for k, v in one.items() if k not in timed} == {k: v for k, v in other.items() if k not in timed}
+    with pytest.raises(GestaError, match="another recipe"):
+        fitted(frames, recipe("depth-net"), tmp_path / "b", cache, resume=True)
+
+
+def test_learning_rate_is_halved_on_a_plateau() -> None:
+    assert [halvings([5, 4, 4, 4, 4, 4, 3, 3][:n], 2) for n in range(9)] == [0, 0, 0, 0, 1, 1, 2, 2, 2]
+
+
+def test_early_stopping_on_the_validation_error(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
+    still = recipe("depth-net", "training.learning_rate=1e-12", "training.epochs=9", "training.patience=2")
+    found = fitted(frames, still, tmp_path, cache)
+    assert len(found.history) < 9
+
+
+def test_what_is_left_out_is_said(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
+    assert frames[0].joints_mm is not None
+    bad = [
+        replace(frames[0], id="nowhere", split="train", center_mm=np.array([0, 0, 3000], np.float32)),
+        replace(frames[0], id="fewer", split="train", joints_mm=frames[0].joints_mm[:2]),
+    ]
+    found = fitted([*frames, *bad], recipe("depth-net", "training.epochs=1", "input.cube_mm=80"), tmp_path, cache)
+    reasons = " ".join(p.reason for p in found.skipped)
+    assert "empty" in reasons and "2 joints, not 3" in reasons
+    assert any("outside the cube of 80 mm" in note for note in found.notes)
+    assert io.read_pose(found.bundle).manifest.provenance.skipped == 2
+
+
+def test_too_little_and_a_loss_that_is_not_finite(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(GestaError, match="at least 4"):
+        fitted(frames[:3], recipe(), tmp_path, cache)
+    with pytest.raises(LossNotFinite, match="learning rate"):
+        fitted(frames, recipe("deep-prior", "training.learning_rate=1e9", "training.epochs=9"), tmp_path, cache)
+    with pytest.raises(GestaError, match="where the joint 'thumb' is"):
+        fitted(frames, recipe("deep-model"), tmp_path, cache)
+
+
+def test_colour_statistics_against_a_plain_loop(frames: list[HandFrame], cache: Path) -> None:
+    transform = HandTransform(inputs="rgb", size=16, cube_mm=260)
+    windows, kept, _ = collect(frames, transform, wide=True, root=cache)
+    mean, deviation = color_statistics(windows, transform)
+    pixels = np.concatenate([windows.patch(i, transform)[1].reshape(-1, 3) for i in range(len(kept))])  # type: ignore[union-attr]
+    np.testing.assert_allclose(mean, pixels.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(deviation, pixels.std(0), rtol=1e-4)
+
+
+def test_joints_move_with_the_image(frames: list[HandFrame], cache: Path) -> None:
+    """Where the tip's ball is in the varied patch, there the varied tip is."""
+    transform = HandTransform(size=64, cube_mm=260)
+    windows, kept, _ = collect(frames, transform, wide=True, root=cache)
+    settings = recipe("depth-net", "augmentation.rotation_deg=60", "augmentation.shift_mm=8").augmentation
+    joints = np.stack([f.joints_mm for f in kept if f.joints_mm is not None])
+    hands = HandSet(windows, joints, transform, settings, seed=3)
+    images, moved, _ = zip(*(hands[i] for i in range(len(hands))), strict=True)
+    plain = HandSet(windows, joints, transform).poses().numpy()
+    assert np.abs(np.stack(moved) - plain).max() > 0.1
+    hits = 0
+    for image, pose in zip(images, moved, strict=True):
+        column, row = (pose[2, :2] * (1, -1) * 32 + 31.5).round().astype(int)
+        near = image[0, max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
+        hits += bool(near.size) and abs(near.min() - pose[2, 2]) < 0.25
+    assert hits > 0.9 * len(hands)
+    hands.epoch = 1
+    assert not np.array_equal(hands[0][1], moved[0])
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    make_hands(tmp_path / "hands", 30, color=False)
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    sets = [argument for change in (*SMALL, "training.epochs=1") for argument in ("--set", change)]
+    arguments = ["train", str(tmp_path / "hands"), "--recipe", "kazakos/depth-net", "--out", str(tmp_path / "run")]
+    app([*arguments, *sets, "--device", "cpu", "--json"], standalone_mode=False)
+    document = json.loads(capsys.readouterr().out)
+    assert document["metrics"]["val_frames"] == 6 and document["mean_pose_mm"] > 0
+    assert document["parity"]["largest_difference_mm"] < 0.1
+    bundle = io.read_pose(document["bundle"])
+    assert bundle.find("whole", "openvino") is not None and "3 joints" in (bundle.path / "CARD.md").read_text()
+    with pytest.raises(GestaError, match=r"epochs\?"):
+        app([*arguments, "--set", "training.epoch=1"], standalone_mode=False)
+
+
+def test_a_pose_bundle_is_no_recogniser_and_the_other_way_round(
+    frames: list[HandFrame], cache: Path, tmp_path: Path
+) -> None:
+    found = fitted(frames, recipe("depth-net", "training.epochs=1"), tmp_path, cache)
+    with pytest.raises(GestaError, match="hand pose model"):
+        io.read(found.bundle)
+    assert io.read_any(found.bundle).manifest.kind == "pose"
+    other = build_pose({"name": "net1", "hidden": 8}, joint_names=NAMES, inputs="depth", size=16)
+    assert sum(p.numel() for p in other.parameters()) != io.read_pose(found.bundle).manifest.parameters
