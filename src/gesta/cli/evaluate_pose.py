@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from gesta.cli.common import console, emit, existing, progress
+from gesta.cli.prune import share_of
 from gesta.schema import GestaError, HandFrame
 
 SPLITS = ("test", "val", "train", "all")
@@ -38,8 +39,9 @@ def evaluate_pose(
     if center not in RULES:
         raise GestaError(f"unknown --center {center!r}; there are {', '.join(RULES)}.", usage=True)
     listing = read(existing(data, "data folder"), layout)
-    chance = io.read_pose(bundle).manifest.provenance.seed if seed is None else seed
-    frames, notes = chosen_frames(listing.frames, split, chance)
+    manifest = io.read_pose(bundle).manifest
+    chance = manifest.provenance.seed if seed is None else seed
+    frames, notes = chosen_frames(listing.frames, split, chance, share_of(manifest))
     with progress("estimating hands") as tick:
         result = measure(
             bundle,
@@ -60,13 +62,15 @@ def evaluate_pose(
     emit(document, _text(result.metrics, out), json)
 
 
-def chosen_frames(frames: tuple[HandFrame, ...], split: str, seed: int) -> tuple[list[HandFrame], list[str]]:
+def chosen_frames(
+    frames: tuple[HandFrame, ...], split: str, seed: int, validation_share: float
+) -> tuple[list[HandFrame], list[str]]:
     """The frames of one split, by the rule that training uses, and notes on it. Raises GestaError."""
     from gesta.sources.hand_split import assign_hand_splits
 
     if split not in SPLITS:
         raise GestaError(f"unknown split {split!r}; there are {', '.join(SPLITS)}.", usage=True)
-    assigned, notes = assign_hand_splits(frames, seed=seed)
+    assigned, notes = assign_hand_splits(frames, seed=seed, validation_share=validation_share)
     if split == "all":
         return assigned, []
     found = [frame for frame in assigned if frame.split == split]

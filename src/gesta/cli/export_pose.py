@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.text import Text
 
-from gesta.cli.common import console, emit, existing
+from gesta.cli.common import console, emit
+from gesta.cli.prune import hand_parts, share_of
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def export_pose(
 
     opened = read_pose(bundle)
     transform, provenance = opened.manifest.transform, opened.manifest.provenance
-    parts = hand_parts(data, layout, provenance.seed if seed is None else seed)
+    chance = provenance.seed if seed is None else seed
+    parts = _parts(data, layout, chance, share_of(opened.manifest))
     held_out = parts["val"] or parts["train"]
     source = "validation" if parts["val"] and "val" in provenance.clips else "training"
     calibration = prepared_hands(parts["train"], transform, CALIBRATION_FRAMES) if precision == "int8" else None
@@ -58,16 +60,11 @@ def export_pose(
     emit(_document(report, to, precision, out), _text(report, out), json)
 
 
-def hand_parts(data: Path | None, layout: str | None, seed: int) -> dict[str, list[HandFrame]]:
+def _parts(data: Path | None, layout: str | None, seed: int, validation_share: float) -> dict[str, list[HandFrame]]:
     """Frames by split, by the rule of training; none without `data`. Raises GestaError if none are to train on."""
-    if data is None:
-        return {"train": [], "val": [], "test": []}
-    from gesta.sources.hand_catalog import read
-    from gesta.sources.hand_split import assign_hand_splits
-
-    frames, _ = assign_hand_splits(read(existing(data, "data folder"), layout).frames, seed=seed)
-    parts = {name: [f for f in frames if f.split == name] for name in ("train", "val", "test")}
-    if not parts["train"]:
+    frames, _ = hand_parts(data, layout, seed, validation_share)
+    parts = {name: [f for f in frames if f.split == name] for name in ("train", "val")}
+    if data is not None and not parts["train"]:
         raise GestaError(f"{data}: holds no training frames with joints. See `gesta data inspect {data}`.")
     return parts
 

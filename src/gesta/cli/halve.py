@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, SeedOption, emit, existing, need
-from gesta.cli.prune import DataOption, ProtocolOption, StepOut, parts, summary
+from gesta.cli.prune import DataOption, ProtocolOption, StepOut, parts_of, summary
 
 
 def halve(
@@ -22,9 +22,11 @@ def halve(
 ) -> None:
     """Stores the weights as float16 (half precision); they are loaded as float32."""
     need("train", "torch", "lightning")
+    from gesta.bundle.io import read_any
     from gesta.compress.store import halve as make
 
-    samples, found = parts(data, layout, protocol, seed)
+    opened = read_any(existing(bundle, "bundle"))
+    samples, found = parts_of(opened.manifest, data, layout, protocol, seed)
     measured = [s for s in samples if s.split == "test"]
-    step = make(existing(bundle, "bundle"), out, samples=measured, layout=found or None)
+    step = make(bundle, out, samples=measured, layout=found or None)
     emit(step.document(), summary(step, data), json)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -11,8 +12,9 @@ from rich.text import Text
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SeedOption, SetOption, emit, existing, need
 
 if TYPE_CHECKING:
+    from gesta.bundle.manifest import Manifest, PoseManifest
     from gesta.compress.store import Step
-    from gesta.schema import Sample
+    from gesta.schema import HandFrame, Sample
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Labelled recordings: measures before and after on their test part.")
@@ -58,10 +60,10 @@ def prune(
 
     how = Pruning(threshold, sparsity, spread, steps, epochs, tuple(sets or ()))  # type: ignore[arg-type]
     how.check()
-    source = io.read(existing(bundle, "bundle"))
+    source = io.read_any(existing(bundle, "bundle"))
     if figure is not None:
         draw({source.manifest.name: magnitudes(io.load_weights(source), threshold)}, figure, str(bundle))
-    samples, found = parts(data, layout, protocol, seed)
+    samples, found = parts_of(source.manifest, data, layout, protocol, seed)
     measured = [s for s in samples if s.split == "test"]
     step = make(
         bundle,
@@ -88,6 +90,33 @@ def parts(data: Path | None, layout: str | None, protocol: str, seed: int) -> tu
     return split(listing.samples, protocol, seed)[0], listing.layout
 
 
+def hand_parts(
+    data: Path | None, layout: str | None, seed: int, validation_share: float
+) -> tuple[list[HandFrame], str]:
+    """The same for a hand pose model: frames."""
+    if data is None:
+        return [], ""
+    from gesta.sources.hand_catalog import read
+    from gesta.sources.hand_split import assign_hand_splits
+
+    listing = read(existing(data, "data folder"), layout)
+    return assign_hand_splits(listing.frames, seed=seed, validation_share=validation_share)[0], listing.layout
+
+
+def parts_of(
+    manifest: Manifest | PoseManifest, data: Path | None, layout: str | None, protocol: str, seed: int
+) -> tuple[Sequence[Any], str]:
+    """What a bundle of this kind is trained and measured on, with splits, and its layout; nothing without `data`."""
+    if manifest.kind == "classifier":
+        return parts(data, layout, protocol, seed)
+    return hand_parts(data, layout, seed, share_of(manifest))
+
+
+def share_of(manifest: Manifest | PoseManifest) -> float:
+    """The share of the training frames that a hand pose model's training kept for validation."""
+    return float(manifest.recipe.get("training", {}).get("validation_share", 0.25))
+
+
 def summary(step: Step, data: Path | None) -> Text:
     """What a step left, for people."""
     sparse = [t for t in step.tensors if t.encoding == "bitmap"]
@@ -103,11 +132,7 @@ def summary(step: Step, data: Path | None) -> Text:
     if step.emptied:
         lines.append(f"Warning     nothing is left of {', '.join(step.emptied)}")
     if step.comparison is not None:
-        c = step.comparison
-        lines.append(
-            f"accuracy    {c.accuracy_before:.3f} -> {c.accuracy_after:.3f} on {c.clips} test clips, "
-            f"same top class on {c.top_class_agreement:.1%}"
-        )
+        lines.append(step.comparison.line)
     else:
         lines.append(f"accuracy    not measured: {'--data DATA does it' if data is None else 'no test part'}")
     lines += [f"bundle      {step.bundle}", f"next        gesta evaluate {step.bundle} {data or 'DATA'}"]

@@ -8,7 +8,7 @@ reached gradually (Zhu and Gupta 2017: s_t = s (1 - (1 - t / n)^3)) with fine-tu
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,16 +21,18 @@ from torch import nn
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import PoseManifest
 from gesta.clips.cache import ClipCache
 from gesta.compress.store import Step, stored_precision, write
 from gesta.compress.teacher import teachers_of
 from gesta.compress.weights import Precision, Weights, prunable
-from gesta.recipes import Recipe, RecipeError, changed
-from gesta.runtime.engines.torch import load_network
-from gesta.schema import GestaError, Sample
+from gesta.recipes import PoseRecipe, Recipe, RecipeError, changed, changed_poses
+from gesta.runtime.engines.torch import load_network, load_pose_network
+from gesta.schema import GestaError, HandFrame, Sample
 from gesta.training.distil import Teacher
 from gesta.training.facts import transform_for
 from gesta.training.fit import Cache, fit
+from gesta.training.pose_fit import fit_pose
 
 THRESHOLD = 2.0**-20
 
@@ -89,8 +91,8 @@ def prune(
     out: Path,
     how: Pruning | None = None,
     *,
-    samples: Sequence[Sample] = (),
-    measured: Sequence[Sample] = (),
+    samples: Sequence[Any] = (),
+    measured: Sequence[Any] = (),
     layout: str = "",
     precision: Precision | None = None,
     teachers: Sequence[Teacher] = (),
@@ -101,13 +103,14 @@ def prune(
 ) -> Step:
     """The bundle pruned, at `out`, its weights in a sparse file of `precision` (the source's if left out).
 
-    `samples` (splits train and val, of `layout`): fine-tuned on, where `how.epochs` says so, with a teacher where
-    `how.sets` names one ("teacher=BUNDLE"; `teachers`: the same, opened already); `measured`: accuracy before and after
-    on them. Raises GestaError for numbers that make no sense, a bundle without weights, or data that do not fit it.
+    `samples` (splits train and val, of `layout`; frames for a hand pose model): fine-tuned on, where `how.epochs` says
+    so, with a teacher where `how.sets` names one ("teacher=BUNDLE"; `teachers`: the same, opened already); `measured`:
+    both are measured on them. Raises GestaError for numbers that make no sense, a bundle without weights, or data that
+    do not fit it.
     """
     how = how or Pruning()
     how.check()
-    source = io.read(bundle)
+    source = io.read_any(bundle)
     weights: Weights = io.load_weights(source)
     if how.epochs and not samples:
         raise GestaError("Fine-tuning (--epochs) needs recordings: --data DATA.", usage=True)
@@ -117,15 +120,14 @@ def prune(
         if not any(weights[name].any() for name in masks):
             raise GestaError(f"{source.path}: no weight would be left. Prune less: a lower --threshold or --sparsity.")
         if how.epochs:
-            recipe = recipe_of(source, how.epochs, how.sets)
-            weights = fine_tune(
+            weights = FINE_TUNE[source.manifest.kind](
                 source,
                 weights,
                 masks,
                 samples,
-                recipe,
+                how,
                 layout=layout,
-                teachers=teachers or teachers_of(recipe),
+                teachers=teachers,
                 seed=seed,
                 device=device,
                 cache=cache,
@@ -212,6 +214,65 @@ class HoldZeros(Callback):
     def _hold(self) -> None:
         for weight, gone in self._pairs:
             weight.masked_fill_(gone, 0.0)
+
+
+def fine_tune_pruned(
+    source: Bundle, weights: Weights, masks: Masks, samples: Sequence[Sample], how: Pruning, **options: Any
+) -> dict[str, NDArray[np.generic]]:
+    """`fine_tune` by the bundle's own recipe with the changes of `how`."""
+    recipe = recipe_of(source, how.epochs, how.sets)
+    options["teachers"] = options["teachers"] or teachers_of(recipe)
+    return fine_tune(source, weights, masks, samples, recipe, **options)
+
+
+def fine_tune_pose(
+    source: Bundle[PoseManifest],
+    weights: Weights,
+    masks: Masks,
+    frames: Sequence[HandFrame],
+    how: Pruning,
+    *,
+    layout: str,
+    seed: int,
+    device: str,
+    progress: bool,
+    teachers: Sequence[Teacher] = (),  # noqa: ARG001 - hand pose models learn from none
+    cache: Cache | None = None,  # noqa: ARG001 - of clips
+) -> dict[str, NDArray[np.generic]]:
+    """A hand pose model's network with these weights trained on by its own recipe; what a mask removed stays zero.
+
+    Raises GestaError for frames with other joints, and (usage) for changes of the recipe that do not fit.
+    """
+    manifest = source.manifest
+    settings = (f"training.epochs={how.epochs}", "training.patience=null", *how.sets)
+    try:
+        recipe = changed_poses(PoseRecipe.model_validate(manifest.recipe), settings)
+    except RecipeError as error:
+        raise GestaError(str(error), usage=True) from error
+    network = load_pose_network(source).requires_grad_(True)
+    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
+    with tempfile.TemporaryDirectory() as scratch:
+        result = fit_pose(
+            frames,
+            recipe,
+            Path(scratch),
+            layout=layout,
+            joint_names=manifest.joints,
+            joint_indices=manifest.transform.joint_indices,
+            seed=seed,
+            device=device,
+            progress=progress,
+            callbacks=[HoldZeros(network, masks)],
+            network=network,
+        )
+        return io.load_weights(io.read_pose(result.bundle))
+
+
+FINE_TUNE: dict[str, Callable[..., dict[str, NDArray[np.generic]]]] = {
+    "classifier": fine_tune_pruned,
+    "pose": fine_tune_pose,
+}
+"""How a pruned network is trained on, by the bundle's kind."""
 
 
 def recipe_of(source: Bundle, epochs: int, sets: Sequence[str] = ()) -> Recipe:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,13 @@ from gesta.bundle.manifest import Artifact
 from gesta.bundle.sparse import Stored
 from gesta.clips.cache import ClipCache
 from gesta.compress.weights import Precision, Weights, count, narrowed, prunable
+from gesta.evaluate.pose_run import evaluate_pose
 from gesta.evaluate.run import evaluate
-from gesta.schema import GestaError, Sample
+from gesta.metrics import joint_errors
+from gesta.schema import GestaError, HandFrame, Sample
 
+MAIN_METRICS = ("val_accuracy", "test_accuracy", "val_error_mm", "test_mean_error_mm")
+"""What is kept of the source's metrics, as `before_...`."""
 WORDS: dict[Precision, str] = {"fp32": "32 bits", "fp16": "16 bits", "int8": "8 bits"}
 
 
@@ -30,6 +34,32 @@ class Comparison:
     accuracy_after: float
     top_class_agreement: float
     largest_difference: float
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return (
+            f"accuracy    {self.accuracy_before:.3f} -> {self.accuracy_after:.3f} on {self.clips} test clips, "
+            f"same top class on {self.top_class_agreement:.1%}"
+        )
+
+
+@dataclass(frozen=True)
+class PoseComparison:
+    """Two hand pose bundles on the same frames: mean joint errors, and the largest distance between their joints."""
+
+    frames: int
+    error_before_mm: float
+    error_after_mm: float
+    largest_difference_mm: float
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return (
+            f"error       {self.error_before_mm:.2f} -> {self.error_after_mm:.2f} mm on {self.frames} test frames, "
+            f"joints differ by up to {self.largest_difference_mm:.2g} mm"
+        )
 
 
 @dataclass(frozen=True)
@@ -47,7 +77,7 @@ class Step:
     tensors: tuple[Stored, ...]
     kept: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
-    comparison: Comparison | None = None
+    comparison: Comparison | PoseComparison | None = None
 
     def document(self) -> dict[str, Any]:
         """As plain values, for `--json`."""
@@ -55,22 +85,22 @@ class Step:
 
 
 def write(
-    source: Bundle,
+    source: Bundle[Any],
     out: Path,
     weights: Weights,
     *,
     precision: Precision,
     done: str,
     metrics: Mapping[str, Any] | None = None,
-    samples: Sequence[Sample] | None = None,
+    samples: Sequence[Any] | None = None,
     cache: ClipCache | None = None,
     layout: str | None = None,
 ) -> Step:
     """A new bundle at `out`: the source with other weights, without its exported networks (they hold the old ones).
 
-    `done` says what was done, for the card. With `samples` both bundles are measured on them, and the result is written
-    into the new one. Accuracies of the source are kept as `before_...`. Raises GestaError if `out` is the source, or
-    nothing can be written or measured.
+    `done` says what was done, for the card. With `samples` (frames for a hand pose model) both bundles are measured on
+    them, and the result is written into the new one. The source's main metrics are kept as `before_...`. Raises
+    GestaError if `out` is the source, or nothing can be written or measured.
     """
     if out.resolve() == source.path.resolve():
         raise GestaError(f"{out}: is the bundle itself, which stays as it is. Give another --out.", usage=True)
@@ -82,7 +112,7 @@ def write(
     before = weights_bytes(source)
     old = source.manifest.metrics
     facts = {
-        **{f"before_{name}": old[name] for name in ("val_accuracy", "test_accuracy") if name in old},
+        **{f"before_{name}": old[name] for name in MAIN_METRICS if name in old},
         **{name: value for name, value in old.items() if name.startswith("before_")},
         **(metrics or {}),
         "steps": "; ".join([*([old["steps"]] if "steps" in old else []), done]),
@@ -94,7 +124,8 @@ def write(
     bundle = io.write(out, manifest, {io.WEIGHTS: data})
     comparison = None
     if samples:
-        comparison = compare(source.path, out, samples, cache=cache, layout=layout)
+        comparing = COMPARE[source.manifest.kind]
+        comparison = comparing(source.path, out, samples, cache=cache, layout=layout)
         io.update(bundle, metrics={**facts, **asdict(comparison)})
     return Step(out, parameters, nonzero, before, len(data), tensors, kept, emptied, comparison)
 
@@ -104,7 +135,7 @@ def store_as(
     out: Path,
     precision: Precision,
     *,
-    samples: Sequence[Sample] | None = None,
+    samples: Sequence[Any] | None = None,
     cache: ClipCache | None = None,
     layout: str | None = None,
 ) -> Step:
@@ -112,7 +143,7 @@ def store_as(
 
     fp16 is the document's "half precision" (Mullick 2018, table 4.2). int8 rounds every row of a weight to 8 bits.
     """
-    source = io.read(bundle)
+    source = io.read_any(bundle)
     done = f"weights stored in {WORDS[precision]}"
     weights = io.load_weights(source)
     return write(source, out, weights, precision=precision, done=done, samples=samples, cache=cache, layout=layout)
@@ -122,7 +153,7 @@ def halve(
     bundle: Path | str,
     out: Path,
     *,
-    samples: Sequence[Sample] | None = None,
+    samples: Sequence[Any] | None = None,
     cache: ClipCache | None = None,
     layout: str | None = None,
 ) -> Step:
@@ -152,7 +183,29 @@ def compare(
     )
 
 
-def weights_bytes(bundle: Bundle) -> int:
+def compare_poses(
+    before: Path,
+    after: Path,
+    frames: Sequence[HandFrame],
+    *,
+    cache: ClipCache | None = None,  # noqa: ARG001 - hands are not cached
+    layout: str | None = None,
+) -> PoseComparison:
+    """Both hand pose bundles through engine torch on the same frames."""
+    one, other = (evaluate_pose(path, frames, engine="torch", layout=layout) for path in (before, after))
+    return PoseComparison(
+        frames=len(one.frames),
+        error_before_mm=one.metrics["mean_error_mm"],
+        error_after_mm=other.metrics["mean_error_mm"],
+        largest_difference_mm=float(joint_errors(one.found_mm, other.found_mm).max()),
+    )
+
+
+COMPARE: dict[str, Callable[..., Comparison | PoseComparison]] = {"classifier": compare, "pose": compare_poses}
+"""How two bundles are compared, by their kind."""
+
+
+def weights_bytes(bundle: Bundle[Any]) -> int:
     """Bytes of the weights' file. Raises GestaError if the bundle has none."""
     artifact = bundle.find("weights", "torch")
     if artifact is None:
@@ -160,7 +213,7 @@ def weights_bytes(bundle: Bundle) -> int:
     return len(bundle.read(artifact))
 
 
-def stored_precision(bundle: Bundle) -> Precision:
+def stored_precision(bundle: Bundle[Any]) -> Precision:
     """In how many bits the weights are stored now."""
     artifact = bundle.find("weights", "torch")
     return artifact.precision if artifact is not None and artifact.precision in WORDS else "fp32"  # type: ignore[return-value]

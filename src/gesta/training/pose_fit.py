@@ -69,12 +69,14 @@ def fit_pose(
     cache: Path | None = None,
     save: bool = True,
     callbacks: Sequence[Any] = (),
+    network: PoseNet | None = None,
 ) -> PoseFit:
     """Trains on the frames of split "train" and chooses the best epoch on "val"; the bundle is left at out/bundle.
 
     Frames that cannot be used are skipped and reported. With `resume`, training goes on after the last finished epoch
-    in `out`. `save` false: no bundle. `callbacks`: Lightning's, called before an epoch is saved. Raises GestaError for
-    data that cannot be learned from, another run's checkpoint, a loss that is not finite, or a full disk.
+    in `out`. `save` false: no bundle. `callbacks`: Lightning's, called before an epoch is saved. `network`: one of the
+    recipe's, trained on from its weights. Raises GestaError for data that cannot be learned from, another run's
+    checkpoint, a loss that is not finite, or a full disk.
     """
     machine = Machine(device, devices, nodes)
     machine.precision(recipe.training.precision)
@@ -89,8 +91,9 @@ def fit_pose(
             for name in ("checkpoints", "logs"):
                 shutil.rmtree(out / name, ignore_errors=True)
         seed_everything(seed)
-        network = _network(recipe, transform, joint_names)
-        network.start_from(sets.train.poses())
+        if network is None:
+            network = _network(recipe, transform, joint_names)
+            network.start_from(sets.train.poses())
         stage = _stage(recipe, out, seed, joint_names, len(sets.train), resume, progress, callbacks)
         data = ClipData(sets.train, sets.val, recipe.training.batch, seed)
         history, best, rank = run_stage(
