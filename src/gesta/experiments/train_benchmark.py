@@ -25,6 +25,7 @@ from gesta.recipes.schema import Recipe
 from gesta.runtime.recogniser import DEMO
 from gesta.schema import Clip, GestaError, Resource, Sample
 from gesta.training.data import ClipData, ClipSet, ClipStore
+from gesta.training.stage import fit_or_stop
 from gesta.training.task import ClassifyTask
 
 BATCHES = 3
@@ -174,7 +175,7 @@ def _train(
             enable_model_summary=False,
         )
         task = ClassifyTask(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
-        trainer.fit(task, datamodule=data)
+        fit_or_stop(trainer, task, data)
     return watch
 
 

@@ -122,7 +122,7 @@ def run_stage(
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
         )
-        _fit(trainer, task, data, checkpoint)
+        fit_or_stop(trainer, task, data, checkpoint)
     load_network(keeper.best, network)
     return keeper.history, keeper.history[keeper.best_epoch], trainer.global_rank
 
@@ -132,7 +132,7 @@ def _classify(stage: Stage, network: nn.Module, steps: int, frozen: nn.Module | 
     return ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen, lesson=stage.lesson)
 
 
-def _fit(trainer: pl.Trainer, task: pl.LightningModule, data: ClipData, checkpoint: Path | None) -> None:
+def fit_or_stop(trainer: pl.Trainer, task: pl.LightningModule, data: ClipData, checkpoint: Path | None = None) -> None:
     """Trains; SIGTERM and Ctrl-C end the program with 143 and 130, as shells name them.
 
     Lightning turns SIGTERM into a SystemExit without a code, which would be success, and forgets one that comes after
