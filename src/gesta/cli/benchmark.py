@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def benchmark(
+    context: typer.Context,
     bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
     data: Annotated[Path | None, typer.Argument(help="Recordings to prepare and train on.", show_default=False)] = None,
     engine: EngineOption = None,
@@ -31,7 +32,17 @@ def benchmark(
     """Prepared frames/s against raw decoding, latency by engine on one core, training clips/s; the machine described.
 
     Without DATA random clips of the model's shape are used and preparing is not measured. --device is for training.
+    Of a hand pose model: milliseconds of reading an image, its cube and the network, by engine on one core.
     """
+    from gesta.cli.kinds import kind_of, refuse
+
+    kind = kind_of(bundle)
+    if kind == "pose":
+        from gesta.cli.benchmark_pose import benchmark_pose
+
+        refuse(context, kind, "train", "seed")
+        benchmark_pose(bundle, data, engine, layout, seconds, json)
+        return
     from gesta.evaluate.benchmark import benchmark as measure
     from gesta.evaluate.machine import peak_memory_mb
     from gesta.sources.catalog import read

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle import io
-from gesta.bundle.manifest import Manifest
+from gesta.bundle.manifest import Manifest, PoseManifest
 from gesta.clips.cache import ClipCache
 from gesta.clips.decode import Kind, iter_frames
 from gesta.clips.prepare import prepare
@@ -69,7 +69,7 @@ def benchmark(
             latency.append(row | _whole_way(path, samples, manifest.transform, engine, precision))
     return {
         "bundle": str(bundle_path),
-        "model": {"name": manifest.name, "parameters": manifest.parameters, "bytes": _sizes(path, manifest)},
+        "model": {"name": manifest.name, "parameters": manifest.parameters, "bytes": sizes(path, manifest)},
         "clips": {"source": "data" if samples else "random", "n": len(clips), "frames": [len(c) for c in clips]},
         "preparing": preparing,
         "latency": latency,
@@ -136,7 +136,7 @@ def whole(sample: Sample) -> Sample:
     return replace(sample, id=sample.recording, first_frame=None, last_frame=None, start_s=None, end_s=None)
 
 
-def candidates(manifest: Manifest, wanted: Sequence[str] | None) -> list[tuple[str, str, str]]:
+def candidates(manifest: Manifest | PoseManifest, wanted: Sequence[str] | None) -> list[tuple[str, str, str]]:
     """(engine, precision, why it cannot be measured or "") for every engine, or those wanted."""
     if unknown := [name for name in wanted or () if name not in ENGINES]:
         raise GestaError(f"unknown engine {unknown[0]!r}; there are {', '.join(ENGINES)}.", usage=True)
@@ -187,7 +187,7 @@ def _decode(sample: Sample) -> tuple[int, float]:
     return min(counts), time.perf_counter() - before
 
 
-def _sizes(path: Path, manifest: Manifest) -> dict[str, int]:
+def sizes(path: Path, manifest: Manifest | PoseManifest) -> dict[str, int]:
     """Bytes of the files of each engine and precision, in a folder; a zip as a whole."""
     if path.is_file():
         return {"zip": path.stat().st_size}
