@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gesta.recipes import Facts, Recipe, RecipeError, is_for_images, is_for_poses, load_recipe, names, read_text, settle
+from gesta.recipes.load import is_for_features
 from gesta.recipes.settling import epochs_for, is_sided
 
 ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
@@ -16,7 +17,7 @@ def facts(labels: tuple[str, ...] = ("wave", "clap"), clips: int = 300, **share:
     return Facts(clips, labels, 25.0, share)
 
 
-CLIPS = [name for name in names() if not is_for_images(name) and not is_for_poses(name)]
+CLIPS = [n for n in names() if not (is_for_images(n) or is_for_poses(n) or is_for_features(n))]
 
 
 @pytest.mark.parametrize("name", CLIPS)

@@ -77,6 +77,12 @@ def train(
             first=_is_first_process(),
         )
         return
+    from gesta.cli.train_features import for_features, train_features
+
+    if for_features(recipe):
+        folder = out or _new_folder(data, Path(recipe).stem)
+        train_features(data, recipe, sets or (), folder, seed=seed, resume=resume, device=device, json=json)
+        return
     chosen = recipe_for(recipe, sets)
     from gesta.sources.catalog import read
 

@@ -20,6 +20,7 @@ from gesta.models.lstm import lstm
 from gesta.models.nin import NetworkInNetwork
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
+from gesta.models.sequence import SequenceNet
 from gesta.models.vgg import Vgg16
 from gesta.models.weights import load_tensors, read_tensors
 
@@ -124,6 +125,20 @@ def load_backbone(name: str, path: Path) -> Backbone:
     network = build_backbone(name, classes=classes)
     load_tensors(network, tensors, str(path))
     return network
+
+
+SEQUENCES = {"mean": None, "gru": "gru", "lstm": "lstm"}
+"""Classifiers of stored features, by what they do along time."""
+
+
+def build_sequence(name: str, *, features: int, classes: int, **more: Any) -> SequenceNet:
+    """A fresh classifier: `forward(features [B, T, D], lengths [B] | None) -> logits [B, N]`.
+
+    `more`: hidden, layers, dense, dense_width, dropout, normalise.
+    Raises ValueError for an unknown name, with the list and the nearest match.
+    """
+    _known(name, SEQUENCES)
+    return SequenceNet(features=features, classes=classes, recurrent=SEQUENCES[name], **more)  # type: ignore[arg-type]
 
 
 def _known(name: str, networks: Mapping[str, object]) -> None:

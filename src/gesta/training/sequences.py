@@ -1,0 +1,184 @@
+"""Learning to classify sequences of stored features: the same stage as for clips, on features that lie in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from gesta.features.store import FeatureFolder
+from gesta.metrics import accuracy
+from gesta.models.catalog import build_sequence
+from gesta.models.sequence import SequenceNet
+from gesta.recipes.sequences import SequenceRecipe
+from gesta.schema import GestaError, Resource, Sample
+from gesta.sources.split import assign_splits
+from gesta.training.checkpoints import full_disk_explained, seed_everything, write_whole
+from gesta.training.data import Batch, ClipData
+from gesta.training.figure import draw_history
+from gesta.training.stage import Machine, Stage, run_stage
+from gesta.training.task import ClassifyTask
+
+WEIGHTS, METRICS, FIGURE = "classifier.safetensors", "metrics.json", "history.png"
+EVALUATED = 256
+"""Sequences that are recognised at a time."""
+
+
+@dataclass
+class FeatureSet(Dataset):
+    """Sequences [T, D] with their classes, as the batches that clips give: clip float32 [B, T, D]."""
+
+    sequences: Sequence[NDArray[np.float32]]
+    targets: Sequence[int]
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, items: Sequence[int]) -> Batch:
+        chosen = [torch.from_numpy(self.sequences[index]) for index in items]
+        return {
+            "clip": torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True),  # B T D
+            "lengths": torch.tensor([len(sequence) for sequence in chosen]),
+            "target": torch.tensor([self.targets[index] for index in items]),
+            "start": torch.zeros(len(items), dtype=torch.int64),
+        }
+
+
+class SequenceTask(ClassifyTask):
+    """One answer a sequence, at its own length."""
+
+    def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
+        return self.network(clip, lengths).unsqueeze(1)  # B 1 N
+
+
+@dataclass(frozen=True)
+class SequenceFit:
+    """A classifier at its best epoch, what it reached, and a row for each epoch."""
+
+    network: SequenceNet
+    labels: tuple[str, ...]
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    notes: tuple[str, ...]
+
+
+def samples_of(folder: FeatureFolder) -> list[Sample]:
+    """The labelled videos of a feature folder, in its order; a sample's file is the shard that holds its features."""
+    return [
+        Sample(e.id, e.recording, Resource(folder.folder / e.shard), label=e.label, subject=e.subject, split=e.split)  # type: ignore[arg-type]
+        for e in folder.entries
+        if e.label is not None
+    ]
+
+
+def fit_sequences(
+    features: Path,
+    recipe: SequenceRecipe,
+    out: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    device: str = "auto",
+    progress: bool = True,
+    samples: Sequence[Sample] | None = None,
+) -> SequenceFit:
+    """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
+
+    `samples`: those of `samples_of` with splits of the caller's; else people are divided. Leaves the weights, the
+    metrics and the figure of accuracy and loss in `out`. Raises GestaError where the features are not those of the
+    recipe or are maps, where there is nothing to learn, and as `run_stage` does.
+    """
+    folder = FeatureFolder(features, recipe.features.model_dump())
+    if not folder.recipe.pooled:
+        raise GestaError(f"{features}: holds maps, and the classifiers take vectors. Make them without --maps.")
+    notes: list[str] = []
+    if samples is None:
+        samples, notes = assign_splits(samples_of(folder), seed=seed)
+    parts = {part: [s for s in samples if s.split == part and s.label is not None] for part in ("train", "val", "test")}
+    labels = tuple(sorted({str(s.label) for s in parts["train"]}))
+    if len(labels) < 2:
+        raise GestaError(f"{features}: the training part has {len(labels)} classes; two are needed to learn.")
+    known = {name: _set(folder, part, labels) for name, part in parts.items()}
+    settings = recipe.training
+    assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
+    seed_everything(seed)
+    network = build_sequence(
+        features=known["train"].sequences[0].shape[1],
+        classes=len(labels),
+        **recipe.model.model_dump(),
+    )
+    network.fit_statistics(torch.from_numpy(np.concatenate(known["train"].sequences)))
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "features": folder.recipe.key}
+    stage = Stage(
+        "training", 1, recipe.name, settings.epochs, settings, "last", out, seed, identity, resume, progress=progress
+    )
+    data = ClipData(known["train"], known["val"], settings.batch, seed)
+
+    def task(steps: int) -> SequenceTask:
+        return SequenceTask(network, settings, steps=steps, over="last")
+
+    with full_disk_explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+        history, best, _ = run_stage(stage, network, data, Machine(device), task_for=task)
+    metrics = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history)}
+    metrics |= {f"{name}_clips": len(part) for name, part in known.items()}
+    if len(known["test"]):
+        metrics |= measure(network, known["test"])
+    fitted = SequenceFit(network, labels, metrics, history, tuple(notes))
+    _save(fitted, recipe, folder, out)
+    return fitted
+
+
+def _set(folder: FeatureFolder, samples: Sequence[Sample], labels: Sequence[str]) -> FeatureSet:
+    """Samples of unknown classes are left out: nothing could be right about them."""
+    chosen = [sample for sample in samples if sample.label in labels]
+    return FeatureSet([folder.load(s.id) for s in chosen], [labels.index(str(s.label)) for s in chosen])
+
+
+def probabilities(network: SequenceNet, known: FeatureSet) -> NDArray[np.float32]:
+    """[n, N], in the order of the sequences."""
+    device = next(network.parameters()).device
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(known), EVALUATED):
+            batch = known.collate(range(start, min(start + EVALUATED, len(known))))
+            logits = network(batch["clip"].to(device), batch["lengths"].to(device))
+            parts.append(logits.softmax(1).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def measure(network: SequenceNet, known: FeatureSet) -> dict[str, float]:
+    """Accuracy and mean cross entropy on the test part."""
+    found, truth = probabilities(network, known), np.asarray(known.targets)
+    given = np.clip(found[np.arange(len(truth)), truth], 1e-30, None)
+    return {"test_accuracy": float(accuracy(truth, found.argmax(1))), "test_loss": float(-np.log(given).mean())}
+
+
+def _save(fitted: SequenceFit, recipe: SequenceRecipe, folder: FeatureFolder, out: Path) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.network.state_dict().items()}
+    write_whole(out / WEIGHTS, safetensors.torch.save(tensors))
+    document = {
+        "labels": fitted.labels,
+        "recipe": recipe.model_dump(mode="json"),
+        "features": vars(folder.recipe),
+        "metrics": fitted.metrics,
+        "history": fitted.history,
+        "notes": fitted.notes,
+    }
+    write_whole(out / METRICS, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    draw_history(fitted.history, out / FIGURE, recipe.title)

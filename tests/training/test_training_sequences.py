@@ -1,0 +1,167 @@
+"""Classifiers of stored features: the documents' sizes, what padding and z-normalisation do, training end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import checks
+import numpy as np
+import pytest
+import torch
+
+from gesta.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
+from gesta.models.catalog import SEQUENCES, build_sequence
+from gesta.recipes import RecipeError, load_recipe, names, read_text
+from gesta.recipes.load import is_for_features, load_any, load_sequence_recipe
+from gesta.schema import GestaError, Resource, Sample
+from gesta.training.sequences import WEIGHTS, fit_sequences
+
+RECIPES = [name for name in names() if is_for_features(name)]
+FOLDER = FeatureRecipe("resnet50", "0" * 64, "layer4", True, 224, frames=None, every=10)
+TINY = ("training.epochs=20", "training.batch=16", "model.hidden=8")
+
+
+def sequences(batch: int = 4, time: int = 6, features: int = 10) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    found = torch.randn(batch, time, features, generator=generator)
+    for i in range(batch):
+        found[i, :, i % checks.CLASSES] += 2
+    return found
+
+
+def small(name: str, **settings) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_sequence(name, features=10, classes=checks.CLASSES, **{"hidden": 16, **settings})
+
+
+VARIANTS = [
+    (name, {"layers": layers, "dense": dense, "normalise": normalise})
+    for name in SEQUENCES
+    for layers in ((1,) if name == "mean" else (1, 2))
+    for dense in (1, 2)
+    for normalise in (False, True)
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), VARIANTS)
+class TestBattery:
+    def test_shapes_and_gradients(self, name: str, settings: dict) -> None:
+        network = small(name, **settings)
+        checks.check_shapes(network, sequences())
+        checks.check_gradients(network, sequences())
+        checks.check_independence(network, sequences())
+
+    def test_what_stands_behind_a_sequence_changes_nothing(self, name: str, settings: dict) -> None:
+        network = small(name, **settings).eval()
+        network.fit_statistics(sequences().flatten(0, 1))
+        lengths = torch.tensor([3, 6, 6, 6])
+        dirty = sequences()
+        dirty[0, 3:] = 99
+        with torch.no_grad():
+            alone = network(sequences()[:1, :3])
+            torch.testing.assert_close(network(dirty, lengths)[:1], alone)
+            torch.testing.assert_close(network(sequences(), lengths)[1:], network(sequences())[1:])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "features", "classes", "parameters"),
+    [("iqbal/gru", 2048, 101, 849_381), ("sprint/isogd", 2048, 249, 21_243_129), ("iqbal/mean", 2048, 101, 206_949)],
+)
+def test_sizes_of_the_documents(recipe: str, features: int, classes: int, parameters: int) -> None:
+    with torch.device("meta"):
+        settings = load_sequence_recipe(recipe).model.model_dump()
+        network = build_sequence(features=features, classes=classes, **settings)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_z_normalisation_by_hand() -> None:
+    network = small("mean", normalise=True)
+    network.fit_statistics(torch.tensor([[1.0] * 10, [3.0] * 9 + [1.0]]))
+    assert network.norm is not None
+    seen = network.norm(torch.full((1, 1, 10), 5.0))[0, 0].tolist()
+    assert seen == [3.0] * 9 + [4.0]  # (5 - 2) / 1; a feature that never changes keeps its scale
+
+
+def test_wrong_numbers_of_layers() -> None:
+    with pytest.raises(ValueError, match="1 or 2 recurrent and linear layers, not 3 and 1"):
+        small("lstm", layers=3)
+    with pytest.raises(ValueError, match=r"there are mean, gru, lstm\. gru\?"):
+        small("grus")
+
+
+def feature_folder(folder: Path, *, people: int = 5, recipe: FeatureRecipe = FOLDER) -> Path:
+    """Three classes that differ in one feature, by five people."""
+    rng = np.random.default_rng(0)
+    samples, found = [], {}
+    for i in range(people * 12):
+        name, label = f"v{i:02d}", i % 3
+        features = rng.normal(0, 0.5, (int(rng.integers(3, 7)), 8)).astype(np.float32)
+        features[:, label] += 2
+        found[name] = features
+        source = Resource(folder / "x.mp4")
+        samples.append(Sample(name, name, source, label=f"class {label}", subject=f"p{i % people}"))
+    claim(folder, recipe, "class_folders")
+    write_shard(folder, "0000", found, recipe)
+    write_index(folder, samples, recipe, [])
+    return folder
+
+
+@pytest.mark.parametrize("name", ["iqbal/mean-znorm", "iqbal/gru"])
+def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
+    folder = feature_folder(tmp_path / "features")
+    fitted = fit_sequences(folder, load_sequence_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu")
+    assert fitted.labels == ("class 0", "class 1", "class 2")
+    assert fitted.metrics["test_accuracy"] >= 0.9 and fitted.metrics["val_accuracy"] >= 0.9
+    assert fitted.metrics["train_clips"] + fitted.metrics["val_clips"] + fitted.metrics["test_clips"] == 60
+    document = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert document["metrics"] == fitted.metrics and len(document["history"]) == 20
+    assert (tmp_path / "out" / WEIGHTS).is_file() and (tmp_path / "out" / "history.png").is_file()
+    assert "z-norm" not in name or fitted.network.norm is not None
+
+
+def test_features_that_are_not_the_recipes(tmp_path: Path) -> None:
+    folder = feature_folder(tmp_path / "features")
+    wrong = load_sequence_recipe("sprint/isogd", TINY)
+    with pytest.raises(GestaError, match="backbone inception_v3, and the folder has resnet50"):
+        fit_sequences(folder, wrong, tmp_path / "out")
+    anything = load_sequence_recipe("iqbal/mean", [f"features.{k}=null" for k in ("backbone", "stage", "every")])
+    FeatureFolder(folder, anything.features.model_dump())
+    one = [sample for sample in _samples(folder) if sample.label == "class 1"]
+    with pytest.raises(GestaError, match="has 1 classes; two are needed"):
+        fit_sequences(folder, anything, tmp_path / "out", samples=one)
+    maps = feature_folder(tmp_path / "maps", recipe=FeatureRecipe("resnet50", "0", "layer4", False, 224, None, 10))
+    with pytest.raises(GestaError, match="holds maps"):
+        fit_sequences(maps, anything, tmp_path / "out")
+
+
+def _samples(folder: Path) -> list[Sample]:
+    from dataclasses import replace
+
+    from gesta.training.sequences import samples_of
+
+    return [replace(sample, split="train") for sample in samples_of(FeatureFolder(folder))]
+
+
+class TestRecipes:
+    @pytest.mark.parametrize("name", RECIPES)
+    def test_each_says_what_it_costs(self, name: str) -> None:
+        assert load_any(name).name == name
+        head = [line for line in read_text(name).splitlines() if line.startswith("#")]
+        assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
+
+    def test_the_documents_settings(self) -> None:
+        sprint, iqbal = load_sequence_recipe("sprint/isogd"), load_sequence_recipe("iqbal/gru-znorm")
+        assert (sprint.model.layers, sprint.model.hidden, sprint.model.dropout) == (2, 1024, 0.5)
+        assert (sprint.training.epochs, sprint.training.learning_rate, sprint.features.frames) == (150, 0.001, 20)
+        assert (iqbal.model.hidden, iqbal.training.learning_rate, iqbal.model.normalise) == (128, 0.01, True)
+
+    def test_kinds_are_not_taken_for_one_another(self) -> None:
+        with pytest.raises(RecipeError, match="is for stored features"):
+            load_recipe("iqbal/gru")
+        with pytest.raises(RecipeError, match="auto is not for stored features"):
+            load_sequence_recipe("auto")
+        with pytest.raises(RecipeError, match="epochs and batch are numbers"):
+            load_sequence_recipe("iqbal/gru", ["training.epochs=auto"])
+        with pytest.raises(RecipeError, match=r"Allowed: gru, lstm, mean\. Did you mean gru\?"):
+            load_sequence_recipe("iqbal/gru", ["model.name=grus"])
