@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sources.hand_files import write_icvl, write_msra, write_nyu
 from training.hand_sets import NAMES, make_hands, split_hands
 
 from gesta.bundle import io
@@ -20,6 +21,8 @@ from gesta.models.pose_catalog import build_pose
 from gesta.recipes import PoseRecipe, load_pose_recipe
 from gesta.runtime.engines.torch import load_pose_network
 from gesta.schema import GestaError, HandFrame
+from gesta.sources.hand_catalog import read
+from gesta.sources.hand_split import assign_hand_splits
 from gesta.training.pose_data import HandSet, color_statistics
 from gesta.training.pose_fit import PoseFit, fit_pose
 from gesta.training.pose_task import halvings
@@ -188,6 +191,19 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert bundle.find("whole", "openvino") is not None and "3 joints" in (bundle.path / "CARD.md").read_text()
     with pytest.raises(GestaError, match=r"epochs\?"):
         app([*arguments, "--set", "training.epoch=1"], standalone_mode=False)
+
+
+@pytest.mark.parametrize(("layout", "joints"), [("nyu", 14), ("icvl", 16), ("msra", 21)])
+def test_the_other_layouts_train(layout: str, joints: int, cache: Path, tmp_path: Path) -> None:
+    {"nyu": write_nyu, "icvl": write_icvl, "msra": write_msra}[layout](tmp_path / "data", 6)
+    listing = read(tmp_path / "data")
+    frames, _ = assign_hand_splits(listing.frames)
+    chosen = recipe("deep-model", "input.cube_mm=300", "training.epochs=1")
+    found = fit_pose(
+        frames, chosen, tmp_path, layout=layout, joint_names=listing.joint_names, progress=False, cache=cache
+    )
+    manifest = io.read_pose(found.bundle).manifest
+    assert listing.layout == manifest.provenance.layout == layout and len(manifest.joints) == joints
 
 
 def test_a_pose_bundle_is_no_recogniser_and_the_other_way_round(

@@ -47,11 +47,12 @@ def reproduce(
     """
     from gesta.experiments.catalog import TABLES, estimate, find, scale_of, titles
     from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
+    from gesta.experiments.pose_catalog import POSE_TABLES
 
     if name == "list":
-        emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES}), json)
+        emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES, **POSE_TABLES}), json)
         return
-    if name not in IMAGE_TABLES:
+    if name not in IMAGE_TABLES and name not in POSE_TABLES:
         find(name)
     scale_of(scale)
     need("train", "torch", "lightning", "matplotlib")
@@ -60,6 +61,11 @@ def reproduce(
         _of_images(name, data, scale, seeds, out, sets or (), workers, device, json)
         return
     seeds = seeds or SEEDS
+    if name in POSE_TABLES:
+        from gesta.cli.reproduce_pose import of_poses
+
+        of_poses(name, data, scale, seeds, out, sets or (), workers, layout, device, json)
+        return
     from gesta.experiments.reproduce import plan, run
 
     if data is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from gesta.experiments.image_catalog import IMAGE_TABLES
+from gesta.experiments.pose_catalog import POSE_TABLES
 from gesta.schema import GestaError
 
 
@@ -200,7 +201,8 @@ def estimate(table: Table, scale: Scale, seeds: int, workers: int) -> str:
 def titles() -> dict[str, str]:
     """Every name that can be reproduced, and what it is."""
     found = {name: table.title for name, table in TABLES.items()}
-    return found | {name: table.title for name, table in IMAGE_TABLES.items()}
+    found |= {name: table.title for name, table in IMAGE_TABLES.items()}
+    return found | {name: table.title for name, table in POSE_TABLES.items()}
 
 
 def find(name: str) -> Table:

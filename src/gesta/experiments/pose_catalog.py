@@ -1,0 +1,144 @@
+"""The document's tables and figures about hand pose, by name (Kazakos, chapter 4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PoseRow:
+    """One line: a recipe with overrides, and what the document reports of it: MSE (train, validation) or mm.
+
+    Without `recipe` it is someone else's published result on the real NYU test set: reported, never measured.
+    `own`: keeps the recipe's own optimiser at the quick scale. `cost`: training time relative to Depth-Net's.
+    """
+
+    label: str
+    recipe: str | None = None
+    overrides: tuple[str, ...] = ()
+    mse: tuple[float, float] | None = None
+    mm: float | None = None
+    cost: float = 1.0
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class PoseTable:
+    """`figure`: "curves" draws success rate and bars of the joints, "hands" truth and estimate of test frames.
+
+    `person`: which person of the test part is shown, counted from 0; None: all.
+    """
+
+    title: str
+    source: str
+    rows: tuple[PoseRow, ...]
+    figure: Literal["", "curves", "hands"] = ""
+    person: int | None = None
+
+
+@dataclass(frozen=True)
+class PoseScale:
+    """Generated training frames (a fifth as many to test), overrides for all rows, those of the optimiser, and minutes
+    of one training of Depth-Net on one core."""
+
+    images: int
+    overrides: tuple[str, ...]
+    optimizer: tuple[str, ...]
+    minutes: float
+
+
+_CHAPTER_4 = "Kazakos, chapter 4"
+DEPTH = PoseRow("Depth-Net (depth alone)", "kazakos/depth-net")
+RGB = PoseRow("RGB-Net (colour alone)", "kazakos/rgb-net", mm=25.0)
+INPUT = PoseRow("RGBD-Net (input fusion)", "kazakos/rgbd-net")
+SCORE = PoseRow("FusePred-Net (score fusion)", "kazakos/fusepred-net", cost=2.0)
+DOUBLE = PoseRow("Fuse-Net (double stream, convolution)", "kazakos/fuse-net", cost=1.5)
+COMPACT = PoseRow("compact (anchors), beyond the document", "kazakos/compact", cost=0.6, own=True)
+PRIOR = PoseRow("DeepPrior, trained here", "kazakos/deep-prior", cost=0.1)
+MODEL = PoseRow("DeepModel, trained here", "kazakos/deep-model", cost=0.1)
+
+
+def _fused(function: str) -> PoseRow:
+    return PoseRow(f"double stream, {function}", "kazakos/fuse-net", (f"model.function={function}",), cost=1.5)
+
+
+def _net(number: int, train: float, validation: float, cost: float) -> PoseRow:
+    return PoseRow(f"Net{number}", f"kazakos/net{number}", mse=(train, validation), cost=cost)
+
+
+POSE_TABLES: dict[str, PoseTable] = {
+    "kazakos/table-4.3": PoseTable(
+        "nine networks on depth, mean squared error",
+        f"{_CHAPTER_4}, table 4.3",
+        (
+            _net(1, 0.00366, 0.00447, 0.4),
+            _net(2, 0.00359, 0.00419, 0.6),
+            _net(3, 0.00353, 0.00411, 0.8),
+            _net(4, 0.00341, 0.00364, 2.0),
+            _net(5, 0.00235, 0.00325, 0.9),
+            _net(6, 0.00183, 0.00242, 1.0),
+            _net(7, 0.00384, 0.00434, 0.5),
+            _net(8, 0.00415, 0.00462, 0.5),
+            _net(9, 0.00393, 0.00439, 0.7),
+        ),
+    ),
+    "kazakos/figure-4.7": PoseTable(
+        "ways of fusing depth and colour",
+        f"{_CHAPTER_4}, figure 4.7",
+        (DEPTH, RGB, INPUT, SCORE, DOUBLE),
+        "curves",
+    ),
+    "kazakos/figure-4.8": PoseTable(
+        "functions that join the two streams",
+        f"{_CHAPTER_4}, figure 4.8",
+        (_fused("max"), _fused("sum"), _fused("concatenation"), DOUBLE),
+        "curves",
+    ),
+    "kazakos/figure-4.9": PoseTable(
+        "beside published methods",
+        f"{_CHAPTER_4}, figure 4.9; published predictions on the real NYU test set",
+        (
+            DEPTH,
+            DOUBLE,
+            COMPACT,
+            PRIOR,
+            MODEL,
+            PoseRow("DeepPrior (Oberweger et al. 2015a), published", mm=20.750),
+            PoseRow("DeepPrior with refinement, published", mm=19.726),
+            PoseRow("Feedback (Oberweger et al. 2015b), published", mm=15.973),
+            PoseRow("DeepModel (Zhou et al. 2016), published", mm=17.036),
+        ),
+        "curves",
+    ),
+    "kazakos/figure-4.10": PoseTable(
+        "truth and estimate, first person of the test part", f"{_CHAPTER_4}, figure 4.10", (DEPTH,), "hands", 0
+    ),
+    "kazakos/figure-4.11": PoseTable(
+        "truth and estimate, second person of the test part", f"{_CHAPTER_4}, figure 4.11", (DEPTH,), "hands", 1
+    ),
+    "gesta/pose": PoseTable(
+        "the compact network beside Depth-Net with fully connected layers of 4096",
+        "-",
+        (
+            PoseRow("Depth-Net, fully connected 4096", "kazakos/depth-net", ("model.hidden=4096",), cost=2.5),
+            COMPACT,
+        ),
+        "curves",
+    ),
+}
+
+POSE_DATA_SEED = 1
+POSE_SCALES: dict[str, PoseScale] = {
+    "quick": PoseScale(
+        images=2000,
+        overrides=("input.size=64", "training.epochs=12", "training.batch=32"),
+        optimizer=("training.optimizer=adam", "training.learning_rate=0.0007"),
+        minutes=9.0,
+    ),
+    "full": PoseScale(images=72757, overrides=(), optimizer=(), minutes=30000.0),
+}
+"""quick: at most 3,000 frames of 64 x 64 pixels, fully connected layers of 512, 12 epochs; by Adam, because so few
+batches are too few for the document's SGD. Its minutes are an estimate, not yet run."""
+
+QUICK_HIDDEN = 512

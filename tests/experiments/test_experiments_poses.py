@@ -1,0 +1,93 @@
+"""Tables and figures about hand pose: their rows, one budget for all, one trial end to end, pictures, resuming."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+from training.hand_sets import NAMES, make_hands
+
+from gesta.experiments import poses
+from gesta.experiments.parallel import write_json
+from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES
+from gesta.experiments.poses import cells, estimate_poses, line, plan_poses, recipe_of, run_pose_trial, run_poses, text
+from gesta.schema import HandListing
+
+TINY = (
+    "input.size=16",
+    "input.cube_mm=260",
+    "model.hidden=8",
+    "training.batch=8",
+    "training.epochs=1",
+    "model.name=net1",
+    "input.inputs=depth",
+)
+ROWS = list(dict.fromkeys(row for table in POSE_TABLES.values() for row in table.rows if row.recipe is not None))
+
+
+@pytest.fixture(scope="module")
+def listing(tmp_path_factory: pytest.TempPathFactory) -> HandListing:
+    return make_hands(tmp_path_factory.mktemp("hands"), 24)
+
+
+def test_the_documents_tables_are_there() -> None:
+    figures = [f"kazakos/figure-4.{n}" for n in range(7, 12)]
+    assert {"kazakos/table-4.3", *figures} <= set(POSE_TABLES)
+    nets = POSE_TABLES["kazakos/table-4.3"].rows
+    assert [row.label for row in nets] == [f"Net{n}" for n in range(1, 10)]
+    assert nets[5].mse == (0.00183, 0.00242) and min(row.mse or (1, 1) for row in nets) == nets[5].mse
+    assert len(POSE_TABLES["kazakos/figure-4.7"].rows) == 5 and len(POSE_TABLES["kazakos/figure-4.8"].rows) == 4
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.label for row in ROWS])
+def test_quick_rows_have_one_budget(row: poses.PoseRow) -> None:
+    recipe = recipe_of(row, "quick")
+    assert (recipe.input.size, recipe.training.epochs, recipe.training.batch) == (64, 12, 32)
+    assert recipe.model.hidden == (4096 if "4096" in row.label else 512) or recipe.model.name == "anchors"
+    assert recipe.training.optimizer == ("adamw" if row.own else "adam")
+    full = recipe_of(row, "full")
+    assert (full.input.size, full.training.batch) == (128, 32 if row.own else 128)
+
+
+def test_quick_is_small_enough() -> None:
+    assert POSE_SCALES["quick"].images * 1.2 <= 3000
+    words = estimate_poses(POSE_TABLES["kazakos/table-4.3"], POSE_SCALES["quick"], 3, 2)
+    assert "27 trainings" in words and "2400 frames" in words
+
+
+def test_one_trial_its_table_and_its_pictures(
+    listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    wanted = {"scale": "quick", "seeds": 1, "note": "Tiny.", "sets": TINY, "device": "cpu"}
+    planned = plan_poses("kazakos/figure-4.10", listing, tmp_path, **wanted)  # type: ignore[arg-type]
+    assert planned.to_train == 1 and "1 trainings, 0 already done" in planned.cost
+    (_, job) = planned.jobs[0]
+    result = run_pose_trial(**job.arguments)
+    assert not list((tmp_path / "rows").glob("training-*"))
+    assert len(result["errors_mm"]) == 5 and len(result["errors_mm"][0]) == len(NAMES) == len(result["per_joint_mm"])
+    write_json(job.result, {"key": job.key, **result})
+    document = run_poses(planned, tmp_path)  # nothing left to train
+    row = document["rows"][0]
+    assert row["test_mm"] == [result["mean_error_mm"]] and row["reported_mse"] is None
+    table = (tmp_path / "kazakos-figure-4.10" / "table.md").read_text()
+    assert f"{result['mean_error_mm']:.2f}" in table and "Tiny." in table
+    picture = cv2.imread(document["files"]["figure Depth-Net (depth alone)"])
+    assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * 340
+    assert json.loads((tmp_path / "kazakos-figure-4.10" / "result.json").read_text())["rows"] == document["rows"]
+    again = plan_poses("kazakos/figure-4.7", listing, tmp_path, **wanted)  # type: ignore[arg-type]
+    assert again.to_train == 4  # Depth-Net is shared between the figures
+    monkeypatch.setattr(poses, "run_jobs", lambda jobs, **_: [{"key": j.key, **result} for j in jobs])
+    curves = run_poses(again, tmp_path)["files"]
+    assert all(Path(curves[name]).stat().st_size > 0 for name in ("success rate", "joints"))
+
+
+def test_lines_for_people() -> None:
+    row = POSE_TABLES["kazakos/figure-4.9"].rows[-1]
+    shown = cells(line(row, []))
+    assert shown[2] == "17.04" and shown[5] == "-" and shown[-1] == "-"
+    lost = cells(line(POSE_TABLES["kazakos/table-4.3"].rows[0], [{"diverged": "at once", "seed": 2}]))
+    assert lost[1] == "0.00366, 0.00447" and "diverged: seed 2" in lost[5]
+    assert (text([]), text([1.0]), text([1.0, 2.0])) == ("-", "1.00", "1.50 ± 0.71")
