@@ -203,8 +203,12 @@ def _sets(
         )
         for name, part in parts.items()
     }
-    if len(found["train"][1]) < LEAST:
-        raise GestaError(f"Only {len(found['train'][1])} training frames can be used; at least {LEAST} are needed.")
+    usable, problems = found["train"][1:]
+    if len(usable) < LEAST:
+        raise GestaError(
+            f"Only {len(usable)} training frames can be used; at least {LEAST} are needed. "
+            f"The first left out: {problems[0]}"
+        )
     if transform.needs_color:
         mean, deviation = color_statistics(found["train"][0], transform)
         transform = transform.model_copy(update={"color_mean": mean, "color_deviation": deviation})
