@@ -80,7 +80,7 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("auto", "training.epochs", "write key=value"),
         ("auto", "model.width.x=1", "holds a value"),
         ("auto", "training.epochs=0", "training.epochs cannot be '0'.*greater than or equal to 1"),
-        ("auto", "training.optimizer=sdg", r"Allowed: adam, adamw, sgd. Did you mean sgd\?"),
+        ("auto", "training.optimizer=sdg", r"Allowed: adam, adamw, rprop, sgd. Did you mean sgd\?"),
         ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand. Did you mean body\?"),
         ("auto", "augmentation.speed=[2, 1]", "speed: expected"),
         ("auto", "training.epochs=[", "is not a YAML value"),

@@ -11,7 +11,9 @@ from typing import Any
 from torch import nn
 
 from gesta.models.backbone import Backbone
+from gesta.models.c3d import C3d
 from gesta.models.cnn3d import Cnn3d
+from gesta.models.i3d import I3d
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
 from gesta.models.joint import joint
@@ -21,6 +23,7 @@ from gesta.models.nin import NetworkInNetwork
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.sequence import SequenceNet
+from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.vgg import Vgg16
 from gesta.models.weights import load_tensors, read_tensors
 
@@ -39,6 +42,27 @@ def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "joint": _joint}
 
+VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "c3d": lambda *, size, context, kind, overlap, **given: C3d(size=size, **given),  # noqa: ARG005
+    "i3d": lambda *, size, context, kind, overlap, **given: I3d(**given),  # noqa: ARG005
+    "st_resnet18": lambda **given: _st_resnet(18, **given),
+    "st_resnet50": lambda **given: _st_resnet(50, **given),
+}
+"""Networks of one window of frames from the literature on actions; streams and channels stand side by side."""
+
+
+def _st_resnet(
+    depth: int,
+    *,
+    size: int,  # noqa: ARG001
+    context: str | None,
+    kind: Any,
+    overlap: bool | None,
+    **given: Any,
+) -> StResNet:
+    return st_resnet(depth, context=context or "2", kind=kind or "identity", overlap=bool(overlap), **given)
+
+
 CHUNK_MODELS = ("lstm", "joint")
 """Networks that take chunks of any number, and have `forward_steps` and `step`."""
 
@@ -56,13 +80,29 @@ def build(
     dropout: float = 0.0,
     memory: float = 0.0,
     layers: Mapping[str, Any] | None = None,
+    context: str | None = None,
+    kind: str | None = None,
+    overlap: bool | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
-    `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own.
+    `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own. `context`, `kind`,
+    `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet).
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
-    _known(name, MODELS)
+    _known(name, {**MODELS, **VIDEO_MODELS})
+    if name in VIDEO_MODELS:
+        return VIDEO_MODELS[name](
+            classes=classes,
+            channels=streams * channels,
+            size=size,
+            window=window,
+            width=width,
+            dropout=dropout,
+            context=context,
+            kind=kind,
+            overlap=overlap,
+        )
     return MODELS[name](
         classes=classes,
         streams=streams,

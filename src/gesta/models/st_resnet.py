@@ -135,7 +135,7 @@ class StResNet(nn.Module):
 
     def forward_frames(self, frames: Tensor) -> Tensor:
         """Sequences [B, T, C, H, W] -> features of every frame [B, T, D]; what lies before the first one is nought."""
-        batch, time = frames.shape[:2]
+        time = frames.shape[1]
         kept: dict[str, Tensor] = {}
 
         def run(name: str, layer: nn.Module, maps: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class StResNet(nn.Module):
             return maps
 
         features = self.network.watched(frames.flatten(0, 1), run)  # B*T D
-        return features.unflatten(0, (batch, time))
+        return features.unflatten(0, (-1, time))
 
     def forward_sequences(self, clip: Tensor) -> Tensor:
         """Features at the last frame of each sequence, [B, m, D]."""

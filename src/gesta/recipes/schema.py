@@ -53,7 +53,7 @@ class LayerSettings(_Strict):
 class ModelSettings(_Strict):
     """Which network. Names stand in gesta.models.catalog."""
 
-    name: Literal["cnn3d", "lstm", "joint"] = "joint"
+    name: Literal["cnn3d", "lstm", "joint", "c3d", "i3d", "st_resnet18", "st_resnet50"] = "joint"
     width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
     memory: float = Field(
@@ -63,13 +63,24 @@ class ModelSettings(_Strict):
         description="weight of the past in a fading vote of the chunks; 0: the last chunk answers",
     )
     layers: LayerSettings | None = Field(None, description="widths of single layers, left by slimming")
+    context: str | None = Field(
+        None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or a position such as 98-104; null: 2"
+    )
+    kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
+    overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
+
+    @field_validator("context", mode="before")
+    @classmethod
+    def _context_as_text(cls, context: Any) -> Any:
+        return str(context) if isinstance(context, int) and not isinstance(context, bool) else context
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A network by `width` is written as it was before there were others: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        if self.layers is None:
-            document.pop("layers", None)
+        for name in ("layers", "context", "kind", "overlap"):
+            if getattr(self, name) is None:
+                document.pop(name, None)
         return document
 
 
@@ -100,7 +111,7 @@ class AugmentationSettings(_Strict):
 class TrainingSettings(_Strict):
     epochs: Annotated[int, Field(ge=1)] | Auto = Field(description="auto: from the number of training clips")
     batch: Annotated[int, Field(ge=1)] | Auto = 32
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adam", "adamw", "rprop"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(1e-6, ge=0, description="an L2 term in the gradient for sgd and adam")
@@ -113,6 +124,23 @@ class TrainingSettings(_Strict):
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")
     freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
+    accumulate: float | None = Field(
+        None, gt=0, le=1, description="share of the training clips whose gradients make one update; null: a batch"
+    )
+
+    @model_validator(mode="after")
+    def _rprop_has_steps_of_its_own(self) -> TrainingSettings:
+        if self.optimizer == "rprop" and self.schedule != "constant":
+            raise ValueError("rprop finds its own steps, so the schedule is constant")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """An update a batch is written as it was before there was another way: run keys stay the same."""
+        document: dict[str, Any] = handler(self)
+        if self.accumulate is None:
+            document.pop("accumulate", None)
+        return document
 
 
 class DistillationSettings(_Strict):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gesta.clips.decode import frame_rate
 from gesta.clips.transform import Transform
+from gesta.models.catalog import CHUNK_MODELS
 from gesta.recipes import Facts, Recipe, RecipeError, settle
 from gesta.schema import GestaError, Listing, Sample
 
@@ -58,7 +59,7 @@ def transform_for(recipe: Recipe, samples: Sequence[Sample]) -> Transform:
             "hand_side": given.hand_side,
             "mirror": given.mirror,
             "box_smoothing": given.box_smoothing,
-            "sampling": "central" if recipe.model.name == "cnn3d" else given.sampling,
+            "sampling": given.sampling if recipe.model.name in CHUNK_MODELS else "central",
             "window": given.window,
         }
     )

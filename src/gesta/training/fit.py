@@ -249,6 +249,9 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
             dropout=model.dropout,
             memory=model.memory,
             layers=None if model.layers is None else model.layers.model_dump(),
+            context=model.context,
+            kind=model.kind,
+            overlap=model.overlap,
         )
     )
     frozen = None

@@ -15,8 +15,9 @@ OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
     "sgd": lambda p, t: optim.SGD(p, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
     "adam": lambda p, t: optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay),
     "adamw": lambda p, t: optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
+    "rprop": lambda p, t: optim.Rprop(p, lr=t.learning_rate, etas=(0.5, 1.2)),
 }
-"""sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled."""
+"""sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled. rprop: without (Iqbal, chapter 4)."""
 
 
 def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:
@@ -29,3 +30,9 @@ def schedule_for(optimizer: optim.Optimizer, settings: Settings, steps: int) -> 
     if settings.schedule != "one_cycle":
         return None
     return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.learning_rate, total_steps=max(steps, 2))
+
+
+def batches_an_update(settings: Settings, batches: int) -> int:
+    """Batches whose gradients make one update, of `batches` an epoch: `accumulate` is a share of the training clips."""
+    share = getattr(settings, "accumulate", None)
+    return 1 if share is None else max(1, round(share * batches))

@@ -23,6 +23,7 @@ from gesta.training.data import ClipData, batches_an_epoch
 from gesta.training.distil import Lesson
 from gesta.training.losses import Over
 from gesta.training.memory import keep_freed_memory
+from gesta.training.optim import batches_an_update
 from gesta.training.task import ClassifyTask
 
 
@@ -98,7 +99,8 @@ def run_stage(
     keeper = Keeper(stage.folder, stage.name, dict(stage.identity), stage.settings.patience)
     checkpoint = _checkpoint(keeper, stage)
     batches = batches_an_epoch(len(data.train), data.batch, machine.devices * machine.nodes)
-    steps = batches * stage.epochs
+    together = batches_an_update(stage.settings, batches)
+    steps = -(-batches // together) * stage.epochs
     task = _classify(stage, network, steps, frozen) if task_for is None else task_for(steps)
     keep_freed_memory()
     callbacks: list[Any] = [Generators(stage.seed, stage.number), *stage.callbacks, keeper]
@@ -112,6 +114,7 @@ def run_stage(
             precision=machine.precision(stage.settings.precision),  # type: ignore[arg-type]
             max_epochs=stage.epochs,
             gradient_clip_val=stage.settings.gradient_clip,
+            accumulate_grad_batches=together,
             callbacks=callbacks,
             plugins=[WholeFileIO()],
             default_root_dir=stage.folder,
