@@ -32,7 +32,7 @@ HAND = 0.5
 CUT_SHARE = 0.6
 """An end that is cut off along more than this share of its width is not the hand."""
 LEAST_MM2 = 2000.0
-"""A smaller surface is a part, such as a finger's end before the palm, if there is a larger one."""
+"""A smaller surface is a part, such as a finger's end before the palm, if a larger one lies less than a side behind."""
 ROUNDS = 2
 BEHIND_MM = 20.0
 """The middle of a hand lies about so far behind the surface that is seen."""
@@ -49,7 +49,7 @@ def nearest_object(
     thin = np.ascontiguousarray(depth_mm[step // 2 :: step, step // 2 :: step], np.float32)
     depth = np.asarray(cv2.medianBlur(thin, 3), np.float32)
     lens = Camera(camera.fx / step, camera.fy / step, camera.cx / step, camera.cy / step)
-    limb = _limb(depth, lens, side_mm * REACH)
+    limb = _limb(depth, lens, side_mm)
     points = _hand_end(limb, side_mm)
     center = points.mean(axis=0)
     for _ in range(ROUNDS):
@@ -68,22 +68,24 @@ class _Limb:
     cut_mm: NDArray[np.float64]
 
 
-def _limb(depth: NDArray[np.float32], camera: Camera, reach_mm: float) -> _Limb:
+def _limb(depth: NDArray[np.float32], camera: Camera, side_mm: float) -> _Limb:
     """What is connected with the nearest reading, depth by depth, within reach of it."""
-    rows, columns = np.nonzero(_nearest_region(depth, camera))
+    rows, columns = np.nonzero(_nearest_region(depth, camera, side_mm))
     points = camera.unproject(np.column_stack([columns, rows, depth[rows, columns]]))  # N 3
-    near = np.linalg.norm(points - points[points[:, 2].argmin()], axis=1) < reach_mm
+    near = np.linalg.norm(points - points[points[:, 2].argmin()], axis=1) < REACH * side_mm
     beyond = np.pad(np.zeros(depth.shape, np.uint8), 1, constant_values=1)  # the image's edge, too
     beyond[rows[~near] + 1, columns[~near] + 1] = 1
     beside = cv2.dilate(beyond, np.ones((3, 3), np.uint8))[rows + 1, columns + 1] > 0
     return _Limb(points[near], (beside * points[:, 2] / camera.fx)[near])
 
 
-def _nearest_region(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.bool_]:
+def _nearest_region(depth: NDArray[np.float32], camera: Camera, side_mm: float) -> NDArray[np.bool_]:
     """The connected readings with the nearest one, passing over small ones where there is a large one."""
-    left, largest, most = depth > 0, None, 0.0
+    left, largest, most, last_mm = depth > 0, None, 0.0, np.inf
     while left.any():
         row, column = np.unravel_index(np.where(left, depth, np.inf).argmin(), depth.shape)
+        if depth[row, column] > last_mm:
+            break
         filled = np.zeros((depth.shape[0] + 2, depth.shape[1] + 2), np.uint8)
         seed = (int(column), int(row))
         cv2.floodFill(depth, filled, seed, 0, STEP_MM, STEP_MM, 8 | cv2.FLOODFILL_MASK_ONLY | 1 << 8)
@@ -93,6 +95,7 @@ def _nearest_region(depth: NDArray[np.float32], camera: Camera) -> NDArray[np.bo
             return np.asarray(region)
         if area > most and int(region.sum()) >= SPECK:
             largest, most = region, area
+            last_mm = min(last_mm, float(depth[row, column]) + side_mm)
         left = left & ~region
     if largest is None:
         raise GestaError(

@@ -1,0 +1,119 @@
+"""A hand pose bundle measured: figures, files that `gesta pose compare` reads, pages without outside files."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from gesta.bundle import io
+from gesta.clips.hand_transform import prepare_hand
+from gesta.evaluate.pose_run import PoseEvaluation, evaluate_pose, measured_pose, write
+from gesta.runtime.pose import load_pose
+from gesta.schema import GestaError
+from gesta.sources import hand_folder
+
+
+def test_figures_equal_a_slow_loop(pose_bundle, hand_data):
+    frames = hand_folder.read(hand_data).frames[:6]
+    found = evaluate_pose(pose_bundle, frames)
+    recogniser, errors = load_pose(pose_bundle), []
+    for frame in frames:
+        hand = prepare_hand(frame, recogniser.manifest.transform)
+        joints = hand.joints_mm(recogniser.predict_prepared(hand.image[None])[0])
+        errors.append([np.linalg.norm(a - b) for a, b in zip(joints, frame.joints_mm, strict=True)])
+    np.testing.assert_allclose(found.errors_mm, errors, atol=1e-3)
+    assert found.metrics["mean_error_mm"] == pytest.approx(np.mean(errors), abs=1e-3)
+    np.testing.assert_allclose(found.metrics["per_joint_mm"], np.mean(errors, axis=0), atol=1e-3)
+    curve = found.metrics["success_rate"]
+    assert curve["shares"][40] == pytest.approx(np.mean([max(row) < 40 for row in errors]))
+
+
+def test_people_apart():
+    truth = np.zeros((4, 2, 3))
+    truth[..., 2] = 500
+    found = truth + np.array([1.0, 1, 3, 5])[:, None, None] * (0, 0, 1)
+    people = measured_pose(truth, found, ["A", "A", "B", None], ("a", "b"))["per_person"]
+    assert people["A"]["mean_error_mm"] == pytest.approx(1) and people["B"]["n"] == 1
+    assert people["B"]["mean_error_mm"] == pytest.approx(3) and set(people) == {"A", "B"}
+
+
+def test_command_writes_what_pose_compare_measures_the_same(gesta, pose_bundle, hand_data, tmp_path):
+    out = tmp_path / "out"
+    done = gesta("evaluate", pose_bundle, hand_data, "--out", out, "--json")
+    assert done.exit_code == 0, done.stderr
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert json.loads(done.stdout)["mean_error_mm"] == metrics["mean_error_mm"]
+    assert metrics["frames"] == 4  # the last fifth
+    compared = gesta(
+        "pose", "compare", out / "truth.txt", out / "predictions.txt", "--camera", out / "camera.yaml", "--json"
+    )
+    (one,) = json.loads(compared.stdout)
+    assert one["mean_error_mm"] == pytest.approx(metrics["mean_error_mm"], abs=2e-3)
+    np.testing.assert_allclose(one["per_joint_mm"], metrics["per_joint_mm"], atol=5e-3)
+    for page in ("report.html", "scene.html"):
+        text = (out / page).read_text()
+        assert not re.search(r'(src|href)="(?!data:)', text) and "http" not in text
+        assert '"bones"' in text and "NaN" not in text
+    assert len((out / "frames.csv").read_text().splitlines()) == 5
+
+
+def test_centre_from_the_detector_gives_other_figures(pose_bundle, hand_data):
+    frames = hand_folder.read(hand_data).frames[:4]
+    annotated, detected = (evaluate_pose(pose_bundle, frames, rule=rule) for rule in ("data", "nearest"))
+    assert detected.metrics["center"] == "nearest"
+    apart = np.linalg.norm(annotated.centers_mm - detected.centers_mm, axis=1)
+    assert (apart > 0.1).all() and (apart < 80).all()
+
+
+def test_record_writes_into_the_card(gesta, pose_bundle, hand_data, tmp_path):
+    own = tmp_path / "bundle"
+    shutil.copytree(pose_bundle, own)
+    assert gesta("evaluate", own, hand_data, "--record", "--split", "all").exit_code == 0
+    assert io.read_pose(own).manifest.metrics["all_frames"] == 20
+    assert "all mean error mm" in (own / "CARD.md").read_text()
+
+
+def test_worst_frames_come_first_and_a_lost_image_does_not_stop_the_report(pose_bundle, hand_data, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(hand_data, root)
+    found = evaluate_pose(pose_bundle, hand_folder.read(root).frames[:5])
+    first, second = found.worst(2)
+    assert found.errors_mm[first].mean() >= found.errors_mm[second].mean() >= np.median(found.errors_mm.mean(axis=1))
+    found.frames[first].depth.path.unlink()
+    write(found, tmp_path / "out")
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert f"</b> {found.frames[first].id}" not in text and f"</b> {found.frames[second].id}" in text
+
+
+def test_unreadable_frames_are_skipped_and_named(pose_bundle, hand_data, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(hand_data, root)
+    broken = root / "depth" / "003.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    found = evaluate_pose(pose_bundle, hand_folder.read(root).frames)
+    assert found.metrics["frames"] == 19 and "003.png" in found.metrics["skipped"][0]["path"]
+    assert isinstance(found, PoseEvaluation)
+
+
+def test_data_that_do_not_fit(pose_bundle, hand_data, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(hand_data, root)
+    lines = [",".join(line.split(",")[:7]) for line in (root / "joints.csv").read_text().splitlines()]
+    (root / "joints.csv").write_text("\n".join(lines))
+    with pytest.raises(GestaError, match=r"have 2 joints a frame, the model .* gives 3: palm, thumb, tip"):
+        evaluate_pose(pose_bundle, hand_folder.read(root).frames)
+    (root / "joints.csv").unlink()
+    with pytest.raises(GestaError, match="none has joints"):
+        evaluate_pose(pose_bundle, hand_folder.read(root).frames)
+
+
+def test_wrong_usage(gesta, pose_bundle, hand_data):
+    for words, message in (
+        (("--split", "tset"), "unknown split 'tset'"),
+        (("--center", "middle"), "unknown --center 'middle'"),
+        (("--protocol", "document"), "--protocol is not for a hand pose model"),
+    ):
+        done = gesta("evaluate", pose_bundle, hand_data, *words)
+        assert done.exit_code == 2 and message in done.stderr
