@@ -85,7 +85,9 @@ def fetch(name: str, folder: Path) -> Path:
     Raises WeightsError where there is no official file, or the network does not allow it, with what to do by hand.
     """
     if name not in OFFICIAL:
-        raise WeightsError(f"there is no official file for {name}; there are ones for {', '.join(OFFICIAL)}.")
+        raise WeightsError(
+            f"there is no official file for {name}, only for {', '.join(OFFICIAL)}. Give one with --weights FILE."
+        )
     address = OFFICIAL[name]
     path = folder / address.rpartition("/")[2]
     if path.exists():
