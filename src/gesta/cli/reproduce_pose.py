@@ -13,6 +13,9 @@ from gesta.cli.common import console, emit, existing, need, progress
 if TYPE_CHECKING:
     from gesta.experiments.parallel import Job
 
+SHOWN = ("reported MSE train, val", "reported mm", "MSE train, val", "test mm", "minutes")
+"""Columns for the terminal; the file has them all."""
+
 
 def of_poses(
     name: str,
@@ -87,7 +90,9 @@ def _told(job: Job, result: dict[str, Any]) -> None:
 def _text(document: dict[str, Any]) -> Table:
     from gesta.experiments.poses import HEADINGS, cells
 
-    shown = Table(*HEADINGS, caption="\n".join(document["files"].values()))
+    told = [HEADINGS.index(name) for name in ("line", *SHOWN)]
+    shown = Table(*(HEADINGS[at] for at in told), caption="\n".join(document["files"].values()))
     for row in document["rows"]:
-        shown.add_row(*cells(row))
+        whole = cells(row)
+        shown.add_row(*(whole[at] for at in told))
     return shown

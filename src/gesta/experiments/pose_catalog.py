@@ -136,9 +136,9 @@ POSE_SCALES: dict[str, PoseScale] = {
         optimizer=("training.optimizer=adam", "training.learning_rate=0.0007"),
         minutes=9.0,
     ),
-    "full": PoseScale(images=72757, overrides=(), optimizer=(), minutes=30000.0),
+    "full": PoseScale(images=72757, overrides=(), optimizer=(), minutes=11000.0),
 }
 """quick: at most 3,000 frames of 64 x 64 pixels, fully connected layers of 512, 12 epochs; by Adam, because so few
-batches are too few for the document's SGD. Its minutes are an estimate, not yet run."""
+batches are too few for the document's SGD. The minutes of both are estimated from the arithmetic, not yet measured."""
 
 QUICK_HIDDEN = 512
