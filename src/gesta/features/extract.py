@@ -138,12 +138,13 @@ def extract(
     work = Work(kept=len(samples[settings.rank :: settings.processes]) - len(todo))
     gatherer = Gatherer(todo, folder, recipe, settings)
     begin = time.perf_counter()
-    for batch in stream(todo, recipe, settings, work):
-        features = timed(engine, batch, work)
-        gatherer.add(batch, features)
-        if progress:
-            progress(work.kept + gatherer.videos, work.kept + len(todo))
-    gatherer.flush()
+    try:
+        for batch in stream(todo, recipe, settings, work):
+            gatherer.add(batch, timed(engine, batch, work))
+            if progress:
+                progress(work.kept + gatherer.videos, work.kept + len(todo))
+    finally:
+        gatherer.flush()  # what is complete stays, also where Ctrl-C ends the run
     work.videos, work.seconds = gatherer.videos, time.perf_counter() - begin
     return work
 
