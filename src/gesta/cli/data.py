@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,24 +21,37 @@ def inspect(
     format: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """What is in a data folder and what is wrong with it; with --out also a page with film strips and skeletons."""
-    from gesta.audit.inspection import inspect as look
-    from gesta.audit.page import write_html
+    """What is in a data folder and what is wrong with it; with --out also a page with film strips and skeletons.
+
+    Hand poses (NYU, ICVL, MSRA, a folder of depth images): counts, resolution, intrinsics, unit, joints over depth.
+    """
     from gesta.cli.common import console, emit, existing, progress
     from gesta.schema import GestaError
-    from gesta.sources.catalog import read
 
-    listing = read(existing(data, "data folder"), format)
+    look, write_page, listing = _looking(existing(data, "data folder"), format)
     with progress("looking into the files") as tick:
         report = look(listing, progress=tick)
     document = report.to_json()
     if out is not None:
-        page = write_html(report, listing, out)
+        page = write_page(report, listing, out)
         document["page"] = str(page)
-        console.print(f"The page with film strips is {page}", highlight=False, soft_wrap=True)
+        console.print(f"The page with pictures is {page}", highlight=False, soft_wrap=True)
     emit(document, report.to_text(), json)
     if report.usable == 0:
         raise GestaError(f"{data}: nothing in it can be used. {_why(report.problems)}")
+
+
+def _looking(data: Path, layout: str | None) -> tuple[Callable[..., Any], Callable[..., Path], Any]:
+    """(what looks into it, what writes the page, the listing) of recordings or of hand poses."""
+    from gesta.audit import hands, inspection, page
+    from gesta.sources import catalog, hand_catalog
+
+    of_hands = layout in hand_catalog.HAND_READERS or (
+        layout is None and data.is_dir() and not (data / "index.csv").exists() and hand_catalog.detect(data) is not None
+    )
+    if of_hands:
+        return hands.inspect_hands, hands.write_hand_page, hand_catalog.read(data, layout)
+    return inspection.inspect, page.write_html, catalog.read(data, layout)
 
 
 @app.command()
