@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need
-from gesta.cli.prune import ProtocolOption, parts
+from gesta.cli.prune import ProtocolOption, parts_of
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def compress(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Trained bundle with weights.", show_default=False)],
     data: Annotated[Path, typer.Argument(help="The recordings it was trained on.", show_default=False)],
     out: Annotated[
@@ -55,52 +56,59 @@ def compress(
 
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
+    Of a hand pose model: prunes, stores, exports; millimetres in the place of points, in --max-drop, too.
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
-    from gesta.bundle.io import read
-    from gesta.compress.path import compress as run
+    from gesta.bundle.io import read_any
+    from gesta.cli.kinds import refuse
     from gesta.compress.plan import Plan
 
     shares = tuple(sorted(keep, reverse=True)) if keep else None
     plan = Plan(target_bytes, max_drop, shares, sparsity, epochs, steps, distil, tuple(sets or ()), to, clips, seconds)
     plan.check()
-    opened = read(existing(bundle, "bundle"))
-    chance = opened.manifest.provenance.seed if seed is None else seed
-    samples, found = parts(data, layout, protocol, chance)
-    document = run(
-        bundle,
-        out,
-        plan,
-        samples=samples,
-        layout=found,
-        teachers=[str(existing(one, "bundle")) for one in teacher or ()],
-        seed=chance,
-        device=device,
-        command=shlex.join(["gesta", *sys.argv[1:]]),
-        progress=not json,
-        say=lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
-    )
-    emit(document, _text(document, out), json)
+    manifest = read_any(existing(bundle, "bundle")).manifest
+    chance = manifest.provenance.seed if seed is None else seed
+    samples, found = parts_of(manifest, data, layout, protocol, chance)
+    shared: dict[str, Any] = {
+        "layout": found,
+        "seed": chance,
+        "device": device,
+        "command": shlex.join(["gesta", *sys.argv[1:]]),
+        "progress": not json,
+        "say": lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
+    }
+    if manifest.kind == "pose":
+        from gesta.compress.pose_path import compress_pose
+
+        refuse(context, manifest.kind, "keep", "teacher", "distil", "protocol")
+        document = compress_pose(bundle, out, plan, frames=samples, **shared)
+    else:
+        from gesta.compress.path import compress as run
+
+        teachers = [str(existing(one, "bundle")) for one in teacher or ()]
+        document = run(bundle, out, plan, samples=samples, teachers=teachers, **shared)
+    emit(document, _text(document, out, manifest.kind), json)
     if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
         raise GestaError(" ".join(missing))
 
 
-def _text(document: dict[str, Any], out: Path) -> Group:
+def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from gesta.compress.frontier import FORMS, table
+    from gesta.compress import frontier, pose_frontier
 
-    head, *body = table(document)
+    tables = {"classifier": frontier.table, "pose": pose_frontier.table}
+    head, *body = tables[kind](document)
     shown = Table(box=None, pad_edge=False)
     for name in head:
         shown.add_column(Text(name), justify="left" if name in ("step", "precision") else "right")
     for line in body:
         shown.add_row(*(Text(cell) for cell in line))
     lines = []
-    for form in FORMS:
+    for form in frontier.FORMS:
         if (number := document["chosen"].get(form)) is not None:
             row = document["rows"][number]
             lines.append(f"{form:<9} {out / 'best' / form}: {row['step']} in {row['precision']}")

@@ -37,8 +37,8 @@ class Run:
 
     out: Path
     plan: Plan
-    measuring: Measuring
-    samples: Sequence[Sample]
+    measuring: Any  # Measuring, or PoseMeasuring of a hand pose model
+    samples: Sequence[Any]
     teachers: tuple[str, ...]
     seed: int
     device: str
@@ -86,7 +86,7 @@ def compress(
     """
     plan.check()
     source = io.read(bundle)
-    _check_out(out, source.path)
+    check_out(out, source.path)
     splits = {
         name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
     }
@@ -123,7 +123,7 @@ def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Pat
         return {"made": [f"networks/{name}"]}
 
     title = f"{name}: slimming to {size:,} parameters, {steps} x {plan.epochs} epochs"
-    run.once(name, title, ["slim", _sha(source), how, _taught_by(run, teacher), run.seed], work)
+    run.once(name, title, ["slim", sha_of(source), how, _taught_by(run, teacher), run.seed], work)
     return out
 
 
@@ -141,7 +141,7 @@ def _pruned(run: Run, name: str, source: Path, teacher: Path) -> None:
 
     out = run.out / "networks" / name
     title = f"{name}: {sparsity:.1%} of the weights, {plan.steps} x {plan.epochs} epochs"
-    run.once(name, title, ["prune", _sha(source), how, _taught_by(run, teacher), run.seed], work)
+    run.once(name, title, ["prune", sha_of(source), how, _taught_by(run, teacher), run.seed], work)
     _measure(run, name, out, PRECISIONS)
 
 
@@ -165,13 +165,13 @@ def _training(run: Run, teacher: Path) -> dict[str, Any]:
 
 
 def _taught_by(run: Run, teacher: Path) -> list[str]:
-    return [_sha(Path(one)) for one in run.teachers or (str(teacher),)] if run.plan.distil else []
+    return [sha_of(Path(one)) for one in run.teachers or (str(teacher),)] if run.plan.distil else []
 
 
 def _measure(run: Run, name: str, bundle: Path, precisions: Sequence[Precision]) -> None:
     """A row for each precision."""
     for precision in precisions:
-        inputs = ["measure", _sha(bundle), precision, run.plan.to, run.plan.clips, run.plan.seconds]
+        inputs = ["measure", sha_of(bundle), precision, run.plan.to, run.plan.clips, run.plan.seconds]
 
         def work(precision: Precision = precision) -> dict[str, Any]:
             return measured_row(run.measuring, name, bundle, precision, run.out)
@@ -211,7 +211,7 @@ def _conclude(run: Run, source: Path, command: str) -> dict[str, Any]:
     }
     for form in frontier.FORMS:
         if chosen.get(form) is not None:
-            _copy(run.out / rows[chosen[form]][form]["bundle"], run.out / "best" / form)
+            copy_bundle(run.out / rows[chosen[form]][form]["bundle"], run.out / "best" / form)
     write_text(run.out / "frontier.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     frontier.draw(document, run.out / "frontier.png")
     write_text(run.out / "frontier.md", frontier.markdown(document))
@@ -244,15 +244,16 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
     return notes
 
 
-def _copy(bundle: Path, out: Path) -> None:
-    opened = io.read(bundle)
+def copy_bundle(bundle: Path, out: Path) -> None:
+    """The bundle at another place."""
+    opened = io.read_any(bundle)
     files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
     io.write(out, opened.manifest, files)
 
 
-def _sha(bundle: Path) -> str:
+def sha_of(bundle: Path) -> str:
     """What is in a bundle: the digest of its weights, and its recipe."""
-    opened = io.read(bundle)
+    opened = io.read_any(bundle)
     weights = opened.find("weights", "torch")
     if weights is None:
         raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training left.")
@@ -260,7 +261,8 @@ def _sha(bundle: Path) -> str:
     return hashlib.sha256((weights.sha256 + recipe).encode()).hexdigest()
 
 
-def _check_out(out: Path, source: Path) -> None:
+def check_out(out: Path, source: Path) -> None:
+    """Raises GestaError where `out` holds something else, or is the bundle itself."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "steps").is_dir())):
         raise GestaError(f"{out}: is there already and is not a folder of gesta compress. Choose another --out.")
     if out.resolve() == source.resolve():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -82,22 +82,20 @@ def _follow(bundle: Path, frames: list[HandFrame], engine: str, precision: str) 
     transform = recogniser.manifest.transform
     took: dict[str, list[float]] = {"read_ms": [], "center_ms": [], "cube_ms": [], "network_ms": []}
 
-    def timed(part: str, work: Callable[[], Any]) -> Any:
-        before = time.perf_counter()
-        found = work()
-        took[part].append(1000 * (time.perf_counter() - before))
-        return found
-
     for _ in range(ROUNDS):
         for frame in frames:
-            depth, color = timed("read_ms", lambda f=frame: read_hand(f, color=transform.needs_color))
-            center = timed("center_ms", lambda d=depth, f=frame: nearest_object(d, f.camera, transform.cube_mm))
+            times = [time.perf_counter()]
+            depth, color = read_hand(frame, color=transform.needs_color)
+            times.append(time.perf_counter())
+            center = nearest_object(depth, frame.camera, transform.cube_mm)
+            times.append(time.perf_counter())
             place = center if frame.center_mm is None else frame.center_mm
-            hand = timed(
-                "cube_ms",
-                lambda d=depth, c=color, f=frame, p=place: prepare_images(d, c, f.camera, transform, p),
-            )
-            timed("network_ms", lambda h=hand: recogniser.predict_prepared(h.image[None]))
+            hand = prepare_images(depth, color, frame.camera, transform, place)
+            times.append(time.perf_counter())
+            recogniser.predict_prepared(hand.image[None])
+            times.append(time.perf_counter())
+            for part, seconds in zip(took, np.diff(times), strict=True):
+                took[part].append(1000 * float(seconds))
     medians = {part: round(float(np.median(times)), 3) for part, times in took.items()}
     rate = 1000 / (medians["cube_ms"] + medians["network_ms"])
     return {**medians, "frames_per_s": round(rate, 1), "images": len(frames), "one_core": pinned}
