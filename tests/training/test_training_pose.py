@@ -191,6 +191,8 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert bundle.find("whole", "openvino") is not None and "3 joints" in (bundle.path / "CARD.md").read_text()
     with pytest.raises(GestaError, match=r"epochs\?"):
         app([*arguments, "--set", "training.epoch=1"], standalone_mode=False)
+    with pytest.raises(GestaError, match="holds hand poses"):
+        app(["train", str(tmp_path / "hands"), "--recipe", "auto"], standalone_mode=False)
 
 
 @pytest.mark.parametrize(("layout", "joints"), [("nyu", 14), ("icvl", 16), ("msra", 21)])

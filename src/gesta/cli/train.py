@@ -77,6 +77,7 @@ def train(
             first=_is_first_process(),
         )
         return
+    _refuse_hands(data, layout, recipe)
     from gesta.cli.train_features import for_features, train_features
 
     if for_features(recipe):
@@ -135,6 +136,19 @@ def recipe_for(name: str, sets: Sequence[str] | None = None) -> Recipe:
         return load_recipe(name, sets or ())
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
+
+
+def _refuse_hands(data: Path, layout: str | None, recipe: str) -> None:
+    """Raises GestaError (usage) for frames of hand poses, which need a recipe of their own."""
+    from gesta.sources.hand_catalog import HAND_READERS, detect
+
+    found = layout if layout in HAND_READERS else detect(data) if layout is None and data.is_dir() else None
+    if found is not None:
+        raise GestaError(
+            f"{data}: holds hand poses ({found}), and {recipe} is no recipe for them. "
+            "Take one that is, e.g. --recipe kazakos/compact; `gesta recipes` lists them.",
+            usage=True,
+        )
 
 
 def for_poses(name: str) -> bool:
