@@ -111,7 +111,9 @@ def inspect_hands(listing: HandListing, progress: Progress | None = None) -> Han
     chosen = _spread(frames, OPENED)
     problems = list(listing.problems)
     sizes: Counter[str] = Counter()
-    ranges, at_depth, usable = [], [], 0
+    ranges: list[NDArray[np.float64]] = []
+    at_depth: list[float] = []
+    usable = 0
     doubted: set[str] = set()
     for number, frame in enumerate(chosen, start=1):
         try:
