@@ -21,7 +21,8 @@ def touch(root: Path, *names: str) -> None:
 
 
 def ucf101(root: Path) -> Path:
-    names = [f"{c}/v_{c}_g{g:02d}_c01.avi" for c in ("Archery", "HandstandPushups") for g in (1, 2, 3)]
+    spelled = {"Archery": "Archery", "HandstandPushups": "HandStandPushups"}  # as in the original files
+    names = [f"{c}/v_{spelled[c]}_g{g:02d}_c01.avi" for c in spelled for g in (1, 2, 3)]
     touch(root / "UCF-101", *names)
     lists = root / "ucfTrainTestlist"
     lists.mkdir()

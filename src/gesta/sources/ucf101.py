@@ -86,7 +86,7 @@ def _sample(name: str, part: Split, path: Path) -> Sample:
         id=identity,
         recording=identity,
         color=Resource(path),
-        label=found["label"],
+        label=PurePosixPath(name).parent.name or found["label"],  # one class's files spell it otherwise than its folder
         subject=f"g{int(found['group']):02d}",
         split=part,
     )
