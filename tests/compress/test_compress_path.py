@@ -55,6 +55,13 @@ def test_how_far_to_slim() -> None:
     stored, runnable = Plan(target_bytes=500_000).sizes(18_400_000, 20_390_000)  # 1.1 bytes a parameter
     assert stored == int(485_000 / 0.425) and runnable == int((485_000 - 150_000) / 1.1)
     assert Plan(target_bytes=500_000).sizes(1_100_000, 1_360_000) == [runnable]  # pruned, the start itself is enough
+    assert Plan(target_bytes=500_000).sizes(1_250_000, 1_525_000) == [runnable]  # and nearly so
+    assert [Plan(target_bytes=500_000).prunes_start(n) for n in (1_100_000, 1_250_000, 1_300_000)] == [
+        True,
+        True,
+        False,
+    ]
+    assert not Plan().prunes_start(10) and not Plan(target_bytes=500_000, keep=(0.5,)).prunes_start(10)
     assert Plan(target_bytes=500_000).sizes(200_000, 300_000) == []
 
 

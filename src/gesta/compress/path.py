@@ -100,14 +100,14 @@ def compress(
     _measure(run, own, bundle, PRECISIONS)
     parameters = source.manifest.parameters
     sizes = plan.sizes(parameters, run.rows[-1]["runnable"].get("bytes"))
+    if not sizes or plan.prunes_start(parameters):
+        _pruned(run, own, bundle, bundle)
     before = bundle
     for size in sizes:
         name = named(size, parameters)
         before = _slimmed(run, name, before, size, bundle)
         _measure(run, name, before, PRECISIONS)
         _pruned(run, name, before, bundle)
-    if not sizes:
-        _pruned(run, own, bundle, bundle)
     return _conclude(run, source.path, command)
 
 

@@ -13,6 +13,8 @@ KEEP = (0.5, 0.25)
 SPARSITY = 0.7
 ROOM = 0.97
 """Share of the wanted bytes that is planned with."""
+NEARLY = 0.9
+"""Slimming to more than this share of the parameters is not worth its training."""
 GRAPH_BYTES, INT8_BYTES = 150_000, 1.25
 """Of a runnable 8-bit network: what does not shrink with the weights, and bytes a parameter where none was measured."""
 DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
@@ -62,7 +64,8 @@ class Plan:
     def sizes(self, parameters: int, runnable_int8: int | None) -> list[int]:
         """Numbers of parameters to slim to, falling. `runnable_int8`: bytes of the start as a runnable 8-bit network.
 
-        For a number of bytes two: one whose pruned 8-bit file has them, one whose runnable 8-bit network has.
+        For a number of bytes two: one whose pruned 8-bit file has them, one whose runnable 8-bit network has. Not where
+        that is nearly the start: then the start itself is pruned.
         """
         if self.keep is not None:
             wanted = [round(share * parameters) for share in self.keep]
@@ -70,10 +73,20 @@ class Plan:
             wanted = [round(share * parameters) for share in KEEP]
         else:
             room = ROOM * self.target_bytes
-            wanted = [int(room / (1 / 8 + 1 - (SPARSITY if self.sparsity is None else self.sparsity)))]
+            wanted = [] if self.prunes_start(parameters) else [self._pruned_size]
             each = INT8_BYTES if runnable_int8 is None else max(1.0, (runnable_int8 - GRAPH_BYTES) / parameters)
             wanted += [int((room - GRAPH_BYTES) / each)] if room > GRAPH_BYTES else []
         return sorted({n for n in wanted if 0 < n < parameters}, reverse=True)
+
+    def prunes_start(self, parameters: int) -> bool:
+        """Whether the start is pruned as it is: a number of bytes is wanted that pruning alone (nearly) reaches."""
+        return self.keep is None and self.target_bytes is not None and NEARLY * parameters <= self._pruned_size
+
+    @property
+    def _pruned_size(self) -> int:
+        """Parameters of a network whose pruned 8-bit file has the wanted bytes."""
+        room = ROOM * (self.target_bytes or 0)
+        return int(room / (1 / 8 + 1 - (SPARSITY if self.sparsity is None else self.sparsity)))
 
     def sparsity_for(self, weights: Weights) -> float:
         """How much to prune a network; 0 where its 8-bit file is small enough as it is."""
