@@ -4,7 +4,9 @@
     ROOT/Testing/test_seq_1.txt, _2.txt    Testing/Depth/test_seq_1/image_0000.png ...
 
 A row is `path u v d u v d ...`: the image below Depth, then 16 joints. Depth is grey PNG of 320 x 240 in mm.
-Not verified against the original files: the order of the joints, and that no subject is told.
+The order of the joints is that of the published truth of the test sequences: in the open hand of test_seq_1's first
+frame the five chains root, middle, tip point away from the palm, from the thumb on the left to the little finger. Some
+evaluations use the focal lengths 240.99 and 240.96 instead. Not verified: that no subject is told.
 """
 
 from __future__ import annotations

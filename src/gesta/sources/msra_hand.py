@@ -4,7 +4,7 @@
 
 `joint.txt`: the number of frames, then a row `x y z` of 21 joints for each, in mm, y up, z negative (turned here).
 The camera (focal length 241.42, middle of 320 x 240), the box and the order of the joints are as the set's own readme
-says; the sign of z is not verified against the original files.
+says; the sign of z is as public readers of the set take it (they turn it, too), not verified against the files.
 """
 
 from __future__ import annotations
