@@ -31,7 +31,7 @@ class HandSensor:
         blotches = cv2.GaussianBlur(rng.normal(0, 1, big).astype(np.float32), (0, 0), 2.5)
         self._holes = blotches > np.quantile(blotches, 0.999)
         edges = cv2.GaussianBlur(rng.normal(0, 1, big).astype(np.float32), (0, 0), 1.5)
-        self._edges = (edges / edges.std() * 60).astype(np.float32)
+        self._shadow_mm = np.float32(_SHADOW_MM) + (edges / edges.std() * 60).astype(np.float32)
         self._grain = rng.normal(0, 3, (*big, 3)).astype(np.float32)
         tones = [cv2.resize(rng.uniform(30, 200, (n, n, 3)).astype(np.float32), big[::-1]) for n in (3, 9, 40)]
         wall = 0.5 * tones[0] + 0.3 * tones[1] + 0.2 * tones[2] + rng.normal(0, 3, (*big, 3))
@@ -43,25 +43,31 @@ class HandSensor:
         """H W millimetres before a slanted wall, 0 = no reading."""
         tilt = rng.uniform(-250, 250, 2)
         wall = np.float32(rng.uniform(1350, 1900)) + np.float32(tilt[0]) * self._across
-        scene = np.minimum(hand.depth_mm, wall + np.float32(tilt[1]) * self._down)
-        steps = np.rint(np.float32(_STEPS) / scene + self._window(self._jitter, rng))
-        value = np.rint(np.float32(_STEPS) / steps).astype(np.uint16)
+        scene = wall + np.float32(tilt[1]) * self._down
+        np.minimum(hand.depth_mm, scene, out=scene)
+        value = np.float32(_STEPS) / scene
+        value += self._window(self._jitter, rng)
+        np.rint(value, out=value)  # steps of disparity
+        np.divide(np.float32(_STEPS), value, out=value)
+        reading = np.rint(value, out=value).astype(np.uint16)
         # the projector stands beside the camera: things behind an edge lie in its shadow on one side
-        edge = scene[:, :-_SHADOW_PX] - scene[:, _SHADOW_PX:]
-        value[:, :-_SHADOW_PX][edge > _SHADOW_MM + self._window(self._edges, rng)[:, :-_SHADOW_PX]] = 0
-        value[self._window(self._holes, rng)] = 0
-        return value
+        edge = np.subtract(scene[:, :-_SHADOW_PX], scene[:, _SHADOW_PX:], out=value[:, :-_SHADOW_PX])
+        np.copyto(reading[:, :-_SHADOW_PX], 0, where=edge > self._window(self._shadow_mm, rng)[:, :-_SHADOW_PX])
+        np.copyto(reading, 0, where=self._window(self._holes, rng))
+        return reading
 
     def color(
         self, hand: Rendered, depth: NDArray[np.uint16], skin: Image, sleeve: Image, rng: np.random.Generator
     ) -> NDArray[np.uint8]:
         """H W 3 RGB, black where depth has no reading (as in NYU). `skin`, `sleeve`: RGB, 0 to 255."""
         image = self._window(self._wall, rng).copy()
-        on = hand.parts != NOTHING
-        light = (0.3 + 0.7 * hand.shade[on])[:, None]
-        tone = np.where((hand.parts[on] == FOREARM)[:, None], sleeve, skin)
-        image[on] = np.clip(tone * light + self._window(self._grain, rng)[on], 0, 255)
-        return cv2.bitwise_and(image, image, mask=(depth > 0).astype(np.uint8)).astype(np.uint8, copy=False)
+        grain = self._window(self._grain, rng)
+        rows, columns = np.nonzero(hand.parts != NOTHING)
+        light = (0.3 + 0.7 * hand.shade[rows, columns])[:, None]
+        tone = np.where((hand.parts[rows, columns] == FOREARM)[:, None], sleeve, skin)
+        image[rows, columns] = np.clip(tone * light + grain[rows, columns], 0, 255)
+        np.copyto(image, 0, where=(depth == 0)[..., None])
+        return image
 
     def _window(self, field: NDArray, rng: np.random.Generator) -> NDArray:
         x, y = (int(v) for v in rng.integers(0, _MARGIN, 2))

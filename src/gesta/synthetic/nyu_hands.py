@@ -123,9 +123,9 @@ def _write_frame(folder: Path, row: int, who: HandPerson, sensor: HandSensor, se
         depth = sensor.depth(hand, rng)
         color = sensor.color(hand, depth, who.skin, who.sleeve, rng)
         packed = np.zeros((*depth.shape, 3), np.uint8)  # BGR
-        packed[..., 0], packed[..., 1] = depth & 255, depth >> 8
+        packed[..., :2] = depth.astype("<u2", copy=False).view(np.uint8).reshape(*depth.shape, 2)  # low, high byte
         _write_png(folder / f"depth_{view}_{row + 1:07d}.png", packed)
-        _write_png(folder / f"rgb_{view}_{row + 1:07d}.png", color[..., ::-1])
+        _write_png(folder / f"rgb_{view}_{row + 1:07d}.png", cv2.cvtColor(color, cv2.COLOR_RGB2BGR))
     return scene.joints_mm
 
 
@@ -134,7 +134,7 @@ def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
     if not done:
         raise GestaError(f"{path}: could not be encoded as PNG.")
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(data.tobytes())
+    partial.write_bytes(data.data)
     partial.replace(path)
 
 
