@@ -1,0 +1,73 @@
+"""gesta compress on a hand pose model: choice in millimetres, what is refused, the whole path once (slow)."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gesta.bundle import io
+from gesta.compress.plan import Plan
+from gesta.compress.pose_frontier import choose, markdown
+from gesta.compress.pose_path import compress_pose
+from gesta.schema import GestaError
+from gesta.sources.hand_catalog import read
+from gesta.sources.hand_split import assign_hand_splits
+
+
+def row(step, size, val, reason=None):
+    runnable = {"reason": reason} if reason else {"bytes": 2 * size, "val": val + 1, "test": val, "latency_ms": (1, 2)}
+    stored = {"bytes": size, "val": val, "test": val + 0.5}
+    return {"step": step, "precision": "fp32", "parameters": 9, "nonzero": 8, "stored": stored, "runnable": runnable}
+
+
+ROWS = [row("start", 100, 10.0), row("a", 50, 10.4), row("b", 25, 11.5), row("c", 20, 14.0, "does not agree")]
+
+
+def test_smallest_that_loses_few_millimetres():
+    assert choose(ROWS, 10.0, None, 2.0)["stored"] == 2
+    found = choose(ROWS, 10.0, None, 1.0)
+    assert found["stored"] == 1 and found["runnable"] == 0
+
+
+def test_best_of_those_small_enough():
+    found = choose(ROWS, 10.0, 60, None)
+    assert found["stored"] == 1 and found["runnable"] == 2
+
+
+def test_why_nothing_fits():
+    found = choose(ROWS, 10.0, 10, None)
+    assert found["stored"] is None
+    assert "Smallest: c in fp32, 20 bytes, loses 4.00 mm; best: start in fp32" in found["stored_why"]
+
+
+def test_table_says_errors_and_marks_the_choice():
+    document = {"rows": ROWS, "chosen": {"stored": 1}, "command": "gesta compress", "notes": ["a note"], "machine": "m"}
+    text = markdown(document)
+    assert "| 2 | a | fp32 | 9 | 8 | 50* | 10.90 | 100 | 10.40 | 1.00 / 2.00 |" in text and "- a note" in text
+
+
+def test_needs_validation_frames(pose_bundle, hand_data, tmp_path):
+    frames = [f for f in assign_hand_splits(read(hand_data).frames)[0] if f.split != "val"]
+    with pytest.raises(GestaError, match="needs validation frames"):
+        compress_pose(pose_bundle, tmp_path / "out", Plan(), frames=frames)
+
+
+def test_options_of_clips_are_refused(gesta, pose_bundle, hand_data, tmp_path):
+    done = gesta("compress", pose_bundle, hand_data, "--out", tmp_path / "out", "--keep", "0.5")
+    assert done.exit_code == 2 and "--keep is not for a hand pose model" in done.stderr
+
+
+@pytest.mark.slow
+def test_whole_path(gesta, pose_bundle, hand_data, tmp_path):
+    out = tmp_path / "out"
+    words = ("--epochs", "1", "--steps", "1", "--sparsity", "0.5", "--seconds", "0", "--max-drop", "1000")
+    done = gesta("compress", pose_bundle, hand_data, "--out", out, *words, "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads((out / "frontier.json").read_text())
+    assert [r["step"] for r in document["rows"]] == ["start"] * 3 + ["pruned-50"] * 3
+    errors = [r["stored"]["test"] for r in document["rows"]]
+    assert np.isfinite(errors).all() and (out / "frontier.png").stat().st_size > 5000
+    best = document["rows"][document["chosen"]["stored"]]
+    assert best["precision"] == "int8" and io.read_pose(out / "best" / "stored").manifest.kind == "pose"
+    again = gesta("compress", pose_bundle, hand_data, "--out", out, *words, "--json")
+    assert again.exit_code == 0 and "storing" not in again.stderr  # nothing is done twice
