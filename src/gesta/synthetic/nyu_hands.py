@@ -125,7 +125,9 @@ def _write_frame(folder: Path, row: int, who: HandPerson, sensor: HandSensor, se
         packed = np.zeros((*depth.shape, 3), np.uint8)  # BGR
         packed[..., :2] = depth.astype("<u2", copy=False).view(np.uint8).reshape(*depth.shape, 2)  # low, high byte
         _write_png(folder / f"depth_{view}_{row + 1:07d}.png", packed)
-        _write_png(folder / f"rgb_{view}_{row + 1:07d}.png", cv2.cvtColor(color, cv2.COLOR_RGB2BGR))
+        _write_png(
+            folder / f"rgb_{view}_{row + 1:07d}.png", np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2BGR), np.uint8)
+        )
     return scene.joints_mm
 
 
