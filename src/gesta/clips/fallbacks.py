@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gesta.clips.transform import Transform
+from gesta.clips.transform import FLOW, Transform
 from gesta.schema import Sample
 
 
@@ -22,6 +22,8 @@ def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
         found.append("No depth: the second channel is the temporal difference of grey.")
     if "depth_difference" in transform.channels and "gray" not in transform.channels:
         found.append("No RGB: the channels are depth and its temporal difference.")
+    if any(c in FLOW for c in transform.channels):
+        found.append("Optical flow: of grey, between successive frames of the crop.")
     if "mask" not in have:
         found.append("No user mask: nothing is masked.")
     return tuple(found)

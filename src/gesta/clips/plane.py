@@ -43,6 +43,7 @@ class RawFrame:
     depth: Plane | None = None
     mask: Plane | None = None  # 255 on the person, else 0
     joints_uv: NDArray[np.float32] | None = None
+    color: NDArray[np.uint8] | None = None  # H W 3, RGB; only where a channel needs it
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,17 +54,23 @@ class RawFrame:
         return plane.raw.shape[0], plane.raw.shape[1]
 
 
+def gray_plane(color: NDArray[np.uint8]) -> Plane:
+    """RGB H W 3 as grey."""
+    return Plane(np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8))
+
+
 def raw_frame(frame: Frame) -> RawFrame:
-    """A decoded frame, colour as grey."""
-    gray = frame.gray
+    """A decoded frame, with its colours and as grey."""
+    gray = None if frame.gray is None else Plane(frame.gray)
     if gray is None and frame.color is not None:
-        gray = np.asarray(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY), np.uint8)
+        gray = gray_plane(frame.color)
     return RawFrame(
         frame.time_s,
-        None if gray is None else Plane(gray),
+        gray,
         None if frame.depth_mm is None else Plane(frame.depth_mm),
         None if frame.mask is None else Plane(frame.mask.view(np.uint8) * np.uint8(255)),
         frame.joints_uv,
+        frame.color,
     )
 
 

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from gesta.clips import crops
 from gesta.clips.ahead import ahead
 from gesta.clips.decode import FOLDER_FPS, frame_rate
+from gesta.clips.flow import STILL, flow_levels, mirrored
 from gesta.clips.plane import Plane, RawFrame, depth_levels, raw_frame
 from gesta.clips.read import inside, iter_raw, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
-from gesta.clips.transform import Channel, Transform
+from gesta.clips.transform import COLORS, FLOW, Channel, Transform
 from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
 
 HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
@@ -102,14 +103,14 @@ class Preparer:
     def _prepare_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
         t = self.transform
         self._follow(frame)
-        planes = {name: _plane(frame, name) for name in {c.removesuffix("_difference") for c in t.channels}}
+        planes = {name: _plane(frame, name) for name in {_source(c) for c in t.channels}}
         out = np.zeros(t.frame_shape, np.uint8)
         flip = t.mirror and t.body == "skeleton" and self._hand == "right"
         for s, stream in enumerate(t.streams):
             box = self._body if stream == "body" else self._hand_box
             if box is not None:
                 crop = self._crop(frame, planes, box)
-                out[s] = crop[:, ::-1] if flip else crop
+                out[s] = _mirrored(crop, t.channels) if flip else crop
         self._before = planes
         return out
 
@@ -118,13 +119,15 @@ class Preparer:
         t = self.transform
         mask = frame.mask.crop(box) if frame.mask is not None and t.mask else None
         out = np.empty((t.size, t.size, len(t.channels)), np.uint8)
+        flow = self._flow(planes["gray"], box, mask) if any(c in FLOW for c in t.channels) else None
         for c, channel in enumerate(t.channels):  # one by one: OpenCV has no fast way for two channels side by side
+            if flow is not None and channel in FLOW:
+                out[..., c] = flow[..., FLOW.index(channel)]
+                continue
             image = self._channel(planes, channel, box)
             if mask is not None:
                 image = np.asarray(cv2.bitwise_and(image, mask))
-            if t.smooth:
-                image = np.asarray(cv2.GaussianBlur(image, (3, 3), 0))
-            out[..., c] = crops.resized(image, t.size)
+            out[..., c] = crops.resized(self._smooth(image), t.size)
         return out
 
     def _channel(self, planes: dict[str, Plane], channel: Channel, box: crops.Box) -> NDArray[np.uint8]:
@@ -137,6 +140,22 @@ class Preparer:
             gain = self.transform.difference_gain
             image = cv2.addWeighted(image, gain, other, -gain, 128.0)
         return np.asarray(image, np.uint8)
+
+    def _flow(self, now: Plane, box: crops.Box, mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Levels of the flow from the frame before, size x size x 2, in the same box; still in the first frame."""
+        t = self.transform
+        before = self._before.get("gray", now)
+        if before is now or before.raw.shape != now.raw.shape:
+            levels = np.full((t.size, t.size, 2), STILL, np.uint8)
+        else:
+            pair = (crops.resized(self._smooth(plane.crop(box)), t.size) for plane in (before, now))
+            levels = flow_levels(*pair)
+        if mask is not None:
+            levels[crops.resized(mask, t.size) < STILL] = 0
+        return levels
+
+    def _smooth(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(cv2.GaussianBlur(image, (3, 3), 0)) if self.transform.smooth else image
 
     def _follow(self, frame: RawFrame) -> None:
         """Moves the boxes, the chosen hand and the reference depth on to this frame."""
@@ -202,8 +221,26 @@ class Preparer:
         return float(np.median(values)) if values.size else 0.0
 
 
+def _source(channel: Channel) -> str:
+    """The plane that a channel is computed from."""
+    return "gray" if channel in FLOW else channel.removesuffix("_difference")
+
+
+def _mirrored(crop: NDArray[np.uint8], channels: Sequence[Channel]) -> NDArray[np.uint8]:
+    """H W C as in a mirror: what went to the right goes to the left."""
+    out = crop[:, ::-1]
+    if "flow_x" in channels:
+        out = out.copy()
+        out[..., channels.index("flow_x")] = mirrored(out[..., channels.index("flow_x")])
+    return out
+
+
 def _plane(frame: RawFrame, name: str) -> Plane:
-    """Grey or depth. Raises GestaError where the recording has none."""
+    """Grey, one of the colours, or depth. Raises GestaError where the recording has none."""
+    if name in COLORS:
+        if frame.color is None:
+            raise GestaError("The model needs colour, and the frames are grey or depth. Use a model trained on them.")
+        return Plane(frame.color[..., COLORS.index(name)])
     if name == "gray":
         if frame.gray is None:
             raise GestaError("The model needs colour, and the recording has none. Use a model trained on depth.")
@@ -292,7 +329,7 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
             yield _finished(s, *work.pop(s.id), transform)
 
     try:
-        for index, frame in ahead(iter_raw(waiting[0], wanted, stop)):
+        for index, frame in ahead(iter_raw(waiting[0], wanted, stop, transform.colored)):
             for s in last:
                 if inside(s, index, frame.time_s):
                     preparer, parts = work[s.id]

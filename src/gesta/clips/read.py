@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.decode import Kind, iter_frames, iter_planes
-from gesta.clips.plane import Plane, RawFrame
+from gesta.clips.plane import Plane, RawFrame, gray_plane
 from gesta.clips.skeleton import read_joints
 from gesta.schema import Frame, GestaError, Resource, Sample
 
@@ -48,9 +48,12 @@ def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
     yield from _from_zero(sample, iter_recording(sample, wanted, color, stop))
 
 
-def iter_raw_sample(sample: Sample) -> Iterator[RawFrame]:
-    """Like iter_sample, with planes as the decoder left them: what `prepare` sees, so that a stream equals it."""
-    yield from _from_zero(sample, iter_raw(sample, *_span(sample)))
+def iter_raw_sample(sample: Sample, color: bool = False) -> Iterator[RawFrame]:
+    """Like iter_sample, with planes as the decoder left them: what `prepare` sees, so that a stream equals it.
+
+    `color`: as the transform's `colored` says.
+    """
+    yield from _from_zero(sample, iter_raw(sample, *_span(sample), color))
 
 
 def _span(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, float], bool]]:
@@ -93,19 +96,23 @@ def iter_recording(
 
 
 def iter_raw(
-    sample: Sample, wanted: Callable[[int, float], bool], stop: Callable[[int, float], bool]
+    sample: Sample,
+    wanted: Callable[[int, float], bool],
+    stop: Callable[[int, float], bool],
+    color: bool = False,
 ) -> Generator[tuple[int, RawFrame], None, None]:
     """Like iter_recording, with planes as the decoder left them: for the transform, which needs crops only."""
-    for index, time_s, parts, joints in _together(sample, wanted, stop, color=False):
-        depth, mask = parts.get("depth"), parts.get("mask")
+    for index, time_s, parts, joints in _together(sample, wanted, stop, color):
+        depth, mask, colors = parts.get("depth"), parts.get("mask"), parts.get("color")
         yield (
             index,
             RawFrame(
                 time_s,
-                parts.get("gray"),
+                parts.get("gray") if colors is None else gray_plane(colors),
                 None if depth is None else _millimetres(depth, sample.depth_unit_mm),
                 None if mask is None else _person(mask),
                 joints,
+                colors,
             ),
         )
 

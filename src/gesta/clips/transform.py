@@ -11,7 +11,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Stream = Literal["body", "hand"]
-Channel = Literal["gray", "depth", "gray_difference", "depth_difference"]
+Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
+COLORS = ("red", "green", "blue")
+FLOW = ("flow_x", "flow_y")
 
 TRANSFORM_VERSION = 2
 """Raised whenever the same specification would give other pixels: old caches and bundles are then told apart.
@@ -25,6 +27,7 @@ class Transform(BaseModel):
 
     What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
     `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
+    Flow is grey's between two frames of the crop, in the levels of gesta.clips.flow.
     Depth is 255 at depth_range_mm in front of the person's median depth, 1 as far behind it, 0 without reading.
     """
 
@@ -68,10 +71,15 @@ class Transform(BaseModel):
     @property
     def needs(self) -> tuple[str, ...]:
         """Modalities a recording must have for this transform, of color, depth, skeleton."""
-        wanted = {"color" if c.startswith("gray") else "depth" for c in self.channels}
+        wanted = {"depth" if c.startswith("depth") else "color" for c in self.channels}
         if self.body == "skeleton":
             wanted.add("skeleton")
         return tuple(m for m in ("color", "depth", "skeleton") if m in wanted)
+
+    @property
+    def colored(self) -> bool:
+        """Whether frames are decoded in colour, not as grey alone."""
+        return any(c in COLORS for c in self.channels)
 
     @property
     def frame_shape(self) -> tuple[int, int, int, int]:

@@ -38,7 +38,8 @@ def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Pred
     stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     with VideoWriter(out) as writer:
-        for frame, seen in zip(iter_sample(sample, color=True), iter_raw_sample(sample), strict=True):
+        raw = iter_raw_sample(sample, recogniser.manifest.transform.colored)
+        for frame, seen in zip(iter_sample(sample, color=True), raw, strict=True):
             waiting.append((frame.time_s, _picture(frame, sample)))
             for found in stream.push(seen):
                 while waiting and found.time_s is not None and waiting[0][0] < found.time_s - half_tick:

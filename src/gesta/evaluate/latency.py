@@ -115,7 +115,7 @@ def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> 
     for _ in range(2):
         before, times = time.perf_counter(), []
         stream = recogniser.open_stream(sample.joints)
-        for frame in iter_raw_sample(sample):
+        for frame in iter_raw_sample(sample, recogniser.manifest.transform.colored):
             times.append(frame.time_s)
             stream.push(frame)
         stream.finish()

@@ -125,7 +125,7 @@ def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[s
     """
     if len(pixels) == 0:
         return []
-    plain = [c for c, name in enumerate(transform.channels) if not name.endswith("_difference")]
+    plain = [c for c, name in enumerate(transform.channels) if not name.endswith(("_difference", "_x", "_y"))]
     shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))
     strips = []
     for s, stream in enumerate(transform.streams):

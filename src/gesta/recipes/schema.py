@@ -15,6 +15,9 @@ from pydantic import (
 )
 
 Auto = Literal["auto"]
+Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
+GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
+"""Names in `input.channels` that stand for several."""
 
 
 class _Strict(BaseModel):
@@ -30,7 +33,7 @@ class InputSettings(_Strict):
     )
     size: int = Field(64, ge=16, le=512)
     streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
-    channels: tuple[Literal["gray", "depth", "gray_difference", "depth_difference"], ...] | Auto = ("gray", "depth")
+    channels: tuple[Channel, ...] | Auto = ("gray", "depth")
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"
     mirror: bool = True
@@ -38,6 +41,15 @@ class InputSettings(_Strict):
     box_smoothing: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
     sampling: Literal["chunks", "central"] = "chunks"
     window: int = Field(32, ge=4, description="frames of the central window")
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _groups_spelled_out(cls, channels: Any) -> Any:
+        if not isinstance(channels, list | tuple):
+            return channels
+        return tuple(
+            one for name in channels for one in (GROUPS.get(name, (name,)) if isinstance(name, str) else (name,))
+        )
 
 
 class LayerSettings(_Strict):

@@ -144,7 +144,7 @@ def _channels(given: InputSettings, facts: Facts, notes: list[str]) -> tuple[str
     if given.channels == "auto":
         notes.append(f"channels {', '.join(possible)}: {why}.")
         return possible
-    needed = {"color" if c.startswith("gray") else "depth" for c in given.channels}
+    needed = {"depth" if c.startswith("depth") else "color" for c in given.channels}
     if all(facts.has(modality) for modality in needed):
         return tuple(given.channels)
     notes.append(f"channels {', '.join(possible)} instead of {', '.join(given.channels)}: {why}.")

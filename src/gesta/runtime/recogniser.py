@@ -96,7 +96,7 @@ class Recogniser:
             frames = one_sample(frames)
         if isinstance(frames, Sample):
             require(frames, self.manifest)
-            joints, frames = frames.joints, iter_raw_sample(frames)
+            joints, frames = frames.joints, iter_raw_sample(frames, self.manifest.transform.colored)
         stream = self.open_stream(joints)
         for index, frame in enumerate(frames):
             yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))

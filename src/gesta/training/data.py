@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gesta.clips.ahead import ahead
+from gesta.clips.flow import mirrored
 from gesta.clips.sampling import to_network
 from gesta.clips.transform import Transform
 from gesta.recipes.schema import AugmentationSettings
@@ -95,6 +96,9 @@ class ClipSet(Dataset):
         if self.augmentation.context > 0:
             context = self._context(sample, self.augmentation, rng)
             taken, start = np.concatenate([context, taken]), len(context)
+        if theta is not None and "flow_x" in self.transform.channels and np.linalg.det(theta[:, :2]) < 0:
+            x = self.transform.channels.index("flow_x")
+            taken[..., x] = mirrored(taken[..., x])
         views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
 
