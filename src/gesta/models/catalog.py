@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from gesta.models.backbone import Backbone
-from gesta.models.c3d import C3d
+from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
 from gesta.models.i3d import I3d
 from gesta.models.inception_v1 import InceptionV1
@@ -24,6 +24,7 @@ from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.sequence import SequenceNet
 from gesta.models.st_resnet import StResNet, st_resnet
+from gesta.models.two_stream import FLOW_CHANNELS, Fusion, Stack, TwoStream
 from gesta.models.vgg import Vgg16
 from gesta.models.weights import load_tensors, read_tensors
 
@@ -43,8 +44,10 @@ def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
 MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "joint": _joint}
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
-    "c3d": lambda *, size, context, kind, overlap, **given: C3d(size=size, **given),  # noqa: ARG005
-    "i3d": lambda *, size, context, kind, overlap, **given: I3d(**given),  # noqa: ARG005
+    "c3d": lambda *, context, kind, overlap, weights, **given: C3d(  # noqa: ARG005
+        **given, **({"statistics": SPORTS1M} if weights else {})
+    ),
+    "i3d": lambda *, size, context, kind, overlap, weights, **given: I3d(**given),  # noqa: ARG005
     "st_resnet18": lambda **given: _st_resnet(18, **given),
     "st_resnet50": lambda **given: _st_resnet(50, **given),
 }
@@ -58,6 +61,7 @@ def _st_resnet(
     context: str | None,
     kind: Any,
     overlap: bool | None,
+    weights: str | None,  # noqa: ARG001
     **given: Any,
 ) -> StResNet:
     return st_resnet(depth, context=context or "2", kind=kind or "identity", overlap=bool(overlap), **given)
@@ -83,18 +87,23 @@ def build(
     context: str | None = None,
     kind: str | None = None,
     overlap: bool | None = None,
+    stack: int | None = None,
+    fusion: Fusion | None = None,
+    weights: str | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
     `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own. `context`, `kind`,
-    `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet).
+    `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet). `stack`, `fusion`: of VIDEO_MODELS
+    (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `weights`:
+    what it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, {**MODELS, **VIDEO_MODELS})
     if name in VIDEO_MODELS:
-        return VIDEO_MODELS[name](
+        tower = partial(
+            VIDEO_MODELS[name],
             classes=classes,
-            channels=streams * channels,
             size=size,
             window=window,
             width=width,
@@ -102,7 +111,9 @@ def build(
             context=context,
             kind=kind,
             overlap=overlap,
+            weights=weights,
         )
+        return _streams(tower, streams, channels, stack, fusion)
     return MODELS[name](
         classes=classes,
         streams=streams,
@@ -115,6 +126,17 @@ def build(
         memory=memory,
         layers=BY_WIDTH if layers is None else Layers(**layers),
     )
+
+
+def _streams(
+    tower: Callable[..., nn.Module], streams: int, channels: int, stack: int | None, fusion: Fusion | None
+) -> nn.Module:
+    """One network on all channels, or one on the last two and one on the others."""
+    if fusion is None:
+        network = tower(channels=streams * channels * (stack or 1))
+        return network if stack is None else Stack(network, stack)
+    motion = tower(channels=streams * FLOW_CHANNELS * (stack or 1))
+    return TwoStream(tower(channels=streams * (channels - FLOW_CHANNELS)), Stack(motion, stack or 1), fusion)
 
 
 IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {

@@ -9,6 +9,7 @@ Two ways of padding: "same", the published files' (TensorFlow's: more behind tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from gesta.models.backbone import SIGNED, normalised
 from gesta.models.c3d import volume
 from gesta.models.inception_v1 import MIXED, STEM, InceptionV1
 from gesta.models.layers import he_initialised, scaled
-from gesta.models.weights import load_tensors, read_tensors
+from gesta.models.weights import WeightsError, load_tensors, read_tensors
 
 Padding = Literal["same", "inception_v1"]
 TimePadding = Literal["zeros", "repeat"]
@@ -200,15 +201,28 @@ def inflated(backbone: InceptionV1, *, width: float = 1.0, dropout: float = 0.5,
         padding="inception_v1",
         time_padding="repeat",
     )
-    own, tensors = network.state_dict(), {}
-    for name, tensor in backbone.state_dict().items():
-        if not name.startswith(("fc.", *(f"{head}." for head in backbone.heads))):
-            target = _renamed(name)
-            tensors[target] = _along_time(tensor, own[target]) if tensor.ndim == 4 else tensor
+    heads = ("fc.", *(f"{head}." for head in backbone.heads))
+    plain = {name: tensor for name, tensor in backbone.state_dict().items() if not name.startswith(heads)}
+    tensors = inflated_tensors(plain, network.state_dict())
     tensors["logits.conv3d.weight"] = backbone.fc.weight.detach()[:, :, None, None, None]
     tensors["logits.conv3d.bias"] = backbone.fc.bias.detach()
     load_tensors(network, tensors, "Inception-v1, inflated")
     return network
+
+
+def inflated_tensors(plain: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inception-v1's tensors without its heads -> I3D's; `own`: those of an I3D, for the kernels' lengths in time.
+
+    Raises WeightsError naming tensors that have no place in I3D.
+    """
+    tensors = {}
+    strange = [name for name in plain if name.partition(".")[0] not in NAMES or _renamed(name) not in own]
+    if strange:
+        raise WeightsError(f"not Inception-v1's: {', '.join(strange)}. Give its file, or one of I3D.")
+    for name, tensor in plain.items():
+        target = _renamed(name)
+        tensors[target] = _along_time(tensor, own[target]) if tensor.ndim == 4 else tensor
+    return tensors
 
 
 def _renamed(name: str) -> str:
@@ -222,7 +236,7 @@ def _renamed(name: str) -> str:
 def _along_time(kernel: Tensor, target: Tensor) -> Tensor:
     """[O, I, h, w] -> [O, I, t, h, w], divided by t."""
     frames = target.shape[2]
-    return kernel.unsqueeze(2).expand_as(target) / frames
+    return kernel.unsqueeze(2).repeat(1, 1, frames, 1, 1) / frames
 
 
 def load_i3d(path: Path) -> I3d:

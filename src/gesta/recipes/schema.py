@@ -80,6 +80,22 @@ class ModelSettings(_Strict):
     )
     kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
     overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
+    stack: int | None = Field(
+        None, ge=1, le=20, description="flow of so many frames side by side (c3d, i3d, st_resnet)"
+    )
+    fusion: Literal["score", "feature"] | None = Field(
+        None, description="a second network for the flow, fused by probabilities or features (c3d, i3d, st_resnet)"
+    )
+    weights: str | None = Field(
+        None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
+    )
+
+    @model_validator(mode="after")
+    def _of_video_networks(self) -> ModelSettings:
+        for name in ("stack", "fusion", "weights"):
+            if getattr(self, name) is not None and self.name in ("cnn3d", "lstm", "joint"):
+                raise ValueError(f"{name} is for c3d, i3d and st_resnet, not for {self.name}")
+        return self
 
     @field_validator("context", mode="before")
     @classmethod
@@ -90,7 +106,7 @@ class ModelSettings(_Strict):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A network by `width` is written as it was before there were others: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("layers", "context", "kind", "overlap"):
+        for name in ("layers", "context", "kind", "overlap", "stack", "fusion", "weights"):
             if getattr(self, name) is None:
                 document.pop(name, None)
         return document
@@ -179,6 +195,13 @@ class Recipe(_Strict):
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
     distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
+
+    @model_validator(mode="after")
+    def _fusion_has_both(self) -> Recipe:
+        channels = self.input.channels
+        if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
+            raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
+        return self
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

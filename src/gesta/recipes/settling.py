@@ -49,12 +49,15 @@ def settle(recipe: Recipe, facts: Facts) -> tuple[Recipe, list[str]]:
     notes: list[str] = []
     given = recipe.input
     body = _body(given, facts, notes)
+    channels = _channels(given, facts, notes)
+    if recipe.model.fusion is not None and channels != tuple(given.channels):
+        raise RecipeError("model.fusion needs colour for the optical flow, which the recordings lack.")
     settled = {
         "fps": _fps(given, facts, notes),
         "max_fps": _max_fps(given, facts),
         "body": body,
         "streams": _streams(given, facts, body, notes),
-        "channels": _channels(given, facts, notes),
+        "channels": channels,
         "box_smoothing": _smoothing(given, body, notes),
     }
     changes = {

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import nn
 
-from gesta.clips.cache import ClipCache
+from gesta.clips.cache import ClipCache, default_root
 from gesta.clips.fallbacks import notes as fallback_notes
 from gesta.clips.transform import Transform
 from gesta.models.catalog import build
 from gesta.models.recurrent import ChunkNet, RecurrentNet
+from gesta.models.start import start_from
+from gesta.models.weights import WeightsError
 from gesta.recipes import Recipe
 from gesta.schema import Clip, GestaError, Problem, Sample
 from gesta.training.checkpoints import full_disk_explained, load_network, save_network, seed_everything
@@ -252,8 +254,13 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
             context=model.context,
             kind=model.kind,
             overlap=model.overlap,
+            stack=model.stack,
+            fusion=model.fusion,
+            weights=model.weights,
         )
     )
+    if model.weights is not None and run.network is None:
+        _begin_with(model.weights, model.name, network)
     frozen = None
     if training.pretrain_epochs:
         if not isinstance(network, RecurrentNet):
@@ -270,6 +277,13 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
     stage = _stage(run, "training", 1, "train", training.epochs, training.loss_over, lesson)
     history, best, rank = run_stage(stage, network, run.data, run.machine, frozen)
     return network, history, best, rank
+
+
+def _begin_with(weights: str, name: str, network: nn.Module) -> None:
+    try:
+        start_from(name, network, weights, default_root() / "weights")
+    except WeightsError as error:
+        raise GestaError(f"model.weights: {error}", usage=True) from error
 
 
 def _learn_softly(run: _Run, network: nn.Module, lesson: Lesson, frozen: nn.Module | None) -> None:

@@ -1,0 +1,92 @@
+"""Published weights as the start of a clip network: all but the last layer, for any number of channels.
+
+The first convolution's kernels for red, green and blue become their mean, times 3 / C, where there are C other
+channels: a grey picture in all of them gives what it gave (as for stacked flow in Wang et al. 2016, "Temporal segment
+networks", but for the factor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from gesta.models.c3d import C3d
+from gesta.models.i3d import I3d, inflated_tensors
+from gesta.models.inception_v1 import InceptionV1
+from gesta.models.resnet import ResNet
+from gesta.models.st_resnet import StResNet
+from gesta.models.two_stream import Stack, TwoStream
+from gesta.models.weights import WeightsError, fetch, load_tensors, read_tensors
+
+OFFICIAL_FOR = {"st_resnet18": "resnet18", "st_resnet50": "resnet50", "i3d": "inception_v1"}
+"""Clip networks that begin with an official image file."""
+
+Tensors = dict[str, Tensor]
+
+
+def start_from(name: str, network: nn.Module, weights: str, folder: Path) -> None:
+    """Puts published weights into a fresh network of the catalog, in place; the last layer stays as it is.
+
+    `weights`: a file, or "official": the backbone's ImageNet file, downloaded to `folder` unless it is there. I3D takes
+    Kinetics files and, inflated, Inception-v1's. Raises WeightsError listing every tensor that does not fit, or where
+    there is no such file.
+    """
+    if weights == "official" and name not in OFFICIAL_FOR:
+        raise WeightsError(f"there is no official file for {name}, only for {', '.join(OFFICIAL_FOR)}. Name a file.")
+    path = fetch(OFFICIAL_FOR[name], folder) if weights == "official" else Path(weights)
+    tensors = read_tensors(path)
+    for tower in towers(network):
+        inner, own, last = _plain(tower)
+        given = (
+            _inflated(tensors, inner) if isinstance(inner, I3d) and "conv1.conv.weight" in tensors else dict(tensors)
+        )
+        given = own(given)
+        mine = inner.state_dict()
+        given = {key: tensor for key, tensor in given.items() if not key.startswith(last)}
+        given |= {key: mine[key] for key in mine if key.startswith(last)}
+        first = next(iter(mine))
+        if first in given and given[first].ndim == mine[first].ndim:
+            given[first] = for_channels(given[first], mine[first].shape[1])
+        load_tensors(inner, given, str(path))
+
+
+def towers(network: nn.Module) -> list[nn.Module]:
+    """The networks inside stacks and fusions."""
+    if isinstance(network, TwoStream):
+        return [*towers(network.appearance), *towers(network.motion)]
+    return towers(network.network) if isinstance(network, Stack) else [network]
+
+
+def for_channels(kernel: Tensor, channels: int) -> Tensor:
+    """[O, C, ...] -> [O, channels, ...]: as it is, or the mean over the channels, so often and by so much less."""
+    before = kernel.shape[1]
+    if before == channels:
+        return kernel
+    mean = kernel.mean(1, keepdim=True) * before / channels
+    return mean.expand(-1, channels, *kernel.shape[2:]).contiguous()
+
+
+def _plain(network: nn.Module) -> tuple[nn.Module, Callable[[Tensors], Tensors], str]:
+    """What the file's names belong to, how they are read, and with what the last layer's names begin."""
+    if isinstance(network, StResNet):
+        assert isinstance(network.network, ResNet)
+        return network.network, lambda tensors: tensors, "fc."
+    if isinstance(network, C3d):
+        return network, _red_first, "fc8."
+    if isinstance(network, I3d):
+        return network, lambda tensors: tensors, "logits."
+    raise WeightsError(f"published weights are for {', '.join(OFFICIAL_FOR)} and c3d, not for this network.")
+
+
+def _red_first(tensors: Tensors) -> Tensors:
+    """C3D's files expect blue first."""
+    if "conv1.weight" not in tensors:
+        return tensors
+    return {**tensors, "conv1.weight": tensors["conv1.weight"].flip(1)}
+
+
+def _inflated(tensors: Tensors, network: I3d) -> Tensors:
+    heads = tuple(f"{head}." for head in (*InceptionV1.heads, "fc"))
+    return inflated_tensors({k: t for k, t in tensors.items() if not k.startswith(heads)}, network.state_dict())

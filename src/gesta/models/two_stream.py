@@ -1,0 +1,81 @@
+"""Two streams (Simonyan and Zisserman 2014, "Two-stream convolutional networks for action recognition in videos"; the
+next step that Iqbal names): one network for how things look, one for stacked optical flow, fused by score or feature.
+
+In: clip uint8 or float 0..255 [B, S, C, T, H, W]; with two networks the last two channels are the flow's. Out: logits
+[B, N]. Parameters: those of the networks. Deviations: both are trained together, on the fused loss; the flow of frame
+t is stacked with that of the frames before it, not behind it, so that a stream needs no look ahead.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Fusion = Literal["score", "feature"]
+
+FLOW_CHANNELS = 2
+
+
+def stacked(clip: Tensor, frames: int) -> Tensor:
+    """[B, S, C, T, H, W] -> [B, S, frames * C, T, H, W]: every frame with those before it, the latest first.
+
+    Before the first frame it is repeated. Frames that are all zero, behind a short clip, stay so.
+    """
+    if frames == 1:
+        return clip
+    time = clip.shape[3]
+    earlier = torch.cat([clip[:, :, :, :1]] * (frames - 1) + [clip], 3)  # B S C frames-1+T H W
+    taken = [earlier[:, :, :, frames - 1 - age : frames - 1 - age + time] for age in range(frames)]
+    shown = (clip.amax((1, 2, 4, 5)) != 0).to(clip.dtype)[:, None, None, :, None, None]
+    return torch.cat(taken, 2) * shown
+
+
+class Stack(nn.Module):
+    """A network on stacked frames; `network` is built for `frames` times as many channels."""
+
+    def __init__(self, network: nn.Module, frames: int) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.frames = frames
+        self.window = self.network.window
+
+    def reset_classifier(self, classes: int) -> None:
+        """A new, untrained last layer for so many classes."""
+        self.network.reset_classifier(classes)
+
+    def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.network.forward_features(stacked(clip, self.frames), lengths)
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.network.forward_head(features)
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.network(stacked(clip, self.frames), lengths)
+
+
+class TwoStream(nn.Module):
+    """Score fusion: the mean of both networks' probabilities. Feature fusion: one linear layer on both features side
+    by side, which is the sum of the two networks' last layers.
+    """
+
+    def __init__(self, appearance: nn.Module, motion: nn.Module, fusion: Fusion) -> None:
+        super().__init__()
+        self.appearance: Any = appearance
+        self.motion: Any = motion
+        self.fusion = fusion
+        self.window = self.appearance.window
+
+    def reset_classifier(self, classes: int) -> None:
+        """New, untrained last layers for so many classes."""
+        self.appearance.reset_classifier(classes)
+        self.motion.reset_classifier(classes)
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        looks, flow = clip[:, :, :-FLOW_CHANNELS], clip[:, :, -FLOW_CHANNELS:]
+        if self.fusion == "feature":
+            seen = self.appearance.forward_head(self.appearance.forward_features(looks, lengths))
+            return seen + self.motion.forward_head(self.motion.forward_features(flow, lengths))
+        seen, moved = self.appearance(looks, lengths), self.motion(flow, lengths)
+        return torch.logsumexp(torch.stack([seen.log_softmax(-1), moved.log_softmax(-1)]), 0)  # log of twice the mean

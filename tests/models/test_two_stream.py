@@ -1,0 +1,122 @@
+"""Stacked flow, fusion of two streams, and published weights as a start."""
+
+from __future__ import annotations
+
+import checks
+import pytest
+import safetensors.torch
+import torch
+
+from gesta.models.catalog import build, build_backbone
+from gesta.models.i3d import inflated
+from gesta.models.inception_v1 import InceptionV1
+from gesta.models.start import for_channels, start_from, towers
+from gesta.models.two_stream import stacked
+from gesta.models.weights import WeightsError
+
+
+def small(name: str = "st_resnet18", **changes) -> torch.nn.Module:
+    torch.manual_seed(0)
+    settings = {"classes": checks.CLASSES, "streams": 1, "channels": 5, "size": 32, "window": 8, "width": 0.125}
+    return build(name, **(settings | changes))
+
+
+def clips(channels: int = 5, **more) -> torch.Tensor:
+    return checks.clips(streams=1, channels=channels, **more)
+
+
+def test_a_stack_is_each_frame_and_those_before_it() -> None:
+    clip = torch.arange(1, 5, dtype=torch.uint8).reshape(1, 1, 1, 4, 1, 1) * torch.ones(1, 1, 2, 1, 1, 1).byte()
+    clip[:, :, 1] += 10
+    clip = torch.cat([clip, torch.zeros_like(clip[:, :, :, :1])], 3)
+    found = stacked(clip, 3)[0, 0, :, :, 0, 0].T.tolist()
+    assert found == [
+        [1, 11, 1, 11, 1, 11],
+        [2, 12, 1, 11, 1, 11],
+        [3, 13, 2, 12, 1, 11],
+        [4, 14, 3, 13, 2, 12],
+        [0] * 6,
+    ]
+
+
+@pytest.mark.parametrize("fusion", ["score", "feature"])
+def test_both_networks_learn_and_save(fusion: str, tmp_path) -> None:
+    network = small(fusion=fusion, stack=3)
+    checks.check_gradients(network, clips())
+    checks.check_saves(network, small(fusion=fusion, stack=3), clips(), tmp_path)
+    checks.check_independence(network, clips(seed=1))
+
+
+def test_score_fusion_is_the_mean_of_the_probabilities() -> None:
+    network, clip = small(fusion="score", stack=2).eval(), clips()
+    with torch.no_grad():
+        seen = network.appearance(clip[:, :, :3]).softmax(-1)
+        moved = network.motion.network(stacked(clip[:, :, 3:], 2)).softmax(-1)
+        torch.testing.assert_close(network(clip).softmax(-1), (seen + moved) / 2)
+
+
+def test_feature_fusion_is_one_linear_layer_on_both_features() -> None:
+    network, clip = small(fusion="feature").eval(), clips()
+    with torch.no_grad():
+        features = torch.cat(
+            [network.appearance.forward_features(clip[:, :, :3]), network.motion.forward_features(clip[:, :, 3:])], 1
+        )
+        heads = [network.appearance.network.fc, network.motion.network.network.fc]
+        weight = torch.cat([head.weight for head in heads], 1)
+        expected = features @ weight.T + heads[0].bias + heads[1].bias
+        torch.testing.assert_close(network(clip), expected)
+
+
+def test_reset_classifier_changes_the_classes() -> None:
+    network = small(fusion="score", stack=2)
+    network.reset_classifier(7)
+    assert network(clips()).shape == (4, 7)
+
+
+def test_kernels_for_other_channels_see_a_grey_picture_as_before() -> None:
+    kernel, picture = torch.randn(4, 3, 7, 7), torch.randn(1, 1, 16, 16)
+    before = torch.nn.functional.conv2d(picture.expand(-1, 3, -1, -1), kernel)
+    other = torch.nn.functional.conv2d(picture.expand(-1, 5, -1, -1), for_channels(kernel, 5))
+    torch.testing.assert_close(before, other, atol=1e-4, rtol=1e-4)
+    assert for_channels(kernel, 3) is kernel
+
+
+def test_image_weights_begin_both_streams(tmp_path) -> None:
+    torch.manual_seed(1)
+    image = build_backbone("resnet18", classes=1000)
+    file = tmp_path / "resnet18.safetensors"
+    safetensors.torch.save_file(image.state_dict(), file)
+    network = small(width=1.0, fusion="score", stack=2)
+    old = [tower.network.fc.weight.clone() for tower in towers(network)]
+    start_from("st_resnet18", network, str(file), tmp_path)
+    for tower, last in zip(towers(network), old, strict=True):
+        torch.testing.assert_close(tower.network.layer4[1].conv2.weight, image.layer4[1].conv2.weight)
+        torch.testing.assert_close(tower.network.fc.weight, last)
+    torch.testing.assert_close(network.appearance.network.conv1.weight, image.conv1.weight)
+    assert network.motion.network.network.conv1.weight.shape[1] == 4
+
+
+def test_inception_v1_begins_i3d_inflated(tmp_path) -> None:
+    torch.manual_seed(1)
+    image = InceptionV1(classes=9, auxiliary=True)
+    file = tmp_path / "inception.safetensors"
+    safetensors.torch.save_file({k: v.contiguous() for k, v in image.state_dict().items()}, file)
+    network = small("i3d", channels=3, width=1.0)
+    start_from("i3d", network, str(file), tmp_path)
+    expected = inflated(image).state_dict()
+    for name, tensor in network.state_dict().items():
+        if not name.startswith("logits."):
+            torch.testing.assert_close(tensor, expected[name])
+
+
+def test_weights_that_do_not_fit_are_all_named(tmp_path) -> None:
+    file = tmp_path / "resnet18.safetensors"
+    safetensors.torch.save_file(build_backbone("resnet18", classes=5, width=0.25).state_dict(), file)
+    with pytest.raises(WeightsError, match=r"misshaped  layer4\.1\.conv2\.weight"):
+        start_from("st_resnet18", small(width=0.125, channels=3), str(file), tmp_path)
+    with pytest.raises(WeightsError, match="no official file for c3d"):
+        start_from("c3d", small(), "official", tmp_path)
+    with pytest.raises(WeightsError, match="not Inception-v1's"):
+        tensors = {**safetensors.torch.load_file(file), "conv1.conv.weight": torch.zeros(1)}
+        safetensors.torch.save_file(tensors, file)
+        start_from("i3d", small("i3d", channels=3), str(file), tmp_path)
