@@ -1,0 +1,75 @@
+"""Two streams and published weights, from a recipe to a bundle that runs without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+from training.learnable import MemoryStore, samples, tiny
+
+import gesta
+from gesta.bundle import io
+from gesta.export import openvino
+from gesta.models.catalog import build_backbone
+from gesta.recipes import RecipeError
+from gesta.runtime.engines.torch import load_network
+from gesta.schema import GestaError
+from gesta.training.data import ClipSet
+from gesta.training.fit import fit
+
+INPUT = ("input.size=32", "input.window=8", "input.streams=[body]", "input.channels=[rgb, flow]")
+ST = (*INPUT, "model.name=st_resnet18", "model.width=0.0625", "model.memory=0", "model.context=1", "training.epochs=1")
+
+
+def test_two_streams_become_a_bundle_that_runs_without_torch(tmp_path: Path) -> None:
+    recipe = tiny("auto", *ST, "model.fusion=score", "model.stack=3")
+    result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    transform = io.read(result.bundle).manifest.transform
+    assert transform.channels == ("red", "green", "blue", "flow_x", "flow_y")
+    clips = [MemoryStore().load(sample, transform) for sample in samples(4)]
+    parity = openvino.add(result.bundle, clips)
+    assert parity.top_class_agreement == 1.0 and parity.largest_difference < 1e-3
+    assert gesta.load(result.bundle, engine="openvino").predict(clips[0]).label in ("c0", "c1", "c2")
+
+
+def test_training_begins_with_published_weights(tmp_path: Path) -> None:
+    file = tmp_path / "image.safetensors"
+    image = build_backbone("resnet18", width=0.0625)
+    safetensors.torch.save_file(image.state_dict(), file)
+    ways = ("training.learning_rate=1e-9", "training.weight_decay=0", f"model.weights={file}")
+    recipe = tiny("auto", *ST, *ways)
+    result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    file.unlink()  # a bundle has its own
+    found = load_network(io.read(result.bundle)).network.layer4[1].conv2.weight
+    np.testing.assert_allclose(found.numpy(), image.layer4[1].conv2.weight.detach().numpy(), atol=1e-6)
+    with pytest.raises(GestaError, match="no such weights file"):
+        fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
+
+
+def test_a_random_mirror_turns_the_flow_around() -> None:
+    recipe = tiny("auto", *ST, "augmentation.flip=1.0", "input.fps=20", "input.body=frame", "augmentation.window=null")
+    settings = recipe.augmentation.model_copy(update={"speed": (1.0, 1.0)})
+    transform = gesta_transform(recipe)
+    clips = ClipSet(samples(3), ("c0", "c1", "c2"), transform, MemoryStore(), settings)
+    plain = MemoryStore().load(samples(3)[0], transform).pixels
+    shown = clips[0].pixels
+    np.testing.assert_array_equal(shown[..., :3], plain[..., :3])  # the picture itself is mirrored with the batch
+    moved = plain[..., 3] > 0
+    np.testing.assert_array_equal(shown[..., 3][moved].astype(int), 256 - plain[..., 3][moved].astype(int))
+    np.testing.assert_array_equal(shown[..., 4], plain[..., 4])
+
+
+def gesta_transform(recipe):
+    from gesta.training.fit import transform_for
+
+    return transform_for(recipe, samples(3))
+
+
+def test_recipes_say_what_fusion_needs() -> None:
+    with pytest.raises(RecipeError, match="end with flow"):
+        tiny("auto", *ST, "model.fusion=score", "input.channels=[flow, gray]")
+    with pytest.raises(RecipeError, match="is for c3d, i3d and st_resnet, not for joint"):
+        tiny("auto", "model.stack=3")
+    assert not {"stack", "fusion", "weights"} & set(tiny("auto").model_dump(mode="json")["model"])
