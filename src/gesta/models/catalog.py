@@ -44,14 +44,16 @@ def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
 MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "joint": _joint}
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
-    "c3d": lambda *, context, kind, overlap, weights, **given: C3d(  # noqa: ARG005
-        **given, **({"statistics": SPORTS1M} if weights else {})
-    ),
+    "c3d": lambda *, context, kind, overlap, weights, **given: _c3d(weights, **given),  # noqa: ARG005
     "i3d": lambda *, size, context, kind, overlap, weights, **given: I3d(**given),  # noqa: ARG005
     "st_resnet18": lambda **given: _st_resnet(18, **given),
     "st_resnet50": lambda **given: _st_resnet(50, **given),
 }
 """Networks of one window of frames from the literature on actions; streams and channels stand side by side."""
+
+
+def _c3d(weights: str | None, **given: Any) -> C3d:
+    return C3d(**given, statistics=SPORTS1M) if weights else C3d(**given)
 
 
 def _st_resnet(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from gesta.features.store import FeatureFolder
@@ -94,11 +94,13 @@ def fit_sequences(
     device: str = "auto",
     progress: bool = True,
     samples: Sequence[Sample] | None = None,
+    begin: Callable[[SequenceNet], nn.Module | None] | None = None,
 ) -> SequenceFit:
     """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
 
-    `samples`: those of `samples_of` with splits of the caller's; else people are divided. Leaves the weights, the
-    metrics and the figure of accuracy and loss in `out`. Raises GestaError where the features are not those of the
+    `samples`: those of `samples_of` with splits of the caller's; else people are divided. `begin` is called on the
+    fresh network, to give it other weights, and returns a part that is to stay as it is, or None. Leaves the weights,
+    the metrics and the figure of accuracy and loss in `out`. Raises GestaError where the features are not those of the
     recipe or are maps, where there is nothing to learn, and as `run_stage` does.
     """
     folder = FeatureFolder(features, recipe.features.model_dump())
@@ -121,6 +123,7 @@ def fit_sequences(
         **recipe.model.model_dump(),
     )
     network.fit_statistics(torch.from_numpy(np.concatenate(known["train"].sequences)))
+    frozen = None if begin is None else begin(network)
     identity = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "features": folder.recipe.key}
     stage = Stage(
         "training", 1, recipe.name, settings.epochs, settings, "last", out, seed, identity, resume, progress=progress
@@ -128,7 +131,7 @@ def fit_sequences(
     data = ClipData(known["train"], known["val"], settings.batch, seed)
 
     def task(steps: int) -> SequenceTask:
-        return SequenceTask(network, settings, steps=steps, over="last")
+        return SequenceTask(network, settings, steps=steps, over="last", frozen=frozen)
 
     with full_disk_explained(out):
         out.mkdir(parents=True, exist_ok=True)
