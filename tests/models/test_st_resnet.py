@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 from gesta.models.resnet import ResNet
-from gesta.models.st_resnet import CONTEXTS, POSITIONS, Connection, StResNet, connections_for, layer_names, st_resnet
+from gesta.models.st_resnet import (
+    CONTEXTS,
+    POSITIONS,
+    Connection,
+    StResNet,
+    connections_for,
+    layer_names,
+    lengths_of,
+    st_resnet,
+)
 
 WIDTH = 1 / 16
 FRAMES = {"1": 1, "2": 2, "3": 3, "special3": 3, "5": 5}
@@ -151,3 +160,30 @@ def test_unknown_context_and_short_clips() -> None:
         connections_for(50, "4")
     with pytest.raises(ValueError, match="the context is 3 frames"):
         small("3", window=2)
+
+
+class TestShortClips:
+    @pytest.mark.parametrize("overlap", [False, True])
+    @pytest.mark.parametrize("frames", [1, 2, 4])
+    def test_zeros_behind_a_clip_do_not_count(self, overlap: bool, frames: int) -> None:
+        network = with_statistics(small("2", overlap=overlap))
+        clip = clips(2)
+        short = clip.clone()
+        short[:, :, :, frames:] = 0
+        with torch.no_grad():
+            answer = network(short)
+            torch.testing.assert_close(answer, network(clip, torch.tensor([frames] * 2)))
+            if frames >= 2:
+                torch.testing.assert_close(answer, network(clip[:, :, :, :frames]))
+            else:  # shorter than the context: its last frame goes on
+                torch.testing.assert_close(answer, network(clip[:, :, :, [0, 0]]))
+        assert lengths_of(short).tolist() == [frames] * 2
+
+    def test_zeros_do_not_reach_the_batch_statistics(self) -> None:
+        short = clips(2)
+        short[:, :, :, 3:] = 0
+        repeated = short.clone()
+        repeated[:, :, :, 3:] = short[:, :, :, 2:3]
+        one, other = small(overlap=True).train(), small(overlap=True).train()
+        one(short), other(repeated)
+        torch.testing.assert_close(one.state_dict(), other.state_dict())

@@ -7,6 +7,8 @@ frames that windows share are computed once.
 
 In: clip uint8 or float 0..255 [B, S, C, F, H, W]; lengths [B] frames. Out: logits [B, N] = log of the probabilities'
 mean over the sequences. Parameters of depth 50, N = 101: 23.715 M, and those of the connections.
+A clip shorter than the window has zeros behind it. They do not count: sequences that end there have no vote, and
+copies of the last frame stand in their place, for the batch's statistics and for clips shorter than the context.
 
 Positions are names of convolutions and normalisations in gesta.models.resnet. The document counts them from 0,
 projections included (`position`):
@@ -151,9 +153,9 @@ class StResNet(nn.Module):
         features = self.network.watched(frames.flatten(0, 1), run)  # B*T D
         return features.unflatten(0, (-1, time))
 
-    def forward_sequences(self, clip: Tensor) -> Tensor:
+    def forward_sequences(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Features at the last frame of each sequence, [B, m, D]."""
-        frames = volume(clip).transpose(1, 2)  # B F C H W
+        frames = _filled(clip, lengths_of(clip, lengths))  # B F C H W
         if self.overlap:
             return self.forward_frames(frames)[:, self.context - 1 :]  # frames that windows share: once
         count = frames.shape[1] // self.context
@@ -162,7 +164,7 @@ class StResNet(nn.Module):
 
     def forward_naive(self, clip: Tensor) -> Tensor:
         """`forward_sequences` with every overlapping sequence computed by itself: what sharing is measured against."""
-        frames = volume(clip).transpose(1, 2)  # B F C H W
+        frames = _filled(clip, lengths_of(clip))  # B F C H W
         starts = range(0, frames.shape[1] - self.context + 1, 1 if self.overlap else self.context)
         return torch.stack([self.forward_frames(frames[:, s : s + self.context])[:, -1] for s in starts], 1)
 
@@ -176,24 +178,39 @@ class StResNet(nn.Module):
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The mean of the sequences' features, [B, D], for what wants one vector a clip."""
-        features = self.forward_sequences(clip)
-        weight = self._weights(features, lengths)
+        features = self.forward_sequences(clip, lengths)
+        weight = self._weights(features, lengths_of(clip, lengths))
         return (features * weight).sum(1)
 
     def forward_head(self, features: Tensor) -> Tensor:
         return self.network.forward_head(features)
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        logits = self.forward_windows(clip)
-        return (logits.softmax(-1) * self._weights(logits, lengths)).sum(1).log()
+        logits = self.forward_head(self.forward_sequences(clip, lengths))
+        return (logits.softmax(-1) * self._weights(logits, lengths_of(clip, lengths))).sum(1).log()
 
-    def _weights(self, sequences: Tensor, lengths: Tensor | None) -> Tensor:
-        """[B or 1, m, 1]: 1 / number of sequences that end within a clip; the first always counts."""
+    def _weights(self, sequences: Tensor, lengths: Tensor) -> Tensor:
+        """[B, m, 1]: 1 / number of sequences that end within a clip; the first always counts."""
         ends = torch.tensor(self.ends(sequences.shape[1]), device=sequences.device)
-        inside = torch.ones_like(ends).unsqueeze(0) if lengths is None else ends < lengths.unsqueeze(1)
-        valid = inside.to(sequences.dtype)
+        valid = (ends < lengths.unsqueeze(1)).to(sequences.dtype)
         valid = torch.where(ends == ends[0], torch.ones_like(valid), valid)
         return (valid / valid.sum(1, keepdim=True)).unsqueeze(-1)
+
+
+def lengths_of(clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Frames of each clip [B, S, C, F, H, W] up to the last that is not all zero, at least 1 and at most `lengths`."""
+    shown = volume(clip).amax((1, 3, 4)) != 0  # B F
+    found = (shown * torch.arange(1, shown.shape[1] + 1, device=clip.device)).amax(1).clamp(min=1)
+    return found if lengths is None else torch.minimum(found, lengths)
+
+
+def _filled(clip: Tensor, lengths: Tensor) -> Tensor:
+    """[B, S, C, F, H, W] -> frames [B, F, C, H, W], what lies behind a clip's length replaced by its last frame."""
+    frames = volume(clip).transpose(1, 2)  # B F C H W
+    time = torch.arange(frames.shape[1], device=clip.device)
+    place = torch.minimum(time, lengths.unsqueeze(1) - 1)  # B F
+    first = torch.arange(frames.shape[0], device=clip.device).unsqueeze(1) * frames.shape[1]  # B 1
+    return frames.flatten(0, 1)[(first + place).flatten()].unflatten(0, (-1, frames.shape[1]))
 
 
 def context(names: Sequence[str], connections: Sequence[Connection]) -> int:
