@@ -32,7 +32,9 @@ def reproduce(
     ] = ("quick"),
     seeds: Annotated[
         int | None,
-        typer.Option("--seeds", help="Trainings a line, with seeds 0, 1, ...; 3, of images 1 at quick.", min=1),
+        typer.Option(
+            "--seeds", help="Trainings a line, with seeds 0, 1, ...; 3, of images and actions 1 at quick.", min=1
+        ),
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Data, results by line, table, figure.")] = Path("runs/reproduce"),
     sets: SetOption = None,
@@ -45,20 +47,26 @@ def reproduce(
 
     A stopped run goes on where it was, line by line.
     """
+    from gesta.experiments.action_catalog import ACTION_TABLES
     from gesta.experiments.catalog import TABLES, estimate, find, scale_of, titles
     from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
     from gesta.experiments.pose_catalog import POSE_TABLES
 
     if name == "list":
-        emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES, **POSE_TABLES}), json)
+        emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES, **POSE_TABLES, **ACTION_TABLES}), json)
         return
-    if name not in IMAGE_TABLES and name not in POSE_TABLES:
+    if name not in {**IMAGE_TABLES, **POSE_TABLES, **ACTION_TABLES}:
         find(name)
     scale_of(scale)
     need("train", "torch", "lightning", "matplotlib")
     if name in IMAGE_TABLES:
         seeds = seeds or IMAGE_SCALES[scale].seeds
         _of_images(name, data, scale, seeds, out, sets or (), workers, device, json)
+        return
+    if name in ACTION_TABLES:
+        from gesta.cli.reproduce_action import of_actions
+
+        of_actions(name, data, scale, seeds, out, sets or (), workers, device, json)
         return
     seeds = seeds or SEEDS
     if name in POSE_TABLES:

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gesta.experiments.action_catalog import ACTION_TABLES
 from gesta.experiments.image_catalog import IMAGE_TABLES
 from gesta.experiments.pose_catalog import POSE_TABLES
 from gesta.schema import GestaError
@@ -202,7 +203,8 @@ def titles() -> dict[str, str]:
     """Every name that can be reproduced, and what it is."""
     found = {name: table.title for name, table in TABLES.items()}
     found |= {name: table.title for name, table in IMAGE_TABLES.items()}
-    return found | {name: table.title for name, table in POSE_TABLES.items()}
+    found |= {name: table.title for name, table in POSE_TABLES.items()}
+    return found | {name: table.title for name, table in ACTION_TABLES.items()}
 
 
 def find(name: str) -> Table:

@@ -1,0 +1,305 @@
+"""The documents' tables about actions and signs, by name (Iqbal, chapters 4 and 5; sprint report 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Quantity = Literal["error", "accuracy"]
+Features = Literal["image", "fine-tuned"]
+
+
+@dataclass(frozen=True)
+class ActionRow:
+    """One line: a recipe with overrides, and what the document reports: error or accuracy as a share, loss.
+
+    Without `recipe` it is someone else's published result. `quick`: overrides at the quick scale alone; `every`: of
+    which frames; `split`: of UCF-101's; `features`: of recipes for stored features, of which backbone; `start`: the
+    line whose network this one begins with, on that line's data, with its recurrent layers `frozen` or not.
+    """
+
+    label: str
+    reported: float | None = None
+    recipe: str | None = None
+    overrides: tuple[str, ...] = ()
+    loss: float | None = None
+    quick: tuple[str, ...] = ()
+    every: int = 10
+    split: int = 1
+    features: Features = "image"
+    start: ActionRow | None = None
+    frozen: bool = False
+    cost: float = 1.0
+
+
+@dataclass(frozen=True)
+class ActionTable:
+    """`data`: the layout. `measure`: what the document's numbers are. `figure`: accuracy and loss of every line."""
+
+    title: str
+    source: str
+    data: Literal["ucf101", "isogd", "ledasila"]
+    rows: tuple[ActionRow, ...]
+    measure: Quantity = "error"
+    figure: bool = False
+
+
+@dataclass(frozen=True)
+class ActionScale:
+    """`people`, `recordings`, `classes`: of the generated videos in each layout. `clips`, `sequences`: overrides of the
+    recipes; `backbone`: network and pixels of stored features, None: the recipe's own; `frames`: of the longest clip,
+    before every n-th is taken; `kept`: of signs, so many with at least so many videos; minutes of a training of cost 1
+    and of generating a video, on one core; `seeds`.
+    """
+
+    videos: dict[str, dict[str, int]]
+    clips: tuple[str, ...]
+    sequences: tuple[str, ...]
+    fine_tuning: tuple[str, ...]
+    backbone: tuple[str, int] | None
+    frames: int
+    kept: tuple[int, int]
+    minutes: float
+    video_minutes: float
+    seeds: int
+
+
+_THESIS, _SPRINT = "Iqbal, chapter 5", "sprint report 2018"
+ST = "iqbal/st-resnet"
+MAIN = ActionRow("98-104, identity, Adam after 1 %", 0.197, ST)
+SEQUENCE_COST = 0.1
+
+
+def _st(label: str, reported: float | None, *overrides: str, cost: float = 1.0, **more: int) -> ActionRow:
+    return replace(MAIN, label=label, reported=reported, overrides=overrides, cost=cost, **more)  # type: ignore[arg-type]
+
+
+def _frames(block: int, way: str, plain: float, normalised: float, features: Features) -> tuple[ActionRow, ...]:
+    """The two lines of one cell of tables 5.1 and 5.2; block2 is layer2, and so on."""
+    stage = (f"features.stage=layer{block}",)
+    recipe = {"mean": "iqbal/mean", "GRU": "iqbal/gru"}[way]
+    row = ActionRow(f"block{block}, {way}", plain, recipe, stage, features=features, cost=SEQUENCE_COST)
+    return row, replace(row, label=f"{row.label}, z-normalised", reported=normalised, recipe=f"{recipe}-znorm")
+
+
+def _published(name: str, *errors: tuple[str, float]) -> tuple[ActionRow, ...]:
+    return tuple(ActionRow(f"{name}, {part}", error) for part, error in errors)
+
+
+_ISOGD = ActionRow(
+    "2 LSTM, 1 linear layer", 0.74, "sprint/isogd", loss=0.806, cost=SEQUENCE_COST, overrides=("model.layers=2",)
+)
+_FEW_STEPS = ("training.learning_rate=0.001",)
+_LEDASILA = ActionRow(
+    "1 LSTM, 2 linear layers", 0.47, "sprint/ledasila", loss=2.597, cost=SEQUENCE_COST, quick=_FEW_STEPS
+)
+_MOVED = replace(_ISOGD, label="IsoGD -> LedaSila", start=_ISOGD, cost=2 * SEQUENCE_COST, quick=_FEW_STEPS)
+_SLOW = ("training.learning_rate=0.0001",)
+
+ACTION_TABLES: dict[str, ActionTable] = {
+    "iqbal/table-5.1": ActionTable(
+        "frame features of an image network, mean or GRU, with and without z-normalisation",
+        f"{_THESIS}, table 5.1",
+        "ucf101",
+        (
+            *_frames(4, "mean", 0.236, 0.237, "image"),
+            *_frames(4, "GRU", 0.239, 0.276, "image"),
+            *_frames(3, "mean", 0.309, 0.313, "image"),
+            *_frames(3, "GRU", 0.403, 0.325, "image"),
+            *_frames(2, "mean", 0.431, 0.434, "image"),
+            *_frames(2, "GRU", 0.440, 0.493, "image"),
+        ),
+    ),
+    "iqbal/table-5.2": ActionTable(
+        "the same with the network fine-tuned on single frames",
+        f"{_THESIS}, table 5.2",
+        "ucf101",
+        (*_frames(4, "mean", 0.260, 0.255, "fine-tuned"), *_frames(3, "mean", 0.389, 0.410, "fine-tuned")),
+    ),
+    "iqbal/table-5.3": ActionTable(
+        "optimiser and share of the data before an update",
+        f"{_THESIS}, table 5.3",
+        "ucf101",
+        (
+            MAIN,
+            _st("98-104, identity, Adam after 10 %", 0.233, "training.accumulate=0.1"),
+            _st("98-104, identity, RPROP after 10 %", 0.222, "training.accumulate=0.1", "training.optimizer=rprop"),
+        ),
+    ),
+    "iqbal/table-5.4": ActionTable(
+        "where the connection leads",
+        f"{_THESIS}, table 5.4",
+        "ucf101",
+        (
+            _st("5-11, convolution", 0.265, "model.context=5-11", "model.kind=linear"),
+            _st("49-55, convolution", 0.234, "model.context=49-55", "model.kind=linear"),
+            _st("86-92, convolution", 0.231, "model.context=86-92", "model.kind=linear"),
+            replace(MAIN, label="98-104, identity"),
+        ),
+    ),
+    "iqbal/table-5.5": ActionTable(
+        "kind of the connection 98-104",
+        f"{_THESIS}, table 5.5",
+        "ucf101",
+        (
+            replace(MAIN, label="identity"),
+            _st("convolution, linear", 0.219, "model.kind=linear"),
+            _st("convolution, non-linear", 0.210, "model.kind=nonlinear"),
+        ),
+    ),
+    "iqbal/table-5.6": ActionTable(
+        "every n-th frame (hours of training in the document: 161, 61, 35, 23)",
+        f"{_THESIS}, table 5.6",
+        "ucf101",
+        (
+            _st("every 2nd", 0.195, every=2, cost=4.6),
+            _st("every 5th", 0.196, every=5, cost=1.8),
+            _st("every 10th", 0.197, every=10),
+            _st("every 15th", 0.213, every=15, cost=0.8),
+        ),
+    ),
+    "iqbal/table-5.7": ActionTable(
+        "frames of context",
+        f"{_THESIS}, table 5.7",
+        "ucf101",
+        (
+            replace(MAIN, label="2"),
+            _st("3", 0.194, "model.context=3"),
+            _st("3, special", 0.205, "model.context=special3"),
+            _st("5", 0.209, "model.context=5"),
+        ),
+    ),
+    "iqbal/table-5.8": ActionTable(
+        "the three splits (mean in the document: .198)",
+        f"{_THESIS}, table 5.8",
+        "ucf101",
+        (
+            replace(MAIN, label="split 1"),
+            _st("split 2", 0.205, split=2),
+            _st("split 3", 0.192, split=3),
+        ),
+    ),
+    "iqbal/table-5.9": ActionTable(
+        "appearance, motion and both, beside published results",
+        f"{_THESIS}, table 5.9; the last three lines are its named next step",
+        "ucf101",
+        (
+            *_published("improved dense trajectories", ("fused", 0.141)),
+            *_published("two-stream", ("appearance", 0.270), ("motion", 0.163), ("fused", 0.120)),
+            *_published("GoogLeNet two-stream", ("appearance", 0.247), ("motion", 0.142), ("fused", 0.107)),
+            *_published("VGG two-stream", ("appearance", 0.216), ("motion", 0.130), ("fused", 0.086)),
+            *_published("spatiotemporal ResNets", ("appearance", 0.177), ("motion", 0.209), ("fused", 0.105)),
+            replace(MAIN, label="this, appearance", reported=0.198),
+            _st("this, motion", None, "input.channels=[flow]", "model.stack=5"),
+            *(
+                _st(
+                    f"this, fused by {way}",
+                    None,
+                    "input.channels=[rgb, flow]",
+                    "model.stack=5",
+                    f"model.fusion={way}",
+                    cost=2.0,
+                )
+                for way in ("score", "feature")
+            ),
+        ),
+    ),
+    "sprint/isogd": ActionTable(
+        "LSTMs on 20 frame features a video",
+        f"{_SPRINT}, IsoGD",
+        "isogd",
+        (
+            _ISOGD,
+            replace(_ISOGD, label="1 LSTM, 1 linear layer", reported=None, loss=None, overrides=("model.layers=1",)),
+            replace(
+                _ISOGD,
+                label="1 LSTM, 2 linear layers",
+                reported=None,
+                loss=None,
+                overrides=("model.layers=1", "model.dense=2"),
+            ),
+        ),
+        "accuracy",
+        figure=True,
+    ),
+    "sprint/ledasila": ActionTable(
+        "LSTMs on 20 frame features of the most frequent signs",
+        f"{_SPRINT}, LedaSila",
+        "ledasila",
+        (
+            _LEDASILA,
+            replace(_ISOGD, label="2 LSTM, 1 linear layer", reported=None, loss=None),
+        ),
+        "accuracy",
+        figure=True,
+    ),
+    "sprint/transfer": ActionTable(
+        "from IsoGD to LedaSila, the last layer replaced",
+        f"{_SPRINT}, transfer",
+        "ledasila",
+        (
+            replace(_LEDASILA, label="LedaSila alone: 1 LSTM, 2 linear layers"),
+            replace(
+                _MOVED,
+                label="from IsoGD, fine-tuned whole",
+                reported=0.42,
+                loss=1.992,
+                overrides=("model.layers=2", *_SLOW),
+            ),
+            replace(
+                _MOVED,
+                label="from IsoGD, both LSTMs frozen",
+                reported=0.32,
+                loss=2.150,
+                overrides=("model.layers=2", *_SLOW),
+                frozen=True,
+            ),
+        ),
+        "accuracy",
+        figure=True,
+    ),
+}
+
+_QUICK_CLIPS = (
+    "input.size=64",
+    "model.width=0.25",
+    "model.weights=null",
+    "training.epochs=12",
+    "training.batch=4",
+)
+
+ACTION_SCALES: dict[str, ActionScale] = {
+    "quick": ActionScale(
+        videos={
+            "ucf101": {"people": 10, "recordings": 1, "classes": 8},
+            "isogd": {"people": 9, "recordings": 1, "classes": 10},
+            "ledasila": {"people": 6, "recordings": 4, "classes": 10},
+        },
+        clips=_QUICK_CLIPS,
+        sequences=("features.backbone=resnet18", "model.hidden=64", "training.epochs=40", "training.batch=16"),
+        fine_tuning=("model.width=1.0", "training.epochs=6"),
+        backbone=("resnet18", 64),
+        frames=60,
+        kept=(8, 8),
+        minutes=1.0,
+        video_minutes=0.03,
+        seeds=1,
+    ),
+    "full": ActionScale(
+        videos={
+            "ucf101": {"people": 25, "recordings": 4, "classes": 101},
+            "isogd": {"people": 21, "recordings": 7, "classes": 249},
+            "ledasila": {"people": 20, "recordings": 3, "classes": 60},
+        },
+        clips=(),
+        sequences=(),
+        fine_tuning=(),
+        backbone=None,
+        frames=240,
+        kept=(21, 18),
+        minutes=2100.0,
+        video_minutes=0.03,
+        seeds=1,
+    ),
+}
+"""Minutes at the quick scale are estimates; at the full one the document's 35 hours."""

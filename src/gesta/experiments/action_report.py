@@ -1,0 +1,84 @@
+"""Tables about actions and signs in words: reported beside measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gesta.experiments.action_catalog import ActionRow, Quantity
+
+
+def line(row: ActionRow, results: Sequence[Mapping[str, Any]], measure: Quantity) -> dict[str, Any]:
+    """One line: reported and measured, all as shares by seed; the validation part's best epoch and lowest loss."""
+    accuracy = [result["accuracy"] for result in results]
+    return {
+        "label": row.label,
+        "reported": row.reported,
+        "reported_loss": row.loss,
+        "measured": [1 - value if measure == "error" else value for value in accuracy],
+        "best_validation_accuracy": _best(results, "val_accuracy", max),
+        "lowest_validation_loss": _best(results, "val_loss", min),
+        "n": results[0]["n"] if results else None,
+        "recipe": row.recipe,
+        "overrides": list(row.overrides),
+        "parameters": results[0]["parameters"] if results else None,
+        "minutes": float(np.mean([result["training_seconds"] for result in results])) / 60 if results else None,
+    }
+
+
+def _best(results: Sequence[Mapping[str, Any]], name: str, of: Any) -> list[float]:
+    """By seed the best value of a column of the history; nothing where there is no validation part."""
+    curves = [[epoch[name] for epoch in result["history"] if epoch.get(name) is not None] for result in results]
+    return [float(of(curve)) for curve in curves if curve]
+
+
+def headings(measure: Quantity) -> tuple[str, ...]:
+    return (
+        "line",
+        f"reported {measure}",
+        "reported loss",
+        f"measured {measure}, test",
+        "best validation accuracy",
+        "lowest validation loss",
+        "minutes",
+    )
+
+
+def cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["label"],
+        _number(row["reported"]),
+        _number(row["reported_loss"]),
+        _spread(row["measured"]),
+        _spread(row["best_validation_accuracy"]),
+        _spread(row["lowest_validation_loss"]),
+        "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _spread(values: Sequence[float]) -> str:
+    """ "0.197 ± 0.004", "0.197" for one seed, "-" where nothing is measured."""
+    if not values:
+        return "-"
+    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The document as a markdown table, reported beside measured."""
+    titles = headings(document["measure"])
+    lines = [
+        f"## {document['name']}: {document['title']}",
+        "",
+        f"{document['note']} Reported: {document['source']}.",
+        "",
+        "| " + " | ".join(titles) + " |",
+        "|" + "---|" * len(titles),
+        *("| " + " | ".join(cells(row)) + " |" for row in document["rows"]),
+    ]
+    return "\n".join(lines) + "\n"
