@@ -25,6 +25,7 @@ def stacked(clip: Tensor, frames: int) -> Tensor:
     """
     if frames == 1:
         return clip
+    clip = clip if clip.is_floating_point() else clip.float()  # ONNX Runtime multiplies no bytes
     time = clip.shape[3]
     earlier = torch.cat([clip[:, :, :, :1]] * (frames - 1) + [clip], 3)  # B S C frames-1+T H W
     taken = [earlier[:, :, :, frames - 1 - age : frames - 1 - age + time] for age in range(frames)]
