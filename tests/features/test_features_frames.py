@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from features.numbered_videos import video, write_numbered
 
+from gesta.clips.chosen_frames import chosen, read_frames, windows
 from gesta.clips.decode import frame_times
-from gesta.features.frames import chosen, read_frames, windows
 from gesta.schema import GestaError, Resource, Sample
 
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from gesta.bundle.manifest import Artifact, Manifest, PoseManifest
+from gesta.bundle.manifest import Artifact, Manifest, PoseManifest, SequenceManifest
 
-AnyManifest = Manifest | PoseManifest
+AnyManifest = Manifest | PoseManifest | SequenceManifest
 
 
 def render(manifest: AnyManifest) -> str:
     """The card of a bundle. What was not measured is not in it."""
     pose = isinstance(manifest, PoseManifest)
-    parts = [
-        _pose_head(manifest) if isinstance(manifest, PoseManifest) else _head(manifest),
-        _measured(manifest),
-        _pose_input(manifest) if isinstance(manifest, PoseManifest) else _input(manifest),
-        _origin(manifest, "frames" if pose else "clips"),
-        _pose_files(manifest) if isinstance(manifest, PoseManifest) else _files(manifest),
-    ]
+    if isinstance(manifest, PoseManifest):
+        head, needed, files = _pose_head(manifest), _pose_input(manifest), _pose_files(manifest)
+    elif isinstance(manifest, SequenceManifest):
+        head, needed, files = _sequence_head(manifest), _sequence_input(manifest), _files(manifest)
+    else:
+        head, needed, files = _head(manifest), _input(manifest), _files(manifest)
+    parts = [head, _measured(manifest), needed, _origin(manifest, "frames" if pose else "clips"), files]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -39,6 +39,33 @@ def _pose_head(manifest: PoseManifest) -> str:
         f"Estimates {len(manifest.joints)} joints of a hand in 3D: {', '.join(manifest.joints)}.\n\n"
         f"Network: {network}, {manifest.parameters:,} parameters, recipe {recipe}."
     )
+
+
+def _sequence_head(manifest: SequenceManifest) -> str:
+    model = manifest.recipe.get("model", {})
+    network = model.get("name", "unknown") if isinstance(model, dict) else "unknown"
+    recipe = manifest.recipe.get("name", "unknown recipe")
+    return (
+        f"# {manifest.name}\n\n"
+        f"Recognises {len(manifest.labels)} classes: {', '.join(manifest.labels)}.\n\n"
+        f"Network: the frozen backbone {manifest.backbone.name}, then {network}, {manifest.parameters:,} parameters, "
+        f"recipe {recipe}."
+    )
+
+
+def _sequence_input(manifest: SequenceManifest) -> str:
+    used = manifest.backbone
+    held = any(artifact.stage == "backbone" for artifact in manifest.artifacts)
+    inside = "in this bundle" if held else "NOT in this bundle: give it with --backbone-weights"
+    which = f"{used.frames} frames, evenly spread" if used.frames is not None else f"one frame of every {used.every}"
+    lines = [
+        "## Input",
+        "",
+        f"- RGB video (depth as grey), stretched to {used.size} x {used.size} pixels; {which}",
+        f"- backbone {used.name} up to {used.stage}, {used.features} features, {inside}",
+        f"- the backbone's weights: {used.weights}",
+    ]
+    return "\n".join(lines + [f"- {note}" for note in manifest.notes])
 
 
 def _network(manifest: Manifest) -> str:
@@ -119,7 +146,7 @@ def _origin(manifest: AnyManifest, unit: str = "clips") -> str:
     return "\n".join(lines + [f"- {note}" for note in origin.split_notes])
 
 
-def _files(manifest: Manifest) -> str:
+def _files(manifest: Manifest | SequenceManifest) -> str:
     if not manifest.artifacts:
         return ""
     lines = ["## Files", "", "| file | role | engine | precision | largest difference | top class agrees |"]
@@ -142,7 +169,7 @@ def _pose_files(manifest: PoseManifest) -> str:
     return "\n".join(lines)
 
 
-def _exported(manifest: Manifest) -> str:
+def _exported(manifest: Manifest | SequenceManifest) -> str:
     """What the exported networks reach and cost, beside the PyTorch network in the same run."""
     measured = [(artifact, artifact.measured) for artifact in manifest.artifacts if artifact.measured]
     if not measured:

@@ -23,7 +23,15 @@ from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from gesta.bundle import card as card_module
-from gesta.bundle.manifest import FORMAT_VERSION, POSE_FORMAT_VERSION, Artifact, Manifest, PoseManifest
+from gesta.bundle.manifest import (
+    FORMAT_VERSION,
+    POSE_FORMAT_VERSION,
+    SEQUENCE_FORMAT_VERSION,
+    Artifact,
+    Manifest,
+    PoseManifest,
+    SequenceManifest,
+)
 from gesta.bundle.safe import check_name, read_member
 from gesta.clips.hand_transform import HAND_TRANSFORM_VERSION
 from gesta.clips.transform import TRANSFORM_VERSION
@@ -35,24 +43,33 @@ WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 16 * 1024**2
 
 Content = bytes | Path
-AnyManifest = Manifest | PoseManifest
-M = TypeVar("M", bound=Manifest | PoseManifest, default=Manifest)
+AnyManifest = Manifest | PoseManifest | SequenceManifest
+M = TypeVar("M", bound=Manifest | PoseManifest | SequenceManifest, default=Manifest)
+
+KINDS: dict[str, tuple[type[AnyManifest], int, str]] = {
+    "classifier": (Manifest, FORMAT_VERSION, "a recogniser of clips"),
+    "pose": (PoseManifest, POSE_FORMAT_VERSION, "a hand pose model"),
+    "sequence": (SequenceManifest, SEQUENCE_FORMAT_VERSION, "a classifier of a backbone's features"),
+}
+"""Kind of a bundle -> its manifest, the newest format known here, and what it is in words."""
 
 
 @dataclass(frozen=True)
 class Bundle(Generic[M]):
     """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for.
 
-    `Bundle` is that of a classifier, `Bundle[PoseManifest]` that of a hand pose model.
+    `Bundle` is that of a classifier, `Bundle[PoseManifest]` that of a hand pose model, `Bundle[SequenceManifest]` that
+    of a backbone and a classifier of its features.
     """
 
     path: Path
     manifest: M
 
-    def find(self, role: str, engine: str, precision: str | None = None) -> Artifact | None:
-        """The first artifact of that role, engine and (if given) precision, or None."""
+    def find(self, role: str, engine: str, precision: str | None = None, stage: str | None = None) -> Artifact | None:
+        """The first artifact of that role, engine and (if given) precision and stage, or None."""
         for artifact in self.manifest.artifacts:
-            if (artifact.role, artifact.engine) == (role, engine) and precision in (None, artifact.precision):
+            wanted = (artifact.role, artifact.engine) == (role, engine) and precision in (None, artifact.precision)
+            if wanted and stage in (None, artifact.stage):
                 return artifact
         return None
 
@@ -87,7 +104,7 @@ def read(path: Path | str) -> Bundle:
     """
     found = read_any(path)
     if not isinstance(found.manifest, Manifest):
-        raise GestaError(f"{path}: is a hand pose model; a recogniser of clips was expected here.")
+        raise GestaError(f"{path}: is {KINDS[found.manifest.kind][2]}; a recogniser of clips was expected here.")
     return Bundle(found.path, found.manifest)
 
 
@@ -95,12 +112,22 @@ def read_pose(path: Path | str) -> Bundle[PoseManifest]:
     """The same for a hand pose model. Raises GestaError as `read` does."""
     found = read_any(path)
     if not isinstance(found.manifest, PoseManifest):
-        raise GestaError(f"{path}: is a recogniser of clips; a hand pose model was expected here.")
+        raise GestaError(f"{path}: is {KINDS[found.manifest.kind][2]}; a hand pose model was expected here.")
+    return Bundle(found.path, found.manifest)
+
+
+def read_sequence(path: Path | str) -> Bundle[SequenceManifest]:
+    """The same for a chain of a backbone and a classifier of its features. Raises GestaError as `read` does."""
+    found = read_any(path)
+    if not isinstance(found.manifest, SequenceManifest):
+        raise GestaError(
+            f"{path}: is {KINDS[found.manifest.kind][2]}; a classifier of a backbone's features was expected here."
+        )
     return Bundle(found.path, found.manifest)
 
 
 def read_any(path: Path | str) -> Bundle[AnyManifest]:
-    """A bundle of either kind: ask `manifest.kind`. Raises GestaError as `read` does."""
+    """A bundle of any kind: ask `manifest.kind`. Raises GestaError as `read` does."""
     path = Path(path)
     if not path.exists():
         raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` leaves at OUT/bundle.")
@@ -179,14 +206,14 @@ def add_artifact(bundle: Bundle[M], artifact: Artifact, files: Mapping[str, Cont
     return update(bundle, artifacts=(*kept, artifact))
 
 
-def load_weights(bundle: Bundle[M]) -> dict[str, NDArray[np.generic]]:
-    """The network's tensors by name, from any precision and layout (docs/sparse_format.md).
+def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArray[np.generic]]:
+    """The network's tensors by name, from any precision and layout (docs/sparse_format.md); of a chain a stage's.
 
     Raises GestaError if the bundle has none or the file is damaged.
     """
     from gesta.bundle import sparse
 
-    artifact = bundle.find("weights", "torch")
+    artifact = bundle.find("weights", "torch", stage=stage)
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
     return sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
@@ -226,7 +253,7 @@ def _parse(path: Path, raw: bytes) -> AnyManifest:
     if not isinstance(document, dict):
         raise GestaError(f"{path}: {MANIFEST} is not a JSON object. Get the bundle again.")
     _refuse_newer(path, document)
-    schema: type[Manifest] | type[PoseManifest] = PoseManifest if document.get("kind") == "pose" else Manifest
+    schema, _, _ = _kind(document)
     try:
         manifest = schema.model_validate(document)
     except ValidationError as error:
@@ -241,12 +268,17 @@ def _parse(path: Path, raw: bytes) -> AnyManifest:
     return manifest
 
 
+def _kind(document: Mapping[str, Any]) -> tuple[type[AnyManifest], int, str]:
+    """The entry of KINDS; a classifier's where the kind is unknown: it is refused as newer, or as not valid."""
+    kind = document.get("kind")
+    return KINDS.get(kind, KINDS["classifier"]) if isinstance(kind, str) else KINDS["classifier"]
+
+
 def _refuse_newer(path: Path, document: Mapping[str, Any]) -> None:
     transform = document.get("transform")
-    pose = document.get("kind") == "pose"
-    newest = HAND_TRANSFORM_VERSION if pose else TRANSFORM_VERSION
+    newest = HAND_TRANSFORM_VERSION if document.get("kind") == "pose" else TRANSFORM_VERSION
     found = {
-        "bundle format": (document.get("format_version"), POSE_FORMAT_VERSION if pose else FORMAT_VERSION),
+        "bundle format": (document.get("format_version"), _kind(document)[1]),
         "transform": (transform.get("version") if isinstance(transform, dict) else None, newest),
     }
     for what, (version, known) in found.items():

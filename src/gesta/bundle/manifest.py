@@ -20,6 +20,8 @@ FORMAT_VERSION = 1
 """Of a classifier's bundle."""
 POSE_FORMAT_VERSION = 2
 """Of a hand pose model's: a gesta that knows classifiers alone refuses it as newer."""
+SEQUENCE_FORMAT_VERSION = 3
+"""Of a chain of a frozen backbone and a classifier of its features."""
 
 
 class _Strict(BaseModel):
@@ -75,6 +77,8 @@ class Artifact(_Strict):
     `whole`: clip uint8 [B, S, C, T, H, W], lengths int64 [B] -> logits [B, N] (for sampling "central": no lengths).
     `step`: chunk uint8 [B, S, C, chunk, H, W] and the state tensors -> logits [B, N] and the state tensors.
     `whole` of a hand pose model: hand float32 [B, C, H, W] -> joints float32 [B, J, 3] in units of half a cube.
+    `whole` of a chain, stage "backbone": frames uint8 [B, H, W, 3] (or windows [B, w, H, W, 3]) -> features [B, D];
+    stage "head": features float32 [B, T, D], lengths int64 [B] -> logits [B, N].
     """
 
     role: Literal["weights", "whole", "step"]
@@ -161,3 +165,42 @@ class PoseManifest(_Strict):
         if not joints or len(set(joints)) != len(joints):
             raise ValueError("at least one joint, each name once")
         return joints
+
+
+class BackboneUse(_Strict):
+    """The frozen backbone of a chain: which one, and what of a video it sees. `weights`: sha256 over its tensors."""
+
+    name: str
+    weights: str
+    stage: str = Field(description="where its features are taken")
+    size: int = Field(ge=1, description="pixels of a side")
+    frames: int | None = Field(None, ge=1, description="exactly so many frames of each video")
+    every: int | None = Field(None, ge=1, description="or every n-th")
+    window: int = Field(1, ge=1, description="frames that one feature sees")
+    features: int = Field(ge=1, description="numbers of a feature, D")
+
+
+class SequenceManifest(_Strict):
+    """Of a classifier of a frozen backbone's features: a chain of the stages "backbone" and "head".
+
+    A backbone that is not among the artifacts has to be given when the model runs; its hash tells whether it is it.
+    """
+
+    format_version: int = SEQUENCE_FORMAT_VERSION
+    kind: Literal["sequence"] = "sequence"
+    name: str
+    labels: tuple[str, ...]
+    backbone: BackboneUse
+    recipe: dict[str, Any]
+    parameters: int = Field(description="of the head")
+    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
+    provenance: Provenance
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+
+    @field_validator("labels")
+    @classmethod
+    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if not labels or len(set(labels)) != len(labels):
+            raise ValueError("at least one label, each once")
+        return labels

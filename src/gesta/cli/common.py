@@ -27,6 +27,12 @@ SetOption = Annotated[
 ]
 RecipeOption = Annotated[str, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file.")]
 EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, onnxruntime or torch; best present.")]
+BackboneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone-weights", help="Of a model of stored features: weights (or a bundle, folder) of its backbone."
+    ),
+]
 
 
 def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, json: bool) -> None:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from gesta.cli.common import (
+    BackboneOption,
     DeviceOption,
     EngineOption,
     FormatOption,
@@ -50,6 +51,7 @@ def evaluate(
     seed: Annotated[
         int | None, typer.Option("--seed", help="Seed of the split; that of the bundle's training if left out.", min=0)
     ] = None,
+    backbone_weights: BackboneOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Accuracy with its interval, top five, per class, confusion; a report with the surest mistakes as film strips.
@@ -63,30 +65,28 @@ def evaluate(
     if kind == "pose":
         from gesta.cli.evaluate_pose import evaluate_pose
 
-        refuse(context, kind, "protocol")
+        refuse(context, kind, "protocol", "backbone_weights")
         evaluate_pose(bundle, data, split, out, engine, layout, device, center, record, seed, json)
         return
     refuse(context, kind, "center")
     from gesta.bundle import io
     from gesta.evaluate.run import evaluate as measure
     from gesta.evaluate.run import record as write_into
+    from gesta.evaluate.sequence_run import evaluate_sequence
     from gesta.runtime.recogniser import located
     from gesta.sources.catalog import read
 
-    seed = io.read(located(bundle)).manifest.provenance.seed if seed is None else seed
+    if kind == "classifier":
+        refuse(context, kind, "backbone_weights")
+    seed = io.read_any(located(bundle)).manifest.provenance.seed if seed is None else seed
     listing = read(existing(data, "data folder"), layout)
     samples, notes = chosen(listing.samples, split, protocol, seed)
-    result = measure(
-        bundle,
-        samples,
-        engine=engine,
-        device=device,
-        out=out,
-        layout=listing.layout,
-        notes=notes,
-        seed=seed,
-        progress=not json,
-    )
+    settings: dict[str, Any] = {"engine": engine, "device": device, "out": out, "layout": listing.layout}
+    settings |= {"notes": notes, "seed": seed, "progress": not json}
+    if kind == "sequence":
+        result = evaluate_sequence(bundle, samples, backbone=backbone_weights, **settings)
+    else:
+        result = measure(bundle, samples, **settings)
     if record:
         write_into(bundle, result.metrics, split)
     document = {**result.metrics, "split": split, "protocol": protocol, "data": str(data)}

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from gesta.cli.common import FormatOption, JsonFlag, console, emit, existing, need
+from gesta.cli.common import BackboneOption, FormatOption, JsonFlag, console, emit, existing, need
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def export(
     ] = "subject",
     seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.")] = None,
     layout: FormatOption = None,
+    backbone_weights: BackboneOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.1, max=600)] = 2.0,
     json: JsonFlag = False,
 ) -> None:
@@ -44,6 +45,7 @@ def export(
     Both are compared with PyTorch on validation clips (without --data on random ones): nothing is written unless the
     top class is the same on all of them (int8: on 99 %). int8 is calibrated on training clips and needs --data.
     Of a hand pose model the joints must be PyTorch's, up to 0.1 mm (fp16: 2 mm, int8: 30 mm, 3 mm in the mean).
+    Of a model of stored features its backbone goes into the new bundle, too, whatever its size.
     """
     need("export", "torch", "onnx", "onnxscript", "onnxruntime", "nncf")
     from gesta.cli.kinds import kind_of, refuse
@@ -53,9 +55,16 @@ def export(
     if kind == "pose":
         from gesta.cli.export_pose import export_pose
 
-        refuse(context, kind, "protocol")
+        refuse(context, kind, "protocol", "backbone_weights")
         export_pose(bundle, to, out, precision, data, clips, force, seed, layout, seconds, json)
         return
+    if kind == "sequence":
+        from gesta.cli.export_sequence import export_sequence
+
+        refuse(context, kind, "protocol", "seed", "seconds")
+        export_sequence(bundle, to, out, precision, data, clips, force, layout, backbone_weights, json)
+        return
+    refuse(context, kind, "backbone_weights")
     from gesta.bundle.io import read
     from gesta.export.run import export_bundle, prepared
 

@@ -68,7 +68,15 @@ def features(
     machines = Machines(device, devices, nodes, threads)
     with progress(f"features of {len(listing.samples)} videos") as tick:
         summary = run(
-            listing, out, ready, recipe, engine=engine, machines=machines, settings=Settings(batch=batch), progress=tick
+            listing,
+            out,
+            ready,
+            recipe,
+            engine=engine,
+            machines=machines,
+            settings=Settings(batch=batch),
+            progress=tick,
+            source=_source(weights),
         )
     if summary is None:
         return
@@ -78,6 +86,13 @@ def features(
     emit(document, _text(document), json)
     if not summary.videos:
         raise GestaError(f"{data}: no video could be used. Look with gesta data inspect.")
+
+
+def _source(weights: str | None) -> str:
+    """Where the weights come from, for a bundle that is to hold them."""
+    if weights is None:
+        return "official"
+    return weights if weights.partition(":")[0] == "random" else str(Path(weights).resolve())
 
 
 def _text(document: dict[str, Any]) -> Text:

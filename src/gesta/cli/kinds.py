@@ -1,4 +1,4 @@
-"""Commands that take bundles of both kinds: which kind a bundle is, and options that belong to the other one."""
+"""Commands that take bundles of several kinds: which kind a bundle is, and options that belong to another one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from gesta.schema import GestaError
 if TYPE_CHECKING:
     import typer
 
-WORDS = {"classifier": "a recogniser of clips", "pose": "a hand pose model"}
+WORDS = {
+    "classifier": "a recogniser of clips",
+    "pose": "a hand pose model",
+    "sequence": "a classifier of a backbone's features",
+}
 
 
 def kind_of(bundle: str | Path) -> str:
-    """ "classifier" or "pose". Raises GestaError for what is no bundle."""
+    """ "classifier", "pose" or "sequence". Raises GestaError for what is no bundle."""
     from gesta.bundle.io import read_any
     from gesta.runtime.recogniser import located
 

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import DeviceOption, EngineOption, FormatOption, console
+from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatOption, console
 from gesta.schema import GestaError, Prediction, Problem, Sample
 
 if TYPE_CHECKING:
     from gesta.runtime.recogniser import Recogniser
+    from gesta.runtime.sequence import SequenceRecogniser
 
 SHOWN = 3
 """Classes in a line of text."""
@@ -58,6 +59,7 @@ def predict(
     center: Annotated[
         str, typer.Option("--center", help="Of hand poses: data, nearest (object), or U,V[,DEPTH] in pixels and mm.")
     ] = "data",
+    backbone_weights: BackboneOption = None,
     engine: EngineOption = None,
     format: FormatOption = None,
     device: DeviceOption = "auto",
@@ -74,7 +76,7 @@ def predict(
     if kind == "pose":
         from gesta.cli.predict_pose import predict_pose
 
-        refuse(context, kind, "stream")
+        refuse(context, kind, "stream", "backbone_weights")
         predict_pose(
             bundle,
             inputs,
@@ -90,6 +92,14 @@ def predict(
     refuse(context, kind, "camera", "center")
     failed: list[str] = []
     items = list(_items(inputs, format, stream, failed))
+    if kind == "sequence":
+        from gesta.runtime.sequence import load_sequence
+
+        refuse(context, kind, "stream", "annotate")  # which frames are seen depends on the whole video
+        _predict_videos(load_sequence(bundle, engine, device, backbone=backbone_weights), items, json, failed)
+        _end(failed)
+        return
+    refuse(context, kind, "backbone_weights")
     if annotate is not None:
         _check_annotate(annotate, items)
     recogniser = load(bundle, engine, device)
@@ -100,10 +110,25 @@ def predict(
         _predict_clips(recogniser, items, say, failed)
         if annotate is not None and not failed:
             _draw(recogniser, items, annotate)
+    _end(failed)
+
+
+def _end(failed: list[str]) -> None:
     for reason in failed:
         console.print(f"[red]Failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
+
+
+def _predict_videos(recogniser: SequenceRecogniser, items: list[Item], json: bool, failed: list[str]) -> None:
+    """One prediction a sample, by a backbone's features of it."""
+    for item in items:
+        try:
+            found = recogniser.predict(item.sample)
+        except GestaError as error:
+            failed.append(str(error))
+        else:
+            (_json_line if json else _clip_line)(item, found)
 
 
 def _items(inputs: list[Path], layout: str | None, stream: bool, failed: list[str]) -> Iterator[Item]:

@@ -10,9 +10,10 @@ import typer
 from rich.text import Text
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SeedOption, SetOption, emit, existing, need
+from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.bundle.manifest import Manifest, PoseManifest
+    from gesta.bundle.manifest import Manifest, PoseManifest, SequenceManifest
     from gesta.compress.store import Step
     from gesta.schema import HandFrame, Sample
 
@@ -104,9 +105,18 @@ def hand_parts(
 
 
 def parts_of(
-    manifest: Manifest | PoseManifest, data: Path | None, layout: str | None, protocol: str, seed: int
+    manifest: Manifest | PoseManifest | SequenceManifest,
+    data: Path | None,
+    layout: str | None,
+    protocol: str,
+    seed: int,
 ) -> tuple[Sequence[Any], str]:
     """What a bundle of this kind is trained and measured on, with splits, and its layout; nothing without `data`."""
+    if manifest.kind == "sequence":
+        raise GestaError(
+            "Models of stored features are not made smaller this way: the backbone stays as it is. "
+            "gesta export BUNDLE --to openvino --precision fp16 --out OUT halves their bytes."
+        )
     if manifest.kind == "classifier":
         return parts(data, layout, protocol, seed)
     return hand_parts(data, layout, seed, share_of(manifest))

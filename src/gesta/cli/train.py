@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 
 from gesta.cli.common import (
+    BackboneOption,
     DeviceOption,
     FormatOption,
     JsonFlag,
@@ -27,6 +28,7 @@ from gesta.cli.common import (
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
+    from gesta.experiments.begin import Begun
     from gesta.recipes import Recipe
     from gesta.schema import Clip, Problem, Sample
     from gesta.training.fit import FitResult
@@ -37,6 +39,7 @@ _OUT = "GESTA_TRAIN_OUT"  # tells the other processes of a run which folder the 
 
 
 def train(
+    context: typer.Context,
     data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
     recipe: RecipeOption = "auto",
     out: Annotated[
@@ -50,6 +53,13 @@ def train(
     protocol: Annotated[
         str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
     ] = "subject",
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Bundle to begin with: its network, its last layer if classes agree.")
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option("--freeze", help="With --from: none, all (but the last layer), first, or names.")
+    ] = None,
+    backbone_weights: BackboneOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
@@ -59,7 +69,15 @@ def train(
     existing(data, "data folder")
     if resume and out is None:
         raise GestaError("--resume needs --out: the folder of the run that was stopped.", usage=True)
+    if freeze is not None:
+        if start is None:
+            raise GestaError("--freeze needs --from BUNDLE: a network that has learned.", usage=True)
+        sets = [*(sets or ()), *([] if freeze == "none" else [f"training.freeze={freeze}"])]
+    given = context.get_parameter_source("recipe")
+    own_recipe = start is None or (given is not None and given.name == "COMMANDLINE")
     if for_poses(recipe):
+        if start is not None:
+            raise GestaError("--from is for recordings and stored features, not for hand poses.", usage=True)
         from gesta.cli.train_pose import train_pose
 
         train_pose(
@@ -80,15 +98,30 @@ def train(
     _refuse_hands(data, layout, recipe)
     from gesta.cli.train_features import for_features, train_features
 
-    if for_features(recipe):
+    if for_features(recipe) or (not own_recipe and (data / "features.json").is_file()):
         folder = out or _new_folder(data, Path(recipe).stem)
-        train_features(data, recipe, sets or (), folder, seed=seed, resume=resume, device=device, json=json)
+        train_features(
+            data,
+            recipe if own_recipe else None,
+            sets or (),
+            folder,
+            seed=seed,
+            resume=resume,
+            device=device,
+            json=json,
+            backbone=backbone_weights,
+            start=start,
+        )
         return
-    chosen = recipe_for(recipe, sets)
+    if backbone_weights is not None:
+        raise GestaError("--backbone-weights is for stored features: gesta train FEATURES.", usage=True)
     from gesta.sources.catalog import read
 
     listing = read(data, layout)
     samples, notes = split(listing.samples, protocol, seed)
+    base = None if start is None else _begun(start, recipe if own_recipe else None, sets or (), samples, seed)
+    chosen = recipe_for(recipe, sets) if base is None else base.recipe
+    notes += [] if base is None else [base.note]
     from gesta.compress.teacher import teachers_of
     from gesta.training.fit import fit, settle_for
 
@@ -110,6 +143,8 @@ def train(
         notes=notes,
         progress=not json,
         teachers=teachers,
+        network=None if base is None else base.network,
+        transform=None if base is None else base.transform,
     )
     if result.rank != 0:
         return
@@ -136,6 +171,18 @@ def recipe_for(name: str, sets: Sequence[str] | None = None) -> Recipe:
         return load_recipe(name, sets or ())
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
+
+
+def _begun(bundle: Path, recipe: str | None, sets: Sequence[str], samples: Sequence[Sample], seed: int) -> Begun:
+    """--from: see gesta.experiments.begin. Raises GestaError."""
+    from gesta.experiments.begin import begun, recipe_from
+    from gesta.recipes import RecipeError
+
+    try:
+        chosen = recipe_from(bundle, None if recipe is None else recipe_for(recipe), sets)
+    except RecipeError as error:
+        raise GestaError(str(error), usage=True) from error
+    return begun(bundle, chosen, samples, seed)
 
 
 def _refuse_hands(data: Path, layout: str | None, recipe: str) -> None:

@@ -24,26 +24,62 @@ def for_features(recipe: str) -> bool:
 
 
 def train_features(
-    data: Path, recipe: str, sets: Sequence[str], out: Path, *, seed: int, resume: bool, device: str, json: bool
+    data: Path,
+    recipe: str | None,
+    sets: Sequence[str],
+    out: Path,
+    *,
+    seed: int,
+    resume: bool,
+    device: str,
+    json: bool,
+    backbone: str | None = None,
+    start: Path | None = None,
 ) -> None:
-    """Trains on a folder of gesta features and says what was reached."""
+    """Trains on a folder of gesta features and says what was reached; the bundle is left at out/bundle.
+
+    `recipe`: None is that of the bundle `start`. Raises GestaError.
+    """
+    from gesta.bundle.io import read_sequence
+    from gesta.export import sequence as export_sequence
     from gesta.recipes import RecipeError
-    from gesta.recipes.load import load_sequence_recipe
+    from gesta.recipes.load import changed_sequences, load_sequence_recipe
+    from gesta.recipes.sequences import SequenceRecipe
     from gesta.training.sequences import METRICS, fit_sequences
 
+    begun = None if start is None else read_sequence(start)
     try:
-        chosen = load_sequence_recipe(recipe, sets)
+        if recipe is not None:
+            chosen = load_sequence_recipe(recipe, sets)
+        else:
+            assert begun is not None
+            chosen = changed_sequences(SequenceRecipe.model_validate(begun.manifest.recipe), sets)
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
     console.print(f"Recipe {chosen.name}: {chosen.title} Results go to {out}.", highlight=False, markup=False)
-    start = time.perf_counter()
-    fitted = fit_sequences(data, chosen, out, seed=seed, resume=resume, device=device, progress=not json)
+    begin = time.perf_counter()
+    fitted = fit_sequences(
+        data,
+        chosen,
+        out,
+        seed=seed,
+        resume=resume,
+        device=device,
+        progress=not json,
+        backbone=backbone,
+        start=begun,
+        save=True,
+    )
+    assert fitted.bundle is not None
+    parity = export_sequence.add(fitted.bundle)
     for note in fitted.notes:
         console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - begin
     found = fitted.metrics
     document = {
         "out": str(out),
+        "bundle": str(fitted.bundle),
+        "parity": parity.model_dump(mode="json"),
         "recipe": chosen.model_dump(mode="json"),
         "metrics": found,
         "notes": list(fitted.notes),
@@ -54,5 +90,13 @@ def train_features(
         if f"{part}_accuracy" in found:
             accuracy, loss, clips = (found[f"{part}_{what}"] for what in ("accuracy", "loss", "clips"))
             lines.append(f"accuracy  {accuracy:.3f}, loss {loss:.3f} on {clips} {name} clips")
-    lines.append(f"written   {out / METRICS}")
+    lines.append(
+        f"OpenVINO  same top class on {parity.top_class_agreement:.0%} of {parity.clips} random clips, "
+        f"largest difference {parity.largest_difference:.1g}"
+    )
+    lines += [
+        f"written   {out / METRICS}",
+        f"bundle    {fitted.bundle}",
+        f"next      gesta predict {fitted.bundle} VIDEO",
+    ]
     emit(document, Text("\n".join(lines)), json)

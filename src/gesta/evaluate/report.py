@@ -13,13 +13,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from gesta.bundle import card
+from gesta.bundle.manifest import SequenceManifest
 from gesta.clips.cache import ClipCache
+from gesta.clips.chosen_frames import read_frames
 from gesta.clips.transform import Transform
 from gesta.evaluate.run import Evaluation, most_confident_mistakes
-from gesta.schema import GestaError
+from gesta.schema import GestaError, Sample
 
 MISTAKES = 12
 FRAMES = 10
+STRIP_SIDE = 96
 MATRIX_CLASSES = 60
 """Above so many classes a matrix cannot be read; the report then lists the most frequent confusions only."""
 
@@ -44,7 +47,7 @@ class Mistake:
     guesses: list[tuple[str, float]]
     of_truth: float
     strips: list[tuple[str, str]]  # (what it shows, PNG as data URI)
-    seconds: float
+    seconds: float | None
 
 
 def render(result: Evaluation, cache: ClipCache) -> str:
@@ -103,19 +106,32 @@ def confusions(metrics: dict[str, Any]) -> list[tuple[str, str, int, int]]:
 
 def mistake(result: Evaluation, row: int, cache: ClipCache) -> Mistake:
     """What the report tells of one wrong prediction."""
-    sample, labels, transform = result.samples[row], result.manifest.labels, result.manifest.transform
+    sample, labels = result.samples[row], result.manifest.labels
     scores = result.probabilities[row]
     order = np.argsort(-scores, kind="stable")[:3]
-    try:
-        pixels: NDArray[np.uint8] = cache.load(sample, transform).pixels
-    except GestaError:
-        pixels = np.zeros((0, *transform.frame_shape), np.uint8)
     true = int(result.truth[row])
     guesses = [(labels[i], float(scores[i])) for i in order]
-    strips = film_strips(pixels, transform)
-    return Mistake(
-        sample.id, sample.subject, labels[true], guesses, float(scores[true]), strips, len(pixels) / transform.fps
-    )
+    if isinstance(result.manifest, SequenceManifest):
+        strips, seconds = video_strip(sample), None
+    else:
+        transform = result.manifest.transform
+        try:
+            pixels: NDArray[np.uint8] = cache.load(sample, transform).pixels
+        except GestaError:
+            pixels = np.zeros((0, *transform.frame_shape), np.uint8)
+        strips, seconds = film_strips(pixels, transform), len(pixels) / transform.fps
+    return Mistake(sample.id, sample.subject, labels[true], guesses, float(scores[true]), strips, seconds)
+
+
+def video_strip(sample: Sample) -> list[tuple[str, str]]:
+    """Frames of a video side by side, in colour; nothing where it cannot be read any more."""
+    try:
+        frames = read_frames(sample, STRIP_SIDE, frames=FRAMES)
+    except GestaError:
+        return []
+    picture = cv2.cvtColor(np.concatenate(list(frames), axis=1), cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", picture)
+    return [("video", "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode())]
 
 
 def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gesta import metrics as measure
 from gesta.bundle import io
-from gesta.bundle.manifest import Manifest
+from gesta.bundle.manifest import Manifest, SequenceManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
@@ -38,7 +38,7 @@ class Evaluation:
     probabilities: NDArray[np.float64]  # n N
     truth: NDArray[np.int64]  # n
     samples: tuple[Sample, ...]
-    manifest: Manifest
+    manifest: Manifest | SequenceManifest
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -78,12 +78,12 @@ def evaluate(
     recogniser = load(bundle_path, engine=engine, device=device)
     manifest = recogniser.manifest
     labelled = [s for s in samples if s.label is not None]
-    _check(labelled, len(samples), manifest)
+    check_labels(labelled, len(samples), manifest.labels)
     cache = cache or ClipCache()
-    warnings = [*_people_warnings(labelled, manifest, layout or manifest.provenance.layout)]
+    warnings = people_warnings(labelled, manifest, layout or manifest.provenance.layout)
     if len(labelled) < len(samples):
         warnings.append(f"{len(samples) - len(labelled)} recordings without label are not counted.")
-    with _bars(progress) as bar:
+    with bars(progress) as bar:
         used, probabilities, skipped = _predict(recogniser, labelled, cache, manifest.transform, bar)
     if not used:
         raise GestaError(f"none of the {len(labelled)} clips could be prepared. The first: {skipped[0]}")
@@ -173,28 +173,30 @@ def record(bundle_path: Path | str, metrics: dict[str, Any], split: str) -> None
 
     Raises GestaError for a zip, which is never changed.
     """
-    bundle = io.read(bundle_path)
+    bundle = io.read_any(bundle_path)
     kept = ("accuracy", "accuracy_interval", "top5", "n", "people")
     found = {f"{split}_{name}": metrics[name] for name in kept if metrics[name] is not None}
     io.update(bundle, metrics={**bundle.manifest.metrics, **found})
 
 
-def _check(labelled: Sequence[Sample], given: int, manifest: Manifest) -> None:
+def check_labels(labelled: Sequence[Sample], given: int, labels: Sequence[str]) -> None:
+    """Raises GestaError where there is nothing to measure, or a label that is none of the model's."""
     if not labelled:
         raise GestaError(
             f"nothing to measure: of {given} samples none has a label. Choose another split or data folder."
         )
-    unknown = Counter(s.label for s in labelled if s.label not in manifest.labels)
+    unknown = Counter(s.label for s in labelled if s.label not in labels)
     if unknown:
         listed = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items(), key=str)[:20])
         more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise GestaError(
             f"the data have {len(unknown)} labels that the bundle does not know: {listed}{more}. "
-            f"It knows: {', '.join(manifest.labels)}. Rename or leave out those clips, or train on them."
+            f"It knows: {', '.join(labels)}. Rename or leave out those clips, or train on them: "
+            "gesta train DATA --from BUNDLE."
         )
 
 
-def _people_warnings(samples: Sequence[Sample], manifest: Manifest, layout: str) -> list[str]:
+def people_warnings(samples: Sequence[Sample], manifest: Manifest | SequenceManifest, layout: str) -> list[str]:
     """Whether people are met again that the model was trained on; it cannot be told where people are not known."""
     trained = set(manifest.provenance.people)
     people = sorted({s.subject for s in samples if s.subject is not None})
@@ -259,7 +261,7 @@ def _predictions_csv(result: Evaluation) -> str:
 
 
 @contextmanager
-def _bars(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+def bars(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Progress on stderr, one bar a stage: callback(stage, done, total). Silent where stderr is not a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

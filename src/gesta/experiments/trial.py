@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gesta.experiments import begin
 from gesta.experiments.parallel import Job, Progress, key_of
 from gesta.recipes.schema import Recipe
 from gesta.schema import Sample
@@ -53,9 +54,10 @@ def run_trial(
     seed: int,
     device: str,
     keep: bool = False,
+    start: Path | None = None,
 ) -> dict[str, Any]:
     """Trains on `train` (splits train, perhaps val), measures on `test`; the training folder is removed at the end,
-    unless it is to `keep`.
+    unless it is to `keep`. `start`: the bundle to begin with; the recipe is then as of `begin.recipe_from`.
 
     "auto" values of the recipe are settled from the training part alone. A test clip whose class the training part
     lacks counts as an error. Returns accuracy, n, errors, probabilities' right ones by id, seconds and history.
@@ -67,6 +69,7 @@ def run_trial(
 
     begun = time.monotonic()
     settled, notes = settle_for(train, recipe)
+    base = None if start is None else begin.begun(start, settled, train, seed)
     cache = ClipCache()
     fitted = fit(
         train,
@@ -79,6 +82,8 @@ def run_trial(
         progress=False,
         cache=cache,
         teachers=teachers_of(settled),
+        network=None if base is None else base.network,
+        transform=None if base is None else base.transform,
     )
     trained = time.monotonic()
     known = {s.label for s in train}
@@ -119,7 +124,7 @@ def _accuracy_of_shuffled(bundle: Path, found: Evaluation, cache: ClipCache, see
 
     rng = np.random.default_rng(seed)
     recogniser = gesta.load(bundle, engine="torch", device=device)
-    clips = [rng.permutation(cache.load(s, found.manifest.transform).pixels) for s in found.samples]
+    clips = [rng.permutation(cache.load(s, recogniser.manifest.transform).pixels) for s in found.samples]
     predicted = recogniser.predict_clips(clips).argmax(axis=1)
     return float((predicted == found.truth).mean()) if clips else 0.0
 

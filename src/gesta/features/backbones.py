@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from gesta.clips.cache import default_root
 from gesta.models.c3d import C3d, load_c3d
 from gesta.models.catalog import BACKBONES, build_backbone, load_backbone
 from gesta.models.i3d import I3d, load_i3d
-from gesta.models.weights import WeightsError, fetch, fingerprint
+from gesta.models.weights import WeightsError, fetch, fingerprint, load_tensors
 from gesta.schema import GestaError
 
 RANDOM = "random"
@@ -86,16 +86,43 @@ def extractor(
 
     Raises GestaError for an unknown name or stage (usage), and for weights that are not there or do not fit.
     """
-    stages, published, window = _facts(name)
+    chosen = _checked(name, stage, pooled)
+    try:
+        network = _network(name, weights)
+    except WeightsError as error:
+        raise GestaError(str(error)) from error
+    return _ready(name, network, chosen, pooled, size)
+
+
+def from_tensors(
+    name: str, tensors: Mapping[str, Tensor], source: str, *, stage: str | None = None, size: int | None = None
+) -> Extractor:
+    """The same from tensors in memory, e.g. a bundle's; `source` names them in the message. Raises GestaError."""
+    chosen = _checked(name, stage, pooled=True)
+    video = VIDEO_BACKBONES.get(name)
+    last = next((key for key in ("fc.weight", "fc8.weight") if key in tensors), None)
+    try:
+        classes = 1000 if last is None else tensors[last].shape[0]
+        network = video.build() if video else build_backbone(name, classes=classes)
+        load_tensors(network, tensors, source)
+    except WeightsError as error:
+        raise GestaError(str(error)) from error
+    return _ready(name, network, chosen, True, size)
+
+
+def _checked(name: str, stage: str | None, pooled: bool) -> str:
+    """The stage, the last one if left out. Raises GestaError (usage)."""
+    stages, _, window = _facts(name)
     stage = stage or stages[-1]
     if stage not in stages:
         raise GestaError(f"{name} has no stage {stage!r}; there are {', '.join(stages)}.", usage=True)
     if not pooled and window > 1:
         raise GestaError(f"maps are for image networks; {name} gives vectors.", usage=True)
-    try:
-        network = _network(name, weights)
-    except WeightsError as error:
-        raise GestaError(str(error)) from error
+    return stage
+
+
+def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | None) -> Extractor:
+    _, published, window = _facts(name)
     network.eval().requires_grad_(False)
     size = size or published
     if window > 1 and isinstance(network, C3d) and size != published:

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.ahead import ahead
+from gesta.clips.chosen_frames import read_frames
 from gesta.features.engines import Engine
-from gesta.features.frames import read_frames
 from gesta.features.store import FeatureRecipe, shards, write_shard
 from gesta.schema import GestaError, Problem, Sample
 

@@ -98,12 +98,14 @@ def run(
     machines: Machines = Machines(),
     settings: Settings = Settings(),  # noqa: B008
     progress: Progress | None = None,
+    source: str | None = None,
 ) -> Summary | None:
     """Features of all samples into `out`; the index is made when all processes have ended. None in all but the first.
 
-    A stopped run goes on where it was. Raises GestaError where the folder holds other features or a damaged shard.
+    A stopped run goes on where it was. `source`: of the backbone's weights, noted for bundles. Raises GestaError where
+    the folder holds other features or a damaged shard.
     """
-    claim(out, recipe, listing.layout)
+    claim(out, recipe, listing.layout, source)
     samples = list(listing.samples)
     accelerator = machines.accelerator
     if machines.devices * machines.nodes == 1:

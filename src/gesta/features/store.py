@@ -75,8 +75,9 @@ class Entry:
     split: str | None
 
 
-def claim(folder: Path, recipe: FeatureRecipe, layout: str) -> None:
-    """Makes the folder for this recipe, or finds it made for it.
+def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None = None) -> None:
+    """Makes the folder for this recipe, or finds it made for it. `source`: where the backbone's weights come from:
+    a file, "official" or "random:SEED".
 
     Raises GestaError where it holds features of another recipe, naming what differs, or something else (usage).
     """
@@ -92,7 +93,8 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str) -> None:
         return
     if any(not found.name.startswith(".") and found.name != RECIPE for found in folder.iterdir()):
         raise GestaError(f"{folder}: holds something else already. Choose an empty or a new folder.", usage=True)
-    _write(path, {"format_version": FORMAT_VERSION, "layout": layout, "recipe": asdict(recipe)})
+    document = {"format_version": FORMAT_VERSION, "layout": layout, "source": source, "recipe": asdict(recipe)}
+    _write(path, document)
 
 
 def read_recipe(folder: Path) -> FeatureRecipe:
@@ -152,7 +154,7 @@ def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, 
 
 
 class FeatureFolder:
-    """Features to learn from: `recipe`, `entries`, `load(id)`.
+    """Features to learn from: `recipe`, `entries`, `load(id)`; `source` of the backbone's weights, where it is known.
 
     Raises GestaError where the folder is not finished, a shard is missing or cut short, or `expected` (fields of a
     FeatureRecipe) differs from what the features were made with.
@@ -161,6 +163,9 @@ class FeatureFolder:
     def __init__(self, folder: Path | str, expected: Mapping[str, Any] | None = None) -> None:
         self.folder = Path(folder)
         self.recipe = read_recipe(self.folder)
+        origin = _read(self.folder / RECIPE, "")
+        self.layout = str(origin.get("layout", "unknown"))
+        self.source: str | None = origin.get("source")
         wrong = [
             f"{name} {value}, and the folder has {_short(getattr(self.recipe, name))}"
             for name, value in (expected or {}).items()

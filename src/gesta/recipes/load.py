@@ -65,6 +65,11 @@ def changed_poses(recipe: PoseRecipe, sets: Sequence[str]) -> PoseRecipe:
     return _loaded(PoseRecipe, Path(recipe.name), recipe.model_dump(mode="json"), sets)
 
 
+def changed_sequences(recipe: SequenceRecipe, sets: Sequence[str]) -> SequenceRecipe:
+    """The same for a recipe for stored features."""
+    return _loaded(SequenceRecipe, Path(recipe.name), recipe.model_dump(mode="json"), sets)
+
+
 def load_image_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> ImageRecipe:
     """The same for a recipe for images. Raises RecipeError as `load_recipe` does."""
     path = _find(name_or_path)

@@ -155,6 +155,12 @@ class TrainingSettings(_Strict):
     accumulate: float | None = Field(
         None, gt=0, le=1, description="share of the training clips whose gradients make one update; null: a batch"
     )
+    freeze: str | None = Field(
+        None, description="with --from: layers that stay as they are: all, first, or names with commas; null: none"
+    )
+    rates: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
+        None, description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 where none is given"
+    )
 
     @model_validator(mode="after")
     def _rprop_has_steps_of_its_own(self) -> TrainingSettings:
@@ -166,8 +172,9 @@ class TrainingSettings(_Strict):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """An update a batch is written as it was before there was another way: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        if self.accumulate is None:
-            document.pop("accumulate", None)
+        for name in ("accumulate", "freeze", "rates"):
+            if getattr(self, name) is None:
+                document.pop(name, None)
         return document
 
 

@@ -31,6 +31,7 @@ from gesta.training.facts import settle_for, transform_for
 from gesta.training.figure import draw_history
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Machine, Stage, run_stage
+from gesta.training.transfer import freeze
 
 __all__ = ["FitResult", "fit", "settle_for", "transform_for"]
 
@@ -92,6 +93,7 @@ def fit(
     network: nn.Module | None = None,
     teachers: Sequence[Teacher] = (),
     callbacks: Sequence[Callback] = (),
+    transform: Transform | None = None,
 ) -> FitResult:
     """Trains on the samples of split "train", chooses the best epoch on "val"; the bundle is left at out/bundle.
 
@@ -99,7 +101,8 @@ def fit(
     out/checkpoints, out/logs, out/training.png. With `resume`, training goes on after the last finished epoch in `out`
     and ends as it would have without the break. `network`: trained on, in place, instead of the recipe's fresh one (its
     classes are the labels in alphabetical order); `teachers`: those that the recipe's distillation names, opened;
-    `callbacks`: Lightning's, called before an epoch is saved. Raises GestaError for data that cannot be learned from,
+    `callbacks`: Lightning's, called before an epoch is saved; `transform`: that of `network`, if not the recipe's.
+    Raises GestaError for data that cannot be learned from,
     a recipe that does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
     """
     machine = Machine(device, devices, nodes)
@@ -108,7 +111,7 @@ def fit(
         samples = [replace(s, split="train") if s.split == "val" else s for s in samples]
     used, labels = _usable(samples)
     recipe, _ = settle_for(used, recipe)
-    transform = transform_for(recipe, used)
+    transform = transform or transform_for(recipe, used)
     store = cache or ClipCache()
     started = time.perf_counter()
     with full_disk_explained(out):
@@ -261,7 +264,13 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
     )
     if model.weights is not None and run.network is None:
         _begin_with(model.weights, model.name, network)
-    frozen = None
+    frozen: nn.Module | None = None
+    if training.freeze is not None:
+        if run.network is None:
+            raise GestaError(
+                "training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True
+            )
+        frozen = freeze(network, training.freeze)
     if training.pretrain_epochs:
         if not isinstance(network, RecurrentNet):
             raise GestaError(f"pretrain_epochs is for networks over chunks, not {model.name}. Set it to 0.", usage=True)

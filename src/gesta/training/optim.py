@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from torch import nn, optim
 
 from gesta.recipes.schema import PoseTrainingSettings, TrainingSettings
 
-Parameters = Iterable[nn.Parameter]
+Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 Settings = TrainingSettings | PoseTrainingSettings
 
 OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
@@ -21,15 +22,17 @@ OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
 
 
 def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:
-    """The optimiser of the parameters that want gradients."""
-    return OPTIMIZERS[settings.optimizer]([p for p in parameters if p.requires_grad], settings)
+    """The optimiser of the parameters that want gradients, or of groups of such, each with its learning rate."""
+    wanted = [p for p in parameters if isinstance(p, dict) or p.requires_grad]
+    return OPTIMIZERS[settings.optimizer](wanted, settings)  # type: ignore[arg-type]
 
 
 def schedule_for(optimizer: optim.Optimizer, settings: Settings, steps: int) -> optim.lr_scheduler.LRScheduler | None:
     """One cycle up to the learning rate and down to nearly nothing over `steps` batches; None: no such cycle."""
     if settings.schedule != "one_cycle":
         return None
-    return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=settings.learning_rate, total_steps=max(steps, 2))
+    highest = [group["lr"] for group in optimizer.param_groups]
+    return optim.lr_scheduler.OneCycleLR(optimizer, max_lr=highest, total_steps=max(steps, 2))
 
 
 def batches_an_update(settings: Settings, batches: int) -> int:

@@ -15,18 +15,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from gesta.bundle.io import Bundle, load_weights
+from gesta.bundle.manifest import SequenceManifest
 from gesta.features.store import FeatureFolder
 from gesta.metrics import accuracy
 from gesta.models.catalog import build_sequence
 from gesta.models.sequence import SequenceNet
-from gesta.recipes.sequences import SequenceRecipe
+from gesta.recipes.schema import TrainingSettings
+from gesta.recipes.sequences import SequenceModelSettings, SequenceRecipe
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
 from gesta.training.checkpoints import full_disk_explained, seed_everything, write_whole
 from gesta.training.data import Batch, ClipData
 from gesta.training.figure import draw_history
+from gesta.training.sequence_save import backbone_for, sequence_provenance, write_sequence_bundle
 from gesta.training.stage import Machine, Stage, run_stage
 from gesta.training.task import ClassifyTask
+from gesta.training.transfer import freeze, take_over
 
 WEIGHTS, METRICS, FIGURE = "classifier.safetensors", "metrics.json", "history.png"
 EVALUATED = 256
@@ -73,6 +78,7 @@ class SequenceFit:
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     notes: tuple[str, ...]
+    bundle: Path | None = None
 
 
 def samples_of(folder: FeatureFolder) -> list[Sample]:
@@ -95,17 +101,24 @@ def fit_sequences(
     progress: bool = True,
     samples: Sequence[Sample] | None = None,
     begin: Callable[[SequenceNet], nn.Module | None] | None = None,
+    backbone: str | None = None,
+    start: Bundle[SequenceManifest] | None = None,
+    save: bool = False,
 ) -> SequenceFit:
     """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
 
     `samples`: those of `samples_of` with splits of the caller's; else people are divided. `begin` is called on the
-    fresh network, to give it other weights, and returns a part that is to stay as it is, or None. Leaves the weights,
-    the metrics and the figure of accuracy and loss in `out`. Raises GestaError where the features are not those of the
-    recipe or are maps, where there is nothing to learn, and as `run_stage` does.
+    network, to give it other weights, and returns a part that is to stay as it is, or None. `start`: a
+    classifier of the same features to begin with; its network counts, not the recipe's, and so do its statistics.
+    Leaves the weights, the metrics and the figure of accuracy and loss in `out`; with `save` also out/bundle, which
+    holds the backbone unless it is too large: `backbone` as of `gesta features --weights`, None: from where that
+    command took it. Raises GestaError where the features are not those of the recipe or of `start` or are maps, where
+    there is nothing to learn, and as `run_stage` does.
     """
     folder = FeatureFolder(features, recipe.features.model_dump())
     if not folder.recipe.pooled:
         raise GestaError(f"{features}: holds maps, and the classifiers take vectors. Make them without --maps.")
+    ready, missing = backbone_for(folder, backbone) if save else (None, None)
     notes: list[str] = []
     if samples is None:
         samples, notes = assign_splits(samples_of(folder), seed=seed)
@@ -117,14 +130,20 @@ def fit_sequences(
     settings = recipe.training
     assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
     seed_everything(seed)
-    network = build_sequence(
-        features=known["train"].sequences[0].shape[1],
-        classes=len(labels),
-        **recipe.model.model_dump(),
-    )
-    network.fit_statistics(torch.from_numpy(np.concatenate(known["train"].sequences)))
-    frozen = None if begin is None else begin(network)
+    width = known["train"].sequences[0].shape[1]
+    if start is None:
+        network = build_sequence(features=width, classes=len(labels), **recipe.model.model_dump())
+        network.fit_statistics(torch.from_numpy(np.concatenate(known["train"].sequences)))
+    else:
+        recipe = recipe.model_copy(
+            update={"model": SequenceModelSettings.model_validate(start.manifest.recipe["model"])}
+        )
+        network = _begun(start, folder)
+        notes.append(f"from {start.path}, {take_over(network, start.manifest.labels, labels, seed)}")
+    frozen = _frozen(network, settings, start is not None) if begin is None else begin(network)
     identity = {"recipe": recipe.model_dump(mode="json"), "seed": seed, "features": folder.recipe.key}
+    if start is not None:
+        identity["bundle to begin with"] = start.manifest.provenance.model_dump(mode="json")
     stage = Stage(
         "training", 1, recipe.name, settings.epochs, settings, "last", out, seed, identity, resume, progress=progress
     )
@@ -141,9 +160,54 @@ def fit_sequences(
     metrics |= {f"{name}_clips": len(part) for name, part in known.items()}
     if len(known["test"]):
         metrics |= measure(network, known["test"])
-    fitted = SequenceFit(network, labels, metrics, history, tuple(notes))
+    if missing is not None:
+        notes.append(missing)
+    fitted = SequenceFit(network, labels, metrics, history, tuple(notes), out / "bundle" if save else None)
     _save(fitted, recipe, folder, out)
+    if fitted.bundle is not None:
+        seconds = sum(row["seconds"] for row in history)
+        write_sequence_bundle(
+            fitted.bundle,
+            network,
+            labels=labels,
+            recipe=recipe,
+            features=folder,
+            width=width,
+            provenance=sequence_provenance(folder, samples, seed=seed, notes=notes, seconds=seconds, device=device),
+            metrics=metrics,
+            backbone=ready,
+            notes=() if missing is None else (missing,),
+        )
     return fitted
+
+
+def _begun(start: Bundle[SequenceManifest], folder: FeatureFolder) -> SequenceNet:
+    """The classifier to begin with. Raises GestaError where the features are others than it was trained on."""
+    manifest, held = start.manifest, folder.recipe
+    used = manifest.backbone
+    facts: dict[str, object] = {"backbone": used.name, "weights": used.weights, "stage": used.stage}
+    facts |= {"size": used.size, "window": used.window}
+    wrong = [
+        f"{name} {getattr(held, name)!s:.12} in the folder, {value!s:.12} in the bundle"
+        for name, value in facts.items()
+        if getattr(held, name) != value
+    ]
+    if wrong:
+        raise GestaError(
+            f"{folder.folder}: other features than {start.path} was trained on: {'; '.join(wrong)}. Make them with the "
+            "same gesta features, or begin with another bundle."
+        )
+    network = build_sequence(features=used.features, classes=len(manifest.labels), **manifest.recipe["model"])
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(start, "head").items()})
+    return network
+
+
+def _frozen(network: SequenceNet, settings: TrainingSettings, begun: bool) -> nn.Module | None:
+    if settings.freeze is None:
+        return None
+    if not begun:
+        raise GestaError("training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True)
+    return freeze(network, settings.freeze)
 
 
 def _set(folder: FeatureFolder, samples: Sequence[Sample], labels: Sequence[str]) -> FeatureSet:

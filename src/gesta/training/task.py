@@ -17,6 +17,7 @@ from gesta.training.augment import warp
 from gesta.training.distil import Lesson, mixed, soft_loss
 from gesta.training.losses import Over, clip_loss
 from gesta.training.optim import optimizer_for, schedule_for
+from gesta.training.transfer import by_rate
 
 LEAST_LOGIT = -103.0
 """About the logarithm of the smallest probability that single precision knows."""
@@ -124,7 +125,8 @@ class ClassifyTask(pl.LightningModule):
                 torch.distributed.broadcast(buffer, src=0)
 
     def configure_optimizers(self) -> Any:
-        optimizer = optimizer_for(self.network.parameters(), self.settings)
+        learned = by_rate(self.network, self.settings) if self.settings.rates else self.network.parameters()
+        optimizer = optimizer_for(learned, self.settings)
         schedule = schedule_for(optimizer, self.settings, self.steps)
         if schedule is None:
             return optimizer

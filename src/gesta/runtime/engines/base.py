@@ -45,27 +45,41 @@ class PoseEngine(Protocol):
         """hand [B, C, S, S], as HandTransform says -> joints [B, J, 3] in units of half a cube."""
 
 
+class SequenceEngine(Protocol):
+    """A backbone and a classifier of its features at work on one device. Not to be shared by threads."""
+
+    name: str
+
+    def features(self, frames: Pixels) -> NDArray[np.float32]:
+        """frames [b, H, W, 3], or windows [b, w, H, W, 3] -> features [b, D]."""
+
+    def head(self, features: NDArray[np.float32], lengths: NDArray[np.int64]) -> Logits:
+        """features [B, T, D], zeros behind a shorter sequence, lengths [B] -> logits [B, N]."""
+
+
 def zeros(states: tuple[Tensor, ...], batch: int) -> State:
     """A state of zeros; -1 in a shape stands for the batch."""
     return {s.name: np.zeros([batch if n == -1 else n for n in s.shape], np.float32) for s in states}
 
 
-def artifact_for(bundle: Bundle[Any], role: str, engine: str, precision: str | None) -> Artifact | None:
-    """The artifact of that role: of the precision asked for, else fp32, else the first there is."""
+def artifact_for(
+    bundle: Bundle[Any], role: str, engine: str, precision: str | None, stage: str | None = None
+) -> Artifact | None:
+    """The artifact of that role (and stage): of the precision asked for, else fp32, else the first there is."""
     if precision is not None:
-        return bundle.find(role, engine, precision)
-    return bundle.find(role, engine, "fp32") or bundle.find(role, engine)
+        return bundle.find(role, engine, precision, stage)
+    return bundle.find(role, engine, "fp32", stage) or bundle.find(role, engine, stage=stage)
 
 
 def artifacts_for(
-    bundle: Bundle[Any], engine: str, precision: str | None, also: tuple[str, ...] = ()
+    bundle: Bundle[Any], engine: str, precision: str | None, also: tuple[str, ...] = (), stage: str | None = None
 ) -> tuple[Artifact | None, Artifact | None]:
-    """(whole, step) of an engine, or else of one of `also`, whose files it can read too.
+    """(whole, step) of an engine, or else of one of `also`, whose files it can read too; of a chain those of a stage.
 
     Raises GestaError if the bundle has neither, naming what it has.
     """
     for made_for in (engine, *also):
-        whole, step = (artifact_for(bundle, role, made_for, precision) for role in ("whole", "step"))
+        whole, step = (artifact_for(bundle, role, made_for, precision, stage) for role in ("whole", "step"))
         if whole is not None or step is not None:
             return whole, step
     have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
+from pathlib import Path
 from typing import Any, cast
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import PoseManifest
-from gesta.runtime.engines.base import Engine, PoseEngine
+from gesta.bundle.manifest import PoseManifest, SequenceManifest
+from gesta.runtime.engines.base import Engine, PoseEngine, SequenceEngine
 from gesta.schema import GestaError
 
 ENGINES = {
@@ -71,6 +72,20 @@ def open_pose_engine(
     """The same for a hand pose model."""
     opened = _module(name).open_pose(bundle, device=device, threads=threads, precision=precision)
     return cast(PoseEngine, opened)
+
+
+def open_sequence_engine(
+    bundle: Bundle[SequenceManifest],
+    backbone: Bundle[SequenceManifest] | Path,
+    name: str,
+    device: str,
+    threads: int | None,
+    precision: str | None = None,
+) -> SequenceEngine:
+    """The same for a chain; `backbone`: the bundle that holds it, or (torch only) a file of weights."""
+    module = _module(name)
+    opened = module.open_sequence(bundle, backbone, device=device, threads=threads, precision=precision)
+    return cast(SequenceEngine, opened)
 
 
 def _module(name: str) -> Any:

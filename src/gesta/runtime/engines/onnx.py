@@ -9,7 +9,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, PoseManifest
+from gesta.bundle.manifest import Artifact, PoseManifest, SequenceManifest
 from gesta.runtime.engines.base import (
     Hands,
     Logits,
@@ -44,6 +44,24 @@ def open_pose(
     whole, _ = artifacts_for(bundle, NAME, precision)
     assert whole is not None  # hand pose models have no streaming step
     return PoseOnnxRuntime(session(bundle, whole, provider, threads))
+
+
+def open_sequence(
+    bundle: Bundle[SequenceManifest],
+    backbone: Bundle[SequenceManifest],
+    *,
+    device: str,
+    threads: int | None,
+    precision: str | None,
+) -> SequenceOnnxRuntime:
+    """The head of `bundle` and the backbone of `backbone`. Raises GestaError as `open_bundle` does."""
+    provider = _provider(device)
+    sessions = []
+    for holder, stage in ((backbone, "backbone"), (bundle, "head")):
+        whole, _ = artifacts_for(holder, NAME, precision, stage=stage)
+        assert whole is not None  # chains have no streaming step
+        sessions.append(session(holder, whole, provider, threads))
+    return SequenceOnnxRuntime(*sessions)
 
 
 def _provider(device: str) -> str:
@@ -103,6 +121,23 @@ class PoseOnnxRuntime:
     def joints(self, hand: Hands) -> NDArray[np.float32]:
         (found,) = self._session.run(["joints"], {"hand": hand})
         return np.asarray(found, np.float32)
+
+
+class SequenceOnnxRuntime:
+    """Implements base.SequenceEngine."""
+
+    name = NAME
+
+    def __init__(self, backbone: Any, head: Any) -> None:
+        self._backbone, self._head = backbone, head
+
+    def features(self, frames: Pixels) -> NDArray[np.float32]:
+        (found,) = self._backbone.run(["features"], {"frames": frames})
+        return np.asarray(found, np.float32)
+
+    def head(self, features: NDArray[np.float32], lengths: NDArray[np.int64]) -> Logits:
+        (logits,) = self._head.run(["logits"], {"features": features, "lengths": lengths})
+        return np.asarray(logits, np.float32)
 
 
 def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int | None) -> Any:

@@ -9,7 +9,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, PoseManifest
+from gesta.bundle.manifest import Artifact, PoseManifest, SequenceManifest
 from gesta.runtime.engines.base import (
     Hands,
     Logits,
@@ -45,6 +45,25 @@ def open_pose(bundle: Bundle[PoseManifest], *, device: str, threads: int | None,
     whole, _ = artifacts_for(bundle, NAME, precision, also=("onnxruntime",))
     assert whole is not None  # hand pose models have no streaming step
     return PoseOpenVino(_infer_request(bundle, whole, DEVICES[device], threads))
+
+
+def open_sequence(
+    bundle: Bundle[SequenceManifest],
+    backbone: Bundle[SequenceManifest],
+    *,
+    device: str,
+    threads: int | None,
+    precision: str | None,
+) -> SequenceOpenVino:
+    """The head of `bundle` and the backbone of `backbone`. Raises GestaError as `open_bundle` does."""
+    if device not in DEVICES:
+        raise refuse_device(NAME, device, tuple(DEVICES))
+    stages = []
+    for holder, stage in ((backbone, "backbone"), (bundle, "head")):
+        whole, _ = artifacts_for(holder, NAME, precision, also=("onnxruntime",), stage=stage)
+        assert whole is not None  # chains have no streaming step
+        stages.append(_infer_request(holder, whole, DEVICES[device], threads))
+    return SequenceOpenVino(*stages)
 
 
 class OpenVino:
@@ -95,6 +114,23 @@ class PoseOpenVino:
     def joints(self, hand: Hands) -> NDArray[np.float32]:
         self._request.infer({"hand": hand}, share_inputs=True)
         return _copied(self._request, "joints")
+
+
+class SequenceOpenVino:
+    """Implements base.SequenceEngine."""
+
+    name = NAME
+
+    def __init__(self, backbone: Any, head: Any) -> None:
+        self._backbone, self._head = backbone, head
+
+    def features(self, frames: Pixels) -> NDArray[np.float32]:
+        self._backbone.infer({"frames": frames}, share_inputs=True)
+        return _copied(self._backbone, "features")
+
+    def head(self, features: NDArray[np.float32], lengths: NDArray[np.int64]) -> Logits:
+        self._head.infer({"features": features, "lengths": lengths}, share_inputs=True)
+        return _copied(self._head, "logits")
 
 
 def _infer_request(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | None) -> Any:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
-from gesta.bundle.manifest import PoseManifest
-from gesta.models.catalog import build
+from gesta.bundle.manifest import PoseManifest, SequenceManifest
+from gesta.features.backbones import Extractor, extractor, from_tensors
+from gesta.models.catalog import build, build_sequence
 from gesta.models.pose_catalog import build_pose
 from gesta.models.pose_layers import PoseNet
+from gesta.models.sequence import SequenceNet
 from gesta.runtime.engines.base import Hands, Logits, Pixels, State, refuse_device
 from gesta.schema import GestaError
 
@@ -28,6 +32,19 @@ def open_pose(bundle: Bundle[PoseManifest], *, device: str, threads: int | None,
     """The hand pose model's network on `device`. Raises GestaError as `open_bundle` does."""
     place = _place(device, threads, precision)
     return PoseTorch(load_pose_network(bundle), place)
+
+
+def open_sequence(
+    bundle: Bundle[SequenceManifest],
+    backbone: Bundle[SequenceManifest] | Path,
+    *,
+    device: str,
+    threads: int | None,
+    precision: str | None,
+) -> SequenceTorch:
+    """The head of `bundle` and the backbone of `backbone`, a bundle or a file of weights. Raises GestaError."""
+    place = _place(device, threads, precision)
+    return SequenceTorch(load_backbone_of(bundle, backbone).module, load_head(bundle), place)
 
 
 def _place(device: str, threads: int | None, precision: str | None) -> str:
@@ -83,6 +100,45 @@ def load_pose_network(bundle: Bundle[PoseManifest]) -> PoseNet:
     return network.eval().requires_grad_(False)
 
 
+def load_head(bundle: Bundle[SequenceManifest]) -> SequenceNet:
+    """The classifier of the bundle's recipe with its weights, in eval mode, on the CPU.
+
+    Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
+    """
+    manifest = bundle.manifest
+    try:
+        model = manifest.recipe.get("model", {})
+        network = build_sequence(features=manifest.backbone.features, classes=len(manifest.labels), **model)
+        weights = load_weights(bundle, "head")
+        network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()[:200]
+        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
+    return network.eval().requires_grad_(False)
+
+
+def load_backbone_of(bundle: Bundle[SequenceManifest], source: Bundle[SequenceManifest] | Path | str) -> Extractor:
+    """The backbone that the bundle names, from a bundle that holds it or a file (or random:SEED).
+
+    Raises GestaError if there are no such weights, or they are others than the model was trained with.
+    """
+    used = bundle.manifest.backbone
+    if isinstance(source, Bundle):
+        weights = {name: torch.from_numpy(array) for name, array in load_weights(source, "backbone").items()}
+        where = str(source.path)
+        ready = from_tensors(used.name, weights, where, stage=used.stage, size=used.size)
+    else:
+        where = str(source)
+        ready = extractor(used.name, where, stage=used.stage, size=used.size)
+    if ready.weights != used.weights:
+        raise GestaError(
+            f"{where}: holds other weights of {used.name} ({ready.weights[:12]}) than the model "
+            f"{bundle.manifest.name!r} was trained with ({used.weights[:12]}). Give the file that its features were "
+            "made with."
+        )
+    return ready
+
+
 class Torch:
     """Implements base.Engine on a network of gesta.models."""
 
@@ -127,6 +183,24 @@ class PoseTorch:
     @torch.inference_mode()
     def joints(self, hand: Hands) -> NDArray[np.float32]:
         return _numpy(self.network(torch.from_numpy(np.ascontiguousarray(hand)).to(self._device)))
+
+
+class SequenceTorch:
+    """Implements base.SequenceEngine on networks of gesta.models."""
+
+    name = NAME
+
+    def __init__(self, backbone: nn.Module, head: nn.Module, device: str = "cpu") -> None:
+        self.backbone, self.network = backbone.to(device), head.to(device)
+        self._device = device
+
+    @torch.inference_mode()
+    def features(self, frames: Pixels) -> NDArray[np.float32]:
+        return _numpy(self.backbone(torch.from_numpy(np.ascontiguousarray(frames)).to(self._device)))
+
+    @torch.inference_mode()
+    def head(self, features: NDArray[np.float32], lengths: NDArray[np.int64]) -> Logits:
+        return _numpy(self.network(*(torch.from_numpy(a).to(self._device) for a in (features, lengths))))
 
 
 def _numpy(tensor: torch.Tensor) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Which frames of a recording become features, and their pixels at a backbone's size.
+"""Which frames of a recording a backbone sees, and their pixels at its size.
 
 Letters: n frames, w frames of a window (video backbones), H height, W width.
 """

@@ -1,0 +1,144 @@
+"""A chain of a frozen backbone and a classifier of its features at work. Needs no PyTorch for an exported bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import BackboneUse, SequenceManifest
+from gesta.clips.chosen_frames import read_frames
+from gesta.runtime.engines.base import SequenceEngine
+from gesta.runtime.engines.catalog import choose, open_sequence_engine
+from gesta.runtime.inputs import one_sample
+from gesta.runtime.streaming import prediction, softmax
+from gesta.schema import GestaError, Prediction, Sample
+
+BATCH = 32
+"""Frames (or windows) that go through the backbone at a time."""
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+def load_sequence(
+    path: Path | str,
+    engine: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    precision: str | None = None,
+    backbone: str | Path | None = None,
+) -> SequenceRecogniser:
+    """The recogniser of a backbone's features, from a folder or a zip.
+
+    `backbone`: where its weights are, if not in the bundle: a file (then PyTorch runs it), random:SEED, a bundle that
+    holds the same backbone, or a folder with one such file. `engine`: as for `gesta.load`. Raises GestaError for what
+    is no such bundle, a backbone that is not there or another one, and an engine that is missing or unknown.
+    """
+    bundle = io.read_sequence(path)
+    held = backbone_of(bundle, backbone)
+    if isinstance(held, Bundle):
+        name = choose(held if held is not bundle else bundle, engine, device)
+    elif engine in (None, "torch"):
+        name = "torch"
+    else:
+        raise GestaError(
+            f"--backbone-weights {held}: a file of weights runs with PyTorch. Leave --engine out, or export the model "
+            f"with its backbone once: gesta export {path} --to openvino --backbone-weights {held} --out OUT",
+            usage=True,
+        )
+    return SequenceRecogniser(open_sequence_engine(bundle, held, name, device, threads, precision), bundle.manifest)
+
+
+def backbone_of(bundle: Bundle[SequenceManifest], given: str | Path | None) -> Bundle[SequenceManifest] | Path:
+    """What holds the backbone: the bundle itself, or what was given. Raises GestaError naming what to give."""
+    used = bundle.manifest.backbone
+    if given is None:
+        if holds(bundle):
+            return bundle
+        raise GestaError(
+            f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle, it was too "
+            "large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
+            "folder that holds them."
+        )
+    path = Path(given)
+    if str(given).partition(":")[0] == "random" or (path.is_file() and path.suffix in SUFFIXES):
+        return path
+    if not path.exists():
+        raise GestaError(f"--backbone-weights {given}: there is no such file or folder.", usage=True)
+    if path.is_dir() and not (path / io.MANIFEST).exists():
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        named = [file for file in files if file.stem.replace("-", "_").startswith(used.name)] or files
+        if len(named) != 1:
+            found = ", ".join(file.name for file in named) or "none"
+            raise GestaError(
+                f"--backbone-weights {given}: expected one file of weights of {used.name} in it, found {found}. "
+                "Give the file itself.",
+                usage=True,
+            )
+        return named[0]
+    other = io.read_sequence(path)
+    if not holds(other) or other.manifest.backbone.weights != used.weights:
+        raise GestaError(
+            f"--backbone-weights {given}: does not hold the backbone {used.name} with the weights {used.weights[:12]}. "
+            "Give the file that the features were made with."
+        )
+    if _place(other.manifest.backbone) != _place(used):
+        raise GestaError(
+            f"--backbone-weights {given}: takes its features elsewhere than {bundle.path} does. Give a file of weights."
+        )
+    return other
+
+
+def holds(bundle: Bundle[SequenceManifest]) -> bool:
+    """Whether the backbone is in the bundle."""
+    return any(artifact.stage == "backbone" for artifact in bundle.manifest.artifacts)
+
+
+def _place(used: BackboneUse) -> tuple[str, str, int, int]:
+    return used.name, used.stage, used.size, used.window
+
+
+class SequenceRecogniser:
+    """Says what is in a video. Holds two networks on one device; use one a thread."""
+
+    def __init__(self, engine: SequenceEngine, manifest: SequenceManifest) -> None:
+        self.engine, self.manifest = engine, manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.manifest.labels
+
+    def predict(self, video: str | Path | Sample) -> Prediction:
+        """What is in a video file or a Sample. Raises GestaError if it cannot be read, or is a folder of several."""
+        sample = one_sample(video) if isinstance(video, (str, Path)) else video
+        found = self.predict_features([self.features(sample)])[0]
+        return prediction(self.labels, found, str(sample.files[0]))
+
+    def features(self, sample: Sample) -> NDArray[np.float32]:
+        """The backbone's features of a video, [T, D], of the frames that it was trained on. Raises GestaError."""
+        used = self.manifest.backbone
+        frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
+        return self.features_of(frames if used.window == 1 else frames.reshape(-1, used.window, *frames.shape[1:]))
+
+    def features_of(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Frames [T, H, W, 3], or windows [T, w, H, W, 3] -> [T, D]."""
+        return np.concatenate([self.engine.features(frames[i : i + BATCH]) for i in range(0, len(frames), BATCH)])
+
+    def predict_features(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Probabilities [n, N] of features, each [T, D]. Raises GestaError for another width."""
+        expected = self.manifest.backbone.features
+        for features in sequences:
+            if features.ndim != 2 or features.shape[1] != expected or not len(features):
+                raise GestaError(f"The model takes features [T, {expected}], not {list(features.shape)}.")
+        found = np.zeros((len(sequences), len(self.labels)))
+        for start in range(0, len(sequences), BATCH):
+            part = sequences[start : start + BATCH]
+            lengths = np.array([len(features) for features in part], np.int64)
+            padded = np.zeros((len(part), int(lengths.max()), expected), np.float32)
+            for row, features in zip(padded, part, strict=True):
+                row[: len(features)] = features
+            found[start : start + BATCH] = softmax(self.engine.head(padded, lengths))
+        return found

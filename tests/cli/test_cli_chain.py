@@ -1,0 +1,152 @@
+"""Stored features from end to end: train, a bundle that holds its backbone or names it, predict, evaluate, export."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from features.numbered_videos import write_numbered
+from typer.testing import CliRunner
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import SequenceManifest
+from gesta.cli import app
+from gesta.models.catalog import BACKBONES
+from gesta.models.resnet import ResNet
+from gesta.runtime.sequence import load_sequence
+from gesta.schema import GestaError
+from gesta.training import sequence_save
+
+SETS = ("training.epochs=12", "training.batch=8", "features.stage=null", "features.backbone=null")
+CHANGES = [part for change in (*SETS, "features.every=null", "features.frames=null") for part in ("--set", change)]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """ResNet-18 of a sixteenth of the width."""
+    narrow = {"width": 1 / 16}
+    monkeypatch.setitem(BACKBONES, "resnet18", lambda **given: ResNet(18, **(given | narrow)))
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    torch.set_num_threads(1)
+
+
+def call(*arguments: object) -> Any:
+    found = CliRunner().invoke(app, [str(a) for a in arguments])
+    if found.exception is not None and not isinstance(found.exception, SystemExit):
+        raise found.exception
+    return found
+
+
+def videos(folder: Path, classes: tuple[str, ...] = ("dark", "light")) -> Path:
+    for number, label in enumerate(classes):
+        for i in range(8):
+            write_numbered(folder / label / f"{label}{i}.mkv", 4, 90 * number + 3 * i)
+    return folder
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Path:
+    data, out = videos(tmp_path / "data"), tmp_path / "features"
+    call("features", data, "--backbone", "resnet18", "--weights", "random", "--size", 32, "--frames", 2, "--out", out,
+         "--engine", "torch", "--json")  # fmt: skip
+    return out
+
+
+def trained(features: Path, out: Path, *more: object) -> Bundle[SequenceManifest]:
+    made = call("train", features, "--recipe", "iqbal/mean-znorm", "--out", out, "--json", *CHANGES, *more)
+    assert json.loads(made.stdout)["parity"]["top_class_agreement"] == 1
+    return io.read_sequence(out / "bundle")
+
+
+def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path) -> None:
+    bundle, data = trained(features, tmp_path / "run"), tmp_path / "data"
+    assert {(a.stage, a.engine) for a in bundle.manifest.artifacts} == {
+        (stage, engine) for stage in ("backbone", "head") for engine in ("torch", "openvino")
+    }
+    assert bundle.manifest.labels == ("dark", "light") and "resnet18" in (bundle.path / io.CARD).read_text()
+    out = call("predict", bundle.path, data / "dark" / "dark1.mkv", data / "light" / "light2.mkv", "--json").stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["label"] for row in rows] == ["dark", "light"]
+    sample = data / "light" / "light2.mkv"
+    by_torch = load_sequence(bundle.path, engine="torch").predict(sample).probabilities
+    np.testing.assert_allclose(list(by_torch.values()), list(rows[1]["probabilities"].values()), atol=1e-4)
+    found = json.loads(call("evaluate", bundle.path, data, "--split", "all", "--out", tmp_path / "e", "--json").stdout)
+    assert found["n"] == 16 and found["accuracy"] > 0.8 and found["engine"] == "openvino"
+    assert "resnet18" in (tmp_path / "e" / "report.html").read_text()
+    exported = tmp_path / "fp16"
+    call("export", bundle.path, "--to", "openvino", "--precision", "fp16", "--data", data, "--out", exported, "--json")
+    assert {a.engine for a in io.read_sequence(exported).manifest.artifacts} == {"openvino"}
+    assert load_sequence(exported).predict(sample).label == "light"
+    with pytest.raises(GestaError, match="--stream is not for a classifier of a backbone's features"):
+        call("predict", bundle.path, sample, "--stream")
+    with pytest.raises(GestaError, match="models of stored features are exported in fp32, fp16"):
+        call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")
+    with pytest.raises(GestaError, match="a classifier of a backbone's features; a recogniser of clips was expected"):
+        io.read(bundle.path)
+
+
+def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
+    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(features, tmp_path / "whole")
+    monkeypatch.setattr(sequence_save, "EMBED_BYTES", 10)
+    bundle = trained(features, tmp_path / "run")
+    assert {a.stage for a in bundle.manifest.artifacts} == {"head"}
+    assert (
+        "too large to embed" in bundle.manifest.notes[0] and "NOT in this bundle" in (bundle.path / io.CARD).read_text()
+    )
+    sample = tmp_path / "data" / "dark" / "dark0.mkv"
+    digits = bundle.manifest.backbone.weights[:12]
+    with pytest.raises(
+        GestaError, match=rf"resnet18 \(weights {digits}\) is not in the bundle.*--backbone-weights FILE"
+    ):
+        call("predict", bundle.path, sample)
+    expected = load_sequence(whole.path).predict(sample)
+    assert load_sequence(bundle.path, backbone="random:0").predict(sample).label == expected.label  # by PyTorch
+    assert load_sequence(bundle.path, backbone=whole.path).predict(sample) == expected  # by OpenVINO
+    with pytest.raises(GestaError, match="random:1: holds other weights of resnet18"):
+        load_sequence(bundle.path, backbone="random:1")
+    with pytest.raises(GestaError, match="there is no such file or folder"):
+        load_sequence(bundle.path, backbone=tmp_path / "nowhere.pth")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(GestaError, match="expected one file of weights of resnet18 in it, found none"):
+        load_sequence(bundle.path, backbone=tmp_path / "empty")
+    with pytest.raises(GestaError, match="a file of weights runs with PyTorch"):
+        load_sequence(bundle.path, "openvino", backbone="random:0")
+    full = tmp_path / "full"
+    call("export", bundle.path, "--to", "openvino", "--backbone-weights", "random", "--out", full, "--json")
+    assert load_sequence(full).predict(sample).label == expected.label
+
+
+def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
+    bundle = trained(features, tmp_path / "run")
+    again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")
+    assert "the same 2 classes: the last layer is kept" in json.loads(again.stdout)["notes"][-1]
+    with pytest.raises(GestaError, match=r"no layer 'classifer'; there are classifier.*Did you mean classifier\?"):
+        call("train", features, "--from", bundle.path, "--freeze", "classifer", "--out", tmp_path / "x")
+    with pytest.raises(GestaError, match="--freeze needs --from BUNDLE"):
+        call("train", features, "--freeze", "all", "--out", tmp_path / "x")
+    with pytest.raises(GestaError, match="--freeze classifier: leaves no layer to learn"):
+        call("train", features, "--from", bundle.path, "--freeze", "classifier", "--out", tmp_path / "x")
+    other = tmp_path / "other"
+    call("features", tmp_path / "data", "--backbone", "resnet18", "--weights", "random:5", "--size", 32, "--frames", 2,
+         "--out", other, "--engine", "torch", "--json")  # fmt: skip
+    with pytest.raises(GestaError, match=r"other features than .* was trained on: weights .* in the folder"):
+        call("train", other, "--from", bundle.path, "--out", tmp_path / "x")
+    with pytest.raises(GestaError, match="--backbone-weights: random:0 holds other weights"):
+        call(
+            "train",
+            other,
+            "--recipe",
+            "iqbal/mean",
+            *CHANGES,
+            "--backbone-weights",
+            "random:0",
+            "--out",
+            tmp_path / "x",
+        )
