@@ -19,6 +19,7 @@ COMMANDS = {
     "tune": "Search the hyperparameters of a recipe for hand poses.",
     "evaluate": "Measure a model on people it has not seen.",
     "compare": "The difference between two models on the same clips, with its interval.",
+    "learning-curve": "Accuracy against clips per class, with and without transfer.",
     "crossval": "Leave one person out, or k groups.",
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
@@ -54,11 +55,12 @@ class _LazyGroup(TyperGroup):
             return None
         if self._listing:
             return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
-        module = importlib.import_module(f"gesta.cli.{cmd_name}")
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"gesta.cli.{name}")
         app = getattr(module, "app", None)
         if app is None:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-            app.command(cmd_name, help=COMMANDS[cmd_name])(getattr(module, cmd_name))
+            app.command(cmd_name, help=COMMANDS[cmd_name])(getattr(module, name))
         command = typer.main.get_command(app)
         command.name = cmd_name
         command.help = COMMANDS[cmd_name]

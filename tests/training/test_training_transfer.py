@@ -1,0 +1,151 @@
+"""Beginning from a trained network: layers by name, what is kept and replaced, learning rates, learning curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from training.learnable import MemoryStore, samples, tiny
+from training.test_training_sequences import FOLDER, TINY, feature_folder
+
+from gesta.bundle.io import read_sequence
+from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
+from gesta.features.store import FeatureFolder
+from gesta.models.catalog import build, build_sequence
+from gesta.recipes.load import changed_sequences, load_sequence_recipe
+from gesta.recipes.schema import TrainingSettings
+from gesta.schema import GestaError
+from gesta.training.fit import fit
+from gesta.training.optim import optimizer_for, schedule_for
+from gesta.training.sequences import fit_sequences, samples_of
+from gesta.training.transfer import by_rate, freeze, last_layer, layers, take_over
+
+
+def lstm(classes: int = 3) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_sequence("lstm", features=8, classes=classes, hidden=6, layers=2, dense=2, dense_width=5)
+
+
+def st_resnet() -> torch.nn.Module:
+    return build("st_resnet18", classes=3, window=4, width=1 / 16, context="2", kind="linear")
+
+
+def learns(network: torch.nn.Module) -> set[str]:
+    return {layer for layer, names in layers(network).items() if network.get_parameter(names[0]).requires_grad}
+
+
+def test_layers_have_names() -> None:
+    assert list(layers(lstm())) == ["recurrent.0", "recurrent.1", "inner", "classifier"]
+    assert list(layers(st_resnet())) == ["conv1", "layer1", "layer2", "layer3", "layer4", "fc", "adapters"]
+    assert list(layers(build("joint", classes=3, width=0.125))) == ["encoder", "lstm", "classifier"]
+    assert last_layer(st_resnet()) == ["network.fc"] and last_layer(lstm()) == ["classifier"]
+    assert last_layer(build("joint", classes=3, width=0.125)) == ["classifier"]
+
+
+@pytest.mark.parametrize(
+    ("how", "left"),
+    [
+        ("none", {"recurrent.0", "recurrent.1", "inner", "classifier"}),
+        ("all", {"classifier"}),
+        ("first", {"recurrent.1", "inner", "classifier"}),
+        ("recurrent.0, recurrent.1", {"inner", "classifier"}),
+    ],
+)
+def test_freezing(how: str, left: set[str]) -> None:
+    network = lstm()
+    freeze(network, how)
+    assert learns(network) == left
+
+
+def test_frozen_normalisation_keeps_its_statistics() -> None:
+    network = st_resnet()
+    still = freeze(network, "first")
+    assert {type(module).__name__ for module in still} == {"Conv2d", "BatchNorm2d"} and len(still) == 2
+    with pytest.raises(GestaError, match=r"no layer 'layer9'; there are conv1, .*, or none, all, first"):
+        freeze(st_resnet(), "layer9")
+
+
+def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
+    network, features = lstm(), torch.randn(2, 4, 8)
+    before = network(features)
+    assert "the same 3 classes: the last layer is kept" in take_over(network, ("c", "a", "b"), ("a", "b", "c"), 0)
+    torch.testing.assert_close(network(features), before[:, [1, 2, 0]])
+    told = take_over(network, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
+    assert "2 new (d, e), 1 not in the data (c): the last layer is replaced" in told
+    assert network(features).shape == (2, 4)
+    other = lstm()
+    take_over(other, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
+    torch.testing.assert_close(network.classifier.weight, other.classifier.weight)  # by the seed
+
+
+def test_a_learning_rate_for_each_layer() -> None:
+    settings = TrainingSettings(epochs=1, learning_rate=0.1, schedule="one_cycle", rates={"recurrent.0": 0.1})
+    network = lstm()
+    freeze(network, "recurrent.1")
+    optimizer = optimizer_for(by_rate(network, settings), settings)
+    assert {(round(g["lr"], 6), len(g["params"])) for g in optimizer.param_groups} == {(0.01, 4), (0.1, 4)}
+    schedule_for(optimizer, settings, 10)
+    assert sorted(round(g["max_lr"], 6) for g in optimizer.param_groups) == [0.01, 0.1]
+    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'lstm'; there are recurrent\.0"):
+        by_rate(network, settings.model_copy(update={"rates": {"lstm": 0.1}}))
+    assert (
+        "rates" not in TrainingSettings(epochs=1).model_dump()
+        and "freeze" not in TrainingSettings(epochs=1).model_dump()
+    )
+
+
+def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
+    recipe = tiny("auto", "training.freeze=encoder", "training.epochs=1")
+    with pytest.raises(GestaError, match=r"training\.freeze is for a network that has learned: gesta train --from"):
+        fit(samples(), recipe, tmp_path / "x", layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    plain = tiny("auto", "training.epochs=1")
+    first = fit(samples(), plain, tmp_path / "1", layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    from gesta.experiments.begin import begun, recipe_from
+
+    chosen = recipe_from(first.bundle, None, ["training.freeze=encoder", "training.epochs=1"])
+    assert chosen.model == plain.model and chosen.training.freeze == "encoder"
+    fewer = [s for s in samples() if s.label != "c2"]
+    base = begun(first.bundle, chosen, fewer, seed=0)
+    assert "1 not in the data (c2)" in base.note
+    before = {k: v.clone() for k, v in base.network.state_dict().items() if k.startswith("encoder")}
+    fit(fewer, chosen, tmp_path / "2", layout="memory", device="cpu", progress=False, cache=MemoryStore(),
+        network=base.network, transform=base.transform)  # fmt: skip
+    after = base.network.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    with pytest.raises(GestaError, match=r"--set model\.width=1: with --from, network and input are the bundle's"):
+        recipe_from(first.bundle, None, ["model.width=1"])
+
+
+class TestLearningCurve:
+    def test_with_and_without_transfer(self, tmp_path: Path) -> None:
+        folder = feature_folder(tmp_path / "features")
+        recipe = load_sequence_recipe("iqbal/mean", (*TINY, "features.every=null"))
+        fitted = fit_sequences(folder, recipe, tmp_path / "start", progress=False, device="cpu", save=True)
+        assert fitted.bundle is not None and read_sequence(fitted.bundle).manifest.backbone.name == FOLDER.backbone
+        recipe = changed_sequences(recipe, ("training.epochs=2",))
+        curve = Curve({"scratch": recipe, "transfer": recipe}, (1, 4), 2, fitted.bundle, folder, "x", "cpu")
+        held = samples_of(FeatureFolder(folder))
+        document = learning_curve(curve, held, tmp_path / "out", workers=1)
+        assert [(r["arm"], r["clips"]) for r in document["rows"]] == [(a, c) for a in curve.recipes for c in (1, 4)]
+        assert all(row["interval"][0] <= row["accuracy"] <= row["interval"][1] for row in document["rows"])
+        assert document["rows"][2]["accuracy"] > 0.9 and document["gains"][0]["gain"] >= 0
+        assert (tmp_path / "out" / "curve.png").stat().st_size > 1000
+        assert "| 4 |" in (tmp_path / "out" / "table.md").read_text() == markdown(document)
+        again: list[str] = []
+        learning_curve(curve, held, tmp_path / "out", told=lambda job, _: again.append(job.title))
+        assert again == [] and json.loads((tmp_path / "out" / "learning_curve.json").read_text())["seeds"] == 2
+        with pytest.raises(GestaError, match=r"--clips 99: the class 'class 0' has \d+ clips outside the test part"):
+            learning_curve(Curve({"scratch": recipe}, (99,), 1, None, folder), held, tmp_path / "x")
+
+    def test_draws_hold_each_other_and_no_test_clip(self, tmp_path: Path) -> None:
+        pool, test, _ = parts(samples_of(FeatureFolder(feature_folder(tmp_path))))
+        small, large = ({s.id for s in drawn(pool, k, 1)} for k in (2, 5))
+        assert small < large and len(large) == 15 and not large & {s.id for s in test}
+        assert {s.subject for s in pool}.isdisjoint({s.subject for s in test})
+
+    def test_interval_is_the_wider_of_two(self) -> None:
+        low, high = interval([0.5, 0.5, 0.5], 100)
+        assert low == pytest.approx(0.404, abs=1e-3) and high == pytest.approx(0.596, abs=1e-3)  # Wilson's
+        assert interval([0.3, 0.5, 0.7], 10_000) == pytest.approx((0.5 - 4.303 * 0.2 / 3**0.5, 0.9968), abs=1e-3)
