@@ -21,6 +21,7 @@ import numpy as np
 from gesta import metrics
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
 from gesta.experiments.trial import identity
+from gesta.features.store import read_recipe
 from gesta.recipes.schema import Recipe
 from gesta.recipes.sequences import SequenceRecipe
 from gesta.schema import GestaError, Sample
@@ -117,7 +118,7 @@ def _check(curve: Curve, pool: Sequence[Sample]) -> None:
     if max(curve.clips) > counts[fewest]:
         raise GestaError(
             f"--clips {max(curve.clips)}: the class {fewest!r} has {counts[fewest]} clips outside the test part. "
-            f"Give at most that many, or leave rare classes out.",
+            "Give at most that many, or leave rare classes out.",
             usage=True,
         )
 
@@ -125,7 +126,9 @@ def _check(curve: Curve, pool: Sequence[Sample]) -> None:
 def _job(curve: Curve, arm: str, train: list[Sample], test: list[Sample], folder: Path, clips: int, seed: int) -> Job:
     recipe = curve.recipes[arm]
     start = curve.start if arm == "transfer" else None
-    key = key_of(recipe.model_dump(mode="json"), seed, curve.layout, identity(train), identity(test), _weights(start))
+    data: list[Any] = [curve.layout if curve.features is None else read_recipe(curve.features).key]
+    data += [identity(train), identity(test), _weights(start)]
+    key = key_of(recipe.model_dump(mode="json"), seed, *data)
     arguments: dict[str, Any] = {"recipe": recipe, "folder": folder / f"training-{key}", "seed": seed}
     arguments |= {"device": curve.device, "train": train, "test": test, "start": start}
     function = "gesta.experiments.trial:run_trial"

@@ -40,7 +40,7 @@ def load_sequence(
     bundle = io.read_sequence(path)
     held = backbone_of(bundle, backbone)
     if isinstance(held, Bundle):
-        name = choose(held if held is not bundle else bundle, engine, device)
+        name = choose(held, engine, device)
     elif engine in (None, "torch"):
         name = "torch"
     else:
