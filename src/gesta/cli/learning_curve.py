@@ -72,6 +72,8 @@ def learning_curve(
             progress=bar,
             told=lambda job, result: console.print(f"{job.title}: {result['accuracy']:.3f}", highlight=False),
         )
+    for note in document["notes"]:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     emit({"data": str(data), **document}, _text(document), json)
 
 
@@ -98,8 +100,10 @@ def _curve(
 
     frozen = [*sets, *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
     if (data / "features.json").is_file():
+        from gesta.features.store import FeatureFolder
+
         recipes, samples = _of_features(data, recipe, start, sets, frozen)
-        return Curve(recipes, clips, seeds, start, data, "features", device), samples
+        return Curve(recipes, clips, seeds, start, data, FeatureFolder(data).layout, device), samples
     from gesta.cli.train import recipe_for
     from gesta.experiments.begin import recipe_from
     from gesta.sources.catalog import read

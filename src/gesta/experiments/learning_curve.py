@@ -62,6 +62,7 @@ def learning_curve(
     """
     pool, test, notes = parts(samples)
     _check(curve, pool)
+    notes += _people_met(curve, test)
     jobs, places = [], []
     for arm in curve.recipes:
         for clips in curve.clips:
@@ -138,6 +139,18 @@ def _job(curve: Curve, arm: str, train: list[Sample], test: list[Sample], folder
     else:
         arguments["layout"] = curve.layout
     return Job(f"{ARMS[arm]}, {clips} clips a class, seed {seed}", function, arguments, key, folder / f"{key}.json")
+
+
+def _people_met(curve: Curve, test: Sequence[Sample]) -> list[str]:
+    """Whether the bundle to begin with was trained on people of the test part."""
+    from gesta.bundle.io import read_any
+    from gesta.bundle.manifest import PoseManifest
+    from gesta.evaluate.run import people_warnings
+
+    manifest = None if curve.start is None else read_any(curve.start).manifest
+    if manifest is None or isinstance(manifest, PoseManifest):
+        return []
+    return [f"The bundle to begin with: {note}" for note in people_warnings(test, manifest, curve.layout)]
 
 
 def _weights(start: Path | None) -> list[str]:
