@@ -347,6 +347,15 @@ def test_depth_files_that_look_wrong(tmp_path):
             reader(Resource(path))
 
 
+def test_recordings_with_depth_are_no_hands(tmp_path):
+    """A folder with index.csv holds recordings, whatever its depth files and camera are called."""
+    (tmp_path / "depth").mkdir()
+    (tmp_path / "camera.yaml").write_text("fx: 1\n")
+    assert hand_catalog.detect(tmp_path) == "hand_folder"
+    (tmp_path / "index.csv").touch()
+    assert hand_catalog.detect(tmp_path) is None
+
+
 def test_catalog_messages(tmp_path):
     with pytest.raises(GestaError, match="Did you mean nyu") as error:
         hand_catalog.read(tmp_path, "nyuu")

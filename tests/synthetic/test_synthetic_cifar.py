@@ -96,7 +96,7 @@ def test_command_makes_a_set_and_refuses_options_of_recordings(tmp_path: Path) -
     for arguments, says in (
         (["cifar10", str(tmp_path / "x"), "--people", "3"], "--people is not for cifar10"),
         (["chalearn2014", str(tmp_path / "x"), "--images", "3"], "--images is not for chalearn2014"),
-        (["cifar", str(tmp_path / "x")], "can make chalearn2014, cifar10, cifar100"),
+        (["cifar", str(tmp_path / "x")], "Did you mean cifar10?"),
     ):
         refused = CliRunner().invoke(app, ["make", *arguments])
         assert isinstance(refused.exception, GestaError) and says in str(refused.exception)

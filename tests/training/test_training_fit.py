@@ -240,31 +240,38 @@ def test_callers_threads_stay(tmp_path: Path) -> None:
     assert torch.get_num_threads() == 1
 
 
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from gesta.training.task import ClassifyTask
+from training.test_training_fit import run
+
+number, batch = int(sys.argv[1]), int(sys.argv[2])
+original = ClassifyTask.training_step
+
+def stopped(self, given, batch_idx):
+    if batch_idx == (batch if batch >= 0 else self.trainer.num_training_batches - 1):
+        os.kill(os.getpid(), number)
+    return original(self, given, batch_idx)
+
+ClassifyTask.training_step = stopped
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a program started in the background ignores SIGINT
+run(Path(sys.argv[3]), "training.epochs=1")
+"""
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs signals that can be handled")
 @pytest.mark.parametrize(
     ("number", "batch", "code"), [(signal.SIGTERM, 0, 143), (signal.SIGTERM, -1, 143), (signal.SIGINT, 0, 130)]
 )
-def test_being_stopped_is_no_success(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, batch: int, code: int
-) -> None:
+def test_being_stopped_is_no_success(tmp_path: Path, number: int, batch: int, code: int) -> None:
     """Lightning ends with success on SIGTERM, and goes on after one that comes in the last batch (-1)."""
-    from gesta.training.task import ClassifyTask
-
-    original = ClassifyTask.training_step
-
-    def stopped(self, given, batch_idx):
-        if batch_idx == (batch if batch >= 0 else self.trainer.num_training_batches - 1):
-            os.kill(os.getpid(), number)
-        return original(self, given, batch_idx)
-
-    monkeypatch.setattr(ClassifyTask, "training_step", stopped)
-    handler = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-    signal.signal(number, handler)  # a program started in the background ignores SIGINT
-    with pytest.raises(SystemExit) as ended:
-        run(tmp_path, "training.epochs=1")
-    assert ended.value.code == code
+    command = [sys.executable, "-c", STOPPED, str(int(number)), str(batch), str(tmp_path)]
+    paths = os.pathsep.join(path for path in sys.path if path)
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, check=False)
+    assert ended.returncode == code, ended.stderr.decode()[-2000:]
     assert not (tmp_path / "bundle").exists()
-    assert signal.getsignal(number) == handler
 
 
 def program(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

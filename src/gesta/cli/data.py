@@ -47,7 +47,7 @@ def _looking(data: Path, layout: str | None) -> tuple[Callable[..., Any], Callab
     from gesta.sources import catalog, hand_catalog
 
     of_hands = layout in hand_catalog.HAND_READERS or (
-        layout is None and data.is_dir() and not (data / "index.csv").exists() and hand_catalog.detect(data) is not None
+        layout is None and data.is_dir() and hand_catalog.detect(data) is not None
     )
     if of_hands:
         return hands.inspect_hands, hands.write_hand_page, hand_catalog.read(data, layout)

@@ -27,6 +27,9 @@ FORMS = (("x", "y", "z"), ("u", "v", "d"))
 
 
 def matches(root: Path) -> bool:
+    """depth/ with a camera or joints. With an index.csv it is a folder of recordings."""
+    if (root / "index.csv").exists():
+        return False
     return (root / "depth").is_dir() and ((root / "camera.yaml").is_file() or (root / "joints.csv").is_file())
 
 

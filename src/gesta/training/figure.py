@@ -30,7 +30,7 @@ def draw_history(
                 axes.plot(epochs, values, style, marker="." if len(epochs) < 3 else None, label=names[part])
         accuracy, label = quantity == "accuracy", LABELS.get(quantity, quantity)
         value = (max if accuracy else min)(row[f"{measured}_{quantity}"] for row in history)
-        axes.set_title(f"{'best' if accuracy else 'lowest'} {label} {value:.3g} ({names[measured]})")
+        axes.set_title(f"{'best' if accuracy else 'lowest'} {label} {value:.3f} ({names[measured]})")
         axes.set_ylim(0, 1.02 if accuracy else None)
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
