@@ -16,7 +16,8 @@ ROOM = 0.97
 NEARLY = 0.9
 """Slimming to more than this share of the parameters is not worth its training."""
 GRAPH_BYTES, INT8_BYTES = 150_000, 1.25
-"""Of a runnable 8-bit network: what does not shrink with the weights, and bytes a parameter where none was measured."""
+"""Of a runnable 8-bit network: what does not shrink with the weights, and bytes a parameter, at least: the LSTM's are
+two, and its share grows as the rest is slimmed."""
 DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
 
 
@@ -74,7 +75,7 @@ class Plan:
         else:
             room = ROOM * self.target_bytes
             wanted = [] if self.prunes_start(parameters) else [self._pruned_size]
-            each = INT8_BYTES if runnable_int8 is None else max(1.0, (runnable_int8 - GRAPH_BYTES) / parameters)
+            each = INT8_BYTES if runnable_int8 is None else max(INT8_BYTES, (runnable_int8 - GRAPH_BYTES) / parameters)
             wanted += [int((room - GRAPH_BYTES) / each)] if room > GRAPH_BYTES else []
         return sorted({n for n in wanted if 0 < n < parameters}, reverse=True)
 

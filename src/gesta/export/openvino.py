@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import openvino as ov
+import openvino.opset13 as opset
 import torch
 from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -28,6 +30,8 @@ from gesta.schema import Clip, GestaError
 
 ENGINE = "openvino"
 PRECISIONS = ("fp32", "fp16")
+SMALL_BYTES = 4096
+"""Constants below this stay as they are: scales and biases."""
 
 
 def add(bundle_dir: Path | str, clips: Sequence[Clip], precision: str = "fp32") -> Parity:
@@ -45,7 +49,7 @@ def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed
     """One part as `stem.xml` and `stem.bin`. "fp16": weights stored halved. "int8": calibrated on `feeds`, the rest
     halved."""
     if precision == "int8":
-        model = quantised(_folded(_model(_unfolded(part))), feeds, ENGINE)
+        model = _halved(quantised(_folded(_model(_unfolded(part))), feeds, ENGINE))
     else:
         model = _model(part)
     with tempfile.TemporaryDirectory() as scratch:
@@ -69,6 +73,18 @@ def _folded(model: Any) -> Any:
     manager = Manager()
     manager.register_pass(ConstantFolding())
     manager.run_passes(model)
+    return model
+
+
+def _halved(model: Any) -> Any:
+    """Large constants in 32 bits, those of the LSTM, stored in 16: saving does not do it in a quantised network."""
+    for constant in [node for node in model.get_ops() if node.get_type_name() == "Constant"]:
+        output = constant.output(0)
+        if output.element_type == ov.Type.f32 and constant.get_byte_size() > SMALL_BYTES:
+            readers = output.get_target_inputs()
+            wide = opset.convert(opset.constant(constant.data.astype(np.float16)), "f32").output(0)
+            for reader in readers:
+                reader.replace_source_output(wide)
     return model
 
 
