@@ -178,6 +178,15 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     found = compress(source, tmp_path / "out", other, say=said.append, **options)
     assert said[0].startswith("slim-50: slimming") and found["chosen"] == {}
     assert {one["step"] for one in found["rows"]} == {"teacher", "slim-50"}
+    whole = Plan(target_bytes=10**6, sparsity=0.5, epochs=1, steps=1, distil=False)
+    found = compress(source, tmp_path / "out", whole, say=said.append, **options)
+    assert {one["step"] for one in found["rows"]} == {"teacher", "teacher-pruned"}
+    step = tmp_path / "out" / "steps" / "teacher-pruned-fp32.json"
+    better = json.loads(step.read_text())
+    better["result"]["stored"]["val"] = 2.0
+    step.write_text(json.dumps(better))
+    found = compress(source, tmp_path / "out", whole, say=said.append, **options)
+    assert found["reference"]["step"] == "teacher", "compared with what there was before, however good the steps are"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ A row is a network in one precision, as the weights' file ("stored", run by PyTo
 from __future__ import annotations
 
 import io as streams
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +159,8 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
         if reference["accuracy"] is not None:
             axes.axhline(100 * reference["accuracy"], color="0.4", linestyle=":", linewidth=1, label=reference["step"])
         axes.grid(alpha=0.3)
-    left.set_xscale("log")
-    _milliseconds(right)
+    _plain_log(left, lambda value: f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB")
+    _plain_log(right, lambda value: f"{value:g}")
     if document["target_bytes"]:
         left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
     left.set(xlabel="bytes", ylabel=f"accuracy on {reference['people']} people, %")
@@ -174,7 +174,7 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     partial.replace(path)
 
 
-def _milliseconds(axes: Any) -> None:
+def _plain_log(axes: Any, text: Callable[[float], str]) -> None:
     """A logarithmic axis of at least a decade, its ticks in plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -183,7 +183,7 @@ def _milliseconds(axes: Any) -> None:
     if high / low < 10:
         axes.set_xlim(low * (high / low / 10) ** 0.5, high * (10 * low / high) ** 0.5)
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_major_formatter(lambda value, _place: text(value))
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 

@@ -98,6 +98,7 @@ def compress(
         _measure(run, f"teacher-{number}", Path(teacher), ("fp32",))
     own = "teacher" if not teachers else "start"
     _measure(run, own, bundle, PRECISIONS)
+    first = [row for row in run.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
     sizes = plan.sizes(parameters, run.rows[-1]["runnable"].get("bytes"))
     if not sizes or plan.prunes_start(parameters):
@@ -108,7 +109,7 @@ def compress(
         before = _slimmed(run, name, before, size, bundle)
         _measure(run, name, before, PRECISIONS)
         _pruned(run, name, before, bundle)
-    return _conclude(run, source.path, command)
+    return _conclude(run, source.path, command, first)
 
 
 def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Path:
@@ -180,10 +181,9 @@ def _measure(run: Run, name: str, bundle: Path, precisions: Sequence[Precision])
         run.rows.append(run.once(f"{name}-{precision}", title, inputs, work))
 
 
-def _conclude(run: Run, source: Path, command: str) -> dict[str, Any]:
-    """Differences, the choice, the table and the figure, written into the folder."""
+def _conclude(run: Run, source: Path, command: str, first: Sequence[frontier.Row]) -> dict[str, Any]:
+    """Differences to the best of `first`, what there was before; the choice, the table and the figure, written."""
     plan, rows = run.plan, run.rows
-    first = [row for row in rows if row["precision"] == "fp32" and row["step"].startswith(("teacher", "start"))]
     reference = max(first, key=lambda row: row["stored"].get("val") or 0.0)
     subjects = {s.id: s.subject for s in run.measuring.splits["test"]}
     for row in rows:
