@@ -90,6 +90,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
         io.read(bundle.path)
 
 
+@pytest.mark.slow
 def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
     features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

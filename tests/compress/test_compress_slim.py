@@ -120,6 +120,7 @@ def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
 SETTINGS = {"classes": 4, "streams": 1, "channels": 2, "size": 16, "chunk": 4, "window": 16}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["joint_memory", "cnn3d"])
 def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", model)

@@ -130,6 +130,7 @@ def in_this_process(jobs, *, told=None, **_):
 
 
 class TestLearningCurve:
+    @pytest.mark.slow
     def test_with_and_without_transfer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("gesta.experiments.learning_curve.run_jobs", in_this_process)
         folder = feature_folder(tmp_path / "features")
