@@ -9,12 +9,12 @@ import argparse
 import sys
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 
 # torchvision's wheel is built for CUDA; beside a CPU torch its own operators are missing, and it will not be imported
 # unless these two are declared. The networks compared here use none of them.
 for operator in ("nms", "qnms"):
-    torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 import torchvision.models as theirs  # noqa: E402
 
 from gesta.models.catalog import BACKBONES, build_backbone  # noqa: E402

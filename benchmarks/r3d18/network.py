@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import library, nn
 
 
 def build(classes: int) -> nn.Module:
@@ -32,4 +32,4 @@ def _declare_operators() -> None:
             torch.ops.load_library(str(compiled))
     except OSError:
         for operator in ("nms", "qnms"):
-            torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
+            library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")

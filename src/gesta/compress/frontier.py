@@ -96,11 +96,11 @@ def _why(
         return f"no {form} network could be measured on validation clips."
     small = min(there, key=lambda i: rows[i][form]["bytes"])
     best = max(there, key=lambda i: rows[i][form]["val"])
-    text = f"no {form} network has {' and '.join(wishes)}. Smallest: {_named(rows[small])}, "
+    text = f"no {form} network has {' and '.join(wishes)}. Smallest: {named(rows[small])}, "
     text += f"{rows[small][form]['bytes']:,} bytes"
     if reference is not None:
         text += f", loses {drop(rows[small][form]['val'], reference):.1f} points"
-        text += f"; most accurate: {_named(rows[best])}, loses {drop(rows[best][form]['val'], reference):.1f}"
+        text += f"; most accurate: {named(rows[best])}, loses {drop(rows[best][form]['val'], reference):.1f}"
     return text + ". Slim further (--keep), train longer (--epochs), or ask for less."
 
 
@@ -132,7 +132,12 @@ def table(document: Mapping[str, Any]) -> list[list[str]]:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The table with what one must know to read it."""
-    head, *body = table(document)
+    return page(document, table(document))
+
+
+def page(document: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> str:
+    """A table, its head first, under the command and above the notes, the machine and the figure."""
+    head, *body = rows
     lines = ["# Compression, step by step", "", f"    {document['command']}", ""]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(line) + " |" for line in body]
@@ -159,14 +164,19 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
         if reference["accuracy"] is not None:
             axes.axhline(100 * reference["accuracy"], color="0.4", linestyle=":", linewidth=1, label=reference["step"])
         axes.grid(alpha=0.3)
-    _plain_log(left, lambda value: f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB")
-    _plain_log(right, lambda value: f"{value:g}")
+    plain_log(left, in_bytes)
+    plain_log(right, lambda value: f"{value:g}")
     if document["target_bytes"]:
         left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
     left.set(xlabel="bytes", ylabel=f"accuracy on {reference['people']} people, %")
     right.set(xlabel="milliseconds a chunk, one core")
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8, framealpha=0.7)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Writes a PNG under a temporary name and renames it."""
     buffer = streams.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     partial = path.with_name(f".{path.name}.part")
@@ -174,7 +184,12 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     partial.replace(path)
 
 
-def _plain_log(axes: Any, text: Callable[[float], str]) -> None:
+def in_bytes(value: float) -> str:
+    """500000 -> "500 kB"."""
+    return f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB"
+
+
+def plain_log(axes: Any, text: Callable[[float], str]) -> None:
     """A logarithmic axis of at least a decade, its ticks in plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -225,5 +240,5 @@ def _accuracy(one: Mapping[str, Any]) -> str:
     return f"{100 * accuracy:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
 
 
-def _named(row: Mapping[str, Any]) -> str:
+def named(row: Mapping[str, Any]) -> str:
     return f"{row['step']} in {row['precision']}"

@@ -6,13 +6,12 @@ validation frames alone.
 
 from __future__ import annotations
 
-import io as streams
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]
-FORMS = ("stored", "runnable")
+from gesta.compress.frontier import FORMS, Row, in_bytes, named, page, plain_log, save_figure
+
 HEADS = (
     "#",
     "step",
@@ -62,14 +61,10 @@ def _why(rows: Sequence[Row], there: Sequence[int], form: str, reference_mm: flo
     best = min(there, key=lambda i: rows[i][form]["val"])
     lost = {i: rows[i][form]["val"] - reference_mm for i in (small, best)}
     return (
-        f"no {form} network is that small and that good. Smallest: {_named(rows[small])}, "
-        f"{rows[small][form]['bytes']:,} bytes, loses {lost[small]:.2f} mm; best: {_named(rows[best])}, "
+        f"no {form} network is that small and that good. Smallest: {named(rows[small])}, "
+        f"{rows[small][form]['bytes']:,} bytes, loses {lost[small]:.2f} mm; best: {named(rows[best])}, "
         f"{rows[best][form]['bytes']:,} bytes, loses {lost[best]:.2f}. Prune with more --epochs, or ask for less."
     )
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    return f"{row['step']} in {row['precision']}"
 
 
 def table(document: Mapping[str, Any]) -> list[list[str]]:
@@ -109,12 +104,7 @@ def _error(one: Mapping[str, Any]) -> str:
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The table with what one must know to read it."""
-    head, *body = table(document)
-    lines = ["# Compression, step by step", "", f"    {document['command']}", ""]
-    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(line) + " |" for line in body]
-    lines += ["", *(f"- {note}" for note in document["notes"]), f"- Machine: {document['machine']}", ""]
-    return "\n".join(lines) + "\n![frontier](frontier.png)\n"
+    return page(document, table(document))
 
 
 def draw(document: Mapping[str, Any], path: Path) -> None:
@@ -132,16 +122,13 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     for axes in (left, right):
         if reference is not None:
             axes.axhline(reference, color="0.4", linestyle=":", linewidth=1, label="start, fp32")
-        axes.set_xscale("log")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, framealpha=0.7)
+    plain_log(left, in_bytes)
+    plain_log(right, lambda value: f"{value:g}")
     left.set(xlabel="bytes", ylabel="mean joint error (mm)")
     right.set(xlabel="milliseconds a frame, one core")
-    buffer = streams.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
+    save_figure(figure, path)
 
 
 def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, mark: str, colour: str, label: str) -> None:
