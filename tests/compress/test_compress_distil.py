@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from runtime.tiny_bundles import RGB, make_bundle
-from torch import nn
+from torch import Tensor, nn
 from training.learnable import MemoryStore, samples, tiny
 
 from gesta.bundle import io as bundle_io
 from gesta.clips.transform import Transform
 from gesta.compress.teacher import open_teacher, teachers_of
-from gesta.recipes import load_recipe
+from gesta.recipes import RecipeError, load_recipe
 from gesta.recipes.schema import DistillationSettings
 from gesta.schema import GestaError, Sample
 from gesta.training.distil import Teacher, mean_softened, mixed, soft_loss, soft_targets, soften
@@ -161,6 +161,30 @@ def test_a_student_over_chunks_learns_from_a_central_window(teacher: Path, tmp_p
     if "way" in changes[0]:
         assert len(list((tmp_path / "logs").glob("*.csv"))) == 2 and len(result.history) == 6
         assert result.metrics["teacher_train_accuracy"] > 0.5
+
+
+def test_of_few_sights_the_teacher_sees_each_once(tmp_path: Path) -> None:
+    class Counts(nn.Module):
+        shown = 0
+
+        def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
+            self.shown += len(clip)
+            return torch.zeros(len(clip), 3)
+
+    def shown(*changes: str) -> tuple[int, int]:
+        network = Counts()
+        recipe = tiny("auto", "augmentation.context=0", "teacher=x", "distillation.sees=same", *changes)
+        teacher = Teacher("x", network, ("c0", "c1", "c2"), CHUNKS.model_copy(update={"size": 16}))
+        result = fit(
+            samples(), recipe, tmp_path, layout="memory", progress=False, cache=MemoryStore(), teachers=[teacher]
+        )
+        return network.shown, len(result.history)
+
+    clips = sum(sample.split == "train" for sample in samples())
+    assert shown("training.epochs=4") == (4 * clips, 4)
+    assert shown("training.epochs=4", "distillation.sights=2") == (2 * clips, 4)
+    with pytest.raises(RecipeError, match="sights is for distillation.sees=same"):
+        tiny("auto", "teacher=x", "distillation.sights=2")
 
 
 def test_the_soft_loss_alone_teaches(teacher: Path, tmp_path: Path) -> None:

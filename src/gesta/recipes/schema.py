@@ -190,6 +190,17 @@ class DistillationSettings(_Strict):
     sees: Literal["clip", "same"] = Field(
         "clip", description="clip: the teacher sees each whole clip once, as recorded. same: what the student sees"
     )
+    sights: int | None = Field(
+        None,
+        ge=1,
+        description="with same: augmented versions of a clip, each of which the teacher sees once; null: new ones always",
+    )
+
+    @model_validator(mode="after")
+    def _few_sights_are_same(self) -> DistillationSettings:
+        if self.sights is not None and self.sees != "same":
+            raise ValueError("sights is for distillation.sees=same: of the clip as recorded there is one")
+        return self
 
 
 class Recipe(_Strict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -30,7 +31,7 @@ HELD_BYTES = 512 * 2**20
 Batch = dict[str, Tensor]
 """clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labelled part begins;
 when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answers, or for each j what it is to see:
-view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B]."""
+view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and where the sights are few, which one it is: sight [B, 2]."""
 
 
 class Item(NamedTuple):
@@ -63,7 +64,8 @@ class Examples(Protocol):
 class ClipSet(Dataset):
     """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
 
-    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out.
+    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `sights`: so
+    many versions of each clip come out, in turn; None: another one in each epoch.
     """
 
     samples: Sequence[Sample]
@@ -76,6 +78,7 @@ class ClipSet(Dataset):
     before: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     soft: Tensor | None = None
     views: Sequence[View] = ()
+    sights: int | None = None
     _held: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
     _held_bytes: int = 0
 
@@ -88,7 +91,7 @@ class ClipSet(Dataset):
         target = list(self.labels).index(str(sample.label))
         if self.augmentation is None:
             return Item(np.asarray(pixels), target, place=index)
-        rng = generator(self.seed, self.epoch, index)
+        rng = generator(self.seed, self.epoch % (self.sights or sys.maxsize), index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
         theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
         taken = np.asarray(pixels[chosen])
@@ -135,6 +138,8 @@ class ClipSet(Dataset):
             batch["theta"] = torch.from_numpy(np.stack(maps))
         if self.soft is not None:
             batch["soft"] = self.soft[[item.place for item in items]]
+        if self.sights is not None:
+            batch["sight"] = torch.tensor([[item.place, self.epoch % self.sights] for item in items])
         for j, view in enumerate(self.views):
             clip, lengths = to_network([item.views[j] for item in items], view.transform.chunk)
             batch |= {f"view{j}": torch.from_numpy(clip), f"view{j}_lengths": torch.from_numpy(lengths)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -96,18 +96,27 @@ def mixed(soft: Tensor, hard: Tensor, alpha: float) -> Tensor:
 class Lesson:
     """What a stage of training learns from teachers. `orders`: of each teacher, its classes in the student's order.
 
-    Where a batch brings stored answers (`soft`) the teachers are not asked again.
+    Where a batch brings stored answers (`soft`) the teachers are not asked, and of few sights each is shown them once.
     """
 
     settings: DistillationSettings
     teachers: Sequence[Teacher] = ()
     orders: Sequence[Sequence[int]] = ()
+    _said: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
 
     @torch.no_grad()
     def soft(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The teachers' softened answers to a batch, [B, N]; what they see is moved as what the student sees."""
         if "soft" in batch:
             return batch["soft"]
+        if "sight" not in batch:
+            return self._asked(batch)
+        sights = [tuple(row) for row in batch["sight"].tolist()]
+        if any(sight not in self._said for sight in sights):
+            self._said.update(zip(sights, self._asked(batch), strict=True))
+        return torch.stack([self._said[sight] for sight in sights])
+
+    def _asked(self, batch: Mapping[str, Tensor]) -> Tensor:
         said = []
         for j, (teacher, order) in enumerate(zip(self.teachers, self.orders, strict=True)):
             clip = batch[f"view{j}"]
@@ -150,7 +159,7 @@ def attend(
             raise GestaError(f"{teacher.name}: this teacher cannot see every training clip. The first: {problems[0]}")
     noted: dict[str, Any] = {"teachers": ", ".join(fingerprint(teacher) for teacher in teachers)}
     if settings.sees == "same":
-        train.views = views
+        train.views, train.sights = views, settings.sights
         return noted
     train.soft = soft_targets(teachers, train.samples, train.labels, train.store, settings.temperature, device)
     truth = [list(train.labels).index(str(sample.label)) for sample in train.samples]
