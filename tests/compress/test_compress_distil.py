@@ -167,7 +167,7 @@ def test_of_few_sights_the_teacher_sees_each_once(tmp_path: Path) -> None:
     class Counts(nn.Module):
         shown = 0
 
-        def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
+        def forward(self, clip: Tensor, _lengths: Tensor) -> Tensor:
             self.shown += len(clip)
             return torch.zeros(len(clip), 3)
 
@@ -183,7 +183,7 @@ def test_of_few_sights_the_teacher_sees_each_once(tmp_path: Path) -> None:
     clips = sum(sample.split == "train" for sample in samples())
     assert shown("training.epochs=4") == (4 * clips, 4)
     assert shown("training.epochs=4", "distillation.sights=2") == (2 * clips, 4)
-    with pytest.raises(RecipeError, match="sights is for distillation.sees=same"):
+    with pytest.raises(RecipeError, match=r"sights is for distillation\.sees=same"):
         tiny("auto", "teacher=x", "distillation.sights=2")
 
 
