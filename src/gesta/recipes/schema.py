@@ -193,7 +193,7 @@ class DistillationSettings(_Strict):
     sights: int | None = Field(
         None,
         ge=1,
-        description="with same: versions of a clip that are drawn, each shown to the teacher once; null: new ones always",
+        description="with same: versions of a clip drawn, each shown to the teacher once; null: new ones always",
     )
 
     @model_validator(mode="after")
