@@ -52,11 +52,11 @@ def test_the_sparsity_that_some_bytes_need(share: float) -> None:
 def test_how_far_to_slim() -> None:
     assert Plan().sizes(1000, None) == [500, 250]
     assert Plan(keep=(0.7, 0.1)).sizes(1000, None) == [700, 100]
-    stored, runnable = Plan(target_bytes=500_000).sizes(18_400_000, 24_070_000)  # 1.3 bytes a parameter
-    assert stored == int(485_000 / 0.425) and runnable == int((485_000 - 150_000) / 1.3)
-    runnable = int((485_000 - 150_000) / 1.25)  # at least so many
-    assert Plan(target_bytes=500_000).sizes(1_100_000, 1_360_000) == [runnable]  # pruned, the start itself is enough
-    assert Plan(target_bytes=500_000).sizes(1_250_000, 1_525_000) == [runnable]  # and nearly so
+    stored, runnable = Plan(target_bytes=500_000).sizes(18_400_000, 18_415_000)  # 1.0 bytes a parameter
+    assert stored == int(485_000 / 0.425) and runnable == 470_000
+    runnable = int((485_000 - 15_000) / 0.95)  # at least so many
+    assert Plan(target_bytes=500_000).sizes(1_100_000, 1_060_000) == [runnable]  # pruned, the start itself is enough
+    assert Plan(target_bytes=500_000).sizes(1_250_000, 1_202_500) == [runnable]  # and nearly so
     assert [Plan(target_bytes=500_000).prunes_start(n) for n in (1_100_000, 1_250_000, 1_300_000)] == [
         True,
         True,
@@ -245,7 +245,7 @@ def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd
     assert len(exported) >= 6 and all(one["runnable"]["latency_ms"][0] > 0 for one in exported)
     sizes = {one["step"]: one["runnable"]["bytes"] for one in exported if one["precision"] == "fp32"}
     assert sizes["slim-40"] < sizes["teacher"]
-    code, out, err = call("predict", "small/best/runnable", data / "p0_right_0.mkv")
+    code, out, err = call("predict", "small/best/runnable.zip", data / "p0_right_0.mkv")
     assert code == 0 and ("right" in out or "down" in out), err
     code, out, err = call("slim", "run/bundle", data, "--out", "half", "--keep", 0.5)
     assert code == 0 and "parameters" in out, err

@@ -99,6 +99,7 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     from rich.text import Text
 
     from gesta.compress import frontier, pose_frontier
+    from gesta.compress.path import BEST
 
     tables = {"classifier": frontier.table, "pose": pose_frontier.table}
     head, *body = tables[kind](document)
@@ -111,6 +112,6 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     for form in frontier.FORMS:
         if (number := document["chosen"].get(form)) is not None:
             row = document["rows"][number]
-            lines.append(f"{form:<9} {out / 'best' / form}: {row['step']} in {row['precision']}")
+            lines.append(f"{form:<9} {out / BEST[form]}: {row['step']} in {row['precision']}")
     lines += [f"table     {out / 'frontier.md'}", f"figure    {out / 'frontier.png'}"]
     return Group(shown, Text("\n".join(["", *lines])))

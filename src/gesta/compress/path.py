@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from gesta.compress.weights import Precision
 from gesta.evaluate import machine
 from gesta.schema import GestaError, Sample
 
+BEST = {"stored": "best/stored", "runnable": "best/runnable.zip"}
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 Say = Callable[[str], None]
 
@@ -209,9 +210,7 @@ def _conclude(run: Run, source: Path, command: str, first: Sequence[frontier.Row
         "notes": _notes(run, source, reference["step"]),
         "machine": machine.text(machine.describe()),
     }
-    for form in frontier.FORMS:
-        if chosen.get(form) is not None:
-            copy_bundle(run.out / rows[chosen[form]][form]["bundle"], run.out / "best" / form)
+    keep_best(run.out, rows, chosen)
     write_text(run.out / "frontier.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     frontier.draw(document, run.out / "frontier.png")
     write_text(run.out / "frontier.md", frontier.markdown(document))
@@ -235,7 +234,7 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
         f"{people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
         f"Differences in points to {reference} in fp32 on the same test clips, 95 % interval clustered by person.",
         "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
-        f"{run.plan.to}, its streaming step where it has one; latency is that of a chunk (else of a window).",
+        f"{run.plan.to}, its streaming step where it has one, one zip; latency is that of a chunk (else of a window).",
     ]
     if "val" not in io.read(source).manifest.provenance.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
@@ -244,11 +243,14 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
     return notes
 
 
-def copy_bundle(bundle: Path, out: Path) -> None:
-    """The bundle at another place."""
-    opened = io.read_any(bundle)
-    files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
-    io.write(out, opened.manifest, files)
+def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> None:
+    """What was chosen of each form, at out/best: the stored bundle as a folder, the runnable one as a zip."""
+    if chosen.get("stored") is not None:
+        opened = io.read_any(out / rows[chosen["stored"]]["stored"]["bundle"])
+        files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
+        io.write(out / BEST["stored"], opened.manifest, files)
+    if chosen.get("runnable") is not None:
+        io.save_zip(io.read_any(out / rows[chosen["runnable"]]["runnable"]["bundle"]), out / BEST["runnable"])
 
 
 def sha_of(bundle: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from gesta.bundle import io
 from gesta.compress import pose_frontier as frontier
-from gesta.compress.path import PRECISIONS, Run, check_out, copy_bundle, sha_of, write_text
+from gesta.compress.path import PRECISIONS, Run, check_out, keep_best, sha_of, write_text
 from gesta.compress.plan import Plan
 from gesta.compress.prune import Pruning, prune
 from gesta.compress.store import store_as
@@ -129,7 +129,9 @@ def _measure(run: Run, name: str, bundle: Path) -> None:
 
 
 def measured_row(measuring: PoseMeasuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
-    """The row, plain values; its bundles at out/stored and out/runnable. Errors are mean joint errors in mm.
+    """The row, plain values; its bundles at out/stored and out/runnable, there as one zip, too, whose bytes count.
+
+    Errors are mean joint errors in mm.
 
     Where the export does not say what PyTorch says, "runnable" holds the "reason" and nothing else.
     """
@@ -168,7 +170,8 @@ def _runnable(measuring: PoseMeasuring, bundle: Path, precision: Precision, out:
     return {
         "bundle": place,
         "engine": report.artifact.engine,
-        "bytes": pose.bytes,
+        "bytes": io.save_zip(report.bundle, out / f"{place}.zip").stat().st_size,
+        "bytes_unpacked": pose.bytes,
         "latency_ms": pose.latency_ms,
         "latency_torch_ms": pose.latency_torch_ms,
         **_errors(measuring, out / place, report.artifact.engine),
@@ -195,7 +198,7 @@ def _conclude(run: Run, source: Path, command: str) -> dict[str, Any]:
     notes = [
         f"Trained on {counts['train']:,} frames, chosen by {counts['val']:,}, measured on {counts['test']:,}.",
         "Errors are mean joint errors in millimetres. Stored: the weights' file, sparse where smaller, run by PyTorch "
-        f"in 32 bits. Runnable: the network exported to {plan.to}; latency is that of a frame.",
+        f"in 32 bits. Runnable: the network exported to {plan.to}, in one zip; latency is that of a frame.",
     ]
     if any("reason" in row["runnable"] for row in rows):
         notes.append("Not exported: the joints were not PyTorch's; frontier.json gives the reason.")
@@ -210,9 +213,7 @@ def _conclude(run: Run, source: Path, command: str) -> dict[str, Any]:
         "notes": notes,
         "machine": machine.text(machine.describe()),
     }
-    for form in frontier.FORMS:
-        if chosen.get(form) is not None:
-            copy_bundle(run.out / rows[chosen[form]][form]["bundle"], run.out / "best" / form)
+    keep_best(run.out, rows, chosen)
     write_text(run.out / "frontier.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     frontier.draw(document, run.out / "frontier.png")
     write_text(run.out / "frontier.md", frontier.markdown(document))

@@ -46,10 +46,9 @@ def add(bundle_dir: Path | str, clips: Sequence[Clip], precision: str = "fp32") 
 
 
 def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed] = ()) -> dict[str, bytes]:
-    """One part as `stem.xml` and `stem.bin`. "fp16": weights stored halved. "int8": calibrated on `feeds`, the rest
-    halved."""
+    """One part as `stem.xml` and `stem.bin`. "fp16": weights stored halved. "int8": calibrated on `feeds`."""
     if precision == "int8":
-        model = _halved(quantised(_folded(_model(_unfolded(part))), feeds, ENGINE))
+        model = _narrowed(quantised(_folded(_model(_unfolded(part))), feeds, ENGINE))
     else:
         model = _model(part)
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,14 +75,16 @@ def _folded(model: Any) -> Any:
     return model
 
 
-def _halved(model: Any) -> Any:
-    """Large constants in 32 bits, those of the LSTM, stored in 16: saving does not do it in a quantised network."""
+def _narrowed(model: Any) -> Any:
+    """Large constants in 32 bits, those of the LSTM, stored in 8 with a scale a row: they are unpacked on loading."""
     for constant in [node for node in model.get_ops() if node.get_type_name() == "Constant"]:
         output = constant.output(0)
         if output.element_type == ov.Type.f32 and constant.get_byte_size() > SMALL_BYTES:
-            readers = output.get_target_inputs()
-            wide = opset.convert(opset.constant(constant.data.astype(np.float16)), "f32").output(0)
-            for reader in readers:
+            values = constant.data
+            scale = np.maximum(np.abs(values).max(axis=-1, keepdims=True), 1e-12) / 127
+            small = opset.constant(np.round(values / scale).astype(np.int8))
+            wide = opset.multiply(opset.convert(small, "f32"), opset.constant(scale.astype(np.float32))).output(0)
+            for reader in output.get_target_inputs():
                 reader.replace_source_output(wide)
     return model
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+import openvino.opset13 as opset
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
@@ -64,6 +65,10 @@ def open_sequence(
         assert whole is not None  # chains have no streaming step
         stages.append(_infer_request(holder, whole, DEVICES[device], threads))
     return SequenceOpenVino(*stages)
+
+
+LSTM_WEIGHTS = (4, 5)
+"""Inputs of an LSTMSequence: weights of what comes in, and of what it remembers."""
 
 
 class OpenVino:
@@ -157,6 +162,7 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
     try:
         model = core.read_model(data, weights)
         check_interface(bundle, artifact, _interface(model.inputs), _interface(model.outputs))
+        _unpack_lstm(model)
         return core.compile_model(model, device, options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -164,6 +170,20 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
             f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}). "
             "Get the bundle again, or export the model again."
         ) from error
+
+
+def _unpack_lstm(model: ov.Model) -> None:
+    """An LSTM's weights as plain constants, as OpenVINO wants them; an 8-bit network stores them with scales."""
+    for node in model.get_ops():
+        for place in LSTM_WEIGHTS if node.get_type_name() == "LSTMSequence" else ():
+            scaled = node.input_value(place).get_node()
+            if scaled.get_type_name() != "Multiply":
+                continue
+            small, scale = (value.get_node() for value in scaled.input_values())
+            small = small.input_value(0).get_node() if small.get_type_name() == "Convert" else small
+            if small.get_type_name() == scale.get_type_name() == "Constant":
+                values = small.data.astype(np.float32) * scale.data
+                node.input(place).replace_source_output(opset.constant(values).output(0))
 
 
 def _interface(ports: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
