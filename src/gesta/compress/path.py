@@ -101,7 +101,7 @@ def compress(
     _measure(run, own, bundle, PRECISIONS)
     first = [row for row in run.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
-    sizes = plan.sizes(parameters, run.rows[-1]["runnable"].get("bytes"))
+    sizes = plan.sizes(parameters)
     if not sizes or plan.prunes_start(parameters):
         _pruned(run, own, bundle, bundle)
     before = bundle

@@ -15,8 +15,6 @@ ROOM = 0.97
 """Share of the wanted bytes that is planned with."""
 NEARLY = 0.9
 """Slimming to more than this share of the parameters is not worth its training."""
-GRAPH_BYTES, INT8_BYTES = 15_000, 0.95
-"""Of a runnable 8-bit network in its zip: what does not shrink with the weights, and bytes a parameter, at least."""
 DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
 
 
@@ -61,21 +59,17 @@ class Plan:
         """Changes to the recipe of fine-tuning. The people chosen by are never trained on."""
         return ("training.validation=true", *(DISTILLATION if self.distil else ()), *self.sets)
 
-    def sizes(self, parameters: int, runnable_int8: int | None) -> list[int]:
-        """Numbers of parameters to slim to, falling. `runnable_int8`: bytes of the start as a runnable 8-bit network.
+    def sizes(self, parameters: int) -> list[int]:
+        """Numbers of parameters to slim to, falling; for a number of bytes one, whose pruned 8-bit files have them.
 
-        For a number of bytes two: one whose pruned 8-bit file has them, one whose runnable 8-bit network has. Not where
-        that is nearly the start: then the start itself is pruned.
+        None where that is nearly the start: then the start itself is pruned.
         """
         if self.keep is not None:
             wanted = [round(share * parameters) for share in self.keep]
         elif self.target_bytes is None:
             wanted = [round(share * parameters) for share in KEEP]
         else:
-            room = ROOM * self.target_bytes
             wanted = [] if self.prunes_start(parameters) else [self._pruned_size]
-            each = INT8_BYTES if runnable_int8 is None else max(INT8_BYTES, (runnable_int8 - GRAPH_BYTES) / parameters)
-            wanted += [int((room - GRAPH_BYTES) / each)] if room > GRAPH_BYTES else []
         return sorted({n for n in wanted if 0 < n < parameters}, reverse=True)
 
     def prunes_start(self, parameters: int) -> bool:
