@@ -82,7 +82,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     call("export", bundle.path, "--to", "openvino", "--precision", "fp16", "--data", data, "--out", exported, "--json")
     assert {a.engine for a in io.read_sequence(exported).manifest.artifacts} == {"openvino"}
     assert load_sequence(exported).predict(sample).label == "light"
-    with pytest.raises(GestaError, match="--stream is not for a classifier of a backbone's features"):
+    with pytest.raises(GestaError, match="sees exactly 2 frames, spread evenly over the whole video"):
         call("predict", bundle.path, sample, "--stream")
     with pytest.raises(GestaError, match="models of stored features are exported in fp32, fp16"):
         call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")

@@ -42,7 +42,10 @@ def predict(
     ],
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, recordings, or folders of them.")],
     stream: Annotated[
-        bool, typer.Option("--stream", help="A prediction a chunk over each whole recording, in constant memory.")
+        bool,
+        typer.Option(
+            "--stream", help="A prediction a chunk (or kept frame) over each whole recording, in constant memory."
+        ),
     ] = False,
     annotate: Annotated[
         Path | None,
@@ -95,8 +98,13 @@ def predict(
     if kind == "sequence":
         from gesta.runtime.sequence import load_sequence
 
-        refuse(context, kind, "stream", "annotate")  # which frames are seen depends on the whole video
-        _predict_videos(load_sequence(bundle, engine, device, backbone=backbone_weights), items, json, failed)
+        refuse(context, kind, "annotate")
+        chain = load_sequence(bundle, engine, device, backbone=backbone_weights)
+        if stream:
+            chain.open_stream()  # refuses a model that cannot, before anything is said
+            _say_streams(items, chain.stream, _json_line if json else _stream_line, failed)
+        else:
+            _predict_videos(chain, items, json, failed)
         _end(failed)
         return
     refuse(context, kind, "backbone_weights")
@@ -179,19 +187,29 @@ def _follow(recogniser: Recogniser, items: list[Item], say: Say, out: Path | Non
     from gesta.evaluate.annotate import annotate
     from gesta.runtime.inputs import notes
 
-    noted: set[str] = set()
-    for item in _fitting(recogniser, items, failed):
-        noted.update(notes(item.sample, recogniser.manifest))
+    fit = _fitting(recogniser, items, failed)
+    noted = {note for item in fit for note in notes(item.sample, recogniser.manifest)}
+
+    def follow(sample: Sample) -> Iterator[Prediction]:
+        yield from recogniser.stream(sample) if out is None else annotate(recogniser, sample, out)
+        _wrote(out)
+
+    _say_streams(fit, follow, say, failed)
+    _tell(noted)
+
+
+def _say_streams(
+    items: list[Item], follow: Callable[[Sample], Iterator[Prediction]], say: Say, failed: list[str]
+) -> None:
+    """The predictions of each recording as they come."""
+    for item in items:
         if say is _stream_line:
             _line(item.input)
         try:
-            for found in recogniser.stream(item.sample) if out is None else annotate(recogniser, item.sample, out):
+            for found in follow(item.sample):
                 say(item, found)
         except GestaError as error:
             failed.append(str(error) if item.input in str(error) else f"{item.input}: {error}")
-        else:
-            _wrote(out)
-    _tell(noted)
 
 
 def _draw(recogniser: Recogniser, items: list[Item], out: Path) -> None:

@@ -6,14 +6,16 @@ Letters: n frames, w frames of a window (video backbones), H height, W width.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.decode import frame_times, iter_frames
-from gesta.clips.read import inside
-from gesta.schema import GestaError, Resource, Sample
+from gesta.clips.decode import Kind, frame_times, iter_frames
+from gesta.clips.read import inside, past
+from gesta.schema import Frame, GestaError, Resource, Sample
 
 _DEPTH_STEP_MM = 16.0
 """Depth beyond 8 bits becomes grey by this: 255 is 4.08 m."""
@@ -55,12 +57,54 @@ def read_frames(
     return np.stack([images.get(index, images[last]) for index in wanted])
 
 
+def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """As `read_frames` with `every`, one by one: (seconds from the span's first frame, uint8 [size, size, 3]).
+
+    Raises GestaError as `read_frames` does, for a damaged file when the damage is reached.
+    """
+    resource = sample.color or sample.depth
+    assert resource is not None  # a sample has one of them
+    seen = 0
+
+    def wanted(index: int, time_s: float) -> bool:
+        nonlocal seen
+        seen += inside(sample, index, time_s)
+        return inside(sample, index, time_s) and (seen - 1) % every == 0
+
+    first: float | None = None
+    stream = iter_frames(resource, _kind(sample), wanted)
+    for index, (time_s, image) in enumerate(stream):
+        if past(sample, index, time_s):
+            break
+        if image is not None:
+            first = time_s if first is None else first
+            yield time_s - first, _fitted(image, sample.depth_unit_mm, size)
+    if first is None:
+        raise GestaError(f"{sample.id}: the span lies outside {resource}. Correct the label's frames or times.")
+
+
+def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
+    """A frame from a camera as a backbone sees it: its colours, else its depth or grey as grey, [size, size, 3].
+
+    Raises GestaError for a frame without an image.
+    """
+    image: NDArray[Any] | None = frame.color
+    for other in (frame.depth_mm, frame.gray):
+        image = other if image is None else image
+    if image is None:
+        raise GestaError("The frame has no image. Give its colour, depth or grey.")
+    return _fitted(image, 1.0, size)
+
+
+def _kind(sample: Sample) -> Kind:
+    return "rgb" if sample.color is not None else "gray16"
+
+
 def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int) -> dict[int, NDArray[np.uint8]]:
-    kind = "rgb" if sample.color is not None else "gray16"
     has_span = sample.last_frame is not None or sample.end_s is not None
     stop = max(wanted) + 1 if has_span else None
     found = {}
-    stream = iter_frames(resource, kind, lambda index, _: index in wanted)  # type: ignore[arg-type]
+    stream = iter_frames(resource, _kind(sample), lambda index, _: index in wanted)
     for index, (_, image) in enumerate(itertools.islice(stream, stop)):
         if image is not None:
             found[index] = _fitted(image, sample.depth_unit_mm, size)

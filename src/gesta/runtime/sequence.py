@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from gesta.clips.chosen_frames import read_frames
 from gesta.runtime.engines.base import SequenceEngine
 from gesta.runtime.engines.catalog import choose, open_sequence_engine
 from gesta.runtime.inputs import one_sample
+from gesta.runtime.sequence_stream import LAST, SequenceStream, follow
 from gesta.runtime.streaming import prediction, softmax
-from gesta.schema import GestaError, Prediction, Sample
+from gesta.schema import Frame, GestaError, Prediction, Sample
 
 BATCH = 32
 """Frames (or windows) that go through the backbone at a time."""
@@ -116,6 +117,23 @@ class SequenceRecogniser:
         sample = one_sample(video) if isinstance(video, (str, Path)) else video
         found = self.predict_features([self.features(sample)])[0]
         return prediction(self.labels, found, str(sample.files[0]))
+
+    def stream(
+        self, frames: Iterable[Frame | NDArray[np.uint8]] | str | Path | Sample, fps: float = 25.0, last: int = LAST
+    ) -> Iterator[Prediction]:
+        """A prediction for each new feature, in constant memory, from frames as they come (or from a file or Sample).
+
+        The last one is that of `predict`, unless the video has more than `last` features: then the classifier sees
+        the last so many. `fps` times RGB images without time stamps. Raises GestaError (usage) as `open_stream` does.
+        """
+        return follow(self.open_stream(last), frames, self.manifest.backbone.size, fps)
+
+    def open_stream(self, last: int = LAST) -> SequenceStream:
+        """A stream to push frames into by hand. Several may be open.
+
+        Raises GestaError (usage) for a model of exactly n frames of a whole video.
+        """
+        return SequenceStream(self.features_of, self.predict_features, self.manifest, last)
 
     def features(self, sample: Sample) -> NDArray[np.float32]:
         """The backbone's features of a video, [T, D], of the frames that it was trained on. Raises GestaError."""

@@ -1,0 +1,115 @@
+"""Chains follow streams: the end of a clip is what `predict` says of it; what cannot follow says why."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from features.numbered_videos import numbers, video, write_numbered
+from runtime.tiny_chains import make_chain, narrow, write_videos
+
+from gesta.bundle.manifest import BackboneUse, Provenance, SequenceManifest
+from gesta.runtime.sequence import SequenceRecogniser, load_sequence
+from gesta.schema import Frame, GestaError
+
+
+class Numbers:
+    """The feature of a frame (or window) is its grey, twice; the answer depends on every feature and their order."""
+
+    name = "numbers"
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+        self.seen: list[list[float]] = []
+
+    def features(self, frames: np.ndarray) -> np.ndarray:
+        self.asked.append(len(frames))
+        return numbers(frames)
+
+    def head(self, features: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        valid = features[0, : lengths[0], 0]
+        self.seen.append(valid.tolist())
+        return np.array([[float(valid @ np.arange(1, len(valid) + 1)) / 500, 1.0]], np.float32)
+
+
+def chain(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecogniser:
+    used = BackboneUse(name="n", weights="0", stage="s", size=8, frames=frames, every=every, window=window, features=2)
+    provenance = Provenance(created="now", gesta="0", seed=0, layout="", data_fingerprint="0")
+    manifest = SequenceManifest(
+        name="n", labels=("a", "b"), backbone=used, recipe={}, parameters=1, provenance=provenance
+    )
+    return SequenceRecogniser(Numbers(), manifest)
+
+
+@pytest.mark.parametrize(("every", "window"), [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3)])
+@pytest.mark.parametrize("span", [{}, {"first_frame": 3, "last_frame": 8}, {"start_s": 0.1, "end_s": 0.3}])
+def test_the_end_of_a_clip_is_what_predict_says(every: int, window: int, span: dict, tmp_path: Path) -> None:
+    sample = video(write_numbered(tmp_path / "v.mkv", 11), **span)
+    whole, live = chain(every, window), chain(every, window)
+    expected, found = whole.predict(sample), list(live.stream(sample))
+    assert found[-1].probabilities == expected.probabilities
+    assert live.engine.seen[-1] == whole.engine.seen[0] and len(found) == len(whole.engine.seen[0])
+    assert set(live.engine.asked) == {1}  # each feature is computed once
+    times = [p.time_s for p in found]
+    assert times[0] == pytest.approx((window - 1) * every / 25) or len(times) == 1
+    assert times == sorted(times)
+
+
+def test_frames_pushed_by_hand_are_the_files(tmp_path: Path) -> None:
+    path = write_numbered(tmp_path / "v.mkv", 7)
+    images = [np.full((48, 64, 3), 2 * i, np.uint8) for i in range(7)]
+    found, live = list(chain().stream(path)), chain()
+    assert list(live.stream(images, fps=25)) == found
+    assert len(found) == 4 and [p.time_s for p in found] == pytest.approx([0, 0.08, 0.16, 0.24])
+    assert live.engine.seen[-1] == [0, 4, 8, 12]
+    stream = live.open_stream()
+    depth = [Frame(i / 25, depth_mm=np.full((48, 64), 32 * i, np.uint16)) for i in range(7)]
+    assert [len(stream.push(frame)) for frame in depth] == [1, 0, 1, 0, 1, 0, 1] and stream.finish() == []
+    assert live.engine.seen[-1] == [0, 4, 8, 12]  # 16 mm are one level of grey
+    stream.push(depth[3])
+    assert live.engine.seen[-1] == [6]  # begun anew
+
+
+def test_memory_is_bounded_by_a_sliding_window() -> None:
+    live = chain(every=1)
+    list(live.stream((np.full((8, 8, 3), i, np.uint8) for i in range(9)), last=3))
+    assert live.engine.seen[-1] == [6, 7, 8] and live.engine.seen[1] == [0, 1]
+    with pytest.raises(GestaError, match="at least one feature"):
+        live.open_stream(last=0)
+
+
+def test_exactly_n_frames_cannot_follow() -> None:
+    with pytest.raises(
+        GestaError, match=r"sees exactly 20 frames.*Predict whole videos.*gesta features DATA --every"
+    ) as e:
+        chain(every=None, frames=20).open_stream()
+    assert e.value.usage
+    with pytest.raises(GestaError, match="no image"):
+        chain().open_stream().push(Frame(0.0))
+
+
+@pytest.mark.parametrize("name", ["mean", "gru", "lstm"])
+def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gesta) -> None:
+    torch.set_num_threads(1)
+    narrow(monkeypatch)
+    videos = write_videos(tmp_path / "videos", each=2)
+    model = {} if name == "mean" else {"hidden": 8}
+    bundle = make_chain(tmp_path / "chain", videos, every=2, name=name, **model)
+    recogniser, path = load_sequence(bundle.path), videos / "light" / "light1.mkv"
+    expected, found = recogniser.predict(path), list(recogniser.stream(path))
+    assert len(found) == 4
+    np.testing.assert_allclose(list(found[-1].probabilities.values()), list(expected.probabilities.values()), atol=1e-5)
+    assert found[0].probabilities != found[-1].probabilities
+    if name == "mean":
+        done = gesta("predict", bundle.path, path, "--stream", "--json")
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        assert done.exit_code == 0 and [row["time_s"] for row in rows] == [0.0, 0.08, 0.16, 0.24]
+        assert rows[-1]["label"] == "light"
+        done = gesta("predict", bundle.path, videos / "dark", "--stream")
+        assert done.exit_code == 0 and done.stdout.count(" s  ") == 8 and "dark1.mkv" in done.stdout
+        fixed = make_chain(tmp_path / "fixed", videos, frames=3)
+        done = gesta("predict", fixed.path, path, "--stream")
+        assert done.exit_code == 2 and "exactly 3 frames" in done.stderr and done.stdout == ""
