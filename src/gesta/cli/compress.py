@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need
-from gesta.cli.prune import ProtocolOption, parts_of
+from gesta.cli.common import (
+    BackboneOption,
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    SetOption,
+    console,
+    emit,
+    existing,
+    need,
+)
+from gesta.cli.prune import ProtocolOption, parts, parts_of
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -48,6 +58,7 @@ def compress(
     seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.0, max=600)] = 2.0,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
+    backbone_weights: BackboneOption = None,
     device: DeviceOption = "auto",
     seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.")] = None,
     json: JsonFlag = False,
@@ -57,6 +68,7 @@ def compress(
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
     Of a hand pose model: prunes, stores, exports; millimetres in the place of points, in --max-drop, too.
+    Of a model of stored features: stores and exports, backbone and classifier.
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
@@ -69,7 +81,14 @@ def compress(
     plan.check()
     manifest = read_any(existing(bundle, "bundle")).manifest
     chance = manifest.provenance.seed if seed is None else seed
-    samples, found = parts_of(manifest, data, layout, protocol, chance)
+    chain = manifest.kind == "sequence"
+    if chain:
+        refuse(context, manifest.kind, "keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol")
+    else:
+        refuse(context, manifest.kind, "backbone_weights")
+    samples, found = (
+        parts(data, layout, protocol, chance) if chain else parts_of(manifest, data, layout, protocol, chance)
+    )
     shared: dict[str, Any] = {
         "layout": found,
         "seed": chance,
@@ -83,6 +102,10 @@ def compress(
 
         refuse(context, manifest.kind, "keep", "teacher", "distil", "protocol")
         document = compress_pose(bundle, out, plan, frames=samples, **shared)
+    elif chain:
+        from gesta.compress.sequence_path import compress_chain
+
+        document = compress_chain(bundle, out, plan, samples=samples, backbone=backbone_weights, **shared)
     else:
         from gesta.compress.path import compress as run
 
@@ -101,8 +124,7 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     from gesta.compress import frontier, pose_frontier
     from gesta.compress.path import BEST
 
-    tables = {"classifier": frontier.table, "pose": pose_frontier.table}
-    head, *body = tables[kind](document)
+    head, *body = (pose_frontier.table if kind == "pose" else frontier.table)(document)
     shown = Table(box=None, pad_edge=False)
     for name in head:
         shown.add_column(Text(name), justify="left" if name in ("step", "precision") else "right")

@@ -45,7 +45,7 @@ def export(
     Both are compared with PyTorch on validation clips (without --data on random ones): nothing is written unless the
     top class is the same on all of them (int8: on 99 %). int8 is calibrated on training clips and needs --data.
     Of a hand pose model the joints must be PyTorch's, up to 0.1 mm (fp16: 2 mm, int8: 30 mm, 3 mm in the mean).
-    Of a model of stored features its backbone goes into the new bundle, too, whatever its size.
+    Of a model of stored features its backbone goes into the new bundle, too, whatever its size; int8 is the backbone's.
     """
     need("export", "torch", "onnx", "onnxscript", "onnxruntime", "nncf")
     from gesta.cli.kinds import kind_of, refuse

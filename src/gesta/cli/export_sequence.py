@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from gesta.cli.common import emit, existing
 from gesta.schema import GestaError
 
-VIDEOS = 32
+if TYPE_CHECKING:
+    from gesta.schema import Sample
 
 
 def export_sequence(
@@ -24,24 +27,28 @@ def export_sequence(
     backbone: str | None,
     json: bool,
 ) -> None:
-    """Both stages into a new bundle, compared with PyTorch on some videos of --data, else on random frames."""
+    """Both stages into a new bundle, compared with PyTorch on some videos of --data, else on random frames.
+
+    int8 is calibrated on training videos of --data.
+    """
     from gesta.bundle.io import read_sequence
-    from gesta.clips.chosen_frames import read_frames
-    from gesta.export.sequence import export_chain
+    from gesta.export.run import chosen_format
+    from gesta.export.sequence import CALIBRATION, VIDEOS, export_chain, videos_of
 
-    videos = None
-    if data is not None:
-        from gesta.sources.catalog import read
-
-        used = read_sequence(bundle).manifest.backbone
-        samples = read(existing(data, "data folder"), layout).samples
-        count = min(clips, VIDEOS, len(samples))
-        if not count:
-            raise GestaError(f"{data}: holds no videos to compare on. See `gesta data inspect {data}`.")
-        chosen = [samples[i * len(samples) // count] for i in range(count)]
-        frames = [read_frames(s, used.size, frames=used.frames, every=used.every, window=used.window) for s in chosen]
-        videos = [f if used.window == 1 else f.reshape(-1, used.window, *f.shape[1:]) for f in frames]
-    report = export_chain(bundle, to=to, out=out, precision=precision, backbone=backbone, videos=videos, force=force)
+    chosen_format(to, precision)
+    manifest = read_sequence(bundle).manifest
+    used = manifest.backbone
+    training, compared = _parts(data, layout, manifest.provenance.seed)
+    report = export_chain(
+        bundle,
+        to=to,
+        out=out,
+        precision=precision,
+        backbone=backbone,
+        videos=None if data is None else videos_of(compared, used, min(clips, VIDEOS[precision])),
+        calibration=videos_of(training, used, CALIBRATION),
+        force=force,
+    )
     size = sum(
         len(report.bundle.read(a, name)) for a in report.bundle.manifest.artifacts for name in (a.file, *a.companions)
     )
@@ -51,15 +58,33 @@ def export_sequence(
         "precision": precision,
         "agrees": report.agrees,
         "bytes": size,
-        "compared_on": "random frames" if videos is None else "videos",
+        "compared_on": "random frames" if data is None else "videos",
         "parity": report.parity.model_dump(mode="json"),
     }
     parity = report.parity
     lines = [
         f"network  {size:,} bytes, backbone and classifier: top class as PyTorch's on {parity.top_class_agreement:.1%} "
-        f"of {parity.clips} {'random clips' if videos is None else 'videos'}, largest difference "
+        f"of {parity.clips} {'random clips' if data is None else 'videos'}, largest difference "
         f"{parity.largest_difference:.2g}",
         f"bundle   {out}",
         f"next     gesta predict {out} VIDEO",
     ]
     emit(document, Text("\n".join(lines)), json)
+
+
+def _parts(data: Path | None, layout: str | None, seed: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
+    """Videos to calibrate on, and those to compare on: training and validation by the rule of training.
+
+    Without labels all of them are compared on. Raises GestaError if there are none.
+    """
+    if data is None:
+        return (), ()
+    from gesta.cli.train import split
+    from gesta.sources.catalog import read
+
+    samples = read(existing(data, "data folder"), layout).samples
+    if not samples:
+        raise GestaError(f"{data}: holds no videos to compare on. See `gesta data inspect {data}`.")
+    labelled = split([s for s in samples if s.label is not None], "subject", seed)[0]
+    parts = {name: [s for s in labelled if s.split == name] for name in ("train", "val")}
+    return parts["train"], parts["val"] or parts["train"] or samples

@@ -16,6 +16,9 @@ WORDS = {
     "sequence": "a classifier of a backbone's features",
 }
 
+OPTIONS = {"sets": "set"}
+"""Parameter -> its option, where it has another name."""
+
 
 def kind_of(bundle: str | Path) -> str:
     """ "classifier", "pose" or "sequence". Raises GestaError for what is no bundle."""
@@ -30,8 +33,7 @@ def refuse(context: typer.Context, kind: str, *options: str) -> None:
     for name in options:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
+            option = OPTIONS.get(name, name).replace("_", "-")
             raise GestaError(
-                f"--{name.replace('_', '-')} is not for {WORDS[kind]}. Leave it out; see gesta {context.info_name} "
-                "--help.",
-                usage=True,
+                f"--{option} is not for {WORDS[kind]}. Leave it out; see gesta {context.info_name} --help.", usage=True
             )

@@ -115,7 +115,7 @@ def parts_of(
     if manifest.kind == "sequence":
         raise GestaError(
             "Models of stored features are not made smaller this way: the backbone stays as it is. "
-            "gesta export BUNDLE --to openvino --precision fp16 --out OUT halves their bytes."
+            "gesta compress BUNDLE DATA --out OUT stores and exports them in fewer bits."
         )
     if manifest.kind == "classifier":
         return parts(data, layout, protocol, seed)

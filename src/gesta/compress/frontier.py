@@ -28,8 +28,9 @@ HEADS = (
     "runnable bytes",
     "runnable accuracy",
     "difference to the reference",
-    "ms a chunk p50 / p95",
 )
+"""And the latency, of a chunk or what else the document's "unit" says."""
+ADVICE = "Slim further (--keep), train longer (--epochs), or ask for less."
 
 
 def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: Mapping[str, str | None]) -> Any:
@@ -48,9 +49,13 @@ def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: M
 
 
 def choose(
-    rows: Sequence[Row], reference: float | None, target_bytes: int | None, max_drop: float | None
+    rows: Sequence[Row],
+    reference: float | None,
+    target_bytes: int | None,
+    max_drop: float | None,
+    advice: str = ADVICE,
 ) -> dict[str, Any]:
-    """For each form the row that meets the wishes by validation, or None and "why".
+    """For each form the row that meets the wishes by validation, or None and "why", which ends with `advice`.
 
     With `target_bytes`: the most accurate of those small enough; otherwise the smallest that loses at most `max_drop`
     points to `reference`, the reference's accuracy on validation. Of equals the smaller.
@@ -70,7 +75,7 @@ def choose(
             found[form] = by_accuracy if target_bytes is not None else min(fit, key=lambda i: size[i])
         else:
             found[form] = None
-            found[f"{form}_why"] = _why(rows, there, form, reference, target_bytes, max_drop)
+            found[f"{form}_why"] = f"{_why(rows, there, form, reference, target_bytes, max_drop)}. {advice}"
     return found
 
 
@@ -93,7 +98,7 @@ def _why(
     if max_drop is not None:
         wishes.append(f"at most {max_drop:g} points lost on validation")
     if not there:
-        return f"no {form} network could be measured on validation clips."
+        return f"no {form} network could be measured on validation clips"
     small = min(there, key=lambda i: rows[i][form]["bytes"])
     best = max(there, key=lambda i: rows[i][form]["val"])
     text = f"no {form} network has {' and '.join(wishes)}. Smallest: {named(rows[small])}, "
@@ -101,12 +106,12 @@ def _why(
     if reference is not None:
         text += f", loses {drop(rows[small][form]['val'], reference):.1f} points"
         text += f"; most accurate: {named(rows[best])}, loses {drop(rows[best][form]['val'], reference):.1f}"
-    return text + ". Slim further (--keep), train longer (--epochs), or ask for less."
+    return text
 
 
 def table(document: Mapping[str, Any]) -> list[list[str]]:
     """HEADS and a line a row, as text; a star marks what was chosen."""
-    lines = [list(HEADS)]
+    lines = [[*HEADS, f"ms a {document.get('unit', 'chunk')} p50 / p95"]]
     for number, row in enumerate(document["rows"]):
         stored, runnable = row["stored"], row["runnable"]
         latency = runnable.get("latency_ms")
@@ -169,7 +174,7 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     if document["target_bytes"]:
         left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
     left.set(xlabel="bytes", ylabel=f"accuracy on {reference['people']} people, %")
-    right.set(xlabel="milliseconds a chunk, one core")
+    right.set(xlabel=f"milliseconds a {document.get('unit', 'chunk')}, one core")
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8, framealpha=0.7)
     save_figure(figure, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 
 from gesta.bundle import io
 from gesta.clips.cache import ClipCache
-from gesta.compress.store import store_as
+from gesta.compress.store import Step, store_as
 from gesta.compress.weights import Precision
-from gesta.evaluate.run import evaluate
+from gesta.evaluate.run import Evaluation, evaluate
 from gesta.export.run import export_bundle, prepared
 from gesta.schema import GestaError, Sample
 
@@ -39,9 +39,7 @@ class Measuring:
 
     @cached_property
     def identity(self) -> str:
-        """Whether the recordings are those of an earlier run: ids, labels, people, splits."""
-        plain = [(s.id, s.label, s.subject, s.split) for part in self.splits.values() for s in part]
-        return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+        return identity_of(self.splits)
 
 
 def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
@@ -53,6 +51,13 @@ def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Preci
     step = store_as(bundle, out / "stored" / place, precision)
     stored = {"bundle": f"stored/{place}", "bytes": step.bytes_after, **_accuracies(measuring, step.bundle, "torch")}
     runnable = _runnable(measuring, bundle, precision, out, f"runnable/{place}")
+    return row_of(name, precision, step, stored, runnable)
+
+
+def row_of(
+    name: str, precision: Precision, step: Step, stored: dict[str, Any], runnable: dict[str, Any]
+) -> dict[str, Any]:
+    """The row of both forms, and the bundles that it needs."""
     return {
         "step": name,
         "precision": precision,
@@ -96,16 +101,29 @@ def _runnable(measuring: Measuring, bundle: Path, precision: Precision, out: Pat
 
 
 def _accuracies(measuring: Measuring, bundle: Path, engine: str) -> dict[str, Any]:
-    """Accuracy on validation; on test with its interval and, clip by clip, whether it was right."""
-    labels = io.read(bundle).manifest.labels
-    known = {name: [s for s in part if s.label in labels] for name, part in measuring.splits.items()}
-    found: dict[str, Any] = {"val": None, "test": None, "interval": None, "hits": {}}
     options: dict[str, Any] = {"engine": engine, "cache": measuring.cache, "progress": measuring.progress}
     options |= {"layout": measuring.layout or None, "device": measuring.device if engine == "torch" else "auto"}
+    return accuracies(
+        measuring.splits, io.read(bundle).manifest.labels, lambda samples: evaluate(bundle, samples, **options)
+    )
+
+
+def accuracies(
+    splits: Mapping[str, Sequence[Sample]], labels: Sequence[str], run: Callable[[Sequence[Sample]], Evaluation]
+) -> dict[str, Any]:
+    """Accuracy on validation; on test with its interval and, clip by clip, whether it was right."""
+    known = {name: [s for s in part if s.label in labels] for name, part in splits.items()}
+    found: dict[str, Any] = {"val": None, "test": None, "interval": None, "hits": {}}
     if known["val"]:
-        found["val"] = evaluate(bundle, known["val"], **options).metrics["accuracy"]
+        found["val"] = run(known["val"]).metrics["accuracy"]
     if known["test"]:
-        test = evaluate(bundle, known["test"], **options)
+        test = run(known["test"])
         hits = {name: int(right) for name, right in zip(test.ids, test.predicted == test.truth, strict=True)}
         found |= {"test": test.metrics["accuracy"], "interval": test.metrics["accuracy_interval"], "hits": hits}
     return found
+
+
+def identity_of(splits: Mapping[str, Sequence[Sample]]) -> str:
+    """Whether the recordings are those of an earlier run: ids, labels, people, splits."""
+    plain = [(s.id, s.label, s.subject, s.split) for part in splits.values() for s in part]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()

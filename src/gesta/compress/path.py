@@ -110,7 +110,7 @@ def compress(
         before = _slimmed(run, name, before, size, bundle)
         _measure(run, name, before, PRECISIONS)
         _pruned(run, name, before, bundle)
-    return _conclude(run, source.path, command, first)
+    return conclude(run, source.path, command, first, _notes)
 
 
 def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Path:
@@ -182,8 +182,19 @@ def _measure(run: Run, name: str, bundle: Path, precisions: Sequence[Precision])
         run.rows.append(run.once(f"{name}-{precision}", title, inputs, work))
 
 
-def _conclude(run: Run, source: Path, command: str, first: Sequence[frontier.Row]) -> dict[str, Any]:
-    """Differences to the best of `first`, what there was before; the choice, the table and the figure, written."""
+def conclude(
+    run: Run,
+    source: Path,
+    command: str,
+    first: Sequence[frontier.Row],
+    notes: Callable[[Run, Path, str], list[str]],
+    unit: str = "chunk",
+    advice: str = frontier.ADVICE,
+) -> dict[str, Any]:
+    """Differences to the best of `first`, what there was before; the choice, the table and the figure, written.
+
+    `unit`: what latencies are of; `advice`: what to do where nothing meets the wishes.
+    """
     plan, rows = run.plan, run.rows
     reference = max(first, key=lambda row: row["stored"].get("val") or 0.0)
     subjects = {s.id: s.subject for s in run.measuring.splits["test"]}
@@ -192,7 +203,7 @@ def _conclude(run: Run, source: Path, command: str, first: Sequence[frontier.Row
             row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
     wished = plan.target_bytes is not None or plan.max_drop is not None
     val = reference["stored"].get("val")
-    chosen = frontier.choose(rows, val, plan.target_bytes, plan.max_drop) if wished else {}
+    chosen = frontier.choose(rows, val, plan.target_bytes, plan.max_drop, advice) if wished else {}
     seen = frontier.shown(reference["stored"])
     document = {
         "bundle": str(source),
@@ -207,7 +218,8 @@ def _conclude(run: Run, source: Path, command: str, first: Sequence[frontier.Row
         },
         "chosen": chosen,
         "rows": [_bare(row) for row in rows],
-        "notes": _notes(run, source, reference["step"]),
+        "notes": notes(run, source, reference["step"]),
+        "unit": unit,
         "machine": machine.text(machine.describe()),
     }
     keep_best(run.out, rows, chosen)
@@ -227,20 +239,32 @@ def _bare(row: frontier.Row) -> frontier.Row:
 
 def _notes(run: Run, source: Path, reference: str) -> list[str]:
     """What must be known to read the table."""
-    splits = run.measuring.splits
-    people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
     notes = [
-        f"Trained on {len(splits['train']):,} clips of {people['train']} people, chosen by {len(splits['val']):,} of "
-        f"{people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
-        f"Differences in points to {reference} in fp32 on the same test clips, 95 % interval clustered by person.",
+        *people_notes(run, reference),
         "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
         f"{run.plan.to}, its streaming step where it has one, one zip; latency is that of a chunk (else of a window).",
     ]
     if "val" not in io.read(source).manifest.provenance.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
+    return notes + not_exported(run)
+
+
+def people_notes(run: Run, reference: str) -> list[str]:
+    """Whom the numbers are from."""
+    splits = run.measuring.splits
+    people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
+    return [
+        f"Trained on {len(splits['train']):,} clips of {people['train']} people, chosen by {len(splits['val']):,} of "
+        f"{people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
+        f"Differences in points to {reference} in fp32 on the same test clips, 95 % interval clustered by person.",
+    ]
+
+
+def not_exported(run: Run) -> list[str]:
+    """A note, where some network could not be exported."""
     if any("reason" in row["runnable"] for row in run.rows):
-        notes.append("Not exported: the top class was not PyTorch's on every clip; frontier.json gives the reason.")
-    return notes
+        return ["Not exported: the top class was not PyTorch's on every clip; frontier.json gives the reason."]
+    return []
 
 
 def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> None:

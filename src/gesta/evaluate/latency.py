@@ -4,7 +4,8 @@ A process of its own, so that peak memory is this engine's and thread settings h
 
     python -m gesta.evaluate.latency BUNDLE CLIPS.npz ENGINE PRECISION SECONDS
 
-prints one JSON document. `CLIPS.npz` holds prepared clips, uint8 T S H W C, or prepared hands, float32 C S S.
+prints one JSON document. `CLIPS.npz` holds prepared clips, uint8 T S H W C, prepared hands, float32 C S S,
+or videos as a backbone takes them, uint8 n H W 3.
 `followed` measures the whole way of a recording, from its files to predictions.
 """
 
@@ -92,7 +93,42 @@ def measure_pose(
     }
 
 
-MEASURES: dict[str, Callable[..., dict[str, Any]]] = {"classifier": measure, "pose": measure_pose}
+def measure_chain(
+    bundle: Path | str, videos: Sequence[NDArray[np.uint8]], engine: str, precision: str, seconds: float
+) -> dict[str, Any]:
+    """Latency of one frame (or window) through the backbone and of the answer from a whole video's features.
+
+    Milliseconds, for about `seconds`; peak memory. `videos`: as the backbone takes them, [n, H, W, 3].
+    """
+    from gesta.runtime.sequence import load_sequence
+
+    pinned = machine.pin_to_one_core()
+    started = time.perf_counter()
+    recogniser = load_sequence(bundle, engine=engine, threads=1, device="cpu", precision=precision)
+    features = [recogniser.features_of(video) for video in videos]
+    recogniser.predict_features(features[:1])
+    ready = time.perf_counter() - started
+    units = [video[i : i + 1] for video in videos for i in range(len(video))]
+
+    def work(index: int) -> None:
+        recogniser.features_of(units[index % len(units)])
+        recogniser.predict_features([features[index % len(features)]])
+
+    return {
+        "engine": engine,
+        "precision": precision,
+        "one_core": pinned,
+        "feature": timed(work, seconds),
+        "ready_s": round(ready, 3),
+        "peak_memory_mb": machine.peak_memory_mb(),
+    }
+
+
+MEASURES: dict[str, Callable[..., dict[str, Any]]] = {
+    "classifier": measure,
+    "pose": measure_pose,
+    "sequence": measure_chain,
+}
 """How a bundle is measured, by its kind."""
 
 

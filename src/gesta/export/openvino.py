@@ -51,11 +51,23 @@ def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed
         model = _narrowed(quantised(_folded(_model(_unfolded(part))), feeds, ENGINE))
     else:
         model = _model(part)
+    return _saved(model, stem, halved=precision != "fp32")
+
+
+def _saved(model: Any, stem: str, *, halved: bool) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as scratch:
         xml = Path(scratch) / f"{stem}.xml"
-        ov.save_model(model, xml, compress_to_fp16=precision != "fp32")
+        ov.save_model(model, xml, compress_to_fp16=halved)
         xml.write_bytes(b"\n".join(line.strip() for line in xml.read_bytes().splitlines()))  # a third is indentation
         return {path.name: path.read_bytes() for path in (xml, xml.with_suffix(".bin"))}
+
+
+def convert_stored(part: Part, stem: str) -> dict[str, bytes]:
+    """One part with its matrices stored in 8 bits with a scale a row; computing stays fp32, so nothing is calibrated.
+
+    For recurrent classifiers: vectors (biases, the statistics of a z-normalisation) stay as they are.
+    """
+    return _saved(_narrowed(_folded(_model(part)), vectors=False), stem, halved=False)
 
 
 def _unfolded(part: Part) -> Part:
@@ -75,11 +87,16 @@ def _folded(model: Any) -> Any:
     return model
 
 
-def _narrowed(model: Any) -> Any:
-    """Large constants in 32 bits, those of the LSTM, stored in 8 with a scale a row: they are unpacked on loading."""
+def _narrowed(model: Any, *, vectors: bool = True) -> Any:
+    """Large constants in 32 bits, those of the LSTM, stored in 8 with a scale a row: they are unpacked on loading.
+
+    `vectors`: those of one axis, too. Where a row is one number there is nothing to save.
+    """
     for constant in [node for node in model.get_ops() if node.get_type_name() == "Constant"]:
         output = constant.output(0)
-        if output.element_type == ov.Type.f32 and constant.get_byte_size() > SMALL_BYTES:
+        shape = list(output.get_shape())
+        rows = vectors or sum(n > 1 for n in shape) > 1
+        if rows and shape[-1:] != [1] and output.element_type == ov.Type.f32 and constant.get_byte_size() > SMALL_BYTES:
             values = constant.data
             scale = np.maximum(np.abs(values).max(axis=-1, keepdims=True), 1e-12) / 127
             small = opset.constant(np.round(values / scale).astype(np.int8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +14,33 @@ from torch import nn
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, Parity, SequenceManifest, Tensor
+from gesta.bundle.manifest import Artifact, BackboneUse, Parity, SequenceManifest, Tensor
+from gesta.clips.chosen_frames import read_frames
+from gesta.export import onnx, openvino
 from gesta.export.add import artifact_of
 from gesta.export.parity import agrees, compared, demand
+from gesta.export.quantize import LIMIT, Feed
 from gesta.export.run import FORMATS, check_out, chosen_format
 from gesta.export.torch_model import Part
 from gesta.runtime.engines.base import SequenceEngine
 from gesta.runtime.engines.catalog import open_sequence_engine
 from gesta.runtime.engines.torch import SequenceTorch, load_backbone_of, load_head
 from gesta.runtime.sequence import SequenceRecogniser, backbone_of, holds
-from gesta.schema import GestaError
+from gesta.schema import GestaError, Sample
 
-PRECISIONS = ("fp32", "fp16")
 RANDOM_VIDEOS = 4
+VIDEOS = {"fp32": 32, "fp16": 32, "int8": 100}
+"""Videos to compare on, at most: 99 % of fewer than a hundred would be all of them."""
+CALIBRATION = 32
+"""Training videos that an 8-bit backbone is calibrated on, at most."""
+EIGHT_BITS: dict[str, Callable[[Part, str], dict[str, bytes]]] = {
+    openvino.ENGINE: openvino.convert_stored,
+    onnx.ENGINE: lambda part, stem: onnx.convert(part, stem, "fp16"),
+}
+"""How the classifier is stored beside an 8-bit backbone, by engine; it computes in fp32: it is a small share of the
+work, and errors of a recurrent network add up. OpenVINO: matrices in 8 bits. ONNX: in 16."""
+Videos = Iterable[NDArray[np.uint8]]
+"""Each one's frames as the backbone takes them, [n, H, W, 3], or windows [n, w, H, W, 3]."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,7 @@ def add(folder: Path | str, precision: str = "fp32") -> Parity:
     Raises GestaError, and leaves the bundle as it was, if one does not say what PyTorch says.
     """
     bundle = io.read_sequence(folder)
-    made, parity = _made(bundle, bundle if holds(bundle) else None, "openvino", precision, None)
+    made, parity = _made(bundle, bundle if holds(bundle) else None, "openvino", precision)
     demand(parity, precision, f"{bundle.path}: the networks for openvino {precision}")
     for artifact, files in made:
         bundle = io.add_artifact(bundle, artifact, files)
@@ -59,24 +73,24 @@ def export_chain(
     out: Path,
     precision: str = "fp32",
     backbone: str | Path | None = None,
-    videos: Sequence[NDArray[np.uint8]] | None = None,
+    videos: Videos | None = None,
+    calibration: Videos = (),
     force: bool = False,
 ) -> ChainReport:
     """Writes a new bundle at `out` that runs without PyTorch: the classifier, and the backbone from the bundle or
     `backbone` (as of `load_sequence`), whatever its size.
 
-    `videos`: each one's frames as the backbone takes them; random ones if left out. Raises GestaError for an unknown
-    format or precision (usage), an `out` that holds something else, a backbone that is nowhere, and, unless `force`,
-    where the stages do not say what PyTorch says.
+    `videos`: those to compare on, read one by one (`videos_of`); random ones if left out. `calibration`: training
+    videos, for int8: the backbone computes in 8 bits, the classifier is stored as EIGHT_BITS says. Raises GestaError
+    for an unknown format or precision (usage), int8 without calibration (usage), an `out` that holds something else, a
+    backbone that is nowhere, and, unless `force`, where the chain does not say what PyTorch says (int8: on 99 %).
     """
     bundle = io.read_sequence(path)
     engine, _ = chosen_format(to, precision)
-    if precision not in PRECISIONS:
-        raise GestaError(
-            f"--precision {precision}: models of stored features are exported in {', '.join(PRECISIONS)}.", usage=True
-        )
     check_out(bundle, out)
-    made, parity = _made(bundle, backbone_of(bundle, backbone), engine, precision, videos)
+    source = backbone_of(bundle, backbone)
+    feeds = _feeds(calibration) if precision == "int8" else ()
+    made, parity = _made(bundle, source, engine, precision, videos, feeds)
     passed = agrees(parity, precision)
     if not passed and not force:
         demand(parity, precision, f"{bundle.path}: {to} {precision}")
@@ -86,6 +100,36 @@ def export_chain(
     manifest = bundle.manifest.model_copy(update={"artifacts": tuple(a for a, _ in made), "notes": notes})
     written = io.write(out, manifest, {name: data for _, files in made for name, data in files.items()})
     return ChainReport(written, parity, passed, holds(written))
+
+
+def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Iterator[NDArray[np.uint8]]:
+    """The frames of at most `limit` videos, spread evenly over the samples, one by one as the backbone takes them.
+
+    Those that cannot be read are left out.
+    """
+    count = min(limit, len(samples))
+    for sample in (samples[i * len(samples) // count] for i in range(count)):
+        try:
+            frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
+        except GestaError:
+            continue  # a broken recording: `gesta data inspect` names it
+        yield frames if used.window == 1 else frames.reshape(-1, used.window, *frames.shape[1:])
+
+
+def _feeds(calibration: Videos) -> list[Feed]:
+    """At most LIMIT single inputs of the backbone, as many of each video, evenly spread."""
+    each = max(1, LIMIT // CALIBRATION)
+    found: list[Feed] = []
+    for video in calibration:
+        count = min(each, len(video))
+        found += [{"frames": video[i * len(video) // count][None]} for i in range(count)]
+    if not found:
+        raise GestaError(
+            "int8 needs real training videos to calibrate on and got none. Give the data the model was trained on: "
+            "--data DATA.",
+            usage=True,
+        )
+    return found[:LIMIT]
 
 
 def parts(bundle: Bundle[SequenceManifest], backbone: nn.Module | None, head: nn.Module) -> dict[str, Part]:
@@ -109,7 +153,8 @@ def _made(
     source: Bundle[SequenceManifest] | Path | None,
     engine: str,
     precision: str,
-    videos: Sequence[NDArray[np.uint8]] | None,
+    videos: Videos | None = None,
+    feeds: Sequence[Feed] = (),
 ) -> tuple[list[tuple[Artifact, dict[str, bytes]]], Parity]:
     """The stages' artifacts and files, and how the whole chain compares with PyTorch's on the videos."""
     head = load_head(bundle)
@@ -117,7 +162,9 @@ def _made(
     convert = next(made for name, made in FORMATS.values() if name == engine)
     made = []
     for stage, part in parts(bundle, backbone, head).items():
-        files = convert(part, f"{engine}_{stage}_{precision}", precision)
+        name = f"{engine}_{stage}_{precision}"
+        stored = precision == "int8" and stage == "head"
+        files = EIGHT_BITS[engine](part, name) if stored else convert(part, name, precision, feeds)
         made.append((artifact_of(part, files, engine, precision).model_copy(update={"stage": stage}), files))
     parity = _compared(bundle, made, SequenceTorch(backbone or nn.Identity(), head), engine, videos)
     return [(a.model_copy(update={"parity": parity}), files) for a, files in made], parity
@@ -128,9 +175,9 @@ def _compared(
     made: Sequence[tuple[Artifact, dict[str, bytes]]],
     expected: SequenceTorch,
     engine: str,
-    videos: Sequence[NDArray[np.uint8]] | None,
+    videos: Videos | None,
 ) -> Parity:
-    """Probabilities of both on the videos; without a backbone on random features."""
+    """Probabilities of both on the videos, each read once; without a backbone on random features."""
     manifest = bundle.manifest
     rng = np.random.default_rng(0)
     chained = any(artifact.stage == "backbone" for artifact, _ in made)
@@ -142,7 +189,10 @@ def _compared(
         running = SequenceRecogniser(_opened(written, engine, chained), manifest)
         if chained:
             clips = _random_videos(manifest, rng) if videos is None else videos
-            one, other = ([r.features_of(clip) for clip in clips] for r in (torchs, running))
+            pairs = [(torchs.features_of(clip), running.features_of(clip)) for clip in clips]
+            if not pairs:
+                raise GestaError(f"{bundle.path}: none of the videos to compare on could be read. Give other --data.")
+            one, other = ([pair[i] for pair in pairs] for i in (0, 1))
         else:
             width = manifest.backbone.features
             one = other = [rng.normal(size=(n, width)).astype(np.float32) for n in (1, 3, 8, 8)]

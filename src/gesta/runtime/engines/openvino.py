@@ -67,8 +67,8 @@ def open_sequence(
     return SequenceOpenVino(*stages)
 
 
-LSTM_WEIGHTS = (4, 5)
-"""Inputs of an LSTMSequence: weights of what comes in, and of what it remembers."""
+RECURRENT_WEIGHTS = {"LSTMSequence": (4, 5), "GRUSequence": (3, 4)}
+"""Operation -> its inputs that are weights: of what comes in, and of what it remembers."""
 
 
 class OpenVino:
@@ -162,7 +162,7 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
     try:
         model = core.read_model(data, weights)
         check_interface(bundle, artifact, _interface(model.inputs), _interface(model.outputs))
-        _unpack_lstm(model)
+        _unpack_recurrent(model)
         return core.compile_model(model, device, options)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -172,10 +172,10 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
         ) from error
 
 
-def _unpack_lstm(model: ov.Model) -> None:
-    """An LSTM's weights as plain constants, as OpenVINO wants them; an 8-bit network stores them with scales."""
+def _unpack_recurrent(model: ov.Model) -> None:
+    """Recurrent weights as plain constants, as OpenVINO wants them; an 8-bit network stores them with scales."""
     for node in model.get_ops():
-        for place in LSTM_WEIGHTS if node.get_type_name() == "LSTMSequence" else ():
+        for place in RECURRENT_WEIGHTS.get(node.get_type_name(), ()):
             scaled = node.input_value(place).get_node()
             if scaled.get_type_name() != "Multiply":
                 continue

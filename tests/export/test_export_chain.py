@@ -1,0 +1,91 @@
+"""Chains in 8 bits: the backbone calibrated on training videos, the classifier's matrices stored with a scale a row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from runtime.tiny_chains import make_chain, narrow, write_videos
+
+from gesta.bundle import io
+from gesta.bundle.manifest import Artifact, BackboneUse, Provenance, SequenceManifest
+from gesta.export import sequence
+from gesta.models.catalog import build_sequence
+from gesta.runtime.sequence import load_sequence
+from gesta.training.checkpoints import network_bytes
+
+WIDE = 1100
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow(monkeypatch)
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("to", ["openvino", "onnx"])
+def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
+    videos = write_videos(tmp_path / "videos")
+    bundle = make_chain(tmp_path / "chain", videos, every=3)
+    out = tmp_path / "int8"
+    words = ("export", bundle.path, "--to", to, "--precision", "int8")
+    done = gesta(*words, "--out", out)
+    assert done.exit_code == 2 and "int8 needs real training videos to calibrate on" in done.stderr
+    done = gesta(*words, "--data", videos, "--out", out, "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["agrees"] and document["parity"]["top_class_agreement"] >= 0.99
+    assert {(a.stage, a.precision) for a in io.read_sequence(out).manifest.artifacts} == {
+        ("head", "int8"),
+        ("backbone", "int8"),
+    }
+    recogniser = load_sequence(out)
+    assert recogniser.engine.name == {"openvino": "openvino", "onnx": "onnxruntime"}[to]
+    for label in ("dark", "light"):
+        path = videos / label / f"{label}3.mkv"
+        assert recogniser.predict(path).label == label
+        assert list(recogniser.stream(path))[-1].label == label
+    made = io.read_sequence(out)
+    backbone = made.find("whole", recogniser.engine.name, stage="backbone")
+    if to == "onnx":
+        assert b"QuantizeLinear" in made.read(backbone)
+    else:
+        (weights,) = (len(made.read(backbone, name)) for name in backbone.companions)
+        assert weights < 0.3 * len(bundle.read(bundle.find("weights", "torch", stage="backbone")))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mean"])
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_classifiers_beside_an_eight_bit_backbone(name: str, engine: str, tmp_path: Path) -> None:
+    """Also with a z-normalisation, whose deviations one common scale would turn to zeros."""
+    torch.manual_seed(0)
+    settings = {"name": name, "normalise": True} | ({} if name == "mean" else {"hidden": 48, "layers": 2})
+    network = build_sequence(features=WIDE, classes=5, **settings).eval()
+    spread = torch.logspace(-4, 0, WIDE)
+    network.fit_statistics(torch.randn(50, WIDE) * spread)
+    data = network_bytes(network)
+    manifest = SequenceManifest(
+        name="head",
+        labels=tuple("abcde"),
+        backbone=BackboneUse(name="n", weights="0", stage="s", size=8, every=1, features=WIDE),
+        recipe={"model": settings},
+        parameters=1,
+        provenance=Provenance(created="now", gesta="0", seed=0, layout="", data_fingerprint="0"),
+        artifacts=(Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(data), stage="head"),),
+    )
+    bundle = io.write(tmp_path / "head", manifest, {io.WEIGHTS: data})
+    ((artifact, files),), _ = sequence._made(bundle, None, engine, "int8")
+    size = sum(len(content) for content in files.values())
+    assert size < (0.35 if engine == "openvino" else 0.55) * len(data) + 40_000
+    running = sequence._opened(
+        io.write(tmp_path / "made", manifest.model_copy(update={"artifacts": (artifact,)}), files), engine, False
+    )
+    features = np.random.default_rng(0).normal(size=(6, 4, WIDE)).astype(np.float32) * spread.numpy()
+    lengths = np.array([4, 4, 3, 2, 1, 4])
+    with torch.no_grad():
+        expected = network(torch.from_numpy(features), torch.from_numpy(lengths)).numpy()
+    found = running.head(features, lengths)
+    np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())
