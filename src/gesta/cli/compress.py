@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,13 +83,13 @@ def compress(
     manifest = read_any(existing(bundle, "bundle")).manifest
     chance = manifest.provenance.seed if seed is None else seed
     chain = manifest.kind == "sequence"
+    samples: Sequence[Any]
     if chain:
         refuse(context, manifest.kind, "keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol")
+        samples, found = parts(data, layout, protocol, chance)
     else:
         refuse(context, manifest.kind, "backbone_weights")
-    samples, found = (
-        parts(data, layout, protocol, chance) if chain else parts_of(manifest, data, layout, protocol, chance)
-    )
+        samples, found = parts_of(manifest, data, layout, protocol, chance)
     shared: dict[str, Any] = {
         "layout": found,
         "seed": chance,
