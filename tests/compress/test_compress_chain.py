@@ -13,8 +13,11 @@ from runtime.tiny_chains import make_chain, narrow, write_videos
 from gesta.bundle import io
 from gesta.compress import sequence_path
 from gesta.compress.sequence_store import store_chain
+from gesta.evaluate import latency
+from gesta.export.sequence import videos_of
 from gesta.runtime.sequence import load_sequence
 from gesta.schema import GestaError
+from gesta.sources.catalog import read
 
 LATENCY = {"feature": {"p50_ms": 2.0, "p95_ms": 3.0}}
 
@@ -54,6 +57,14 @@ def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
     assert store_chain(tmp_path / "alone", tmp_path / "x", "fp16", "random").bytes_after == half
     with pytest.raises(GestaError, match="random:1: holds other weights"):
         store_chain(tmp_path / "alone", tmp_path / "x", "fp16", "random:1")
+
+
+def test_latency_of_a_new_frame(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency.machine, "pin_to_one_core", lambda: True)  # the tests' process goes on
+    used = io.read_sequence(chain).manifest.backbone
+    videos = list(videos_of(read(tmp_path / "videos").samples, used, 2))
+    found = latency.MEASURES["sequence"](chain, videos, "torch", "fp32", 0.0)
+    assert 0 < found["feature"]["p50_ms"] <= found["feature"]["p95_ms"] and found["engine"] == "torch"
 
 
 def test_options_of_clips_are_refused(chain: Path, tmp_path: Path, gesta) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +82,7 @@ def compress(
     manifest = read_any(existing(bundle, "bundle")).manifest
     chance = manifest.provenance.seed if seed is None else seed
     chain = manifest.kind == "sequence"
-    samples: Sequence[Any]
+    samples: Any
     if chain:
         refuse(context, manifest.kind, "keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol")
         samples, found = parts(data, layout, protocol, chance)
