@@ -45,7 +45,7 @@ def test_the_sparsity_that_some_bytes_need(share: float) -> None:
     wanted = round(share * dense)
     pruned = masked(weights, masks_for(weights, sparsity=needed_sparsity(weights, wanted)))
     found = len(sparse.encode(*narrowed(pruned, "int8")[:2])[0])
-    assert 0.93 * wanted < found <= wanted
+    assert 0.9 * wanted < found <= 0.98 * wanted
     assert needed_sparsity(weights, dense) == 0
 
 

@@ -86,13 +86,14 @@ class Plan:
         """How much to prune a network; 0 where its 8-bit file is small enough as it is."""
         if self.sparsity is not None:
             return self.sparsity
-        return SPARSITY if self.target_bytes is None else needed_sparsity(weights, ROOM * self.target_bytes)
+        return SPARSITY if self.target_bytes is None else needed_sparsity(weights, self.target_bytes)
 
 
 def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
-    """Share of zeros with which the 8-bit sparse file has so many bytes, between 0 and 0.95.
+    """Share of zeros with which the 8-bit sparse file has so many bytes, with room to spare, between 0 and 0.95.
 
-    n weights with a bitmap take n / 8 + (1 - s) n bytes; what is not pruned, and the file's header, stays.
+    0 where it has them as it is. n weights with a bitmap take n / 8 + (1 - s) n bytes; what is not pruned, and the
+    file's header, stays.
     """
     values, scales, _ = narrowed(weights, "int8")
     dense = len(sparse.encode(values, scales)[0])
@@ -101,7 +102,7 @@ def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
     names = prunable(weights)
     n = sum(weights[name].size for name in names)
     fixed = dense - n + 2 * sparse.ENTRY_BYTES * len(names)  # a second entry, and its line in the table of shapes
-    share = 1 - ((wanted_bytes - fixed) / n - 1 / 8)
+    share = 1 - ((ROOM * wanted_bytes - fixed) / n - 1 / 8)
     return float(min(0.95, max(0.0, share)))
 
 
