@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -91,7 +90,7 @@ class ClipSet(Dataset):
         target = list(self.labels).index(str(sample.label))
         if self.augmentation is None:
             return Item(np.asarray(pixels), target, place=index)
-        rng = generator(self.seed, self.epoch % (self.sights or sys.maxsize), index)
+        rng = generator(self.seed, self.sight, index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
         theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
         taken = np.asarray(pixels[chosen])
@@ -104,6 +103,11 @@ class ClipSet(Dataset):
             taken[..., x] = mirrored(taken[..., x])
         views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
+
+    @property
+    def sight(self) -> int:
+        """Which of a clip's versions come out in this epoch."""
+        return self.epoch if self.sights is None else self.epoch % self.sights
 
     def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
         """A clip's pixels, kept in memory while there is room."""
@@ -139,7 +143,7 @@ class ClipSet(Dataset):
         if self.soft is not None:
             batch["soft"] = self.soft[[item.place for item in items]]
         if self.sights is not None:
-            batch["sight"] = torch.tensor([[item.place, self.epoch % self.sights] for item in items])
+            batch["sight"] = torch.tensor([[item.place, self.sight] for item in items])
         for j, view in enumerate(self.views):
             clip, lengths = to_network([item.views[j] for item in items], view.transform.chunk)
             batch |= {f"view{j}": torch.from_numpy(clip), f"view{j}_lengths": torch.from_numpy(lengths)}
