@@ -119,7 +119,7 @@ def table(found: dict[str, Any]) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of ChaLearn 2014's layout")
-    parser.add_argument("--minutes", type=float, default=60, help="wall-clock budget of training (60)")
+    parser.add_argument("--minutes", type=float, default=60, help="processor time of each thread, to train (60)")
     parser.add_argument("--threads", type=int, default=2, help="of PyTorch while training (2)")
     parser.add_argument("--size", type=int, default=112, help="pixels of the square frames, e.g. 64 (112)")
     parser.add_argument("--batch", type=int, default=16)

@@ -93,7 +93,7 @@ def test_train_says_what_to_do_next_and_resumes(gesta, tmp_path: Path) -> None:
         (["train", "data", "--resume"], 2, "--resume needs --out"),
         (["train", "data", "--protocol", "subjects"], 2, "subject and document"),
         (["train", "data", "--set", "input.streams=[hand]"], 2, "needs skeletons"),
-        (["train", "data", "--set", "training.precision=bf16-mixed", "--device", "cpu"], 1, "dead network"),
+        (["train", "data", "--set", "training.precision=16-mixed", "--device", "cpu"], 1, "needs a GPU"),
         (["train", "data", "--device", "gpu"], 2, "auto, cpu, cuda"),
         (["train", "data", "--out", "data/index.csv"], 1, "data/index.csv: File exists"),
         (["recipes", "atuo"], 2, "Did you mean auto?"),

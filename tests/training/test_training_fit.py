@@ -217,10 +217,16 @@ def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
         run(tmp_path, "training.learning_rate=1e30", name="mullick/joint-small")
 
 
-@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
-def test_half_precision_on_a_cpu_is_refused(tmp_path: Path, precision: str) -> None:
-    with pytest.raises(GestaError, match="dead network"):
-        run(tmp_path, f"training.precision={precision}")
+def test_16_bit_floats_on_a_cpu_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(GestaError, match=r"needs a GPU.*bf16-mixed"):
+        run(tmp_path, "training.precision=16-mixed")
+
+
+def test_bf16_on_a_cpu_learns_as_32_bits_do(tmp_path: Path) -> None:
+    exact, rounded = (run(tmp_path / p, f"training.precision={p}") for p in ("32-true", "bf16-mixed"))
+    losses = [[row["train_loss"] for row in result.history] for result in (exact, rounded)]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
