@@ -101,8 +101,15 @@ def plan_poses(
     todo = {job.key: row.cost for row, job in jobs if job.finished() is None}
     minutes = sum(todo.values()) * size.minutes / min(workers, max(len(todo), 1))
     counts = ", ".join(f"{part} {sum(f.split == part for f in frames)}" for part in ("train", "val", "test"))
-    told = " ".join([note, f"Frames: {counts}.", *notes])
+    told = " ".join([note, *_changed(size), f"Frames: {counts}.", *notes])
     return PosePlan(name, table, listing.root, listing.layout, tuple(jobs), told, minutes, len(todo))
+
+
+def _changed(size: PoseScale) -> list[str]:
+    """What of the document's own training is another at this scale, in words."""
+    if not size.optimizer:
+        return []
+    return [f"The document's networks train with {', '.join(size.optimizer)} in the place of its SGD."]
 
 
 def _job(
