@@ -73,7 +73,10 @@ def test_one_trial_its_table_and_its_pictures(
     row = document["rows"][0]
     assert row["test_mm"] == [result["mean_error_mm"]] and row["reported_mse"] is None
     table = (tmp_path / "kazakos-figure-4.10" / "table.md").read_text()
-    assert f"{result['mean_error_mm']:.2f}" in table and "Tiny. The document's networks train with training.optimizer=adam" in table
+    assert (
+        f"{result['mean_error_mm']:.2f}" in table
+        and "Tiny. The document's networks train with training.optimizer=adam" in table
+    )
     picture = cv2.imread(document["files"]["figure Depth-Net (depth alone)"])
     assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * 340
     assert json.loads((tmp_path / "kazakos-figure-4.10" / "result.json").read_text())["rows"] == document["rows"]

@@ -50,12 +50,14 @@ def reproduce(
     from gesta.experiments.action_catalog import ACTION_TABLES
     from gesta.experiments.catalog import TABLES, estimate, find, scale_of, titles
     from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
+    from gesta.experiments.leave_out import LEAVE_OUT_TABLES
     from gesta.experiments.pose_catalog import POSE_TABLES
 
+    others: dict[str, Any] = {**IMAGE_TABLES, **POSE_TABLES, **ACTION_TABLES, **LEAVE_OUT_TABLES}
     if name == "list":
-        emit({"tables": titles()}, _list_text({**TABLES, **IMAGE_TABLES, **POSE_TABLES, **ACTION_TABLES}), json)
+        emit({"tables": titles()}, _list_text({**TABLES, **others}), json)
         return
-    if name not in {**IMAGE_TABLES, **POSE_TABLES, **ACTION_TABLES}:
+    if name not in others:
         find(name)
     scale_of(scale)
     need("train", "torch", "lightning", "matplotlib")
@@ -69,6 +71,11 @@ def reproduce(
         of_actions(name, data, scale, seeds, out, sets or (), workers, device, json)
         return
     seeds = seeds or SEEDS
+    if name in LEAVE_OUT_TABLES:
+        from gesta.cli.reproduce_action import of_people
+
+        of_people(name, data, seeds, out, sets or (), workers, layout, device, json)
+        return
     if name in POSE_TABLES:
         from gesta.cli.reproduce_pose import of_poses
 

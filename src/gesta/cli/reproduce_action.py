@@ -55,6 +55,51 @@ def of_actions(
     emit({**document, "scale": scale}, _text(document), json)
 
 
+def of_people(
+    name: str,
+    data: Path | None,
+    seeds: int,
+    out: Path,
+    sets: Sequence[str],
+    workers: int,
+    layout: str | None,
+    device: str,
+    json: bool,
+) -> None:
+    """Each person of --data held out once, line by line; says the cost first. A stopped run goes on."""
+    from gesta.experiments import leave_out
+    from gesta.sources.catalog import read
+
+    if data is None:
+        raise GestaError(
+            f"{name}: needs --data, labelled recordings of several people; each is held out once.", usage=True
+        )
+    listing = read(existing(data, "data folder"), layout)
+    people = len({s.subject for s in listing.samples if s.label is not None and s.subject is not None})
+    count = leave_out.trainings(leave_out.LEAVE_OUT_TABLES[name], people, seeds)
+    console.print(f"{name}: {people} people, {count} trainings, those for choosing included.", highlight=False)
+    with progress("Folds") as bar:
+        document = leave_out.run_leave_out(
+            name,
+            listing.samples,
+            out,
+            layout=listing.layout,
+            note=f"Data: {data}, each of {people} people held out once, seeds 0 to {seeds - 1}.",
+            seeds=seeds,
+            sets=sets,
+            workers=workers,
+            device=device,
+            progress=bar,
+            told=lambda line, job, result: console.print(
+                f"{line}, {job.title}: {result['accuracy']:.3f}, {result['seconds'] / 60:.1f} min", highlight=False
+            ),
+        )
+    shown = Table(*leave_out.HEADINGS, caption="\n".join(document["files"].values()))
+    for row in document["rows"]:
+        shown.add_row(*leave_out.cells(row))
+    emit(document, shown, json)
+
+
 def _given(data: Path, wanted: Sequence[str]) -> dict[str, Path]:
     """The folder itself; where a table needs two layouts, its folders of these names. Raises GestaError (usage)."""
     if len(wanted) == 1:

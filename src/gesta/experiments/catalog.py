@@ -8,6 +8,7 @@ from typing import Literal
 
 from gesta.experiments.action_catalog import ACTION_TABLES
 from gesta.experiments.image_catalog import IMAGE_TABLES
+from gesta.experiments.leave_out import LEAVE_OUT_TABLES
 from gesta.experiments.pose_catalog import POSE_TABLES
 from gesta.schema import GestaError
 
@@ -204,6 +205,7 @@ def titles() -> dict[str, str]:
     found = {name: table.title for name, table in TABLES.items()}
     found |= {name: table.title for name, table in IMAGE_TABLES.items()}
     found |= {name: table.title for name, table in POSE_TABLES.items()}
+    found |= {name: table.title for name, table in LEAVE_OUT_TABLES.items()}
     return found | {name: table.title for name, table in ACTION_TABLES.items()}
 
 

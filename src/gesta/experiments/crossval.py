@@ -35,6 +35,7 @@ def crossval(
     workers: int = 2,
     progress: Progress | None = None,
     told: Callable[[Job, dict[str, Any]], None] | None = None,
+    job: Callable[..., Job] = trial_job,
 ) -> dict[str, Any]:
     """Trains one model a fold and seed, `workers` at a time, and measures each on what it has not seen.
 
@@ -42,7 +43,7 @@ def crossval(
     two groups of its people, trained on one, measured on the other. Nothing is chosen on held-out clips. Without
     `training.patience` the whole training part trains and the last epoch counts; with it, people of the training part
     are set aside to stop by. Each fold's result is a JSON file in `out`, and a run with the same recipe and data takes
-    what it finds there.
+    what it finds there. `job`: what a fold is, as trial_job.
 
     Returns accuracy (pooled over all held-out clips and seeds), accuracy_mean and accuracy_std over folds, folds
     (held_out, accuracy, n, with choices also chosen and inner_accuracy), per_seed, errors, skipped and seconds (of
@@ -58,13 +59,13 @@ def crossval(
     chosen: dict[str, tuple[str, dict[str, float]]] = {name: (next(iter(options)), {}) for name, _, _ in parts}
     spent = 0.0
     if len(options) > 1:
-        chosen, spent = _chosen(parts, options, out, by, layout, device, workers, progress)
+        chosen, spent = _chosen(parts, options, out, by, layout, device, workers, progress, job)
     jobs, places = [], []
     for name, train, test in parts:
         taken = options[chosen[name][0]]
         part = train if taken.training.patience else [replace(s, split="train") for s in train]
         for seed in range(seeds):
-            jobs.append(trial_job(f"{name}, seed {seed}", part, test, taken, out / "folds", layout, seed, device))
+            jobs.append(job(f"{name}, seed {seed}", part, test, taken, out / "folds", layout, seed, device))
             places.append((name, seed))
     results = run_jobs(jobs, workers=workers, progress=progress, told=told)
     document = summary([(name, seed, result) for (name, seed), result in zip(places, results, strict=True)])
@@ -91,6 +92,7 @@ def _chosen(
     device: str,
     workers: int,
     progress: Progress | None,
+    job: Callable[..., Job],
 ) -> tuple[dict[str, tuple[str, dict[str, float]]], float]:
     """For each fold the best of the options inside its training part, with their accuracies there; seconds spent."""
     jobs, places = [], []
@@ -99,7 +101,7 @@ def _chosen(
             for option, recipe in options.items():
                 part = [replace(s, split="train") for s in rest]
                 jobs.append(
-                    trial_job(
+                    job(
                         f"{name}: {option}, inside on {inner}, seed 0",
                         part,
                         held,

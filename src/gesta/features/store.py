@@ -154,7 +154,8 @@ def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, 
 
 
 class FeatureFolder:
-    """Features to learn from: `recipe`, `entries`, `load(id)`; `source` of the backbone's weights, where it is known.
+    """Features to learn from: `recipe`, `entries`, `load(id)`, `skipped`; `source` of the backbone's weights, where
+    it is known.
 
     Raises GestaError where the folder is not finished, a shard is missing or cut short, or `expected` (fields of a
     FeatureRecipe) differs from what the features were made with.
@@ -179,6 +180,7 @@ class FeatureFolder:
         document = _read(self.folder / INDEX, "The features are not finished: run the same gesta features again.")
         self._check(document["shards"])
         self.entries = [Entry(**entry) for entry in document["videos"]]
+        self.skipped = [Problem(**problem) for problem in document["skipped"]]
         self._shard = {entry.id: entry.shard for entry in self.entries}
 
     def load(self, identity: str) -> NDArray[np.float32]:
