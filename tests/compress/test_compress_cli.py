@@ -13,6 +13,7 @@ from runtime.tiny_bundles import make_bundle
 
 from gesta.bundle import io as bundle_io
 from gesta.cli import main
+from gesta.schema import GestaError
 
 QUICK = ("training.epochs=1", "training.batch=4", "input.size=16", "model.width=0.125")
 
@@ -74,6 +75,26 @@ def test_without_data(gesta, tmp_path: Path) -> None:
     assert all(weights[0][name].tobytes() == array.tobytes() for name, array in weights[1].items())
 
 
+@pytest.mark.parametrize("command", [("prune", "--data"), ("halve", "--data"), ("slim", "--keep", 0.9)])
+def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command) -> None:
+    model = make_bundle(tmp_path / "model", "joint")
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["provenance"]["seed"] = 7
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    data, seeds = write_set(tmp_path / "data"), []
+
+    def stop(samples: object, protocol: str, seed: int) -> None:
+        seeds.append(seed)
+        raise GestaError("enough")
+
+    monkeypatch.setattr("gesta.cli.train.split", stop)
+    name, *options = command
+    arguments = (model, data, *options) if name == "slim" else (model, *options, data)
+    assert gesta(name, *arguments, "--out", "x")[0] == 1
+    assert gesta(name, *arguments, "--out", "x", "--seed", 3)[0] == 1
+    assert seeds == [7, 3]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -81,6 +102,8 @@ def test_without_data(gesta, tmp_path: Path) -> None:
         (("prune", "model", "--out", "x", "--sparsity", 1.5), 2, "below 1"),
         (("prune", "model", "--out", "x", "--epochs", 1), 2, "--data DATA"),
         (("prune", "model", "--out", "x", "--data", "nowhere"), 2, "no such data folder"),
+        (("prune", "model", "--out", "x", "--set", "teacher=model"), 2, "Add --epochs"),
+        (("slim", "model", "data", "--out", "x", "--set", "training.batch=8"), 2, "Add --epochs"),
         (("halve", "model", "--out", "model"), 2, "is the bundle itself"),
         (("train", "data", "--recipe", "mullick/distil-small"), 2, "--set teacher=BUNDLE"),
         (("train", "data", "--set", "teacher=nowhere"), 1, "nowhere: no such bundle"),

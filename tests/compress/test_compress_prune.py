@@ -265,5 +265,7 @@ def test_magnitudes_by_hand(tmp_path: Path) -> None:
     assert by_exponent == {2: 1, 0: 1, -1: 1, -20: 1, -21: 1, -4: 1, -3: 1, -2: 1, 3: 1} and found.zeros == 1
     assert found.below_threshold == 2 and found.total == 10 and found.share_below == 0.2
     assert found.threshold == THRESHOLD and found.document()["share_below"] == 0.2
-    sizes.draw({"SGD": found, "Adam": replace(found, zeros=5)}, tmp_path / "a" / "figure.png", "weights")
-    assert (tmp_path / "a" / "figure.png").read_bytes().startswith(b"\x89PNG")
+    for name, threshold in (("a", THRESHOLD), ("b", 0.0)):
+        shown = {"SGD": replace(found, threshold=threshold), "Adam": replace(found, zeros=5, threshold=threshold)}
+        sizes.draw(shown, tmp_path / name / "figure.png", "weights")
+        assert (tmp_path / name / "figure.png").read_bytes().startswith(b"\x89PNG")

@@ -247,6 +247,17 @@ def test_optimizers_take_the_recipes_numbers(name: str) -> None:
     assert fixed.item() == 1
 
 
+def test_one_cycle_leaves_the_momentum_of_sgd() -> None:
+    settings = TrainingSettings(epochs=1, schedule="one_cycle", learning_rate=0.1, optimizer="sgd", momentum=0.8)
+    optimizer = optimizer_for(torch.nn.Linear(2, 2).parameters(), settings)
+    schedule = schedule_for(optimizer, settings, 10)
+    assert schedule is not None
+    for _ in range(9):
+        assert optimizer.param_groups[0]["momentum"] == 0.8
+        optimizer.step()
+        schedule.step()
+
+
 def test_one_cycle_rises_and_falls() -> None:
     settings = TrainingSettings(epochs=1, schedule="one_cycle", learning_rate=0.1)
     optimizer = optimizer_for([torch.nn.Parameter(torch.ones(1))], settings)

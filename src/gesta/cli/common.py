@@ -22,6 +22,8 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on std
 FormatOption = Annotated[str | None, typer.Option("--format", help="Layout of the data; detected when left out.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.", min=0)]
+SplitSeedOption = Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)]
+"""Of commands that divide the data of a trained bundle again: another seed would measure on people of its training."""
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="key=value of the recipe, dotted: training.epochs=20. Repeatable.")
 ]

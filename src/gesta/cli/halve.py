@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, SeedOption, emit, existing, need
+from gesta.cli.common import FormatOption, JsonFlag, SplitSeedOption, emit, existing, need
 from gesta.cli.prune import DataOption, ProtocolOption, StepOut, parts_of, summary
 
 
@@ -17,7 +17,7 @@ def halve(
     data: DataOption = None,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
-    seed: SeedOption = 0,
+    seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Stores the weights as float16 (half precision); they are loaded as float32."""
@@ -26,7 +26,8 @@ def halve(
     from gesta.compress.store import halve as make
 
     opened = read_any(existing(bundle, "bundle"))
-    samples, found = parts_of(opened.manifest, data, layout, protocol, seed)
+    chance = opened.manifest.provenance.seed if seed is None else seed
+    samples, found = parts_of(opened.manifest, data, layout, protocol, chance)
     measured = [s for s in samples if s.split == "test"]
     step = make(bundle, out, samples=measured, layout=found or None)
     emit(step.document(), summary(step, data), json)

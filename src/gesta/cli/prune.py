@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SeedOption, SetOption, emit, existing, need
+from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, SplitSeedOption, emit, existing, need
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def prune(
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     device: DeviceOption = "auto",
-    seed: SeedOption = 0,
+    seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Removes weights by threshold or to a wanted share, at once or step by step with training between.
@@ -61,10 +61,12 @@ def prune(
 
     how = Pruning(threshold, sparsity, spread, steps, epochs, tuple(sets or ()))  # type: ignore[arg-type]
     how.check()
+    sets_need_epochs(sets, epochs)
     source = io.read_any(existing(bundle, "bundle"))
     if figure is not None:
         draw({source.manifest.name: magnitudes(io.load_weights(source), threshold)}, figure, str(bundle))
-    samples, found = parts_of(source.manifest, data, layout, protocol, seed)
+    chance = source.manifest.provenance.seed if seed is None else seed
+    samples, found = parts_of(source.manifest, data, layout, protocol, chance)
     measured = [s for s in samples if s.split == "test"]
     step = make(
         bundle,
@@ -73,11 +75,17 @@ def prune(
         samples=samples,
         measured=measured,
         layout=found,
-        seed=seed,
+        seed=chance,
         device=device,
         progress=not json,
     )
     emit(step.document(), summary(step, data), json)
+
+
+def sets_need_epochs(sets: Sequence[str] | None, epochs: int) -> None:
+    """Raises GestaError (usage) for changes of a fine-tuning that does not take place."""
+    if sets and not epochs:
+        raise GestaError(f"--set {sets[0]}: changes the fine-tuning, and there is none. Add --epochs N.", usage=True)
 
 
 def parts(data: Path | None, layout: str | None, protocol: str, seed: int) -> tuple[list[Sample], str]:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SeedOption, SetOption, emit, existing, need
-from gesta.cli.prune import ProtocolOption, StepOut, parts, summary
+from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, SplitSeedOption, emit, existing, need
+from gesta.cli.prune import ProtocolOption, StepOut, parts, sets_need_epochs, summary
 
 
 def slim(
@@ -23,7 +23,7 @@ def slim(
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     device: DeviceOption = "auto",
-    seed: SeedOption = 0,
+    seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Removes the channels that matter least to the loss on training clips, with training between.
@@ -31,20 +31,23 @@ def slim(
     --set changes the training's recipe, which is the bundle's own (training.learning_rate=1e-4, teacher=BUNDLE).
     """
     need("train", "torch", "lightning")
+    from gesta.bundle.io import read_any
     from gesta.compress.slim import Slimming
     from gesta.compress.slim import slim as make
 
     how = Slimming(keep, parameters, steps, epochs, tuple(sets or ()))
     how.check()
-    samples, found = parts(data, layout, protocol, seed)
+    sets_need_epochs(sets, epochs)
+    chance = read_any(existing(bundle, "bundle")).manifest.provenance.seed if seed is None else seed
+    samples, found = parts(data, layout, protocol, chance)
     step = make(
-        existing(bundle, "bundle"),
+        bundle,
         out,
         how,
         samples=samples,
         measured=[s for s in samples if s.split == "test"],
         layout=found,
-        seed=seed,
+        seed=chance,
         device=device,
         progress=not json,
     )

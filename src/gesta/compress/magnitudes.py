@@ -51,7 +51,7 @@ def magnitudes(weights: Weights, threshold: float = THRESHOLD) -> Magnitudes:
 
 
 def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
-    """Writes a PNG: for each network its histogram of log2 |w| in per cent, and a line at the threshold.
+    """Writes a PNG: for each network its histogram of log2 |w| in per cent, and a line at a threshold above 0.
 
     Exact zeros stand in no bin; the legend gives the share below the threshold, zeros with it.
     """
@@ -69,9 +69,12 @@ def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
         axes.stairs(share, edges, label=label, color=axes.patches[-1].get_facecolor()[:3])
     filled = [i for one in found.values() for i, n in enumerate(one.counts) if n]
     low = edges[min(filled, default=0)]
-    exponent = np.log2(next(iter(found.values())).threshold)
-    axes.axvline(exponent, color="0.3", linestyle="--", linewidth=1, label=f"threshold, 2^{exponent:g}")
-    axes.set(xlabel="log2 |w|", ylabel="weights, %", xlim=(min(low, exponent) - 1, edges[max(filled, default=1)] + 2))
+    threshold = next(iter(found.values())).threshold
+    if threshold > 0:
+        exponent = np.log2(threshold)
+        low = min(low, exponent)
+        axes.axvline(exponent, color="0.3", linestyle="--", linewidth=1, label=f"threshold, 2^{exponent:g}")
+    axes.set(xlabel="log2 |w|", ylabel="weights, %", xlim=(low - 1, edges[max(filled, default=1)] + 2))
     axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")

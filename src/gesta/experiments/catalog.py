@@ -20,7 +20,8 @@ class Row:
     Without `recipe` the line is someone else's published result: reported, never measured. `overrides` are `--set`
     entries on the recipe, `quick` those at the quick scale alone. `cost`: training time relative to the cheapest
     network, for the estimate beforehand. `teacher`: the line whose model this one learns from. `stored`: for compact
-    models, as what the line shows the trained model; empty: just its accuracy.
+    models, as what the line shows the trained model; empty: just its accuracy. `size`: what the document reports of the
+    model's size, in millions of weights that are left or in MB.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Row:
     quick: tuple[str, ...] = ()
     teacher: Row | None = None
     stored: Literal["", "fp32", "fp16", "pruned"] = ""
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,11 @@ _MULLICK = "Mullick 2018, chapter 3"
 
 _ADAM = ("training.optimizer=adam", "training.learning_rate=0.001")
 _MEDIUM, _SMALL = ("model.width=0.125",), ("model.width=0.0625",)  # the quick scale's original has a quarter's width
-TEACHER = replace(CNN3D, label="teacher (3D-CNN)", stored="fp32")
-ORIGINAL = replace(JOINT, label="original joint", stored="fp32")
+TEACHER = replace(CNN3D, label="teacher (3D-CNN)", stored="fp32", size="18.82 M")
+ORIGINAL = replace(JOINT, label="original joint", stored="fp32", size="18.37 M")
 ORIGINAL_ADAM = replace(ORIGINAL, label="original, by Adam", reported=None, recipe="mullick/joint-adam")
-MEDIUM = Row("medium, labels only", 86.18, "mullick/joint-medium", cost=1.2, quick=_MEDIUM, stored="fp32")
-SMALL_LABELS = Row("small, labels only", 81.50, "mullick/joint-small", cost=0.8, quick=_SMALL, stored="fp32")
+MEDIUM = Row("medium, labels only", 86.18, "mullick/joint-medium", (), 1.2, _MEDIUM, None, "fp32", "4.59 M")
+SMALL_LABELS = Row("small, labels only", 81.50, "mullick/joint-small", (), 0.8, _SMALL, None, "fp32", "1.15 M")
 MEDIUM_DISTILLED = replace(
     MEDIUM, label="medium, distilled", reported=88.35, recipe="mullick/distil-medium", cost=1.3, teacher=TEACHER
 )
@@ -82,20 +84,20 @@ SMALL_DISTILLED = replace(
 )
 
 
-def _halved(row: Row, single: float, half: float) -> tuple[Row, Row]:
+def _halved(row: Row, single: float, half: float, megabytes: float) -> tuple[Row, Row]:
     return (
-        replace(row, label=f"{row.label}, single", reported=single),
-        replace(row, label=f"{row.label}, half", reported=half, stored="fp16"),
+        replace(row, label=f"{row.label}, single", reported=single, size=f"{megabytes:g} MB"),
+        replace(row, label=f"{row.label}, half", reported=half, stored="fp16", size=f"{megabytes / 2:g} MB"),
     )
 
 
-def _pruned(row: Row, by_sgd: float, pruned: float) -> tuple[Row, Row, Row]:
+def _pruned(row: Row, by_sgd: float, pruned: float, left: str) -> tuple[Row, Row, Row]:
     """The same model by SGD, by Adam, and Adam's with the weights below 2**-20 removed."""
     adam = ORIGINAL_ADAM if row is ORIGINAL else replace(row, overrides=_ADAM)
     return (
         replace(row, label=f"{row.label}, SGD", reported=by_sgd),
         replace(adam, label=f"{row.label}, Adam", reported=None),
-        replace(adam, label=f"{row.label}, Adam, pruned", reported=pruned, stored="pruned"),
+        replace(adam, label=f"{row.label}, Adam, pruned", reported=pruned, stored="pruned", size=left),
     )
 
 
@@ -145,19 +147,19 @@ TABLES: dict[str, Table] = {
         "half precision",
         f"{_CHAPTER_4}, table 4.2",
         (
-            *_halved(TEACHER, 90.13, 89.5),
-            *_halved(ORIGINAL, 93.18, 93.18),
-            *_halved(MEDIUM_DISTILLED, 88.35, 88.35),
-            *_halved(SMALL_DISTILLED, 86.05, 85.98),
+            *_halved(TEACHER, 90.13, 89.5, 72),
+            *_halved(ORIGINAL, 93.18, 93.18, 71),
+            *_halved(MEDIUM_DISTILLED, 88.35, 88.35, 19),
+            *_halved(SMALL_DISTILLED, 86.05, 85.98, 4.5),
         ),
     ),
     "mullick/table-4.3": Table(
         "pruning after Adam with an L2 term",
         f"{_CHAPTER_4}, table 4.3",
         (
-            *_pruned(ORIGINAL, 93.18, 92.3),
-            *_pruned(MEDIUM_DISTILLED, 88.35, 88.98),
-            *_pruned(SMALL_DISTILLED, 86.05, 85.48),
+            *_pruned(ORIGINAL, 93.18, 92.3, "3.94 M (-78.56 %)"),
+            *_pruned(MEDIUM_DISTILLED, 88.35, 88.98, "0.98 M (-78.71 %)"),
+            *_pruned(SMALL_DISTILLED, 86.05, 85.48, "0.26 M (-77.41 %)"),
         ),
     ),
     "mullick/figure-4.3": Table(

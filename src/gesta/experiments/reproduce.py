@@ -177,6 +177,7 @@ def _line(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "label": row.label,
         "reported": row.reported,
+        "reported_size": row.size or None,
         "measured": float(np.mean(measured)) if measured else None,
         "spread": float(np.std(measured, ddof=1)) if len(measured) > 1 else None,
         "by_seed": measured,
@@ -194,7 +195,7 @@ def _line(row: Row, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def markdown(document: Mapping[str, Any]) -> str:
     """The document as a markdown table, reported beside measured."""
     compact = any(row.get("bytes") is not None for row in document["rows"])
-    own = ["weights, MB", "below 2^-20, %"] if compact else ["frames shuffled, %"]
+    own = ["reported size", "weights, MB", "below 2^-20, %"] if compact else ["frames shuffled, %"]
     titles = ["line", "reported, %", "measured, %", "by seed", *own, "parameters", "minutes a training"]
     lines = [
         f"## {document['name']}: {document['title']}",
@@ -211,7 +212,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             measured_text(row),
             ", ".join(f"{value:.1f}" for value in row["by_seed"]) or "-",
             *(
-                [_number(row["bytes"], 1e6, 3), _number(row["below"], 1, 1)]
+                [row["reported_size"] or "-", _number(row["bytes"], 1e6, 3), _number(row["below"], 1, 1)]
                 if compact
                 else [_number(row["shuffled"], 1, 1)]
             ),
