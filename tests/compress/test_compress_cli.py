@@ -83,7 +83,7 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
     (model / "manifest.json").write_text(json.dumps(manifest))
     data, seeds = write_set(tmp_path / "data"), []
 
-    def stop(samples: object, protocol: str, seed: int) -> None:
+    def stop(_samples: object, _protocol: str, seed: int) -> None:
         seeds.append(seed)
         raise GestaError("enough")
 
