@@ -23,6 +23,7 @@ from gesta.compress.frontier import choose, difference, draw, markdown, table
 from gesta.compress.path import compress
 from gesta.compress.plan import Plan, needed_sparsity
 from gesta.compress.prune import masked, masks_for
+from gesta.compress.slim import slim
 from gesta.compress.weights import narrowed
 from gesta.models.catalog import build
 from gesta.schema import GestaError
@@ -184,6 +185,24 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     step.write_text(json.dumps(better))
     found = compress(source, tmp_path / "out", whole, say=said.append, **options)
     assert found["reference"]["step"] == "teacher", "compared with what there was before, however good the steps are"
+
+
+def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
+    _, options = quick
+    recipe = tiny("auto", "input.size=32", "input.window=16", "model.name=c3d", "model.width=0.0625", "model.memory=0")
+    found, training = options["samples"], {name: option for name, option in options.items() if name != "samples"}
+    source = fit(found[:30], recipe, tmp_path / "c3d", **training).bundle
+    plan = Plan(epochs=1, steps=1, max_drop=100)
+    document = compress(source, tmp_path / "out", plan, **options)
+    assert [one["step"] for one in document["rows"]] == 3 * ["teacher"] + 3 * ["teacher-pruned"]
+    assert document["rows"][-1]["nonzero"] < 0.35 * document["rows"][0]["nonzero"]
+    assert any(note.startswith("Not slimmed") for note in document["notes"])
+    assert document["chosen"]["stored"] == 5 and "--keep" not in document["chosen"]["runnable_why"]
+    with pytest.raises(GestaError, match="--keep is for cnn3d, lstm and joint") as caught:
+        compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), **options)
+    assert caught.value.usage
+    with pytest.raises(GestaError, match=r"slimming knows cnn3d, lstm and joint.*`gesta prune`"):
+        slim(source, tmp_path / "slim", **options)
 
 
 @pytest.mark.parametrize(

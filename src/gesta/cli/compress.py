@@ -65,6 +65,7 @@ def compress(
 ) -> None:
     """Slims, prunes, stores in 32, 16 and 8 bits, exports; ends with a table and a figure of what each step cost.
 
+    Slimmed are cnn3d, lstm and joint; other networks are pruned as they are.
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
     Of a hand pose model: prunes, stores, exports; millimetres in the place of points, in --max-drop, too.
@@ -135,5 +136,6 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
         if (number := document["chosen"].get(form)) is not None:
             row = document["rows"][number]
             lines.append(f"{form:<9} {out / BEST[form]}: {row['step']} in {row['precision']}")
+    lines += [f"note      {note}" for note in document["notes"]]
     lines += [f"table     {out / 'frontier.md'}", f"figure    {out / 'frontier.png'}"]
     return Group(shown, Text("\n".join(["", *lines])))

@@ -18,6 +18,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.clips.cache import ClipCache
 from gesta.compress import frontier
+from gesta.compress.channels import slimmable
 from gesta.compress.measure import Measuring, measured_row
 from gesta.compress.plan import Plan, named
 from gesta.compress.prune import Pruning, prune
@@ -28,6 +29,7 @@ from gesta.evaluate import machine
 from gesta.schema import GestaError, Sample
 
 BEST = {"stored": "best/stored", "runnable": "best/runnable.zip"}
+ADVICE_PRUNED = "Prune further (--sparsity), train longer (--epochs), or ask for less."
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 Say = Callable[[str], None]
 
@@ -82,11 +84,14 @@ def compress(
 
     `samples` with splits: trained on train, chosen by val, measured on test. `teachers`: bundles to distil from and to
     measure beside; the bundle itself if left out. Started again with the same arguments, finished steps are not
-    repeated. Raises GestaError for numbers that make no sense, data without training or (to choose) validation
-    recordings, or an `out` that holds something else.
+    repeated. A network that cannot be slimmed is pruned as it is. Raises GestaError for numbers that make no sense,
+    data without training or (to choose) validation recordings, or an `out` that holds something else.
     """
     plan.check()
     source = io.read(bundle)
+    slims = slimmable(io.load_weights(source))
+    if plan.keep and not slims:
+        raise GestaError("--keep is for cnn3d, lstm and joint: others are not slimmed, but pruned.", usage=True)
     check_out(out, source.path)
     splits = {
         name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
@@ -101,7 +106,7 @@ def compress(
     _measure(run, own, bundle, PRECISIONS)
     first = [row for row in run.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
-    sizes = plan.sizes(parameters)
+    sizes = plan.sizes(parameters) if slims else []
     if not sizes or plan.prunes_start(parameters):
         _pruned(run, own, bundle, bundle)
     before = bundle
@@ -110,7 +115,7 @@ def compress(
         before = _slimmed(run, name, before, size, bundle)
         _measure(run, name, before, PRECISIONS)
         _pruned(run, name, before, bundle)
-    return conclude(run, source.path, command, first, _notes)
+    return conclude(run, source.path, command, first, _notes, advice=frontier.ADVICE if slims else ADVICE_PRUNED)
 
 
 def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Path:
@@ -244,7 +249,10 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
         "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
         f"{run.plan.to}, its streaming step where it has one, one zip; latency is that of a chunk (else of a window).",
     ]
-    if "val" not in io.read(source).manifest.provenance.clips:
+    bundle = io.read(source)
+    if not slimmable(io.load_weights(bundle)):
+        notes.append("Not slimmed: that is for cnn3d, lstm and joint; this network keeps its channels.")
+    if "val" not in bundle.manifest.provenance.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
     return notes + not_exported(run)
 

@@ -87,12 +87,14 @@ def slim(
     `samples` (splits train and val, of `layout`): channels are judged on the training part, and the network is
     fine-tuned on it, with a teacher where `how.sets` names one ("teacher=BUNDLE"; `teachers`: opened already).
     `measured`: accuracy before and after on them. Raises GestaError for numbers that make no sense or cannot be
-    reached, a bundle without weights, or data that do not fit it.
+    reached, a bundle without weights or of a network that is not slimmed, or data that do not fit it.
     """
     how = how or Slimming()
     how.check()
     source = io.read(bundle)
-    before = count(io.load_weights(source))[0]
+    weights: Weights = io.load_weights(source)
+    layers_of(weights)  # a network that cannot be slimmed is refused before clips are prepared
+    before = count(weights)[0]
     wanted = min(how.parameters or math.ceil(how.keep * before), before)
     recipe = recipe_of(source, how.epochs, how.sets) if how.epochs else None
     lesson = teachers or (teachers_of(recipe) if recipe else ())
