@@ -60,7 +60,7 @@ def compress(
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,
     device: DeviceOption = "auto",
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
     json: JsonFlag = False,
 ) -> None:
     """Slims, prunes, stores in 32, 16 and 8 bits, exports; ends with a table and a figure of what each step cost.
