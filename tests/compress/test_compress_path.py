@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 import torch
 from experiments.people import write_set
+from runtime.tiny_bundles import make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
 from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
-from gesta.compress import measure
+from gesta.compress import measure, path
 from gesta.compress.frontier import choose, difference, draw, markdown, table
 from gesta.compress.path import compress
 from gesta.compress.plan import Plan, needed_sparsity
 from gesta.compress.prune import masked, masks_for
 from gesta.compress.slim import slim
+from gesta.compress.store import store_as
 from gesta.compress.weights import narrowed
 from gesta.models.catalog import build
 from gesta.schema import GestaError
@@ -175,6 +177,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     other = Plan(keep=(0.5,), sparsity=0, epochs=2, steps=1, distil=False)
     found = compress(source, tmp_path / "out", other, say=said.append, **options)
     assert said[0].startswith("slim-50: slimming") and found["chosen"] == {}
+    assert not (tmp_path / "out" / "best" / "stored").exists(), "an earlier run's choice"
     assert {one["step"] for one in found["rows"]} == {"teacher", "slim-50"}
     whole = Plan(target_bytes=10**6, sparsity=0.5, epochs=1, steps=1, distil=False)
     found = compress(source, tmp_path / "out", whole, say=said.append, **options)
@@ -213,6 +216,8 @@ def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
         (Plan(keep=(1.5,)), "--keep is a share"),
         (Plan(sparsity=1), "--sparsity is from 0"),
         (Plan(epochs=0), "--epochs and --steps are at least 1"),
+        (Plan(sets=("teacher=other/bundle",)), "give teachers by --teacher"),
+        (Plan(sets=("distillation.teachers=[other/bundle]",)), "give teachers by --teacher"),
         (Plan(to="onx"), "unknown format 'onx'; there are openvino, onnx"),
     ],
 )
@@ -222,9 +227,32 @@ def test_mistakes(plan: Plan, message: str, tmp_path: Path) -> None:
     assert caught.value.usage
 
 
-def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
-    from runtime.tiny_bundles import make_bundle
+def test_a_run_that_was_stopped_in_its_first_step_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(_measuring: Any, name: str, bundle: Path, precision: Any, out: Path) -> None:
+        store_as(bundle, out / "stored" / f"{name}-{precision}", precision)
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr(path, "measured_row", stopped)
+    source = make_bundle(tmp_path / "source", "joint")
+    for _ in range(2):  # the second time it does not say that the folder is something else's
+        with pytest.raises(KeyboardInterrupt):
+            compress(source, tmp_path / "out", Plan(), samples=[])
+
+
+def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "stored" / "start", "joint")
+    made = {"stored": {"bundle": "stored/start"}, "runnable": {"bundle": "stored/start"}}
+    best = [tmp_path / name for name in path.BEST.values()]
+    path.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
+    assert all(bundle_io.read(one).manifest.name == "tiny joint" for one in best)
+    path.keep_best(tmp_path, [made], {"stored": 0, "runnable": None})
+    assert [one.exists() for one in best] == [True, False]
+    for _ in range(2):
+        path.keep_best(tmp_path, [made], {})
+        assert not any(one.exists() for one in best)
+
+
+def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", "joint")
     with pytest.raises(GestaError, match="needs validation recordings"):
         compress(source, tmp_path / "out", Plan(max_drop=1), samples=[])
@@ -254,15 +282,16 @@ def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd
     code, out, err = call("compress", "run/bundle", data, "--max-drop", 100, *options)
     assert code == 0, err
     assert "slim-40-pruned" in out and "best/stored" in out.replace("\\", "/") and "frontier.png" in out
+    code, out, err = call("predict", "small/best/runnable.zip", data / "p0_right_0.mkv")
+    assert code == 0 and ("right" in out or "down" in out), err
     code, out, err = call("compress", "run/bundle", data, "--target-bytes", 10, *options, "--json")
     found = json.loads(out)
     assert code == 1 and "no stored network has at most 10 bytes" in err and found["chosen"]["stored"] is None
+    assert not list(Path("small/best").iterdir()), "the first run's choice"
     exported = [one for one in found["rows"] if "bytes" in one["runnable"]]
     assert len(exported) >= 6 and all(one["runnable"]["latency_ms"][0] > 0 for one in exported)
     sizes = {one["step"]: one["runnable"]["bytes"] for one in exported if one["precision"] == "fp32"}
     assert sizes["slim-40"] < sizes["teacher"]
-    code, out, err = call("predict", "small/best/runnable.zip", data / "p0_right_0.mkv")
-    assert code == 0 and ("right" in out or "down" in out), err
     code, out, err = call("slim", "run/bundle", data, "--out", "half", "--keep", 0.5)
     assert code == 0 and "parameters" in out, err
     assert gesta.load("half", engine="torch").predict(data / "p0_right_0.mkv").label in ("right", "down")

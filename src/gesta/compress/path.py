@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,9 @@ class Run:
     progress: bool
     say: Say
     rows: list[frontier.Row] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        (self.out / "steps").mkdir(parents=True, exist_ok=True)  # by it `check_out` knows a run that was stopped
 
     def once(self, name: str, title: str, inputs: Sequence[object], work: Callable[[], dict[str, Any]]) -> Any:
         """The result of `work`, or of an earlier run that had the same inputs and whose bundles are still there."""
@@ -276,12 +280,20 @@ def not_exported(run: Run) -> list[str]:
 
 
 def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> None:
-    """What was chosen of each form, at out/best: the stored bundle as a folder, the runnable one as a zip."""
-    if chosen.get("stored") is not None:
+    """What was chosen of each form, at out/best: the stored bundle as a folder, the runnable one as a zip.
+
+    Where nothing was chosen, an earlier run's choice goes.
+    """
+    if chosen.get("stored") is None:
+        if (out / BEST["stored"]).exists():
+            shutil.rmtree(out / BEST["stored"])
+    else:
         opened = io.read_any(out / rows[chosen["stored"]]["stored"]["bundle"])
         files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
         io.write(out / BEST["stored"], opened.manifest, files)
-    if chosen.get("runnable") is not None:
+    if chosen.get("runnable") is None:
+        (out / BEST["runnable"]).unlink(missing_ok=True)
+    else:
         io.save_zip(io.read_any(out / rows[chosen["runnable"]]["runnable"]["bundle"]), out / BEST["runnable"])
 
 
