@@ -20,7 +20,7 @@ from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
 from gesta.compress import measure, path
-from gesta.compress.frontier import choose, difference, draw, markdown, table
+from gesta.compress.frontier import ACCURACY, choose, difference, draw, markdown, table
 from gesta.compress.path import compress
 from gesta.compress.plan import Plan, needed_sparsity
 from gesta.compress.prune import masked, masks_for
@@ -85,21 +85,23 @@ ROWS = [
 
 
 def test_choosing_by_hand() -> None:
-    found = choose(ROWS, 0.95, 500, None)
+    found = choose(ROWS, 0.95, 500, None, ACCURACY)
     assert (found["stored"], found["runnable"]) == (2, 3)  # the most accurate that is small enough
-    found = choose(ROWS, 0.95, None, 1.0)
+    found = choose(ROWS, 0.95, None, 1.0, ACCURACY)
     assert (found["stored"], found["runnable"]) == (2, 1)  # the smallest that loses no more than a point
-    found = choose(ROWS, 0.95, 500, 1.0)
+    found = choose(ROWS, 0.95, 500, 1.0, ACCURACY)
     assert found["stored"] == 2 and found["runnable"] is None
     assert "no runnable network has at most 500 bytes and at most 1 points lost" in found["runnable_why"]
     assert "Smallest: slim-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
-    assert choose(ROWS[2:3], 0.95, 500, None)["runnable_why"].startswith("no runnable network could be measured")
+    assert choose(ROWS[2:3], 0.95, 500, None, ACCURACY)["runnable_why"].startswith(
+        "no runnable network could be measured"
+    )
 
 
 def test_validation_chooses_never_test() -> None:
     rows = [row("a", (10, 0.9)), row("b", (10, 0.8))]
     rows[1]["stored"]["test"] = 1.0
-    assert choose(rows, 0.9, 20, None)["stored"] == 0
+    assert choose(rows, 0.9, 20, None, ACCURACY)["stored"] == 0
 
 
 def test_differences_by_person() -> None:
@@ -115,7 +117,7 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "command": "gesta compress b d",
         "target_bytes": 500,
-        "chosen": choose(rows, 0.95, 500, None),
+        "chosen": choose(rows, 0.95, 500, None, ACCURACY),
         "reference": {"step": "teacher", "accuracy": 0.94, "people": "unseen"},
         "rows": rows,
         "notes": ["one"],
@@ -124,13 +126,17 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_table_and_figure(tmp_path: Path) -> None:
-    lines = table(document(ROWS))
+    lines = table(document(ROWS), ACCURACY)
     assert lines[3][:7] == ["3", "slim-50-pruned", "int8", "10", "5", "300*", "93.5 [92.5, 95.5]"]
-    assert lines[3][7:9] == ["-", "not exported"] and lines[4][7] == "400*" and lines[1][10] == "1.00 / 1.50"
-    text = markdown(document(ROWS))
+    assert lines[3][8:10] == ["-", "not exported"] and lines[4][8] == "400*" and lines[1][11] == "1.00 / 1.50"
+    stored, runnable = ({"mean": mean, "low": mean - 1, "high": mean + 1} for mean in (-0.5, -2.0))
+    both = {name: {**ROWS[0][name], "difference": gap} for name, gap in (("stored", stored), ("runnable", runnable))}
+    said = dict(zip(*table(document([{**ROWS[0], **both}]), ACCURACY), strict=True))
+    assert said["stored difference"] == "-0.5 [-1.5, +0.5]" and said["runnable difference"] == "-2.0 [-3.0, -1.0]"
+    text = markdown(document(ROWS), ACCURACY)
     assert "    gesta compress b d" in text and text.count("\n| ") == 5 and "Machine: a machine" in text
     without = [{**one, "stored": {**one["stored"], "test": None, "interval": None}} for one in ROWS]
-    assert table(document(without))[1][6] == "95.0 (val)"
+    assert table(document(without), ACCURACY)[1][6] == "95.0 (val)"
     draw(document(ROWS), tmp_path / "frontier.png")
     draw(document(without), tmp_path / "other.png")
     assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
@@ -164,6 +170,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     best = bundle_io.read(tmp_path / "out" / "best" / "stored")
     assert best.manifest.metrics["weights_bytes"] == first["rows"][first["chosen"]["stored"]]["stored"]["bytes"]
     assert start["stored"]["difference"] is not None and "hits" not in start["stored"]
+    assert any("Differences of each file in points to teacher in fp32, stored" in note for note in first["notes"])
     written = json.loads((tmp_path / "out" / "frontier.json").read_text())
     assert written == first and (tmp_path / "out" / "frontier.png").exists()
     assert "| slim-50-pruned | int8 |" in (tmp_path / "out" / "frontier.md").read_text()
@@ -228,11 +235,11 @@ def test_mistakes(plan: Plan, message: str, tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_stopped_in_its_first_step_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stopped(_measuring: Any, name: str, bundle: Path, precision: Any, out: Path) -> None:
-        store_as(bundle, out / "stored" / f"{name}-{precision}", precision)
+    def stopped(bundle: Path, out: Path, precision: Any) -> None:
+        store_as(bundle, out, precision)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(path, "measured_row", stopped)
+    monkeypatch.setattr(measure, "store_as", stopped)
     source = make_bundle(tmp_path / "source", "joint")
     for _ in range(2):  # the second time it does not say that the folder is something else's
         with pytest.raises(KeyboardInterrupt):

@@ -122,10 +122,11 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from gesta.compress import frontier, pose_frontier
+    from gesta.compress import frontier
     from gesta.compress.path import BEST
+    from gesta.compress.pose_frontier import ERROR
 
-    head, *body = (pose_frontier.table if kind == "pose" else frontier.table)(document)
+    head, *body = frontier.table(document, ERROR if kind == "pose" else frontier.ACCURACY)
     shown = Table(box=None, pad_edge=False)
     for name in head:
         shown.add_column(Text(name), justify="left" if name in ("step", "precision") else "right")

@@ -57,6 +57,11 @@ class Plan:
             raise GestaError(f"unknown format {self.to!r}; there are openvino, onnx.", usage=True)
 
     @property
+    def chooses(self) -> bool:
+        """Whether there are wishes to choose by."""
+        return self.target_bytes is not None or self.max_drop is not None
+
+    @property
     def recipe_sets(self) -> tuple[str, ...]:
         """Changes to the recipe of fine-tuning. The people chosen by are never trained on."""
         return ("training.validation=true", *(DISTILLATION if self.distil else ()), *self.sets)

@@ -30,6 +30,7 @@ from gesta.compress.prune import fine_tune, recipe_of
 from gesta.compress.store import Step, stored_precision, write
 from gesta.compress.teacher import teachers_of
 from gesta.compress.weights import Precision, Weights, count
+from gesta.export.run import prepared
 from gesta.runtime.engines.torch import load_network
 from gesta.schema import Clip, GestaError, Sample
 from gesta.training.distil import Teacher
@@ -227,17 +228,10 @@ def _clips(source: Bundle, samples: Sequence[Sample], cache: ClipCache) -> list[
     """Training clips of the bundle's classes, at most CLIPS, spread evenly. Raises GestaError if there are none."""
     labels = source.manifest.labels
     train = [s for s in samples if s.split == "train" and s.label in labels]
-    some = [train[i * len(train) // min(CLIPS, len(train))] for i in range(min(CLIPS, len(train)))]
-    cache.fill(some, source.manifest.transform)
-    found = []
-    for sample in some:
-        try:
-            found.append((cache.load(sample, source.manifest.transform), labels.index(str(sample.label))))
-        except GestaError:
-            continue  # a broken recording: `gesta data inspect` names it
-    if not found:
+    clips = prepared(train, source.manifest.transform, CLIPS, cache)
+    if not clips:
         raise GestaError(f"{source.path}: slimming needs training recordings of the bundle's classes; there are none.")
-    return found
+    return [(clip, labels.index(str(clip.label))) for clip in clips]
 
 
 def _resized(source: Bundle, weights: Weights, folder: Path) -> Bundle:
