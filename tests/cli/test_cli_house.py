@@ -79,6 +79,8 @@ def test_help_lists_every_command():
         (["reproduce", "mullick/table-3.2", "--scale", "huge"], "quick"),
         (["demo", "--set", "training.epoch=3"], "epochs"),
         (["train", ".", "--seed", "-1"], "--seed"),
+        (["compress", "bundle", ".", "--out", "out", "--seed", "-1"], "--seed"),
+        (["export", "bundle", "--to", "onnx", "--out", "out", "--seed", "-1"], "--seed"),
         (["data", "make", "chalearn2014", "."], "an empty or a new folder"),
     ],
 )

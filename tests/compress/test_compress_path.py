@@ -12,17 +12,20 @@ from typing import Any
 import pytest
 import torch
 from experiments.people import write_set
+from runtime.tiny_bundles import make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
 from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
-from gesta.compress import measure
-from gesta.compress.frontier import choose, difference, draw, markdown, table
+from gesta.compress import measure, path
+from gesta.compress.frontier import ACCURACY, choose, difference, draw, markdown, table
 from gesta.compress.path import compress
 from gesta.compress.plan import Plan, needed_sparsity
 from gesta.compress.prune import masked, masks_for
+from gesta.compress.slim import slim
+from gesta.compress.store import store_as
 from gesta.compress.weights import narrowed
 from gesta.models.catalog import build
 from gesta.schema import GestaError
@@ -82,21 +85,23 @@ ROWS = [
 
 
 def test_choosing_by_hand() -> None:
-    found = choose(ROWS, 0.95, 500, None)
+    found = choose(ROWS, 0.95, 500, None, ACCURACY)
     assert (found["stored"], found["runnable"]) == (2, 3)  # the most accurate that is small enough
-    found = choose(ROWS, 0.95, None, 1.0)
+    found = choose(ROWS, 0.95, None, 1.0, ACCURACY)
     assert (found["stored"], found["runnable"]) == (2, 1)  # the smallest that loses no more than a point
-    found = choose(ROWS, 0.95, 500, 1.0)
+    found = choose(ROWS, 0.95, 500, 1.0, ACCURACY)
     assert found["stored"] == 2 and found["runnable"] is None
     assert "no runnable network has at most 500 bytes and at most 1 points lost" in found["runnable_why"]
     assert "Smallest: slim-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
-    assert choose(ROWS[2:3], 0.95, 500, None)["runnable_why"].startswith("no runnable network could be measured")
+    assert choose(ROWS[2:3], 0.95, 500, None, ACCURACY)["runnable_why"].startswith(
+        "no runnable network could be measured"
+    )
 
 
 def test_validation_chooses_never_test() -> None:
     rows = [row("a", (10, 0.9)), row("b", (10, 0.8))]
     rows[1]["stored"]["test"] = 1.0
-    assert choose(rows, 0.9, 20, None)["stored"] == 0
+    assert choose(rows, 0.9, 20, None, ACCURACY)["stored"] == 0
 
 
 def test_differences_by_person() -> None:
@@ -112,7 +117,7 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "command": "gesta compress b d",
         "target_bytes": 500,
-        "chosen": choose(rows, 0.95, 500, None),
+        "chosen": choose(rows, 0.95, 500, None, ACCURACY),
         "reference": {"step": "teacher", "accuracy": 0.94, "people": "unseen"},
         "rows": rows,
         "notes": ["one"],
@@ -121,13 +126,17 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_table_and_figure(tmp_path: Path) -> None:
-    lines = table(document(ROWS))
+    lines = table(document(ROWS), ACCURACY)
     assert lines[3][:7] == ["3", "slim-50-pruned", "int8", "10", "5", "300*", "93.5 [92.5, 95.5]"]
-    assert lines[3][7:9] == ["-", "not exported"] and lines[4][7] == "400*" and lines[1][10] == "1.00 / 1.50"
-    text = markdown(document(ROWS))
+    assert lines[3][8:10] == ["-", "not exported"] and lines[4][8] == "400*" and lines[1][11] == "1.00 / 1.50"
+    stored, runnable = ({"mean": mean, "low": mean - 1, "high": mean + 1} for mean in (-0.5, -2.0))
+    both = {name: {**ROWS[0][name], "difference": gap} for name, gap in (("stored", stored), ("runnable", runnable))}
+    said = dict(zip(*table(document([{**ROWS[0], **both}]), ACCURACY), strict=True))
+    assert said["stored difference"] == "-0.5 [-1.5, +0.5]" and said["runnable difference"] == "-2.0 [-3.0, -1.0]"
+    text = markdown(document(ROWS), ACCURACY)
     assert "    gesta compress b d" in text and text.count("\n| ") == 5 and "Machine: a machine" in text
     without = [{**one, "stored": {**one["stored"], "test": None, "interval": None}} for one in ROWS]
-    assert table(document(without))[1][6] == "95.0 (val)"
+    assert table(document(without), ACCURACY)[1][6] == "95.0 (val)"
     draw(document(ROWS), tmp_path / "frontier.png")
     draw(document(without), tmp_path / "other.png")
     assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
@@ -161,6 +170,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     best = bundle_io.read(tmp_path / "out" / "best" / "stored")
     assert best.manifest.metrics["weights_bytes"] == first["rows"][first["chosen"]["stored"]]["stored"]["bytes"]
     assert start["stored"]["difference"] is not None and "hits" not in start["stored"]
+    assert any("Differences of each file in points to teacher in fp32, stored" in note for note in first["notes"])
     written = json.loads((tmp_path / "out" / "frontier.json").read_text())
     assert written == first and (tmp_path / "out" / "frontier.png").exists()
     assert "| slim-50-pruned | int8 |" in (tmp_path / "out" / "frontier.md").read_text()
@@ -174,6 +184,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     other = Plan(keep=(0.5,), sparsity=0, epochs=2, steps=1, distil=False)
     found = compress(source, tmp_path / "out", other, say=said.append, **options)
     assert said[0].startswith("slim-50: slimming") and found["chosen"] == {}
+    assert not (tmp_path / "out" / "best" / "stored").exists(), "an earlier run's choice"
     assert {one["step"] for one in found["rows"]} == {"teacher", "slim-50"}
     whole = Plan(target_bytes=10**6, sparsity=0.5, epochs=1, steps=1, distil=False)
     found = compress(source, tmp_path / "out", whole, say=said.append, **options)
@@ -186,6 +197,24 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     assert found["reference"]["step"] == "teacher", "compared with what there was before, however good the steps are"
 
 
+def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
+    _, options = quick
+    recipe = tiny("auto", "input.size=32", "input.window=16", "model.name=c3d", "model.width=0.0625", "model.memory=0")
+    found, training = options["samples"], {name: option for name, option in options.items() if name != "samples"}
+    source = fit(found[:30], recipe, tmp_path / "c3d", **training).bundle
+    plan = Plan(epochs=1, steps=1, max_drop=100)
+    document = compress(source, tmp_path / "out", plan, **options)
+    assert [one["step"] for one in document["rows"]] == 3 * ["teacher"] + 3 * ["teacher-pruned"]
+    assert document["rows"][-1]["nonzero"] < 0.35 * document["rows"][0]["nonzero"]
+    assert any(note.startswith("Not slimmed") for note in document["notes"])
+    assert document["chosen"]["stored"] == 5 and "--keep" not in document["chosen"]["runnable_why"]
+    with pytest.raises(GestaError, match="--keep is for cnn3d, lstm and joint") as caught:
+        compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), **options)
+    assert caught.value.usage
+    with pytest.raises(GestaError, match=r"slimming knows cnn3d, lstm and joint.*`gesta prune`"):
+        slim(source, tmp_path / "slim", **options)
+
+
 @pytest.mark.parametrize(
     ("plan", "message"),
     [
@@ -194,6 +223,8 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
         (Plan(keep=(1.5,)), "--keep is a share"),
         (Plan(sparsity=1), "--sparsity is from 0"),
         (Plan(epochs=0), "--epochs and --steps are at least 1"),
+        (Plan(sets=("teacher=other/bundle",)), "give teachers by --teacher"),
+        (Plan(sets=("distillation.teachers=[other/bundle]",)), "give teachers by --teacher"),
         (Plan(to="onx"), "unknown format 'onx'; there are openvino, onnx"),
     ],
 )
@@ -203,9 +234,32 @@ def test_mistakes(plan: Plan, message: str, tmp_path: Path) -> None:
     assert caught.value.usage
 
 
-def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
-    from runtime.tiny_bundles import make_bundle
+def test_a_run_that_was_stopped_in_its_first_step_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(bundle: Path, out: Path, precision: Any) -> None:
+        store_as(bundle, out, precision)
+        raise KeyboardInterrupt
 
+    monkeypatch.setattr(measure, "store_as", stopped)
+    source = make_bundle(tmp_path / "source", "joint")
+    for _ in range(2):  # the second time it does not say that the folder is something else's
+        with pytest.raises(KeyboardInterrupt):
+            compress(source, tmp_path / "out", Plan(), samples=[])
+
+
+def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "stored" / "start", "joint")
+    made = {"stored": {"bundle": "stored/start"}, "runnable": {"bundle": "stored/start"}}
+    best = [tmp_path / name for name in path.BEST.values()]
+    path.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
+    assert all(bundle_io.read(one).manifest.name == "tiny joint" for one in best)
+    path.keep_best(tmp_path, [made], {"stored": 0, "runnable": None})
+    assert [one.exists() for one in best] == [True, False]
+    for _ in range(2):
+        path.keep_best(tmp_path, [made], {})
+        assert not any(one.exists() for one in best)
+
+
+def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", "joint")
     with pytest.raises(GestaError, match="needs validation recordings"):
         compress(source, tmp_path / "out", Plan(max_drop=1), samples=[])
@@ -235,15 +289,16 @@ def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd
     code, out, err = call("compress", "run/bundle", data, "--max-drop", 100, *options)
     assert code == 0, err
     assert "slim-40-pruned" in out and "best/stored" in out.replace("\\", "/") and "frontier.png" in out
+    code, out, err = call("predict", "small/best/runnable.zip", data / "p0_right_0.mkv")
+    assert code == 0 and ("right" in out or "down" in out), err
     code, out, err = call("compress", "run/bundle", data, "--target-bytes", 10, *options, "--json")
     found = json.loads(out)
     assert code == 1 and "no stored network has at most 10 bytes" in err and found["chosen"]["stored"] is None
+    assert not list(Path("small/best").iterdir()), "the first run's choice"
     exported = [one for one in found["rows"] if "bytes" in one["runnable"]]
     assert len(exported) >= 6 and all(one["runnable"]["latency_ms"][0] > 0 for one in exported)
     sizes = {one["step"]: one["runnable"]["bytes"] for one in exported if one["precision"] == "fp32"}
     assert sizes["slim-40"] < sizes["teacher"]
-    code, out, err = call("predict", "small/best/runnable.zip", data / "p0_right_0.mkv")
-    assert code == 0 and ("right" in out or "down" in out), err
     code, out, err = call("slim", "run/bundle", data, "--out", "half", "--keep", 0.5)
     assert code == 0 and "parameters" in out, err
     assert gesta.load("half", engine="torch").predict(data / "p0_right_0.mkv").label in ("right", "down")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from gesta.bundle import io
+from gesta.compress.frontier import choose, markdown
 from gesta.compress.plan import Plan
-from gesta.compress.pose_frontier import choose, markdown
+from gesta.compress.pose_frontier import ERROR
 from gesta.compress.pose_path import compress_pose
 from gesta.schema import GestaError
 from gesta.sources.hand_catalog import read
@@ -24,25 +25,26 @@ ROWS = [row("start", 100, 10.0), row("a", 50, 10.4), row("b", 25, 11.5), row("c"
 
 
 def test_smallest_that_loses_few_millimetres():
-    assert choose(ROWS, 10.0, None, 2.0)["stored"] == 2
-    found = choose(ROWS, 10.0, None, 1.0)
+    assert choose(ROWS, 10.0, None, 2.0, ERROR)["stored"] == 2
+    found = choose(ROWS, 10.0, None, 1.0, ERROR)
     assert found["stored"] == 1 and found["runnable"] == 0
 
 
 def test_best_of_those_small_enough():
-    found = choose(ROWS, 10.0, 60, None)
+    found = choose(ROWS, 10.0, 60, None, ERROR)
     assert found["stored"] == 1 and found["runnable"] == 2
 
 
 def test_why_nothing_fits():
-    found = choose(ROWS, 10.0, 10, None)
+    found = choose(ROWS, 10.0, 10, None, ERROR)
     assert found["stored"] is None
     assert "Smallest: c in fp32, 20 bytes, loses 4.00 mm; best: start in fp32" in found["stored_why"]
 
 
 def test_table_says_errors_and_marks_the_choice():
     document = {"rows": ROWS, "chosen": {"stored": 1}, "command": "gesta compress", "notes": ["a note"], "machine": "m"}
-    text = markdown(document)
+    text = markdown(document, ERROR)
+    assert "| stored bytes | stored error (mm) | runnable bytes | runnable error (mm) | ms a chunk" in text
     assert "| 2 | a | fp32 | 9 | 8 | 50* | 10.90 | 100 | 10.40 | 1.00 / 2.00 |" in text and "- a note" in text
 
 

@@ -13,11 +13,11 @@ from training.learnable import MemoryStore, samples, tiny
 import gesta
 from gesta.bundle import io as bundle_io
 from gesta.compress import slim as slimming
-from gesta.compress.channels import layers_of, parameters_left, taken, widths_of
+from gesta.compress.channels import layers_of, parameters_left, slimmable, taken, widths_of
 from gesta.compress.slim import Slimming, chosen, scores, slim
 from gesta.compress.weights import count
 from gesta.export.run import export_bundle
-from gesta.models.catalog import build
+from gesta.models.catalog import VIDEO_MODELS, build
 from gesta.recipes import Recipe, RecipeError, load_recipe
 from gesta.schema import Clip, GestaError
 from gesta.training.fit import fit
@@ -59,6 +59,14 @@ def test_taking_channels_out_is_as_if_nothing_read_them(model: str) -> None:
     clip = 255 * torch.rand(2, 2, 2, 32, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(slimmed(clip), whole(clip), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", VIDEO_MODELS)
+def test_networks_that_are_not_slimmed(model: str) -> None:
+    weights = {name: tensor.numpy() for name, tensor in build(model, **SMALL, window=16).state_dict().items()}
+    assert not slimmable(weights)
+    with pytest.raises(GestaError, match="slimming knows cnn3d, lstm and joint"):
+        layers_of(weights)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])

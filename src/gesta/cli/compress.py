@@ -60,11 +60,12 @@ def compress(
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,
     device: DeviceOption = "auto",
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
     json: JsonFlag = False,
 ) -> None:
     """Slims, prunes, stores in 32, 16 and 8 bits, exports; ends with a table and a figure of what each step cost.
 
+    Slimmed are cnn3d, lstm and joint; other networks are pruned as they are.
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
     Of a hand pose model: prunes, stores, exports; millimetres in the place of points, in --max-drop, too.
@@ -121,10 +122,11 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from gesta.compress import frontier, pose_frontier
+    from gesta.compress import frontier
     from gesta.compress.path import BEST
+    from gesta.compress.pose_frontier import ERROR
 
-    head, *body = (pose_frontier.table if kind == "pose" else frontier.table)(document)
+    head, *body = frontier.table(document, ERROR if kind == "pose" else frontier.ACCURACY)
     shown = Table(box=None, pad_edge=False)
     for name in head:
         shown.add_column(Text(name), justify="left" if name in ("step", "precision") else "right")
@@ -135,5 +137,6 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
         if (number := document["chosen"].get(form)) is not None:
             row = document["rows"][number]
             lines.append(f"{form:<9} {out / BEST[form]}: {row['step']} in {row['precision']}")
+    lines += [f"note      {note}" for note in document["notes"]]
     lines += [f"table     {out / 'frontier.md'}", f"figure    {out / 'frontier.png'}"]
     return Group(shown, Text("\n".join(["", *lines])))

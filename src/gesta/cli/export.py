@@ -34,7 +34,7 @@ def export(
     protocol: Annotated[
         str, typer.Option("--protocol", help="The one of the training: subject or document.")
     ] = "subject",
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
     layout: FormatOption = None,
     backbone_weights: BackboneOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.1, max=600)] = 2.0,

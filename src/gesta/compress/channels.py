@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.compress.weights import Weights
+from gesta.schema import GestaError
 
 Keep = Mapping[str, NDArray[np.bool_]]
 """Of every layer by name: True on the channels that stay."""
@@ -43,8 +44,21 @@ class Channels:
     gates: int = 1
 
 
+def slimmable(weights: Weights) -> bool:
+    """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, joint."""
+    return any(name.endswith("linear.weight") for name in weights)
+
+
 def layers_of(weights: Weights) -> list[Channels]:
-    """The layers of a clip network, in the order of computing: every stream's convolutions, "linear", "lstm"."""
+    """The layers of a clip network, in the order of computing: every stream's convolutions, "linear", "lstm".
+
+    Raises GestaError for the weights of another network.
+    """
+    if not slimmable(weights):
+        raise GestaError(
+            "slimming knows cnn3d, lstm and joint, and this network is none of them. `gesta prune` makes its weights' "
+            "file smaller; `gesta compress` prunes, stores and exports it."
+        )
     found = []
     linear = next(name.removesuffix(".weight") for name in weights if name.endswith("linear.weight"))
     norm = linear.replace("linear", "norm")

@@ -6,31 +6,38 @@ A row is a network in one precision, as the weights' file ("stored", run by PyTo
 
 from __future__ import annotations
 
-import io as streams
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gesta.metrics import paired_difference
+from gesta.training.figure import save_figure
 
 Row = dict[str, Any]
 FORMS = ("stored", "runnable")
-HEADS = (
-    "#",
-    "step",
-    "precision",
-    "parameters",
-    "nonzero",
-    "stored bytes",
-    "stored accuracy",
-    "runnable bytes",
-    "runnable accuracy",
-    "difference to the reference",
-)
-"""And the latency, of a chunk or what else the document's "unit" says."""
-ADVICE = "Slim further (--keep), train longer (--epochs), or ask for less."
+LINE = "{step} in fp32, stored"
+"""What differences are to, and the figure's dotted line."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a network is measured by: accuracy here, the joints' error in `pose_frontier`.
+
+    `lost`: (value, reference) -> how much worse it is, in `unit`, shown with so many `digits`; `best`: what the best
+    network is called; `advice`: what to do where nothing meets the wishes; `columns` of the table: head -> what stands
+    there of each form; `draw`: writes the figure of a document.
+    """
+
+    lost: Callable[[float, float], float]
+    unit: str
+    digits: int
+    best: str
+    advice: str
+    columns: Mapping[str, Callable[[Mapping[str, Any]], str]]
+    draw: Callable[[Mapping[str, Any], Path], None]
 
 
 def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: Mapping[str, str | None]) -> Any:
@@ -49,34 +56,44 @@ def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: M
 
 
 def choose(
-    rows: Sequence[Row],
-    reference: float | None,
-    target_bytes: int | None,
-    max_drop: float | None,
-    advice: str = ADVICE,
+    rows: Sequence[Row], reference: float | None, target_bytes: int | None, max_drop: float | None, quality: Quality
 ) -> dict[str, Any]:
-    """For each form the row that meets the wishes by validation, or None and "why", which ends with `advice`.
+    """For each form the row that meets the wishes by validation, or None and "why", which ends with the advice.
 
-    With `target_bytes`: the most accurate of those small enough; otherwise the smallest that loses at most `max_drop`
-    points to `reference`, the reference's accuracy on validation. Of equals the smaller.
+    With `target_bytes`: the best of those small enough; otherwise the smallest that loses at most `max_drop` to
+    `reference`, the reference's value on validation. Of equals the smaller.
     """
     found: dict[str, Any] = {}
     for form in FORMS:
-        there = [i for i, row in enumerate(rows) if row[form].get("val") is not None]
+        size = {i: row[form]["bytes"] for i, row in enumerate(rows) if row[form].get("val") is not None}
+        lost = {i: quality.lost(rows[i][form]["val"], reference or 0.0) for i in size}
         fit = [
             i
-            for i in there
-            if (target_bytes is None or rows[i][form]["bytes"] <= target_bytes)
-            and (max_drop is None or reference is None or drop(rows[i][form]["val"], reference) <= max_drop)
+            for i in size
+            if (target_bytes is None or size[i] <= target_bytes)
+            and (max_drop is None or reference is None or lost[i] <= max_drop)
         ]
-        if fit:
-            size = {i: rows[i][form]["bytes"] for i in fit}
-            by_accuracy = min(fit, key=lambda i: (-rows[i][form]["val"], size[i]))
-            found[form] = by_accuracy if target_bytes is not None else min(fit, key=lambda i: size[i])
+        if not fit:
+            wishes = [f"at most {target_bytes:,} bytes"] if target_bytes is not None else []
+            wishes += [f"at most {max_drop:g} {quality.unit} lost on validation"] if max_drop is not None else []
+            why = f"no {form} network could be measured on validation data"
+            if size:
+                why = f"no {form} network has {' and '.join(wishes)}. {_nearest(rows, size, lost, quality)}"
+            found |= {form: None, f"{form}_why": f"{why}. {quality.advice}"}
+        elif target_bytes is not None:
+            found[form] = min(fit, key=lambda i: (lost[i], size[i]))
         else:
-            found[form] = None
-            found[f"{form}_why"] = f"{_why(rows, there, form, reference, target_bytes, max_drop)}. {advice}"
+            found[form] = min(fit, key=lambda i: size[i])
     return found
+
+
+def _nearest(rows: Sequence[Row], size: Mapping[int, int], lost: Mapping[int, float], quality: Quality) -> str:
+    small, best = min(size, key=lambda i: size[i]), min(lost, key=lambda i: lost[i])
+    said = {
+        i: f"{named(rows[i])}, {size[i]:,} bytes, loses {lost[i]:.{quality.digits}f} {quality.unit}"
+        for i in (small, best)
+    }
+    return f"Smallest: {said[small]}; {quality.best}: {said[best]}"
 
 
 def drop(accuracy: float, reference: float) -> float:
@@ -84,65 +101,25 @@ def drop(accuracy: float, reference: float) -> float:
     return round(100 * (reference - accuracy), 6)
 
 
-def _why(
-    rows: Sequence[Row],
-    there: Sequence[int],
-    form: str,
-    reference: float | None,
-    target_bytes: int | None,
-    max_drop: float | None,
-) -> str:
-    wishes = []
-    if target_bytes is not None:
-        wishes.append(f"at most {target_bytes:,} bytes")
-    if max_drop is not None:
-        wishes.append(f"at most {max_drop:g} points lost on validation")
-    if not there:
-        return f"no {form} network could be measured on validation clips"
-    small = min(there, key=lambda i: rows[i][form]["bytes"])
-    best = max(there, key=lambda i: rows[i][form]["val"])
-    text = f"no {form} network has {' and '.join(wishes)}. Smallest: {named(rows[small])}, "
-    text += f"{rows[small][form]['bytes']:,} bytes"
-    if reference is not None:
-        text += f", loses {drop(rows[small][form]['val'], reference):.1f} points"
-        text += f"; most accurate: {named(rows[best])}, loses {drop(rows[best][form]['val'], reference):.1f}"
-    return text
-
-
-def table(document: Mapping[str, Any]) -> list[list[str]]:
-    """HEADS and a line a row, as text; a star marks what was chosen."""
-    lines = [[*HEADS, f"ms a {document.get('unit', 'chunk')} p50 / p95"]]
+def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
+    """Heads and a line a row, as text; a star marks what was chosen."""
+    heads = ["#", "step", "precision", "parameters", "nonzero"]
+    heads += [f"{form} {name}" for form in FORMS for name in ("bytes", *quality.columns)]
+    lines = [[*heads, f"ms a {document.get('unit', 'chunk')} p50 / p95"]]
     for number, row in enumerate(document["rows"]):
-        stored, runnable = row["stored"], row["runnable"]
-        latency = runnable.get("latency_ms")
-        gap = runnable.get("difference") or stored.get("difference")
-        stars = {form: "*" if document["chosen"].get(form) == number else "" for form in FORMS}
-        lines.append(
-            [
-                str(number + 1),
-                row["step"],
-                row["precision"],
-                f"{row['parameters']:,}",
-                f"{row['nonzero']:,}",
-                f"{stored['bytes']:,}{stars['stored']}",
-                _accuracy(stored),
-                f"{runnable['bytes']:,}{stars['runnable']}" if "bytes" in runnable else "-",
-                _accuracy(runnable),
-                f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]" if gap else "-",
-                f"{latency[0]:.2f} / {latency[1]:.2f}" if latency else "-",
-            ]
-        )
+        line = [str(number + 1), row["step"], row["precision"], f"{row['parameters']:,}", f"{row['nonzero']:,}"]
+        for form in FORMS:
+            one, star = row[form], "*" if document["chosen"].get(form) == number else ""
+            line += [f"{one['bytes']:,}{star}" if "bytes" in one else "-"]
+            line += [text(one) for text in quality.columns.values()]
+        latency = row["runnable"].get("latency_ms")
+        lines.append([*line, f"{latency[0]:.2f} / {latency[1]:.2f}" if latency else "-"])
     return lines
 
 
-def markdown(document: Mapping[str, Any]) -> str:
-    """The table with what one must know to read it."""
-    return page(document, table(document))
-
-
-def page(document: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> str:
-    """A table, its head first, under the command and above the notes, the machine and the figure."""
-    head, *body = rows
+def markdown(document: Mapping[str, Any], quality: Quality) -> str:
+    """The table with what one must know to read it, under the command and above the figure."""
+    head, *body = table(document, quality)
     lines = ["# Compression, step by step", "", f"    {document['command']}", ""]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(line) + " |" for line in body]
@@ -153,7 +130,7 @@ def page(document: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> str:
 def draw(document: Mapping[str, Any], path: Path) -> None:
     """Writes a PNG: accuracy on test people (validation, where there are none) by bytes and by latency.
 
-    The numbers beside the marks are the table's; the dotted line is the reference.
+    The numbers beside the marks are the table's; the dotted line is the reference, in fp32, stored.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -167,7 +144,9 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     reference = document["reference"]
     for axes in (left, right):
         if reference["accuracy"] is not None:
-            axes.axhline(100 * reference["accuracy"], color="0.4", linestyle=":", linewidth=1, label=reference["step"])
+            axes.axhline(
+                100 * reference["accuracy"], color="0.4", linestyle=":", linewidth=1, label=LINE.format(**reference)
+            )
         axes.grid(alpha=0.3)
     plain_log(left, in_bytes)
     plain_log(right, lambda value: f"{value:g}")
@@ -178,15 +157,6 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8, framealpha=0.7)
     save_figure(figure, path)
-
-
-def save_figure(figure: Any, path: Path) -> None:
-    """Writes a PNG under a temporary name and renames it."""
-    buffer = streams.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
 
 
 def in_bytes(value: float) -> str:
@@ -247,3 +217,19 @@ def _accuracy(one: Mapping[str, Any]) -> str:
 
 def named(row: Mapping[str, Any]) -> str:
     return f"{row['step']} in {row['precision']}"
+
+
+def _difference(one: Mapping[str, Any]) -> str:
+    gap = one.get("difference")
+    return f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]" if gap else "-"
+
+
+ACCURACY = Quality(
+    lost=drop,
+    unit="points",
+    digits=1,
+    best="most accurate",
+    advice="Slim further (--keep), train longer (--epochs), or ask for less.",
+    columns={"accuracy": _accuracy, "difference": _difference},
+    draw=draw,
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from gesta.compress.prune import THRESHOLD
 from gesta.compress.weights import Weights, prunable
+from gesta.training.figure import save_figure
 
 LOWEST, HIGHEST = -60, 10
 """Range of the histograms in log2 |w|; what lies outside counts in the outermost bins."""
@@ -78,9 +78,4 @@ def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
     axes.set_title(title)
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
+    save_figure(figure, path)

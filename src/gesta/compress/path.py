@@ -10,14 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gesta.bundle import io
 from gesta.clips.cache import ClipCache
 from gesta.compress import frontier
+from gesta.compress.channels import slimmable
 from gesta.compress.measure import Measuring, measured_row
 from gesta.compress.plan import Plan, named
 from gesta.compress.prune import Pruning, prune
@@ -26,8 +29,11 @@ from gesta.compress.teacher import open_teacher
 from gesta.compress.weights import Precision
 from gesta.evaluate import machine
 from gesta.schema import GestaError, Sample
+from gesta.training.checkpoints import write_whole
 
 BEST = {"stored": "best/stored", "runnable": "best/runnable.zip"}
+PRUNED = replace(frontier.ACCURACY, advice="Prune further (--sparsity), train longer (--epochs), or ask for less.")
+"""Of networks that cannot be slimmed."""
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 Say = Callable[[str], None]
 
@@ -47,6 +53,9 @@ class Run:
     say: Say
     rows: list[frontier.Row] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        (self.out / "steps").mkdir(parents=True, exist_ok=True)  # by it `check_out` knows a run that was stopped
+
     def once(self, name: str, title: str, inputs: Sequence[object], work: Callable[[], dict[str, Any]]) -> Any:
         """The result of `work`, or of an earlier run that had the same inputs and whose bundles are still there."""
         key = hashlib.sha256(json.dumps([*inputs, self.measuring.identity], default=str).encode()).hexdigest()
@@ -59,7 +68,8 @@ class Run:
             pass
         self.say(title)
         result = work()
-        write_text(file, json.dumps({"key": key, "made": result.get("made", []), "result": result}, indent=1))
+        done = {"key": key, "made": result.get("made", []), "result": result}
+        write_whole(file, json.dumps(done, indent=1).encode())
         return result
 
 
@@ -82,35 +92,44 @@ def compress(
 
     `samples` with splits: trained on train, chosen by val, measured on test. `teachers`: bundles to distil from and to
     measure beside; the bundle itself if left out. Started again with the same arguments, finished steps are not
-    repeated. Raises GestaError for numbers that make no sense, data without training or (to choose) validation
-    recordings, or an `out` that holds something else.
+    repeated. A network that cannot be slimmed is pruned as it is. Raises GestaError for numbers that make no sense,
+    data without training or (to choose) validation recordings, or an `out` that holds something else.
     """
     plan.check()
     source = io.read(bundle)
+    slims = slimmable(io.load_weights(source))
+    if plan.keep and not slims:
+        raise GestaError("--keep is for cnn3d, lstm and joint: others are not slimmed, but pruned.", usage=True)
     check_out(out, source.path)
-    splits = {
-        name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
-    }
-    if (plan.target_bytes is not None or plan.max_drop is not None) and not splits["val"]:
-        raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
+    splits = splits_of(samples, plan)
     measuring = Measuring(splits, layout, plan.to, plan.clips, plan.seconds, cache or ClipCache(), device, progress)
     run = Run(out, plan, measuring, samples, tuple(map(str, teachers)), seed, device, progress, say)
     for number, teacher in enumerate(run.teachers, start=1):
-        _measure(run, f"teacher-{number}", Path(teacher), ("fp32",))
+        measure(run, f"teacher-{number}", Path(teacher), precisions=("fp32",))
     own = "teacher" if not teachers else "start"
-    _measure(run, own, bundle, PRECISIONS)
+    measure(run, own, bundle)
     first = [row for row in run.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
-    sizes = plan.sizes(parameters)
+    sizes = plan.sizes(parameters) if slims else []
     if not sizes or plan.prunes_start(parameters):
         _pruned(run, own, bundle, bundle)
     before = bundle
     for size in sizes:
         name = named(size, parameters)
         before = _slimmed(run, name, before, size, bundle)
-        _measure(run, name, before, PRECISIONS)
+        measure(run, name, before)
         _pruned(run, name, before, bundle)
-    return conclude(run, source.path, command, first, _notes)
+    return conclude(run, source.path, command, first, _notes, quality=frontier.ACCURACY if slims else PRUNED)
+
+
+def splits_of(samples: Sequence[Sample], plan: Plan) -> dict[str, list[Sample]]:
+    """Labelled samples by split. Raises GestaError (usage) if the plan chooses and there are none to choose by."""
+    splits = {
+        name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
+    }
+    if plan.chooses and not splits["val"]:
+        raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
+    return splits
 
 
 def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Path:
@@ -144,7 +163,7 @@ def _pruned(run: Run, name: str, source: Path, teacher: Path) -> None:
     out = run.out / "networks" / name
     title = f"{name}: {sparsity:.1%} of the weights, {plan.steps} x {plan.epochs} epochs"
     run.once(name, title, ["prune", sha_of(source), how, _taught_by(run, teacher), run.seed], work)
-    _measure(run, name, out, PRECISIONS)
+    measure(run, name, out)
 
 
 def _sets(run: Run, teacher: Path) -> tuple[str, ...]:
@@ -170,15 +189,19 @@ def _taught_by(run: Run, teacher: Path) -> list[str]:
     return [sha_of(Path(one)) for one in run.teachers or (str(teacher),)] if run.plan.distil else []
 
 
-def _measure(run: Run, name: str, bundle: Path, precisions: Sequence[Precision]) -> None:
-    """A row for each precision."""
+def measure(
+    run: Run,
+    name: str,
+    bundle: Path,
+    row: Callable[..., frontier.Row] = measured_row,
+    precisions: Sequence[Precision] = PRECISIONS,
+    more: Sequence[object] = (),
+) -> None:
+    """A row for each precision, by `row`; `more`: what its result depends on beside the bundle's weights."""
     for precision in precisions:
-        inputs = ["measure", sha_of(bundle), precision, run.plan.to, run.plan.clips, run.plan.seconds]
-
-        def work(precision: Precision = precision) -> dict[str, Any]:
-            return measured_row(run.measuring, name, bundle, precision, run.out)
-
+        inputs = ["measure", sha_of(bundle), *more, precision, run.plan.to, run.plan.clips, run.plan.seconds]
         title = f"{name} in {precision}: storing, exporting, measuring"
+        work = partial(row, run.measuring, name, bundle, precision, run.out)
         run.rows.append(run.once(f"{name}-{precision}", title, inputs, work))
 
 
@@ -189,43 +212,56 @@ def conclude(
     first: Sequence[frontier.Row],
     notes: Callable[[Run, Path, str], list[str]],
     unit: str = "chunk",
-    advice: str = frontier.ADVICE,
+    quality: frontier.Quality = frontier.ACCURACY,
 ) -> dict[str, Any]:
-    """Differences to the best of `first`, what there was before; the choice, the table and the figure, written.
-
-    `unit`: what latencies are of; `advice`: what to do where nothing meets the wishes.
-    """
-    plan, rows = run.plan, run.rows
+    """Differences to the best of `first`, what there was before, by validation; then as `written`."""
     reference = max(first, key=lambda row: row["stored"].get("val") or 0.0)
     subjects = {s.id: s.subject for s in run.measuring.splits["test"]}
-    for row in rows:
+    for row in run.rows:
         for form in frontier.FORMS:
             row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
-    wished = plan.target_bytes is not None or plan.max_drop is not None
-    val = reference["stored"].get("val")
-    chosen = frontier.choose(rows, val, plan.target_bytes, plan.max_drop, advice) if wished else {}
     seen = frontier.shown(reference["stored"])
+    facts = {
+        "step": reference["step"],
+        "accuracy": seen[0] if seen else None,
+        "val": reference["stored"].get("val"),
+        "people": "unseen" if reference["stored"].get("test") is not None else "validation",
+    }
+    return written(run, source, command, facts, notes(run, source, reference["step"]), unit, quality)
+
+
+def written(
+    run: Run,
+    source: Path,
+    command: str,
+    reference: Mapping[str, Any],
+    notes: Sequence[str],
+    unit: str,
+    quality: frontier.Quality,
+) -> dict[str, Any]:
+    """The choice, the table and the figure, in the folder; returns what `frontier.json` holds.
+
+    `reference`: what steps are compared with, its value on validation as "val"; `unit`: what latencies are of.
+    """
+    plan, rows = run.plan, run.rows
+    wishes = (plan.target_bytes, plan.max_drop)
+    chosen = frontier.choose(rows, reference["val"], *wishes, quality) if plan.chooses else {}
     document = {
         "bundle": str(source),
         "command": command,
         "target_bytes": plan.target_bytes,
         "max_drop": plan.max_drop,
-        "reference": {
-            "step": reference["step"],
-            "accuracy": seen[0] if seen else None,
-            "val": val,
-            "people": "unseen" if reference["stored"].get("test") is not None else "validation",
-        },
+        "reference": dict(reference),
         "chosen": chosen,
         "rows": [_bare(row) for row in rows],
-        "notes": notes(run, source, reference["step"]),
+        "notes": list(notes),
         "unit": unit,
         "machine": machine.text(machine.describe()),
     }
     keep_best(run.out, rows, chosen)
-    write_text(run.out / "frontier.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    frontier.draw(document, run.out / "frontier.png")
-    write_text(run.out / "frontier.md", frontier.markdown(document))
+    write_whole(run.out / "frontier.json", (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    quality.draw(document, run.out / "frontier.png")
+    write_whole(run.out / "frontier.md", frontier.markdown(document, quality).encode())
     return document
 
 
@@ -244,7 +280,10 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
         "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
         f"{run.plan.to}, its streaming step where it has one, one zip; latency is that of a chunk (else of a window).",
     ]
-    if "val" not in io.read(source).manifest.provenance.clips:
+    bundle = io.read(source)
+    if not slimmable(io.load_weights(bundle)):
+        notes.append("Not slimmed: that is for cnn3d, lstm and joint; this network keeps its channels.")
+    if "val" not in bundle.manifest.provenance.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
     return notes + not_exported(run)
 
@@ -256,24 +295,33 @@ def people_notes(run: Run, reference: str) -> list[str]:
     return [
         f"Trained on {len(splits['train']):,} clips of {people['train']} people, chosen by {len(splits['val']):,} of "
         f"{people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
-        f"Differences in points to {reference} in fp32 on the same test clips, 95 % interval clustered by person.",
+        f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test clips, 95 % "
+        "interval clustered by person.",
     ]
 
 
-def not_exported(run: Run) -> list[str]:
+def not_exported(run: Run, why: str = "the top class was not PyTorch's on every clip") -> list[str]:
     """A note, where some network could not be exported."""
     if any("reason" in row["runnable"] for row in run.rows):
-        return ["Not exported: the top class was not PyTorch's on every clip; frontier.json gives the reason."]
+        return [f"Not exported: {why}; frontier.json gives the reason."]
     return []
 
 
 def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> None:
-    """What was chosen of each form, at out/best: the stored bundle as a folder, the runnable one as a zip."""
-    if chosen.get("stored") is not None:
+    """What was chosen of each form, at out/best: the stored bundle as a folder, the runnable one as a zip.
+
+    Where nothing was chosen, an earlier run's choice goes.
+    """
+    if chosen.get("stored") is None:
+        if (out / BEST["stored"]).exists():
+            shutil.rmtree(out / BEST["stored"])
+    else:
         opened = io.read_any(out / rows[chosen["stored"]]["stored"]["bundle"])
         files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
         io.write(out / BEST["stored"], opened.manifest, files)
-    if chosen.get("runnable") is not None:
+    if chosen.get("runnable") is None:
+        (out / BEST["runnable"]).unlink(missing_ok=True)
+    else:
         io.save_zip(io.read_any(out / rows[chosen["runnable"]]["runnable"]["bundle"]), out / BEST["runnable"])
 
 
@@ -293,11 +341,3 @@ def check_out(out: Path, source: Path) -> None:
         raise GestaError(f"{out}: is there already and is not a folder of gesta compress. Choose another --out.")
     if out.resolve() == source.resolve():
         raise GestaError(f"{out}: is the bundle itself. Choose another --out.", usage=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes under a temporary name and renames."""
-    partial = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text, encoding="utf-8", newline="\n")
-    partial.replace(path)

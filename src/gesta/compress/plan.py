@@ -51,8 +51,15 @@ class Plan:
             raise GestaError("--sparsity is from 0 (none) to below 1.", usage=True)
         if self.epochs < 1 or self.steps < 1:
             raise GestaError("--epochs and --steps are at least 1.", usage=True)
+        if any(change.partition("=")[0].strip() in ("teacher", "distillation.teachers") for change in self.sets):
+            raise GestaError("--set names no teachers here: give teachers by --teacher BUNDLE.", usage=True)
         if self.to not in ("openvino", "onnx"):
             raise GestaError(f"unknown format {self.to!r}; there are openvino, onnx.", usage=True)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there are wishes to choose by."""
+        return self.target_bytes is not None or self.max_drop is not None
 
     @property
     def recipe_sets(self) -> tuple[str, ...]:

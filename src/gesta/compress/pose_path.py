@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from gesta.bundle import io
-from gesta.compress import pose_frontier as frontier
-from gesta.compress.path import PRECISIONS, Run, check_out, keep_best, sha_of, write_text
+from gesta.compress.measure import row_of
+from gesta.compress.path import Run, Say, check_out, measure, not_exported, sha_of, written
 from gesta.compress.plan import Plan
+from gesta.compress.pose_frontier import ERROR
 from gesta.compress.prune import Pruning, prune
 from gesta.compress.store import store_as
 from gesta.compress.weights import Precision
-from gesta.evaluate import machine
 from gesta.evaluate.pose_run import evaluate_pose
 from gesta.export.pose import export_pose, prepared_hands
 from gesta.schema import GestaError, HandFrame
@@ -29,8 +29,6 @@ from gesta.schema import GestaError, HandFrame
 SPARSITIES = (0.5, 0.75, 0.9)
 """Shares of zeros, one network each, where nothing is asked for."""
 CALIBRATION = 300
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -76,11 +74,13 @@ def compress_pose(
         raise GestaError("Compressing a hand pose model needs validation frames, and the data have none.", usage=True)
     measuring = PoseMeasuring(splits, layout, plan.to, plan.clips, plan.seconds)
     run = Run(out, plan, measuring, frames, (), seed, device, progress, say)
-    _measure(run, "start", bundle)
+    measure(run, "start", bundle, measured_row)
     for share in _shares(plan, bundle):
         name = f"pruned-{100 * share:.3g}"
-        _measure(run, name, _pruned(run, name, bundle, share))
-    return _conclude(run, source.path, command)
+        measure(run, name, _pruned(run, name, bundle, share), measured_row)
+    start = run.rows[0]
+    reference = {"step": start["step"], **{part: start["stored"][part] for part in ("val", "test")}}
+    return written(run, source.path, command, reference, _notes(run), "frame", ERROR)
 
 
 def _shares(plan: Plan, bundle: Path) -> list[float]:
@@ -116,38 +116,17 @@ def _pruned(run: Run, name: str, source: Path, share: float) -> Path:
     return out
 
 
-def _measure(run: Run, name: str, bundle: Path) -> None:
-    """A row for each precision."""
-    for precision in PRECISIONS:
-        inputs = ["measure", sha_of(bundle), precision, run.plan.to, run.plan.clips, run.plan.seconds]
-
-        def work(precision: Precision = precision) -> dict[str, Any]:
-            return measured_row(run.measuring, name, bundle, precision, run.out)
-
-        title = f"{name} in {precision}: storing, exporting, measuring"
-        run.rows.append(run.once(f"{name}-{precision}", title, inputs, work))
-
-
 def measured_row(measuring: PoseMeasuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
     """The row, plain values; its bundles at out/stored and out/runnable, there as one zip, too, whose bytes count.
 
-    Errors are mean joint errors in mm.
-
-    Where the export does not say what PyTorch says, "runnable" holds the "reason" and nothing else.
+    Errors are mean joint errors in mm. Where the export does not say what PyTorch says, "runnable" holds the "reason"
+    and nothing else.
     """
     place = f"{name}-{precision}"
     step = store_as(bundle, out / "stored" / place, precision)
     stored = {"bundle": f"stored/{place}", "bytes": step.bytes_after, **_errors(measuring, step.bundle, "torch")}
     runnable = _runnable(measuring, bundle, precision, out, f"runnable/{place}")
-    return {
-        "step": name,
-        "precision": precision,
-        "parameters": step.parameters,
-        "nonzero": step.nonzero,
-        "stored": stored,
-        "runnable": runnable,
-        "made": [one["bundle"] for one in (stored, runnable) if "bundle" in one],
-    }
+    return row_of(name, precision, step, stored, runnable)
 
 
 def _runnable(measuring: PoseMeasuring, bundle: Path, precision: Precision, out: Path, place: str) -> dict[str, Any]:
@@ -188,33 +167,12 @@ def _errors(measuring: PoseMeasuring, bundle: Path, engine: str) -> dict[str, An
     return found
 
 
-def _conclude(run: Run, source: Path, command: str) -> dict[str, Any]:
-    """The choice, the table and the figure, written into the folder."""
-    plan, rows = run.plan, run.rows
-    reference = rows[0]["stored"]
-    wished = plan.target_bytes is not None or plan.max_drop is not None
-    chosen = frontier.choose(rows, reference["val"], plan.target_bytes, plan.max_drop) if wished else {}
+def _notes(run: Run) -> list[str]:
+    """What must be known to read the table."""
     counts = {name: len(part) for name, part in run.measuring.splits.items()}
-    notes = [
+    return [
         f"Trained on {counts['train']:,} frames, chosen by {counts['val']:,}, measured on {counts['test']:,}.",
         "Errors are mean joint errors in millimetres. Stored: the weights' file, sparse where smaller, run by PyTorch "
-        f"in 32 bits. Runnable: the network exported to {plan.to}, in one zip; latency is that of a frame.",
+        f"in 32 bits. Runnable: the network exported to {run.plan.to}, in one zip; latency is that of a frame.",
+        *not_exported(run, "the joints were not PyTorch's"),
     ]
-    if any("reason" in row["runnable"] for row in rows):
-        notes.append("Not exported: the joints were not PyTorch's; frontier.json gives the reason.")
-    document = {
-        "bundle": str(source),
-        "command": command,
-        "target_bytes": plan.target_bytes,
-        "max_drop": plan.max_drop,
-        "reference": {"step": rows[0]["step"], "val": reference["val"], "test": reference["test"]},
-        "chosen": chosen,
-        "rows": rows,
-        "notes": notes,
-        "machine": machine.text(machine.describe()),
-    }
-    keep_best(run.out, rows, chosen)
-    write_text(run.out / "frontier.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-    frontier.draw(document, run.out / "frontier.png")
-    write_text(run.out / "frontier.md", frontier.markdown(document))
-    return document

@@ -7,17 +7,18 @@ one that was trained on other data and stays as it is.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gesta.bundle import io
+from gesta.compress.frontier import ACCURACY
 from gesta.compress.measure import accuracies, identity_of, row_of
-from gesta.compress.path import PRECISIONS, Run, check_out, conclude, not_exported, people_notes, sha_of
+from gesta.compress.path import Run, Say, check_out, conclude, measure, not_exported, people_notes, splits_of
 from gesta.compress.plan import Plan
 from gesta.compress.sequence_store import store_chain
 from gesta.compress.weights import Precision
@@ -27,9 +28,9 @@ from gesta.export.sequence import CALIBRATION, VIDEOS, export_chain, videos_of
 from gesta.schema import GestaError, Sample
 
 TIMED_VIDEOS = 4
-ADVICE = "Ask for less, or train on features of a smaller backbone: gesta features DATA --backbone NAME."
-
-Say = Callable[[str], None]
+CHAIN = replace(
+    ACCURACY, advice="Ask for less, or train on features of a smaller backbone: gesta features DATA --backbone NAME."
+)
 
 
 @dataclass(frozen=True)
@@ -73,22 +74,14 @@ def compress_chain(
     plan.check()
     source = io.read_sequence(bundle)
     check_out(out, source.path)
-    splits = {
-        name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
-    }
+    splits = splits_of(samples, plan)
     if not splits["train"]:
         raise GestaError("Compressing needs labelled training videos, and the data have none.", usage=True)
-    if (plan.target_bytes is not None or plan.max_drop is not None) and not splits["val"]:
-        raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
     measuring = ChainMeasuring(splits, layout, plan.to, plan.clips, plan.seconds, backbone, device, progress)
     run = Run(out, plan, measuring, samples, (), seed, device, progress, say)
-    for precision in PRECISIONS:
-        inputs = ["measure", sha_of(bundle), source.manifest.backbone, precision, plan.to, plan.clips, plan.seconds]
-        title = f"start in {precision}: storing, exporting, measuring"
-        work = partial(measured_row, measuring, "start", bundle, precision, out)
-        run.rows.append(run.once(f"start-{precision}", title, inputs, work))
+    measure(run, "start", bundle, measured_row, more=[source.manifest.backbone])
     unit = "frame" if source.manifest.backbone.window == 1 else "window"
-    return conclude(run, source.path, command, run.rows[:1], _notes, unit, ADVICE)
+    return conclude(run, source.path, command, run.rows[:1], _notes, unit, CHAIN)
 
 
 def measured_row(measuring: ChainMeasuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:

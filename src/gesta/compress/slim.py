@@ -30,6 +30,7 @@ from gesta.compress.prune import fine_tune, recipe_of
 from gesta.compress.store import Step, stored_precision, write
 from gesta.compress.teacher import teachers_of
 from gesta.compress.weights import Precision, Weights, count
+from gesta.export.run import prepared
 from gesta.runtime.engines.torch import load_network
 from gesta.schema import Clip, GestaError, Sample
 from gesta.training.distil import Teacher
@@ -87,12 +88,14 @@ def slim(
     `samples` (splits train and val, of `layout`): channels are judged on the training part, and the network is
     fine-tuned on it, with a teacher where `how.sets` names one ("teacher=BUNDLE"; `teachers`: opened already).
     `measured`: accuracy before and after on them. Raises GestaError for numbers that make no sense or cannot be
-    reached, a bundle without weights, or data that do not fit it.
+    reached, a bundle without weights or of a network that is not slimmed, or data that do not fit it.
     """
     how = how or Slimming()
     how.check()
     source = io.read(bundle)
-    before = count(io.load_weights(source))[0]
+    weights: Weights = io.load_weights(source)
+    layers_of(weights)  # a network that cannot be slimmed is refused before clips are prepared
+    before = count(weights)[0]
     wanted = min(how.parameters or math.ceil(how.keep * before), before)
     recipe = recipe_of(source, how.epochs, how.sets) if how.epochs else None
     lesson = teachers or (teachers_of(recipe) if recipe else ())
@@ -225,17 +228,10 @@ def _clips(source: Bundle, samples: Sequence[Sample], cache: ClipCache) -> list[
     """Training clips of the bundle's classes, at most CLIPS, spread evenly. Raises GestaError if there are none."""
     labels = source.manifest.labels
     train = [s for s in samples if s.split == "train" and s.label in labels]
-    some = [train[i * len(train) // min(CLIPS, len(train))] for i in range(min(CLIPS, len(train)))]
-    cache.fill(some, source.manifest.transform)
-    found = []
-    for sample in some:
-        try:
-            found.append((cache.load(sample, source.manifest.transform), labels.index(str(sample.label))))
-        except GestaError:
-            continue  # a broken recording: `gesta data inspect` names it
-    if not found:
+    clips = prepared(train, source.manifest.transform, CLIPS, cache)
+    if not clips:
         raise GestaError(f"{source.path}: slimming needs training recordings of the bundle's classes; there are none.")
-    return found
+    return [(clip, labels.index(str(clip.label))) for clip in clips]
 
 
 def _resized(source: Bundle, weights: Weights, folder: Path) -> Bundle:

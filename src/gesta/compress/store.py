@@ -17,6 +17,7 @@ from gesta.clips.cache import ClipCache
 from gesta.compress.weights import Precision, Weights, count, narrowed, prunable
 from gesta.evaluate.pose_run import evaluate_pose
 from gesta.evaluate.run import evaluate
+from gesta.export.run import weight_bytes
 from gesta.metrics import joint_errors
 from gesta.schema import GestaError, HandFrame, Sample
 
@@ -109,7 +110,7 @@ def write(
     loaded = sparse.decode(data, str(out))
     parameters, nonzero = count(loaded)
     emptied = tuple(name for name in prunable(loaded) if not loaded[name].any())
-    before = weights_bytes(source)
+    before = weight_bytes(source)
     old = source.manifest.metrics
     facts = {
         **{f"before_{name}": old[name] for name in MAIN_METRICS if name in old},
@@ -203,14 +204,6 @@ def compare_poses(
 
 COMPARE: dict[str, Callable[..., Comparison | PoseComparison]] = {"classifier": compare, "pose": compare_poses}
 """How two bundles are compared, by their kind."""
-
-
-def weights_bytes(bundle: Bundle[Any]) -> int:
-    """Bytes of the weights' file. Raises GestaError if the bundle has none."""
-    artifact = bundle.find("weights", "torch")
-    if artifact is None:
-        raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
-    return len(bundle.read(artifact))
 
 
 def stored_precision(bundle: Bundle[Any]) -> Precision:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gesta.training.checkpoints import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LABELS = {"error_mm": "joint error, mm", "mse": "mean squared error"}
 
@@ -38,6 +42,11 @@ def draw_history(
         axes.grid(alpha=0.3)
         axes.legend()
     figure.suptitle(title)
+    save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a PNG, whole or not at all."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(path, buffer.getvalue())
