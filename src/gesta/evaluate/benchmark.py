@@ -161,7 +161,8 @@ def whole(sample: Sample) -> Sample:
 def candidates(manifest: AnyManifest, wanted: Sequence[str] | None) -> list[tuple[str, str, str]]:
     """(engine, precision, why it cannot be measured or "") for every engine, or those wanted.
 
-    Weights are run by torch in fp32, in however many bits they are stored. Raises GestaError (usage) for an unknown one.
+    Weights are run by torch in fp32, in however many bits they are stored. Raises GestaError (usage) for an unknown
+    engine.
     """
     if unknown := [name for name in wanted or () if name not in ENGINES]:
         raise GestaError(f"unknown engine {unknown[0]!r}; there are {', '.join(ENGINES)}.", usage=True)
@@ -214,12 +215,13 @@ def _decode(sample: Sample) -> tuple[int, float]:
 
 
 def sizes(path: Path, manifest: AnyManifest) -> dict[str, int]:
-    """Bytes of the files of each engine and precision, in a folder; a zip as a whole."""
+    """Bytes of the files of each engine, precision and part, in a folder; a zip as a whole."""
     if path.is_file():
         return {"zip": path.stat().st_size}
     sizes: dict[str, int] = {}
     for artifact in manifest.artifacts:
-        name = f"{artifact.engine} {artifact.precision} {artifact.role}"
+        part = artifact.role if artifact.stage == "network" else artifact.stage
+        name = f"{artifact.engine} {artifact.precision} {part}"
         sizes[name] = sum(
             (path / f).stat().st_size for f in (artifact.file, *artifact.companions) if (path / f).is_file()
         )
