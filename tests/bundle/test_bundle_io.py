@@ -143,6 +143,9 @@ def test_invalid_manifest_names_the_field(folder: Path) -> None:
     refused(folder, "manifest.json is not JSON")
     (folder / io.MANIFEST).write_text("[]")
     refused(folder, "not a JSON object")
+    for deep in ("[" * 200_000, '{"recipe": ' + "[" * 900 + "]" * 900 + "}"):
+        (folder / io.MANIFEST).write_text(deep)
+        refused(folder, "manifest.json is not JSON (recursion limit exceeded")
     (folder / io.MANIFEST).write_text(json.dumps(manifest().model_dump(mode="json") | {"parameters": "many"}))
     refused(folder, "parameters")
     edit(folder, parameters=1, transform={"fps": -1})

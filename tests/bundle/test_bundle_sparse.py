@@ -128,6 +128,30 @@ def test_a_small_file_that_would_fill_the_memory() -> None:
     refused(arrays, metadata | {"shapes": '{"w": [1000000, 1000000]}'}, "would unpack to 8,000,000,000,")
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("[" * 200_000, "table of shapes is not valid"),
+        ('{"w": ' + "[" * 200_000, "table of shapes is not valid"),
+        (json.dumps({"w": [1] * 100}), "at most 32 axes"),
+        (json.dumps({"w": [0] * 100}), "at most 32 axes"),
+        (json.dumps({"w": [0, 10**30]}), "would unpack to"),
+        (json.dumps({"w": [0, 2**20, 2**20, 2**20, 2**20]}), "would unpack to"),
+        (f'{{"w": [{"1" * 5000}]}}', "table of shapes is not valid"),
+    ],
+)
+def test_a_table_of_shapes_made_to_harm(table: str, words: str) -> None:
+    metadata = parts()[1]
+    arrays = {"w": np.zeros(0, np.float32), "w#bitmap": np.zeros(0, np.uint8)}
+    refused(arrays, metadata | {"shapes": table}, words)
+
+
+def test_empty_tensors_come_back() -> None:
+    given = {"w": np.zeros((3, 0, 5), np.float32), "x": np.float32(0)}
+    found = sparse.decode(sparse.encode({k: np.asarray(v) for k, v in given.items()})[0], "f")
+    assert all(same_bits(found[k], np.asarray(given[k])) for k in given)
+
+
 def test_names_that_clash_are_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="must not hold '#'"):
         sparse.encode({"w#bitmap": np.zeros(3)})

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -93,6 +97,20 @@ def test_wrong_usage_is_exit_code_2_and_names_the_way_out(arguments, names, tmp_
     assert names in shown.stderr
     assert "Traceback" not in shown.stderr
     assert shown.stdout == ""
+
+
+def test_the_extra_that_a_command_names_brings_what_it_needs():
+    root = Path(__file__).parents[2]
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    brings = {name: {re.split(r"[<>=]", one)[0] for one in held} for name, held in extras.items()}
+    found = []
+    for file in sorted((root / "src" / "gesta" / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "need":
+                extra, *modules = (ast.literal_eval(one) for one in node.args)
+                found.append((file.name, extra))
+                assert set(modules) <= brings[extra], f"{file.name}: gesta[{extra}] does not bring all of {modules}"
+    assert ("export.py", "train") in found and ("export.py", "export") in found
 
 
 def test_json_is_one_document_on_stdout_and_nothing_else():

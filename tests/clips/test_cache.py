@@ -12,7 +12,7 @@ import pytest
 from clips.videos import gray_frames, write_video
 
 from gesta.clips import cache as cache_module
-from gesta.clips.cache import ClipCache
+from gesta.clips.cache import DEFAULT_LIMIT, ClipCache
 from gesta.clips.prepare import prepare
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Resource, Sample
@@ -80,6 +80,9 @@ def test_the_least_recently_used_go_first(tmp_path, samples):
     cache.set_limit(int(kept.pixels.nbytes * 1.2))
     assert cache.info()["entries"] == 1
     assert ClipCache(tmp_path / "cache").limit_bytes == int(kept.pixels.nbytes * 1.2)  # remembered
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "settings.json").write_text("[" * 200_000)
+    assert ClipCache(tmp_path / "other").limit_bytes == DEFAULT_LIMIT
     assert cache.clear() > 0
     assert cache.info() == {"root": str(tmp_path / "cache"), "bytes": 0, "entries": 0, "limit_bytes": cache.limit_bytes}
 

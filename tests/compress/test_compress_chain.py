@@ -14,8 +14,7 @@ from gesta.bundle import io
 from gesta.compress import sequence_path
 from gesta.compress.sequence_store import store_chain
 from gesta.evaluate import latency
-from gesta.export.sequence import videos_of
-from gesta.runtime.sequence import load_sequence
+from gesta.runtime.sequence import load_sequence, videos_of
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
 
@@ -65,6 +64,7 @@ def test_latency_of_a_new_frame(chain: Path, tmp_path: Path, monkeypatch: pytest
     videos = list(videos_of(read(tmp_path / "videos").samples, used, 2))
     found = latency.MEASURES["sequence"](chain, videos, "torch", "fp32", 0.0)
     assert 0 < found["feature"]["p50_ms"] <= found["feature"]["p95_ms"] and found["engine"] == "torch"
+    assert 0 < found["head"]["p50_ms"] < found["feature"]["p50_ms"]
 
 
 def test_options_of_clips_are_refused(chain: Path, tmp_path: Path, gesta) -> None:

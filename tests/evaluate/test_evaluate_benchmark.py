@@ -200,6 +200,31 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
     assert code == 0 and "torch fp32          not followed: " in out
 
 
+@needs_torch
+def test_halved_weights_are_measured_and_a_network_that_fails_is_named(call, network_bundle, tmp_path):
+    from gesta.compress.store import halve
+
+    half = io.read(halve(network_bundle, tmp_path / "half").bundle)
+    assert [(engine, precision) for engine, precision, _ in bench.candidates(half.manifest, ["torch"])] == [
+        ("torch", "fp32")
+    ]
+    broken = {"step.xml": b"no network", "step.bin": b""}
+    artifact = Artifact(
+        role="step",
+        engine="openvino",
+        precision="int8",
+        file="step.xml",
+        sha256=io.digest(broken["step.xml"]),
+        companions={"step.bin": io.digest(b"")},
+    )
+    io.add_artifact(half, artifact, broken)
+    code, out, err = call("benchmark", half.path, "--no-train", "--seconds", "0.1", "--json")
+    assert code == 0, err
+    rows = {(row["engine"], row["precision"]): row for row in json.loads(out)["latency"]}
+    assert rows["torch", "fp32"]["chunk"]["p50_ms"] > 0
+    assert "measuring openvino failed" in rows["openvino", "int8"]["skipped"]
+
+
 def test_the_command_without_anything_to_measure(call, make_bundle, tmp_path):
     code, out, _ = call("benchmark", make_bundle(), "--no-train")
     assert code == 0 and "preparing  not measured: no data given" in out

@@ -177,7 +177,7 @@ class TestMessages:
         (folder / "features.json").write_text('{"format_version": 99}')
         with pytest.raises(GestaError, match="is of format 99; this gesta reads up to 1"):
             FeatureFolder(folder)
-        (folder / "features.json").write_text("{")
+        (folder / "features.json").write_text("[" * 200_000)
         with pytest.raises(GestaError, match="is no JSON"):
             FeatureFolder(folder)
         (folder / "features.json").write_text('{"recipe": {"backbone": 1}}')

@@ -84,6 +84,8 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand. Did you mean body\?"),
         ("auto", "augmentation.speed=[2, 1]", "speed: expected"),
         ("auto", "training.epochs=[", "is not a YAML value"),
+        ("auto", "title=2020-13-45", "is not a YAML value"),
+        ("auto", "title=!!bool maybe", "is not a YAML value"),
         ("auto", "teacher=", "write teacher=BUNDLE"),
         ("auto", "distillation.temprature=2", r"unknown key distillation.temprature.*Did you mean temperature\?"),
         ("auto", "distillation.loss=ms", r"Allowed: kl, mse. Did you mean mse\?"),
@@ -99,6 +101,8 @@ def test_mistakes_are_named(name: str, change: str, message: str) -> None:
     [
         ("- a\n- b\n", "is a mapping"),
         ("name: [", "no YAML file"),
+        ("[" * 100_000, "no YAML file"),
+        ("name: 2020-13-45", "no YAML file"),
         ("name: x\ntitle: y\nmodel: {}\ntraining: {epochs: 1}\n", "input is missing"),
         (read_text("auto") + "epochs: 3\n", r"unknown key epochs; there are"),
         (read_text("auto").replace("  batch:", "  bacth:"), r"unknown key training.bacth.*Did you mean batch\?"),

@@ -253,6 +253,13 @@ def test_camera_file(tmp_path):
     path.write_text("fx: 5\nfy: 5\ncx: 3")
     with pytest.raises(GestaError, match="cy is missing"):
         read_camera(path)
+    for text in ("[" * 100_000, "fx: 2020-13-45", "fx: !!bool maybe", "fx: 1:" + "1:" * 300 + "1.5"):
+        path.write_text(text)
+        with pytest.raises(GestaError, match=r"camera.yaml: is no YAML that can be read"):
+            read_camera(path)
+    path.write_text(f"fx: 1{'0' * 400}\nfy: 5\ncx: 3\ncy: 3")
+    with pytest.raises(GestaError, match="expected the numbers fx, fy, cx, cy"):
+        read_camera(path)
     files.write_camera(path, 285, 285, 120, 160, "width: 320\nheight: 240")
     with pytest.raises(GestaError, match="swapped"):
         read_camera(path)

@@ -126,9 +126,10 @@ def test_npy_skeleton_that_cannot_be_used_is_left_out_and_said_once(tmp_path, fi
     assert words in listing.problems[0].reason
 
 
-def test_broken_camera_is_named(tmp_path):
+@pytest.mark.parametrize("text", ["fx: wide\n", "[" * 100_000, "fx: 2020-13-45", f"fx: 1{'0' * 400}"])
+def test_broken_camera_is_named(tmp_path, text):
     (tmp_path / "a.mp4").touch()
-    (tmp_path / "camera.yaml").write_text("fx: wide\n")
+    (tmp_path / "camera.yaml").write_text(text)
     write_index(tmp_path, "path,label", "a.mp4,wave")
     (problem,) = read(tmp_path).problems
     assert problem.path.endswith("camera.yaml")

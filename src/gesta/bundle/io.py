@@ -20,6 +20,7 @@ from typing import Any, Generic, cast
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pydantic_core import from_json
 from typing_extensions import TypeVar
 
 from gesta.bundle import card as card_module
@@ -247,7 +248,7 @@ def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | Non
 
 def _parse(path: Path, raw: bytes) -> AnyManifest:
     try:
-        document = json.loads(raw)
+        document = from_json(raw)  # of bounded depth, unlike json's: what is read can be written again
     except ValueError as error:
         raise GestaError(f"{path}: {MANIFEST} is not JSON ({error}). Get the bundle again.") from error
     if not isinstance(document, dict):

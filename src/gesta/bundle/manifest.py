@@ -179,6 +179,12 @@ class BackboneUse(_Strict):
     window: int = Field(1, ge=1, description="frames that one feature sees")
     features: int = Field(ge=1, description="numbers of a feature, D")
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it makes one feature of: a frame [H, W, 3], or a window [w, H, W, 3]."""
+        frame = (self.size, self.size, 3)
+        return frame if self.window == 1 else (self.window, *frame)
+
 
 class SequenceManifest(_Strict):
     """Of a classifier of a frozen backbone's features: a chain of the stages "backbone" and "head".

@@ -17,6 +17,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from gesta.bundle.safe import MAX_BYTES
 from gesta.schema import GestaError
@@ -25,6 +26,7 @@ FORMAT, VERSION = "gesta-sparse", 1
 BITMAP, SCALE = "#bitmap", "#scale"
 ENTRY_BYTES = 100
 """What a second entry in the file's header costs, about: small tensors stay dense."""
+MAX_AXES = 32
 
 Array = NDArray[np.generic]
 
@@ -93,7 +95,7 @@ def decode(data: bytes, where: str) -> dict[str, Array]:
 
 def _metadata(data: bytes) -> dict[str, str]:
     length = int.from_bytes(data[:8], "little")
-    found: dict[str, str] = json.loads(data[8 : 8 + length]).get("__metadata__") or {}
+    found: dict[str, str] = from_json(data[8 : 8 + length]).get("__metadata__") or {}
     return found
 
 
@@ -106,10 +108,12 @@ def _shapes(metadata: Mapping[str, str], where: str) -> dict[str, tuple[int, ...
             "Update gesta, or ask for the bundle with plain weights."
         )
     try:
-        table: Any = json.loads(metadata["shapes"])
+        table: Any = from_json(metadata["shapes"])
         found = {str(name): tuple(shape) for name, shape in table.items()}
         if not all(type(n) is int and n >= 0 for shape in found.values() for n in shape):
             raise ValueError("a shape is a list of whole numbers")
+        if any(len(shape) > MAX_AXES for shape in found.values()):
+            raise ValueError(f"a shape has at most {MAX_AXES} axes")
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unfit(where, f"its table of shapes is not valid ({error})") from error
     return found
@@ -118,7 +122,7 @@ def _shapes(metadata: Mapping[str, str], where: str) -> dict[str, tuple[int, ...
 def _check_room(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
     """Refuses a small file that would fill the memory."""
     dense = sum(4 * array.size for name, array in arrays.items() if name not in shapes)
-    total = dense + sum(8 * math.prod(shape) for shape in shapes.values())
+    total = dense + sum(8 * math.prod(max(n, 1) for n in shape) for shape in shapes.values())  # a side of 0 hides none
     if total > MAX_BYTES:
         raise GestaError(f"{where}: would unpack to {total:,} bytes, more than gesta reads. It is not opened.")
 

@@ -33,6 +33,7 @@ def benchmark(
 
     Without DATA random clips of the model's shape are used and preparing is not measured. --device is for training.
     Of a hand pose model: milliseconds of reading an image, its cube and the network, by engine on one core.
+    Of a model of stored features: milliseconds of an answer, with a new frame and from a video's features alone.
     """
     from gesta.cli.kinds import kind_of, refuse
 
@@ -42,6 +43,12 @@ def benchmark(
 
         refuse(context, kind, "train", "seed")
         benchmark_pose(bundle, data, engine, layout, seconds, json)
+        return
+    if kind == "sequence":
+        from gesta.cli.benchmark_sequence import benchmark_sequence
+
+        refuse(context, kind, "train", "device", "seed")
+        benchmark_sequence(bundle, data, engine, layout, seconds, json)
         return
     from gesta.evaluate.benchmark import benchmark as measure
     from gesta.evaluate.machine import peak_memory_mb

@@ -47,7 +47,8 @@ def export(
     Of a hand pose model the joints must be PyTorch's, up to 0.1 mm (fp16: 2 mm, int8: 30 mm, 3 mm in the mean).
     Of a model of stored features its backbone goes into the new bundle, too, whatever its size; int8 is the backbone's.
     """
-    need("export", "torch", "onnx", "onnxscript", "onnxruntime", "nncf")
+    need("train", "torch")
+    need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
     from gesta.cli.kinds import kind_of, refuse
 
     existing(bundle, "bundle")

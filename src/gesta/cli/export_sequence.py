@@ -33,7 +33,8 @@ def export_sequence(
     """
     from gesta.bundle.io import read_sequence
     from gesta.export.run import chosen_format
-    from gesta.export.sequence import CALIBRATION, VIDEOS, export_chain, videos_of
+    from gesta.export.sequence import CALIBRATION, VIDEOS, export_chain
+    from gesta.runtime.sequence import videos_of
 
     chosen_format(to, precision)
     manifest = read_sequence(bundle).manifest

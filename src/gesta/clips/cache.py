@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from gesta.clips.prepare import prepare_recording, unreadable
 from gesta.clips.transform import Transform
@@ -129,7 +130,7 @@ class ClipCache:
         if self._limit is not None:
             return self._limit
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return int(json.loads((self.root / "settings.json").read_text())["limit_bytes"])
+            return int(from_json((self.root / "settings.json").read_bytes())["limit_bytes"])
         return DEFAULT_LIMIT
 
     def set_limit(self, limit_bytes: int) -> None:

@@ -24,7 +24,8 @@ from gesta.compress.sequence_store import store_chain
 from gesta.compress.weights import Precision
 from gesta.evaluate.latency import in_own_process
 from gesta.evaluate.sequence_run import evaluate_sequence
-from gesta.export.sequence import CALIBRATION, VIDEOS, export_chain, videos_of
+from gesta.export.sequence import CALIBRATION, VIDEOS, export_chain
+from gesta.runtime.sequence import videos_of
 from gesta.schema import GestaError, Sample
 
 TIMED_VIDEOS = 4

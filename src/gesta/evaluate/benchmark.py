@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle import io
-from gesta.bundle.manifest import Manifest, PoseManifest
+from gesta.bundle.io import AnyManifest
 from gesta.clips.cache import ClipCache
 from gesta.clips.decode import Kind, iter_frames
 from gesta.clips.prepare import prepare
@@ -56,25 +57,46 @@ def benchmark(
         say("preparing")
     preparing = preparing_rates(samples, manifest.transform)
     clips = _clips(samples, manifest.transform, cache, seed)
-    latency = []
-    with tempfile.TemporaryDirectory(prefix="gesta-benchmark-") as folder:
-        file = Path(folder) / "clips.npz"
-        np.savez(file, *clips)
-        for engine, precision, reason in candidates(manifest, engines):
-            if reason:
-                latency.append({"engine": engine, "precision": precision, "skipped": reason})
-                continue
-            say(f"latency of {engine} {precision}")
-            row = in_own_process(path, file, engine, precision, seconds)
-            latency.append(row | _whole_way(path, samples, manifest.transform, engine, precision))
+    follow = partial(_whole_way, path, samples, manifest.transform)
     return {
         "bundle": str(bundle_path),
         "model": {"name": manifest.name, "parameters": manifest.parameters, "bytes": sizes(path, manifest)},
         "clips": {"source": "data" if samples else "random", "n": len(clips), "frames": [len(c) for c in clips]},
         "preparing": preparing,
-        "latency": latency,
+        "latency": latencies(path, manifest, clips, engines, seconds, say, follow),
         "machine": machine.describe(),
     }
+
+
+def latencies(
+    path: Path,
+    manifest: AnyManifest,
+    inputs: Sequence[NDArray[Any]],
+    engines: Sequence[str] | None,
+    seconds: float,
+    say: Say,
+    follow: Callable[[str, str], dict[str, Any]] = lambda _engine, _precision: {},
+) -> list[dict[str, Any]]:
+    """A row for each of `candidates`: its latency on `inputs`, and what `follow(engine, precision)` adds to it.
+
+    One that cannot be measured has its reason under "skipped", and the others are measured all the same.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="gesta-benchmark-") as folder:
+        file = Path(folder) / "inputs.npz"
+        np.savez(file, *inputs)
+        for engine, precision, reason in candidates(manifest, engines):
+            row: dict[str, Any] = {"engine": engine, "precision": precision}
+            if reason:
+                rows.append(row | {"skipped": reason})
+                continue
+            say(f"latency of {engine} {precision}")
+            try:
+                row = in_own_process(path, file, engine, precision, seconds) | follow(engine, precision)
+            except GestaError as error:
+                row |= {"skipped": str(error)}
+            rows.append(row)
+    return rows
 
 
 def preparing_rates(
@@ -136,13 +158,18 @@ def whole(sample: Sample) -> Sample:
     return replace(sample, id=sample.recording, first_frame=None, last_frame=None, start_s=None, end_s=None)
 
 
-def candidates(manifest: Manifest | PoseManifest, wanted: Sequence[str] | None) -> list[tuple[str, str, str]]:
-    """(engine, precision, why it cannot be measured or "") for every engine, or those wanted."""
+def candidates(manifest: AnyManifest, wanted: Sequence[str] | None) -> list[tuple[str, str, str]]:
+    """(engine, precision, why it cannot be measured or "") for every engine, or those wanted.
+
+    Weights are run by torch in fp32, in however many bits they are stored. Raises GestaError (usage) for an unknown
+    engine.
+    """
     if unknown := [name for name in wanted or () if name not in ENGINES]:
         raise GestaError(f"unknown engine {unknown[0]!r}; there are {', '.join(ENGINES)}.", usage=True)
     found = []
     for name in wanted or ENGINES:
-        precisions = sorted({a.precision for a in manifest.artifacts if a.engine in READS[name]})
+        held = [a for a in manifest.artifacts if a.engine in READS[name]]
+        precisions = sorted({"fp32" if a.engine == "torch" else a.precision for a in held})
         if not precisions:
             found.append((name, "-", "the bundle has nothing for it"))
         elif importlib.util.find_spec(name) is None:
@@ -187,13 +214,14 @@ def _decode(sample: Sample) -> tuple[int, float]:
     return min(counts), time.perf_counter() - before
 
 
-def sizes(path: Path, manifest: Manifest | PoseManifest) -> dict[str, int]:
-    """Bytes of the files of each engine and precision, in a folder; a zip as a whole."""
+def sizes(path: Path, manifest: AnyManifest) -> dict[str, int]:
+    """Bytes of the files of each engine, precision and part, in a folder; a zip as a whole."""
     if path.is_file():
         return {"zip": path.stat().st_size}
     sizes: dict[str, int] = {}
     for artifact in manifest.artifacts:
-        name = f"{artifact.engine} {artifact.precision} {artifact.role}"
+        part = artifact.role if artifact.stage == "network" else artifact.stage
+        name = f"{artifact.engine} {artifact.precision} {part}"
         sizes[name] = sum(
             (path / f).stat().st_size for f in (artifact.file, *artifact.companions) if (path / f).is_file()
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,8 +18,7 @@ from gesta.clips.hand_center import nearest_object
 from gesta.clips.hand_read import read_hand
 from gesta.clips.hand_transform import prepare_images
 from gesta.evaluate import machine
-from gesta.evaluate.benchmark import Say, candidates, sizes
-from gesta.evaluate.latency import in_own_process
+from gesta.evaluate.benchmark import Say, latencies, sizes
 from gesta.schema import GestaError, HandFrame
 
 FRAMES = 24
@@ -45,22 +43,15 @@ def benchmark_pose(
     manifest = io.read_pose(path).manifest
     chosen = [frames[i * len(frames) // FRAMES] for i in range(FRAMES)] if len(frames) >= FRAMES else list(frames)
     hands = _hands(chosen, manifest)
-    latency = []
-    with tempfile.TemporaryDirectory(prefix="gesta-benchmark-") as folder:
-        file = Path(folder) / "hands.npz"
-        np.savez(file, *hands)
-        for engine, precision, reason in candidates(manifest, engines):
-            if reason:
-                latency.append({"engine": engine, "precision": precision, "skipped": reason})
-                continue
-            say(f"latency of {engine} {precision}")
-            row = in_own_process(path, file, engine, precision, seconds)
-            latency.append(row | ({"way": followed_hands(path, chosen, engine, precision)} if chosen else {}))
+
+    def follow(engine: str, precision: str) -> dict[str, Any]:
+        return {"way": followed_hands(path, chosen, engine, precision)} if chosen else {}
+
     return {
         "bundle": str(bundle_path),
         "model": {"name": manifest.name, "parameters": manifest.parameters, "bytes": sizes(path, manifest)},
         "hands": {"source": "data" if chosen else "random", "n": len(hands)},
-        "latency": latency,
+        "latency": latencies(path, manifest, hands, engines, seconds, say, follow),
         "machine": machine.describe(),
     }
 

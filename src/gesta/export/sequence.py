@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,7 @@ from torch import nn
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, BackboneUse, Parity, SequenceManifest, Tensor
-from gesta.clips.chosen_frames import read_frames
+from gesta.bundle.manifest import Artifact, Parity, SequenceManifest, Tensor
 from gesta.export import onnx, openvino
 from gesta.export.add import artifact_of
 from gesta.export.parity import agrees, compared, demand
@@ -26,7 +25,7 @@ from gesta.runtime.engines.base import SequenceEngine
 from gesta.runtime.engines.catalog import open_sequence_engine
 from gesta.runtime.engines.torch import SequenceTorch, load_backbone_of, load_head
 from gesta.runtime.sequence import SequenceRecogniser, backbone_of, holds
-from gesta.schema import GestaError, Sample
+from gesta.schema import GestaError
 
 RANDOM_VIDEOS = 4
 VIDEOS = {"fp32": 32, "fp16": 32, "int8": 100}
@@ -80,10 +79,11 @@ def export_chain(
     """Writes a new bundle at `out` that runs without PyTorch: the classifier, and the backbone from the bundle or
     `backbone` (as of `load_sequence`), whatever its size.
 
-    `videos`: those to compare on, read one by one (`videos_of`); random ones if left out. `calibration`: training
-    videos, for int8: the backbone computes in 8 bits, the classifier is stored as EIGHT_BITS says. Raises GestaError
-    for an unknown format or precision (usage), int8 without calibration (usage), an `out` that holds something else, a
-    backbone that is nowhere, and, unless `force`, where the chain does not say what PyTorch says (int8: on 99 %).
+    `videos`: those to compare on, read one by one (`videos_of` of runtime.sequence); random ones if left out.
+    `calibration`: training videos, for int8: the backbone computes in 8 bits, the classifier is stored as EIGHT_BITS
+    says. Raises GestaError for an unknown format or precision (usage), int8 without calibration (usage), an `out` that
+    holds something else, a backbone that is nowhere, and, unless `force`, where the chain does not say what PyTorch
+    says (int8: on 99 %).
     """
     bundle = io.read_sequence(path)
     engine, _ = chosen_format(to, precision)
@@ -100,20 +100,6 @@ def export_chain(
     manifest = bundle.manifest.model_copy(update={"artifacts": tuple(a for a, _ in made), "notes": notes})
     written = io.write(out, manifest, {name: data for _, files in made for name, data in files.items()})
     return ChainReport(written, parity, passed, holds(written))
-
-
-def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Iterator[NDArray[np.uint8]]:
-    """The frames of at most `limit` videos, spread evenly over the samples, one by one as the backbone takes them.
-
-    Those that cannot be read are left out.
-    """
-    count = min(limit, len(samples))
-    for sample in (samples[i * len(samples) // count] for i in range(count)):
-        try:
-            frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
-        except GestaError:
-            continue  # a broken recording: `gesta data inspect` names it
-        yield frames if used.window == 1 else frames.reshape(-1, used.window, *frames.shape[1:])
 
 
 def _feeds(calibration: Videos) -> list[Feed]:
@@ -141,10 +127,11 @@ def parts(bundle: Bundle[SequenceManifest], backbone: nn.Module | None, head: nn
     example = (torch.zeros(2, 5, used.features), torch.tensor([5, 4]))
     found = {"head": Part("whole", head, example, (feature, lengths), (logits,))}
     if backbone is not None:
-        shape = (used.size, used.size, 3) if used.window == 1 else (used.window, used.size, used.size, 3)
-        frames = Tensor(name="frames", dtype="uint8", shape=(-1, *shape))
+        frames = Tensor(name="frames", dtype="uint8", shape=(-1, *used.shape))
         given = Tensor(name="features", dtype="float32", shape=(-1, used.features))
-        found["backbone"] = Part("whole", backbone, (torch.zeros(2, *shape, dtype=torch.uint8),), (frames,), (given,))
+        found["backbone"] = Part(
+            "whole", backbone, (torch.zeros(2, *used.shape, dtype=torch.uint8),), (frames,), (given,)
+        )
     return found
 
 
@@ -214,8 +201,8 @@ def _opened(bundle: Bundle[SequenceManifest], engine: str, chained: bool) -> Seq
 def _random_videos(manifest: SequenceManifest, rng: np.random.Generator) -> list[NDArray[np.uint8]]:
     """Noise of another brightness in each: a few frames (or one window) are enough to compare."""
     used = manifest.backbone
-    shape = (used.size, used.size, 3) if used.window == 1 else (used.window, used.size, used.size, 3)
     count = 2 if used.window == 1 else 1
     return [
-        (rng.integers(0, 128, (count, *shape)) + rng.integers(0, 128)).astype(np.uint8) for _ in range(RANDOM_VIDEOS)
+        (rng.integers(0, 128, (count, *used.shape)) + rng.integers(0, 128)).astype(np.uint8)
+        for _ in range(RANDOM_VIDEOS)
     ]

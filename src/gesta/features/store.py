@@ -22,6 +22,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic_core import from_json
 
 from gesta.schema import GestaError, Problem, Sample
 
@@ -211,7 +212,7 @@ def _opened(path: Path) -> Any:
 
 def _read(path: Path, hint: str) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = from_json(path.read_bytes())
     except FileNotFoundError as error:
         raise GestaError(f"{path}: is not there. {hint}") from error
     except ValueError as error:

@@ -16,6 +16,8 @@ from gesta.recipes.schema import ImageRecipe, PoseRecipe, Recipe
 from gesta.recipes.sequences import SequenceRecipe
 
 _ROOT = Path(__file__).parent
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
 
 
 class RecipeError(ValueError):
@@ -165,7 +167,7 @@ def _find(name_or_path: str | Path) -> Path:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, *NOT_YAML) as error:
         raise RecipeError(f"{path}: is no YAML file that can be read ({error}).") from error
     if not isinstance(document, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with name, title, input, model and training.")
@@ -186,7 +188,7 @@ def _apply(document: dict[str, Any], change: str, schema: type[BaseModel]) -> No
     _check_key(key.strip(), schema)
     try:
         place[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise RecipeError(f"--set {change}: {value!r} is not a YAML value ({error}).") from error
 
 

@@ -102,6 +102,26 @@ def _place(used: BackboneUse) -> tuple[str, str, int, int]:
     return used.name, used.stage, used.size, used.window
 
 
+def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Iterator[NDArray[np.uint8]]:
+    """The frames of at most `limit` videos, spread evenly over the samples, one by one as the backbone takes them.
+
+    Those that cannot be read are left out.
+    """
+    count = min(limit, len(samples))
+    for sample in (samples[i * len(samples) // count] for i in range(count)):
+        try:
+            video = _video(sample, used)
+        except GestaError:
+            continue  # a broken recording: `gesta data inspect` names it
+        yield video
+
+
+def _video(sample: Sample, used: BackboneUse) -> NDArray[np.uint8]:
+    """Frames [n, H, W, 3], or windows [n, w, H, W, 3]. Raises GestaError."""
+    frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
+    return frames.reshape(-1, *used.shape)
+
+
 class SequenceRecogniser:
     """Says what is in a video. Holds two networks on one device; use one a thread."""
 
@@ -137,9 +157,7 @@ class SequenceRecogniser:
 
     def features(self, sample: Sample) -> NDArray[np.float32]:
         """The backbone's features of a video, [T, D], of the frames that it was trained on. Raises GestaError."""
-        used = self.manifest.backbone
-        frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
-        return self.features_of(frames if used.window == 1 else frames.reshape(-1, used.window, *frames.shape[1:]))
+        return self.features_of(_video(sample, self.manifest.backbone))
 
     def features_of(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Frames [T, H, W, 3], or windows [T, w, H, W, 3] -> [T, D]."""

@@ -7,10 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gesta.schema import Camera, GestaError
-from gesta.sources.files import decode_text
+from gesta.sources.files import read_yaml
 
 CAMERAS = {
     "nyu": Camera(588.03, 587.07, 320.0, 240.0),  # 640 x 480, Tompson et al. 2014
@@ -45,10 +43,10 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> Camera:
     """
     if not path.is_file():
         raise GestaError(f"{path}: not found. Write the depth camera's fx, fy, cx, cy (pixels) into it.")
+    values = read_yaml(path)
     try:
-        values = yaml.safe_load(decode_text(path.read_bytes(), str(path)))
         camera = Camera(**{name: float(values[name]) for name in ("fx", "fy", "cx", "cy")})
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise GestaError(f"{path}: expected the numbers fx, fy, cx, cy in pixels; {_why(error)}.") from error
     size = size or _stated_size(values, path)
     found = doubts(camera, size)
@@ -100,7 +98,7 @@ def _stated_size(values: dict[str, Any], path: Path) -> tuple[int, int] | None:
         return None
     try:
         width, height = int(values["width"]), int(values["height"])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise GestaError(f"{path}: width and height should be whole numbers of pixels.") from error
     if min(width, height) < 1:
         raise GestaError(f"{path}: width and height should be positive, not {width} and {height}.")

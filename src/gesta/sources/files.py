@@ -6,7 +6,9 @@ import csv
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
+
+import yaml
 
 from gesta.schema import GestaError, Split
 
@@ -15,6 +17,8 @@ UNREAD_VIDEO_SUFFIXES = (".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts",
 SPLIT_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names people give the three parts, and ours for them."""
 SHOWN_MISSING = 50
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
 
 
 def split_name(text: str) -> Split | None:
@@ -50,6 +54,15 @@ def decode_text(raw: bytes, name: str) -> str:
         raise GestaError(
             f"{name}: is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
         ) from error
+
+
+def read_yaml(path: Path) -> Any:
+    """What a small YAML file holds. Raises GestaError that names the file where it is no YAML."""
+    try:
+        return yaml.safe_load(decode_text(path.read_bytes(), str(path)))
+    except NOT_YAML as error:
+        reason = " ".join(str(error).split())
+        raise GestaError(f"{path}: is no YAML that can be read ({reason}). Write it as `name: value` lines.") from error
 
 
 def table(text: str) -> list[tuple[int, list[str]]]:

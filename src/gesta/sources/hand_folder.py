@@ -12,12 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource
 from gesta.sources.cameras import read_camera
-from gesta.sources.files import decode_text, split_name, table, walk
+from gesta.sources.files import decode_text, read_yaml, split_name, table, walk
 from gesta.sources.headers import IMAGE_SUFFIXES, png_header
 
 METRES_BELOW = 20.0
@@ -86,7 +85,7 @@ def _depth_size(path: Path) -> tuple[int, int]:
 
 
 def _depth_unit(path: Path) -> float:
-    value = yaml.safe_load(decode_text(path.read_bytes(), str(path))).get("depth_unit_mm", 1)
+    value = read_yaml(path).get("depth_unit_mm", 1)
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 100:
         raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected how many mm one step of depth is, such as 1.")
     return float(value)

@@ -16,10 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from gesta.schema import KINECT_JOINTS, Camera, GestaError, Listing, Problem, Resource, Sample
-from gesta.sources.files import decode_text, split_name, table
+from gesta.sources.files import decode_text, read_yaml, split_name, table
 from gesta.sources.headers import holds_depth, joint_count
 
 LAYOUT = "index_csv"
@@ -248,10 +246,10 @@ def _read_camera(folder: Folder) -> None:
         folder.npy_refused = folder.npy_refused or "skeletons in .npy need camera.yaml beside the index: fx, fy, cx, cy"
         return
     try:
-        values = yaml.safe_load(decode_text(camera_file.read_bytes(), str(camera_file)))
+        values = read_yaml(camera_file)
         folder.camera = Camera(**{name: float(values[name]) for name in ("fx", "fy", "cx", "cy")})
         folder.depth_unit_mm = float(values.get("depth_unit_mm", 1.0))
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (GestaError, KeyError, TypeError, ValueError, OverflowError) as error:
         folder.npy_refused = "camera.yaml beside the index cannot be read: expected numbers fx, fy, cx, cy"
         reason = f"expected the numbers fx, fy, cx, cy and optionally depth_unit_mm ({type(error).__name__}: {error})."
         folder.problems.append(Problem(str(camera_file), "bad-camera", reason, "Mend it to use .npy skeletons."))
