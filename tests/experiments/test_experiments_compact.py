@@ -77,9 +77,7 @@ def test_markdown_of_compact_models():
     line = reproduce._line(row, [result | {"parameters": 1_150_000}])
     document = {"name": "n", "title": "t", "note": "", "source": "s", "rows": [line]}
     shown = reproduce.markdown(document)
-    assert (
-        "| original joint, Adam, pruned | 92.30 | 90.00 | 90.0 | 3.94 M (-78.56 %) | 1.200 | 75.0 |" in shown
-    )
+    assert "| original joint, Adam, pruned | 92.30 | 90.00 | 90.0 | 3.94 M (-78.56 %) | 1.200 | 75.0 |" in shown
 
 
 @pytest.mark.slow
