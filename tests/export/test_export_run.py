@@ -69,6 +69,35 @@ def test_int8_says_nearly_what_torch_says_for_any_batch_and_length(trained, clip
     assert set(after) == {"h", "c", "votes"}
 
 
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory):
+    """(bundle, clips) of a network that was trained until it told three classes apart."""
+    from training.learnable import MemoryStore, samples, tiny
+
+    from gesta.training.fit import fit
+
+    store, recipe = MemoryStore(), tiny("auto", "training.epochs=12", "model.dropout=0", "augmentation.context=0")
+    out = tmp_path_factory.mktemp("sure")
+    found = fit(samples(30), recipe, out, layout="memory", device="cpu", progress=False, cache=store).bundle
+    transform = io.read(found).manifest.transform
+    return found, [store.load(sample, transform) for sample in samples(30)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("to", "precision"), [("openvino", "int8"), ("onnx", "int8"), ("onnx", "fp16")])
+def test_fewer_bits_pass_the_comparison_where_the_network_is_sure(sure, tmp_path, to, precision):
+    bundle, clips = sure
+    report = ways(bundle, clips, tmp_path / "out", to=to, precision=precision, calibration=clips[:12])
+    assert report.agrees and [(a.role, a.precision) for a in report.artifacts] == [
+        ("whole", precision),
+        ("step", precision),
+    ]
+    assert all(a.parity.top_class_agreement == 1 and a.measured.accuracy == 1 for a in report.artifacts)
+    assert all(a.parity.largest_difference < {"fp16": 0.001, "int8": 0.1}[precision] for a in report.artifacts)
+    assert io.read(tmp_path / "out").manifest.notes == io.read(bundle).manifest.notes, "not by force"
+    assert gesta.load(tmp_path / "out", threads=1).predict(clips[1].pixels).label == clips[1].label
+
+
 def test_calibration_meets_the_states_of_the_stream(trained, clips):
     bundle = io.read(trained)
     inputs = feeds(Torch(load_network(bundle)), bundle.manifest, clips[:3])
