@@ -279,6 +279,18 @@ def test_joints_that_look_wrong(tmp_path, change, message):
         hand_folder.read(tmp_path)
 
 
+def test_split_of_an_unknown_name_is_no_training_data(tmp_path):
+    files.write_folder(tmp_path, joints=files.world(3, 5))
+    csv = tmp_path / "joints.csv"
+    head, first, second, third = csv.read_text().splitlines()
+    rows = [head, first, second.replace("train", "Testing"), third.replace("train", "")]
+    csv.write_text("\n".join(rows))
+    assert [frame.split for frame in hand_folder.read(tmp_path).frames] == ["train", "test", None]
+    csv.write_text("\n".join([*rows[:3], third.replace("train", "eval")]))
+    with pytest.raises(GestaError, match="line 4: split 'eval' is unknown; use train, val or test"):
+        hand_folder.read(tmp_path)
+
+
 def test_joints_with_y_down_are_recognised(tmp_path):
     """Hands in the lower half, with a camera that looks at it from above the middle."""
     camera = (285.6, 285.6, 160, 60)

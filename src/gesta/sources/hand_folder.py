@@ -15,7 +15,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource
+from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import read_camera
 from gesta.sources.files import decode_text, split_name, table, walk
 from gesta.sources.headers import IMAGE_SUFFIXES, png_header
@@ -36,8 +36,8 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> HandListing:
     """A frame for each image in depth/, in the order of names; the centre is the mean of the joints, where known.
 
-    Raises GestaError where there is no image, the first is not 16-bit grey, colour has another size, or the intrinsics,
-    the unit of the joints or their place look wrong.
+    Raises GestaError where there is no image, the first is not 16-bit grey, colour has another size, a split has an
+    unknown name, or the intrinsics, the unit of the joints or their place look wrong.
     """
     images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
     if not images:
@@ -67,7 +67,7 @@ def read(root: Path) -> HandListing:
                 joints_mm=joints,
                 center_mm=None if joints is None else joints.mean(axis=0),
                 subject=subject or None,
-                split=split_name(split or ""),
+                split=split,
                 depth_unit_mm=unit,
             )
         )
@@ -102,7 +102,7 @@ def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) ->
         )
 
 
-Row = tuple[NDArray[np.float32] | None, str | None, str | None]
+Row = tuple[NDArray[np.float32] | None, str | None, Split | None]
 
 
 def _joints(
@@ -124,11 +124,18 @@ def _joints(
             problems.append(Problem(str(path), "nan-joints", f"line {number} is not finite.", "Mend or drop it."))
             continue
         world = camera.unproject(values) if form == FORMS[1] else values
-        rows[row["file"]] = (world.astype(np.float32), row.get("subject"), row.get("split"))
+        rows[row["file"]] = (world.astype(np.float32), row.get("subject"), _split(path, number, row.get("split", "")))
     found = [joints for joints, _, _ in rows.values() if joints is not None]
     if found:
         _check_joints(path, np.stack(found), camera, size)
     return names, rows
+
+
+def _split(path: Path, line: int, text: str) -> Split | None:
+    split = split_name(text)
+    if text and split is None:
+        raise GestaError(f"{path}: line {line}: split {text!r} is unknown; use train, val or test, or leave it empty.")
+    return split
 
 
 def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
