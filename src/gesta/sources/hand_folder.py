@@ -12,7 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
@@ -43,7 +42,7 @@ def read(root: Path) -> HandListing:
     if not images:
         raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit grey depth images in millimetres.")
     size = _depth_size(images[0])
-    camera, unit = read_camera(root / "camera.yaml", size), _depth_unit(root / "camera.yaml")
+    camera, unit = read_camera(root / "camera.yaml", size)
     rgb = root / "rgb"
     colors = {p.stem: p for p in walk(rgb, depth=1) if p.suffix.lower() in IMAGE_SUFFIXES} if rgb.is_dir() else {}
     _check_color(colors, images[0], size)
@@ -83,13 +82,6 @@ def _depth_size(path: Path) -> tuple[int, int]:
         color = "grey" if kind == 0 else "colour"
         raise GestaError(f"{path}: is {bits}-bit {color}; expected 16-bit grey depth in whole millimetres.")
     return width, height
-
-
-def _depth_unit(path: Path) -> float:
-    value = yaml.safe_load(decode_text(path.read_bytes(), str(path))).get("depth_unit_mm", 1)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 100:
-        raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected how many mm one step of depth is, such as 1.")
-    return float(value)
 
 
 def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) -> None:
