@@ -9,6 +9,7 @@ Pixels are (u, v) = (column, row), the origin at the centre of the top-left pixe
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -115,6 +116,10 @@ class Resource:
             return stream.read()
 
 
+FIELD_OF_VIEW = (20.0, 120.0)  # degrees, of a camera that is not doubted
+FOCAL_DIFFERENCE = 0.1
+
+
 @dataclass(frozen=True)
 class Camera:
     """Pinhole intrinsics in pixels, for world coordinates: x right, y up, z forward.
@@ -138,6 +143,38 @@ class Camera:
         """[..., 3] (u px, v px, depth d) -> [..., 3] (x, y, z) in the unit of d; z = d."""
         u, v, d = np.moveaxis(np.asarray(uvd, np.float64), -1, 0)
         return np.stack([(u - self.cx) * d / self.fx, (self.cy - v) * d / self.fy, d], axis=-1)
+
+    def doubts(self, size: tuple[int, int] | None) -> list[str]:
+        """What looks wrong about it for images of `size` (width, height; None: not known); [] where nothing does.
+
+        Finds focal lengths that are not positive or differ by more than 10 %, a principal point that is swapped or
+        outside the image, and a field of view outside 20 to 120 degrees.
+        """
+        fx, fy, cx, cy = self.fx, self.fy, self.cx, self.cy
+        if not all(math.isfinite(value) for value in (fx, fy, cx, cy)) or min(fx, fy) <= 0:
+            return [f"fx = {fx:g} and fy = {fy:g} should be positive numbers of pixels (y is taken to point up)"]
+        found = []
+        if abs(fx - fy) > FOCAL_DIFFERENCE * max(fx, fy):
+            found.append(f"fx = {fx:g} and fy = {fy:g} differ by more than 10 %, which no depth camera's do")
+        if size is None:
+            return found
+        width, height = size
+        off, off_swapped = (math.hypot(u / width - 0.5, v / height - 0.5) for u, v in ((cx, cy), (cy, cx)))
+        if width != height and off > 0.1 and off_swapped < off / 2:
+            found.append(f"cx = {cx:g} and cy = {cy:g} seem to be swapped: the image is {width} x {height}")
+        elif not (0 < cx < width - 1 and 0 < cy < height - 1):
+            found.append(
+                f"the principal point ({cx:g}, {cy:g}) lies outside the {width} x {height} image; "
+                "are the intrinsics those of another resolution?"
+            )
+        for name, focal, extent in (("fx", fx, width), ("fy", fy, height)):
+            degrees = 2 * math.degrees(math.atan(extent / 2 / focal))
+            if not FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
+                found.append(
+                    f"{name} = {focal:g} with {extent} pixels means a field of view of {degrees:.0f} degrees, expected "
+                    "20 to 120; is it in millimetres, or of another resolution?"
+                )
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from training.hand_sets import CAMERA, make_hands
 from gesta.clips.hand_cube import vary
 from gesta.clips.hand_store import collect
 from gesta.clips.hand_transform import HandTransform, prepare_hand, prepare_images
-from gesta.schema import GestaError, HandFrame
+from gesta.schema import GestaError, HandFrame, Resource
 
 DEPTH = HandTransform(size=32, cube_mm=240)
 COLOR = HandTransform(
@@ -111,6 +111,15 @@ def test_what_cannot_be_used_is_listed_with_the_reason(frames: tuple[HandFrame, 
     joints = bad.joints_mm.copy()
     joints[0, 0] = np.nan
     assert "not finite" in refused(replace(bad, joints_mm=joints), good, tmp_path / "c")
+
+
+def test_image_of_another_size_than_the_cameras_is_told_as_such(frames: tuple[HandFrame, ...], tmp_path: Path) -> None:
+    depth = cv2.imread(str(frames[0].depth.path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(tmp_path / "half.png"), depth[::2, ::2])
+    small = replace(frames[0], depth=Resource(tmp_path / "half.png"))
+    assert "the intrinsics look wrong for it: the principal point (40, 30)" in refused(small, frames[1], tmp_path)
+    with pytest.raises(GestaError, match=r"half\.png: the intrinsics look wrong for it: .*40 x 30 image"):
+        prepare_hand(small, DEPTH)
 
 
 def test_colour_of_another_size_or_none(tmp_path: Path) -> None:

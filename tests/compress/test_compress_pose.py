@@ -59,6 +59,12 @@ def test_options_of_clips_are_refused(gesta, pose_bundle, hand_data, tmp_path):
     assert done.exit_code == 2 and "--keep is not for a hand pose model" in done.stderr
 
 
+def test_slim_is_not_for_hands(gesta, pose_bundle, hand_data, tmp_path):
+    done = gesta("slim", pose_bundle, hand_data, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "gesta slim is for recognisers of clips" in done.stderr
+    assert done.stderr.endswith("is a hand pose model.")
+
+
 @pytest.mark.slow
 def test_whole_path(gesta, pose_bundle, hand_data, tmp_path):
     out = tmp_path / "out"

@@ -116,6 +116,33 @@ def test_pixels_alone_are_lifted_by_the_rule(tmp_path):
     assert found.coordinates == "uv"
 
 
+def test_depth_in_folders_below_and_in_other_steps(tmp_path):
+    """As ICVL's test sequences lie, read in the order of their paths; a step of depth is the camera.yaml's."""
+    truth = save(tmp_path / "truth.txt", np.array([[[10, 10, 700.0]], [[20, 10, 705]], [[30, 10, 710]]]))
+    predicted = save(tmp_path / "uv.txt", np.array([[[10, 10.0]], [[20, 10]], [[30, 10]]]))
+    for row, (name, column) in enumerate((("seq_1/image_0", 10), ("seq_1/image_1", 20), ("seq_2/image_0", 30))):
+        image = np.zeros((60, 80), np.uint16)
+        image[10, column] = 4 * (700 + 5 * row) + 8
+        path = tmp_path / "Depth" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), image)
+    (tmp_path / "camera.yaml").write_text("{fx: 100, fy: 100, cx: 40, cy: 30, depth_unit_mm: 0.25}")
+    result = run(truth, predicted, "--depth", tmp_path / "Depth", "--camera", tmp_path / "camera.yaml", "--json")
+    (found,) = json.loads(result.stdout)
+    assert 2 < found["mean_error_mm"] < 2.2  # 2 mm behind, and a little aside
+
+
+@pytest.mark.parametrize("spoilt", ["truth", "prediction"])
+@pytest.mark.parametrize("form", ["uvd", "xyz", "z negative"])
+def test_joints_in_metres_are_refused(files, tmp_path, spoilt, form):
+    truth_file, predicted_file, truth, predicted = files
+    values = (truth if spoilt == "truth" else predicted) / 1000
+    values = to_uvd(values) if form == "uvd" else values * (1, 1, -1 if form == "z negative" else 1)
+    metres = save(tmp_path / "metres.txt", values)
+    with pytest.raises(GestaError, match=r"metres.txt: .* so it looks like metres"):
+        compare(*(metres, [predicted_file]) if spoilt == "truth" else (truth_file, [metres]), NYU)
+
+
 def test_two_files_of_one_name_stay_apart(tmp_path, files):
     truth_file, predicted_file, _, _ = files
     other = tmp_path / "other" / "p.txt"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from gesta.experiments import poses
 from gesta.experiments.parallel import write_json
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES
 from gesta.experiments.poses import cells, estimate_poses, line, plan_poses, recipe_of, run_pose_trial, run_poses, text
-from gesta.schema import HandListing
+from gesta.schema import GestaError, HandListing, Split
 
 TINY = (
     "input.size=16",
@@ -85,6 +86,20 @@ def test_one_trial_its_table_and_its_pictures(
     monkeypatch.setattr(poses, "run_jobs", lambda jobs, **_: [{"key": j.key, **result} for j in jobs])
     curves = run_poses(again, tmp_path)["files"]
     assert all(Path(curves[name]).stat().st_size > 0 for name in ("success rate", "joints"))
+
+
+def test_a_part_that_is_empty_and_a_person_who_is_not_there(listing: HandListing, tmp_path: Path) -> None:
+    def plan(name: str, *splits: Split) -> int:
+        frames = [replace(f, split=splits[i % len(splits)]) for i, f in enumerate(listing.frames)]
+        given = replace(listing, frames=tuple(frames))
+        return plan_poses(name, given, tmp_path, scale="quick", seeds=1, note="", sets=TINY).to_train
+
+    assert plan("kazakos/figure-4.10", "train", "test") == 1
+    for splits, empty in ((("train",), "test"), (("test",), "train"), (("val", "test"), "train")):
+        with pytest.raises(GestaError, match=f"no frames with joints in the part '{empty}'"):
+            plan("kazakos/figure-4.10", *splits)  # type: ignore[arg-type]
+    with pytest.raises(GestaError, match=r"figure-4\.11: shows person 2 of the test part, and the data tell of 1"):
+        plan("kazakos/figure-4.11", "train", "test")
 
 
 def test_lines_for_people() -> None:

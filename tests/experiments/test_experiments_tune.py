@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +82,27 @@ def test_rounds_a_stop_and_a_second_worker(frames: list[HandFrame], cache: Path,
     assert not list((tmp_path / "b").glob("trial-*"))
 
 
+def test_the_last_trial_died(
+    frames: list[HandFrame], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process was killed, so that it counts as running, with a heartbeat that has ended."""
+    search = Search(recipe(), rounds=1, trials=2, device="cpu")
+    reached = {"val_mse": 0.1, "val_error_mm": 9.0, "epochs": 1, "best_epoch": 1, "seconds": 1.0}
+    monkeypatch.setattr(tune_module, "_train", lambda *_: reached)
+    study = open_study(search, frames, tmp_path, None)
+    done, dead = study.ask(), study.ask()
+    tune_module._draw(study, done, search)
+    for name, value in reached.items():
+        done.set_user_attr(name, value)
+    study.tell(done, 0.1)
+    with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
+        row = (dead._trial_id, "2020-01-01 00:00:00")
+        database.execute("INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, ?)", row)
+    seen: list[int] = []
+    document = run(search, frames, tmp_path, cache, told=lambda number, _: seen.append(number))
+    assert seen == [2] and [t["number"] for t in document["trials"]] == [0, 2] and document["missing"] == 0
+
+
 def test_another_worker_made_the_database_meanwhile(
     frames: list[HandFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +126,20 @@ def test_momentum_only_for_sgd_and_what_cannot_be(frames: list[HandFrame], cache
     assert "training.momentum" not in search.space
     with pytest.raises(GestaError, match="cannot be opened"):
         run(search, frames, tmp_path, cache, storage="sqlite:////no/such/folder/study.db")
+
+
+def test_data_told_otherwise_are_another_search(frames: list[HandFrame], tmp_path: Path) -> None:
+    search = Search(recipe())
+    first = frames[0]
+    others = [
+        first,
+        replace(first, split="val" if first.split == "train" else "train"),
+        replace(first, camera=replace(first.camera, fx=98.0)),
+        replace(first, center_mm=first.center_mm + 1),  # type: ignore[operator]
+        replace(first, depth_unit_mm=0.5),
+    ]
+    names = {open_study(search, [other, *frames[1:]], tmp_path, None).study_name for other in (*others, first)}
+    assert len(names) == len(others)
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,13 @@
 """A hand pose bundle at work on images, folders and recordings; its camera and centre; what is refused."""
 
+import importlib.util
 import json
 
 import av
 import cv2
 import numpy as np
 import pytest
+from sources.hand_files import write_nyu, write_nyu_depth
 
 from gesta.cli.predict_pose import parse_center
 from gesta.runtime.hand_inputs import find_hands
@@ -70,16 +72,25 @@ def test_centre_that_cannot_be(text):
     assert caught.value.usage
 
 
-def test_recording(gesta, pose_bundle, hand_data, image, tmp_path):
-    path, lens = image
-    video = tmp_path / "hands.mkv"
-    with av.open(str(video), "w") as container:
+def write_video(path, images):
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 80, 60, "gray16le"
-        for row in range(3):
-            depth = cv2.imread(str(hand_data / "depth" / f"00{row}.png"), cv2.IMREAD_UNCHANGED)
+        stream.height, stream.width = images[0].shape
+        stream.pix_fmt = "gray16le"
+        for depth in images:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(depth, format="gray16le")))
         container.mux(stream.encode())
+
+
+def depth_images(hand_data, count):
+    return [cv2.imread(str(hand_data / "depth" / f"00{row}.png"), cv2.IMREAD_UNCHANGED) for row in range(count)]
+
+
+def test_recording(gesta, pose_bundle, hand_data, image, tmp_path):
+    path, lens = image
+    video = tmp_path / "clips" / "hands.mkv"
+    video.parent.mkdir()
+    write_video(video, depth_images(hand_data, 3))
     drawn = tmp_path / "drawn.mp4"
     found = lines(gesta("predict", pose_bundle, video, "--camera", lens, "--json", "--annotate", drawn))
     assert [one["time_s"] for one in found] == pytest.approx([0, 0.1, 0.2])
@@ -88,6 +99,45 @@ def test_recording(gesta, pose_bundle, hand_data, image, tmp_path):
     with av.open(str(drawn)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 3
     assert "camera is not known" in gesta("predict", pose_bundle, video).stderr
+    (video.parent / "camera.yaml").write_text(CAMERA)
+    assert lines(gesta("predict", pose_bundle, video, "--json")) == found
+
+
+def test_recording_goes_on_past_images_without_a_hand(gesta, pose_bundle, hand_data, image, tmp_path):
+    _, lens = image
+    first, second = depth_images(hand_data, 2)
+    write_video(tmp_path / "gap.mkv", [np.zeros_like(first), first, np.zeros_like(first), second])
+    done = gesta("predict", pose_bundle, tmp_path / "gap.mkv", "--camera", lens, "--json")
+    assert done.exit_code == 1 and "image 0 at 0.00 s" in done.stderr and "image 2 at 0.20 s" in done.stderr
+    assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == ["gap:1", "gap:3"]
+
+
+def test_recording_in_metres_is_refused(gesta, pose_bundle, image, tmp_path):
+    _, lens = image
+    write_video(tmp_path / "metres.mkv", [np.zeros((60, 80), np.uint16), *[np.ones((60, 80), np.uint16)] * 3])
+    done = gesta("predict", pose_bundle, tmp_path / "metres.mkv", "--camera", lens)
+    assert done.exit_code == 1 and done.stderr.count("look like metres") == 1 and not done.stdout
+
+
+def test_unit_of_depth_is_that_of_the_camera_file(gesta, pose_bundle, hand_data, tmp_path):
+    """An image alone, its folder and a recording, in steps of a quarter millimetre, beside one camera.yaml."""
+    depth = depth_images(hand_data, 1)[0]
+    path = tmp_path / "depth" / "hand.png"
+    path.parent.mkdir()
+    (tmp_path / "camera.yaml").write_text(CAMERA)
+    cv2.imwrite(str(path), depth)
+    (millimetres,) = lines(gesta("predict", pose_bundle, path, "--json"))
+    (tmp_path / "camera.yaml").write_text(CAMERA.replace("}", ", depth_unit_mm: 0.25}"))
+    cv2.imwrite(str(path), depth * 4)
+    write_video(tmp_path / "hand.mkv", [depth * 4])
+    for asked in (path, path.parent, tmp_path, tmp_path / "hand.mkv"):
+        (one,) = lines(gesta("predict", pose_bundle, asked, "--center", "nearest", "--json"))
+        assert one["joints_mm"] == millimetres["joints_mm"], asked
+
+
+def test_camera_given_for_a_data_set_is_checked(gesta, pose_bundle, hand_data):
+    done = gesta("predict", pose_bundle, hand_data, "--camera", "nyu")
+    assert done.exit_code == 1 and done.stderr.count("the intrinsics look wrong for it") == 1
 
 
 def test_pictures(gesta, pose_bundle, hand_data, image, tmp_path):
@@ -100,6 +150,32 @@ def test_pictures(gesta, pose_bundle, hand_data, image, tmp_path):
     assert len(list(folder.glob("*.png"))) == 20
     several = gesta("predict", pose_bundle, hand_data, "--annotate", one)
     assert several.exit_code == 2 and "there are several" in several.stderr
+
+
+def test_annotation_by_a_name_of_another_kind_is_refused(gesta, pose_bundle, image, tmp_path):
+    path, lens = image
+    done = gesta("predict", pose_bundle, path, "--camera", lens, "--annotate", tmp_path / "a.txt")
+    assert done.exit_code == 2 and "expected a name that ends in .mp4" in done.stderr and not done.stdout
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_nyu_without_what_reads_mat_files(gesta, pose_bundle, tmp_path, monkeypatch):
+    """As in the base install: the images alone, which is said."""
+    root = tmp_path / "nyu"
+    write_nyu(root, n=1)
+    depth = np.full((480, 640), 1500, np.uint16)
+    depth[200:280, 280:360] = 700
+    write_nyu_depth(root / "train" / "depth_1_0000001.png", depth)
+    write_nyu_depth(root / "test" / "depth_1_0000001.png", depth)
+    annotated = lines(gesta("predict", pose_bundle, root, "--center", "nearest", "--json"))
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n in ("scipy", "h5py") else real(n, *a))
+    done = gesta("predict", pose_bundle, root, "--json")
+    assert "the nearest object is taken for the hand: reading .mat files needs scipy" in done.stderr
+    found = lines(done)
+    assert [one["frame"] for one in found] == ["train/depth_1_0000001", "test/depth_1_0000001"]
+    assert [one["joints_mm"] for one in found] == [one["joints_mm"] for one in annotated]
+    assert {one["center_from"] for one in found} == {"nearest"}
 
 
 def test_bad_input(gesta, pose_bundle, image, tmp_path):

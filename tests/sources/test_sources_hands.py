@@ -1,6 +1,8 @@
 """Readers of hand poses on tiny sets written as the originals are; the real first frame of NYU; each message."""
 
+import struct
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,7 +13,7 @@ import pytest
 from gesta.clips.hand_read import read_color, read_depth, read_hand
 from gesta.schema import Camera, GestaError, Resource
 from gesta.sources import hand_catalog, hand_folder, icvl, msra_hand, nyu
-from gesta.sources.cameras import CAMERAS, doubts, read_camera
+from gesta.sources.cameras import CAMERAS, find_camera, read_camera
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 needs_real = pytest.mark.skipif(not (REAL / "nyu_sample").is_dir(), reason="../shared/data/nyu_sample is not here")
@@ -243,7 +245,7 @@ def test_intrinsics_that_look_wrong(tmp_path, camera, message):
 
 @pytest.mark.parametrize(("name", "size"), [("nyu", (640, 480)), ("icvl", (320, 240)), ("msra", (320, 240))])
 def test_known_cameras_are_not_doubted(name, size):
-    assert doubts(CAMERAS[name], size) == []
+    assert CAMERAS[name].doubts(size) == []
 
 
 def test_camera_file(tmp_path):
@@ -259,6 +261,11 @@ def test_camera_file(tmp_path):
             read_camera(path)
     path.write_text(f"fx: 1{'0' * 400}\nfy: 5\ncx: 3\ncy: 3")
     with pytest.raises(GestaError, match="expected the numbers fx, fy, cx, cy"):
+        read_camera(path)
+    files.write_camera(path, 285, 285, 160, 120, "depth_unit_mm: 0.25")
+    assert read_camera(path) == (Camera(285, 285, 160, 120), 0.25) == find_camera(str(path))
+    files.write_camera(path, 285, 285, 160, 120, "depth_unit_mm: 0")
+    with pytest.raises(GestaError, match="depth_unit_mm is 0"):
         read_camera(path)
     files.write_camera(path, 285, 285, 120, 160, "width: 320\nheight: 240")
     with pytest.raises(GestaError, match="swapped"):
@@ -283,6 +290,18 @@ def test_camera_file(tmp_path):
 def test_joints_that_look_wrong(tmp_path, change, message):
     files.write_folder(tmp_path, joints=change(files.world(3, 5)))
     with pytest.raises(GestaError, match=message):
+        hand_folder.read(tmp_path)
+
+
+def test_split_of_an_unknown_name_is_no_training_data(tmp_path):
+    files.write_folder(tmp_path, joints=files.world(3, 5))
+    csv = tmp_path / "joints.csv"
+    head, first, second, third = csv.read_text().splitlines()
+    rows = [head, first, second.replace("train", "Testing"), third.replace("train", "")]
+    csv.write_text("\n".join(rows))
+    assert [frame.split for frame in hand_folder.read(tmp_path).frames] == ["train", "test", None]
+    csv.write_text("\n".join([*rows[:3], third.replace("train", "eval")]))
+    with pytest.raises(GestaError, match="line 4: split 'eval' is unknown; use train, val or test"):
         hand_folder.read(tmp_path)
 
 
@@ -348,10 +367,13 @@ def test_depth_files_that_look_wrong(tmp_path):
         read_depth(Resource(path))
     with pytest.raises(GestaError, match=r"16 bits and 1 channel; NYU's depth lies in green and blue"):
         read_depth(Resource(path), "nyu")
-    path.write_bytes(b"no image")
-    for reader in (read_depth, read_color):
-        with pytest.raises(GestaError, match="cannot be read as an image"):
-            reader(Resource(path))
+    vast = b"IHDR" + struct.pack(">II5B", 70_000, 70_000, 16, 0, 0, 0, 0)
+    header = path.read_bytes()[:12] + vast + struct.pack(">I", zlib.crc32(vast)) + path.read_bytes()[33:]
+    for spoilt in (b"no image", b"", header):
+        path.write_bytes(spoilt)
+        for reader in (read_depth, read_color):
+            with pytest.raises(GestaError, match="cannot be read as an image"):
+                reader(Resource(path))
 
 
 def test_recordings_with_depth_are_no_hands(tmp_path):

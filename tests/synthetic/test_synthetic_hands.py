@@ -63,27 +63,34 @@ def test_capsule_is_met_where_a_slow_search_along_the_ray_meets_it():
     assert len(rows) > 500 and (image.parts[~np.isfinite(image.depth_mm)] == NOTHING).all()
 
 
-def test_visible_joints_fall_on_their_own_part_in_all_views():
-    """A joint is visible where nothing lies more than 1 mm before the flesh of its own parts, rendered alone."""
-    hit, seen = np.zeros(3), np.zeros(3)
-    for i in range(15):
+def on_their_own_part(joint_parts, poses=8):
+    """[view] (visible joints on a part of their own, visible joints).
+
+    A joint is visible where the surface lies at most one radius of its own flesh before it; other flesh that hides it
+    lies further before, and flesh that should not be there is a miss.
+    """
+    found = np.zeros((3, 2), int)
+    for i in range(poses):
         rng = np.random.default_rng([0, i])
         pose, shape = draw_pose(rng, MIDDLE), person(rng)
         for view in range(3):
             joints, flesh = nyu_hands._seen_from(view, *pose_hand(shape, pose))
             whole = render(flesh, NYU, nyu_hands.SIZE, (0, 0, -1))
-            uv = np.rint(NYU.project(joints)).astype(int)
-            for parts in set(JOINT_PARTS):
-                own = np.isin(flesh.parts, parts)
-                alone = Flesh(flesh.a[own], flesh.b[own], flesh.radii[own], flesh.parts[own])
-                surface = render(alone, NYU, nyu_hands.SIZE, (0, 0, -1)).depth_mm
-                for joint in (j for j in range(36) if JOINT_PARTS[j] == parts):
-                    u, v = uv[joint]
-                    if 0 <= u < 640 and 0 <= v < 480 and not whole.depth_mm[v, u] < surface[v, u] - 1:
-                        seen[view] += 1
-                        hit[view] += whole.parts[v, u] in parts
-    assert (seen > 200).all()
-    assert (hit / seen >= 0.99).all(), hit / seen
+            for (u, v), z, parts in zip(
+                np.rint(NYU.project(joints)).astype(int), joints[:, 2], joint_parts, strict=True
+            ):
+                radius = flesh.radii[np.isin(flesh.parts, parts)].max()
+                if 0 <= u < 640 and 0 <= v < 480 and z - whole.depth_mm[v, u] <= radius + 1:
+                    found[view] += whole.parts[v, u] in parts, 1
+    return found
+
+
+def test_visible_joints_fall_on_their_own_part_in_all_views():
+    hit, seen = on_their_own_part(JOINT_PARTS).T
+    assert (seen > 100).all() and (hit == seen).all()
+    fingers_turned = [*JOINT_PARTS[6:24], *JOINT_PARTS[:6], *JOINT_PARTS[24:]]
+    hit, seen = on_their_own_part(fingers_turned, poses=2).T
+    assert (hit < 0.8 * seen).all()
 
 
 def test_views_are_one_hand_seen_from_three_places():

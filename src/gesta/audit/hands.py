@@ -25,7 +25,6 @@ from gesta.clips.hand_cube import Cube
 from gesta.clips.hand_read import read_depth, read_hand
 from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
 from gesta.schema import GestaError, HandFrame, HandListing, Problem
-from gesta.sources.cameras import doubts
 
 OPENED = 400
 """At most so many images are opened."""
@@ -162,7 +161,7 @@ def inspect_hands(listing: HandListing, progress: Progress | None = None) -> Han
 
 def _camera_faults(frame: HandFrame, size: tuple[int, int], known: set[str]) -> list[Problem]:
     """What looks wrong about the intrinsics for images of this size; each said once."""
-    found = [text for text in doubts(frame.camera, size) if text not in known]
+    found = [text for text in frame.camera.doubts(size) if text not in known]
     known.update(found)
     hint = "Give the camera's own intrinsics, for images of this size."
     return [Problem(str(frame.depth), "intrinsics", f"{text}.", hint) for text in found]

@@ -55,13 +55,14 @@ def compare(
     if out is not None:
         need("train", "matplotlib")
     taken = _coordinates(coordinates)
-    lens = find_camera(camera)
+    lens, unit = find_camera(camera)
     with progress("comparing") as tick:
         found = measure(
             truth,
             predictions,
             lens,
             depth=None if depth is None else existing(depth, "folder of depth images"),
+            depth_unit_mm=unit,
             coordinates=taken,
             cube_mm=cube,
             progress=tick,

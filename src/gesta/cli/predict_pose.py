@@ -113,9 +113,9 @@ def _found(
     for path in inputs:
         try:
             if is_recording(path):
-                yield from _followed(recogniser, path, camera, center)
+                yield from _followed(recogniser, path, camera, center, failed)
                 continue
-            frames = find_hands(path, camera, layout)
+            frames = find_hands(path, camera, layout, _note)
         except GestaError as error:
             if error.usage:
                 raise
@@ -145,8 +145,10 @@ def _one(recogniser: PoseRecogniser, frame: HandFrame, center: Center) -> Found:
     return Found(frame.id, None, said, depth, frame.camera, error_mm)
 
 
-def _followed(recogniser: PoseRecogniser, path: Path, camera: str | None, center: Center) -> Iterator[Found]:
-    """Every image of a recording. One without a hand ends it with the reason."""
+def _followed(
+    recogniser: PoseRecogniser, path: Path, camera: str | None, center: Center, failed: list[str]
+) -> Iterator[Found]:
+    """Every image of a recording; those without a hand are added to `failed`. Raises GestaError as decoding does."""
     from gesta.runtime.hand_inputs import iter_recording
 
     lens, shots = iter_recording(path, camera)
@@ -155,7 +157,8 @@ def _followed(recogniser: PoseRecogniser, path: Path, camera: str | None, center
             given = center_mm(center, shot.depth_mm, lens)
             said = recogniser.predict_images(shot.depth_mm, shot.color, lens, given, input=str(path))
         except GestaError as error:
-            raise GestaError(f"{path}: image {index} at {shot.time_s:.2f} s: {error}") from error
+            failed.append(f"{path}: image {index} at {shot.time_s:.2f} s: {error}")
+            continue
         yield Found(f"{path.stem}:{index}", shot.time_s, said, shot.depth_mm, lens)
 
 
@@ -198,6 +201,10 @@ def _text(one: Found, names: tuple[str, ...]) -> str:
     when = "" if one.time_s is None else f" {one.time_s:.2f} s"
     error = "" if one.error_mm is None else f"  error {one.error_mm:.1f} mm"
     return f"{said.input}{when}  mm: {shown}{more}  centre from {said.center_source}{error}"
+
+
+def _note(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _line(text: str) -> None:

@@ -24,11 +24,17 @@ STILL_S = 0.2
 def drawn(found: Iterable[Found], out: Path, manifest: PoseManifest) -> Iterator[Found]:
     """Hands `found` on, each drawn: into `out` (.mp4: a video; .png, .jpg: one picture), or a picture each in a folder.
 
-    Raises GestaError where it cannot be written, or one picture is asked for and several come.
+    Raises GestaError where it cannot be written, its name ends otherwise, or one picture is asked for and several come.
     """
     from gesta.evaluate.annotate import VideoWriter
 
     video, single = out.suffix.lower() == ".mp4", out.suffix.lower() in SUFFIXES
+    if out.suffix and not (video or single or out.is_dir()):
+        raise GestaError(
+            f"--annotate {out}: expected a name that ends in .mp4 (a video), {', '.join(SUFFIXES)} (one picture), or "
+            "without a dot (a folder of pictures).",
+            usage=True,
+        )
     with VideoWriter(out) if video else nullcontext() as writer:
         for index, one in enumerate(found):
             image = _picture(one, manifest)

@@ -9,6 +9,7 @@ import typer
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, SplitSeedOption, emit, existing, need
 from gesta.cli.prune import ProtocolOption, StepOut, parts, sets_need_epochs, summary
+from gesta.schema import GestaError
 
 
 def slim(
@@ -32,13 +33,17 @@ def slim(
     """
     need("train", "torch", "lightning")
     from gesta.bundle.io import read_any
+    from gesta.cli.kinds import WORDS
     from gesta.compress.slim import Slimming
     from gesta.compress.slim import slim as make
 
     how = Slimming(keep, parameters, steps, epochs, tuple(sets or ()))
     how.check()
     sets_need_epochs(sets, epochs)
-    chance = read_any(existing(bundle, "bundle")).manifest.provenance.seed if seed is None else seed
+    manifest = read_any(existing(bundle, "bundle")).manifest
+    if manifest.kind != "classifier":
+        raise GestaError(f"gesta slim is for recognisers of clips; {bundle} is {WORDS[manifest.kind]}.", usage=True)
+    chance = manifest.provenance.seed if seed is None else seed
     samples, found = parts(data, layout, protocol, chance)
     step = make(
         bundle,

@@ -22,13 +22,18 @@ def read_depth(resource: Resource, encoding: DepthEncoding = "gray16", unit_mm: 
     Raises GestaError where the file cannot be read, has another encoding or bit depth, or seems to hold metres.
     """
     depth = _DECODERS[encoding](resource) * np.float32(unit_mm)
-    seen = depth[depth > 0]
+    check_unit(depth, str(resource))
+    return depth
+
+
+def check_unit(depth_mm: NDArray[np.float32], name: str) -> None:
+    """Raises GestaError, which names the file, where H W "millimetres" seem to be metres."""
+    seen = depth_mm[depth_mm > 0]
     if seen.size and np.median(seen) < METRES_BELOW:
         raise GestaError(
-            f"{resource}: half of its readings are under {METRES_BELOW:g} mm, so they look like metres. "
+            f"{name}: half of its readings are under {METRES_BELOW:g} mm, so they look like metres. "
             "Expected whole millimetres; write those, or give depth_unit_mm in camera.yaml."
         )
-    return depth
 
 
 def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
@@ -53,15 +58,14 @@ def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32
 
 def read_color(resource: Resource) -> NDArray[np.uint8]:
     """H W 3 RGB. Raises GestaError where it is no image."""
-    image = cv2.imdecode(np.frombuffer(resource.read(), np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise GestaError(f"{resource}: cannot be read as an image. Is the file complete?")
-    return np.asarray(image, np.uint8)
+    return np.asarray(_image(resource, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
-def _image(resource: Resource) -> NDArray[Any]:
-    raw = np.frombuffer(resource.read(), np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
+def _image(resource: Resource, how: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    try:
+        image = cv2.imdecode(np.frombuffer(resource.read(), np.uint8), how)
+    except cv2.error:  # an empty file, or a header that states a size beyond all bounds
+        image = None
     if image is None:
         raise GestaError(f"{resource}: cannot be read as an image. Is the file complete?")
     return np.asarray(image)

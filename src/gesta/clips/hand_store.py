@@ -124,13 +124,11 @@ def _cut(
     if frame.joints_mm is not None and not np.isfinite(frame.joints_mm).all():
         raise GestaError(f"{frame.depth}: its joints are not finite numbers. Mend the annotation.")
     depth, color = read_hand(frame, color=transform.needs_color)
-    cube = cube_of(depth, frame.camera, transform, frame.center_mm)
-    outside = _outside(cube, depth.shape)
-    if outside > OUTSIDE:
-        raise GestaError(
-            f"{frame.depth}: the hand is at the image's border, {outside:.0%} of the cube around it lies outside."
-        )
     try:
+        cube = cube_of(depth, frame.camera, transform, frame.center_mm)
+        outside = _outside(cube, depth.shape)
+        if outside > OUTSIDE:
+            raise GestaError(f"the hand is at the image's border, {outside:.0%} of the cube around it lies outside.")
         cube.patch(depth, transform.size)
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error

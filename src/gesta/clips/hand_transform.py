@@ -124,7 +124,14 @@ def prepare_images(
 def cube_of(
     depth_mm: NDArray[np.float32], camera: Camera, transform: HandTransform, center_mm: ArrayLike | None = None
 ) -> Cube:
-    """The cube around `center_mm` (x, y, z), or around the nearest object. Raises GestaError if there is none."""
+    """The cube around `center_mm` (x, y, z), or around the nearest object.
+
+    Raises GestaError if there is none, or the camera looks wrong for images of this size.
+    """
+    height, width = depth_mm.shape
+    found = camera.doubts((width, height))
+    if found:
+        raise GestaError(f"the intrinsics look wrong for it: {'; '.join(found)}. Give those of images of this size.")
     if center_mm is None:
         return Cube(camera, nearest_object(depth_mm, camera, transform.cube_mm), transform.cube_mm)
     x, y, z = np.asarray(center_mm, np.float64)

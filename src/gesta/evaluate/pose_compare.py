@@ -18,6 +18,7 @@ from gesta.clips.hand_read import read_depth
 from gesta.evaluate.pose_text import Coordinates, Joints, read_joints
 from gesta.metrics import joint_errors, success_area, success_rate
 from gesta.schema import Camera, DepthEncoding, GestaError, Resource
+from gesta.sources.files import walk
 from gesta.sources.nyu import PROTOCOL_NAMES
 
 THRESHOLDS_MM = np.arange(81.0)
@@ -58,13 +59,15 @@ def compare(
     camera: Camera,
     *,
     depth: Path | None = None,
+    depth_unit_mm: float = 1.0,
     coordinates: Coordinates | None = None,
     cube_mm: float = CUBE_MM,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Compared]:
     """Errors of each file, in the order given. `coordinates` is that of all three-number files (None: seen from them).
 
-    `depth`: folder of depth images in the order of the rows, needed where a file holds only `u v`.
+    `depth`: folder of depth images in the order of the rows, needed where a file holds only `u v`; `depth_unit_mm` is
+    one step of theirs where they are plain 16-bit PNG.
     Raises GestaError as `read_joints` does, where a file has another number of rows, or the images are missing.
     """
     true = read_joints(truth, coordinates=coordinates)
@@ -77,7 +80,10 @@ def compare(
                 f"{path}: has {len(file.values)} rows, the truth {truth.name} {len(world)}. "
                 "Expected one row for each of its frames, in the same order."
             )
-        place = lift(file, world, camera, depth, cube_mm) if file.coordinates == "uv" else file.world_mm(camera)
+        if file.coordinates == "uv":
+            place = lift(file, world, camera, depth, cube_mm, depth_unit_mm)
+        else:
+            place = file.world_mm(camera)
         found.append(Compared(path, file.coordinates, joint_errors(world, place)))
         if progress is not None:
             progress(number + 1, len(predictions))
@@ -85,7 +91,12 @@ def compare(
 
 
 def lift(
-    file: Joints, truth_mm: NDArray[np.float64], camera: Camera, folder: Path | None, cube_mm: float = CUBE_MM
+    file: Joints,
+    truth_mm: NDArray[np.float64],
+    camera: Camera,
+    folder: Path | None,
+    cube_mm: float = CUBE_MM,
+    depth_unit_mm: float = 1.0,
 ) -> NDArray[np.float64]:
     """n J 3 mm of points n J 2 with the depth images in `folder`, by the document's rule.
 
@@ -101,7 +112,7 @@ def lift(
         )
     depth = truth_mm[..., 2].copy()  # n J
     for row, (resource, encoding) in enumerate(images):
-        image = read_depth(resource, encoding)
+        image = read_depth(resource, encoding, depth_unit_mm if encoding == "gray16" else 1.0)
         u, v = np.rint(file.values[row]).astype(int).T
         inside = (u >= 0) & (v >= 0) & (u < image.shape[1]) & (v < image.shape[0])
         seen = np.where(inside, image[np.where(inside, v, 0), np.where(inside, u, 0)], 0)
@@ -111,7 +122,7 @@ def lift(
 
 
 def depth_images(folder: Path) -> list[tuple[Resource, DepthEncoding]]:
-    """The depth images of a folder by name: NYU's frontal view, else MSRA's `.bin`, else all 16-bit PNG.
+    """The depth images below a folder by path: NYU's frontal view, else MSRA's `.bin`, else all 16-bit PNG.
 
     Raises GestaError if there is none.
     """
@@ -120,8 +131,9 @@ def depth_images(folder: Path) -> list[tuple[Resource, DepthEncoding]]:
         ("*_depth.bin", "msra"),
         ("*.png", "gray16"),
     )
+    files = list(walk(folder))
     for pattern, encoding in kinds:
-        paths = sorted(folder.glob(pattern))
+        paths = [path for path in files if path.match(pattern)]
         if paths:
             return [(Resource(path), encoding) for path in paths]
     raise GestaError(f"{folder}: holds no depth images. Expected depth_1_*.png (NYU), *_depth.bin (MSRA) or *.png.")

@@ -142,13 +142,13 @@ def write(result: PoseEvaluation, out: Path) -> dict[str, Path]:
     from gesta.evaluate.pose_report import render
 
     report, scene = render(result)
-    camera = result.frames[0].camera
+    camera, unit = result.frames[0].camera, result.frames[0].depth_unit_mm
     texts = {
         "metrics.json": json.dumps(result.metrics, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         "report.html": report,
         "scene.html": scene,
         "frames.csv": _frames_csv(result),
-        CAMERA: "".join(f"{name}: {getattr(camera, name)!r}\n" for name in ("fx", "fy", "cx", "cy")),
+        CAMERA: "".join(f"{name}: {value!r}\n" for name, value in {**asdict(camera), "depth_unit_mm": unit}.items()),
     }
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.clips.hand_read import METRES_BELOW
 from gesta.schema import Camera, GestaError
 
 Coordinates = Literal["uvd", "xyz", "uv"]
@@ -43,7 +44,7 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
 
     `coordinates`: what three numbers a joint are; None: xyz where more than a tenth of the first two are negative or z
     is, else uvd. Two numbers a joint are u v; that needs `joints`.
-    Raises GestaError where the file is missing, no table of numbers, has another number of columns, or NaN.
+    Raises GestaError where the file is missing, no table of numbers, has another number of columns, NaN, or metres.
     """
     rows = _numbers(path)
     columns = rows.shape[1]
@@ -58,6 +59,9 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
         raise GestaError(
             f"{path}: row {row} has a depth that is not positive; `u v d` needs millimetres from the camera."
         )
+    distance = abs(float(np.median(values[..., 2])))
+    if distance < METRES_BELOW:
+        raise GestaError(f"{path}: half of the depths are under {distance:.2f} mm, so it looks like metres. Write mm.")
     return Joints(path, values, coordinates)
 
 

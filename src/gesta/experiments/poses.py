@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES, QUICK_HIDDEN, PoseRow, PoseScale, PoseTable
 from gesta.recipes import PoseRecipe, RecipeError, load_pose_recipe
-from gesta.schema import GestaError, HandListing
+from gesta.schema import GestaError, HandFrame, HandListing
 
 if TYPE_CHECKING:
     from gesta.evaluate.pose_run import PoseEvaluation
@@ -83,13 +83,17 @@ def plan_poses(
     sets: Sequence[str] = (),
     device: str = "auto",
 ) -> PosePlan:
-    """The trainings that a table needs on this data. Raises GestaError."""
+    """The trainings that a table needs on this data.
+
+    Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
+    """
     from gesta.sources.hand_split import assign_hand_splits
     from gesta.training.pose_save import frames_fingerprint
 
     table, size = POSE_TABLES[name], POSE_SCALES[scale]
     frames, notes = assign_hand_splits(listing.frames)
-    content = frames_fingerprint(frames)
+    _check(name, frames)
+    content = frames_fingerprint(listing.frames)  # before the validation is drawn, by each seed anew
     jobs = []
     for row in table.rows:
         if row.recipe is None:
@@ -103,6 +107,19 @@ def plan_poses(
     counts = ", ".join(f"{part} {sum(f.split == part for f in frames)}" for part in ("train", "val", "test"))
     told = " ".join([note, *_changed(size), f"Frames: {counts}.", *notes])
     return PosePlan(name, table, listing.root, listing.layout, tuple(jobs), told, minutes, len(todo))
+
+
+def _check(name: str, frames: Sequence[HandFrame]) -> None:
+    for part in ("train", "val", "test"):
+        if not any(frame.split == part for frame in frames):
+            raise GestaError(f"{name}: the data have no frames with joints in the part {part!r}. Give data with some.")
+    person = POSE_TABLES[name].person or 0
+    people = {frame.subject for frame in frames if frame.split == "test"}
+    if person >= len(people):
+        raise GestaError(
+            f"{name}: shows person {person + 1} of the test part, and the data tell of {len(people)} there. Give data "
+            "whose test part has more people."
+        )
 
 
 def _changed(size: PoseScale) -> list[str]:

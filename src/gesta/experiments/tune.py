@@ -118,6 +118,7 @@ def tune(
         return float(found["val_mse"])
 
     while True:
+        _fail_dead(study)
         states = [trial.state for trial in study.get_trials(deepcopy=False)]
         if sum(state in (*over, TrialState.RUNNING) for state in states) >= search.total:
             break  # the last ones may still run elsewhere
@@ -172,6 +173,15 @@ def _opened(url: str) -> RDBStorage:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the heartbeat, by which dead workers are told, is called experimental
         return RDBStorage(url, heartbeat_interval=HEARTBEAT_S)
+
+
+def _fail_dead(study: Study) -> None:
+    """Trials without a heartbeat for two of its intervals have died: others are drawn in their place."""
+    from optuna.storages import fail_stale_trials
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # called experimental, like the heartbeat
+        fail_stale_trials(study)
 
 
 def round_of(study: Study, number: int, trials: int) -> int:

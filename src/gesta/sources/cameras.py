@@ -1,9 +1,8 @@
-"""Cameras of the hand data sets by name, `camera.yaml` files, and what looks wrong about intrinsics."""
+"""Cameras of the hand data sets by name and `camera.yaml` files."""
 
 from __future__ import annotations
 
 import difflib
-import math
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ CAMERAS = {
 }
 """Intrinsics by data set, for depth images of the size in the comment."""
 
-FIELD_OF_VIEW = (20.0, 120.0)  # degrees
-FOCAL_DIFFERENCE = 0.1
 
+def find_camera(name: str) -> tuple[Camera, float]:
+    """The camera of a data set, or that of a `camera.yaml`, and the depth's unit in mm: 1 where it is not told.
 
-def find_camera(name: str) -> Camera:
-    """The camera of a data set, or that of a `camera.yaml`. Raises GestaError (usage) where `name` is neither."""
+    Raises GestaError (usage) where `name` is neither.
+    """
     if name in CAMERAS:
-        return CAMERAS[name]
+        return CAMERAS[name], 1.0
     if Path(name).is_file():
         return read_camera(Path(name))
     near = difflib.get_close_matches(name.lower(), CAMERAS, n=1, cutoff=0.4)
@@ -35,11 +34,11 @@ def find_camera(name: str) -> Camera:
     )
 
 
-def read_camera(path: Path, size: tuple[int, int] | None = None) -> Camera:
-    """The intrinsics of a `camera.yaml` (fx, fy, cx, cy in pixels; width, height optional).
+def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[Camera, float]:
+    """What a `camera.yaml` says: fx, fy, cx, cy in pixels, and depth_unit_mm, the mm of one step of depth (else 1).
 
-    `size` is (width, height) of the depth images; without it, the file's own width and height are used to check.
-    Raises GestaError where the file cannot be read, lacks a number, or `doubts` about the intrinsics.
+    `size` is (width, height) of the depth images; without it, the file's own width and height, where it has them, are
+    used to check. Raises GestaError where the file cannot be read, lacks a number, or its numbers look wrong.
     """
     if not path.is_file():
         raise GestaError(f"{path}: not found. Write the depth camera's fx, fy, cx, cy (pixels) into it.")
@@ -49,48 +48,16 @@ def read_camera(path: Path, size: tuple[int, int] | None = None) -> Camera:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise GestaError(f"{path}: expected the numbers fx, fy, cx, cy in pixels; {_why(error)}.") from error
     size = size or _stated_size(values, path)
-    found = doubts(camera, size)
+    found = camera.doubts(size)
     if found:
         raise GestaError(f"{path}: the intrinsics look wrong: {'; '.join(found)}.")
-    return camera
+    return camera, _depth_unit(values.get("depth_unit_mm", 1), path)
 
 
-def doubts(camera: Camera, size: tuple[int, int] | None) -> list[str]:
-    """What looks wrong about intrinsics for images of `size` (width, height); [] where nothing does.
-
-    Finds focal lengths that are not positive or differ by more than 10 %, a principal point that is swapped or outside
-    the image, and a field of view outside 20 to 120 degrees.
-    """
-    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
-    if not all(math.isfinite(value) for value in (fx, fy, cx, cy)) or min(fx, fy) <= 0:
-        return [f"fx = {fx:g} and fy = {fy:g} should be positive numbers of pixels (y is taken to point up)"]
-    found = []
-    if abs(fx - fy) > FOCAL_DIFFERENCE * max(fx, fy):
-        found.append(f"fx = {fx:g} and fy = {fy:g} differ by more than 10 %, which no depth camera's do")
-    if size is None:
-        return found
-    width, height = size
-    off, off_swapped = _off_centre(cx, cy, size), _off_centre(cy, cx, size)
-    if width != height and off > 0.1 and off_swapped < off / 2:
-        found.append(f"cx = {cx:g} and cy = {cy:g} seem to be swapped: the image is {width} x {height}")
-    elif not (0 < cx < width - 1 and 0 < cy < height - 1):
-        found.append(
-            f"the principal point ({cx:g}, {cy:g}) lies outside the {width} x {height} image; "
-            "are the intrinsics those of another resolution?"
-        )
-    for name, focal, extent in (("fx", fx, width), ("fy", fy, height)):
-        degrees = 2 * math.degrees(math.atan(extent / 2 / focal))
-        if not FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
-            found.append(
-                f"{name} = {focal:g} with {extent} pixels means a field of view of {degrees:.0f} degrees, expected "
-                "20 to 120; is it in millimetres, or of another resolution?"
-            )
-    return found
-
-
-def _off_centre(cx: float, cy: float, size: tuple[int, int]) -> float:
-    """How far a principal point is from the image's centre, in image sizes."""
-    return math.hypot(cx / size[0] - 0.5, cy / size[1] - 0.5)
+def _depth_unit(value: Any, path: Path) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 100:
+        raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected how many mm one step of depth is, such as 1.")
+    return float(value)
 
 
 def _stated_size(values: dict[str, Any], path: Path) -> tuple[int, int] | None:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource
+from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import read_camera
-from gesta.sources.files import decode_text, read_yaml, split_name, table, walk
+from gesta.sources.files import decode_text, split_name, table, walk
 from gesta.sources.headers import IMAGE_SUFFIXES, png_header
 
 METRES_BELOW = 20.0
@@ -35,14 +35,14 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> HandListing:
     """A frame for each image in depth/, in the order of names; the centre is the mean of the joints, where known.
 
-    Raises GestaError where there is no image, the first is not 16-bit grey, colour has another size, or the intrinsics,
-    the unit of the joints or their place look wrong.
+    Raises GestaError where there is no image, the first is not 16-bit grey, colour has another size, a split has an
+    unknown name, or the intrinsics, the unit of the joints or their place look wrong.
     """
     images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
     if not images:
         raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit grey depth images in millimetres.")
     size = _depth_size(images[0])
-    camera, unit = read_camera(root / "camera.yaml", size), _depth_unit(root / "camera.yaml")
+    camera, unit = read_camera(root / "camera.yaml", size)
     rgb = root / "rgb"
     colors = {p.stem: p for p in walk(rgb, depth=1) if p.suffix.lower() in IMAGE_SUFFIXES} if rgb.is_dir() else {}
     _check_color(colors, images[0], size)
@@ -66,7 +66,7 @@ def read(root: Path) -> HandListing:
                 joints_mm=joints,
                 center_mm=None if joints is None else joints.mean(axis=0),
                 subject=subject or None,
-                split=split_name(split or ""),
+                split=split,
                 depth_unit_mm=unit,
             )
         )
@@ -84,13 +84,6 @@ def _depth_size(path: Path) -> tuple[int, int]:
     return width, height
 
 
-def _depth_unit(path: Path) -> float:
-    value = read_yaml(path).get("depth_unit_mm", 1)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 100:
-        raise GestaError(f"{path}: depth_unit_mm is {value!r}, expected how many mm one step of depth is, such as 1.")
-    return float(value)
-
-
 def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) -> None:
     """The first image's colour against its depth; the others are checked when they are opened."""
     header = png_header(colors[depth.stem]) if depth.stem in colors else None
@@ -101,7 +94,7 @@ def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) ->
         )
 
 
-Row = tuple[NDArray[np.float32] | None, str | None, str | None]
+Row = tuple[NDArray[np.float32] | None, str | None, Split | None]
 
 
 def _joints(
@@ -123,11 +116,18 @@ def _joints(
             problems.append(Problem(str(path), "nan-joints", f"line {number} is not finite.", "Mend or drop it."))
             continue
         world = camera.unproject(values) if form == FORMS[1] else values
-        rows[row["file"]] = (world.astype(np.float32), row.get("subject"), row.get("split"))
+        rows[row["file"]] = (world.astype(np.float32), row.get("subject"), _split(path, number, row.get("split", "")))
     found = [joints for joints, _, _ in rows.values() if joints is not None]
     if found:
         _check_joints(path, np.stack(found), camera, size)
     return names, rows
+
+
+def _split(path: Path, line: int, text: str) -> Split | None:
+    split = split_name(text)
+    if text and split is None:
+        raise GestaError(f"{path}: line {line}: split {text!r} is unknown; use train, val or test, or leave it empty.")
+    return split
 
 
 def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str, str, str]]:

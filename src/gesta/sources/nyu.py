@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -60,6 +60,31 @@ def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOC
     return HandListing(root, "nyu", tuple(frames), names, tuple(problems))
 
 
+def read_images(root: Path, view: int = 1) -> list[HandFrame]:
+    """The images of one view without what `joint_data.mat` says of them: no joints, no centre, nobody's name."""
+    frames = []
+    for folder, split in _parts(root):
+        names = {entry.name for entry in os.scandir(folder)}
+        chosen = sorted(name for name in names if name.startswith(f"depth_{view}_") and name.endswith(".png"))
+        frames += [_frame(folder, name, names, split, view) for name in chosen]
+    return frames
+
+
+def _frame(folder: Path, name: str, names: set[str], split: Split | None, view: int, **annotated: Any) -> HandFrame:
+    """One depth image, with its colour where that is among the folder's `names`."""
+    color = f"rgb{name[5:]}"
+    return HandFrame(
+        id=(f"{folder.name}/" if split else "") + name[:-4],
+        depth=Resource(folder / name),
+        camera=CAMERAS["nyu"],
+        encoding="nyu",
+        color=Resource(folder / color) if color in names else None,
+        split=split,
+        view=view,
+        **annotated,
+    )
+
+
 def _read_part(
     folder: Path,
     split: Split | None,
@@ -74,7 +99,6 @@ def _read_part(
     names = {entry.name for entry in os.scandir(folder)}
     finite = np.asarray(np.isfinite(world).all(axis=(2, 3)))  # V N
     chosen, center = world[:, :, list(joints)], world[:, :, CENTER]
-    prefix = f"{folder.name}/" if split else ""
     missing, not_finite = [], []
     for at, view in enumerate(views):
         for row in range(world.shape[1]):
@@ -85,21 +109,9 @@ def _read_part(
             if not finite[at, row]:
                 not_finite.append(name)
                 continue
-            color = f"rgb{name[5:]}"
-            frames.append(
-                HandFrame(
-                    id=prefix + name[:-4],
-                    depth=Resource(folder / name),
-                    camera=CAMERAS["nyu"],
-                    encoding="nyu",
-                    color=Resource(folder / color) if color in names else None,
-                    joints_mm=chosen[at, row],
-                    center_mm=center[at, row],
-                    subject=_subject(people, split, row, world.shape[1]),
-                    split=split,
-                    view=view,
-                )
-            )
+            who = _subject(people, split, row, world.shape[1])
+            told = {"joints_mm": chosen[at, row], "center_mm": center[at, row], "subject": who}
+            frames.append(_frame(folder, name, names, split, view, **told))
     problems += _left_out(annotation, missing, "missing-image", "no such depth image", "Copy the missing images.")
     problems += _left_out(annotation, not_finite, "nan-joints", "joints that are not finite", "Mend the annotation.")
 

@@ -22,10 +22,15 @@ VIEWS = (1, 2, 3)
 _PLACES = ("joint_xyz", "joint_uvd")
 
 
+class CannotReadMat(GestaError):
+    """What reads `.mat` files is not installed."""
+
+
 def read_annotation(path: Path, views: Sequence[int]) -> tuple[NDArray[np.float32], tuple[str, ...] | None]:
     """(views x frames x 36 x 3 mm in each camera's coordinates, who each frame shows or None).
 
-    Raises GestaError where the file cannot be read, lacks both joint_xyz and joint_uvd, or they have another shape.
+    Raises GestaError where the file cannot be read, lacks both joint_xyz and joint_uvd, or they have another shape;
+    CannotReadMat without scipy or h5py.
     """
     try:
         present, fields = (_read_73 if _is_hdf5(path) else _read_5)(path)
@@ -95,4 +100,4 @@ def _wanted(present: set[str]) -> list[str]:
 
 def _need(module: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise GestaError(f"reading .mat files needs {module}, which is not installed: pip install 'gesta[train]'")
+        raise CannotReadMat(f"reading .mat files needs {module}, which is not installed: pip install 'gesta[train]'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -80,11 +81,14 @@ def pose_provenance(
 
 
 def frames_fingerprint(frames: Sequence[HandFrame]) -> str:
-    """sha256 over ids, sizes of the depth files and joints: tens of thousands of images are not read for it."""
+    """sha256 over ids, sizes of the depth files and all that is told of a frame: split, camera, unit, centre, joints.
+
+    Tens of thousands of images are not read for it.
+    """
     content = hashlib.sha256()
     for frame in sorted(frames, key=lambda f: f.id):
         size = frame.depth.path.stat().st_size if frame.depth.path.is_file() else 0
-        content.update(f"{frame.id} {size}".encode())
-        if frame.joints_mm is not None:
-            content.update(frame.joints_mm.astype("<f4").tobytes())
+        content.update(repr((frame.id, size, frame.split, asdict(frame.camera), frame.depth_unit_mm)).encode())
+        for points in (frame.center_mm, frame.joints_mm):
+            content.update(b"-" if points is None else points.astype("<f4").tobytes())
     return content.hexdigest()
