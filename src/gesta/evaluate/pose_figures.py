@@ -32,7 +32,7 @@ def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    axes.set_title(title)
+    axes.set_title(title, wrap=True)
     _save(figure, path)
 
 
@@ -53,7 +53,7 @@ def draw_per_joint(
     axes.grid(axis="y", alpha=0.3)
     axes.legend(fontsize="small", ncols=2)
     axes.set_ylim(top=axes.get_ylim()[1] * 1.25)
-    axes.set_title(title)
+    axes.set_title(title, wrap=True)
     _save(figure, path)
 
 
