@@ -124,6 +124,22 @@ def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
     assert load_sequence(full).predict(sample).label == expected.label
 
 
+def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> None:
+    first = trained(features, tmp_path / "run", "--set", "model.name=gru", "--set", "model.hidden=4").path
+
+    def begun(start: Path, name: str, how: str) -> tuple[Path, Any]:
+        made = call("train", features, "--from", start, "--freeze", how, "--out", tmp_path / name, "--json")
+        return tmp_path / name / "bundle", json.loads(made.stdout)["recipe"]["training"].get("freeze")
+
+    frozen, said = begun(first, "frozen", "all")
+    moved, said_then = begun(frozen, "moved", "none")
+    assert (said, said_then) == ("all", None)
+    states = [io.load_weights(io.read_sequence(path), "head") for path in (first, frozen, moved)]
+    recurrent = next(name for name in states[0] if "weight_hh" in name)
+    assert np.array_equal(states[0][recurrent], states[1][recurrent])
+    assert not np.array_equal(states[1][recurrent], states[2][recurrent])
+
+
 def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
     bundle = trained(features, tmp_path / "run")
     again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")
