@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from features.numbered_videos import write_numbered
 from training.learnable import MemoryStore, samples, tiny
 from training.test_training_sequences import FOLDER, TINY, feature_folder
 
 from gesta.bundle.io import read_sequence
+from gesta.cli.learning_curve import _curve
 from gesta.experiments import parallel
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
 from gesta.features.store import FeatureFolder
@@ -117,6 +120,20 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     with pytest.raises(GestaError, match=r"--set model\.width=1: with --from, network and input are the bundle's"):
         recipe_from(first.bundle, None, ["model.width=1"])
+
+
+def test_the_curve_from_scratch_begins_without_published_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tiny("auto", "model.name=c3d", "model.weights=/nowhere/sports1m.pth")
+    manifest = SimpleNamespace(manifest=SimpleNamespace(recipe=own.model_dump(mode="json")))
+    monkeypatch.setattr("gesta.bundle.io.read", lambda _: manifest)
+    write_numbered(tmp_path / "a" / "0.mkv", 2)
+    curve, _ = _curve(tmp_path, None, tmp_path / "bundle", None, [], (1,), 1, None, "cpu")
+    assert (curve.recipes["scratch"].model.weights, curve.recipes["transfer"].model.weights) == (
+        None,
+        own.model.weights,
+    )
 
 
 def in_this_process(jobs, *, told=None, **_):

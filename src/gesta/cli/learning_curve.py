@@ -105,7 +105,7 @@ def _curve(
         recipes, samples = _of_features(data, recipe, start, sets, frozen)
         return Curve(recipes, clips, seeds, start, data, FeatureFolder(data).layout, device), samples
     from gesta.cli.train import recipe_for
-    from gesta.experiments.begin import recipe_from
+    from gesta.experiments.begin import from_scratch, recipe_from
     from gesta.sources.catalog import read
 
     listing = read(data, layout)
@@ -114,7 +114,8 @@ def _curve(
         recipes["scratch"] = recipe_for(recipe or "auto", sets)
     else:
         base = None if recipe is None else recipe_for(recipe)
-        recipes = {"scratch": recipe_from(start, base, sets), "transfer": recipe_from(start, base, frozen)}
+        scratch = from_scratch(recipe_from(start, base, sets))
+        recipes = {"scratch": scratch, "transfer": recipe_from(start, base, frozen)}
     return Curve(recipes, clips, seeds, start, None, listing.layout, device), list(listing.samples)
 
 

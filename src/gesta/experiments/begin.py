@@ -48,6 +48,11 @@ def recipe_from(bundle: Path, recipe: Recipe | None, sets: Sequence[str]) -> Rec
     return changed(base, sets)
 
 
+def from_scratch(recipe: Recipe) -> Recipe:
+    """The same without published weights to begin with: C3D then has the colour statistics of its own, too."""
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": None})})
+
+
 def sequence_recipe_from(
     bundle: Bundle[SequenceManifest], recipe: SequenceRecipe | None, sets: Sequence[str]
 ) -> SequenceRecipe:
