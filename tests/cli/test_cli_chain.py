@@ -18,7 +18,7 @@ from gesta.bundle.manifest import SequenceManifest
 from gesta.cli import app
 from gesta.models.catalog import BACKBONES
 from gesta.models.resnet import ResNet
-from gesta.runtime.sequence import load_sequence
+from gesta.runtime.sequence import backbone_of, load_sequence
 from gesta.schema import GestaError
 from gesta.training import sequence_save
 
@@ -138,6 +138,23 @@ def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> 
     recurrent = next(name for name in states[0] if "weight_hh" in name)
     assert np.array_equal(states[0][recurrent], states[1][recurrent])
     assert not np.array_equal(states[1][recurrent], states[2][recurrent])
+
+
+def test_a_file_of_weights_may_have_any_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, features, files = videos(tmp_path / "data"), tmp_path / "features", [tmp_path / "w.tar", tmp_path / "old.bin"]
+    network = BACKBONES["resnet18"](classes=1000)
+    for file, zipped in zip(files, (True, False), strict=True):
+        torch.save(network.state_dict(), file, _use_new_zipfile_serialization=zipped)
+    call("features", data, "--backbone", "resnet18", "--weights", files[0], "--size", 32, "--frames", 2,
+         "--out", features, "--engine", "torch", "--json")  # fmt: skip
+    monkeypatch.setattr(sequence_save, "EMBED_BYTES", 10)
+    bundle = trained(features, tmp_path / "run")
+    assert [backbone_of(bundle, file) for file in files] == files
+    whole = tmp_path / "full"
+    call("export", bundle.path, "--to", "openvino", "--backbone-weights", files[0], "--out", whole, "--json")
+    packed = io.save_zip(io.read_sequence(whole), tmp_path / "full.anything")
+    held = backbone_of(bundle, packed)
+    assert isinstance(held, Bundle) and held.path == packed
 
 
 def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
