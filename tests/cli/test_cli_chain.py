@@ -157,6 +157,18 @@ def test_a_file_of_weights_may_have_any_suffix(tmp_path: Path, monkeypatch: pyte
     assert isinstance(held, Bundle) and held.path == packed
 
 
+def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "x")
+    with pytest.raises(
+        GestaError, match=r"auto is not for stored features; those with --recipe are .*iqbal/mean-znorm"
+    ):
+        call("train", features, *out)
+    for option, value in (("devices", 2), ("nodes", 2), ("protocol", "document"), ("format", "class_folders")):
+        with pytest.raises(GestaError, match=f"--{option} is not for a classifier of a backbone's features") as caught:
+            call("train", features, "--recipe", "iqbal/mean-znorm", f"--{option}", value, *out)
+        assert caught.value.usage
+
+
 def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
     bundle = trained(features, tmp_path / "run")
     again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")
