@@ -13,7 +13,7 @@ from training.learnable import MemoryStore, samples, tiny
 from training.test_training_sequences import FOLDER, TINY, feature_folder
 
 from gesta.bundle.io import read_sequence
-from gesta.cli.learning_curve import _curve
+from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
 from gesta.features.store import FeatureFolder
@@ -144,6 +144,19 @@ def in_this_process(jobs, *, told=None, **_):
             if told:
                 told(job, found)
     return [job.finished() for job in jobs]
+
+
+def test_a_test_part_without_labels_counts_as_none(tmp_path: Path) -> None:
+    folder = feature_folder(tmp_path)
+    index = json.loads((folder / "index.json").read_text())
+    for number, video in enumerate(index["videos"]):
+        video["split"], video["label"] = ("train", video["label"]) if number % 4 else ("test", None)
+    (folder / "index.json").write_text(json.dumps(index))
+    _, held = _of_features(folder, "iqbal/mean", None, [], [])
+    pool, test, notes = parts(held)
+    assert {s.split for s in held if s.label is None} == {"test"}
+    assert test and len(pool) + len(test) == len([s for s in held if s.label is not None])
+    assert notes[0] == "The test part of the data has no labels: another one is taken out of the rest."
 
 
 class TestLearningCurve:

@@ -128,7 +128,7 @@ def _of_features(
     from gesta.recipes.load import load_sequence_recipe
     from gesta.training.sequences import samples_of
 
-    samples = samples_of(FeatureFolder(data))
+    samples = samples_of(FeatureFolder(data), unlabelled=True)
     if start is None:
         return {"scratch": load_sequence_recipe(recipe or "iqbal/mean-znorm", sets)}, samples
     base, begun = None if recipe is None else load_sequence_recipe(recipe), read_sequence(start)
