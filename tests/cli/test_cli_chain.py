@@ -18,7 +18,7 @@ from gesta.bundle.manifest import SequenceManifest
 from gesta.cli import app
 from gesta.models.catalog import BACKBONES
 from gesta.models.resnet import ResNet
-from gesta.runtime.sequence import load_sequence
+from gesta.runtime.sequence import backbone_of, load_sequence
 from gesta.schema import GestaError
 from gesta.training import sequence_save
 
@@ -122,6 +122,51 @@ def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
     full = tmp_path / "full"
     call("export", bundle.path, "--to", "openvino", "--backbone-weights", "random", "--out", full, "--json")
     assert load_sequence(full).predict(sample).label == expected.label
+
+
+def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> None:
+    first = trained(features, tmp_path / "run", "--set", "model.name=gru", "--set", "model.hidden=4").path
+
+    def begun(start: Path, name: str, how: str) -> tuple[Path, Any]:
+        made = call("train", features, "--from", start, "--freeze", how, "--out", tmp_path / name, "--json")
+        return tmp_path / name / "bundle", json.loads(made.stdout)["recipe"]["training"].get("freeze")
+
+    frozen, said = begun(first, "frozen", "all")
+    moved, said_then = begun(frozen, "moved", "none")
+    assert (said, said_then) == ("all", None)
+    states = [io.load_weights(io.read_sequence(path), "head") for path in (first, frozen, moved)]
+    recurrent = next(name for name in states[0] if "weight_hh" in name)
+    assert np.array_equal(states[0][recurrent], states[1][recurrent])
+    assert not np.array_equal(states[1][recurrent], states[2][recurrent])
+
+
+def test_a_file_of_weights_may_have_any_suffix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, features, files = videos(tmp_path / "data"), tmp_path / "features", [tmp_path / "w.tar", tmp_path / "old.bin"]
+    network = BACKBONES["resnet18"](classes=1000)
+    for file, zipped in zip(files, (True, False), strict=True):
+        torch.save(network.state_dict(), file, _use_new_zipfile_serialization=zipped)
+    call("features", data, "--backbone", "resnet18", "--weights", files[0], "--size", 32, "--frames", 2,
+         "--out", features, "--engine", "torch", "--json")  # fmt: skip
+    monkeypatch.setattr(sequence_save, "EMBED_BYTES", 10)
+    bundle = trained(features, tmp_path / "run")
+    assert [backbone_of(bundle, file) for file in files] == files
+    whole = tmp_path / "full"
+    call("export", bundle.path, "--to", "openvino", "--backbone-weights", files[0], "--out", whole, "--json")
+    packed = io.save_zip(io.read_sequence(whole), tmp_path / "full.anything")
+    held = backbone_of(bundle, packed)
+    assert isinstance(held, Bundle) and held.path == packed
+
+
+def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> None:
+    out = ("--out", tmp_path / "x")
+    with pytest.raises(
+        GestaError, match=r"auto is not for stored features; those with --recipe are .*iqbal/mean-znorm"
+    ):
+        call("train", features, *out)
+    for option, value in (("devices", 2), ("nodes", 2), ("protocol", "document"), ("format", "class_folders")):
+        with pytest.raises(GestaError, match=f"--{option} is not for a classifier of a backbone's features") as caught:
+            call("train", features, "--recipe", "iqbal/mean-znorm", f"--{option}", value, *out)
+        assert caught.value.usage
 
 
 def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:

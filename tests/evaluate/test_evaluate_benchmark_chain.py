@@ -38,7 +38,7 @@ def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) ->
 
 
 def test_what_is_refused(chain: Path, tmp_path: Path, gesta) -> None:
-    done = gesta("benchmark", chain, "--no-train")
+    done = gesta("benchmark", chain, "--train")
     assert done.exit_code == 2 and "--train is not for a classifier of a backbone's features" in done.stderr
     whole = io.read_sequence(chain)
     head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
@@ -47,5 +47,5 @@ def test_what_is_refused(chain: Path, tmp_path: Path, gesta) -> None:
     done = gesta("benchmark", tmp_path / "alone")
     assert done.exit_code == 1 and "its backbone resnet18 is not in the bundle" in done.stderr
     assert f"gesta export {tmp_path / 'alone'} --to openvino --backbone-weights FILE --out OUT" in done.stderr
-    done = gesta("benchmark", chain, tmp_path / "nowhere")
+    done = gesta("benchmark", chain, tmp_path / "nowhere", "--no-train")
     assert done.exit_code == 2 and "no such data folder" in done.stderr

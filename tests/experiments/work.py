@@ -10,5 +10,5 @@ def double(number: int, log: str) -> dict[str, object]:
     with Path(log).open("a") as stream:
         stream.write(f"{number}\n")
     if number < 0:
-        raise ValueError(f"{number} is negative")
+        raise ValueError(f"{number} is negative.")
     return {"doubled": 2 * number, "threads": os.environ.get("OMP_NUM_THREADS")}

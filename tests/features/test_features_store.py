@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors
+import safetensors.numpy
 from features.numbered_videos import RECIPE, numbers, several, write_numbered
 
 from gesta.features import extract as room
@@ -110,6 +111,29 @@ def test_broken_videos_are_skipped_and_said(samples: list[Sample], tmp_path: Pat
     assert json.loads((tmp_path / "f" / "index.json").read_text())["skipped"][0]["kind"] == "unreadable"
     write_numbered(samples[1].files[0].path, 9, 20)
     assert made(samples, tmp_path / "f").videos == 1 and held(tmp_path / "f") == EXPECTED
+
+
+def test_other_videos_of_the_same_names_are_refused(samples: list[Sample], tmp_path: Path) -> None:
+    made(samples, tmp_path / "f")
+    others = several(tmp_path / "others", (9, 5, 6, 4, 1))
+    assert [s.id for s in others] == [s.id for s in samples]
+    with pytest.raises(GestaError, match=r"features of 0\.mkv were made of another video \(\d+ bytes; .*others/0\.mkv"):
+        made(others, tmp_path / "f")
+    assert made(samples, tmp_path / "f").kept == 5
+    write_numbered(samples[0].files[0].path, 30, 100)
+    with pytest.raises(GestaError, match="if the video was replaced, delete the shard"):
+        made(samples, tmp_path / "f")
+    next((tmp_path / "f").glob("shard-*")).unlink()
+    assert made(samples, tmp_path / "f").videos == 5
+
+
+def test_shards_without_sizes_are_taken_as_they_are(samples: list[Sample], tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    claim(folder, RECIPE, "class_folders")
+    features = {name: np.array([[v, v] for v in values], np.float32) for name, values in EXPECTED.items()}
+    facts = {"format": "gesta.features", "recipe": RECIPE.key}
+    safetensors.numpy.save_file(features, folder / "shard-0000-00000.safetensors", facts)
+    assert made(samples, folder).kept == 5
 
 
 def test_the_next_frames_are_decoded_while_the_network_works(

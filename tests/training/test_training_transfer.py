@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from features.numbered_videos import write_numbered
 from training.learnable import MemoryStore, samples, tiny
 from training.test_training_sequences import FOLDER, TINY, feature_folder
 
 from gesta.bundle.io import read_sequence
+from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
 from gesta.features.store import FeatureFolder
@@ -119,6 +122,20 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
         recipe_from(first.bundle, None, ["model.width=1"])
 
 
+def test_the_curve_from_scratch_begins_without_published_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tiny("auto", "model.name=c3d", "model.weights=/nowhere/sports1m.pth")
+    manifest = SimpleNamespace(manifest=SimpleNamespace(recipe=own.model_dump(mode="json")))
+    monkeypatch.setattr("gesta.bundle.io.read", lambda _: manifest)
+    write_numbered(tmp_path / "a" / "0.mkv", 2)
+    curve, _ = _curve(tmp_path, None, tmp_path / "bundle", None, [], (1,), 1, None, "cpu")
+    assert (curve.recipes["scratch"].model.weights, curve.recipes["transfer"].model.weights) == (
+        None,
+        own.model.weights,
+    )
+
+
 def in_this_process(jobs, *, told=None, **_):
     """run_jobs without processes of their own, whose start takes longer than these trainings."""
     for job in jobs:
@@ -127,6 +144,19 @@ def in_this_process(jobs, *, told=None, **_):
             if told:
                 told(job, found)
     return [job.finished() for job in jobs]
+
+
+def test_a_test_part_without_labels_counts_as_none(tmp_path: Path) -> None:
+    folder = feature_folder(tmp_path)
+    index = json.loads((folder / "index.json").read_text())
+    for number, video in enumerate(index["videos"]):
+        video["split"], video["label"] = ("train", video["label"]) if number % 4 else ("test", None)
+    (folder / "index.json").write_text(json.dumps(index))
+    _, held = _of_features(folder, "iqbal/mean", None, [], [])
+    pool, test, notes = parts(held)
+    assert {s.split for s in held if s.label is None} == {"test"}
+    assert test and len(pool) + len(test) == len([s for s in held if s.label is not None])
+    assert notes[0] == "The test part of the data has no labels: another one is taken out of the rest."
 
 
 class TestLearningCurve:

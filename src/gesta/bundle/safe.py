@@ -43,6 +43,15 @@ def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
         raise GestaError(f"{bundle}: {name} cannot be read ({error}). The bundle is damaged; copy it again.") from error
 
 
+def is_zipped_bundle(path: Path) -> bool:
+    """Whether a file is a zip with a manifest: PyTorch's .pth are zips, too."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _top_folder(archive) + "manifest.json" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
 def check_zip(archive: zipfile.ZipFile, bundle: Path) -> None:
     """Raises GestaError if any member leads outside, is a link, is there twice, or the whole would unpack too large."""
     seen: set[str] = set()

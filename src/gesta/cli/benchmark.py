@@ -38,16 +38,17 @@ def benchmark(
     from gesta.cli.kinds import kind_of, refuse
 
     kind = kind_of(bundle)
+    training = ("train",) if train else ()  # --no-train is true of every kind
     if kind == "pose":
         from gesta.cli.benchmark_pose import benchmark_pose
 
-        refuse(context, kind, "train", "seed")
+        refuse(context, kind, *training, "seed")
         benchmark_pose(bundle, data, engine, layout, seconds, json)
         return
     if kind == "sequence":
         from gesta.cli.benchmark_sequence import benchmark_sequence
 
-        refuse(context, kind, "train", "device", "seed")
+        refuse(context, kind, *training, "device", "seed")
         benchmark_sequence(bundle, data, engine, layout, seconds, json)
         return
     from gesta.evaluate.benchmark import benchmark as measure

@@ -16,7 +16,7 @@ WORDS = {
     "sequence": "a classifier of a backbone's features",
 }
 
-OPTIONS = {"sets": "set"}
+OPTIONS = {"sets": "set", "layout": "format"}
 """Parameter -> its option, where it has another name."""
 
 

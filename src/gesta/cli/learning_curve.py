@@ -105,7 +105,7 @@ def _curve(
         recipes, samples = _of_features(data, recipe, start, sets, frozen)
         return Curve(recipes, clips, seeds, start, data, FeatureFolder(data).layout, device), samples
     from gesta.cli.train import recipe_for
-    from gesta.experiments.begin import recipe_from
+    from gesta.experiments.begin import from_scratch, recipe_from
     from gesta.sources.catalog import read
 
     listing = read(data, layout)
@@ -114,7 +114,8 @@ def _curve(
         recipes["scratch"] = recipe_for(recipe or "auto", sets)
     else:
         base = None if recipe is None else recipe_for(recipe)
-        recipes = {"scratch": recipe_from(start, base, sets), "transfer": recipe_from(start, base, frozen)}
+        scratch = from_scratch(recipe_from(start, base, sets))
+        recipes = {"scratch": scratch, "transfer": recipe_from(start, base, frozen)}
     return Curve(recipes, clips, seeds, start, None, listing.layout, device), list(listing.samples)
 
 
@@ -122,20 +123,20 @@ def _of_features(
     data: Path, recipe: str | None, start: Path | None, sets: list[str], frozen: list[str]
 ) -> tuple[dict[str, Any], list[Sample]]:
     from gesta.bundle.io import read_sequence
+    from gesta.experiments.begin import sequence_recipe_from
     from gesta.features.store import FeatureFolder
-    from gesta.recipes.load import changed_sequences, load_sequence_recipe
-    from gesta.recipes.sequences import SequenceRecipe
+    from gesta.recipes.load import load_sequence_recipe
     from gesta.training.sequences import samples_of
 
-    samples = samples_of(FeatureFolder(data))
+    samples = samples_of(FeatureFolder(data), unlabelled=True)
     if start is None:
         return {"scratch": load_sequence_recipe(recipe or "iqbal/mean-znorm", sets)}, samples
-    own = SequenceRecipe.model_validate(read_sequence(start).manifest.recipe)
-    plain = own.training.model_copy(update={"freeze": None, "rates": None})
-    base = own.model_copy(update={"training": plain})
-    if recipe is not None:
-        base = load_sequence_recipe(recipe).model_copy(update={"model": own.model})
-    return {"scratch": changed_sequences(base, sets), "transfer": changed_sequences(base, frozen)}, samples
+    base, begun = None if recipe is None else load_sequence_recipe(recipe), read_sequence(start)
+    recipes = {
+        "scratch": sequence_recipe_from(begun, base, sets),
+        "transfer": sequence_recipe_from(begun, base, frozen),
+    }
+    return recipes, samples
 
 
 def _text(document: dict[str, Any]) -> Group:

@@ -25,6 +25,7 @@ from gesta.cli.common import (
     existing,
     need,
 )
+from gesta.cli.kinds import refuse
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ def train(
     _refuse_hands(data, layout, recipe)
     from gesta.cli.train_features import for_features, train_features
 
-    if for_features(recipe) or (not own_recipe and (data / "features.json").is_file()):
+    if for_features(recipe) or (data / "features.json").is_file():
+        refuse(context, "sequence", "devices", "nodes", "protocol", "layout")
         folder = out or _new_folder(data, Path(recipe).stem)
         train_features(
             data,

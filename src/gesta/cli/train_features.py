@@ -41,10 +41,10 @@ def train_features(
     `recipe`: None is that of the bundle `start`. Raises GestaError.
     """
     from gesta.bundle.io import read_sequence
+    from gesta.experiments.begin import sequence_recipe_from
     from gesta.export import sequence as export_sequence
     from gesta.recipes import RecipeError
-    from gesta.recipes.load import changed_sequences, load_sequence_recipe
-    from gesta.recipes.sequences import SequenceRecipe
+    from gesta.recipes.load import load_sequence_recipe
     from gesta.training.sequences import METRICS, fit_sequences
 
     begun = None if start is None else read_sequence(start)
@@ -53,7 +53,7 @@ def train_features(
             chosen = load_sequence_recipe(recipe, sets)
         else:
             assert begun is not None
-            chosen = changed_sequences(SequenceRecipe.model_validate(begun.manifest.recipe), sets)
+            chosen = sequence_recipe_from(begun, None, sets)
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
     console.print(f"Recipe {chosen.name}: {chosen.title} Results go to {out}.", highlight=False, markup=False)

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gesta.recipes import Recipe
-from gesta.recipes.load import changed
+from gesta.recipes.load import changed, changed_sequences
+from gesta.recipes.sequences import SequenceRecipe
 from gesta.schema import GestaError, Sample
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from gesta.bundle.io import Bundle
+    from gesta.bundle.manifest import SequenceManifest
     from gesta.clips.transform import Transform
 
 
@@ -43,6 +46,23 @@ def recipe_from(bundle: Path, recipe: Recipe | None, sets: Sequence[str]) -> Rec
     if recipe is not None:
         base = recipe.model_copy(update={"input": own.input, "model": own.model})
     return changed(base, sets)
+
+
+def from_scratch(recipe: Recipe) -> Recipe:
+    """The same without published weights to begin with: C3D then has the colour statistics of its own, too."""
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": None})})
+
+
+def sequence_recipe_from(
+    bundle: Bundle[SequenceManifest], recipe: SequenceRecipe | None, sets: Sequence[str]
+) -> SequenceRecipe:
+    """As `recipe_from`, of a classifier of stored features. Raises RecipeError for a change that does not fit."""
+    own = SequenceRecipe.model_validate(bundle.manifest.recipe)
+    plain = own.training.model_copy(update={"freeze": None, "rates": None})
+    base = own.model_copy(update={"training": plain})
+    if recipe is not None:
+        base = recipe.model_copy(update={"model": own.model})
+    return changed_sequences(base, sets)
 
 
 def begun(bundle: Path, recipe: Recipe, samples: Sequence[Sample], seed: int) -> Begun:

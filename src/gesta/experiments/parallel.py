@@ -97,8 +97,9 @@ def run_jobs(
     if failed:
         job, error = failed[0]
         others = f" ({len(failed) - 1} others failed too)" if len(failed) > 1 else ""
+        reason = str(error).removesuffix(".")
         raise GestaError(
-            f"{job.title}: {error}{others}. What is finished is kept; start the command again to go on."
+            f"{job.title}: {reason}{others}. What is finished is kept; start the command again to go on."
         ) from error
     return [results[job.key] for job in jobs]
 

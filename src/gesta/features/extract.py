@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gesta.clips.ahead import ahead
 from gesta.clips.chosen_frames import read_frames
 from gesta.features.engines import Engine
-from gesta.features.store import FeatureRecipe, shards, write_shard
+from gesta.features.store import FeatureRecipe, bytes_of, shards, write_shard
 from gesta.schema import GestaError, Problem, Sample
 
 Progress = Callable[[int, int], None]
@@ -60,8 +60,8 @@ class Work:
 
 
 def mine(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> list[Sample]:
-    """The samples of this process that are not in a shard yet. Raises GestaError for a damaged shard."""
-    held = shards(folder, recipe)
+    """The samples of this process that are not in a shard yet. Raises GestaError as `shards` does."""
+    held = shards(folder, recipe, samples)
     return [s for s in samples[settings.rank :: settings.processes] if s.id not in held]
 
 
@@ -101,6 +101,7 @@ class Gatherer:
         self._samples, self._folder, self._recipe, self._settings = samples, folder, recipe, settings
         self._parts: dict[int, list[NDArray[np.float32]]] = {}
         self._done: dict[str, NDArray[np.float32]] = {}
+        self._sizes: dict[str, int] = {}
         self.videos = 0
 
     def add(self, batch: Batch, features: NDArray[np.float32]) -> None:
@@ -111,15 +112,17 @@ class Gatherer:
             parts.append(features[start : start + count])
             start += count
             if sum(len(part) for part in parts) == total:
-                self._done[self._samples[position].id] = np.concatenate(self._parts.pop(position))
+                sample = self._samples[position]
+                self._done[sample.id] = np.concatenate(self._parts.pop(position))
+                self._sizes[sample.id] = bytes_of(sample)
                 self.videos += 1
         if len(self._done) >= self._settings.shard_videos:
             self.flush()
 
     def flush(self) -> None:
         if self._done:
-            write_shard(self._folder, f"{self._settings.rank:04d}", self._done, self._recipe)
-            self._done = {}
+            write_shard(self._folder, f"{self._settings.rank:04d}", self._done, self._recipe, self._sizes)
+            self._done, self._sizes = {}, {}
 
 
 def extract(
@@ -132,7 +135,7 @@ def extract(
 ) -> Work:
     """This process's share of the videos into shards; what is there already stays. The index is written by the caller.
 
-    Raises GestaError for a damaged shard. Broken videos are skipped and listed in the result.
+    Raises GestaError as `shards` does. Broken videos are skipped and listed in the result.
     """
     todo = mine(samples, folder, recipe, settings)
     work = Work(kept=len(samples[settings.rank :: settings.processes]) - len(todo))

@@ -28,6 +28,8 @@ from gesta.schema import GestaError, Problem, Sample
 
 FORMAT_VERSION = 1
 RECIPE, INDEX = "features.json", "index.json"
+SIZES = "bytes"
+"""In a shard's metadata: the size of each video it was made of, as JSON."""
 
 
 @dataclass(frozen=True)
@@ -110,30 +112,53 @@ def read_recipe(folder: Path) -> FeatureRecipe:
         raise GestaError(f"{folder / RECIPE}: is no recipe of features ({error}). Make the features again.") from error
 
 
-def write_shard(folder: Path, process: str, features: Mapping[str, NDArray[np.float32]], recipe: FeatureRecipe) -> str:
-    """Writes one shard and returns its name, the first that is free for this process."""
+def write_shard(
+    folder: Path,
+    process: str,
+    features: Mapping[str, NDArray[np.float32]],
+    recipe: FeatureRecipe,
+    sizes: Mapping[str, int] | None = None,
+) -> str:
+    """Writes one shard and returns its name, the first that is free for this process. `sizes`: `bytes_of` by video."""
     number = 0
     while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
         number += 1
-    data = safetensors.numpy.save(dict(features), {"format": "gesta.features", "recipe": recipe.key})
+    facts = {"format": "gesta.features", "recipe": recipe.key, SIZES: json.dumps(dict(sizes or {}))}
+    data = safetensors.numpy.save(dict(features), facts)
     partial = folder / f".{name}.{os.getpid()}.partial"
     partial.write_bytes(data)
     partial.replace(folder / name)
     return name
 
 
-def shards(folder: Path, recipe: FeatureRecipe) -> dict[str, str]:
+def bytes_of(sample: Sample) -> int:
+    """Size of a video's files together; of a member of an archive, that of the archive; 0 where a file is not there."""
+    files = [f for r in sample.files for f in (sorted(r.path.iterdir()) if r.path.is_dir() else [r.path])]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = ()) -> dict[str, str]:
     """Video -> shard, of all shards that are there.
 
-    Raises GestaError naming a shard that is cut short or damaged, or holds features of another recipe.
+    Raises GestaError naming a shard that is cut short or damaged, or holds features of another recipe, and one of
+    `samples` whose files have another size than those that its features were made of (older shards do not know).
     """
+    now = {sample.id: sample for sample in samples}
     found: dict[str, str] = {}
     for path in sorted(folder.glob("shard-*.safetensors")):
         with _opened(path) as shard:
-            if (shard.metadata() or {}).get("recipe") != recipe.key:
+            facts = shard.metadata() or {}
+            if facts.get("recipe") != recipe.key:
                 raise GestaError(f"{path}: holds features of another recipe than {folder / RECIPE}. Delete the shard.")
+            sizes = from_json(facts.get(SIZES, "{}"))
             for name in shard.keys():  # noqa: SIM118
                 found.setdefault(name, path.name)
+                if name in now and name in sizes and sizes[name] != (size := bytes_of(now[name])):
+                    raise GestaError(
+                        f"{path}: the features of {name} were made of another video ({sizes[name]} bytes; "
+                        f"{now[name].files[0]} has {size}). Choose another folder with --out, or, if the video was "
+                        "replaced, delete the shard and run the same command again: only what is missing is computed."
+                    )
     return found
 
 

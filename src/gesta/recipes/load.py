@@ -95,7 +95,8 @@ def load_sequence_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> 
     path = _find(name_or_path)
     document = _parse(path)
     if not _is_for_features(document):
-        raise RecipeError(f"{name_or_path} is not for stored features.")
+        fitting = [name for name in names() if _is_for_features(_parse(_ROOT / f"{name}.yaml"))]
+        raise RecipeError(f"{name_or_path} is not for stored features; those with --recipe are {', '.join(fitting)}.")
     return _loaded(SequenceRecipe, path, document, sets)
 
 

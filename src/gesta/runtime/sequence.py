@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import BackboneUse, SequenceManifest
+from gesta.bundle.safe import is_zipped_bundle
 from gesta.clips.chosen_frames import read_frames
 from gesta.runtime.engines.base import SequenceEngine
 from gesta.runtime.engines.catalog import choose, open_sequence_engine
@@ -22,6 +23,7 @@ from gesta.schema import Frame, GestaError, Prediction, Sample
 BATCH = 32
 """Frames (or windows) that go through the backbone at a time."""
 SUFFIXES = (".safetensors", ".pth", ".pt")
+"""What weights are looked for in a folder by; a file that is named may have any."""
 
 
 def load_sequence(
@@ -65,7 +67,7 @@ def backbone_of(bundle: Bundle[SequenceManifest], given: str | Path | None) -> B
             "folder that holds them."
         )
     path = Path(given)
-    if str(given).partition(":")[0] == "random" or (path.is_file() and path.suffix in SUFFIXES):
+    if str(given).partition(":")[0] == "random" or (path.is_file() and not is_zipped_bundle(path)):
         return path
     if not path.exists():
         raise GestaError(f"--backbone-weights {given}: there is no such file or folder.", usage=True)

@@ -81,12 +81,12 @@ class SequenceFit:
     bundle: Path | None = None
 
 
-def samples_of(folder: FeatureFolder) -> list[Sample]:
-    """The labelled videos of a feature folder, in its order; a sample's file is the shard that holds its features."""
+def samples_of(folder: FeatureFolder, *, unlabelled: bool = False) -> list[Sample]:
+    """The labelled videos (or all) of a feature folder, in order; a sample's file is the shard with its features."""
     return [
         Sample(e.id, e.recording, Resource(folder.folder / e.shard), label=e.label, subject=e.subject, split=e.split)  # type: ignore[arg-type]
         for e in folder.entries
-        if e.label is not None
+        if unlabelled or e.label is not None
     ]
 
 
