@@ -120,3 +120,7 @@ def test_weights_that_do_not_fit_are_all_named(tmp_path) -> None:
         tensors = {**safetensors.torch.load_file(file), "conv1.conv.weight": torch.zeros(1)}
         safetensors.torch.save_file(tensors, file)
         start_from("i3d", small("i3d", channels=3), str(file), tmp_path)
+    for name, tensor in (("c3d", "conv1.weight"), ("i3d", "Conv3d_1a_7x7.conv3d.weight"), ("i3d", "conv1.conv.weight")):
+        safetensors.torch.save_file({tensor: torch.zeros(1)}, file)
+        with pytest.raises(WeightsError, match=r"misshaped  .*conv.*\.weight: 1 in the file"):
+            start_from(name, small(name, channels=3, window=16), str(file), tmp_path)

@@ -26,7 +26,7 @@ from gesta.models.sequence import SequenceNet
 from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.two_stream import FLOW_CHANNELS, Fusion, Stack, TwoStream
 from gesta.models.vgg import Vgg16
-from gesta.models.weights import load_tensors, read_tensors
+from gesta.models.weights import length_of, load_tensors, read_tensors
 
 
 def _cnn3d(*, chunk: int, memory: float, **settings: Any) -> nn.Module:  # noqa: ARG001
@@ -185,8 +185,7 @@ def load_backbone(name: str, path: Path) -> Backbone:
     """
     _known(name, BACKBONES)
     tensors = read_tensors(path)
-    classes = tensors["fc.weight"].shape[0] if "fc.weight" in tensors else 1000
-    network = build_backbone(name, classes=classes)
+    network = build_backbone(name, classes=length_of(tensors, "fc.weight", 0, 1000))
     load_tensors(network, tensors, str(path))
     return network
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from gesta.models.c3d import C3d
+from gesta.models.c3d import C3d, red_first
 from gesta.models.i3d import I3d, inflated_tensors
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.resnet import ResNet
@@ -74,17 +74,10 @@ def _plain(network: nn.Module) -> tuple[nn.Module, Callable[[Tensors], Tensors],
         assert isinstance(network.network, ResNet)
         return network.network, lambda tensors: tensors, "fc."
     if isinstance(network, C3d):
-        return network, _red_first, "fc8."
+        return network, red_first, "fc8."
     if isinstance(network, I3d):
         return network, lambda tensors: tensors, "logits."
     raise WeightsError(f"published weights are for {', '.join(OFFICIAL_FOR)} and c3d, not for this network.")
-
-
-def _red_first(tensors: Tensors) -> Tensors:
-    """C3D's files expect blue first."""
-    if "conv1.weight" not in tensors:
-        return tensors
-    return {**tensors, "conv1.weight": tensors["conv1.weight"].flip(1)}
 
 
 def _inflated(tensors: Tensors, network: I3d) -> Tensors:
