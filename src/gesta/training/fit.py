@@ -28,7 +28,7 @@ from gesta.training.checkpoints import full_disk_explained, load_network, save_n
 from gesta.training.context import before
 from gesta.training.data import ClipData, ClipSet
 from gesta.training.distil import Lesson, Teacher, attend, lesson_of
-from gesta.training.facts import settle_for, transform_for
+from gesta.training.facts import settle_for, settle_padding, transform_for
 from gesta.training.figure import draw_history
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Machine, Stage, run_stage
@@ -114,6 +114,7 @@ def fit(
     recipe, _ = settle_for(used, recipe)
     transform = transform or transform_for(recipe, used)
     if network is None:
+        recipe = settle_padding(recipe)
         with torch.device("meta"):  # wrong settings are said before any clip is prepared
             _fresh(recipe, transform, len(labels))
     store = cache or ClipCache()
