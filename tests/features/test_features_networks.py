@@ -18,6 +18,7 @@ from gesta.features.engines import ENGINES, engine_for
 from gesta.features.store import FeatureFolder
 from gesta.models.c3d import C3d
 from gesta.models.catalog import build_backbone
+from gesta.models.i3d import I3d
 from gesta.schema import GestaError
 
 
@@ -75,6 +76,37 @@ class TestMessages:
         torch.save({"fc.weight": torch.zeros(5, 512)}, tmp_path / "w.pth")
         with pytest.raises(GestaError, match=r"w\.pth: does not fit the network \(101 tensors\)"):
             extractor("resnet18", str(tmp_path / "w.pth"))
+
+    @pytest.mark.parametrize(
+        ("name", "tensor", "shape", "message"),
+        [
+            ("resnet18", "fc.weight", (), r"misshaped  fc\.weight: scalar in the file, 1000 x 512 in the network"),
+            ("c3d", "conv1.weight", (64,), r"misshaped  conv1\.weight: 64 in the file"),
+            ("i3d", "Conv3d_1a_7x7.conv3d.weight", (64,), r"misshaped  Conv3d_1a_7x7\.conv3d\.weight: 64 in the file"),
+        ],
+    )
+    def test_tensors_with_too_few_dimensions(
+        self, name: str, tensor: str, shape: tuple[int, ...], message: str, tmp_path: Path
+    ) -> None:
+        torch.save({tensor: torch.zeros(shape)}, tmp_path / "w.pth")
+        with torch.device("meta"), pytest.raises(GestaError, match=message):
+            extractor(name, str(tmp_path / "w.pth"))
+
+    def test_weights_for_optical_flow(self, tmp_path: Path) -> None:
+        with torch.device("meta"):
+            shapes = {key: tensor.shape for key, tensor in I3d(classes=400, channels=2).state_dict().items()}
+        torch.save({key: torch.zeros(shape) for key, shape in shapes.items()}, tmp_path / "flow.pt")
+        with pytest.raises(GestaError, match=r"flow\.pt: is for 2 channels .* Give the RGB file"):
+            extractor("i3d", str(tmp_path / "flow.pt"))
+
+    @pytest.mark.parametrize(("stage", "least"), [("Mixed_7c", 75), ("Mixed_6e", 43)])
+    def test_too_few_pixels(self, stage: str, least: int) -> None:
+        with pytest.raises(
+            GestaError, match=f"too few for inception_v3 up to {stage}: give --size {least} or"
+        ) as caught:
+            extractor("inception_v3", "random", stage=stage, size=32)
+        assert caught.value.usage
+        assert extractor("inception_v3", "random", stage=stage, size=least).size == least
 
     def test_engines(self) -> None:
         with pytest.raises(GestaError, match="unknown engine 'tensorflow'; for features there are torch, openvino"):

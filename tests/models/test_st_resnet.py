@@ -130,6 +130,16 @@ def test_disjoint_sequences_are_averaged() -> None:
         torch.testing.assert_close(short[1], network(clips())[1])
 
 
+def test_logits_and_gradients_of_sure_answers_are_finite() -> None:
+    network = with_statistics(small("3"))
+    with torch.no_grad():
+        network.network.fc.bias.copy_(torch.linspace(0, 600, checks.CLASSES))
+    logits = network(clips(), torch.tensor([3, 6]))  # the first clip's second sequence has no vote
+    assert logits.isfinite().all() and logits.max() - logits.min() > 500
+    logits.sum().backward()
+    assert all(p.grad.isfinite().all() for p in network.parameters() if p.grad is not None)
+
+
 def test_a_projection_stands_beside_its_block() -> None:
     pairs = [("layer2.0.conv1", "layer2.0.bn2"), ("layer2.0.downsample.0", "layer2.1.bn1")]
     network = StResNet(ResNet(18, classes=3, width=WIDTH), [Connection(*pair, "linear") for pair in pairs])
@@ -156,8 +166,10 @@ def test_connections_that_cannot_be(connection: Connection, message: str) -> Non
 
 
 def test_unknown_context_and_short_clips() -> None:
-    with pytest.raises(ValueError, match="no context '4'; there are 1, 2, 3, special3, 5, 5-11"):
+    with pytest.raises(ValueError, match="no context '4' with depth 50; there are 1, 2, 3, special3, 5, 5-11"):
         connections_for(50, "4")
+    with pytest.raises(ValueError, match=r"no context '98-104' with depth 18; there are 1, 2, 3, special3, 5$"):
+        connections_for(18, "98-104")
     with pytest.raises(ValueError, match="the context is 3 frames"):
         small("3", window=2)
 

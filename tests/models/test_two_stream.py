@@ -10,7 +10,7 @@ import torch
 from gesta.models.catalog import build, build_backbone
 from gesta.models.i3d import inflated
 from gesta.models.inception_v1 import InceptionV1
-from gesta.models.start import for_channels, start_from, towers
+from gesta.models.start import for_channels, padding_for, start_from, towers
 from gesta.models.two_stream import stacked
 from gesta.models.weights import WeightsError
 
@@ -101,12 +101,19 @@ def test_inception_v1_begins_i3d_inflated(tmp_path) -> None:
     image = InceptionV1(classes=9, auxiliary=True)
     file = tmp_path / "inception.safetensors"
     safetensors.torch.save_file({k: v.contiguous() for k, v in image.state_dict().items()}, file)
-    network = small("i3d", channels=3, width=1.0)
+    padding = padding_for("i3d", str(file), tmp_path)
+    network = small("i3d", channels=3, width=1.0, padding=padding)
     start_from("i3d", network, str(file), tmp_path)
     expected = inflated(image).state_dict()
     for name, tensor in network.state_dict().items():
         if not name.startswith("logits."):
             torch.testing.assert_close(tensor, expected[name])
+    picture = clips(3, batch=2, frames=1, size=64).float()
+    with torch.no_grad():
+        features = image.eval().forward_features(picture[:, 0, :, 0])
+        repeated = network.eval().forward_features(picture.expand(-1, -1, -1, 16, -1, -1))
+    assert features.std() > 0.01
+    torch.testing.assert_close(repeated, features, rtol=0, atol=1e-4)
 
 
 def test_weights_that_do_not_fit_are_all_named(tmp_path) -> None:
@@ -120,3 +127,7 @@ def test_weights_that_do_not_fit_are_all_named(tmp_path) -> None:
         tensors = {**safetensors.torch.load_file(file), "conv1.conv.weight": torch.zeros(1)}
         safetensors.torch.save_file(tensors, file)
         start_from("i3d", small("i3d", channels=3), str(file), tmp_path)
+    for name, tensor in (("c3d", "conv1.weight"), ("i3d", "Conv3d_1a_7x7.conv3d.weight"), ("i3d", "conv1.conv.weight")):
+        safetensors.torch.save_file({tensor: torch.zeros(1)}, file)
+        with pytest.raises(WeightsError, match=r"misshaped  .*conv.*\.weight: 1 in the file"):
+            start_from(name, small(name, channels=3, window=16), str(file), tmp_path)

@@ -48,6 +48,22 @@ def test_training_begins_with_published_weights(tmp_path: Path) -> None:
         fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
 
 
+def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:
+    file = tmp_path / "googlenet.safetensors"
+    image = build_backbone("inception_v1", width=0.0625)
+    safetensors.torch.save_file({k: v.contiguous() for k, v in image.state_dict().items()}, file)
+    settings = ("model.name=i3d", "model.width=0.0625", "model.memory=0", "training.epochs=1", f"model.weights={file}")
+    recipe = tiny("auto", *INPUT[:3], "input.channels=[rgb]", *settings)
+    result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    bundle = io.read(result.bundle)
+    network = load_network(bundle)
+    assert network.padding == "inception_v1" and network.Conv3d_1a_7x7.time == "repeat"
+    clips = [MemoryStore().load(sample, bundle.manifest.transform) for sample in samples(4)]
+    assert openvino.add(result.bundle, clips).largest_difference < 1e-3
+    with pytest.raises(RecipeError, match="padding is for i3d, not for c3d"):
+        tiny("auto", "model.name=c3d", "model.padding=same")
+
+
 def test_a_random_mirror_turns_the_flow_around() -> None:
     recipe = tiny("auto", *ST, "augmentation.flip=1.0", "input.fps=20", "input.body=frame", "augmentation.window=null")
     settings = recipe.augmentation.model_copy(update={"speed": (1.0, 1.0)})

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import torch
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
 from gesta.bundle import io
 from gesta.export import openvino
-from gesta.models.catalog import VIDEO_MODELS, build
+from gesta.models.catalog import MODELS, VIDEO_MODELS, build
 from gesta.recipes import RecipeError
 from gesta.recipes.schema import TrainingSettings
+from gesta.schema import GestaError
 from gesta.training.fit import fit
 from gesta.training.optim import batches_an_update
 
@@ -37,6 +40,40 @@ def test_a_recipe_becomes_a_bundle_that_runs_without_torch(name: str, tmp_path: 
     parity = openvino.add(result.bundle, clips)
     assert parity.top_class_agreement == 1.0 and parity.largest_difference < 1e-3
     assert gesta.load(result.bundle, engine="openvino").predict(clips[0]).label in ("c0", "c1", "c2")
+
+
+class Untouched(MemoryStore):
+    """Prepares nothing."""
+
+    def fill(self, *_: object) -> NoReturn:
+        raise AssertionError("clips are prepared before the settings are known to be wrong")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            ("model.name=st_resnet18", "model.context=7"),
+            "no context '7' with depth 18; there are 1, 2, 3, special3, 5$",
+        ),
+        (("model.name=st_resnet50", "model.context=49-55"), "identity needs equal shapes: .* Take linear or nonlinear"),
+        (("model.name=st_resnet18", "model.context=5", "input.window=4"), "the context is 5 frames"),
+        (("model.name=c3d", "input.window=8"), "c3d cannot be built: 8 frames of 32 pixels are too small"),
+    ],
+)
+def test_wrong_settings_are_said_before_clips_are_prepared(
+    changes: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    recipe = tiny("auto", *WINDOW, *changes)
+    with pytest.raises(GestaError, match=message) as caught:
+        fit(samples(18), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=Untouched())
+    assert caught.value.usage
+
+
+@pytest.mark.parametrize("name", [*MODELS, *VIDEO_MODELS])
+def test_networks_are_built_without_memory(name: str) -> None:
+    with torch.device("meta"):
+        assert all(p.is_meta for p in build(name, classes=3, channels=3, size=112, width=0.5).parameters())
 
 
 def test_settings_reach_the_network() -> None:

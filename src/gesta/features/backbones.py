@@ -15,7 +15,7 @@ from gesta.clips.cache import default_root
 from gesta.models.c3d import C3d, load_c3d
 from gesta.models.catalog import BACKBONES, build_backbone, load_backbone
 from gesta.models.i3d import I3d, load_i3d
-from gesta.models.weights import WeightsError, fetch, fingerprint, load_tensors
+from gesta.models.weights import WeightsError, fetch, fingerprint, length_of, load_tensors
 from gesta.schema import GestaError
 
 RANDOM = "random"
@@ -100,10 +100,8 @@ def from_tensors(
     """The same from tensors in memory, e.g. a bundle's; `source` names them in the message. Raises GestaError."""
     chosen = _checked(name, stage, pooled=True)
     video = VIDEO_BACKBONES.get(name)
-    last = next((key for key in ("fc.weight", "fc8.weight") if key in tensors), None)
     try:
-        classes = 1000 if last is None else tensors[last].shape[0]
-        network = video.build() if video else build_backbone(name, classes=classes)
+        network = video.build() if video else build_backbone(name, classes=length_of(tensors, "fc.weight", 0, 1000))
         load_tensors(network, tensors, source)
     except WeightsError as error:
         raise GestaError(str(error)) from error
@@ -127,8 +125,24 @@ def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | 
     size = size or published
     if window > 1 and isinstance(network, C3d) and size != published:
         raise GestaError(f"{name} takes {published} x {published} pixels only; leave --size out.", usage=True)
+    if window == 1 and size < published and not _reaches(name, stage, size):
+        least = next(larger for larger in range(size, published + 1) if _reaches(name, stage, larger))
+        raise GestaError(
+            f"{size} pixels are too few for {name} up to {stage}: give --size {least} or more.", usage=True
+        )
     module = WindowFeatures(network, stage) if window > 1 else FrameFeatures(network, stage, pooled)
     return Extractor(name, module, fingerprint(network), stage, size, window, pooled)
+
+
+def _reaches(name: str, stage: str, size: int) -> bool:
+    """Whether images of so many pixels leave anything at the stage of an image network."""
+    with torch.device("meta"):
+        network = build_backbone(name).eval()
+        try:
+            network.forward_maps(torch.zeros(1, 3, size, size), stage)
+        except RuntimeError:  # a kernel larger than its maps
+            return False
+    return True
 
 
 def names() -> list[str]:
@@ -159,7 +173,12 @@ def _network(name: str, weights: str | None) -> nn.Module:
             torch.manual_seed(int(seed))
             return video.build() if video else build_backbone(name)
     path = Path(weights) if weights is not None else fetch(name, default_root() / "weights")
-    return video.load(path) if video else load_backbone(name, path)
+    network = video.load(path) if video else load_backbone(name, path)
+    if isinstance(network, I3d) and (channels := network.Conv3d_1a_7x7.conv3d.in_channels) != 3:
+        raise WeightsError(
+            f"{path}: is for {channels} channels (two: optical flow); features are of colours. Give the RGB file."
+        )
+    return network
 
 
 def describe(ready: Extractor) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Parameters for N = 101: 78,409,573. Deviations: none in the published setting; o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from gesta.models.backbone import SIGNED, normalised
 from gesta.models.layers import he_initialised, scaled
-from gesta.models.weights import load_tensors, read_tensors
+from gesta.models.weights import length_of, load_tensors, read_tensors
 
 PLAN = (
     (("conv1", 64),),
@@ -101,9 +102,12 @@ def load_c3d(path: Path) -> C3d:
     Raises WeightsError listing every tensor that does not fit.
     """
     tensors = read_tensors(path)
-    classes = tensors["fc8.weight"].shape[0] if "fc8.weight" in tensors else 487
-    network = C3d(classes=classes, statistics=SPORTS1M)
-    if "conv1.weight" in tensors:
-        tensors["conv1.weight"] = tensors["conv1.weight"].flip(1)
-    load_tensors(network, tensors, str(path))
+    network = C3d(classes=length_of(tensors, "fc8.weight", 0, 487), statistics=SPORTS1M)
+    load_tensors(network, red_first(tensors), str(path))
     return network
+
+
+def red_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A published file's tensors, which expect blue first, for red first."""
+    first = tensors.get("conv1.weight")
+    return dict(tensors) if first is None or first.ndim < 2 else {**tensors, "conv1.weight": first.flip(1)}

@@ -13,7 +13,7 @@ from torch import nn
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
-from gesta.models.i3d import I3d
+from gesta.models.i3d import I3d, Padding
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
 from gesta.models.joint import joint
@@ -26,7 +26,7 @@ from gesta.models.sequence import SequenceNet
 from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.two_stream import FLOW_CHANNELS, Fusion, Stack, TwoStream
 from gesta.models.vgg import Vgg16
-from gesta.models.weights import load_tensors, read_tensors
+from gesta.models.weights import length_of, load_tensors, read_tensors
 
 
 def _cnn3d(*, chunk: int, memory: float, **settings: Any) -> nn.Module:  # noqa: ARG001
@@ -44,8 +44,8 @@ def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
 MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "joint": _joint}
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
-    "c3d": lambda *, context, kind, overlap, weights, **given: _c3d(weights, **given),  # noqa: ARG005
-    "i3d": lambda *, size, context, kind, overlap, weights, **given: I3d(**given),  # noqa: ARG005
+    "c3d": lambda *, context, kind, overlap, padding, weights, **given: _c3d(weights, **given),  # noqa: ARG005
+    "i3d": lambda *, size, context, kind, overlap, padding, weights, **given: _i3d(padding, **given),  # noqa: ARG005
     "st_resnet18": lambda **given: _st_resnet(18, **given),
     "st_resnet50": lambda **given: _st_resnet(50, **given),
 }
@@ -56,6 +56,10 @@ def _c3d(weights: str | None, **given: Any) -> C3d:
     return C3d(**given, statistics=SPORTS1M) if weights else C3d(**given)
 
 
+def _i3d(padding: Padding | None, **given: Any) -> I3d:
+    return I3d(**given, padding=padding or "same", time_padding="repeat" if padding == "inception_v1" else "zeros")
+
+
 def _st_resnet(
     depth: int,
     *,
@@ -63,6 +67,7 @@ def _st_resnet(
     context: str | None,
     kind: Any,
     overlap: bool | None,
+    padding: Padding | None,  # noqa: ARG001
     weights: str | None,  # noqa: ARG001
     **given: Any,
 ) -> StResNet:
@@ -91,14 +96,16 @@ def build(
     overlap: bool | None = None,
     stack: int | None = None,
     fusion: Fusion | None = None,
+    padding: Padding | None = None,
     weights: str | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
     `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own. `context`, `kind`,
     `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet). `stack`, `fusion`: of VIDEO_MODELS
-    (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `weights`:
-    what it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect.
+    (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `padding`:
+    I3D's; with "inception_v1" the first and last frame are repeated, too, as inflated weights need it. `weights`: what
+    it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, {**MODELS, **VIDEO_MODELS})
@@ -113,6 +120,7 @@ def build(
             context=context,
             kind=kind,
             overlap=overlap,
+            padding=padding,
             weights=weights,
         )
         return _streams(tower, streams, channels, stack, fusion)
@@ -185,8 +193,7 @@ def load_backbone(name: str, path: Path) -> Backbone:
     """
     _known(name, BACKBONES)
     tensors = read_tensors(path)
-    classes = tensors["fc.weight"].shape[0] if "fc.weight" in tensors else 1000
-    network = build_backbone(name, classes=classes)
+    network = build_backbone(name, classes=length_of(tensors, "fc.weight", 0, 1000))
     load_tensors(network, tensors, str(path))
     return network
 

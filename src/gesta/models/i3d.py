@@ -21,7 +21,7 @@ from gesta.models.backbone import SIGNED, normalised
 from gesta.models.c3d import volume
 from gesta.models.inception_v1 import MIXED, STEM, InceptionV1
 from gesta.models.layers import he_initialised, scaled
-from gesta.models.weights import WeightsError, load_tensors, read_tensors
+from gesta.models.weights import WeightsError, length_of, load_tensors, read_tensors
 
 Padding = Literal["same", "inception_v1"]
 TimePadding = Literal["zeros", "repeat"]
@@ -221,7 +221,8 @@ def inflated_tensors(plain: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> 
         raise WeightsError(f"not Inception-v1's: {', '.join(strange)}. Give its file, or one of I3D.")
     for name, tensor in plain.items():
         target = _renamed(name)
-        tensors[target] = _along_time(tensor, own[target]) if tensor.ndim == 4 else tensor
+        kernel = tensor.ndim == 4 and own[target].ndim == 5
+        tensors[target] = _along_time(tensor, own[target]) if kernel else tensor
     return tensors
 
 
@@ -245,8 +246,7 @@ def load_i3d(path: Path) -> I3d:
     Raises WeightsError listing every tensor that does not fit.
     """
     tensors = read_tensors(path)
-    first, last = tensors.get("Conv3d_1a_7x7.conv3d.weight"), tensors.get("logits.conv3d.weight")
-    channels = 3 if first is None else first.shape[1]
-    network = I3d(classes=400 if last is None else last.shape[0], channels=channels)
+    channels = length_of(tensors, "Conv3d_1a_7x7.conv3d.weight", 1, 3)
+    network = I3d(classes=length_of(tensors, "logits.conv3d.weight", 0, 400), channels=channels)
     load_tensors(network, tensors, str(path))
     return network

@@ -187,7 +187,7 @@ class StResNet(nn.Module):
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         logits = self.forward_head(self.forward_sequences(clip, lengths))
-        return (logits.softmax(-1) * self._weights(logits, lengths_of(clip, lengths))).sum(1).log()
+        return (logits.log_softmax(-1) + self._weights(logits, lengths_of(clip, lengths)).log()).logsumexp(1)
 
     def _weights(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """[B, m, 1]: 1 / number of sequences that end within a clip; the first always counts."""
@@ -301,12 +301,13 @@ CONTEXTS = ("1", "2", "3", "special3", "5")
 def connections_for(depth: int, name: str, kind: Kind = "identity") -> list[Connection]:
     """The connections of a context of table 5.7, or of table 5.4 by its position ("5-11", depth 50 only).
 
-    Raises ValueError for an unknown name, with the list.
+    Raises ValueError for a name that this depth does not have, with the list.
     """
     if name in POSITIONS and depth == 50:
         return chain([POSITIONS[name]], kind)
     if name not in CONTEXTS:
-        raise ValueError(f"no context {name!r}; there are {', '.join((*CONTEXTS, *POSITIONS))}")
+        known = (*CONTEXTS, *POSITIONS) if depth == 50 else CONTEXTS
+        raise ValueError(f"no context {name!r} with depth {depth}; there are {', '.join(known)}")
     pairs = CHAINS[depth]
     if name == "special3":
         return special3(*pairs[-1], kind)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from gesta.models.c3d import C3d
-from gesta.models.i3d import I3d, inflated_tensors
+from gesta.models.c3d import C3d, red_first
+from gesta.models.i3d import I3d, Padding, inflated_tensors
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.resnet import ResNet
 from gesta.models.st_resnet import StResNet
@@ -30,18 +30,15 @@ def start_from(name: str, network: nn.Module, weights: str, folder: Path) -> Non
     """Puts published weights into a fresh network of the catalog, in place; the last layer stays as it is.
 
     `weights`: a file, or "official": the backbone's ImageNet file, downloaded to `folder` unless it is there. I3D takes
-    Kinetics files and, inflated, Inception-v1's. Raises WeightsError listing every tensor that does not fit, or where
+    Kinetics files and, inflated, Inception-v1's; built with `padding_for`, it then gives what that network gives for a
+    repeated image. Raises WeightsError listing every tensor that does not fit, or where
     there is no such file.
     """
-    if weights == "official" and name not in OFFICIAL_FOR:
-        raise WeightsError(f"there is no official file for {name}, only for {', '.join(OFFICIAL_FOR)}. Name a file.")
-    path = fetch(OFFICIAL_FOR[name], folder) if weights == "official" else Path(weights)
+    path = _file(name, weights, folder)
     tensors = read_tensors(path)
     for tower in towers(network):
         inner, own, last = _plain(tower)
-        given = (
-            _inflated(tensors, inner) if isinstance(inner, I3d) and "conv1.conv.weight" in tensors else dict(tensors)
-        )
+        given = _inflated(tensors, inner) if isinstance(inner, I3d) and _of_images(tensors) else dict(tensors)
         given = own(given)
         mine = inner.state_dict()
         given = {key: tensor for key, tensor in given.items() if not key.startswith(last)}
@@ -50,6 +47,16 @@ def start_from(name: str, network: nn.Module, weights: str, folder: Path) -> Non
         if first in given and given[first].ndim == mine[first].ndim:
             given[first] = for_channels(given[first], mine[first].shape[1])
         load_tensors(inner, given, str(path))
+
+
+def padding_for(name: str, weights: str, folder: Path) -> Padding | None:
+    """ "inception_v1" where I3D will begin with an image network's weights, which are exact only so; else None.
+
+    Raises WeightsError where there is no such file.
+    """
+    if name != "i3d":
+        return None
+    return "inception_v1" if _of_images(read_tensors(_file(name, weights, folder))) else None
 
 
 def towers(network: nn.Module) -> list[nn.Module]:
@@ -74,17 +81,23 @@ def _plain(network: nn.Module) -> tuple[nn.Module, Callable[[Tensors], Tensors],
         assert isinstance(network.network, ResNet)
         return network.network, lambda tensors: tensors, "fc."
     if isinstance(network, C3d):
-        return network, _red_first, "fc8."
+        return network, red_first, "fc8."
     if isinstance(network, I3d):
         return network, lambda tensors: tensors, "logits."
     raise WeightsError(f"published weights are for {', '.join(OFFICIAL_FOR)} and c3d, not for this network.")
 
 
-def _red_first(tensors: Tensors) -> Tensors:
-    """C3D's files expect blue first."""
-    if "conv1.weight" not in tensors:
-        return tensors
-    return {**tensors, "conv1.weight": tensors["conv1.weight"].flip(1)}
+def _file(name: str, weights: str, folder: Path) -> Path:
+    if weights != "official":
+        return Path(weights)
+    if name not in OFFICIAL_FOR:
+        raise WeightsError(f"there is no official file for {name}, only for {', '.join(OFFICIAL_FOR)}. Name a file.")
+    return fetch(OFFICIAL_FOR[name], folder)
+
+
+def _of_images(tensors: Tensors) -> bool:
+    """Whether these are Inception-v1's, by name."""
+    return "conv1.conv.weight" in tensors
 
 
 def _inflated(tensors: Tensors, network: I3d) -> Tensors:

@@ -74,6 +74,12 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
     network.load_state_dict(given, strict=False)
 
 
+def length_of(tensors: Mapping[str, Tensor], name: str, axis: int, otherwise: int) -> int:
+    """A tensor's length along an axis; `otherwise` where it has none, which `load_tensors` says then."""
+    shape = tensors[name].shape if name in tensors else ()
+    return shape[axis] if len(shape) > axis else otherwise
+
+
 def load_weights(network: nn.Module, path: Path) -> None:
     """A file into a network, strictly. Raises WeightsError as `read_tensors` and `load_tensors` do."""
     load_tensors(network, read_tensors(path), str(path))

@@ -86,6 +86,9 @@ class ModelSettings(_Strict):
     fusion: Literal["score", "feature"] | None = Field(
         None, description="a second network for the flow, fused by probabilities or features (c3d, i3d, st_resnet)"
     )
+    padding: Literal["same", "inception_v1"] | None = Field(
+        None, description="i3d: at the borders, inception_v1 for image weights; null: by the weights, same without"
+    )
     weights: str | None = Field(
         None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
     )
@@ -95,6 +98,8 @@ class ModelSettings(_Strict):
         for name in ("stack", "fusion", "weights"):
             if getattr(self, name) is not None and self.name in ("cnn3d", "lstm", "joint"):
                 raise ValueError(f"{name} is for c3d, i3d and st_resnet, not for {self.name}")
+        if self.padding is not None and self.name != "i3d":
+            raise ValueError(f"padding is for i3d, not for {self.name}")
         return self
 
     @field_validator("context", mode="before")
@@ -106,7 +111,7 @@ class ModelSettings(_Strict):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A network by `width` is written as it was before there were others: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("layers", "context", "kind", "overlap", "stack", "fusion", "weights"):
+        for name in ("layers", "context", "kind", "overlap", "stack", "fusion", "padding", "weights"):
             if getattr(self, name) is None:
                 document.pop(name, None)
         return document

@@ -5,9 +5,12 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from gesta.clips.cache import default_root
 from gesta.clips.decode import frame_rate
 from gesta.clips.transform import Transform
 from gesta.models.catalog import CHUNK_MODELS
+from gesta.models.start import padding_for
+from gesta.models.weights import WeightsError
 from gesta.recipes import Facts, Recipe, RecipeError, settle
 from gesta.schema import GestaError, Listing, Sample
 
@@ -24,6 +27,21 @@ def settle_for(found: Listing | Sequence[Sample], recipe: Recipe) -> tuple[Recip
         return settle(recipe, facts_of(samples, ("train",) if recipe.training.validation else ("train", "val")))
     except RecipeError as error:
         raise GestaError(f"recipe {recipe.name}: {error}", usage=True) from error
+
+
+def settle_padding(recipe: Recipe) -> Recipe:
+    """The recipe with the padding that the weights it begins with ask for, unless it names one.
+
+    Raises GestaError (usage) where there are no such weights.
+    """
+    model = recipe.model
+    if model.weights is None or model.padding is not None:
+        return recipe
+    try:
+        padding = padding_for(model.name, model.weights, default_root() / "weights")
+    except WeightsError as error:
+        raise GestaError(f"model.weights: {error}", usage=True) from error
+    return recipe.model_copy(update={"model": model.model_copy(update={"padding": padding})})
 
 
 def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> Facts:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import Progress
@@ -27,7 +28,7 @@ from gesta.training.checkpoints import full_disk_explained, load_network, save_n
 from gesta.training.context import before
 from gesta.training.data import ClipData, ClipSet
 from gesta.training.distil import Lesson, Teacher, attend, lesson_of
-from gesta.training.facts import settle_for, transform_for
+from gesta.training.facts import settle_for, settle_padding, transform_for
 from gesta.training.figure import draw_history
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Machine, Stage, run_stage
@@ -112,6 +113,10 @@ def fit(
     used, labels = _usable(samples)
     recipe, _ = settle_for(used, recipe)
     transform = transform or transform_for(recipe, used)
+    if network is None:
+        recipe = settle_padding(recipe)
+        with torch.device("meta"):  # wrong settings are said before any clip is prepared
+            _fresh(recipe, transform, len(labels))
     store = cache or ClipCache()
     started = time.perf_counter()
     with full_disk_explained(out):
@@ -239,29 +244,7 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
     """The stages of the recipe, one after another: (network at its best, history, best row, rank)."""
     model, transform, training = run.recipe.model, run.transform, run.recipe.training
     seed_everything(run.seed)
-    network = (
-        run.network
-        if run.network is not None
-        else build(
-            model.name,
-            classes=len(run.labels),
-            streams=len(transform.streams),
-            channels=len(transform.channels),
-            size=transform.size,
-            chunk=transform.chunk,
-            window=transform.window,
-            width=model.width,
-            dropout=model.dropout,
-            memory=model.memory,
-            layers=None if model.layers is None else model.layers.model_dump(),
-            context=model.context,
-            kind=model.kind,
-            overlap=model.overlap,
-            stack=model.stack,
-            fusion=model.fusion,
-            weights=model.weights,
-        )
-    )
+    network = run.network if run.network is not None else _fresh(run.recipe, transform, len(run.labels))
     if model.weights is not None and run.network is None:
         _begin_with(model.weights, model.name, network)
     frozen: nn.Module | None = None
@@ -286,6 +269,22 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
     stage = _stage(run, "training", 1, "train", training.epochs, training.loss_over, lesson)
     history, best, rank = run_stage(stage, network, run.data, run.machine, frozen)
     return network, history, best, rank
+
+
+def _fresh(recipe: Recipe, transform: Transform, classes: int) -> nn.Module:
+    """The recipe's network, untrained. Raises GestaError (usage) for settings that no network can have."""
+    try:
+        return build(
+            classes=classes,
+            streams=len(transform.streams),
+            channels=len(transform.channels),
+            size=transform.size,
+            chunk=transform.chunk,
+            window=transform.window,
+            **recipe.model.model_dump(),
+        )
+    except ValueError as error:
+        raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
 
 
 def _begin_with(weights: str, name: str, network: nn.Module) -> None:
