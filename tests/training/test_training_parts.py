@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 from training.learnable import MemoryStore, samples
 
@@ -21,6 +22,7 @@ from gesta.training.data import ClipData, ClipSet, EpochBatches
 from gesta.training.figure import draw_history
 from gesta.training.losses import chunk_weights, clip_loss
 from gesta.training.optim import OPTIMIZERS, optimizer_for, schedule_for
+from gesta.training.small_maps import small_maps_in_full
 from gesta.training.task import ClassifyTask, LossNotFinite
 
 NOTHING = AugmentationSettings(rotation_deg=0, shift_px=0, zoom_in_px=0)
@@ -294,3 +296,28 @@ def test_label_smoothing_is_pytorchs() -> None:
     logits, target = torch.randn(3, 1, 4), torch.tensor([0, 1, 2])
     expected = F.cross_entropy(logits[:, 0], target, label_smoothing=0.1)
     torch.testing.assert_close(clip_loss(logits, target, torch.ones(3, dtype=torch.long), "last", 0.1), expected)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_in_bf16_the_gradient_of_weights_larger_than_their_maps_is_that_of_32_bits(dimensions: int) -> None:
+    torch.manual_seed(0)
+    kind, size = ((nn.Conv2d, (3, 1)), (nn.Conv3d, (2, 4, 4)))[dimensions - 2]
+    convolution = kind(4, 4, 3, (1, 2, 2)[-dimensions:], padding=1)
+    maps, signs = torch.randn(8, 4, *size), torch.randn(1)
+
+    def gradient(enabled: bool) -> torch.Tensor:
+        torch.full((1_000_000,), torch.nan)  # what is not set shows
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            return torch.autograd.grad((convolution(maps).float() * signs).sum(), convolution.weight)[0]
+
+    exact = gradient(enabled=False)
+    with small_maps_in_full(convolution):
+        assert torch.allclose(gradient(enabled=True), exact, rtol=0.01, atol=0.01)
+    assert "forward" not in vars(convolution)
+
+
+def test_in_bf16_large_maps_stay_in_bf16() -> None:
+    convolution = nn.Conv3d(2, 2, 3, padding=1)
+    with small_maps_in_full(convolution), torch.autocast("cpu", torch.bfloat16):
+        assert convolution(torch.zeros(1, 2, 8, 8, 8)).dtype == torch.bfloat16
+        assert convolution(torch.zeros(1, 2, 2, 8, 8)).dtype == torch.float32

@@ -25,6 +25,7 @@ from gesta.training.distil import Lesson
 from gesta.training.losses import Over
 from gesta.training.memory import keep_freed_memory
 from gesta.training.optim import batches_an_update
+from gesta.training.small_maps import small_maps_in_full
 from gesta.training.task import ClassifyTask
 
 
@@ -107,7 +108,7 @@ def run_stage(
     callbacks: list[Any] = [Generators(stage.seed, stage.number), *stage.callbacks, keeper]
     if stage.progress:
         callbacks.append(stage.show(keeper, stage.epochs, batches, stage.title))
-    with _quiet(), full_disk_explained(stage.folder):
+    with _quiet(), full_disk_explained(stage.folder), small_maps_in_full(network):
         trainer = pl.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,

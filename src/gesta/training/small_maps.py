@@ -1,0 +1,45 @@
+"""Convolutions of maps hardly larger than their kernel, computed in 32 bits where the rest is trained in bf16 on a CPU.
+
+PyTorch's (2.13, oneDNN with AVX512-BF16) gradient of such weights in bf16 is wrong, at times nan, and it may write past
+its memory. benchmarks/bf16_small_maps.py shows where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def small_maps_in_full(network: nn.Module) -> Iterator[None]:
+    """While it lasts, the convolutions of `network` compute small maps in 32 bits under a CPU's autocast."""
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Conv3d)]
+    for convolution in convolutions:
+        convolution.forward = partial(_in_full_where_small, convolution, convolution.forward)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for convolution in convolutions:
+            del convolution.forward
+
+
+def _in_full_where_small(
+    convolution: nn.Conv2d | nn.Conv3d, forward: Callable[[Tensor], Tensor], maps: Tensor
+) -> Tensor:
+    if torch.is_autocast_enabled("cpu") and is_small(convolution, maps.shape):
+        with torch.autocast("cpu", enabled=False):
+            return forward(maps.float())
+    return forward(maps)
+
+
+def is_small(convolution: nn.Conv2d | nn.Conv3d, shape: torch.Size) -> bool:
+    """Whether bf16 is wrong for maps [N, C, (T,) H, W] of this shape; a little on the safe side."""
+    *time, height, width = shape[2:]
+    *taps, kernel_h, kernel_w = convolution.kernel_size
+    if time and 1 < taps[0] >= time[0]:
+        return True
+    return min(height, width) == 1 or 2 * height < kernel_h or 2 * width < kernel_w
