@@ -302,8 +302,8 @@ def test_label_smoothing_is_pytorchs() -> None:
 def test_in_bf16_the_gradient_of_weights_larger_than_their_maps_is_that_of_32_bits(dimensions: int) -> None:
     torch.manual_seed(0)
     kind, size = ((nn.Conv2d, (3, 1)), (nn.Conv3d, (2, 4, 4)))[dimensions - 2]
-    convolution = kind(4, 4, 3, (1, 2, 2)[-dimensions:], padding=1)
-    maps, signs = torch.randn(8, 4, *size), torch.randn(1)
+    convolution = kind(16, 16, 3, (1, 2, 2)[-dimensions:], padding=1)
+    maps, signs = torch.randn(8, 16, *size), torch.randn(1)
 
     def gradient(enabled: bool) -> torch.Tensor:
         torch.full((1_000_000,), torch.nan)  # what is not set shows
