@@ -60,14 +60,17 @@ class HandSensor:
         self, hand: Rendered, depth: NDArray[np.uint16], skin: Image, sleeve: Image, rng: np.random.Generator
     ) -> NDArray[np.uint8]:
         """H W 3 RGB, black where depth has no reading (as in NYU). `skin`, `sleeve`: RGB, 0 to 255."""
-        image = self._window(self._wall, rng).copy()
+        image = self._window(self._wall, rng)
         grain = self._window(self._grain, rng)
-        rows, columns = np.nonzero(hand.parts != NOTHING)
-        light = (0.3 + 0.7 * hand.shade[rows, columns])[:, None]
-        tone = np.where((hand.parts[rows, columns] == FOREARM)[:, None], sleeve, skin)
-        image[rows, columns] = np.clip(tone * light + grain[rows, columns], 0, 255)
-        np.copyto(image, 0, where=(depth == 0)[..., None])
-        return image
+        left, top, width, height = cv2.boundingRect((hand.parts != NOTHING).view(np.uint8))
+        box = slice(top, top + height), slice(left, left + width)
+        parts = hand.parts[box]
+        light = (0.3 + 0.7 * hand.shade[box])[..., None]
+        tone = np.where((parts == FOREARM)[..., None], sleeve, skin)
+        lit = np.clip(tone * light + grain[box], 0, 255).astype(np.uint8)
+        image = cv2.bitwise_and(image, image, mask=(depth != 0).view(np.uint8))
+        cv2.copyTo(lit, ((parts != NOTHING) & (depth[box] != 0)).view(np.uint8), image[box])
+        return np.asarray(image, np.uint8)
 
     def _window(self, field: NDArray, rng: np.random.Generator) -> NDArray:
         x, y = (int(v) for v in rng.integers(0, _MARGIN, 2))

@@ -123,7 +123,8 @@ def _write_frame(folder: Path, row: int, who: HandPerson, sensor: HandSensor, se
         depth = sensor.depth(hand, rng)
         color = sensor.color(hand, depth, who.skin, who.sleeve, rng)
         packed = np.zeros((*depth.shape, 3), np.uint8)  # BGR
-        packed[..., :2] = depth.astype("<u2", copy=False).view(np.uint8).reshape(*depth.shape, 2)  # low, high byte
+        bytes_ = depth.astype("<u2", copy=False).view(np.uint8).reshape(*depth.shape, 2)  # low, high
+        cv2.mixChannels([bytes_], [packed], [0, 0, 1, 1])
         _write_png(folder / f"depth_{view}_{row + 1:07d}.png", packed)
         _write_png(
             folder / f"rgb_{view}_{row + 1:07d}.png", np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2BGR), np.uint8)
