@@ -29,7 +29,7 @@ def test_every_line_has_its_recipes(row: LeaveOutRow) -> None:
 
 def test_settings_that_do_not_fit_are_refused() -> None:
     with pytest.raises(GestaError, match=r"frames alone.*epoch"):
-        recipes_of(TABLE.rows[1], ("training.epoch=1",))
+        recipes_of(TABLE.rows[0], ("training.epoch=1",))
 
 
 def test_cost_counts_the_choosing() -> None:
@@ -49,7 +49,7 @@ def test_features_of_a_frame_do_not_know_the_others() -> None:
 @pytest.mark.slow
 def test_a_clip_line_and_a_line_of_stored_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
-    rows = (TABLE.rows[1], TABLE.rows[4])
+    rows = (TABLE.rows[0], TABLE.rows[3])
     monkeypatch.setitem(LEAVE_OUT_TABLES, "gesta/actions", LeaveOutTable("two lines", "-", rows))
     listing = read(write_set(tmp_path / "data"))
     told: list[str] = []
