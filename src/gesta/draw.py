@@ -124,14 +124,18 @@ def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
     return np.concatenate(parts[:-1], axis=1)
 
 
-def depth_image(depth_mm: NDArray[Any]) -> Image:
-    """H W millimetres -> grey RGB, near bright, no reading black; the range is that of the readings (2 to 98 %)."""
+def depth_image(depth_mm: NDArray[Any], between: tuple[float, float] | None = None) -> Image:
+    """H W millimetres -> grey RGB, near bright, no reading black; the range is that of the readings (2 to 98 %).
+
+    `between`: nearest and farthest mm of what matters, which gets the brighter half of the greys.
+    """
     seen = depth_mm[depth_mm > 0]
     if seen.size == 0:
         return np.zeros((*depth_mm.shape, 3), np.uint8)
     near, far = np.percentile(seen, (2, 98))
-    level = np.clip((far - depth_mm.astype(np.float32)) / max(float(far - near), 1.0), 0, 1)
-    grey = np.where(depth_mm > 0, 55 + 200 * level, 0).astype(np.uint8)
+    marks = [near, far] if between is None else [between[0], between[1], max(far, between[1] + 1)]
+    level = np.interp(depth_mm.astype(np.float32), marks, np.linspace(255, 55, len(marks)))
+    grey = np.where(depth_mm > 0, level, 0).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
 
 

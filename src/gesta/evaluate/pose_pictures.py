@@ -63,19 +63,6 @@ def over_depth(hand: Hand, depth_mm: NDArray[np.float32], side: int = SIDE) -> I
     return image
 
 
-def whole_image(hand: Hand, depth_mm: NDArray[np.float32]) -> Image:
-    """H W RGB: the whole depth image with the joints and the cube's outline."""
-    image = depth_image(depth_mm)
-    corners = np.array([(-0.5, -0.5), (SIDE - 0.5, -0.5), (SIDE - 0.5, SIDE - 0.5), (-0.5, SIDE - 0.5)])
-    to_image = hand.cube.to_image(SIDE)
-    outline = corners @ to_image[:, :2].T + to_image[:, 2]
-    cv2.polylines(image, [np.rint(outline).astype(np.int32)], True, (240, 200, 60), 1, cv2.LINE_AA)
-    for joints, color in hand.layers():
-        uv = hand.frame.camera.project(np.asarray(joints, np.float32))
-        image = draw_hand(image, uv, hand_bones(hand.joint_names), color)
-    return image
-
-
 def cloud_of(hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS) -> Cloud:
     """At most so many points of the hand's cube, coloured by the colour image where the frame has one, else by depth.
 
