@@ -98,6 +98,7 @@ def test_depth_image_shows_near_bright_and_holes_black():
     assert grey[0, 0] == 0
     assert grey[0, 1] > grey[1, 0] > grey[1, 1] > 0
     assert not draw.depth_image(np.zeros((2, 2), np.uint16)).any()
+    assert draw.jpeg(blank())[:3] == b"\xff\xd8\xff"
 
 
 def test_depth_image_gives_the_brighter_greys_to_what_matters():
@@ -105,4 +106,3 @@ def test_depth_image_gives_the_brighter_greys_to_what_matters():
     greys = draw.depth_image(depth, between=(700, 1000))[0, :, 0].tolist()
     assert greys[0] == 255 and greys[2] == 155 and greys[5] == 0
     assert greys[:5] == sorted(set(greys[:5]), reverse=True)
-    assert draw.jpeg(blank())[:3] == b"\xff\xd8\xff"
