@@ -139,6 +139,7 @@ POSE_SCALES: dict[str, PoseScale] = {
     "full": PoseScale(images=72757, overrides=(), optimizer=(), minutes=11000.0),
 }
 """quick: at most 3,000 frames of 64 x 64 pixels, fully connected layers of 512, 12 epochs; by Adam, because so few
-batches are too few for the document's SGD. Its minutes are measured, in 32 bits on one thread; those of the full scale are arithmetic."""
+batches are too few for the document's SGD. Its minutes are measured (32 bits, one thread), the full scale's arithmetic.
+"""
 
 QUICK_HIDDEN = 512
