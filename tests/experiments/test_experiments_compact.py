@@ -54,7 +54,7 @@ def test_tables_share_trainings(tmp_path):
     assert keys["mullick/figure-4.3"] < keys["mullick/table-4.3"]
     assert not keys["mullick/table-4.1"] & {job.key for _, job in planned(tmp_path, "mullick/table-3.2").jobs}
     cost = planned(tmp_path, "mullick/table-4.2").cost
-    assert "8 lines x 1 seeds: 4 different trainings, 0 already done" in cost
+    assert "8 lines x 1 seeds: 4 trainings, 0 already done" in cost
 
 
 def test_adam_and_sgd_differ_in_the_optimiser_alone(tmp_path):

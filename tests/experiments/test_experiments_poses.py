@@ -13,7 +13,8 @@ from training.hand_sets import NAMES, make_hands
 from gesta.experiments import poses
 from gesta.experiments.parallel import write_json
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES
-from gesta.experiments.poses import cells, estimate_poses, line, plan_poses, recipe_of, run_pose_trial, run_poses, text
+from gesta.experiments.poses import cells, estimate_poses, line, plan_poses, recipe_of, run_pose_trial, run_poses
+from gesta.experiments.tables import spread
 from gesta.schema import GestaError, HandListing, Split
 
 TINY = (
@@ -108,4 +109,4 @@ def test_lines_for_people() -> None:
     assert shown[2] == "17.04" and shown[5] == "-" and shown[-1] == "-"
     lost = cells(line(POSE_TABLES["kazakos/table-4.3"].rows[0], [{"diverged": "at once", "seed": 2}]))
     assert lost[1] == "0.00366, 0.00447" and "diverged: seed 2" in lost[5]
-    assert (text([]), text([1.0]), text([1.0, 2.0])) == ("-", "1.00", "1.50 ± 0.71")
+    assert (spread([]), spread([1.0]), spread([1.0, 2.0])) == ("-", "1.00", "1.50 ± 0.71")

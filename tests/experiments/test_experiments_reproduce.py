@@ -49,7 +49,7 @@ def test_rows_of_a_table_differ_in_what_the_table_is_about_only(tmp_path):
 
 def test_the_cost_is_known_before_and_falls_with_what_is_done(tmp_path):
     first = planned(tmp_path)
-    assert "4 lines x 3 seeds = 12 trainings, 0 already done" in first.cost
+    assert "4 lines x 3 seeds: 12 trainings, 0 already done" in first.cost
     _, job = first.jobs[0]
     job.result.parent.mkdir(parents=True)
     job.result.write_text(json.dumps({"key": job.key}))
@@ -99,12 +99,19 @@ def test_data_without_a_test_part_are_refused(tmp_path):
 
 def test_markdown_has_reported_beside_measured():
     rows = [
-        {"label": "ours", "reported": 96.4, "measured": 91.0, "spread": 0.5, "by_seed": [90.5, 91.5], "shuffled": 40.0},
+        {
+            "label": "ours",
+            "reported": 96.4,
+            "measured": 91.0,
+            "spread": 0.71,
+            "by_seed": [90.5, 91.5],
+            "shuffled": 40.0,
+        },
         {"label": "theirs", "reported": 87.9, "measured": None, "spread": None, "by_seed": [], "shuffled": None},
     ]
     rows = [row | {"parameters": 1_152_000 if row["measured"] else None, "minutes": None} for row in rows]
     text = reproduce.markdown({"name": "n", "title": "t", "note": "Generated.", "source": "s", "rows": rows})
-    assert "| ours | 96.40 | 91.00 ± 0.50 | 90.5, 91.5 | 40.0 | 1.15 M | - |" in text
+    assert "| ours | 96.40 | 91.00 ± 0.71 | 90.5, 91.5 | 40.0 | 1.15 M | - |" in text
     assert "| theirs | 87.90 | - | - | - | - | - |" in text
 
 

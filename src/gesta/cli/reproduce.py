@@ -208,11 +208,11 @@ def _list_text(tables: dict[str, Any]) -> Table:
 def _text(document: dict[str, Any]) -> Table:
     from rich.table import Table
 
-    from gesta.experiments.reproduce import measured_text
+    from gesta.experiments.tables import spread
 
     shown = Table("line", "reported, %", "measured, %", "minutes", caption="\n".join(document["files"].values()))
     for row in document["rows"]:
         reported = "-" if row["reported"] is None else f"{row['reported']:.2f}"
         minutes = "-" if row["minutes"] is None else f"{row['minutes']:.1f}"
-        shown.add_row(row["label"], reported, measured_text(row), minutes)
+        shown.add_row(row["label"], reported, spread(row["by_seed"]), minutes)
     return shown

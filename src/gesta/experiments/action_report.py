@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gesta.experiments import tables
 from gesta.experiments.action_catalog import ActionRow, Quantity
 
 
@@ -51,9 +52,9 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         row["label"],
         _number(row["reported"]),
         _number(row["reported_loss"]),
-        _spread(row["measured"]),
-        _spread(row["best_validation_accuracy"]),
-        _spread(row["lowest_validation_loss"]),
+        tables.spread(row["measured"], 3),
+        tables.spread(row["best_validation_accuracy"], 3),
+        tables.spread(row["lowest_validation_loss"], 3),
         "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
     ]
 
@@ -62,23 +63,6 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _spread(values: Sequence[float]) -> str:
-    """ "0.197 ± 0.004", "0.197" for one seed, "-" where nothing is measured."""
-    if not values:
-        return "-"
-    return f"{np.mean(values):.3f}" + (f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else "")
-
-
 def markdown(document: Mapping[str, Any]) -> str:
     """The document as a markdown table, reported beside measured."""
-    titles = headings(document["measure"])
-    lines = [
-        f"## {document['name']}: {document['title']}",
-        "",
-        f"{document['note']} Reported: {document['source']}.",
-        "",
-        "| " + " | ".join(titles) + " |",
-        "|" + "---|" * len(titles),
-        *("| " + " | ".join(cells(row)) + " |" for row in document["rows"]),
-    ]
-    return "\n".join(lines) + "\n"
+    return tables.markdown(document, headings(document["measure"]), map(cells, document["rows"]))

@@ -15,6 +15,7 @@ from gesta.experiments.action_catalog import ACTION_SCALES, ACTION_TABLES, Actio
 from gesta.experiments.action_report import line, markdown
 from gesta.experiments.action_trials import backbone_job, feature_job, sequence_job
 from gesta.experiments.parallel import Job, Progress, run_jobs, write_json, write_text
+from gesta.experiments.tables import cost
 from gesta.experiments.trial import trial_job
 from gesta.recipes import Recipe, RecipeError, load_recipe
 from gesta.recipes.load import is_for_features, load_sequence_recipe
@@ -40,10 +41,7 @@ class ActionPlan:
     @property
     def cost(self) -> str:
         """One line for people, before anything is trained."""
-        done = len({job.key for _, job in self.jobs}) - self.to_train
-        return (
-            f"{self.to_train + done} trainings, {done} already done; the others take about {self.minutes:.0f} minutes"
-        )
+        return cost((job for _, job in self.jobs), self.to_train, self.minutes)
 
 
 def estimate_actions(name: str, scale: str, seeds: int, workers: int) -> str:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gesta.experiments import tables
 from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES, ImageTable, Pair, Reported
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
+from gesta.experiments.tables import cost, spread
 from gesta.recipes import ImageRecipe, RecipeError, load_image_recipe
 from gesta.schema import GestaError
 from gesta.sources import cifar
@@ -44,8 +46,7 @@ class ImagePlan:
     @property
     def cost(self) -> str:
         """One line for people, before anything is trained."""
-        done = len(self.jobs) - self.to_train
-        return f"{len(self.jobs)} trainings, {done} already done; the others take about {self.minutes:.0f} minutes"
+        return cost((job for _, _, job in self.jobs), self.to_train, self.minutes)
 
 
 def plan_images(
@@ -221,14 +222,6 @@ def _draw(found: Mapping[str, Magnitudes | None], folder: Path, title: str) -> P
     return path
 
 
-def text(values: Sequence[float], digits: int = 2) -> str:
-    """ "91.20 ± 0.80", "91.20" for one seed, "-" where nothing is measured."""
-    if not values:
-        return "-"
-    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{spread}"
-
-
 def cells(row: Mapping[str, Any]) -> list[str]:
     """A network's line: reported beside measured, SGD then Adam."""
     sgd, adam = row["sgd"], row["adam"]
@@ -238,10 +231,10 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     shown.append(
         f"{adam['reported_millions']:.2f} M, {adam['reported_accuracy']:.2f} (-{adam['reported_reduction']:g} %)"
     )
-    shown.append(text(adam["accuracy"]))
+    shown.append(spread(adam["accuracy"]))
     reduction = f" (-{np.mean(adam['reduction']):.2f} %)" if adam["reduction"] else ""
     shown.append(_measured(adam, adam["pruned_accuracy"], adam["kept"]) + reduction)
-    shown.append(f"{text(sgd['below_threshold'])}, {text(adam['below_threshold'])}")
+    shown.append(f"{spread(sgd['below_threshold'])}, {spread(adam['below_threshold'])}")
     return shown
 
 
@@ -249,7 +242,7 @@ def _measured(one: Mapping[str, Any], accuracy: Sequence[float], parameters: Seq
     lost = f"diverged: seed {', '.join(map(str, one['diverged']))}" if one["diverged"] else ""
     if not accuracy:
         return lost or "-"
-    return f"{np.mean(parameters) / 1e6:.2f} M, {text(accuracy)}" + (f" ({lost})" if lost else "")
+    return f"{np.mean(parameters) / 1e6:.2f} M, {spread(accuracy)}" + (f" ({lost})" if lost else "")
 
 
 HEADINGS = (
@@ -265,13 +258,4 @@ HEADINGS = (
 
 def markdown(document: Mapping[str, Any]) -> str:
     """The document as a markdown table, reported beside measured."""
-    lines = [
-        f"## {document['name']}: {document['title']}",
-        "",
-        f"{document['note']} Reported: {document['source']}.",
-        "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "---|" * len(HEADINGS),
-        *("| " + " | ".join(cells(row)) + " |" for row in document["rows"]),
-    ]
-    return "\n".join(lines) + "\n"
+    return tables.markdown(document, HEADINGS, map(cells, document["rows"]))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gesta.experiments import tables
 from gesta.experiments.crossval import crossval
 from gesta.experiments.parallel import Job, Progress, write_json, write_text
 from gesta.experiments.stored_trial import stored_job
@@ -191,13 +192,4 @@ def cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    lines = [
-        f"## {document['name']}: {document['title']}",
-        "",
-        document["note"],
-        "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "---|" * len(HEADINGS),
-        *("| " + " | ".join(cells(row)) + " |" for row in document["rows"]),
-    ]
-    return "\n".join(lines) + "\n"
+    return tables.markdown(document, HEADINGS, map(cells, document["rows"]))

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.experiments import tables
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES, QUICK_HIDDEN, PoseRow, PoseScale, PoseTable
+from gesta.experiments.tables import cost, spread
 from gesta.recipes import PoseRecipe, RecipeError, load_pose_recipe
 from gesta.schema import GestaError, HandFrame, HandListing
 
@@ -40,10 +42,7 @@ class PosePlan:
     @property
     def cost(self) -> str:
         """One line for people, before anything is trained."""
-        done = len({job.key for _, job in self.jobs}) - self.to_train
-        return (
-            f"{self.to_train + done} trainings, {done} already done; the others take about {self.minutes:.0f} minutes"
-        )
+        return cost((job for _, job in self.jobs), self.to_train, self.minutes)
 
 
 def recipe_of(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> PoseRecipe:
@@ -300,42 +299,25 @@ HEADINGS = (
 def cells(row: Mapping[str, Any]) -> list[str]:
     """A line of the table: reported beside measured."""
     reported = "-" if row["reported_mse"] is None else "{:.5f}, {:.5f}".format(*row["reported_mse"])
-    people = "; ".join(f"{person}: {text(values)}" for person, values in row["person_mm"].items())
+    people = "; ".join(f"{person}: {spread(values)}" for person, values in row["person_mm"].items())
     lost = f" (diverged: seed {', '.join(map(str, row['diverged']))})" if row["diverged"] else ""
     return [
         row["label"],
         reported,
         "-" if row["reported_mm"] is None else f"{row['reported_mm']:.2f}",
-        f"{text(row['train_mse'], 5)}, {text(row['val_mse'], 5)}" if row["val_mse"] else "-",
-        text(row["val_mm"]),
-        text(row["test_mm"]) + lost,
+        f"{spread(row['train_mse'], 5)}, {spread(row['val_mse'], 5)}" if row["val_mse"] else "-",
+        spread(row["val_mm"]),
+        spread(row["test_mm"]) + lost,
         people or "-",
-        text(row["area"], 3),
+        spread(row["area"], 3),
         "-" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
         "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
     ]
 
 
-def text(values: Sequence[float], digits: int = 2) -> str:
-    """ "21.20 ± 0.80", "21.20" for one seed, "-" where nothing is measured."""
-    if not values:
-        return "-"
-    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{spread}"
-
-
 def markdown(document: Mapping[str, Any]) -> str:
     """The document as a markdown table, reported beside measured."""
-    lines = [
-        f"## {document['name']}: {document['title']}",
-        "",
-        f"{document['note']} Reported: {document['source']}.",
-        "",
-        "| " + " | ".join(HEADINGS) + " |",
-        "|" + "---|" * len(HEADINGS),
-        *("| " + " | ".join(cells(row)) + " |" for row in document["rows"]),
-    ]
-    return "\n".join(lines) + "\n"
+    return tables.markdown(document, HEADINGS, map(cells, document["rows"]))
 
 
 def pooled(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:

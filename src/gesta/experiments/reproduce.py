@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gesta.experiments import tables
 from gesta.experiments.catalog import Row, Table, find, scale_of
 from gesta.experiments.compact import compact_job, draw_magnitudes, forget_lost
 from gesta.experiments.parallel import Job, Progress, run_jobs, write_json, write_text
@@ -41,12 +42,8 @@ class Plan:
         """One line for people, before anything is trained."""
         lines = len({row.label for row, _ in self.jobs})
         seeds = len(self.jobs) // max(lines, 1)
-        trainings = len({job.key for job in (*self.teachers, *(job for _, job in self.jobs))})
-        needed = f" = {trainings} trainings" if trainings == len(self.jobs) else f": {trainings} different trainings"
-        return (
-            f"{lines} lines x {seeds} seeds{needed}, {trainings - self.to_train} already done; "
-            f"the others take about {self.minutes:.0f} minutes"
-        )
+        every = (*self.teachers, *(job for _, job in self.jobs))
+        return f"{lines} lines x {seeds} seeds: {tables.cost(every, self.to_train, self.minutes)}"
 
 
 def plan(
@@ -197,41 +194,26 @@ def markdown(document: Mapping[str, Any]) -> str:
     compact = any(row.get("bytes") is not None for row in document["rows"])
     own = ["reported size", "weights, MB", "below 2^-20, %"] if compact else ["frames shuffled, %"]
     titles = ["line", "reported, %", "measured, %", "by seed", *own, "parameters", "minutes a training"]
-    lines = [
-        f"## {document['name']}: {document['title']}",
-        "",
-        f"{document['note']} Reported: {document['source']}.",
-        "",
-        "| " + " | ".join(titles) + " |",
-        "|" + "---|" * len(titles),
+    return tables.markdown(document, titles, (_cells(row, compact) for row in document["rows"]))
+
+
+def _cells(row: Mapping[str, Any], compact: bool) -> list[str]:
+    own = [_number(row["shuffled"], 1, 1)]
+    if compact:
+        own = [row["reported_size"] or "-", _number(row["bytes"], 1e6, 3), _number(row["below"], 1, 1)]
+    return [
+        row["label"],
+        "-" if row["reported"] is None else f"{row['reported']:.2f}",
+        tables.spread(row["by_seed"]),
+        ", ".join(f"{value:.1f}" for value in row["by_seed"]) or "-",
+        *own,
+        "-" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
+        "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
     ]
-    for row in document["rows"]:
-        cells = [
-            row["label"],
-            "-" if row["reported"] is None else f"{row['reported']:.2f}",
-            measured_text(row),
-            ", ".join(f"{value:.1f}" for value in row["by_seed"]) or "-",
-            *(
-                [row["reported_size"] or "-", _number(row["bytes"], 1e6, 3), _number(row["below"], 1, 1)]
-                if compact
-                else [_number(row["shuffled"], 1, 1)]
-            ),
-            "-" if row["parameters"] is None else f"{row['parameters'] / 1e6:.2f} M",
-            "-" if row["minutes"] is None else f"{row['minutes']:.1f}",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def _number(value: float | None, unit: float, digits: int) -> str:
     return "-" if value is None else f"{value / unit:.{digits}f}"
-
-
-def measured_text(row: Mapping[str, Any]) -> str:
-    """ "91.2 ± 0.8", "91.2" for one seed, "-" where nothing is measured."""
-    if row["measured"] is None:
-        return "-"
-    return f"{row['measured']:.2f}" + ("" if row["spread"] is None else f" ± {row['spread']:.2f}")
 
 
 def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> None:
