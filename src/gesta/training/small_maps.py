@@ -19,7 +19,7 @@ def small_maps_in_full(network: nn.Module) -> Iterator[None]:
     """While it lasts, the convolutions of `network` compute small maps in 32 bits under a CPU's autocast."""
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Conv3d)]
     for convolution in convolutions:
-        convolution.forward = partial(_in_full_where_small, convolution, convolution.forward)  # type: ignore[method-assign]
+        convolution.forward = partial(_in_full_where_small, convolution)  # type: ignore[method-assign]
     try:
         yield
     finally:
@@ -27,13 +27,12 @@ def small_maps_in_full(network: nn.Module) -> Iterator[None]:
             del convolution.forward
 
 
-def _in_full_where_small(
-    convolution: nn.Conv2d | nn.Conv3d, forward: Callable[[Tensor], Tensor], maps: Tensor
-) -> Tensor:
+def _in_full_where_small(convolution: nn.Conv2d | nn.Conv3d, maps: Tensor) -> Tensor:
+    forward: Callable[[nn.Module, Tensor], Tensor] = type(convolution).forward  # type: ignore[assignment]
     if torch.is_autocast_enabled("cpu") and is_small(convolution, maps.shape):
         with torch.autocast("cpu", enabled=False):
-            return forward(maps.float())
-    return forward(maps)
+            return forward(convolution, maps.float())
+    return forward(convolution, maps)
 
 
 def is_small(convolution: nn.Conv2d | nn.Conv3d, shape: torch.Size) -> bool:
