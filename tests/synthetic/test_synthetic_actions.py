@@ -50,18 +50,19 @@ def test_isogd(tmp_path: Path) -> None:
 def test_ledasila(tmp_path: Path) -> None:
     CLIP_GENERATORS["ledasila"](tmp_path, people=2, recordings=2, **SETTINGS)
     listing = read(tmp_path)
-    counts = [sum(s.label == label for s in listing.samples) for label in ("Vattene", "Vieniqui")]
+    counts = [sum(s.label == word.name for s in listing.samples) for word in vocabulary(2, rare=True)]
     assert listing.layout == "ledasila" and counts == [4, 3]
     assert set(listing.subjects) == {"person01", "person02"}
 
 
 def test_vocabulary_is_singles_and_then_pairs() -> None:
-    words = vocabulary(249, 0)
+    words = vocabulary(249)
     assert len({word.name for word in words}) == 249
     assert [len(word.gestures) for word in words[:21]] == [1] * 20 + [2]
-    assert words == vocabulary(260, 0)[:249] and words != vocabulary(249, 1)
+    assert words == vocabulary(260)[:249]
+    assert len({word.name for word in (*words, *vocabulary(151, rare=True))}) == 400
     with pytest.raises(GestaError, match="classes is 401, expected 2 to 400"):
-        vocabulary(401, 0)
+        vocabulary(401)
 
 
 def test_settings_out_of_range(tmp_path: Path) -> None:

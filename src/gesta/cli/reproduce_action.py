@@ -120,7 +120,8 @@ def generated_videos(layout: str, scale: str, out: Path, workers: int) -> Path:
     folder = out / f"data-{layout}-{scale}"
     with progress(f"Generating {layout}") as bar:
         made = ACTION_SCALES[scale].videos[layout]
-        CLIP_GENERATORS[layout](folder, **made, seed=DATA_SEED, workers=workers, progress=bar)
+        seed = DATA_SEED + (layout == "ledasila")  # other people than those of the set it is transferred from
+        CLIP_GENERATORS[layout](folder, **made, seed=seed, workers=workers, progress=bar)
     return folder
 
 

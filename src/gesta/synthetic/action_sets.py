@@ -114,6 +114,7 @@ def make_ledasila(
 ) -> list[str]:
     """A long-tailed vocabulary: people x recordings videos of the most frequent sign, ever fewer of the others.
 
+    Up to 151 signs are none of the classes of the other generators' first 249, so that transfer has something to move.
     Returns the videos' names. Stopping and errors as in `make_ucf101`.
     """
     words = _start(out, "ledasila", people, recordings, size, seed, classes, preset)
@@ -139,7 +140,7 @@ def _start(
 ) -> list[Word]:
     """Checks the settings, claims the folder, and gives the classes."""
     check(people, recordings, size, preset)
-    words = vocabulary(classes, seed)
+    words = vocabulary(classes, rare=generator == "ledasila")
     claim(
         out,
         {

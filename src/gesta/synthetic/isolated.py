@@ -20,7 +20,7 @@ from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import FPS, Plan, prepare
 from gesta.synthetic.video import VideoWriter
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
 
 _MARGIN = (2, 6)
@@ -44,20 +44,19 @@ class Task:
     depth: Path | None = None
 
 
-def vocabulary(count: int, seed: int) -> list[Word]:
-    """The twenty gestures and then pairs of different ones in an order that follows from the seed.
+def vocabulary(count: int, *, rare: bool = False) -> list[Word]:
+    """The twenty gestures and then pairs of different ones, in one order for all; `rare`: from the end of it.
 
-    Raises GestaError (usage) for fewer than 2 or more than 400 classes.
+    So up to 151 rare words are none of the first 249. Raises GestaError (usage) for fewer than 2 or more than 400.
     """
     total = len(CHALEARN_GESTURES)
     if not 2 <= count <= total * total:
         raise GestaError(f"classes is {count}, expected 2 to {total * total}.", usage=True)
     pairs = [(a, b) for a in range(1, total + 1) for b in range(1, total + 1) if a != b]
-    order = np.random.default_rng([seed, 404]).permutation(len(pairs))
-    chosen = [(g,) for g in range(1, total + 1)] + [pairs[i] for i in order]
-    return [
-        Word("".join(CHALEARN_GESTURES[g - 1].capitalize() for g in gestures), gestures) for gestures in chosen[:count]
-    ]
+    order = np.random.default_rng(404).permutation(len(pairs))
+    every = [(g,) for g in range(1, total + 1)] + [pairs[i] for i in order]
+    chosen = every[::-1][:count] if rare else every[:count]
+    return [Word("".join(CHALEARN_GESTURES[g - 1].capitalize() for g in gestures), gestures) for gestures in chosen]
 
 
 def check(people: int, recordings: int, size: tuple[int, int], preset: str) -> None:
