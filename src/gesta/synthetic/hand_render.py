@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,25 +26,36 @@ class Rendered:
     shade: Image
 
 
+class Rays(NamedTuple):
+    """The rays (x, y, 1) of a part of the image: x [W], y [H, 1], their squared length and their share of the light."""
+
+    x: Image
+    y: Image
+    square: Image
+    light: Image
+
+
 def render(flesh: Flesh, camera: Camera, size: tuple[int, int], light: tuple[float, float, float]) -> Rendered:
     """The capsules as a camera at the origin sees them. `size` is (width, height); `light` points to the light."""
     width, height = size
     depth = np.full((height, width), np.inf, np.float32)
     parts = np.full((height, width), NOTHING, np.int8)
     shade = np.zeros((height, width), np.float32)
-    ray_x = ((np.arange(width) - camera.cx) / camera.fx).astype(np.float32)
-    ray_y = ((camera.cy - np.arange(height)) / camera.fy).astype(np.float32)
-    for a, b, radius, part in zip(flesh.a, flesh.b, flesh.radii, flesh.parts, strict=True):
-        box = _box(a, b, radius, camera, size)
-        if box is None:
-            continue
-        rows, columns = box
-        hit, normal_light = _meet(a, b, radius, ray_x[columns], ray_y[rows][:, None], light)
-        held = depth[rows, columns]
-        nearer = hit < held  # NaN, where the ray misses, is not nearer
-        np.copyto(held, hit, where=nearer)
-        np.copyto(parts[rows, columns], np.int8(part), where=nearer)
-        np.copyto(shade[rows, columns], normal_light, where=nearer)
+    x = ((np.arange(width) - camera.cx) / camera.fx).astype(np.float32)
+    y = ((camera.cy - np.arange(height)) / camera.fy).astype(np.float32)[:, None]
+    square = x * x + y * y + 1
+    lit = np.asarray(light[0] * x + light[1] * y + light[2], np.float32)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for a, b, radius, part in zip(flesh.a, flesh.b, flesh.radii, flesh.parts, strict=True):
+            box = _box(a, b, radius, camera, size)
+            if box is None:
+                continue
+            rays = Rays(x[box[1]], y[box[0]], square[box], lit[box])
+            hit, normal_light = _meet(a, b, radius, rays, light)
+            nearer = hit < depth[box]  # NaN, where the ray misses, is not nearer
+            np.copyto(depth[box], hit, where=nearer)
+            np.copyto(parts[box], np.int8(part), where=nearer)
+            np.copyto(shade[box], normal_light, where=nearer)
     return Rendered(depth, parts, shade)
 
 
@@ -64,39 +76,29 @@ def _box(
 
 
 def _meet(
-    a: NDArray[np.float64],
-    b: NDArray[np.float64],
-    radius: float,
-    x: Image,
-    y: Image,
-    light: tuple[float, float, float],
+    a: NDArray[np.float64], b: NDArray[np.float64], radius: float, rays: Rays, light: tuple[float, float, float]
 ) -> tuple[Image, Image]:
-    """(depth of the first point of a capsule on the rays (x, y, 1), NaN where it is missed; light on the surface).
+    """(depth of the first point of a capsule on the rays, NaN where it is missed; light on the surface).
 
     The ray t (x, y, 1) meets the cylinder around a + s (b - a) where the part of it across the axis has length
     `radius`; beyond the ends it meets a sphere there instead. t is the depth.
     """
     axis = (b - a).astype(np.float32)
     length2 = float(axis @ axis) + 1e-6
-    along_ray = (axis[0] * x + axis[1] * y + axis[2]) / np.float32(length2)
+    along_ray = (axis[0] * rays.x + axis[1] * rays.y + axis[2]) / np.float32(length2)
     along_a = float(a @ axis) / length2
-    ray2 = x * x + y * y + 1
-    ray_a = np.float32(a[0]) * x + np.float32(a[1]) * y + np.float32(a[2])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # |t ray - a - s axis| = radius with s = t along_ray - along_a
-        square = ray2 - along_ray * along_ray * np.float32(length2)
-        half = ray_a - along_ray * np.float32(along_a * length2)
-        rest = np.float32(float(a @ a) - along_a * along_a * length2 - radius * radius)
-        depth = (half - np.sqrt(half * half - square * rest)) / square
-        s = depth * along_ray - np.float32(along_a)
-        beyond = ~((s > 0) & (s < 1))
-        if beyond.any():
-            for end, where in ((a, ~(s >= 1)), (b, ~(s <= 0))):
-                to_end = np.float32(end[0]) * x + np.float32(end[1]) * y + np.float32(end[2])
-                sphere = (to_end - np.sqrt(to_end * to_end - ray2 * np.float32(end @ end - radius * radius))) / ray2
-                np.copyto(depth, np.fmin(np.where(beyond, np.nan, depth), sphere), where=where & beyond)
-            depth = depth.astype(np.float32)
-        s = np.clip(depth * along_ray - np.float32(along_a), 0, 1)
-        lit = depth * (light[0] * x + light[1] * y + light[2]) - s * np.float32(axis @ light) - np.float32(a @ light)
-        lit = np.clip(lit / np.float32(radius), 0, 1)
-    return depth, lit.astype(np.float32)
+    ray_a, ray_b = (np.float32(e[0]) * rays.x + np.float32(e[1]) * rays.y + np.float32(e[2]) for e in (a, b))
+    # |t ray - a - s axis| = radius with s = t along_ray - along_a
+    square = rays.square - along_ray * along_ray * np.float32(length2)
+    half = ray_a - along_ray * np.float32(along_a * length2)
+    rest = np.float32(float(a @ a) - along_a * along_a * length2 - radius * radius)
+    depth = (half - np.sqrt(half * half - square * rest)) / square
+    s = depth * along_ray - np.float32(along_a)
+    before = s <= 0
+    outside_a, outside_b = (np.float32(end @ end - radius * radius) for end in (a, b))
+    to_end = np.where(before, ray_a, ray_b)
+    sphere = to_end - np.sqrt(to_end * to_end - rays.square * np.where(before, outside_a, outside_b))
+    depth = np.where((s > 0) & (s < 1), depth, sphere / rays.square)
+    s = np.clip(depth * along_ray - np.float32(along_a), 0, 1)
+    lit = depth * rays.light - s * np.float32(axis @ light) - np.float32(a @ light)
+    return depth, np.clip(lit / np.float32(radius), 0, 1)
