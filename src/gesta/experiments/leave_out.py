@@ -176,7 +176,7 @@ def line(row: LeaveOutRow, found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-HEADINGS = ("line", "right, by seed", "mean, %", "most often wrong", "chosen inside, folds", "minutes in all")
+HEADINGS = ("line", "right, by seed", "mean, %", "most often wrong", "chosen inside, by fold", "minutes in all")
 
 
 def cells(row: Mapping[str, Any]) -> list[str]:
@@ -185,8 +185,8 @@ def cells(row: Mapping[str, Any]) -> list[str]:
         row["label"],
         f"{', '.join(map(str, row['correct']))} of {row['n']}",
         f"{100 * row['accuracy']:.1f}{spread}",
-        ", ".join(f"{what} {times}" for what, times in row["confused"]) or "-",
-        ", ".join(f"{what} {times}" for what, times in row["chosen"].items()) or "-",
+        ", ".join(f"{times} x {what}" for what, times in row["confused"]) or "-",
+        ", ".join(f"{times} x {what}" for what, times in row["chosen"].items()) or "-",
         f"{row['minutes']:.1f}",
     ]
 
