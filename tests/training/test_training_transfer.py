@@ -48,6 +48,53 @@ def test_layers_have_names() -> None:
     assert last_layer(build("joint", classes=3, width=0.125)) == ["classifier"]
 
 
+def two_streams(name: str = "st_resnet18", **settings) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(name, classes=3, streams=1, channels=5, window=16, width=1 / 16, fusion="score", stack=2, **settings)
+
+
+STREAM = ("conv1", "layer1", "layer2", "layer3", "layer4", "fc")
+LAYERS = {f"{stream}.{layer}" for stream in ("appearance", "motion") for layer in STREAM}
+
+
+def test_layers_of_two_streams_and_of_stacked_flow_have_names() -> None:
+    assert set(layers(two_streams(context="1"))) == LAYERS
+    alone = build("st_resnet18", classes=3, streams=1, channels=2, window=4, width=1 / 16, stack=5)
+    assert list(layers(alone)) == list(STREAM)
+    assert {"appearance.Mixed_5c", "motion.Conv3d_1a_7x7", "motion.logits"} < set(layers(two_streams("i3d")))
+    assert {"appearance.conv1", "motion.fc6", "motion.fc8"} < set(layers(two_streams("c3d")))
+
+
+@pytest.mark.parametrize(
+    ("how", "frozen"),
+    [
+        ("all", {layer for layer in LAYERS if not layer.endswith(".fc")}),
+        ("first", {"appearance.conv1", "motion.conv1"}),
+        ("appearance.layer1, motion.layer4", {"appearance.layer1", "motion.layer4"}),
+        ("motion.network.network.layer4", {"motion.layer4"}),  # as the tensors are called
+        ("appearance", {f"appearance.{layer}" for layer in STREAM[:-1]}),
+    ],
+)
+def test_freezing_layers_of_two_streams(how: str, frozen: set[str]) -> None:
+    network = two_streams(context="1")
+    freeze(network, how)
+    assert LAYERS - learns(network) == frozen
+    with pytest.raises(GestaError, match=r"no layer 'layer1'; there are appearance\.conv1, .*, appearance, motion, or"):
+        freeze(network, "layer1")
+
+
+def test_rates_reach_the_layers_of_each_stream() -> None:
+    rates = {"motion": 0.5, "motion.fc": 2.0, "appearance.layer1": 0.1}
+    settings = TrainingSettings(epochs=1, learning_rate=1.0, rates=rates)
+    network = two_streams(context="1")
+    groups = {group["lr"]: {id(p) for p in group["params"]} for group in by_rate(network, settings)}
+    for layer, names in layers(network).items():
+        expected = rates.get(layer, rates.get(layer.partition(".")[0], 1.0))
+        assert {id(network.get_parameter(name)) for name in names} <= groups[expected], layer
+    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'layer1'; there are appearance"):
+        by_rate(network, settings.model_copy(update={"rates": {"layer1": 0.1}}))
+
+
 @pytest.mark.parametrize(
     ("how", "left"),
     [
