@@ -76,7 +76,7 @@ class ModelSettings(_Strict):
     )
     layers: LayerSettings | None = Field(None, description="widths of single layers, left by slimming")
     context: str | None = Field(
-        None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or a position such as 98-104; null: 2"
+        None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or pairs of positions such as 98-104; null: 2"
     )
     kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
     overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
