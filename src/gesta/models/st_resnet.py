@@ -10,8 +10,8 @@ mean over the sequences. Parameters of depth 50, N = 101: 23.715 M, and those of
 A clip shorter than the window has zeros behind it. They do not count: sequences that end there have no vote, and
 copies of the last frame stand in their place, for the batch's statistics and for clips shorter than the context.
 
-Positions are names of convolutions and normalisations in gesta.models.resnet, and any two can be connected. The document
-counts them from 0, projections included (`position`); depth 18 has 0 to 39. Its pairs, of depth 50:
+Positions are names of convolutions and normalisations in gesta.models.resnet, and any two can be connected. The
+document counts them from 0, projections included (`position`); depth 18 has 0 to 39. Its pairs, of depth 50:
 
 | document | from (frame t-1) | to (frame t) | maps |
 |---|---|---|---|
