@@ -92,6 +92,7 @@ class ModelSettings(_Strict):
     weights: str | None = Field(
         None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
     )
+    motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
 
     @model_validator(mode="after")
     def _of_video_networks(self) -> ModelSettings:
@@ -100,6 +101,8 @@ class ModelSettings(_Strict):
                 raise ValueError(f"{name} is for c3d, i3d and st_resnet, not for {self.name}")
         if self.padding is not None and self.name != "i3d":
             raise ValueError(f"padding is for i3d, not for {self.name}")
+        if self.motion_weights is not None and self.fusion is None:
+            raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
         return self
 
     @field_validator("context", mode="before")
@@ -111,7 +114,7 @@ class ModelSettings(_Strict):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A network by `width` is written as it was before there were others: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("layers", "context", "kind", "overlap", "stack", "fusion", "padding", "weights"):
+        for name in ("layers", "context", "kind", "overlap", "stack", "fusion", "padding", "weights", "motion_weights"):
             if getattr(self, name) is None:
                 document.pop(name, None)
         return document
