@@ -96,7 +96,7 @@ def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:
     assert network.padding == "inception_v1" and network.Conv3d_1a_7x7.time == "repeat"
     clips = [MemoryStore().load(sample, bundle.manifest.transform) for sample in samples(4)]
     assert openvino.add(result.bundle, clips).largest_difference < 1e-3
-    with pytest.raises(RecipeError, match="padding is for i3d, not for c3d"):
+    with pytest.raises(RecipeError, match="padding is for i3d, not for c3d; leave it out"):
         tiny("auto", "model.name=c3d", "model.padding=same")
 
 
@@ -122,6 +122,6 @@ def gesta_transform(recipe):
 def test_recipes_say_what_fusion_needs() -> None:
     with pytest.raises(RecipeError, match="end with flow"):
         tiny("auto", *ST, "model.fusion=score", "input.channels=[flow, gray]")
-    with pytest.raises(RecipeError, match="is for c3d, i3d and st_resnet, not for joint"):
+    with pytest.raises(RecipeError, match="stack is for c3d, i3d, st_resnet18, st_resnet50, not for joint"):
         tiny("auto", "model.stack=3")
     assert not {"stack", "fusion", "weights"} & set(tiny("auto").model_dump(mode="json")["model"])

@@ -16,7 +16,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from gesta.recipes.schema import PoseTrainingSettings, TrainingSettings
+from gesta.recipes.poses import PoseTrainingSettings
+from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 from gesta.training.callbacks import Generators, Keeper, Row, Show
 from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
