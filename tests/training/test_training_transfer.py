@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
 import torch
 from features.numbered_videos import write_numbered
 from training.learnable import MemoryStore, samples, tiny
@@ -15,9 +16,11 @@ from training.test_training_sequences import FOLDER, TINY, feature_folder
 from gesta.bundle.io import read_sequence
 from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
+from gesta.experiments.action_trials import begin_with
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
 from gesta.features.store import FeatureFolder
 from gesta.models.catalog import build, build_sequence
+from gesta.models.weights import WeightsError
 from gesta.recipes.load import changed_sequences, load_sequence_recipe
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
@@ -129,6 +132,20 @@ def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
     other = lstm()
     take_over(other, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
     torch.testing.assert_close(network.classifier.weight, other.classifier.weight)  # by the seed
+
+
+def test_a_line_begins_with_the_weights_of_another(tmp_path: Path) -> None:
+    start = lstm(classes=5)
+    safetensors.torch.save_file(start.state_dict(), tmp_path / "start.safetensors")
+    network = build_sequence("lstm", features=8, classes=3, hidden=6, layers=2, dense=2, dense_width=5)
+    last = network.classifier.weight.clone()
+    assert begin_with(network, tmp_path / "start.safetensors", frozen=False) is None
+    torch.testing.assert_close(network.recurrent.weight_hh_l1, start.recurrent.weight_hh_l1)
+    torch.testing.assert_close(network.classifier.weight, last)
+    assert begin_with(network, tmp_path / "start.safetensors", frozen=True) is not None
+    assert learns(network) == {"inner", "classifier"}
+    with pytest.raises(WeightsError, match=r"missing    inner\.weight|misshaped  recurrent\.weight_ih_l0"):
+        begin_with(build_sequence("lstm", features=9, classes=3, hidden=6), tmp_path / "start.safetensors", False)
 
 
 def test_a_learning_rate_for_each_layer() -> None:
