@@ -13,7 +13,7 @@ from gesta.schema import GestaError
 
 
 def accelerator_of(device: str) -> str:
-    """ "auto", "cpu" or "cuda" -> "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
+    """The one that "auto", "cpu" or "cuda" means here. Raises GestaError for an unknown or missing one."""
     if device not in ("auto", "cpu", "cuda"):
         raise GestaError(f"unknown device {device!r}; there are auto, cpu, cuda.", usage=True)
     if device == "cuda" and not torch.cuda.is_available():
