@@ -136,6 +136,7 @@ def test_command_with_one_process_and_with_two(tmp_path: Path) -> None:
     two = gesta("features", tmp_path / "data", "--out", tmp_path / "two", *settings, "--devices", 2, "--device", "cpu")
     assert two.returncode == 0, two.stderr
     assert json.loads(two.stdout)["computed"] == 10
+    assert not [line for line in two.stderr.splitlines() if "GPU" in line or "distributed" in line], two.stderr
     assert {path.name[:10] for path in (tmp_path / "two").glob("shard-*")} == {"shard-0000", "shard-0001"}
     first, second = FeatureFolder(tmp_path / "one"), FeatureFolder(tmp_path / "two")
     assert [e.id for e in first.entries] == [e.id for e in second.entries]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,9 @@ from features.numbered_videos import RECIPE, numbers, several, write_numbered
 
 from gesta.features import extract as room
 from gesta.features.extract import Settings, Work, extract, gather_work, leave_work
+from gesta.features.run import Machines, run
 from gesta.features.store import FeatureFolder, claim, shards, write_index
-from gesta.schema import GestaError, Problem, Sample
+from gesta.schema import GestaError, Listing, Problem, Sample
 
 EXPECTED = {"0.mkv": [0, 4, 8], "1.mkv": [22, 28, 34], "2.mkv": [40, 44, 46], "3.mkv": [60] * 3, "4.mkv": [82, 86, 90]}
 
@@ -53,6 +55,26 @@ def test_every_video_gets_its_own_features(samples: list[Sample], tmp_path: Path
     assert [entry.id for entry in folder.entries] == list(EXPECTED)
     assert folder.entries[0].label == "a"
     assert folder.load("1.mkv").tolist() == [[22, 22], [28, 28], [34, 34]]
+
+
+def test_several_processes_without_lightnings_talk(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loud = [logging.getLogger(f"lightning.{room}.utilities.rank_zero") for room in ("pytorch", "fabric")]
+
+    def predicted(*_: object) -> bool:
+        for logger in loud:
+            logger.info("GPU available: False, used: False")
+        return False  # as in all processes but the first
+
+    monkeypatch.setattr("gesta.features.run._predicted", predicted)
+    listing = Listing(tmp_path / "data", "class_folders", tuple(samples))
+    before = logging.getLogger("lightning.pytorch").level
+    with caplog.at_level(logging.INFO):
+        assert run(listing, tmp_path / "f", None, RECIPE, machines=Machines("cpu", devices=2)) is None
+    assert caplog.text == "" and logging.getLogger("lightning.pytorch").level == before
+    with pytest.raises(GestaError, match="unknown device 'tpu'; there are auto, cpu, cuda"):
+        run(listing, tmp_path / "f", None, RECIPE, machines=Machines("tpu"))
 
 
 @pytest.mark.parametrize("calls", range(6))

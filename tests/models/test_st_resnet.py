@@ -89,6 +89,46 @@ def test_every_position_of_table_5_4(document: str) -> None:
     assert kernel.stride == ((1, 1) if document in ("5-11", "98-104") else (2, 2))
 
 
+@pytest.mark.parametrize(
+    ("depth", "context", "kind", "pairs", "frames"),
+    [
+        (18, "33-39", "identity", [("layer4.0.bn2", "layer4.1.bn2")], 2),
+        (18, "layer1.0.bn1-layer2.0.downsample.1", "linear", [("layer1.0.bn1", "layer2.0.downsample.1")], 2),
+        (18, "29-33, 33-39", "nonlinear", [("layer3.1.bn2", "layer4.0.bn2"), ("layer4.0.bn2", "layer4.1.bn2")], 3),
+        (50, "5-11", "identity", [("layer1.0.bn2", "layer1.1.bn1")], 2),
+        (50, "97-105", "linear", [("layer4.1.bn2", "layer4.2.bn3")], 2),
+        (50, "1-104", "nonlinear", [("bn1", "layer4.2.conv3")], 2),
+    ],
+)
+def test_any_pair_of_positions(depth: int, context: str, kind: str, pairs: list, frames: int) -> None:
+    network = small(context, depth, kind=kind)
+    assert [(c.source, c.target) for c in network.connections] == pairs and network.context == frames
+    with_statistics(network)
+    clip = clips(1).float().requires_grad_()
+    network.forward_frames(clip[:, 0].transpose(1, 2))[:, -1].sum().backward()
+    seen = (clip.grad.abs().amax((0, 1, 2, 4, 5)) > 0).tolist()
+    assert seen == [False] * (6 - frames) + [True] * frames
+
+
+@pytest.mark.parametrize(
+    ("depth", "context", "message"),
+    [
+        (18, "98-104", r"no position '98'; there are 0 conv1, 1 bn1, .*, 39 layer4\.1\.bn2$"),
+        (50, "98-106", r"no position '106'; there are 0 conv1, .*, 105 layer4\.2\.bn3$"),
+        (18, "39-33", r"layer4\.1\.bn2 does not lie before layer4\.0\.bn2\. Behind it are none"),
+        (50, "104-98", r"layer4\.2\.conv3 does not lie before .* Behind it are 105 layer4\.2\.bn3$"),
+        (18, "37-layer9", "no position 'layer9'; there are 0 conv1"),
+        (18, "3-5-7", "no pair of positions '3-5-7': write A-B, such as 98-104"),
+        (18, "3-", "no pair of positions '3-'"),
+        (18, "29-39", r"identity needs equal shapes: .* Take linear or nonlinear; of its shape are behind it: none"),
+        (50, "50-55", r"of its shape are behind it: layer3\.0\.bn2, layer3\.1\.conv1, "),
+    ],
+)
+def test_wrong_pairs_of_positions(depth: int, context: str, message: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match=message):
+        small(context, depth)
+
+
 @pytest.mark.parametrize("depth", [18, 50])
 @pytest.mark.parametrize("context", CONTEXTS)
 class TestContext:
@@ -156,7 +196,7 @@ def test_numbers_and_names_are_the_same_layers() -> None:
     [
         (Connection("layer1.0.conv1", "layer4.0.conv1"), "identity needs equal shapes: layer1.0.conv1 has 4 maps"),
         (Connection("layer4.0.conv1", "layer1.0.conv1", "linear"), "a connection leads forward"),
-        (Connection("layer9.0.conv1", "layer1.0.conv1"), r"no layer 'layer9\.0\.conv1'; layers are 0 to 39"),
+        (Connection("layer9.0.conv1", "layer1.0.conv1"), r"no position 'layer9\.0\.conv1'; there are 0 conv1, "),
         (Connection("layer1.0.conv1", "layer1.0.conv2", delay=0), "brings an earlier frame"),
     ],
 )
@@ -168,8 +208,8 @@ def test_connections_that_cannot_be(connection: Connection, message: str) -> Non
 def test_unknown_context_and_short_clips() -> None:
     with pytest.raises(ValueError, match="no context '4' with depth 50; there are 1, 2, 3, special3, 5, 5-11"):
         connections_for(50, "4")
-    with pytest.raises(ValueError, match=r"no context '98-104' with depth 18; there are 1, 2, 3, special3, 5$"):
-        connections_for(18, "98-104")
+    with pytest.raises(ValueError, match=r"no context '4' with depth 18; there are 1, 2, 3, special3, 5, or A-B for"):
+        connections_for(18, "4")
     with pytest.raises(ValueError, match="the context is 3 frames"):
         small("3", window=2)
 

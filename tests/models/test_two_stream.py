@@ -7,8 +7,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from gesta.models.c3d import red_first
 from gesta.models.catalog import build, build_backbone
-from gesta.models.i3d import inflated
+from gesta.models.i3d import I3d, inflated
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.start import for_channels, padding_for, start_from, towers
 from gesta.models.two_stream import stacked
@@ -94,6 +95,63 @@ def test_image_weights_begin_both_streams(tmp_path) -> None:
         torch.testing.assert_close(tower.network.fc.weight, last)
     torch.testing.assert_close(network.appearance.network.conv1.weight, image.conv1.weight)
     assert network.motion.network.network.conv1.weight.shape[1] == 4
+
+
+def i3d_file(path, channels: int, classes: int = 400, **changes) -> str:
+    """Small weights with the names of the published files; `changes`: tensors in place of those, None without."""
+    torch.manual_seed(channels)
+    tensors = {**I3d(classes=classes, channels=channels, width=0.0625).state_dict(), **changes}
+    safetensors.torch.save_file({k: t.contiguous() for k, t in tensors.items() if t is not None}, path)
+    return str(path)
+
+
+def test_each_stream_of_i3d_begins_with_a_file_of_its_own(tmp_path) -> None:
+    rgb, flow = i3d_file(tmp_path / "rgb.safetensors", 3), i3d_file(tmp_path / "flow.safetensors", 2)
+    settings = {"width": 0.0625, "fusion": "score", "stack": 1}
+    network = small("i3d", **settings, weights=rgb, motion_weights=flow)
+    heads = [tower.logits.conv3d.weight.clone() for tower in towers(network)]
+    start_from("i3d", network, rgb, tmp_path, flow)
+    for tower, file, head in zip(towers(network), (rgb, flow), heads, strict=True):
+        torch.testing.assert_close(tower.logits.conv3d.weight, head)
+        expected = safetensors.torch.load_file(file)
+        for name, tensor in tower.state_dict().items():
+            if not name.startswith("logits."):
+                torch.testing.assert_close(tensor, expected[name])
+    alone = small("i3d", **settings)
+    untouched = alone.appearance.Conv3d_1a_7x7.conv3d.weight.clone()
+    start_from("i3d", alone, None, tmp_path, flow)
+    torch.testing.assert_close(alone.appearance.Conv3d_1a_7x7.conv3d.weight, untouched)
+    began = alone.motion.network.Mixed_3b.b0.conv3d.weight
+    torch.testing.assert_close(began, expected["Mixed_3b.b0.conv3d.weight"])
+
+
+def test_what_does_not_fit_is_named_for_both_files_at_once(tmp_path) -> None:
+    rgb = i3d_file(tmp_path / "rgb.safetensors", 3, **{"Mixed_3b.b0.bn.bias": None})
+    changes = {"Mixed_4f.b2b.conv3d.weight": torch.zeros(2, 2), "strange.weight": torch.zeros(1)}
+    flow = i3d_file(tmp_path / "flow.safetensors", 2, **changes)
+    network = small("i3d", width=0.0625, fusion="score")
+    with pytest.raises(WeightsError) as error:
+        start_from("i3d", network, rgb, tmp_path, flow)
+    told = str(error.value)
+    assert f"{rgb}: does not fit the network (1 tensors)" in told and f"{flow}: does not fit the network (2" in told
+    assert "missing    Mixed_3b.b0.bn.bias" in told and "extra      strange.weight" in told
+    assert "misshaped  Mixed_4f.b2b.conv3d.weight" in told
+    with pytest.raises(WeightsError, match=r"flow2\.pt: no such weights file"):
+        start_from("i3d", network, i3d_file(tmp_path / "rgb.safetensors", 3), tmp_path, str(tmp_path / "flow2.pt"))
+
+
+def test_kernels_of_flow_are_repeated_for_stacked_frames() -> None:
+    kernel, flow = torch.randn(4, 2, 3, 3), torch.randn(1, 2, 8, 8)
+    before = torch.nn.functional.conv2d(flow, kernel)
+    after = torch.nn.functional.conv2d(flow.repeat(1, 5, 1, 1), for_channels(kernel, 10))  # five equal frames
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-4)
+
+
+def test_a_flow_file_of_c3d_has_no_order_of_colours() -> None:
+    kernel = torch.arange(2.0).reshape(1, 2, 1, 1, 1)
+    assert torch.equal(red_first({"conv1.weight": kernel})["conv1.weight"], kernel)
+    colors = torch.arange(3.0).reshape(1, 3, 1, 1, 1)
+    assert red_first({"conv1.weight": colors})["conv1.weight"].flatten().tolist() == [2, 1, 0]
 
 
 def test_inception_v1_begins_i3d_inflated(tmp_path) -> None:

@@ -12,8 +12,10 @@ from features.numbered_videos import numbers, video, write_numbered
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle.manifest import BackboneUse, Provenance, SequenceManifest
+from gesta.clips.decode import probe
+from gesta.evaluate.annotate import VideoWriter, annotate
 from gesta.runtime.sequence import SequenceRecogniser, load_sequence
-from gesta.schema import Frame, GestaError
+from gesta.schema import Frame, GestaError, Prediction, Resource
 
 
 class Numbers:
@@ -73,6 +75,23 @@ def test_frames_pushed_by_hand_are_the_files(tmp_path: Path) -> None:
     assert live.engine.seen[-1] == [6]  # begun anew
 
 
+@pytest.mark.parametrize(
+    ("every", "window", "expected"),
+    [(2, 1, [0, 0, 1, 1, 2, 2, 3]), (1, 3, [0, 0, 0, 0, 0, 1, 1]), (3, 4, [0] * 7), (None, 1, [0] * 7)],
+)
+def test_annotated_frames_carry_the_newest_answer(
+    every: int | None, window: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Prediction] = []
+    write = VideoWriter.write
+    monkeypatch.setattr(VideoWriter, "write", lambda *given: (drawn.append(given[-1]), write(*given)))
+    sample, out = video(write_numbered(tmp_path / "v.mkv", 7)), tmp_path / "out.mp4"
+    live, plain = (chain(every, window, None if every else 3) for _ in range(2))
+    answers = list(annotate(live, sample, out))
+    assert answers == (list(plain.stream(sample)) if every else [plain.predict(sample)])
+    assert [answers.index(found) for found in drawn] == expected and probe(Resource(out)).frames == 7
+
+
 def test_memory_is_bounded_by_a_sliding_window() -> None:
     live = chain(every=1)
     list(live.stream((np.full((8, 8, 3), i, np.uint8) for i in range(9)), last=3))
@@ -111,5 +130,13 @@ def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.Mo
         done = gesta("predict", bundle.path, videos / "dark", "--stream")
         assert done.exit_code == 0 and done.stdout.count(" s  ") == 8 and "dark1.mkv" in done.stdout
         fixed = make_chain(tmp_path / "fixed", videos, frames=3)
+        for ready, options, lines in ((bundle, ["--stream"], 4), (bundle, [], 1), (fixed, [], 1)):
+            out = tmp_path / "drawn.mp4"
+            done = gesta("predict", ready.path, path, "--annotate", out, *options, "--json")
+            assert done.exit_code == 0 and len(done.stdout.splitlines()) == lines and f"Wrote {out}" in done.stderr
+            assert probe(Resource(out)).frames == 8
+            out.unlink()
+        done = gesta("predict", bundle.path, path, "--annotate", tmp_path / "drawn.avi")
+        assert done.exit_code == 2 and "written as .mp4" in done.stderr
         done = gesta("predict", fixed.path, path, "--stream")
         assert done.exit_code == 2 and "exactly 3 frames" in done.stderr and done.stdout == ""

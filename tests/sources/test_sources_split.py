@@ -54,6 +54,35 @@ def test_given_test_stays_and_validation_people_come_out_of_training():
     assert "Validation: 1 of 6 people" in notes[0]
 
 
+def test_a_part_without_labels_counts_as_none():
+    hidden = people(3, labels=(None,), split="test", first=10)
+    data = people(9, split="train") + people(2, split="val", first=20) + hidden
+    done, notes = assign_splits(data, seed=0)
+    labelled = by_split([s for s in done if s.label is not None])
+    assert labelled["val"] == {"p20", "p21"}
+    assert len(labelled["test"]) == 2
+    assert labelled["test"] <= {f"p{i}" for i in range(9)}
+    assert [s for s in done if s.label is None] == hidden
+    assert notes[0] == "The test part of the data has no labels: another one is taken out of training."
+    assert "Test: 2 of 9 people" in notes[1]
+    assert len(notes) == 2
+
+
+def test_validation_without_labels_and_people_seen_there():
+    data = people(6) + people(2, labels=(None,), split="val")  # unlabelled recordings of people who are also labelled
+    done, notes = assign_splits(data, seed=0)
+    parts = by_split([s for s in done if s.label is not None])
+    assert parts["train"]
+    assert parts["val"]
+    assert parts["test"]
+    assert notes[0] == "The validation part of the data has no labels: another one is taken out of training."
+    assert not any("in both" in note for note in notes)
+    assert assign_splits(people(6), seed=0)[0] == [s for s in done if s.label is not None]
+    one = [*people(6, split="train"), *people(1, split="test", first=6)]
+    partly = [*one, sample("unknown", None, "p7", "test")]
+    assert {s.id for s in assign_splits(partly, seed=0)[0] if s.split == "test"} == {"6-wave", "6-clap", "unknown"}
+
+
 def test_all_three_given_are_left_alone():
     data = people(2, split="train") + people(1, split="val", first=2) + people(1, split="test", first=3)
     assert assign_splits(data, seed=0) == (data, [])

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import safetensors.torch
 import torch
 from features.numbered_videos import write_numbered
 from training.learnable import MemoryStore, samples, tiny
@@ -15,9 +16,11 @@ from training.test_training_sequences import FOLDER, TINY, feature_folder
 from gesta.bundle.io import read_sequence
 from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
+from gesta.experiments.action_trials import begin_with
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
 from gesta.features.store import FeatureFolder
 from gesta.models.catalog import build, build_sequence
+from gesta.models.weights import WeightsError
 from gesta.recipes.load import changed_sequences, load_sequence_recipe
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
@@ -46,6 +49,53 @@ def test_layers_have_names() -> None:
     assert list(layers(build("joint", classes=3, width=0.125))) == ["encoder", "lstm", "classifier"]
     assert last_layer(st_resnet()) == ["network.fc"] and last_layer(lstm()) == ["classifier"]
     assert last_layer(build("joint", classes=3, width=0.125)) == ["classifier"]
+
+
+def two_streams(name: str = "st_resnet18", **settings) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(name, classes=3, streams=1, channels=5, window=16, width=1 / 16, fusion="score", stack=2, **settings)
+
+
+STREAM = ("conv1", "layer1", "layer2", "layer3", "layer4", "fc")
+LAYERS = {f"{stream}.{layer}" for stream in ("appearance", "motion") for layer in STREAM}
+
+
+def test_layers_of_two_streams_and_of_stacked_flow_have_names() -> None:
+    assert set(layers(two_streams(context="1"))) == LAYERS
+    alone = build("st_resnet18", classes=3, streams=1, channels=2, window=4, width=1 / 16, stack=5)
+    assert list(layers(alone)) == list(STREAM)
+    assert {"appearance.Mixed_5c", "motion.Conv3d_1a_7x7", "motion.logits"} < set(layers(two_streams("i3d")))
+    assert {"appearance.conv1", "motion.fc6", "motion.fc8"} < set(layers(two_streams("c3d")))
+
+
+@pytest.mark.parametrize(
+    ("how", "frozen"),
+    [
+        ("all", {layer for layer in LAYERS if not layer.endswith(".fc")}),
+        ("first", {"appearance.conv1", "motion.conv1"}),
+        ("appearance.layer1, motion.layer4", {"appearance.layer1", "motion.layer4"}),
+        ("motion.network.network.layer4", {"motion.layer4"}),  # as the tensors are called
+        ("appearance", {f"appearance.{layer}" for layer in STREAM[:-1]}),
+    ],
+)
+def test_freezing_layers_of_two_streams(how: str, frozen: set[str]) -> None:
+    network = two_streams(context="1")
+    freeze(network, how)
+    assert LAYERS - learns(network) == frozen
+    with pytest.raises(GestaError, match=r"no layer 'layer1'; there are appearance\.conv1, .*, appearance, motion, or"):
+        freeze(network, "layer1")
+
+
+def test_rates_reach_the_layers_of_each_stream() -> None:
+    rates = {"motion": 0.5, "motion.fc": 2.0, "appearance.layer1": 0.1}
+    settings = TrainingSettings(epochs=1, learning_rate=1.0, rates=rates)
+    network = two_streams(context="1")
+    groups = {group["lr"]: {id(p) for p in group["params"]} for group in by_rate(network, settings)}
+    for layer, names in layers(network).items():
+        expected = rates.get(layer, rates.get(layer.partition(".")[0], 1.0))
+        assert {id(network.get_parameter(name)) for name in names} <= groups[expected], layer
+    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'layer1'; there are appearance"):
+        by_rate(network, settings.model_copy(update={"rates": {"layer1": 0.1}}))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +132,20 @@ def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
     other = lstm()
     take_over(other, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
     torch.testing.assert_close(network.classifier.weight, other.classifier.weight)  # by the seed
+
+
+def test_a_line_begins_with_the_weights_of_another(tmp_path: Path) -> None:
+    start = lstm(classes=5)
+    safetensors.torch.save_file(start.state_dict(), tmp_path / "start.safetensors")
+    network = build_sequence("lstm", features=8, classes=3, hidden=6, layers=2, dense=2, dense_width=5)
+    last = network.classifier.weight.clone()
+    assert begin_with(network, tmp_path / "start.safetensors", frozen=False) is None
+    torch.testing.assert_close(network.recurrent.weight_hh_l1, start.recurrent.weight_hh_l1)
+    torch.testing.assert_close(network.classifier.weight, last)
+    assert begin_with(network, tmp_path / "start.safetensors", frozen=True) is not None
+    assert learns(network) == {"inner", "classifier"}
+    with pytest.raises(WeightsError, match=r"missing    inner\.weight|misshaped  recurrent\.weight_ih_l0"):
+        begin_with(build_sequence("lstm", features=9, classes=3, hidden=6), tmp_path / "start.safetensors", False)
 
 
 def test_a_learning_rate_for_each_layer() -> None:
@@ -156,7 +220,7 @@ def test_a_test_part_without_labels_counts_as_none(tmp_path: Path) -> None:
     pool, test, notes = parts(held)
     assert {s.split for s in held if s.label is None} == {"test"}
     assert test and len(pool) + len(test) == len([s for s in held if s.label is not None])
-    assert notes[0] == "The test part of the data has no labels: another one is taken out of the rest."
+    assert notes[0] == "The test part of the data has no labels: another one is taken out of training."
 
 
 class TestLearningCurve:

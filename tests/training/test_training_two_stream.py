@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
@@ -17,6 +18,7 @@ from gesta.recipes import RecipeError
 from gesta.runtime.engines.torch import load_network
 from gesta.schema import GestaError
 from gesta.training.data import ClipSet
+from gesta.training.facts import settle_padding
 from gesta.training.fit import fit
 
 INPUT = ("input.size=32", "input.window=8", "input.streams=[body]", "input.channels=[rgb, flow]")
@@ -48,6 +50,40 @@ def test_training_begins_with_published_weights(tmp_path: Path) -> None:
         fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
 
 
+def test_the_motion_stream_begins_with_a_file_of_its_own(tmp_path: Path) -> None:
+    files, images = [], []
+    for number, channels in enumerate((3, 2)):
+        images.append(build_backbone("resnet18", width=0.0625, channels=channels))
+        files.append(tmp_path / f"{number}.safetensors")
+        safetensors.torch.save_file(images[-1].state_dict(), files[-1])
+    ways = ("training.learning_rate=1e-9", "training.weight_decay=0", f"model.weights={files[0]}")
+    two = ("model.fusion=score", "model.stack=2", f"model.motion_weights={files[1]}")
+    recipe = tiny("auto", *ST, *ways, *two)
+    result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    files[1].unlink()  # a bundle has its own
+    network = load_network(io.read(result.bundle))
+    for tower, image in zip((network.appearance, network.motion.network), images, strict=True):
+        found = tower.network.layer4[1].conv2.weight
+        np.testing.assert_allclose(found.numpy(), image.layer4[1].conv2.weight.detach().numpy(), atol=1e-6)
+    with pytest.raises(GestaError, match=r"model\.weights: .*1\.safetensors: no such weights file"):
+        fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
+    with pytest.raises(RecipeError, match="motion_weights are for the flow's network of two streams"):
+        tiny("auto", *ST, f"model.motion_weights={files[1]}")
+
+
+def test_two_files_that_are_padded_differently_are_refused(tmp_path: Path) -> None:
+    files = [tmp_path / "rgb.safetensors", tmp_path / "googlenet.safetensors"]
+    for file, name in zip(files, ("Conv3d_1a_7x7.conv3d.weight", "conv1.conv.weight"), strict=True):
+        safetensors.torch.save_file({name: torch.zeros(1)}, file)
+    two = ("model.name=i3d", "model.fusion=score", f"model.weights={files[0]}", f"model.motion_weights={files[1]}")
+    recipe = tiny("auto", *INPUT, "model.memory=0", *two)
+    with pytest.raises(GestaError, match="one file is of an image network, the other of I3D"):
+        settle_padding(recipe)
+    assert settle_padding(tiny("auto", *INPUT, "model.memory=0", *two, "model.padding=same")).model.padding == "same"
+    with pytest.raises(GestaError, match=r"model\.motion_weights: .*nowhere\.pt: no such weights file"):
+        settle_padding(tiny("auto", *INPUT, "model.memory=0", *two[:3], "model.motion_weights=nowhere.pt"))
+
+
 def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:
     file = tmp_path / "googlenet.safetensors"
     image = build_backbone("inception_v1", width=0.0625)
@@ -60,7 +96,7 @@ def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:
     assert network.padding == "inception_v1" and network.Conv3d_1a_7x7.time == "repeat"
     clips = [MemoryStore().load(sample, bundle.manifest.transform) for sample in samples(4)]
     assert openvino.add(result.bundle, clips).largest_difference < 1e-3
-    with pytest.raises(RecipeError, match="padding is for i3d, not for c3d"):
+    with pytest.raises(RecipeError, match="padding is for i3d, not for c3d; leave it out"):
         tiny("auto", "model.name=c3d", "model.padding=same")
 
 
@@ -86,6 +122,6 @@ def gesta_transform(recipe):
 def test_recipes_say_what_fusion_needs() -> None:
     with pytest.raises(RecipeError, match="end with flow"):
         tiny("auto", *ST, "model.fusion=score", "input.channels=[flow, gray]")
-    with pytest.raises(RecipeError, match="is for c3d, i3d and st_resnet, not for joint"):
+    with pytest.raises(RecipeError, match="stack is for c3d, i3d, st_resnet18, st_resnet50, not for joint"):
         tiny("auto", "model.stack=3")
     assert not {"stack", "fusion", "weights"} & set(tiny("auto").model_dump(mode="json")["model"])

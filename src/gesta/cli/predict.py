@@ -98,13 +98,16 @@ def predict(
     if kind == "sequence":
         from gesta.runtime.sequence import load_sequence
 
-        refuse(context, kind, "annotate")
+        if annotate is not None:
+            _check_annotate(annotate, items)
         chain = load_sequence(bundle, engine, device, backbone=backbone_weights)
         if stream:
             chain.open_stream()  # refuses a model that cannot, before anything is said
-            _say_streams(items, chain.stream, _json_line if json else _stream_line, failed)
+            _say_streams(items, _following(chain, annotate), _json_line if json else _stream_line, failed)
         else:
             _predict_videos(chain, items, json, failed)
+            if annotate is not None and not failed:
+                _draw(chain, items, annotate)
         _end(failed)
         return
     refuse(context, kind, "backbone_weights")
@@ -184,18 +187,24 @@ def _predict_clips(recogniser: Recogniser, items: list[Item], say: Say, failed: 
 
 def _follow(recogniser: Recogniser, items: list[Item], say: Say, out: Path | None, failed: list[str]) -> None:
     """A prediction a chunk over each recording; into the annotated video too where one is asked for."""
-    from gesta.evaluate.annotate import annotate
     from gesta.runtime.inputs import notes
 
     fit = _fitting(recogniser, items, failed)
     noted = {note for item in fit for note in notes(item.sample, recogniser.manifest)}
+    _say_streams(fit, _following(recogniser, out), say, failed)
+    _tell(noted)
+
+
+def _following(
+    recogniser: Recogniser | SequenceRecogniser, out: Path | None
+) -> Callable[[Sample], Iterator[Prediction]]:
+    from gesta.evaluate.annotate import annotate
 
     def follow(sample: Sample) -> Iterator[Prediction]:
         yield from recogniser.stream(sample) if out is None else annotate(recogniser, sample, out)
         _wrote(out)
 
-    _say_streams(fit, follow, say, failed)
-    _tell(noted)
+    return follow
 
 
 def _say_streams(
@@ -212,7 +221,7 @@ def _say_streams(
             failed.append(str(error) if item.input in str(error) else f"{item.input}: {error}")
 
 
-def _draw(recogniser: Recogniser, items: list[Item], out: Path) -> None:
+def _draw(recogniser: Recogniser | SequenceRecogniser, items: list[Item], out: Path) -> None:
     from gesta.evaluate.annotate import annotate
     from gesta.runtime.inputs import whole_recordings
 

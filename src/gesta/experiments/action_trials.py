@@ -171,16 +171,16 @@ def run_sequence(
 
 
 def begin_with(network: SequenceNet, start: Path, frozen: bool) -> nn.Module | None:
-    """Another classifier's weights, all but its last layer's; the recurrent layers, if they are to stay as they are.
+    """Another classifier's weights, all but its last layer's; what stays in eval, if the recurrent layers are `frozen`.
 
     Raises WeightsError listing every tensor that does not fit.
     """
     from gesta.models.weights import load_tensors, read_tensors
+    from gesta.training.transfer import freeze, last_layer, layers
 
-    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("classifier.")}
-    given = {name: tensor for name, tensor in read_tensors(start).items() if not name.startswith("classifier.")}
+    last = tuple(f"{name}." for name in last_layer(network))
+    own = {name: tensor for name, tensor in network.state_dict().items() if name.startswith(last)}
+    given = {name: tensor for name, tensor in read_tensors(start).items() if not name.startswith(last)}
     load_tensors(network, {**given, **own}, str(start))
-    if not frozen or network.recurrent is None:
-        return None
-    network.recurrent.requires_grad_(False)
-    return network.recurrent
+    recurrent = [layer for layer in layers(network) if layer.startswith("recurrent")]
+    return freeze(network, ",".join(recurrent)) if frozen and recurrent else None

@@ -190,7 +190,8 @@ class _Work:
         """(training and validation, test)."""
         from gesta.sources.split import assign_splits
 
-        samples, _ = assign_splits(self.samples(layout, split), seed=0)
+        divided, _ = assign_splits(self.samples(layout, split), seed=0)
+        samples = [s for s in divided if s.label is not None]
         return [s for s in samples if s.split in ("train", "val")], [s for s in samples if s.split == "test"]
 
     def _rate(self, layout: str, split: int) -> float:

@@ -50,7 +50,8 @@ def recipe_from(bundle: Path, recipe: Recipe | None, sets: Sequence[str]) -> Rec
 
 def from_scratch(recipe: Recipe) -> Recipe:
     """The same without published weights to begin with: C3D then has the colour statistics of its own, too."""
-    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"weights": None})})
+    without = recipe.model.model_copy(update={"weights": None, "motion_weights": None})
+    return recipe.model_copy(update={"model": without})
 
 
 def sequence_recipe_from(

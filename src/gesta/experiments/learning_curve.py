@@ -92,14 +92,9 @@ def learning_curve(
 
 
 def parts(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample], list[str]]:
-    """(what clips are drawn from, the test part, notes): by person where people are known.
-
-    A test part of the data without any label counts as none, and a note says so.
-    """
-    labelled = [s for s in samples if s.label is not None]
-    assigned, notes = assign_splits(labelled, seed=0, fractions=(0.0, TEST_SHARE))
-    if "test" in {s.split for s in samples} - {s.split for s in labelled}:
-        notes.insert(0, "The test part of the data has no labels: another one is taken out of the rest.")
+    """(what clips are drawn from, the test part, notes): by person where people are known."""
+    divided, notes = assign_splits(samples, seed=0, fractions=(0.0, TEST_SHARE))
+    assigned = [s for s in divided if s.label is not None]
     pool = [replace(s, split="train") for s in assigned if s.split in ("train", "val")]
     known = {s.label for s in pool}
     return pool, [s for s in assigned if s.split == "test" and s.label in known], notes

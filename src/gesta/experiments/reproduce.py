@@ -64,7 +64,7 @@ def plan(
     if seeds < 1:
         raise GestaError(f"--seeds is {seeds}, expected at least 1.", usage=True)
     fitted = [s for s in samples if s.split in ("train", "val")]
-    test = [s for s in samples if s.split == "test"]
+    test = [s for s in samples if s.split == "test" and s.label is not None]
     if not test or not any(s.split == "train" for s in fitted):
         raise GestaError("the data have no training or no test part. Check them: gesta data inspect DATA.")
     jobs: list[tuple[Row, Job]] = []

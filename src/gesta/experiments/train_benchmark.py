@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from gesta.bundle import io
 from gesta.bundle.manifest import Manifest
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
+from gesta.features.machine import quiet
 from gesta.models.catalog import build
 from gesta.recipes.schema import Recipe
 from gesta.runtime.recogniser import DEMO
@@ -161,7 +159,7 @@ def _train(
     nothing = ClipSet([], labels, transform, store)
     data = ClipData(clips, nothing, min(int(recipe.training.batch), len(samples)), seed)
     watch = Stopwatch(seconds)
-    with _quiet():
+    with quiet():
         trainer = pl.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
             devices=1,
@@ -177,20 +175,6 @@ def _train(
         task = ClassifyTask(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
         fit_or_stop(trainer, task, data)
     return watch
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without Lightning's remarks, which speak to its programmers."""
-    logger = logging.getLogger("lightning.pytorch")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(before)
 
 
 def _device_name(device: str) -> str:

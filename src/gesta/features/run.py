@@ -29,8 +29,9 @@ from gesta.features.extract import (
     stream,
     timed,
 )
+from gesta.features.machine import accelerator_of, quiet
 from gesta.features.store import FeatureRecipe, claim, write_index
-from gesta.schema import GestaError, Listing
+from gesta.schema import Listing
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,7 @@ class Machines:
     @property
     def accelerator(self) -> str:
         """ "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise GestaError(f"unknown device {self.device!r}; there are auto, cpu, cuda.", usage=True)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise GestaError("No GPU that PyTorch can use was found. Leave --device out to compute on the CPU.")
-        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        return accelerator_of(self.device)
 
     @property
     def threads_each(self) -> int | None:
@@ -114,7 +111,9 @@ def run(
     else:
         name = engine or ("openvino" if accelerator == "cpu" else "torch")
         share = _Share(samples, out, recipe, settings, lambda d: engine_for(engine, ready, d, machines.threads_each)[1])
-        if not _predicted(share, machines, accelerator):
+        with quiet():
+            first = _predicted(share, machines, accelerator)
+        if not first:
             return None
         works = gather_work(out, machines.devices * machines.nodes)
     skipped = [problem for work in works for problem in work.skipped]

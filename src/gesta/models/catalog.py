@@ -98,6 +98,7 @@ def build(
     fusion: Fusion | None = None,
     padding: Padding | None = None,
     weights: str | None = None,
+    motion_weights: str | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
@@ -105,7 +106,8 @@ def build(
     `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet). `stack`, `fusion`: of VIDEO_MODELS
     (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `padding`:
     I3D's; with "inception_v1" the first and last frame are repeated, too, as inflated weights need it. `weights`: what
-    it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect.
+    it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect; `motion_weights`: the
+    same of the motion stream, where that is another file.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, {**MODELS, **VIDEO_MODELS})
@@ -121,9 +123,9 @@ def build(
             kind=kind,
             overlap=overlap,
             padding=padding,
-            weights=weights,
         )
-        return _streams(tower, streams, channels, stack, fusion)
+        motion = partial(tower, weights=motion_weights or weights)
+        return _streams(partial(tower, weights=weights), motion, streams, channels, stack, fusion)
     return MODELS[name](
         classes=classes,
         streams=streams,
@@ -139,14 +141,19 @@ def build(
 
 
 def _streams(
-    tower: Callable[..., nn.Module], streams: int, channels: int, stack: int | None, fusion: Fusion | None
+    tower: Callable[..., nn.Module],
+    motion: Callable[..., nn.Module],
+    streams: int,
+    channels: int,
+    stack: int | None,
+    fusion: Fusion | None,
 ) -> nn.Module:
     """One network on all channels, or one on the last two and one on the others."""
     if fusion is None:
         network = tower(channels=streams * channels * (stack or 1))
         return network if stack is None else Stack(network, stack)
-    motion = tower(channels=streams * FLOW_CHANNELS * (stack or 1))
-    return TwoStream(tower(channels=streams * (channels - FLOW_CHANNELS)), Stack(motion, stack or 1), fusion)
+    moved = Stack(motion(channels=streams * FLOW_CHANNELS * (stack or 1)), stack or 1)
+    return TwoStream(tower(channels=streams * (channels - FLOW_CHANNELS)), moved, fusion)
 
 
 IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {

@@ -10,8 +10,8 @@ mean over the sequences. Parameters of depth 50, N = 101: 23.715 M, and those of
 A clip shorter than the window has zeros behind it. They do not count: sequences that end there have no vote, and
 copies of the last frame stand in their place, for the batch's statistics and for clips shorter than the context.
 
-Positions are names of convolutions and normalisations in gesta.models.resnet. The document counts them from 0,
-projections included (`position`):
+Positions are names of convolutions and normalisations in gesta.models.resnet, and any two can be connected. The
+document counts them from 0, projections included (`position`); depth 18 has 0 to 39. Its pairs, of depth 50:
 
 | document | from (frame t-1) | to (frame t) | maps |
 |---|---|---|---|
@@ -63,14 +63,18 @@ def layer_names(network: ResNet) -> list[str]:
 
 
 def position(network: ResNet, place: str | int) -> str:
-    """A layer by name, or by the document's number. Raises ValueError for one that is not there."""
+    """A layer by name, or by the document's number. Raises ValueError with the list for one that is not there."""
     names = layer_names(network)
-    number = int(place) if isinstance(place, int) or place.isdigit() else None
+    number = int(place) if isinstance(place, int) or place.isdecimal() else None
     if number is not None and number < len(names):
         return names[number]
     if place not in names:
-        raise ValueError(f"no layer {place!r}; layers are 0 to {len(names) - 1}, or {names[0]} to {names[-1]}")
+        raise ValueError(f"no position {place!r}; there are {_numbered(names)}")
     return str(place)
+
+
+def _numbered(names: Sequence[str], first: int = 0) -> str:
+    return ", ".join(f"{number} {name}" for number, name in enumerate(names[first:], first))
 
 
 def chain(places: Sequence[tuple[str, str]], kind: Kind = "identity") -> list[Connection]:
@@ -122,7 +126,10 @@ class StResNet(nn.Module):
         )
         for c in self.connections:
             if names.index(c.source) >= names.index(c.target):
-                raise ValueError(f"a connection leads forward: {c.source} does not lie before {c.target}")
+                behind = _numbered(names, names.index(c.source) + 1) or "none"
+                raise ValueError(
+                    f"a connection leads forward: {c.source} does not lie before {c.target}. Behind it are {behind}"
+                )
             if c.delay < 1:
                 raise ValueError(f"a connection brings an earlier frame: delay is {c.delay}, expected 1 or more")
         self.context = context(names, self.connections)
@@ -272,9 +279,12 @@ def _sizes(network: ResNet) -> dict[str, tuple[int, int]]:
 def _adapter(connection: Connection, sizes: dict[str, tuple[int, int]]) -> Adapter:
     (before, side), (now, target_side) = sizes[connection.source], sizes[connection.target]
     if connection.kind == "identity" and (before, side) != (now, target_side):
+        names = list(sizes)
+        behind = names[names.index(connection.source) + 1 :]
+        fitting = ", ".join(name for name in behind if sizes[name] == (before, side)) or "none"
         raise ValueError(
             f"identity needs equal shapes: {connection.source} has {before} maps and {connection.target} {now}, "
-            f"the size is {side} to {target_side}. Take linear or nonlinear."
+            f"the size is {side} to {target_side}. Take linear or nonlinear; of its shape are behind it: {fitting}"
         )
     return Adapter(connection.kind, before, now, side // target_side)
 
@@ -299,15 +309,19 @@ CONTEXTS = ("1", "2", "3", "special3", "5")
 
 
 def connections_for(depth: int, name: str, kind: Kind = "identity") -> list[Connection]:
-    """The connections of a context of table 5.7, or of table 5.4 by its position ("5-11", depth 50 only).
+    """The connections of a context of table 5.7, or of pairs of positions: "98-104", "layer4.0.bn2-layer4.1.bn2", or
+    several with commas. Whether a network has such positions, `StResNet` says.
 
-    Raises ValueError for a name that this depth does not have, with the list.
+    Raises ValueError for what is neither, with the list.
     """
-    if name in POSITIONS and depth == 50:
-        return chain([POSITIONS[name]], kind)
+    if "-" in name:
+        places = [[place.strip() for place in pair.split("-")] for pair in name.split(",")]
+        if any(len(pair) != 2 or not all(pair) for pair in places):
+            raise ValueError(f"no pair of positions {name!r}: write A-B, such as 98-104, or several with commas")
+        return chain([(source, target) for source, target in places], kind)
     if name not in CONTEXTS:
-        known = (*CONTEXTS, *POSITIONS) if depth == 50 else CONTEXTS
-        raise ValueError(f"no context {name!r} with depth {depth}; there are {', '.join(known)}")
+        known = ", ".join((*CONTEXTS, *(POSITIONS if depth == 50 else ())))
+        raise ValueError(f"no context {name!r} with depth {depth}; there are {known}, or A-B for any two positions")
     pairs = CHAINS[depth]
     if name == "special3":
         return special3(*pairs[-1], kind)

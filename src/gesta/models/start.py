@@ -2,7 +2,7 @@
 
 The first convolution's kernels for red, green and blue become their mean, times 3 / C, where there are C other
 channels: a grey picture in all of them gives what it gave (as for stacked flow in Wang et al. 2016, "Temporal segment
-networks", but for the factor).
+networks", but for the factor). Those for x and y of a flow are repeated for every stacked frame, by as much less.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gesta.models.i3d import I3d, Padding, inflated_tensors
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.resnet import ResNet
 from gesta.models.st_resnet import StResNet
-from gesta.models.two_stream import Stack, TwoStream
+from gesta.models.two_stream import FLOW_CHANNELS, Stack, TwoStream
 from gesta.models.weights import WeightsError, fetch, load_tensors, read_tensors
 
 OFFICIAL_FOR = {"st_resnet18": "resnet18", "st_resnet50": "resnet50", "i3d": "inception_v1"}
@@ -26,27 +26,38 @@ OFFICIAL_FOR = {"st_resnet18": "resnet18", "st_resnet50": "resnet50", "i3d": "in
 Tensors = dict[str, Tensor]
 
 
-def start_from(name: str, network: nn.Module, weights: str, folder: Path) -> None:
+def start_from(name: str, network: nn.Module, weights: str | None, folder: Path, motion: str | None = None) -> None:
     """Puts published weights into a fresh network of the catalog, in place; the last layer stays as it is.
 
     `weights`: a file, or "official": the backbone's ImageNet file, downloaded to `folder` unless it is there. I3D takes
     Kinetics files and, inflated, Inception-v1's; built with `padding_for`, it then gives what that network gives for a
-    repeated image. Raises WeightsError listing every tensor that does not fit, or where
-    there is no such file.
+    repeated image. `motion`: another file for the motion stream of two; what has no file stays as it is.
+    Raises WeightsError listing every tensor of every file that does not fit, or where there is no such file.
     """
-    path = _file(name, weights, folder)
+    files = [weights, motion or weights] if isinstance(network, TwoStream) else [weights]
+    faults: dict[str, None] = {}
+    for tower, file in zip(towers(network), files, strict=True):
+        try:
+            if file is not None:
+                _begin(tower, _file(name, file, folder))
+        except WeightsError as error:
+            faults[str(error)] = None
+    if faults:
+        raise WeightsError("\n".join(faults))
+
+
+def _begin(network: nn.Module, path: Path) -> None:
     tensors = read_tensors(path)
-    for tower in towers(network):
-        inner, own, last = _plain(tower)
-        given = _inflated(tensors, inner) if isinstance(inner, I3d) and _of_images(tensors) else dict(tensors)
-        given = own(given)
-        mine = inner.state_dict()
-        given = {key: tensor for key, tensor in given.items() if not key.startswith(last)}
-        given |= {key: mine[key] for key in mine if key.startswith(last)}
-        first = next(iter(mine))
-        if first in given and given[first].ndim == mine[first].ndim:
-            given[first] = for_channels(given[first], mine[first].shape[1])
-        load_tensors(inner, given, str(path))
+    inner, own, last = _plain(network)
+    given = _inflated(tensors, inner) if isinstance(inner, I3d) and _of_images(tensors) else dict(tensors)
+    given = own(given)
+    mine = inner.state_dict()
+    given = {key: tensor for key, tensor in given.items() if not key.startswith(last)}
+    given |= {key: mine[key] for key in mine if key.startswith(last)}
+    first = next(iter(mine))
+    if first in given and given[first].ndim == mine[first].ndim:
+        given[first] = for_channels(given[first], mine[first].shape[1])
+    load_tensors(inner, given, str(path))
 
 
 def padding_for(name: str, weights: str, folder: Path) -> Padding | None:
@@ -67,10 +78,16 @@ def towers(network: nn.Module) -> list[nn.Module]:
 
 
 def for_channels(kernel: Tensor, channels: int) -> Tensor:
-    """[O, C, ...] -> [O, channels, ...]: as it is, or the mean over the channels, so often and by so much less."""
+    """[O, C, ...] -> [O, channels, ...]: as it is, or the mean over the channels, so often and by so much less.
+
+    Kernels for flow (x and y) are repeated for each stacked frame instead.
+    """
     before = kernel.shape[1]
     if before == channels:
         return kernel
+    if before == FLOW_CHANNELS and channels % before == 0:
+        times = channels // before
+        return kernel.repeat(1, times, *[1] * (kernel.ndim - 2)) / times
     mean = kernel.mean(1, keepdim=True) * before / channels
     return mean.expand(-1, channels, *kernel.shape[2:]).contiguous()
 

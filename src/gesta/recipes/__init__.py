@@ -13,7 +13,8 @@ from gesta.recipes.load import (
     names,
     read_text,
 )
-from gesta.recipes.schema import ImageRecipe, PoseRecipe, Recipe
+from gesta.recipes.poses import PoseRecipe
+from gesta.recipes.schema import ImageRecipe, Recipe
 from gesta.recipes.settling import Facts, settle
 
 __all__ = [

@@ -12,7 +12,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from gesta.recipes.schema import ImageRecipe, PoseRecipe, Recipe
+from gesta.recipes.poses import PoseRecipe
+from gesta.recipes.schema import WITH_MEMORY, ImageRecipe, Recipe
 from gesta.recipes.sequences import SequenceRecipe
 
 _ROOT = Path(__file__).parent
@@ -54,7 +55,16 @@ def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
         raise RecipeError(
             f"{name_or_path} is for stored features (gesta features), not for recordings: gesta train takes it."
         )
-    return _loaded(Recipe, path, document, _spelled_out(sets))
+    changes = _spelled_out(sets)
+    recipe = _loaded(Recipe, path, document, changes)
+    said = {change.partition("=")[0].strip() for change in changes}
+    inherited = "model.name" in said and "model.memory" not in said  # of the network that another one replaces
+    if recipe.model.memory and recipe.model.name not in WITH_MEMORY and not inherited:
+        raise RecipeError(
+            f"{path.name}: model.memory is for {', '.join(WITH_MEMORY)}, not for {recipe.model.name}; leave out, or "
+            "set model.memory=0."
+        )
+    return recipe
 
 
 def changed(recipe: Recipe, sets: Sequence[str]) -> Recipe:

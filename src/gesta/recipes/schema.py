@@ -62,6 +62,18 @@ class LayerSettings(_Strict):
     lstm: int | None = Field(None, ge=1, description="hidden units")
 
 
+ST_RESNETS = ("st_resnet18", "st_resnet50")
+VIDEO_NETWORKS = ("c3d", "i3d", *ST_RESNETS)
+SETTINGS_OF = {
+    **dict.fromkeys(("context", "kind", "overlap"), ST_RESNETS),
+    **dict.fromkeys(("stack", "fusion", "weights", "motion_weights"), VIDEO_NETWORKS),
+    "padding": ("i3d",),
+    "layers": ("cnn3d", "lstm", "joint"),
+}
+"""Settings in `model` that only some networks take; the others refuse them."""
+WITH_MEMORY = ("lstm", "joint")
+
+
 class ModelSettings(_Strict):
     """Which network. Names stand in gesta.models.catalog."""
 
@@ -76,7 +88,7 @@ class ModelSettings(_Strict):
     )
     layers: LayerSettings | None = Field(None, description="widths of single layers, left by slimming")
     context: str | None = Field(
-        None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or a position such as 98-104; null: 2"
+        None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or pairs of positions such as 98-104; null: 2"
     )
     kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
     overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
@@ -92,14 +104,16 @@ class ModelSettings(_Strict):
     weights: str | None = Field(
         None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
     )
+    motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
 
     @model_validator(mode="after")
-    def _of_video_networks(self) -> ModelSettings:
-        for name in ("stack", "fusion", "weights"):
-            if getattr(self, name) is not None and self.name in ("cnn3d", "lstm", "joint"):
-                raise ValueError(f"{name} is for c3d, i3d and st_resnet, not for {self.name}")
-        if self.padding is not None and self.name != "i3d":
-            raise ValueError(f"padding is for i3d, not for {self.name}")
+    def _known_to_the_network(self) -> ModelSettings:
+        strange = [n for n, known in SETTINGS_OF.items() if getattr(self, n) is not None and self.name not in known]
+        if strange:
+            reasons = "; ".join(f"model.{n} is for {', '.join(SETTINGS_OF[n])}, not for {self.name}" for n in strange)
+            raise ValueError(f"{reasons}; leave out, or set {', '.join(f'model.{n}=null' for n in strange)}")
+        if self.motion_weights is not None and self.fusion is None:
+            raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
         return self
 
     @field_validator("context", mode="before")
@@ -111,7 +125,7 @@ class ModelSettings(_Strict):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A network by `width` is written as it was before there were others: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("layers", "context", "kind", "overlap", "stack", "fusion", "padding", "weights"):
+        for name in SETTINGS_OF:
             if getattr(self, name) is None:
                 document.pop(name, None)
         return document
@@ -259,92 +273,3 @@ class ImageRecipe(_Strict):
         if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
             raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for images")
         return training
-
-
-class PoseInputSettings(_Strict):
-    """The hand transform's settings; colour's mean and deviation come from the training frames."""
-
-    inputs: Literal["depth", "rgb", "rgbd"] = "depth"
-    size: int = Field(128, ge=16, le=512, description="height and width of the patch, pixels")
-    cube_mm: float = Field(300.0, gt=0, le=2000, description="side of the cube; smaller for a smaller hand")
-    mask: bool = Field(True, description="colour is black where depth shows no hand")
-
-
-class PoseModelSettings(_Strict):
-    """Which network. Names stand in gesta.models.pose_catalog.POSE_MODELS; `hidden` to `after` are for some of them."""
-
-    name: Literal[
-        "net1",
-        "net2",
-        "net3",
-        "net4",
-        "net5",
-        "net6",
-        "net7",
-        "net8",
-        "net9",
-        "score_fusion",
-        "fuse_net",
-        "deep_prior",
-        "deep_model",
-        "anchors",
-    ]
-    hidden: int = Field(4096, ge=1, description="width of the two fully connected layers; deep_prior, deep_model: 1024")
-    dropout: float = Field(0.03, ge=0, lt=1, description="behind each fully connected layer")
-    weights: Literal["fixed", "per_output", "learned"] = Field(
-        "fixed", description="score_fusion: 0.5 each, by the validation errors of each output, or learned"
-    )
-    function: Literal["max", "sum", "concatenation", "convolution"] = Field(
-        "convolution", description="fuse_net: how the two streams are joined"
-    )
-    after: str = Field("conv4", description="fuse_net: layer behind which they are joined: conv1-9, pool1-3, fc1, fc2")
-    bottleneck: int = Field(30, ge=1, description="deep_prior: dimensions of the pose space")
-    width: float = Field(1.0, gt=0, le=4, description="anchors: multiplies every width")
-
-
-class PoseAugmentationSettings(_Strict):
-    """Joints move with the image. One draw a frame and epoch; zeros switch a part off."""
-
-    rotation_deg: float = Field(0.0, ge=0, le=180, description="turned about the centre's pixel by up to this")
-    shift_mm: float = Field(0.0, ge=0, le=50, description="standard deviation of the centre's shift along each axis")
-    scale: tuple[float, float] = Field((1.0, 1.0), description="of the cube's side")
-
-    @field_validator("scale")
-    @classmethod
-    def _range(cls, scale: tuple[float, float]) -> tuple[float, float]:
-        if not 0.7 <= scale[0] <= scale[1] <= 1.3:
-            raise ValueError(f"expected [low, high] with 0.7 <= low <= high <= 1.3, got {list(scale)}")
-        return scale
-
-    @property
-    def active(self) -> bool:
-        return bool(self.rotation_deg or self.shift_mm or self.scale != (1.0, 1.0))
-
-
-class PoseTrainingSettings(_Strict):
-    """Kazakos, section 4.3. A plateau: so many epochs without a better validation loss."""
-
-    epochs: int = Field(100, ge=1)
-    batch: int = Field(128, ge=2)
-    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
-    learning_rate: float = Field(0.01, gt=0)
-    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["plateau", "constant", "one_cycle"] = "plateau"
-    plateau: int = Field(4, ge=1, description="schedule plateau: halved after so many epochs without a better loss")
-    patience: int | None = Field(12, ge=1, description="stop after so many epochs without a better validation loss")
-    validation_share: float = Field(0.25, gt=0, le=0.5, description="of the training frames, drawn evenly")
-    gradient_clip: float | None = Field(None, gt=0)
-    precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"
-
-
-class PoseRecipe(_Strict):
-    """A complete recipe for hand pose from depth, colour or both."""
-
-    kind: Literal["pose"]
-    name: str
-    title: str = Field(description="one line: what it is for")
-    input: PoseInputSettings = PoseInputSettings()
-    model: PoseModelSettings
-    augmentation: PoseAugmentationSettings = PoseAugmentationSettings()
-    training: PoseTrainingSettings = PoseTrainingSettings()

@@ -32,6 +32,7 @@ def assign_splits(
 
     A split that the data give stays. Where they give no validation part, people are taken out of training
     (`fractions[0]` of them, at least one of three); where they give no test part, test people too (`fractions[1]`).
+    A part in which nothing has a label, as of a challenge, counts as none: nothing can be measured on it.
     Where people are unknown or fewer than three, the draw is stratified by label, whole recordings together.
     `protocol="document"` is that of Mullick 2018, chapter 3: test = the Validation folders, validation = `num_val`
     random training gestures, fewer in proportion where the training part has fewer than the original 7,754; what lies
@@ -46,19 +47,23 @@ def assign_splits(
     notes: list[str] = []
     splits: dict[str, Split] = {s.id: s.split for s in samples if s.split is not None}
     labelled = [s for s in samples if s.label is not None]
-    given = set(splits.values())
+    given = {splits[s.id] for s in labelled if s.id in splits}
     if given:
         _place_blank_rows(labelled, splits, notes)
     else:
         splits.update({s.id: "train" for s in labelled})
     val, test = fractions
+    for part, share in (("val", val), ("test", test)):
+        if share > 0 and part not in given and part in splits.values():
+            what = "validation" if part == "val" else part
+            notes.append(f"The {what} part of the data has no labels: another one is taken out of training.")
     if "test" not in given:
         _move(labelled, splits, "test", test, rng, notes)
         val = val / (1 - test)  # of what is left
     if "val" not in given:
         _move(labelled, splits, "val", val, rng, notes)
     done = [replace(s, split=splits[s.id]) if s.id in splits else s for s in samples]
-    return done, notes + _same_person_notes(done)
+    return done, notes + _same_person_notes([s for s in done if s.label is not None])
 
 
 def folds(

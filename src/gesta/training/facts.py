@@ -32,15 +32,24 @@ def settle_for(found: Listing | Sequence[Sample], recipe: Recipe) -> tuple[Recip
 def settle_padding(recipe: Recipe) -> Recipe:
     """The recipe with the padding that the weights it begins with ask for, unless it names one.
 
-    Raises GestaError (usage) where there are no such weights.
+    Raises GestaError (usage) where there are no such weights, or those of the two streams ask for different ones.
     """
     model = recipe.model
-    if model.weights is None or model.padding is not None:
-        return recipe
-    try:
-        padding = padding_for(model.name, model.weights, default_root() / "weights")
-    except WeightsError as error:
-        raise GestaError(f"model.weights: {error}", usage=True) from error
+    found = {}
+    for name in ("weights", "motion_weights"):
+        file = getattr(model, name)
+        if file is not None and model.padding is None:
+            try:
+                found[name] = padding_for(model.name, file, default_root() / "weights")
+            except WeightsError as error:
+                raise GestaError(f"model.{name}: {error}", usage=True) from error
+    if len(set(found.values())) > 1:
+        raise GestaError(
+            "model.weights and model.motion_weights: one file is of an image network, the other of I3D, and they are "
+            "padded differently. Give two of a kind, or set model.padding=same or model.padding=inception_v1.",
+            usage=True,
+        )
+    padding = next(iter(found.values()), model.padding)
     return recipe.model_copy(update={"model": model.model_copy(update={"padding": padding})})
 
 

@@ -244,9 +244,7 @@ def _train(run: _Run) -> tuple[nn.Module, list[dict[str, float]], dict[str, floa
     """The stages of the recipe, one after another: (network at its best, history, best row, rank)."""
     model, transform, training = run.recipe.model, run.transform, run.recipe.training
     seed_everything(run.seed)
-    network = run.network if run.network is not None else _fresh(run.recipe, transform, len(run.labels))
-    if model.weights is not None and run.network is None:
-        _begin_with(model.weights, model.name, network)
+    network = run.network if run.network is not None else _begun(run.recipe, transform, len(run.labels))
     frozen: nn.Module | None = None
     if training.freeze is not None:
         if run.network is None:
@@ -287,11 +285,14 @@ def _fresh(recipe: Recipe, transform: Transform, classes: int) -> nn.Module:
         raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
 
 
-def _begin_with(weights: str, name: str, network: nn.Module) -> None:
+def _begun(recipe: Recipe, transform: Transform, classes: int) -> nn.Module:
+    """The recipe's network with the published weights that it names. Raises GestaError (usage) if they do not fit."""
+    network, model = _fresh(recipe, transform, classes), recipe.model
     try:
-        start_from(name, network, weights, default_root() / "weights")
+        start_from(model.name, network, model.weights, default_root() / "weights", model.motion_weights)
     except WeightsError as error:
         raise GestaError(f"model.weights: {error}", usage=True) from error
+    return network
 
 
 def _learn_softly(run: _Run, network: nn.Module, lesson: Lesson, frozen: nn.Module | None) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn, optim
 
-from gesta.recipes.schema import PoseTrainingSettings, TrainingSettings
+from gesta.recipes.poses import PoseTrainingSettings
+from gesta.recipes.schema import TrainingSettings
 
 Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 Settings = TrainingSettings | PoseTrainingSettings

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from gesta.clips.hand_cube import vary
 from gesta.clips.hand_store import HandWindows
 from gesta.clips.hand_transform import HandTransform
-from gesta.recipes.schema import PoseAugmentationSettings
+from gesta.recipes.poses import PoseAugmentationSettings
 from gesta.training.data import Batch
 
 Item = tuple[NDArray[np.float32], NDArray[np.float32], float]

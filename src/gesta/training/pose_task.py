@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from gesta.models.pose_layers import PoseNet, joint_loss
-from gesta.recipes.schema import PoseTrainingSettings
+from gesta.recipes.poses import PoseTrainingSettings
 from gesta.training.callbacks import Keeper, Row, Show
 from gesta.training.optim import optimizer_for, schedule_for
 from gesta.training.task import LossNotFinite

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import signal
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from gesta.recipes.schema import PoseTrainingSettings, TrainingSettings
+from gesta.features.machine import accelerator_of, quiet
+from gesta.recipes.poses import PoseTrainingSettings
+from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 from gesta.training.callbacks import Generators, Keeper, Row, Show
 from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
@@ -39,11 +39,7 @@ class Machine:
     @property
     def accelerator(self) -> str:
         """ "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
-        if self.device not in ("auto", "cpu", "cuda"):
-            raise GestaError(f"unknown device {self.device!r}; there are auto, cpu, cuda.", usage=True)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise GestaError("No GPU that PyTorch can use was found. Leave --device out to train on the CPU.")
-        return "cuda" if self.device != "cpu" and torch.cuda.is_available() else "cpu"
+        return accelerator_of(self.device)
 
     def precision(self, wanted: str) -> str:
         """The precision to train in; raises GestaError for 16-bit floats on a CPU, which cannot multiply them."""
@@ -106,7 +102,7 @@ def run_stage(
     callbacks: list[Any] = [Generators(stage.seed, stage.number), *stage.callbacks, keeper]
     if stage.progress:
         callbacks.append(stage.show(keeper, stage.epochs, batches, stage.title))
-    with _quiet(), full_disk_explained(stage.folder), small_maps_in_full(network), channels_last(network):
+    with quiet(), full_disk_explained(stage.folder), small_maps_in_full(network), channels_last(network):
         trainer = pl.Trainer(
             accelerator=machine.accelerator,
             devices=machine.devices,
@@ -162,22 +158,3 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
                 f"Repeat the first run's {name}, or train anew without --resume."
             )
     return keeper.last
-
-
-class _quiet:
-    """Lightning says nothing of its own: no tips, no summaries, no warnings about loaders."""
-
-    def __enter__(self) -> None:
-        self._loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-        self._levels = [logger.level for logger in self._loggers]
-        for logger in self._loggers:
-            logger.setLevel(logging.ERROR)
-        self._warnings = warnings.catch_warnings()
-        self._warnings.__enter__()
-        warnings.filterwarnings("ignore", module=r"lightning\..*")
-        warnings.filterwarnings("ignore", message=r".*lr_scheduler\.step\(\).*")
-
-    def __exit__(self, *details: Any) -> None:
-        self._warnings.__exit__(*details)
-        for logger, level in zip(self._loggers, self._levels, strict=True):
-            logger.setLevel(level)

@@ -1,7 +1,8 @@
 """Beginning from a trained network: its last layer kept or replaced, layers frozen by name, a learning rate for each.
 
 A layer's name here is the first part of its tensors' names: `encoder`, `lstm`, `layer4`; normalisation belongs to the
-layer before it, and a recurrent network of two layers has `recurrent.0` and `recurrent.1`.
+layer before it, and a recurrent network of two layers has `recurrent.0` and `recurrent.1`. Of two streams the stream
+stands before it: `appearance.layer1`, `motion.layer4`. `network`, where one is wrapped in another, may be left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gesta.models.two_stream import TwoStream
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 
@@ -22,16 +24,30 @@ FREEZE_WORDS = ("none", "all", "first")
 
 def layers(network: nn.Module) -> dict[str, list[str]]:
     """Layer -> names of its parameters, in the order of the network."""
+    depth = 2 if isinstance(network, TwoStream) else 1
     found: dict[str, list[str]] = {}
     for name, _ in network.named_parameters():
-        parts = name.removeprefix("network.").split(".")
-        layer = parts[0]
+        parts = _unwrapped(name).split(".")
+        layer, rest = ".".join(parts[:depth]), parts[depth:]
         owner = network.get_submodule(name.rpartition(".")[0])
-        if isinstance(owner, nn.RNNBase) and owner.num_layers > 1 and len(parts) == 2:
-            layer = f"{layer}.{parts[1].rpartition('_l')[2].partition('_')[0]}"
-        if layer.startswith(("bn", "norm")) and found:
+        if isinstance(owner, nn.RNNBase) and owner.num_layers > 1 and len(rest) == 1:
+            layer = f"{layer}.{rest[0].rpartition('_l')[2].partition('_')[0]}"
+        if parts[depth - 1].startswith(("bn", "norm")) and found:
             layer = next(reversed(found))
         found.setdefault(layer, []).append(name)
+    return found
+
+
+def _unwrapped(name: str) -> str:
+    """motion.network.network.conv1.weight -> motion.conv1.weight."""
+    return ".".join(part for part in name.split(".") if part != "network")
+
+
+def _streams(network: nn.Module, there: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Stream -> its layers; of one network "" -> all of them."""
+    found: dict[str, list[str]] = {}
+    for layer in there:
+        found.setdefault(layer.partition(".")[0] if isinstance(network, TwoStream) else "", []).append(layer)
     return found
 
 
@@ -77,18 +93,22 @@ def _few(names: Sequence[str]) -> str:
 def freeze(network: nn.Module, how: str) -> nn.ModuleList:
     """Freezes layers: "all" but the last, the "first", or those named, with commas; "none".
 
+    Of two streams "first" is the first layer of each, and a stream's name stands for all of its layers but the last.
     Returns the modules that are to stay in eval, so that running statistics stay too (recurrent layers have none).
     Raises GestaError (usage) for an unknown layer, or where nothing would be left to learn.
     """
     there = layers(network)
     head = last_layer(network)
-    if how == "all":
-        chosen = [n for names in there.values() for n in names if n.rpartition(".")[0] not in head]
-    elif how == "none":
-        chosen = []
+    streams = _streams(network, there)
+    if how in ("all", "none"):
+        wanted = list(streams) if how == "all" else []
+    elif how == "first":
+        wanted = [own[0] for own in streams.values()]
     else:
-        wanted = [next(iter(there))] if how == "first" else [name.strip() for name in how.split(",")]
-        chosen = [n for name in wanted for n in there[_known(name, there, "freeze")]]
+        wanted = [_known(name.strip(), [*there, *filter(None, streams)], "freeze") for name in how.split(",")]
+    chosen = [n for name in wanted for n in there.get(name, ())]
+    inner = [n for name in wanted for layer in streams.get(name, ()) for n in there[layer]]
+    chosen += [n for n in inner if n.rpartition(".")[0] not in head]
     for name in chosen:
         network.get_parameter(name).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
@@ -104,21 +124,27 @@ def freeze(network: nn.Module, how: str) -> nn.ModuleList:
 
 
 def by_rate(network: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """The parameters that learn, in groups by `settings.rates`. Raises GestaError (usage) for an unknown layer."""
-    rates, there = settings.rates or {}, layers(network)
-    for name in rates:
-        _known(name, there, "training.rates")
+    """The parameters that learn, in groups by `settings.rates`; a layer's own rate counts before that of its stream.
+
+    Raises GestaError (usage) for an unknown layer.
+    """
+    there = layers(network)
+    streams = _streams(network, there)
+    known = [*there, *filter(None, streams)]
+    given = {_known(name, known, "training.rates"): rate for name, rate in (settings.rates or {}).items()}
+    of_stream = {layer: given.get(stream, 1.0) for stream, own in streams.items() for layer in own}
     groups: dict[float, list[nn.Parameter]] = {}
     for layer, names in there.items():
         wanted = [p for p in map(network.get_parameter, names) if p.requires_grad]
-        groups.setdefault(rates.get(layer, 1.0), []).extend(wanted)
+        groups.setdefault(given.get(layer, of_stream[layer]), []).extend(wanted)
     return [{"params": found, "lr": settings.learning_rate * rate} for rate, found in groups.items() if found]
 
 
-def _known(name: str, there: Sequence[str] | dict[str, list[str]], option: str) -> str:
-    if name in there:
-        return name
-    near = difflib.get_close_matches(name, list(there), n=1, cutoff=0.4)
+def _known(name: str, there: Sequence[str], option: str) -> str:
+    """The name of a layer, `network` left out. Raises GestaError (usage) with the list for one that is not there."""
+    if _unwrapped(name) in there:
+        return _unwrapped(name)
+    near = difflib.get_close_matches(_unwrapped(name), there, n=1, cutoff=0.4)
     meant = f" Did you mean {near[0]}?" if near else ""
     words = f", or {', '.join(FREEZE_WORDS)}" if option == "freeze" else ""
     raise GestaError(

@@ -1,0 +1,38 @@
+"""CPU or GPU, and Lightning without its talk: what computing features and training share."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from gesta.schema import GestaError
+
+
+def accelerator_of(device: str) -> str:
+    """The one that "auto", "cpu" or "cuda" means here. Raises GestaError for an unknown or missing one."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise GestaError(f"unknown device {device!r}; there are auto, cpu, cuda.", usage=True)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise GestaError("No GPU that PyTorch can use was found. Leave --device out to compute on the CPU.")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning says nothing of its own: no tips, no summaries, no warnings about loaders."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"lightning\..*")
+            warnings.filterwarnings("ignore", message=r".*lr_scheduler\.step\(\).*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
