@@ -190,19 +190,19 @@ def test_data_that_cannot_serve(change: str, share: dict[str, float], message: s
         (
             "tutorial/c3d-small",
             ["model.context=2"],
-            r"context is for st_resnet18, st_resnet50, not for c3d; leave out",
+            r"context is for st_resnet18, st_resnet50, not for c3d; leave it out",
         ),
-        ("tutorial/i3d-small", ["model.kind=linear"], r"model\.kind is for st_resnet18, st_resnet50, not for i3d"),
+        ("tutorial/i3d-small", ["model.kind=linear"], r"kind is for st_resnet18, st_resnet50, not for i3d"),
         (
             "auto",
             ["model.overlap=false"],
             r"overlap is for st_resnet18, .*, not for joint; .*model\.overlap=null",
         ),
-        ("auto", ["model.name=lstm", "model.weights=x.pt"], r"model\.weights is for c3d, .*, not for lstm"),
-        ("iqbal/st-resnet-small", ["model.name=c3d"], r"model\.kind is for st_resnet18, st_resnet50, not for c3d"),
-        ("tutorial/c3d-small", ["model.layers.lstm=8"], r"model\.layers is for cnn3d, lstm, joint, not for c3d"),
-        ("mullick/cnn3d", ["model.memory=0.5"], r"model\.memory is for lstm, joint, not for cnn3d; leave out"),
-        ("auto", ["model.name=c3d", "model.memory=0.5"], r"model\.memory is for lstm, joint, not for c3d"),
+        ("auto", ["model.name=lstm", "model.weights=x.pt"], r"weights is for c3d, .*, not for lstm"),
+        ("iqbal/st-resnet-small", ["model.name=c3d"], r"kind is for st_resnet18, st_resnet50, not for c3d"),
+        ("tutorial/c3d-small", ["model.layers.lstm=8"], r"layers is for cnn3d, lstm, joint, not for c3d"),
+        ("mullick/cnn3d", ["model.memory=0.5"], "memory is for lstm, joint, not for cnn3d; leave it out"),
+        ("auto", ["model.name=c3d", "model.memory=0.5"], "memory is for lstm, joint, not for c3d"),
     ],
 )
 def test_settings_that_the_network_does_not_know_are_refused(recipe: str, sets: list[str], message: str) -> None:
@@ -220,5 +220,5 @@ def test_a_recipe_file_may_not_name_settings_of_other_networks(tmp_path: Path) -
     for setting in ("memory: 0.5", "context: 2"):
         file = tmp_path / "mine.yaml"
         file.write_text(read_text("tutorial/c3d-small").replace("  memory: 0.0\n", f"  {setting}\n"))
-        with pytest.raises(RecipeError, match=f"mine.yaml: .*model.{setting.partition(':')[0]} is for .*, not for c3d"):
+        with pytest.raises(RecipeError, match=f"mine.yaml: model: {setting.partition(':')[0]} is for .*, not for c3d"):
             load_recipe(file)

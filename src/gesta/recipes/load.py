@@ -61,7 +61,7 @@ def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     inherited = "model.name" in said and "model.memory" not in said  # of the network that another one replaces
     if recipe.model.memory and recipe.model.name not in WITH_MEMORY and not inherited:
         raise RecipeError(
-            f"{path.name}: model.memory is for {', '.join(WITH_MEMORY)}, not for {recipe.model.name}; leave out, or "
+            f"{path.name}: model: memory is for {', '.join(WITH_MEMORY)}, not for {recipe.model.name}; leave it out, or "
             "set model.memory=0."
         )
     return recipe
@@ -262,7 +262,10 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"{'.'.join(keys)} is missing."
     allowed = sorted({m for m in _literals(field.annotation) if isinstance(m, str)}) if known else []
-    reasons = "; ".join(dict.fromkeys(e["msg"] for e in error.errors() if e["loc"][: len(known)] == tuple(known)))
+    told = (e["msg"].removeprefix("Value error, ") for e in error.errors() if e["loc"][: len(known)] == tuple(known))
+    reasons = "; ".join(dict.fromkeys(told))
+    if isinstance(first["input"], dict):
+        return f"{name}: {reasons}."  # settings that do not go together
     given = str(first["input"])
     only = all(e["type"] == "literal_error" for e in error.errors() if e["loc"][: len(known)] == tuple(known))
     hint = f" Allowed: {', '.join(allowed)}.{_near(given, allowed)}" if allowed and only else ""

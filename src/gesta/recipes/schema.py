@@ -110,8 +110,8 @@ class ModelSettings(_Strict):
     def _known_to_the_network(self) -> ModelSettings:
         strange = [n for n, known in SETTINGS_OF.items() if getattr(self, n) is not None and self.name not in known]
         if strange:
-            reasons = "; ".join(f"model.{n} is for {', '.join(SETTINGS_OF[n])}, not for {self.name}" for n in strange)
-            raise ValueError(f"{reasons}; leave out, or set {', '.join(f'model.{n}=null' for n in strange)}")
+            reasons = "; ".join(f"{n} is for {', '.join(SETTINGS_OF[n])}, not for {self.name}" for n in strange)
+            raise ValueError(f"{reasons}; leave it out, or set {', '.join(f'model.{n}=null' for n in strange)}")
         if self.motion_weights is not None and self.fusion is None:
             raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
         return self
