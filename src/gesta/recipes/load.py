@@ -61,8 +61,8 @@ def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
     inherited = "model.name" in said and "model.memory" not in said  # of the network that another one replaces
     if recipe.model.memory and recipe.model.name not in WITH_MEMORY and not inherited:
         raise RecipeError(
-            f"{path.name}: model: memory is for {', '.join(WITH_MEMORY)}, not for {recipe.model.name}; leave it out, or "
-            "set model.memory=0."
+            f"{path.name}: model: memory is for {', '.join(WITH_MEMORY)}, not for {recipe.model.name}; leave it out, "
+            "or set model.memory=0."
         )
     return recipe
 
