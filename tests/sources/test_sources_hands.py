@@ -353,7 +353,13 @@ def test_colour_of_another_size_is_told_when_opened(tmp_path):
 )
 def test_depth_of_the_wrong_bit_depth(tmp_path, image, message):
     files.write_folder(tmp_path)
+    images = sorted((tmp_path / "depth").iterdir())
+    whole = len(hand_folder.read(tmp_path).frames)
     cv2.imwrite(str(tmp_path / "depth" / "0.png"), image)
+    listing = hand_folder.read(tmp_path)
+    assert len(listing.frames) == whole - 1 and listing.problems[0].reason.startswith(message.split(";")[0])
+    for path in images:
+        cv2.imwrite(str(path), image)
     with pytest.raises(GestaError, match=message):
         hand_folder.read(tmp_path)
     with pytest.raises(GestaError, match="expected depth as 16-bit grey PNG"):

@@ -43,12 +43,17 @@ def find_hands(
 
     `camera`: a name or a camera.yaml; without it the data set's, a camera.yaml beside the images, or what the encoding
     implies. The unit of 16-bit depth is that camera.yaml's; a data set keeps its own.
-    Where NYU's annotation cannot be read, because scipy or h5py is missing, its images are taken alone; `told` says so.
+    Where NYU's annotation cannot be read, because scipy or h5py is missing, its images are taken alone; `told` says so,
+    and which images of a folder are no depth.
     Raises GestaError where nothing is there, it is no depth, no camera is known for it, or that looks wrong for it.
     """
     if path.is_dir() and (layout is not None or hand_catalog.detect(path) is not None):
         try:
-            frames = list(hand_catalog.read(path, layout).frames)
+            listing = hand_catalog.read(path, layout)
+            frames = list(listing.frames)
+            for problem in listing.problems:
+                if told is not None and problem.kind == "not-depth":
+                    told(f"Left out: {problem}")
         except CannotReadMat as error:
             frames = nyu.read_images(path)
             if told is not None:

@@ -35,20 +35,22 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> HandListing:
     """A frame for each image in depth/, in the order of names; the centre is the mean of the joints, where known.
 
-    Raises GestaError where there is no image, the first is not 16-bit grey, colour has another size, a split has an
-    unknown name, or the intrinsics, the unit of the joints or their place look wrong.
+    Images before the first of 16-bit grey are problems; the others are looked at when they are opened.
+    Raises GestaError where there is no such image, colour has another size, a split has an unknown name, or the
+    intrinsics, the unit of the joints or their place look wrong.
     """
     images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
     if not images:
         raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit grey depth images in millimetres.")
-    size = _depth_size(images[0])
+    problems: list[Problem] = []
+    size = _first_size(images, problems)
+    images = images[len(problems) :]
     camera, unit = read_camera(root / "camera.yaml", size)
     rgb = root / "rgb"
     colors = {p.stem: p for p in walk(rgb, depth=1) if p.suffix.lower() in IMAGE_SUFFIXES} if rgb.is_dir() else {}
     _check_color(colors, images[0], size)
-    problems: list[Problem] = []
     names, rows = _joints(root / "joints.csv", camera, size, problems)
-    known = {path.name for path in images}
+    known = {path.name for path in images} | {Path(problem.path).name for problem in problems}
     problems += [
         Problem(str(root / "joints.csv"), "missing-image", f"{file} is not in depth/.", "Copy it, or drop its row.")
         for file in rows
@@ -71,6 +73,23 @@ def read(root: Path) -> HandListing:
             )
         )
     return HandListing(root, "hand_folder", tuple(frames), names, tuple(problems))
+
+
+def _first_size(images: list[Path], problems: list[Problem]) -> tuple[int, int]:
+    """Width and height of the first depth image; those before it become problems."""
+    reasons: list[GestaError] = []
+    for path in images:
+        try:
+            size = _depth_size(path)
+        except GestaError as error:
+            reasons.append(error)
+            continue
+        problems += [
+            Problem(str(bad), "not-depth", str(why).removeprefix(f"{bad}: "), "Store it as 16-bit grey, or remove it.")
+            for bad, why in zip(images, reasons, strict=False)
+        ]
+        return size
+    raise reasons[0]
 
 
 def _depth_size(path: Path) -> tuple[int, int]:
