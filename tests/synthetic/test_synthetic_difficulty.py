@@ -32,14 +32,6 @@ def test_nearest_neighbour_stays_below_half_on_unseen_people() -> None:
         assert 0.05 < accuracy < 0.5, name
 
 
-def test_nearest_neighbour_on_a_few_clips_stays_below_half() -> None:
-    train, test = _by_split(5, 1, (160, 120))
-    means, middles, ids = all_summaries(train[:2], 1)
-    test_means, test_middles, test_ids = all_summaries(test[:1], 1)
-    assert nearest_accuracy(means, ids, test_means, test_ids) < 0.5
-    assert nearest_accuracy(middles, ids, test_middles, test_ids) < 0.5
-
-
 def _visited(name: str) -> set[tuple[float, ...]]:
     """Poses of the main hand, regardless of order."""
     program = PROGRAMS[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,8 +126,7 @@ def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | 
     size = size or published
     if window > 1 and isinstance(network, C3d) and size != published:
         raise GestaError(f"{name} takes {published} x {published} pixels only; leave --size out.", usage=True)
-    if window == 1 and size < published and not _reaches(name, stage, size):
-        least = next(larger for larger in range(size, published + 1) if _reaches(name, stage, larger))
+    if window == 1 and size < published and size < (least := _least_size(name, stage, published)):
         raise GestaError(
             f"{size} pixels are too few for {name} up to {stage}: give --size {least} or more.", usage=True
         )
@@ -134,15 +134,19 @@ def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | 
     return Extractor(name, module, fingerprint(network), stage, size, window, pooled)
 
 
-def _reaches(name: str, stage: str, size: int) -> bool:
-    """Whether images of so many pixels leave anything at the stage of an image network."""
+def _least_size(name: str, stage: str, published: int) -> int:
+    """The smallest images that leave anything at the stage of an image network."""
     with torch.device("meta"):
         network = build_backbone(name).eval()
+
+    def reaches(size: int) -> bool:
         try:
-            network.forward_maps(torch.zeros(1, 3, size, size), stage)
+            network.forward_maps(torch.zeros(1, 3, size, size, device="meta"), stage)
         except RuntimeError:  # a kernel larger than its maps
             return False
-    return True
+        return True
+
+    return bisect_left(range(published), True, lo=1, key=reaches)
 
 
 def names() -> list[str]:
