@@ -124,6 +124,7 @@ def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
     assert load_sequence(full).predict(sample).label == expected.label
 
 
+@pytest.mark.slow
 def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> None:
     first = trained(features, tmp_path / "run", "--set", "model.name=gru", "--set", "model.hidden=4").path
 

@@ -109,6 +109,7 @@ def test_peak_memory_grows_with_what_is_held():
     assert math.isfinite(held[0])
 
 
+@pytest.mark.slow
 @needs_torch
 def test_one_engine_measured_in_its_own_process(network_bundle, tmp_path):
     file = tmp_path / "clips.npz"
@@ -200,6 +201,7 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
     assert code == 0 and "torch fp32          not followed: " in out
 
 
+@pytest.mark.slow
 @needs_torch
 def test_halved_weights_are_measured_and_a_network_that_fails_is_named(call, network_bundle, tmp_path):
     from gesta.compress.store import halve

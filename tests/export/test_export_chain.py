@@ -26,7 +26,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("to", ["openvino", "onnx"])
+@pytest.mark.parametrize("to", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
     videos = write_videos(tmp_path / "videos")
     bundle = make_chain(tmp_path / "chain", videos, every=3)
@@ -58,7 +58,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "mean"])
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
 def test_classifiers_beside_an_eight_bit_backbone(name: str, engine: str, tmp_path: Path) -> None:
     """Also with a z-normalisation, whose deviations one common scale would turn to zeros."""
     torch.manual_seed(0)

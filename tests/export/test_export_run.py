@@ -147,6 +147,7 @@ def test_random_clips_where_no_data_are_given(trained, tmp_path):
     assert report.artifacts[0].measured.accuracy is None
 
 
+@pytest.mark.slow
 def test_latency_beside_torch(trained, clips, tmp_path):
     (artifact,) = ways(trained, clips, tmp_path / "out", to="openvino", whole=False, seconds=0.05).artifacts
     assert 0 < artifact.measured.latency_ms[0] <= artifact.measured.latency_ms[1]

@@ -44,7 +44,9 @@ def st_bundle(folder: Path) -> Path:
     return io.write(folder, manifest, {io.WEIGHTS: weights}).path
 
 
-@pytest.mark.parametrize(("to", "engine"), [(openvino, "openvino"), (onnx, "onnxruntime")])
+@pytest.mark.parametrize(
+    ("to", "engine"), [(openvino, "openvino"), pytest.param(onnx, "onnxruntime", marks=pytest.mark.slow)]
+)
 def test_short_clips_agree(to, engine: str, tmp_path: Path) -> None:
     folder = st_bundle(tmp_path / "bundle")
     rng = np.random.default_rng(0)

@@ -49,6 +49,7 @@ class TestBattery:
         network.train()(images())
         checks.check_saves(network, fresh(name), images(), tmp_path)
 
+    @pytest.mark.slow
     def test_overfits(self, name: str) -> None:
         checks.check_overfits(fresh(name), images(6), learning_rate=1e-3)
 
