@@ -28,7 +28,7 @@ demo: setup
 
 # Worker processes of one thread each use two cores better than one process of two threads.
 test: setup
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-all: setup
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 $(ARGS)

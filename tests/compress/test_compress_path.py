@@ -197,6 +197,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     assert found["reference"]["step"] == "teacher", "compared with what there was before, however good the steps are"
 
 
+@pytest.mark.slow
 def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
     _, options = quick
     recipe = tiny("auto", "input.size=32", "input.window=16", "model.name=c3d", "model.width=0.0625", "model.memory=0")

@@ -20,6 +20,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_chain(tmp_path / "chain", write_videos(tmp_path / "videos", each=2), every=3).path
 
 
+@pytest.mark.slow
 def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) -> None:
     export_chain(chain, to="openvino", out=tmp_path / "small")
     words = ("benchmark", tmp_path / "small", "--seconds", "0.1")

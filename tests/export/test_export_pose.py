@@ -12,6 +12,7 @@ from gesta.runtime.pose import load_pose
 from gesta.schema import GestaError
 
 
+@pytest.mark.slow
 def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, hand_data, tmp_path):
     out = tmp_path / "out"
     words = ("--to", "openvino", "--precision", "fp16", "--data", hand_data, "--out", out, "--seconds", "0.1", "--json")

@@ -183,6 +183,7 @@ def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
         ways(trained, clips, tmp_path, to="openvino")
 
 
+@pytest.mark.slow
 def test_command_without_data(trained, tmp_path, monkeypatch, capsys):
     arguments = [
         "gesta",
