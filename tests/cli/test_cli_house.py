@@ -113,6 +113,18 @@ def test_the_extra_that_a_command_names_brings_what_it_needs():
     assert ("export.py", "train") in found and ("export.py", "export") in found
 
 
+def test_a_table_in_a_pipe_keeps_its_cells_whole():
+    code = (
+        "from rich.table import Table\n"
+        "from gesta.cli.common import emit\n"
+        "table = Table('name', 'value')\n"
+        "table.add_row('n' * 100, 'v' * 100)\n"
+        "emit({}, table, False)"
+    )
+    printed = run(code=code).stdout
+    assert "n" * 100 in printed and "v" * 100 in printed
+
+
 def test_json_is_one_document_on_stdout_and_nothing_else():
     shown = run("reproduce", "list", "--json")
     assert shown.returncode == 0

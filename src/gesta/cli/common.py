@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gesta.schema import GestaError
 
 console = Console(stderr=True)
+WHOLE = 1000
+"""Columns of what goes to a pipe or a file: no cell of a table is cut."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 FormatOption = Annotated[str | None, typer.Option("--format", help="Layout of the data; detected when left out.")]
@@ -42,7 +44,8 @@ def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, j
     if json:
         sys.stdout.write(json_module.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     elif text is not None:
-        Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty()).print(text)
+        piped = not sys.stdout.isatty()
+        Console(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped).print(text)
 
 
 @contextmanager
