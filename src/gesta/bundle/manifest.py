@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from gesta.clips.hand_transform import HandTransform
 from gesta.clips.transform import Transform
@@ -120,51 +113,46 @@ class Provenance(_Strict):
     machine: str = ""
 
 
-class Manifest(_Strict):
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names or len(set(names)) != len(names):
+        raise ValueError("at least one name, each once")
+    return names
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
+
+
+class _Model(_Strict):
+    """What the manifests of all kinds say."""
+
+    format_version: int
+    kind: str
+    name: str
+    recipe: dict[str, Any]
+    parameters: int = Field(description="of a chain: of the head")
+    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
+    provenance: Provenance
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Manifest(_Model):
     """Of a classifier of clips."""
 
     format_version: int = FORMAT_VERSION
     kind: Literal["classifier"] = "classifier"
-    name: str
-    labels: tuple[str, ...]
+    labels: Names
     transform: Transform
-    recipe: dict[str, Any]
-    parameters: int
-    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
     reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
-    provenance: Provenance
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    artifacts: tuple[Artifact, ...] = ()
-
-    @field_validator("labels")
-    @classmethod
-    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if not labels or len(set(labels)) != len(labels):
-            raise ValueError("at least one label, each once")
-        return labels
 
 
-class PoseManifest(_Strict):
+class PoseManifest(_Model):
     """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
 
     format_version: int = POSE_FORMAT_VERSION
     kind: Literal["pose"] = "pose"
-    name: str
-    joints: tuple[str, ...]
+    joints: Names
     transform: HandTransform
-    recipe: dict[str, Any]
-    parameters: int
-    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
-    provenance: Provenance
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    artifacts: tuple[Artifact, ...] = ()
-
-    @field_validator("joints")
-    @classmethod
-    def _distinct(cls, joints: tuple[str, ...]) -> tuple[str, ...]:
-        if not joints or len(set(joints)) != len(joints):
-            raise ValueError("at least one joint, each name once")
-        return joints
 
 
 class BackboneUse(_Strict):
@@ -186,7 +174,7 @@ class BackboneUse(_Strict):
         return frame if self.window == 1 else (self.window, *frame)
 
 
-class SequenceManifest(_Strict):
+class SequenceManifest(_Model):
     """Of a classifier of a frozen backbone's features: a chain of the stages "backbone" and "head".
 
     A backbone that is not among the artifacts has to be given when the model runs; its hash tells whether it is it.
@@ -194,19 +182,5 @@ class SequenceManifest(_Strict):
 
     format_version: int = SEQUENCE_FORMAT_VERSION
     kind: Literal["sequence"] = "sequence"
-    name: str
-    labels: tuple[str, ...]
+    labels: Names
     backbone: BackboneUse
-    recipe: dict[str, Any]
-    parameters: int = Field(description="of the head")
-    notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
-    provenance: Provenance
-    metrics: dict[str, Any] = Field(default_factory=dict)
-    artifacts: tuple[Artifact, ...] = ()
-
-    @field_validator("labels")
-    @classmethod
-    def _distinct(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        if not labels or len(set(labels)) != len(labels):
-            raise ValueError("at least one label, each once")
-        return labels

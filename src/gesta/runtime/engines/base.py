@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,10 +21,20 @@ State = Mapping[str, NDArray[np.float32]]
 class Engine(Protocol):
     """A network at work on one device. At least one of `wholes` and `steps` is true. Not to be shared by threads."""
 
-    name: str
-    wholes: bool  # has the whole network
-    steps: bool  # has the streaming step
-    windowed: bool  # the whole network takes exactly the transform's window, and there is no step
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def wholes(self) -> bool:
+        """Has the whole network."""
+
+    @property
+    def steps(self) -> bool:
+        """Has the streaming step."""
+
+    @property
+    def windowed(self) -> bool:
+        """The whole network takes exactly the transform's window, and there is no step."""
 
     def whole(self, clip: Pixels, lengths: NDArray[np.int64]) -> Logits:
         """clip [B, S, C, T, H, W], lengths [B] in frames -> logits [B, N]."""
@@ -39,7 +49,8 @@ class Engine(Protocol):
 class PoseEngine(Protocol):
     """A hand pose network at work on one device. Not to be shared by threads."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def joints(self, hand: Hands) -> NDArray[np.float32]:
         """hand [B, C, S, S], as HandTransform says -> joints [B, J, 3] in units of half a cube."""
@@ -48,7 +59,8 @@ class PoseEngine(Protocol):
 class SequenceEngine(Protocol):
     """A backbone and a classifier of its features at work on one device. Not to be shared by threads."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def features(self, frames: Pixels) -> NDArray[np.float32]:
         """frames [b, H, W, 3], or windows [b, w, H, W, 3] -> features [b, D]."""
@@ -72,18 +84,18 @@ def artifact_for(
 
 
 def artifacts_for(
-    bundle: Bundle[Any], engine: str, precision: str | None, also: tuple[str, ...] = (), stage: str | None = None
+    bundle: Bundle[Any], engines: Sequence[str], precision: str | None, stage: str | None = None
 ) -> tuple[Artifact | None, Artifact | None]:
-    """(whole, step) of an engine, or else of one of `also`, whose files it can read too; of a chain those of a stage.
+    """(whole, step) made for the first of `engines` for which there is one; of a chain those of a stage.
 
     Raises GestaError if the bundle has neither, naming what it has.
     """
-    for made_for in (engine, *also):
-        whole, step = (artifact_for(bundle, role, made_for, precision, stage) for role in ("whole", "step"))
+    for engine in engines:
+        whole, step = (artifact_for(bundle, role, engine, precision, stage) for role in ("whole", "step"))
         if whole is not None or step is not None:
             return whole, step
     have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
-    wanted = f"{engine} {precision or ''}".strip()
+    wanted = f"{engines[0]} {precision or ''}".strip()
     raise GestaError(
         f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: take one."
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from gesta.runtime.engines.base import Hands, Logits, Pixels, State, refuse_devi
 from gesta.schema import GestaError
 
 NAME = "torch"
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def open_bundle(bundle: Bundle, *, device: str, threads: int | None, precision: str | None) -> Torch:
@@ -59,14 +63,29 @@ def _place(device: str, threads: int | None, precision: str | None) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
+@contextmanager
+def _fitting(bundle: Bundle[Any]) -> Iterator[None]:
+    """Raises GestaError where a network cannot be built, or does not take the weights."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1].strip()[:200]
+        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
+
+
+def _loaded(network: Network, weights: Mapping[str, NDArray[Any]]) -> Network:
+    """With its weights, in eval mode, on the CPU."""
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    return network.eval().requires_grad_(False)
+
+
 def load_network(bundle: Bundle) -> nn.Module:
     """The network of the bundle's recipe with its weights, in eval mode, on the CPU.
 
     Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
     """
-    manifest, model = bundle.manifest, bundle.manifest.recipe.get("model", {})
-    transform = manifest.transform
-    try:
+    manifest, transform = bundle.manifest, bundle.manifest.transform
+    with _fitting(bundle):
         network = build(
             classes=len(manifest.labels),
             streams=len(transform.streams),
@@ -74,47 +93,27 @@ def load_network(bundle: Bundle) -> nn.Module:
             size=transform.size,
             chunk=transform.chunk,
             window=transform.window,
-            **model,
+            **manifest.recipe.get("model", {}),
         )
-        weights = {name: torch.from_numpy(array) for name, array in load_weights(bundle).items()}
-        network.load_state_dict(weights)
-    except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()[:200]
-        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
-    return network.eval().requires_grad_(False)
+        return _loaded(network, load_weights(bundle))
 
 
 def load_pose_network(bundle: Bundle[PoseManifest]) -> PoseNet:
-    """The hand pose network of the bundle's recipe with its weights, in eval mode, on the CPU.
-
-    Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
-    """
+    """The hand pose network, as `load_network`."""
     manifest, transform = bundle.manifest, bundle.manifest.transform
-    try:
+    with _fitting(bundle):
         model = manifest.recipe.get("model", {})
         network = build_pose(model, joint_names=manifest.joints, inputs=transform.inputs, size=transform.size)
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(bundle).items()})
-    except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()[:200]
-        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
-    return network.eval().requires_grad_(False)
+        return _loaded(network, load_weights(bundle))
 
 
 def load_head(bundle: Bundle[SequenceManifest]) -> SequenceNet:
-    """The classifier of the bundle's recipe with its weights, in eval mode, on the CPU.
-
-    Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
-    """
+    """The classifier of features, as `load_network`."""
     manifest = bundle.manifest
-    try:
+    with _fitting(bundle):
         model = manifest.recipe.get("model", {})
         network = build_sequence(features=manifest.backbone.features, classes=len(manifest.labels), **model)
-        weights = load_weights(bundle, "head")
-        network.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
-    except (RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1].strip()[:200]
-        raise GestaError(f"{bundle.path}: the weights do not fit the network of its recipe ({reason}).") from error
-    return network.eval().requires_grad_(False)
+        return _loaded(network, load_weights(bundle, "head"))
 
 
 def load_backbone_of(bundle: Bundle[SequenceManifest], source: Bundle[SequenceManifest] | Path | str) -> Extractor:
