@@ -170,6 +170,15 @@ def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> No
         assert caught.value.usage
 
 
+def test_parts_that_are_not_there_are_said(features: Path, tmp_path: Path) -> None:
+    index = json.loads((features / "index.json").read_text())
+    index["videos"] = [index["videos"][0], index["videos"][8]]  # one of each class
+    (features / "index.json").write_text(json.dumps(index))
+    said = call("train", features, "--recipe", "iqbal/mean", "--out", tmp_path / "run", *CHANGES).stdout
+    assert "accuracy  not measured: there is no validation clip; the last epoch is kept\n" in said
+    assert "accuracy  not measured: there is no test clip\n" in said
+
+
 def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
     bundle = trained(features, tmp_path / "run")
     again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")

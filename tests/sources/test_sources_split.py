@@ -104,6 +104,13 @@ def test_unknown_people_are_stratified_and_it_says_what_that_means():
     assert "optimistic for new people" in notes[0]
 
 
+def test_a_part_that_nothing_can_be_drawn_for_is_said_to_be_empty():
+    done, notes = assign_splits([sample(label, label) for label in "abc"], seed=0)
+    assert {s.split for s in done} == {"train"}
+    empty = "none of 3 samples, because no label has two recordings to divide."
+    assert notes == [f"Test: {empty}", f"Validation: {empty}"]
+
+
 def test_spans_of_a_recording_stay_together_when_people_are_unknown():
     data = [sample(f"r{r}/{i}", "ab"[i % 2], recording=f"r{r}") for r in range(10) for i in range(4)]
     parts = by_split(assign_splits(data, seed=0)[0])

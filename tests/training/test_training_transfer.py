@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -246,6 +247,14 @@ class TestLearningCurve:
         assert again == [] and json.loads((tmp_path / "out" / "learning_curve.json").read_text())["seeds"] == 2
         with pytest.raises(GestaError, match=r"--clips 99: the class 'class 0' has \d+ clips outside the test part"):
             learning_curve(Curve({"scratch": recipe}, (99,), 1, None, folder), held, tmp_path / "x")
+
+    def test_an_empty_test_part_is_refused_before_any_training(self, tmp_path: Path) -> None:
+        alone = {str(s.label): s for s in samples_of(FeatureFolder(feature_folder(tmp_path / "f")))}
+        held = [replace(s, subject=None) for s in alone.values()]
+        curve = Curve({"scratch": load_sequence_recipe("iqbal/mean", TINY)}, (1,), 1, None, tmp_path / "f")
+        with pytest.raises(GestaError, match="test part has no clip of a class .* two recordings of each") as caught:
+            learning_curve(curve, held, tmp_path / "out")
+        assert not caught.value.usage and not (tmp_path / "out").exists()
 
     def test_draws_hold_each_other_and_no_test_clip(self, tmp_path: Path) -> None:
         pool, test, _ = parts(samples_of(FeatureFolder(feature_folder(tmp_path))))

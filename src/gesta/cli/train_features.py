@@ -90,6 +90,9 @@ def train_features(
         if f"{part}_accuracy" in found:
             accuracy, loss, clips = (found[f"{part}_{what}"] for what in ("accuracy", "loss", "clips"))
             lines.append(f"accuracy  {accuracy:.3f}, loss {loss:.3f} on {clips} {name} clips")
+        else:
+            kept = "; the last epoch is kept" if part == "val" else ""
+            lines.append(f"accuracy  not measured: there is no {name} clip{kept}")
     lines.append(
         f"OpenVINO  same top class on {parity.top_class_agreement:.0%} of {parity.clips} random clips, "
         f"largest difference {parity.largest_difference:.1g}"

@@ -58,10 +58,11 @@ def learning_curve(
     """Runs what is missing and writes learning_curve.json, table.md and curve.png in `out`.
 
     Returns rows (arm, clips, accuracy, interval, spread, by_seed, n), gains of transfer by clips, test and seconds.
-    Raises GestaError where a class has fewer clips than the largest number asked for, or a training fails.
+    Raises GestaError where there is no test part, a class has fewer clips than the largest number asked for, or a
+    training fails.
     """
     pool, test, notes = parts(samples)
-    _check(curve, pool)
+    _check(curve, pool, test)
     notes += _people_met(curve, test)
     jobs, places = [], []
     for arm in curve.recipes:
@@ -109,12 +110,17 @@ def drawn(pool: Sequence[Sample], clips: int, seed: int) -> list[Sample]:
     return [found[int(i)] for _, found in sorted(by_label.items()) for i in rng.permutation(len(found))[:clips]]
 
 
-def _check(curve: Curve, pool: Sequence[Sample]) -> None:
+def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None:
     counts: dict[str, int] = defaultdict(int)
     for sample in pool:
         counts[str(sample.label)] += 1
     if len(counts) < 2:
         raise GestaError(f"the training part has {len(counts)} classes; two are needed to learn.")
+    if not test:
+        raise GestaError(
+            "the test part has no clip of a class that is trained on, so there is no accuracy to measure. Add clips: two "
+            "recordings of each class, or three people where people are known; a test part of your own needs labels."
+        )
     fewest = min(counts, key=lambda label: counts[label])
     if max(curve.clips) > counts[fewest]:
         raise GestaError(

@@ -136,6 +136,9 @@ def _move(
         notes.append(f"{what}: {shown}, taken out of training.")
     else:
         taken = _draw_stratified(pool, fraction, rng)
+        if not taken:
+            notes.append(f"{what}: none of {len(pool)} samples, because no label has two recordings to divide.")
+            return
         why = "people are not known" if unknown else f"there are only {len(people)} people"
         notes.append(
             f"{what}: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be on "
