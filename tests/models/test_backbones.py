@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 
 import checks
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from gesta.models import weights
 from gesta.models.catalog import BACKBONES, build_backbone, load_backbone
-from gesta.models.weights import WeightsError, fetch, fingerprint, load_weights
+from gesta.models.weights import WeightsError, fetch, fingerprint, load_weights, read_tensors
 
 COUNTS = {
     "resnet18": 11_689_512,
@@ -125,9 +126,42 @@ class TestLoading:
             (tmp_path / name).write_bytes(b"no weights at all")
             with pytest.raises(WeightsError, match=f"{name}: is no weights file"):
                 load_weights(small("resnet18"), tmp_path / name)
-        torch.save({"model": {"fc.weight": torch.zeros(1)}}, tmp_path / "checkpoint.pth")
-        with pytest.raises(WeightsError, match="not a checkpoint"):
-            load_weights(small("resnet18"), tmp_path / "checkpoint.pth")
+        for held in ({"model": {"fc.weight": torch.zeros(1)}}, {1: torch.zeros(1)}):
+            torch.save(held, tmp_path / "checkpoint.pth")
+            with pytest.raises(WeightsError, match="not a checkpoint"):
+                load_weights(small("resnet18"), tmp_path / "checkpoint.pth")
+
+    @pytest.mark.parametrize(
+        ("held", "reason"),
+        [
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS, .* git lfs pull"),
+            (b"\n<!DOCTYPE html><html>", "a web page: download the file itself"),
+            (b"404: Not Found", "text: '404: Not Found'"),
+            (b"", "no PyTorch file of tensors, is damaged"),
+            (b"\x80\x02\x00\xff", "no PyTorch file of tensors, is damaged"),
+        ],
+    )
+    def test_what_was_saved_in_the_place_of_weights(self, held: bytes, reason: str, tmp_path) -> None:
+        (tmp_path / "w.pth").write_bytes(held)
+        with pytest.raises(WeightsError, match=f"w.pth: is no weights file that can be read .it is {reason}") as caught:
+            read_tensors(tmp_path / "w.pth")
+        assert "weights_only" not in str(caught.value)
+
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_damaged_files_never_end_in_another_error(self, zipped: bool, tmp_path) -> None:
+        path, rng, refused = tmp_path / "w.pth", random.Random(1), 0
+        torch.save(nn.Linear(3, 2).state_dict(), path, _use_new_zipfile_serialization=zipped)
+        whole = path.read_bytes()
+        for _ in range(100):
+            damaged = bytearray(whole)
+            for place in rng.sample(range(len(whole)), 4):
+                damaged[place] = rng.randrange(256)
+            path.write_bytes(damaged)
+            try:
+                read_tensors(path)  # a change of a number is none that is seen here
+            except WeightsError:
+                refused += 1
+        assert refused > 50
 
     def test_pickles_that_do_things_are_refused(self, tmp_path) -> None:
         torch.save({"w": pathological}, tmp_path / "bad.pth")

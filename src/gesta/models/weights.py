@@ -6,7 +6,6 @@ Read are safetensors and PyTorch state dicts (`.pt`, `.pth`: pickles, opened so 
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
@@ -38,14 +37,33 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # a damaged pickle can fail in any way
         raise WeightsError(
-            f"{path}: is no weights file that can be read ({reason}). Expected .safetensors or a PyTorch state dict."
+            f"{path}: is no weights file that can be read ({_reason(path, error)}). "
+            "Expected .safetensors or a PyTorch state dict."
         ) from error
-    if not isinstance(tensors, Mapping) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+    if not isinstance(tensors, Mapping) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in tensors.items()
+    ):
         raise WeightsError(f"{path}: holds other things than named tensors. Expected a state dict, not a checkpoint.")
     return dict(tensors)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Why a file cannot be read; PyTorch's own words advise to open pickles that can do anything."""
+    if isinstance(error, OSError):
+        return str(error)
+    with path.open("rb") as stream:
+        start = stream.read(200)
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS, not the file itself: git lfs pull fetches it"
+    if start.lstrip()[:1] == b"<":
+        return "it is a web page: download the file itself"
+    if start and start.isascii() and start.decode().replace("\n", " ").replace("\r", " ").isprintable():
+        return f"it is text: {start.decode().splitlines()[0][:60]!r}"
+    if isinstance(error, safetensors.SafetensorError):
+        return str(error)
+    return "it is no PyTorch file of tensors, is damaged, or holds more than tensors"
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
