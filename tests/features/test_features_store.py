@@ -227,5 +227,31 @@ class TestMessages:
         with pytest.raises(GestaError, match="is no JSON"):
             FeatureFolder(folder)
         (folder / "features.json").write_text('{"recipe": {"backbone": 1}}')
-        with pytest.raises(GestaError, match="is no recipe of features"):
+        with pytest.raises(GestaError, match=r"features\.json: recipe\.backbone: .* Make the features again"):
             FeatureFolder(folder)
+
+    @pytest.mark.parametrize(
+        ("name", "field", "value", "message"),
+        [
+            ("features.json", "format_version", "x", "format_version: Input should be a valid integer"),
+            ("features.json", "source", 7, "source: Input should be a valid string"),
+            ("features.json", "recipe", [], "recipe: Input should be a dictionary"),
+            ("index.json", "shards", None, "shards: Input should be a valid dictionary"),
+            ("index.json", "videos", [{"id": 1}], r"videos\.0\.id: Input should be a valid string"),
+            ("index.json", "skipped", "x", "skipped: Input should be a valid list"),
+        ],
+    )
+    def test_fields_that_are_not_what_they_must_be(
+        self, name: str, field: str, value: object, message: str, folder: Path
+    ) -> None:
+        document = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**document, field: value}))
+        with pytest.raises(GestaError, match=rf"{name}: {message}.*again"):
+            FeatureFolder(folder)
+
+    def test_a_video_in_another_shard_than_the_index_says(self, folder: Path) -> None:
+        index = json.loads((folder / "index.json").read_text())
+        index["videos"][0]["shard"] = index["videos"][-1]["shard"]
+        (folder / "index.json").write_text(json.dumps(index))
+        with pytest.raises(GestaError, match=r"shard-.*: does not hold 0\.mkv, .* makes the index anew"):
+            FeatureFolder(folder).load("0.mkv")

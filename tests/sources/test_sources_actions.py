@@ -120,9 +120,27 @@ class TestIsogd:
 
     def test_bad_line(self, tmp_path: Path) -> None:
         root = isogd(tmp_path)
-        (root / "train_list.txt").write_text("train/001/M_00001.avi 36\nlost\n")
-        with pytest.raises(GestaError, match=r"train_list\.txt:2: expected a colour video"):
-            read(root)
+        for line in ("lost", "train/001/M_00002.avi train/001/K_00002.avi ²"):
+            (root / "train_list.txt").write_text(f"train/001/M_00001.avi 36\n{line}\n", encoding="utf-8")
+            with pytest.raises(GestaError, match=r"train_list\.txt:2: expected a colour video"):
+                read(root)
+
+    def test_videos_that_are_named_twice(self, tmp_path: Path) -> None:
+        root = isogd(tmp_path)
+        line = "train/001/M_00001.avi train/001/K_00001.avi"
+        for part, label in (("train", 36), ("valid", 7)):
+            with (root / f"{part}_list.txt").open("a") as stream:
+                stream.write(f"{line} {label}\n")
+        listing = read(root)
+        assert [(s.id, s.label, s.split) for s in listing.samples if s.id.startswith("train")] == [
+            ("train/001/M_00001.avi", "036", "train"),
+            ("train/001/M_00002.avi", "007", "train"),
+        ]
+        assert [(Path(p.path).name, p.kind) for p in listing.problems] == [
+            ("train_list.txt:3", "row-twice"),
+            ("valid_list.txt:3", "row-twice"),
+        ]
+        assert "is named already, in part train with class 036." in listing.problems[1].reason
 
     def test_no_lists(self, tmp_path: Path) -> None:
         with pytest.raises(GestaError, match=r"holds no train_list\.txt"):

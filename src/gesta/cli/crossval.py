@@ -96,7 +96,7 @@ def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, Recipe
 
 def fold_by(by: str) -> tuple[str, int | None]:
     """("subject" or "label", number of groups) from what --by says. Raises GestaError (usage)."""
-    if by.isdigit():
+    if by.isdecimal():
         return "subject", int(by)
     if by not in ("subject", "label"):
         raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)

@@ -155,7 +155,7 @@ def parse_size(text: str) -> tuple[int, int]:
     from gesta.schema import GestaError
 
     width, _, height = text.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) >= 16 and int(height) >= 16):
+    if not (width.isdecimal() and height.isdecimal() and int(width) >= 16 and int(height) >= 16):
         raise GestaError(f"--size {text!r}: expected WIDTHxHEIGHT of at least 16, e.g. 320x240.", usage=True)
     return int(width), int(height)
 

@@ -79,7 +79,7 @@ def learning_curve(
 
 def _numbers(text: str) -> tuple[int, ...]:
     parts = text.split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise GestaError(f"--clips is {text!r}; expected whole numbers with commas, as in 1,2,4,8.", usage=True)
     return tuple(sorted({int(part) for part in parts}))
 

@@ -171,7 +171,7 @@ def _network(name: str, weights: str | None) -> nn.Module:
     video = VIDEO_BACKBONES.get(name)
     if weights is not None and weights.partition(":")[0] == RANDOM:
         seed = weights.partition(":")[2] or "0"
-        if not seed.isdigit():
+        if not seed.isdecimal():
             raise GestaError(f"--weights {weights}: expected random or random:SEED.", usage=True)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed))

@@ -16,15 +16,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from gesta.schema import GestaError, Problem, Sample
+from gesta.schema import GestaError, Problem, Sample, Split
 
 FORMAT_VERSION = 1
 RECIPE, INDEX = "features.json", "index.json"
@@ -75,7 +76,7 @@ class Entry:
     shard: str
     label: str | None
     subject: str | None
-    split: str | None
+    split: Split | None
 
 
 def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None = None) -> None:
@@ -103,13 +104,10 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
 def read_recipe(folder: Path) -> FeatureRecipe:
     """Raises GestaError where the folder holds no features, or those of a newer version."""
     document = _read(folder / RECIPE, "gesta features DATA --out DIR makes such a folder.")
-    version = document.get("format_version", 0)
+    version = _field(int, document, "format_version", folder / RECIPE, 0)
     if version > FORMAT_VERSION:
         raise GestaError(f"{folder}: is of format {version}; this gesta reads up to {FORMAT_VERSION}. Update gesta.")
-    try:
-        return FeatureRecipe(**document["recipe"])
-    except (KeyError, TypeError) as error:
-        raise GestaError(f"{folder / RECIPE}: is no recipe of features ({error}). Make the features again.") from error
+    return _field(FeatureRecipe, document, "recipe", folder / RECIPE)
 
 
 def write_shard(
@@ -192,7 +190,7 @@ class FeatureFolder:
         self.recipe = read_recipe(self.folder)
         origin = _read(self.folder / RECIPE, "")
         self.layout = str(origin.get("layout", "unknown"))
-        self.source: str | None = origin.get("source")
+        self.source = _field(str | None, origin, "source", self.folder / RECIPE)
         wrong = [
             f"{name} {value}, and the folder has {_short(getattr(self.recipe, name))}"
             for name, value in (expected or {}).items()
@@ -203,17 +201,23 @@ class FeatureFolder:
                 f"{self.folder}: the features were made otherwise than the recipe asks: {'; '.join(wrong)}. "
                 "Make them with gesta features as the recipe says, or choose the recipe that fits."
             )
-        document = _read(self.folder / INDEX, "The features are not finished: run the same gesta features again.")
-        self._check(document["shards"])
-        self.entries = [Entry(**entry) for entry in document["videos"]]
-        self.skipped = [Problem(**problem) for problem in document["skipped"]]
+        index = self.folder / INDEX
+        document = _read(index, "The features are not finished: run the same gesta features again.")
+        self._check(_field(dict[str, int], document, "shards", index))
+        self.entries = _field(list[Entry], document, "videos", index)
+        self.skipped = _field(list[Problem], document, "skipped", index)
         self._shard = {entry.id: entry.shard for entry in self.entries}
 
     def load(self, identity: str) -> NDArray[np.float32]:
         """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for a damaged shard."""
         path = self.folder / self._shard[identity]
         with _opened(path) as shard:
-            return np.asarray(shard.get_tensor(identity), np.float32)
+            try:
+                return np.asarray(shard.get_tensor(identity), np.float32)
+            except safetensors.SafetensorError as error:
+                raise GestaError(
+                    f"{path}: does not hold {identity}, which {INDEX} says is in it ({error}). {_ANEW}"
+                ) from error
 
     def _check(self, sizes: Mapping[str, int]) -> None:
         for name, size in sizes.items():
@@ -226,6 +230,7 @@ class FeatureFolder:
 
 
 _AGAIN = "Delete it and run the same gesta features again: only what is missing is computed."
+_ANEW = "Run the same gesta features again: it makes the index anew."
 
 
 def _opened(path: Path) -> Any:
@@ -245,6 +250,17 @@ def _read(path: Path, hint: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise GestaError(f"{path}: is no such file of gesta. {hint}")
     return document
+
+
+def _field(kind: Any, document: Mapping[str, Any], name: str, path: Path, otherwise: Any = None) -> Any:
+    """One field of a document as what it must be. Raises GestaError naming the file and the place in it."""
+    try:
+        return TypeAdapter(kind).validate_python(document.get(name, otherwise))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, (name, *first["loc"])))
+        again = "Make the features again, in another folder." if path.name == RECIPE else _ANEW
+        raise GestaError(f"{path}: {place}: {first['msg']}. {again}") from error
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:

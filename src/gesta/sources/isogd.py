@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from gesta.schema import GestaError, Listing, Resource, Sample, Split
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
 from gesta.sources.files import decode_text, missing_videos
 
 LAYOUT = "isogd"
@@ -28,27 +28,36 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, modality: Modality = "both") -> Listing:
-    """One sample a line of the lists, in their order. `modality`: which of the two videos a sample has.
+    """One sample a line of the lists, in their order; a second line of the same video is left out and said.
 
+    `modality`: which of the two videos a sample has.
     Raises GestaError where there is no list, a line is not as above, or videos are missing (listed, up to 50).
     """
     lists = _lists(root)
     if not lists:
         raise GestaError(f"{root}: holds no train_list.txt, valid_list.txt or test_list.txt. Copy the lists of IsoGD.")
-    samples: list[Sample] = []
+    samples: dict[str, Sample] = {}
+    problems: list[Problem] = []
     missing: list[str] = []
     for part, path in lists.items():
         for number, line in enumerate(decode_text(path.read_bytes(), str(path)).splitlines(), 1):
-            if line.strip():
-                samples.append(_sample(root, part, f"{path}:{number}", line.split(), modality, missing))
+            if not line.strip():
+                continue
+            sample = _sample(root, part, f"{path}:{number}", line.split(), modality, missing)
+            if sample.id in samples:
+                first = samples[sample.id]
+                reason = f"{sample.id} is named already, in part {first.split} with class {first.label or 'unknown'}."
+                problems.append(Problem(f"{path}:{number}", "row-twice", reason, "The line is left out; mend it."))
+            else:
+                samples[sample.id] = sample
     if missing:
         hint = "Unpack all parts of the set, or take the lines out of the lists."
         raise missing_videos(f"{root}: a list of IsoGD", missing, hint)
-    return Listing(root, LAYOUT, tuple(samples))
+    return Listing(root, LAYOUT, tuple(samples.values()), tuple(problems))
 
 
 def _sample(root: Path, part: Split, place: str, words: list[str], modality: Modality, missing: list[str]) -> Sample:
-    if len(words) not in (2, 3) or (len(words) == 3 and not words[2].isdigit()):
+    if len(words) not in (2, 3) or (len(words) == 3 and not words[2].isdecimal()):
         raise GestaError(f"{place}: expected a colour video, a depth video and a class, found {' '.join(words)!r}.")
     color, depth = (root / word for word in words[:2])
     wanted = {"rgb": (color,), "depth": (depth,), "both": (color, depth)}[modality]

@@ -84,7 +84,7 @@ class SequenceFit:
 def samples_of(folder: FeatureFolder, *, unlabelled: bool = False) -> list[Sample]:
     """The labelled videos (or all) of a feature folder, in order; a sample's file is the shard with its features."""
     return [
-        Sample(e.id, e.recording, Resource(folder.folder / e.shard), label=e.label, subject=e.subject, split=e.split)  # type: ignore[arg-type]
+        Sample(e.id, e.recording, Resource(folder.folder / e.shard), label=e.label, subject=e.subject, split=e.split)
         for e in folder.entries
         if unlabelled or e.label is not None
     ]
