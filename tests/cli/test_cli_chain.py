@@ -75,7 +75,11 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     sample = data / "light" / "light2.mkv"
     by_torch = load_sequence(bundle.path, engine="torch").predict(sample).probabilities
     np.testing.assert_allclose(list(by_torch.values()), list(rows[1]["probabilities"].values()), atol=1e-4)
+    (data / "dark" / "broken.mkv").write_bytes(b"nothing")
     found = json.loads(call("evaluate", bundle.path, data, "--split", "all", "--out", tmp_path / "e", "--json").stdout)
+    (told,) = found["skipped"]
+    assert told["path"].endswith("broken.mkv") and told["reason"].startswith("is no readable video")
+    (data / "dark" / "broken.mkv").unlink()
     assert found["n"] == 16 and found["accuracy"] > 0.8 and found["engine"] == "openvino"
     assert "resnet18" in (tmp_path / "e" / "report.html").read_text()
     exported = tmp_path / "fp16"
@@ -168,13 +172,20 @@ def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> No
         with pytest.raises(GestaError, match=f"--{option} is not for a classifier of a backbone's features") as caught:
             call("train", features, "--recipe", "iqbal/mean-znorm", f"--{option}", value, *out)
         assert caught.value.usage
+    data = (tmp_path / "data").rename(tmp_path / "my data")
+    makes = f"gesta features '{data}' --backbone resnet50 --stage layer4 --every 10 --out FEATURES"
+    with pytest.raises(GestaError, match=f"holds no stored features.*: {makes}$") as caught:
+        call("train", data, "--recipe", "iqbal/mean", *out)
+    assert caught.value.usage
 
 
 def test_parts_that_are_not_there_are_said(features: Path, tmp_path: Path) -> None:
     index = json.loads((features / "index.json").read_text())
     index["videos"] = [index["videos"][0], index["videos"][8]]  # one of each class
     (features / "index.json").write_text(json.dumps(index))
-    said = call("train", features, "--recipe", "iqbal/mean", "--out", tmp_path / "run", *CHANGES).stdout
+    shown = call("train", features, "--recipe", "iqbal/mean", "--out", tmp_path / "run", *CHANGES)
+    assert f"Results go to {tmp_path / 'run'}." in shown.stderr.splitlines()[0]
+    said = shown.stdout
     assert "accuracy  not measured: there is no validation clip; the last epoch is kept\n" in said
     assert "accuracy  not measured: there is no test clip\n" in said
 
@@ -183,6 +194,12 @@ def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
     bundle = trained(features, tmp_path / "run")
     again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")
     assert "the same 2 classes: the last layer is kept" in json.loads(again.stdout)["notes"][-1]
+    for recipe in ((), ("--recipe", "iqbal/mean-znorm")):
+        with pytest.raises(
+            GestaError, match=r"--set model.hidden=3: with --from, the network is the bundle's"
+        ) as caught:
+            call("train", features, "--from", bundle.path, *recipe, "--set", "model.hidden=3", "--out", tmp_path / "x")
+        assert caught.value.usage
     with pytest.raises(GestaError, match=r"no layer 'classifer'; there are classifier.*Did you mean classifier\?"):
         call("train", features, "--from", bundle.path, "--freeze", "classifer", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="--freeze needs --from BUNDLE"):

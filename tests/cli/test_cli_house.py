@@ -14,7 +14,11 @@ from pathlib import Path
 import pytest
 
 from gesta.cli import COMMANDS
+from gesta.cli.common import command
+from gesta.cli.data import parse_size
+from gesta.cli.learning_curve import _numbers
 from gesta.experiments.catalog import titles
+from gesta.schema import GestaError
 
 HEAVY = ("torch", "lightning", "openvino", "av", "cv2", "matplotlib")
 
@@ -77,6 +81,8 @@ def test_help_lists_every_command():
         (["crossval"], "DATA"),
         (["crossval", "no_such_folder"], "no_such_folder"),
         (["crossval", ".", "--by", "colour"], "colour"),
+        (["crossval", ".", "--by", "²"], "--by is '²'"),
+        (["crossval", "no:x:folder"], "no:x:folder: no such data folder"),
         (["crossval", ".", "--recipe", "auro"], "auto"),
         (["crossval", ".", "--set", "training.epoch=3"], "epochs"),
         (["reproduce", "mullick/table-3.9"], "mullick/table-3.1"),
@@ -123,6 +129,31 @@ def test_a_table_in_a_pipe_keeps_its_cells_whole():
     )
     printed = run(code=code).stdout
     assert "n" * 100 in printed and "v" * 100 in printed
+
+
+def test_no_console_turns_names_into_pictures():
+    printed = run(code="from gesta.cli.common import emit; emit({}, 'random:x:', False)").stdout
+    assert printed == "random:x:\n"
+    for file in (Path(__file__).parents[2] / "src" / "gesta").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Console":
+                assert any(k.arg == "emoji" for k in node.keywords), f"{file.name}: Console without emoji=False"
+
+
+def test_a_next_command_can_be_copied():
+    assert command("gesta", "predict", Path("my runs") / "bundle", "VIDEO") in (
+        "gesta predict 'my runs/bundle' VIDEO",
+        "gesta predict 'my runs\\bundle' VIDEO",
+    )
+    for file in (Path(__file__).parents[2] / "src" / "gesta" / "cli").glob("*.py"):
+        for line in file.read_text(encoding="utf-8").splitlines():
+            assert not re.search(r'f"next +gesta .*\{', line), f"{file.name}: a path that no shell takes: {line}"
+
+
+@pytest.mark.parametrize("read", [_numbers, parse_size])
+def test_digits_that_are_no_numbers(read):
+    with pytest.raises(GestaError, match="'²x²'"):
+        read("²x²")
 
 
 def test_json_is_one_document_on_stdout_and_nothing_else():

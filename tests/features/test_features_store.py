@@ -130,7 +130,8 @@ def test_broken_videos_are_skipped_and_said(samples: list[Sample], tmp_path: Pat
     work = made(samples, tmp_path / "f")
     assert set(held(tmp_path / "f")) == set(EXPECTED) - {"1.mkv"}
     assert [problem.path for problem in work.skipped] == [str(samples[1].files[0])]
-    assert json.loads((tmp_path / "f" / "index.json").read_text())["skipped"][0]["kind"] == "unreadable"
+    told = json.loads((tmp_path / "f" / "index.json").read_text())["skipped"][0]
+    assert told["kind"] == "unreadable" and told["reason"].startswith("is no readable video")
     write_numbered(samples[1].files[0].path, 9, 20)
     assert made(samples, tmp_path / "f").videos == 1 and held(tmp_path / "f") == EXPECTED
 

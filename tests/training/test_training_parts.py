@@ -16,7 +16,7 @@ from training.learnable import MemoryStore, samples
 from gesta.clips.transform import Transform
 from gesta.recipes.schema import AugmentationSettings, TrainingSettings
 from gesta.training.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
-from gesta.training.callbacks import Keeper
+from gesta.training.callbacks import Keeper, Show
 from gesta.training.context import before
 from gesta.training.data import ClipData, ClipSet, EpochBatches
 from gesta.training.figure import draw_history
@@ -321,3 +321,13 @@ def test_in_bf16_large_maps_stay_in_bf16() -> None:
     with small_maps_in_full(convolution), torch.autocast("cpu", torch.bfloat16):
         assert convolution(torch.zeros(1, 2, 8, 8, 8)).dtype == torch.bfloat16
         assert convolution(torch.zeros(1, 2, 2, 8, 8)).dtype == torch.float32
+
+
+def test_an_epochs_line_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    losses = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), 0.5)
+    keeper = SimpleNamespace(history=[{"epoch": 1, "seconds": 2.0, **losses}])
+    show = Show(keeper, 30, 5, "somebody/a-recipe-with-a-long-name")
+    show.on_train_epoch_end(None, None)
+    assert capsys.readouterr().err.splitlines() == [
+        "somebody/a-recipe-with-a-long-name 1/30  loss 0.500  acc 0.500  val loss 0.500  val acc 0.500  58 s left"
+    ]

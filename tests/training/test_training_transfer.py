@@ -252,7 +252,7 @@ class TestLearningCurve:
         alone = {str(s.label): s for s in samples_of(FeatureFolder(feature_folder(tmp_path / "f")))}
         held = [replace(s, subject=None) for s in alone.values()]
         curve = Curve({"scratch": load_sequence_recipe("iqbal/mean", TINY)}, (1,), 1, None, tmp_path / "f")
-        with pytest.raises(GestaError, match="test part has no clip of a class .* two recordings of each") as caught:
+        with pytest.raises(GestaError, match=r"test part has no clip of a class .* two recordings of each") as caught:
             learning_curve(curve, held, tmp_path / "out")
         assert not caught.value.usage and not (tmp_path / "out").exists()
 

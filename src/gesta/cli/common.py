@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json as json_module
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gesta.schema import GestaError
 
-console = Console(stderr=True)
+console = Console(stderr=True, emoji=False)
 WHOLE = 1000
 """Columns of what goes to a pipe or a file: no cell of a table is cut."""
 
@@ -45,7 +46,12 @@ def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, j
         sys.stdout.write(json_module.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
     elif text is not None:
         piped = not sys.stdout.isatty()
-        Console(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped).print(text)
+        Console(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped, emoji=False).print(text)
+
+
+def command(*words: object) -> str:
+    """A command to copy into a shell: what holds spaces is quoted."""
+    return shlex.join(map(str, words))
 
 
 @contextmanager

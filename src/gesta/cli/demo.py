@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gesta.cli.common import DeviceOption, JsonFlag, SeedOption, SetOption, console, emit, need, progress
+from gesta.cli.common import DeviceOption, JsonFlag, SeedOption, SetOption, command, console, emit, need, progress
 from gesta.experiments.catalog import DATA_SEED
 
 
@@ -60,6 +60,6 @@ def text(document: dict[str, Any]) -> str:
             f"video      {files['video']}",
             f"data       {files['data']}, looked into: {files['inspection']}",
             f"bundle     {files['bundle']}",
-            f"next       gesta predict {files['bundle']} {files['data']} --stream",
+            f"next       {command('gesta', 'predict', files['bundle'], files['data'], '--stream')}",
         ]
     )

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.text import Text
 
-from gesta.cli.common import BackboneOption, FormatOption, JsonFlag, console, emit, existing, need
+from gesta.cli.common import BackboneOption, FormatOption, JsonFlag, command, console, emit, existing, need
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _text(report: Report, out: Path) -> Text:
         lines += _lines(artifact)
     lines.append(f"weights  {report.bytes_torch:,} bytes in the trained bundle")
     lines.append(f"bundle   {out}")
-    lines.append(f"next     gesta predict {out} VIDEO")
+    lines.append(f"next     {command('gesta', 'predict', out, 'VIDEO')}")
     return Text("\n".join(lines))
 
 

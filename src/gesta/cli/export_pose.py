@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.text import Text
 
-from gesta.cli.common import console, emit
+from gesta.cli.common import command, console, emit
 from gesta.cli.prune import hand_parts, share_of
 from gesta.schema import GestaError
 
@@ -101,6 +101,6 @@ def _text(report: PoseReport, out: Path) -> Text:
     lines += [
         f"weights  {report.bytes_torch:,} bytes in the trained bundle",
         f"bundle   {out}",
-        f"next     gesta predict {out} DEPTH",
+        f"next     {command('gesta', 'predict', out, 'DEPTH')}",
     ]
     return Text("\n".join(lines))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gesta.cli.common import emit, existing
+from gesta.cli.common import command, emit, existing
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def export_sequence(
         f"of {parity.clips} {'random clips' if data is None else 'videos'}, largest difference "
         f"{parity.largest_difference:.2g}",
         f"bundle   {out}",
-        f"next     gesta predict {out} VIDEO",
+        f"next     {command('gesta', 'predict', out, 'VIDEO')}",
     ]
     emit(document, Text("\n".join(lines)), json)
 

@@ -26,7 +26,8 @@ def features(
         typer.Option("--weights", help="File; the official one is downloaded if left out; random[:SEED] to try out."),
     ] = None,
     frames: Annotated[
-        int | None, typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 if left out.")
+        int | None,
+        typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 (c3d, i3d: 20 windows)."),
     ] = None,
     every: Annotated[int | None, typer.Option("--every", min=1, help="Every n-th frame instead.")] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="Where to take features; the last if left out.")] = None,

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, SplitSeedOption, emit, existing, need
+from gesta.cli.common import (
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    SetOption,
+    SplitSeedOption,
+    command,
+    emit,
+    existing,
+    need,
+)
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -153,5 +163,5 @@ def summary(step: Step, data: Path | None) -> Text:
         lines.append(step.comparison.line)
     else:
         lines.append(f"accuracy    not measured: {'--data DATA does it' if data is None else 'no test part'}")
-    lines += [f"bundle      {step.bundle}", f"next        gesta evaluate {step.bundle} {data or 'DATA'}"]
+    lines += [f"bundle      {step.bundle}", f"next        {command('gesta', 'evaluate', step.bundle, data or 'DATA')}"]
     return Text("\n".join(lines))

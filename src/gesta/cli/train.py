@@ -20,6 +20,7 @@ from gesta.cli.common import (
     RecipeOption,
     SeedOption,
     SetOption,
+    command,
     console,
     emit,
     existing,
@@ -280,5 +281,5 @@ def _summary(result: FitResult, parity: dict[str, Any], skipped: Sequence[Proble
         lines.append(f"          ... {len(skipped)} in all; --json lists them")
     options = " --protocol document" if protocol == "document" else ""
     lines.append(f"bundle    {result.bundle}")
-    lines.append(f"next      gesta evaluate {result.bundle} {data}{options}")
+    lines.append(f"next      {command('gesta', 'evaluate', result.bundle, data)}{options}")
     return Text("\n".join(lines))

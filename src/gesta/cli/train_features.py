@@ -5,11 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gesta.cli.common import console, emit
+from gesta.cli.common import command, console, emit
 from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    from gesta.recipes.sequences import SequenceRecipe
 
 
 def for_features(recipe: str) -> bool:
@@ -21,6 +25,19 @@ def for_features(recipe: str) -> bool:
         return is_for_features(recipe)
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
+
+
+def _check_features(data: Path, recipe: SequenceRecipe) -> None:
+    """Raises GestaError (usage) for a folder without features, with the command that makes those of the recipe."""
+    if (data / "features.json").is_file():
+        return
+    asked = [(f"--{name}", value) for name, value in recipe.features.model_dump().items() if value is not None]
+    makes = command("gesta", "features", data, *(word for pair in asked for word in pair), "--out", "FEATURES")
+    raise GestaError(
+        f"{data}: holds no stored features, and the recipe {recipe.name} learns from them. Make them first, and train "
+        f"on FEATURES: {makes}",
+        usage=True,
+    )
 
 
 def train_features(
@@ -49,14 +66,17 @@ def train_features(
 
     begun = None if start is None else read_sequence(start)
     try:
-        if recipe is not None:
-            chosen = load_sequence_recipe(recipe, sets)
+        if begun is not None:
+            chosen = sequence_recipe_from(begun, None if recipe is None else load_sequence_recipe(recipe), sets)
         else:
-            assert begun is not None
-            chosen = sequence_recipe_from(begun, None, sets)
+            assert recipe is not None
+            chosen = load_sequence_recipe(recipe, sets)
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
-    console.print(f"Recipe {chosen.name}: {chosen.title} Results go to {out}.", highlight=False, markup=False)
+    _check_features(data, chosen)
+    console.print(
+        f"Recipe {chosen.name}: {chosen.title} Results go to {out}.", highlight=False, markup=False, soft_wrap=True
+    )
     begin = time.perf_counter()
     fitted = fit_sequences(
         data,
@@ -100,6 +120,6 @@ def train_features(
     lines += [
         f"written   {out / METRICS}",
         f"bundle    {fitted.bundle}",
-        f"next      gesta predict {fitted.bundle} VIDEO",
+        f"next      {command('gesta', 'predict', fitted.bundle, 'VIDEO')}",
     ]
     emit(document, Text("\n".join(lines)), json)

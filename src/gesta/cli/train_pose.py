@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.text import Text
 
-from gesta.cli.common import console, emit, need
+from gesta.cli.common import command, console, emit, need
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ def train_pose(
     from gesta.training.pose_fit import fit_pose
 
     if first:
-        console.print(f"Recipe {chosen.name}: {chosen.title} Results go to {folder}.", highlight=False, soft_wrap=True)
+        console.print(
+            f"Recipe {chosen.name}: {chosen.title} Results go to {folder}.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
         for line in notes:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     result = fit_pose(
@@ -132,5 +137,5 @@ def _summary(result: PoseFit, document: dict[str, Any], skipped: Sequence[Any], 
     lines += [f"skipped   {problem}" for problem in skipped[:SHOWN_SKIPPED]]
     if len(skipped) > SHOWN_SKIPPED:
         lines.append(f"          ... {len(skipped)} in all; --json lists them")
-    lines += [f"bundle    {result.bundle}", f"next      gesta evaluate {result.bundle} {data}"]
+    lines += [f"bundle    {result.bundle}", f"next      {command('gesta', 'evaluate', result.bundle, data)}"]
     return Text("\n".join(lines))

@@ -14,6 +14,7 @@ from gesta.cli.common import (
     JsonFlag,
     SeedOption,
     SetOption,
+    command,
     console,
     emit,
     existing,
@@ -84,5 +85,5 @@ def _summary(document: dict[str, Any]) -> Text:
     if document["missing"]:
         lines.append(f"missing   {document['missing']} trials, which other workers have not finished")
     lines += [f"table     {document['files']['table']}", f"recipe    {document['files']['recipe']}"]
-    lines.append(f"next      gesta train DATA --recipe {document['files']['recipe']}")
+    lines.append(f"next      {command('gesta', 'train', 'DATA', '--recipe', document['files']['recipe'])}")
     return Text("\n".join(lines))

@@ -307,10 +307,10 @@ def prepare_recording(samples: Sequence[Sample], transform: Transform) -> Iterat
             yield unreadable(s, error)
 
 
-def unreadable(sample: Sample, error: GestaError) -> Problem:
+def unreadable(sample: Sample, error: GestaError, kind: str = "unreadable") -> Problem:
     """A problem that names the sample's first file, and in its reason another one if that is to blame."""
     path = str(sample.files[0])
-    return Problem(path, "unreadable", str(error).removeprefix(f"{path}: "))
+    return Problem(path, kind, str(error).removeprefix(f"{path}: "))
 
 
 def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:

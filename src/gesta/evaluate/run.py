@@ -22,6 +22,7 @@ from gesta.bundle import io
 from gesta.bundle.manifest import Manifest, SequenceManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
+from gesta.clips.prepare import unreadable
 from gesta.clips.transform import Transform
 from gesta.runtime.recogniser import Recogniser, load
 from gesta.schema import GestaError, Problem, Sample
@@ -231,8 +232,7 @@ def _predict(
                 clips.append(cache.load(sample, transform))
                 used.append(sample)
             except GestaError as error:
-                file = str(sample.files[0])
-                problems.append(Problem(file, "unprepared", str(error).removeprefix(f"{file}: ")))
+                problems.append(unreadable(sample, error, "unprepared"))
         if clips:
             rows.append(np.asarray(recogniser.predict_clips([clip.pixels for clip in clips]), np.float64))
         bar("Recognising", min(start + BATCH, len(samples)), len(samples))
@@ -263,7 +263,7 @@ def _predictions_csv(result: Evaluation) -> str:
 @contextmanager
 def bars(shown: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Progress on stderr, one bar a stage: callback(stage, done, total). Silent where stderr is not a terminal."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal)) as bars:
         tasks: dict[str, Any] = {}

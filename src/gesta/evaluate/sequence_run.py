@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gesta.clips.prepare import unreadable
 from gesta.evaluate.run import Evaluation, bars, check_labels, measured, people_warnings, write
 from gesta.runtime.sequence import load_sequence
 from gesta.schema import GestaError, Problem, Sample
@@ -44,7 +45,7 @@ def evaluate_sequence(
                 rows.append(recogniser.predict_features([recogniser.features(sample)])[0])
                 used.append(sample)
             except GestaError as error:
-                skipped.append(Problem(str(sample.files[0]), "unreadable", str(error)))
+                skipped.append(unreadable(sample, error))
             bar("Recognising", number + 1, len(labelled))
     if not used:
         raise GestaError(f"none of the {len(labelled)} videos could be read. The first: {skipped[0]}")

@@ -37,7 +37,7 @@ def recipe_from(bundle: Path, recipe: Recipe | None, sets: Sequence[str]) -> Rec
     """
     from gesta.bundle import io
 
-    held = [change for change in sets if change.partition(".")[0] in ("model", "input")]
+    held = [change for change in sets if change.partition(".")[0].strip() in ("model", "input")]
     if held:
         raise GestaError(f"--set {held[0]}: with --from, network and input are the bundle's. Leave it out.", usage=True)
     own = Recipe.model_validate(io.read(bundle).manifest.recipe)
@@ -57,7 +57,10 @@ def from_scratch(recipe: Recipe) -> Recipe:
 def sequence_recipe_from(
     bundle: Bundle[SequenceManifest], recipe: SequenceRecipe | None, sets: Sequence[str]
 ) -> SequenceRecipe:
-    """As `recipe_from`, of a classifier of stored features. Raises RecipeError for a change that does not fit."""
+    """As `recipe_from`, of a classifier of stored features: the network is the bundle's. Raises as that does."""
+    held = [change for change in sets if change.partition(".")[0].strip() == "model"]
+    if held:
+        raise GestaError(f"--set {held[0]}: with --from, the network is the bundle's. Leave it out.", usage=True)
     own = SequenceRecipe.model_validate(bundle.manifest.recipe)
     plain = own.training.model_copy(update={"freeze": None, "rates": None})
     base = own.model_copy(update={"training": plain})

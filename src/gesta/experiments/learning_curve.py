@@ -118,8 +118,8 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
         raise GestaError(f"the training part has {len(counts)} classes; two are needed to learn.")
     if not test:
         raise GestaError(
-            "the test part has no clip of a class that is trained on, so there is no accuracy to measure. Add clips: two "
-            "recordings of each class, or three people where people are known; a test part of your own needs labels."
+            "the test part has no clip of a class that is trained on, so there is no accuracy to measure. Add clips, "
+            "two recordings of each class or three people where people are known; a given test part needs labels."
         )
     fewest = min(counts, key=lambda label: counts[label])
     if max(curve.clips) > counts[fewest]:

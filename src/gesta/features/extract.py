@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gesta.clips.ahead import ahead
 from gesta.clips.chosen_frames import read_frames
+from gesta.clips.prepare import unreadable
 from gesta.features.engines import Engine
 from gesta.features.store import FeatureRecipe, bytes_of, shards, write_shard
 from gesta.schema import GestaError, Problem, Sample
@@ -75,7 +76,7 @@ def batches(
         try:
             rest = units = _units(sample, recipe)
         except GestaError as error:
-            skipped.append(Problem(str(sample.files[0]), "unreadable", str(error)))
+            skipped.append(unreadable(sample, error))
             continue
         while len(rest):
             taken, rest = np.split(rest, [size - sum(len(part) for part in waiting)])

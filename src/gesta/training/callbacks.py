@@ -115,7 +115,7 @@ class Show(Callback):
 
     def __init__(self, keeper: Keeper, epochs: int, batches: int, title: str) -> None:
         self.keeper, self.epochs, self.batches, self.title = keeper, epochs, batches, title
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, emoji=False)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
         self.bar = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
         self.task = self.bar.add_task(title, total=epochs * batches)
@@ -134,7 +134,9 @@ class Show(Callback):
         if not self.console.is_terminal:
             left = row["seconds"] * (self.epochs - row["epoch"])
             self.console.print(
-                f"{self.title} {row['epoch']}/{self.epochs}  {self.finished(row)}  {left:.0f} s left", highlight=False
+                f"{self.title} {row['epoch']}/{self.epochs}  {self.finished(row)}  {left:.0f} s left",
+                highlight=False,
+                soft_wrap=True,
             )
 
     def running(self, pl_module: Any) -> str:

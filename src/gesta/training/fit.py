@@ -192,7 +192,7 @@ def _prepared(
     samples: Sequence[Sample], transform: Transform, store: Cache, progress: bool
 ) -> tuple[list[Sample], tuple[Problem, ...]]:
     """Fills the cache; the samples that can be used, and a problem for each that cannot."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     with Progress(console=console, disable=not (progress and console.is_terminal)) as bar:
         task = bar.add_task("prepare", total=None)
         problems = store.fill(samples, transform, lambda done, total: bar.update(task, completed=done, total=total))

@@ -309,7 +309,7 @@ class _bar:
     """Progress on stderr where it is a terminal."""
 
     def __init__(self, title: str, shown: bool) -> None:
-        console = Console(stderr=True)
+        console = Console(stderr=True, emoji=False)
         self.progress = Progress(console=console, disable=not (shown and console.is_terminal))
         self.title = title
 
