@@ -292,9 +292,17 @@ class Problem:
         return f"{self.path}: {self.reason}" + (f" {self.hint}" if self.hint else "")
 
 
+def base(layout: str) -> str:
+    """A layout without the way in which it was read: isogd of isogd+rgb."""
+    return layout.partition("+")[0]
+
+
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found in a folder: samples in a stable order, and what it had to leave out or doubt."""
+    """What a reader found in a folder: samples in a stable order, and what it had to leave out or doubt.
+
+    `layout`: its name and how it was read, as in isogd+rgb.
+    """
 
     root: Path
     layout: str

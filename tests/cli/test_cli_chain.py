@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import SequenceManifest
 from gesta.cli import app
+from gesta.features.store import FeatureFolder
 from gesta.models.catalog import BACKBONES
 from gesta.models.resnet import ResNet
 from gesta.runtime.sequence import backbone_of, load_sequence
 from gesta.schema import GestaError
 from gesta.training import sequence_save
+from gesta.training.sequences import divided
 
 SETS = ("training.epochs=12", "training.batch=8", "features.stage=null", "features.backbone=null")
 CHANGES = [part for change in (*SETS, "features.every=null", "features.frames=null") for part in ("--set", change)]
@@ -92,6 +95,28 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
         call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="a classifier of a backbone's features; a recogniser of clips was expected"):
         io.read(bundle.path)
+
+
+def test_what_was_tested_in_training_is_tested_again(tmp_path: Path) -> None:
+    """A dictionary with a rare sign, left out, and a broken video: both commands divide the same people."""
+    data, rows = tmp_path / "signs", ["file,sign,person"]
+    for number, sign in enumerate(("dark", "light", "rare")):
+        for i in range(10 if sign != "rare" else 2):
+            write_numbered(data / f"{sign}{i}.mkv", 4, 90 * number + 3 * i)
+            rows.append(f"{sign}{i}.mkv,{sign},p{i % 5}")
+    (data / "dark2.mkv").write_bytes(b"no video")
+    (data / "signs.csv").write_text("\n".join(rows) + "\n")
+    out = tmp_path / "features"
+    made = call("features", data, "--backbone", "resnet18", "--weights", "random", "--size", 32, "--frames", 2, "--out",
+                out, "--engine", "torch", "--most-frequent", 2, "--at-least", 3, "--json")  # fmt: skip
+    assert json.loads(made.stdout)["videos"] == 19
+    bundle = trained(out, tmp_path / "run")
+    assert bundle.manifest.provenance.layout == "ledasila+2x3"
+    found = json.loads(call("evaluate", bundle.path, data, "--out", tmp_path / "e", "--json").stdout)
+    tested = {s.id for s in divided(FeatureFolder(out), seed=0)[0] if s.split == "test"}
+    with (tmp_path / "e" / "predictions.csv").open() as file:
+        assert {row["id"] for row in csv.DictReader(file)} == tested
+    assert not found["warnings"] and any("Read as ledasila+2x3" in note for note in found["notes"])
 
 
 @pytest.mark.slow

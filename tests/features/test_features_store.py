@@ -209,7 +209,7 @@ class TestMessages:
         other = replace(RECIPE, weights="1" * 64, frames=None, every=2)
         message = "weights: 111111111111, not 000000000000; frames: None, not 3; every: 2, not None"
         with pytest.raises(GestaError, match=rf"another recipe \({message}\)\. Choose another folder"):
-            claim(folder, other, "x")
+            claim(folder, other, "class_folders")
 
     def test_a_shard_of_another_recipe(self, folder: Path) -> None:
         with pytest.raises(GestaError, match="holds features of another recipe than"):

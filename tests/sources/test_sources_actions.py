@@ -38,7 +38,7 @@ class TestUcf101:
     def test_three_splits_with_groups_as_people(self, tmp_path: Path) -> None:
         root = ucf101(tmp_path)
         assert detect(root) == "ucf101"
-        for layout, held in (("ucf101", "g01"), ("ucf101_split2", "g02"), ("ucf101_split3", "g03")):
+        for layout, held in (("ucf101", "g01"), ("ucf101+split2", "g02"), ("ucf101+split3", "g03")):
             listing = read(root, layout)
             assert listing.labels == ("Archery", "HandstandPushups") and len(listing.samples) == 6
             assert {s.subject for s in listing.samples if s.split == "test"} == {held}
@@ -75,7 +75,7 @@ class TestUcf101:
 
     def test_no_lists(self, tmp_path: Path) -> None:
         with pytest.raises(GestaError, match=r"holds no trainlist02\.txt"):
-            read(tmp_path, "ucf101_split2")
+            read(tmp_path, "ucf101+split2")
 
     @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not in ../shared/data/ucf101_splits")
     def test_official_lists(self) -> None:
@@ -105,8 +105,8 @@ class TestIsogd:
         assert [s.label for s in both] == ["036", "007", None, "036"]
         assert [s.split for s in both] == ["train", "train", "val", "val"]
         assert both[0].modalities == ("color", "depth") and both[0].depth_unit_mm == 16
-        assert read(root, "isogd_rgb").samples[0].modalities == ("color",)
-        assert read(root, "isogd_depth").samples[0].modalities == ("depth",)
+        assert read(root, "isogd+rgb").samples[0].modalities == ("color",)
+        assert read(root, "isogd+depth").samples[0].modalities == ("depth",)
 
     def test_missing_videos_are_all_listed(self, tmp_path: Path) -> None:
         root = isogd(tmp_path)
@@ -116,7 +116,7 @@ class TestIsogd:
             read(root)
         assert "train/001/K_00001.avi" in str(caught.value) and "valid/001/M_00002.avi" in str(caught.value)
         with pytest.raises(GestaError, match="names 1 videos"):
-            read(root, "isogd_rgb")
+            read(root, "isogd+rgb")
 
     def test_bad_line(self, tmp_path: Path) -> None:
         root = isogd(tmp_path)
@@ -165,6 +165,18 @@ class TestLedasila:
         assert most_frequent(listing, None, 2).labels == ("auto", "baum", "haus")
         with pytest.raises(GestaError, match="4 classes with at least 2 videos, and 3 of 5 have as many"):
             most_frequent(listing, 4, 2)
+
+    def test_a_format_says_which_signs_and_other_data_are_read_like_it(self, tmp_path: Path) -> None:
+        root = signs(tmp_path, "file,sign\n" + "".join(f"videos/{i}.mp4,{w}\n" for i, w in enumerate("aaabbcd")))
+        for layout in ("ledasila+2x2", "+2x2", "ledasila+allx2"):
+            listing = read(root, layout)
+            assert listing.labels == ("a", "b") and listing.layout.endswith(layout.removeprefix("ledasila"))
+        assert read(root, like="ledasila+1x1").labels == ("a",)
+        assert read(root, "ledasila", like="ledasila+1x1").labels == ("a", "b", "c", "d")  # named: that is meant
+        assert read(root, like="ucf101+split2").layout == "ledasila"  # of other data: says nothing here
+        for wrong in ("ledasila+rgb", "ledasila+0x2", "ledasila+2x2+3x3", "+", "isogd_rgb"):
+            with pytest.raises(GestaError, match="unknown format"):
+                read(root, wrong)
 
     @pytest.mark.parametrize(
         ("rows", "message"),

@@ -15,7 +15,8 @@ from gesta.models.catalog import SEQUENCES, build_sequence
 from gesta.recipes import RecipeError, load_recipe, names, read_text
 from gesta.recipes.load import is_for_features, load_any, load_sequence_recipe
 from gesta.schema import GestaError, Resource, Sample
-from gesta.training.sequences import WEIGHTS, fit_sequences
+from gesta.sources.split import assign_splits
+from gesta.training.sequences import WEIGHTS, divided, fit_sequences
 
 RECIPES = [name for name in names() if is_for_features(name)]
 FOLDER = FeatureRecipe("resnet50", "0" * 64, "layer4", True, 224, frames=None, every=10)
@@ -118,6 +119,21 @@ def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
     assert document["metrics"] == fitted.metrics and len(document["history"]) == 20
     assert (tmp_path / "out" / WEIGHTS).is_file() and (tmp_path / "out" / "history.png").is_file()
     assert "z-norm" not in name or fitted.network.norm is not None
+
+
+def test_videos_without_features_do_not_move_people_between_the_parts(tmp_path: Path) -> None:
+    samples = [
+        Sample(f"v{i}", f"v{i}", Resource(Path("x")), label="ab"[i % 2], subject=f"p{i // 2}") for i in range(20)
+    ]
+    claim(tmp_path, FOLDER, "videos")
+    held = {s.id: np.zeros((3, 8), np.float32) for s in samples if s.subject not in ("p2", "p7")}
+    write_shard(tmp_path, "0000", held, FOLDER)
+    assert write_index(tmp_path, samples, FOLDER, []) == 16
+    folder = FeatureFolder(tmp_path)
+    for seed in range(5):
+        parts = {s.id: s.split for s in assign_splits(samples, seed=seed)[0]}
+        found = divided(folder, seed)[0]
+        assert {s.id: s.split for s in found} == {name: parts[name] for name in held}
 
 
 def test_features_that_are_not_the_recipes(tmp_path: Path) -> None:

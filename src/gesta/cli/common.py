@@ -22,7 +22,10 @@ WHOLE = 1000
 """Columns of what goes to a pipe or a file: no cell of a table is cut."""
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-FormatOption = Annotated[str | None, typer.Option("--format", help="Layout of the data; detected when left out.")]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="Layout of the data, isogd+rgb, ledasila+21x18, ...; detected when left out."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.", min=0)]
 SplitSeedOption = Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)]

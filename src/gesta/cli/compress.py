@@ -86,7 +86,7 @@ def compress(
     samples: Any
     if chain:
         refuse(context, manifest.kind, "keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol")
-        samples, found = parts(data, layout, protocol, chance)
+        samples, found = parts(manifest.provenance, data, layout, protocol, chance)
     else:
         refuse(context, manifest.kind, "backbone_weights")
         samples, found = parts_of(manifest, data, layout, protocol, chance)

@@ -19,7 +19,7 @@ from gesta.cli.common import (
     emit,
     existing,
 )
-from gesta.schema import GestaError
+from gesta.schema import GestaError, base
 
 if TYPE_CHECKING:
     from gesta.schema import Sample
@@ -78,9 +78,12 @@ def evaluate(
 
     if kind == "classifier":
         refuse(context, kind, "backbone_weights")
-    seed = io.read_any(located(bundle)).manifest.provenance.seed if seed is None else seed
-    listing = read(existing(data, "data folder"), layout)
+    origin = io.read_any(located(bundle)).manifest.provenance
+    seed = origin.seed if seed is None else seed
+    listing = read(existing(data, "data folder"), layout, like=origin.layout)
     samples, notes = chosen(listing.samples, split, protocol, seed)
+    if layout is None and listing.layout != base(listing.layout):
+        notes.append(f"Read as {listing.layout}, as in training; --format {base(listing.layout)} reads all.")
     settings: dict[str, Any] = {"engine": engine, "device": device, "out": out, "layout": listing.layout}
     settings |= {"notes": notes, "seed": seed, "progress": not json}
     if kind == "sequence":

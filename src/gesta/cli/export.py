@@ -13,7 +13,7 @@ from gesta.cli.common import BackboneOption, FormatOption, JsonFlag, command, co
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.bundle.manifest import Artifact
+    from gesta.bundle.manifest import Artifact, Provenance
     from gesta.export.run import Report
     from gesta.schema import Sample
 
@@ -71,7 +71,7 @@ def export(
 
     opened = read(existing(bundle, "bundle"))
     transform = opened.manifest.transform
-    parts = _parts(data, layout, protocol, opened.manifest.provenance.seed if seed is None else seed)
+    parts = _parts(opened.manifest.provenance, data, layout, protocol, seed)
     held_out = parts["val"] and "val" in opened.manifest.provenance.clips  # else they were trained on, too
     calibration = prepared(parts["train"], transform, CALIBRATION_CLIPS) if precision == "int8" else []
     report = export_bundle(
@@ -91,16 +91,15 @@ def export(
     emit(_document(report, to, precision, out), _text(report, out), json)
 
 
-def _parts(data: Path | None, layout: str | None, protocol: str, seed: int) -> dict[str, list[Sample]]:
+def _parts(
+    origin: Provenance, data: Path | None, layout: str | None, protocol: str, seed: int | None
+) -> dict[str, list[Sample]]:
     """Training and validation samples by the rule of training. Raises GestaError if there are none."""
-    if data is None:
-        return {"train": [], "val": []}
-    from gesta.cli.train import split
-    from gesta.sources.catalog import read
+    from gesta.cli.prune import parts as divided
 
-    samples, _ = split(read(existing(data, "data folder"), layout).samples, protocol, seed)
+    samples, _ = divided(origin, data, layout, protocol, origin.seed if seed is None else seed)
     parts = {name: [s for s in samples if s.split == name] for name in ("train", "val")}
-    if not parts["train"]:
+    if data is not None and not parts["train"]:
         raise GestaError(f"{data}: holds no labelled training clips. See `gesta data inspect {data}`.")
     return parts
 

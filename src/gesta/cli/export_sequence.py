@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from gesta.cli.common import command, emit, existing
+from gesta.cli.common import command, emit
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
+    from gesta.bundle.manifest import Provenance
     from gesta.schema import Sample
 
 
@@ -39,7 +40,7 @@ def export_sequence(
     chosen_format(to, precision)
     manifest = read_sequence(bundle).manifest
     used = manifest.backbone
-    training, compared = _parts(data, layout, manifest.provenance.seed)
+    training, compared = _parts(data, layout, manifest.provenance)
     report = export_chain(
         bundle,
         to=to,
@@ -73,19 +74,15 @@ def export_sequence(
     emit(document, Text("\n".join(lines)), json)
 
 
-def _parts(data: Path | None, layout: str | None, seed: int) -> tuple[Sequence[Sample], Sequence[Sample]]:
+def _parts(data: Path | None, layout: str | None, origin: Provenance) -> tuple[Sequence[Sample], Sequence[Sample]]:
     """Videos to calibrate on, and those to compare on: training and validation by the rule of training.
 
     Without labels all of them are compared on. Raises GestaError if there are none.
     """
-    if data is None:
-        return (), ()
-    from gesta.cli.train import split
-    from gesta.sources.catalog import read
+    from gesta.cli.prune import parts as divided
 
-    samples = read(existing(data, "data folder"), layout).samples
-    if not samples:
+    samples, _ = divided(origin, data, layout, "subject", origin.seed)
+    if data is not None and not samples:
         raise GestaError(f"{data}: holds no videos to compare on. See `gesta data inspect {data}`.")
-    labelled = split([s for s in samples if s.label is not None], "subject", seed)[0]
-    parts = {name: [s for s in labelled if s.split == name] for name in ("train", "val")}
+    parts = {name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val")}
     return parts["train"], parts["val"] or parts["train"] or samples

@@ -58,11 +58,10 @@ def features(
     from gesta.features.run import Machines, run
     from gesta.features.store import FeatureRecipe
     from gesta.sources.catalog import read
-    from gesta.sources.frequent import most_frequent as pick
 
-    listing = read(data, layout)
     if most_frequent is not None or at_least > 1:
-        listing = pick(listing, most_frequent, at_least)
+        layout = f"{layout or ''}+{most_frequent or 'all'}x{at_least}"
+    listing = read(data, layout)
     ready = extractor(backbone, weights, stage=stage, pooled=not maps, size=size)
     count = 20 * ready.window if frames is None and every is None else frames
     recipe = FeatureRecipe(**describe(ready), frames=count, every=every)

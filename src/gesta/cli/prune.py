@@ -23,7 +23,7 @@ from gesta.cli.common import (
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.bundle.manifest import Manifest, PoseManifest, SequenceManifest
+    from gesta.bundle.manifest import Manifest, PoseManifest, Provenance, SequenceManifest
     from gesta.compress.store import Step
     from gesta.schema import HandFrame, Sample
 
@@ -98,14 +98,17 @@ def sets_need_epochs(sets: Sequence[str] | None, epochs: int) -> None:
         raise GestaError(f"--set {sets[0]}: changes the fine-tuning, and there is none. Add --epochs N.", usage=True)
 
 
-def parts(data: Path | None, layout: str | None, protocol: str, seed: int) -> tuple[list[Sample], str]:
-    """The recordings with the splits that `gesta train` gives them, and their layout; nothing without `data`."""
+def parts(
+    origin: Provenance, data: Path | None, layout: str | None, protocol: str, seed: int
+) -> tuple[list[Sample], str]:
+    """The recordings, read as in the bundle's training, with the splits that they had there, and their layout; nothing
+    without `data`."""
     if data is None:
         return [], ""
     from gesta.cli.train import split
     from gesta.sources.catalog import read
 
-    listing = read(existing(data, "data folder"), layout)
+    listing = read(existing(data, "data folder"), layout, like=origin.layout)
     return split(listing.samples, protocol, seed)[0], listing.layout
 
 
@@ -136,7 +139,7 @@ def parts_of(
             "gesta compress BUNDLE DATA --out OUT stores and exports them in fewer bits."
         )
     if manifest.kind == "classifier":
-        return parts(data, layout, protocol, seed)
+        return parts(manifest.provenance, data, layout, protocol, seed)
     return hand_parts(data, layout, seed, share_of(manifest))
 
 

@@ -44,7 +44,7 @@ def slim(
     if manifest.kind != "classifier":
         raise GestaError(f"gesta slim is for recognisers of clips; {bundle} is {WORDS[manifest.kind]}.", usage=True)
     chance = manifest.provenance.seed if seed is None else seed
-    samples, found = parts(data, layout, protocol, chance)
+    samples, found = parts(manifest.provenance, data, layout, protocol, chance)
     step = make(
         bundle,
         out,

@@ -28,6 +28,7 @@ from gesta.compress.slim import Slimming, slim
 from gesta.compress.teacher import open_teacher
 from gesta.compress.weights import Precision
 from gesta.evaluate import machine
+from gesta.evaluate.run import people_warnings
 from gesta.schema import GestaError, Sample
 from gesta.training.checkpoints import write_whole
 
@@ -225,7 +226,7 @@ def conclude(
         "step": reference["step"],
         "accuracy": seen[0] if seen else None,
         "val": reference["stored"].get("val"),
-        "people": "unseen" if reference["stored"].get("test") is not None else "validation",
+        "people": "test" if reference["stored"].get("test") is not None else "validation",
     }
     return written(run, source, command, facts, notes(run, source, reference["step"]), unit, quality)
 
@@ -276,7 +277,7 @@ def _bare(row: frontier.Row) -> frontier.Row:
 def _notes(run: Run, source: Path, reference: str) -> list[str]:
     """What must be known to read the table."""
     notes = [
-        *people_notes(run, reference),
+        *people_notes(run, source, reference),
         "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
         f"{run.plan.to}, its streaming step where it has one, one zip; latency is that of a chunk (else of a window).",
     ]
@@ -288,15 +289,18 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
     return notes + not_exported(run)
 
 
-def people_notes(run: Run, reference: str) -> list[str]:
-    """Whom the numbers are from."""
+def people_notes(run: Run, source: Path, reference: str) -> list[str]:
+    """Whom the numbers are from, and whether the training met them."""
     splits = run.measuring.splits
+    origin = io.read_any(source).manifest.provenance
+    met = people_warnings(splits["test"], origin, run.measuring.layout or origin.layout) if splits["test"] else []
     people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
     return [
-        f"Trained on {len(splits['train']):,} clips of {people['train']} people, chosen by {len(splits['val']):,} of "
-        f"{people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
+        f"Training part: {len(splits['train']):,} clips of {people['train']} people; chosen by {len(splits['val']):,} "
+        f"of {people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
         f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test clips, 95 % "
         "interval clustered by person.",
+        *(f"Test part: {warning}" for warning in met),
     ]
 
 

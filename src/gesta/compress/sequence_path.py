@@ -154,7 +154,7 @@ def _notes(run: Run, source: Path, reference: str) -> list[str]:
     used = io.read_sequence(source).manifest.backbone
     unit = "a new frame" if used.window == 1 else f"a new window of {used.window} frames"
     return [
-        *people_notes(run, reference),
+        *people_notes(run, source, reference),
         f"Parameters and bytes are those of the backbone {used.name} and of the classifier.",
         "Stored: both files of weights, run by PyTorch in 32 bits. Runnable: both networks exported to "
         f"{run.plan.to}, one zip; in int8 the backbone computes in 8 bits, the classifier in 32. Latency is that of "

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gesta import metrics as measure
 from gesta.bundle import io
-from gesta.bundle.manifest import Manifest, SequenceManifest
+from gesta.bundle.manifest import Manifest, Provenance, SequenceManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
 from gesta.clips.prepare import unreadable
@@ -81,7 +81,7 @@ def evaluate(
     labelled = [s for s in samples if s.label is not None]
     check_labels(labelled, len(samples), manifest.labels)
     cache = cache or ClipCache()
-    warnings = people_warnings(labelled, manifest, layout or manifest.provenance.layout)
+    warnings = people_warnings(labelled, manifest.provenance, layout or manifest.provenance.layout)
     if len(labelled) < len(samples):
         warnings.append(f"{len(samples) - len(labelled)} recordings without label are not counted.")
     with bars(progress) as bar:
@@ -197,9 +197,9 @@ def check_labels(labelled: Sequence[Sample], given: int, labels: Sequence[str]) 
         )
 
 
-def people_warnings(samples: Sequence[Sample], manifest: Manifest | SequenceManifest, layout: str) -> list[str]:
+def people_warnings(samples: Sequence[Sample], origin: Provenance, layout: str) -> list[str]:
     """Whether people are met again that the model was trained on; it cannot be told where people are not known."""
-    trained = set(manifest.provenance.people)
+    trained = set(origin.people)
     people = sorted({s.subject for s in samples if s.subject is not None})
     if not trained or not people:
         side = "The data do" if trained else "The bundle does"

@@ -33,7 +33,7 @@ def evaluate_sequence(
     manifest = recogniser.manifest
     labelled = [s for s in samples if s.label is not None]
     check_labels(labelled, len(samples), manifest.labels)
-    warnings = people_warnings(labelled, manifest, layout or manifest.provenance.layout)
+    warnings = people_warnings(labelled, manifest.provenance, layout or manifest.provenance.layout)
     if len(labelled) < len(samples):
         warnings.append(f"{len(samples) - len(labelled)} recordings without label are not counted.")
     used: list[Sample] = []

@@ -150,13 +150,12 @@ def _job(curve: Curve, arm: str, train: list[Sample], test: list[Sample], folder
 def _people_met(curve: Curve, test: Sequence[Sample]) -> list[str]:
     """Whether the bundle to begin with was trained on people of the test part."""
     from gesta.bundle.io import read_any
-    from gesta.bundle.manifest import PoseManifest
     from gesta.evaluate.run import people_warnings
 
-    manifest = None if curve.start is None else read_any(curve.start).manifest
-    if manifest is None or isinstance(manifest, PoseManifest):
+    if curve.start is None:
         return []
-    return [f"The bundle to begin with: {note}" for note in people_warnings(test, manifest, curve.layout)]
+    origin = read_any(curve.start).manifest.provenance
+    return [f"The bundle to begin with: {note}" for note in people_warnings(test, origin, curve.layout)]
 
 
 def _weights(start: Path | None) -> list[str]:

@@ -2,7 +2,7 @@
 
     DIR/features.json                     the recipe: backbone, weights, stage, frames, size
     DIR/shard-<process>-<number>.safetensors   a tensor a video: [n, D] pooled, [n, C, h, w] maps
-    DIR/index.json                        video -> shard, frames, label, person, part
+    DIR/index.json                        video -> shard (null: it could not be used), label, person, part
 
 A shard is written under a temporary name and renamed; what it holds stands in itself, so the index can be made anew
 from the shards. A video is in one shard.
@@ -69,11 +69,11 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One video of the index."""
+    """One video of the index. `shard`: None where it could not be used."""
 
     id: str
     recording: str
-    shard: str
+    shard: str | None
     label: str | None
     subject: str | None
     split: Split | None
@@ -83,12 +83,15 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
     """Makes the folder for this recipe, or finds it made for it. `source`: where the backbone's weights come from:
     a file, "official" or "random:SEED".
 
-    Raises GestaError where it holds features of another recipe, naming what differs, or something else (usage).
+    Raises GestaError where it holds features of another recipe, naming what differs, or of data read in another way, or
+    something else (usage).
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RECIPE
     if path.exists():
         differ = recipe.differences(read_recipe(folder))
+        if (before := _read(path, "").get("layout", layout)) != layout:
+            differ.append(f"data read as {layout}, not {before}")
         if differ:
             raise GestaError(
                 f"{folder}: holds features of another recipe ({'; '.join(differ)}). "
@@ -161,25 +164,26 @@ def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = ()) 
 
 
 def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, skipped: Sequence[Problem]) -> int:
-    """Makes the index anew from the shards, in the order of the samples; returns the number of videos in it."""
+    """Makes the index anew from the shards, in the order of the samples; returns how many of them have features.
+
+    Those without are named, too: people are divided over all that the data hold, here as in other commands.
+    """
     held = shards(folder, recipe)
-    entries = [
-        asdict(Entry(s.id, s.recording, held[s.id], s.label, s.subject, s.split)) for s in samples if s.id in held
-    ]
-    sizes = {name: (folder / name).stat().st_size for name in sorted({entry["shard"] for entry in entries})}
+    entries = [Entry(s.id, s.recording, held.get(s.id), s.label, s.subject, s.split) for s in samples]
+    used = [entry.shard for entry in entries if entry.shard is not None]
     document = {
         "format_version": FORMAT_VERSION,
-        "shards": sizes,
-        "videos": entries,
+        "shards": {name: (folder / name).stat().st_size for name in sorted(set(used))},
+        "videos": [asdict(entry) for entry in entries],
         "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
     }
     _write(folder / INDEX, document)
-    return len(entries)
+    return len(used)
 
 
 class FeatureFolder:
-    """Features to learn from: `recipe`, `entries`, `load(id)`, `skipped`; `source` of the backbone's weights, where
-    it is known.
+    """Features to learn from: `recipe`, `entries`, `load(id)`, `skipped`; `listed`, also the videos without features;
+    `source` of the backbone's weights, where it is known.
 
     Raises GestaError where the folder is not finished, a shard is missing or cut short, or `expected` (fields of a
     FeatureRecipe) differs from what the features were made with.
@@ -204,9 +208,10 @@ class FeatureFolder:
         index = self.folder / INDEX
         document = _read(index, "The features are not finished: run the same gesta features again.")
         self._check(_field(dict[str, int], document, "shards", index))
-        self.entries = _field(list[Entry], document, "videos", index)
+        self.listed: list[Entry] = _field(list[Entry], document, "videos", index)
+        self.entries = [entry for entry in self.listed if entry.shard is not None]
         self.skipped = _field(list[Problem], document, "skipped", index)
-        self._shard = {entry.id: entry.shard for entry in self.entries}
+        self._shard = {entry.id: str(entry.shard) for entry in self.entries}
 
     def load(self, identity: str) -> NDArray[np.float32]:
         """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for a damaged shard."""

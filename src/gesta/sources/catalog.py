@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from gesta.schema import GestaError, Listing
+from gesta.schema import GestaError, Listing, base
 from gesta.sources import chalearn2014, class_folders, index_csv, isogd, ledasila, ucf101, videos
+from gesta.sources.frequent import most_frequent
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,14 @@ READERS: dict[str, Reader] = {
 }
 """Layouts by name, in the order in which they are tried."""
 
-VARIANTS: dict[str, Callable[[Path], Listing]] = {
-    "ucf101_split1": partial(ucf101.read, split=1),
-    "ucf101_split2": partial(ucf101.read, split=2),
-    "ucf101_split3": partial(ucf101.read, split=3),
-    "isogd_rgb": partial(isogd.read, modality="rgb"),
-    "isogd_depth": partial(isogd.read, modality="depth"),
+WAYS: dict[str, dict[str, Callable[[Path], Listing]]] = {
+    "ucf101": {f"split{number}": partial(ucf101.read, split=number) for number in (1, 2, 3)},
+    "isogd": {modality: partial(isogd.read, modality=modality) for modality in ("rgb", "depth")},
 }
-"""Other ways to read one of these layouts; to be named, never detected."""
+"""Other ways to read a layout, to be named behind it, as in isogd+rgb; never detected."""
+
+FREQUENT = re.compile(r"(all|[1-9]\d{0,5})x([1-9]\d{0,5})")
+"""Behind any layout, as in ledasila+21x18: of it the 21 most frequent classes (or all) with at least 18 videos each."""
 
 
 def detect(root: Path | str) -> str:
@@ -64,22 +66,40 @@ def detect(root: Path | str) -> str:
     )
 
 
-def read(root: Path | str, layout: str | None = None) -> Listing:
-    """What lies in `root`. The layout is detected unless it is named.
+def read(root: Path | str, layout: str | None = None, *, like: str | None = None) -> Listing:
+    """What lies in `root`. The layout is detected unless it is named: NAME, or NAME+WAY with one of WAYS or FREQUENT;
+    without a NAME (+21x18) it is detected, too. The listing's layout says all of it.
 
-    Raises GestaError if `root` does not exist, has no known layout, or `layout` is not one of READERS and VARIANTS
-    (usage).
+    `like`: how other data were read, those of a bundle's training; so are these, where no layout is named and they have
+    that one. Raises GestaError if `root` does not exist, has no known layout, or `layout` is not known (usage).
     """
-    root = Path(root)
-    if layout is not None and layout in VARIANTS:
-        return VARIANTS[layout](_existing(root))
-    if layout is not None and layout not in READERS:
-        known = [*READERS, *VARIANTS]
-        near = difflib.get_close_matches(layout, known, n=1, cutoff=0.4)
-        meant = f" Did you mean {near[0]}?" if near else ""
-        raise GestaError(f"unknown format {layout!r}; there are {', '.join(known)}.{meant}", usage=True)
-    name = layout or detect(root)
-    return READERS[name].read(_existing(root))
+    root = _existing(Path(root))
+    name, *ways = (layout or "").split("+")
+    name = name or detect(root)
+    if layout is None and like is not None and base(like) == name:
+        ways = like.split("+")[1:]
+    frequent = [found for way in ways if (found := FREQUENT.fullmatch(way))]
+    others = [way for way in ways if not FREQUENT.fullmatch(way)]
+    known = WAYS.get(name, {})
+    if name not in READERS or len(frequent) > 1 or len(others) > 1 or any(way not in known for way in others):
+        raise _unknown("+".join([name, *ways]))
+    listing = known[others[0]](root) if others else READERS[name].read(root)
+    listing = replace(listing, layout="+".join([name, *ways]))
+    for found in frequent:
+        classes = None if found[1] == "all" else int(found[1])
+        listing = most_frequent(listing, classes, int(found[2]))
+    return listing
+
+
+def _unknown(layout: str) -> GestaError:
+    known = [*READERS, *(f"{name}+{way}" for name, ways in WAYS.items() for way in ways)]
+    near = difflib.get_close_matches(layout, known, n=1, cutoff=0.4)
+    meant = f" Did you mean {near[0]}?" if near and near[0] != layout else ""
+    return GestaError(
+        f"unknown format {layout!r}; there are {', '.join(known)}, and behind any of them the most frequent classes, "
+        f"as +21x18 or +allx18: 21 or all, with at least 18 videos each.{meant}",
+        usage=True,
+    )
 
 
 def _existing(root: Path) -> Path:

@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import SequenceManifest
-from gesta.features.store import FeatureFolder
+from gesta.features.store import INDEX, Entry, FeatureFolder
 from gesta.metrics import accuracy
 from gesta.models.catalog import build_sequence
 from gesta.models.sequence import SequenceNet
@@ -83,11 +83,22 @@ class SequenceFit:
 
 def samples_of(folder: FeatureFolder, *, unlabelled: bool = False) -> list[Sample]:
     """The labelled videos (or all) of a feature folder, in order; a sample's file is the shard with its features."""
-    return [
-        Sample(e.id, e.recording, Resource(folder.folder / e.shard), label=e.label, subject=e.subject, split=e.split)
-        for e in folder.entries
-        if unlabelled or e.label is not None
-    ]
+    return [_sample(folder, entry) for entry in folder.entries if unlabelled or entry.label is not None]
+
+
+def divided(folder: FeatureFolder, seed: int) -> tuple[list[Sample], list[str]]:
+    """`samples_of`, with the splits that the videos get when all of them are divided, and notes on what was done.
+
+    A video without features is divided, too: so the parts are those that other commands make of the data.
+    """
+    everything, notes = assign_splits([_sample(folder, entry) for entry in folder.listed], seed=seed)
+    usable = {entry.id for entry in folder.entries}
+    return [sample for sample in everything if sample.id in usable and sample.label is not None], notes
+
+
+def _sample(folder: FeatureFolder, entry: Entry) -> Sample:
+    place = Resource(folder.folder / (entry.shard or INDEX))
+    return Sample(entry.id, entry.recording, place, label=entry.label, subject=entry.subject, split=entry.split)
 
 
 def fit_sequences(
@@ -121,7 +132,7 @@ def fit_sequences(
     ready, missing = backbone_for(folder, backbone) if save else (None, None)
     notes: list[str] = []
     if samples is None:
-        samples, notes = assign_splits(samples_of(folder), seed=seed)
+        samples, notes = divided(folder, seed)
     parts = {part: [s for s in samples if s.split == part and s.label is not None] for part in ("train", "val", "test")}
     labels = tuple(sorted({str(s.label) for s in parts["train"]}))
     if len(labels) < 2:
