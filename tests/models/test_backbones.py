@@ -147,6 +147,7 @@ class TestLoading:
             read_tensors(tmp_path / "w.pth")
         assert "weights_only" not in str(caught.value)
 
+    @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
     @pytest.mark.parametrize("zipped", [True, False])
     def test_damaged_files_never_end_in_another_error(self, zipped: bool, tmp_path) -> None:
         path, rng, refused = tmp_path / "w.pth", random.Random(1), 0
