@@ -22,6 +22,8 @@ Size = tuple[int, int]
 
 _TEST_SHARE = 7 / 25
 """Of UCF-101's 25 groups seven are tested in each split."""
+_PLACES = 4
+"""Of a class of UCF-101's; the next class's begin two further on."""
 _TAIL = 4
 """A sign of rank r (from 0) has 1 / (1 + r / _TAIL) as many videos as the first."""
 
@@ -40,6 +42,8 @@ def make_ucf101(
 ) -> list[str]:
     """`people` groups with `recordings` clips of each class; three splits that test other groups each.
 
+    As in UCF-101, the place says what it may be: a class has four places, two of them also the next one's.
+
     Returns the videos' names. A stopped run goes on where it was. Raises GestaError on settings out of range and on a
     folder that holds something else.
     """
@@ -49,7 +53,8 @@ def make_ucf101(
         for person in range(people):
             for take in range(recordings):
                 name = f"{word.name}/v_{word.name}_g{person + 1:02d}_c{take + 1:02d}.avi"
-                plan = Plan(seed, person, number * recordings + take, word.gestures, size, preset)
+                place = 2 * number + int(np.random.default_rng([seed, number, person, take]).integers(_PLACES))
+                plan = Plan(seed, person, number * recordings + take, word.gestures, size, preset, place)
                 tasks.append(Task(plan, out / name))
                 names.append((name, number + 1))
                 groups.append(person)

@@ -20,7 +20,7 @@ from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import FPS, Plan, prepare
 from gesta.synthetic.video import VideoWriter
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
 
 _MARGIN = (2, 6)

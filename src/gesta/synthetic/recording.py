@@ -29,7 +29,7 @@ _PARENT = (0, 0, 1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18)
 
 @dataclass(frozen=True)
 class Plan:
-    """What makes a recording: everything follows from these values."""
+    """What makes a recording: everything follows from these values. `place`: recordings of one are in the same room."""
 
     seed: int
     person: int
@@ -37,6 +37,7 @@ class Plan:
     gestures: tuple[int, ...]
     size: tuple[int, int]
     preset: str
+    place: int | None = None
 
 
 @dataclass
@@ -82,7 +83,8 @@ def prepare(plan: Plan) -> Recording:
     path, spans = play(person, list(plan.gestures), difficulty, rng)
     stand = _stand(person, rng, plan.size)
     body = pose_body(person, path, stand, rng)
-    room = make_room(rng, plan.size, float(stand.hip[2]))
+    room_rng = rng if plan.place is None else np.random.default_rng([plan.seed, 303, plan.place])
+    room = make_room(room_rng, plan.size, float(stand.hip[2]))
     parts = capsules(person, body)
     parts = type(parts)(**{**vars(parts), "color": parts.color * room.tint})
     light = unit(room.light)
