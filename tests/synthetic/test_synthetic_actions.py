@@ -24,7 +24,7 @@ def frames(path: Path) -> np.ndarray:
 def test_ucf101(tmp_path: Path) -> None:
     names = CLIP_GENERATORS["ucf101"](tmp_path, people=3, **SETTINGS)
     assert detect(tmp_path) == "ucf101"
-    tests = [{s.subject for s in read(tmp_path, f"ucf101_split{i}").samples if s.split == "test"} for i in (1, 2, 3)]
+    tests = [{s.subject for s in read(tmp_path, f"ucf101+split{i}").samples if s.split == "test"} for i in (1, 2, 3)]
     assert tests == [{"g01"}, {"g02"}, {"g03"}]
     first, other = frames(tmp_path / names[0]), frames(tmp_path / names[1])
     assert len(first) >= 10 and first.shape[1:] == (64, 64)

@@ -269,7 +269,7 @@ def draw(document: dict[str, Any], path: Path) -> None:
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     path.parent.mkdir(parents=True, exist_ok=True)
