@@ -174,6 +174,8 @@ class TestLedasila:
         assert read(root, like="ledasila+1x1").labels == ("a",)
         assert read(root, "ledasila", like="ledasila+1x1").labels == ("a", "b", "c", "d")  # named: that is meant
         assert read(root, like="ucf101+split2").layout == "ledasila"  # of other data: says nothing here
+        with pytest.raises(GestaError, match=r"read as ledasila\+9x1, as in training; --format ledasila reads all"):
+            read(root, like="ledasila+9x1")
         for wrong in ("ledasila+rgb", "ledasila+0x2", "ledasila+2x2+3x3", "+", "isogd_rgb"):
             with pytest.raises(GestaError, match="unknown format"):
                 read(root, wrong)

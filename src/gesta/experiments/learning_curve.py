@@ -125,7 +125,7 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
     if max(curve.clips) > counts[fewest]:
         raise GestaError(
             f"--clips {max(curve.clips)}: the class {fewest!r} has {counts[fewest]} clips outside the test part. "
-            "Give at most that many, or leave rare classes out.",
+            "Give at most that many, or leave rare classes out: --format +allxN reads those with at least N clips.",
             usage=True,
         )
 

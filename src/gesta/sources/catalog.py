@@ -76,8 +76,9 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
     root = _existing(Path(root))
     name, *ways = (layout or "").split("+")
     name = name or detect(root)
-    if layout is None and like is not None and base(like) == name:
-        ways = like.split("+")[1:]
+    remembered = layout is None and like is not None and base(like) == name
+    if remembered:
+        ways = str(like).split("+")[1:]
     frequent = [found for way in ways if (found := FREQUENT.fullmatch(way))]
     others = [way for way in ways if not FREQUENT.fullmatch(way)]
     known = WAYS.get(name, {})
@@ -87,7 +88,11 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
     listing = replace(listing, layout="+".join([name, *ways]))
     for found in frequent:
         classes = None if found[1] == "all" else int(found[1])
-        listing = most_frequent(listing, classes, int(found[2]))
+        try:
+            listing = most_frequent(listing, classes, int(found[2]))
+        except GestaError as error:
+            said = f" It was read as {like}, as in training; --format {name} reads all of it." if remembered else ""
+            raise GestaError(f"{error}{said}") from error
     return listing
 
 
