@@ -83,7 +83,8 @@ def evaluate(
     listing = read(existing(data, "data folder"), layout, like=origin.layout)
     samples, notes = chosen(listing.samples, split, protocol, seed)
     if layout is None and listing.layout != base(listing.layout):
-        notes.append(f"Read as {listing.layout}, as in training; --format {base(listing.layout)} reads it without that.")
+        plain = f"--format {base(listing.layout)}"
+        notes.append(f"Read as {listing.layout}, as in training; {plain} reads it without that.")
     settings: dict[str, Any] = {"engine": engine, "device": device, "out": out, "layout": listing.layout}
     settings |= {"notes": notes, "seed": seed, "progress": not json}
     if kind == "sequence":
