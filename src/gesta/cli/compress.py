@@ -20,7 +20,8 @@ from gesta.cli.common import (
     existing,
     need,
 )
-from gesta.cli.prune import ProtocolOption, parts, parts_of
+from gesta.cli.parts import parts, parts_of
+from gesta.cli.prune import ProtocolOption
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from gesta.cli.common import console, emit, existing, progress
-from gesta.cli.prune import share_of
+from gesta.cli.parts import share_of
 from gesta.schema import GestaError, HandFrame
 
 SPLITS = ("test", "val", "train", "all")

@@ -95,7 +95,7 @@ def _parts(
     origin: Provenance, data: Path | None, layout: str | None, protocol: str, seed: int | None
 ) -> dict[str, list[Sample]]:
     """Training and validation samples by the rule of training. Raises GestaError if there are none."""
-    from gesta.cli.prune import parts as divided
+    from gesta.cli.parts import parts as divided
 
     samples, _ = divided(origin, data, layout, protocol, origin.seed if seed is None else seed)
     parts = {name: [s for s in samples if s.split == name] for name in ("train", "val")}

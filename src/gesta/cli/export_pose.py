@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from gesta.cli.common import command, console, emit
-from gesta.cli.prune import hand_parts, share_of
+from gesta.cli.parts import hand_parts, share_of
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ def _parts(data: Path | None, layout: str | None, origin: Provenance) -> tuple[S
 
     Without labels all of them are compared on. Raises GestaError if there are none.
     """
-    from gesta.cli.prune import parts as divided
+    from gesta.cli.parts import parts as divided
 
     samples, _ = divided(origin, data, layout, "subject", origin.seed)
     if data is not None and not samples:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, SplitSeedOption, emit, existing, need
-from gesta.cli.prune import DataOption, ProtocolOption, StepOut, parts_of, summary
+from gesta.cli.parts import parts_of
+from gesta.cli.prune import DataOption, ProtocolOption, StepOut, summary
 
 
 def halve(

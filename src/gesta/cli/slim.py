@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, SplitSeedOption, emit, existing, need
-from gesta.cli.prune import ProtocolOption, StepOut, parts, sets_need_epochs, summary
+from gesta.cli.parts import parts
+from gesta.cli.prune import ProtocolOption, StepOut, sets_need_epochs, summary
 from gesta.schema import GestaError
 
 
