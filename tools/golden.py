@@ -13,6 +13,7 @@ do not agree in is learned by `compare OLD AGAIN --learn`, kept in OLD/volatile.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import importlib
 import json
@@ -95,9 +96,10 @@ def run_step(words: list[str], scratch: Path, src: Path) -> dict[str, Any]:
     wrote: dict[str, list[Any]] = {}
     for path, stamp in stamps(scratch).items():
         if before.get(path) != stamp and not path.parts[0].startswith("."):
-            wrote.setdefault(masked_text(str(path), scratch, src), []).append(content(scratch / path))
-    answer["files"] = {name: sorted(found, key=json.dumps) for name, found in wrote.items()}
-    return {**masked(answer, scratch, src), "took": round(took, 1)}
+            found = masked(content(scratch / path), scratch, src)
+            wrote.setdefault(masked_text(str(path), scratch, src), []).append(found)
+    files = {name: sorted(found, key=json.dumps) for name, found in wrote.items()}
+    return {**masked(answer, scratch, src), "files": files, "took": round(took, 1)}
 
 
 def forked(words: list[str], folder: Path, out: Path, err: Path) -> tuple[int, float]:
@@ -154,10 +156,20 @@ def documents(out: str) -> Any:
 
 
 def content(path: Path) -> Any:
-    """What is compared of a file: a manifest or another document whole, of others that are comparable the hash."""
+    """What is compared of a file: a document or table whole, of others that are comparable the hash."""
     if path.suffix == ".json" and path.stat().st_size < 200_000:
         return json.loads(path.read_text(encoding="utf-8"))
+    if path.suffix == ".csv" and path.stat().st_size < 200_000:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return [{str(key): number(value) for key, value in row.items()} for row in csv.DictReader(stream)]
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.suffix in HASHED else "written"
+
+
+def number(text: Any) -> Any:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return text
 
 
 def first_line(err: str) -> str:
@@ -238,8 +250,9 @@ def differences(was: Any, now: Any, tolerance: float, path: str = "") -> Iterato
 
 
 def alike(was: Any, now: Any, tolerance: float) -> bool:
-    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (was, now))
-    return math.isclose(was, now, rel_tol=tolerance, abs_tol=tolerance / 10) if numbers else bool(was == now)
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in (was, now)):
+        return bool(was == now)
+    return math.isclose(was, now, rel_tol=tolerance, abs_tol=tolerance / 10) or (math.isnan(was) and math.isnan(now))
 
 
 def brief(value: Any) -> str:
