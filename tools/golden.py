@@ -34,7 +34,7 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-TIMEOUT_S = 240
+TIMEOUT_S = 600
 FIXED = {"COLUMNS": "1000", "NO_COLOR": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 HEAVY = ("torch", "lightning", "openvino", "onnxruntime", "cv2", "av", "matplotlib.pyplot", "scipy.stats", "optuna")
 """Imported once for all steps."""
