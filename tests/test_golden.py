@@ -58,13 +58,17 @@ def written(folder, **answer):
     return folder
 
 
-def test_compare_counts_learns_and_leaves_out(tmp_path, capsys):
+def test_compare_counts_learns_and_leaves_out(tmp_path, capsys, monkeypatch):
     old = written(tmp_path / "old", exit=2, message="Error: no", files={"a.bin": "1"})
     new = written(tmp_path / "new", exit=1, message="Error: never", files={"a.bin": "2"}, took=3.0)
     assert golden.compare(old, new, False, 1e-4, False) == 2
     assert golden.compare(old, new, False, 1e-4, True) == 3
     text = capsys.readouterr().out
-    assert "clips/train/exit: was 2, is 1" in text and "reads otherwise (not counted): clips/train/message" in text
+    assert "clips/train/exit: was 2, is 1" in text and "not counted: clips/train/message" in text
+    with monkeypatch.context() as change:
+        change.setitem(golden.MEANT, "clips/train/exit", "refused as wrong usage")
+        assert golden.compare(old, new, False, 1e-4, False) == 1
+    assert "was 2, is 1 (refused as wrong usage)" in capsys.readouterr().out
     again = written(tmp_path / "again", exit=2, message="Error: no", files={"a.bin": "3"})
     golden.compare(old, again, True, 1e-4, False)
     assert golden.compare(old, new, False, 1e-4, False) == 1
