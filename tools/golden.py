@@ -47,7 +47,7 @@ RENAMES: dict[str, dict[str, str | None]] = {
 }
 """Former name -> name of today."""
 MEANT: dict[str, str] = {}
-"""Pattern of SECTION/STEP/PATH -> why the answer is another one on purpose; `compare` shows it and does not count it."""
+"""Pattern of SECTION/STEP/PATH -> why the answer is another one on purpose; `compare` shows it uncounted."""
 
 MASKED_KEYS = re.compile(
     r"(seconds|minutes|hours|created|date|machine|machines|versions?|gesta|latency|latencies|speed|rates?_per|host|cpu"
