@@ -82,3 +82,9 @@ def test_every_step_of_the_table_is_one_command():
     short = table.pop("short")
     lines = [line.format(**short, bundles="b") for steps in table.values() for line in steps.values()]
     assert len(lines) > 200 and not [line for line in lines if "{" in line]
+
+
+def test_tensors_are_compared_in_the_order_of_their_names_and_other_lists_as_they_are():
+    one, other = {"name": "a", "dense_bytes": 4}, {"name": "b", "dense_bytes": 8}
+    assert golden.renamed([other, one]) == [one, other]
+    assert golden.renamed(["b", "a", {"name": "a"}]) == ["b", "a", {"name": "a"}]

@@ -51,7 +51,7 @@ MEANT: dict[str, str] = {}
 
 MASKED_KEYS = re.compile(
     r"(seconds|minutes|hours|created|date|machine|machines|versions?|gesta|latency|latencies|speed|rates?_per|host|cpu"
-    r"|platform|threads|peak_\w+|key|waiting_s|\w+_seconds|seconds_\w+|\w+_per_second|per_second|times?|\w*_ms(_\w+)?)"
+    r"|platform|threads|peak_\w+|key|waiting_s|\w+_per_s|of_network_rate|share_of_decoding|waiting_share|\w+_seconds|seconds_\w+|\w+_per_second|per_second|times?|\w*_ms(_\w+)?)"
 )
 MASKED_TEXT = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(\+\d\d:\d\d|Z)?"), "<date>"),
@@ -217,8 +217,9 @@ def compare(old: Path, new: Path, learn: bool, tolerance: float, strict: bool) -
         if not (new / file.relative_to(old)).is_file():
             found.append((step, "", "the step is not in NEW"))
             continue
-        was, now = (json.loads((at / file.relative_to(old)).read_text(encoding="utf-8")) for at in (old, new))
-        for path, what in differences(renamed(was), renamed(now), tolerance):
+        read = [json.loads((at / file.relative_to(old)).read_text(encoding="utf-8")) for at in (old, new)]
+        was, now = (renamed(masked(document, HERE, HERE)) for document in read)  # masks may have grown since
+        for path, what in differences(was, now, tolerance):
             if path.startswith(("/took", "/command")) or f"{step}{path}" in volatile:
                 continue
             reason = next((why for pattern, why in MEANT.items() if re.match(pattern, f"{step}{path}")), None)
@@ -275,7 +276,7 @@ def by_words(text: str) -> str:
 
 
 def renamed(value: Any) -> Any:
-    """A document in today's names, without the keys and files that are left out."""
+    """A document in today's names, without the keys and files that are left out; tensors in order of their names."""
     if isinstance(value, dict):
         names = {**RENAMES["keys"], **RENAMES["files"]}
         pairs = ((key, names.get(key, names.get(Path(key).name, key)), item) for key, item in value.items())
@@ -285,10 +286,15 @@ def renamed(value: Any) -> Any:
             if name is not None
         }
     if isinstance(value, list):
-        return [renamed(item) for item in value]
+        return sorted((renamed(item) for item in value), key=tensor_name)
     if isinstance(value, str):
         return RENAMES["values"].get(value) or by_words(value)
     return value
+
+
+def tensor_name(item: Any) -> str:
+    """The order of tensors is by chance, as safetensors has read them; that of others stays."""
+    return str(item["name"]) if isinstance(item, dict) and {"name", "dense_bytes"} <= item.keys() else ""
 
 
 def main() -> None:
