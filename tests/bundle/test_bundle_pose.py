@@ -91,7 +91,7 @@ def test_an_artifact_more_with_what_was_measured(folder: Path) -> None:
 
 
 def test_neither_kind_is_taken_for_the_other(folder: Path) -> None:
-    with pytest.raises(GestaError, match="is a hand pose model"):
+    with pytest.raises(GestaError, match="the task 'hands'"):
         io.read(folder, ClipManifest)
     edit(folder, kind="classifier", format_version=1)
     with pytest.raises(GestaError, match="not valid"):

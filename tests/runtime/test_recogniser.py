@@ -93,7 +93,7 @@ def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
 
 def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
     bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
-    engine = catalog.open_engine(bundle, "torch", "cpu", None)
+    engine = gesta.load(tmp_path / "bundle", "torch").engine
     recogniser = module.Recogniser(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
     (clip,) = clips_for(tmp_path / "bundle", (8,))
     with pytest.raises(GestaError, match="lists 2 labels, and its network answers with 4 numbers"):
@@ -283,6 +283,6 @@ def test_files_of_other_types_are_tried(tmp_path):
 
 
 def test_no_demo_bundle(monkeypatch):
-    monkeypatch.setattr(module, "DEMO", Path("nowhere.zip"))
+    monkeypatch.setattr(io, "DEMO", Path("nowhere.zip"))
     with pytest.raises(GestaError, match="no demo bundle"):
         gesta.load("demo")

@@ -16,12 +16,12 @@ import torch
 from calls import fit
 from training.learnable import MemoryStore, samples, tiny
 
+from gesta import files
 from gesta.bundle import io as bundle_io
 from gesta.files import write_whole
 from gesta.models.catalog import build
 from gesta.schema import GestaError
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.training import checkpoints
 from gesta.training.run import Fitted
 
 PROGRAM = Path(__file__).parent / "learnable.py"
@@ -73,7 +73,7 @@ def test_it_leaves_logs_and_a_figure(trained: Fitted) -> None:
         rows = list(csv.DictReader(stream))
     assert [float(row["val_loss"]) for row in rows] == [row["val_loss"] for row in trained.history]
     assert list((out / "logs" / "training").glob("events.*"))
-    assert (out / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["mullick/cnn3d", "mullick/lstm"])
@@ -160,7 +160,7 @@ def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(GestaError, match=r"the disk is full.*--resume"):
         run(tmp_path)
 
@@ -304,7 +304,7 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     killer = tmp_path / "killer.py"
     killer.write_text(
         "import os, runpy, signal, sys\n"
-        "from gesta.training import checkpoints\n"
+        "from gesta import files\n"
         "count, fsync = 0, os.fsync\n"
         "def fsync_or_die(number):\n"
         "    global count\n"
@@ -312,7 +312,7 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
         "        count += 1\n"
         "        if count == 3: os.ftruncate(number, 5000); os.kill(os.getpid(), signal.SIGKILL)\n"
         "    fsync(number)\n"
-        "checkpoints.os.fsync = fsync_or_die\n"
+        "files.os.fsync = fsync_or_die\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )

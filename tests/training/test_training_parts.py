@@ -291,7 +291,7 @@ def test_figure_names_best_and_lowest(tmp_path, monkeypatch: pytest.MonkeyPatch)
         {"epoch": e, "train_loss": 2 / e, "train_accuracy": 0.3 * e, "val_loss": 1 + e, "val_accuracy": 0.9 - 0.1 * e}
         for e in (1, 2, 3)
     ]
-    draw_history(rows, tmp_path / "training.png", "auto")
+    draw_history(rows, tmp_path / "history.png", "auto")
     assert titles == ["best accuracy 0.800 (validation)", "lowest loss 2.000 (validation)"]
 
 
