@@ -47,7 +47,9 @@ def fit_sequences(features: Path, recipe: Any, out: Path, **options: Any) -> Any
     return train(folder, recipe, run_of(out, options), **options)
 
 
-def evaluate(bundle: Any, samples: Any, *, engine: str | None = None, device: str = "auto", out: Any = None, **options: Any) -> Any:
+def evaluate(
+    bundle: Any, samples: Any, *, engine: str | None = None, device: str = "auto", out: Any = None, **options: Any
+) -> Any:
     """Measures a bundle of any task; with `out` writes the report."""
     from gesta.engines.base import Placement
     from gesta.evaluation.run import evaluate as measure

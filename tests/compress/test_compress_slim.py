@@ -173,9 +173,9 @@ def test_slimmed_and_trained_again(trained: Path, tmp_path: Path) -> None:
     assert "of fine-tuning" in manifest.metrics["steps"] and manifest.metrics["fine_tuning_epochs"] == 6
     kept = ClipRecipe.model_validate(manifest.recipe)
     assert kept.model.layers is not None and kept.distillation is None
-    assert kept.model_copy(update={"model": kept.model.model_copy(update={"layers": None})}) == ClipRecipe.model_validate(
-        bundle_io.read(source, ClipManifest).manifest.recipe
-    )
+    assert kept.model_copy(
+        update={"model": kept.model.model_copy(update={"layers": None})}
+    ) == ClipRecipe.model_validate(bundle_io.read(source, ClipManifest).manifest.recipe)
     again = slim(step.bundle, tmp_path / "again", Slimming(keep=0.6), samples=samples(), **OPTIONS)
     assert again.parameters <= 0.6 * step.parameters
 

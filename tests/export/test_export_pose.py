@@ -25,9 +25,7 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
     assert measured.error_mm == pytest.approx(measured.error_mm_torch, abs=0.5)
     assert json.loads(done.stdout)["agrees"] is True
     hands = pose.random_hands(io.read(out, HandManifest).manifest, 3).images
-    found, true = (
-        load(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch"))
-    )
+    found, true = (load(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch")))
     assert pose.compared_mm(true, found, 300)[0] < 2
 
 

@@ -96,7 +96,9 @@ def test_fewer_bits_pass_the_comparison_where_the_network_is_sure(sure, tmp_path
     ]
     assert all(a.parity.top_class_agreement == 1 and a.measured.accuracy == 1 for a in report.artifacts)
     assert all(a.parity.largest_difference < {"fp16": 0.001, "int8": 0.1}[precision] for a in report.artifacts)
-    assert io.read(tmp_path / "out", ClipManifest).manifest.notes == io.read(bundle, ClipManifest).manifest.notes, "not by force"
+    assert io.read(tmp_path / "out", ClipManifest).manifest.notes == io.read(bundle, ClipManifest).manifest.notes, (
+        "not by force"
+    )
     assert gesta.load(tmp_path / "out", threads=1).predict(clips[1].pixels).label == clips[1].label
 
 
