@@ -32,7 +32,7 @@ class Keeper(Callback):
     """Ends an epoch: a row of history, logs, the best network, the state to resume, and whether to stop early.
 
     Best: highest validation accuracy, of equal ones the lowest validation loss; of hand poses the lowest squared error
-    in validation; without validation the last epoch.
+    in validation, of language models the lowest loss; without validation the last epoch.
     """
 
     def __init__(self, folder: Path, stage: str, identity: dict[str, Any], patience: int | None) -> None:
@@ -51,7 +51,8 @@ class Keeper(Callback):
             errors = [row["val_mse"] for row in self.history]
             return errors.index(min(errors))
         if not any("val_accuracy" in row for row in self.history):
-            return len(self.history) - 1
+            losses = [row["val_loss"] for row in self.history if "val_loss" in row]  # of a language model
+            return losses.index(min(losses)) if losses else len(self.history) - 1
         keys = [(-row["val_accuracy"], row["val_loss"]) for row in self.history]
         return keys.index(min(keys))
 

@@ -1,0 +1,157 @@
+"""Text on disk: one long text, captions of images, sentence pairs of two languages.
+
+    TEXT.txt, .tex, ... (or .gz), or a folder of such     one text; the last tenth is the test part
+    FOLDER/Flickr8k.token.txt + Flickr_8k.<part>Images.txt      captions, five an image
+    FOLDER/train.<language> and val|dev, test.<language>      sentence pairs, a sentence a line
+
+Text is UTF-8; line ends are made `\\n`. `corpus.py` turns it into numbers.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from gesta.schema import GestaError
+
+Layout = Literal["text", "captions", "pairs"]
+CAPTIONS = "Flickr8k.token.txt"
+_IMAGE_LISTS = {
+    "train": "Flickr_8k.trainImages.txt",
+    "dev": "Flickr_8k.devImages.txt",
+    "test": "Flickr_8k.testImages.txt",
+}
+_PAIR_PARTS = {"train": "train", "val": "dev", "dev": "dev", "valid": "dev", "test": "test"}
+TEXT_SUFFIXES = frozenset({".txt", ".tex", ".md", ".csv", ".rst", ".gz"})
+
+
+def read_text(path: Path) -> str:
+    """A text file, or one in gzip. Raises GestaError where it is missing, binary, not UTF-8 or holds no text."""
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise GestaError(f"{path}: cannot be read ({error}). Check that the file is there and complete.") from error
+    if b"\0" in data:
+        raise GestaError(f"{path}: is a binary file (it holds zero bytes), not text. Give a text file in UTF-8.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise GestaError(
+            f"{path}: line {line} is not UTF-8 ({error.reason}). Convert the file, as in: iconv -f latin1 -t utf-8."
+        ) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip():
+        raise GestaError(f"{path}: is empty. Give a file with text.")
+    return text
+
+
+def read_lines(path: Path) -> list[list[str]]:
+    """The words of every line, split at spaces; an empty line is a sentence of no words."""
+    return [line.split() for line in read_text(path).removesuffix("\n").split("\n")]
+
+
+def layout_of(path: Path) -> Layout:
+    """What kind of text a file or folder holds. Raises GestaError where it is none."""
+    if path.is_file():
+        return "text"
+    if not path.is_dir():
+        raise GestaError(f"{path}: is neither a file nor a folder. Give a text file or a folder of text.")
+    if (path / CAPTIONS).exists():
+        return "captions"
+    if len(_languages(path)) >= 2:
+        return "pairs"
+    if _text_files(path):
+        return "text"
+    raise GestaError(
+        f"{path}: holds no text. Expected .txt files, {CAPTIONS}, or sentence pairs such as train.de and train.en."
+    )
+
+
+def _text_files(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.suffix in TEXT_SUFFIXES and not p.name.startswith(("._", ".")))
+
+
+def whole_text(path: Path) -> str:
+    """A file's text, or those of a folder's files in the order of their names."""
+    return read_text(path) if path.is_file() else "".join(read_text(file) for file in _text_files(path))
+
+
+def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:
+    """train, dev, test -> (image, words in lower case) of every caption. Raises GestaError for a line that is none."""
+    part_of = {
+        image: part
+        for part, name in _IMAGE_LISTS.items()
+        if (folder / name).exists()
+        for image in read_text(folder / name).split()
+    }
+    if not part_of:
+        raise GestaError(
+            f"{folder}: none of {', '.join(_IMAGE_LISTS.values())} is there; they say who is in which part."
+        )
+    parts: dict[str, list[tuple[str, list[str]]]] = {part: [] for part in _IMAGE_LISTS}
+    for number, line in enumerate(read_text(folder / CAPTIONS).split("\n"), 1):
+        if not line.strip():
+            continue
+        name, tab, caption = line.partition("\t")
+        if not tab or not caption.strip():
+            raise GestaError(f"{folder / CAPTIONS}: line {number} is not IMAGE#NUMBER<tab>CAPTION.")
+        image = name.rpartition("#")[0] or name
+        if image in part_of:
+            parts[part_of[image]].append((image, caption.lower().split()))
+    return parts
+
+
+def hold_out(captions: Sequence[tuple[str, list[str]]], share: float, seed: int) -> dict[str, list[list[str]]]:
+    """train and val captions, divided by image, so that no image is described in both."""
+    images = sorted({image for image, _ in captions})
+    count = round(len(images) * share)
+    chosen = {images[i] for i in np.random.default_rng(seed).permutation(len(images))[:count]}
+    return {
+        "train": [words for image, words in captions if image not in chosen],
+        "val": [words for image, words in captions if image in chosen],
+    }
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sentences of two languages, line by line: the words of `source` and `target`."""
+
+    source: list[list[str]]
+    target: list[list[str]]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+
+def _languages(folder: Path) -> list[str]:
+    return sorted({p.name.partition(".")[2] for p in folder.iterdir() if p.name.startswith("train.")})
+
+
+def read_pairs(folder: Path, source: str, target: str) -> Mapping[str, Pairs]:
+    """train, dev, test, those that are there. Raises GestaError for a missing file, or two of different line counts."""
+    for language in (source, target):
+        if not (folder / f"train.{language}").exists():
+            known = ", ".join(_languages(folder)) or "none"
+            raise GestaError(f"{folder}: there is no train.{language}. Languages here: {known}.")
+    parts: dict[str, Pairs] = {}
+    for file in sorted(folder.glob(f"*.{source}")):
+        name = file.name.removesuffix(f".{source}")
+        part = _PAIR_PARTS.get(name.partition("_")[0])
+        other = folder / f"{name}.{target}"
+        if part is None or part in parts or not other.exists():
+            continue
+        pairs = Pairs(read_lines(file), read_lines(other))
+        if len(pairs.source) != len(pairs.target):
+            raise GestaError(
+                f"{file} has {len(pairs.source)} lines and {other} {len(pairs.target)}. Sentence pairs need the same "
+                "number: line k of one is the translation of line k of the other."
+            )
+        parts[part] = pairs
+    return parts
