@@ -76,3 +76,42 @@ class LanguageRecipe(_Strict):
         if training.label_smoothing:
             raise ValueError("label_smoothing is for translation: a language model is measured by its probabilities")
         return training
+
+
+class PairInputSettings(_Strict):
+    """Which languages, files' endings as in train.de; what of the training pairs is held out to choose on."""
+
+    source: str = Field(description="language that is read, as in train.de: de")
+    target: str = Field(description="language that is written")
+    source_minimum_count: int = Field(2, ge=1, description="rarer source words become <unk>")
+    target_minimum_count: int = Field(2, ge=1, description="rarer target words become <unk>, which is never written")
+    validation: float = Field(0.03, ge=0, lt=1, description="share of the training pairs that is held out; 0: none")
+
+
+class TranslationModelSettings(_Strict):
+    """The network, gesta.models.translation."""
+
+    embedding: int = Field(256, ge=1)
+    hidden: int = Field(256, ge=1, description="units of an LSTM layer in one direction")
+    layers: int = Field(1, ge=1, le=4)
+    attention: bool = True
+    dropout: float = Field(0.3, ge=0, lt=1)
+    variational: bool = Field(False, description="a unit is dropped at all steps of a sentence or at none")
+
+
+class BeamSettings(_Strict):
+    beams: int = Field(4, ge=1, description="1: greedy")
+    penalty: float = Field(1.0, ge=0, description="log probability is divided by length to this power")
+    longest: int = Field(60, ge=1, description="words of a translation at most")
+
+
+class TranslationRecipe(_Strict):
+    """A complete recipe for translation from sentence pairs."""
+
+    kind: Literal["translation"]
+    name: str
+    title: str = Field(description="one line: what it is for")
+    input: PairInputSettings
+    model: TranslationModelSettings = TranslationModelSettings()
+    training: TextTrainingSettings = TextTrainingSettings()
+    search: BeamSettings = BeamSettings()
