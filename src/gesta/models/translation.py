@@ -1,4 +1,4 @@
-"""Encoder and decoder of LSTMs: translation, and a vector for a sentence (Sutskever et al. 2014; Ptucha 2019, sent2vec).
+"""Encoder and decoder of LSTMs: translation, and a vector for a sentence (Sutskever et al. 2014; Ptucha 2019).
 
 In: source int64 [S, B] with lengths [B]; target tokens [T, B]. Out: features [T, B, E], logits [T, B, V].
 The encoder reads in both directions; its last states start the decoder and, side by side, are the sentence's vector

@@ -49,7 +49,28 @@ class Stream:
         }
 
 
-class Sentences:
+class Arranged:
+    """Texts of these lengths in batches of similar length, shuffled by (seed, epoch) or from short to long."""
+
+    def __init__(self, lengths: Sequence[int], batch: int, *, shuffle: bool, seed: int) -> None:
+        self.lengths, self.batch, self.shuffle, self.seed, self.epoch = np.array(lengths), batch, shuffle, seed, 0
+        self._made: tuple[int, list[NDArray[np.int64]]] | None = None
+
+    def __len__(self) -> int:
+        return -(-len(self.lengths) // self.batch)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def rows(self, index: int) -> NDArray[np.int64]:
+        """The texts of a batch of this epoch."""
+        if self._made is None or self._made[0] != self.epoch:
+            seed = [self.seed, self.epoch] if self.shuffle else None
+            self._made = self.epoch, by_length(self.lengths, self.batch, seed)
+        return self._made[1][index]
+
+
+class Sentences(Arranged):
     """Sentences with `<end>`, of similar length side by side, each from a state of zeros and the input `<end>`.
 
     `steps`: tokens of a sentence that are learned from, the rest is cut off; None: all.
@@ -65,32 +86,19 @@ class Sentences:
         shuffle: bool = False,
         seed: int = 0,
     ) -> None:
-        self.texts = [text[:steps] for text in texts]
-        self.batch, self.end, self.shuffle, self.seed, self.epoch = batch, end, shuffle, seed, 0
-        self._arranged: tuple[int, list[NDArray[np.int64]]] | None = None
-
-    def __len__(self) -> int:
-        return -(-len(self.texts) // self.batch)
-
-    def __getitem__(self, index: int) -> int:
-        return index
-
-    def arrangement(self) -> list[NDArray[np.int64]]:
-        """The sentences of every batch of this epoch."""
-        if self._arranged is None or self._arranged[0] != self.epoch:
-            lengths = np.array([len(text) for text in self.texts])
-            self._arranged = (
-                self.epoch,
-                by_length(lengths, self.batch, [self.seed, self.epoch] if self.shuffle else None),
-            )
-        return self._arranged[1]
+        self.texts, self.end = [text[:steps] for text in texts], end
+        super().__init__([len(text) for text in self.texts], batch, shuffle=shuffle, seed=seed)
 
     def collate(self, items: Sequence[int]) -> Batch:
         (index,) = items
-        chosen = [self.texts[i] for i in self.arrangement()[index]]
-        targets, mask = padded(chosen, self.end)
-        inputs = np.concatenate([np.full((1, len(chosen)), self.end), targets[:-1]])
-        return {"inputs": inputs, "targets": targets, "mask": mask, "first": np.array(True)}
+        return {**following([self.texts[i] for i in self.rows(index)], self.end), "first": np.array(True)}
+
+
+def following(texts: Sequence[Text], end: int) -> Batch:
+    """inputs, targets and mask [T, B]: every token behind the one before it, the first one behind `end`."""
+    targets, mask = padded(texts, end)
+    inputs = np.concatenate([np.full((1, len(texts)), end), targets[:-1]])
+    return {"inputs": inputs, "targets": targets, "mask": mask}
 
 
 def by_length(lengths: NDArray, batch: int, seed: Sequence[int] | None) -> list[NDArray[np.int64]]:

@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from gesta.models.translation import Memory, TranslationNet
 from gesta.schema import GestaError
-from gesta.tasks.text.batches import Batch, by_length, padded
+from gesta.tasks.text.batches import Arranged, Batch, following, padded
 from gesta.tasks.text.beam import Hypothesis, beam_search
 from gesta.tasks.text.data import Pairs, read_pairs
 from gesta.tasks.text.fit import AveragedTask, ShowNats, TextData
-from gesta.tasks.text.recipe import BeamSettings, PairInputSettings, TextTrainingSettings, TranslationRecipe
+from gesta.tasks.text.recipe import BeamSettings, PairInputSettings, TranslationRecipe
 from gesta.tasks.text.vocabulary import Vocabulary, words
 from gesta.training.checkpoints import full_disk_explained, save_network, seed_everything, write_whole
 from gesta.training.figure import draw_history
@@ -69,29 +69,21 @@ def _chosen(pairs: Pairs, rows: NDArray[np.int64]) -> Pairs:
     return Pairs([pairs.source[i] for i in rows], [pairs.target[i] for i in rows])
 
 
-class PairSet:
+class PairSet(Arranged):
     """Batches of pairs of similar target length: source [S, B], lengths [B], inputs, targets and mask [T, B]."""
 
     def __init__(
         self, pairs: Sequence[tuple[Text, Text]], batch: int, end: int, *, shuffle: bool = False, seed: int = 0
     ) -> None:
-        self.pairs, self.batch, self.end, self.shuffle, self.seed, self.epoch = pairs, batch, end, shuffle, seed, 0
-
-    def __len__(self) -> int:
-        return -(-len(self.pairs) // self.batch)
-
-    def __getitem__(self, index: int) -> int:
-        return index
+        super().__init__([len(target) for _, target in pairs], batch, shuffle=shuffle, seed=seed)
+        self.pairs, self.end = pairs, end
 
     def collate(self, items: Sequence[int]) -> Batch:
         (index,) = items
-        lengths = np.array([len(target) for _, target in self.pairs])
-        rows = by_length(lengths, self.batch, [self.seed, self.epoch] if self.shuffle else None)[index]
-        source, _ = padded([self.pairs[i][0] for i in rows], self.end)
-        targets, mask = padded([self.pairs[i][1] for i in rows], self.end)
-        inputs = np.concatenate([np.full((1, len(rows)), self.end), targets[:-1]])
-        words_in = np.array([len(self.pairs[i][0]) for i in rows])
-        return {"source": source, "lengths": words_in, "inputs": inputs, "targets": targets, "mask": mask}
+        chosen = [self.pairs[i] for i in self.rows(index)]
+        source, _ = padded([source for source, _ in chosen], self.end)
+        lengths = np.array([len(source) for source, _ in chosen])
+        return {"source": source, "lengths": lengths, **following([target for _, target in chosen], self.end)}
 
 
 class TranslationTask(AveragedTask):
@@ -133,7 +125,7 @@ def fit_translation(
 ) -> TranslationFit:
     """Trains on the training pairs; the epoch with the lowest loss on `val` is kept, without one the last.
 
-    Leaves weights, metrics with both vocabularies, history and a figure in `out`. Raises GestaError as `run_stage` does.
+    Leaves weights, metrics with both vocabularies, history and a figure in `out`. Raises GestaError as run_stage does.
     """
     settings = recipe.training
     seed_everything(seed)
