@@ -42,14 +42,14 @@ def pose_bundle(tmp_path_factory):
     from training.hand_sets import NAMES
 
     from gesta.bundle.io import read_pose
-    from gesta.clips.hand_transform import HandTransform
-    from gesta.export.pose import add, random_hands
+    from gesta.tasks.hands.transform import HandTransform
+    from gesta.tasks.hands.export import add, random_hands
     from gesta.models.pose_catalog import build_pose
-    from gesta.recipes import load_pose_recipe
-    from gesta.training.pose_save import pose_provenance, write_pose_bundle
+    from gesta.tasks.catalog import load_recipe
+    from gesta.tasks.hands.save import pose_provenance, write_pose_bundle
 
     settings = ["input.size=16", "model.name=net1", "model.hidden=8"]
-    recipe = load_pose_recipe("kazakos/depth-net", settings)
+    recipe = load_recipe("kazakos/depth-net", settings)
     torch.manual_seed(0)
     network = build_pose(recipe.model.model_dump(), joint_names=NAMES, inputs="depth", size=16)
     with torch.no_grad():

@@ -10,22 +10,23 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.clips.cache import ClipCache
-from gesta.export import openvino
+from gesta.engines import convert_openvino as openvino
 from gesta.sources.catalog import read
 
-OUT = Path(__file__).parent.parent / "src" / "gesta" / "runtime" / "demo.zip"
+OUT = Path(__file__).parent.parent / "src" / "gesta" / "bundle" / "demo.zip"
 PARITY_CLIPS = 32
 
 
 def main(folder: Path, data: Path) -> None:
     samples = [s for s in read(data).samples if s.label is not None]
-    transform = io.read(folder).manifest.transform
+    transform = io.read(folder, ClipManifest).manifest.transform
     cache = ClipCache()
     clips = [cache.load(s, transform) for s in samples[:: len(samples) // PARITY_CLIPS]]
     parity = openvino.add(folder, clips, precision="fp16")
-    bundle = io.read(folder)
+    bundle = io.read(folder, ClipManifest)
     step = bundle.find("step", "openvino", "fp16")
     assert step is not None
     io.save_zip(bundle, OUT, only=[step])

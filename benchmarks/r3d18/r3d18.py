@@ -21,8 +21,8 @@ from network import build
 from torch import nn
 from train import Settings, answers, train
 
-from gesta.evaluate import machine
-from gesta.evaluate.latency import timed
+from gesta.engines import host as machine
+from gesta.evaluation.latency import timed
 from gesta.metrics import bootstrap_by_person
 from gesta.schema import GestaError
 

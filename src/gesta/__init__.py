@@ -14,14 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gesta.runtime.recogniser import Recogniser, load
     from gesta.schema import GestaError, Prediction
+    from gesta.tasks.clips.predict import Recogniser, load
 
 __all__ = ["GestaError", "Prediction", "Recogniser", "load"]
 
 _PLACES = {
-    "load": "gesta.runtime.recogniser",
-    "Recogniser": "gesta.runtime.recogniser",
+    "load": "gesta.tasks.clips.predict",
+    "Recogniser": "gesta.tasks.clips.predict",
     "GestaError": "gesta.schema",
     "Prediction": "gesta.schema",
 }

@@ -254,6 +254,10 @@ class HandFrame:
     view: int = 1
     depth_unit_mm: float = 1.0
 
+    @property
+    def files(self) -> tuple[Resource, ...]:
+        return tuple(r for r in (self.depth, self.color) if r is not None)
+
     def __post_init__(self) -> None:
         if self.joints_mm is not None and (self.joints_mm.ndim != 2 or self.joints_mm.shape[1] != 3):
             raise ValueError(f"frame {self.id}: joints_mm should be J 3, not {self.joints_mm.shape}")
@@ -306,7 +310,7 @@ class Listing:
 
     root: Path
     layout: str
-    samples: tuple[Sample, ...]
+    samples: tuple[Any, ...]  # Sample, or what else a task learns from
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -319,14 +323,18 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class HandListing:
-    """What a reader of hand poses found: frames in a stable order, the joints' names, what it left out or doubts."""
+class HandListing(Listing):
+    """What a reader of hand poses found: its samples are HandFrames, `joint_names` the names of their joints."""
 
-    root: Path
-    layout: str
-    frames: tuple[HandFrame, ...]
-    joint_names: tuple[str, ...]
-    problems: tuple[Problem, ...] = ()
+    joint_names: tuple[str, ...] = ()
+
+    @property
+    def frames(self) -> tuple[HandFrame, ...]:
+        return self.samples
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ()
 
 
 @dataclass(frozen=True)

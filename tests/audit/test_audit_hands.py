@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sources.hand_files import write_camera, write_folder, write_icvl, write_msra, write_nyu
 
-from gesta.audit.hands import inspect_hands
+from gesta.tasks.hands.audit import inspect_hands
 from gesta.sources import hand_catalog
 
 

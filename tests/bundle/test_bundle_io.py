@@ -9,7 +9,8 @@ import pytest
 import safetensors.numpy
 
 from gesta.bundle import card, io
-from gesta.bundle.manifest import Artifact, Manifest, Provenance
+from gesta.bundle.manifest import Artifact, Provenance
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError
@@ -17,7 +18,7 @@ from gesta.schema import GestaError
 WEIGHTS = safetensors.numpy.save({"a": np.arange(6, dtype=np.float32).reshape(2, 3)})
 
 
-def manifest(**changes: object) -> Manifest:
+def manifest(**changes: object) -> ClipManifest:
     fields: dict = {
         "name": "test",
         "labels": ("sì", "no"),
@@ -27,7 +28,7 @@ def manifest(**changes: object) -> Manifest:
         "provenance": Provenance(created="2026-01-01", gesta="0.1.0", seed=0, layout="videos", data_fingerprint="00"),
         "artifacts": (Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(WEIGHTS)),),
     }
-    return Manifest(**{**fields, **changes})
+    return ClipManifest(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def edit(folder: Path, **changes: object) -> None:
 
 def refused(path: Path, *words: str) -> None:
     with pytest.raises(GestaError) as caught:
-        io.load_weights(io.read(path))
+        io.load_weights(io.read(path, ClipManifest))
     for word in (str(path), *words):
         assert word in str(caught.value)
 
 
 def test_what_is_written_is_read(folder: Path) -> None:
-    bundle = io.read(folder)
+    bundle = io.read(folder, ClipManifest)
     assert bundle.manifest == manifest()
     assert np.array_equal(io.load_weights(bundle)["a"], [[0, 1, 2], [3, 4, 5]])
     assert sorted(p.name for p in folder.iterdir()) == ["CARD.md", "manifest.json", "weights.safetensors"]
@@ -56,22 +57,22 @@ def test_what_is_written_is_read(folder: Path) -> None:
 
 
 def test_zip_holds_the_same_and_is_the_same_each_time(folder: Path, tmp_path: Path) -> None:
-    first, second = (io.save_zip(io.read(folder), tmp_path / name) for name in ("a.zip", "b.zip"))
+    first, second = (io.save_zip(io.read(folder, ClipManifest), tmp_path / name) for name in ("a.zip", "b.zip"))
     assert first.read_bytes() == second.read_bytes()
-    assert np.array_equal(io.load_weights(io.read(first))["a"], io.load_weights(io.read(folder))["a"])
+    assert np.array_equal(io.load_weights(io.read(first, ClipManifest))["a"], io.load_weights(io.read(folder, ClipManifest))["a"])
 
 
 def test_zip_of_the_folder_itself_is_read(folder: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "hand.zip", "w") as archive:
         for path in folder.iterdir():
             archive.write(path, f"mine/{path.name}")
-    assert io.read(tmp_path / "hand.zip").manifest == manifest()
-    io.load_weights(io.read(tmp_path / "hand.zip"))
+    assert io.read(tmp_path / "hand.zip", ClipManifest).manifest == manifest()
+    io.load_weights(io.read(tmp_path / "hand.zip", ClipManifest))
 
 
 def test_writing_replaces_a_bundle_and_nothing_else(folder: Path, tmp_path: Path) -> None:
     io.write(folder, manifest(name="second"), {io.WEIGHTS: WEIGHTS})
-    assert io.read(folder).manifest.name == "second"
+    assert io.read(folder, ClipManifest).manifest.name == "second"
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").touch()
     with pytest.raises(GestaError, match="is not a bundle, so it is not replaced"):
@@ -86,8 +87,8 @@ def test_full_disk_leaves_the_old_bundle(folder: Path, monkeypatch: pytest.Monke
     with pytest.raises(GestaError, match=r"No space left on device.*disk has space"):
         io.write(folder, manifest(name="second"), {io.WEIGHTS: WEIGHTS})
     with pytest.raises(GestaError, match="No space left"):
-        io.update(io.read(folder), metrics={"accuracy": 1.0})
-    assert io.read(folder).manifest.name == "test"
+        io.update(io.read(folder, ClipManifest), metrics={"accuracy": 1.0})
+    assert io.read(folder, ClipManifest).manifest.name == "test"
     assert [p.name for p in folder.parent.iterdir()] == ["bundle"]
     assert sorted(p.name for p in folder.iterdir()) == ["CARD.md", "manifest.json", "weights.safetensors"]
 
@@ -101,22 +102,22 @@ def test_artifacts_are_added_and_replaced(folder: Path) -> None:
             sha256=io.digest(b"x"),
             companions={"step.bin": io.digest(content)},
         )
-        bundle = io.add_artifact(io.read(folder), artifact, {"step.xml": b"x", "step.bin": content})
+        bundle = io.add_artifact(io.read(folder, ClipManifest), artifact, {"step.xml": b"x", "step.bin": content})
         assert bundle.read(artifact, "step.bin") == content
-    assert [a.role for a in io.read(folder).manifest.artifacts] == ["weights", "step"]
+    assert [a.role for a in io.read(folder, ClipManifest).manifest.artifacts] == ["weights", "step"]
     assert "step.xml" in (folder / io.CARD).read_text()
 
 
 def test_artifact_and_files_must_fit(folder: Path) -> None:
     artifact = Artifact(role="step", engine="openvino", file="step.xml", sha256=io.digest(b"x"))
     with pytest.raises(ValueError, match="sha256"):
-        io.add_artifact(io.read(folder), artifact, {"step.xml": b"y"})
+        io.add_artifact(io.read(folder, ClipManifest), artifact, {"step.xml": b"y"})
     with pytest.raises(ValueError, match="name"):
-        io.add_artifact(io.read(folder), artifact, {"other.xml": b"x"})
+        io.add_artifact(io.read(folder, ClipManifest), artifact, {"other.xml": b"x"})
 
 
 def test_a_zip_is_never_changed(folder: Path, tmp_path: Path) -> None:
-    bundle = io.read(io.save_zip(io.read(folder), tmp_path / "a.zip"))
+    bundle = io.read(io.save_zip(io.read(folder), tmp_path / "a.zip"), ClipManifest)
     with pytest.raises(GestaError, match="zip, which is never changed"):
         io.update(bundle, metrics={})
 
@@ -126,7 +127,7 @@ def test_missing_bundle_and_other_things(tmp_path: Path, folder: Path) -> None:
     refused(tmp_path, "has no manifest.json", str(folder))
     (tmp_path / "model.pth").write_bytes(b"weights")
     refused(tmp_path / "model.pth", "is not a bundle")
-    (tmp_path / "cut.zip").write_bytes(io.save_zip(io.read(folder), tmp_path / "whole.zip").read_bytes()[:-300])
+    (tmp_path / "cut.zip").write_bytes(io.save_zip(io.read(folder, ClipManifest), tmp_path / "whole.zip").read_bytes()[:-300])
     refused(tmp_path / "cut.zip")
 
 

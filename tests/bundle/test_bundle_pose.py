@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import card, io
-from gesta.bundle.manifest import Artifact, PoseManifest, PoseMeasured, Provenance
-from gesta.clips.hand_transform import HandTransform
+from gesta.bundle.manifest import Artifact, PoseMeasured, Provenance
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.transform import HandTransform
 from gesta.schema import GestaError
 
 WEIGHTS = safetensors.numpy.save({"a": np.arange(6, dtype=np.float32)})
 
 
-def manifest(**changes: object) -> PoseManifest:
+def manifest(**changes: object) -> HandManifest:
     fields: dict = {
         "name": "test",
         "joints": ("palm", "tip"),
@@ -37,7 +39,7 @@ def manifest(**changes: object) -> PoseManifest:
         "metrics": {"val_error_mm": 12.3456},
         "artifacts": (Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(WEIGHTS)),),
     }
-    return PoseManifest(**{**fields, **changes})
+    return HandManifest(**{**fields, **changes})
 
 
 @pytest.fixture
@@ -51,10 +53,10 @@ def edit(folder: Path, **changes: object) -> None:
 
 
 def test_what_is_written_is_read_from_folder_and_zip(folder: Path, tmp_path: Path) -> None:
-    bundle = io.read_pose(folder)
+    bundle = io.read(folder, HandManifest)
     assert bundle.manifest == manifest() and io.read_any(folder).manifest == manifest()
     assert np.array_equal(io.load_weights(bundle)["a"], np.arange(6))
-    zipped = io.read_pose(io.save_zip(bundle, tmp_path / "a.zip"))
+    zipped = io.read(io.save_zip(bundle, tmp_path / "a.zip"), HandManifest)
     assert zipped.manifest == manifest() and io.load_weights(zipped).keys() == {"a"}
 
 
@@ -68,8 +70,8 @@ def test_an_artifact_more_with_what_was_measured(folder: Path) -> None:
         error_mm_torch=8,
     )
     artifact = Artifact(role="whole", engine="openvino", file="a.xml", sha256=io.digest(b"x"), pose=measured)
-    bundle = io.update(io.add_artifact(io.read_pose(folder), artifact, {"a.xml": b"x"}), notes=("a note",))
-    assert io.read_pose(folder).manifest == bundle.manifest
+    bundle = io.update(io.add_artifact(io.read(folder, HandManifest), artifact, {"a.xml": b"x"}), notes=("a note",))
+    assert io.read(folder, HandManifest).manifest == bundle.manifest
     found = bundle.find("whole", "openvino")
     assert found is not None and found.pose == measured
     shown = (folder / io.CARD).read_text()
@@ -89,22 +91,22 @@ def test_an_artifact_more_with_what_was_measured(folder: Path) -> None:
 
 def test_neither_kind_is_taken_for_the_other(folder: Path) -> None:
     with pytest.raises(GestaError, match="is a hand pose model"):
-        io.read(folder)
+        io.read(folder, ClipManifest)
     edit(folder, kind="classifier", format_version=1)
     with pytest.raises(GestaError, match="not valid"):
-        io.read(folder)
+        io.read(folder, ClipManifest)
 
 
 def test_newer_ones_and_wrong_ones_are_refused(folder: Path) -> None:
     edit(folder, format_version=3)
     with pytest.raises(GestaError, match="bundle format version 3 is newer"):
-        io.read_pose(folder)
+        io.read(folder, HandManifest)
     edit(folder, format_version=2, transform={"version": 9})
     with pytest.raises(GestaError, match="transform version 9 is newer"):
-        io.read_pose(folder)
+        io.read(folder, HandManifest)
     edit(folder, transform=HandTransform().model_dump(mode="json"), joints=["tip", "tip"])
     with pytest.raises(GestaError, match="not valid at joints"):
-        io.read_pose(folder)
+        io.read(folder, HandManifest)
 
 
 def test_nothing_measured_is_said() -> None:

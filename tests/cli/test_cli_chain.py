@@ -13,17 +13,18 @@ import torch
 from features.numbered_videos import write_numbered
 from typer.testing import CliRunner
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import SequenceManifest
+from gesta.tasks.features.manifest import FeatureManifest
 from gesta.cli import app
-from gesta.features.store import FeatureFolder
+from gesta.tasks.features.store import FeatureFolder
 from gesta.models.catalog import BACKBONES
 from gesta.models.resnet import ResNet
-from gesta.runtime.sequence import backbone_of, load_sequence
+from gesta.tasks.features.predict import backbone_of, load_sequence
 from gesta.schema import GestaError
-from gesta.training import sequence_save
-from gesta.training.sequences import divided
+from gesta.tasks.features import save as sequence_save
+from gesta.tasks.features.fit import divided
 
 SETS = ("training.epochs=12", "training.batch=8", "features.stage=null", "features.backbone=null")
 CHANGES = [part for change in (*SETS, "features.every=null", "features.frames=null") for part in ("--set", change)]
@@ -60,10 +61,10 @@ def features(tmp_path: Path) -> Path:
     return out
 
 
-def trained(features: Path, out: Path, *more: object) -> Bundle[SequenceManifest]:
+def trained(features: Path, out: Path, *more: object) -> Bundle[FeatureManifest]:
     made = call("train", features, "--recipe", "iqbal/mean-znorm", "--out", out, "--json", *CHANGES, *more)
     assert json.loads(made.stdout)["parity"]["top_class_agreement"] == 1
-    return io.read_sequence(out / "bundle")
+    return io.read(out / "bundle", FeatureManifest)
 
 
 def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path) -> None:
@@ -87,14 +88,14 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     assert "resnet18" in (tmp_path / "e" / "report.html").read_text()
     exported = tmp_path / "fp16"
     call("export", bundle.path, "--to", "openvino", "--precision", "fp16", "--data", data, "--out", exported, "--json")
-    assert {a.engine for a in io.read_sequence(exported).manifest.artifacts} == {"openvino"}
+    assert {a.engine for a in io.read(exported, FeatureManifest).manifest.artifacts} == {"openvino"}
     assert load_sequence(exported).predict(sample).label == "light"
     with pytest.raises(GestaError, match="sees exactly 2 frames, spread evenly over the whole video"):
         call("predict", bundle.path, sample, "--stream")
     with pytest.raises(GestaError, match="int8 needs real training videos to calibrate on"):
         call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="a classifier of a backbone's features; a recogniser of clips was expected"):
-        io.read(bundle.path)
+        io.read(bundle.path, ClipManifest)
 
 
 def test_what_was_tested_in_training_is_tested_again(tmp_path: Path) -> None:
@@ -164,7 +165,7 @@ def test_freeze_none_after_a_frozen_training(features: Path, tmp_path: Path) -> 
     frozen, said = begun(first, "frozen", "all")
     moved, said_then = begun(frozen, "moved", "none")
     assert (said, said_then) == ("all", None)
-    states = [io.load_weights(io.read_sequence(path), "head") for path in (first, frozen, moved)]
+    states = [io.load_weights(io.read(path, FeatureManifest), "head") for path in (first, frozen, moved)]
     recurrent = next(name for name in states[0] if "weight_hh" in name)
     assert np.array_equal(states[0][recurrent], states[1][recurrent])
     assert not np.array_equal(states[1][recurrent], states[2][recurrent])
@@ -182,7 +183,7 @@ def test_a_file_of_weights_may_have_any_suffix(tmp_path: Path, monkeypatch: pyte
     assert [backbone_of(bundle, file) for file in files] == files
     whole = tmp_path / "full"
     call("export", bundle.path, "--to", "openvino", "--backbone-weights", files[0], "--out", whole, "--json")
-    packed = io.save_zip(io.read_sequence(whole), tmp_path / "full.anything")
+    packed = io.save_zip(io.read(whole, FeatureManifest), tmp_path / "full.anything")
     held = backbone_of(bundle, packed)
     assert isinstance(held, Bundle) and held.path == packed
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from experiments.people import write_set
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.cli import main
 from gesta.recipes import names, read_text
@@ -59,7 +60,7 @@ def test_train_with_broken_recordings(gesta, tmp_path: Path) -> None:
     assert [Path(p["path"]).name for p in document["skipped"]] == [broken.name]
     assert document["parity"]["top_class_agreement"] == 1
     assert document["metrics"]["epochs"] == 2
-    manifest = bundle_io.read(tmp_path / "run" / "bundle").manifest
+    manifest = bundle_io.read(tmp_path / "run" / "bundle", ClipManifest).manifest
     assert {(a.role, a.engine) for a in manifest.artifacts} == {
         ("weights", "torch"),
         ("whole", "openvino"),

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gesta.clips.hand_center import nearest_object
-from gesta.clips.hand_cube import Cube, hand_mask, restore_color, standardise, vary
-from gesta.clips.hand_read import read_depth
+from gesta.tasks.hands.center import nearest_object
+from gesta.tasks.hands.cube import Cube, hand_mask, restore_color, standardise, vary
+from gesta.tasks.hands.read import read_depth
 from gesta.schema import Camera, GestaError, Resource
 
 NYU = Camera(588.03, 587.07, 320, 240)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from training.hand_sets import CAMERA, make_hands
 
-from gesta.clips.hand_cube import vary
-from gesta.clips.hand_store import collect
-from gesta.clips.hand_transform import HandTransform, prepare_hand, prepare_images
+from gesta.tasks.hands.cube import vary
+from gesta.tasks.hands.cache import collect
+from gesta.tasks.hands.transform import HandTransform, prepare_hand, prepare_images
 from gesta.schema import GestaError, HandFrame, Resource
 
 DEPTH = HandTransform(size=32, cube_mm=240)
@@ -85,7 +85,7 @@ def test_a_second_time_nothing_is_decoded(
     frames: tuple[HandFrame, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _, _ = collect(frames, DEPTH, root=tmp_path)
-    monkeypatch.setattr("gesta.clips.hand_store._cut", None)
+    monkeypatch.setattr("gesta.tasks.hands.cache._cut", None)
     second, _, _ = collect(frames, DEPTH, root=tmp_path)
     np.testing.assert_array_equal(first.depth_mm, second.depth_mm)
     assert not list(tmp_path.rglob("*.part"))

@@ -10,11 +10,12 @@ import pytest
 import torch
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
+from gesta.tasks.features.manifest import FeatureManifest
 from gesta.bundle import io
-from gesta.compress import sequence_path
-from gesta.compress.sequence_store import store_chain
-from gesta.evaluate import latency
-from gesta.runtime.sequence import load_sequence, videos_of
+from gesta.tasks.features import compress as sequence_path
+from gesta.tasks.features.compress_store import store_chain
+from gesta.evaluation import latency
+from gesta.tasks.features.predict import load_sequence, videos_of
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
 
@@ -41,13 +42,13 @@ def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
     small, half, whole = (steps[p].bytes_after for p in ("int8", "fp16", "fp32"))
     assert small < 0.5 * whole and half < 0.65 * whole
     inner = load_sequence(chain, "torch").engine.backbone.network
-    head = io.read_sequence(chain).manifest.parameters
+    head = io.read(chain, FeatureManifest).manifest.parameters
     assert steps["int8"].parameters == head + sum(p.numel() for p in inner.parameters())
     for precision, apart in (("fp32", 1e-6), ("fp16", 0.02), ("int8", 0.2)):
         found = load_sequence(tmp_path / precision).predict(video).probabilities
         np.testing.assert_allclose(list(found.values()), expected, atol=apart)
-    assert io.read_sequence(tmp_path / "int8").manifest.metrics["steps"] == "weights stored in 8 bits"
-    alone = io.read_sequence(chain)
+    assert io.read(tmp_path / "int8", FeatureManifest).manifest.metrics["steps"] == "weights stored in 8 bits"
+    alone = io.read(chain, FeatureManifest)
     head_only = tuple(a for a in alone.manifest.artifacts if a.stage == "head")
     files = {a.file: alone.read(a) for a in head_only}
     io.write(tmp_path / "alone", alone.manifest.model_copy(update={"artifacts": head_only}), files)
@@ -60,7 +61,7 @@ def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
 
 def test_latency_of_a_new_frame(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency.machine, "pin_to_one_core", lambda: True)  # the tests' process goes on
-    used = io.read_sequence(chain).manifest.backbone
+    used = io.read(chain, FeatureManifest).manifest.backbone
     videos = list(videos_of(read(tmp_path / "videos").samples, used, 2))
     found = latency.MEASURES["sequence"](chain, videos, "torch", "fp32", 0.0)
     assert 0 < found["feature"]["p50_ms"] <= found["feature"]["p95_ms"] and found["engine"] == "torch"

@@ -11,6 +11,7 @@ import torch
 from experiments.people import write_set
 from runtime.tiny_bundles import make_bundle
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.cli import main
 from gesta.schema import GestaError
@@ -71,7 +72,7 @@ def test_without_data(gesta, tmp_path: Path) -> None:
     make_bundle(tmp_path / "model", "cnn3d")
     code, out, _ = gesta("prune", "model", "--out", "pruned")
     assert code == 0 and "not measured: --data DATA" in out and "0 of" in out
-    weights = [bundle_io.load_weights(bundle_io.read(tmp_path / name)) for name in ("model", "pruned")]
+    weights = [bundle_io.load_weights(bundle_io.read(tmp_path / name, ClipManifest)) for name in ("model", "pruned")]
     assert all(weights[0][name].tobytes() == array.tobytes() for name, array in weights[1].items())
 
 

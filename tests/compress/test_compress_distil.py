@@ -12,15 +12,17 @@ from runtime.tiny_bundles import RGB, make_bundle
 from torch import Tensor, nn
 from training.learnable import MemoryStore, samples, tiny
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.clips.transform import Transform
-from gesta.compress.teacher import open_teacher, teachers_of
-from gesta.recipes import RecipeError, load_recipe
-from gesta.recipes.schema import DistillationSettings
+from gesta.tasks.clips.distil import open_teacher, teachers_of
+from gesta.recipes import RecipeError
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.recipe import DistillationSettings
 from gesta.schema import GestaError, Sample
-from gesta.training.distil import Teacher, mean_softened, mixed, soft_loss, soft_targets, soften
-from gesta.training.fit import FitResult, fit
-from gesta.training.views import View, same_instants
+from gesta.tasks.clips.distil import Teacher, mean_softened, mixed, soft_loss, soft_targets, soften
+from gesta.tasks.clips.fit import FitResult, fit
+from gesta.tasks.clips.views import View, same_instants
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +156,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("changes", [("distillation.sees=same",), ("distillation.way=soft_then_hard",)])
 def test_a_student_over_chunks_learns_from_a_central_window(teacher: Path, tmp_path: Path, changes) -> None:
     result = run(tmp_path, f"teacher={teacher}", "distillation.soft_epochs=2", "training.epochs=6", *changes)
-    manifest = bundle_io.read(result.bundle).manifest
+    manifest = bundle_io.read(result.bundle, ClipManifest).manifest
     assert manifest.metrics["teachers"] and manifest.transform.sampling == "chunks"
     assert manifest.recipe["distillation"]["teachers"] == [str(teacher)]
     assert result.metrics["train_accuracy"] > 0.6
@@ -198,13 +200,13 @@ def test_the_soft_loss_alone_teaches(teacher: Path, tmp_path: Path) -> None:
 def test_resumed_distillation_ends_as_the_uninterrupted_one(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gesta.training.data.HELD_BYTES", 0)
+    monkeypatch.setattr("gesta.tasks.clips.data.HELD_BYTES", 0)
     changes = (f"teacher={teacher}", "distillation.way=soft_then_hard", "distillation.soft_epochs=1")
     whole = run(tmp_path / "whole", *changes)
     with pytest.raises(RuntimeError, match="killed"):
         run(tmp_path / "broken", *changes, cache=MemoryStore(fail_after=24 + 30 + 40))
     resumed = run(tmp_path / "broken", *changes, resume=True)
-    one, other = (bundle_io.load_weights(bundle_io.read(r.bundle)) for r in (whole, resumed))
+    one, other = (bundle_io.load_weights(bundle_io.read(r.bundle, ClipManifest)) for r in (whole, resumed))
     assert all((one[k] == other[k]).all() for k in one)
 
 

@@ -16,20 +16,21 @@ from runtime.tiny_bundles import make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
-from gesta.compress import measure, path
-from gesta.compress.frontier import ACCURACY, choose, difference, draw, markdown, table
-from gesta.compress.path import compress
-from gesta.compress.plan import Plan, needed_sparsity
-from gesta.compress.prune import masked, masks_for
-from gesta.compress.slim import slim
-from gesta.compress.store import store_as
-from gesta.compress.weights import narrowed
+from gesta.compression import measure, path
+from gesta.compression.frontier import ACCURACY, choose, difference, draw, markdown, table
+from gesta.compression.path import compress
+from gesta.compression.plan import Plan, needed_sparsity
+from gesta.compression.prune import masked, masks_for
+from gesta.compression.slim import slim
+from gesta.compression.store import store_as
+from gesta.compression.weights import narrowed
 from gesta.models.catalog import build
 from gesta.schema import GestaError
-from gesta.training.fit import fit
+from gesta.tasks.clips.fit import fit
 
 
 @pytest.fixture(autouse=True)
@@ -167,7 +168,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     assert slimmed["parameters"] <= 0.5 * start["parameters"]
     assert pruned["nonzero"] < 0.5 * pruned["parameters"] and pruned["stored"]["bytes"] < slimmed["stored"]["bytes"]
     assert first["chosen"]["stored"] is not None and first["chosen"]["runnable"] is None
-    best = bundle_io.read(tmp_path / "out" / "best" / "stored")
+    best = bundle_io.read(tmp_path / "out" / "best" / "stored", ClipManifest)
     assert best.manifest.metrics["weights_bytes"] == first["rows"][first["chosen"]["stored"]]["stored"]["bytes"]
     assert start["stored"]["difference"] is not None and "hits" not in start["stored"]
     assert any("Differences of each file in points to teacher in fp32, stored" in note for note in first["notes"])
@@ -252,7 +253,7 @@ def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
     made = {"stored": {"bundle": "stored/start"}, "runnable": {"bundle": "stored/start"}}
     best = [tmp_path / name for name in path.BEST.values()]
     path.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
-    assert all(bundle_io.read(one).manifest.name == "tiny joint" for one in best)
+    assert all(bundle_io.read(one, ClipManifest).manifest.name == "tiny joint" for one in best)
     path.keep_best(tmp_path, [made], {"stored": 0, "runnable": None})
     assert [one.exists() for one in best] == [True, False]
     for _ in range(2):

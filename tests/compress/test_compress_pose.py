@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from gesta.tasks.hands.manifest import HandManifest
 from gesta.bundle import io
-from gesta.compress.frontier import choose, markdown
-from gesta.compress.plan import Plan
-from gesta.compress.pose_frontier import ERROR
-from gesta.compress.pose_path import compress_pose
+from gesta.compression.frontier import choose, markdown
+from gesta.compression.plan import Plan
+from gesta.tasks.hands.frontier import ERROR
+from gesta.tasks.hands.compress import compress_pose
 from gesta.schema import GestaError
 from gesta.sources.hand_catalog import read
-from gesta.sources.hand_split import assign_hand_splits
+from gesta.tasks.hands.split import assign_hand_splits
 
 
 def row(step, size, val, reason=None):
@@ -76,6 +77,6 @@ def test_whole_path(gesta, pose_bundle, hand_data, tmp_path):
     errors = [r["stored"]["test"] for r in document["rows"]]
     assert np.isfinite(errors).all() and (out / "frontier.png").stat().st_size > 5000
     best = document["rows"][document["chosen"]["stored"]]
-    assert best["precision"] == "int8" and io.read_pose(out / "best" / "stored").manifest.kind == "pose"
+    assert best["precision"] == "int8" and io.read(out / "best" / "stored", HandManifest).manifest.kind == "pose"
     again = gesta("compress", pose_bundle, hand_data, "--out", out, *words, "--json")
     assert again.exit_code == 0 and "storing" not in again.stderr  # nothing is done twice

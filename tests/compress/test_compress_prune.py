@@ -12,14 +12,15 @@ from runtime.tiny_bundles import clips_for, make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
-from gesta.compress import magnitudes as sizes
-from gesta.compress.prune import THRESHOLD, HoldZeros, Pruning, gradual, masked, masks_for, prune
-from gesta.compress.store import halve, store_as
-from gesta.compress.weights import count, narrowed, prunable
-from gesta.export import openvino
+from gesta.compression import magnitudes as sizes
+from gesta.compression.prune import THRESHOLD, HoldZeros, Pruning, gradual, masked, masks_for, prune
+from gesta.compression.store import halve, store_as
+from gesta.compression.weights import count, narrowed, prunable
+from gesta.engines import convert_openvino as openvino
 from gesta.schema import GestaError
-from gesta.training.fit import fit
+from gesta.tasks.clips.fit import fit
 
 
 @pytest.fixture(autouse=True)
@@ -122,10 +123,10 @@ def test_halves(model: str, tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", model)
     step = halve(source, tmp_path / "half")
     assert 0.45 < step.bytes_after / step.bytes_before < 0.6 and step.kept == ()
-    bundle = bundle_io.read(step.bundle)
+    bundle = bundle_io.read(step.bundle, ClipManifest)
     assert bundle.manifest.artifacts[0].precision == "fp16"
     assert bundle.manifest.metrics["steps"] == "weights stored in 16 bits"
-    one, other = bundle_io.load_weights(bundle_io.read(source)), bundle_io.load_weights(bundle)
+    one, other = bundle_io.load_weights(bundle_io.read(source, ClipManifest)), bundle_io.load_weights(bundle)
     for name, array in one.items():
         expected = array.astype(np.float16).astype(np.float32) if array.dtype == np.float32 else array
         assert expected.tobytes() == other[name].tobytes() and expected.dtype == other[name].dtype
@@ -138,7 +139,7 @@ def test_a_pruned_bundle_is_sparse_runs_and_has_no_old_exports(joint: Path, tmp_
     openvino.add(joint, clips_for(joint))
     step = prune(joint, tmp_path / "pruned", Pruning(sparsity=0.8))
     assert step.emptied == ()
-    bundle = bundle_io.read(step.bundle)
+    bundle = bundle_io.read(step.bundle, ClipManifest)
     assert [(a.role, a.engine) for a in bundle.manifest.artifacts] == [("weights", "torch")]
     found = bundle_io.load_weights(bundle)
     names = prunable(found)
@@ -157,7 +158,7 @@ def test_steps_follow_one_another(joint: Path, tmp_path: Path) -> None:
     small = store_as(pruned.bundle, tmp_path / "b", "int8")
     again = prune(small.bundle, tmp_path / "c", Pruning(sparsity=0.7))  # removes what is zero already
     assert pruned.bytes_after > small.bytes_after == again.bytes_after
-    manifest = bundle_io.read(again.bundle).manifest
+    manifest = bundle_io.read(again.bundle, ClipManifest).manifest
     assert manifest.artifacts[0].precision == "int8"
     assert manifest.metrics["steps"].startswith("pruned (70.0% of the weights, adaptive); weights stored in 8 bits; ")
 
@@ -183,9 +184,9 @@ def test_fine_tuning_holds_zeros_and_measures(tmp_path: Path) -> None:
         progress=False,
         cache=store,  # type: ignore[arg-type]
     )
-    manifest = bundle_io.read(step.bundle).manifest
-    found = bundle_io.load_weights(bundle_io.read(step.bundle))
-    before = bundle_io.load_weights(bundle_io.read(source))
+    manifest = bundle_io.read(step.bundle, ClipManifest).manifest
+    found = bundle_io.load_weights(bundle_io.read(step.bundle, ClipManifest))
+    before = bundle_io.load_weights(bundle_io.read(source, ClipManifest))
     names = prunable(found)
     zeros = sum(int((found[n] == 0).sum()) for n in names)
     assert zeros == round(0.9 * sum(found[n].size for n in names))
@@ -197,7 +198,7 @@ def test_fine_tuning_holds_zeros_and_measures(tmp_path: Path) -> None:
     assert manifest.metrics["accuracy_after"] == step.comparison.accuracy_after
     assert manifest.metrics["fine_tuning_epochs"] == 6 and "before_val_accuracy" in manifest.metrics
     assert "val_accuracy" not in manifest.metrics
-    assert manifest.recipe == bundle_io.read(source).manifest.recipe
+    assert manifest.recipe == bundle_io.read(source, ClipManifest).manifest.recipe
 
 
 def test_removed_weights_stay_zero_after_every_step_of_adam() -> None:
@@ -253,7 +254,7 @@ def test_data_that_do_not_fit_the_bundle(tmp_path: Path) -> None:
 def test_the_source_stays_and_needs_weights(joint: Path, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match="is the bundle itself"):
         halve(joint, joint)
-    bundle = bundle_io.read(joint)
+    bundle = bundle_io.read(joint, ClipManifest)
     bundle_io.update(bundle, artifacts=())
     with pytest.raises(GestaError, match="has no weights"):
         halve(joint, tmp_path / "out")

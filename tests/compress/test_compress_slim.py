@@ -11,16 +11,19 @@ from runtime.tiny_bundles import clips_for, make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
-from gesta.compress import slim as slimming
-from gesta.compress.channels import layers_of, parameters_left, slimmable, taken, widths_of
-from gesta.compress.slim import Slimming, chosen, scores, slim
-from gesta.compress.weights import count
-from gesta.export.run import export_bundle
+from gesta.compression import slim as slimming
+from gesta.compression.channels import layers_of, parameters_left, slimmable, taken, widths_of
+from gesta.compression.slim import Slimming, chosen, scores, slim
+from gesta.compression.weights import count
+from gesta.exporting.run import export_bundle
 from gesta.models.catalog import VIDEO_MODELS, build
-from gesta.recipes import Recipe, RecipeError, load_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.recipes import RecipeError
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import Clip, GestaError
-from gesta.training.fit import fit
+from gesta.tasks.clips.fit import fit
 
 
 @pytest.fixture(autouse=True)
@@ -99,7 +102,7 @@ def labelled(bundle: Path) -> list[tuple[Clip, int]]:
 def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
     """Against turning one channel's readers down by a little, one clip a batch."""
     path = make_bundle(tmp_path / "source", "joint_memory")
-    bundle, clips = bundle_io.read(path), labelled(path)[:1]
+    bundle, clips = bundle_io.read(path, ClipManifest), labelled(path)[:1]
     weights = bundle_io.load_weights(bundle)
     layers = layers_of(weights)
     found = scores(bundle, layers, clips)
@@ -132,9 +135,9 @@ SETTINGS = {"classes": 4, "streams": 1, "channels": 2, "size": 16, "chunk": 4, "
 @pytest.mark.parametrize("model", ["joint_memory", "cnn3d"])
 def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", model)
-    bundle = bundle_io.read(source)
+    bundle = bundle_io.read(source, ClipManifest)
     slimming.narrowed(bundle, labelled(source), round(0.6 * bundle.manifest.parameters), tmp_path / "slim")
-    slimmed = bundle_io.read(tmp_path / "slim")
+    slimmed = bundle_io.read(tmp_path / "slim", ClipManifest)
     assert slimmed.manifest.parameters <= 0.6 * bundle.manifest.parameters
     assert slimmed.manifest.recipe["model"]["layers"]["linear"] < 26
     assert "slimmed" in (tmp_path / "slim" / bundle_io.CARD).read_text()
@@ -165,14 +168,14 @@ def test_slimmed_and_trained_again(trained: Path, tmp_path: Path) -> None:
     source = trained
     how = Slimming(keep=0.3, steps=2, epochs=3, sets=("training.learning_rate=0.003", f"teacher={source}"))
     step = slim(source, tmp_path / "slim", how, samples=samples(), measured=samples(), **OPTIONS)
-    manifest = bundle_io.read(step.bundle).manifest
-    assert step.parameters == manifest.parameters <= 0.3 * bundle_io.read(source).manifest.parameters
+    manifest = bundle_io.read(step.bundle, ClipManifest).manifest
+    assert step.parameters == manifest.parameters <= 0.3 * bundle_io.read(source, ClipManifest).manifest.parameters
     assert step.comparison is not None and step.comparison.accuracy_after > 0.6
     assert "of fine-tuning" in manifest.metrics["steps"] and manifest.metrics["fine_tuning_epochs"] == 6
-    kept = Recipe.model_validate(manifest.recipe)
+    kept = ClipRecipe.model_validate(manifest.recipe)
     assert kept.model.layers is not None and kept.distillation is None
-    assert kept.model_copy(update={"model": kept.model.model_copy(update={"layers": None})}) == Recipe.model_validate(
-        bundle_io.read(source).manifest.recipe
+    assert kept.model_copy(update={"model": kept.model.model_copy(update={"layers": None})}) == ClipRecipe.model_validate(
+        bundle_io.read(source, ClipManifest).manifest.recipe
     )
     again = slim(step.bundle, tmp_path / "again", Slimming(keep=0.6), samples=samples(), **OPTIONS)
     assert again.parameters <= 0.6 * step.parameters

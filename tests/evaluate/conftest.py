@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gesta.bundle import io as bundle_io
-from gesta.bundle.manifest import Manifest, Provenance
+from gesta.bundle.manifest import Provenance
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
@@ -72,7 +73,7 @@ def make_bundle(tmp_path):
             people=tuple(fingerprint(p, LAYOUT) for p in people),
         )
         recipe = {"name": "stand-in", "model": {"name": "joint", "width": 0.25}}
-        manifest = Manifest(
+        manifest = ClipManifest(
             name=name, labels=labels, transform=transform, recipe=recipe, parameters=1, provenance=provenance
         )
         return bundle_io.write(tmp_path / name, manifest, {}).path
@@ -87,9 +88,9 @@ def recogniser(monkeypatch):
 
     def load(path, engine=None, device="auto", threads=None):  # noqa: ARG001
         asked.engine = engine
-        return Recogniser(bundle_io.read(path).manifest)
+        return Recogniser(bundle_io.read(path, ClipManifest).manifest)
 
-    monkeypatch.setattr("gesta.evaluate.run.load", load)
+    monkeypatch.setattr("gesta.tasks.clips.evaluate.load", load)
     return asked
 
 

@@ -10,12 +10,14 @@ import time
 import numpy as np
 import pytest
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.cli import main
 from gesta.clips.transform import Transform
-from gesta.evaluate import benchmark as bench
-from gesta.evaluate import latency, machine
+from gesta.evaluation import benchmark as bench
+from gesta.evaluation import latency
+from gesta.engines import host as machine
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
 
@@ -30,7 +32,7 @@ def network_bundle(make_bundle):
     import torch
 
     from gesta.models.catalog import build
-    from gesta.recipes.schema import Recipe
+    from gesta.tasks.clips.recipe import ClipRecipe
 
     settings = {"name": "joint", "width": 0.125, "dropout": 0.0}
     torch.manual_seed(0)
@@ -38,10 +40,10 @@ def network_bundle(make_bundle):
     weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
     digest = hashlib.sha256(weights).hexdigest()
     artifact = Artifact(role="weights", engine="torch", file="weights.safetensors", sha256=digest)
-    recipe = Recipe.model_validate(
+    recipe = ClipRecipe.model_validate(
         {"name": "tiny", "title": "tiny", "input": {}, "model": settings, "training": {"epochs": 1, "batch": 4}}
     )
-    empty = io.read(make_bundle())
+    empty = io.read(make_bundle(), ClipManifest)
     changes = {"recipe": recipe.model_dump(mode="json"), "artifacts": (artifact,)}
     manifest = empty.manifest.model_copy(update=changes)
     return io.write(empty.path, manifest, {"weights.safetensors": weights}).path
@@ -87,7 +89,7 @@ def test_spans_of_one_recording_are_prepared_once_as_a_whole(data):
 
 
 def test_engines_without_artifact_are_named(make_bundle):
-    manifest = io.read(make_bundle()).manifest
+    manifest = io.read(make_bundle(), ClipManifest).manifest
     assert [reason for *_, reason in bench.candidates(manifest, None)] == ["the bundle has nothing for it"] * 3
     with pytest.raises(GestaError, match="unknown engine 'tensorrt'; there are openvino"):
         bench.candidates(manifest, ["tensorrt"])
@@ -204,9 +206,9 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
 @pytest.mark.slow
 @needs_torch
 def test_halved_weights_are_measured_and_a_network_that_fails_is_named(call, network_bundle, tmp_path):
-    from gesta.compress.store import halve
+    from gesta.compression.store import halve
 
-    half = io.read(halve(network_bundle, tmp_path / "half").bundle)
+    half = io.read(halve(network_bundle, tmp_path / "half").bundle, ClipManifest)
     assert [(engine, precision) for engine, precision, _ in bench.candidates(half.manifest, ["torch"])] == [
         ("torch", "fp32")
     ]

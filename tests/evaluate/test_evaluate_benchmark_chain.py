@@ -9,8 +9,9 @@ import pytest
 import torch
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
+from gesta.tasks.features.manifest import FeatureManifest
 from gesta.bundle import io
-from gesta.export.sequence import export_chain
+from gesta.tasks.features.export import export_chain
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) ->
 def test_what_is_refused(chain: Path, tmp_path: Path, gesta) -> None:
     done = gesta("benchmark", chain, "--train")
     assert done.exit_code == 2 and "--train is not for a classifier of a backbone's features" in done.stderr
-    whole = io.read_sequence(chain)
+    whole = io.read(chain, FeatureManifest)
     head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
     alone = whole.manifest.model_copy(update={"artifacts": head})
     io.write(tmp_path / "alone", alone, {a.file: whole.read(a) for a in head})

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.cli import main
 from gesta.cli.cache import human_size, parse_size
 from gesta.schema import GestaError
@@ -71,7 +72,7 @@ def test_cache_shows_limits_and_clears(call, cache, data, make_bundle):
     from gesta.bundle import io
     from gesta.sources.catalog import read
 
-    transform = io.read(make_bundle()).manifest.transform
+    transform = io.read(make_bundle(), ClipManifest).manifest.transform
     cache.fill(read(data).samples, transform)
     code, out, _ = call("cache", "--json")
     shown = json.loads(out)

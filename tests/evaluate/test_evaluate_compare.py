@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gesta.cli import app
-from gesta.evaluate.compare import compare
+from gesta.evaluation.compare import compare
 from gesta.schema import GestaError
 
 HEAD = ["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"]

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gesta.cli import app
-from gesta.evaluate.pose_compare import compare
-from gesta.evaluate.pose_text import read_joints, write_joints
+from gesta.tasks.hands.compare import compare
+from gesta.tasks.hands.joint_files import read_joints, write_joints
 from gesta.metrics import joint_errors
 from gesta.schema import Camera, GestaError
 from gesta.sources.cameras import CAMERAS

@@ -7,10 +7,11 @@ import shutil
 import numpy as np
 import pytest
 
+from gesta.tasks.hands.manifest import HandManifest
 from gesta.bundle import io
-from gesta.clips.hand_transform import prepare_hand
-from gesta.evaluate.pose_run import PoseEvaluation, evaluate_pose, measured_pose, write
-from gesta.runtime.pose import load_pose
+from gesta.tasks.hands.transform import prepare_hand
+from gesta.tasks.hands.evaluate import PoseEvaluation, evaluate_pose, measured_pose, write
+from gesta.tasks.hands.predict import load_pose
 from gesta.schema import GestaError
 from gesta.sources import hand_folder
 
@@ -71,7 +72,7 @@ def test_record_writes_into_the_card(gesta, pose_bundle, hand_data, tmp_path):
     own = tmp_path / "bundle"
     shutil.copytree(pose_bundle, own)
     assert gesta("evaluate", own, hand_data, "--record", "--split", "all").exit_code == 0
-    assert io.read_pose(own).manifest.metrics["all_frames"] == 20
+    assert io.read(own, HandManifest).manifest.metrics["all_frames"] == 20
     assert "all mean error mm" in (own / "CARD.md").read_text()
 
 

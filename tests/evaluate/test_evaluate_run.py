@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gesta.evaluate import run
-from gesta.evaluate.run import evaluate, measured, most_confident_mistakes, write
+from gesta.tasks.clips import evaluate as run
+from gesta.tasks.clips.evaluate import evaluate, write
+from gesta.tasks.classification import measured, most_confident_mistakes
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
 

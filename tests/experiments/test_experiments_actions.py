@@ -11,8 +11,9 @@ from gesta.experiments import actions
 from gesta.experiments.action_catalog import ACTION_SCALES, ACTION_TABLES, ActionRow
 from gesta.experiments.action_report import line, markdown
 from gesta.experiments.actions import estimate_actions, plan_actions, trained
-from gesta.recipes import load_recipe
-from gesta.recipes.load import is_for_features, load_sequence_recipe
+from gesta.tasks.catalog import load_recipe
+from gesta.recipes.load import is_for_features
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError
 
 
@@ -33,7 +34,7 @@ def test_every_line_has_a_recipe_that_takes_its_changes(name):
     for row in trained(ACTION_TABLES[name]):
         for scale in ACTION_SCALES.values():
             if is_for_features(row.recipe):
-                load_sequence_recipe(row.recipe, (*scale.sequences, *row.overrides, *row.quick))
+                load_recipe(row.recipe, (*scale.sequences, *row.overrides, *row.quick))
             else:
                 load_recipe(row.recipe, (*scale.clips, *row.overrides, *row.quick))
 

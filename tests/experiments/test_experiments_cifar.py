@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
-from gesta.compress.magnitudes import magnitudes
+from gesta.compression.magnitudes import magnitudes
 from gesta.experiments import cifar as experiment
 from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
 from gesta.experiments.parallel import write_json
 from gesta.models.catalog import build_image
-from gesta.recipes import load_image_recipe
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError
 from gesta.sources import cifar as reader
 from gesta.synthetic import cifar as generator
-from gesta.training.images import ImageExamples, fit_images, recognise, weights_of, with_weights
-from gesta.training.task import LossNotFinite
+from gesta.tasks.images.fit import ImageExamples, fit_images, recognise, weights_of, with_weights
+from gesta.training.learner import LossNotFinite
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_every_table_has_its_recipes_at_every_scale() -> None:
         for pair in table.pairs:
             for optimizer in experiment.OPTIMIZERS:
                 for scale in IMAGE_SCALES.values():
-                    load_image_recipe(f"{pair.recipe}-{optimizer}", scale.overrides)
+                    load_recipe(f"{pair.recipe}-{optimizer}", scale.overrides)
 
 
 def test_the_quick_scale_takes_ten_minutes_of_one_core() -> None:
@@ -135,7 +135,7 @@ def test_recognise_in_parts_is_recognise_at_once(data: Path, monkeypatch: pytest
     network = build_image("resnet_cifar", classes=10)
     pixels = reader.read(data, "cifar10")[1].pixels
     at_once = recognise(network, pixels)
-    monkeypatch.setattr("gesta.training.images.EVALUATED", 3)
+    monkeypatch.setattr("gesta.tasks.images.fit.EVALUATED", 3)
     assert np.array_equal(recognise(network, pixels), at_once)
 
 
@@ -149,7 +149,7 @@ def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path
     train, test = reader.read(data, "cifar10")
     train = train.take(np.flatnonzero(train.labels < 2)[:16])
     small = ["training.epochs=3", "training.batch=8", "training.learning_rate=0.002"]
-    recipe = load_image_recipe("mullick/cifar-resnet-adam", small)
+    recipe = load_recipe("mullick/cifar-resnet-adam", small)
     options: dict[str, Any] = {"device": "cpu", "progress": False}
     runs = [fit_images(train, train, recipe, tmp_path / n, **options) for n in ("a", "b")]
     assert runs[0].history[-1]["train_loss"] < runs[0].history[0]["train_loss"]
@@ -157,7 +157,7 @@ def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path
     assert weights_of(runs[0].network)["stem.weight"].tolist() == weights_of(runs[1].network)["stem.weight"].tolist()
     with pytest.raises(GestaError, match="different classes"):
         fit_images(train, reader.Images(test.pixels, test.labels, ("a",) * 10), recipe, tmp_path / "c", **options)
-    wild = load_image_recipe("mullick/cifar-nin-sgd", [*small, "training.learning_rate=1e6"])
+    wild = load_recipe("mullick/cifar-nin-sgd", [*small, "training.learning_rate=1e6"])
     with pytest.raises(LossNotFinite, match="Lower the learning rate"):
         fit_images(train, train, wild, tmp_path / "d", **options)
 
@@ -167,14 +167,14 @@ def test_trial_prunes_what_adam_left_and_measures_twice(
 ) -> None:
     whole = reader.read
     monkeypatch.setattr(reader, "read", lambda *a: tuple(part.take(np.arange(20)) for part in whole(*a)))
-    recipe = load_image_recipe("mullick/cifar-resnet-adam", ["training.epochs=1", "training.batch=10"])
+    recipe = load_recipe("mullick/cifar-resnet-adam", ["training.epochs=1", "training.batch=10"])
     found = experiment.run_image_trial(data, "cifar10", recipe, tmp_path / "trial", 0, "cpu")
     assert found["parameters"] == 488_474 and found["kept"] <= found["parameters"] and found["n"] == 20
     assert sum(found["magnitudes"]["counts"]) + found["magnitudes"]["zeros"] > 480_000
     json.dumps(found, allow_nan=False)
     assert not (tmp_path / "trial").exists()
     wild = ["training.epochs=2", "training.learning_rate=1e6", "training.batch=6"]
-    lost = load_image_recipe("mullick/cifar-nin-sgd", wild)
+    lost = load_recipe("mullick/cifar-nin-sgd", wild)
     found = experiment.run_image_trial(data, "cifar10", lost, tmp_path / "lost", 0, "cpu")
     assert "Lower the learning rate" in found["diverged"] and not (tmp_path / "lost").exists()
 

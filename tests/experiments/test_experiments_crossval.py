@@ -9,7 +9,7 @@ from people import write_set
 
 from gesta.cli.crossval import fold_by, options
 from gesta.experiments.crossval import crossval, summary
-from gesta.recipes import load_recipe
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
 

@@ -9,7 +9,7 @@ import pytest
 
 from gesta.cli.demo import text
 from gesta.experiments import demo as module
-from gesta.recipes import load_recipe
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, Prediction, Resource, Sample
 
 LABELS = ("ok", "basta")

@@ -9,7 +9,7 @@ import pytest
 from people import write_set
 
 from gesta.experiments import catalog, reproduce
-from gesta.recipes import load_recipe
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.catalog import read
 

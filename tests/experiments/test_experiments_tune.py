@@ -15,7 +15,8 @@ from training.hand_sets import NAMES, make_hands, split_hands
 from gesta.cli import app
 from gesta.experiments import tune as tune_module
 from gesta.experiments.tune import SPACE, Range, Search, markdown, open_study, tune
-from gesta.recipes import PoseRecipe, load_pose_recipe
+from gesta.tasks.hands.recipe import HandRecipe
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, HandFrame
 
 pytest.importorskip("optuna")
@@ -33,8 +34,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def recipe(*sets: str) -> PoseRecipe:
-    return load_pose_recipe("kazakos/net1", [*TINY, *sets])
+def recipe(*sets: str) -> HandRecipe:
+    return load_recipe("kazakos/net1", [*TINY, *sets])
 
 
 def run(search: Search, frames: list[HandFrame], out: Path, cache: Path, **more: Any) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def test_rounds_a_stop_and_a_second_worker(frames: list[HandFrame], cache: Path,
             assert second[key][0] <= trial[key] <= second[key][1]
     again = run(search, frames, tmp_path / "a", cache, told=lambda number, _: seen.append(number))
     assert again["trials"] == document["trials"] and len(seen) == 3  # nothing is done twice
-    best = load_pose_recipe(document["files"]["recipe"])
+    best = load_recipe(document["files"]["recipe"])
     assert best.training.momentum == document["best"]["training.momentum"] and best.name == "kazakos/net1-tuned"
     table = Path(document["files"]["table"]).read_text()
     assert table == markdown(document) and len(table.splitlines()) == 6

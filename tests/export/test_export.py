@@ -6,10 +6,12 @@ import torch
 from tiny_bundles import MODELS, clips_for, make_bundle
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
-from gesta.export import onnx, openvino
-from gesta.export.parity import demand
-from gesta.export.torch_model import load_network, parts
+from gesta.engines import convert_onnx as onnx
+from gesta.engines import convert_openvino as openvino
+from gesta.tasks.clips.parity import demand
+from gesta.tasks.clips.network import load_network, parts
 from gesta.schema import GestaError
 
 
@@ -20,7 +22,7 @@ def test_openvino_agrees_and_is_recorded(model, tmp_path):
     assert parity.clips == 4
     assert parity.top_class_agreement == 1
     assert parity.largest_difference < 1e-5
-    made = [a for a in io.read(folder).manifest.artifacts if a.engine == "openvino"]
+    made = [a for a in io.read(folder, ClipManifest).manifest.artifacts if a.engine == "openvino"]
     assert [a.role for a in made] == (["whole"] if model == "cnn3d" else ["whole", "step"])
     for artifact in made:
         assert artifact.parity is not None
@@ -40,13 +42,13 @@ def test_half_the_bytes_at_fp16_and_both_are_kept(exported):
     assert 0 < parity.largest_difference < 0.05
     sizes = [(folder / f"openvino_step_{p}.bin").stat().st_size for p in ("fp16", "fp32")]
     assert sizes[0] < 0.6 * sizes[1]
-    assert len(io.read(folder).manifest.artifacts) == 5
+    assert len(io.read(folder, ClipManifest).manifest.artifacts) == 5
     assert gesta.load(folder, precision="fp16").engine.name == "openvino"
 
 
 def test_exporting_again_replaces(exported):
     openvino.add(exported, clips_for(exported, (4,)))
-    assert [a.parity.clips for a in io.read(exported).manifest.artifacts if a.parity] == [1, 1]
+    assert [a.parity.clips for a in io.read(exported, ClipManifest).manifest.artifacts if a.parity] == [1, 1]
 
 
 def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
@@ -90,7 +92,7 @@ def test_wrong_calls(tmp_path):
     with pytest.raises(GestaError, match="got none"):
         openvino.add(folder, [])
     with pytest.raises(GestaError, match="is a zip"):
-        openvino.add(io.save_zip(io.read(folder), tmp_path / "b.zip"), clips_for(folder))
+        openvino.add(io.save_zip(io.read(folder, ClipManifest), tmp_path / "b.zip"), clips_for(folder))
 
 
 def test_nan_never_passes():
@@ -102,7 +104,7 @@ def test_nan_never_passes():
 
 
 def test_parts_name_what_goes_in_and_out(tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
     for part in parts(bundle, load_network(bundle)):
         results = part.module(*part.example)
         results = results if isinstance(results, tuple) else (results,)

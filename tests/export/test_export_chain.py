@@ -11,10 +11,11 @@ import torch
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle import io
-from gesta.bundle.manifest import Artifact, BackboneUse, Provenance, SequenceManifest
-from gesta.export import sequence
+from gesta.bundle.manifest import Artifact, Provenance
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
+from gesta.tasks.features import export as sequence
 from gesta.models.catalog import build_sequence
-from gesta.runtime.sequence import load_sequence
+from gesta.tasks.features.predict import load_sequence
 from gesta.training.checkpoints import network_bytes
 
 WIDE = 1100
@@ -38,7 +39,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["agrees"] and document["parity"]["top_class_agreement"] >= 0.99
-    assert {(a.stage, a.precision) for a in io.read_sequence(out).manifest.artifacts} == {
+    assert {(a.stage, a.precision) for a in io.read(out, FeatureManifest).manifest.artifacts} == {
         ("head", "int8"),
         ("backbone", "int8"),
     }
@@ -48,7 +49,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
         path = videos / label / f"{label}3.mkv"
         assert recogniser.predict(path).label == label
         assert list(recogniser.stream(path))[-1].label == label
-    made = io.read_sequence(out)
+    made = io.read(out, FeatureManifest)
     backbone = made.find("whole", recogniser.engine.name, stage="backbone")
     if to == "onnx":
         assert b"QuantizeLinear" in made.read(backbone)
@@ -67,7 +68,7 @@ def test_classifiers_beside_an_eight_bit_backbone(name: str, engine: str, tmp_pa
     spread = torch.logspace(-4, 0, WIDE)
     network.fit_statistics(torch.randn(50, WIDE) * spread)
     data = network_bytes(network)
-    manifest = SequenceManifest(
+    manifest = FeatureManifest(
         name="head",
         labels=tuple("abcde"),
         backbone=BackboneUse(name="n", weights="0", stage="s", size=8, every=1, features=WIDE),

@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
+from gesta.tasks.hands.manifest import HandManifest
 from gesta.bundle import io
-from gesta.export import pose
-from gesta.runtime.pose import load_pose
+from gesta.tasks.hands import export as pose
+from gesta.tasks.hands.predict import load_pose
 from gesta.schema import GestaError
 
 
@@ -18,12 +19,12 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
     words = ("--to", "openvino", "--precision", "fp16", "--data", hand_data, "--out", out, "--seconds", "0.1", "--json")
     done = gesta("export", pose_bundle, *words)
     assert done.exit_code == 0, done.stderr
-    (artifact,) = io.read_pose(out).manifest.artifacts
+    (artifact,) = io.read(out, HandManifest).manifest.artifacts
     measured = artifact.pose
     assert measured.largest_difference_mm < 2 and measured.frames == 4 and measured.latency_ms
     assert measured.error_mm == pytest.approx(measured.error_mm_torch, abs=0.5)
     assert json.loads(done.stdout)["agrees"] is True
-    hands = pose.random_hands(io.read_pose(out).manifest, 3).images
+    hands = pose.random_hands(io.read(out, HandManifest).manifest, 3).images
     found, true = (
         load_pose(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch"))
     )
@@ -32,7 +33,7 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
 
 def test_onnx_runs_in_both_engines(pose_bundle, tmp_path):
     pose.export_pose(pose_bundle, to="onnx", out=tmp_path / "out", seconds=0)
-    hands = pose.random_hands(io.read_pose(pose_bundle).manifest, 3).images
+    hands = pose.random_hands(io.read(pose_bundle, HandManifest).manifest, 3).images
     one, other = (load_pose(tmp_path / "out", engine=e).predict_prepared(hands) for e in ("onnxruntime", "openvino"))
     assert pose.compared_mm(one, other, 300)[0] < 0.01
 
@@ -95,6 +96,6 @@ def test_int8_and_pruning_with_training(gesta, pose_bundle, hand_data, tmp_path)
     shutil.copytree(pose_bundle, own)
     done = gesta("prune", own, "--out", tmp_path / "thin", "--sparsity", "0.6", "--epochs", "1", "--data", hand_data)
     assert done.exit_code == 0 and "error" in done.stdout, done.stderr
-    weights = io.load_weights(io.read_pose(tmp_path / "thin"))
+    weights = io.load_weights(io.read(tmp_path / "thin", HandManifest))
     zeros = sum(int((w == 0).sum()) for w in weights.values() if w.ndim > 1)
     assert zeros >= 0.59 * sum(w.size for w in weights.values() if w.ndim > 1)

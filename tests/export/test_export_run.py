@@ -11,15 +11,18 @@ import torch
 from tiny_bundles import LABELS, clips_for, make_bundle
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Parity
 from gesta.cli import main
-from gesta.export import onnx, openvino, run
-from gesta.export.parity import agrees
-from gesta.export.quantize import feeds
-from gesta.export.torch_model import load_network, parts
-from gesta.runtime.engines.onnx_file import opset
-from gesta.runtime.engines.torch import Torch
+from gesta.exporting import run
+from gesta.engines import convert_onnx as onnx
+from gesta.engines import convert_openvino as openvino
+from gesta.tasks.clips.parity import agrees
+from gesta.exporting.quantize import feeds
+from gesta.tasks.clips.network import load_network, parts
+from gesta.engines.onnx_file import opset
+from gesta.engines.torch import Torch
 from gesta.schema import GestaError
 
 
@@ -42,7 +45,7 @@ def ways(trained, clips, out, **settings):
 def test_a_new_bundle_with_what_was_measured(trained, clips, tmp_path, precision):
     before = {path.name: path.read_bytes() for path in trained.iterdir()}
     report = ways(trained, clips, tmp_path / "out", to="openvino", precision=precision, force=True)
-    old, new = io.read(trained).manifest, io.read(tmp_path / "out").manifest
+    old, new = io.read(trained, ClipManifest).manifest, io.read(tmp_path / "out", ClipManifest).manifest
     assert [(a.role, a.precision) for a in new.artifacts] == [("whole", precision), ("step", precision)]
     for field in ("labels", "transform", "recipe", "provenance", "metrics", "parameters"):
         assert getattr(new, field) == getattr(old, field)
@@ -74,12 +77,12 @@ def sure(tmp_path_factory):
     """(bundle, clips) of a network that was trained until it told three classes apart."""
     from training.learnable import MemoryStore, samples, tiny
 
-    from gesta.training.fit import fit
+    from gesta.tasks.clips.fit import fit
 
     store, recipe = MemoryStore(), tiny("auto", "training.epochs=12", "model.dropout=0", "augmentation.context=0")
     out = tmp_path_factory.mktemp("sure")
     found = fit(samples(30), recipe, out, layout="memory", device="cpu", progress=False, cache=store).bundle
-    transform = io.read(found).manifest.transform
+    transform = io.read(found, ClipManifest).manifest.transform
     return found, [store.load(sample, transform) for sample in samples(30)]
 
 
@@ -94,12 +97,12 @@ def test_fewer_bits_pass_the_comparison_where_the_network_is_sure(sure, tmp_path
     ]
     assert all(a.parity.top_class_agreement == 1 and a.measured.accuracy == 1 for a in report.artifacts)
     assert all(a.parity.largest_difference < {"fp16": 0.001, "int8": 0.1}[precision] for a in report.artifacts)
-    assert io.read(tmp_path / "out").manifest.notes == io.read(bundle).manifest.notes, "not by force"
+    assert io.read(tmp_path / "out", ClipManifest).manifest.notes == io.read(bundle, ClipManifest).manifest.notes, "not by force"
     assert gesta.load(tmp_path / "out", threads=1).predict(clips[1].pixels).label == clips[1].label
 
 
 def test_calibration_meets_the_states_of_the_stream(trained, clips):
-    bundle = io.read(trained)
+    bundle = io.read(trained, ClipManifest)
     inputs = feeds(Torch(load_network(bundle)), bundle.manifest, clips[:3])
     assert [feed["clip"].shape[3] for feed in inputs["whole"]] == [4, 4, 12]
     assert [bool(feed["votes"].any()) for feed in inputs["step"]] == [False, False, False, True, True]
@@ -107,7 +110,7 @@ def test_calibration_meets_the_states_of_the_stream(trained, clips):
 
 def test_the_step_alone_predicts_clips_too(trained, clips, tmp_path):
     ways(trained, clips, tmp_path / "out", to="openvino", whole=False)
-    assert [a.role for a in io.read(tmp_path / "out").manifest.artifacts] == ["step"]
+    assert [a.role for a in io.read(tmp_path / "out", ClipManifest).manifest.artifacts] == ["step"]
     pixels = [clip.pixels for clip in clips]
     expected = gesta.load(trained, "torch").predict_clips(pixels)
     assert np.abs(gesta.load(tmp_path / "out").predict_clips(pixels) - expected).max() < 1e-5
@@ -292,7 +295,7 @@ def test_unknown_engine_in_the_manifest_and_asked_for(in_onnx, tmp_path):
     document["artifacts"][0]["engine"] = "tensorrt"
     (tmp_path / io.MANIFEST).write_text(json.dumps(document))
     with pytest.raises(GestaError, match=r"not valid at artifacts.0.engine: Input should be 'torch', 'openvino' or"):
-        io.read(tmp_path)
+        io.read(tmp_path, ClipManifest)
 
 
 def test_onnx_runs_without_torch_and_without_onnxruntime(in_onnx):
@@ -312,8 +315,8 @@ def test_onnx_runs_without_torch_and_without_onnxruntime(in_onnx):
 
 def test_the_vote_as_exported_is_the_network_s(trained):
     """For any number of chunks, odd ones too, at each clip's own end."""
-    network = load_network(io.read(trained))
-    whole = parts(io.read(trained), network)[0].module
+    network = load_network(io.read(trained, ClipManifest))
+    whole = parts(io.read(trained, ClipManifest), network)[0].module
     generator = torch.Generator().manual_seed(0)
     for frames in (4, 8, 12, 20, 28):
         clip = torch.randint(0, 256, (3, 1, 2, frames, 16, 16), generator=generator, dtype=torch.uint8)
@@ -339,7 +342,7 @@ def test_large_constants_of_an_8_bit_network_are_stored_in_8_bits_with_a_scale_a
     openvino = pytest.importorskip("openvino")
     from openvino import opset13 as opset
 
-    from gesta.export.openvino import _narrowed
+    from gesta.engines.convert_openvino import _narrowed
 
     values = np.linspace(-1, 1, 2048, dtype=np.float32).reshape(2, 1024)
     x = opset.parameter([2, 1024], np.float32)

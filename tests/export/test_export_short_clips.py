@@ -10,11 +10,13 @@ import safetensors.torch
 import torch
 
 from gesta.bundle import io
-from gesta.bundle.manifest import Artifact, Manifest, Provenance
+from gesta.bundle.manifest import Artifact, Provenance
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.clips.transform import Transform
-from gesta.export import onnx, openvino
+from gesta.engines import convert_onnx as onnx
+from gesta.engines import convert_openvino as openvino
 from gesta.models.catalog import build
-from gesta.runtime.recogniser import load
+from gesta.tasks.clips.predict import load
 from gesta.schema import Clip
 
 LABELS = ("wave", "point", "clap")
@@ -32,7 +34,7 @@ def st_bundle(folder: Path) -> Path:
     with torch.no_grad():
         network(torch.randint(0, 256, (4, 1, 2, 6, 32, 32), dtype=torch.uint8))
     weights = safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()})
-    manifest = Manifest(
+    manifest = ClipManifest(
         name="tiny",
         labels=LABELS,
         transform=spec,

@@ -14,10 +14,10 @@ import safetensors
 import safetensors.numpy
 from features.numbered_videos import RECIPE, numbers, several, write_numbered
 
-from gesta.features import extract as room
-from gesta.features.extract import Settings, Work, extract, gather_work, leave_work
-from gesta.features.run import Machines, run
-from gesta.features.store import FeatureFolder, claim, shards, write_index
+from gesta.tasks.features import extract as room
+from gesta.tasks.features.extract import Settings, Work, extract, gather_work, leave_work
+from gesta.tasks.features.extraction import Machines, run
+from gesta.tasks.features.store import FeatureFolder, claim, shards, write_index
 from gesta.schema import GestaError, Listing, Problem, Sample
 
 EXPECTED = {"0.mkv": [0, 4, 8], "1.mkv": [22, 28, 34], "2.mkv": [40, 44, 46], "3.mkv": [60] * 3, "4.mkv": [82, 86, 90]}
@@ -67,7 +67,7 @@ def test_several_processes_without_lightnings_talk(
             logger.info("GPU available: False, used: False")
         return False  # as in all processes but the first
 
-    monkeypatch.setattr("gesta.features.run._predicted", predicted)
+    monkeypatch.setattr("gesta.tasks.features.extraction._predicted", predicted)
     listing = Listing(tmp_path / "data", "class_folders", tuple(samples))
     before = logging.getLogger("lightning.pytorch").level
     with caplog.at_level(logging.INFO):

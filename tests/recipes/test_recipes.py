@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from gesta.recipes import Facts, Recipe, RecipeError, is_for_images, is_for_poses, load_recipe, names, read_text, settle
+from gesta.tasks.clips.auto import Facts, settle
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.recipes import RecipeError, is_for_images, is_for_poses, names, read_text
+from gesta.tasks.catalog import load_recipe
 from gesta.recipes.load import is_for_features
-from gesta.recipes.settling import epochs_for, is_sided
+from gesta.tasks.clips.auto import epochs_for, is_sided
 
 ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
 
@@ -61,7 +64,7 @@ def test_a_recipe_without_teacher_is_written_without() -> None:
     """So that what was trained before there were teachers is still found by its key."""
     assert set(load_recipe("auto").model_dump()) == {"name", "title", "input", "model", "augmentation", "training"}
     kept = load_recipe("mullick/distil-small")
-    assert Recipe.model_validate(kept.model_dump(mode="json")) == kept
+    assert ClipRecipe.model_validate(kept.model_dump(mode="json")) == kept
 
 
 def test_a_recipe_file(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gesta.recipes import RecipeError, is_for_images, load_image_recipe, load_recipe, names, read_text
+from gesta.recipes import RecipeError, is_for_images, names, read_text
+from gesta.tasks.catalog import load_recipe
 
 IMAGES = [name for name in names() if is_for_images(name)]
 
@@ -15,7 +16,7 @@ def test_each_network_with_both_optimisers() -> None:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_the_documents_settings(name: str) -> None:
-    recipe = load_image_recipe(name)
+    recipe = load_recipe(name)
     t = recipe.training
     optimizer = ("adam", 0.003) if name.endswith("-adam") else ("sgd", 0.3)
     assert (t.optimizer, t.learning_rate, t.momentum, t.weight_decay, t.batch) == (*optimizer, 0.9, 1e-6, 128)
@@ -27,7 +28,7 @@ def test_the_documents_settings(name: str) -> None:
 
 def test_optimisers_differ_in_nothing_else() -> None:
     for net in ("nin", "resnet", "vgg"):
-        one, other = (load_image_recipe(f"mullick/cifar-{net}-{by}") for by in ("adam", "sgd"))
+        one, other = (load_recipe(f"mullick/cifar-{net}-{by}") for by in ("adam", "sgd"))
         same = {"optimizer": "x", "learning_rate": 1.0}
         assert one.model == other.model
         assert one.training.model_copy(update=same) == other.training.model_copy(update=same)
@@ -45,11 +46,11 @@ def test_optimisers_differ_in_nothing_else() -> None:
 )
 def test_mistakes_are_named(change: str, message: str) -> None:
     with pytest.raises(RecipeError, match=f"(?s){message}"):
-        load_image_recipe("mullick/cifar-vgg-adam", [change])
+        load_recipe("mullick/cifar-vgg-adam", [change])
 
 
 def test_neither_kind_is_taken_for_the_other() -> None:
     with pytest.raises(RecipeError, match=r"for images .* gesta reproduce mullick/table-4\.4"):
         load_recipe("mullick/cifar-vgg-adam")
     with pytest.raises(RecipeError, match="for recordings, not for images: gesta train takes it"):
-        load_image_recipe("auto")
+        load_recipe("auto")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gesta.recipes import RecipeError, is_for_poses, load_any, load_pose_recipe, load_recipe, names, read_text
+from gesta.recipes import RecipeError, is_for_poses, names, read_text
+from gesta.tasks.catalog import load_recipe
 
 POSES = [name for name in names() if is_for_poses(name)]
 NETS = [f"kazakos/net{n}" for n in range(1, 10)]
@@ -17,8 +18,8 @@ def test_every_network_of_the_document_has_one() -> None:
 
 @pytest.mark.parametrize("name", POSES)
 def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
-    recipe = load_pose_recipe(name)
-    assert recipe.name == name and load_any(name) == recipe
+    recipe = load_recipe(name)
+    assert recipe.name == name and load_recipe(name) == recipe
     head = [line for line in read_text(name).splitlines() if line.startswith("#")]
     assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
     assert (recipe.input.size, recipe.input.cube_mm, recipe.training.validation_share) == (128, 300, 0.25)
@@ -26,7 +27,7 @@ def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*NETS, "kazakos/depth-net", "kazakos/rgb-net", "kazakos/fuse-net"])
 def test_the_documents_settings(name: str) -> None:
-    recipe = load_pose_recipe(name)
+    recipe = load_recipe(name)
     t = recipe.training
     found = (0.01, 0.9) if name in NETS else (0.009, 0.98)
     assert (t.optimizer, t.learning_rate, t.momentum, t.batch, t.epochs) == ("sgd", *found, 128, 100)
@@ -46,11 +47,11 @@ def test_the_documents_settings(name: str) -> None:
 )
 def test_mistakes_are_named(change: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        load_pose_recipe("kazakos/depth-net", [change])
+        load_recipe("kazakos/depth-net", [change])
 
 
 def test_no_kind_is_taken_for_another() -> None:
     with pytest.raises(RecipeError, match="hand poses"):
         load_recipe("kazakos/depth-net")
     with pytest.raises(RecipeError, match=r"not for hand poses; those are .*kazakos/compact"):
-        load_pose_recipe("auto")
+        load_recipe("auto")

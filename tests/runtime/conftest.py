@@ -5,7 +5,7 @@ from tiny_bundles import MODELS, clips_for, make_bundle
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
     """Model name -> a bundle with torch weights and OpenVINO networks. Not to be changed."""
-    from gesta.export import openvino
+    from gesta.engines import convert_openvino as openvino
 
     made = {}
     for model in MODELS:

@@ -8,14 +8,16 @@ import pytest
 from tiny_bundles import LABELS, MODELS, RGBD, clips_for, make_bundle, write_video
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.clips.read import iter_sample
-from gesta.evaluate.annotate import annotate
-from gesta.runtime import recogniser as module
-from gesta.runtime.engines import catalog
-from gesta.runtime.inputs import find, one_sample
-from gesta.runtime.streaming import softmax
+from gesta.evaluation.annotate import annotate
+from gesta.tasks.clips import predict as module
+from gesta.engines import catalog
+from gesta.tasks.clips.inputs import find
+from gesta.sources.inputs import one_sample
+from gesta.tasks.classification import softmax
 from gesta.schema import Clip, Frame, GestaError
 
 ENGINES = ("torch", "openvino")
@@ -91,7 +93,7 @@ def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
 
 
 def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
     engine = catalog.open_engine(bundle, "torch", "cpu", None)
     recogniser = module.Recogniser(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
     (clip,) = clips_for(tmp_path / "bundle", (8,))
@@ -147,7 +149,7 @@ def test_two_streams_do_not_mix(joint):
 
 
 def test_zip_and_precision(joint, tmp_path):
-    zipped = io.save_zip(io.read(joint), tmp_path / "joint.zip")
+    zipped = io.save_zip(io.read(joint, ClipManifest), tmp_path / "joint.zip")
     clips = [clip.pixels for clip in clips_for(joint)]
     same(gesta.load(zipped, threads=1, precision="fp32").predict_clips(clips), gesta.load(joint).predict_clips(clips))
     with pytest.raises(GestaError, match=r"nothing for openvino int8\. It has openvino fp32, torch fp32"):
@@ -155,7 +157,7 @@ def test_zip_and_precision(joint, tmp_path):
 
 
 def test_a_zip_of_the_step_alone_predicts_clips_too(joint, tmp_path):
-    bundle = io.read(joint)
+    bundle = io.read(joint, ClipManifest)
     step = [a for a in bundle.manifest.artifacts if a.role == "step"]
     recogniser = gesta.load(io.save_zip(bundle, tmp_path / "step.zip", only=step))
     clips = [clip.pixels for clip in clips_for(joint, (3, 30, 8))]
@@ -183,7 +185,7 @@ def test_engines_that_are_not_there(joint, tmp_path):
     assert caught.value.usage
     with pytest.raises(GestaError, match=r"nothing for onnxruntime\. It has openvino fp32, torch fp32"):
         gesta.load(joint, "onnxruntime")
-    empty = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    empty = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
     with pytest.raises(GestaError, match="no weights and no network"):
         gesta.load(io.update(empty, artifacts=()).path)
 
@@ -196,7 +198,7 @@ def test_unknown_device(joint, engine):
 
 
 def test_damaged_network_with_a_fitting_hash(joint, tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
     for engine, name, reader in (("openvino", "a.xml", "OpenVINO"), ("onnxruntime", "a.onnx", "ONNX Runtime")):
         artifact = Artifact(role="whole", engine=engine, file=name, sha256=io.digest(b"rubbish"))
         folder = io.add_artifact(bundle, artifact, {name: b"rubbish"}).path
@@ -209,20 +211,20 @@ def test_damaged_network_with_a_fitting_hash(joint, tmp_path):
 def test_onnx_with_outside_data_is_refused(joint, tmp_path):
     data = b"...external_data \x0a\x08location\x12\x0b/etc/passwd"
     artifact = Artifact(role="whole", engine="onnxruntime", file="a.onnx", sha256=io.digest(data))
-    folder = io.add_artifact(io.read(make_bundle(tmp_path / "bundle", "joint")), artifact, {"a.onnx": data}).path
+    folder = io.add_artifact(io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest), artifact, {"a.onnx": data}).path
     with pytest.raises(GestaError, match="refers to data outside itself"):
         gesta.load(folder, "onnxruntime").predict_clips([clips_for(joint)[0].pixels])
 
 
 def test_weights_that_do_not_fit_the_recipe(tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
     io.update(bundle, recipe={"model": {"name": "joint", "width": 0.1}})
     with pytest.raises(GestaError, match="weights do not fit the network of its recipe"):
         gesta.load(bundle.path, "torch")
 
 
 def test_whole_network_without_step_does_not_stream(joint):
-    bundle = io.read(joint)
+    bundle = io.read(joint, ClipManifest)
     kept = tuple(a for a in bundle.manifest.artifacts if a.role == "whole")
     manifest = bundle.manifest.model_copy(update={"artifacts": kept})
     engine = catalog.open_engine(io.Bundle(bundle.path, manifest), "openvino", "cpu", None)
@@ -247,7 +249,7 @@ def test_modalities_that_are_missing(tmp_path):
 
 def test_a_mask_that_training_had_is_missed(tmp_path):
     video = write_video(tmp_path / "a.mkv")
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"))
+    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
     assert gesta.load(bundle.path, "torch").predict(video).notes == ("No user mask: nothing is masked.",)
     io.update(bundle, notes=("No user mask: nothing is masked.",))
     assert gesta.load(bundle.path, "torch").predict(video).notes == ()

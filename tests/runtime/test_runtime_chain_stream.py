@@ -11,10 +11,11 @@ import torch
 from features.numbered_videos import numbers, video, write_numbered
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
-from gesta.bundle.manifest import BackboneUse, Provenance, SequenceManifest
+from gesta.bundle.manifest import Provenance
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.clips.decode import probe
-from gesta.evaluate.annotate import VideoWriter, annotate
-from gesta.runtime.sequence import SequenceRecogniser, load_sequence
+from gesta.evaluation.annotate import VideoWriter, annotate
+from gesta.tasks.features.predict import SequenceRecogniser, load_sequence
 from gesta.schema import Frame, GestaError, Prediction, Resource
 
 
@@ -40,7 +41,7 @@ class Numbers:
 def chain(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecogniser:
     used = BackboneUse(name="n", weights="0", stage="s", size=8, frames=frames, every=every, window=window, features=2)
     provenance = Provenance(created="now", gesta="0", seed=0, layout="", data_fingerprint="0")
-    manifest = SequenceManifest(
+    manifest = FeatureManifest(
         name="n", labels=("a", "b"), backbone=used, recipe={}, parameters=1, provenance=provenance
     )
     return SequenceRecogniser(Numbers(), manifest)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sources.hand_files import write_nyu, write_nyu_depth
 
-from gesta.cli.predict_pose import parse_center
-from gesta.runtime.hand_inputs import find_hands
-from gesta.runtime.pose import load_pose
+from gesta.tasks.hands.cli_predict import parse_center
+from gesta.tasks.hands.inputs import find_hands
+from gesta.tasks.hands.predict import load_pose
 from gesta.schema import GestaError
 from gesta.sources import hand_folder
 

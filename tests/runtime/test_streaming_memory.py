@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gesta.bundle.manifest import Manifest, Provenance
+from gesta.bundle.manifest import Provenance
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.clips.transform import Transform
-from gesta.runtime.streaming import Stream
+from gesta.tasks.clips.stream import Stream
 from gesta.schema import Frame
 
 SIZE = 16
@@ -31,7 +32,7 @@ def stand_in(steps: bool) -> SimpleNamespace:
 def test_memory_does_not_grow(steps, body, frames):
     transform = Transform(fps=20, size=SIZE, streams=("body",), channels=("gray",), body=body, smooth=False)
     origin = Provenance(created="", gesta="0", seed=0, layout="", data_fingerprint="")
-    manifest = Manifest(name="", labels=("a", "b"), transform=transform, recipe={}, parameters=0, provenance=origin)
+    manifest = ClipManifest(name="", labels=("a", "b"), transform=transform, recipe={}, parameters=0, provenance=origin)
     stream = Stream(stand_in(steps), manifest)
     images = np.random.default_rng(0).integers(0, 256, (7, SIZE, SIZE)).astype(np.uint8)
     found, used = 0, []

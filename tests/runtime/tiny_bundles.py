@@ -8,7 +8,8 @@ import av
 import numpy as np
 
 from gesta.bundle import io
-from gesta.bundle.manifest import Artifact, Manifest, Provenance
+from gesta.bundle.manifest import Artifact, Provenance
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.clips.transform import Transform
 from gesta.schema import Clip
 
@@ -48,7 +49,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
     with torch.no_grad():
         network.classifier.weight.mul_(20)
     weights = safetensors.torch.save({k: v.contiguous() for k, v in network.state_dict().items()})
-    manifest = Manifest(
+    manifest = ClipManifest(
         name=f"tiny {model}",
         labels=LABELS,
         transform=spec,
@@ -63,7 +64,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
 
 def clips_for(folder: Path, lengths: tuple[int, ...] = (3, 4, 9, 16)) -> list[Clip]:
     """Prepared clips of noise whose brightness drifts, of these lengths in frames."""
-    shape = io.read(folder).manifest.transform.frame_shape
+    shape = io.read(folder, ClipManifest).manifest.transform.frame_shape
     rng = np.random.default_rng(1)
     made = []
     for n in lengths:

@@ -12,9 +12,10 @@ from features.numbered_videos import write_numbered
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, BackboneUse, Provenance, SequenceManifest
+from gesta.bundle.manifest import Artifact, Provenance
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.clips.chosen_frames import read_frames
-from gesta.features.backbones import extractor
+from gesta.tasks.features.backbones import extractor
 from gesta.models.catalog import BACKBONES, build_sequence
 from gesta.models.resnet import ResNet
 from gesta.sources.catalog import read
@@ -39,7 +40,7 @@ def write_videos(folder: Path, each: int = 8, frames: int = 7) -> Path:
 
 def make_chain(
     folder: Path, videos: Path, *, frames: int | None = None, every: int | None = None, **model: Any
-) -> Bundle[SequenceManifest]:
+) -> Bundle[FeatureManifest]:
     """Of a mean the linear layer tells the classes' mean features apart; a recurrent one is random."""
     ready = extractor("resnet18", "random", size=SIZE)
     found: dict[str, list[np.ndarray]] = {label: [] for label in LABELS}
@@ -60,7 +61,7 @@ def make_chain(
             head.classifier.weight.mul_(5)
     files = {io.WEIGHTS: network_bytes(head), "backbone.safetensors": network_bytes(ready.module.network)}
     stages = {io.WEIGHTS: "head", "backbone.safetensors": "backbone"}
-    manifest = SequenceManifest(
+    manifest = FeatureManifest(
         name="tiny chain",
         labels=LABELS,
         backbone=BackboneUse(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gesta.schema import Camera, GestaError, HandFrame, Resource
-from gesta.sources.hand_split import assign_hand_splits
+from gesta.tasks.hands.split import assign_hand_splits
 
 
 def frames(count: int = 40, **fields: object) -> list[HandFrame]:

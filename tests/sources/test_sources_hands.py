@@ -10,7 +10,7 @@ import hand_files as files
 import numpy as np
 import pytest
 
-from gesta.clips.hand_read import read_color, read_depth, read_hand
+from gesta.tasks.hands.read import read_color, read_depth, read_hand
 from gesta.schema import Camera, GestaError, Resource
 from gesta.sources import hand_catalog, hand_folder, icvl, msra_hand, nyu
 from gesta.sources.cameras import CAMERAS, find_camera, read_camera

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from gesta.clips.hand_cube import Cube
-from gesta.clips.hand_read import read_hand
+from gesta.tasks.hands.cube import Cube
+from gesta.tasks.hands.read import read_hand
 from gesta.schema import GestaError
 from gesta.sources import nyu
 from gesta.sources.cameras import CAMERAS

@@ -9,7 +9,7 @@ import numpy as np
 
 from gesta.schema import Camera, HandFrame, HandListing
 from gesta.sources import hand_folder
-from gesta.sources.hand_split import assign_hand_splits
+from gesta.tasks.hands.split import assign_hand_splits
 
 CAMERA = Camera(100.0, 100.0, 40.0, 30.0)
 SIZE = (80, 60)

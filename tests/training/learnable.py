@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from gesta.clips.transform import Transform
-from gesta.recipes import Recipe, load_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample
 
 TINY = (
@@ -70,7 +71,7 @@ def samples(count: int = 30, classes: int = 3, val: bool = True) -> list[Sample]
     ]
 
 
-def tiny(name: str = "auto", *changes: str) -> Recipe:
+def tiny(name: str = "auto", *changes: str) -> ClipRecipe:
     """A recipe cut down to seconds."""
     return load_recipe(name, [*TINY, *changes])
 
@@ -78,7 +79,7 @@ def tiny(name: str = "auto", *changes: str) -> Recipe:
 if __name__ == "__main__":
     import torch
 
-    from gesta.training.fit import fit
+    from gesta.tasks.clips.fit import fit
 
     torch.set_num_threads(1)
     out, devices = Path(sys.argv[1]), int(sys.argv[2])

@@ -18,9 +18,9 @@ from training.learnable import MemoryStore, samples, tiny
 
 from gesta.clips.sampling import to_network
 from gesta.models.catalog import build
-from gesta.recipes import Recipe
-from gesta.training.facts import transform_for
-from gesta.training.fit import fit
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.clips.facts import transform_for
+from gesta.tasks.clips.fit import fit
 
 SAME = (
     "training.epochs=3",
@@ -34,7 +34,7 @@ SAME = (
 )
 
 
-def with_statistics(recipe: Recipe) -> nn.Module:
+def with_statistics(recipe: ClipRecipe) -> nn.Module:
     """A random 3D-CNN whose normalisation has the statistics of the clips."""
     transform = transform_for(recipe, samples(30))
     clips = [MemoryStore().load(sample, transform).pixels for sample in samples(12)]

@@ -15,12 +15,13 @@ import pytest
 import torch
 from training.learnable import MemoryStore, samples, tiny
 
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.models.catalog import build
 from gesta.schema import GestaError
 from gesta.training import checkpoints
-from gesta.training.checkpoints import write_whole
-from gesta.training.fit import FitResult, fit
+from gesta.files import write_whole
+from gesta.tasks.clips.fit import FitResult, fit
 
 PROGRAM = Path(__file__).parent / "learnable.py"
 
@@ -52,7 +53,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
 
 def test_it_learns_and_leaves_a_bundle(trained: FitResult) -> None:
     assert trained.metrics["train_accuracy"] > 0.8
-    bundle = bundle_io.read(trained.bundle)
+    bundle = bundle_io.read(trained.bundle, ClipManifest)
     manifest = bundle.manifest
     assert manifest.labels == ("c0", "c1", "c2")
     assert manifest.metrics["val_accuracy"] == max(row["val_accuracy"] for row in trained.history)
@@ -79,24 +80,24 @@ def test_other_networks_train(name: str, tmp_path: Path) -> None:
     window = "input.window=16" if name == "mullick/cnn3d" else "input.window=32"
     result = run(tmp_path, "training.epochs=2", "augmentation.window=null", window, name=name)
     assert len(result.history) == 2
-    assert bundle_io.read(result.bundle).manifest.transform.sampling == ("central" if "cnn3d" in name else "chunks")
+    assert bundle_io.read(result.bundle, ClipManifest).manifest.transform.sampling == ("central" if "cnn3d" in name else "chunks")
 
 
 def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tmp_path / "whole")
-    monkeypatch.setattr("gesta.training.data.HELD_BYTES", 0)
+    monkeypatch.setattr("gesta.tasks.clips.data.HELD_BYTES", 0)
     with pytest.raises(RuntimeError, match="killed"):
         run(tmp_path / "broken", cache=MemoryStore(fail_after=75))  # in the third of four epochs, 30 loads each
     torch.manual_seed(12345)  # another process has other generators
     resumed = run(tmp_path / "broken", resume=True)
     assert len(resumed.history) == 4
     assert same_losses(whole, resumed)
-    one, other = (bundle_io.load_weights(bundle_io.read(r.bundle)) for r in (whole, resumed))
+    one, other = (bundle_io.load_weights(bundle_io.read(r.bundle, ClipManifest)) for r in (whole, resumed))
     assert all((one[k] == other[k]).all() for k in one)
 
 
 def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gesta.training.data.HELD_BYTES", 0)
+    monkeypatch.setattr("gesta.tasks.clips.data.HELD_BYTES", 0)
     changes = ("training.pretrain_epochs=2", "training.epochs=2", "training.freeze_encoder=true")
     whole = run(tmp_path / "whole", *changes)
     with pytest.raises(RuntimeError, match="killed"):
@@ -107,7 +108,7 @@ def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
     result = run(tmp_path, "training.pretrain_epochs=2", "training.freeze_encoder=true")
     encoder = checkpoints.safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
-    weights = bundle_io.load_weights(bundle_io.read(result.bundle))
+    weights = bundle_io.load_weights(bundle_io.read(result.bundle, ClipManifest))
     for name, tensor in encoder.items():
         assert (weights[f"encoder.{name}"] == tensor.numpy()).all(), name
 
@@ -166,7 +167,7 @@ def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_broken_recordings_are_skipped_and_listed(tmp_path: Path) -> None:
     result = run(tmp_path, "training.epochs=1", cache=MemoryStore(broken={"s1"}))
     assert [p.path for p in result.skipped] == [str(Path("nowhere/1.avi"))]
-    manifest = bundle_io.read(result.bundle).manifest
+    manifest = bundle_io.read(result.bundle, ClipManifest).manifest
     assert manifest.provenance.skipped == 1 and manifest.provenance.clips["train"] == 23
 
 
@@ -182,13 +183,13 @@ def test_validation_clips_of_a_class_without_training_clips_are_listed(tmp_path:
     found[-1] = replace(found[-1], label="c9", split="val")
     result = run(tmp_path, "training.epochs=1", samples=found)
     assert [str(p) for p in result.skipped] == ["nowhere/29.avi: of the class 'c9', which no training clip has"]
-    assert bundle_io.read(result.bundle).manifest.labels == ("c0", "c1", "c2")
+    assert bundle_io.read(result.bundle, ClipManifest).manifest.labels == ("c0", "c1", "c2")
 
 
 def test_a_class_whose_clips_are_all_broken_is_no_class_of_the_model(tmp_path: Path) -> None:
     store = MemoryStore(broken=[s.id for s in samples() if s.label == "c1" and s.split == "train"])
     result = run(tmp_path, "training.epochs=1", cache=store)
-    assert bundle_io.read(result.bundle).manifest.labels == ("c0", "c2")
+    assert bundle_io.read(result.bundle, ClipManifest).manifest.labels == ("c0", "c2")
     assert sum("of the class 'c1', which no training clip has" in str(p) for p in result.skipped) == 2
     store = MemoryStore(broken=[s.id for s in samples() if s.split == "train"])
     with pytest.raises(
@@ -249,18 +250,18 @@ def test_callers_threads_stay(tmp_path: Path) -> None:
 STOPPED = """
 import os, signal, sys
 from pathlib import Path
-from gesta.training.task import ClassifyTask
+from gesta.training.classify import Classify
 from training.test_training_fit import run
 
 number, batch = int(sys.argv[1]), int(sys.argv[2])
-original = ClassifyTask.training_step
+original = Classify.training_step
 
 def stopped(self, given, batch_idx):
     if batch_idx == (batch if batch >= 0 else self.trainer.num_training_batches - 1):
         os.kill(os.getpid(), number)
     return original(self, given, batch_idx)
 
-ClassifyTask.training_step = stopped
+Classify.training_step = stopped
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a program started in the background ignores SIGINT
 run(Path(sys.argv[3]), "training.epochs=1")
 """
@@ -292,7 +293,7 @@ def test_two_processes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     accuracy, epochs, _ = done.stdout.split()
     assert int(epochs) == 4 and 0 <= float(accuracy) <= 1
-    assert bundle_io.read(tmp_path / "bundle").manifest.metrics["val_accuracy"] == float(accuracy)
+    assert bundle_io.read(tmp_path / "bundle", ClipManifest).manifest.metrics["val_accuracy"] == float(accuracy)
 
 
 @pytest.mark.slow
@@ -327,16 +328,16 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
 
 def test_every_epoch_draws_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Order, frames and affine maps of an epoch differ from those of the one before."""
-    from gesta.training.task import ClassifyTask
+    from gesta.training.classify import Classify
 
     seen: dict[int, list[torch.Tensor]] = {}
-    original = ClassifyTask.training_step
+    original = Classify.training_step
 
     def spy(self, batch, batch_idx):
         seen.setdefault(self.current_epoch, []).append(batch["theta"])
         return original(self, batch, batch_idx)
 
-    monkeypatch.setattr(ClassifyTask, "training_step", spy)
+    monkeypatch.setattr(Classify, "training_step", spy)
     run(tmp_path, "training.epochs=3")
     drawn = [torch.cat(seen[epoch]).flatten().sort().values for epoch in range(3)]
     assert not torch.allclose(drawn[0], drawn[1]) and not torch.allclose(drawn[1], drawn[2])

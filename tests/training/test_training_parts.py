@@ -14,16 +14,19 @@ from torch.nn import functional as F
 from training.learnable import MemoryStore, samples
 
 from gesta.clips.transform import Transform
-from gesta.recipes.schema import AugmentationSettings, TrainingSettings
-from gesta.training.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
+from gesta.tasks.clips.recipe import AugmentationSettings
+from gesta.recipes.schema import TrainingSettings
+from gesta.tasks.clips.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
 from gesta.training.callbacks import Keeper, Show
-from gesta.training.context import before
-from gesta.training.data import ClipData, ClipSet, EpochBatches
+from gesta.tasks.clips.context import before
+from gesta.training.data import TrainingData, EpochBatches
+from gesta.tasks.clips.data import ClipSet
 from gesta.training.figure import draw_history
 from gesta.training.losses import chunk_weights, clip_loss
 from gesta.training.optim import OPTIMIZERS, optimizer_for, schedule_for
 from gesta.training.small_maps import small_maps_in_full
-from gesta.training.task import ClassifyTask, LossNotFinite
+from gesta.training.classify import Classify
+from gesta.training.learner import LossNotFinite
 
 NOTHING = AugmentationSettings(rotation_deg=0, shift_px=0, zoom_in_px=0)
 
@@ -61,7 +64,7 @@ def test_what_came_before_the_gesture_does_not_count() -> None:
 
 
 def validated(network: torch.nn.Module) -> dict[str, float]:
-    task = ClassifyTask(network, TrainingSettings(epochs=1), steps=1, over="last")
+    task = Classify(network, TrainingSettings(epochs=1), steps=1, over="last")
     task.trainer = SimpleNamespace(world_size=1, current_epoch=0)
     task.validation_step({"clip": torch.zeros(1, 3), "lengths": torch.ones(1), "target": torch.tensor([1])}, 0)
     return task.epoch_row()
@@ -182,7 +185,7 @@ def test_batches_without_shuffling_split_the_clips_between_processes() -> None:
 def test_every_process_has_as_many_validation_batches_and_none_is_empty(val: int, batch: int) -> None:
     shown = []
     for rank in (0, 1):
-        data = ClipData(clip_set(), clip_set(val), batch, seed=0)
+        data = TrainingData(clip_set(), clip_set(val), batch, seed=0)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=2)
         shown.append([found["target"].tolist() for found in data.val_dataloader()])
     assert len(shown[0]) == len(shown[1]) and all(targets for rank in shown for targets in rank)

@@ -13,20 +13,23 @@ import torch
 from sources.hand_files import write_icvl, write_msra, write_nyu
 from training.hand_sets import NAMES, make_hands, split_hands
 
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.cli import app
-from gesta.clips.hand_store import collect
-from gesta.clips.hand_transform import HandTransform, prepare_hand
+from gesta.tasks.hands.cache import collect
+from gesta.tasks.hands.transform import HandTransform, prepare_hand
 from gesta.models.pose_catalog import build_pose
-from gesta.recipes import PoseRecipe, load_pose_recipe
-from gesta.runtime.engines.torch import load_pose_network
+from gesta.tasks.hands.recipe import HandRecipe
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.hands.network import load_network as load_pose_network
 from gesta.schema import GestaError, HandFrame
 from gesta.sources.hand_catalog import read
-from gesta.sources.hand_split import assign_hand_splits
-from gesta.training.pose_data import HandSet, color_statistics
-from gesta.training.pose_fit import PoseFit, fit_pose
-from gesta.training.pose_task import halvings
-from gesta.training.task import LossNotFinite
+from gesta.tasks.hands.split import assign_hand_splits
+from gesta.tasks.hands.data import HandSet, color_statistics
+from gesta.tasks.hands.fit import PoseFit, fit_pose
+from gesta.tasks.hands.module import halvings
+from gesta.training.learner import LossNotFinite
 
 SMALL = (
     "input.size=16",
@@ -49,11 +52,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def recipe(name: str = "depth-net", *sets: str) -> PoseRecipe:
-    return load_pose_recipe(f"kazakos/{name}", [*SMALL, *sets])
+def recipe(name: str = "depth-net", *sets: str) -> HandRecipe:
+    return load_recipe(f"kazakos/{name}", [*SMALL, *sets])
 
 
-def fitted(frames: list[HandFrame], chosen: PoseRecipe, out: Path, cache: Path, **more: Any) -> PoseFit:
+def fitted(frames: list[HandFrame], chosen: HandRecipe, out: Path, cache: Path, **more: Any) -> PoseFit:
     return fit_pose(
         frames, chosen, out, layout="hand_folder", joint_names=NAMES, progress=False, cache=cache, device="cpu", **more
     )
@@ -66,7 +69,7 @@ def test_it_learns_far_better_than_the_mean_pose_and_the_bundle_answers_alike(
     found = fitted(frames, chosen, tmp_path, cache)
     assert found.metrics["val_error_mm"] < 0.7 * found.mean_pose_mm
     assert found.history[-1]["train_loss"] < 0.5 * found.history[0]["train_loss"]
-    bundle = io.read_pose(found.bundle)
+    bundle = io.read(found.bundle, HandManifest)
     assert bundle.manifest.joints == NAMES and bundle.manifest.provenance.clips == {"train": 24, "val": 8}
     network = load_pose_network(bundle)
     val = [f for f in frames if f.split == "val"]
@@ -84,10 +87,10 @@ def test_it_learns_far_better_than_the_mean_pose_and_the_bundle_answers_alike(
 def test_every_kind_of_input_trains(name: str, frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
     sets = ("model.weights=per_output",) if name == "fusepred-net" else ()
     found = fitted(frames, recipe(name, "training.epochs=1", *sets), tmp_path, cache)
-    transform = io.read_pose(found.bundle).manifest.transform
+    transform = io.read(found.bundle, HandManifest).manifest.transform
     assert transform.color_mean is not None
     if name == "fusepred-net":
-        share = io.load_weights(io.read_pose(found.bundle))["share"]
+        share = io.load_weights(io.read(found.bundle, HandManifest))["share"]
         assert share.min() > 0 and share.max() < 1 and not np.allclose(share, 0.5)
 
 
@@ -137,7 +140,7 @@ def test_what_is_left_out_is_said(frames: list[HandFrame], cache: Path, tmp_path
     reasons = " ".join(p.reason for p in found.skipped)
     assert "empty" in reasons and "2 joints, not 3" in reasons
     assert any("outside the cube of 80 mm" in note for note in found.notes)
-    assert io.read_pose(found.bundle).manifest.provenance.skipped == 2
+    assert io.read(found.bundle, HandManifest).manifest.provenance.skipped == 2
 
 
 def test_too_little_and_a_loss_that_is_not_finite(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
@@ -187,7 +190,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     document = json.loads(capsys.readouterr().out)
     assert document["metrics"]["val_frames"] == 6 and document["mean_pose_mm"] > 0
     assert document["parity"]["largest_difference_mm"] < 0.1
-    bundle = io.read_pose(document["bundle"])
+    bundle = io.read(document["bundle"], HandManifest)
     assert bundle.find("whole", "openvino") is not None and "3 joints" in (bundle.path / "CARD.md").read_text()
     with pytest.raises(GestaError, match=r"epochs\?"):
         app([*arguments, "--set", "training.epoch=1"], standalone_mode=False)
@@ -204,7 +207,7 @@ def test_the_other_layouts_train(layout: str, joints: int, cache: Path, tmp_path
     found = fit_pose(
         frames, chosen, tmp_path, layout=layout, joint_names=listing.joint_names, progress=False, cache=cache
     )
-    manifest = io.read_pose(found.bundle).manifest
+    manifest = io.read(found.bundle, HandManifest).manifest
     assert listing.layout == manifest.provenance.layout == layout and len(manifest.joints) == joints
 
 
@@ -213,7 +216,7 @@ def test_a_pose_bundle_is_no_recogniser_and_the_other_way_round(
 ) -> None:
     found = fitted(frames, recipe("depth-net", "training.epochs=1"), tmp_path, cache)
     with pytest.raises(GestaError, match="hand pose model"):
-        io.read(found.bundle)
+        io.read(found.bundle, ClipManifest)
     assert io.read_any(found.bundle).manifest.kind == "pose"
     other = build_pose({"name": "net1", "hidden": 8}, joint_names=NAMES, inputs="depth", size=16)
-    assert sum(p.numel() for p in other.parameters()) != io.read_pose(found.bundle).manifest.parameters
+    assert sum(p.numel() for p in other.parameters()) != io.read(found.bundle, HandManifest).manifest.parameters

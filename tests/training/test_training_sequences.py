@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from gesta.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
+from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 from gesta.models.catalog import SEQUENCES, build_sequence
-from gesta.recipes import RecipeError, load_recipe, names, read_text
-from gesta.recipes.load import is_for_features, load_any, load_sequence_recipe
+from gesta.recipes import RecipeError, names, read_text
+from gesta.tasks.catalog import load_recipe
+from gesta.recipes.load import is_for_features
+from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
-from gesta.training.sequences import WEIGHTS, divided, fit_sequences
+from gesta.tasks.features.fit import WEIGHTS, divided, fit_sequences
 
 RECIPES = [name for name in names() if is_for_features(name)]
 FOLDER = FeatureRecipe("resnet50", "0" * 64, "layer4", True, 224, frames=None, every=10)
@@ -71,7 +73,7 @@ class TestBattery:
 )
 def test_sizes_of_the_documents(recipe: str, features: int, classes: int, parameters: int) -> None:
     with torch.device("meta"):
-        settings = load_sequence_recipe(recipe).model.model_dump()
+        settings = load_recipe(recipe).model.model_dump()
         network = build_sequence(features=features, classes=classes, **settings)
     assert sum(p.numel() for p in network.parameters()) == parameters
 
@@ -111,7 +113,7 @@ def feature_folder(folder: Path, *, people: int = 5, recipe: FeatureRecipe = FOL
 @pytest.mark.parametrize("name", ["iqbal/mean-znorm", "iqbal/gru"])
 def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")
-    fitted = fit_sequences(folder, load_sequence_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu")
+    fitted = fit_sequences(folder, load_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu")
     assert fitted.labels == ("class 0", "class 1", "class 2")
     assert fitted.metrics["test_accuracy"] >= 0.9 and fitted.metrics["val_accuracy"] >= 0.9
     assert fitted.metrics["train_clips"] + fitted.metrics["val_clips"] + fitted.metrics["test_clips"] == 60
@@ -138,10 +140,10 @@ def test_videos_without_features_do_not_move_people_between_the_parts(tmp_path: 
 
 def test_features_that_are_not_the_recipes(tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")
-    wrong = load_sequence_recipe("sprint/isogd", TINY)
+    wrong = load_recipe("sprint/isogd", TINY)
     with pytest.raises(GestaError, match="backbone inception_v3, and the folder has resnet50"):
         fit_sequences(folder, wrong, tmp_path / "out")
-    anything = load_sequence_recipe("iqbal/mean", [f"features.{k}=null" for k in ("backbone", "stage", "every")])
+    anything = load_recipe("iqbal/mean", [f"features.{k}=null" for k in ("backbone", "stage", "every")])
     FeatureFolder(folder, anything.features.model_dump())
     one = [sample for sample in _samples(folder) if sample.label == "class 1"]
     with pytest.raises(GestaError, match="has 1 classes; two are needed"):
@@ -154,7 +156,7 @@ def test_features_that_are_not_the_recipes(tmp_path: Path) -> None:
 def _samples(folder: Path) -> list[Sample]:
     from dataclasses import replace
 
-    from gesta.training.sequences import samples_of
+    from gesta.tasks.features.fit import samples_of
 
     return [replace(sample, split="train") for sample in samples_of(FeatureFolder(folder))]
 
@@ -162,12 +164,12 @@ def _samples(folder: Path) -> list[Sample]:
 class TestRecipes:
     @pytest.mark.parametrize("name", RECIPES)
     def test_each_says_what_it_costs(self, name: str) -> None:
-        assert load_any(name).name == name
+        assert load_recipe(name).name == name
         head = [line for line in read_text(name).splitlines() if line.startswith("#")]
         assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
 
     def test_the_documents_settings(self) -> None:
-        sprint, iqbal = load_sequence_recipe("sprint/isogd"), load_sequence_recipe("iqbal/gru-znorm")
+        sprint, iqbal = load_recipe("sprint/isogd"), load_recipe("iqbal/gru-znorm")
         assert (sprint.model.layers, sprint.model.hidden, sprint.model.dropout) == (2, 1024, 0.5)
         assert (sprint.training.epochs, sprint.training.learning_rate, sprint.features.frames) == (150, 0.001, 20)
         assert (iqbal.model.hidden, iqbal.training.learning_rate, iqbal.model.normalise) == (128, 0.01, True)
@@ -176,8 +178,8 @@ class TestRecipes:
         with pytest.raises(RecipeError, match="is for stored features"):
             load_recipe("iqbal/gru")
         with pytest.raises(RecipeError, match="auto is not for stored features"):
-            load_sequence_recipe("auto")
+            load_recipe("auto")
         with pytest.raises(RecipeError, match="epochs and batch are numbers"):
-            load_sequence_recipe("iqbal/gru", ["training.epochs=auto"])
+            load_recipe("iqbal/gru", ["training.epochs=auto"])
         with pytest.raises(RecipeError, match=r"Allowed: gru, lstm, mean\. Did you mean gru\?"):
-            load_sequence_recipe("iqbal/gru", ["model.name=grus"])
+            load_recipe("iqbal/gru", ["model.name=grus"])

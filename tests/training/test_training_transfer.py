@@ -19,15 +19,16 @@ from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
 from gesta.experiments.action_trials import begin_with
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
-from gesta.features.store import FeatureFolder
+from gesta.tasks.features.store import FeatureFolder
 from gesta.models.catalog import build, build_sequence
 from gesta.models.weights import WeightsError
-from gesta.recipes.load import changed_sequences, load_sequence_recipe
+from gesta.recipes import changed
+from gesta.tasks.catalog import load_recipe
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
-from gesta.training.fit import fit
+from gesta.tasks.clips.fit import fit
 from gesta.training.optim import optimizer_for, schedule_for
-from gesta.training.sequences import fit_sequences, samples_of
+from gesta.tasks.features.fit import fit_sequences, samples_of
 from gesta.training.transfer import by_rate, freeze, last_layer, layers, take_over
 
 
@@ -171,7 +172,7 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
         fit(samples(), recipe, tmp_path / "x", layout="memory", device="cpu", progress=False, cache=MemoryStore())
     plain = tiny("auto", "training.epochs=1")
     first = fit(samples(), plain, tmp_path / "1", layout="memory", device="cpu", progress=False, cache=MemoryStore())
-    from gesta.experiments.begin import begun, recipe_from
+    from gesta.tasks.clips.transfer import begun, recipe_from
 
     chosen = recipe_from(first.bundle, None, ["training.freeze=encoder", "training.epochs=1"])
     assert chosen.model == plain.model and chosen.training.freeze == "encoder"
@@ -229,10 +230,10 @@ class TestLearningCurve:
     def test_with_and_without_transfer(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("gesta.experiments.learning_curve.run_jobs", in_this_process)
         folder = feature_folder(tmp_path / "features")
-        recipe = load_sequence_recipe("iqbal/mean", (*TINY, "features.every=null"))
+        recipe = load_recipe("iqbal/mean", (*TINY, "features.every=null"))
         fitted = fit_sequences(folder, recipe, tmp_path / "start", progress=False, device="cpu", save=True)
         assert fitted.bundle is not None and read_sequence(fitted.bundle).manifest.backbone.name == FOLDER.backbone
-        recipe = changed_sequences(recipe, ("training.epochs=2",))
+        recipe = changed(recipe, ("training.epochs=2",))
         curve = Curve({"scratch": recipe, "transfer": recipe}, (1, 4), 2, fitted.bundle, folder, "class_folders", "cpu")
         held = samples_of(FeatureFolder(folder))
         document = learning_curve(curve, held, tmp_path / "out", workers=1)
@@ -251,7 +252,7 @@ class TestLearningCurve:
     def test_an_empty_test_part_is_refused_before_any_training(self, tmp_path: Path) -> None:
         alone = {str(s.label): s for s in samples_of(FeatureFolder(feature_folder(tmp_path / "f")))}
         held = [replace(s, subject=None) for s in alone.values()]
-        curve = Curve({"scratch": load_sequence_recipe("iqbal/mean", TINY)}, (1,), 1, None, tmp_path / "f")
+        curve = Curve({"scratch": load_recipe("iqbal/mean", TINY)}, (1,), 1, None, tmp_path / "f")
         with pytest.raises(GestaError, match=r"test part has no clip of a class .* two recordings of each") as caught:
             learning_curve(curve, held, tmp_path / "out")
         assert not caught.value.usage and not (tmp_path / "out").exists()

@@ -11,15 +11,16 @@ import torch
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
-from gesta.export import openvino
+from gesta.engines import convert_openvino as openvino
 from gesta.models.catalog import build_backbone
 from gesta.recipes import RecipeError
-from gesta.runtime.engines.torch import load_network
+from gesta.tasks.clips.network import load_network
 from gesta.schema import GestaError
-from gesta.training.data import ClipSet
-from gesta.training.facts import settle_padding
-from gesta.training.fit import fit
+from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.facts import settle_padding
+from gesta.tasks.clips.fit import fit
 
 INPUT = ("input.size=32", "input.window=8", "input.streams=[body]", "input.channels=[rgb, flow]")
 ST = (*INPUT, "model.name=st_resnet18", "model.width=0.0625", "model.memory=0", "model.context=1", "training.epochs=1")
@@ -28,7 +29,7 @@ ST = (*INPUT, "model.name=st_resnet18", "model.width=0.0625", "model.memory=0", 
 def test_two_streams_become_a_bundle_that_runs_without_torch(tmp_path: Path) -> None:
     recipe = tiny("auto", *ST, "model.fusion=score", "model.stack=3")
     result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
-    transform = io.read(result.bundle).manifest.transform
+    transform = io.read(result.bundle, ClipManifest).manifest.transform
     assert transform.channels == ("red", "green", "blue", "flow_x", "flow_y")
     clips = [MemoryStore().load(sample, transform) for sample in samples(4)]
     parity = openvino.add(result.bundle, clips)
@@ -44,7 +45,7 @@ def test_training_begins_with_published_weights(tmp_path: Path) -> None:
     recipe = tiny("auto", *ST, *ways)
     result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
     file.unlink()  # a bundle has its own
-    found = load_network(io.read(result.bundle)).network.layer4[1].conv2.weight
+    found = load_network(io.read(result.bundle, ClipManifest)).network.layer4[1].conv2.weight
     np.testing.assert_allclose(found.numpy(), image.layer4[1].conv2.weight.detach().numpy(), atol=1e-6)
     with pytest.raises(GestaError, match="no such weights file"):
         fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
@@ -61,7 +62,7 @@ def test_the_motion_stream_begins_with_a_file_of_its_own(tmp_path: Path) -> None
     recipe = tiny("auto", *ST, *ways, *two)
     result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
     files[1].unlink()  # a bundle has its own
-    network = load_network(io.read(result.bundle))
+    network = load_network(io.read(result.bundle, ClipManifest))
     for tower, image in zip((network.appearance, network.motion.network), images, strict=True):
         found = tower.network.layer4[1].conv2.weight
         np.testing.assert_allclose(found.numpy(), image.layer4[1].conv2.weight.detach().numpy(), atol=1e-6)
@@ -91,7 +92,7 @@ def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:
     settings = ("model.name=i3d", "model.width=0.0625", "model.memory=0", "training.epochs=1", f"model.weights={file}")
     recipe = tiny("auto", *INPUT[:3], "input.channels=[rgb]", *settings)
     result = fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
-    bundle = io.read(result.bundle)
+    bundle = io.read(result.bundle, ClipManifest)
     network = load_network(bundle)
     assert network.padding == "inception_v1" and network.Conv3d_1a_7x7.time == "repeat"
     clips = [MemoryStore().load(sample, bundle.manifest.transform) for sample in samples(4)]
@@ -114,7 +115,7 @@ def test_a_random_mirror_turns_the_flow_around() -> None:
 
 
 def gesta_transform(recipe):
-    from gesta.training.fit import transform_for
+    from gesta.tasks.clips.fit import transform_for
 
     return transform_for(recipe, samples(3))
 

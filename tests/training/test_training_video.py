@@ -10,13 +10,14 @@ import torch
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
-from gesta.export import openvino
+from gesta.engines import convert_openvino as openvino
 from gesta.models.catalog import MODELS, VIDEO_MODELS, build
 from gesta.recipes import RecipeError
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
-from gesta.training.fit import fit
+from gesta.tasks.clips.fit import fit
 from gesta.training.optim import batches_an_update
 
 WINDOW = ("input.size=32", "input.window=16", "model.width=0.0625", "model.memory=0", "training.epochs=1")
@@ -34,7 +35,7 @@ WAYS = {
 def test_a_recipe_becomes_a_bundle_that_runs_without_torch(name: str, tmp_path: Path) -> None:
     recipe = tiny("auto", *WINDOW, f"model.name={name}", *WAYS[name], "training.accumulate=0.5")
     result = fit(samples(18), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
-    transform = io.read(result.bundle).manifest.transform
+    transform = io.read(result.bundle, ClipManifest).manifest.transform
     assert transform.sampling == "central"
     clips = [MemoryStore().load(sample, transform) for sample in samples(6)]
     parity = openvino.add(result.bundle, clips)

@@ -2,81 +2,30 @@
 
 from __future__ import annotations
 
-from gesta.bundle.manifest import Artifact, Manifest, PoseManifest, SequenceManifest
-
-AnyManifest = Manifest | PoseManifest | SequenceManifest
+from gesta.bundle.manifest import Artifact, Manifest
 
 
-def render(manifest: AnyManifest) -> str:
+def render(manifest: Manifest) -> str:
     """The card of a bundle. What was not measured is not in it."""
-    pose = isinstance(manifest, PoseManifest)
-    if isinstance(manifest, PoseManifest):
-        head, needed, files = _pose_head(manifest), _pose_input(manifest), _pose_files(manifest)
-    elif isinstance(manifest, SequenceManifest):
-        head, needed, files = _sequence_head(manifest), _sequence_input(manifest), _files(manifest)
-    else:
-        head, needed, files = _head(manifest), _input(manifest), _files(manifest)
-    parts = [head, _measured(manifest), needed, _origin(manifest, "frames" if pose else "clips"), files]
+    in_mm = any(artifact.pose is not None for artifact in manifest.artifacts)
+    files = _files_in_mm(manifest) if in_mm else _files(manifest)
+    parts = [_head(manifest), _measured(manifest), _input(manifest), _origin(manifest), files]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _head(manifest: Manifest) -> str:
-    name = str(manifest.recipe.get("name", "unknown recipe"))
-    labels = ", ".join(manifest.labels)
+    recipe = str(manifest.recipe.get("name", "unknown recipe"))
     return (
-        f"# {manifest.name}\n\n"
-        f"Recognises {len(manifest.labels)} classes: {labels}.\n\n"
-        f"Network: {_network(manifest)}, {manifest.parameters:,} parameters, recipe {name}."
+        f"# {manifest.name}\n\n{manifest.summary}\n\n"
+        f"Network: {manifest.network}, {manifest.parameters:,} parameters, recipe {recipe}."
     )
 
 
-def _pose_head(manifest: PoseManifest) -> str:
-    model = manifest.recipe.get("model", {})
-    network = model.get("name", "unknown") if isinstance(model, dict) else "unknown"
-    recipe = manifest.recipe.get("name", "unknown recipe")
-    return (
-        f"# {manifest.name}\n\n"
-        f"Estimates {len(manifest.joints)} joints of a hand in 3D: {', '.join(manifest.joints)}.\n\n"
-        f"Network: {network}, {manifest.parameters:,} parameters, recipe {recipe}."
-    )
+def _input(manifest: Manifest) -> str:
+    return "\n".join(["## Input", "", *(f"- {line}" for line in (*manifest.input_lines, *manifest.notes))])
 
 
-def _sequence_head(manifest: SequenceManifest) -> str:
-    model = manifest.recipe.get("model", {})
-    network = model.get("name", "unknown") if isinstance(model, dict) else "unknown"
-    recipe = manifest.recipe.get("name", "unknown recipe")
-    return (
-        f"# {manifest.name}\n\n"
-        f"Recognises {len(manifest.labels)} classes: {', '.join(manifest.labels)}.\n\n"
-        f"Network: the frozen backbone {manifest.backbone.name}, then {network}, {manifest.parameters:,} parameters, "
-        f"recipe {recipe}."
-    )
-
-
-def _sequence_input(manifest: SequenceManifest) -> str:
-    used = manifest.backbone
-    held = any(artifact.stage == "backbone" for artifact in manifest.artifacts)
-    inside = "in this bundle" if held else "NOT in this bundle: give it with --backbone-weights"
-    which = f"{used.frames} frames, evenly spread" if used.frames is not None else f"one frame of every {used.every}"
-    lines = [
-        "## Input",
-        "",
-        f"- RGB video (depth as grey), stretched to {used.size} x {used.size} pixels; {which}",
-        f"- backbone {used.name} up to {used.stage}, {used.features} features, {inside}",
-        f"- the backbone's weights: {used.weights}",
-    ]
-    return "\n".join(lines + [f"- {note}" for note in manifest.notes])
-
-
-def _network(manifest: Manifest) -> str:
-    model = manifest.recipe.get("model", {})
-    if not isinstance(model, dict):
-        return "unknown"
-    width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0):g}"
-    return f"{model.get('name', 'unknown')} {width}"
-
-
-def _measured(manifest: AnyManifest) -> str:
+def _measured(manifest: Manifest) -> str:
     metrics = manifest.metrics
     if not metrics:
         return "## Measured\n\nNot yet measured. `gesta evaluate BUNDLE DATA` does it."
@@ -97,46 +46,14 @@ def _interval(name: str, value: object) -> list[str]:
     return []
 
 
-def _input(manifest: Manifest) -> str:
-    transform = manifest.transform
-    central = transform.sampling == "central"
-    window = f"the central {transform.window} frames" if central else f"chunks of {transform.chunk}"
-    lines = [
-        "## Input",
-        "",
-        f"- needs: {', '.join(transform.needs)}",
-        f"- {transform.fps:g} frames a second, {window}",
-        f"- streams {', '.join(transform.streams)} of {transform.size} x {transform.size} pixels, "
-        f"channels {', '.join(transform.channels)}",
-        f"- body crop from: {transform.body}",
-    ]
-    if manifest.reset_after_chunks:
-        lines.append(f"- streaming: the state is reset after {manifest.reset_after_chunks} chunks")
-    return "\n".join(lines + [f"- {note}" for note in manifest.notes])
-
-
-def _pose_input(manifest: PoseManifest) -> str:
-    transform = manifest.transform
-    what = {"depth": "depth", "rgb": "colour registered to depth", "rgbd": "depth, and colour registered to it"}
-    lines = [
-        "## Input",
-        "",
-        f"- {what[transform.inputs]}, a patch of {transform.size} x {transform.size} pixels",
-        f"- a cube of {transform.cube_mm:g} mm around the hand's centre",
-    ]
-    if transform.needs_color and transform.mask:
-        lines.append("- colour is black where depth shows no hand, so depth is needed for it, too")
-    return "\n".join(lines + [f"- {note}" for note in manifest.notes])
-
-
-def _origin(manifest: AnyManifest, unit: str = "clips") -> str:
+def _origin(manifest: Manifest) -> str:
     origin = manifest.provenance
     clips = ", ".join(f"{count} {split}" for split, count in origin.clips.items()) or "not recorded"
     lines = [
         "## Where it comes from",
         "",
         f"- trained {origin.created} by gesta {origin.gesta}, seed {origin.seed}, {origin.seconds:.0f} s",
-        f"- data: layout {origin.layout}, {unit}: {clips}, fingerprint {origin.data_fingerprint[:16]}",
+        f"- data: layout {origin.layout}, {manifest.unit}: {clips}, fingerprint {origin.data_fingerprint[:16]}",
         f"- people known at training: {len(origin.people) or 'not recorded'}",
     ]
     if origin.machine:
@@ -146,7 +63,7 @@ def _origin(manifest: AnyManifest, unit: str = "clips") -> str:
     return "\n".join(lines + [f"- {note}" for note in origin.split_notes])
 
 
-def _files(manifest: Manifest | SequenceManifest) -> str:
+def _files(manifest: Manifest) -> str:
     if not manifest.artifacts:
         return ""
     lines = ["## Files", "", "| file | role | engine | precision | largest difference | top class agrees |"]
@@ -155,7 +72,7 @@ def _files(manifest: Manifest | SequenceManifest) -> str:
     return "\n".join(lines) + _exported(manifest)
 
 
-def _pose_files(manifest: PoseManifest) -> str:
+def _files_in_mm(manifest: Manifest) -> str:
     if not manifest.artifacts:
         return ""
     lines = ["## Files", "", "| file | role | engine | precision | largest difference, mm | error, mm | p50 ms |"]
@@ -169,7 +86,7 @@ def _pose_files(manifest: PoseManifest) -> str:
     return "\n".join(lines)
 
 
-def _exported(manifest: Manifest | SequenceManifest) -> str:
+def _exported(manifest: Manifest) -> str:
     """What the exported networks reach and cost, beside the PyTorch network in the same run."""
     measured = [(artifact, artifact.measured) for artifact in manifest.artifacts if artifact.measured]
     if not measured:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import shutil
 import zipfile
@@ -24,44 +23,25 @@ from pydantic_core import from_json
 from typing_extensions import TypeVar
 
 from gesta.bundle import card as card_module
-from gesta.bundle.manifest import (
-    FORMAT_VERSION,
-    POSE_FORMAT_VERSION,
-    SEQUENCE_FORMAT_VERSION,
-    Artifact,
-    Manifest,
-    PoseManifest,
-    SequenceManifest,
-)
+from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest
 from gesta.bundle.safe import check_name, read_member
-from gesta.clips.hand_transform import HAND_TRANSFORM_VERSION
-from gesta.clips.transform import TRANSFORM_VERSION
+from gesta.files import write_whole
 from gesta.schema import GestaError
+from gesta.words import install
 
 MANIFEST = "manifest.json"
 CARD = "CARD.md"
 WEIGHTS = "weights.safetensors"
+DEMO = Path(__file__).parent / "demo.zip"
 MAX_MANIFEST_BYTES = 16 * 1024**2
 
 Content = bytes | Path
-AnyManifest = Manifest | PoseManifest | SequenceManifest
-M = TypeVar("M", bound=Manifest | PoseManifest | SequenceManifest, default=Manifest)
-
-KINDS: dict[str, tuple[type[AnyManifest], int, str]] = {
-    "classifier": (Manifest, FORMAT_VERSION, "a recogniser of clips"),
-    "pose": (PoseManifest, POSE_FORMAT_VERSION, "a hand pose model"),
-    "sequence": (SequenceManifest, SEQUENCE_FORMAT_VERSION, "a classifier of a backbone's features"),
-}
-"""Kind of a bundle -> its manifest, the newest format known here, and what it is in words."""
+M = TypeVar("M", bound=Manifest, default=Manifest)
 
 
 @dataclass(frozen=True)
 class Bundle(Generic[M]):
-    """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for.
-
-    `Bundle` is that of a classifier, `Bundle[PoseManifest]` that of a hand pose model, `Bundle[SequenceManifest]` that
-    of a backbone and a classifier of its features.
-    """
+    """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for."""
 
     path: Path
     manifest: M
@@ -89,6 +69,10 @@ class Bundle(Generic[M]):
             )
         return data
 
+    def size_of(self, artifact: Artifact) -> int:
+        """Bytes of an artifact's file and its companions."""
+        return sum(len(self.read(artifact, name)) for name in (artifact.file, *artifact.companions))
+
 
 def digest(content: Content) -> str:
     """sha256 of bytes or of a file, in hex."""
@@ -98,38 +82,21 @@ def digest(content: Content) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def read(path: Path | str) -> Bundle:
-    """The classifier's bundle at `path`, a folder or a zip. Weights and networks are not opened yet.
+def read(path: Path | str, schema: type[M]) -> Bundle[M]:
+    """The bundle at `path`, a folder or a zip, whose manifest is a `schema`. Weights and networks are not opened yet.
 
-    Raises GestaError if there is none, its manifest is no valid one, it needs a newer gesta or is no classifier's.
+    Raises GestaError if there is none, its manifest is no valid one, it needs a newer gesta or is of another task.
     """
-    found = read_any(path)
-    if not isinstance(found.manifest, Manifest):
-        raise GestaError(f"{path}: is {KINDS[found.manifest.kind][2]}; a recogniser of clips was expected here.")
-    return Bundle(found.path, found.manifest)
+    document = manifest_document(path)
+    kind = document.get("kind")
+    if kind not in (schema.model_fields["kind"].default, *schema.former):
+        raise GestaError(f"{path}: is a bundle of the task {kind!r}; {schema.title} was expected here.")
+    return Bundle(located(path), _parse(located(path), document, schema))
 
 
-def read_pose(path: Path | str) -> Bundle[PoseManifest]:
-    """The same for a hand pose model. Raises GestaError as `read` does."""
-    found = read_any(path)
-    if not isinstance(found.manifest, PoseManifest):
-        raise GestaError(f"{path}: is {KINDS[found.manifest.kind][2]}; a hand pose model was expected here.")
-    return Bundle(found.path, found.manifest)
-
-
-def read_sequence(path: Path | str) -> Bundle[SequenceManifest]:
-    """The same for a chain of a backbone and a classifier of its features. Raises GestaError as `read` does."""
-    found = read_any(path)
-    if not isinstance(found.manifest, SequenceManifest):
-        raise GestaError(
-            f"{path}: is {KINDS[found.manifest.kind][2]}; a classifier of a backbone's features was expected here."
-        )
-    return Bundle(found.path, found.manifest)
-
-
-def read_any(path: Path | str) -> Bundle[AnyManifest]:
-    """A bundle of any kind: ask `manifest.kind`. Raises GestaError as `read` does."""
-    path = Path(path)
+def manifest_document(path: Path | str) -> dict[str, Any]:
+    """What a bundle's manifest.json holds, not yet checked. Raises GestaError where there is no bundle, or no JSON."""
+    path = located(path)
     if not path.exists():
         raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` leaves at OUT/bundle.")
     if path.is_dir() and not (path / MANIFEST).exists():
@@ -140,7 +107,22 @@ def read_any(path: Path | str) -> Bundle[AnyManifest]:
         )
     if path.is_file() and not zipfile.is_zipfile(path):
         raise GestaError(f"{path}: is not a bundle (neither a folder with {MANIFEST} nor a zip of one).")
-    return Bundle(path, _parse(path, read_member(path, MANIFEST, MAX_MANIFEST_BYTES)))
+    try:
+        document = from_json(read_member(path, MANIFEST, MAX_MANIFEST_BYTES))  # of bounded depth, unlike json's
+    except ValueError as error:
+        raise GestaError(f"{path}: {MANIFEST} is not JSON ({error}). Get the bundle again.") from error
+    if not isinstance(document, dict):
+        raise GestaError(f"{path}: {MANIFEST} is not a JSON object. Get the bundle again.")
+    return document
+
+
+def located(path: Path | str) -> Path:
+    """Where a bundle lies: the path itself, or that of the package's own for "demo". Raises GestaError."""
+    if str(path) != "demo":
+        return Path(path)
+    if not DEMO.is_file():
+        raise GestaError("This install has no demo bundle. Train one: gesta demo")
+    return DEMO
 
 
 def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: str | None = None) -> Bundle[M]:
@@ -246,15 +228,8 @@ def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | Non
     return path
 
 
-def _parse(path: Path, raw: bytes) -> AnyManifest:
-    try:
-        document = from_json(raw)  # of bounded depth, unlike json's: what is read can be written again
-    except ValueError as error:
-        raise GestaError(f"{path}: {MANIFEST} is not JSON ({error}). Get the bundle again.") from error
-    if not isinstance(document, dict):
-        raise GestaError(f"{path}: {MANIFEST} is not a JSON object. Get the bundle again.")
-    _refuse_newer(path, document)
-    schema, _, _ = _kind(document)
+def _parse(path: Path, document: dict[str, Any], schema: type[M]) -> M:
+    refuse_newer(path, document, schema)
     try:
         manifest = schema.model_validate(document)
     except ValidationError as error:
@@ -269,24 +244,17 @@ def _parse(path: Path, raw: bytes) -> AnyManifest:
     return manifest
 
 
-def _kind(document: Mapping[str, Any]) -> tuple[type[AnyManifest], int, str]:
-    """The entry of KINDS; a classifier's where the kind is unknown: it is refused as newer, or as not valid."""
-    kind = document.get("kind")
-    return KINDS.get(kind, KINDS["classifier"]) if isinstance(kind, str) else KINDS["classifier"]
-
-
-def _refuse_newer(path: Path, document: Mapping[str, Any]) -> None:
+def refuse_newer(path: Path, document: Mapping[str, Any], schema: type[Manifest]) -> None:
     transform = document.get("transform")
-    newest = HAND_TRANSFORM_VERSION if document.get("kind") == "pose" else TRANSFORM_VERSION
     found = {
-        "bundle format": (document.get("format_version"), _kind(document)[1]),
-        "transform": (transform.get("version") if isinstance(transform, dict) else None, newest),
+        "bundle format": (document.get("format_version"), FORMAT_VERSION),
+        "transform": (transform.get("version") if isinstance(transform, dict) else None, schema.transform_version),
     }
     for what, (version, known) in found.items():
-        if isinstance(version, int) and version > known:
+        if isinstance(version, int) and known is not None and version > known:
             provenance = document.get("provenance")
             writer = provenance.get("gesta") if isinstance(provenance, dict) else None
-            by = f"gesta {writer} wrote it and can read it: pip install 'gesta>={writer}'" if writer else "Update gesta"
+            by = f"gesta {writer} wrote it and can read it: {install(version=writer)}" if writer else "Update gesta"
             raise GestaError(f"{path}: {what} version {version} is newer than this gesta knows (up to {known}). {by}.")
 
 
@@ -313,26 +281,12 @@ def _need_folder(bundle: Bundle[M]) -> None:
         raise GestaError(f"{bundle.path}: is a zip, which is never changed. Unpack it and give the folder.")
 
 
-def _dump(manifest: AnyManifest) -> bytes:
+def _dump(manifest: Manifest) -> bytes:
     return (json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode()
 
 
 def _write_file(path: Path, content: Content) -> None:
-    """Under a temporary name in the same folder, flushed to the disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            if isinstance(content, bytes):
-                stream.write(content)
-            else:
-                with content.open("rb") as source:
-                    shutil.copyfileobj(source, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, content if isinstance(content, bytes) else content.read_bytes())
 
 
 def _swap(new: Path, folder: Path) -> None:

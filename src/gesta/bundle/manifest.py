@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from gesta.clips.hand_transform import HandTransform
-from gesta.clips.transform import Transform
-
-FORMAT_VERSION = 1
-"""Of a classifier's bundle."""
-POSE_FORMAT_VERSION = 2
-"""Of a hand pose model's: a gesta that knows classifiers alone refuses it as newer."""
-SEQUENCE_FORMAT_VERSION = 3
-"""Of a chain of a frozen backbone and a classifier of its features."""
+FORMAT_VERSION = 4
+"""Of the bundles written here. Versions 1 to 3 named the tasks classifier, pose and sequence."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Tensor(_Strict):
+class Tensor(Strict):
     """Name, element type and shape of an input, output or state tensor; -1 stands for a dynamic axis."""
 
     name: str
@@ -29,7 +30,7 @@ class Tensor(_Strict):
     shape: tuple[int, ...]
 
 
-class Parity(_Strict):
+class Parity(Strict):
     """How an artifact compares with the PyTorch network on the same prepared clips."""
 
     clips: int
@@ -37,7 +38,7 @@ class Parity(_Strict):
     top_class_agreement: float = Field(ge=0, le=1)
 
 
-class Measured(_Strict):
+class Measured(Strict):
     """What an exported artifact reaches and costs, beside the PyTorch network on the same clips in the same run."""
 
     clips: str = Field(description="where the clips come from: validation, training or random")
@@ -49,7 +50,7 @@ class Measured(_Strict):
     machine: str = ""
 
 
-class PoseMeasured(_Strict):
+class PoseMeasured(Strict):
     """How an artifact of a hand pose model compares with the PyTorch network on the same prepared frames."""
 
     frames: int
@@ -64,7 +65,7 @@ class PoseMeasured(_Strict):
     machine: str = ""
 
 
-class Artifact(_Strict):
+class Artifact(Strict):
     """One file that runs or loads: the weights, the whole network or its streaming step, in one engine's format.
 
     `whole`: clip uint8 [B, S, C, T, H, W], lengths int64 [B] -> logits [B, N] (for sampling "central": no lengths).
@@ -97,7 +98,7 @@ class Artifact(_Strict):
         return document
 
 
-class Provenance(_Strict):
+class Provenance(Strict):
     """Where a model comes from. People are kept as salted hashes, so that meeting one again can be told, no more."""
 
     created: str = Field(description="UTC, ISO 8601")
@@ -106,6 +107,7 @@ class Provenance(_Strict):
     layout: str = Field(description="the data's layout, e.g. chalearn2014")
     data_fingerprint: str = Field(description="sha256 over the sorted fingerprints of the training files")
     people: tuple[str, ...] = Field((), description="fingerprints of the people trained on")
+    samples: tuple[str, ...] = Field((), description="hashes of the content of what was trained and chosen on")
     clips: dict[str, int] = Field(default_factory=dict, description="clips (or hand frames) used by split")
     skipped: int = 0
     split_notes: tuple[str, ...] = ()
@@ -122,65 +124,56 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 
 
-class _Model(_Strict):
-    """What the manifests of all kinds say."""
+class Manifest(Strict):
+    """What the manifests of all tasks say; a task's own says the rest. `kind` is the task's name.
 
-    format_version: int
+    `title`: what such a model is, for messages; `unit`: what it is trained on; `former`: names that the task had in
+    older bundles; `transform_version`: the newest transform that is known, where it has one.
+    """
+
+    title: ClassVar[str]
+    unit: ClassVar[str] = "clips"
+    former: ClassVar[tuple[str, ...]] = ()
+    transform_version: ClassVar[int | None] = None
+
+    format_version: int = FORMAT_VERSION
     kind: str
     name: str
     recipe: dict[str, Any]
-    parameters: int = Field(description="of a chain: of the head")
+    parameters: int = Field(description="of a backbone and its classifier: of the classifier")
     notes: tuple[str, ...] = Field((), description="what the data lacked and what was done instead")
     provenance: Provenance
     metrics: dict[str, Any] = Field(default_factory=dict)
     artifacts: tuple[Artifact, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _brought_up_to_date(cls, document: Any) -> Any:
+        if isinstance(document, dict) and document.get("kind") in cls.former:
+            return cls.upgraded({**document, "kind": cls.model_fields["kind"].default})
+        return document
 
-class Manifest(_Model):
-    """Of a classifier of clips."""
+    @classmethod
+    def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """The document of an older bundle as it is written now. It gets the present format version."""
+        return {**document, "format_version": FORMAT_VERSION}
 
-    format_version: int = FORMAT_VERSION
-    kind: Literal["classifier"] = "classifier"
-    labels: Names
-    transform: Transform
-    reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
-
-
-class PoseManifest(_Model):
-    """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
-
-    format_version: int = POSE_FORMAT_VERSION
-    kind: Literal["pose"] = "pose"
-    joints: Names
-    transform: HandTransform
-
-
-class BackboneUse(_Strict):
-    """The frozen backbone of a chain: which one, and what of a video it sees. `weights`: sha256 over its tensors."""
-
-    name: str
-    weights: str
-    stage: str = Field(description="where its features are taken")
-    size: int = Field(ge=1, description="pixels of a side")
-    frames: int | None = Field(None, ge=1, description="exactly so many frames of each video")
-    every: int | None = Field(None, ge=1, description="or every n-th")
-    window: int = Field(1, ge=1, description="frames that one feature sees")
-    features: int = Field(ge=1, description="numbers of a feature, D")
+    def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Self:
+        """The same with other files."""
+        return self.model_copy(update={"artifacts": artifacts})
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Of what it makes one feature of: a frame [H, W, 3], or a window [w, H, W, 3]."""
-        frame = (self.size, self.size, 3)
-        return frame if self.window == 1 else (self.window, *frame)
+    def network(self) -> str:
+        """Name of the network, as its recipe gives it."""
+        model = self.recipe.get("model", {})
+        return str(model.get("name", "unknown")) if isinstance(model, dict) else "unknown"
 
+    @property
+    def summary(self) -> str:
+        """What the model does, in a sentence for its card."""
+        raise NotImplementedError
 
-class SequenceManifest(_Model):
-    """Of a classifier of a frozen backbone's features: a chain of the stages "backbone" and "head".
-
-    A backbone that is not among the artifacts has to be given when the model runs; its hash tells whether it is it.
-    """
-
-    format_version: int = SEQUENCE_FORMAT_VERSION
-    kind: Literal["sequence"] = "sequence"
-    labels: Names
-    backbone: BackboneUse
+    @property
+    def input_lines(self) -> list[str]:
+        """What it takes, in lines for its card."""
+        raise NotImplementedError

@@ -40,19 +40,19 @@ def benchmark(
     kind = kind_of(bundle)
     training = ("train",) if train else ()  # --no-train is true of every kind
     if kind == "pose":
-        from gesta.cli.benchmark_pose import benchmark_pose
+        from gesta.tasks.hands.cli_benchmark import benchmark_pose
 
         refuse(context, kind, *training, "seed")
         benchmark_pose(bundle, data, engine, layout, seconds, json)
         return
     if kind == "sequence":
-        from gesta.cli.benchmark_sequence import benchmark_sequence
+        from gesta.tasks.features.cli_benchmark import benchmark_sequence
 
         refuse(context, kind, *training, "device", "seed")
         benchmark_sequence(bundle, data, engine, layout, seconds, json)
         return
-    from gesta.evaluate.benchmark import benchmark as measure
-    from gesta.evaluate.machine import peak_memory_mb
+    from gesta.engines.host import peak_memory_mb
+    from gesta.evaluation.benchmark import benchmark as measure
     from gesta.sources.catalog import read
 
     samples = read(existing(data, "data folder"), layout).samples if data is not None else ()
@@ -85,7 +85,7 @@ def _training(bundle: str, samples: tuple[Sample, ...], device: str, seed: int, 
 
 
 def _text(document: dict[str, Any]) -> Text:
-    from gesta.evaluate.machine import text
+    from gesta.engines.host import text
 
     model = document["model"]
     lines = [

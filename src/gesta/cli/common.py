@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import importlib.util
 import json as json_module
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.markup import escape
 
+from gesta.progress import bar
 from gesta.schema import GestaError
+from gesta.words import command, install
+
+if TYPE_CHECKING:
+    from gesta.tasks.base import Task
+
+__all__ = ["command"]
+SHOWN_SKIPPED = 10
 
 console = Console(stderr=True, emoji=False)
 WHOLE = 1000
@@ -52,27 +59,16 @@ def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, j
         Console(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped, emoji=False).print(text)
 
 
-def command(*words: object) -> str:
-    """A command to copy into a shell: what holds spaces is quoted."""
-    return shlex.join(map(str, words))
-
-
-@contextmanager
-def progress(description: str) -> Iterator[Callable[[int, int], None]]:
+def progress(description: str) -> AbstractContextManager[Callable[[int, int], None]]:
     """A progress bar on stderr, fed by callback(done, total). Silent where stderr is not a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    return bar(description)
 
 
 def need(extra: str, *modules: str) -> None:
     """Raises GestaError naming the extra to install if one of the modules is not there."""
     missing = [m for m in modules if importlib.util.find_spec(m) is None]
     if missing:
-        raise GestaError(
-            f"This needs {', '.join(missing)}, which is not installed. Install it: pip install 'gesta[{extra}]'"
-        )
+        raise GestaError(f"This needs {', '.join(missing)}, which is not installed. Install it: {install(extra)}")
 
 
 def existing(path: Path, what: str) -> Path:
@@ -80,3 +76,45 @@ def existing(path: Path, what: str) -> Path:
     if not path.exists():
         raise GestaError(f"{path}: no such {what}. Check the spelling and the folder you are in.", usage=True)
     return path
+
+
+def given_options(context: typer.Context, task: Task, **options: Any) -> dict[str, Any]:
+    """Those of the options that this task takes for the command.
+
+    Raises GestaError (usage) for one that only other tasks take and that was given on the command line.
+    """
+    known = task.options.get(str(context.info_name), frozenset())
+    for name in context.params:
+        if name in known or not any(name in other.options.get(str(context.info_name), ()) for other in _tasks()):
+            continue
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise GestaError(
+                f"--{OPTIONS.get(name, name).replace('_', '-')} is not for {task.title}. Leave it out; see gesta "
+                f"{context.info_name} --help.",
+                usage=True,
+            )
+    return {name: value for name, value in options.items() if name in known}
+
+
+OPTIONS = {"sets": "set", "layout": "format", "start": "from"}
+"""Parameter -> its option, where it has another name."""
+
+
+def _tasks() -> list[Task]:
+    from gesta.tasks import catalog
+
+    return catalog.every()
+
+
+def say_notes(metrics: Mapping[str, Any]) -> None:
+    """Notes, warnings and what was left out of a measurement, to stderr."""
+    for note in metrics["notes"]:
+        console.print(escape(note), highlight=False, soft_wrap=True)
+    for warning in metrics["warnings"]:
+        console.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+    for problem in metrics["skipped"][:SHOWN_SKIPPED]:
+        text = f"[yellow]Skipped[/yellow] {escape(problem['path'])}: {escape(problem['reason'])}"
+        console.print(text, highlight=False, soft_wrap=True)
+    if len(metrics["skipped"]) > SHOWN_SKIPPED:
+        console.print(f"... {len(metrics['skipped'])} skipped in all; metrics.json lists them.", highlight=False)

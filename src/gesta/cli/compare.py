@@ -24,7 +24,7 @@ def compare(
 
     Several seeds of a side count together: a clip with the share of them that recognised it.
     """
-    from gesta.evaluate.compare import compare as measure
+    from gesta.evaluation.compare import compare as measure
 
     document = measure(runs, reference)
     emit(document, _text(document), json)

@@ -74,14 +74,14 @@ def compress(
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
-    from gesta.bundle.io import read_any
     from gesta.cli.kinds import refuse
-    from gesta.compress.plan import Plan
+    from gesta.compression.plan import Plan
+    from gesta.tasks.catalog import read_bundle
 
     shares = tuple(sorted(keep, reverse=True)) if keep else None
     plan = Plan(target_bytes, max_drop, shares, sparsity, epochs, steps, distil, tuple(sets or ()), to, clips, seconds)
     plan.check()
-    manifest = read_any(existing(bundle, "bundle")).manifest
+    manifest = read_bundle(existing(bundle, "bundle")).manifest
     chance = manifest.provenance.seed if seed is None else seed
     chain = manifest.kind == "sequence"
     samples: Any
@@ -100,16 +100,16 @@ def compress(
         "say": lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
     }
     if manifest.kind == "pose":
-        from gesta.compress.pose_path import compress_pose
+        from gesta.tasks.hands.compress import compress_pose
 
         refuse(context, manifest.kind, "keep", "teacher", "distil", "protocol")
         document = compress_pose(bundle, out, plan, frames=samples, **shared)
     elif chain:
-        from gesta.compress.sequence_path import compress_chain
+        from gesta.tasks.features.compress import compress_chain
 
         document = compress_chain(bundle, out, plan, samples=samples, backbone=backbone_weights, **shared)
     else:
-        from gesta.compress.path import compress as run
+        from gesta.compression.path import compress as run
 
         teachers = [str(existing(one, "bundle")) for one in teacher or ()]
         document = run(bundle, out, plan, samples=samples, teachers=teachers, **shared)
@@ -123,9 +123,9 @@ def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
     from rich.table import Table
     from rich.text import Text
 
-    from gesta.compress import frontier
-    from gesta.compress.path import BEST
-    from gesta.compress.pose_frontier import ERROR
+    from gesta.compression import frontier
+    from gesta.compression.path import BEST
+    from gesta.tasks.hands.frontier import ERROR
 
     head, *body = frontier.table(document, ERROR if kind == "pose" else frontier.ACCURACY)
     shown = Table(box=None, pad_edge=False)

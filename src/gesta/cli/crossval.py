@@ -26,7 +26,7 @@ from gesta.schema import GestaError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gesta.recipes import Recipe
+    from gesta.tasks.clips.recipe import ClipRecipe
 
 SHOWN_ERRORS = 30
 
@@ -81,7 +81,7 @@ def crossval(
     emit({"data": str(data), **document}, text(document, out), json)
 
 
-def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, Recipe]:
+def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, ClipRecipe]:
     """Every combination of what --choose names, by its settings. Raises GestaError (usage)."""
     from gesta.cli.train import recipe_for
 

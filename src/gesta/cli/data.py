@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, SeedOption
+from gesta.words import did_you_mean
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -43,8 +44,9 @@ def inspect(
 
 def _looking(data: Path, layout: str | None) -> tuple[Callable[..., Any], Callable[..., Path], Any]:
     """(what looks into it, what writes the page, the listing) of recordings or of hand poses."""
-    from gesta.audit import hands, inspection, page
+    from gesta.audit import inspection, page
     from gesta.sources import catalog, hand_catalog
+    from gesta.tasks.hands import audit as hands
 
     of_hands = layout in hand_catalog.HAND_READERS or (
         layout is None and data.is_dir() and hand_catalog.detect(data) is not None
@@ -125,15 +127,13 @@ def make(
 
 
 def _generator(kind: str) -> Callable[..., list[str]]:
-    import difflib
 
     from gesta.schema import GestaError
     from gesta.synthetic.catalog import CLIP_GENERATORS, GENERATORS, IMAGE_GENERATORS
 
     if kind not in GENERATORS:
         known = [*GENERATORS, *CLIP_GENERATORS, *IMAGE_GENERATORS]
-        near = difflib.get_close_matches(kind, known, n=1, cutoff=0.4)
-        meant = f" Did you mean {near[0]}?" if near else ""
+        meant = did_you_mean(kind, known)
         raise GestaError(f"unknown data set {kind!r}; can make {', '.join(known)}.{meant}", usage=True)
     return GENERATORS[kind]
 

@@ -23,10 +23,10 @@ def halve(
 ) -> None:
     """Stores the weights as float16 (half precision); they are loaded as float32."""
     need("train", "torch", "lightning")
-    from gesta.bundle.io import read_any
-    from gesta.compress.store import halve as make
+    from gesta.compression.store import halve as make
+    from gesta.tasks.catalog import read_bundle
 
-    opened = read_any(existing(bundle, "bundle"))
+    opened = read_bundle(existing(bundle, "bundle"))
     chance = opened.manifest.provenance.seed if seed is None else seed
     samples, found = parts_of(opened.manifest, data, layout, protocol, chance)
     measured = [s for s in samples if s.split == "test"]

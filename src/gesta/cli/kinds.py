@@ -22,10 +22,10 @@ OPTIONS = {"sets": "set", "layout": "format"}
 
 def kind_of(bundle: str | Path) -> str:
     """ "classifier", "pose" or "sequence". Raises GestaError for what is no bundle."""
-    from gesta.bundle.io import read_any
-    from gesta.runtime.recogniser import located
+    from gesta.bundle.io import located
+    from gesta.tasks.catalog import read_bundle
 
-    return read_any(located(bundle)).manifest.kind
+    return read_bundle(located(bundle)).manifest.kind
 
 
 def refuse(context: typer.Context, kind: str, *options: str) -> None:

@@ -100,13 +100,13 @@ def _curve(
 
     frozen = [*sets, *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
     if (data / "features.json").is_file():
-        from gesta.features.store import FeatureFolder
+        from gesta.tasks.features.store import FeatureFolder
 
         recipes, samples = _of_features(data, recipe, start, sets, frozen)
         return Curve(recipes, clips, seeds, start, data, FeatureFolder(data).layout, device), samples
     from gesta.cli.train import recipe_for
-    from gesta.experiments.begin import from_scratch, recipe_from
     from gesta.sources.catalog import read
+    from gesta.tasks.clips.transfer import from_scratch, recipe_from
 
     listing = read(data, layout)
     recipes = {}
@@ -123,15 +123,15 @@ def _of_features(
     data: Path, recipe: str | None, start: Path | None, sets: list[str], frozen: list[str]
 ) -> tuple[dict[str, Any], list[Sample]]:
     from gesta.bundle.io import read_sequence
-    from gesta.experiments.begin import sequence_recipe_from
-    from gesta.features.store import FeatureFolder
-    from gesta.recipes.load import load_sequence_recipe
-    from gesta.training.sequences import samples_of
+    from gesta.tasks.catalog import load_recipe
+    from gesta.tasks.clips.transfer import sequence_recipe_from
+    from gesta.tasks.features.fit import samples_of
+    from gesta.tasks.features.store import FeatureFolder
 
     samples = samples_of(FeatureFolder(data), unlabelled=True)
     if start is None:
-        return {"scratch": load_sequence_recipe(recipe or "iqbal/mean-znorm", sets)}, samples
-    base, begun = None if recipe is None else load_sequence_recipe(recipe), read_sequence(start)
+        return {"scratch": load_recipe(recipe or "iqbal/mean-znorm", sets)}, samples
+    base, begun = None if recipe is None else load_recipe(recipe), read_sequence(start)
     recipes = {
         "scratch": sequence_recipe_from(begun, base, sets),
         "transfer": sequence_recipe_from(begun, base, frozen),

@@ -10,8 +10,11 @@ from gesta.cli.common import existing
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.bundle.manifest import Manifest, PoseManifest, Provenance, SequenceManifest
+    from gesta.bundle.manifest import Provenance
     from gesta.schema import HandFrame, Sample
+    from gesta.tasks.clips.manifest import ClipManifest
+    from gesta.tasks.features.manifest import FeatureManifest
+    from gesta.tasks.hands.manifest import HandManifest
 
 
 def parts(
@@ -35,14 +38,14 @@ def hand_parts(
     if data is None:
         return [], ""
     from gesta.sources.hand_catalog import read
-    from gesta.sources.hand_split import assign_hand_splits
+    from gesta.tasks.hands.split import assign_hand_splits
 
     listing = read(existing(data, "data folder"), layout)
     return assign_hand_splits(listing.frames, seed=seed, validation_share=validation_share)[0], listing.layout
 
 
 def parts_of(
-    manifest: Manifest | PoseManifest | SequenceManifest,
+    manifest: ClipManifest | HandManifest | FeatureManifest,
     data: Path | None,
     layout: str | None,
     protocol: str,
@@ -59,6 +62,6 @@ def parts_of(
     return hand_parts(data, layout, seed, share_of(manifest))
 
 
-def share_of(manifest: Manifest | PoseManifest) -> float:
+def share_of(manifest: ClipManifest | HandManifest) -> float:
     """The share of the training frames that a hand pose model's training kept for validation."""
     return float(manifest.recipe.get("training", {}).get("validation_share", 0.25))

@@ -13,8 +13,8 @@ from gesta.cli.common import JsonFlag, console, emit, existing, need, progress
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.evaluate.pose_compare import Compared
-    from gesta.evaluate.pose_text import Coordinates
+    from gesta.tasks.hands.compare import Compared
+    from gesta.tasks.hands.joint_files import Coordinates
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -48,9 +48,9 @@ def compare(
     json: JsonFlag = False,
 ) -> None:
     """Mean and per-joint error in mm and the success rate of published or own predictions, in one table."""
-    from gesta.evaluate.pose_compare import compare as measure
-    from gesta.evaluate.pose_compare import markdown
     from gesta.sources.cameras import find_camera
+    from gesta.tasks.hands.compare import compare as measure
+    from gesta.tasks.hands.compare import markdown
 
     if out is not None:
         need("train", "matplotlib")
@@ -83,8 +83,8 @@ def _coordinates(name: str) -> Coordinates | None:
 
 def _write(found: list[Compared], out: Path) -> None:
     """result.json, table.md, success_rate.png and per_joint.png in `out`."""
-    from gesta.evaluate.pose_compare import joint_names, markdown, titles
-    from gesta.evaluate.pose_figures import draw_per_joint, draw_success
+    from gesta.tasks.hands.compare import joint_names, markdown, titles
+    from gesta.tasks.hands.figures import draw_per_joint, draw_success
 
     out.mkdir(parents=True, exist_ok=True)
     errors = dict(zip(titles(found), (one.errors_mm for one in found), strict=True))

@@ -17,8 +17,8 @@ from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatO
 from gesta.schema import GestaError, Prediction, Problem, Sample
 
 if TYPE_CHECKING:
-    from gesta.runtime.recogniser import Recogniser
-    from gesta.runtime.sequence import SequenceRecogniser
+    from gesta.tasks.clips.predict import Recogniser
+    from gesta.tasks.features.predict import SequenceRecogniser
 
 SHOWN = 3
 """Classes in a line of text."""
@@ -73,11 +73,11 @@ def predict(
     Of a hand pose model: 3D joints in depth images (PNG of 16-bit mm, NYU's), folders of them, data sets, recordings.
     """
     from gesta.cli.kinds import kind_of, refuse
-    from gesta.runtime.recogniser import load
+    from gesta.tasks.clips.predict import load
 
     kind = kind_of(bundle)
     if kind == "pose":
-        from gesta.cli.predict_pose import predict_pose
+        from gesta.tasks.hands.cli_predict import predict_pose
 
         refuse(context, kind, "stream", "backbone_weights")
         predict_pose(
@@ -96,7 +96,7 @@ def predict(
     failed: list[str] = []
     items = list(_items(inputs, format, stream, failed))
     if kind == "sequence":
-        from gesta.runtime.sequence import load_sequence
+        from gesta.tasks.features.predict import load_sequence
 
         if annotate is not None:
             _check_annotate(annotate, items)
@@ -144,7 +144,8 @@ def _predict_videos(recogniser: SequenceRecogniser, items: list[Item], json: boo
 
 def _items(inputs: list[Path], layout: str | None, stream: bool, failed: list[str]) -> Iterator[Item]:
     """What there is to predict; what is broken is added to `failed`."""
-    from gesta.runtime.inputs import find, lost, whole_recordings
+    from gesta.sources.inputs import lost, whole_recordings
+    from gesta.tasks.clips.inputs import find
 
     for path in inputs:
         try:
@@ -171,7 +172,7 @@ def _check_annotate(out: Path, items: list[Item]) -> None:
 def _predict_clips(recogniser: Recogniser, items: list[Item], say: Say, failed: list[str]) -> None:
     """One prediction a sample; those of one recording share one decode pass."""
     from gesta.clips.prepare import prepare_recording
-    from gesta.runtime.inputs import notes
+    from gesta.tasks.clips.inputs import notes
 
     noted: set[str] = set()
     for _, group in groupby(items, key=lambda item: item.sample.files):
@@ -187,7 +188,7 @@ def _predict_clips(recogniser: Recogniser, items: list[Item], say: Say, failed: 
 
 def _follow(recogniser: Recogniser, items: list[Item], say: Say, out: Path | None, failed: list[str]) -> None:
     """A prediction a chunk over each recording; into the annotated video too where one is asked for."""
-    from gesta.runtime.inputs import notes
+    from gesta.tasks.clips.inputs import notes
 
     fit = _fitting(recogniser, items, failed)
     noted = {note for item in fit for note in notes(item.sample, recogniser.manifest)}
@@ -198,7 +199,7 @@ def _follow(recogniser: Recogniser, items: list[Item], say: Say, out: Path | Non
 def _following(
     recogniser: Recogniser | SequenceRecogniser, out: Path | None
 ) -> Callable[[Sample], Iterator[Prediction]]:
-    from gesta.evaluate.annotate import annotate
+    from gesta.evaluation.annotate import annotate
 
     def follow(sample: Sample) -> Iterator[Prediction]:
         yield from recogniser.stream(sample) if out is None else annotate(recogniser, sample, out)
@@ -222,8 +223,8 @@ def _say_streams(
 
 
 def _draw(recogniser: Recogniser | SequenceRecogniser, items: list[Item], out: Path) -> None:
-    from gesta.evaluate.annotate import annotate
-    from gesta.runtime.inputs import whole_recordings
+    from gesta.evaluation.annotate import annotate
+    from gesta.sources.inputs import whole_recordings
 
     for sample in whole_recordings(item.sample for item in items):
         for _ in annotate(recogniser, sample, out):
@@ -238,7 +239,7 @@ def _wrote(out: Path | None) -> None:
 
 def _fitting(recogniser: Recogniser, items: list[Item], failed: list[str]) -> list[Item]:
     """Those that have what the model needs."""
-    from gesta.runtime.inputs import require
+    from gesta.tasks.clips.inputs import require
 
     fit = []
     for item in items:

@@ -24,7 +24,7 @@ from gesta.cli.parts import parts_of
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.compress.store import Step
+    from gesta.compression.store import Step
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="Labelled recordings: measures before and after on their test part.")
@@ -64,9 +64,9 @@ def prune(
     """
     need("train", "torch", "lightning", "matplotlib", "tensorboard")
     from gesta.bundle import io
-    from gesta.compress.magnitudes import draw, magnitudes
-    from gesta.compress.prune import Pruning
-    from gesta.compress.prune import prune as make
+    from gesta.compression.magnitudes import draw, magnitudes
+    from gesta.compression.prune import Pruning
+    from gesta.compression.prune import prune as make
 
     how = Pruning(threshold, sparsity, spread, steps, epochs, tuple(sets or ()))  # type: ignore[arg-type]
     how.check()

@@ -16,17 +16,18 @@ def recipes(
     json: JsonFlag = False,
 ) -> None:
     """List the recipes, or print one whole: copy it, change it, and give it to `gesta train --recipe FILE`."""
-    from gesta.recipes import RecipeError, load_any, names, read_text
+    from gesta.recipes import RecipeError, names, read_text
+    from gesta.tasks.catalog import load_recipe
 
     if name is None:
-        titles = {known: load_any(known).title for known in names()}
+        titles = {known: load_recipe(known).title for known in names()}
         table = Table("recipe", "what it is for", box=None)
         for known, title in titles.items():
             table.add_row(known, title)
         emit({"recipes": [{"name": known, "title": title} for known, title in titles.items()]}, table, json)
         return
     try:
-        text, recipe = read_text(name), load_any(name)
+        text, recipe = read_text(name), load_recipe(name)
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
     if json:

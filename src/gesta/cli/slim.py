@@ -33,15 +33,15 @@ def slim(
     --set changes the training's recipe, which is the bundle's own (training.learning_rate=1e-4, teacher=BUNDLE).
     """
     need("train", "torch", "lightning")
-    from gesta.bundle.io import read_any
     from gesta.cli.kinds import WORDS
-    from gesta.compress.slim import Slimming
-    from gesta.compress.slim import slim as make
+    from gesta.compression.slim import Slimming
+    from gesta.compression.slim import slim as make
+    from gesta.tasks.catalog import read_bundle
 
     how = Slimming(keep, parameters, steps, epochs, tuple(sets or ()))
     how.check()
     sets_need_epochs(sets, epochs)
-    manifest = read_any(existing(bundle, "bundle")).manifest
+    manifest = read_bundle(existing(bundle, "bundle")).manifest
     if manifest.kind != "classifier":
         raise GestaError(f"gesta slim is for recognisers of clips; {bundle} is {WORDS[manifest.kind]}.", usage=True)
     chance = manifest.provenance.seed if seed is None else seed

@@ -45,9 +45,9 @@ def tune(
     need("tune", "optuna")
     existing(data, "data folder")
     from gesta.cli.train import for_poses, recipe_for
-    from gesta.cli.train_pose import hands, pose_recipe_for
     from gesta.experiments.tune import Search
     from gesta.experiments.tune import tune as search_for
+    from gesta.tasks.hands.cli_train import hands, pose_recipe_for
 
     if not for_poses(recipe):
         recipe_for(recipe, sets)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import crops
-from gesta.schema import Frame
+from gesta.schema import Frame, GestaError
 
 _DEPTHS = 10_000  # mm; one table entry a millimetre where depth is 16-bit
 
@@ -88,3 +88,13 @@ def _looked_up(image: NDArray[Any], table: NDArray[Any] | None) -> NDArray[Any]:
     if image.dtype == np.uint8:
         return np.asarray(cv2.LUT(image, table))
     return np.asarray(table.take(np.minimum(image, len(table) - 1)))
+
+
+def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float) -> Frame | RawFrame:
+    """A frame as it is; an RGB image H W 3 as the `index`-th frame at `fps`. Raises GestaError for anything else."""
+    if isinstance(image, (Frame, RawFrame)):
+        return image
+    if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise GestaError(f"A stream takes gesta Frames or RGB images (uint8, H W 3), not {found}.")
+    return Frame(index / fps, color=image)

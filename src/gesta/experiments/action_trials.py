@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gesta.experiments.parallel import Job, key_of
 from gesta.experiments.trial import identity
-from gesta.recipes import Recipe
-from gesta.recipes.sequences import SequenceRecipe, StoredFeatures
 from gesta.schema import Listing, Sample
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.features.recipe import FeatureClassifierRecipe, StoredFeatures
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 START = "network.safetensors"
 
 
-def backbone_job(train: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, device: str) -> Job:
+def backbone_job(train: Sequence[Sample], recipe: ClipRecipe, folder: Path, layout: str, device: str) -> Job:
     """Leaves the weights of the image network in its argument `leaves`."""
     key = key_of("backbone", recipe.model_dump(mode="json"), layout, identity(train))
     leaves = folder / f"backbone-{key}.safetensors"
@@ -39,20 +40,20 @@ def backbone_job(train: Sequence[Sample], recipe: Recipe, folder: Path, layout: 
 
 
 def run_backbone(
-    train: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, device: str, leaves: Path
+    train: Sequence[Sample], recipe: ClipRecipe, folder: Path, layout: str, device: str, leaves: Path
 ) -> dict[str, Any]:
     """Trains a spatio-temporal ResNet of context 1, that is an image network on single frames."""
     import safetensors.torch
 
     from gesta.bundle import io
-    from gesta.runtime.engines.torch import load_network
-    from gesta.training.checkpoints import write_whole
-    from gesta.training.fit import fit, settle_for
+    from gesta.files import write_whole
+    from gesta.tasks.clips.fit import fit, settle_for
+    from gesta.tasks.clips.network import load_network
 
     begun = time.monotonic()
     settled, notes = settle_for(train, recipe)
     fitted = fit(train, settled, folder, layout=layout, device=device, notes=notes, progress=False)
-    network: Any = load_network(io.read(fitted.bundle))
+    network: Any = load_network(io.read(fitted.bundle, ClipManifest))
     write_whole(leaves, safetensors.torch.save(network.network.state_dict()))
     shutil.rmtree(folder, ignore_errors=True)
     return {"validation": fitted.metrics, "seconds": time.monotonic() - begun}
@@ -89,9 +90,9 @@ def run_features(
     listing: Listing, wanted: StoredFeatures, backbone: str, size: int | None, weights: str | None, leaves: Path
 ) -> dict[str, Any]:
     """Stores the features of all samples, as `gesta features` does."""
-    from gesta.features.backbones import describe, extractor
-    from gesta.features.run import Machines, run
-    from gesta.features.store import FeatureRecipe
+    from gesta.tasks.features.backbones import describe, extractor
+    from gesta.tasks.features.extraction import Machines, run
+    from gesta.tasks.features.store import FeatureRecipe
 
     begun = time.monotonic()
     ready = extractor(backbone, weights, stage=wanted.stage, size=size)
@@ -104,7 +105,7 @@ def run_features(
 def sequence_job(
     title: str,
     features: Job,
-    recipe: SequenceRecipe,
+    recipe: FeatureClassifierRecipe,
     folder: Path,
     seed: int,
     device: str,
@@ -129,7 +130,7 @@ def sequence_job(
 
 def run_sequence(
     features: Path,
-    recipe: SequenceRecipe,
+    recipe: FeatureClassifierRecipe,
     folder: Path,
     seed: int,
     device: str,
@@ -143,8 +144,8 @@ def run_sequence(
     """
     import safetensors.torch
 
-    from gesta.training.checkpoints import write_whole
-    from gesta.training.sequences import fit_sequences
+    from gesta.files import write_whole
+    from gesta.tasks.features.fit import fit_sequences
 
     begun = time.monotonic()
 

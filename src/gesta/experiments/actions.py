@@ -17,10 +17,12 @@ from gesta.experiments.action_trials import backbone_job, feature_job, sequence_
 from gesta.experiments.parallel import Job, Progress, run_jobs, write_json, write_text
 from gesta.experiments.tables import cost
 from gesta.experiments.trial import trial_job
-from gesta.recipes import Recipe, RecipeError, load_recipe
-from gesta.recipes.load import is_for_features, load_sequence_recipe
-from gesta.recipes.sequences import SequenceRecipe
+from gesta.recipes import RecipeError
+from gesta.recipes.load import is_for_features
 from gesta.schema import GestaError, Sample
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.features.recipe import FeatureClassifierRecipe
 
 Data = Mapping[str, Path]
 """Layout -> folder."""
@@ -133,7 +135,7 @@ class _Work:
             self.steps[2].append(start)
         return sequence_job(title, features, made, self.out / "rows", seed, self.device, start, row.frozen)
 
-    def clip_recipe(self, layout: str, row: ActionRow, *more: str) -> Recipe:
+    def clip_recipe(self, layout: str, row: ActionRow, *more: str) -> ClipRecipe:
         rate = self._rate(layout, row.split)
         window = max(4, round(self.size.frames / row.every))
         changes = [*self.size.clips, f"input.fps={rate / row.every:g}", f"input.window={window}"]
@@ -143,19 +145,19 @@ class _Work:
         except RecipeError as error:
             raise GestaError(str(error), usage=True) from error
 
-    def sequence_recipe(self, row: ActionRow) -> SequenceRecipe:
+    def sequence_recipe(self, row: ActionRow) -> FeatureClassifierRecipe:
         changes = list(self.size.sequences)
         if self.size.backbone is not None and not any(o.startswith("features.stage") for o in row.overrides):
             changes.append("features.stage=layer4")  # the quick backbone's last
         try:
-            return load_sequence_recipe(row.recipe or "", (*changes, *self._overrides(row), *self.sets))
+            return load_recipe(row.recipe or "", (*changes, *self._overrides(row), *self.sets))
         except RecipeError as error:
             raise GestaError(str(error), usage=True) from error
 
     def _overrides(self, row: ActionRow) -> tuple[str, ...]:
         return row.overrides + (row.quick if self.scale == "quick" else ())
 
-    def features(self, layout: str, row: ActionRow, recipe: SequenceRecipe) -> Job:
+    def features(self, layout: str, row: ActionRow, recipe: FeatureClassifierRecipe) -> Job:
         """The job that stores the features of a line, and before it what fine-tunes the backbone."""
         tuned = None
         if row.features == "fine-tuned":
@@ -195,7 +197,7 @@ class _Work:
         return [s for s in samples if s.split in ("train", "val")], [s for s in samples if s.split == "test"]
 
     def _rate(self, layout: str, split: int) -> float:
-        from gesta.training.facts import median_fps
+        from gesta.tasks.clips.facts import median_fps
 
         return median_fps(self.samples(layout, split)) or 25.0
 
@@ -264,7 +266,7 @@ def prefill_clips(step: Sequence[Job], progress: Progress | None) -> None:
     from gesta.experiments.trial import prefill
 
     for job in step:
-        if job.finished() is None and isinstance(job.arguments.get("recipe"), Recipe):
+        if job.finished() is None and isinstance(job.arguments.get("recipe"), ClipRecipe):
             samples = [*job.arguments["train"], *job.arguments.get("test", ())]
             prefill(samples, [job.arguments["recipe"]], progress)
 

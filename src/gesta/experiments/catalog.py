@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +10,7 @@ from gesta.experiments.image_catalog import IMAGE_TABLES
 from gesta.experiments.leave_out import LEAVE_OUT_TABLES
 from gesta.experiments.pose_catalog import POSE_TABLES
 from gesta.schema import GestaError
+from gesta.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -215,8 +215,7 @@ def find(name: str) -> Table:
     """The table of that name. Raises GestaError (usage) with the list and the nearest match."""
     if name not in TABLES:
         known = titles()
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.3)
-        meant = f" Did you mean {near[0]}?" if near else ""
+        meant = did_you_mean(name, known)
         raise GestaError(f"unknown table or figure {name!r}; there are {', '.join(known)}.{meant}", usage=True)
     return TABLES[name]
 

@@ -20,12 +20,14 @@ from gesta.experiments import tables
 from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES, ImageTable, Pair, Reported
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
 from gesta.experiments.tables import cost, spread
-from gesta.recipes import ImageRecipe, RecipeError, load_image_recipe
+from gesta.recipes import RecipeError
 from gesta.schema import GestaError
 from gesta.sources import cifar
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.images.recipe import ImageRecipe
 
 if TYPE_CHECKING:
-    from gesta.compress.magnitudes import Magnitudes
+    from gesta.compression.magnitudes import Magnitudes
 
 OPTIMIZERS = ("sgd", "adam")
 VALIDATION = 0.1
@@ -69,7 +71,7 @@ def plan_images(
     for pair in table.pairs:
         for optimizer in OPTIMIZERS:
             try:
-                recipe = load_image_recipe(f"{pair.recipe}-{optimizer}", (*size.overrides, *sets))
+                recipe = load_recipe(f"{pair.recipe}-{optimizer}", (*size.overrides, *sets))
             except RecipeError as error:
                 raise GestaError(str(error), usage=True) from error
             for seed in range(seeds):
@@ -107,11 +109,11 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
     Returns accuracy, pruned_accuracy, parameters, kept (those not zero after pruning), magnitudes, history, seconds;
     where training diverged only `diverged`, what happened.
     """
-    from gesta.compress.magnitudes import magnitudes
-    from gesta.compress.prune import masked, masks_for
-    from gesta.compress.weights import count
-    from gesta.training.images import fit_images, recognise, weights_of, with_weights
-    from gesta.training.task import LossNotFinite
+    from gesta.compression.magnitudes import magnitudes
+    from gesta.compression.prune import masked, masks_for
+    from gesta.compression.weights import count
+    from gesta.tasks.images.fit import fit_images, recognise, weights_of, with_weights
+    from gesta.training.learner import LossNotFinite
 
     begun = time.monotonic()
     whole, test = cifar.read(data, kind)
@@ -203,7 +205,7 @@ def line(reported: Reported, results: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 def _first(results: Sequence[Mapping[str, Any]]) -> Magnitudes | None:
     """The weights of the first seed that did not diverge."""
-    from gesta.compress.magnitudes import Magnitudes
+    from gesta.compression.magnitudes import Magnitudes
 
     for result in results:
         if "diverged" not in result:
@@ -213,7 +215,7 @@ def _first(results: Sequence[Mapping[str, Any]]) -> Magnitudes | None:
 
 
 def _draw(found: Mapping[str, Magnitudes | None], folder: Path, title: str) -> Path:
-    from gesta.compress.magnitudes import draw
+    from gesta.compression.magnitudes import draw
 
     path = folder / f"{title.split(',')[0].lower().replace(' ', '-')}.png"
     drawn = {name: one for name, one in found.items() if one is not None}

@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from gesta.experiments.parallel import Job, key_of
 from gesta.experiments.trial import identity, run_trial
-from gesta.recipes import Recipe, changed
+from gesta.recipes import changed
 from gesta.schema import Sample
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
 
 if TYPE_CHECKING:
-    from gesta.compress.store import Step
+    from gesta.compression.store import Step
 
 
 def compact_job(
     title: str,
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: Recipe,
+    recipe: ClipRecipe,
     folder: Path,
     layout: str,
     seed: int,
@@ -65,7 +67,13 @@ def forget_lost(job: Job) -> None:
 
 
 def run_compact(
-    train: Sequence[Sample], test: Sequence[Sample], recipe: Recipe, folder: Path, layout: str, seed: int, device: str
+    train: Sequence[Sample],
+    test: Sequence[Sample],
+    recipe: ClipRecipe,
+    folder: Path,
+    layout: str,
+    seed: int,
+    device: str,
 ) -> dict[str, Any]:
     """`run_trial`, and under "stored" the same model as it is, in half precision and pruned below 2**-20.
 
@@ -73,13 +81,13 @@ def run_compact(
     weights by log2 |w|.
     """
     from gesta.bundle import io
-    from gesta.compress.magnitudes import magnitudes
-    from gesta.compress.prune import prune
-    from gesta.compress.store import halve
+    from gesta.compression.magnitudes import magnitudes
+    from gesta.compression.prune import prune
+    from gesta.compression.store import halve
 
     found = run_trial(train, test, recipe, folder, layout, seed, device, keep=True)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-    bundle = io.read(folder / "bundle")
+    bundle = io.read(folder / "bundle", ClipManifest)
     seen = [s for s in test if s.label in bundle.manifest.labels]
     half = halve(bundle.path, folder / "half")
     pruned = prune(bundle.path, folder / "pruned")
@@ -99,7 +107,7 @@ def run_compact(
 
 def _measured(step: Step, test: Sequence[Sample], n: int, layout: str, device: str) -> dict[str, Any]:
     """Accuracy over `n` clips (those of unknown classes count as errors), parameters that are not zero, bytes."""
-    from gesta.evaluate.run import evaluate
+    from gesta.tasks.clips.evaluate import evaluate
 
     found = evaluate(step.bundle, test, engine="torch", device=device, layout=layout, progress=False)
     right = int((found.predicted == found.truth).sum())
@@ -109,7 +117,7 @@ def _measured(step: Step, test: Sequence[Sample], n: int, layout: str, device: s
 
 def draw_magnitudes(results: Mapping[str, Sequence[Mapping[str, Any]]], path: Path, title: str) -> None:
     """Histograms of log2 |w|, one a line of the table, of its first seed."""
-    from gesta.compress.magnitudes import Magnitudes, draw
+    from gesta.compression.magnitudes import Magnitudes, draw
 
     first = {label: runs[0]["magnitudes"] for label, runs in results.items()}
     draw(

@@ -13,9 +13,9 @@ import numpy as np
 from gesta import metrics
 from gesta.experiments.parallel import Job, Progress, run_jobs, write_json
 from gesta.experiments.trial import prefill, trial_job
-from gesta.recipes.schema import Recipe
 from gesta.schema import GestaError, Sample
 from gesta.sources.split import folds
+from gesta.tasks.clips.recipe import ClipRecipe
 
 INNER_GROUPS = 2
 """Into how many groups of people a training part is divided to choose settings inside it."""
@@ -23,10 +23,10 @@ INNER_GROUPS = 2
 
 def crossval(
     samples: Sequence[Sample],
-    recipe: Recipe,
+    recipe: ClipRecipe,
     out: Path,
     *,
-    choices: Mapping[str, Recipe] | None = None,
+    choices: Mapping[str, ClipRecipe] | None = None,
     by: str = "subject",
     k: int | None = None,
     seeds: int = 1,
@@ -85,7 +85,7 @@ def crossval(
 
 def _chosen(
     parts: Sequence[tuple[str, list[Sample], list[Sample]]],
-    options: Mapping[str, Recipe],
+    options: Mapping[str, ClipRecipe],
     out: Path,
     by: str,
     layout: str,

@@ -17,8 +17,8 @@ import numpy as np
 from gesta import metrics
 from gesta.experiments.catalog import DATA_SEED
 from gesta.experiments.parallel import Progress, key_of, write_json
-from gesta.recipes import Recipe
 from gesta.schema import GestaError, Prediction, Sample
+from gesta.tasks.clips.recipe import ClipRecipe
 
 PEOPLE = 24
 RECORDINGS = 1
@@ -31,7 +31,7 @@ class Run:
     """What all steps share. `told(title)` is called as a step begins; `progress` counts within it."""
 
     out: Path
-    recipe: Recipe
+    recipe: ClipRecipe
     people: int
     recordings: int
     seed: int
@@ -51,7 +51,7 @@ class Run:
 
 def demo(
     out: Path,
-    recipe: Recipe,
+    recipe: ClipRecipe,
     *,
     people: int = PEOPLE,
     recordings: int = RECORDINGS,
@@ -142,8 +142,8 @@ def _train(run: Run) -> dict[str, Any]:
     import torch
 
     from gesta.clips.cache import ClipCache
-    from gesta.export import openvino
-    from gesta.training.fit import fit, settle_for, transform_for
+    from gesta.engines import convert_openvino as openvino
+    from gesta.tasks.clips.fit import fit, settle_for, transform_for
 
     torch.set_num_threads(1)  # two are hardly faster on networks this small, and far slower on a busy machine
     train, _ = parts(run)
@@ -159,7 +159,7 @@ def _train(run: Run) -> dict[str, Any]:
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
-    from gesta.evaluate.run import evaluate
+    from gesta.tasks.clips.evaluate import evaluate
 
     _, test = parts(run)
     found = evaluate(run.bundle, test, out=run.out / "report", layout=LAYOUT).metrics
@@ -169,7 +169,7 @@ def _evaluate(run: Run) -> dict[str, Any]:
 def _stream(run: Run) -> dict[str, Any]:
     import gesta
     from gesta.clips.decode import probe
-    from gesta.evaluate.annotate import annotate
+    from gesta.evaluation.annotate import annotate
 
     _, test = parts(run)
     spans = [s for s in test if s.recording == test[0].recording]

@@ -21,11 +21,11 @@ import numpy as np
 from gesta import metrics
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
 from gesta.experiments.trial import identity
-from gesta.features.store import read_recipe
-from gesta.recipes.schema import Recipe
-from gesta.recipes.sequences import SequenceRecipe
 from gesta.schema import GestaError, Sample
 from gesta.sources.split import assign_splits
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.features.recipe import FeatureClassifierRecipe
+from gesta.tasks.features.store import read_recipe
 
 TEST_SHARE = 0.2
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -37,7 +37,7 @@ ARMS = {"scratch": "from scratch", "transfer": "from the bundle"}
 class Curve:
     """What is measured. `recipes`: by arm of ARMS; `features`: the folder of stored features, None for recordings."""
 
-    recipes: dict[str, Recipe | SequenceRecipe]
+    recipes: dict[str, ClipRecipe | FeatureClassifierRecipe]
     clips: tuple[int, ...]
     seeds: int
     start: Path | None = None
@@ -149,26 +149,26 @@ def _job(curve: Curve, arm: str, train: list[Sample], test: list[Sample], folder
 
 def _people_met(curve: Curve, test: Sequence[Sample]) -> list[str]:
     """Whether the bundle to begin with was trained on people of the test part."""
-    from gesta.bundle.io import read_any
-    from gesta.evaluate.run import people_warnings
+    from gesta.evaluation.people import people_warnings
+    from gesta.tasks.catalog import read_bundle
 
     if curve.start is None:
         return []
-    origin = read_any(curve.start).manifest.provenance
+    origin = read_bundle(curve.start).manifest.provenance
     return [f"The bundle to begin with: {note}" for note in people_warnings(test, origin, curve.layout)]
 
 
 def _weights(start: Path | None) -> list[str]:
-    from gesta.bundle.io import read_any
+    from gesta.tasks.catalog import read_bundle
 
-    return [] if start is None else [a.sha256 for a in read_any(start).manifest.artifacts if a.role == "weights"]
+    return [] if start is None else [a.sha256 for a in read_bundle(start).manifest.artifacts if a.role == "weights"]
 
 
 def run_features(
     features: Path,
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: SequenceRecipe,
+    recipe: FeatureClassifierRecipe,
     folder: Path,
     seed: int,
     device: str,
@@ -176,7 +176,7 @@ def run_features(
 ) -> dict[str, Any]:
     """One classifier of stored features; its folder is removed. Returns accuracy, n and seconds."""
     from gesta.bundle.io import read_sequence
-    from gesta.training.sequences import fit_sequences
+    from gesta.tasks.features.fit import fit_sequences
 
     begun = time.monotonic()
     fitted = fit_sequences(

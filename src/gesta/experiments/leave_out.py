@@ -20,10 +20,11 @@ from gesta.experiments.crossval import crossval
 from gesta.experiments.parallel import Job, Progress, write_json, write_text
 from gesta.experiments.stored_trial import stored_job
 from gesta.experiments.trial import trial_job
-from gesta.recipes import Recipe, RecipeError, load_recipe
-from gesta.recipes.load import load_sequence_recipe
-from gesta.recipes.sequences import SequenceRecipe, StoredFeatures
+from gesta.recipes import RecipeError
 from gesta.schema import GestaError, Sample
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.features.recipe import FeatureClassifierRecipe, StoredFeatures
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ network, trained on the same training part. With 40 epochs and 16 frames, a quar
 table takes hours and not a day; auto is as it is."""
 
 
-def recipes_of(row: LeaveOutRow, sets: Sequence[str] = ()) -> dict[str, Recipe]:
+def recipes_of(row: LeaveOutRow, sets: Sequence[str] = ()) -> dict[str, ClipRecipe]:
     """What a fold chooses between, by what it says. Raises GestaError (usage) for `sets` that do not fit."""
     ways: list[tuple[str, ...]] = [(choice,) for choice in row.choices] or [()]
     try:
@@ -91,11 +92,11 @@ def recipes_of(row: LeaveOutRow, sets: Sequence[str] = ()) -> dict[str, Recipe]:
         raise GestaError(f"{row.label}: {error}", usage=True) from error
 
 
-def classifier_of(row: LeaveOutRow) -> SequenceRecipe | None:
+def classifier_of(row: LeaveOutRow) -> FeatureClassifierRecipe | None:
     """The recipe for stored features, whatever network made them."""
     if row.classifier is None:
         return None
-    return load_sequence_recipe(row.classifier).model_copy(update={"features": StoredFeatures()})
+    return load_recipe(row.classifier).model_copy(update={"features": StoredFeatures()})
 
 
 def trainings(table: LeaveOutTable, people: int, seeds: int) -> int:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from gesta.clips.hand_cube import Cube
-from gesta.evaluate.pose_figures import draw_per_joint, draw_success
-from gesta.evaluate.pose_pictures import Hand, cloud_of, cloud_view, depth_of, over_depth
 from gesta.sources.hand_catalog import read
+from gesta.tasks.hands.cube import Cube
+from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_of, over_depth
+from gesta.tasks.hands.figures import draw_per_joint, draw_success
 
 if TYPE_CHECKING:
     from gesta.experiments.poses import PosePlan

@@ -16,11 +16,13 @@ from gesta.experiments import tables
 from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES, QUICK_HIDDEN, PoseRow, PoseScale, PoseTable
 from gesta.experiments.tables import cost, spread
-from gesta.recipes import PoseRecipe, RecipeError, load_pose_recipe
+from gesta.recipes import RecipeError
 from gesta.schema import GestaError, HandFrame, HandListing
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.hands.recipe import HandRecipe
 
 if TYPE_CHECKING:
-    from gesta.evaluate.pose_run import PoseEvaluation
+    from gesta.tasks.hands.evaluate import PoseEvaluation
 
 SHOWN = 6
 """Test frames of a person that a figure shows."""
@@ -45,7 +47,7 @@ class PosePlan:
         return cost((job for _, job in self.jobs), self.to_train, self.minutes)
 
 
-def recipe_of(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> PoseRecipe:
+def recipe_of(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> HandRecipe:
     """The recipe of a line at a scale: the document's networks with fully connected layers of 512 at the quick one.
 
     Raises GestaError (usage) for `sets` that do not fit.
@@ -54,9 +56,9 @@ def recipe_of(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> PoseRecipe:
     assert row.recipe is not None
     changes = [*size.overrides, *(() if row.own else size.optimizer)]
     try:
-        if scale == "quick" and load_pose_recipe(row.recipe).model.hidden > QUICK_HIDDEN:
+        if scale == "quick" and load_recipe(row.recipe).model.hidden > QUICK_HIDDEN:
             changes.append(f"model.hidden={QUICK_HIDDEN}")
-        return load_pose_recipe(row.recipe, (*changes, *row.overrides, *sets))
+        return load_recipe(row.recipe, (*changes, *row.overrides, *sets))
     except RecipeError as error:
         raise GestaError(str(error), usage=True) from error
 
@@ -86,8 +88,8 @@ def plan_poses(
 
     Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
     """
-    from gesta.sources.hand_split import assign_hand_splits
-    from gesta.training.pose_save import frames_fingerprint
+    from gesta.tasks.hands.save import frames_fingerprint
+    from gesta.tasks.hands.split import assign_hand_splits
 
     table, size = POSE_TABLES[name], POSE_SCALES[scale]
     frames, notes = assign_hand_splits(listing.frames)
@@ -129,7 +131,7 @@ def _changed(size: PoseScale) -> list[str]:
 
 
 def _job(
-    title: str, listing: HandListing, recipe: PoseRecipe, content: str, folder: Path, seed: int, device: str
+    title: str, listing: HandListing, recipe: HandRecipe, content: str, folder: Path, seed: int, device: str
 ) -> Job:
     key = key_of(recipe.model_dump(mode="json"), seed, listing.layout, content)
     arguments = {
@@ -143,18 +145,18 @@ def _job(
     return Job(title, "gesta.experiments.poses:run_pose_trial", arguments, key, folder / f"{key}.json")
 
 
-def run_pose_trial(data: Path, layout: str, recipe: PoseRecipe, folder: Path, seed: int, device: str) -> dict[str, Any]:
+def run_pose_trial(data: Path, layout: str, recipe: HandRecipe, folder: Path, seed: int, device: str) -> dict[str, Any]:
     """Trains (a stopped training goes on), measures on the test frames; the folder is removed at the end.
 
-    Returns mean_error_mm, per_joint_mm, success_rate, per_person and more (gesta.evaluate.pose_run), errors_mm by frame
+    Returns mean_error_mm, per_joint_mm, success_rate, per_person and more (gesta.tasks.hands.evaluate), errors_mm by frame
     and joint, subjects, shown (some frames' joints), validation, mean_pose_mm, history, parameters, seconds; where
     training diverged only `diverged`, what happened.
     """
-    from gesta.evaluate.pose_run import evaluate_pose
     from gesta.sources.hand_catalog import read
-    from gesta.sources.hand_split import assign_hand_splits
-    from gesta.training.pose_fit import fit_pose
-    from gesta.training.task import LossNotFinite
+    from gesta.tasks.hands.evaluate import evaluate_pose
+    from gesta.tasks.hands.fit import fit_pose
+    from gesta.tasks.hands.split import assign_hand_splits
+    from gesta.training.learner import LossNotFinite
 
     begun = time.monotonic()
     listing = read(data, layout)

@@ -18,8 +18,10 @@ from gesta.experiments.catalog import Row, Table, find, scale_of
 from gesta.experiments.compact import compact_job, draw_magnitudes, forget_lost
 from gesta.experiments.parallel import Job, Progress, run_jobs, write_json, write_text
 from gesta.experiments.trial import prefill, trial_job
-from gesta.recipes import Recipe, RecipeError, load_recipe
+from gesta.recipes import RecipeError
 from gesta.schema import GestaError, Sample
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def plan(
     return Plan(name, table, tuple(jobs), note, minutes, len(todo), tuple(teachers.values()))
 
 
-def _recipe(row: Row, scale: str, sets: Sequence[str]) -> Recipe:
+def _recipe(row: Row, scale: str, sets: Sequence[str]) -> ClipRecipe:
     quick = row.quick if scale == "quick" else ()
     try:
         return load_recipe(row.recipe or "", (*scale_of(scale).overrides, *quick, *row.overrides, *sets))
@@ -100,7 +102,7 @@ def _recipe(row: Row, scale: str, sets: Sequence[str]) -> Recipe:
 
 def _job(
     row: Row,
-    recipe: Recipe,
+    recipe: ClipRecipe,
     fitted: Sequence[Sample],
     test: Sequence[Sample],
     folder: Path,

@@ -18,22 +18,23 @@ from numpy.typing import NDArray
 
 from gesta.experiments.parallel import Job, key_of
 from gesta.experiments.trial import identity
-from gesta.recipes import Recipe
-from gesta.recipes.sequences import SequenceRecipe
 from gesta.schema import Sample
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.features.recipe import FeatureClassifierRecipe
 
 
 def stored_job(
     title: str,
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: Recipe,
+    recipe: ClipRecipe,
     folder: Path,
     layout: str,
     seed: int,
     device: str = "auto",
     *,
-    classifier: SequenceRecipe,
+    classifier: FeatureClassifierRecipe,
     features: Path,
 ) -> Job:
     """As `trial_job`. `recipe`: of the frame network; `features`: where its features are kept for other classifiers."""
@@ -56,8 +57,8 @@ def stored_job(
 def run_stored_trial(
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: Recipe,
-    classifier: SequenceRecipe,
+    recipe: ClipRecipe,
+    classifier: FeatureClassifierRecipe,
     features: Path,
     folder: Path,
     layout: str,
@@ -65,8 +66,8 @@ def run_stored_trial(
     device: str,
 ) -> dict[str, Any]:
     """Returns of `run_trial`'s values accuracy, n, errors, seed, parameters, history, skipped and seconds."""
-    from gesta.features.store import INDEX, FeatureFolder
-    from gesta.training.sequences import FeatureSet, fit_sequences, probabilities
+    from gesta.tasks.features.fit import FeatureSet, fit_sequences, probabilities
+    from gesta.tasks.features.store import INDEX, FeatureFolder
 
     begun = time.monotonic()
     if not (features / INDEX).exists():
@@ -98,7 +99,7 @@ def run_stored_trial(
 def store_features(
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: Recipe,
+    recipe: ClipRecipe,
     out: Path,
     *,
     layout: str,
@@ -108,9 +109,9 @@ def store_features(
     """Trains the frame network on `train` and leaves its features of every frame of all samples in `out`."""
     from gesta.bundle import io
     from gesta.clips.cache import ClipCache
-    from gesta.features.store import FeatureRecipe, claim, write_index, write_shard
-    from gesta.runtime.engines.torch import load_network
-    from gesta.training.fit import fit, settle_for
+    from gesta.tasks.clips.fit import fit, settle_for
+    from gesta.tasks.clips.network import load_network
+    from gesta.tasks.features.store import FeatureRecipe, claim, write_index, write_shard
 
     settled, notes = settle_for(train, recipe)
     cache = ClipCache()
@@ -118,7 +119,7 @@ def store_features(
     fitted = fit(
         train, settled, work, layout=layout, seed=seed, device=device, notes=notes, progress=False, cache=cache
     )
-    bundle = io.read(fitted.bundle)
+    bundle = io.read(fitted.bundle, ClipManifest)
     network, transform = load_network(bundle), bundle.manifest.transform
     skipped = list(cache.fill(test, transform)) + list(fitted.skipped)
     broken = {problem.path for problem in skipped}

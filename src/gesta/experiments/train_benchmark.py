@@ -14,17 +14,18 @@ import numpy as np
 import torch
 
 from gesta.bundle import io
-from gesta.bundle.manifest import Manifest
+from gesta.bundle.io import DEMO
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
-from gesta.features.machine import quiet
 from gesta.models.catalog import build
-from gesta.recipes.schema import Recipe
-from gesta.runtime.recogniser import DEMO
 from gesta.schema import Clip, GestaError, Resource, Sample
-from gesta.training.data import ClipData, ClipSet, ClipStore
+from gesta.tasks.clips.data import ClipSet, ClipStore
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.training.classify import Classify
+from gesta.training.data import TrainingData
+from gesta.training.machine import quiet
 from gesta.training.stage import fit_or_stop
-from gesta.training.task import ClassifyTask
 
 BATCHES = 3
 """Batches an epoch. The first epoch is the warm-up; what follows is measured."""
@@ -89,8 +90,8 @@ def train_benchmark(
     Clips come from the cache, filled first; so what is measured is the second epoch on. Without samples random clips
     are taken and the waiting is not measured. Raises GestaError if no clip can be prepared.
     """
-    manifest = io.read(DEMO if str(bundle_path) == "demo" else bundle_path).manifest
-    recipe, transform = Recipe.model_validate(manifest.recipe), manifest.transform
+    manifest = io.read(DEMO if str(bundle_path) == "demo" else bundle_path, ClipManifest).manifest
+    recipe, transform = ClipRecipe.model_validate(manifest.recipe), manifest.transform
     wanted = BATCHES * int(recipe.training.batch)
     store: ClipStore = cache or ClipCache()
     chosen = _prepared(samples, transform, cache or ClipCache(), wanted, seed) if samples else []
@@ -137,8 +138,8 @@ def _prepared(
 def _train(
     samples: Sequence[Sample],
     store: ClipStore,
-    manifest: Manifest,
-    recipe: Recipe,
+    manifest: ClipManifest,
+    recipe: ClipRecipe,
     device: str,
     seconds: float,
     seed: int,
@@ -157,7 +158,7 @@ def _train(
     )
     clips = ClipSet(samples, labels, transform, store, recipe.augmentation, seed)
     nothing = ClipSet([], labels, transform, store)
-    data = ClipData(clips, nothing, min(int(recipe.training.batch), len(samples)), seed)
+    data = TrainingData(clips, nothing, min(int(recipe.training.batch), len(samples)), seed)
     watch = Stopwatch(seconds)
     with quiet():
         trainer = pl.Trainer(
@@ -172,7 +173,7 @@ def _train(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        task = ClassifyTask(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
+        task = Classify(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
         fit_or_stop(trainer, task, data)
     return watch
 

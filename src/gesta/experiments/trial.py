@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gesta.experiments import begin
 from gesta.experiments.parallel import Job, Progress, key_of
-from gesta.recipes.schema import Recipe
 from gesta.schema import Sample
+from gesta.tasks.clips import transfer as begin
+from gesta.tasks.clips.recipe import ClipRecipe
 
 if TYPE_CHECKING:
     from gesta.clips.cache import ClipCache
-    from gesta.evaluate.run import Evaluation
+    from gesta.tasks.base import Evaluation
 
 
 def trial_job(
     title: str,
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: Recipe,
+    recipe: ClipRecipe,
     folder: Path,
     layout: str,
     seed: int,
@@ -48,7 +48,7 @@ def trial_job(
 def run_trial(
     train: Sequence[Sample],
     test: Sequence[Sample],
-    recipe: Recipe,
+    recipe: ClipRecipe,
     folder: Path,
     layout: str,
     seed: int,
@@ -63,9 +63,9 @@ def run_trial(
     lacks counts as an error. Returns accuracy, n, errors, probabilities' right ones by id, seconds and history.
     """
     from gesta.clips.cache import ClipCache
-    from gesta.compress.teacher import teachers_of
-    from gesta.evaluate.run import evaluate
-    from gesta.training.fit import fit, settle_for
+    from gesta.tasks.clips.distil import teachers_of
+    from gesta.tasks.clips.evaluate import evaluate
+    from gesta.tasks.clips.fit import fit, settle_for
 
     begun = time.monotonic()
     settled, notes = settle_for(train, recipe)
@@ -129,13 +129,13 @@ def _accuracy_of_shuffled(bundle: Path, found: Evaluation, cache: ClipCache, see
     return float((predicted == found.truth).mean()) if clips else 0.0
 
 
-def prefill(samples: Sequence[Sample], recipes: Sequence[Recipe], progress: Progress | None = None) -> None:
+def prefill(samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Progress | None = None) -> None:
     """Prepares the clips once for all trials, so that no two of them decode the same recording side by side.
 
     What cannot be prepared is reported by the trials themselves.
     """
     from gesta.clips.cache import ClipCache
-    from gesta.training.facts import settle_for, transform_for
+    from gesta.tasks.clips.facts import settle_for, transform_for
 
     transforms = {}
     for recipe in recipes:

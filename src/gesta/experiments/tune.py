@@ -24,8 +24,9 @@ import numpy as np
 import yaml
 
 from gesta.experiments.parallel import key_of, write_json, write_text
-from gesta.recipes import PoseRecipe, changed_poses
+from gesta.recipes import changed
 from gesta.schema import GestaError, HandFrame
+from gesta.tasks.hands.recipe import HandRecipe
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -66,7 +67,7 @@ SPACE = {
 class Search:
     """`trials` in each of `rounds`. `seed` draws the trials, the validation part and every training."""
 
-    recipe: PoseRecipe
+    recipe: HandRecipe
     rounds: int = 3
     trials: int = 50
     seed: int = 0
@@ -130,7 +131,7 @@ def open_study(search: Search, frames: Sequence[HandFrame], out: Path, storage: 
     """The search's study: of the same recipe, data and seed there is one. Raises GestaError."""
     import optuna
 
-    from gesta.training.pose_save import frames_fingerprint
+    from gesta.tasks.hands.save import frames_fingerprint
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     out.mkdir(parents=True, exist_ok=True)
@@ -230,12 +231,12 @@ def _train(
     cache: Path | None,
 ) -> dict[str, Any]:
     """One training; its folder is removed. What it reached, or only `diverged`."""
-    from gesta.training.pose_fit import fit_pose
-    from gesta.training.task import LossNotFinite
+    from gesta.tasks.hands.fit import fit_pose
+    from gesta.training.learner import LossNotFinite
 
     begun = time.monotonic()
     folder = out / f"trial-{number}"
-    recipe = changed_poses(search.recipe, [f"{key}={value!r}" for key, value in values.items()])
+    recipe = changed(search.recipe, [f"{key}={value!r}" for key, value in values.items()])
     try:
         fitted = fit_pose(
             frames,
@@ -280,7 +281,7 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
             f"All {len(trials)} trials diverged. Lower the batch's size or clip the gradient: "
             "--set training.gradient_clip=1."
         )
-    recipe = changed_poses(search.recipe, [f"{key}={value!r}" for key, value in best.params.items()])
+    recipe = changed(search.recipe, [f"{key}={value!r}" for key, value in best.params.items()])
     recipe = recipe.model_copy(update={"name": f"{search.recipe.name}-tuned"})
     files = {"recipe": out / "best.yaml", "table": out / "table.md", "result": out / "result.json"}
     document = {
@@ -297,7 +298,7 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
     return document
 
 
-def _yaml(recipe: PoseRecipe, document: dict[str, Any]) -> str:
+def _yaml(recipe: HandRecipe, document: dict[str, Any]) -> str:
     best = document["best"]
     head = (
         f"# The best of {len(document['trials'])} trials of random search on {document['recipe']}.\n"

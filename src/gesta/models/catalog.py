@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.two_stream import FLOW_CHANNELS, Fusion, Stack, TwoStream
 from gesta.models.vgg import Vgg16
 from gesta.models.weights import length_of, load_tensors, read_tensors
+from gesta.words import did_you_mean
 
 
 def _cnn3d(*, chunk: int, memory: float, **settings: Any) -> nn.Module:  # noqa: ARG001
@@ -221,5 +221,4 @@ def build_sequence(name: str, *, features: int, classes: int, **more: Any) -> Se
 
 def _known(name: str, networks: Mapping[str, object]) -> None:
     if name not in networks:
-        near = difflib.get_close_matches(name, networks, n=1)
-        raise ValueError(f"no network {name!r}; there are {', '.join(networks)}" + (f". {near[0]}?" if near else ""))
+        raise ValueError(f"no network {name!r}; there are {', '.join(networks)}.{did_you_mean(name, networks)}")

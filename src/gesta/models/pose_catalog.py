@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from gesta.models.deep_prior import DeepPrior
 from gesta.models.pose_fusion import FuseNet, ScoreFusion
 from gesta.models.pose_layers import PlainPose, PoseNet
 from gesta.models.pose_nets import PLANS
+from gesta.words import did_you_mean
 
 CHANNELS = {"depth": 1, "rgb": 3, "rgbd": 4}
 
@@ -69,9 +69,8 @@ def build_pose(model: Mapping[str, Any], *, joint_names: Sequence[str], inputs: 
     """
     name = str(model.get("name"))
     if name not in POSE_MODELS:
-        near = difflib.get_close_matches(name, POSE_MODELS, n=1)
-        meant = f". {near[0]}?" if near else ""
-        raise ValueError(f"no network {name!r}; there are {', '.join(POSE_MODELS)}{meant}")
+        meant = did_you_mean(name, POSE_MODELS)
+        raise ValueError(f"no network {name!r}; there are {', '.join(POSE_MODELS)}.{meant}")
     return POSE_MODELS[name](model, joint_names, inputs, size)
 
 

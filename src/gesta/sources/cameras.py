@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any
 
 from gesta.schema import Camera, GestaError
 from gesta.sources.files import read_yaml
+from gesta.words import did_you_mean
 
 CAMERAS = {
     "nyu": Camera(588.03, 587.07, 320.0, 240.0),  # 640 x 480, Tompson et al. 2014
@@ -26,8 +26,7 @@ def find_camera(name: str) -> tuple[Camera, float]:
         return CAMERAS[name], 1.0
     if Path(name).is_file():
         return read_camera(Path(name))
-    near = difflib.get_close_matches(name.lower(), CAMERAS, n=1, cutoff=0.4)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(name.lower(), CAMERAS)
     raise GestaError(
         f"unknown camera {name!r}; there are {', '.join(CAMERAS)}, or give a camera.yaml with fx, fy, cx, cy.{meant}",
         usage=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from gesta.schema import GestaError, Listing, base
 from gesta.sources import chalearn2014, class_folders, index_csv, isogd, ledasila, ucf101, videos
 from gesta.sources.frequent import most_frequent
+from gesta.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
 
 def _unknown(layout: str) -> GestaError:
     known = [*READERS, *(f"{name}+{way}" for name, ways in WAYS.items() for way in ways)]
-    near = difflib.get_close_matches(layout, known, n=1, cutoff=0.4)
-    meant = f" Did you mean {near[0]}?" if near and near[0] != layout else ""
+    meant = did_you_mean(layout, (name for name in known if name != layout))
     return GestaError(
         f"unknown format {layout!r}; there are {', '.join(known)}, and behind any of them the most frequent classes, "
         f"as +21x18 or +allx18: 21 or all, with at least 18 videos each.{meant}",

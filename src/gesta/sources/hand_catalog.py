@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gesta.schema import GestaError, HandListing
 from gesta.sources import hand_folder, icvl, msra_hand, nyu
+from gesta.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,7 @@ def read(root: Path | str, layout: str | None = None) -> HandListing:
     """
     root = Path(root)
     if layout is not None and layout not in HAND_READERS:
-        near = difflib.get_close_matches(layout, HAND_READERS, n=1, cutoff=0.4)
-        meant = f" Did you mean {near[0]}?" if near else ""
+        meant = did_you_mean(layout, HAND_READERS)
         raise GestaError(f"unknown format {layout!r}; there are {', '.join(HAND_READERS)}.{meant}", usage=True)
     if not root.is_dir():
         raise GestaError(f"{root}: no such folder. Give the folder of a hand pose set.")

@@ -72,7 +72,7 @@ def read(root: Path) -> HandListing:
                 depth_unit_mm=unit,
             )
         )
-    return HandListing(root, "hand_folder", tuple(frames), names, tuple(problems))
+    return HandListing(root, "hand_folder", tuple(frames), tuple(problems), names)
 
 
 def _first_size(images: list[Path], problems: list[Problem]) -> tuple[int, int]:

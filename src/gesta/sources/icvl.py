@@ -44,7 +44,7 @@ def read(root: Path) -> HandListing:
             _read_labels(labels, root / part / "Depth", cast("Split", split), frames, problems)
     if not frames and not problems:
         raise GestaError(f"{root}: no Training/labels.txt or Testing/test_seq_1.txt here. Give the folder of ICVL.")
-    return HandListing(root, "icvl", tuple(frames), JOINTS, tuple(problems))
+    return HandListing(root, "icvl", tuple(frames), tuple(problems), JOINTS)
 
 
 def _read_labels(labels: Path, images: Path, split: Split, frames: list[HandFrame], problems: list[Problem]) -> None:

@@ -40,7 +40,7 @@ def read(root: Path) -> HandListing:
     problems: list[Problem] = []
     for labels in sequences:
         _read_sequence(labels, frames, problems)
-    return HandListing(root, "msra", tuple(frames), JOINTS, tuple(problems))
+    return HandListing(root, "msra", tuple(frames), tuple(problems), JOINTS)
 
 
 def _read_sequence(labels: Path, frames: list[HandFrame], problems: list[Problem]) -> None:

@@ -57,7 +57,7 @@ def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOC
     for folder, split in parts:
         _read_part(folder, split, views, joints, frames, problems)
     names = PROTOCOL_NAMES if tuple(joints) == PROTOCOL else tuple(str(index) for index in joints)
-    return HandListing(root, "nyu", tuple(frames), names, tuple(problems))
+    return HandListing(root, "nyu", tuple(frames), tuple(problems), names)
 
 
 def read_images(root: Path, view: int = 1) -> list[HandFrame]:

@@ -133,7 +133,7 @@ def _move(
         taken = _draw(pool, _person, fraction, rng)
         names = sorted({s.subject or "" for s in pool if s.id in taken})
         shown = f"{len(names)} of {len(people)} people" + (f": {', '.join(names)}" if len(names) <= 8 else "")
-        notes.append(f"{what}: {shown}, taken out of training.")
+        notes.append(f"{what} part: {shown}.")
     else:
         taken = _draw_stratified(pool, fraction, rng)
         if not taken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gesta.training.checkpoints import save_network, seed_everything, write_whole
-
-Row = dict[str, float]
+from gesta.files import write_whole
+from gesta.training.checkpoints import save_network, seed_everything
+from gesta.training.learner import Row
 
 
 class Generators(Callback):
@@ -31,15 +32,17 @@ class Generators(Callback):
 class Keeper(Callback):
     """Ends an epoch: a row of history, logs, the best network, the state to resume, and whether to stop early.
 
-    Best: highest validation accuracy, of equal ones the lowest validation loss; of hand poses the lowest squared error
-    in validation, of language models the lowest loss; without validation the last epoch.
+    `best_by`: columns of the history, "-" before one that should be high; the first decides, of equal ones the next.
+    Without validation the last epoch is the best.
     """
 
-    def __init__(self, folder: Path, stage: str, identity: dict[str, Any], patience: int | None) -> None:
+    def __init__(
+        self, folder: Path, stage: str, identity: dict[str, Any], patience: int | None, best_by: Sequence[str]
+    ) -> None:
         self.last = folder / "checkpoints" / f"{stage}.ckpt"
         self.best = folder / "checkpoints" / f"{stage}-best.safetensors"
         self.logs = folder / "logs"
-        self.stage, self.identity, self.patience = stage, identity, patience
+        self.stage, self.identity, self.patience, self.best_by = stage, identity, patience, best_by
         self.history: list[Row] = []
         self._writer: Any = None
         self._started = self._waiting = self._asked = 0.0
@@ -47,13 +50,11 @@ class Keeper(Callback):
     @property
     def best_epoch(self) -> int:
         """Index into the history."""
-        if any("val_mse" in row for row in self.history):
-            errors = [row["val_mse"] for row in self.history]
-            return errors.index(min(errors))
-        if not any("val_accuracy" in row for row in self.history):
-            losses = [row["val_loss"] for row in self.history if "val_loss" in row]  # of a language model
-            return losses.index(min(losses)) if losses else len(self.history) - 1
-        keys = [(-row["val_accuracy"], row["val_loss"]) for row in self.history]
+        names = [name.removeprefix("-") for name in self.best_by]
+        if not any(names[0] in row for row in self.history):
+            return len(self.history) - 1
+        signs = [-1 if name.startswith("-") else 1 for name in self.best_by]
+        keys = [tuple(sign * row[name] for sign, name in zip(signs, names, strict=True)) for row in self.history]
         return keys.index(min(keys))
 
     def state_dict(self) -> dict[str, Any]:
@@ -128,37 +129,17 @@ class Show(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         if self.console.is_terminal:
             where = f"{self.title} {trainer.current_epoch + 1}/{self.epochs}"
-            self.bar.update(self.task, advance=1, description=f"{where}  {self.running(pl_module)}")
+            self.bar.update(self.task, advance=1, description=f"{where}  {pl_module.running(self.keeper.history)}")
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:  # noqa: ARG002
         row = self.keeper.history[-1]
         if not self.console.is_terminal:
             left = row["seconds"] * (self.epochs - row["epoch"])
             self.console.print(
-                f"{self.title} {row['epoch']}/{self.epochs}  {self.finished(row)}  {left:.0f} s left",
+                f"{self.title} {row['epoch']}/{self.epochs}  {pl_module.words(row)}  {left:.0f} s left",
                 highlight=False,
                 soft_wrap=True,
             )
 
-    def running(self, pl_module: Any) -> str:
-        """Where the epoch stands, in words."""
-        loss, right, count = pl_module.sums["train"].tolist()
-        text = f"loss {loss / count:.3f}  acc {right / count:.3f}"
-        if self.keeper.history and "val_accuracy" in self.keeper.history[-1]:
-            text += f"  val {self.keeper.history[-1]['val_accuracy']:.3f}"
-        return text
-
-    def finished(self, row: Row) -> str:
-        """What an epoch came to, in words."""
-        return numbers(row)
-
     def teardown(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
-
-
-def numbers(row: Row) -> str:
-    """Losses and accuracies of an epoch in one line."""
-    text = f"loss {row['train_loss']:.3f}  acc {row['train_accuracy']:.3f}"
-    if "val_accuracy" in row:
-        text += f"  val loss {row['val_loss']:.3f}  val acc {row['val_accuracy']:.3f}"
-    return text

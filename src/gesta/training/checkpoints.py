@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,21 +20,8 @@ import torch
 from lightning.fabric.plugins.io import CheckpointIO
 from torch import Tensor
 
+from gesta.files import write_whole
 from gesta.schema import GestaError
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes under a temporary name, flushes to the disk, renames. Raises OSError and then leaves nothing behind."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class WholeFileIO(CheckpointIO):

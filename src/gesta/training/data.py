@@ -1,50 +1,23 @@
-"""Cached clips -> batches. The order, the frames and the affine map of a clip are pure functions of (seed, epoch)."""
+"""Examples -> batches. The order, and what comes out, are pure functions of (seed, epoch)."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from gesta.clips.ahead import ahead
-from gesta.clips.flow import mirrored
-from gesta.clips.sampling import to_network
-from gesta.clips.transform import Transform
-from gesta.recipes.schema import AugmentationSettings
-from gesta.schema import GestaError, Sample
-from gesta.training.augment import choose_frames, draw_affine, generator, moves_pixels
-from gesta.training.views import ClipStore, View
-
-HELD_BYTES = 512 * 2**20
-"""Clips of one part that are kept in memory; further ones are mapped anew from the cache each time."""
-
 
 Batch = dict[str, Tensor]
 """clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labelled part begins;
 when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answers, or for each j what it is to see:
 view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and where the sights are few, which one it is: sight [B, 2]."""
-
-
-class Item(NamedTuple):
-    """One clip: pixels [T, S, H, W, C], its class, the frame where the labelled part begins, an affine map or None.
-
-    `place` in the set; `views`: what the teachers see of it.
-    """
-
-    pixels: NDArray[np.uint8]
-    target: int
-    start: int = 0
-    theta: NDArray[np.float32] | None = None
-    place: int = 0
-    views: tuple[NDArray[np.uint8], ...] = ()
 
 
 class Examples(Protocol):
@@ -57,97 +30,6 @@ class Examples(Protocol):
     def __getitem__(self, index: int) -> Any: ...
 
     def collate(self, items: Sequence[Any]) -> Batch: ...
-
-
-@dataclass
-class ClipSet(Dataset):
-    """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
-
-    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `sights`: so
-    many versions of each clip come out, in turn; None: another one in each epoch.
-    """
-
-    samples: Sequence[Sample]
-    labels: Sequence[str]
-    transform: Transform
-    store: ClipStore
-    augmentation: AugmentationSettings | None = None
-    seed: int = 0
-    epoch: int = 0
-    before: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
-    soft: Tensor | None = None
-    views: Sequence[View] = ()
-    sights: int | None = None
-    _held: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
-    _held_bytes: int = 0
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Item:
-        sample = self.samples[index]
-        pixels = self._pixels(sample)
-        target = list(self.labels).index(str(sample.label))
-        if self.augmentation is None:
-            return Item(np.asarray(pixels), target, place=index)
-        rng = generator(self.seed, self.sight, index)
-        chosen = choose_frames(len(pixels), self.augmentation, rng)
-        theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
-        taken = np.asarray(pixels[chosen])
-        start = 0
-        if self.augmentation.context > 0:
-            context = self._context(sample, self.augmentation, rng)
-            taken, start = np.concatenate([context, taken]), len(context)
-        if theta is not None and "flow_x" in self.transform.channels and np.linalg.det(theta[:, :2]) < 0:
-            x = self.transform.channels.index("flow_x")
-            taken[..., x] = mirrored(taken[..., x])
-        views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
-        return Item(_fitted(taken, self.transform), target, start, theta, index, views)
-
-    @property
-    def sight(self) -> int:
-        """Which of a clip's versions come out in this epoch."""
-        return self.epoch if self.sights is None else self.epoch % self.sights
-
-    def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
-        """A clip's pixels, kept in memory while there is room."""
-        if sample.id not in self._held:
-            pixels = self.store.load(sample, self.transform).pixels
-            if self._held_bytes + pixels.nbytes > HELD_BYTES:
-                return pixels
-            self._held[sample.id] = np.array(pixels)
-            self._held_bytes += pixels.nbytes
-        return self._held[sample.id]
-
-    def _context(self, sample: Sample, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """The last frames of what came before the gesture; none where nothing did, or where the draw says so."""
-        share, length = rng.random(), int(rng.integers(1, settings.context_frames + 1))
-        parts = [np.zeros((0, *self.transform.frame_shape), np.uint8)]
-        for earlier in self.before.get(sample.id, ()) if share < settings.context else ():
-            with contextlib.suppress(GestaError):  # a rest that cannot be read is none
-                parts.append(self._pixels(earlier)[-length:])
-        return np.concatenate(parts)[-length:]
-
-    def collate(self, items: Sequence[Item]) -> Batch:
-        """Items -> one batch, shorter clips with zeros behind them."""
-        clip, lengths = to_network([item.pixels for item in items], self.transform.chunk)
-        batch = {
-            "clip": torch.from_numpy(clip),
-            "lengths": torch.from_numpy(lengths),
-            "target": torch.tensor([item.target for item in items]),
-            "start": torch.tensor([item.start for item in items]),
-        }
-        maps = [item.theta for item in items if item.theta is not None]
-        if maps:
-            batch["theta"] = torch.from_numpy(np.stack(maps))
-        if self.soft is not None:
-            batch["soft"] = self.soft[[item.place for item in items]]
-        if self.sights is not None:
-            batch["sight"] = torch.tensor([[item.place, self.sight] for item in items])
-        for j, view in enumerate(self.views):
-            clip, lengths = to_network([item.views[j] for item in items], view.transform.chunk)
-            batch |= {f"view{j}": torch.from_numpy(clip), f"view{j}_lengths": torch.from_numpy(lengths)}
-        return batch
 
 
 @dataclass
@@ -194,7 +76,7 @@ def batches_an_epoch(clips: int, batch: int, world: int = 1) -> int:
 Set = TypeVar("Set", bound=Examples)
 
 
-class ClipData(pl.LightningDataModule, Generic[Set]):
+class TrainingData(pl.LightningDataModule, Generic[Set]):
     """Training and validation batches. `num_workers=0`: mapping clips from the disk is not worth a process."""
 
     def __init__(self, train: Set, val: Set, batch: int, seed: int) -> None:
@@ -227,12 +109,3 @@ class _Ahead(DataLoader):
     def __iter__(self) -> Any:
         batches = super().__iter__()
         return ahead((batch for batch in batches), depth=2)
-
-
-def _fitted(pixels: NDArray[np.uint8], transform: Transform) -> NDArray[np.uint8]:
-    """For the central window, exactly `window` frames again: cut, or zeros behind; chunks may be of any number."""
-    if transform.sampling == "chunks":
-        return pixels
-    pixels = pixels[: transform.window]
-    pad = np.zeros((transform.window - len(pixels), *pixels.shape[1:]), np.uint8)
-    return np.concatenate([pixels, pad])

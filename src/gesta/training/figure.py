@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gesta.training.checkpoints import write_whole
+from gesta.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FIGURE = "history.png"
+"""Name of the figure beside a bundle."""
 LABELS = {"error_mm": "joint error, mm", "mse": "mean squared error"}
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 from torch import nn, optim
 
-from gesta.recipes.poses import PoseTrainingSettings
-from gesta.recipes.schema import TrainingSettings
-
 Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
-Settings = TrainingSettings | PoseTrainingSettings
+Settings = Any
+"""The training section of a recipe."""
 
 OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
     "sgd": lambda p, t: optim.SGD(p, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),

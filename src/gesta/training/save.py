@@ -1,4 +1,4 @@
-"""A trained network -> a bundle with weights, provenance and what was measured."""
+"""A trained network -> a bundle with its PyTorch weights and where it comes from; exported networks are added later."""
 
 from __future__ import annotations
 
@@ -6,55 +6,55 @@ import hashlib
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
-from gesta.bundle import io as bundle_io
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact, Manifest, Provenance
 from gesta.bundle.people import fingerprint
-from gesta.clips.transform import Transform
-from gesta.recipes import Recipe
-from gesta.schema import Sample
 from gesta.training.checkpoints import network_bytes
-
-
-class Fingerprints(Protocol):
-    def fingerprint(self, sample: Sample) -> str: ...
+from gesta.training.machine import accelerator_of
+from gesta.training.run import Run
+from gesta.words import DISTRIBUTION
 
 
 def provenance_of(
-    samples: Sequence[Sample],
-    cache: Fingerprints,
+    samples: Iterable[Any],
+    run: Run,
     *,
     layout: str,
-    seed: int,
-    skipped: int,
-    notes: Sequence[str],
-    seconds: float,
-    accelerator: str,
+    data: bytes,
+    identities: Callable[[Sequence[Any]], list[str]],
+    skipped: int = 0,
+    seconds: float = 0.0,
 ) -> Provenance:
-    """Where a model comes from; people only as salted hashes, of those it was trained or chosen on."""
+    """Where a model comes from. Samples have a split and a subject; people are kept as salted hashes only.
+
+    Those of "train" and "val" count. `data`: what tells the training files apart from others; `identities`: as of
+    the task.
+    """
     used = [s for s in samples if s.split in ("train", "val")]
-    train = sorted(cache.fingerprint(s) for s in used if s.split == "train")
     people = sorted({s.subject for s in used if s.subject is not None})
     return Provenance(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        gesta=version("gesta"),
-        seed=seed,
+        gesta=version(DISTRIBUTION),
+        seed=run.seed,
         layout=layout,
-        data_fingerprint=hashlib.sha256("".join(train).encode()).hexdigest(),
+        data_fingerprint=hashlib.sha256(data).hexdigest(),
         people=tuple(fingerprint(person, layout) for person in people),
+        samples=tuple(sorted(identities(used))),
         clips=dict(sorted(Counter(str(s.split) for s in used).items())),
         skipped=skipped,
-        split_notes=tuple(notes),
+        split_notes=run.notes,
         seconds=round(seconds, 1),
-        machine=describe_machine(accelerator),
+        machine=describe_machine(accelerator_of(run.device)),
     )
 
 
@@ -68,30 +68,35 @@ def describe_machine(accelerator: str) -> str:
 
 def write_bundle(
     folder: Path,
+    schema: type[Manifest],
     network: nn.Module,
-    *,
-    labels: Sequence[str],
-    transform: Transform,
-    recipe: Recipe,
+    recipe: Any,
     provenance: Provenance,
-    metrics: Mapping[str, Any],
-    notes: Sequence[str],
-) -> Path:
-    """Writes the bundle with the torch weights; exported networks are added to it by gesta.export."""
-    weights = network_bytes(network)
-    artifact = Artifact(
-        role="weights", engine="torch", file=bundle_io.WEIGHTS, sha256=hashlib.sha256(weights).hexdigest()
+    *,
+    stage: str = "network",
+    others: Mapping[str, nn.Module] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+    **fields: Any,
+) -> Bundle[Any]:
+    """The bundle of a trained network. `others`: networks of further stages, each in a file of its own; `fields`: what
+    the task's manifest has beyond the common. Raises GestaError as `bundle.io.write` does.
+    """
+    networks = {io.WEIGHTS: (stage, network)}
+    networks |= {f"{name}.safetensors": (name, other) for name, other in (others or {}).items()}
+    files = {file: network_bytes(module) for file, (_, module) in networks.items()}
+    artifacts = tuple(
+        Artifact(role="weights", engine="torch", file=file, sha256=io.digest(files[file]), stage=name)
+        for file, (name, _) in networks.items()
     )
-    manifest = Manifest(
+    manifest = schema(
         name=recipe.name,
-        labels=tuple(labels),
-        transform=transform,
         recipe=recipe.model_dump(mode="json"),
         parameters=sum(p.numel() for p in network.parameters()),
         notes=tuple(notes),
         provenance=provenance,
-        metrics=dict(metrics),
-        artifacts=(artifact,),
+        metrics=dict(metrics or {}),
+        artifacts=artifacts,
+        **fields,
     )
-    bundle_io.write(folder, manifest, {bundle_io.WEIGHTS: weights})
-    return folder
+    return io.write(folder, manifest, files)

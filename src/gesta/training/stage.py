@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,107 +13,80 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from gesta.features.machine import accelerator_of, quiet
-from gesta.recipes.poses import PoseTrainingSettings
-from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
-from gesta.training.callbacks import Generators, Keeper, Row, Show
+from gesta.training.callbacks import Generators, Keeper, Show
 from gesta.training.checkpoints import WholeFileIO, full_disk_explained, load_network, load_state
-from gesta.training.data import ClipData, batches_an_epoch
-from gesta.training.distil import Lesson
-from gesta.training.losses import Over
+from gesta.training.data import TrainingData, batches_an_epoch
+from gesta.training.learner import LearnerFor, Row
+from gesta.training.machine import accelerator_of, quiet
 from gesta.training.memory import channels_last, keep_freed_memory
 from gesta.training.optim import batches_an_update
+from gesta.training.run import Run
 from gesta.training.small_maps import small_maps_in_full
-from gesta.training.task import ClassifyTask
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What to train on: "auto", "cpu" or "cuda"; processes on each of `nodes` computers."""
-
-    device: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-
-    @property
-    def accelerator(self) -> str:
-        """ "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
-        return accelerator_of(self.device)
-
-    def precision(self, wanted: str) -> str:
-        """The precision to train in; raises GestaError for 16-bit floats on a CPU, which cannot multiply them."""
-        if self.accelerator == "cpu":
-            if wanted == "16-mixed":
-                raise GestaError(
-                    "training.precision=16-mixed needs a GPU. On a CPU use 32-true, or bf16-mixed, which is faster "
-                    "where the processor multiplies bf16 (AVX512-BF16, AMX)."
-                )
-            return "32-true" if wanted == "auto" else wanted
-        if wanted == "auto":
-            return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-        return wanted
+def precision_for(wanted: str, device: str) -> str:
+    """The precision to train in; raises GestaError for 16-bit floats on a CPU, which cannot multiply them."""
+    if accelerator_of(device) == "cpu":
+        if wanted == "16-mixed":
+            raise GestaError(
+                "training.precision=16-mixed needs a GPU. On a CPU use 32-true, or bf16-mixed, which is faster "
+                "where the processor multiplies bf16 (AVX512-BF16, AMX)."
+            )
+        return "32-true" if wanted == "auto" else wanted
+    if wanted == "auto":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    return wanted
 
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage trains. `number` keeps its generators apart from other stages'; `identity` what a resume needs.
+    """How one stage trains: `settings` are the training section of a recipe, `identity` what a resume needs.
 
-    `lesson`: what it learns from teachers beside the labels; `callbacks`: run after every batch and epoch, before
-    anything is saved.
+    `number` keeps its generators apart from other stages'; `best_by`: as of Keeper; `callbacks`: run after every batch
+    and epoch, before anything is saved.
     """
 
     name: str
     number: int
     title: str
     epochs: int
-    settings: TrainingSettings | PoseTrainingSettings
-    over: Over
-    folder: Path
-    seed: int
+    settings: Any
+    run: Run
     identity: Mapping[str, Any]
-    resume: bool = False
-    progress: bool = True
-    lesson: Lesson | None = None
+    best_by: Sequence[str]
     callbacks: Sequence[Callback] = ()
-    show: type[Show] = Show
 
 
 def run_stage(
-    stage: Stage,
-    network: nn.Module,
-    data: ClipData,
-    machine: Machine,
-    frozen: nn.Module | None = None,
-    task_for: Callable[[int], pl.LightningModule] | None = None,
+    stage: Stage, network: nn.Module, data: TrainingData, learner_for: LearnerFor
 ) -> tuple[list[Row], Row, int]:
     """Trains `network` in place and leaves it at its best epoch. Returns (history, best row, rank of this process).
 
-    `task_for`: from the number of batches of the whole stage the task to learn, where it is not to classify.
     Raises GestaError for a checkpoint of another run, a loss that is not finite, or a full disk.
     """
-    keeper = Keeper(stage.folder, stage.name, dict(stage.identity), stage.settings.patience)
+    run = stage.run
+    keeper = Keeper(run.out, stage.name, dict(stage.identity), stage.settings.patience, stage.best_by)
     checkpoint = _checkpoint(keeper, stage)
-    batches = batches_an_epoch(len(data.train), data.batch, machine.devices * machine.nodes)
+    batches = batches_an_epoch(len(data.train), data.batch, run.devices * run.nodes)
     together = batches_an_update(stage.settings, batches)
-    steps = -(-batches // together) * stage.epochs
-    task = _classify(stage, network, steps, frozen) if task_for is None else task_for(steps)
+    learner = learner_for(-(-batches // together) * stage.epochs)
     keep_freed_memory()
-    callbacks: list[Any] = [Generators(stage.seed, stage.number), *stage.callbacks, keeper]
-    if stage.progress:
-        callbacks.append(stage.show(keeper, stage.epochs, batches, stage.title))
-    with quiet(), full_disk_explained(stage.folder), small_maps_in_full(network), channels_last(network):
+    callbacks: list[Any] = [Generators(run.seed, stage.number), *stage.callbacks, keeper]
+    if run.progress:
+        callbacks.append(Show(keeper, stage.epochs, batches, stage.title))
+    with quiet(), full_disk_explained(run.out), small_maps_in_full(network), channels_last(network):
         trainer = pl.Trainer(
-            accelerator=machine.accelerator,
-            devices=machine.devices,
-            num_nodes=machine.nodes,
-            precision=machine.precision(stage.settings.precision),  # type: ignore[arg-type]
+            accelerator=accelerator_of(run.device),
+            devices=run.devices,
+            num_nodes=run.nodes,
+            precision=precision_for(stage.settings.precision, run.device),  # type: ignore[arg-type]
             max_epochs=stage.epochs,
             gradient_clip_val=stage.settings.gradient_clip,
             accumulate_grad_batches=together,
             callbacks=callbacks,
             plugins=[WholeFileIO()],
-            default_root_dir=stage.folder,
+            default_root_dir=run.out,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -121,17 +94,14 @@ def run_stage(
             use_distributed_sampler=False,
             num_sanity_val_steps=0,
         )
-        fit_or_stop(trainer, task, data, checkpoint)
+        fit_or_stop(trainer, learner, data, checkpoint)
     load_network(keeper.best, network)
     return keeper.history, keeper.history[keeper.best_epoch], trainer.global_rank
 
 
-def _classify(stage: Stage, network: nn.Module, steps: int, frozen: nn.Module | None) -> ClassifyTask:
-    assert isinstance(stage.settings, TrainingSettings)
-    return ClassifyTask(network, stage.settings, steps=steps, over=stage.over, frozen=frozen, lesson=stage.lesson)
-
-
-def fit_or_stop(trainer: pl.Trainer, task: pl.LightningModule, data: ClipData, checkpoint: Path | None = None) -> None:
+def fit_or_stop(
+    trainer: pl.Trainer, task: pl.LightningModule, data: TrainingData, checkpoint: Path | None = None
+) -> None:
     """Trains; SIGTERM and Ctrl-C end the program with 143 and 130, as shells name them.
 
     Lightning turns SIGTERM into a SystemExit without a code, which would be success, and forgets one that comes after
@@ -148,7 +118,7 @@ def fit_or_stop(trainer: pl.Trainer, task: pl.LightningModule, data: ClipData, c
 
 def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
     """The state to go on from, or None. Raises GestaError if it belongs to another recipe, seed or data."""
-    if not stage.resume or not keeper.last.exists():
+    if not stage.run.resume or not keeper.last.exists():
         return None
     saved = load_state(keeper.last)["callbacks"]["Keeper"]["identity"]
     for name, value in stage.identity.items():

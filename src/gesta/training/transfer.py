@@ -8,7 +8,6 @@ stands before it: `appearance.layer1`, `motion.layer4`. `network`, where one is 
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import nn
 from gesta.models.two_stream import TwoStream
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
+from gesta.words import did_you_mean
 
 FREEZE_WORDS = ("none", "all", "first")
 
@@ -144,8 +144,7 @@ def _known(name: str, there: Sequence[str], option: str) -> str:
     """The name of a layer, `network` left out. Raises GestaError (usage) with the list for one that is not there."""
     if _unwrapped(name) in there:
         return _unwrapped(name)
-    near = difflib.get_close_matches(_unwrapped(name), there, n=1, cutoff=0.4)
-    meant = f" Did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(_unwrapped(name), there)
     words = f", or {', '.join(FREEZE_WORDS)}" if option == "freeze" else ""
     raise GestaError(
         f"{option}: the network has no layer {name!r}; there are {', '.join(there)}{words}.{meant}", usage=True

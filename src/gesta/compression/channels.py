@@ -1,0 +1,143 @@
+"""Which tensors belong to a layer's channels, and taking channels out of all of them: weights in, weights out.
+
+The networks of gesta.models are chains, with streams that meet in one linear layer, so the table is short: what makes
+a layer's channels (first axes) and what reads them (second axes).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.compression.weights import Weights
+from gesta.schema import GestaError
+
+Keep = Mapping[str, NDArray[np.bool_]]
+"""Of every layer by name: True on the channels that stay."""
+
+_CONVOLUTION = re.compile(r"(?P<stream>.*streams\.\d+)\.convolutions\.(?P<layer>\d+)\.weight")
+_NORM = ("weight", "bias", "running_mean", "running_var")
+LSTM_GATES = 4
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A tensor that reads channels on its second axis: channel i at `first` + i * `each`, `each` elements of it."""
+
+    tensor: str
+    first: int = 0
+    each: int = 1
+
+
+@dataclass(frozen=True)
+class Channels:
+    """One layer whose channels can go. `makers`: tensors whose first axis is `gates` blocks of these channels."""
+
+    name: str
+    count: int
+    makers: tuple[str, ...]
+    readers: tuple[Reader, ...]
+    gates: int = 1
+
+
+def slimmable(weights: Weights) -> bool:
+    """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, joint."""
+    return any(name.endswith("linear.weight") for name in weights)
+
+
+def layers_of(weights: Weights) -> list[Channels]:
+    """The layers of a clip network, in the order of computing: every stream's convolutions, "linear", "lstm".
+
+    Raises GestaError for the weights of another network.
+    """
+    if not slimmable(weights):
+        raise GestaError(
+            "slimming knows cnn3d, lstm and joint, and this network is none of them. `gesta prune` makes its weights' "
+            "file smaller; `gesta compress` prunes, stores and exports it."
+        )
+    found = []
+    linear = next(name.removesuffix(".weight") for name in weights if name.endswith("linear.weight"))
+    norm = linear.replace("linear", "norm")
+    streams = _streams(weights)
+    columns = weights[f"{linear}.weight"].shape[1]
+    each = columns // max(sum(len(weights[stack[-1]]) for stack in streams), 1)
+    first = 0
+    for stack in streams:
+        for layer, tensor in enumerate(stack):
+            count = len(weights[tensor])
+            last = layer + 1 == len(stack)
+            reader = Reader(f"{linear}.weight", first, each) if last else Reader(stack[layer + 1])
+            own = tensor.removesuffix(".weight")
+            normed = re.sub(r"convolutions\.(\d+)$", r"norms.\1", own)
+            found.append(Channels(own, count, (tensor, *(f"{normed}.{part}" for part in _NORM)), (reader,)))
+        first += len(weights[stack[-1]]) * each
+    behind = "lstm.weight_ih_l0" if "lstm.weight_ih_l0" in weights else "classifier.weight"
+    makers = (f"{linear}.weight", f"{linear}.bias", *(f"{norm}.{part}" for part in _NORM))
+    found.append(Channels("linear", len(weights[f"{linear}.weight"]), makers, (Reader(behind),)))
+    if behind.startswith("lstm"):
+        makers = tuple(f"lstm.{part}_l0" for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+        readers = (Reader("lstm.weight_hh_l0"), Reader("classifier.weight"))
+        found.append(Channels("lstm", weights["lstm.weight_hh_l0"].shape[1], makers, readers, LSTM_GATES))
+    return found
+
+
+def widths_of(weights: Weights) -> dict[str, object]:
+    """The widths as the recipe's `model.layers` says them (gesta.models.layers.Layers)."""
+    streams = [[len(weights[tensor]) for tensor in stack] for stack in _streams(weights)]
+    named = {layer.name: layer.count for layer in layers_of(weights)}
+    return {"convolutions": streams or None, "linear": named["linear"], "lstm": named.get("lstm")}
+
+
+def taken(weights: Weights, layers: Sequence[Channels], keep: Keep) -> dict[str, NDArray[np.generic]]:
+    """The weights without the channels that `keep` marks False; a tensor that knows none of them stays as it is."""
+    places: dict[tuple[str, int], NDArray[np.bool_]] = {}
+    for layer in layers:
+        stays = keep[layer.name]
+        for tensor in layer.makers:
+            places[tensor, 0] = np.tile(stays, layer.gates)
+        for reader in layer.readers:
+            mask = places.setdefault((reader.tensor, 1), np.ones(weights[reader.tensor].shape[1], bool))
+            mask[reader.first : reader.first + layer.count * reader.each] = np.repeat(stays, reader.each)
+    found = {name: np.asarray(array) for name, array in weights.items()}
+    for (name, axis), mask in places.items():
+        found[name] = np.ascontiguousarray(np.compress(mask, found[name], axis=axis))
+    return found
+
+
+def cost(layer: Channels, weights: Weights) -> float:
+    """Weights that go with one channel."""
+    made = sum(weights[name].size for name in layer.makers) / layer.count
+    for reader in layer.readers:
+        array = weights[reader.tensor]
+        made += array.shape[0] * reader.each * int(np.prod(array.shape[2:], dtype=np.int64))
+    return made
+
+
+def parameters_left(weights: Weights, layers: Sequence[Channels], counts: Mapping[str, int]) -> int:
+    """Parameters of the network when each layer is left so many channels. By arithmetic: nothing is taken out."""
+    share: dict[tuple[str, int], float] = {}
+    for layer in layers:
+        for tensor in layer.makers:
+            share[tensor, 0] = counts[layer.name] / layer.count
+        for reader in layer.readers:
+            part = layer.count * reader.each / weights[reader.tensor].shape[1]
+            gone = part * (1 - counts[layer.name] / layer.count)
+            share[reader.tensor, 1] = share.get((reader.tensor, 1), 1.0) - gone
+    return sum(
+        round(weights[name].size * share.get((name, 0), 1.0) * share.get((name, 1), 1.0))
+        for name in weights
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    )
+
+
+def _streams(weights: Weights) -> list[list[str]]:
+    """Names of the convolutions' weights, a list a stream."""
+    stacks: dict[str, list[tuple[int, str]]] = {}
+    for name in weights:
+        if match := _CONVOLUTION.fullmatch(name):
+            stacks.setdefault(match["stream"], []).append((int(match["layer"]), name))
+    return [[name for _, name in sorted(stack)] for _, stack in sorted(stacks.items())]

@@ -1,0 +1,81 @@
+"""How large a network's weights are: log2 |w|, the share near zero, histograms (Mullick 2018, figures of chapter 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gesta.compression.prune import THRESHOLD
+from gesta.compression.weights import Weights, prunable
+from gesta.training.figure import save_figure
+
+LOWEST, HIGHEST = -60, 10
+"""Range of the histograms in log2 |w|; what lies outside counts in the outermost bins."""
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """Weights by log2 |w|: `counts[i]` lie in [LOWEST + i, LOWEST + i + 1); exact zeros are counted apart."""
+
+    counts: tuple[int, ...]
+    zeros: int
+    below_threshold: int
+    threshold: float
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts) + self.zeros
+
+    @property
+    def share_below(self) -> float:
+        """Share of the weights with |w| < threshold, zeros with them."""
+        return self.below_threshold / max(self.total, 1)
+
+    def document(self) -> dict[str, Any]:
+        return {**asdict(self), "lowest": LOWEST, "share_below": self.share_below}
+
+
+def magnitudes(weights: Weights, threshold: float = THRESHOLD) -> Magnitudes:
+    """The weights that pruning looks at: of convolutions, linear layers and LSTMs."""
+    names = prunable(weights)
+    sizes = np.abs(np.concatenate([np.asarray(weights[name], np.float64).reshape(-1) for name in names]))
+    exponents = np.floor(np.log2(sizes[sizes > 0]))
+    bins = np.clip(exponents, LOWEST, HIGHEST - 1).astype(np.int64) - LOWEST
+    counts = np.bincount(bins, minlength=HIGHEST - LOWEST)
+    zeros = int((sizes == 0).sum())
+    return Magnitudes(tuple(int(n) for n in counts), zeros, int((sizes < threshold).sum()), threshold)
+
+
+def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
+    """Writes a PNG: for each network its histogram of log2 |w| in per cent, and a line at a threshold above 0.
+
+    Exact zeros stand in no bin; the legend gives the share below the threshold, zeros with it.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    edges = np.arange(LOWEST, HIGHEST + 1)
+    for name, one in found.items():
+        share = 100 * np.array(one.counts) / max(one.total, 1)
+        axes.stairs(share, edges, fill=True, alpha=0.25)
+        label = f"{name}: {one.share_below:.1%} below" + (f", {one.zeros / one.total:.1%} are 0" if one.zeros else "")
+        axes.stairs(share, edges, label=label, color=axes.patches[-1].get_facecolor()[:3])
+    filled = [i for one in found.values() for i, n in enumerate(one.counts) if n]
+    low = edges[min(filled, default=0)]
+    threshold = next(iter(found.values())).threshold
+    if threshold > 0:
+        exponent = np.log2(threshold)
+        low = min(low, exponent)
+        axes.axvline(exponent, color="0.3", linestyle="--", linewidth=1, label=f"threshold, 2^{exponent:g}")
+    axes.set(xlabel="log2 |w|", ylabel="weights, %", xlim=(low - 1, edges[max(filled, default=1)] + 2))
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="upper left")
+    save_figure(figure, path)

@@ -1,0 +1,118 @@
+"""What `gesta compress` is asked for, and by arithmetic how far to slim and to prune for a number of bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gesta.bundle import sparse
+from gesta.compression.weights import Weights, narrowed, prunable
+from gesta.schema import GestaError
+
+KEEP = (0.5, 0.25)
+"""Shares of the parameters that slimming leaves, where no bytes are asked for."""
+SPARSITY = 0.7
+ROOM = 0.97
+"""Share of the wanted bytes that is planned with."""
+NEARLY = 0.9
+"""Slimming to more than this share of the parameters is not worth its training."""
+DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`keep`: shares of the start's parameters to slim to, one after another (None: by `target_bytes`, else KEEP).
+
+    `sparsity`: of the pruning behind (None: what `target_bytes` needs, else SPARSITY; 0: none). Every slimming and
+    pruning goes in `steps` with `epochs` of fine-tuning each. `distil`: fine-tuned with a teacher. `sets`: changes to
+    the recipe of fine-tuning. `to`, `clips`, `seconds`: of the exports.
+    """
+
+    target_bytes: int | None = None
+    max_drop: float | None = None
+    keep: tuple[float, ...] | None = None
+    sparsity: float | None = None
+    epochs: int = 10
+    steps: int = 2
+    distil: bool = True
+    sets: tuple[str, ...] = ()
+    to: str = "openvino"
+    clips: int = 500
+    seconds: float = 2.0
+
+    def check(self) -> None:
+        """Raises GestaError (usage) for numbers that make no sense."""
+        if self.target_bytes is not None and self.target_bytes < 1:
+            raise GestaError("--target-bytes is at least 1, e.g. 500000.", usage=True)
+        if self.max_drop is not None and self.max_drop < 0:
+            raise GestaError("--max-drop is at least 0: percentage points, e.g. 1.", usage=True)
+        if any(not 0 < share < 1 for share in self.keep or ()):
+            raise GestaError("--keep is a share of the parameters between 0 and 1, e.g. 0.25.", usage=True)
+        if self.sparsity is not None and not 0 <= self.sparsity < 1:
+            raise GestaError("--sparsity is from 0 (none) to below 1.", usage=True)
+        if self.epochs < 1 or self.steps < 1:
+            raise GestaError("--epochs and --steps are at least 1.", usage=True)
+        if any(change.partition("=")[0].strip() in ("teacher", "distillation.teachers") for change in self.sets):
+            raise GestaError("--set names no teachers here: give teachers by --teacher BUNDLE.", usage=True)
+        if self.to not in ("openvino", "onnx"):
+            raise GestaError(f"unknown format {self.to!r}; there are openvino, onnx.", usage=True)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether there are wishes to choose by."""
+        return self.target_bytes is not None or self.max_drop is not None
+
+    @property
+    def recipe_sets(self) -> tuple[str, ...]:
+        """Changes to the recipe of fine-tuning. The people chosen by are never trained on."""
+        return ("training.validation=true", *(DISTILLATION if self.distil else ()), *self.sets)
+
+    def sizes(self, parameters: int) -> list[int]:
+        """Numbers of parameters to slim to, falling; for a number of bytes one, whose pruned 8-bit files have them.
+
+        None where that is nearly the start: then the start itself is pruned.
+        """
+        if self.keep is not None:
+            wanted = [round(share * parameters) for share in self.keep]
+        elif self.target_bytes is None:
+            wanted = [round(share * parameters) for share in KEEP]
+        else:
+            wanted = [] if self.prunes_start(parameters) else [self._pruned_size]
+        return sorted({n for n in wanted if 0 < n < parameters}, reverse=True)
+
+    def prunes_start(self, parameters: int) -> bool:
+        """Whether the start is pruned as it is: a number of bytes is wanted that pruning alone (nearly) reaches."""
+        return self.keep is None and self.target_bytes is not None and NEARLY * parameters <= self._pruned_size
+
+    @property
+    def _pruned_size(self) -> int:
+        """Parameters of a network whose pruned 8-bit file has the wanted bytes."""
+        room = ROOM * (self.target_bytes or 0)
+        return int(room / (1 / 8 + 1 - (SPARSITY if self.sparsity is None else self.sparsity)))
+
+    def sparsity_for(self, weights: Weights) -> float:
+        """How much to prune a network; 0 where its 8-bit file is small enough as it is."""
+        if self.sparsity is not None:
+            return self.sparsity
+        return SPARSITY if self.target_bytes is None else needed_sparsity(weights, self.target_bytes)
+
+
+def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
+    """Share of zeros with which the 8-bit sparse file has so many bytes, with room to spare, between 0 and 0.95.
+
+    0 where it has them as it is. n weights with a bitmap take n / 8 + (1 - s) n bytes; what is not pruned, and the
+    file's header, stays.
+    """
+    values, scales, _ = narrowed(weights, "int8")
+    dense = len(sparse.encode(values, scales)[0])
+    if dense <= wanted_bytes:
+        return 0.0
+    names = prunable(weights)
+    n = sum(weights[name].size for name in names)
+    fixed = dense - n + 2 * sparse.ENTRY_BYTES * len(names)  # a second entry, and its line in the table of shapes
+    share = 1 - ((ROOM * wanted_bytes - fixed) / n - 1 / 8)
+    return float(min(0.95, max(0.0, share)))
+
+
+def named(parameters: int, start: int) -> str:
+    """Name of a slimmed network, as a folder may have it."""
+    return f"slim-{100 * parameters / start:.3g}"

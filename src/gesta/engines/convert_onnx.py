@@ -1,0 +1,98 @@
+"""A bundle's network in ONNX, for ONNX Runtime; OpenVINO reads it too."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gesta.engines.part import Part
+from gesta.engines.quantize import Feed, quantized
+
+OPSET = 20
+ENGINE = "onnxruntime"
+SMALL = 64
+"""Constants of fewer numbers stay in single precision: halving them saves nothing."""
+
+
+def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed] = ()) -> dict[str, bytes]:
+    """One part as `stem.onnx`, weights inside. "fp16": weights stored halved. "int8": calibrated on `feeds`."""
+    model = _model(part)
+    if precision == "fp16":
+        _halve(model)
+    elif precision == "int8":
+        model = quantized(_folded(model), feeds, ENGINE)
+    return {f"{stem}.onnx": model.SerializeToString()}
+
+
+def _model(part: Part) -> Any:
+    """The part as an ONNX model, without the exporter's notes about our source files."""
+    dynamic: tuple[Any, ...] = tuple(
+        {axis: torch.export.Dim.AUTO for axis, n in enumerate(tensor.shape) if n == -1} for tensor in part.inputs
+    )
+    if part.role == "step":
+        dynamic = (dynamic[0], dynamic[1:])  # as in its signature: the states are one argument, *states
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            part.module,
+            part.example,
+            input_names=[tensor.name for tensor in part.inputs],
+            output_names=[tensor.name for tensor in part.outputs],
+            dynamic_shapes=dynamic,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    for node in model.graph.node:
+        node.ClearField("metadata_props")
+        node.ClearField("doc_string")
+    return model
+
+
+def _halve(model: Any) -> None:
+    """Stores the weights as float16; each is cast back as the model is loaded, so computing stays fp32."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if tensor.data_type != TensorProto.FLOAT or values.size < SMALL:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_fp16"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    kept = [info for info in model.graph.value_info if info.name not in {cast.output[0] for cast in casts}]
+    del model.graph.value_info[:]
+    model.graph.value_info.extend(kept)
+
+
+def _folded(model: Any) -> Any:
+    """What depends on weights alone computed once, by ONNX Runtime: 8-bit layers need their weights as constants."""
+    import onnx
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / "folded.onnx"
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(file)
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        folded = onnx.load(file)
+    used = {node.domain for node in folded.graph.node} | {""}
+    kept = [entry for entry in folded.opset_import if entry.domain in used]
+    del folded.opset_import[:]
+    folded.opset_import.extend(kept)
+    return folded

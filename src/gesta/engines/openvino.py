@@ -1,0 +1,100 @@
+"""OpenVINO: exported networks on the CPU, compiled when first used. Reads its own format and ONNX."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import openvino.opset13 as opset
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Arrays, check_interface, refuse_device
+from gesta.engines.catalog import READS
+from gesta.engines.graphs import Graph, GraphFormat
+from gesta.engines.onnx_file import check as check_onnx
+from gesta.schema import GestaError
+
+NAME = "openvino"
+DEVICES = {"auto": "CPU", "cpu": "CPU", "gpu": "GPU"}
+HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
+"""Precision of the artifact -> of the computing. Stated, since OpenVINO would choose bf16 where the CPU has it."""
+
+RECURRENT_WEIGHTS = {"LSTMSequence": (4, 5), "GRUSequence": (3, 4)}
+"""Operation -> its inputs that are weights: of what comes in, and of what it remembers."""
+
+
+def _device(device: str) -> str:
+    if device not in DEVICES:
+        raise refuse_device(NAME, device, tuple(DEVICES))
+    return DEVICES[device]
+
+
+def _load(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | None) -> Graph:
+    options: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": HINTS[artifact.precision],
+    }
+    if threads is not None:
+        options["INFERENCE_NUM_THREADS"] = threads
+    request = compiled(bundle, artifact, device, options).create_infer_request()
+    names = [tensor.name for tensor in artifact.outputs]
+
+    def run(feed: Arrays) -> dict[str, NDArray[np.float32]]:
+        request.infer(dict(feed), share_inputs=True)
+        return {name: np.array(request.get_tensor(name).data, dtype=np.float32) for name in names}
+
+    return run
+
+
+def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict[str, Any]) -> Any:
+    """An artifact compiled from checked bytes, so that it can refer to no other file.
+
+    Raises GestaError naming the file if it is no valid network, and if the device is not there.
+    """
+    data, weights = bundle.read(artifact), b"".join(bundle.read(artifact, name) for name in artifact.companions)
+    if artifact.engine == "onnxruntime":
+        check_onnx(bundle, artifact, data)
+    core = ov.Core()
+    if device not in core.available_devices:
+        raise GestaError(f"OpenVINO finds no {device} here; it has {', '.join(core.available_devices)}.", usage=True)
+    try:
+        model = core.read_model(data, weights)
+        check_interface(bundle, artifact, _interface(model.inputs), _interface(model.outputs))
+        _unpack_recurrent(model)
+        return core.compile_model(model, device, options)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise GestaError(
+            f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}). "
+            "Get the bundle again, or export the model again."
+        ) from error
+
+
+def _unpack_recurrent(model: ov.Model) -> None:
+    """Recurrent weights as plain constants, as OpenVINO wants them; an 8-bit network stores them with scales."""
+    for node in model.get_ops():
+        for place in RECURRENT_WEIGHTS.get(node.get_type_name(), ()):
+            scaled = node.input_value(place).get_node()
+            if scaled.get_type_name() != "Multiply":
+                continue
+            small, scale = (value.get_node() for value in scaled.input_values())
+            small = small.input_value(0).get_node() if small.get_type_name() == "Convert" else small
+            if small.get_type_name() == scale.get_type_name() == "Constant":
+                values = small.data.astype(np.float32) * scale.data
+                node.input(place).replace_source_output(opset.constant(values).output(0))
+
+
+def _interface(ports: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {
+        port.get_any_name() if port.get_names() else "": (
+            np.dtype(port.get_element_type().to_dtype()).name,
+            tuple(axis.get_length() if axis.is_static else -1 for axis in port.get_partial_shape()),
+        )
+        for port in ports
+    }
+
+
+FORMAT = GraphFormat(NAME, READS[NAME], _device, _load)

@@ -1,0 +1,57 @@
+"""8-bit networks: NNCF measures on real clips how large the numbers between the layers get, and rounds accordingly.
+
+Convolutions and linear layers become 8-bit. The LSTM, the vote over time and what is added or multiplied one by one
+stay as they are: they hold a small share of the work, and their errors would add up from chunk to chunk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io as text_io
+import logging
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gesta.schema import GestaError
+from gesta.words import install
+
+Feed = dict[str, np.ndarray]
+LIMIT = 300
+"""Inputs that are looked at, at most, for each network."""
+UNTOUCHED = {
+    "openvino": (
+        *("LSTMSequence", "SoftMax", "Log", "Add", "Subtract", "Multiply", "Divide"),
+        *("ReduceSum", "Round", "CumSum", "Power", "Select", "GreaterEqual", "Maximum", "Clamp"),
+    ),
+    "onnxruntime": (
+        *("LSTM", "Softmax", "Log", "Add", "Sub", "Mul", "Div"),
+        *("ReduceSum", "Round", "CumSum", "Pow", "Where", "GreaterOrEqual", "Max", "Clip"),
+    ),
+}
+"""Operations that stay in floating point, as each format names them."""
+
+
+def quantized(model: Any, inputs: Sequence[Feed], engine: str) -> Any:
+    """A model of OpenVINO or ONNX with 8-bit convolutions and linear layers, calibrated on the inputs."""
+    os.environ.setdefault("NNCF_CI", "1")  # else NNCF reports each use to its maker over the net
+    with contextlib.redirect_stdout(text_io.StringIO()), contextlib.redirect_stderr(text_io.StringIO()):
+        try:
+            import nncf
+        except ImportError as error:
+            raise GestaError(f"int8 needs nncf, which is not installed: {install('export')}") from error
+        logging.getLogger("nncf").setLevel(logging.ERROR)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(inputs)),
+            subset_size=len(inputs),
+            ignored_scope=nncf.IgnoredScope(types=list(UNTOUCHED[engine]), validate=False),
+        )
+
+
+def spread(inputs: list[Feed]) -> list[Feed]:
+    """At most LIMIT of them, evenly spread."""
+    count = min(LIMIT, len(inputs))
+    return [inputs[i * len(inputs) // count] for i in range(count)]

@@ -1,0 +1,89 @@
+"""The data that a bundle is measured on, divided as its training divided them, without what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gesta.bundle.manifest import Manifest
+from gesta.schema import GestaError
+from gesta.tasks.base import Examples, Parts, Task
+
+SPLITS = ("test", "val", "train", "all")
+MEASURED = ("test", "all")
+"""Splits of which samples that were trained on are left out."""
+
+
+def parts_for(
+    task: Task,
+    manifest: Manifest,
+    data: Path,
+    layout: str | None = None,
+    protocol: str = "subject",
+    seed: int | None = None,
+) -> Parts:
+    """The samples in a folder, read as in the bundle's training, with the splits that they had there.
+
+    `seed`: of the split; that of the training if left out. Raises GestaError.
+    """
+    origin = manifest.provenance
+    listing = task.read(data, layout, origin.layout)
+    return task.split(listing, origin.seed if seed is None else seed, manifest.recipe, protocol)
+
+
+def chosen(parts: Parts, split: str) -> list[Any]:
+    """The samples of one split. Raises GestaError (usage) for an unknown one, GestaError for one without samples."""
+    if split not in SPLITS:
+        raise GestaError(f"unknown split {split!r}; there are {', '.join(SPLITS)}.", usage=True)
+    found = parts.of(split)
+    if not found:
+        there = ", ".join(sorted({s.split for s in parts.listing.samples if s.split is not None})) or "none"
+        raise GestaError(f"the data have no samples in the split {split!r} (there are: {there}). Try --split all.")
+    return found
+
+
+def unseen(task: Task, manifest: Manifest, samples: Sequence[Any], split: str) -> tuple[list[Any], list[str]]:
+    """The samples that the model was not trained on, by their content, and a note where some were.
+
+    Raises GestaError where none is left. Bundles made before gesta 0.2 do not tell, and everything is kept.
+    """
+    trained = set(manifest.provenance.samples)
+    if split not in MEASURED or not trained:
+        return list(samples), []
+    identities = task.identities(samples)
+    kept = [s for s, identity in zip(samples, identities, strict=True) if identity not in trained]
+    met = len(samples) - len(kept)
+    if not met:
+        return kept, []
+    if not kept:
+        raise GestaError(
+            f"all {met} {task.unit} of the split {split!r} were trained on, so they say nothing of new ones. Give data "
+            "that were not in the training, or look at --split train."
+        )
+    return kept, [f"{met} of {len(samples)} {task.unit} were in the training; they are left out."]
+
+
+def examples_for(
+    task: Task,
+    manifest: Manifest,
+    data: Path,
+    limits: tuple[int, int],
+    layout: str | None = None,
+    protocol: str = "subject",
+    seed: int | None = None,
+) -> tuple[Examples, Examples | None]:
+    """Prepared samples to compare networks on, of the validation part (else of training), and of training to calibrate.
+
+    `limits`: how many of each; 0: none. Raises GestaError where there is no training sample.
+    """
+    parts = parts_for(task, manifest, data, layout, protocol, seed)
+    training = parts.of("train")
+    if not training:
+        raise GestaError(f"{data}: holds no labelled training {task.unit}. See `gesta data inspect {data}`.")
+    validation = parts.of("val")
+    held_out = bool(validation) and "val" in manifest.provenance.clips  # else they were trained on, too
+    shown = task.examples(manifest, validation or training, limits[0], "validation" if held_out else "training")
+    if not shown.inputs:
+        raise GestaError(f"{data}: none of the {task.unit} to compare on could be read. Give other --data.")
+    return shown, task.examples(manifest, training, limits[1], "training") if limits[1] else None

@@ -1,0 +1,27 @@
+"""Whether a model meets people, or clips, again that it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gesta.bundle.manifest import Provenance
+from gesta.bundle.people import fingerprint
+
+SHOWN = 8
+
+
+def people_warnings(samples: Sequence[Any], origin: Provenance, layout: str) -> list[str]:
+    """Whether people are met again that the model was trained on; it cannot be told where people are not known."""
+    trained = set(origin.people)
+    people = sorted({s.subject for s in samples if s.subject is not None})
+    if not trained or not people:
+        side = "The data do" if trained else "The bundle does"
+        return [f"{side} not say who is who, so the model may have been trained on the people it is measured on."]
+    seen = [person for person in people if fingerprint(person, layout) in trained]
+    if not seen:
+        return []
+    few = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
+    return [
+        f"{len(seen)} of {len(people)} people were in the training ({few}): the accuracy is too good for new people."
+    ]

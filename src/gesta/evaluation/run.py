@@ -1,0 +1,107 @@
+"""A bundle of any task over labelled samples: what it says, what that is worth, and what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.engines.base import Placement
+from gesta.evaluation.data import chosen, parts_for, unseen
+from gesta.evaluation.people import people_warnings
+from gesta.progress import bars
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.tasks.base import Evaluation
+
+
+def evaluate_data(
+    bundle: Bundle[Any],
+    data: Path,
+    at: Placement = Placement(),
+    *,
+    split: str = "test",
+    layout: str | None = None,
+    protocol: str = "subject",
+    seed: int | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> Evaluation:
+    """Measures a bundle on one split of a data folder, divided as in its training.
+
+    What the model was trained on is left out of "test" and "all", and reported. Raises GestaError as `evaluate` does.
+    """
+    task, manifest = catalog.find(bundle.manifest.kind), bundle.manifest
+    seed = manifest.provenance.seed if seed is None else seed
+    parts = parts_for(task, manifest, data, layout, protocol, seed)
+    samples, met = unseen(task, manifest, chosen(parts, split), split)
+    notes = [] if split == "all" else list(parts.notes)
+    notes += [*met, *(task.remarks(parts.listing, manifest) if layout is None else ())]
+    predictor = task.load(bundle, at, **options)
+    return measure(task, predictor, samples, layout=parts.listing.layout, notes=notes, seed=seed, progress=progress)
+
+
+def evaluate(
+    bundle_path: Path | str,
+    samples: Sequence[Any],
+    at: Placement = Placement(),
+    *,
+    layout: str | None = None,
+    notes: Sequence[str] = (),
+    seed: int = 0,
+    progress: bool = True,
+    **options: Any,
+) -> Evaluation:
+    """Predicts every labelled sample (the caller has chosen the split) and measures.
+
+    `layout` is the data's, to recognise people by fingerprint (default: the layout the bundle was trained on). `seed`
+    draws the interval over people. `notes` on the split are handed on into metrics and report. `options`: those of the
+    task's `load`. What cannot be read is listed and skipped. Raises GestaError if there is nothing to measure or the
+    samples do not fit the model.
+    """
+    task, bundle = catalog.of_bundle(bundle_path)
+    predictor = task.load(bundle, at, **options)
+    return measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+
+
+def measure(
+    task: Any,
+    predictor: Any,
+    samples: Sequence[Any],
+    *,
+    layout: str | None = None,
+    notes: Sequence[str] = (),
+    seed: int = 0,
+    progress: bool = True,
+) -> Evaluation:
+    """The same for a model that is loaded. Raises GestaError as `evaluate` does."""
+    manifest = predictor.manifest
+    known = task.labelled(samples, manifest)
+    warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
+    if len(known) < len(samples):
+        warnings.append(f"{len(samples) - len(known)} recordings without label are not counted.")
+    with bars(progress) as bar:
+        used, outputs, skipped = task.outputs(predictor, known, bar)
+    if not used:
+        raise GestaError(f"none of the {len(known)} {task.unit} could be read. The first: {skipped[0]}")
+    result = task.evaluate(predictor, used, outputs, seed)
+    common = {
+        "engine": predictor.engine.name,
+        "skipped": [asdict(problem) for problem in skipped],
+        "notes": [*notes, *result.metrics.pop("notes", ())],
+        "warnings": warnings,
+    }
+    return replace(result, metrics=result.metrics | common)
+
+
+def record(bundle_path: Path | str, result: Evaluation, split: str, kept: Sequence[str]) -> None:
+    """Writes the main numbers into the bundle's manifest and card, as `<split>_accuracy` and so on.
+
+    Raises GestaError for a zip, which is never changed.
+    """
+    bundle = catalog.read_bundle(bundle_path)
+    found = {f"{split}_{name}": result.metrics[name] for name in kept if result.metrics.get(name) is not None}
+    io.update(bundle, metrics={**bundle.manifest.metrics, **found})

@@ -1,0 +1,177 @@
+"""One training of any task, from a data folder to a bundle that runs without PyTorch."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gesta.bundle import io
+from gesta.recipes import Recipe, load
+from gesta.results import Result
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.tasks.base import Parts, Task, has
+from gesta.training.run import Fitted, Run
+
+COMPARED = 32
+"""Validation samples on which the exported network is compared with PyTorch."""
+_OUT = "GESTA_TRAIN_OUT"  # tells the other processes of a run which folder the first one chose
+
+
+@dataclass(frozen=True, repr=False)
+class Trained(Result):
+    """A finished training: `bundle`, `metrics` of its best epoch, `history` with a row for each epoch."""
+
+    bundle: Path
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+    document: dict[str, Any]
+    task: str
+
+    def rows(self) -> list[dict[str, Any]]:
+        return list(self.history)
+
+
+def train(
+    data: Path,
+    run: Run,
+    *,
+    recipe: str | None = None,
+    sets: Sequence[str] = (),
+    start: Path | None = None,
+    layout: str | None = None,
+    told: Callable[[Recipe, Parts], None] = lambda _recipe, _parts: None,
+    **options: Any,
+) -> Trained | None:
+    """Trains on a data folder and leaves the bundle at run.out/bundle; None in the other processes of a run.
+
+    `recipe`: a name or YAML file; None: the default of the data's task, or `start`'s own. `start`: a bundle to begin
+    with. `told` is called before the work begins. `options`: those of the task's `fit` and of its split (protocol).
+    Raises GestaError for data, recipes and bundles that do not fit together, a run.out that holds a finished training,
+    and as the task's `fit` does.
+    """
+    task = task_of(data, recipe, layout, start)
+    chosen = recipe_of(task, recipe, sets, start)
+    protocol = options.pop("protocol", "subject")
+    listing = task.read(data, layout)
+    parts = task.split(listing, run.seed, chosen.model_dump(), protocol)
+    if has(task, "settle"):
+        chosen, picked = task.settle(parts, chosen)  # type: ignore[attr-defined]
+        parts = replace(parts, picked=tuple(picked))
+    if is_first_process():
+        told(chosen, parts)
+    with locked(run.out):
+        fitted = task.fit(parts, chosen, replace(run, notes=parts.notes), start, **options)
+        if fitted.rank != 0:
+            return None
+        agreements = _export(task, fitted, parts)
+    return _trained(task, fitted, parts, agreements)
+
+
+def _trained(task: Task, fitted: Fitted, parts: Parts, agreements: Sequence[Any]) -> Trained:
+    skipped = [*parts.listing.problems, *fitted.skipped]
+    document = {
+        "bundle": str(fitted.bundle),
+        "task": task.name,
+        "recipe": fitted.recipe.model_dump(mode="json"),
+        "picked": list(parts.picked),
+        "notes": list(dict.fromkeys([*parts.notes, *fitted.notes])),
+        "metrics": fitted.metrics,
+        **fitted.facts,
+        "parity": max(agreements, key=lambda one: one.difference).document,
+        "seconds": round(fitted.seconds, 1),
+        "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
+    }
+    return Trained(fitted.bundle, fitted.metrics, fitted.history, document, task.name)
+
+
+def _export(task: Task, fitted: Fitted, parts: Parts) -> list[Any]:
+    """Adds OpenVINO networks to the bundle, compared with torch on validation samples, else on training ones."""
+    from gesta.exporting.run import add
+
+    bundle = catalog.read_bundle(fitted.bundle)
+    broken = {problem.path for problem in fitted.skipped}
+    for part in ("val", "train"):
+        usable = [s for s in parts.of(part) if not broken.intersection(map(str, s.files))]
+        if usable:
+            return add(fitted.bundle, task.examples(bundle.manifest, usable, COMPARED, "validation"), needed=False)
+    return add(fitted.bundle, needed=False)
+
+
+def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | None = None) -> Task:
+    """The task to train: the recipe's, else that of the bundle to begin with, else the data's.
+
+    Raises GestaError (usage) where the data are another task's.
+    """
+    found = catalog.of_data(data, layout)
+    if recipe is not None:
+        wanted = catalog.of_recipe(recipe)
+    else:
+        wanted = found if start is None else catalog.of_bundle(start)[0]
+    if not wanted.recognizes(data, layout) and wanted.name == found.name:
+        raise GestaError(f"{data}: holds no data for {wanted.title}.", usage=True)
+    if found.name not in (wanted.name, catalog.DEFAULT):
+        raise GestaError(
+            f"{data}: holds data for {found.title}, and {recipe or start} is for {wanted.title}. "
+            f"Take a recipe that fits, e.g. --recipe {found.default_recipe}; `gesta recipes` lists them.",
+            usage=True,
+        )
+    return wanted
+
+
+def recipe_of(task: Task, recipe: str | None, sets: Sequence[str], start: Path | None = None) -> Any:
+    """The recipe with its changes; with a bundle to begin with, what of it is the bundle's. Raises RecipeError."""
+    if start is None:
+        return load(recipe or task.default_recipe, task.recipe, sets)
+    if not has(task, "recipe_from"):
+        raise GestaError(f"--from: {task.title} does not begin from a bundle yet. Leave it out.", usage=True)
+    named = None if recipe is None else load(recipe, task.recipe)
+    return task.recipe_from(start, named, sets)  # type: ignore[attr-defined]
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for a run of several."""
+    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+
+
+def new_folder(data: Path, recipe: str) -> Path:
+    """runs/<data>-<recipe>-<number>, the first that is free; the same in every process of a run."""
+    if _OUT in os.environ:
+        return Path(os.environ[_OUT])
+    stem = re.sub(r"[^\w.-]+", "-", f"{data.resolve().name}-{Path(recipe).stem}")
+    number = 1
+    while (folder := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    os.environ[_OUT] = str(folder)
+    return folder
+
+
+def refuse_finished(out: Path, resume: bool, overwrite: bool) -> None:
+    """Raises GestaError (usage) for a folder with a finished training that nobody asked to replace."""
+    if (out / "bundle" / io.MANIFEST).exists() and not (resume or overwrite) and is_first_process():
+        raise GestaError(
+            f"{out}: holds a finished training. Choose another --out, replace it with --overwrite, or train on with "
+            "--resume.",
+            usage=True,
+        )
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keeps other trainings out of a folder. Raises GestaError where one is at work in it."""
+    from filelock import FileLock, Timeout
+
+    if not is_first_process():
+        yield
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", blocking=False):
+            yield
+    except Timeout as error:
+        raise GestaError(f"{out}: another training is at work in this folder. Choose another --out.") from error

@@ -1,1 +1,0 @@
-"""Features of a frozen backbone, computed once and stored on disk."""

@@ -1,0 +1,85 @@
+"""What people point a model at: a file, a recording, a folder of either."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from gesta.schema import GestaError, Listing, Resource, Sample, base
+from gesta.sources import catalog
+from gesta.sources.files import is_video
+from gesta.sources.split import Protocol, assign_splits
+
+PROTOCOLS = ("subject", "document")
+LOST = ("unreadable", "no-video", "zip-in-zip", "unread-format")
+"""Kinds of problems because of which a recording gives no sample at all."""
+
+
+def find(path: str | Path, layout: str | None = None) -> Listing:
+    """The samples at a path: a recognised layout, a folder of videos, or one file of any kind (decoding will tell).
+
+    Raises GestaError if nothing is there, or nothing that could be a video, with what the readers say of it.
+    """
+    path = Path(path)
+    if path.is_file() and layout is None and not is_video(path) and path.suffix.lower() not in (".zip", ".csv"):
+        return Listing(path, "videos", (Sample(id=path.name, recording=path.name, color=Resource(path)),))
+    listing = catalog.read(path, layout)
+    if not listing.samples:
+        why = " ".join(str(problem) for problem in listing.problems[:3])
+        raise GestaError(f"{path}: holds nothing to predict. {why or 'Give videos or recordings.'}")
+    return listing
+
+
+def read_data(data: Path, layout: str | None, like: str | None = None) -> Listing:
+    """The recordings in a data folder, as of `catalog.read`. Raises GestaError."""
+    return catalog.read(data, layout, like=like)
+
+
+def read_as(listing: Listing) -> list[str]:
+    """A note where data were read in another way than their layout's own."""
+    plain = base(listing.layout)
+    if listing.layout == plain:
+        return []
+    return [f"Read as {listing.layout}; --format {plain} reads it without that."]
+
+
+def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, tuple[str, ...]]:
+    """The listing with a split for each labelled sample, and notes on what was done.
+
+    Raises GestaError (usage) for an unknown protocol.
+    """
+    if protocol not in PROTOCOLS:
+        raise GestaError(f"unknown protocol {protocol!r}; there are {' and '.join(PROTOCOLS)}.", usage=True)
+    known: Protocol = "document" if protocol == "document" else "subject"
+    samples, notes = assign_splits(listing.samples, seed=seed, protocol=known)
+    return replace(listing, samples=tuple(samples)), tuple(notes)
+
+
+def lost(listing: Listing) -> list[str]:
+    """What in a listing is broken, so that no sample comes of it: one sentence each."""
+    used = {str(file.path) for sample in listing.samples for file in sample.files}
+    return [str(p) for p in listing.problems if p.kind in LOST and p.path not in used]
+
+
+def one_sample(path: str | Path) -> Sample:
+    """The one sample at a path. Raises GestaError if there are several."""
+    listing = find(path)
+    if len(listing.samples) > 1:
+        raise GestaError(
+            f"{path}: holds {len(listing.samples)} samples, expected one video. "
+            "`gesta predict` takes folders; in Python go over gesta.sources.catalog.read(...).samples."
+        )
+    sample: Sample = listing.samples[0]
+    return sample
+
+
+def whole_recordings(samples: Iterable[Sample]) -> list[Sample]:
+    """Each recording once, from its first frame to its last, without labels: what a stream is."""
+    found: dict[str, Sample] = {}
+    for s in samples:
+        whole = replace(
+            s, id=s.recording, label=None, first_frame=None, last_frame=None, start_s=None, end_s=None, split=None
+        )
+        found.setdefault(s.recording, whole)
+    return list(found.values())

@@ -1,0 +1,101 @@
+"""The tasks by name, and which one a bundle, a recipe or a data folder belongs to."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from gesta import recipes
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import FORMAT_VERSION, Manifest
+from gesta.recipes import Recipe
+from gesta.schema import GestaError
+from gesta.tasks.base import Task
+from gesta.words import did_you_mean
+
+BUILT_IN = {
+    "clips": "gesta.tasks.clips.task:TASK",
+    "features": "gesta.tasks.features.task:TASK",
+    "hands": "gesta.tasks.hands.task:TASK",
+    "images": "gesta.tasks.images.task:TASK",
+}
+"""Name of a task -> where its object is."""
+DEFAULT = "clips"
+"""The task of recipes that name none, and of data that no other task takes for its own."""
+GROUP = "gesta.tasks"
+"""Entry points of this group, `name = "package.module:TASK"`, are tasks, too."""
+FORMER = {"classifier": "clips", "sequence": "features", "pose": "hands"}
+"""Names in older bundles and recipes -> the task's name today."""
+
+
+@cache
+def _places() -> dict[str, str]:
+    found = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {**found, **BUILT_IN}
+
+
+def names() -> tuple[str, ...]:
+    """Names of all tasks, those of other packages last."""
+    return (*BUILT_IN, *(name for name in _places() if name not in BUILT_IN))
+
+
+def find(name: str) -> Task:
+    """The task of that name, today's or a former one. Raises GestaError (usage) with the list for an unknown one."""
+    name, places = FORMER.get(name, name), _places()
+    if name not in places:
+        raise GestaError(
+            f"unknown task {name!r}; there are {', '.join(names())}.{did_you_mean(name, names())}", usage=True
+        )
+    module, _, attribute = places[name].partition(":")
+    try:
+        task: Task = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise GestaError(
+            f"the task {name!r} is registered as {places[name]}, which cannot be imported: {error}."
+        ) from error
+    return task
+
+
+def every() -> list[Task]:
+    """All tasks."""
+    return [find(name) for name in names()]
+
+
+def of_bundle(path: Path | str) -> tuple[Task, Bundle[Any]]:
+    """A bundle and its task. Raises GestaError for what is no bundle, is not valid, or of an unknown or newer task."""
+    document = io.manifest_document(path)
+    kind, version = document.get("kind"), document.get("format_version")
+    if not isinstance(kind, str) or FORMER.get(kind, kind) not in _places():
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            io.refuse_newer(io.located(path), document, Manifest)
+        raise GestaError(
+            f"{path}: is a bundle of the task {kind!r}, which is not installed; there are {', '.join(names())}. "
+            "Install the package that brings the task, or get the bundle again."
+        )
+    task = find(kind)
+    return task, io.read(path, task.manifest)
+
+
+def read_bundle(path: Path | str) -> Bundle[Any]:
+    """The bundle at a path, of any task. Raises GestaError as `of_bundle` does."""
+    return of_bundle(path)[1]
+
+
+def of_recipe(name_or_path: str | Path) -> Task:
+    """The task that a recipe is for. Raises RecipeError if there is no such recipe."""
+    return find(str(recipes.document_of(name_or_path).get("kind", DEFAULT)))
+
+
+def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
+    """A recipe of any task, with changes as of `--set`. Raises RecipeError."""
+    return recipes.load(name_or_path, of_recipe(name_or_path).recipe, sets)
+
+
+def of_data(data: Path, layout: str | None = None) -> Task:
+    """The task whose training data lie in a folder: the first that takes them for its own, else clips."""
+    return next((task for task in every() if task.name != DEFAULT and task.recognizes(data, layout)), find(DEFAULT))

@@ -1,0 +1,176 @@
+"""What the tasks share whose models answer with a class: probabilities, measures, the files of an evaluation."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from io import StringIO
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta import metrics as measure
+from gesta.files import json_text, write_files
+from gesta.schema import GestaError, Prediction, Sample
+from gesta.tasks.base import Evaluation, Quality
+
+ACCURACY = Quality("val_accuracy", "accuracy", True, "%")
+KEPT = ("accuracy", "accuracy_interval", "top5", "n", "people")
+"""Metrics of an evaluation that a bundle keeps when asked to."""
+
+
+class Labelled(Protocol):
+    """A manifest of a model with classes."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities along the last axis."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(axis=-1, keepdims=True)
+    powers = np.exp(shifted)
+    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+
+
+def probabilities(logits: NDArray[np.float32], manifest: Labelled) -> NDArray[np.float64]:
+    """Softmax of what an engine gave, [B, N]. Raises GestaError if the manifest lists another number of labels."""
+    if logits.shape[-1] != len(manifest.labels):
+        raise GestaError(
+            f"The model {manifest.name!r} lists {len(manifest.labels)} labels, and its network answers with "
+            f"{logits.shape[-1]} numbers. The bundle is damaged; get it again from its author."
+        )
+    return softmax(logits)
+
+
+def prediction(
+    labels: Sequence[str], values: NDArray[np.floating], source: str = "", time_s: float | None = None
+) -> Prediction:
+    """Probabilities [N] in the order of the labels, as a Prediction."""
+    named = {label: float(p) for label, p in zip(labels, values, strict=True)}
+    return Prediction(labels[int(np.argmax(values))], named, time_s, source)
+
+
+def labelled(samples: Sequence[Sample], manifest: Labelled) -> list[Sample]:
+    """The samples with a label. Raises GestaError where there are none, or a label is none of the model's."""
+    found = [s for s in samples if s.label is not None]
+    check_labels(found, len(samples), manifest.labels)
+    return found
+
+
+def check_labels(labelled: Sequence[Sample], given: int, labels: Sequence[str]) -> None:
+    """Raises GestaError where there is nothing to measure, or a label that is none of the model's."""
+    if not labelled:
+        raise GestaError(
+            f"nothing to measure: of {given} samples none has a label. Choose another split or data folder."
+        )
+    unknown = Counter(s.label for s in labelled if s.label not in labels)
+    if unknown:
+        listed = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items(), key=str)[:20])
+        more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
+        raise GestaError(
+            f"the data have {len(unknown)} labels that the bundle does not know: {listed}{more}. "
+            f"It knows: {', '.join(labels)}. Rename or leave out those clips, or train on them: "
+            "gesta train DATA --from BUNDLE."
+        )
+
+
+def evaluation(
+    samples: Sequence[Sample], probabilities: NDArray[np.float64], manifest: Labelled, seed: int
+) -> Evaluation:
+    """What probabilities [n, N] of labelled samples are worth."""
+    truth = np.array([manifest.labels.index(s.label or "") for s in samples], np.int64)
+    found = measured(truth, probabilities, [s.subject for s in samples], manifest.labels, seed)
+    return Evaluation(found, tuple(samples), probabilities, truth, manifest)
+
+
+def predicted(result: Evaluation) -> NDArray[np.int64]:
+    """The class that each sample is taken for, [n]."""
+    return np.asarray(result.outputs.argmax(axis=1), np.int64)
+
+
+def measured(
+    truth: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    subjects: Sequence[str | None],
+    labels: Sequence[str],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The numbers of `metrics.json` from truth [n] and probabilities [n, N], as plain JSON values.
+
+    `accuracy_interval` (95 %) is the wider of Wilson's and, where at least two people are known, the bootstrap over
+    people: with few people the bootstrap alone is too narrow, with alike clips Wilson's is.
+    """
+    predicted = probabilities.argmax(axis=1)
+    hits = predicted == truth
+    wilson = measure.wilson(int(hits.sum()), len(truth))
+    known = None not in subjects and len(set(subjects)) > 1
+    people = measure.bootstrap_by_person(hits, list(subjects), np.random.default_rng(seed)) if known else None
+    low, high = (min(wilson[0], people[0]), max(wilson[1], people[1])) if people else wilson
+    table = measure.confusion(truth, predicted, len(labels))
+    scores = {label: asdict(score) for label, score in zip(labels, measure.per_class(table), strict=True)}
+    present = [score["recall"] for score in scores.values() if score["n"]]
+    return {
+        "accuracy": measure.accuracy(truth, predicted),
+        "accuracy_interval": [low, high],
+        "interval_wilson": list(wilson),
+        "interval_by_person": list(people) if people else None,
+        "mean_class_accuracy": float(np.mean(present)),
+        "top5": measure.top_k(probabilities, truth, 5),
+        "n": len(truth),
+        "people": len({s for s in subjects if s is not None}) or None,
+        "labels": list(labels),
+        "per_class": scores,
+        "per_person": _per_person(hits, subjects),
+        "confusion": table.tolist(),
+    }
+
+
+def _per_person(hits: NDArray[np.bool_], subjects: Sequence[str | None]) -> dict[str, dict[str, float]]:
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for hit, subject in zip(hits, subjects, strict=True):
+        if subject is not None:
+            groups[subject].append(bool(hit))
+    return {person: {"n": len(got), "accuracy": sum(got) / len(got)} for person, got in sorted(groups.items())}
+
+
+def most_confident_mistakes(result: Evaluation, count: int) -> list[int]:
+    """Rows where the model was wrong, the surest first."""
+    wrong = np.flatnonzero(predicted(result) != result.truth)
+    sureness = result.outputs[wrong].max(axis=1)
+    return [int(i) for i in wrong[np.argsort(-sureness, kind="stable")][:count]]
+
+
+Strips = Callable[[Sample], tuple[list[tuple[str, str]], float | None]]
+"""A sample -> (pictures of it, each (what it shows, data URI); its length in seconds, if known)."""
+
+
+def report(result: Evaluation, out: Path, strips: Strips) -> None:
+    """`metrics.json`, `predictions.csv` and `report.html` in `out`. Raises GestaError."""
+    from gesta.tasks.classification_report import render
+
+    contents = {
+        "metrics.json": json_text(result.metrics),
+        "predictions.csv": _predictions_csv(result),
+        "report.html": render(result, strips),
+    }
+    write_files(out, contents)
+
+
+def _predictions_csv(result: Evaluation) -> str:
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"])
+    labels = result.manifest.labels
+    for sample, row, true, best in zip(result.samples, result.outputs, result.truth, predicted(result), strict=True):
+        right, sure, of_label = int(true == best), f"{row[best]:.4f}", f"{row[true]:.4f}"
+        rows.writerow([sample.id, sample.files[0], sample.subject, labels[true], labels[best], right, sure, of_label])
+    return text.getvalue()

@@ -1,0 +1,105 @@
+"""An evaluation as one self-contained HTML file: no scripts, no outside files, pictures inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from gesta.bundle import card
+from gesta.tasks.base import Evaluation
+from gesta.tasks.classification import Strips, most_confident_mistakes, predicted
+
+MISTAKES = 12
+MATRIX_CLASSES = 60
+"""Above so many classes a matrix cannot be read; the report then lists the most frequent confusions only."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One field of the confusion matrix: `share` of its row's clips decides the colour."""
+
+    count: int
+    share: float
+    diagonal: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A clip that was called something else. `guesses`: (label, probability), the surest first."""
+
+    id: str
+    subject: str | None
+    truth: str
+    guesses: list[tuple[str, float]]
+    of_truth: float
+    strips: list[tuple[str, str]]  # (what it shows, PNG as data URI)
+    seconds: float | None
+
+
+def render(result: Evaluation, strips: Strips) -> str:
+    """The report's HTML. `strips` gives the pictures of a sample."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    rows = matrix(result.metrics["confusion"], result.manifest.labels)
+    return environment.get_template("classification_report.html").render(
+        m=result.metrics,
+        manifest=result.manifest,
+        card=card.render(result.manifest),
+        classes=class_rows(result.metrics),
+        matrix=rows if len(rows) <= MATRIX_CLASSES else None,
+        matrix_head=16 + 7 * min(16, max(len(label) for label in result.manifest.labels)),
+        confusions=confusions(result.metrics)[:15],
+        mistakes=[mistake(result, row, strips) for row in most_confident_mistakes(result, MISTAKES)],
+        wrong=int((predicted(result) != result.truth).sum()),
+        chance=1 / len(result.manifest.labels),
+    )
+
+
+def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cell]]:
+    """Cells of the confusion matrix, row = true class."""
+    rows = []
+    for i, counts in enumerate(confusion):
+        total = sum(counts) or 1
+        titles = [f"{labels[i]} called {labels[j]}: {count} of {sum(counts)}" for j, count in enumerate(counts)]
+        rows.append([Cell(count, count / total, i == j, titles[j]) for j, count in enumerate(counts)])
+    return rows
+
+
+def class_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
+    """Scores of each class with clips or predictions, worst recall first, and what it is most often taken for."""
+    rows = []
+    for index, (label, score) in enumerate(metrics["per_class"].items()):
+        others = [(n, metrics["labels"][j]) for j, n in enumerate(metrics["confusion"][index]) if j != index and n]
+        taken = ", ".join(f"{name} ({n})" for n, name in sorted(others, key=lambda o: (-o[0], o[1]))[:2])
+        if score["n"] or score["predicted"]:
+            rows.append({"label": label, "taken_for": taken, **score})
+    return sorted(rows, key=lambda row: (row["n"] == 0, row["recall"], row["label"]))
+
+
+def confusions(metrics: dict[str, Any]) -> list[tuple[str, str, int, int]]:
+    """(true label, called, how often, clips of the true label), the most frequent first."""
+    labels = metrics["labels"]
+    found = [
+        (labels[i], labels[j], count, sum(row))
+        for i, row in enumerate(metrics["confusion"])
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return sorted(found, key=lambda c: (-c[2], c[0], c[1]))
+
+
+def mistake(result: Evaluation, row: int, strips: Strips) -> Mistake:
+    """What the report tells of one wrong prediction."""
+    sample, labels = result.samples[row], result.manifest.labels
+    scores = result.outputs[row]
+    order = np.argsort(-scores, kind="stable")[:3]
+    true = int(result.truth[row])
+    guesses = [(labels[i], float(scores[i])) for i in order]
+    return Mistake(sample.id, sample.subject, labels[true], guesses, float(scores[true]), *strips(sample))

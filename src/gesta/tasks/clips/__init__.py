@@ -1,0 +1,1 @@
+"""Gesture and action recognition in clips of RGB, depth and skeleton."""

@@ -1,0 +1,194 @@
+"""Filling a recipe's "auto" values from what the data offers, and saying what was picked and why."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from gesta.recipes.load import RecipeError
+from gesta.tasks.clips.recipe import ClipRecipe, InputSettings
+
+ENOUGH = 0.9
+"""Share of the clips that must have a modality for it to be used; the others are then skipped and listed."""
+
+MAX_FPS, MAX_FPS_DEPTH = 30.0, 15.0
+"""The rate that `max_fps: auto` allows. Without depth the second channel is what moved between two frames: people who
+walk and run were told apart better at 25 than at 12.5 frames/s, inside training parts (docs/results.md, Weizmann)."""
+
+UNKNOWN_FPS = 30.0
+
+FEW_CLIPS = 150
+"""Below this many clips smaller batches are trained on, so that an epoch still has steps enough."""
+
+_SIDED = re.compile(
+    r"(?<![a-z])(left|right|(counter ?|anti ?)?clockwise|cw|ccw"
+    r"|links|rechts|gauche|droite|sinistra|destra|izquierda|derecha)(?![a-z])"
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the data offers. `share`: part of the clips that has color, depth, mask, skeleton; `fps`: the median."""
+
+    clips: int
+    labels: tuple[str, ...]
+    fps: float | None
+    share: Mapping[str, float] = field(default_factory=dict)
+
+    def has(self, modality: str) -> bool:
+        return self.share.get(modality, 0.0) >= ENOUGH
+
+
+def settle(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
+    """The recipe with every "auto" decided and every input that the data lack replaced, and a note for each.
+
+    Raises RecipeError where nothing can stand in: only the hand stream without skeletons, neither colour nor depth.
+    """
+    notes: list[str] = []
+    given = recipe.input
+    body = _body(given, facts, notes)
+    channels = _channels(given, facts, notes)
+    if recipe.model.fusion is not None and channels != tuple(given.channels):
+        raise RecipeError("model.fusion needs colour for the optical flow, which the recordings lack.")
+    settled = {
+        "fps": _fps(given, facts, notes),
+        "max_fps": _max_fps(given, facts),
+        "body": body,
+        "streams": _streams(given, facts, body, notes),
+        "channels": channels,
+        "box_smoothing": _smoothing(given, body, notes),
+    }
+    changes = {
+        "input": given.model_copy(update=settled),
+        "augmentation": recipe.augmentation.model_copy(update={"flip": _flip(recipe, facts, body, notes)}),
+        "training": recipe.training.model_copy(
+            update={"epochs": _epochs(recipe, facts, notes), "batch": _batch(recipe, facts, notes)}
+        ),
+    }
+    return ClipRecipe.model_validate(recipe.model_copy(update=changes).model_dump()), notes
+
+
+def epochs_for(clips: int) -> int:
+    """80 epochs for up to 80 clips, 44 for 300, 12 from 5,000 on: the steps grow a little slower than the clips."""
+    return min(80, max(12, round(80 * (80 / max(clips, 1)) ** 0.45)))
+
+
+def is_sided(label: str) -> bool:
+    """Whether a label's words name a side or a direction of turning, so that its mirror image is another class."""
+    words = re.sub(r"[_\-./]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label)).lower()
+    return _SIDED.search(words) is not None
+
+
+def _max_fps(given: InputSettings, facts: Facts) -> float | None:
+    if given.max_fps == "auto":
+        return MAX_FPS_DEPTH if facts.has("depth") else MAX_FPS
+    return given.max_fps
+
+
+def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
+    if given.fps != "auto":
+        return given.fps
+    most = _max_fps(given, facts)
+    rate = facts.fps or UNKNOWN_FPS
+    every = 1 if most is None else math.ceil(rate / most - 0.01)
+    fps = round(rate / every, 3)
+    thinned = f"; one frame in {every} is taken (max_fps {most:g})" if every > 1 else ""
+    known = "the median of the training recordings is" if facts.fps else "no recording tells its rate, taken for"
+    notes.append(f"fps {fps:g}: {known} {rate:g}{thinned}.")
+    return fps
+
+
+def _body(given: InputSettings, facts: Facts, notes: list[str]) -> str:
+    if given.body == "auto":
+        if facts.has("skeleton"):
+            notes.append("body crop from the skeleton: the recordings have one.")
+            return "skeleton"
+        notes.append("body crop from motion, the whole frame until something moves: there are no skeletons.")
+        return "motion"
+    if given.body == "skeleton" and not facts.has("skeleton"):
+        notes.append("body crop from motion instead of the skeleton, which the recordings lack.")
+        return "motion"
+    return given.body
+
+
+def _streams(given: InputSettings, facts: Facts, body: str, notes: list[str]) -> tuple[str, ...]:
+    possible = ("body", "hand") if body == "skeleton" else ("body",)
+    if given.streams == "auto":
+        why = "a skeleton shows where the hand is" if len(possible) == 2 else "the hand stream needs skeletons"
+        notes.append(f"streams {', '.join(possible)}: {why}.")
+        return possible
+    kept = tuple(s for s in given.streams if s in possible)
+    if not kept:
+        raise RecipeError(
+            f"input.streams is only hand, which needs skeletons and input.body = skeleton; "
+            f"{facts.share.get('skeleton', 0):.0%} of the clips have a skeleton. Set input.streams=[body]."
+        )
+    if kept != tuple(given.streams):
+        notes.append("no hand stream: it needs skeletons, which the recordings lack.")
+    return kept
+
+
+def _channels(given: InputSettings, facts: Facts, notes: list[str]) -> tuple[str, ...]:
+    color, depth = facts.has("color"), facts.has("depth")
+    if not (color or depth):
+        raise RecipeError(
+            f"neither colour nor depth is in {ENOUGH:.0%} of the clips: "
+            + ", ".join(f"{name} in {part:.0%}" for name, part in facts.share.items())
+            + ". Train on the recordings of one kind."
+        )
+    if color and depth:
+        possible, why = ("gray", "depth"), "the recordings have both"
+    elif color:
+        possible, why = ("gray", "gray_difference"), "there is no depth, so the temporal difference of grey stands in"
+    else:
+        possible, why = ("depth", "depth_difference"), "there is no colour, so depth's temporal difference stands in"
+    if given.channels == "auto":
+        notes.append(f"channels {', '.join(possible)}: {why}.")
+        return possible
+    needed = {"depth" if c.startswith("depth") else "color" for c in given.channels}
+    if all(facts.has(modality) for modality in needed):
+        return tuple(given.channels)
+    notes.append(f"channels {', '.join(possible)} instead of {', '.join(given.channels)}: {why}.")
+    return possible
+
+
+def _smoothing(given: InputSettings, body: str, notes: list[str]) -> float:
+    if given.box_smoothing != "auto":
+        return given.box_smoothing
+    value = 0.5 if body == "motion" else 0.0
+    if value:
+        notes.append(f"box smoothing {value:g}: a motion box jumps.")
+    return value
+
+
+def _flip(recipe: ClipRecipe, facts: Facts, body: str, notes: list[str]) -> float:
+    flip = recipe.augmentation.flip
+    if flip != "auto":
+        return flip
+    sided = [label for label in facts.labels if is_sided(label)]
+    if body == "skeleton":
+        notes.append("no random mirror: with a skeleton the input is mirrored to one hand already.")
+        return 0.0
+    if sided:
+        notes.append(f"no random mirror: labels name a side ({', '.join(sided[:3])}).")
+        return 0.0
+    notes.append("random mirror of half the clips: no label names a side.")
+    return 0.5
+
+
+def _epochs(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> int:
+    if recipe.training.epochs != "auto":
+        return recipe.training.epochs
+    epochs = epochs_for(facts.clips)
+    notes.append(f"{epochs} epochs: for {facts.clips} training clips.")
+    return epochs
+
+
+def _batch(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> int:
+    if recipe.training.batch != "auto":
+        return recipe.training.batch
+    batch = 8 if facts.clips < FEW_CLIPS else 16
+    notes.append(f"batch {batch}: for {facts.clips} training clips.")
+    return batch

@@ -1,0 +1,54 @@
+"""A recognizer over samples: prepared through the cache, predicted in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.cache import ClipCache
+from gesta.clips.prepare import unreadable
+from gesta.schema import GestaError, Problem, Sample
+from gesta.tasks.base import Bar
+from gesta.tasks.clips.predict import Recogniser
+
+SHORT = 16
+"""Hex digits of a sample's hash."""
+BATCH = 32
+"""Clips read and predicted at once."""
+
+
+def outputs(
+    recogniser: Recogniser, samples: Sequence[Sample], bar: Bar, cache: ClipCache | None = None
+) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
+    """(samples predicted, probabilities n N, what could not be prepared)."""
+    cache, transform = cache or ClipCache(), recogniser.manifest.transform
+    cache.fill(samples, transform, lambda done, total: bar("Preparing clips", done, total))
+    used: list[Sample] = []
+    rows: list[NDArray[np.float64]] = []
+    problems: list[Problem] = []
+    for start in range(0, len(samples), BATCH):
+        clips = []
+        for sample in samples[start : start + BATCH]:
+            try:
+                clips.append(cache.load(sample, transform))
+                used.append(sample)
+            except GestaError as error:
+                problems.append(unreadable(sample, error, "unprepared"))
+        if clips:
+            rows.append(np.asarray(recogniser.predict_clips([clip.pixels for clip in clips]), np.float64))
+        bar("Recognising", min(start + BATCH, len(samples)), len(samples))
+    return used, np.concatenate(rows) if rows else np.zeros((0, 0)), problems
+
+
+def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
+    """A short hash of each sample's files and span; "" where they cannot be read."""
+    store, found = cache or ClipCache(), []
+    for sample in samples:
+        try:
+            found.append(store.fingerprint(sample)[:SHORT])
+        except GestaError:
+            found.append("")
+    return found

@@ -1,0 +1,110 @@
+"""What exporting, calibrating and timing a recognizer of clips takes: prepared clips, their chunks, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.clips.cache import ClipCache
+from gesta.clips.sampling import central_window, to_network
+from gesta.clips.transform import Transform
+from gesta.engines.quantize import Feed, spread
+from gesta.schema import GestaError, Sample
+from gesta.tasks.base import Agreement, Examples, Timing
+from gesta.tasks.classification_parity import agreement
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.predict import LONG_FRAMES, Recogniser
+from gesta.tasks.clips.stream import is_windowed, windows
+
+FEEDS = ("whole", "network"), ("step", "network")
+
+
+def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
+    """At most `limit` prepared clips, spread over the samples; those that cannot be prepared are left out."""
+    if not samples:
+        clips = random_clips(manifest.transform, limit)
+        return Examples(clips, [None] * len(clips), "random")
+    cache, count = ClipCache(), min(limit, len(samples))
+    chosen = [samples[i * len(samples) // count] for i in range(count)]
+    cache.fill(chosen, manifest.transform)
+    found = Examples([], [], source)
+    for sample in chosen:
+        try:
+            found.inputs.append(np.asarray(cache.load(sample, manifest.transform).pixels))
+        except GestaError:
+            continue  # a broken recording: `gesta data inspect` names it
+        found.truth.append(sample.label)
+    return found
+
+
+def random_clips(transform: Transform, count: int = 16, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """Clips of noise whose brightness drifts, for where no data are given; of one to four seconds."""
+    rng = np.random.default_rng(seed)
+    clips = []
+    for _ in range(count):
+        frames = max(transform.chunk, round(rng.uniform(1, 4) * transform.fps))
+        drift = np.linspace(rng.uniform(0, 128), rng.uniform(0, 128), frames).reshape(-1, 1, 1, 1, 1)
+        noise = rng.integers(0, 128, (frames, *transform.frame_shape))
+        clips.append((noise + drift).astype(np.uint8))
+    return clips
+
+
+def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:
+    """Role and stage -> inputs as the network meets them: the whole clip, or its chunks with the state they find."""
+    from gesta.engines.base import Placement
+    from gesta.engines.torch import open_parts
+    from gesta.tasks.clips.network import parts
+
+    transform, engine = bundle.manifest.transform, open_parts(parts(bundle), Placement(device="cpu"))
+    whole, step = FEEDS
+    if is_windowed(engine):
+        spans = (central_window(len(pixels), transform.window) for pixels in shown.inputs)
+        central = [pixels[start:end] for pixels, (start, end) in zip(shown.inputs, spans, strict=True)]
+        return {whole: spread([{"clip": windows([pixels], transform.window)} for pixels in central])}
+    found: dict[tuple[str, str], list[Feed]] = {whole: [], step: []}
+    for pixels in shown.inputs:
+        batch, lengths = to_network([pixels[:LONG_FRAMES]], transform.chunk)
+        found[whole].append({"clip": batch, "lengths": lengths})
+        state = engine.start(1)
+        for start in range(0, batch.shape[3], transform.chunk):
+            chunk = np.ascontiguousarray(batch[:, :, :, start : start + transform.chunk])
+            found[step].append({"chunk": chunk, **state})
+            _, state = engine.step({"chunk": chunk}, state)
+    return {key: spread(inputs) for key, inputs in found.items()}
+
+
+def compare(reference: Recogniser, other: Recogniser, shown: Examples, artifact: Artifact) -> Agreement:
+    """How two recognizers agree, on whole clips or, for the streaming step, after each chunk."""
+    one, two = (_answers(recogniser, shown.inputs, artifact.role) for recogniser in (reference, other))
+    timing = "chunk" if artifact.role == "step" else "clip"
+    return agreement(one, two, shown, artifact, reference.labels, timing)
+
+
+def _answers(recogniser: Recogniser, clips: Sequence[NDArray[np.uint8]], role: str) -> list[NDArray[Any]]:
+    """For each clip [1, N] (role "whole": one prediction a clip) or [K, N] ("step": one a chunk, the state carried)."""
+    if role == "whole":
+        return list(recogniser.predict_clips(clips)[:, None])
+    return [
+        np.array([list(p.probabilities.values()) for p in recogniser.open_stream().push_prepared(pixels)])
+        for pixels in clips
+    ]
+
+
+def timings(recogniser: Recogniser, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Timing]:
+    """A chunk, its state carried, and a whole clip. Raises GestaError where no clip is as long as a chunk."""
+    chunk = recogniser.manifest.transform.chunk
+    chunks = [clip[i : i + chunk] for clip in clips for i in range(0, len(clip) - chunk + 1, chunk)]
+    chunks = chunks or [random_clips(recogniser.manifest.transform, 1)[0][:chunk]]
+    stream = recogniser.open_stream()
+    return {
+        "chunk": Timing(lambda i: stream.push_prepared(chunks[i % len(chunks)]), {"frames": chunk}),
+        "clip": Timing(
+            lambda i: recogniser.predict_clips([clips[i % len(clips)]]),
+            {"frames": int(np.median([len(clip) for clip in clips]))},
+        ),
+    }

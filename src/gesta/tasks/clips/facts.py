@@ -1,0 +1,94 @@
+"""From samples to a settled recipe and its transform."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from gesta.clips.cache import default_root
+from gesta.clips.decode import frame_rate
+from gesta.clips.transform import Transform
+from gesta.models.catalog import CHUNK_MODELS
+from gesta.models.start import padding_for
+from gesta.models.weights import WeightsError
+from gesta.recipes import RecipeError
+from gesta.schema import GestaError, Listing, Sample
+from gesta.tasks.clips.auto import Facts, settle
+from gesta.tasks.clips.recipe import ClipRecipe
+
+_PROBED = 25
+
+
+def settle_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
+    """The recipe with every "auto" decided by the training samples (all labelled ones, if none is in training).
+
+    Returns also the notes on what was picked and why. Raises GestaError (usage) where the data cannot serve the recipe.
+    """
+    samples = found.samples if isinstance(found, Listing) else found
+    try:
+        return settle(recipe, facts_of(samples, ("train",) if recipe.training.validation else ("train", "val")))
+    except RecipeError as error:
+        raise GestaError(f"recipe {recipe.name}: {error}", usage=True) from error
+
+
+def settle_padding(recipe: ClipRecipe) -> ClipRecipe:
+    """The recipe with the padding that the weights it begins with ask for, unless it names one.
+
+    Raises GestaError (usage) where there are no such weights, or those of the two streams ask for different ones.
+    """
+    model = recipe.model
+    found = {}
+    for name in ("weights", "motion_weights"):
+        file = getattr(model, name)
+        if file is not None and model.padding is None:
+            try:
+                found[name] = padding_for(model.name, file, default_root() / "weights")
+            except WeightsError as error:
+                raise GestaError(f"model.{name}: {error}", usage=True) from error
+    if len(set(found.values())) > 1:
+        raise GestaError(
+            "model.weights and model.motion_weights: one file is of an image network, the other of I3D, and they are "
+            "padded differently. Give two of a kind, or set model.padding=same or model.padding=inception_v1.",
+            usage=True,
+        )
+    padding = next(iter(found.values()), model.padding)
+    return recipe.model_copy(update={"model": model.model_copy(update={"padding": padding})})
+
+
+def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> Facts:
+    """What the samples trained on offer. Raises GestaError if none has a label."""
+    labelled = [s for s in samples if s.label is not None]
+    used = [s for s in labelled if s.split in splits] or labelled
+    if not used:
+        raise GestaError("No recording has a label, so there is nothing to learn. See docs/data_conventions.md.")
+    share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask", "skeleton")}
+    return Facts(len(used), tuple(sorted({str(s.label) for s in used})), median_fps(used), share)
+
+
+def median_fps(samples: Sequence[Sample]) -> float | None:
+    """Median frame rate by the files' headers, of up to 25 recordings to 0.01; None without any."""
+    first = list({s.recording: s.files[0] for s in samples}.values())
+    step = max(1, len(first) // _PROBED)
+    rates = [rate for resource in first[::step] if (rate := frame_rate(resource))]
+    return round(statistics.median_low(rates), 2) if rates else None
+
+
+def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
+    """The transform of a settled recipe; an unsettled one is settled by the samples first."""
+    recipe, _ = settle_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
+    given = recipe.input
+    return Transform.model_validate(
+        {
+            "fps": given.fps,
+            "size": given.size,
+            "streams": given.streams,
+            "channels": given.channels,
+            "body": given.body,
+            "hand_rule": given.hand_rule,
+            "hand_side": given.hand_side,
+            "mirror": given.mirror,
+            "box_smoothing": given.box_smoothing,
+            "sampling": given.sampling if recipe.model.name in CHUNK_MODELS else "central",
+            "window": given.window,
+        }
+    )

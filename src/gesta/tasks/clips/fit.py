@@ -1,0 +1,325 @@
+"""From samples and a recipe to a bundle: the whole of training in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from gesta.clips.cache import ClipCache, default_root
+from gesta.clips.fallbacks import notes as fallback_notes
+from gesta.clips.transform import Transform
+from gesta.models.catalog import build
+from gesta.models.recurrent import ChunkNet, RecurrentNet
+from gesta.models.start import start_from
+from gesta.models.weights import WeightsError
+from gesta.progress import bar
+from gesta.schema import Clip, GestaError, Problem, Sample
+from gesta.tasks.clips.context import before
+from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.distil import Lesson, Teacher, attend, lesson_of
+from gesta.tasks.clips.evaluate import identities
+from gesta.tasks.clips.facts import settle_for, settle_padding, transform_for
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.module import ClassifyClips
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.training.checkpoints import full_disk_explained, load_network, save_network, seed_everything
+from gesta.training.classify import BEST_BY
+from gesta.training.data import TrainingData
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import LearnerFor, Row
+from gesta.training.machine import accelerator_of
+from gesta.training.run import Fitted, Run, clear
+from gesta.training.save import provenance_of, write_bundle
+from gesta.training.stage import Stage, precision_for, run_stage
+from gesta.training.transfer import freeze
+
+__all__ = ["Warm", "fit", "settle_for", "transform_for"]
+
+
+class Cache(Protocol):
+    """What training needs of gesta.clips.cache.ClipCache."""
+
+    def fill(
+        self, samples: Iterable[Sample], transform: Transform, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[Problem, ...]: ...
+
+    def load(self, sample: Sample, transform: Transform) -> Clip: ...
+
+    def fingerprint(self, sample: Sample) -> str: ...
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A trained network to train on, in place, with its transform; its classes are the labels in alphabetical order."""
+
+    network: nn.Module
+    transform: Transform | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    recipe: ClipRecipe
+    transform: Transform
+    labels: tuple[str, ...]
+    data: TrainingData
+    run: Run
+    warm: Warm | None = None
+    teachers: Sequence[Teacher] = ()
+    callbacks: Sequence[Callback] = ()
+
+
+def fit(
+    samples: Sequence[Sample],
+    recipe: ClipRecipe,
+    run: Run,
+    *,
+    layout: str,
+    cache: Cache | None = None,
+    warm: Warm | None = None,
+    teachers: Sequence[Teacher] = (),
+    callbacks: Sequence[Callback] = (),
+) -> Fitted:
+    """Trains on the samples of split "train", chooses the best epoch on "val"; the bundle is left at run.out/bundle.
+
+    Without validation samples the last epoch is kept. Broken recordings are skipped and reported. Beside the bundle:
+    checkpoints, logs and history.png. A resumed training ends as it would have without the break. `warm`: trained on
+    instead of the recipe's fresh network; `teachers`: those that the recipe's distillation names, opened; `callbacks`:
+    Lightning's, called before an epoch is saved. Raises GestaError for data that cannot be learned from, a recipe that
+    does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
+    """
+    precision_for(recipe.training.precision, run.device)
+    if not recipe.training.validation:
+        samples = [replace(s, split="train") if s.split == "val" else s for s in samples]
+    used, labels = _usable(samples)
+    recipe, picked = settle_for(used, recipe)
+    transform = (None if warm is None else warm.transform) or transform_for(recipe, used)
+    if warm is None:
+        recipe = settle_padding(recipe)
+        with torch.device("meta"):  # wrong settings are reported before any clip is prepared
+            _fresh(recipe, transform, len(labels))
+    store = cache or ClipCache()
+    started = time.perf_counter()
+    with full_disk_explained(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+        good, broken = _prepared(used, transform, store, run.progress)
+        good, labels = _usable(good, broken)
+        skipped = broken + _unknown_classes(samples, labels)
+        if recipe.augmentation.context > 0:
+            _prepared([e for earlier in before(samples).values() for e in earlier], transform, store, run.progress)
+        clear(run)
+        data = _data(good, before(samples), labels, transform, store, recipe, run.seed)
+        taught = _taught(data.train, recipe, teachers, run, store)
+        network, history, best, rank = _train(_Job(recipe, transform, labels, data, run, warm, teachers, callbacks))
+        metrics = _metrics(best, history, data) | taught
+        if rank == 0:
+            draw_history(history, run.out / FIGURE, recipe.name)
+            spent = sum(row["seconds"] for row in history)
+            files = sorted(store.fingerprint(s) for s in good if s.split == "train")
+            origin = provenance_of(
+                good,
+                run,
+                layout=layout,
+                data="".join(files).encode(),
+                identities=lambda used: identities(used, store),
+                skipped=len(skipped),
+                seconds=spent,
+            )
+            fields: dict[str, Any] = {"labels": labels, "transform": transform, "metrics": metrics}
+            notes = fallback_notes(transform, good)
+            write_bundle(run.out / "bundle", ClipManifest, network, recipe, origin, notes=notes, **fields)
+    seconds = time.perf_counter() - started
+    return Fitted(run.out / "bundle", metrics, history, seconds, recipe, skipped, (), tuple(picked), rank, network)
+
+
+def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run: Run, store: Cache) -> dict[str, Any]:
+    """What teachers say of the training clips, where the recipe asks for it."""
+    device = accelerator_of(run.device)
+    return attend(
+        train,
+        recipe.distillation,
+        teachers,
+        device,
+        lambda clips, sight: _prepared(clips, sight, store, run.progress)[1],
+    )
+
+
+def _usable(samples: Sequence[Sample], skipped: Sequence[Problem] = ()) -> tuple[list[Sample], tuple[str, ...]]:
+    """Labelled samples for training and validation, and the classes. Raises GestaError if nothing can be learned."""
+    train = [s for s in samples if s.split == "train" and s.label is not None]
+    labels = tuple(sorted({str(s.label) for s in train}))
+    if len(labels) < 2:
+        found = f"only the class {labels[0]!r}" if labels else "no labelled recording"
+        broken = f" {len(skipped)} could not be used, the first: {str(skipped[0]).rstrip('.')}." if skipped else ""
+        raise GestaError(
+            f"The training part holds {found}; at least two classes are needed.{broken} "
+            "Add recordings of another class, or see `gesta data inspect DATA` for what was left out."
+        )
+    val = [s for s in samples if s.split == "val" and s.label in labels]
+    return train + val, labels
+
+
+def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[Problem, ...]:
+    """Validation clips of classes that no training clip shows: nothing could learn them, so they are left out."""
+    strange = [s for s in samples if s.split == "val" and s.label is not None and s.label not in labels]
+    return tuple(
+        Problem(str(s.files[0]), "unknown-class", f"of the class {s.label!r}, which no training clip has")
+        for s in strange
+    )
+
+
+def _prepared(
+    samples: Sequence[Sample], transform: Transform, store: Cache, progress: bool
+) -> tuple[list[Sample], tuple[Problem, ...]]:
+    """Fills the cache; the samples that can be used, and a problem for each that cannot."""
+    with bar("prepare", progress) as tick:
+        problems = store.fill(samples, transform, tick)
+    if not problems:
+        return list(samples), ()
+    doubtful = {problem.path for problem in problems}
+    return [s for s in samples if str(s.files[0]) not in doubtful or _loads(s, transform, store)], problems
+
+
+def _loads(sample: Sample, transform: Transform, store: Cache) -> bool:
+    try:
+        store.load(sample, transform)
+    except GestaError:
+        return False
+    return True
+
+
+def _data(
+    samples: Sequence[Sample],
+    earlier: Mapping[str, Sequence[Sample]],
+    labels: Sequence[str],
+    transform: Transform,
+    store: Cache,
+    recipe: ClipRecipe,
+    seed: int,
+) -> TrainingData:
+    train = [s for s in samples if s.split == "train"]
+    val = [s for s in samples if s.split == "val"]
+    if len(train) < 2:
+        raise GestaError(f"Only {len(train)} training clip can be used; at least two are needed. Add recordings.")
+    return TrainingData(
+        ClipSet(train, labels, transform, store, recipe.augmentation, seed, before=earlier),
+        ClipSet(val, labels, transform, store),
+        int(recipe.training.batch),
+        seed,
+    )
+
+
+def _train(job: _Job) -> tuple[nn.Module, list[Row], Row, int]:
+    """The stages of the recipe, one after another: (network at its best, history, best row, rank)."""
+    training, run = job.recipe.training, job.run
+    seed_everything(run.seed)
+    warm = job.warm
+    network = warm.network if warm is not None else _begun(job.recipe, job.transform, len(job.labels))
+    frozen: nn.Module | None = None
+    if training.freeze is not None:
+        if warm is None:
+            raise GestaError(
+                "training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True
+            )
+        frozen = freeze(network, training.freeze)
+    if training.pretrain_epochs:
+        frozen = _pretrain(job, network) or frozen
+    assert isinstance(training.epochs, int)
+    lesson = lesson_of(job.recipe.distillation, job.teachers, job.labels)
+    if lesson is not None and lesson.settings.way == "soft_then_hard":
+        _learn_softly(job, network, lesson, frozen)
+        lesson = None
+    stage = _stage(job, "training", 1, "train", training.epochs)
+    history, best, rank = run_stage(
+        stage, network, job.data, _learner(job, network, over=training.loss_over, frozen=frozen, lesson=lesson)
+    )
+    return network, history, best, rank
+
+
+def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
+    """The recipe's network, untrained. Raises GestaError (usage) for settings that no network can have."""
+    try:
+        return build(
+            classes=classes,
+            streams=len(transform.streams),
+            channels=len(transform.channels),
+            size=transform.size,
+            chunk=transform.chunk,
+            window=transform.window,
+            **recipe.model.model_dump(),
+        )
+    except ValueError as error:
+        raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
+
+
+def _begun(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
+    """The recipe's network with the published weights that it names. Raises GestaError (usage) if they do not fit."""
+    network, model = _fresh(recipe, transform, classes), recipe.model
+    try:
+        start_from(model.name, network, model.weights, default_root() / "weights", model.motion_weights)
+    except WeightsError as error:
+        raise GestaError(f"model.weights: {error}", usage=True) from error
+    return network
+
+
+def _learn_softly(job: _Job, network: nn.Module, lesson: Lesson, frozen: nn.Module | None) -> None:
+    """First the teachers' answers alone; the best epoch of that stays in `network`, and the labels come after."""
+    training = job.recipe.training
+    alone = replace(lesson, settings=lesson.settings.model_copy(update={"alpha": 1.0}))
+    stage = _stage(job, "soft", 2, "soft targets", lesson.settings.soft_epochs or int(training.epochs))
+    done = job.run.out / "checkpoints" / "soft.safetensors"
+    if not (job.run.resume and done.exists()):
+        run_stage(
+            stage, network, job.data, _learner(job, network, over=training.loss_over, frozen=frozen, lesson=alone)
+        )
+        save_network(done, network)
+    load_network(done, network)
+
+
+def _pretrain(job: _Job, network: nn.Module) -> nn.Module | None:
+    """The encoder learns the clip's label from single chunks (spec 1); its best epoch stays in `network`.
+
+    Returns the encoder, if it is to stay as it is from then on.
+    """
+    training = job.recipe.training
+    if not isinstance(network, RecurrentNet):
+        raise GestaError(
+            f"pretrain_epochs is for networks over chunks, not {job.recipe.model.name}. Set it to 0.", usage=True
+        )
+    stage = _stage(job, "pretraining", 0, "encoder", training.pretrain_epochs)
+    done = job.run.out / "checkpoints" / "encoder.safetensors"
+    if not (job.run.resume and done.exists()):
+        chunks = ChunkNet(network, len(job.labels))
+        run_stage(stage, chunks, job.data, _learner(job, chunks, over="all"))
+        save_network(done, network.encoder)
+    load_network(done, network.encoder)
+    network.requires_grad_(True)
+    if not training.freeze_encoder:
+        return None
+    network.encoder.requires_grad_(False)
+    return network.encoder
+
+
+def _learner(job: _Job, network: nn.Module, **given: Any) -> LearnerFor:
+    return lambda steps: ClassifyClips(network, job.recipe.training, steps=steps, **given)
+
+
+def _stage(job: _Job, name: str, number: int, title: str, epochs: int) -> Stage:
+    identity = {
+        "recipe": job.recipe.model_dump(mode="json"),
+        "seed": job.run.seed,
+        "set of classes": list(job.labels),
+        "number of training clips": len(job.data.train),
+    }
+    return Stage(name, number, title, epochs, job.recipe.training, job.run, identity, BEST_BY, job.callbacks)
+
+
+def _metrics(best: dict[str, float], history: list[dict[str, float]], data: TrainingData) -> dict[str, Any]:
+    """What training measured, for the manifest."""
+    values = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    return {**values, "best_epoch": int(best["epoch"]), "epochs": len(history), "val_clips": len(data.val)}

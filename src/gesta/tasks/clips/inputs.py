@@ -1,0 +1,30 @@
+"""Whether a recognizer of clips can take a recording, and what that lacks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gesta.clips import fallbacks
+from gesta.schema import GestaError, Sample
+from gesta.tasks.clips.manifest import ClipManifest
+
+
+def require(sample: Sample, manifest: ClipManifest) -> None:
+    """Raises GestaError if the sample lacks a modality that the model's input needs."""
+    needs = manifest.transform.needs
+    lacking = [name for name in needs if name not in sample.modalities]
+    if lacking:
+        raise GestaError(
+            f"{sample.files[0]}: has {' and '.join(sample.modalities)} only; the model {manifest.name!r} needs "
+            f"{', '.join(needs)} (missing: {', '.join(lacking)}). Give a recording that has all (columns of index.csv, "
+            "or a ChaLearn recording), or use a model trained without."
+        )
+
+
+def notes(sample: Sample, manifest: ClipManifest) -> tuple[str, ...]:
+    """What this sample lacks that the data the model was trained on had, where the model does without: the mask."""
+    if sample.mask is not None or not manifest.transform.mask:
+        return ()
+    with_mask = fallbacks.notes(manifest.transform, [replace(sample, mask=sample.files[0])])
+    told = {*with_mask, *manifest.notes}
+    return tuple(n for n in fallbacks.notes(manifest.transform, [sample]) if n not in told)

@@ -1,0 +1,120 @@
+"""A bundle's network, and the forms in which it runs and is exported: plain functions of tensors, named."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from gesta.bundle.io import Bundle, load_weights
+from gesta.bundle.manifest import Tensor
+from gesta.engines.part import Part
+from gesta.engines.torch import fitting, loaded
+from gesta.models.catalog import build
+from gesta.models.recurrent import chunk_count
+from gesta.tasks.clips.manifest import ClipManifest
+
+
+class Whole(nn.Module):
+    """clip, lengths -> logits, for networks of chunks."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        return self.network(clip, lengths)
+
+
+class VotedWhole(nn.Module):
+    """Whole for networks with a vote over time: the same answer, only at the last chunk (RecurrentNet.answers).
+
+    The chunks are counted by a running sum of ones. From sizes the ONNX exporter draws a wrong formula for the number
+    of chunks after the LSTM (2 * min(T // 4, T // 8), right for even numbers only), now and then, by chance.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        votes = self.network.forward_steps(clip).softmax(-1)  # type: ignore[operator]  # B K N
+        position = votes.sum(-1, keepdim=True).round().cumsum(1) - 1  # B K 1: 0, 1, 2 ...
+        last = chunk_count(lengths, self.network.chunk).reshape(-1, 1, 1) - 1  # type: ignore[arg-type]  # B 1 1
+        age = last - position
+        weight = torch.where(age >= 0, self.network.memory ** age.clamp(min=0), torch.zeros_like(age))  # type: ignore[operator]
+        return (weight * votes).sum(1).log()  # B N
+
+
+class Window(nn.Module):
+    """clip -> logits, for networks of one window, which need no lengths."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clip: torch.Tensor) -> torch.Tensor:
+        return self.network(clip)
+
+
+class Step(nn.Module):
+    """chunk, states -> logits, states. An input for each state: one tensor given twice went wrong in ONNX."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, chunk: torch.Tensor, *states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.network.step(chunk, *states)  # type: ignore[operator,no-any-return]
+
+
+def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:
+    """The network of the bundle's recipe with its weights, in eval mode, on the CPU.
+
+    Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
+    """
+    manifest, transform = bundle.manifest, bundle.manifest.transform
+    with fitting(bundle):
+        network = build(
+            classes=len(manifest.labels),
+            streams=len(transform.streams),
+            channels=len(transform.channels),
+            size=transform.size,
+            chunk=transform.chunk,
+            window=transform.window,
+            **manifest.recipe.get("model", {}),
+        )
+        return loaded(network, load_weights(bundle))
+
+
+def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> list[Part]:
+    """The whole network and, where it has one, its streaming step. Batch and number of frames are dynamic (-1)."""
+    network = load_network(bundle) if network is None else network
+    transform, classes = bundle.manifest.transform, len(bundle.manifest.labels)
+    streams, height, width, channels = transform.frame_shape
+    logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
+
+    def pixels(name: str, frames: int) -> Tensor:
+        return Tensor(name=name, dtype="uint8", shape=(-1, streams, channels, frames, height, width))
+
+    if not hasattr(network, "step"):
+        clip = pixels("clip", transform.window)
+        return [Part("whole", Window(network), (_example(clip),), (clip,), (logits,))]
+    clip, lengths = pixels("clip", -1), Tensor(name="lengths", dtype="int64", shape=(-1,))
+    chunk = pixels("chunk", transform.chunk)
+    states = tuple(Tensor(name=k, dtype="float32", shape=s) for k, s in network.state_shapes.items())  # type: ignore[operator,union-attr]
+    later = tuple(s.model_copy(update={"name": f"{s.name}_out"}) for s in states)
+    frames = 2 * transform.chunk
+    whole = (_example(clip, frames), torch.tensor([frames, frames - 1]))
+    step = (_example(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
+    plain = Whole(network)
+    wrapped = VotedWhole(network) if getattr(network, "memory", 0) else plain
+    return [
+        Part("whole", wrapped, whole, (clip, lengths), (logits,), reference=plain),
+        Part("step", Step(network), step, (chunk, *states), (logits, *later), states),
+    ]
+
+
+def _example(tensor: Tensor, frames: int | None = None) -> torch.Tensor:
+    """Zeros of a batch of 2: tracing needs shapes, not values."""
+    _, streams, channels, time, height, width = tensor.shape
+    return torch.zeros(2, streams, channels, frames or time, height, width, dtype=torch.uint8)

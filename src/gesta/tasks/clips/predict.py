@@ -1,0 +1,138 @@
+"""A bundle at work: load it, predict clips, follow streams. Needs no PyTorch for an exported bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.clips.plane import RawFrame, as_frame
+from gesta.clips.prepare import prepare
+from gesta.clips.read import iter_raw_sample
+from gesta.clips.sampling import central_window, to_network
+from gesta.engines.base import Engine, Placement
+from gesta.engines.catalog import open_engine
+from gesta.engines.part import Part
+from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Prediction, Sample
+from gesta.sources.inputs import one_sample
+from gesta.tasks.classification import prediction, probabilities
+from gesta.tasks.clips.inputs import notes, require
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.stream import Stream, is_windowed, windows
+
+BATCH = 16
+LONG_FRAMES = 256
+"""Longer clips go through the streaming step, chunk by chunk, so that memory stays bounded; the result is the same."""
+
+Video = str | Path | Sample | Clip | NDArray[np.uint8]
+
+
+def load(bundle: Bundle[ClipManifest], at: Placement = Placement()) -> Recogniser:
+    """The recogniser of a bundle. Raises GestaError for one that is damaged, and for an engine that is not there."""
+    opened = open_engine(bundle, at, lambda: _parts(bundle))
+    return Recogniser(opened, bundle.manifest)
+
+
+def _parts(bundle: Bundle[ClipManifest]) -> list[Part]:
+    from gesta.tasks.clips.network import parts
+
+    return parts(bundle)
+
+
+class Recogniser:
+    """Says what is in a clip, or follows a stream. Holds a network on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: ClipManifest) -> None:
+        self.engine, self.manifest = engine, manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.manifest.labels
+
+    def predict(self, video: Video) -> Prediction:
+        """What is in a video file (or recording), a Sample, a prepared Clip or its pixels [T, S, H, W, C].
+
+        Raises GestaError if it cannot be read, lacks what the model needs, or is a folder of several.
+        """
+        if isinstance(video, (str, Path)):
+            video = one_sample(video)
+        if isinstance(video, np.ndarray):
+            return self._named(video, "")
+        if not isinstance(video, (Clip, Sample)):
+            raise GestaError(f"A video is a path, a Sample, a Clip or prepared pixels, not {type(video).__name__}.")
+        if isinstance(video, Clip):
+            return self._named(video.pixels, video.id)
+        require(video, self.manifest)
+        found = self._named(prepare(video, self.manifest.transform).pixels, str(video.files[0]))
+        return replace(found, notes=notes(video, self.manifest))
+
+    def predict_clips(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+        """Probabilities [n, N] of prepared clips, each uint8 [T, S, H, W, C] of any length T."""
+        for pixels in clips:
+            self._check(pixels)
+        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
+        found = np.zeros((len(clips), len(self.labels)))
+        for first in range(0, len(order), BATCH):
+            rows = order[first : first + BATCH]
+            found[rows] = probabilities(self._logits([clips[i] for i in rows]), self.manifest)
+        return found
+
+    def stream(
+        self, frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
+    ) -> Iterator[Prediction]:
+        """A prediction a chunk, in constant memory, from frames as they come (or from a file or Sample).
+
+        RGB images without time stamps are taken to come at `fps` (the model's own rate if left out).
+        """
+        joints: Sequence[str] = KINECT_JOINTS
+        if isinstance(frames, (str, Path)):
+            frames = one_sample(frames)
+        if isinstance(frames, Sample):
+            require(frames, self.manifest)
+            joints, frames = frames.joints, iter_raw_sample(frames, self.manifest.transform.colored)
+        stream = self.open_stream(joints)
+        for index, frame in enumerate(frames):
+            yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))
+        yield from stream.finish()
+
+    def open_stream(self, joints: Sequence[str] = KINECT_JOINTS) -> Stream:
+        """A stream to push frames into by hand. Several may be open; each has its own state."""
+        return Stream(self.engine, self.manifest, joints)
+
+    def _named(self, pixels: NDArray[np.uint8], source: str) -> Prediction:
+        return prediction(self.labels, self.predict_clips([pixels])[0], source)
+
+    def _check(self, pixels: NDArray[np.uint8]) -> None:
+        expected = self.manifest.transform.frame_shape
+        if pixels.dtype != np.uint8 or pixels.ndim != 5 or pixels.shape[1:] != expected or len(pixels) == 0:
+            raise GestaError(
+                f"The model takes prepared clips, uint8 [T, {', '.join(map(str, expected))}], "
+                f"not {pixels.dtype} {list(pixels.shape)}. Give the video itself, or apply the bundle's transform."
+            )
+
+    def _logits(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        transform, engine = self.manifest.transform, self.engine
+        if is_windowed(engine):
+            spans = (central_window(len(pixels), transform.window) for pixels in clips)
+            taken = [pixels[start:end] for pixels, (start, end) in zip(clips, spans, strict=True)]
+            return engine.run({"clip": windows(taken, transform.window)})["logits"]
+        short = max(len(pixels) for pixels in clips) <= LONG_FRAMES
+        batch, lengths = to_network(clips, transform.chunk)
+        if not engine.inputs("step") or (engine.inputs("whole") and short):
+            return engine.run({"clip": batch, "lengths": lengths})["logits"]
+        return self._by_steps(batch, lengths)
+
+    def _by_steps(self, batch: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Like the whole network, through the step: of each clip the logits after its last chunk."""
+        chunk, state = self.manifest.transform.chunk, self.engine.start(len(batch))
+        final = np.zeros((len(batch), len(self.labels)), np.float32)
+        for k in range(batch.shape[3] // chunk):
+            piece = np.ascontiguousarray(batch[:, :, :, k * chunk : (k + 1) * chunk])
+            found, state = self.engine.step({"chunk": piece}, state)
+            last = -(-lengths // chunk) == k + 1
+            final[last] = found["logits"][last]
+        return final

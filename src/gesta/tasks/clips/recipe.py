@@ -1,0 +1,216 @@
+"""Recipes for clips: what of a recording the network sees, which network, how it is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
+
+from gesta.recipes.schema import Auto, Recipe, RecipeError, Strict, TrainingSettings
+
+Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
+GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
+"""Names in `input.channels` that stand for several."""
+
+
+class InputSettings(Strict):
+    """Settings of the transform. "auto" is settled from what the data offers, and said so."""
+
+    fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
+    max_fps: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
+        None, description="fps auto: every n-th frame, so that it is at most this; auto: 15 with depth, 30 without"
+    )
+    size: int = Field(64, ge=16, le=512)
+    streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
+    channels: tuple[Channel, ...] | Auto = ("gray", "depth")
+    body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
+    hand_rule: Literal["clip", "so_far"] = "clip"
+    mirror: bool = True
+    hand_side: float = Field(0.5, gt=0, le=2, description="side of the hand crop, in hip-to-head heights")
+    box_smoothing: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
+    sampling: Literal["chunks", "central"] = "chunks"
+    window: int = Field(32, ge=4, description="frames of the central window")
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _groups_spelled_out(cls, channels: Any) -> Any:
+        if not isinstance(channels, list | tuple):
+            return channels
+        return tuple(
+            one for name in channels for one in (GROUPS.get(name, (name,)) if isinstance(name, str) else (name,))
+        )
+
+
+class LayerSettings(Strict):
+    """Widths of single layers: what is left after slimming. None: by `width`."""
+
+    convolutions: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] | None = Field(
+        None, description="of every stream the channels of its convolutions"
+    )
+    linear: int | None = Field(None, ge=1, description="outputs of the linear layer behind them")
+    lstm: int | None = Field(None, ge=1, description="hidden units")
+
+
+ST_RESNETS = ("st_resnet18", "st_resnet50")
+VIDEO_NETWORKS = ("c3d", "i3d", *ST_RESNETS)
+SETTINGS_OF = {
+    **dict.fromkeys(("context", "kind", "overlap"), ST_RESNETS),
+    **dict.fromkeys(("stack", "fusion", "weights", "motion_weights"), VIDEO_NETWORKS),
+    "padding": ("i3d",),
+    "layers": ("cnn3d", "lstm", "joint"),
+}
+"""Settings in `model` that only some networks take; the others refuse them."""
+WITH_MEMORY = ("lstm", "joint")
+
+
+class ModelSettings(Strict):
+    """Which network. Names stand in gesta.models.catalog."""
+
+    name: Literal["cnn3d", "lstm", "joint", "c3d", "i3d", "st_resnet18", "st_resnet50"] = "joint"
+    width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
+    dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
+    memory: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="weight of the past in a fading vote of the chunks; 0: the last chunk answers",
+    )
+    layers: LayerSettings | None = Field(None, description="widths of single layers, left by slimming")
+    context: str | None = Field(
+        None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or pairs of positions such as 98-104; null: 2"
+    )
+    kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
+    overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
+    stack: int | None = Field(
+        None, ge=1, le=20, description="flow of so many frames side by side (c3d, i3d, st_resnet)"
+    )
+    fusion: Literal["score", "feature"] | None = Field(
+        None, description="a second network for the flow, fused by probabilities or features (c3d, i3d, st_resnet)"
+    )
+    padding: Literal["same", "inception_v1"] | None = Field(
+        None, description="i3d: at the borders, inception_v1 for image weights; null: by the weights, same without"
+    )
+    weights: str | None = Field(
+        None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
+    )
+    motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
+
+    @model_validator(mode="after")
+    def _known_to_the_network(self) -> ModelSettings:
+        strange = [n for n, known in SETTINGS_OF.items() if getattr(self, n) is not None and self.name not in known]
+        if strange:
+            reasons = "; ".join(f"{n} is for {', '.join(SETTINGS_OF[n])}, not for {self.name}" for n in strange)
+            raise ValueError(f"{reasons}; leave it out, or set {', '.join(f'model.{n}=null' for n in strange)}")
+        if self.motion_weights is not None and self.fusion is None:
+            raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
+        return self
+
+    @field_validator("context", mode="before")
+    @classmethod
+    def _context_as_text(cls, context: Any) -> Any:
+        return str(context) if isinstance(context, int) and not isinstance(context, bool) else context
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A network by `width` is written as it was before there were others: run keys stay the same."""
+        document: dict[str, Any] = handler(self)
+        for name in SETTINGS_OF:
+            if getattr(self, name) is None:
+                document.pop(name, None)
+        return document
+
+
+class AugmentationSettings(Strict):
+    """One draw a clip, the same for all its frames and channels (spec 1, Input 5). Zero switches a part off."""
+
+    rotation_deg: float = Field(4.0, ge=0)
+    shift_px: float = Field(5.0, ge=0)
+    zoom_in_px: float = Field(6.0, ge=0, description="zoom in by up to this many pixels of the crop")
+    scale: tuple[float, float] = (1.0, 1.0)
+    speed: tuple[float, float] = (1.0, 1.0)
+    window: tuple[int, int] | None = Field(None, description="random window of so many frames; None: the whole clip")
+    context: float = Field(0.0, ge=0, le=1, description="probability that what came before the gesture is seen, too")
+    context_frames: int = Field(24, ge=1, description="at most so many frames of it")
+    flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
+        0.0, description="probability of a left-right mirror (classes must not depend on it)"
+    )
+
+    @model_validator(mode="after")
+    def _ranges(self) -> AugmentationSettings:
+        for name in ("scale", "speed", "window"):
+            pair = getattr(self, name)
+            if pair is not None and not 0 < pair[0] <= pair[1]:
+                raise ValueError(f"{name}: expected [low, high] with 0 < low <= high, got {list(pair)}")
+        return self
+
+
+class DistillationSettings(Strict):
+    """Learning from a teacher's softened answers beside the labels (Mullick 2018, chapter 4; spec 2)."""
+
+    teachers: tuple[str, ...] = Field((), description="bundles; of several the mean of their softened answers is taken")
+    temperature: float = Field(4.0, gt=0, description="T: the teacher's logits are divided by it before the softmax")
+    alpha: float = Field(0.5, ge=0, le=1, description="share of the soft loss; the labels' share is 1 - alpha")
+    loss: Literal["mse", "kl"] = Field("mse", description="mse: the document's. kl: Hinton's, times T squared")
+    way: Literal["joint", "soft_then_hard"] = Field("joint", description="both losses together, or labels afterwards")
+    soft_epochs: int | None = Field(None, ge=1, description="soft_then_hard: epochs on soft targets; null: epochs")
+    sees: Literal["clip", "same"] = Field(
+        "clip", description="clip: the teacher sees each whole clip once, as recorded. same: what the student sees"
+    )
+    sights: int | None = Field(
+        None,
+        ge=1,
+        description="with same: versions of a clip drawn, each shown to the teacher once; null: new ones always",
+    )
+
+    @model_validator(mode="after")
+    def _few_sights_are_same(self) -> DistillationSettings:
+        if self.sights is not None and self.sees != "same":
+            raise ValueError("sights is for distillation.sees=same: of the clip as recorded there is one")
+        return self
+
+
+class ClipRecipe(Recipe):
+    """A complete recipe for clips of recordings."""
+
+    input: InputSettings
+    model: ModelSettings
+    augmentation: AugmentationSettings = AugmentationSettings()
+    training: TrainingSettings
+    distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
+
+    @model_validator(mode="after")
+    def _fusion_has_both(self) -> ClipRecipe:
+        channels = self.input.channels
+        if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
+            raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe without a teacher is written as it was before there were any: bundles and run keys stay the same."""
+        document: dict[str, Any] = handler(self)
+        if self.distillation is None:
+            document.pop("distillation", None)
+        return document
+
+    @classmethod
+    def expanded(cls, sets: Sequence[str]) -> list[str]:
+        """Every `teacher=BUNDLE` gathered into one change of distillation.teachers, in their order."""
+        pairs = [(change.partition("=")[0].strip(), change) for change in sets]
+        teachers = [change.partition("=")[2].strip() for key, change in pairs if key == "teacher"]
+        if not teachers:
+            return list(sets)
+        if not all(teachers):
+            raise RecipeError("--set teacher: write teacher=BUNDLE, the folder OUT/bundle of a training.")
+        return [*(change for key, change in pairs if key != "teacher"), f"distillation.teachers={json.dumps(teachers)}"]
+
+    def check(self, changed: frozenset[str]) -> None:
+        """Raises RecipeError for a vote of chunks in a network without them, unless another network replaces it."""
+        inherited = "model.name" in changed and "model.memory" not in changed
+        if self.model.memory and self.model.name not in WITH_MEMORY and not inherited:
+            raise RecipeError(
+                f"model: memory is for {', '.join(WITH_MEMORY)}, not for {self.model.name}; leave it out, "
+                "or set model.memory=0."
+            )

@@ -1,0 +1,49 @@
+"""Film strips of prepared clips, for the report of an evaluation."""
+
+from __future__ import annotations
+
+import base64
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.cache import ClipCache
+from gesta.clips.transform import Transform
+from gesta.schema import GestaError, Sample
+from gesta.tasks.classification import Strips
+
+FRAMES = 10
+
+
+def strips_of(transform: Transform) -> Strips:
+    """Film strips of samples from the cache of prepared clips; of one that is gone none."""
+    cache = ClipCache()
+
+    def strips(sample: Sample) -> tuple[list[tuple[str, str]], float | None]:
+        try:
+            pixels = np.asarray(cache.load(sample, transform).pixels)
+        except GestaError:
+            pixels = np.zeros((0, *transform.frame_shape), np.uint8)
+        return film_strips(pixels, transform), len(pixels) / transform.fps
+
+    return strips
+
+
+def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[str, str]]:
+    """Frames of a prepared clip T S H W C side by side, a strip for each stream and plane: (what, PNG data URI).
+
+    Planes of differences are left out where the clip has others. No frames, no strips.
+    """
+    if len(pixels) == 0:
+        return []
+    plain = [c for c, name in enumerate(transform.channels) if not name.endswith(("_difference", "_x", "_y"))]
+    shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))
+    strips = []
+    for s, stream in enumerate(transform.streams):
+        for c in plain or range(len(transform.channels)):
+            picture = np.concatenate(list(pixels[shown, s, :, :, c]), axis=1)
+            _, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+            name = f"{stream}, {transform.channels[c].replace('_', ' ')}"
+            strips.append((name, "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()))
+    return strips

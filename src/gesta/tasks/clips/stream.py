@@ -1,0 +1,99 @@
+"""Streaming: frames in, a prediction a chunk out, in constant memory.
+
+Networks with a step carry their state from chunk to chunk; the others see a sliding window of the last frames.
+Feeding a clip this way ends with the prediction of the whole clip (for windows: of a clip no longer than the window).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.plane import RawFrame
+from gesta.clips.prepare import Preparer
+from gesta.clips.sampling import to_network
+from gesta.engines.base import Engine, State
+from gesta.schema import KINECT_JOINTS, Frame, GestaError, Prediction
+from gesta.tasks.classification import prediction, probabilities
+from gesta.tasks.clips.manifest import ClipManifest
+
+
+class Stream:
+    """One stream of frames on its way through a model.
+
+    `push` takes frames as they come and returns what has become known, usually nothing and every few frames one
+    prediction; `finish` pads the last incomplete chunk with zeros; `reset` begins anew. `time_s` of a prediction is
+    the end of its chunk on the frames' clock.
+    """
+
+    def __init__(self, engine: Engine, manifest: ClipManifest, joints: Sequence[str] = KINECT_JOINTS) -> None:
+        self._steps = bool(engine.inputs("step"))
+        if not (self._steps or is_windowed(engine)):
+            step = f"streaming step for {engine.name}"
+            raise GestaError(f"The model {manifest.name!r} has no {step}. Use another engine, or export it.")
+        self._engine, self._manifest = engine, manifest
+        self._preparer = Preparer(manifest.transform, joints)
+        self._ring = np.zeros((0, *manifest.transform.frame_shape), np.uint8)
+        self._state: State = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, as before the first frame."""
+        self._preparer.reset()
+        self._start_s: float | None = None
+        self._frames = self._chunks = 0
+        self._clear()
+
+    def push(self, frame: Frame | RawFrame) -> list[Prediction]:
+        """One frame, later than the one before. Raises GestaError if it lacks what the model needs."""
+        self._start_s = frame.time_s if self._start_s is None else self._start_s
+        return self.push_prepared(self._preparer.push(frame))
+
+    def push_prepared(self, pixels: NDArray[np.uint8]) -> list[Prediction]:
+        """Prepared frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end."""
+        chunk = self._manifest.transform.chunk
+        return [self._advance(pixels[i : i + chunk]) for i in range(0, len(pixels), chunk)]
+
+    def finish(self) -> list[Prediction]:
+        """The frames left over, as a last chunk filled up with zeros. Then the stream begins anew."""
+        last = self.push_prepared(self._preparer.flush())
+        self.reset()
+        return last
+
+    def _clear(self) -> None:
+        self._ring = self._ring[:0]
+        if self._steps:
+            self._state = self._engine.start(1)
+
+    def _advance(self, pixels: NDArray[np.uint8]) -> Prediction:
+        limit = self._manifest.reset_after_chunks
+        if limit is not None and self._chunks == limit:
+            self._clear()
+            self._chunks = 0
+        self._frames += len(pixels)
+        self._chunks += 1
+        logits = self._step(pixels) if self._steps else self._window(pixels)
+        time_s = (self._start_s or 0.0) + self._frames / self._manifest.transform.fps
+        return prediction(self._manifest.labels, probabilities(logits, self._manifest)[0], time_s=time_s)
+
+    def _step(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        batch, _ = to_network([pixels], self._manifest.transform.chunk)
+        found, self._state = self._engine.step({"chunk": batch}, self._state)
+        return found["logits"]
+
+    def _window(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        window = self._manifest.transform.window
+        self._ring = np.concatenate([self._ring, pixels])[-window:]
+        return self._engine.run({"clip": windows([self._ring], window)})["logits"]
+
+
+def windows(clips: Sequence[NDArray[np.uint8]], window: int) -> NDArray[np.uint8]:
+    """Clips of at most `window` frames in network order, each filled up with zeros to the window."""
+    return to_network(clips, window)[0]
+
+
+def is_windowed(engine: Engine) -> bool:
+    """Whether the whole network takes exactly the transform's window: then it asks for no lengths and has no step."""
+    return not engine.inputs("step") and "lengths" not in engine.inputs("whole")

@@ -1,0 +1,150 @@
+"""Gesture and action recognition in clips, behind the contract in gesta.tasks.base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Engine, Placement
+from gesta.engines.part import Part
+from gesta.schema import Listing, Problem, Sample
+from gesta.sources.inputs import read_as, read_data, split_samples
+from gesta.tasks import classification
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Timing
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.training.run import Fitted, Run
+
+
+class ClipTask:
+    """One label for a clip of RGB, depth and skeleton, at once or as a stream."""
+
+    name = "clips"
+    title = "gesture recognition in clips"
+    unit = "clips"
+    recipe = ClipRecipe
+    manifest = ClipManifest
+    default_recipe = "auto"
+    quality = classification.ACCURACY
+    kept = classification.KEPT
+    options: Mapping[str, frozenset[str]] = {
+        "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze"}),
+        "evaluate": frozenset({"protocol"}),
+        "export": frozenset({"protocol", "seed", "seconds"}),
+        "predict": frozenset({"stream", "annotate"}),
+        "benchmark": frozenset({"train", "device", "seed"}),
+        "compress": frozenset({"keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol"}),
+        "prune": frozenset({"protocol"}),
+    }
+
+    def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
+        return True
+
+    def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:
+        return read_data(data, layout, like)
+
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
+        return Parts(*split_samples(listing, seed, protocol))
+
+    def fit(self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:
+        from gesta.tasks.clips.distil import teachers_of
+        from gesta.tasks.clips.fit import fit
+        from gesta.tasks.clips.transfer import warm_start
+
+        samples, layout = parts.listing.samples, parts.listing.layout
+        warm = None if start is None else warm_start(start, samples, run.seed)
+        return fit(
+            samples,
+            recipe,
+            run,
+            layout=layout,
+            warm=None if warm is None else warm[0],
+            teachers=teachers_of(recipe),
+        )
+
+    def settle(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
+        """The recipe with every "auto" decided by the training part, and what was decided and why."""
+        from gesta.tasks.clips.facts import settle_for
+
+        return settle_for(parts.listing, recipe)
+
+    def recipe_from(self, start: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
+        """For training on from a bundle: its network and input, the recipe's training (None: the bundle's, too)."""
+        from gesta.tasks.clips.transfer import recipe_from
+
+        return recipe_from(start, recipe, sets)
+
+    def load(self, bundle: Bundle[ClipManifest], at: Placement, **_: Any) -> Any:
+        from gesta.tasks.clips.predict import load
+
+        return load(bundle, at)
+
+    def identities(self, samples: Sequence[Sample]) -> list[str]:
+        from gesta.tasks.clips.evaluate import identities
+
+        return identities(samples)
+
+    def remarks(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
+        return read_as(listing)
+
+    def labelled(self, samples: Sequence[Sample], manifest: ClipManifest) -> list[Sample]:
+        return classification.labelled(samples, manifest)
+
+    def outputs(
+        self, predictor: Any, samples: Sequence[Sample], bar: Bar
+    ) -> tuple[list[Sample], NDArray[Any], list[Problem]]:
+        from gesta.tasks.clips.evaluate import outputs
+
+        return outputs(predictor, samples, bar)
+
+    def evaluate(self, predictor: Any, samples: Sequence[Sample], outputs: NDArray[Any], seed: int) -> Evaluation:
+        return classification.evaluation(samples, outputs, predictor.manifest, seed)
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.clips.report import strips_of
+
+        classification.report(result, out, strips_of(result.manifest.transform))
+
+    def graphs(self, bundle: Bundle[ClipManifest], **_: Any) -> list[Part]:
+        from gesta.tasks.clips.network import parts
+
+        return parts(bundle)
+
+    def examples(self, manifest: ClipManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
+        from gesta.tasks.clips.export import examples
+
+        return examples(manifest, samples, limit, source)
+
+    def feeds(self, bundle: Bundle[ClipManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
+        """(role, stage) -> inputs by name to calibrate 8-bit networks on."""
+        from gesta.tasks.clips.export import feeds
+
+        return feeds(bundle, examples)
+
+    def predictor(self, engine: Engine, manifest: ClipManifest) -> Any:
+        from gesta.tasks.clips.predict import Recogniser
+
+        return Recogniser(engine, manifest)
+
+    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
+        from gesta.tasks.clips.export import compare
+
+        return compare(reference, other, examples, artifact)
+
+    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+        from gesta.tasks.clips.export import timings
+
+        return timings(predictor, inputs)
+
+    def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
+        from gesta.tasks.clips import text
+
+        return text.LINES[command](document)
+
+
+TASK = ClipTask()

@@ -1,0 +1,58 @@
+"""Beginning from a trained recogniser of clips: its network, its input, a recipe to train on with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gesta.bundle import io
+from gesta.recipes import changed
+from gesta.schema import GestaError, Sample
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
+
+if TYPE_CHECKING:
+    from gesta.tasks.clips.fit import Warm
+
+
+def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
+    """Network and input are the bundle's, training and augmentation the recipe's (None: the bundle's, too).
+
+    Raises GestaError (usage) for a change of what belongs to the network, RecipeError for one that does not fit.
+    """
+    held = [change for change in sets if change.partition(".")[0].strip() in ("model", "input")]
+    if held:
+        raise GestaError(f"--set {held[0]}: with --from, network and input are the bundle's. Leave it out.", usage=True)
+    own = ClipRecipe.model_validate(io.read(bundle, ClipManifest).manifest.recipe)
+    plain = own.training.model_copy(update={"freeze": None, "rates": None, "pretrain_epochs": 0})
+    base = own.model_copy(update={"distillation": None, "training": plain})
+    if recipe is not None:
+        base = recipe.model_copy(update={"input": own.input, "model": own.model})
+    return changed(base, sets)
+
+
+def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
+    """The same without published weights to begin with: C3D then has the colour statistics of its own, too."""
+    without = recipe.model.model_copy(update={"weights": None, "motion_weights": None})
+    return recipe.model_copy(update={"model": without})
+
+
+def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, str]:
+    """A bundle's network, ready for the classes of the training samples, with its transform; and what was done.
+
+    Raises GestaError for a bundle without weights or of another task, and data that lack what the network sees.
+    """
+    from gesta.tasks.clips.fit import Warm
+    from gesta.tasks.clips.inputs import require
+    from gesta.tasks.clips.network import load_network
+    from gesta.training.transfer import take_over
+
+    opened = io.read(path, ClipManifest)
+    train = [s for s in samples if s.split == "train" and s.label is not None]
+    for sample in train:
+        require(sample, opened.manifest)
+    labels = sorted({str(s.label) for s in train})
+    network = load_network(opened).requires_grad_(True)
+    told = take_over(network, opened.manifest.labels, labels, seed)
+    return Warm(network, opened.manifest.transform), f"From {path}, {told}."

@@ -1,0 +1,1 @@
+"""Classification of videos by the stored features of a frozen backbone."""

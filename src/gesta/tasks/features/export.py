@@ -1,0 +1,99 @@
+"""What exporting, calibrating and timing a classifier of stored features takes: videos as the backbone sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.manifest import Artifact
+from gesta.engines import convert_onnx, convert_openvino
+from gesta.engines.part import Part
+from gesta.engines.quantize import LIMIT, Feed
+from gesta.schema import GestaError, Sample
+from gesta.tasks.base import Agreement, Examples, Timing
+from gesta.tasks.classification_parity import agreement
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
+from gesta.tasks.features.predict import SequenceRecogniser, read_video
+
+RANDOM_VIDEOS = 4
+MOST_VIDEOS = 100
+"""Videos to compare on, at most: 99 % of fewer than a hundred would be all of them."""
+CALIBRATION = 32
+"""Training videos that an 8-bit backbone is calibrated on, at most."""
+EIGHT_BITS: dict[str, Callable[[Part, str], dict[str, bytes]]] = {
+    convert_openvino.ENGINE: convert_openvino.convert_stored,
+    convert_onnx.ENGINE: lambda part, stem: convert_onnx.convert(part, stem, "fp16"),
+}
+"""How the classifier is stored beside an 8-bit backbone, by engine; it computes in fp32: it is a small share of the
+work, and errors of a recurrent network add up. OpenVINO: matrices in 8 bits. ONNX: in 16."""
+
+
+def convert(part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
+    """The classifier of an 8-bit model; None: as any other network."""
+    return EIGHT_BITS[engine](part, stem) if precision == "int8" and part.stage == "head" else None
+
+
+def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
+    """Frames [n, H, W, 3], or windows, of at most `limit` videos, spread over the samples; broken ones are left out."""
+    if not samples:
+        videos = random_videos(manifest.backbone)
+        return Examples(videos, [None] * len(videos), "random")
+    count = min(limit, len(samples), MOST_VIDEOS)
+    found = Examples([], [], source)
+    for sample in (samples[i * len(samples) // count] for i in range(count)):
+        try:
+            found.inputs.append(read_video(sample, manifest.backbone))
+        except GestaError:
+            continue  # a broken recording: `gesta data inspect` names it
+        found.truth.append(sample.label)
+    return found
+
+
+def random_videos(used: BackboneUse, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """Noise of another brightness in each: a few frames (or one window) are enough to compare."""
+    rng = np.random.default_rng(seed)
+    count = 2 if used.window == 1 else 1
+    return [
+        (rng.integers(0, 128, (count, *used.shape)) + rng.integers(0, 128)).astype(np.uint8)
+        for _ in range(RANDOM_VIDEOS)
+    ]
+
+
+def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
+    """Single inputs of the backbone, as many of each video, evenly spread."""
+    each = max(1, LIMIT // CALIBRATION)
+    found: list[Feed] = []
+    for video in shown.inputs:
+        count = min(each, len(video))
+        found += [{"frames": video[i * len(video) // count][None]} for i in range(count)]
+    return {("whole", "backbone"): found[:LIMIT]}
+
+
+def compare(reference: SequenceRecogniser, other: SequenceRecogniser, shown: Examples, artifact: Artifact) -> Agreement:
+    """How the probabilities agree from frames on; of a classifier without its backbone, from random features."""
+    if reference.engine.inputs(stage="backbone"):
+        one, two = ([r.features_of(video) for video in shown.inputs] for r in (reference, other))
+    else:
+        rng, width = np.random.default_rng(0), reference.manifest.backbone.features
+        one = two = [rng.normal(size=(n, width)).astype(np.float32) for n in (1, 3, 8, 8)]
+        shown = Examples(one, [None] * len(one), "random")
+    expected, found = (list(r.predict_features(given)[:, None]) for r, given in ((reference, one), (other, two)))
+    return agreement(expected, found, shown, artifact, reference.labels, "feature")
+
+
+def timings(recogniser: SequenceRecogniser, videos: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+    """An answer with one new frame (or window) through the backbone, and from a video's features alone."""
+    features = [recogniser.features_of(video) for video in videos]
+    units = [video[i : i + 1] for video in videos for i in range(len(video))]
+
+    def answer(index: int) -> None:
+        recogniser.predict_features([features[index % len(features)]])
+
+    def new_feature(index: int) -> None:
+        recogniser.features_of(units[index % len(units)])
+        answer(index)
+
+    return {"feature": Timing(new_feature), "head": Timing(answer)}

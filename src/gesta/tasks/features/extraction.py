@@ -1,0 +1,185 @@
+"""`gesta features`: one process, or several through Lightning's distributed prediction."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import BasePredictionWriter
+from numpy.typing import NDArray
+
+from gesta.schema import Listing
+from gesta.tasks.features.backbones import Extractor
+from gesta.tasks.features.engines import Engine, engine_for
+from gesta.tasks.features.extract import (
+    Batch,
+    Gatherer,
+    Progress,
+    Settings,
+    Work,
+    extract,
+    gather_work,
+    leave_work,
+    mine,
+    stream,
+    timed,
+)
+from gesta.tasks.features.store import FeatureRecipe, claim, write_index
+from gesta.training.machine import accelerator_of, quiet
+
+
+@dataclass(frozen=True)
+class Machines:
+    """What to compute on: "auto", "cpu" or "cuda"; processes on each of `nodes` computers; threads of each process."""
+
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    threads: int | None = None
+
+    @property
+    def accelerator(self) -> str:
+        """ "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
+        return accelerator_of(self.device)
+
+    @property
+    def threads_each(self) -> int | None:
+        """Threads of a process: as asked, else an equal share of the cores."""
+        if self.threads is not None or self.devices == 1:
+            return self.threads
+        return max(1, (os.cpu_count() or 1) // self.devices)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What all processes did together. `videos` in the index, `computed` and `kept` of them."""
+
+    folder: Path
+    engine: str
+    videos: int
+    works: tuple[Work, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        seconds = max(work.seconds for work in self.works)
+        features = sum(work.features for work in self.works)
+        network = sum(work.network_seconds for work in self.works)
+        return {
+            "out": str(self.folder),
+            "engine": self.engine,
+            "videos": self.videos,
+            "computed": sum(work.videos for work in self.works),
+            "kept": sum(work.kept for work in self.works),
+            "features": features,
+            "seconds": round(seconds, 3),
+            "features_per_s": round(features / seconds, 2) if seconds > 0 else 0.0,
+            "of_network_rate": round(network / sum(w.seconds for w in self.works), 3) if features else None,
+            "skipped": [
+                {"path": p.path, "kind": p.kind, "reason": p.reason} for work in self.works for p in work.skipped
+            ],
+        }
+
+
+def run(
+    listing: Listing,
+    out: Path,
+    ready: Extractor,
+    recipe: FeatureRecipe,
+    *,
+    engine: str | None = None,
+    machines: Machines = Machines(),
+    settings: Settings = Settings(),  # noqa: B008
+    progress: Progress | None = None,
+    source: str | None = None,
+) -> Summary | None:
+    """Features of all samples into `out`; the index is made when all processes have ended. None in all but the first.
+
+    A stopped run goes on where it was. `source`: of the backbone's weights, noted for bundles. Raises GestaError where
+    the folder holds other features or a damaged shard.
+    """
+    claim(out, recipe, listing.layout, source)
+    samples = list(listing.samples)
+    accelerator = machines.accelerator
+    if machines.devices * machines.nodes == 1:
+        name, function = engine_for(engine, ready, accelerator, machines.threads_each)
+        works = [extract(samples, out, recipe, function, settings, progress)]
+    else:
+        name = engine or ("openvino" if accelerator == "cpu" else "torch")
+        share = _Share(samples, out, recipe, settings, lambda d: engine_for(engine, ready, d, machines.threads_each)[1])
+        with quiet():
+            first = _predicted(share, machines, accelerator)
+        if not first:
+            return None
+        works = gather_work(out, machines.devices * machines.nodes)
+    skipped = [problem for work in works for problem in work.skipped]
+    return Summary(out, name, write_index(out, samples, recipe, skipped), tuple(works))
+
+
+class _Share(pl.LightningModule):
+    """One process's share as Lightning sees it: batches, and a step that gives features."""
+
+    def __init__(
+        self, samples: Sequence, folder: Path, recipe: FeatureRecipe, settings: Settings, build: Callable[[str], Engine]
+    ) -> None:
+        super().__init__()
+        self.samples, self.folder, self.recipe, self.settings, self.build = samples, folder, recipe, settings, build
+        self.work = Work()
+        self.engine: Engine
+        self.gatherer: Gatherer
+
+    def predict_dataloader(self) -> Iterator[Batch]:
+        self.settings = replace(self.settings, rank=self.global_rank, processes=self.trainer.world_size)
+        todo = mine(self.samples, self.folder, self.recipe, self.settings)
+        self.work.kept = len(self.samples[self.settings.rank :: self.settings.processes]) - len(todo)
+        self.gatherer = Gatherer(todo, self.folder, self.recipe, self.settings)
+        place = "cpu" if self.device.type == "cpu" else f"cuda:{self.local_rank}"
+        self.engine = self.build(place)
+        return stream(todo, self.recipe, self.settings, self.work)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
+        return batch  # the engine moves what it needs
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> NDArray[np.float32]:  # noqa: ARG002
+        return timed(self.engine, batch, self.work)
+
+
+class _Writer(BasePredictionWriter):
+    """Hands every batch's features to the shards."""
+
+    def __init__(self) -> None:
+        super().__init__(write_interval="batch")
+
+    def write_on_batch_end(self, trainer, pl_module, prediction, batch_indices, batch, *rest) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG002
+        pl_module.gatherer.add(batch, prediction)
+
+    def on_predict_end(self, trainer, pl_module) -> None:  # type: ignore[no-untyped-def]  # noqa: ARG002
+        pl_module.gatherer.flush()
+        pl_module.work.videos = pl_module.gatherer.videos
+
+
+def _predicted(share: _Share, machines: Machines, accelerator: str) -> bool:
+    """Computes the share of this process and waits for the others. Whether this is the first process."""
+    import time
+
+    trainer = pl.Trainer(
+        accelerator="cpu" if accelerator == "cpu" else "gpu",
+        devices=machines.devices,
+        num_nodes=machines.nodes,
+        strategy="ddp",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[_Writer()],
+    )
+    begin = time.perf_counter()
+    trainer.predict(share, return_predictions=False)
+    share.work.seconds = time.perf_counter() - begin
+    leave_work(share.folder, share.settings, share.work)
+    trainer.strategy.barrier("features")
+    return trainer.is_global_zero

@@ -1,0 +1,241 @@
+"""Learning to classify sequences of stored features: the same stage as for clips, on features that lie in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from gesta.bundle.io import Bundle, load_weights
+from gesta.metrics import accuracy
+from gesta.models.catalog import build_sequence
+from gesta.models.sequence import SequenceNet
+from gesta.recipes.schema import TrainingSettings
+from gesta.schema import GestaError, Sample
+from gesta.sources.split import assign_splits
+from gesta.tasks.features.manifest import FeatureManifest
+from gesta.tasks.features.recipe import FeatureClassifierRecipe, SequenceModelSettings
+from gesta.tasks.features.save import backbone_for, write_features_bundle
+from gesta.tasks.features.store import FeatureFolder, listing_of
+from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.classify import BEST_BY, Classify
+from gesta.training.data import Batch, TrainingData
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.run import Fitted, Run, clear
+from gesta.training.stage import Stage, run_stage
+from gesta.training.transfer import freeze, take_over
+
+EVALUATED = 256
+"""Sequences that are recognised at a time."""
+
+
+@dataclass
+class FeatureSet(Dataset):
+    """Sequences [T, D] with their classes, as the batches that clips give: clip float32 [B, T, D]."""
+
+    sequences: Sequence[NDArray[np.float32]]
+    targets: Sequence[int]
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+    def collate(self, items: Sequence[int]) -> Batch:
+        chosen = [torch.from_numpy(self.sequences[index]) for index in items]
+        return {
+            "clip": torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True),  # B T D
+            "lengths": torch.tensor([len(sequence) for sequence in chosen]),
+            "target": torch.tensor([self.targets[index] for index in items]),
+            "start": torch.zeros(len(items), dtype=torch.int64),
+        }
+
+
+class ClassifySequences(Classify):
+    """One answer a sequence, at its own length."""
+
+    def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
+        return self.network(clip, lengths).unsqueeze(1)  # B 1 N
+
+
+def samples_of(folder: FeatureFolder, *, unlabelled: bool = False) -> list[Sample]:
+    """The labelled videos (or all) of a feature folder that have features, in order."""
+    usable = {entry.id for entry in folder.entries}
+    samples = [sample for sample in listing_of(folder).samples if sample.id in usable]
+    return [sample for sample in samples if unlabelled or sample.label is not None]
+
+
+def divided(folder: FeatureFolder, seed: int) -> tuple[list[Sample], list[str]]:
+    """`samples_of`, with the splits that the videos get when all of them are divided, and notes on what was done.
+
+    A video without features is divided, too: so the parts are those that other commands make of the data.
+    """
+    everything, notes = assign_splits(listing_of(folder).samples, seed=seed)
+    usable = {entry.id for entry in folder.entries}
+    return [sample for sample in everything if sample.id in usable and sample.label is not None], notes
+
+
+def fit(
+    folder: FeatureFolder,
+    recipe: FeatureClassifierRecipe,
+    run: Run,
+    *,
+    samples: Sequence[Sample] | None = None,
+    begin: Callable[[SequenceNet], nn.Module | None] | None = None,
+    start: Bundle[FeatureManifest] | None = None,
+    backbone: str | None = None,
+    save: bool = False,
+) -> Fitted:
+    """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
+
+    `samples`: those of `samples_of` with splits of the caller's; else people are divided. `begin` is called on the
+    network, to give it other weights, and returns a part that is to stay as it is, or None. `start`: a
+    classifier of the same features to begin with; its network counts, not the recipe's, and so do its statistics.
+    With `save` the bundle is left at run.out/bundle, and holds the backbone unless it is too large: `backbone` as of
+    `gesta features --weights`, None: from where that command took it. `facts` of what comes back: "labels". Raises
+    GestaError where the features are not those of the recipe or of `start` or are maps, where there is nothing to
+    learn, and as `run_stage` does.
+    """
+    if not folder.recipe.pooled:
+        raise GestaError(f"{folder.folder}: holds maps, and the classifiers take vectors. Make them without --maps.")
+    held = backbone_for(folder, backbone) if save else (None, None)
+    notes = list(run.notes)
+    if samples is None:
+        samples, divided_notes = divided(folder, run.seed)
+        notes += divided_notes
+    labels, known = _parts(folder, samples)
+    seed_everything(run.seed)
+    network, recipe, told = _network(recipe, known["train"], labels, folder, start, run.seed)
+    notes += told
+    settings, started = recipe.training, time.perf_counter()
+    assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
+    frozen = _frozen(network, settings, start is not None) if begin is None else begin(network)
+    identity = _identity(recipe, run, folder, start)
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, BEST_BY)
+    data = TrainingData(known["train"], known["val"], settings.batch, run.seed)
+    with full_disk_explained(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+        clear(run)
+        history, best, rank = run_stage(
+            stage, network, data, lambda steps: ClassifySequences(network, settings, steps=steps, frozen=frozen)
+        )
+        metrics = _metrics(best, history, network, known)
+        if save:
+            draw_history(history, run.out / FIGURE, recipe.title)
+            spent = sum(row["seconds"] for row in history)
+            write_features_bundle(run, network, recipe, folder, samples, metrics, held, spent)
+    seconds, told = time.perf_counter() - started, [] if held[1] is None else [held[1]]
+    facts = {"labels": labels}
+    bundle = run.out / "bundle"
+    return Fitted(bundle, metrics, history, seconds, recipe, folder.skipped, (*notes, *told), (), rank, network, facts)
+
+
+def _parts(folder: FeatureFolder, samples: Sequence[Sample]) -> tuple[tuple[str, ...], dict[str, FeatureSet]]:
+    """(the classes of the training part, the sequences of each part). Raises GestaError."""
+    parts = {part: [s for s in samples if s.split == part and s.label is not None] for part in ("train", "val", "test")}
+    labels = tuple(sorted({str(s.label) for s in parts["train"]}))
+    if len(labels) < 2:
+        raise GestaError(f"{folder.folder}: the training part has {len(labels)} classes; two are needed to learn.")
+    return labels, {name: _set(folder, part, labels) for name, part in parts.items()}
+
+
+def _network(
+    recipe: FeatureClassifierRecipe,
+    train: FeatureSet,
+    labels: tuple[str, ...],
+    folder: FeatureFolder,
+    start: Bundle[FeatureManifest] | None,
+    seed: int,
+) -> tuple[SequenceNet, FeatureClassifierRecipe, list[str]]:
+    """The recipe's untrained network, or that of `start`; the recipe, then with its settings; and what was done."""
+    if start is None:
+        width = train.sequences[0].shape[1]
+        network = build_sequence(features=width, classes=len(labels), **recipe.model.model_dump())
+        network.fit_statistics(torch.from_numpy(np.concatenate(train.sequences)))
+        return network, recipe, []
+    settings = SequenceModelSettings.model_validate(start.manifest.recipe["model"])
+    network = _begun(start, folder)
+    told = f"from {start.path}, {take_over(network, start.manifest.labels, labels, seed)}"
+    return network, recipe.model_copy(update={"model": settings}), [told]
+
+
+def _identity(
+    recipe: FeatureClassifierRecipe, run: Run, folder: FeatureFolder, start: Bundle[FeatureManifest] | None
+) -> dict[str, Any]:
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "features": folder.recipe.key}
+    if start is not None:
+        identity["bundle to begin with"] = start.manifest.provenance.model_dump(mode="json")
+    return identity
+
+
+def _metrics(
+    best: dict[str, float], history: Sequence[Any], network: SequenceNet, known: Mapping[str, FeatureSet]
+) -> dict[str, Any]:
+    metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history)}
+    metrics |= {f"{name}_clips": len(part) for name, part in known.items()}
+    return metrics | (measure(network, known["test"]) if len(known["test"]) else {})
+
+
+def _begun(start: Bundle[FeatureManifest], folder: FeatureFolder) -> SequenceNet:
+    """The classifier to begin with. Raises GestaError where the features are others than it was trained on."""
+    manifest, held = start.manifest, folder.recipe
+    used = manifest.backbone
+    facts: dict[str, object] = {"backbone": used.name, "weights": used.weights, "stage": used.stage}
+    facts |= {"size": used.size, "window": used.window}
+    wrong = [
+        f"{name} {getattr(held, name)!s:.12} in the folder, {value!s:.12} in the bundle"
+        for name, value in facts.items()
+        if getattr(held, name) != value
+    ]
+    if wrong:
+        raise GestaError(
+            f"{folder.folder}: other features than {start.path} was trained on: {'; '.join(wrong)}. Make them with the "
+            "same gesta features, or begin with another bundle."
+        )
+    network = build_sequence(features=used.features, classes=len(manifest.labels), **manifest.recipe["model"])
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(start, "head").items()})
+    return network
+
+
+def _frozen(network: SequenceNet, settings: TrainingSettings, begun: bool) -> nn.Module | None:
+    if settings.freeze is None:
+        return None
+    if not begun:
+        raise GestaError("training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True)
+    return freeze(network, settings.freeze)
+
+
+def _set(folder: FeatureFolder, samples: Sequence[Sample], labels: Sequence[str]) -> FeatureSet:
+    """Samples of unknown classes are left out: nothing could be right about them."""
+    chosen = [sample for sample in samples if sample.label in labels]
+    return FeatureSet([folder.load(s.id) for s in chosen], [labels.index(str(s.label)) for s in chosen])
+
+
+def probabilities(network: SequenceNet, known: FeatureSet) -> NDArray[np.float32]:
+    """[n, N], in the order of the sequences."""
+    device = next(network.parameters()).device
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(known), EVALUATED):
+            batch = known.collate(range(start, min(start + EVALUATED, len(known))))
+            logits = network(batch["clip"].to(device), batch["lengths"].to(device))
+            parts.append(logits.softmax(1).cpu().numpy())
+    return np.concatenate(parts)
+
+
+def measure(network: SequenceNet, known: FeatureSet) -> dict[str, float]:
+    """Accuracy and mean cross entropy on the test part."""
+    found, truth = probabilities(network, known), np.asarray(known.targets)
+    given = np.clip(found[np.arange(len(truth)), truth], 1e-30, None)
+    return {"test_accuracy": float(accuracy(truth, found.argmax(1))), "test_loss": float(-np.log(given).mean())}

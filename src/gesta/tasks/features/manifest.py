@@ -1,0 +1,70 @@
+"""What stands in the manifest of a classifier of stored features."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import Field
+
+from gesta.bundle.manifest import Artifact, Manifest, Names, Strict
+
+
+class BackboneUse(Strict):
+    """The frozen backbone of a chain: which one, and what of a video it sees. `weights`: sha256 over its tensors."""
+
+    name: str
+    weights: str
+    stage: str = Field(description="where its features are taken")
+    size: int = Field(ge=1, description="pixels of a side")
+    frames: int | None = Field(None, ge=1, description="exactly so many frames of each video")
+    every: int | None = Field(None, ge=1, description="or every n-th")
+    window: int = Field(1, ge=1, description="frames that one feature sees")
+    features: int = Field(ge=1, description="numbers of a feature, D")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it makes one feature of: a frame [H, W, 3], or a window [w, H, W, 3]."""
+        frame = (self.size, self.size, 3)
+        return frame if self.window == 1 else (self.window, *frame)
+
+
+class FeatureManifest(Manifest):
+    """Of a classifier of a frozen backbone's features: the networks of the stages "backbone" and "head".
+
+    A backbone that is not among the artifacts has to be given when the model runs; its hash tells whether it is it.
+    """
+
+    title: ClassVar[str] = "a classifier of stored features"
+    former: ClassVar[tuple[str, ...]] = ("sequence",)
+
+    kind: Literal["features"] = "features"
+    labels: Names
+    backbone: BackboneUse
+
+    def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Self:
+        """The note that the backbone is missing goes, where it is there now."""
+        held = any(artifact.stage == "backbone" for artifact in artifacts)
+        notes = tuple(note for note in self.notes if not held or "is not in the bundle" not in note)
+        return self.model_copy(update={"artifacts": artifacts, "notes": notes})
+
+    @property
+    def network(self) -> str:
+        return f"the frozen backbone {self.backbone.name}, then {super().network}"
+
+    @property
+    def summary(self) -> str:
+        return f"Recognises {len(self.labels)} classes: {', '.join(self.labels)}."
+
+    @property
+    def input_lines(self) -> list[str]:
+        used = self.backbone
+        held = any(artifact.stage == "backbone" for artifact in self.artifacts)
+        inside = "in this bundle" if held else "NOT in this bundle: give it with --backbone-weights"
+        which = (
+            f"{used.frames} frames, evenly spread" if used.frames is not None else f"one frame of every {used.every}"
+        )
+        return [
+            f"RGB video (depth as grey), stretched to {used.size} x {used.size} pixels; {which}",
+            f"backbone {used.name} up to {used.stage}, {used.features} features, {inside}",
+            f"the backbone's weights: {used.weights}",
+        ]

@@ -1,0 +1,192 @@
+"""A chain of a frozen backbone and a classifier of its features at work. Needs no PyTorch for an exported bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.bundle.safe import is_zipped_bundle
+from gesta.clips.chosen_frames import read_frames
+from gesta.engines.base import Engine, Placement
+from gesta.engines.catalog import choose, open_engine
+from gesta.engines.part import Part
+from gesta.schema import Frame, GestaError, Prediction, Sample
+from gesta.sources.inputs import one_sample
+from gesta.tasks.classification import prediction, softmax
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
+from gesta.tasks.features.stream import LAST, SequenceStream, follow
+
+STAGES = ("backbone", "head")
+BATCH = 32
+"""Frames (or windows) that go through the backbone at a time."""
+SUFFIXES = (".safetensors", ".pth", ".pt")
+"""What weights are looked for in a folder by; a file that is named may have any."""
+
+
+def load(
+    bundle: Bundle[FeatureManifest], at: Placement = Placement(), backbone: str | Path | None = None
+) -> SequenceRecogniser:
+    """The recogniser of a backbone's features.
+
+    `backbone`: where its weights are, if not in the bundle: a file (then PyTorch runs it), random:SEED, a bundle that
+    holds the same backbone, or a folder with one such file. Raises GestaError for a backbone that is not there or
+    another one, and an engine that is missing or unknown.
+    """
+    held = backbone_of(bundle, backbone)
+    if isinstance(held, Bundle):
+        name = choose(held, at.engine, at.device)
+    elif at.engine in (None, "torch"):
+        name = "torch"
+    else:
+        raise GestaError(
+            f"--backbone-weights {held}: a file of weights runs with PyTorch. Leave --engine out, or export the model "
+            f"with its backbone once: gesta export {bundle.path} --to openvino --backbone-weights {held} --out OUT",
+            usage=True,
+        )
+    others = {"backbone": held} if isinstance(held, Bundle) else {}
+    opened = open_engine(bundle, replace(at, engine=name), lambda: _parts(bundle, held), STAGES, others)
+    return SequenceRecogniser(opened, bundle.manifest)
+
+
+def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | Path) -> list[Part]:
+    from gesta.tasks.features.network import parts
+
+    return parts(bundle, backbone)
+
+
+def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bundle[FeatureManifest] | Path:
+    """What holds the backbone: the bundle itself, or what was given. Raises GestaError naming what to give."""
+    used = bundle.manifest.backbone
+    if given is None:
+        if holds(bundle):
+            return bundle
+        raise GestaError(
+            f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle, it was too "
+            "large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
+            "folder that holds them."
+        )
+    path = Path(given)
+    if str(given).partition(":")[0] == "random" or (path.is_file() and not is_zipped_bundle(path)):
+        return path
+    if not path.exists():
+        raise GestaError(f"--backbone-weights {given}: there is no such file or folder.", usage=True)
+    if path.is_dir() and not (path / io.MANIFEST).exists():
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        named = [file for file in files if file.stem.replace("-", "_").startswith(used.name)] or files
+        if len(named) != 1:
+            found = ", ".join(file.name for file in named) or "none"
+            raise GestaError(
+                f"--backbone-weights {given}: expected one file of weights of {used.name} in it, found {found}. "
+                "Give the file itself.",
+                usage=True,
+            )
+        return named[0]
+    other = io.read(path, FeatureManifest)
+    if not holds(other) or other.manifest.backbone.weights != used.weights:
+        raise GestaError(
+            f"--backbone-weights {given}: does not hold the backbone {used.name} with the weights {used.weights[:12]}. "
+            "Give the file that the features were made with."
+        )
+    if _place(other.manifest.backbone) != _place(used):
+        raise GestaError(
+            f"--backbone-weights {given}: takes its features elsewhere than {bundle.path} does. Give a file of weights."
+        )
+    return other
+
+
+def holds(bundle: Bundle[FeatureManifest]) -> bool:
+    """Whether the backbone is in the bundle."""
+    return any(artifact.stage == "backbone" for artifact in bundle.manifest.artifacts)
+
+
+def _place(used: BackboneUse) -> tuple[str, str, int, int]:
+    return used.name, used.stage, used.size, used.window
+
+
+def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Iterator[NDArray[np.uint8]]:
+    """The frames of at most `limit` videos, spread evenly over the samples, one by one as the backbone takes them.
+
+    Those that cannot be read are left out.
+    """
+    count = min(limit, len(samples))
+    for sample in (samples[i * len(samples) // count] for i in range(count)):
+        try:
+            video = read_video(sample, used)
+        except GestaError:
+            continue  # a broken recording: `gesta data inspect` names it
+        yield video
+
+
+def read_video(sample: Sample, used: BackboneUse) -> NDArray[np.uint8]:
+    """Frames [n, H, W, 3], or windows [n, w, H, W, 3]. Raises GestaError."""
+    frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
+    return frames.reshape(-1, *used.shape)
+
+
+class SequenceRecogniser:
+    """Says what is in a video. Holds two networks on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: FeatureManifest) -> None:
+        self.engine, self.manifest = engine, manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.manifest.labels
+
+    def predict(self, video: str | Path | Sample) -> Prediction:
+        """What is in a video file or a Sample. Raises GestaError if it cannot be read, or is a folder of several."""
+        sample = one_sample(video) if isinstance(video, (str, Path)) else video
+        found = self.predict_features([self.features(sample)])[0]
+        return prediction(self.labels, found, str(sample.files[0]))
+
+    def stream(
+        self, frames: Iterable[Frame | NDArray[np.uint8]] | str | Path | Sample, fps: float = 25.0, last: int = LAST
+    ) -> Iterator[Prediction]:
+        """A prediction for each new feature, in constant memory, from frames as they come (or from a file or Sample).
+
+        The last one is that of `predict`, unless the video has more than `last` features: then the classifier sees
+        the last so many. `fps` times RGB images without time stamps. Raises GestaError (usage) as `open_stream` does.
+        """
+        return follow(self.open_stream(last), frames, self.manifest.backbone.size, fps)
+
+    def open_stream(self, last: int = LAST) -> SequenceStream:
+        """A stream to push frames into by hand. Several may be open.
+
+        Raises GestaError (usage) for a model of exactly n frames of a whole video.
+        """
+        return SequenceStream(self.features_of, self.predict_features, self.manifest, last)
+
+    def features(self, sample: Sample) -> NDArray[np.float32]:
+        """The backbone's features of a video, [T, D], of the frames that it was trained on. Raises GestaError."""
+        return self.features_of(read_video(sample, self.manifest.backbone))
+
+    def features_of(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Frames [T, H, W, 3], or windows [T, w, H, W, 3] -> [T, D]."""
+        return np.concatenate([self._features(frames[i : i + BATCH]) for i in range(0, len(frames), BATCH)])
+
+    def predict_features(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Probabilities [n, N] of features, each [T, D]. Raises GestaError for another width."""
+        expected = self.manifest.backbone.features
+        for features in sequences:
+            if features.ndim != 2 or features.shape[1] != expected or not len(features):
+                raise GestaError(f"The model takes features [T, {expected}], not {list(features.shape)}.")
+        found = np.zeros((len(sequences), len(self.labels)))
+        for start in range(0, len(sequences), BATCH):
+            part = sequences[start : start + BATCH]
+            lengths = np.array([len(features) for features in part], np.int64)
+            padded = np.zeros((len(part), int(lengths.max()), expected), np.float32)
+            for row, features in zip(padded, part, strict=True):
+                row[: len(features)] = features
+            found[start : start + BATCH] = softmax(
+                self.engine.run({"features": padded, "lengths": lengths}, stage="head")["logits"]
+            )
+        return found
+
+    def _features(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.engine.run({"frames": frames}, stage="backbone")["features"]

@@ -1,0 +1,48 @@
+"""Recipes for classifiers of stored features: which features, which classifier, how it is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from gesta.recipes.schema import Recipe, Strict, TrainingSettings
+
+
+class StoredFeatures(Strict):
+    """What the feature folder must have been made with (gesta features); null: anything."""
+
+    backbone: str | None = Field(None, description="as in gesta features --backbone")
+    stage: str | None = Field(None, description="as in --stage")
+    frames: int | None = Field(None, ge=1, description="as in --frames")
+    every: int | None = Field(None, ge=1, description="as in --every")
+
+
+class SequenceModelSettings(Strict):
+    """The classifier, gesta.models.sequence."""
+
+    name: Literal["mean", "gru", "lstm"]
+    hidden: int = Field(128, ge=1, description="units of a recurrent layer")
+    layers: int = Field(1, ge=1, le=2, description="recurrent layers")
+    dense: int = Field(1, ge=1, le=2, description="linear layers")
+    dense_width: int = Field(512, ge=1, description="units of the first of two linear layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="behind recurrent layers and the first of two linear ones")
+    normalise: bool = Field(False, description="z-normalisation by the training part's statistics")
+
+
+class FeatureClassifierRecipe(Recipe):
+    """A complete recipe for `gesta train FEATURES`, where FEATURES is a folder that gesta features made."""
+
+    kind: Literal["features"]
+    features: StoredFeatures
+    model: SequenceModelSettings
+    training: TrainingSettings
+
+    @field_validator("training")
+    @classmethod
+    def _for_sequences(cls, training: TrainingSettings) -> TrainingSettings:
+        if "auto" in (training.epochs, training.batch):
+            raise ValueError("epochs and batch are numbers for stored features, not auto")
+        if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
+            raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for stored features")
+        return training

@@ -1,0 +1,105 @@
+"""A trained classifier of stored features -> a bundle: a chain of the frozen backbone and the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from gesta.models.sequence import SequenceNet
+from gesta.schema import GestaError, Sample
+from gesta.tasks.features.backbones import Extractor, extractor
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
+from gesta.tasks.features.recipe import FeatureClassifierRecipe
+from gesta.tasks.features.store import FeatureFolder, identities
+from gesta.training.run import Run
+from gesta.training.save import provenance_of, write_bundle
+
+EMBED_BYTES = 128 * 1024**2
+"""A backbone with more bytes of weights is named by its hash and not embedded: C3D, not ResNet-50 or Inception-v3."""
+
+
+def backbone_for(folder: FeatureFolder, weights: str | None) -> tuple[Extractor | None, str | None]:
+    """(the backbone that the features were made with, or None; a note on why it is not there).
+
+    `weights`: as of `gesta features --weights`; None: where that command took them. Raises GestaError where weights
+    that were given are not the features'.
+    """
+    recipe, source = folder.recipe, weights or folder.source
+    if source is None:
+        return None, f"the backbone {recipe.backbone} is not in the bundle: no --backbone-weights were given"
+    given = None if source == "official" else source
+    try:
+        ready = extractor(recipe.backbone, given, stage=recipe.stage, size=recipe.size)
+    except GestaError as error:
+        if weights is not None:
+            raise
+        return None, f"the backbone {recipe.backbone} is not in the bundle: {error}"
+    if ready.weights == recipe.weights:
+        return ready, None
+    said = (
+        f"{source} holds other weights ({ready.weights[:12]}) than the features were made with ({recipe.weights[:12]})"
+    )
+    if weights is not None:
+        raise GestaError(f"--backbone-weights: {said}. Give the file that gesta features was run with.")
+    return None, f"the backbone {recipe.backbone} is not in the bundle: {said}"
+
+
+def write_features_bundle(
+    run: Run,
+    network: SequenceNet,
+    recipe: FeatureClassifierRecipe,
+    features: FeatureFolder,
+    samples: Sequence[Sample],
+    metrics: Mapping[str, Any],
+    held: tuple[Extractor | None, str | None],
+    seconds: float,
+) -> None:
+    """Writes the bundle with PyTorch weights; the backbone's too, unless there are none or more than EMBED_BYTES.
+
+    `held`: as of `backbone_for`.
+    """
+    backbone, missing = held
+    notes = [] if missing is None else [missing]
+    others: dict[str, nn.Module] = {}
+    if backbone is not None:
+        inner = backbone.module.network
+        assert isinstance(inner, nn.Module)
+        size = sum(tensor.numel() * tensor.element_size() for tensor in inner.state_dict().values())
+        if size <= EMBED_BYTES:
+            others["backbone"] = inner
+        else:
+            notes.append(
+                f"the backbone {features.recipe.backbone} is not in the bundle: {size:,} bytes, too large to embed"
+            )
+    used = [s for s in samples if s.label is not None]
+    train = sorted(f"{s.id} {s.label}" for s in used if s.split == "train")
+    labels = tuple(sorted({str(s.label) for s in used if s.split == "train"}))
+    data = "\n".join([features.recipe.key, *train]).encode()
+    known: dict[str, Any] = {"layout": features.layout, "data": data, "identities": identities}
+    origin = provenance_of(used, run, **known, skipped=len(features.skipped), seconds=seconds)
+    made = features.recipe
+    backbone_use = BackboneUse(
+        name=made.backbone,
+        weights=made.weights,
+        stage=made.stage,
+        size=made.size,
+        frames=made.frames,
+        every=made.every,
+        window=made.window,
+        features=features.load(used[0].id).shape[1],
+    )
+    write_bundle(
+        run.out / "bundle",
+        FeatureManifest,
+        network,
+        recipe,
+        origin,
+        stage="head",
+        others=others,
+        metrics={k: v for k, v in metrics.items() if isinstance(v, int | float)},
+        notes=notes,
+        labels=labels,
+        backbone=backbone_use,
+    )

@@ -1,0 +1,289 @@
+"""Features on disk: safetensors shards, an index, and what they were made with. Numpy only.
+
+    DIR/features.json                     the recipe: backbone, weights, stage, frames, size
+    DIR/shard-<process>-<number>.safetensors   a tensor a video: [n, D] pooled, [n, C, h, w] maps
+    DIR/index.json                        video -> shard (null: it could not be used), label, person, part
+
+A shard is written under a temporary name and renamed; what it holds stands in itself, so the index can be made anew
+from the shards. A video is in one shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
+
+FORMAT_VERSION = 1
+RECIPE, INDEX = "features.json", "index.json"
+SIZES = "bytes"
+"""In a shard's metadata: the size of each video it was made of, as JSON."""
+
+
+@dataclass(frozen=True)
+class FeatureRecipe:
+    """What features were made with: equal recipes give equal features, but for an engine's rounding.
+
+    `weights`: sha256 over the backbone's tensors. `stage`: where they were taken. `pooled`: the mean over the image.
+    `frames`: so many of each video; else every `every`-th. `window`: frames that one feature sees.
+    """
+
+    backbone: str
+    weights: str
+    stage: str
+    pooled: bool
+    size: int
+    frames: int | None
+    every: int | None
+    window: int = 1
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+    def differences(self, other: FeatureRecipe) -> list[str]:
+        """`name: mine, not theirs` of each field that differs."""
+        mine, theirs = asdict(self), asdict(other)
+        return [
+            f"{name}: {_short(mine[name])}, not {_short(theirs[name])}" for name in mine if mine[name] != theirs[name]
+        ]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 else text
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video of the index. `shard`: None where it could not be used."""
+
+    id: str
+    recording: str
+    shard: str | None
+    label: str | None
+    subject: str | None
+    split: Split | None
+
+
+def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None = None) -> None:
+    """Makes the folder for this recipe, or finds it made for it. `source`: where the backbone's weights come from:
+    a file, "official" or "random:SEED".
+
+    Raises GestaError where it holds features of another recipe, naming what differs, or of data read in another way, or
+    something else (usage).
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / RECIPE
+    if path.exists():
+        differ = recipe.differences(read_recipe(folder))
+        if (before := _read(path, "").get("layout", layout)) != layout:
+            differ.append(f"data read as {layout}, not {before}")
+        if differ:
+            raise GestaError(
+                f"{folder}: holds features of another recipe ({'; '.join(differ)}). "
+                "Choose another folder, or delete it."
+            )
+        return
+    if any(not found.name.startswith(".") and found.name != RECIPE for found in folder.iterdir()):
+        raise GestaError(f"{folder}: holds something else already. Choose an empty or a new folder.", usage=True)
+    document = {"format_version": FORMAT_VERSION, "layout": layout, "source": source, "recipe": asdict(recipe)}
+    _write(path, document)
+
+
+def read_recipe(folder: Path) -> FeatureRecipe:
+    """Raises GestaError where the folder holds no features, or those of a newer version."""
+    document = _read(folder / RECIPE, "gesta features DATA --out DIR makes such a folder.")
+    version = _field(int, document, "format_version", folder / RECIPE, 0)
+    if version > FORMAT_VERSION:
+        raise GestaError(f"{folder}: is of format {version}; this gesta reads up to {FORMAT_VERSION}. Update gesta.")
+    return _field(FeatureRecipe, document, "recipe", folder / RECIPE)
+
+
+def write_shard(
+    folder: Path,
+    process: str,
+    features: Mapping[str, NDArray[np.float32]],
+    recipe: FeatureRecipe,
+    sizes: Mapping[str, int] | None = None,
+) -> str:
+    """Writes one shard and returns its name, the first that is free for this process. `sizes`: `bytes_of` by video."""
+    number = 0
+    while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
+        number += 1
+    facts = {"format": "gesta.features", "recipe": recipe.key, SIZES: json.dumps(dict(sizes or {}))}
+    data = safetensors.numpy.save(dict(features), facts)
+    partial = folder / f".{name}.{os.getpid()}.partial"
+    partial.write_bytes(data)
+    partial.replace(folder / name)
+    return name
+
+
+def bytes_of(sample: Sample) -> int:
+    """Size of a video's files together; of a member of an archive, that of the archive; 0 where a file is not there."""
+    files = [f for r in sample.files for f in (sorted(r.path.iterdir()) if r.path.is_dir() else [r.path])]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = ()) -> dict[str, str]:
+    """Video -> shard, of all shards that are there.
+
+    Raises GestaError naming a shard that is cut short or damaged, or holds features of another recipe, and one of
+    `samples` whose files have another size than those that its features were made of (older shards do not know).
+    """
+    now = {sample.id: sample for sample in samples}
+    found: dict[str, str] = {}
+    for path in sorted(folder.glob("shard-*.safetensors")):
+        with _opened(path) as shard:
+            facts = shard.metadata() or {}
+            if facts.get("recipe") != recipe.key:
+                raise GestaError(f"{path}: holds features of another recipe than {folder / RECIPE}. Delete the shard.")
+            sizes = from_json(facts.get(SIZES, "{}"))
+            for name in shard.keys():  # noqa: SIM118
+                found.setdefault(name, path.name)
+                if name in now and name in sizes and sizes[name] != (size := bytes_of(now[name])):
+                    raise GestaError(
+                        f"{path}: the features of {name} were made of another video ({sizes[name]} bytes; "
+                        f"{now[name].files[0]} has {size}). Choose another folder with --out, or, if the video was "
+                        "replaced, delete the shard and run the same command again: only what is missing is computed."
+                    )
+    return found
+
+
+def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, skipped: Sequence[Problem]) -> int:
+    """Makes the index anew from the shards, in the order of the samples; returns how many of them have features.
+
+    Those without are named, too: people are divided over all that the data hold, here as in other commands.
+    """
+    held = shards(folder, recipe)
+    entries = [Entry(s.id, s.recording, held.get(s.id), s.label, s.subject, s.split) for s in samples]
+    used = [entry.shard for entry in entries if entry.shard is not None]
+    document = {
+        "format_version": FORMAT_VERSION,
+        "shards": {name: (folder / name).stat().st_size for name in sorted(set(used))},
+        "videos": [asdict(entry) for entry in entries],
+        "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
+    }
+    _write(folder / INDEX, document)
+    return len(used)
+
+
+class FeatureFolder:
+    """Features to learn from: `recipe`, `entries`, `load(id)`, `skipped`; `listed`, also the videos without features;
+    `source` of the backbone's weights, where it is known.
+
+    Raises GestaError where the folder is not finished, a shard is missing or cut short, or `expected` (fields of a
+    FeatureRecipe) differs from what the features were made with.
+    """
+
+    def __init__(self, folder: Path | str, expected: Mapping[str, Any] | None = None) -> None:
+        self.folder = Path(folder)
+        self.recipe = read_recipe(self.folder)
+        origin = _read(self.folder / RECIPE, "")
+        self.layout = str(origin.get("layout", "unknown"))
+        self.source = _field(str | None, origin, "source", self.folder / RECIPE)
+        wrong = [
+            f"{name} {value}, and the folder has {_short(getattr(self.recipe, name))}"
+            for name, value in (expected or {}).items()
+            if value is not None and getattr(self.recipe, name) != value
+        ]
+        if wrong:
+            raise GestaError(
+                f"{self.folder}: the features were made otherwise than the recipe asks: {'; '.join(wrong)}. "
+                "Make them with gesta features as the recipe says, or choose the recipe that fits."
+            )
+        index = self.folder / INDEX
+        document = _read(index, "The features are not finished: run the same gesta features again.")
+        self._check(_field(dict[str, int], document, "shards", index))
+        self.listed: list[Entry] = _field(list[Entry], document, "videos", index)
+        self.entries = [entry for entry in self.listed if entry.shard is not None]
+        self.skipped = _field(list[Problem], document, "skipped", index)
+        self._shard = {entry.id: str(entry.shard) for entry in self.entries}
+
+    def load(self, identity: str) -> NDArray[np.float32]:
+        """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for a damaged shard."""
+        path = self.folder / self._shard[identity]
+        with _opened(path) as shard:
+            try:
+                return np.asarray(shard.get_tensor(identity), np.float32)
+            except safetensors.SafetensorError as error:
+                raise GestaError(
+                    f"{path}: does not hold {identity}, which {INDEX} says is in it ({error}). {_ANEW}"
+                ) from error
+
+    def _check(self, sizes: Mapping[str, int]) -> None:
+        for name, size in sizes.items():
+            path = self.folder / name
+            held = path.stat().st_size if path.is_file() else None
+            if held is None:
+                raise GestaError(f"{path}: the index names this shard, and it is not there. {_AGAIN}")
+            if held != size:
+                raise GestaError(f"{path}: is cut short or changed: {held} bytes, the index says {size}. {_AGAIN}")
+
+
+def listing_of(folder: FeatureFolder) -> Listing:
+    """Every video of the folder as a sample, also those without features; a sample's file is its shard."""
+    return Listing(folder.folder, folder.layout, tuple(_sample(folder, entry) for entry in folder.listed))
+
+
+def _sample(folder: FeatureFolder, entry: Entry) -> Sample:
+    place = Resource(folder.folder / (entry.shard or INDEX))
+    return Sample(entry.id, entry.recording, place, label=entry.label, subject=entry.subject, split=entry.split)
+
+
+def identities(samples: Sequence[Sample]) -> list[str]:
+    """A short hash of each video's id: of its content the features do not tell."""
+    return [hashlib.sha256(sample.id.encode()).hexdigest()[:16] for sample in samples]
+
+
+_AGAIN = "Delete it and run the same gesta features again: only what is missing is computed."
+_ANEW = "Run the same gesta features again: it makes the index anew."
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise GestaError(f"{path}: is cut short or damaged ({error}). {_AGAIN}") from error
+
+
+def _read(path: Path, hint: str) -> dict[str, Any]:
+    try:
+        document = from_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise GestaError(f"{path}: is not there. {hint}") from error
+    except ValueError as error:
+        raise GestaError(f"{path}: is no JSON that can be read ({error}). {hint}") from error
+    if not isinstance(document, dict):
+        raise GestaError(f"{path}: is no such file of gesta. {hint}")
+    return document
+
+
+def _field(kind: Any, document: Mapping[str, Any], name: str, path: Path, otherwise: Any = None) -> Any:
+    """One field of a document as what it must be. Raises GestaError naming the file and the place in it."""
+    try:
+        return TypeAdapter(kind).validate_python(document.get(name, otherwise))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, (name, *first["loc"])))
+        again = "Make the features again, in another folder." if path.name == RECIPE else _ANEW
+        raise GestaError(f"{path}: {place}: {first['msg']}. {again}") from error
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -1,0 +1,114 @@
+"""Following a stream with a chain: each kept frame goes through the backbone once, the classifier sees what was kept.
+
+Letters: t features kept so far, D numbers of a feature, w frames of a window (video backbones).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.chosen_frames import fit_frame, iter_every
+from gesta.clips.plane import RawFrame, as_frame
+from gesta.schema import Frame, GestaError, Prediction, Sample
+from gesta.sources.inputs import one_sample
+from gesta.tasks.classification import prediction
+from gesta.tasks.features.manifest import FeatureManifest
+
+LAST = 256
+"""Features that are remembered. A longer stream is seen through a sliding window of the last so many."""
+
+Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""[1, H, W, 3], or a window [1, w, H, W, 3] -> [1, D]."""
+Answer = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float64]]
+"""Sequences [t, D] -> probabilities [n, N]."""
+
+
+class SequenceStream:
+    """One stream of frames on its way through a backbone and a classifier of its features.
+
+    `push` takes every frame; each n-th, as the model was trained, is kept and gives one feature (video backbones: every
+    w kept frames do), and with it a prediction from all features so far, at most the last `last`. `finish` fills the
+    last incomplete window with its last frame, as `predict` does; `reset` begins anew. Memory is constant. `time_s` of
+    a prediction is that of its newest frame.
+    """
+
+    def __init__(self, features: Features, answer: Answer, manifest: FeatureManifest, last: int = LAST) -> None:
+        self.every = kept_every(manifest)
+        if last < 1:
+            raise GestaError(f"last={last}: a stream remembers at least one feature.", usage=True)
+        self._features, self._answer, self._manifest, self._last = features, answer, manifest, last
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, as before the first frame."""
+        self._frames = 0
+        self._window: list[NDArray[np.uint8]] = []
+        self._ring = np.zeros((0, self._manifest.backbone.features), np.float32)
+        self._time_s = 0.0
+
+    def push(self, frame: Frame) -> list[Prediction]:
+        """One frame, later than the one before; those between the kept ones cost nothing."""
+        kept = self._frames % self.every == 0
+        self._frames += 1
+        return self.push_kept(frame.time_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
+
+    def push_kept(self, time_s: float, image: NDArray[np.uint8]) -> list[Prediction]:
+        """A frame that is kept, [size, size, 3]."""
+        self._window.append(image)
+        self._time_s = time_s
+        return [self._advance()] if len(self._window) == self._manifest.backbone.window else []
+
+    def finish(self) -> list[Prediction]:
+        """What is left over of a window. Then the stream begins anew."""
+        missing = self._manifest.backbone.window - len(self._window)
+        found = []
+        if self._window:
+            self._window += self._window[-1:] * missing
+            found = [self._advance()]
+        self.reset()
+        return found
+
+    def _advance(self) -> Prediction:
+        frames = np.stack(self._window)  # w H W 3
+        self._window = []
+        feature = self._features(frames if self._manifest.backbone.window == 1 else frames[None])
+        self._ring = np.concatenate([self._ring, feature])[-self._last :]
+        return prediction(self._manifest.labels, self._answer([self._ring])[0], time_s=self._time_s)
+
+
+def kept_every(manifest: FeatureManifest) -> int:
+    """Of how many frames one is kept. Raises GestaError (usage) where that depends on the whole video."""
+    used = manifest.backbone
+    if used.every is None:
+        raise GestaError(
+            f"The model {manifest.name!r} sees exactly {used.frames} frames, spread evenly over the whole video: which "
+            "ones is known only when the video has ended, so it cannot follow a stream. Predict whole videos (without "
+            "--stream), or train on features of every n-th frame: gesta features DATA --every N.",
+            usage=True,
+        )
+    return used.every
+
+
+def follow(
+    stream: SequenceStream,
+    frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample,
+    size: int,
+    fps: float,
+) -> Iterator[Prediction]:
+    """The predictions of a stream's frames as they come, or of a video file or Sample; RGB images come at `fps`."""
+    if isinstance(frames, (str, Path)):
+        frames = one_sample(frames)
+    if isinstance(frames, Sample):
+        for time_s, image in iter_every(frames, size, stream.every):
+            yield from stream.push_kept(time_s, image)
+    else:
+        for index, given in enumerate(frames):
+            frame = as_frame(given, index, fps)
+            if isinstance(frame, RawFrame):
+                raise GestaError("A chain follows gesta Frames or RGB images (uint8, H W 3), not RawFrames.")
+            yield from stream.push(frame)
+    yield from stream.finish()

@@ -1,0 +1,177 @@
+"""Classification of videos by the stored features of a frozen backbone, behind the contract in gesta.tasks.base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Engine, Placement
+from gesta.engines.part import Part
+from gesta.schema import GestaError, Listing, Problem, Sample
+from gesta.sources.inputs import read_as, read_data, split_samples
+from gesta.tasks import classification
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Timing
+from gesta.tasks.features.manifest import FeatureManifest
+from gesta.tasks.features.recipe import FeatureClassifierRecipe
+from gesta.tasks.features.store import RECIPE, FeatureFolder, listing_of
+from gesta.training.run import Fitted, Run
+from gesta.words import command
+
+
+class FeatureTask:
+    """One label for a video. Trains on a folder that `gesta features` made; measures and predicts videos."""
+
+    name = "features"
+    title = "classification of stored features"
+    unit = "videos"
+    recipe = FeatureClassifierRecipe
+    manifest = FeatureManifest
+    default_recipe = "iqbal/mean-znorm"
+    quality = classification.ACCURACY
+    kept = classification.KEPT
+    options: Mapping[str, frozenset[str]] = {
+        "train": frozenset({"backbone_weights", "start", "freeze"}),
+        "evaluate": frozenset({"protocol", "backbone_weights"}),
+        "export": frozenset({"backbone_weights"}),
+        "predict": frozenset({"stream", "annotate", "backbone_weights"}),
+        "benchmark": frozenset(),
+        "compress": frozenset({"backbone_weights"}),
+        "prune": frozenset({"protocol"}),
+    }
+
+    def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
+        return (data / RECIPE).is_file()
+
+    def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:
+        if self.recognizes(data, layout):
+            return listing_of(FeatureFolder(data))
+        return read_data(data, layout, like)
+
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
+        divided, notes = split_samples(listing, seed, protocol)
+        return Parts(divided, notes)
+
+    def fit(
+        self,
+        parts: Parts,
+        recipe: FeatureClassifierRecipe,
+        run: Run,
+        start: Path | None = None,
+        backbone_weights: str | None = None,
+        **_: Any,
+    ) -> Fitted:
+        from gesta.tasks.features.fit import fit
+
+        folder = self._folder(parts.listing.root, recipe)
+        begun = None if start is None else io.read(start, FeatureManifest)
+        usable = {entry.id for entry in folder.entries}
+        samples = [s for s in parts.listing.samples if s.id in usable and s.label is not None]
+        return fit(folder, recipe, run, samples=samples, start=begun, backbone=backbone_weights, save=True)
+
+    def _folder(self, data: Path, recipe: FeatureClassifierRecipe) -> FeatureFolder:
+        """Raises GestaError (usage) for a folder without features, with the command that makes those of the recipe."""
+        if (data / RECIPE).is_file():
+            return FeatureFolder(data, recipe.features.model_dump())
+        asked = [(f"--{name}", value) for name, value in recipe.features.model_dump().items() if value is not None]
+        makes = command("gesta", "features", data, *(word for pair in asked for word in pair), "--out", "FEATURES")
+        raise GestaError(
+            f"{data}: holds no stored features, and the recipe {recipe.name} learns from them. Make them first, and "
+            f"train on FEATURES: {makes}",
+            usage=True,
+        )
+
+    def recipe_from(
+        self, start: Path, recipe: FeatureClassifierRecipe | None, sets: Sequence[str]
+    ) -> FeatureClassifierRecipe:
+        """For training on from a bundle: its network, the recipe's training (None: the bundle's, too)."""
+        from gesta.tasks.features.transfer import recipe_from
+
+        return recipe_from(io.read(start, FeatureManifest), recipe, sets)
+
+    def load(
+        self, bundle: Bundle[FeatureManifest], at: Placement, backbone_weights: str | Path | None = None, **_: Any
+    ) -> Any:
+        from gesta.tasks.features.predict import load
+
+        return load(bundle, at, backbone_weights)
+
+    def identities(self, samples: Sequence[Sample]) -> list[str]:
+        from gesta.tasks.features.store import identities
+
+        return identities(samples)
+
+    def remarks(self, listing: Listing, manifest: FeatureManifest) -> list[str]:  # noqa: ARG002
+        return read_as(listing)
+
+    def labelled(self, samples: Sequence[Sample], manifest: FeatureManifest) -> list[Sample]:
+        return classification.labelled(samples, manifest)
+
+    def outputs(
+        self, predictor: Any, samples: Sequence[Sample], bar: Bar
+    ) -> tuple[list[Sample], NDArray[Any], list[Problem]]:
+        from gesta.tasks.features.evaluate import outputs
+
+        return outputs(predictor, samples, bar)
+
+    def evaluate(self, predictor: Any, samples: Sequence[Sample], outputs: NDArray[Any], seed: int) -> Evaluation:
+        return classification.evaluation(samples, outputs, predictor.manifest, seed)
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.features.report import video_strip
+
+        classification.report(result, out, lambda sample: (video_strip(sample), None))
+
+    def graphs(
+        self, bundle: Bundle[FeatureManifest], backbone_weights: str | Path | None = None, needed: bool = True, **_: Any
+    ) -> list[Part]:
+        """`needed`: the backbone, too; without, it is left out where the bundle does not hold it."""
+        from gesta.tasks.features.network import parts
+        from gesta.tasks.features.predict import backbone_of, holds
+
+        source = backbone_of(bundle, backbone_weights) if needed or holds(bundle) else None
+        return parts(bundle, source)
+
+    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
+        """A network that is not converted as others are; None where it is."""
+        from gesta.tasks.features.export import convert
+
+        return convert(part, stem, engine, precision)
+
+    def examples(self, manifest: FeatureManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
+        from gesta.tasks.features.export import examples
+
+        return examples(manifest, samples, limit, source)
+
+    def feeds(self, bundle: Bundle[FeatureManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:  # noqa: ARG002
+        from gesta.tasks.features.export import feeds
+
+        return feeds(examples)
+
+    def predictor(self, engine: Engine, manifest: FeatureManifest) -> Any:
+        from gesta.tasks.features.predict import SequenceRecogniser
+
+        return SequenceRecogniser(engine, manifest)
+
+    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
+        from gesta.tasks.features.export import compare
+
+        return compare(reference, other, examples, artifact)
+
+    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+        from gesta.tasks.features.export import timings
+
+        return timings(predictor, inputs)
+
+    def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
+        from gesta.tasks.features import text
+
+        return text.LINES[command](document)
+
+
+TASK = FeatureTask()

@@ -1,0 +1,1 @@
+"""3D hand pose estimation from depth and RGB-D images."""

@@ -1,0 +1,253 @@
+"""`inspect` for hand poses: a listing in, counts and faults out, and a page with depth pictures and joints.
+
+Every image of a small set is opened, of a large one some hundreds, spread evenly. Bad files never stop it.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
+from gesta.schema import GestaError, HandFrame, HandListing, Problem
+from gesta.tasks.hands.cube import Cube
+from gesta.tasks.hands.read import read_depth, read_hand
+
+OPENED = 400
+"""At most so many images are opened."""
+SHOWN = 12
+SHOWN_PER_KIND = 8
+DEPTH_SHARE = 0.5
+"""Joints of a hand lie near the surface: at fewer than this share, depth and joints do not fit together."""
+NEAR_MM = 80.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class HandReport:
+    """What was found. Depth ranges are of the readings in the opened images, in mm."""
+
+    root: Path
+    layout: str
+    frames: int
+    opened: int
+    usable: int
+    with_joints: int
+    with_color: int
+    joint_names: tuple[str, ...]
+    people: dict[str, int]
+    splits: dict[str, int]
+    views: dict[str, int]
+    sizes: dict[str, int]
+    cameras: dict[str, int]
+    depth_mm: tuple[float, float, float] | None
+    joints_at_depth: float | None
+    problems: tuple[Problem, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionaries, lists, numbers and text."""
+        document = asdict(self)
+        document["root"] = str(self.root)
+        document["problems"] = [asdict(problem) for problem in self.problems]
+        return document
+
+    def facts(self) -> list[tuple[str, str]]:
+        """The summary as (what, text), for the terminal and for the page."""
+        rows = [
+            ("layout", self.layout),
+            ("frames", f"{self.frames}, {self.with_joints} with joints, {self.with_color} with colour"),
+            ("opened", f"{self.opened}, {self.usable} usable"),
+            ("joints", f"{len(self.joint_names)}: {', '.join(self.joint_names)}" if self.joint_names else "none"),
+            ("people", _counts(self.people) if self.people else "not known"),
+            ("splits", _counts(self.splits) if self.splits else "not given"),
+            ("views", _counts(self.views)),
+            ("sizes", _counts(self.sizes)),
+            ("cameras", _counts(self.cameras)),
+        ]
+        if self.depth_mm is not None:
+            low, middle, high = self.depth_mm
+            rows.append(("depth", f"{low:.0f} to {high:.0f} mm (2 to 98 %), median {middle:.0f}"))
+        if self.joints_at_depth is not None:
+            rows.append(
+                ("joints seen", f"{self.joints_at_depth:.0%} within {NEAR_MM:g} mm of the depth at their pixel")
+            )
+        return rows
+
+    def to_text(self) -> RenderableType:
+        """The report for the terminal."""
+        table = Table(title=str(self.root), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+        for what, text in self.facts():
+            table.add_row(Text(what, style="bold"), Text(text))
+        if not self.problems:
+            return Group(table, Text("\nNothing wrong was found.", style="green"))
+        lines: list[RenderableType] = [table, Text(f"\n{len(self.problems)} problems", style="bold")]
+        for kind, count in Counter(problem.kind for problem in self.problems).most_common():
+            lines.append(Text(f"  {kind} ({count})", style="yellow"))
+            found = [problem for problem in self.problems if problem.kind == kind]
+            lines += [Text(f"    {problem}") for problem in found[:SHOWN_PER_KIND]]
+            if count > SHOWN_PER_KIND:
+                lines.append(Text(f"    ... and {count - SHOWN_PER_KIND} more; --json lists all"))
+        return Group(*lines)
+
+
+def inspect_hands(listing: HandListing, progress: Progress | None = None) -> HandReport:
+    """Opens images, counts, and compares joints with depth. The problems are the reader's, then those of files."""
+    frames = listing.frames
+    chosen = _spread(frames, OPENED)
+    problems = list(listing.problems)
+    sizes: Counter[str] = Counter()
+    ranges: list[NDArray[np.float64]] = []
+    at_depth: list[float] = []
+    usable = 0
+    doubted: set[str] = set()
+    for number, frame in enumerate(chosen, start=1):
+        try:
+            depth, _ = read_hand(frame, color=frame.color is not None)
+            usable += 1
+        except GestaError as error:
+            file = str(frame.depth)
+            problems.append(Problem(file, "unusable", str(error).removeprefix(f"{file}: ")))
+            continue
+        height, width = depth.shape
+        sizes[f"{width} x {height}"] += 1
+        problems += _camera_faults(frame, (width, height), doubted)
+        seen = depth[depth > 0]
+        if seen.size == 0:
+            problems.append(Problem(str(frame.depth), "no-reading", "has no reading at all.", "Leave it out."))
+            continue
+        ranges.append(np.percentile(seen, (2, 50, 98)))
+        problems += _hand_faults(frame, depth, at_depth)
+        if progress is not None:
+            progress(number, len(chosen))
+    share = float(np.mean(at_depth)) if at_depth else None
+    if share is not None and share < DEPTH_SHARE:
+        reason = f"only {share:.0%} of the joints lie within {NEAR_MM:g} mm of the depth at their pixel."
+        hint = "Are the intrinsics, the unit, and the order of images and joints right? Does y point up?"
+        problems.append(Problem(str(listing.root), "joints-off-depth", reason, hint))
+    low, middle, high = np.median(ranges, axis=0) if ranges else (0.0, 0.0, 0.0)
+    return HandReport(
+        root=listing.root,
+        layout=listing.layout,
+        frames=len(frames),
+        opened=len(chosen),
+        usable=usable,
+        with_joints=sum(f.joints_mm is not None for f in frames),
+        with_color=sum(f.color is not None for f in frames),
+        joint_names=listing.joint_names,
+        people=_count(f.subject for f in frames),
+        splits=_count(f.split for f in frames),
+        views=_count(str(f.view) for f in frames),
+        sizes=dict(sizes.most_common()),
+        cameras=_count(f"fx {f.camera.fx:g} fy {f.camera.fy:g} cx {f.camera.cx:g} cy {f.camera.cy:g}" for f in frames),
+        depth_mm=(float(low), float(middle), float(high)) if ranges else None,
+        joints_at_depth=share,
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def _camera_faults(frame: HandFrame, size: tuple[int, int], known: set[str]) -> list[Problem]:
+    """What looks wrong about the intrinsics for images of this size; each said once."""
+    found = [text for text in frame.camera.doubts(size) if text not in known]
+    known.update(found)
+    hint = "Give the camera's own intrinsics, for images of this size."
+    return [Problem(str(frame.depth), "intrinsics", f"{text}.", hint) for text in found]
+
+
+def _hand_faults(frame: HandFrame, depth: NDArray[np.float32], at_depth: list[float]) -> list[Problem]:
+    """Of the joints and the cube; adds the share of joints that lie near the depth at their pixel."""
+    if frame.joints_mm is None or frame.center_mm is None:
+        return []
+    uv = np.rint(frame.camera.project(frame.joints_mm))
+    inside = np.isfinite(uv).all(axis=1)
+    inside &= (uv >= 0).all(axis=1) & (uv[:, 0] < depth.shape[1]) & (uv[:, 1] < depth.shape[0])
+    u, v = uv[inside].astype(int).T
+    there = depth[v, u]
+    apart = np.abs(there - frame.joints_mm[inside, 2])
+    at_depth.append(float(((there > 0) & (apart < NEAR_MM)).sum()) / len(uv))
+    problems = []
+    if not inside.all():
+        reason = f"{int((~inside).sum())} of {len(uv)} joints lie outside the image."
+        problems.append(Problem(str(frame.depth), "joints-outside", reason, "A hand at the border is padded."))
+    try:
+        x, y, z = (float(value) for value in frame.center_mm)
+        Cube(frame.camera, (x, y, z)).patch(depth, 64)
+    except GestaError as error:
+        problems.append(Problem(str(frame.depth), "empty-cube", str(error)))
+    return problems
+
+
+def write_hand_page(report: HandReport, listing: HandListing, out: Path) -> Path:
+    """Writes the page to `out` (a file, or a folder for `inspect.html`) and returns where it is. Raises GestaError."""
+    path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
+    template = Path(__file__).with_name("audit.html").read_text(encoding="utf-8")
+    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
+    text = page.render(report=report, pictures=[_picture(f, listing.joint_names) for f in _varied(listing.frames)])
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise GestaError(f"{path}: cannot be written ({error}). Choose another --out or free some space.") from error
+    return path
+
+
+def _picture(frame: HandFrame, names: Sequence[str]) -> tuple[str, str, str]:
+    """(caption, JPEG as base64 or "", why there is none or "")."""
+    caption = frame.id + (f", person {frame.subject}" if frame.subject else "")
+    try:
+        depth = read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
+    except GestaError as error:
+        return caption, "", str(error)
+    image: Image = depth_image(_near(depth, frame))
+    if frame.joints_mm is not None:
+        image = draw_hand(image, frame.camera.project(frame.joints_mm), hand_bones(names), TRUTH)
+    return caption, base64.b64encode(jpeg(image)).decode(), ""
+
+
+def _near(depth: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
+    """Depth around the hand, where it is known, so that the picture shows the hand and not the wall."""
+    if frame.center_mm is None:
+        return depth
+    middle = float(frame.center_mm[2])
+    return np.where(depth > 0, np.clip(depth, middle - 200, middle + 200), 0).astype(np.float32)
+
+
+def _varied(frames: Sequence[HandFrame]) -> list[HandFrame]:
+    """Some frames, of each person and split, spread evenly."""
+    groups: dict[tuple[str | None, str | None], list[HandFrame]] = {}
+    for frame in frames:
+        groups.setdefault((frame.split, frame.subject), []).append(frame)
+    each = max(1, SHOWN // max(len(groups), 1))
+    return [frame for group in list(groups.values())[:SHOWN] for frame in _spread(group, each)]
+
+
+def _spread(frames: Sequence[HandFrame], most: int) -> list[HandFrame]:
+    count = min(most, len(frames))
+    return [frames[i * len(frames) // count] for i in range(count)]
+
+
+def _count(values: Iterable[str | None]) -> dict[str, int]:
+    counts = Counter(value for value in values if value is not None)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _counts(counts: dict[str, int], most: int = 12) -> str:
+    shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
+    return shown + (f", and {len(counts) - most} more" if len(counts) > most else "")

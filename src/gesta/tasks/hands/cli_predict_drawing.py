@@ -1,0 +1,68 @@
+"""What `gesta predict --annotate` writes for a hand pose model: a picture, a folder of them, or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from gesta.draw import Image, depth_image, draw_hand, draw_label, hand_bones
+from gesta.schema import GestaError
+
+if TYPE_CHECKING:
+    from gesta.tasks.hands.cli_predict import Found
+    from gesta.tasks.hands.manifest import HandManifest
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+STILL_S = 0.2
+"""How long an image without a time is shown in a video."""
+
+
+def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator[Found]:
+    """Hands `found` on, each drawn: into `out` (.mp4: a video; .png, .jpg: one picture), or a picture each in a folder.
+
+    Raises GestaError where it cannot be written, its name ends otherwise, or one picture is asked for and several come.
+    """
+    from gesta.evaluation.annotate import VideoWriter
+
+    video, single = out.suffix.lower() == ".mp4", out.suffix.lower() in SUFFIXES
+    if out.suffix and not (video or single or out.is_dir()):
+        raise GestaError(
+            f"--annotate {out}: expected a name that ends in .mp4 (a video), {', '.join(SUFFIXES)} (one picture), or "
+            "without a dot (a folder of pictures).",
+            usage=True,
+        )
+    with VideoWriter(out) if video else nullcontext() as writer:
+        for index, one in enumerate(found):
+            image = _picture(one, manifest)
+            if writer is not None:
+                writer.picture(one.time_s if one.time_s is not None else index * STILL_S, image)
+            elif single and index:
+                raise GestaError(f"--annotate {out}: is one picture, and there are several. Give a folder.", usage=True)
+            else:
+                _save(out if single else out / f"{one.id.replace('/', '_').replace(':', '_')}.png", image)
+            yield one
+
+
+def _picture(one: Found, manifest: HandManifest) -> Image:
+    middle, reach = float(one.estimate.center_mm[2]), manifest.transform.cube_mm / 2
+    grey = depth_image(one.depth_mm, between=(middle - reach, middle + reach))
+    image = draw_hand(grey, one.estimate.joints_uv, hand_bones(manifest.joints))
+    said = f"centre from {one.estimate.center_source}"
+    return draw_label(image, said if one.error_mm is None else f"{said}, error {one.error_mm:.1f} mm")
+
+
+def _save(path: Path, image: Image) -> None:
+    done, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    try:
+        if not done:
+            raise OSError("cannot be encoded")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_bytes(data.tobytes())
+        partial.replace(path)
+    except OSError as error:
+        raise GestaError(f"{path}: cannot be written ({error}). Choose another place.") from error

@@ -1,0 +1,125 @@
+"""Truth and estimate of a hand over its depth image, and on its coloured points in space (Kazakos, figures 4.10, 4.11).
+
+Truth is blue, the estimate red.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.draw import ESTIMATE, TRUTH, Image, depth_image, draw_hand, hand_bones
+from gesta.schema import GestaError, HandFrame
+from gesta.tasks.hands.cube import Cube, hand_mask
+from gesta.tasks.hands.read import read_color, read_depth
+
+SIDE = 340
+POINTS = 6000
+VIEW = (-28.0, 14.0)
+"""Degrees about the vertical and the horizontal axis of the still picture of the points."""
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points of a surface: `points_mm` N 3 about the cube's middle (x right, y up, z away), `colors` N 3 RGB."""
+
+    points_mm: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What is drawn of a frame: the cube, the names of its joints, joints J 3 mm in camera coordinates, or None."""
+
+    frame: HandFrame
+    cube: Cube
+    joint_names: Sequence[str]
+    truth_mm: NDArray[Any] | None
+    found_mm: NDArray[Any]
+
+    def layers(self) -> list[tuple[NDArray[Any], Color]]:
+        """(joints, colour), in the order of drawing."""
+        truth = [] if self.truth_mm is None else [(self.truth_mm, TRUTH)]
+        return [*truth, (self.found_mm, ESTIMATE)]
+
+
+def over_depth(hand: Hand, depth_mm: NDArray[np.float32], side: int = SIDE) -> Image:
+    """side side RGB: the depth around the hand with the joints drawn over it."""
+    into = cv2.invertAffineTransform(hand.cube.to_image(side))
+    size = (side, side)
+    found = cv2.warpAffine(depth_mm, into, size, flags=cv2.INTER_NEAREST, borderValue=0)
+    middle, reach = hand.cube.center_mm[2], hand.cube.side_mm / 2
+    image = depth_image(np.where(np.abs(found - middle) < reach, found, 0))
+    for joints, color in hand.layers():
+        uv = hand.frame.camera.project(np.asarray(joints, np.float32))
+        image = draw_hand(image, hand.cube.to_patch(uv, side), hand_bones(hand.joint_names), color)
+    return image
+
+
+def cloud_of(hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS) -> Cloud:
+    """At most so many points of the hand's cube, coloured by the colour image where the frame has one, else by depth.
+
+    Raises GestaError where the cube is empty.
+    """
+    size = max(32, min(256, round(np.sqrt(points) * 1.6)))
+    patch = hand.cube.patch(depth_mm, size)
+    places = hand.cube.points_mm(patch) - hand.cube.center_mm  # N 3
+    mask = hand_mask(patch)
+    color = _color_of(hand, depth_mm.shape, size)
+    tones = _by_depth(patch[mask]) if color is None else color[mask]
+    step = -(-len(places) // points)
+    return Cloud(places[::step].astype(np.float32), np.ascontiguousarray(tones[::step], np.uint8))
+
+
+def cloud_view(hand: Hand, cloud: Cloud, side: int = SIDE, view: tuple[float, float] = VIEW) -> Image:
+    """side side RGB: the points seen from a turned place, near ones over far ones, the joints over all."""
+    turn = _turn(*view)
+    scale = 0.85 * side / hand.cube.side_mm
+    image = np.full((side, side, 3), 255, np.uint8)
+    turned = cloud.points_mm @ turn.T
+    for index in np.argsort(-turned[:, 2]):
+        x, y = side / 2 + scale * turned[index, 0], side / 2 - scale * turned[index, 1]
+        cv2.circle(image, (round(float(x)), round(float(y))), 2, tuple(int(c) for c in cloud.colors[index]), -1)
+    for joints, color in hand.layers():
+        moved = (np.asarray(joints, np.float64) - hand.cube.center_mm) @ turn.T
+        uv = np.column_stack([side / 2 + scale * moved[:, 0], side / 2 - scale * moved[:, 1]])
+        image = draw_hand(image, uv, hand_bones(hand.joint_names), color)
+    return image
+
+
+def depth_of(frame: HandFrame) -> NDArray[np.float32]:
+    return read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
+
+
+def _color_of(hand: Hand, shape: tuple[int, ...], size: int) -> Image | None:
+    """The colour image cut as the depth is; None where there is none that fits."""
+    if hand.frame.color is None:
+        return None
+    try:
+        color = read_color(hand.frame.color)
+    except GestaError:
+        return None  # a picture for people: without colour, depth stands in
+    if color.shape[:2] != shape:
+        return None
+    into = cv2.invertAffineTransform(hand.cube.to_image(size))
+    return np.asarray(cv2.warpAffine(color, into, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
+
+
+def _by_depth(normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """N -> N 3: near is light, far dark."""
+    level = np.clip((1 - normalised) / 2, 0, 1)
+    return np.column_stack([90 + 130 * level, 80 + 110 * level, 70 + 95 * level]).astype(np.uint8)
+
+
+def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:
+    a, b = np.radians((yaw, pitch))
+    about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    return np.asarray(about_x @ about_y)

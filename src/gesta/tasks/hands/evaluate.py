@@ -1,0 +1,135 @@
+"""A hand pose model over frames with known joints: estimates, and the errors in millimetres."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.metrics import joint_errors, success_area
+from gesta.schema import GestaError, HandFrame, Problem
+from gesta.tasks.base import Bar, Evaluation
+from gesta.tasks.hands.compare import Compared
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.predict import BATCH, PoseRecogniser
+from gesta.tasks.hands.transform import PreparedHand, prepare_hand
+
+AREA_MM = 80.0
+"""The success-rate curve's area is taken up to this threshold."""
+PREDICTIONS = "predictions.txt"
+READERS = 4
+
+
+def labelled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
+    """The frames with joints. Raises GestaError where there are none, or the data have another number of joints."""
+    found = [frame for frame in frames if frame.joints_mm is not None]
+    if not found:
+        raise GestaError(f"nothing to measure: of {len(frames)} frames none has joints. Choose another split or data.")
+    joints = found[0].joints_mm
+    if joints is not None and len(joints) != len(manifest.joints):
+        raise GestaError(
+            f"the data have {len(joints)} joints a frame, the model {manifest.name!r} gives "
+            f"{len(manifest.joints)}: {', '.join(manifest.joints)}. Give data with these joints."
+        )
+    return found
+
+
+def outputs(
+    recogniser: PoseRecogniser, frames: Sequence[HandFrame], bar: Bar
+) -> tuple[list[HandFrame], NDArray[np.float64], list[Problem]]:
+    """(frames estimated, joints and behind them the centre of the cube, n J+1 3 in mm, what could not be prepared).
+
+    The centre is where `recogniser.rule` says: "data" or "nearest".
+    """
+    transform, rule = recogniser.manifest.transform, recogniser.rule
+
+    def prepared(frame: HandFrame) -> PreparedHand | Problem:
+        try:
+            return prepare_hand(frame if rule == "data" else replace(frame, center_mm=None), transform)
+        except GestaError as error:
+            file = str(frame.depth)
+            return Problem(file, "unprepared", str(error).removeprefix(f"{file}: "))
+
+    used: list[HandFrame] = []
+    found: list[NDArray[np.float64]] = []
+    problems: list[Problem] = []
+    with ThreadPoolExecutor(READERS) as pool:
+        for first in range(0, len(frames), BATCH):
+            batch = frames[first : first + BATCH]
+            hands = list(pool.map(prepared, batch))
+            problems += [hand for hand in hands if isinstance(hand, Problem)]
+            good = [(f, h) for f, h in zip(batch, hands, strict=True) if isinstance(h, PreparedHand)]
+            answers = recogniser.predict_prepared(np.stack([h.image for _, h in good])) if good else ()
+            for (frame, hand), answer in zip(good, answers, strict=True):
+                used.append(frame)
+                found.append(np.concatenate([hand.joints_mm(answer), [hand.cube.center_mm]]))
+            bar("Estimating hands", min(first + BATCH, len(frames)), len(frames))
+    return used, np.array(found), problems
+
+
+def evaluation(recogniser: PoseRecogniser, frames: Sequence[HandFrame], found: NDArray[np.float64]) -> Evaluation:
+    """The errors of `outputs` on frames with joints. `facts`: "centers_mm" n 3."""
+    truth = np.array([frame.joints_mm for frame in frames], np.float64)
+    joints, centers = found[:, :-1], found[:, -1]
+    metrics = measured_pose(truth, joints, [f.subject for f in frames], recogniser.manifest.joints)
+    metrics |= {"success_area": metrics["success_rate"]["area"], "center": recogniser.rule}
+    return Evaluation(metrics, tuple(frames), joints, truth, recogniser.manifest, {"centers_mm": centers})
+
+
+def errors_mm(result: Evaluation) -> NDArray[np.float64]:
+    """n J."""
+    return joint_errors(result.truth, result.outputs)
+
+
+def worst(result: Evaluation, count: int) -> list[int]:
+    """Rows of the largest mean errors, the worst first."""
+    return [int(i) for i in np.argsort(-errors_mm(result).mean(axis=1), kind="stable")[:count]]
+
+
+def measured_pose(
+    truth_mm: NDArray[np.float64],
+    found_mm: NDArray[np.float64],
+    subjects: Sequence[str | None],
+    joint_names: Sequence[str],
+) -> dict[str, Any]:
+    """The numbers of `metrics.json` from joints n J 3 in mm, as plain JSON values; those of `gesta pose compare`."""
+    errors = joint_errors(truth_mm, found_mm)
+    compared = Compared(Path(PREDICTIONS), "uvd", errors).document()
+    people: dict[str, list[int]] = defaultdict(list)
+    for row, subject in enumerate(subjects):
+        if subject is not None:
+            people[subject].append(row)
+    return {
+        "mean_error_mm": compared["mean_error_mm"],
+        "median_error_mm": float(np.median(errors.mean(axis=1))),
+        "per_joint_mm": compared["per_joint_mm"],
+        "joints": list(joint_names),
+        "success_rate": compared["success_rate"],
+        "frames": len(errors),
+        "per_person": {
+            person: {
+                "n": len(rows),
+                "mean_error_mm": float(errors[rows].mean()),
+                "per_joint_mm": errors[rows].mean(axis=0).tolist(),
+                "area": success_area(errors[rows], AREA_MM),
+            }
+            for person, rows in sorted(people.items())
+        },
+    }
+
+
+def identities(frames: Sequence[HandFrame]) -> list[str]:
+    """A short hash of each frame's joints and the size of its depth file: tens of thousands of images are not read."""
+    found = []
+    for frame in frames:
+        size = frame.depth.path.stat().st_size if frame.depth.path.is_file() else 0
+        joints = b"" if frame.joints_mm is None else frame.joints_mm.astype("<f4").tobytes()
+        found.append(hashlib.sha256(joints + str(size).encode()).hexdigest()[:16])
+    return found

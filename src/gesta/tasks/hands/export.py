@@ -1,0 +1,102 @@
+"""What exporting, calibrating and timing a hand pose model takes: prepared hands, and how far joints lie apart.
+
+What must agree are the joints: `LARGEST_MM` and `MEAN_MM` say by how much they may differ, by precision. A cube's side
+turns the network's units into millimetres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.manifest import Artifact, PoseMeasured
+from gesta.engines.quantize import Feed, spread
+from gesta.metrics import joint_errors
+from gesta.schema import GestaError, HandFrame
+from gesta.tasks.base import Agreement, Examples, Timing
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.predict import PoseRecogniser
+from gesta.tasks.hands.transform import HandTransform, prepare_hand
+
+LARGEST_MM = {"fp32": 0.1, "fp16": 2.0, "int8": 30.0}
+"""Largest distance of a joint from PyTorch's, over all frames, that passes, by precision."""
+MEAN_MM = {"fp32": 0.01, "fp16": 0.3, "int8": 3.0}
+"""Mean distance that passes."""
+
+Images = NDArray[np.float32]  # n C S S
+
+
+def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, source: str) -> Examples:
+    """At most `limit` prepared hands with joints, spread over the frames; those that cannot be prepared are left out.
+
+    `truth`: J 3 in units of half a cube.
+    """
+    if not frames:
+        hands = list(random_hands(manifest.transform, limit))
+        return Examples(hands, [None] * len(hands), "random")
+    count = min(limit, len(frames))
+    found = Examples([], [], source)
+    for frame in (frames[i * len(frames) // count] for i in range(count)):
+        try:
+            hand = prepare_hand(frame, manifest.transform)
+        except GestaError:
+            continue  # a broken image: `gesta data inspect` names it
+        if frame.joints_mm is not None:
+            found.inputs.append(hand.image)
+            found.truth.append(hand.cube.normalise(frame.joints_mm))
+    return found
+
+
+def random_hands(transform: HandTransform, count: int = 16, seed: int = 0) -> Images:
+    """Blobs of depth before nothing, for where no data are given."""
+    rng = np.random.default_rng(seed)
+    size = transform.size
+    images = np.ones((count, transform.channels, size, size), np.float32)
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    for image in images:
+        middle, spread = rng.uniform(-0.2, 0.2, 2), rng.uniform(0.1, 0.3)
+        inside = np.hypot(rows - middle[0], columns - middle[1]) < spread
+        image[:, inside] = rng.normal(rng.uniform(-0.6, 0.6), 0.15, (transform.channels, int(inside.sum())))
+    return np.clip(images, -1, 1)
+
+
+def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
+    """Single hands to calibrate on."""
+    return {("whole", "network"): spread([{"hand": image[None]} for image in shown.inputs])}
+
+
+def compare(reference: PoseRecogniser, other: PoseRecogniser, shown: Examples, artifact: Artifact) -> Agreement:
+    """How far the joints of two models lie apart, and the errors of both where the truth is known."""
+    images = np.stack(shown.inputs)
+    expected, found = (recogniser.predict_prepared(images) for recogniser in (reference, other))
+    cube_mm = reference.manifest.transform.cube_mm
+    largest, mean = compared_mm(expected, found, cube_mm)
+    errors: dict[str, float] = {}
+    if all(joints is not None for joints in shown.truth):
+        truth = np.array(shown.truth)
+        sides = {"error_mm": found, "error_mm_torch": expected}
+        errors = {name: compared_mm(truth, side, cube_mm)[1] for name, side in sides.items()}
+    pose = PoseMeasured(
+        frames=len(images), source=shown.source, largest_difference_mm=largest, mean_difference_mm=mean, **errors
+    )
+    precision = artifact.precision
+    near = largest <= LARGEST_MM[precision] and mean <= MEAN_MM[precision]  # False for NaN
+    words = (
+        f"joints differ from PyTorch's by up to {largest:.3g} mm, by {mean:.3g} mm on average, on {len(images)} "
+        f"{shown.source} frames (at most {LARGEST_MM[precision]:g} and {MEAN_MM[precision]:g} mm pass)"
+    )
+    return Agreement(near, {"pose": pose}, largest, words, "frame")
+
+
+def compared_mm(one: NDArray[Any], other: NDArray[Any], cube_mm: float) -> tuple[float, float]:
+    """(largest, mean) distance in mm of joints n J 3 in units of half a cube; NaN stays NaN."""
+    apart = joint_errors(one, other) * (cube_mm / 2)
+    return float(np.max(apart)), float(np.mean(apart))
+
+
+def timings(recogniser: PoseRecogniser, hands: Sequence[Images]) -> dict[str, Timing]:
+    """One prepared hand through the network."""
+    return {"frame": Timing(lambda i: recogniser.predict_prepared(hands[i % len(hands)][None]))}

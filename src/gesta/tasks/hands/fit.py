@@ -1,0 +1,260 @@
+"""From hand frames and a recipe to a pose bundle: the whole of training in one call (Kazakos, section 4.3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gesta.models.pose_catalog import build_pose
+from gesta.models.pose_layers import PoseNet
+from gesta.progress import bar
+from gesta.schema import GestaError, HandFrame, HandListing, Problem
+from gesta.sources.nyu import PROTOCOL
+from gesta.tasks.hands.cache import HandWindows, collect
+from gesta.tasks.hands.data import HandSet, color_statistics
+from gesta.tasks.hands.evaluate import identities
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.module import Halving, LearnPose
+from gesta.tasks.hands.recipe import HandRecipe
+from gesta.tasks.hands.transform import HandTransform
+from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.data import TrainingData
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.run import Fitted, Run, clear
+from gesta.training.save import provenance_of, write_bundle
+from gesta.training.stage import Stage, precision_for, run_stage
+
+LEAST = 4
+"""Training frames below which nothing is tried."""
+
+
+def fit(
+    listing: HandListing,
+    recipe: HandRecipe,
+    run: Run,
+    *,
+    cache: Path | None = None,
+    save: bool = True,
+    callbacks: Sequence[Any] = (),
+    network: PoseNet | None = None,
+) -> Fitted:
+    """Trains on the frames of split "train" and chooses the best epoch on "val"; the bundle is left at run.out/bundle.
+
+    Frames that cannot be used are skipped and reported. `save` false: no bundle. `callbacks`: Lightning's, called before
+    an epoch is saved. `network`: one of the recipe's, trained on from its weights. `facts` of what comes back:
+    "mean_pose_mm", the validation error of always saying the mean training pose. Raises GestaError for data that cannot
+    be learned from, another run's checkpoint, a loss that is not finite, or a full disk.
+    """
+    precision_for(recipe.training.precision, run.device)
+    names = listing.joint_names
+    transform = HandTransform(**recipe.input.model_dump(), joint_indices=joint_indices(listing.layout))
+    started = time.perf_counter()
+    with full_disk_explained(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+        sets, transform, skipped = _sets(listing.frames, recipe, transform, len(names), run, cache)
+        clear(run)
+        seed_everything(run.seed)
+        if network is None:
+            network = _network(recipe, transform, names)
+            network.start_from(sets.train.poses())
+        learning: PoseNet = network
+        stage = _stage(recipe, run, names, len(sets.train), callbacks)
+        data = TrainingData(sets.train, sets.val, recipe.training.batch, run.seed)
+        history, best, rank = run_stage(
+            stage, learning, data, lambda steps: LearnPose(learning, recipe.training, steps=steps)
+        )
+        network.settle(_batches(network, sets.val, recipe.training.batch))
+        errors, squared = measure(network, sets.val, recipe.training.batch)
+        metrics = _metrics(best, history, errors, squared, sets)
+        remarks = _remarks(sets, transform)
+        if rank == 0:
+            draw_history(history, run.out / FIGURE, recipe.name, ("error_mm", "mse"))
+        if rank == 0 and save:
+            used = [*sets.train_frames, *sets.val_frames]
+            spent = sum(row["seconds"] for row in history)
+            data_of = frames_content([f for f in used if f.split == "train"])
+            known: dict[str, Any] = {"layout": listing.layout, "data": data_of, "identities": identities}
+            origin = provenance_of(used, run, **known, skipped=len(skipped), seconds=spent)
+            fields: dict[str, Any] = {"joints": names, "transform": transform, "metrics": metrics}
+            write_bundle(run.out / "bundle", HandManifest, network, recipe, origin, notes=remarks, **fields)
+    facts = {"mean_pose_mm": mean_pose_error(sets.train, sets.val)}
+    seconds = time.perf_counter() - started
+    told = (*run.notes, *remarks)
+    bundle = run.out / "bundle"
+    return Fitted(bundle, metrics, history, seconds, recipe, skipped, told, (), rank, network, facts)
+
+
+def joint_indices(layout: str) -> tuple[int, ...] | None:
+    """Which of the data set's joints are taken, where not all: NYU's 14 of 36."""
+    return PROTOCOL if layout == "nyu" else None
+
+
+def frames_content(frames: Sequence[HandFrame]) -> bytes:
+    """Ids, sizes of the depth files and all that is told of the frames: split, camera, unit, centre, joints.
+
+    Tens of thousands of images are not read for it.
+    """
+    content = bytearray()
+    for frame in sorted(frames, key=lambda f: f.id):
+        size = frame.depth.path.stat().st_size if frame.depth.path.is_file() else 0
+        content += repr((frame.id, size, frame.split, asdict(frame.camera), frame.depth_unit_mm)).encode()
+        for points in (frame.center_mm, frame.joints_mm):
+            content += b"-" if points is None else points.astype("<f4").tobytes()
+    return bytes(content)
+
+
+def measure(network: PoseNet, hands: HandSet, batch: int) -> tuple[NDArray[np.float64], float]:
+    """(errors [n, J] in mm, mean squared error of the 3J outputs in half cubes) of a set, as recorded."""
+    errors, squared = [], []
+    network.eval()
+    with torch.inference_mode():
+        for hand, truth in _batches(network, hands, batch):
+            apart = (network(hand) - truth).double().cpu()
+            squared.append(apart.square().mean((1, 2)).numpy())
+            errors.append(apart.norm(dim=-1).numpy())
+    halves = np.array([cube.side_mm / 2 for cube in hands.windows.cubes])
+    return np.concatenate(errors) * halves[:, None], float(np.concatenate(squared).mean())
+
+
+def mean_pose_error(train: HandSet, hands: HandSet) -> float:
+    """Mean joint error in mm of always saying the mean training pose, in the cube."""
+    mean = train.poses().mean(0)
+    halves = torch.tensor([cube.side_mm / 2 for cube in hands.windows.cubes])
+    return float(((hands.poses() - mean).norm(dim=-1).mean(1) * halves).mean())
+
+
+def prepare_hands(
+    frames: Sequence[HandFrame],
+    transform: HandTransform,
+    *,
+    joints: int,
+    wide: bool = False,
+    progress: bool = True,
+    cache: Path | None = None,
+) -> tuple[HandWindows, list[HandFrame], tuple[Problem, ...]]:
+    """Windows of frames with that many joints; those of another number are left out, too. Raises GestaError."""
+    odd = [f for f in frames if f.joints_mm is None or len(f.joints_mm) != joints]
+    fitting = [f for f in frames if f.joints_mm is not None and len(f.joints_mm) == joints]
+    problems = [
+        Problem(str(f.depth), "joints", f"has {0 if f.joints_mm is None else len(f.joints_mm)} joints, not {joints}.")
+        for f in odd
+    ]
+    with bar("prepare", progress) as tick:
+        windows, kept, found = collect(fitting, transform, wide=wide, root=cache, progress=tick)
+    return windows, kept, (*problems, *found)
+
+
+@dataclass(frozen=True)
+class _Sets:
+    train: HandSet
+    val: HandSet
+    train_frames: list[HandFrame]
+    val_frames: list[HandFrame]
+
+
+def _sets(
+    frames: Sequence[HandFrame],
+    recipe: HandRecipe,
+    transform: HandTransform,
+    joints: int,
+    run: Run,
+    cache: Path | None,
+) -> tuple[_Sets, HandTransform, tuple[Problem, ...]]:
+    """Training and validation hands; the transform with colour's mean and deviation; what was left out."""
+    wide = recipe.augmentation.active
+    parts = {name: [f for f in frames if f.split == name] for name in ("train", "val")}
+    if min(len(part) for part in parts.values()) < 1 or len(parts["train"]) < LEAST:
+        raise GestaError(
+            f"{len(parts['train'])} training and {len(parts['val'])} validation frames have joints; at least {LEAST} "
+            "and 1 are needed. Add frames with joints."
+        )
+    found = {
+        name: prepare_hands(
+            part, transform, joints=joints, wide=wide and name == "train", progress=run.progress, cache=cache
+        )
+        for name, part in parts.items()
+    }
+    usable, problems = found["train"][1:]
+    if len(usable) < LEAST:
+        raise GestaError(
+            f"Only {len(usable)} training frames can be used; at least {LEAST} are needed. "
+            f"The first left out: {problems[0]}"
+        )
+    if transform.needs_color:
+        mean, deviation = color_statistics(found["train"][0], transform)
+        transform = transform.model_copy(update={"color_mean": mean, "color_deviation": deviation})
+    sets = {
+        name: HandSet(windows, np.stack([_joints(f) for f in kept]), transform, seed=run.seed)
+        for name, (windows, kept, _) in found.items()
+    }
+    sets["train"].augmentation = recipe.augmentation
+    skipped = (*found["train"][2], *found["val"][2])
+    return _Sets(sets["train"], sets["val"], found["train"][1], found["val"][1]), transform, skipped
+
+
+def _joints(frame: HandFrame) -> NDArray[np.float32]:
+    assert frame.joints_mm is not None
+    return frame.joints_mm
+
+
+def _network(recipe: HandRecipe, transform: HandTransform, joint_names: Sequence[str]) -> PoseNet:
+    try:
+        return build_pose(
+            recipe.model.model_dump(), joint_names=joint_names, inputs=transform.inputs, size=transform.size
+        )
+    except ValueError as error:
+        raise GestaError(f"{recipe.name}: {error}.", usage=True) from error
+
+
+def _stage(recipe: HandRecipe, run: Run, joint_names: Sequence[str], frames: int, callbacks: Sequence[Any]) -> Stage:
+    identity = {
+        "recipe": recipe.model_dump(mode="json"),
+        "seed": run.seed,
+        "set of joints": list(joint_names),
+        "number of training frames": frames,
+    }
+    settings = recipe.training
+    halving = [Halving(settings)] if settings.schedule == "plateau" else []
+    return Stage("training", 1, "train", settings.epochs, settings, run, identity, ("val_mse",), [*halving, *callbacks])
+
+
+def _batches(network: PoseNet, hands: HandSet, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Images and joints of a set as recorded, where the network is."""
+    device = next(network.parameters()).device
+    for start in range(0, len(hands), batch):
+        made = hands.collate([hands[i] for i in range(start, min(start + batch, len(hands)))])
+        yield made["hand"].to(device), made["joints"].to(device)
+
+
+def _metrics(
+    best: dict[str, float], history: Sequence[Any], errors: NDArray[np.float64], squared: float, sets: _Sets
+) -> dict[str, Any]:
+    kept = {k: v for k, v in best.items() if k.startswith("train_")}
+    return {
+        **kept,
+        "val_mse": squared,
+        "val_error_mm": float(errors.mean()),
+        "val_per_joint_mm": errors.mean(0).tolist(),
+        "best_epoch": int(best["epoch"]),
+        "epochs": len(history),
+        "train_frames": len(sets.train),
+        "val_frames": len(sets.val),
+    }
+
+
+def _remarks(sets: _Sets, transform: HandTransform) -> tuple[str, ...]:
+    """What about the data a reader of the results should know."""
+    beyond = (sets.train.poses().abs() > 1).any(-1).any(-1)
+    if not bool(beyond.any()):
+        return ()
+    return (
+        f"{int(beyond.sum())} of {len(beyond)} training frames have joints outside the cube of {transform.cube_mm:g} "
+        "mm, which networks with tanh cannot reach; --set input.cube_mm=... makes it larger.",
+    )

@@ -1,0 +1,180 @@
+"""What people point a hand pose model at: a depth image, a folder of them, a data set, a recording; and its camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.read import iter_sample
+from gesta.schema import Camera, DepthEncoding, GestaError, HandFrame, Resource
+from gesta.sources import hand_catalog, nyu
+from gesta.sources.cameras import CAMERAS, find_camera, read_camera
+from gesta.sources.files import is_video, walk
+from gesta.sources.headers import png_header
+from gesta.sources.inputs import one_sample
+from gesta.sources.nyu_annotation import CannotReadMat
+from gesta.tasks.hands.read import check_unit
+
+NYU_SIZE = (640, 480)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One image of a recording: depth H W mm, colour H W 3 RGB or None."""
+
+    time_s: float
+    depth_mm: NDArray[np.float32]
+    color: NDArray[np.uint8] | None
+
+
+def find_hands(
+    path: Path,
+    camera: str | None = None,
+    layout: str | None = None,
+    told: Callable[[str], None] | None = None,
+) -> list[HandFrame]:
+    """The frames at a path: a hand data set, a depth image or a folder of them.
+
+    A depth image is a PNG of 16-bit grey (mm), NYU's PNG, or MSRA's .bin.
+
+    `camera`: a name or a camera.yaml; without it the data set's, a camera.yaml beside the images, or what the encoding
+    implies. The unit of 16-bit depth is that camera.yaml's; a data set keeps its own.
+    Where NYU's annotation cannot be read, because scipy or h5py is missing, its images are taken alone; `told` says so,
+    and which images of a folder are no depth.
+    Raises GestaError where nothing is there, it is no depth, no camera is known for it, or that looks wrong for it.
+    """
+    if path.is_dir() and (layout is not None or hand_catalog.detect(path) is not None):
+        try:
+            listing = hand_catalog.read(path, layout)
+            frames = list(listing.frames)
+            for problem in listing.problems:
+                if told is not None and problem.kind == "not-depth":
+                    told(f"Left out: {problem}")
+        except CannotReadMat as error:
+            frames = nyu.read_images(path)
+            if told is not None:
+                told(f"{path}: without joints and centres, so the nearest object is taken for the hand: {error}")
+        return _with_camera(frames, camera)
+    if path.is_dir():
+        folder = path / "depth" if (path / "depth").is_dir() else path
+        images = [p for p in walk(folder, depth=1) if p.suffix.lower() in (".png", ".bin") and not _is_color(p)]
+        if not images:
+            raise GestaError(
+                f"{path}: holds no depth images. Expected PNG of 16-bit grey (mm) or NYU's, or MSRA's .bin."
+            )
+        return [_frame(image, camera) for image in images]
+    if not path.is_file():
+        raise GestaError(f"{path}: does not exist. Give a depth image, a folder of them, or a depth recording.")
+    return [_frame(path, camera)]
+
+
+def is_recording(path: Path) -> bool:
+    return path.is_file() and is_video(path)
+
+
+def iter_recording(path: Path, camera: str | None) -> tuple[Camera, Iterator[Shot]]:
+    """(camera, the images one by one) of a video of 16-bit depth. Camera and unit come from where an image's do.
+
+    Raises GestaError where it holds no depth, no camera is known, or (while going over it) it cannot be decoded, or its
+    first image does not fit the camera or seems to hold metres.
+    """
+    sample = one_sample(path)
+    if sample.depth is None:
+        raise GestaError(
+            f"{path}: holds no depth. Give a video of 16-bit grey (e.g. FFV1 gray16le, mm), or depth images."
+        )
+    lens, unit = _camera(path, "gray16", None, camera)
+
+    def shots() -> Iterator[Shot]:
+        checked = False
+        for frame in iter_sample(replace(sample, depth_unit_mm=unit), color=True):
+            assert frame.depth_mm is not None
+            depth = frame.depth_mm.astype(np.float32)
+            if not checked and (depth > 0).any():
+                _check(lens, (depth.shape[1], depth.shape[0]), str(path))
+                check_unit(depth, str(path))
+                checked = True
+            yield Shot(frame.time_s, depth, frame.color)
+
+    return lens, shots()
+
+
+_KINDS = "PNG of 16-bit grey (mm) or NYU's, or MSRA's .bin"
+_HOW = "Name it: --camera nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy in pixels."
+
+
+def _with_camera(frames: list[HandFrame], camera: str | None) -> list[HandFrame]:
+    """A data set's frames with the given camera in place of their own; the first image is compared with it."""
+    if camera is not None:
+        lens, _ = find_camera(camera)
+        frames = [replace(frame, camera=lens) for frame in frames]
+    header = png_header(frames[0].depth.path) if frames else None
+    if header is not None:
+        _check(frames[0].camera, header[:2], str(frames[0].depth))
+    return frames
+
+
+def _frame(path: Path, camera: str | None) -> HandFrame:
+    encoding, size = _encoding(path)
+    lens, unit = _camera(path, encoding, size, camera)
+    if size is not None:
+        _check(lens, size, str(path))
+    color = path.with_name(path.name.replace("depth_", "rgb_", 1)) if encoding == "nyu" else None
+    if color is None or color == path or not color.is_file():
+        color = next((p for p in (path.parent.parent / "rgb").glob(f"{path.stem}.*")), None)
+    return HandFrame(
+        id=path.stem,
+        depth=Resource(path),
+        camera=lens,
+        encoding=encoding,
+        color=None if color is None else Resource(color),
+        depth_unit_mm=unit if encoding == "gray16" else 1.0,
+    )
+
+
+def _encoding(path: Path) -> tuple[DepthEncoding, tuple[int, int] | None]:
+    """(how depth is kept, width and height where the header tells). Raises GestaError for what is no depth image."""
+    if path.suffix.lower() == ".bin":
+        return "msra", None
+    header = png_header(path)
+    if header is None:
+        raise GestaError(f"{path}: is no depth image. Expected {_KINDS}.")
+    width, height, bits, kind = header
+    if (bits, kind) == (16, 0):
+        return "gray16", (width, height)
+    if (bits, kind) == (8, 2) and path.name.startswith("depth_"):
+        return "nyu", (width, height)
+    color = "grey" if kind == 0 else "colour"
+    raise GestaError(
+        f"{path}: is {bits}-bit {color}; expected depth as 16-bit grey PNG in whole millimetres, or NYU's depth_*.png."
+    )
+
+
+def _camera(
+    path: Path, encoding: DepthEncoding, size: tuple[int, int] | None, name: str | None
+) -> tuple[Camera, float]:
+    """(camera, mm of one step of depth) by name, of a camera.yaml beside an image or above its folder, or implied."""
+    if name is not None:
+        return find_camera(name)
+    for beside in (path.parent / "camera.yaml", path.parent.parent / "camera.yaml"):
+        if beside.is_file():
+            return read_camera(beside, size)
+    if encoding == "nyu" and size == NYU_SIZE:
+        return CAMERAS["nyu"], 1.0
+    if encoding == "msra":
+        return CAMERAS["msra"], 1.0
+    raise GestaError(f"{path}: its camera is not known. {_HOW}", usage=True)
+
+
+def _check(camera: Camera, size: tuple[int, int], name: str) -> None:
+    found = camera.doubts(size)
+    if found:
+        raise GestaError(f"{name}: the intrinsics look wrong for it: {'; '.join(found)}. {_HOW}")
+
+
+def _is_color(path: Path) -> bool:
+    return path.name.startswith("rgb_")

@@ -1,0 +1,128 @@
+"""Text files of joints, one row a frame: the form in which predictions of hand pose are published.
+
+A row holds `u v d` (pixels, pixels, mm) or `x y z` (mm) of each joint, or only `u v`; spaces, tabs or commas between,
+an image's name in front allowed. In `x y z`, y points up; z may be negative throughout (MSRA).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import Camera, GestaError
+from gesta.tasks.hands.read import METRES_BELOW
+
+Coordinates = Literal["uvd", "xyz", "uv"]
+NEGATIVE_SHARE = 0.1
+"""In x y z about half of all x are negative; in pixels, only what lies outside the image is."""
+
+
+@dataclass(frozen=True)
+class Joints:
+    """A file's numbers. `values`: n J 3, or n J 2 where `coordinates` is uv."""
+
+    path: Path
+    values: NDArray[np.float64]
+    coordinates: Coordinates
+
+    def world_mm(self, camera: Camera) -> NDArray[np.float64]:
+        """n J 3 (x, y, z) in mm, z forward. Pixels and depth (`uvd`) go through the camera."""
+        if self.coordinates == "uv":
+            raise ValueError("pixels without depth have no place in the world; lift them first")
+        if self.coordinates == "uvd":
+            return camera.unproject(self.values)
+        forward = 1.0 if np.median(self.values[..., 2]) >= 0 else -1.0
+        return self.values * (1.0, 1.0, forward)
+
+
+def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinates | None = None) -> Joints:
+    """The joints of a file. `joints`: how many there must be; None accepts any number of `u v d` or `x y z`.
+
+    `coordinates`: what three numbers a joint are; None: xyz where more than a tenth of the first two are negative or z
+    is, else uvd. Two numbers a joint are u v; that needs `joints`.
+    Raises GestaError where the file is missing, no table of numbers, has another number of columns, NaN, or metres.
+    """
+    rows = _numbers(path)
+    columns = rows.shape[1]
+    if joints is not None and columns == 2 * joints:
+        return Joints(path, rows.reshape(len(rows), -1, 2), "uv")
+    if columns % 3 or (joints is not None and columns != 3 * joints):
+        raise GestaError(f"{path}: has {columns} columns; expected {_expected(joints)}.")
+    values = rows.reshape(len(rows), -1, 3)  # n 3J -> n J 3
+    coordinates = coordinates or _guess(values)
+    if coordinates == "uvd" and (values[..., 2] <= 0).any():
+        row = int(np.flatnonzero((values[..., 2] <= 0).any(axis=1))[0]) + 1
+        raise GestaError(
+            f"{path}: row {row} has a depth that is not positive; `u v d` needs millimetres from the camera."
+        )
+    distance = abs(float(np.median(values[..., 2])))
+    if distance < METRES_BELOW:
+        raise GestaError(f"{path}: half of the depths are under {distance:.2f} mm, so it looks like metres. Write mm.")
+    return Joints(path, values, coordinates)
+
+
+def write_joints(path: Path, uvd: NDArray[Any]) -> None:
+    """Writes n J 3 (u px, v px, depth mm) as published files are: a row a frame, three decimals. Renamed when whole."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    np.savetxt(temporary, np.asarray(uvd).reshape(len(uvd), -1), fmt="%.3f")
+    temporary.replace(path)
+
+
+def _numbers(path: Path) -> NDArray[np.float64]:
+    """n C finite numbers; a first column of names is left out."""
+    if not path.is_file():
+        raise GestaError(f"{path}: no such file. Give a text file with one row of joints a frame.")
+    try:
+        lines = [line for line in path.read_text("utf-8-sig").replace(",", " ").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise GestaError(f"{path}: is no text file. Give one row of joints a frame, as text.") from error
+    if not lines:
+        raise GestaError(f"{path}: is empty. Expected one row of joints a frame.")
+    if not _is_number(lines[0].split()[0]):
+        lines = [line.split(maxsplit=1)[-1] for line in lines]
+    try:
+        rows = np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None)
+    except ValueError as error:
+        raise GestaError(f"{path}: {_fault(lines)}.") from error
+    if not np.isfinite(rows).all():
+        row, column = np.argwhere(~np.isfinite(rows))[0] + 1
+        raise GestaError(
+            f"{path}: row {row}, column {column} is not a finite number (NaN or infinite). Mend that frame."
+        )
+    return rows
+
+
+def _fault(lines: list[str]) -> str:
+    """What is wrong with a table that could not be read: the first row of another length, or with no number."""
+    columns = len(lines[0].split())
+    for number, line in enumerate(lines, start=1):
+        cells = line.split()
+        if len(cells) != columns:
+            return f"row {number} has {len(cells)} columns, the first row {columns}. Is the file complete?"
+        wrong = next((cell for cell in cells if not _is_number(cell)), None)
+        if wrong is not None:
+            return f"row {number} holds {wrong!r}, expected numbers"
+    return "cannot be read as rows of numbers"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _guess(values: NDArray[np.float64]) -> Coordinates:
+    negative = np.mean(values[..., :2] < 0)
+    return "xyz" if negative > NEGATIVE_SHARE or np.median(values[..., 2]) < 0 else "uvd"
+
+
+def _expected(joints: int | None) -> str:
+    if joints is None:
+        return "a multiple of 3: u v d or x y z of each joint"
+    return f"{3 * joints} (u v d or x y z of {joints} joints, as the truth has) or {2 * joints} (u v)"

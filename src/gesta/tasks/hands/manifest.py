@@ -1,0 +1,37 @@
+"""What stands in the manifest of a hand pose model."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from gesta.bundle.manifest import Manifest, Names
+from gesta.tasks.hands.transform import HAND_TRANSFORM_VERSION, HandTransform
+
+
+class HandManifest(Manifest):
+    """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
+
+    title: ClassVar[str] = "a hand pose model"
+    unit: ClassVar[str] = "frames"
+    former: ClassVar[tuple[str, ...]] = ("pose",)
+    transform_version: ClassVar[int | None] = HAND_TRANSFORM_VERSION
+
+    kind: Literal["hands"] = "hands"
+    joints: Names
+    transform: HandTransform
+
+    @property
+    def summary(self) -> str:
+        return f"Estimates {len(self.joints)} joints of a hand in 3D: {', '.join(self.joints)}."
+
+    @property
+    def input_lines(self) -> list[str]:
+        transform = self.transform
+        what = {"depth": "depth", "rgb": "colour registered to depth", "rgbd": "depth, and colour registered to it"}
+        lines = [
+            f"{what[transform.inputs]}, a patch of {transform.size} x {transform.size} pixels",
+            f"a cube of {transform.cube_mm:g} mm around the hand's centre",
+        ]
+        if transform.needs_color and transform.mask:
+            lines.append("colour is black where depth shows no hand, so depth is needed for it, too")
+        return lines

@@ -1,0 +1,62 @@
+"""Learning hand pose, as a Lightning module: loss, errors of an epoch, and halving the learning rate on a plateau."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from gesta.models.pose_layers import joint_loss
+from gesta.tasks.hands.recipe import PoseTrainingSettings
+from gesta.training.callbacks import Keeper
+from gesta.training.learner import Learner
+
+
+class LearnPose(Learner):
+    """`network`: a hand pose network."""
+
+    measures: ClassVar[Mapping[str, str]] = {"mse": "mse {:.5f}", "error_mm": "{:.1f} mm"}
+
+    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        found, loss = self.network.learn(batch["hand"], batch["joints"])  # type: ignore[operator]
+        self._count("train", loss, found, batch)
+        return loss
+
+    def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
+        found = self.network(batch["hand"])
+        loss = joint_loss(found, batch["joints"])
+        self._count("val", loss, found, batch)
+        return loss
+
+    def _count(self, part: str, loss: Tensor, found: Tensor, batch: Mapping[str, Tensor]) -> None:
+        apart = (found.detach() - batch["joints"]).float()
+        error = apart.norm(dim=-1).mean(1) * batch["half_mm"]  # B, mm
+        self.count(part, len(apart), loss, apart.square().mean((1, 2)).sum(), error.sum())
+
+
+def halvings(losses: Sequence[float], patience: int) -> int:
+    """How often the learning rate has been halved: after every `patience` epochs without a better loss."""
+    best, waited, count = float("inf"), 0, 0
+    for loss in losses:
+        best, waited = (loss, 0) if loss < best else (best, waited + 1)
+        if waited == patience:
+            waited, count = 0, count + 1
+    return count
+
+
+class Halving(Callback):
+    """The learning rate of each epoch, from the epochs before it: so a resumed run has the same."""
+
+    def __init__(self, settings: PoseTrainingSettings) -> None:
+        self.settings = settings
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        keeper = next(c for c in trainer.callbacks if isinstance(c, Keeper))  # type: ignore[attr-defined]
+        losses = [row["val_mse"] for row in keeper.history if "val_mse" in row]
+        rate = self.settings.learning_rate * 0.5 ** halvings(losses, self.settings.plateau)
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate

@@ -1,0 +1,111 @@
+"""A hand pose bundle at work: load it, find the joints in depth images. Needs no PyTorch for an exported bundle."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.engines.base import Engine, Placement
+from gesta.engines.catalog import open_engine
+from gesta.engines.part import Part
+from gesta.schema import Camera, CenterSource, GestaError, HandEstimate, HandFrame
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.read import read_hand
+from gesta.tasks.hands.transform import PreparedHand, prepare_images
+
+BATCH = 32
+
+CenterRule = Literal["data", "nearest"]
+"""data: the annotation's centre where there is one, else the nearest object's; nearest: always the latter."""
+RULES: dict[str, CenterRule] = {"data": "data", "nearest": "nearest"}
+
+
+def load(bundle: Bundle[HandManifest], at: Placement = Placement(), rule: CenterRule = "data") -> PoseRecogniser:
+    """The recogniser of a hand pose bundle. Raises GestaError for a damaged one, and for an engine that is not there."""
+    return PoseRecogniser(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest, rule)
+
+
+def _parts(bundle: Bundle[HandManifest]) -> list[Part]:
+    from gesta.tasks.hands.network import parts
+
+    return parts(bundle)
+
+
+class PoseRecogniser:
+    """Finds a hand's joints in depth images. Holds a network on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: HandManifest, rule: CenterRule = "data") -> None:
+        self.engine, self.manifest, self.rule = engine, manifest, rule
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        return self.manifest.joints
+
+    def predict(self, frame: HandFrame, center_mm: ArrayLike | None = None) -> HandEstimate:
+        """The joints in a frame. The hand's centre is the one given, else what the rule says.
+
+        Raises GestaError where an image cannot be read, colour is needed and absent, or there is no hand.
+        """
+        depth, color = read_hand(frame, color=self.manifest.transform.needs_color)
+        center, source = centre_of(frame, center_mm, self.rule)
+        try:
+            return self.predict_images(depth, color, frame.camera, center, source, input=str(frame.depth))
+        except GestaError as error:
+            raise GestaError(f"{frame.depth}: {error}") from error
+
+    def predict_images(
+        self,
+        depth_mm: NDArray[np.float32],
+        color: NDArray[np.uint8] | None,
+        camera: Camera,
+        center_mm: ArrayLike | None = None,
+        source: CenterSource | None = None,
+        input: str = "",
+    ) -> HandEstimate:
+        """The joints in depth H W mm (0: no reading) and colour H W 3 RGB, or None where the model needs none.
+
+        Without `center_mm` (x, y, z) the nearest object is taken for the hand. Raises GestaError as `predict` does.
+        """
+        hand = prepare_images(depth_mm, color, camera, self.manifest.transform, center_mm)
+        output = self.predict_prepared(hand.image[None])[0]
+        return estimate(hand, output, source or ("nearest" if center_mm is None else "given"), input)
+
+    def predict_prepared(self, hands: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Prepared images [n, C, S, S] -> joints [n, J, 3] in units of half a cube, in batches.
+
+        Raises GestaError for another shape or type, and where the network gives a number that is not finite.
+        """
+        transform = self.manifest.transform
+        expected = (transform.channels, transform.size, transform.size)
+        if hands.ndim != 4 or hands.shape[1:] != expected or hands.dtype != np.float32:
+            raise GestaError(
+                f"The model takes prepared hands, float32 [n, {', '.join(map(str, expected))}], "
+                f"not {hands.dtype} {list(hands.shape)}. Give the depth image itself, or apply the bundle's transform."
+            )
+        answers = [
+            self.engine.run({"hand": hands[first : first + BATCH]})["joints"] for first in range(0, len(hands), BATCH)
+        ]
+        found = np.concatenate(answers) if answers else np.zeros((0, len(self.joints), 3), np.float32)
+        if not np.isfinite(found).all():
+            raise GestaError(
+                f"the network of {self.manifest.name!r} gives numbers that are not finite. Was its training stopped by "
+                "a loss that is not finite? Train it again with a lower learning rate."
+            )
+        return found
+
+
+def centre_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) -> tuple[ArrayLike | None, CenterSource]:
+    """(the centre x, y, z in mm, or None for the nearest object's; where it comes from)."""
+    if given_mm is not None:
+        return given_mm, "given"
+    if rule == "data" and frame.center_mm is not None:
+        return frame.center_mm, "data"
+    return None, "nearest"
+
+
+def estimate(hand: PreparedHand, output: NDArray[np.float32], source: CenterSource, input: str = "") -> HandEstimate:
+    """What a network's output J 3 says of a prepared hand."""
+    return HandEstimate(hand.joints_mm(output), hand.joints_uv(output), hand.cube.center_mm, source, input)

@@ -1,0 +1,101 @@
+"""Recipes for hand poses: what of the hand is seen, which network, how it is trained."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from gesta.recipes.schema import Recipe, Strict
+
+
+class PoseInputSettings(Strict):
+    """The hand transform's settings; colour's mean and deviation come from the training frames."""
+
+    inputs: Literal["depth", "rgb", "rgbd"] = "depth"
+    size: int = Field(128, ge=16, le=512, description="height and width of the patch, pixels")
+    cube_mm: float = Field(300.0, gt=0, le=2000, description="side of the cube; smaller for a smaller hand")
+    mask: bool = Field(True, description="colour is black where depth shows no hand")
+
+
+class PoseModelSettings(Strict):
+    """Which network. Names stand in gesta.models.pose_catalog.POSE_MODELS; `hidden` to `after` are for some of them."""
+
+    name: Literal[
+        "net1",
+        "net2",
+        "net3",
+        "net4",
+        "net5",
+        "net6",
+        "net7",
+        "net8",
+        "net9",
+        "score_fusion",
+        "fuse_net",
+        "deep_prior",
+        "deep_model",
+        "anchors",
+    ]
+    hidden: int = Field(4096, ge=1, description="width of the two fully connected layers; deep_prior, deep_model: 1024")
+    dropout: float = Field(0.03, ge=0, lt=1, description="behind each fully connected layer")
+    weights: Literal["fixed", "per_output", "learned"] = Field(
+        "fixed", description="score_fusion: 0.5 each, by the validation errors of each output, or learned"
+    )
+    function: Literal["max", "sum", "concatenation", "convolution"] = Field(
+        "convolution", description="fuse_net: how the two streams are joined"
+    )
+    after: str = Field("conv4", description="fuse_net: layer behind which they are joined: conv1-9, pool1-3, fc1, fc2")
+    bottleneck: int = Field(30, ge=1, description="deep_prior: dimensions of the pose space")
+    width: float = Field(1.0, gt=0, le=4, description="anchors: multiplies every width")
+
+
+class PoseAugmentationSettings(Strict):
+    """Joints move with the image. One draw a frame and epoch; zeros switch a part off."""
+
+    rotation_deg: float = Field(0.0, ge=0, le=180, description="turned about the centre's pixel by up to this")
+    shift_mm: float = Field(0.0, ge=0, le=50, description="standard deviation of the centre's shift along each axis")
+    scale: tuple[float, float] = Field((1.0, 1.0), description="of the cube's side")
+
+    @field_validator("scale")
+    @classmethod
+    def _range(cls, scale: tuple[float, float]) -> tuple[float, float]:
+        if not 0.7 <= scale[0] <= scale[1] <= 1.3:
+            raise ValueError(f"expected [low, high] with 0.7 <= low <= high <= 1.3, got {list(scale)}")
+        return scale
+
+    @property
+    def active(self) -> bool:
+        return bool(self.rotation_deg or self.shift_mm or self.scale != (1.0, 1.0))
+
+
+class PoseTrainingSettings(Strict):
+    """Kazakos, section 4.3. A plateau: so many epochs without a better validation loss."""
+
+    epochs: int = Field(100, ge=1)
+    batch: int = Field(128, ge=2)
+    optimizer: Literal["sgd", "adam", "adamw"] = "sgd"
+    learning_rate: float = Field(0.01, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["plateau", "constant", "one_cycle"] = "plateau"
+    plateau: int = Field(4, ge=1, description="schedule plateau: halved after so many epochs without a better loss")
+    patience: int | None = Field(12, ge=1, description="stop after so many epochs without a better validation loss")
+    validation_share: float = Field(0.25, gt=0, le=0.5, description="of the training frames, drawn evenly")
+    gradient_clip: float | None = Field(None, gt=0)
+    precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"
+
+
+class HandRecipe(Recipe):
+    """A complete recipe for hand pose from depth, colour or both."""
+
+    kind: Literal["hands"]
+    input: PoseInputSettings = PoseInputSettings()
+    model: PoseModelSettings
+    augmentation: PoseAugmentationSettings = PoseAugmentationSettings()
+    training: PoseTrainingSettings = PoseTrainingSettings()
+
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _former_name(cls, kind: Any) -> Any:
+        return "hands" if kind == "pose" else kind

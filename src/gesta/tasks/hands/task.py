@@ -1,0 +1,140 @@
+"""3D hand pose estimation, behind the contract in gesta.tasks.base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Engine, Placement
+from gesta.engines.part import Part
+from gesta.schema import HandFrame, HandListing, Listing, Problem
+from gesta.sources import hand_catalog
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Timing
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.recipe import HandRecipe
+from gesta.tasks.hands.split import VALIDATION_SHARE, assign_hand_splits
+from gesta.training.run import Fitted, Run
+from gesta.words import choose
+
+
+class HandTask:
+    """The joints of a hand in depth images, RGB-D images, or RGB images registered to depth."""
+
+    name = "hands"
+    title = "hand pose estimation"
+    unit = "frames"
+    recipe = HandRecipe
+    manifest = HandManifest
+    default_recipe = "kazakos/compact"
+    quality = Quality("val_error_mm", "mean_error_mm", False, "mm")
+    kept = ("mean_error_mm", "success_area", "frames")
+    options: Mapping[str, frozenset[str]] = {
+        "train": frozenset({"devices", "nodes", "layout"}),
+        "evaluate": frozenset({"center"}),
+        "export": frozenset({"seed", "seconds"}),
+        "predict": frozenset({"annotate", "camera", "center"}),
+        "benchmark": frozenset(),
+        "compress": frozenset({"sparsity", "epochs", "steps", "sets"}),
+        "prune": frozenset(),
+    }
+
+    def recognizes(self, data: Path, layout: str | None) -> bool:
+        if layout is not None:
+            return layout in hand_catalog.HAND_READERS
+        return data.is_dir() and hand_catalog.detect(data) is not None
+
+    def read(self, data: Path, layout: str | None = None, like: str | None = None) -> HandListing:  # noqa: ARG002
+        return hand_catalog.read(data, layout)
+
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
+        share = float(recipe.get("training", {}).get("validation_share", VALIDATION_SHARE))
+        frames, notes = assign_hand_splits(listing.samples, seed=seed, validation_share=share)
+        return Parts(listing, tuple(notes)).only(frames)
+
+    def fit(self, parts: Parts, recipe: HandRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:  # noqa: ARG002
+        from gesta.tasks.hands.fit import fit
+
+        assert isinstance(parts.listing, HandListing)
+        return fit(parts.listing, recipe, run)
+
+    def load(self, bundle: Bundle[HandManifest], at: Placement, center: str = "data", **_: Any) -> Any:
+        from gesta.tasks.hands.predict import RULES, load
+
+        return load(bundle, at, RULES[choose("--center", center, RULES)])
+
+    def identities(self, samples: Sequence[HandFrame]) -> list[str]:
+        from gesta.tasks.hands.evaluate import identities
+
+        return identities(samples)
+
+    def remarks(self, listing: Listing, manifest: HandManifest) -> list[str]:
+        names = listing.joint_names if isinstance(listing, HandListing) else ()
+        if not names or tuple(names) == manifest.joints:
+            return [str(problem) for problem in listing.problems]
+        renamed = f"The data call their joints {', '.join(names)}; they are taken to be the model's, in this order."
+        return [*(str(problem) for problem in listing.problems), renamed]
+
+    def labelled(self, samples: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
+        from gesta.tasks.hands.evaluate import labelled
+
+        return labelled(samples, manifest)
+
+    def outputs(
+        self, predictor: Any, samples: Sequence[HandFrame], bar: Bar
+    ) -> tuple[list[HandFrame], NDArray[Any], list[Problem]]:
+        from gesta.tasks.hands.evaluate import outputs
+
+        return outputs(predictor, samples, bar)
+
+    def evaluate(self, predictor: Any, samples: Sequence[HandFrame], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
+        from gesta.tasks.hands.evaluate import evaluation
+
+        return evaluation(predictor, samples, outputs)
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.hands.report import write
+
+        write(result, out)
+
+    def graphs(self, bundle: Bundle[HandManifest], **_: Any) -> list[Part]:
+        from gesta.tasks.hands.network import parts
+
+        return parts(bundle)
+
+    def examples(self, manifest: HandManifest, samples: Sequence[HandFrame], limit: int, source: str) -> Examples:
+        from gesta.tasks.hands.export import examples
+
+        return examples(manifest, samples, limit, source)
+
+    def feeds(self, bundle: Bundle[HandManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:  # noqa: ARG002
+        from gesta.tasks.hands.export import feeds
+
+        return feeds(examples)
+
+    def predictor(self, engine: Engine, manifest: HandManifest) -> Any:
+        from gesta.tasks.hands.predict import PoseRecogniser
+
+        return PoseRecogniser(engine, manifest)
+
+    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
+        from gesta.tasks.hands.export import compare
+
+        return compare(reference, other, examples, artifact)
+
+    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+        from gesta.tasks.hands.export import timings
+
+        return timings(predictor, inputs)
+
+    def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
+        from gesta.tasks.hands import text
+
+        return text.LINES[command](document)
+
+
+TASK = HandTask()

@@ -1,0 +1,155 @@
+"""The hand transform: the preprocessing that travels with a hand pose model, and its exact inverse. Numpy only.
+
+Kazakos, chapter 4: the cube around the hand, resized and normalised; colour times the mask of the hand, standardised by
+the training set. What a network gives, joints in units of half a cube, goes back through the same cube and camera.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from gesta.schema import Camera, GestaError, HandFrame
+from gesta.tasks.hands.center import nearest_object
+from gesta.tasks.hands.cube import Cube, standardise
+from gesta.tasks.hands.read import read_hand
+
+HandInputs = Literal["depth", "rgb", "rgbd"]
+CHANNELS: dict[str, int] = {"depth": 1, "rgb": 3, "rgbd": 4}
+HAND_TRANSFORM_VERSION = 1
+"""Raised whenever the same specification would give other numbers."""
+
+Rgb = tuple[float, float, float]
+
+
+class HandTransform(BaseModel):
+    """Turns a hand frame into float32 C size size: depth in [-1, 1], then R, G, B standardised.
+
+    `color_mean` and `color_deviation` (0 to 255) are those of the training frames; needed where `inputs` has colour.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = HAND_TRANSFORM_VERSION
+    inputs: HandInputs = "depth"
+    size: int = Field(128, ge=16, le=512, description="height and width of the patch, pixels")
+    cube_mm: float = Field(300.0, gt=0, le=2000, description="side of the cube around the hand")
+    mask: bool = Field(True, description="colour is black where depth shows no hand")
+    color_mean: Rgb | None = None
+    color_deviation: Rgb | None = None
+    joint_indices: tuple[int, ...] | None = Field(
+        None, description="which of the data set's joints are estimated, where not all (NYU: 14 of 36)"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> HandTransform:
+        if (self.color_mean is None) != (self.color_deviation is None):
+            raise ValueError("color_mean and color_deviation come together")
+        if self.color_deviation is not None and min(self.color_deviation) <= 0:
+            raise ValueError(f"color_deviation must be positive, not {list(self.color_deviation)}")
+        if self.version > HAND_TRANSFORM_VERSION:
+            raise ValueError(f"version {self.version} is newer than this gesta knows ({HAND_TRANSFORM_VERSION})")
+        return self
+
+    @property
+    def channels(self) -> int:
+        """C of what the network gets."""
+        return CHANNELS[self.inputs]
+
+    @property
+    def needs_color(self) -> bool:
+        return self.inputs != "depth"
+
+    def key(self) -> str:
+        """Short hash of everything that decides the numbers."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class PreparedHand:
+    """What a network gets, `image` float32 C size size, and the cube that leads back from its output."""
+
+    image: NDArray[np.float32]
+    cube: Cube
+
+    def joints_mm(self, output: ArrayLike) -> NDArray[np.float64]:
+        """Network output ... J 3 (units of half a cube) -> ... J 3 mm in camera coordinates (x right, y up, z on)."""
+        return self.cube.restore(output)
+
+    def joints_uv(self, output: ArrayLike) -> NDArray[np.float32]:
+        """Network output ... J 3 -> ... J 2 pixels (u, v) of the depth image."""
+        return self.cube.camera.project(self.cube.restore(output).astype(np.float32))
+
+
+def prepare_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None) -> PreparedHand:
+    """A frame's images, read and prepared. The centre is the one given, else the frame's, else the nearest object's.
+
+    Raises GestaError where an image cannot be read, colour is needed and absent or of another size, the cube is empty
+    or no object is found.
+    """
+    depth, color = read_hand(frame, color=transform.needs_color)
+    center = frame.center_mm if center_mm is None else center_mm
+    try:
+        return prepare_images(depth, color, frame.camera, transform, center)
+    except GestaError as error:
+        raise GestaError(f"{frame.depth}: {error}") from error
+
+
+def prepare_images(
+    depth_mm: NDArray[np.float32],
+    color: NDArray[np.uint8] | None,
+    camera: Camera,
+    transform: HandTransform,
+    center_mm: ArrayLike | None = None,
+) -> PreparedHand:
+    """The same from arrays, e.g. of a live camera: depth H W mm, colour H W 3 RGB or None.
+
+    Raises GestaError where colour is needed and None, the cube is empty, or no object is found.
+    """
+    cube = cube_of(depth_mm, camera, transform, center_mm)
+    patch = cube.patch(depth_mm, transform.size)  # S S
+    if not transform.needs_color:
+        return PreparedHand(patch[None], cube)
+    if color is None:
+        raise GestaError("this model needs colour beside depth, and there is none.")
+    found = cube.color_patch(color, patch if transform.mask else np.zeros_like(patch))
+    return PreparedHand(stacked(patch, found, transform), cube)
+
+
+def cube_of(
+    depth_mm: NDArray[np.float32], camera: Camera, transform: HandTransform, center_mm: ArrayLike | None = None
+) -> Cube:
+    """The cube around `center_mm` (x, y, z), or around the nearest object.
+
+    Raises GestaError if there is none, or the camera looks wrong for images of this size.
+    """
+    height, width = depth_mm.shape
+    found = camera.doubts((width, height))
+    if found:
+        raise GestaError(f"the intrinsics look wrong for it: {'; '.join(found)}. Give those of images of this size.")
+    if center_mm is None:
+        return Cube(camera, nearest_object(depth_mm, camera, transform.cube_mm), transform.cube_mm)
+    x, y, z = np.asarray(center_mm, np.float64)
+    return Cube(camera, (float(x), float(y), float(z)), transform.cube_mm)
+
+
+def stacked(
+    patch: NDArray[np.float32], color: NDArray[np.float32] | None, transform: HandTransform
+) -> NDArray[np.float32]:
+    """The channels that the transform's inputs name: patch S S, masked colour S S 3 in 0..255 -> C S S.
+
+    Raises ValueError where colour is needed without colour, mean and deviation.
+    """
+    if not transform.needs_color:
+        return patch[None]
+    if color is None or transform.color_mean is None or transform.color_deviation is None:
+        raise ValueError("colour inputs need colour, and the training set's mean and deviation")
+    planes = standardise(color, transform.color_mean, transform.color_deviation).transpose(2, 0, 1)  # 3 S S
+    if transform.inputs == "rgb":
+        return np.ascontiguousarray(planes)
+    return np.concatenate([patch[None], planes])

@@ -1,0 +1,1 @@
+"""Classification of single images in CIFAR's layout."""

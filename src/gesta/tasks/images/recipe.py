@@ -1,0 +1,33 @@
+"""Recipes for single images in the layout of CIFAR: which network, how it is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from gesta.recipes.schema import Recipe, Strict, TrainingSettings
+
+
+class ImageModelSettings(Strict):
+    """Which network for images. Names stand in gesta.models.catalog.IMAGE_MODELS."""
+
+    name: Literal["resnet_cifar", "nin", "vgg"]
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class ImageRecipe(Recipe):
+    """A complete recipe for single images in the layout of CIFAR, as they are: no transform, no augmentation."""
+
+    kind: Literal["images"]
+    model: ImageModelSettings
+    training: TrainingSettings
+
+    @field_validator("training")
+    @classmethod
+    def _for_images(cls, training: TrainingSettings) -> TrainingSettings:
+        if "auto" in (training.epochs, training.batch):
+            raise ValueError("epochs and batch are numbers for images, not auto")
+        if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
+            raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for images")
+        return training

@@ -1,0 +1,43 @@
+"""Classification of single images in CIFAR's layout. It shows what pruning does on networks that others know.
+
+Its images have no transform, and what is trained on them is measured by `gesta reproduce`, not bundled: so the task has
+recipes and nothing else of the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gesta.schema import GestaError, Listing
+from gesta.tasks import classification
+from gesta.tasks.images.recipe import ImageRecipe
+
+
+class ImageTask:
+    """Recipes for the networks of `gesta reproduce mullick/table-4.4` and `mullick/table-4.5`."""
+
+    name = "images"
+    title = "classification of images"
+    unit = "images"
+    recipe = ImageRecipe
+    default_recipe = "mullick/cifar-resnet-adam"
+    quality = classification.ACCURACY
+    options: Mapping[str, frozenset[str]] = {}
+
+    def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
+        return False
+
+    def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
+        raise GestaError(
+            f"Recipes for images are for images in the layout of CIFAR, not for {data}: "
+            "gesta reproduce mullick/table-4.4 and mullick/table-4.5 train them.",
+            usage=True,
+        )
+
+    def recipe_from(self, start: Path, recipe: ImageRecipe | None, sets: Sequence[str]) -> Any:  # noqa: ARG002
+        raise GestaError(f"{start}: networks for images do not begin from a bundle.", usage=True)
+
+
+TASK = ImageTask()

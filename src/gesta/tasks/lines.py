@@ -1,0 +1,93 @@
+"""Lines for people that the commands of several tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gesta.words import command
+
+SHOWN_SKIPPED = 10
+
+
+def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
+    """The result of a training; `measured`: what was reached, and how the exported network compares."""
+    metrics = document["metrics"]
+    lines = [f"trained   {metrics['epochs']} epochs in {document['seconds']:.0f} s, best epoch {metrics['best_epoch']}"]
+    lines += [*measured, *skipped(document["skipped"])]
+    options = ["--protocol", "document"] if document.get("protocol") == "document" else []
+    lines.append(f"bundle    {document['bundle']}")
+    lines.append(f"next      {command('gesta', 'evaluate', document['bundle'], document['data'], *options)}")
+    return lines
+
+
+def skipped(problems: list[Mapping[str, Any]]) -> list[str]:
+    """The first of the samples that were left out."""
+    lines = [f"skipped   {problem['path']}: {problem['reason']}" for problem in problems[:SHOWN_SKIPPED]]
+    if len(problems) > SHOWN_SKIPPED:
+        lines.append(f"          ... {len(problems)} in all; --json lists them")
+    return lines
+
+
+def accuracy(metrics: Mapping[str, Any]) -> list[str]:
+    """What a classifier reached in training."""
+    if "val_accuracy" not in metrics:
+        return ["accuracy  not measured: there is no validation clip; the last epoch is kept"]
+    return [f"accuracy  {metrics['val_accuracy']:.3f} on {metrics['val_clips']} validation clips"]
+
+
+def same_classes(parity: Mapping[str, Any]) -> str:
+    """How an exported classifier compares with PyTorch."""
+    return (
+        f"OpenVINO  same top class on {parity['top_class_agreement']:.0%} of {parity['clips']} clips, "
+        f"largest difference {parity['largest_difference']:.1g}"
+    )
+
+
+def classified(document: Mapping[str, Any]) -> list[str]:
+    """What an evaluation of a classifier came to."""
+    low, high = document["accuracy_interval"]
+    worst = sorted((s["recall"], label, s["n"]) for label, s in document["per_class"].items() if s["n"])[:5]
+    count = document["people"]
+    people = f" of {count} {'person' if count == 1 else 'people'}" if count else ""
+    lines = [f"accuracy  {document['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})"]
+    if len(document["labels"]) > 5:
+        lines.append(f"top 5     {document['top5']:.3f}")
+    lines.append(f"clips     {document['n']}{people}, {len(document['skipped'])} skipped; engine {document['engine']}")
+    lines.append("weakest   " + ", ".join(f"{label} {recall:.2f} of {n}" for recall, label, n in worst))
+    return lines
+
+
+def exported(document: Mapping[str, Any], measured: Iterable[str], given: str) -> list[str]:
+    """What an export came to."""
+    bundle = document["bundle"]
+    lines = [*measured, f"weights  {document['bytes_torch']:,} bytes in the trained bundle", f"bundle   {bundle}"]
+    return [*lines, f"next     {command('gesta', 'predict', bundle, given)}"]
+
+
+def exported_classifier(document: Mapping[str, Any]) -> list[str]:
+    """Each network of an exported classifier: its size, how it compares, its accuracy and latency."""
+    lines = []
+    for artifact in document["artifacts"]:
+        parity, measured = artifact["parity"], artifact["measured"]
+        name = artifact["role"] if artifact["stage"] == "network" else artifact["stage"]
+        lines.append(
+            f"{name:<8} {artifact['file']}, {measured['bytes']:,} bytes: top class as PyTorch's on "
+            f"{parity['top_class_agreement']:.1%} of {parity['clips']} {measured['clips']} clips, "
+            f"largest difference {parity['largest_difference']:.2g}"
+        )
+        if measured["accuracy"] is not None:
+            lines.append(f"         accuracy {measured['accuracy']:.3f}, PyTorch {measured['accuracy_torch']:.3f}")
+        lines += faster("chunk" if artifact["role"] == "step" else "clip", measured)
+    return lines
+
+
+def faster(what: str, measured: Mapping[str, Any]) -> list[str]:
+    """Latency beside PyTorch's, where it was measured."""
+    ours, theirs = measured["latency_ms"], measured["latency_torch_ms"]
+    if ours is None or theirs is None:
+        return []
+    return [
+        f"         a {what} on one core {ours[0]:.2f} ms (p95 {ours[1]:.2f}), PyTorch {theirs[0]:.2f} "
+        f"(p95 {theirs[1]:.2f}): {theirs[0] / ours[0]:.1f} times faster"
+    ]

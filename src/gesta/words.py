@@ -1,0 +1,43 @@
+"""Small helpers for messages: the nearest name, counts with their noun, names safe to print."""
+
+from __future__ import annotations
+
+import difflib
+import shlex
+from collections.abc import Iterable
+
+from gesta.schema import GestaError
+
+CUTOFF = 0.4
+"""How alike two names must be, from 0 to 1, for one to be suggested for the other."""
+
+
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """ " Did you mean NAME?" for the name most like `text`, or ""."""
+    near = difflib.get_close_matches(text, list(known), n=1, cutoff=CUTOFF)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+DISTRIBUTION = "gesta-vision"
+"""Name of this package on the package index; another product is called gesta there."""
+
+
+def command(*words: object) -> str:
+    """A command to copy into a shell: what holds spaces is quoted."""
+    return shlex.join(map(str, words))
+
+
+def install(extra: str | None = None, version: str | None = None) -> str:
+    """The command that installs this package, with an extra or in at least a version, as it can be copied."""
+    wanted = f"{DISTRIBUTION}{f'[{extra}]' if extra else ''}{f'>={version}' if version else ''}"
+    return f"pip install '{wanted}'"
+
+
+def choose(what: str, name: str, known: Iterable[str]) -> str:
+    """The name itself. Raises GestaError (usage) with the list and the nearest match where it is none of those known."""
+    names = list(known)
+    if name not in names:
+        raise GestaError(
+            f"unknown {what} {name!r}; there are {', '.join(names)}.{did_you_mean(name, names)}", usage=True
+        )
+    return name
