@@ -11,7 +11,7 @@ import pytest
 from gesta.schema import GestaError
 from gesta.tasks.text import data
 from gesta.tasks.text.batches import Sentences, Stream
-from gesta.tasks.text.corpus import read_corpus, split
+from gesta.tasks.text.corpus import by_position, read_corpus
 from gesta.tasks.text.recipe import TextInputSettings
 from gesta.tasks.text.vocabulary import END, UNKNOWN, Vocabulary, characters, words
 
@@ -66,6 +66,15 @@ def test_missing_and_empty_places_are_refused(tmp_path: Path) -> None:
         data.layout_of(tmp_path)
 
 
+def test_folders_of_other_things_are_not_taken_for_text(tmp_path: Path) -> None:
+    (tmp_path / "classInd.txt").write_text("1 wave\n")
+    assert data.recognized(tmp_path) == "text"
+    (tmp_path / "videos").mkdir()
+    assert data.recognized(tmp_path) is None
+    assert data.recognized(tmp_path / "videos") is None
+    assert data.recognized(tmp_path / "clip.mp4") is None
+
+
 def test_marks_line_ends_and_compression(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_bytes("\ufeffzwei\r\nZeilen\r".encode())
     (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"first "))
@@ -77,10 +86,10 @@ def test_a_text_is_divided_by_position(tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_text("ab" * 45 + "abababababZ"[:10])
     corpus = read_corpus(file, TextInputSettings(validation=0.2))
-    assert {part: corpus.tokens(part) for part in corpus.parts} == {"train": 72, "val": 18, "test": 10}
+    assert {part: corpus.tokens(part) for part in corpus.parts} == {"train": 72, "val": 18, "dev": 0, "test": 10}
     assert set(corpus.vocabulary.tokens) == {"a", "b"}
     with pytest.raises(GestaError, match="too few to divide"):
-        split("a", 0.1)
+        by_position("a", 0.1)
 
 
 def test_characters_of_later_parts_are_unknown(tmp_path: Path) -> None:
@@ -88,7 +97,7 @@ def test_characters_of_later_parts_are_unknown(tmp_path: Path) -> None:
     file.write_text("ab" * 45 + "ababababaZ")
     corpus = read_corpus(file, TextInputSettings())
     assert corpus.vocabulary.tokens[0] == UNKNOWN
-    assert corpus.unknown_share("test") == pytest.approx(0.1)
+    assert (corpus.parts["test"][0] == corpus.vocabulary.unknown).mean() == pytest.approx(0.1)
     file.write_text("a" * 100)
     with pytest.raises(GestaError, match="1 different characters"):
         read_corpus(file, TextInputSettings())
@@ -129,6 +138,7 @@ def test_sentence_pairs(tmp_path: Path) -> None:
     parts = data.read_pairs(folder, "de", "en")
     assert {part: len(held) for part, held in parts.items()} == {"dev": 1, "test": 1, "train": 2}
     assert parts["train"].target[1] == ["a", "cat"]
+    assert data.recognized(folder) == "pairs"
     with pytest.raises(GestaError, match=r"no train\.fr. Languages here: de, en"):
         data.read_pairs(folder, "de", "fr")
     with pytest.raises(GestaError, match="wants one language"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from gesta import api
 from gesta.models.language import LanguageNet
 from gesta.schema import GestaError
+from gesta.tasks import catalog
 from gesta.tasks.text.corpus import read_corpus
-from gesta.tasks.text.fit import LanguageFit, TorchSteps, fit_language, measure, rates
-from gesta.tasks.text.predict import draw, write
+from gesta.tasks.text.fit import fit_language
+from gesta.tasks.text.predict import LanguageModel
 from gesta.tasks.text.recipe import LanguageRecipe
+from gesta.tasks.text.task import TASK
 from gesta.tasks.text.vocabulary import Vocabulary
+from gesta.tasks.text.writing import draw, write
+from gesta.training.run import Run
 
 SENTENCE = "the cat sat on the mat. "
 
@@ -38,10 +45,16 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+def trained(data: Path, made: LanguageRecipe, out: Path, seed: int = 0) -> LanguageModel:
+    """The model of the bundle that a training leaves, run by PyTorch."""
+    parts = TASK.split(TASK.read(data), seed, made.model_dump())
+    fitted = TASK.fit(parts, made, Run(out, seed, progress=False))
+    return api.load(fitted.bundle, "torch")
+
+
 @pytest.fixture(scope="module")
-def fitted(text: Path, tmp_path_factory: pytest.TempPathFactory) -> LanguageFit:
-    made = recipe(training={"epochs": 16})
-    return fit_language(read_corpus(text, made.input), made, tmp_path_factory.mktemp("run"), progress=False)
+def model(text: Path, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return trained(text, recipe(training={"epochs": 16}), tmp_path_factory.mktemp("run"))
 
 
 def net(**changes: Any) -> LanguageNet:
@@ -94,35 +107,55 @@ def test_weight_dropout_spares_the_inputs_weights() -> None:
     assert (lstm.weight_ih_l0.grad == 0).float().mean() < 0.1  # type: ignore[operator]
 
 
-def test_learns_a_sentence_that_repeats(fitted: LanguageFit, text: Path) -> None:
-    assert fitted.metrics["val_loss"] < 0.2
-    assert fitted.history[0]["val_loss"] > 1
-    corpus = read_corpus(text, recipe().input)
-    assert measure(fitted.network, corpus.parts["test"], end=None, carry=True)["loss"] < 0.2
+def test_learns_a_sentence_that_repeats(model: LanguageModel, text: Path) -> None:
+    metrics = model.manifest.metrics
+    assert metrics["val_loss"] < 0.2 < metrics["ngram_test_loss"] + 0.2
+    part = TASK.split(TASK.read(text), 0, recipe().model_dump()).of("test")
+    (passage,), outputs, _ = TASK.outputs(model, part, lambda *_: None)
+    found = TASK.evaluate(model, [passage], outputs, 0).metrics
+    assert found["loss"] < 0.2
+    assert found["perplexity"] == pytest.approx(np.exp(found["loss"]))
+    assert found["bits"] == pytest.approx(found["loss"] / np.log(2))
+    assert found["tokens"] == len(passage.text) - 1
 
 
-def test_measuring_equals_a_loop_over_steps(fitted: LanguageFit, text: Path) -> None:
-    part = read_corpus(text, recipe().input).parts["val"]
-    state, nats = fitted.network.start(1), []
-    for token, following in zip(part[0][:-1], part[0][1:], strict=True):
-        logs, *state = fitted.network.step(torch.tensor([token]), *state)  # type: ignore[assignment]
-        nats.append(-logs[0, following].item())
-    assert measure(fitted.network, part, end=None, carry=True)["loss"] == pytest.approx(np.mean(nats), abs=1e-5)
-    with pytest.raises(GestaError, match="no text to measure"):
-        measure(fitted.network, [], end=None, carry=True)
+def test_scoring_equals_a_loop_over_steps(model: LanguageModel) -> None:
+    pieces = ["the cat", " sat o", "n", " the mat. the"]
+    texts = [model.vocabulary.encode(piece) for piece in pieces]
+    whole, state, nats = np.concatenate(texts), model.start(1), []
+    for token, following in pairwise(whole):
+        logs, state = model.step(np.array([token]), state)
+        nats.append(-logs[0, following])
+    ends = np.cumsum([len(piece) for piece in pieces]) - 1  # the first token is given
+    expected = [sum(part) for part in np.split(np.array(nats), ends[:-1])]
+    found = model.scores(texts)
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-4)
+    assert found[:, 1].tolist() == [6, 6, 1, 13]
+    score = model.predict("".join(pieces))
+    assert (score.nats, score.tokens) == (pytest.approx(np.mean(nats), abs=1e-5), 26)
+    with pytest.raises(GestaError, match="too short"):
+        model.predict("t")
+    with pytest.raises(GestaError, match="does not know 'Q'"):
+        model.predict("the Queen")
 
 
-def test_sentences_are_measured_one_by_one() -> None:
-    network = net()
-    texts = [np.array([3, 4, 0]), np.array([5, 0]), np.array([0])]
-    nats = []
+def test_sentences_are_scored_one_by_one(tmp_path: Path) -> None:
+    from text.test_text_data import WORDS, captions
+
+    made = recipe(input=WORDS.model_dump(), training={"carry": False, "epochs": 1})
+    model = trained(captions(tmp_path / "c"), made, tmp_path / "run")
+    texts = [model.vocabulary.sentence(line.split()) for line in ("a dog", "", "a dog runs .", "a bird")]
+    expected = []
     for text in texts:
-        state = network.start(1)
-        for before, token in zip([0, *text[:-1]], text, strict=True):
-            logs, *state = network.step(torch.tensor([before]), *state)  # type: ignore[assignment]
-            nats.append(-logs[0, token].item())
-    found = measure(network, texts, end=0, carry=False)
-    assert found == pytest.approx(rates(float(np.mean(nats))), abs=1e-5)
+        state, total = model.start(1), 0.0
+        for before, token in zip([model.vocabulary.end, *text[:-1]], text, strict=True):
+            logs, state = model.step(np.array([before]), state)
+            total -= logs[0, token]
+        expected.append(total)
+    found = model.scores(texts)
+    np.testing.assert_allclose(found[:, 0], expected, atol=1e-4)
+    assert found[:, 1].tolist() == [3, 1, 5, 3]
+    assert model.predict("a dog\n\na dog runs .\n").tokens == 8
 
 
 @pytest.mark.slow
@@ -130,7 +163,7 @@ def test_sentences_are_measured_one_by_one() -> None:
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path: Path, text: Path, settings: dict[str, float]) -> None:
     whole = recipe(training=settings | {"schedule": "constant"}, model={"dropout": 0.2, "weight_dropout": 0.2})
     corpus = read_corpus(text, whole.input)
-    expected = fit_language(corpus, whole, tmp_path / "whole", progress=False)
+    _, expected, _ = fit_language(corpus, whole, Run(tmp_path / "whole", progress=False))
 
     class Stopped(Exception):
         pass
@@ -147,29 +180,77 @@ def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path: Path, text: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Keeper, "on_train_epoch_end", stopping)
         with pytest.raises(Stopped):
-            fit_language(corpus, whole, tmp_path / "part", progress=False)
-    resumed = fit_language(corpus, whole, tmp_path / "part", resume=True, progress=False)
-    assert len(resumed.history) == 3
-    assert resumed.metrics["val_loss"] == pytest.approx(expected.metrics["val_loss"], abs=1e-6)
+            fit_language(corpus, whole, Run(tmp_path / "part", progress=False))
+    _, best, history = fit_language(corpus, whole, Run(tmp_path / "part", resume=True, progress=False))
+    assert len(history) == 3
+    assert best["val_loss"] == pytest.approx(expected["val_loss"], abs=1e-6)
     with pytest.raises(GestaError, match="made with another recipe"):
-        fit_language(corpus, recipe(name="other"), tmp_path / "part", resume=True, progress=False)
+        fit_language(corpus, recipe(name="other"), Run(tmp_path / "part", resume=True, progress=False))
 
 
 def test_captions_are_learned_as_sentences(tmp_path: Path) -> None:
     from text.test_text_data import WORDS, captions
 
     made = recipe(input=WORDS.model_dump(), training={"carry": False, "epochs": 20})
-    corpus = read_corpus(captions(tmp_path / "c"), made.input)
-    fitted = fit_language(corpus, made, tmp_path / "run", progress=False)
+    model = trained(captions(tmp_path / "c"), made, tmp_path / "run")
     # "a dog runs|sits ." : one choice of two in five tokens
-    reached = measure(fitted.network, corpus.parts["test"], end=0, carry=False)["loss"]
-    assert reached == pytest.approx(np.log(2) / 5, abs=0.1)
-    assert "".join(write(TorchSteps(fitted.network), fitted.vocabulary, start="a dog", length=3)).startswith("a dog ")
+    assert model.predict("a dog runs .").nats == pytest.approx(np.log(2) / 5, abs=0.1)
+    assert "".join(model.write(start="a dog", length=3)).startswith("a dog ")
     letters = recipe(training={"carry": False})
     text = tmp_path / "letters.txt"
     text.write_text("ab" * 100)
     with pytest.raises(GestaError, match="carry=false is for sentences"):
-        fit_language(read_corpus(text, letters.input), letters, tmp_path / "letters", progress=False)
+        fit_language(read_corpus(text, letters.input), letters, Run(tmp_path / "letters", progress=False))
+
+
+@pytest.mark.parametrize("model_settings", [{"tied": True}, {"cutoffs": [3]}])
+def test_the_exported_model_says_the_same(tmp_path: Path, text: Path, model_settings: dict[str, Any]) -> None:
+    from gesta.exporting.run import add
+
+    made = recipe(model=model_settings | {"layers": 2}, training={"epochs": 1})
+    model = trained(text, made, tmp_path / "run")
+    (agreement,) = add(tmp_path / "run" / "bundle")
+    assert agreement.passes
+    exported = api.load(tmp_path / "run" / "bundle", "openvino")
+    assert exported.engine.name == "openvino"
+    assert exported.predict(SENTENCE * 20).nats == pytest.approx(model.predict(SENTENCE * 20).nats, abs=1e-5)
+    settings = {"start": "the", "length": 30, "seed": 3}
+    assert "".join(exported.write(**settings)) == "".join(model.write(**settings))
+
+
+@pytest.mark.slow
+def test_the_commands(gesta: Any, tmp_path: Path, text: Path) -> None:
+    out = tmp_path / "run"
+    sets = ["--set", "training.epochs=1", "--set", "model.hidden=16", "--set", "training.precision=32-true"]
+    done = gesta("train", text, "--recipe", "text/characters-tiny", *sets, "--out", out, "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["task"] == "text"
+    assert document["metrics"]["ngram_test_loss"] < 1
+    done = gesta("evaluate", out / "bundle", text, "--out", tmp_path / "report")
+    assert "bits a token" in done.stdout
+    assert "Kneser-Ney of order 6" in done.stdout
+    assert (tmp_path / "report" / "passages.csv").read_text().count("\n") == 2
+    written = gesta("write", out / "bundle", "--start", "the cat", "--length", 20).stdout
+    assert written.startswith("the cat")
+    assert len(written) == len("the cat") + 20 + 1
+    assert json.loads(gesta("write", out / "bundle", "--length", 5, "--json").stdout)["length"] == 5
+    done = gesta("write", out / "bundle", "--start", "Ö")
+    assert done.exit_code == 1
+    assert "does not know 'Ö'" in done.stderr
+    assert gesta("write", "demo").exit_code == 2
+
+
+def test_every_recipe_is_one() -> None:
+    from gesta import recipes
+
+    names = [name for name in recipes.names() if name.startswith("text/")]
+    assert len(names) >= 7
+    for name in names:
+        made = catalog.load_recipe(name)
+        assert made.name == name
+        head = [line for line in recipes.read_text(name).splitlines() if line.startswith("#")]
+        assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
 
 
 def test_recipes_that_cannot_be() -> None:
@@ -182,32 +263,31 @@ def test_recipes_that_cannot_be() -> None:
 def test_cutoffs_outside_the_vocabulary_are_refused(tmp_path: Path, text: Path) -> None:
     made = recipe(model={"cutoffs": [500]})
     with pytest.raises(GestaError, match="smaller than the vocabulary"):
-        fit_language(read_corpus(text, made.input), made, tmp_path, progress=False)
+        fit_language(read_corpus(text, made.input), made, Run(tmp_path, progress=False))
 
 
-def test_writes_what_it_has_learned(fitted: LanguageFit) -> None:
-    model = TorchSteps(fitted.network)
-    text = "".join(write(model, fitted.vocabulary, start="the cat sat", length=40, temperature=0))
+def test_writes_what_it_has_learned(model: LanguageModel) -> None:
+    text = "".join(model.write(start="the cat sat", length=40, temperature=0))
     assert text == (SENTENCE * 3)[: len("the cat sat") + 40]
-    once, again = ("".join(write(model, fitted.vocabulary, length=50, temperature=2, seed=4)) for _ in range(2))
+    once, again = ("".join(model.write(length=50, temperature=2, seed=4)) for _ in range(2))
     assert once == again
-    assert once != "".join(write(model, fitted.vocabulary, length=50, temperature=2, seed=5))
-    assert next(write(model, fitted.vocabulary, start="the", length=10)) == "the"  # streams: nothing is waited for
+    assert once != "".join(model.write(length=50, temperature=2, seed=5))
+    assert next(model.write(start="the", length=10)) == "the"  # streams: nothing is waited for
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"start": "Ünbekannt"}, "does not know 'b', 'k', 'Ü'|does not know"),
+        ({"start": "Übel"}, "does not know 'b', 'l', 'Ü'"),
         ({"temperature": -1}, "temperature is -1"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"top_k": 0}, "top_k is 0"),
         ({"length": -1}, "length of -1"),
     ],
 )
-def test_writing_refuses(fitted: LanguageFit, settings: dict[str, Any], message: str) -> None:
+def test_writing_refuses(model: LanguageModel, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(GestaError, match=message):
-        list(write(TorchSteps(fitted.network), fitted.vocabulary, **settings))
+        list(model.write(**settings))
 
 
 class Always:

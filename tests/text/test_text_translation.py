@@ -10,19 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from gesta import api
 from gesta.models.translation import TranslationNet, reversed_within
 from gesta.schema import GestaError
 from gesta.tasks.text.beam import beam_search
-from gesta.tasks.text.recipe import BeamSettings, TranslationRecipe
-from gesta.tasks.text.translation import (
-    bleu,
-    fit_translation,
-    nearest_sentences,
-    read_pair_corpus,
-    sentence_vectors,
-    spoken,
-    translate,
-)
+from gesta.tasks.text.pairs import corpus_of, divide, read
+from gesta.tasks.text.recipe import PairInputSettings, TranslationRecipe
+from gesta.tasks.text.translate_predict import Translator, bleu, nearest_sentences
+from gesta.tasks.text.translate_task import TASK
+from gesta.training.run import Run
 
 KINDS = [{"attention": True}, {"attention": False}, {"attention": True, "layers": 2}]
 
@@ -176,45 +172,89 @@ def toy(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
-def test_learns_to_translate_a_toy_language(tmp_path: Path) -> None:
-    recipe = TranslationRecipe.model_validate(
+def toy_recipe(**changes: Any) -> TranslationRecipe:
+    return TranslationRecipe.model_validate(
         {
             "kind": "translation",
             "name": "toy",
             "title": "toy",
             "input": {"source": "gloss", "target": "de"},
-            "model": {"embedding": 24, "hidden": 32, "dropout": 0.0},
-            "training": {"epochs": 25, "batch": 16, "learning_rate": 0.01, "label_smoothing": 0.05},
+            "model": {"embedding": 24, "hidden": 32, "dropout": 0.0} | changes.pop("model", {}),
+            "training": {"epochs": 25, "batch": 16, "learning_rate": 0.01, "label_smoothing": 0.05} | changes,
+            "search": {"beams": 3},
         }
     )
-    corpus = read_pair_corpus(toy(tmp_path / "toy"), recipe.input)
-    fitted = fit_translation(corpus, recipe, tmp_path / "run", progress=False)
+
+
+@pytest.mark.slow
+def test_learns_to_translate_a_toy_language(tmp_path: Path) -> None:
+    made = toy_recipe()
+    parts = TASK.split(TASK.read(toy(tmp_path / "toy")), 0, made.model_dump())
+    fitted = TASK.fit(parts, made, Run(tmp_path / "run", progress=False))
     assert fitted.metrics["val_loss"] < 0.3
-    sources = [source for source, _ in corpus.parts["test"]]
-    said = spoken(corpus.target, translate(fitted.network, corpus.target, sources, BeamSettings(beams=3)))
-    right = sum(a == b for a, b in zip(said, corpus.references["test"], strict=True))
-    assert right >= 18
-    vectors = sentence_vectors(fitted.network, sources)
-    assert nearest_sentences(vectors, vectors[3], 1)[0][1] == pytest.approx(1, abs=1e-5)
+    translator = api.load(fitted.bundle, "torch")
+    samples, said, _ = TASK.outputs(translator, parts.of("test"), lambda *_: None)
+    assert sum(a == pair.target for a, pair in zip(said, samples, strict=True)) >= 18
+    result = TASK.evaluate(translator, samples, said, 0)
+    assert result.metrics["bleu"] > 80
+    assert result.metrics["length_ratio"] == pytest.approx(1, abs=0.1)
+    TASK.report(result, tmp_path / "report")
+    assert (tmp_path / "report" / "translations.csv").read_text().count("\n") == 21
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_the_exported_translator_says_the_same(tmp_path: Path, attention: bool) -> None:
+    from gesta.exporting.run import add
+
+    made = toy_recipe(epochs=2, model={"attention": attention, "layers": 2})
+    parts = TASK.split(TASK.read(toy(tmp_path / "toy")), 0, made.model_dump())
+    bundle = TASK.fit(parts, made, Run(tmp_path / "run", progress=False)).bundle
+    assert all(agreement.passes for agreement in add(bundle))
+    one, other = (api.load(bundle, engine) for engine in ("torch", "openvino"))
+    assert isinstance(one, Translator)
+    assert other.engine.name == "openvino"
+    sentences = ["A B C", "D", "", "F E D C B A", "NEVER SEEN"]
+    expected = one.translate(sentences)
+    for sentence, translation, alone in zip(sentences, other.translate(sentences), expected, strict=True):
+        assert translation.text == alone.text == one.predict(sentence).text
+        assert translation.score == pytest.approx(alone.score, abs=1e-4)
+    vectors = one.vectors(sentences)
+    np.testing.assert_allclose(other.vectors(sentences), vectors, atol=1e-5)
+    assert vectors.shape == (5, 64)
+    assert nearest_sentences(vectors, vectors[3], 1)[0] == (3, pytest.approx(1, abs=1e-5))
 
 
 def test_reading_pairs_holds_some_out(tmp_path: Path) -> None:
-    recipe = {"source": "gloss", "target": "de", "validation": 0.1}
-    corpus = read_pair_corpus(toy(tmp_path / "toy"), TranslationRecipe.model_fields["input"].annotation(**recipe))  # type: ignore[misc]
-    assert {part: len(pairs) for part, pairs in corpus.parts.items()} == {
-        "train": 540,
-        "val": 60,
-        "dev": 20,
-        "test": 20,
-    }
-    assert len(corpus.references["val"]) == 60
+    settings = PairInputSettings(source="gloss", target="de", validation=0.1)
+    listing = divide(read(toy(tmp_path / "toy"), settings), settings, 0)
+    corpus = corpus_of(listing, settings)
+    counts = {part: len(pairs) for part, pairs in corpus.parts.items()}
+    assert counts == {"train": 540, "val": 60, "dev": 20, "test": 20}
     source, target = corpus.parts["val"][0]
     assert corpus.source.decode(source)[:-1] == [w.upper() for w in corpus.target.decode(target)[-2::-1]]
+    assert len(set(TASK.identities(listing.samples))) == 640
     (tmp_path / "toy" / "train.de").write_text("a\n")
     (tmp_path / "toy" / "train.gloss").write_text("A\n")
-    with pytest.raises(GestaError, match="too few to hold 10% out"):
-        read_pair_corpus(tmp_path / "toy", TranslationRecipe.model_fields["input"].annotation(**recipe))  # type: ignore[misc]
+    with pytest.raises(GestaError, match="too few to hold some out"):
+        divide(read(tmp_path / "toy", settings), settings, 0)
+
+
+@pytest.mark.slow
+def test_the_commands(gesta: Any, tmp_path: Path) -> None:
+    folder, out = toy(tmp_path / "toy"), tmp_path / "run"
+    sets = [f"--set={s}" for s in ("training.epochs=1", "model.hidden=16", "training.precision=32-true")]
+    done = gesta("train", folder, "--recipe", "text/gloss-to-german", *sets, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    assert "nats a word" in done.stdout
+    done = gesta("evaluate", out / "bundle", folder, "--split", "dev", "--out", tmp_path / "report")
+    assert "BLEU" in done.stdout
+    assert (tmp_path / "report" / "translations.csv").exists()
+    assert gesta("translate", out / "bundle", "A B", "C").stdout.count("\n") == 2
+    assert gesta("translate", "demo", "A B").exit_code == 2
+    assert gesta("write", out / "bundle").exit_code == 2
+    wrong = gesta("train", folder, "--recipe", "text/german-to-english", "--out", tmp_path / "other")
+    assert wrong.exit_code == 1
+    assert "Languages here: de, gloss" in wrong.stderr
 
 
 def test_bleu() -> None:

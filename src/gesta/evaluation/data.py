@@ -10,8 +10,8 @@ from gesta.bundle.manifest import Manifest
 from gesta.schema import GestaError
 from gesta.tasks.base import Examples, Parts, Task
 
-SPLITS = ("test", "val", "train", "all")
-MEASURED = ("test", "all")
+SPLITS = ("test", "dev", "val", "train", "all")
+MEASURED = ("test", "dev", "all")
 """Splits of which samples that were trained on are left out."""
 
 

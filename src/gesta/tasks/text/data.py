@@ -9,14 +9,14 @@ Text is UTF-8; line ends are made `\\n`. `corpus.py` turns it into numbers.
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from gesta.schema import GestaError
 
@@ -28,7 +28,7 @@ _IMAGE_LISTS = {
     "test": "Flickr_8k.testImages.txt",
 }
 _PAIR_PARTS = {"train": "train", "val": "dev", "dev": "dev", "valid": "dev", "test": "test"}
-TEXT_SUFFIXES = frozenset({".txt", ".tex", ".md", ".csv", ".rst", ".gz"})
+TEXT_SUFFIXES = frozenset({".txt", ".tex", ".gz"})
 
 
 def read_text(path: Path) -> str:
@@ -59,19 +59,30 @@ def read_lines(path: Path) -> list[list[str]]:
 
 def layout_of(path: Path) -> Layout:
     """What kind of text a file or folder holds. Raises GestaError where it is none."""
-    if path.is_file():
-        return "text"
-    if not path.is_dir():
+    if not path.exists():
         raise GestaError(f"{path}: is neither a file nor a folder. Give a text file or a folder of text.")
+    layout = recognized(path)
+    if layout is None and (path.is_file() or _text_files(path)):
+        return "text"
+    if layout is None:
+        raise GestaError(
+            f"{path}: holds no text. Expected .txt files, {CAPTIONS}, or sentence pairs such as train.de and train.en."
+        )
+    return layout
+
+
+def recognized(path: Path) -> Layout | None:
+    """The layout of what can only be text: a text file, captions, sentence pairs, a folder of text files alone."""
+    if path.is_file():
+        return "text" if path.suffix in TEXT_SUFFIXES else None
+    if not path.is_dir():
+        return None
     if (path / CAPTIONS).exists():
         return "captions"
     if len(_languages(path)) >= 2:
         return "pairs"
-    if _text_files(path):
-        return "text"
-    raise GestaError(
-        f"{path}: holds no text. Expected .txt files, {CAPTIONS}, or sentence pairs such as train.de and train.en."
-    )
+    shown = [p for p in path.iterdir() if not p.name.startswith(".")]
+    return "text" if shown and all(p.is_file() and p.suffix in TEXT_SUFFIXES for p in shown) else None
 
 
 def _text_files(folder: Path) -> list[Path]:
@@ -108,17 +119,6 @@ def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:
     return parts
 
 
-def hold_out(captions: Sequence[tuple[str, list[str]]], share: float, seed: int) -> dict[str, list[list[str]]]:
-    """train and val captions, divided by image, so that no image is described in both."""
-    images = sorted({image for image, _ in captions})
-    count = round(len(images) * share)
-    chosen = {images[i] for i in np.random.default_rng(seed).permutation(len(images))[:count]}
-    return {
-        "train": [words for image, words in captions if image not in chosen],
-        "val": [words for image, words in captions if image in chosen],
-    }
-
-
 @dataclass(frozen=True)
 class Pairs:
     """Sentences of two languages, line by line: the words of `source` and `target`."""
@@ -131,13 +131,20 @@ class Pairs:
 
 
 def _languages(folder: Path) -> list[str]:
-    return sorted({p.name.partition(".")[2] for p in folder.iterdir() if p.name.startswith("train.")})
+    """Endings of training files that have the same among the other parts, as in train.de and dev.de."""
+    endings = {part: set() for part in _PAIR_PARTS}  # type: dict[str, set[str]]
+    for file in folder.iterdir():
+        stem, _, ending = file.name.partition(".")
+        if file.is_file() and stem.partition("_")[0] in endings:
+            endings[stem.partition("_")[0]].add(ending)
+    others = set().union(*(held for part, held in endings.items() if part != "train"))
+    return sorted(endings["train"] & others)
 
 
 def read_pairs(folder: Path, source: str, target: str) -> Mapping[str, Pairs]:
     """train, dev, test, those that are there. Raises GestaError for a missing file, or two of different line counts."""
     for language in (source, target):
-        if not (folder / f"train.{language}").exists():
+        if not (folder / f"train.{language}").is_file():
             known = ", ".join(_languages(folder)) or "none"
             raise GestaError(f"{folder}: there is no train.{language}. Languages here: {known}.")
     parts: dict[str, Pairs] = {}
@@ -155,3 +162,12 @@ def read_pairs(folder: Path, source: str, target: str) -> Mapping[str, Pairs]:
             )
         parts[part] = pairs
     return parts
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,98 +1,145 @@
-"""Writing text with a language model, token by token. Numpy only."""
+"""A language model at work: how probable a text is, and text that it writes. No PyTorch.
+
+Letters: T tokens, B texts side by side, V tokens of the vocabulary.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.bundle.io import Bundle
+from gesta.engines.base import Engine, Placement, State
+from gesta.engines.catalog import open_engine
+from gesta.engines.part import Part
 from gesta.schema import GestaError
+from gesta.tasks.text.batches import Sentences, Stream
+from gesta.tasks.text.corpus import Passage, numbers
+from gesta.tasks.text.data import read_text
+from gesta.tasks.text.manifest import LanguageManifest
 from gesta.tasks.text.vocabulary import Vocabulary
+from gesta.tasks.text.writing import write
+
+STEPS, TOGETHER = 256, 64
+"""Tokens of a running text at a time; sentences side by side."""
+Text = NDArray[np.int64]
 
 
-class Steps(Protocol):
-    """A language model at work: a state, and from one token and a state the next token's log probabilities."""
+@dataclass(frozen=True)
+class TextScore:
+    """The mean loss of a token in nats, and over how many tokens."""
 
-    def start(self, batch: int) -> Any: ...
+    nats: float
+    tokens: int
 
-    def step(self, tokens: NDArray[np.int64], state: Any) -> tuple[NDArray[np.floating], Any]: ...
+    @property
+    def bits(self) -> float:
+        return self.nats / float(np.log(2))
 
-
-def write(
-    model: Steps,
-    vocabulary: Vocabulary,
-    *,
-    start: str = "",
-    length: int = 500,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    seed: int = 0,
-) -> Iterator[str]:
-    """The start text, then `length` tokens as they are drawn: pieces of text that join to the whole.
-
-    `temperature`: below 1 bolder about what is likely, 0 the most likely token always; `top_k`: only the k most likely
-    tokens are drawn from. Words stop at `<end>` and go on with the next line. `<unk>` is never written. Raises
-    GestaError for settings out of range and for a start text of tokens that the model does not know.
-    """
-    _check(length, temperature, top_k)
-    given = _start(vocabulary, start)
-    rng = np.random.default_rng(seed)
-    state = model.start(1)
-    for token in given:
-        logs, state = model.step(np.array([token]), state)
-    yield start
-    begun = bool(start.strip())  # a line of words
-    for _ in range(length):
-        number = draw(logs[0], rng, temperature=temperature, top_k=top_k, never=vocabulary.unknown)
-        token = "\n" if number == vocabulary.end else vocabulary.tokens[number]
-        yield f" {token}" if vocabulary.unit == "word" and begun and token != "\n" else token
-        begun = token != "\n"
-        logs, state = model.step(np.array([number]), state)
+    @property
+    def perplexity(self) -> float:
+        return float(np.exp(self.nats))
 
 
-def _check(length: int, temperature: float, top_k: int | None) -> None:
-    if length < 0:
-        raise GestaError(f"A length of {length} was asked for; it is 0 tokens or more.", usage=True)
-    if not 0 <= temperature < float("inf"):
-        raise GestaError(f"The temperature is {temperature}; it is 0 (always the most likely) or more.", usage=True)
-    if top_k is not None and top_k < 1:
-        raise GestaError(f"top_k is {top_k}; it is 1 or more.", usage=True)
+class LanguageModel:
+    """Scores and writes text. Holds one network on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: LanguageManifest) -> None:
+        self.engine, self.manifest = engine, manifest
+        self.vocabulary: Vocabulary = manifest.known.vocabulary
+
+    def predict(self, given: str | Path | Passage) -> TextScore:
+        """How well a text is predicted: a passage, a file (Path), or the text itself.
+
+        Raises GestaError for what is no text, for characters that the model does not know, and where there is nothing
+        to predict.
+        """
+        text = given.text if isinstance(given, Passage) else read_text(given) if isinstance(given, Path) else given
+        if self.vocabulary.unit == "word":
+            texts = [numbers(self.vocabulary, line) for line in text.split("\n") if line.strip()]
+        else:
+            texts = [numbers(self.vocabulary, text)]
+        rows = self.scores(texts)
+        if not rows[:, 1].sum():
+            raise GestaError("The text is too short: there is no token behind another one to predict.")
+        return TextScore(float(rows[:, 0].sum() / rows[:, 1].sum()), int(rows[:, 1].sum()))
+
+    def write(
+        self, start: str = "", length: int = 500, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
+    ) -> Iterator[str]:
+        """Pieces of text as they are written, the start first; see gesta.tasks.text.writing.write."""
+        return write(self, self.vocabulary, start=start, length=length, temperature=temperature, top_k=top_k, seed=seed)
+
+    def start(self, batch: int) -> State:
+        return self.engine.start(batch)
+
+    def step(self, tokens: Text, state: State) -> tuple[NDArray[np.float32], State]:
+        """A token each [B] -> log probabilities of the next [B, V], the new state."""
+        found, state = self.engine.step({"tokens": tokens[None]}, state)
+        return found["log_probabilities"][0], state
+
+    def log_probabilities(self, text: Text) -> NDArray[np.float32]:
+        """Of the token behind each of a text's tokens, [T, V], from a state of zeros."""
+        found, _ = self.engine.step({"tokens": text[:, None]}, self.start(1))
+        return found["log_probabilities"][:, 0]
+
+    def scores(self, texts: Sequence[Text], bar: Callable[[int, int], None] = lambda _d, _t: None) -> NDArray[Any]:
+        """Of each text the sum of its tokens' nats, and how many were scored, [n, 2].
+
+        Where passages are one running text the state is carried from each to the next, and the very first token is
+        given; else each text starts from a state of zeros behind `<end>`.
+        """
+        lengths = [len(text) for text in texts]
+        if self.manifest.carry or self.vocabulary.end is None:
+            nats = self._running(np.concatenate([*texts, np.zeros(0, np.int64)]), bar)
+            owner = np.repeat(np.arange(len(texts)), lengths)[1:]
+        else:
+            nats = self._sentences(texts, bar)
+            owner = np.repeat(np.arange(len(texts)), lengths)
+        return np.stack([np.bincount(owner, weights=w, minlength=len(texts)) for w in (nats, np.ones(len(nats)))], 1)
+
+    def _running(self, text: Text, bar: Callable[[int, int], None]) -> NDArray[np.float64]:
+        """Nats of every token but the first, [T - 1]."""
+        found, state = [np.zeros(0)], self.start(1)
+        stream = Stream([text], 1, STEPS) if len(text) > 1 else ()
+        for index in range(len(stream)):
+            batch = stream.collate([index])  # type: ignore[union-attr]
+            outputs, state = self.engine.step({"tokens": batch["inputs"]}, state)
+            found.append(_nats(outputs["log_probabilities"], batch["targets"])[:, 0])
+            bar(index + 1, len(stream))
+        return np.concatenate(found)
+
+    def _sentences(self, texts: Sequence[Text], bar: Callable[[int, int], None]) -> NDArray[np.float64]:
+        """Nats of every token of every sentence, one after the other."""
+        assert self.vocabulary.end is not None
+        batches = Sentences(texts, TOGETHER, self.vocabulary.end)
+        found: list[NDArray[Any]] = [np.zeros(0)] * len(texts)
+        for index in range(len(batches)):
+            batch, rows = batches.collate([index]), batches.rows(index)
+            outputs, _ = self.engine.step({"tokens": batch["inputs"]}, self.start(len(rows)))
+            nats = _nats(outputs["log_probabilities"], batch["targets"])  # T B
+            for column, row in enumerate(rows):
+                found[row] = nats[: len(texts[row]), column]
+            bar(index + 1, len(batches))
+        return np.concatenate([np.zeros(0), *found])
 
 
-def _start(vocabulary: Vocabulary, start: str) -> NDArray[np.int64]:
-    """What the model reads before it writes: of characters the text, or a line's end; of words `<end>` and the text."""
-    if vocabulary.unit == "word":
-        assert vocabulary.end is not None
-        unknown = [word for word in start.split() if word not in vocabulary]
-        if unknown:
-            raise GestaError(f"The model does not know {', '.join(map(repr, unknown))}: start with other words.")
-        return np.append(vocabulary.end, vocabulary.encode(start.split()))
-    if start:
-        unknown = sorted({character for character in start if character not in vocabulary})
-        if unknown:
-            raise GestaError(f"The model does not know {', '.join(map(repr, unknown))}: start with other characters.")
-        return vocabulary.encode(start)
-    first = "\n" if "\n" in vocabulary else vocabulary.tokens[-1]
-    return vocabulary.encode([first])
+def _nats(logs: NDArray[np.float32], targets: Text) -> NDArray[np.float64]:
+    """Log probabilities [T, B, V] and targets [T, B] -> negative log probability of each target."""
+    return -np.take_along_axis(logs, targets[..., None], -1)[..., 0].astype(np.float64)
 
 
-def draw(
-    log_probabilities: NDArray[np.floating],
-    rng: np.random.Generator,
-    *,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    never: int | None = None,
-) -> int:
-    """A token drawn from log probabilities [V]; `never`: one that does not come."""
-    logs = np.array(log_probabilities, np.float64)
-    if never is not None:
-        logs[never] = -np.inf
-    if temperature == 0 or top_k == 1:
-        return int(logs.argmax())
-    if top_k is not None and top_k < len(logs):
-        logs[logs < np.sort(logs)[-top_k]] = -np.inf
-    scaled = np.exp((logs - logs.max()) / temperature)
-    return int(rng.choice(len(scaled), p=scaled / scaled.sum()))
+def load(bundle: Bundle[LanguageManifest], at: Placement) -> LanguageModel:
+    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    return LanguageModel(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest)
+
+
+def _parts(bundle: Bundle[LanguageManifest]) -> list[Part]:
+    from gesta.tasks.text.network import parts
+
+    return parts(bundle)

@@ -6,22 +6,23 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gesta.recipes.schema import _Strict
+from gesta.recipes.schema import Recipe, Strict
 from gesta.tasks.text.vocabulary import MOST_WORDS
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
 
 
-class TextInputSettings(_Strict):
+class TextInputSettings(Strict):
     """What a token is, and what of the training part is held out to choose epochs and settings on."""
 
     unit: Literal["character", "word"] = "character"
     minimum_count: int = Field(1, ge=1, description="rarer tokens of the training part become <unk>")
     most: int = Field(MOST_WORDS, ge=1, le=MOST_WORDS, description="words at most")
     validation: float = Field(0.05, ge=0, lt=1, description="share of the training part that is held out; 0: none")
+    ngram: int = Field(5, ge=1, le=12, description="order of the Kneser-Ney n-gram that is measured beside the model")
 
 
-class LanguageModelSettings(_Strict):
+class LanguageModelSettings(Strict):
     """The network, gesta.models.language."""
 
     embedding: int = Field(512, ge=1, description="units of a token's vector")
@@ -41,7 +42,7 @@ class LanguageModelSettings(_Strict):
         return self
 
 
-class TextTrainingSettings(_Strict):
+class TextTrainingSettings(Strict):
     epochs: int = Field(20, ge=1)
     batch: int = Field(64, ge=1, description="sequences side by side")
     steps: int = Field(128, ge=1, description="tokens that a gradient goes back (carry); longest sentence (not carry)")
@@ -60,12 +61,10 @@ class TextTrainingSettings(_Strict):
     precision: Precision = "32-true"
 
 
-class LanguageRecipe(_Strict):
+class LanguageRecipe(Recipe):
     """A complete recipe for a language model of characters or words."""
 
     kind: Literal["text"]
-    name: str
-    title: str = Field(description="one line: what it is for")
     input: TextInputSettings = TextInputSettings()
     model: LanguageModelSettings = LanguageModelSettings()
     training: TextTrainingSettings = TextTrainingSettings()
@@ -78,7 +77,7 @@ class LanguageRecipe(_Strict):
         return training
 
 
-class PairInputSettings(_Strict):
+class PairInputSettings(Strict):
     """Which languages, files' endings as in train.de; what of the training pairs is held out to choose on."""
 
     source: str = Field(description="language that is read, as in train.de: de")
@@ -88,7 +87,7 @@ class PairInputSettings(_Strict):
     validation: float = Field(0.03, ge=0, lt=1, description="share of the training pairs that is held out; 0: none")
 
 
-class TranslationModelSettings(_Strict):
+class TranslationModelSettings(Strict):
     """The network, gesta.models.translation."""
 
     embedding: int = Field(256, ge=1)
@@ -99,18 +98,16 @@ class TranslationModelSettings(_Strict):
     variational: bool = Field(False, description="a unit is dropped at all steps of a sentence or at none")
 
 
-class BeamSettings(_Strict):
+class BeamSettings(Strict):
     beams: int = Field(4, ge=1, description="1: greedy")
     penalty: float = Field(1.0, ge=0, description="log probability is divided by length to this power")
     longest: int = Field(60, ge=1, description="words of a translation at most")
 
 
-class TranslationRecipe(_Strict):
+class TranslationRecipe(Recipe):
     """A complete recipe for translation from sentence pairs."""
 
     kind: Literal["translation"]
-    name: str
-    title: str = Field(description="one line: what it is for")
     input: PairInputSettings
     model: TranslationModelSettings = TranslationModelSettings()
     training: TextTrainingSettings = TextTrainingSettings()
