@@ -32,7 +32,7 @@ class Memory(NamedTuple):
 
 def reversed_within(steps: Tensor, lengths: Tensor) -> Tensor:
     """Each sequence of [T, B, D] back to front, the padding behind it left where it is; its own inverse."""
-    position = torch.arange(len(steps), device=steps.device).unsqueeze(1)  # T 1
+    position = torch.arange(steps.shape[0], device=steps.device).unsqueeze(1)  # T 1
     index = torch.where(position < lengths, lengths - 1 - position, position)  # T B
     return steps.gather(0, index.unsqueeze(-1).expand_as(steps))
 
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
             again, _ = back(reversed_within(x, lengths))
             vector = torch.cat([at_end(there, lengths), at_end(again, lengths)], -1)  # B 2H
             x = self.dropout(torch.cat([there, reversed_within(again, lengths)], -1))  # S B 2H
-        mask = torch.arange(len(source), device=source.device).unsqueeze(1) < lengths  # S B
+        mask = torch.arange(source.shape[0], device=source.device).unsqueeze(1) < lengths  # S B
         return Memory(x, mask, vector)
 
 
@@ -117,7 +117,7 @@ class TranslationNet(nn.Module):
 
     def start(self, memory: Memory) -> tuple[Tensor, Tensor]:
         """The decoder's first state (h, c), each [L, B, H]."""
-        batch = len(memory.vector)
+        batch = memory.vector.shape[0]
         both = self.bridge(memory.vector).view(batch, 2, self.layers, self.hidden).permute(1, 2, 0, 3)  # 2 L B H
         return both[0].tanh().contiguous(), both[1].contiguous()
 
@@ -125,7 +125,7 @@ class TranslationNet(nn.Module):
         """tokens [T, B] -> features [T, B, E], the state behind them."""
         x = self.dropout(self.embedding(tokens))  # T B E
         if self.attention is None:
-            x = torch.cat([x, memory.vector.to(x.dtype).expand(len(tokens), -1, -1)], -1)  # T B E+2H
+            x = torch.cat([x, memory.vector.to(x.dtype).expand(tokens.shape[0], -1, -1)], -1)  # T B E+2H
         after = []
         for layer, lstm in enumerate(self.decoder):
             x, state = lstm(x, (h[layer : layer + 1], c[layer : layer + 1]))
