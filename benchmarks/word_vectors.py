@@ -18,17 +18,10 @@ import numpy as np
 import torch
 
 from gesta.models.word_vectors import NegativeSampling
-from gesta.tasks.text.data import layout_of, read_captions, read_lines
+from gesta.tasks.text.data import sentences_of
 from gesta.tasks.text.fit_vectors import VectorSettings, fit_vectors, mean_nats
 from gesta.tasks.text.vectors import WordVectors, analogy_test, similarity_test
 from gesta.tasks.text.vocabulary import UNKNOWN, Vocabulary, words
-
-
-def sentences_of(path: Path) -> list[list[str]]:
-    """Lower case; of captions the training part."""
-    if path.is_dir() and layout_of(path) == "captions":
-        return [caption for _, caption in read_captions(path)["train"]]
-    return [[word.lower() for word in line] for line in read_lines(path)]
 
 
 def by_gensim(

@@ -16,7 +16,7 @@ from gesta.models.language import LanguageNet
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.text.corpus import read_corpus
-from gesta.tasks.text.fit import fit_language
+from gesta.tasks.text.fit import build, fit_language
 from gesta.tasks.text.predict import LanguageModel
 from gesta.tasks.text.recipe import LanguageRecipe
 from gesta.tasks.text.task import TASK
@@ -264,6 +264,23 @@ def test_cutoffs_outside_the_vocabulary_are_refused(tmp_path: Path, text: Path) 
     made = recipe(model={"cutoffs": [500]})
     with pytest.raises(GestaError, match="smaller than the vocabulary"):
         fit_language(read_corpus(text, made.input), made, Run(tmp_path, progress=False))
+
+
+def test_an_embedding_may_be_given(tmp_path: Path) -> None:
+    vocabulary = Vocabulary("word", ("<end>", "<unk>", "dog", "cat"))
+    file = tmp_path / "glove.txt"
+    file.write_text("dog 1 0 0\nbird 5 5 5\ncat 0 2 0\n")
+    made = recipe(input={"unit": "word", "vectors": str(file)}, model={"embedding": 3})
+    rows = build(made, vocabulary).embedding.weight.detach().numpy()
+    assert rows[2, 0] > 0 == rows[2, 1]
+    np.testing.assert_allclose(rows[3], [0, 2 * rows[2, 0], 0])
+    assert np.abs(rows[:2]).max() < 0.11
+    with pytest.raises(GestaError, match=r"vectors have 3 numbers, the recipe's embedding 16. Set model.embedding=3"):
+        build(recipe(input={"unit": "word", "vectors": str(file)}), vocabulary)
+    with pytest.raises(GestaError, match="no word of the 2 that are wanted"):
+        build(made, Vocabulary("word", ("x", "y")))
+    with pytest.raises(ValueError, match="vectors are of words"):
+        recipe(input={"vectors": str(file)})
 
 
 def test_writes_what_it_has_learned(model: LanguageModel) -> None:

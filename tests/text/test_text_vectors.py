@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -196,3 +198,25 @@ def test_words_that_are_used_alike_come_close(method: str) -> None:
 def test_nothing_to_predict_is_refused() -> None:
     with pytest.raises(GestaError, match="No sentence has two words"):
         fit_vectors([np.array([1])], words([["a"]]))
+
+
+def test_the_commands(gesta: Any, tmp_path: Path, royal: WordVectors) -> None:
+    text, out = tmp_path / "text.txt", tmp_path / "vectors.bin"
+    text.write_text("The king sees the queen\nThe man sees a woman\n" * 20)
+    done = gesta("embed", "train", text, "--out", out, "--width", 6, "--epochs", 1, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert json.loads(done.stdout)["words"] == 7
+    assert set(read_vectors(out).words) == {"the", "king", "sees", "queen", "man", "a", "woman"}
+    file = tmp_path / "royal.txt"
+    write_vectors(file, royal)
+    assert gesta("embed", "analogy", file, "man", "king", "woman", "--count", 1).stdout.split()[1] == "queen"
+    assert json.loads(gesta("embed", "near", file, "king", "--json").stdout)[0]["word"] == "man"
+    assert gesta("embed", "similarity", file, "man", "king").stdout.strip() == "0.7071"
+    (tmp_path / "p.tsv").write_text("king\tman\t9\nking\tapple\t1\n")
+    (tmp_path / "q.txt").write_text(": none\na b c d\n")
+    done = gesta("embed", "test", file, "--pairs", tmp_path / "p.tsv", "--questions", tmp_path / "q.txt", "--json")
+    found = json.loads(done.stdout)
+    assert found["p.tsv"]["value"] == pytest.approx(1)
+    assert found["q.txt: all"] == {"value": None, "covered": 0, "total": 1}
+    assert gesta("embed", "near", file, "pear").exit_code == 1
+    assert gesta("embed", "train", text, "--out", out, "--method", "glove").exit_code == 2

@@ -164,6 +164,13 @@ def read_pairs(folder: Path, source: str, target: str) -> Mapping[str, Pairs]:
     return parts
 
 
+def sentences_of(path: Path) -> list[list[str]]:
+    """Words in lower case of every line of a text, or of the captions of a folder's training part."""
+    if path.is_dir() and recognized(path) == "captions":
+        return [caption for _, caption in read_captions(path)["train"]]
+    return [[word.lower() for word in line.split()] for line in whole_text(path).split("\n") if line.strip()]
+
+
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table as CSV."""
     text = io.StringIO()

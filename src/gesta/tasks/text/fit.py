@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import Corpus, corpus_of
 from gesta.tasks.text.manifest import KnownTokens, LanguageManifest
 from gesta.tasks.text.recipe import LanguageRecipe, TextTrainingSettings
+from gesta.tasks.text.vectors import read_vectors
 from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.data import TrainingData
@@ -128,7 +130,30 @@ def build(recipe: LanguageRecipe, vocabulary: Vocabulary) -> LanguageNet:
         raise GestaError(
             f"model.cutoffs {list(recipe.model.cutoffs)}: must be smaller than the vocabulary of {len(vocabulary)}."
         )
-    return LanguageNet(tokens=len(vocabulary), **settings)
+    network = LanguageNet(tokens=len(vocabulary), **settings)
+    if recipe.input.vectors is not None:
+        start_from(network, vocabulary, Path(recipe.input.vectors))
+    return network
+
+
+@torch.no_grad()
+def start_from(network: LanguageNet, vocabulary: Vocabulary, path: Path) -> int:
+    """Gives the embedding the vectors of a file, brought to its own scale; words without one stay as they are.
+
+    Returns how many words had one. Raises GestaError for another width, where none of the words has one, and as
+    `read_vectors` does.
+    """
+    vectors = read_vectors(path, set(vocabulary.tokens))
+    width = network.embedding.embedding_dim
+    if vectors.width != width:
+        raise GestaError(
+            f"{path}: its vectors have {vectors.width} numbers, the recipe's embedding {width}. Set "
+            f"model.embedding={vectors.width}, or give other vectors."
+        )
+    rows, there = vectors.rows(vocabulary.tokens)
+    scale = network.embedding.weight.std() / max(float(rows[there].std()), 1e-12)
+    network.embedding.weight[torch.from_numpy(there)] = torch.from_numpy(rows[there]) * scale
+    return int(there.sum())
 
 
 def fit_language(corpus: Corpus, recipe: LanguageRecipe, run: Run) -> tuple[LanguageNet, Row, list[Row]]:

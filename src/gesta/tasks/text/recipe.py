@@ -19,6 +19,9 @@ class TextInputSettings(Strict):
     minimum_count: int = Field(1, ge=1, description="rarer tokens of the training part become <unk>")
     most: int = Field(MOST_WORDS, ge=1, le=MOST_WORDS, description="words at most")
     validation: float = Field(0.05, ge=0, lt=1, description="share of the training part that is held out; 0: none")
+    vectors: str | None = Field(
+        None, description="file of word vectors (GloVe, word2vec) that the embedding starts from; null: learned"
+    )
     ngram: int = Field(5, ge=1, le=12, description="order of the Kneser-Ney n-gram that is measured beside the model")
 
 
@@ -68,6 +71,12 @@ class LanguageRecipe(Recipe):
     input: TextInputSettings = TextInputSettings()
     model: LanguageModelSettings = LanguageModelSettings()
     training: TextTrainingSettings = TextTrainingSettings()
+
+    @model_validator(mode="after")
+    def _vectors_are_of_words(self) -> LanguageRecipe:
+        if self.input.vectors is not None and self.input.unit != "word":
+            raise ValueError("input.vectors are of words: input.unit=word, or leave them out")
+        return self
 
     @field_validator("training")
     @classmethod
