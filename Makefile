@@ -38,6 +38,7 @@ lint: setup
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(PY) -m tools.structure
 
 format: setup
 	$(VENV)/bin/ruff check --fix .

@@ -387,3 +387,7 @@ class Prediction:
     @property
     def confidence(self) -> float:
         return float(self.probabilities[self.label])
+
+    def top(self, k: int = 3) -> list[tuple[str, float]]:
+        """The k most likely labels with their probabilities, the likeliest first."""
+        return sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:k]

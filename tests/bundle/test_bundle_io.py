@@ -10,10 +10,10 @@ import safetensors.numpy
 
 from gesta.bundle import card, io
 from gesta.bundle.manifest import Artifact, Provenance
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
 
 WEIGHTS = safetensors.numpy.save({"a": np.arange(6, dtype=np.float32).reshape(2, 3)})
 

@@ -11,10 +11,8 @@ from gesta.experiments import actions
 from gesta.experiments.action_catalog import ACTION_SCALES, ACTION_TABLES, ActionRow
 from gesta.experiments.action_report import line, markdown
 from gesta.experiments.actions import estimate_actions, plan_actions, trained
-from gesta.tasks.catalog import load_recipe
-from gesta.recipes.load import is_for_features
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError
+from gesta.tasks.catalog import load_recipe
 
 
 def ucf101(root):

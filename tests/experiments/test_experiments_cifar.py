@@ -15,10 +15,10 @@ from gesta.experiments import cifar as experiment
 from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
 from gesta.experiments.parallel import write_json
 from gesta.models.catalog import build_image
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError
 from gesta.sources import cifar as reader
 from gesta.synthetic import cifar as generator
+from gesta.tasks.catalog import load_recipe
 from gesta.tasks.images.fit import ImageExamples, fit_images, recognise, weights_of, with_weights
 from gesta.training.learner import LossNotFinite
 

@@ -9,9 +9,9 @@ from people import write_set
 
 from gesta.cli.crossval import fold_by, options
 from gesta.experiments.crossval import crossval, summary
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
+from gesta.tasks.catalog import load_recipe
 
 TINY = ["training.epochs=2", "model.width=0.0625", "input.size=32", "training.batch=4"]
 

@@ -9,9 +9,9 @@ import pytest
 from people import write_set
 
 from gesta.experiments import catalog, reproduce
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.catalog import read
+from gesta.tasks.catalog import load_recipe
 
 TINY = ["training.epochs=2", "model.width=0.0625", "input.size=32", "training.batch=4", "input.streams=[body]"]
 

@@ -15,9 +15,9 @@ from training.hand_sets import NAMES, make_hands, split_hands
 from gesta.cli import app
 from gesta.experiments import tune as tune_module
 from gesta.experiments.tune import SPACE, Range, Search, markdown, open_study, tune
-from gesta.tasks.hands.recipe import HandRecipe
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, HandFrame
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.hands.recipe import HandRecipe
 
 pytest.importorskip("optuna")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gesta.recipes import RecipeError, is_for_images, names, read_text
-from gesta.tasks.catalog import load_recipe
+from gesta.recipes import RecipeError, names, read_text
+from gesta.tasks.catalog import load_recipe, of_recipe
 
-IMAGES = [name for name in names() if is_for_images(name)]
+IMAGES = [name for name in names() if of_recipe(name).name == "images"]
 
 
 def test_each_network_with_both_optimisers() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gesta.recipes import RecipeError, is_for_poses, names, read_text
-from gesta.tasks.catalog import load_recipe
+from gesta.recipes import RecipeError, names, read_text
+from gesta.tasks.catalog import load_recipe, of_recipe
 
-POSES = [name for name in names() if is_for_poses(name)]
+POSES = [name for name in names() if of_recipe(name).name == "hands"]
 NETS = [f"kazakos/net{n}" for n in range(1, 10)]
 
 

@@ -8,17 +8,16 @@ import pytest
 from tiny_bundles import LABELS, MODELS, RGBD, clips_for, make_bundle, write_video
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.clips.read import iter_sample
-from gesta.evaluation.annotate import annotate
-from gesta.tasks.clips import predict as module
 from gesta.engines import catalog
-from gesta.tasks.clips.inputs import find
-from gesta.sources.inputs import one_sample
-from gesta.tasks.classification import softmax
 from gesta.schema import Clip, Frame, GestaError
+from gesta.sources.inputs import find, one_sample
+from gesta.tasks.classification import softmax
+from gesta.tasks.clips import predict as module
+from gesta.tasks.clips.annotate import annotate
+from gesta.tasks.clips.manifest import ClipManifest
 
 ENGINES = ("torch", "openvino")
 

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from calls import fit
 from training.learnable import MemoryStore, samples, tiny
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
+from gesta.files import write_whole
 from gesta.models.catalog import build
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.training import checkpoints
-from gesta.files import write_whole
-from gesta.tasks.clips.fit import FitResult, fit
+from gesta.training.run import Fitted
 
 PROGRAM = Path(__file__).parent / "learnable.py"
 
@@ -34,24 +35,24 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def run(out: Path, *changes: str, name: str = "auto", **options) -> FitResult:
+def run(out: Path, *changes: str, name: str = "auto", **options) -> Fitted:
     options = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()} | options
     found = options.pop("samples", None) or samples()
     return fit(found, tiny(name, *changes), out, **options)
 
 
-def same_losses(one: FitResult, other: FitResult) -> bool:
+def same_losses(one: Fitted, other: Fitted) -> bool:
     keys = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate")
     return [[row[k] for k in keys] for row in one.history] == [[row[k] for k in keys] for row in other.history]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     torch.set_num_threads(1)
     return run(tmp_path_factory.mktemp("run"), "training.epochs=8", notes=["a note on the split"])
 
 
-def test_it_learns_and_leaves_a_bundle(trained: FitResult) -> None:
+def test_it_learns_and_leaves_a_bundle(trained: Fitted) -> None:
     assert trained.metrics["train_accuracy"] > 0.8
     bundle = bundle_io.read(trained.bundle, ClipManifest)
     manifest = bundle.manifest
@@ -66,7 +67,7 @@ def test_it_learns_and_leaves_a_bundle(trained: FitResult) -> None:
     assert manifest.parameters == sum(p.numel() for p in network.parameters())
 
 
-def test_it_leaves_logs_and_a_figure(trained: FitResult) -> None:
+def test_it_leaves_logs_and_a_figure(trained: Fitted) -> None:
     out = trained.bundle.parent
     with (out / "logs" / "training.csv").open() as stream:
         rows = list(csv.DictReader(stream))

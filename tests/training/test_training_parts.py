@@ -14,19 +14,19 @@ from torch.nn import functional as F
 from training.learnable import MemoryStore, samples
 
 from gesta.clips.transform import Transform
-from gesta.tasks.clips.recipe import AugmentationSettings
 from gesta.recipes.schema import TrainingSettings
 from gesta.tasks.clips.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
-from gesta.training.callbacks import Keeper, Show
 from gesta.tasks.clips.context import before
-from gesta.training.data import TrainingData, EpochBatches
 from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.recipe import AugmentationSettings
+from gesta.training.callbacks import Keeper, Show
+from gesta.training.classify import Classify
+from gesta.training.data import EpochBatches, TrainingData
 from gesta.training.figure import draw_history
+from gesta.training.learner import LossNotFinite
 from gesta.training.losses import chunk_weights, clip_loss
 from gesta.training.optim import OPTIMIZERS, optimizer_for, schedule_for
 from gesta.training.small_maps import small_maps_in_full
-from gesta.training.classify import Classify
-from gesta.training.learner import LossNotFinite
 
 NOTHING = AugmentationSettings(rotation_deg=0, shift_px=0, zoom_in_px=0)
 

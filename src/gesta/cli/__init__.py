@@ -28,14 +28,20 @@ COMMANDS = {
     "embed": "Word vectors: learn them, ask them, test them.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "compress": "The whole way to a small model, with a table of what each step cost.",
-    "prune": "Remove weights that matter little; the rest goes into a sparse file.",
-    "slim": "Remove whole channels: smaller and faster on every engine.",
-    "halve": "Store a model's weights in half precision.",
+    "prune": "Remove weights, or whole channels, that matter little.",
+    "quantize": "Store a model's weights in 16 or 8 bits.",
     "pose": "Hand pose: compare files of predicted joints with the truth.",
     "reproduce": "A table or figure of the documents: reported beside measured.",
     "recipes": "List the recipes, or print one whole.",
     "cache": "Show, limit or clear the cache of prepared clips.",
 }
+
+
+FORMER = {
+    "slim": "Former name of prune --channels.",
+    "halve": "Former name of quantize --precision fp16.",
+}
+"""Commands that still work, and are not listed."""
 
 
 class _LazyGroup(TyperGroup):
@@ -54,19 +60,20 @@ class _LazyGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        about = COMMANDS.get(cmd_name) or FORMER.get(cmd_name)
+        if about is None:
             return None
         if self._listing:
-            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
+            return TyperCommand(cmd_name, help=about)
         name = cmd_name.replace("-", "_")
         module = importlib.import_module(f"gesta.cli.{name}")
         app = getattr(module, "app", None)
         if app is None:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-            app.command(cmd_name, help=COMMANDS[cmd_name])(getattr(module, name))
+            app.command(cmd_name, help=about)(getattr(module, name))
         command = typer.main.get_command(app)
         command.name = cmd_name
-        command.help = COMMANDS[cmd_name]
+        command.help = about
         return command
 
 

@@ -19,6 +19,7 @@ from gesta.schema import GestaError
 from gesta.words import command, install
 
 if TYPE_CHECKING:
+    from gesta.compression.store import Step
     from gesta.tasks.base import Task
 
 __all__ = ["command"]
@@ -42,6 +43,13 @@ SetOption = Annotated[
 ]
 RecipeOption = Annotated[str, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file.")]
 EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, onnxruntime or torch; best present.")]
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="Labelled recordings: measures before and after on their test part.")
+]
+ProtocolOption = Annotated[
+    str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
+]
+StepOut = Annotated[Path, typer.Option("--out", help="Folder for the new bundle.", show_default=False)]
 BackboneOption = Annotated[
     str | None,
     typer.Option(
@@ -118,3 +126,31 @@ def say_notes(metrics: Mapping[str, Any]) -> None:
         console.print(text, highlight=False, soft_wrap=True)
     if len(metrics["skipped"]) > SHOWN_SKIPPED:
         console.print(f"... {len(metrics['skipped'])} skipped in all; metrics.json lists them.", highlight=False)
+
+
+def step_lines(step: Step, task: Task, data: Path | None) -> list[str]:
+    """What a step of compression left, for people."""
+    sparse = [t for t in step.tensors if t.encoding == "bitmap"]
+    gone = 1 - step.nonzero / max(step.parameters, 1)
+    lines = [
+        f"parameters  {step.parameters:,}, not zero {step.nonzero:,} ({gone:.1%} removed)",
+        f"weights     {step.bytes_before:,} -> {step.bytes_after:,} bytes",
+        f"stored      {len(sparse)} of {len(step.tensors)} tensors sparse (bitmap), "
+        f"saving {sum(t.dense_bytes - t.bytes for t in sparse):,} bytes; the others dense",
+    ]
+    if step.kept:
+        lines.append(f"in 32 bits  {', '.join(step.kept[:5])}" + (" ..." if len(step.kept) > 5 else ""))
+    if step.emptied:
+        lines.append(f"Warning     nothing is left of {', '.join(step.emptied)}")
+    found = step.comparison
+    if found is not None:
+        show = task.quality.text
+        facts = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found.facts.items())
+        lines.append(f"measured    {show(found.before)} -> {show(found.after)} on {found.n} test {found.unit}; {facts}")
+    else:
+        lines.append(f"measured    not: {'--data DATA does it' if data is None else 'no test part'}")
+    return [
+        *lines,
+        f"bundle      {step.bundle}",
+        f"next        {command('gesta', 'evaluate', step.bundle, data or 'DATA')}",
+    ]

@@ -14,18 +14,20 @@ from gesta.cli.common import (
     DeviceOption,
     FormatOption,
     JsonFlag,
+    ProtocolOption,
     SetOption,
     console,
     emit,
     existing,
+    given_options,
     need,
 )
-from gesta.cli.parts import parts, parts_of
-from gesta.cli.prune import ProtocolOption
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
     from rich.console import Group
+
+    from gesta.tasks.base import Quality
 
 
 def compress(
@@ -74,60 +76,44 @@ def compress(
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
-    from gesta.cli.kinds import refuse
+    from gesta.compression.path import compress as run_pipeline
     from gesta.compression.plan import Plan
-    from gesta.tasks.catalog import read_bundle
+    from gesta.evaluation.data import parts_for
+    from gesta.tasks import catalog
+    from gesta.training.run import Run
 
     shares = tuple(sorted(keep, reverse=True)) if keep else None
     plan = Plan(target_bytes, max_drop, shares, sparsity, epochs, steps, distil, tuple(sets or ()), to, clips, seconds)
     plan.check()
-    manifest = read_bundle(existing(bundle, "bundle")).manifest
-    chance = manifest.provenance.seed if seed is None else seed
-    chain = manifest.kind == "sequence"
-    samples: Any
-    if chain:
-        refuse(context, manifest.kind, "keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol")
-        samples, found = parts(manifest.provenance, data, layout, protocol, chance)
-    else:
-        refuse(context, manifest.kind, "backbone_weights")
-        samples, found = parts_of(manifest, data, layout, protocol, chance)
-    shared: dict[str, Any] = {
-        "layout": found,
-        "seed": chance,
-        "device": device,
-        "command": shlex.join(["gesta", *sys.argv[1:]]),
-        "progress": not json,
-        "say": lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
-    }
-    if manifest.kind == "pose":
-        from gesta.tasks.hands.compress import compress_pose
-
-        refuse(context, manifest.kind, "keep", "teacher", "distil", "protocol")
-        document = compress_pose(bundle, out, plan, frames=samples, **shared)
-    elif chain:
-        from gesta.tasks.features.compress import compress_chain
-
-        document = compress_chain(bundle, out, plan, samples=samples, backbone=backbone_weights, **shared)
-    else:
-        from gesta.compression.path import compress as run
-
-        teachers = [str(existing(one, "bundle")) for one in teacher or ()]
-        document = run(bundle, out, plan, samples=samples, teachers=teachers, **shared)
-    emit(document, _text(document, out, manifest.kind), json)
+    task, source = catalog.of_bundle(existing(bundle, "bundle"))
+    options = given_options(context, task, protocol=protocol, backbone_weights=backbone_weights)
+    folder = existing(data, "data folder")
+    parts = parts_for(task, source.manifest, folder, layout, options.pop("protocol", "subject"), seed)
+    split_seed = source.manifest.provenance.seed if seed is None else seed
+    document = run_pipeline(
+        bundle,
+        plan,
+        parts,
+        Run(out, split_seed, device=device, progress=not json),
+        teachers=[str(existing(one, "bundle")) for one in teacher or ()],
+        command=shlex.join(["gesta", *sys.argv[1:]]),
+        say=lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
+        **options,
+    )
+    emit(document, _text(document, out, task.quality), json)
     if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
         raise GestaError(" ".join(missing))
 
 
-def _text(document: dict[str, Any], out: Path, kind: str) -> Group:
+def _text(document: dict[str, Any], out: Path, quality: Quality) -> Group:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     from gesta.compression import frontier
     from gesta.compression.path import BEST
-    from gesta.tasks.hands.frontier import ERROR
 
-    head, *body = frontier.table(document, ERROR if kind == "pose" else frontier.ACCURACY)
+    head, *body = frontier.table(document, quality)
     shown = Table(box=None, pad_edge=False)
     for name in head:
         shown.add_column(Text(name), justify="left" if name in ("step", "precision") else "right")

@@ -1,4 +1,4 @@
-"""`gesta halve`: a bundle's weights in half the bytes."""
+"""`gesta halve`: the former name of `gesta quantize --precision fp16`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, SplitSeedOption, emit, existing, need
-from gesta.cli.parts import parts_of
-from gesta.cli.prune import DataOption, ProtocolOption, StepOut, summary
+from gesta.cli.common import DataOption, FormatOption, JsonFlag, ProtocolOption, SplitSeedOption, StepOut, console
 
 
 def halve(
@@ -21,14 +19,8 @@ def halve(
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Stores the weights as float16 (half precision); they are loaded as float32."""
-    need("train", "torch", "lightning")
-    from gesta.compression.store import halve as make
-    from gesta.tasks.catalog import read_bundle
+    """Former name of `gesta quantize BUNDLE --precision fp16`, which does the same."""
+    from gesta.cli.quantize import quantize
 
-    opened = read_bundle(existing(bundle, "bundle"))
-    chance = opened.manifest.provenance.seed if seed is None else seed
-    samples, found = parts_of(opened.manifest, data, layout, protocol, chance)
-    measured = [s for s in samples if s.split == "test"]
-    step = make(bundle, out, samples=measured, layout=found or None)
-    emit(step.document(), summary(step, data), json)
+    console.print("Note: gesta halve is now gesta quantize --precision fp16.", markup=False, highlight=False)
+    quantize(bundle, out, "fp16", data, layout, protocol, seed, json)

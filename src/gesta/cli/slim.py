@@ -1,4 +1,4 @@
-"""`gesta slim`: whole channels go, so that the network is smaller and faster everywhere."""
+"""`gesta slim`: the former name of `gesta prune --channels`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, SplitSeedOption, emit, existing, need
-from gesta.cli.parts import parts
-from gesta.cli.prune import ProtocolOption, StepOut, sets_need_epochs, summary
-from gesta.schema import GestaError
+from gesta.cli.common import (
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    ProtocolOption,
+    SetOption,
+    SplitSeedOption,
+    StepOut,
+    console,
+    need,
+)
 
 
 def slim(
@@ -28,33 +35,11 @@ def slim(
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Removes the channels that matter least to the loss on training clips, with training between.
-
-    --set changes the training's recipe, which is the bundle's own (training.learning_rate=1e-4, teacher=BUNDLE).
-    """
+    """Former name of `gesta prune BUNDLE --channels --data DATA`, which does the same."""
     need("train", "torch", "lightning")
-    from gesta.cli.kinds import WORDS
+    from gesta.cli.prune import Where, slim_as_before
     from gesta.compression.slim import Slimming
-    from gesta.compression.slim import slim as make
-    from gesta.tasks.catalog import read_bundle
 
+    console.print("Note: gesta slim is now gesta prune --channels --data DATA.", markup=False, highlight=False)
     how = Slimming(keep, parameters, steps, epochs, tuple(sets or ()))
-    how.check()
-    sets_need_epochs(sets, epochs)
-    manifest = read_bundle(existing(bundle, "bundle")).manifest
-    if manifest.kind != "classifier":
-        raise GestaError(f"gesta slim is for recognisers of clips; {bundle} is {WORDS[manifest.kind]}.", usage=True)
-    chance = manifest.provenance.seed if seed is None else seed
-    samples, found = parts(manifest.provenance, data, layout, protocol, chance)
-    step = make(
-        bundle,
-        out,
-        how,
-        samples=samples,
-        measured=[s for s in samples if s.split == "test"],
-        layout=found,
-        seed=chance,
-        device=device,
-        progress=not json,
-    )
-    emit(step.document(), summary(step, data), json)
+    slim_as_before(bundle, out, how, Where(data, layout, protocol, device, seed), json)

@@ -7,37 +7,41 @@ A row is a network in one precision, as the weights' file ("stored", run by PyTo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gesta.metrics import paired_difference
+from gesta.tasks.base import Quality
 from gesta.training.figure import save_figure
 
 Row = dict[str, Any]
 FORMS = ("stored", "runnable")
+ADVICE = "Remove more (--keep, --sparsity), train longer (--epochs), or ask for less."
 LINE = "{step} in fp32, stored"
 """What differences are to, and the figure's dotted line."""
 
 
-@dataclass(frozen=True)
-class Quality:
-    """What a network is measured by: accuracy here, the joints' error in `pose_frontier`.
+def lost(value: float, reference: float, quality: Quality) -> float:
+    """How much worse a value is than the reference, in points or the quality's unit, to a millionth: 0.9 - 0.89 is 1."""
+    gap = reference - value if quality.higher else value - reference
+    return round(scale(quality) * gap, 6)
 
-    `lost`: (value, reference) -> how much worse it is, in `unit`, shown with so many `digits`; `best`: what the best
-    network is called; `advice`: what to do where nothing meets the wishes; `columns` of the table: head -> what stands
-    there of each form; `draw`: writes the figure of a document.
-    """
 
-    lost: Callable[[float, float], float]
-    unit: str
-    digits: int
-    best: str
-    advice: str
-    columns: Mapping[str, Callable[[Mapping[str, Any]], str]]
-    draw: Callable[[Mapping[str, Any], Path], None]
+def scale(quality: Quality) -> float:
+    """What values are multiplied by to be shown: shares are shown in percent."""
+    return 100.0 if quality.unit == "%" else 1.0
+
+
+def unit(quality: Quality) -> str:
+    """What differences are counted in."""
+    return "points" if quality.unit == "%" else quality.unit
+
+
+def digits(quality: Quality) -> int:
+    """Behind the point."""
+    return 1 if quality.unit == "%" else 2
 
 
 def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: Mapping[str, str | None]) -> Any:
@@ -66,52 +70,48 @@ def choose(
     found: dict[str, Any] = {}
     for form in FORMS:
         size = {i: row[form]["bytes"] for i, row in enumerate(rows) if row[form].get("val") is not None}
-        lost = {i: quality.lost(rows[i][form]["val"], reference or 0.0) for i in size}
+        gone = {i: lost(rows[i][form]["val"], reference or 0.0, quality) for i in size}
         fit = [
             i
             for i in size
             if (target_bytes is None or size[i] <= target_bytes)
-            and (max_drop is None or reference is None or lost[i] <= max_drop)
+            and (max_drop is None or reference is None or gone[i] <= max_drop)
         ]
         if not fit:
             wishes = [f"at most {target_bytes:,} bytes"] if target_bytes is not None else []
-            wishes += [f"at most {max_drop:g} {quality.unit} lost on validation"] if max_drop is not None else []
+            wishes += [f"at most {max_drop:g} {unit(quality)} lost on validation"] if max_drop is not None else []
             why = f"no {form} network could be measured on validation data"
             if size:
-                why = f"no {form} network has {' and '.join(wishes)}. {_nearest(rows, size, lost, quality)}"
-            found |= {form: None, f"{form}_why": f"{why}. {quality.advice}"}
+                why = f"no {form} network has {' and '.join(wishes)}. {_nearest(rows, size, gone, quality)}"
+            found |= {form: None, f"{form}_why": f"{why}. {ADVICE}"}
         elif target_bytes is not None:
-            found[form] = min(fit, key=lambda i: (lost[i], size[i]))
+            found[form] = min(fit, key=lambda i: (gone[i], size[i]))
         else:
             found[form] = min(fit, key=lambda i: size[i])
     return found
 
 
-def _nearest(rows: Sequence[Row], size: Mapping[int, int], lost: Mapping[int, float], quality: Quality) -> str:
-    small, best = min(size, key=lambda i: size[i]), min(lost, key=lambda i: lost[i])
-    said = {
-        i: f"{named(rows[i])}, {size[i]:,} bytes, loses {lost[i]:.{quality.digits}f} {quality.unit}"
+def _nearest(rows: Sequence[Row], size: Mapping[int, int], gone: Mapping[int, float], quality: Quality) -> str:
+    small, best = min(size, key=lambda i: size[i]), min(gone, key=lambda i: gone[i])
+    told = {
+        i: f"{named(rows[i])}, {size[i]:,} bytes, loses {gone[i]:.{digits(quality)}f} {unit(quality)}"
         for i in (small, best)
     }
-    return f"Smallest: {said[small]}; {quality.best}: {said[best]}"
-
-
-def drop(accuracy: float, reference: float) -> float:
-    """Points lost to the reference, to a millionth: 0.9 - 0.89 is 1."""
-    return round(100 * (reference - accuracy), 6)
+    return f"Smallest: {told[small]}; best: {told[best]}"
 
 
 def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
     """Heads and a line a row, as text; a star marks what was chosen."""
+    columns = columns_of(quality, document)
     heads = ["#", "step", "precision", "parameters", "nonzero"]
-    heads += [f"{form} {name}" for form in FORMS for name in ("bytes", *quality.columns)]
+    heads += [f"{form} {name}" for form in FORMS for name in ("bytes", *columns)]
     lines = [[*heads, f"ms a {document.get('unit', 'chunk')} p50 / p95"]]
     for number, row in enumerate(document["rows"]):
         line = [str(number + 1), row["step"], row["precision"], f"{row['parameters']:,}", f"{row['nonzero']:,}"]
         for form in FORMS:
             one, star = row[form], "*" if document["chosen"].get(form) == number else ""
             line += [f"{one['bytes']:,}{star}" if "bytes" in one else "-"]
-            line += [text(one) for text in quality.columns.values()]
+            line += [text(one) for text in columns.values()]
         latency = row["runnable"].get("latency_ms")
         lines.append([*line, f"{latency[0]:.2f} / {latency[1]:.2f}" if latency else "-"])
     return lines
@@ -127,8 +127,8 @@ def markdown(document: Mapping[str, Any], quality: Quality) -> str:
     return "\n".join(lines) + "\n![frontier](frontier.png)\n"
 
 
-def draw(document: Mapping[str, Any], path: Path) -> None:
-    """Writes a PNG: accuracy on test people (validation, where there are none) by bytes and by latency.
+def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
+    """Writes a PNG: the quality on test people (validation, where there are none) by bytes and by latency.
 
     The numbers beside the marks are the table's; the dotted line is the reference, in fp32, stored.
     """
@@ -138,25 +138,38 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
-    for form, mark, colour in (("stored", "o", "C0"), ("runnable", "s", "C1")):
-        _marks(left, document["rows"], form, "bytes", mark, colour, f"{form} file")
-    _marks(right, document["rows"], "runnable", "latency_ms", "s", "C1", "p50; line to p95")
+    times = scale(quality)
+    for form, mark, color in (("stored", "o", "C0"), ("runnable", "s", "C1")):
+        _marks(left, document["rows"], form, "bytes", {"marker": mark, "color": color, "label": f"{form} file"}, times)
+    _marks(
+        right,
+        document["rows"],
+        "runnable",
+        "latency_ms",
+        {"marker": "s", "color": "C1", "label": "p50; line to p95"},
+        times,
+    )
     reference = document["reference"]
     for axes in (left, right):
-        if reference["accuracy"] is not None:
-            axes.axhline(
-                100 * reference["accuracy"], color="0.4", linestyle=":", linewidth=1, label=LINE.format(**reference)
-            )
+        if reference["value"] is not None:
+            dotted = {"color": "0.4", "linestyle": ":", "linewidth": 1, "label": LINE.format(**reference)}
+            axes.axhline(times * reference["value"], **dotted)
         axes.grid(alpha=0.3)
     plain_log(left, in_bytes)
     plain_log(right, lambda value: f"{value:g}")
     if document["target_bytes"]:
         left.axvline(document["target_bytes"], color="C3", linestyle="--", linewidth=1, label="wanted bytes")
-    left.set(xlabel="bytes", ylabel=f"accuracy on {reference['people']} people, %")
-    right.set(xlabel=f"milliseconds a {document.get('unit', 'chunk')}, one core")
+    left.set(xlabel="bytes", ylabel=f"{heading(quality)} on {reference['people']} people")
+    right.set(xlabel=f"milliseconds a {document['unit']}, one core")
     for axes in (left, right):
         axes.legend(loc="best", fontsize=8, framealpha=0.7)
     save_figure(figure, path)
+
+
+def heading(quality: Quality) -> str:
+    """The quality with its unit: "accuracy, %", "mean error, mm"."""
+    words = quality.measured.removesuffix(f"_{quality.unit}").replace("_", " ")
+    return f"{words}, {quality.unit}"
 
 
 def in_bytes(value: float) -> str:
@@ -177,22 +190,23 @@ def plain_log(axes: Any, text: Callable[[float], str]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, mark: str, colour: str, label: str) -> None:
+def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, style: dict[str, Any], times: float) -> None:
+    color, label = style["color"], style["label"]
     for number, row in enumerate(rows):
         one = row[form]
         found = shown(one)
         if found is None or not one.get(by):
             continue
-        accuracy, interval = found
+        value, interval = found
         x = one[by] if by == "bytes" else one[by][0]
-        low, high = interval or (accuracy, accuracy)
-        axes.vlines(x, 100 * low, 100 * high, color=colour, alpha=0.35, linewidth=1)
+        low, high = interval or (value, value)
+        axes.vlines(x, times * low, times * high, color=color, alpha=0.35, linewidth=1)
         if by != "bytes":
-            axes.hlines(100 * accuracy, x, one[by][1], color=colour, alpha=0.6, linewidth=1)
-        axes.plot(x, 100 * accuracy, mark, color=colour, markersize=6, label=label)
+            axes.hlines(times * value, x, one[by][1], color=color, alpha=0.6, linewidth=1)
+        axes.plot(x, times * value, style["marker"], color=color, markersize=6, label=label)
         above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # neighbours keep apart
         place = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
-        axes.annotate(str(number + 1), (x, 100 * accuracy), fontsize=8, color=colour, **place)
+        axes.annotate(str(number + 1), (x, times * value), fontsize=8, color=color, **place)
         label = "_"  # once in the legend
 
 
@@ -203,16 +217,26 @@ def shown(one: Mapping[str, Any]) -> tuple[float, Any] | None:
     return (one["val"], None) if one.get("val") is not None else None
 
 
-def _accuracy(one: Mapping[str, Any]) -> str:
+def columns_of(quality: Quality, document: Mapping[str, Any]) -> dict[str, Callable[[Mapping[str, Any]], str]]:
+    """Columns of the table: head -> what stands there of each form; differences where some were measured."""
+    rows = document["rows"]
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {heading(quality): lambda one: _value(one, quality)}
+    if any(row[form].get("difference") for row in rows for form in FORMS):
+        columns["difference"] = _difference
+    return columns
+
+
+def _value(one: Mapping[str, Any], quality: Quality) -> str:
     if "reason" in one:
         return "not exported"
     found = shown(one)
     if found is None:
         return "-"
-    accuracy, interval = found
+    times, places = scale(quality), digits(quality)
+    value, interval = found
     if interval is None:
-        return f"{100 * accuracy:.1f} (val)"
-    return f"{100 * accuracy:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+        return f"{times * value:.{places}f}" + (" (val)" if one.get("test") is None else "")
+    return f"{times * value:.{places}f} [{times * interval[0]:.{places}f}, {times * interval[1]:.{places}f}]"
 
 
 def named(row: Mapping[str, Any]) -> str:
@@ -222,14 +246,3 @@ def named(row: Mapping[str, Any]) -> str:
 def _difference(one: Mapping[str, Any]) -> str:
     gap = one.get("difference")
     return f"{gap['mean']:+.1f} [{gap['low']:+.1f}, {gap['high']:+.1f}]" if gap else "-"
-
-
-ACCURACY = Quality(
-    lost=drop,
-    unit="points",
-    digits=1,
-    best="most accurate",
-    advice="Slim further (--keep), train longer (--epochs), or ask for less.",
-    columns={"accuracy": _accuracy, "difference": _difference},
-    draw=draw,
-)

@@ -1,47 +1,52 @@
-"""One row of the frontier: a network in one precision, stored and exported, its accuracy, bytes and latency."""
+"""One row of the frontier: a network in one precision, stored and exported, its quality, bytes and latency."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from gesta.bundle import io
-from gesta.clips.cache import ClipCache
-from gesta.compression.store import Step, store_as
+from gesta.bundle.io import Bundle
+from gesta.compression.plan import Plan
+from gesta.compression.store import store_as
 from gesta.compression.weights import Precision
-from gesta.exporting.run import export_bundle, prepared
-from gesta.schema import GestaError, Sample
-from gesta.tasks.base import Evaluation
-from gesta.tasks.clips.evaluate import evaluate
-from gesta.tasks.clips.manifest import ClipManifest
+from gesta.engines.base import Placement
+from gesta.evaluation.run import measure
+from gesta.exporting.run import Export, export_bundle
+from gesta.schema import GestaError
+from gesta.tasks.base import Examples, Parts, Task, has
 
-CALIBRATION = 128
+CALIBRATION = 300
 
 
 @dataclass(frozen=True)
 class Measuring:
-    """What rows are measured on: labelled samples by split, and how they are exported.
+    """What rows are measured on: samples by split. `options`: those of the task's networks, as backbone_weights."""
 
-    `seconds`: for each latency; `device`: for PyTorch's accuracies.
-    """
-
-    splits: Mapping[str, Sequence[Sample]]
-    layout: str
-    to: str
-    clips: int
-    seconds: float
-    cache: ClipCache
+    task: Task
+    parts: Parts
+    plan: Plan
     device: str = "auto"
     progress: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def splits(self) -> dict[str, list[Any]]:
+        """The samples of each split that can be measured."""
+        samples = self.parts.listing.samples
+        known = [s for s in samples if getattr(s, "label", "") is not None]
+        return {name: [s for s in known if s.split == name] for name in ("train", "val", "test")}
 
     @cached_property
     def identity(self) -> str:
-        return identity_of(self.splits)
+        """Whether the recordings are those of an earlier run: ids, labels, people, splits."""
+        plain = [(s.id, getattr(s, "label", None), s.subject, s.split) for part in self.splits.values() for s in part]
+        return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
@@ -50,16 +55,9 @@ def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Preci
     Where the export does not say what PyTorch says, "runnable" holds the "reason" and nothing else.
     """
     place = f"{name}-{precision}"
-    step = store_as(bundle, out / "stored" / place, precision)
-    stored = {"bundle": f"stored/{place}", "bytes": step.bytes_after, **_accuracies(measuring, step.bundle, "torch")}
-    runnable = _runnable(measuring, bundle, precision, out, f"runnable/{place}")
-    return row_of(name, precision, step, stored, runnable)
-
-
-def row_of(
-    name: str, precision: Precision, step: Step, stored: dict[str, Any], runnable: dict[str, Any]
-) -> dict[str, Any]:
-    """The row of both forms, and the bundles that it needs."""
+    step = store_as(bundle, out / "stored" / place, precision, **measuring.options)
+    stored = {"bundle": f"stored/{place}", "bytes": step.bytes_after, **_qualities(measuring, step.bundle, "torch")}
+    runnable = _runnable(measuring, step.bundle, bundle, precision, out / "runnable" / place)
     return {
         "step": name,
         "precision": precision,
@@ -71,63 +69,62 @@ def row_of(
     }
 
 
-def _runnable(measuring: Measuring, bundle: Path, precision: Precision, out: Path, place: str) -> dict[str, Any]:
-    transform = io.read(bundle, ClipManifest).manifest.transform
-    held_out = measuring.splits["val"] or measuring.splits["train"]
-    calibration = measuring.splits["train"] if precision == "int8" else []
+def _runnable(measuring: Measuring, stored: Path, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
+    task, plan, splits = measuring.task, measuring.plan, measuring.splits
+    source: Bundle[Any] = io.read(bundle, task.manifest)
+    held_out = splits["val"] or splits["train"]
     try:
         report = export_bundle(
-            bundle,
-            to=measuring.to,
-            precision=precision,
-            out=out / place,
-            clips=prepared(held_out, transform, measuring.clips, measuring.cache),
-            calibration=prepared(calibration, transform, CALIBRATION, measuring.cache),
-            source="validation" if measuring.splits["val"] else "training",
-            whole=False,
-            seconds=measuring.seconds,
+            source,
+            out,
+            Export(plan.to, precision, overwrite=True, seconds=plan.seconds, roles=("step",)),
+            examples=task.examples(
+                source.manifest, held_out, plan.clips, "validation" if splits["val"] else "training"
+            ),
+            calibration=_calibration(measuring, source) if precision == "int8" else None,
+            timed_with=stored,
+            **measuring.options,
         )
     except GestaError as error:
         return {"reason": str(error)}
-    artifact = report.artifacts[-1]
-    assert artifact.measured is not None
+    shown = max(report.artifacts, key=lambda one: one.stage == "backbone")
+    measured = shown.pose or shown.measured
+    assert measured is not None
     return {
-        "bundle": place,
-        "engine": artifact.engine,
-        "bytes": io.save_zip(report.bundle, out / f"{place}.zip").stat().st_size,
-        "bytes_unpacked": artifact.measured.bytes,
-        "latency_ms": artifact.measured.latency_ms,
-        "latency_torch_ms": artifact.measured.latency_torch_ms,
-        **_accuracies(measuring, out / place, artifact.engine),
+        "bundle": f"runnable/{out.name}",
+        "engine": shown.engine,
+        "bytes": io.save_zip(report.bundle, out.with_name(f"{out.name}.zip")).stat().st_size,
+        "bytes_unpacked": sum(report.bundle.size_of(artifact) for artifact in report.artifacts),
+        "latency_ms": measured.latency_ms,
+        "latency_torch_ms": measured.latency_torch_ms,
+        **_qualities(measuring, out, shown.engine),
     }
 
 
-def _accuracies(measuring: Measuring, bundle: Path, engine: str) -> dict[str, Any]:
-    options: dict[str, Any] = {"engine": engine, "cache": measuring.cache, "progress": measuring.progress}
-    options |= {"layout": measuring.layout or None, "device": measuring.device if engine == "torch" else "auto"}
-    return accuracies(
-        measuring.splits,
-        io.read(bundle, ClipManifest).manifest.labels,
-        lambda samples: evaluate(bundle, samples, **options),
-    )
+def _calibration(measuring: Measuring, source: Bundle[Any]) -> Examples:
+    return measuring.task.examples(source.manifest, measuring.splits["train"], CALIBRATION, "training")
 
 
-def accuracies(
-    splits: Mapping[str, Sequence[Sample]], labels: Sequence[str], run: Callable[[Sequence[Sample]], Evaluation]
-) -> dict[str, Any]:
-    """Accuracy on validation; on test with its interval and, clip by clip, whether it was right."""
-    known = {name: [s for s in part if s.label in labels] for name, part in splits.items()}
+def _qualities(measuring: Measuring, bundle: Path, engine: str) -> dict[str, Any]:
+    """The task's quality on validation; on test with its interval and, sample by sample, whether it was right."""
+    task, device = measuring.task, measuring.device if engine == "torch" else "auto"
+    opened = io.read(bundle, task.manifest)
+    predictor = task.load(opened, Placement(engine, device), **measuring.options)
+    name = task.quality.measured
     found: dict[str, Any] = {"val": None, "test": None, "interval": None, "hits": {}}
-    if known["val"]:
-        found["val"] = run(known["val"]).metrics["accuracy"]
-    if known["test"]:
-        test = run(known["test"])
-        hits = {name: int(right) for name, right in zip(test.ids, test.predicted == test.truth, strict=True)}
-        found |= {"test": test.metrics["accuracy"], "interval": test.metrics["accuracy_interval"], "hits": hits}
+    for part in ("val", "test"):
+        known = _known(measuring.splits[part], opened.manifest)
+        if not known:
+            continue
+        result = measure(task, predictor, known, layout=measuring.parts.listing.layout, progress=measuring.progress)
+        found[part] = result.metrics[name]
+        if part == "test":
+            hits = task.hits(result) if has(task, "hits") else {}  # type: ignore[attr-defined]
+            found |= {"interval": result.metrics.get(f"{name}_interval"), "hits": hits}
     return found
 
 
-def identity_of(splits: Mapping[str, Sequence[Sample]]) -> str:
-    """Whether the recordings are those of an earlier run: ids, labels, people, splits."""
-    plain = [(s.id, s.label, s.subject, s.split) for part in splits.values() for s in part]
-    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+def _known(samples: Sequence[Any], manifest: Any) -> list[Any]:
+    """Those whose label the model knows, where it has labels."""
+    labels = getattr(manifest, "labels", None)
+    return [s for s in samples if labels is None or s.label in labels]

@@ -1,4 +1,4 @@
-"""The whole path: a trained bundle slimmed, pruned, stored in fewer bits, exported, every step measured and resumable.
+"""The whole pipeline: a trained bundle slimmed, pruned, stored in fewer bits, exported, every step measured and resumable.
 
 In the folder: `networks/` (what training left), `stored/` and `runnable/` (their weights' files and exports by
 precision), `steps/` (a JSON file a finished step, with the key of all it came from), `best/` (what was chosen),
@@ -12,51 +12,52 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gesta.bundle import io
-from gesta.clips.cache import ClipCache
 from gesta.compression import frontier
-from gesta.compression.channels import slimmable
 from gesta.compression.measure import Measuring, measured_row
 from gesta.compression.plan import Plan, named
 from gesta.compression.prune import Pruning, prune
 from gesta.compression.slim import Slimming, slim
+from gesta.compression.store import weights_of
 from gesta.compression.weights import Precision
-from gesta.engines import host as machine
+from gesta.engines import host
 from gesta.evaluation.people import people_warnings
-from gesta.files import write_whole
-from gesta.schema import GestaError, Sample
-from gesta.tasks.clips.distil import open_teacher
-from gesta.tasks.clips.manifest import ClipManifest
+from gesta.files import write_json, write_whole
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.tasks.base import Parts, Task, has
+from gesta.training.run import Run
 
 BEST = {"stored": "best/stored", "runnable": "best/runnable.zip"}
-PRUNED = replace(frontier.ACCURACY, advice="Prune further (--sparsity), train longer (--epochs), or ask for less.")
-"""Of networks that cannot be slimmed."""
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 Say = Callable[[str], None]
 
 
 @dataclass
-class Run:
+class Pipeline:
     """One run over a folder: what it works with, and the rows so far."""
 
-    out: Path
-    plan: Plan
-    measuring: Any  # Measuring, or PoseMeasuring of a hand pose model
-    samples: Sequence[Any]
+    measuring: Measuring
+    run: Run
     teachers: tuple[str, ...]
-    seed: int
-    device: str
-    progress: bool
     say: Say
     rows: list[frontier.Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (self.out / "steps").mkdir(parents=True, exist_ok=True)  # by it `check_out` knows a run that was stopped
+
+    @property
+    def out(self) -> Path:
+        return self.run.out
+
+    @property
+    def plan(self) -> Plan:
+        return self.measuring.plan
 
     def once(self, name: str, title: str, inputs: Sequence[object], work: Callable[[], dict[str, Any]]) -> Any:
         """The result of `work`, or of an earlier run that had the same inputs and whose bundles are still there."""
@@ -71,199 +72,159 @@ class Run:
         self.say(title)
         result = work()
         done = {"key": key, "made": result.get("made", []), "result": result}
-        write_whole(file, json.dumps(done, indent=1).encode())
+        write_json(file, done)
         return result
 
 
 def compress(
     bundle: Path,
-    out: Path,
     plan: Plan,
+    parts: Parts,
+    run: Run,
     *,
-    samples: Sequence[Sample],
-    layout: str = "",
     teachers: Sequence[str] = (),
-    seed: int = 0,
-    device: str = "auto",
-    cache: ClipCache | None = None,
     command: str = "",
-    progress: bool = True,
     say: Say = lambda _text: None,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Everything that `plan` says, at `out`; returns what `frontier.json` holds.
+    """Everything that `plan` says, at run.out; returns what `frontier.json` holds.
 
-    `samples` with splits: trained on train, chosen by val, measured on test. `teachers`: bundles to distil from and to
-    measure beside; the bundle itself if left out. Started again with the same arguments, finished steps are not
-    repeated. A network that cannot be slimmed is pruned as it is. Raises GestaError for numbers that make no sense,
-    data without training or (to choose) validation recordings, or an `out` that holds something else.
+    `parts`: trained on train, chosen by val, measured on test. `teachers`: bundles to distil from and to measure
+    beside; the bundle itself if left out. `options`: those of the task's networks. Started again with the same
+    arguments, finished steps are not repeated. What the task or its network cannot do is left out: structured pruning,
+    pruning. Raises GestaError for numbers that make no sense, data without training or (to choose) validation samples,
+    or a folder that holds something else.
     """
     plan.check()
-    source = io.read(bundle, ClipManifest)
-    slims = slimmable(io.load_weights(source))
+    task, source = catalog.of_bundle(bundle)
+    check_out(run.out, source.path)
+    weights = weights_of(task, source, **options)
+    slims = has(task, "slimmable") and task.slimmable(weights[task.trained_stage])  # type: ignore[attr-defined]
     if plan.keep and not slims:
-        raise GestaError("--keep is for cnn3d, lstm and joint: others are not slimmed, but pruned.", usage=True)
-    check_out(out, source.path)
-    splits = splits_of(samples, plan)
-    measuring = Measuring(splits, layout, plan.to, plan.clips, plan.seconds, cache or ClipCache(), device, progress)
-    run = Run(out, plan, measuring, samples, tuple(map(str, teachers)), seed, device, progress, say)
-    for number, teacher in enumerate(run.teachers, start=1):
-        measure(run, f"teacher-{number}", Path(teacher), precisions=("fp32",))
-    own = "teacher" if not teachers else "start"
-    measure(run, own, bundle)
-    first = [row for row in run.rows if row["precision"] == "fp32"]
+        raise GestaError(
+            "--keep is for networks that can be slimmed: cnn3d, lstm and joint; others are pruned.", usage=True
+        )
+    measuring = Measuring(task, parts, plan, run.device, run.progress, options)
+    _check_splits(measuring)
+    work = Pipeline(measuring, run, tuple(map(str, teachers)), say)
+    for number, teacher in enumerate(work.teachers, start=1):
+        measure(work, f"teacher-{number}", Path(teacher), precisions=("fp32",))
+    own = "start" if teachers or not has(task, "distil") else "teacher"
+    measure(work, own, bundle)
+    first = [row for row in work.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
     sizes = plan.sizes(parameters) if slims else []
-    if not sizes or plan.prunes_start(parameters):
-        _pruned(run, own, bundle, bundle)
+    if "sparsity" in task.options["compress"] and (not sizes or plan.prunes_start(parameters)):
+        _pruned(work, own, bundle, bundle, alone=not slims)
     before = bundle
     for size in sizes:
         name = named(size, parameters)
-        before = _slimmed(run, name, before, size, bundle)
-        measure(run, name, before)
-        _pruned(run, name, before, bundle)
-    return conclude(run, source.path, command, first, _notes, quality=frontier.ACCURACY if slims else PRUNED)
+        before = _slimmed(work, name, before, size, bundle)
+        measure(work, name, before)
+        _pruned(work, name, before, bundle)
+    return conclude(work, task, source.path, command, first, slims)
 
 
-def splits_of(samples: Sequence[Sample], plan: Plan) -> dict[str, list[Sample]]:
-    """Labelled samples by split. Raises GestaError (usage) if the plan chooses and there are none to choose by."""
-    splits = {
-        name: [s for s in samples if s.split == name and s.label is not None] for name in ("train", "val", "test")
-    }
-    if plan.chooses and not splits["val"]:
+def _check_splits(measuring: Measuring) -> None:
+    """Raises GestaError (usage) where there is nothing to train on, or to choose by."""
+    if not measuring.splits["train"]:
+        raise GestaError("Compressing needs labelled training recordings, and the data have none.", usage=True)
+    if measuring.plan.chooses and not measuring.splits["val"]:
         raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
-    return splits
 
 
-def _slimmed(run: Run, name: str, source: Path, size: int, teacher: Path) -> Path:
+def _slimmed(work: Pipeline, name: str, source: Path, size: int, teacher: Path) -> Path:
     """The source slimmed to so many parameters, at networks/NAME; as many steps as its layers need at least."""
-    plan, out = run.plan, run.out / "networks" / name
-    factor = io.read(source, ClipManifest).manifest.parameters / size
+    plan, out = work.plan, work.out / "networks" / name
+    factor = catalog.read_bundle(source).manifest.parameters / size
     steps = max(plan.steps, math.ceil(math.log(factor) / math.log(8)))  # an eighth of a layer's channels stays
-    how = Slimming(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(run, teacher))
+    how = Slimming(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(work, teacher))
 
-    def work() -> dict[str, Any]:
-        slim(source, out, how, samples=run.samples, precision="fp32", **_training(run, teacher))
+    def make() -> dict[str, Any]:
+        slim(source, out, how, parts=work.measuring.parts, run=work.run, precision="fp32")
         return {"made": [f"networks/{name}"]}
 
     title = f"{name}: slimming to {size:,} parameters, {steps} x {plan.epochs} epochs"
-    run.once(name, title, ["slim", sha_of(source), how, _taught_by(run, teacher), run.seed], work)
+    work.once(name, title, ["slim", sha_of(source), how, _taught_by(work, teacher), work.run.seed], make)
     return out
 
 
-def _pruned(run: Run, name: str, source: Path, teacher: Path) -> None:
-    """The source pruned as the plan says, at networks/NAME-pruned, and measured; nothing where it is to stay whole."""
-    plan, name = run.plan, f"{name}-pruned"
-    sparsity = plan.sparsity_for(io.load_weights(io.read(source, ClipManifest)))
-    if not sparsity:
-        return
-    how = Pruning(sparsity=sparsity, steps=plan.steps, epochs=plan.epochs, sets=_sets(run, teacher))
+def _pruned(work: Pipeline, name: str, source: Path, teacher: Path, alone: bool = False) -> None:
+    """The source pruned as the plan says, at networks/NAME-pruned, and measured; nothing where it is to stay whole.
 
-    def work() -> dict[str, Any]:
-        prune(source, out, how, samples=run.samples, precision="fp32", **_training(run, teacher))
-        return {"made": [f"networks/{name}"]}
+    `alone`: there is no slimming, so that several shares are tried where none is asked for.
+    """
+    plan, task = work.plan, work.measuring.task
+    weights = weights_of(task, catalog.read_bundle(source))[task.trained_stage]
+    for sparsity in plan.sparsities(weights, alone):
+        title = f"{name}-pruned" if len(plan.sparsities(weights, alone)) == 1 else f"pruned-{100 * sparsity:.3g}"
+        how = Pruning(sparsity=sparsity, steps=plan.steps, epochs=plan.epochs, sets=_sets(work, teacher))
+        out = work.out / "networks" / title
+        make = partial(_prune, work, source, out, how)
+        told = f"{title}: {sparsity:.1%} of the weights, {plan.steps} x {plan.epochs} epochs"
+        work.once(title, told, ["prune", sha_of(source), how, _taught_by(work, teacher), work.run.seed], make)
+        measure(work, title, out)
 
-    out = run.out / "networks" / name
-    title = f"{name}: {sparsity:.1%} of the weights, {plan.steps} x {plan.epochs} epochs"
-    run.once(name, title, ["prune", sha_of(source), how, _taught_by(run, teacher), run.seed], work)
-    measure(run, name, out)
+
+def _prune(work: Pipeline, source: Path, out: Path, how: Pruning) -> dict[str, Any]:
+    prune(source, out, how, parts=work.measuring.parts, run=work.run, precision="fp32")
+    return {"made": [f"networks/{out.name}"]}
 
 
-def _sets(run: Run, teacher: Path) -> tuple[str, ...]:
+def _sets(work: Pipeline, teacher: Path) -> tuple[str, ...]:
     """Changes to the recipe of fine-tuning; the teachers by name."""
-    named = [f"teacher={given}" for given in run.teachers or (str(teacher),)] if run.plan.distil else []
-    return (*run.plan.recipe_sets, *named)
+    if not has(work.measuring.task, "distil"):
+        return work.plan.sets
+    teachers = [f"teacher={given}" for given in work.teachers or (str(teacher),)] if work.plan.distil else []
+    return (*work.plan.recipe_sets, *teachers)
 
 
-def _training(run: Run, teacher: Path) -> dict[str, Any]:
-    """What slimming and pruning share."""
-    given = run.teachers or (str(teacher),)
-    return {
-        "layout": run.measuring.layout,
-        "teachers": tuple(open_teacher(one) for one in given) if run.plan.distil else (),
-        "seed": run.seed,
-        "device": run.device,
-        "cache": run.measuring.cache,
-        "progress": run.progress,
-    }
+def _taught_by(work: Pipeline, teacher: Path) -> list[str]:
+    return [sha_of(Path(one)) for one in work.teachers or (str(teacher),)] if work.plan.distil else []
 
 
-def _taught_by(run: Run, teacher: Path) -> list[str]:
-    return [sha_of(Path(one)) for one in run.teachers or (str(teacher),)] if run.plan.distil else []
-
-
-def measure(
-    run: Run,
-    name: str,
-    bundle: Path,
-    row: Callable[..., frontier.Row] = measured_row,
-    precisions: Sequence[Precision] = PRECISIONS,
-    more: Sequence[object] = (),
-) -> None:
-    """A row for each precision, by `row`; `more`: what its result depends on beside the bundle's weights."""
+def measure(work: Pipeline, name: str, bundle: Path, precisions: Sequence[Precision] = PRECISIONS) -> None:
+    """A row for each precision."""
+    more = work.measuring.task.identity(catalog.read_bundle(bundle)) if has(work.measuring.task, "identity") else ""  # type: ignore[attr-defined]
     for precision in precisions:
-        inputs = ["measure", sha_of(bundle), *more, precision, run.plan.to, run.plan.clips, run.plan.seconds]
+        inputs = ["measure", sha_of(bundle), more, precision, work.plan.to, work.plan.clips, work.plan.seconds]
         title = f"{name} in {precision}: storing, exporting, measuring"
-        work = partial(row, run.measuring, name, bundle, precision, run.out)
-        run.rows.append(run.once(f"{name}-{precision}", title, inputs, work))
+        make = partial(measured_row, work.measuring, name, bundle, precision, work.out)
+        work.rows.append(work.once(f"{name}-{precision}", title, inputs, make))
 
 
 def conclude(
-    run: Run,
-    source: Path,
-    command: str,
-    first: Sequence[frontier.Row],
-    notes: Callable[[Run, Path, str], list[str]],
-    unit: str = "chunk",
-    quality: frontier.Quality = frontier.ACCURACY,
+    work: Pipeline, task: Task, source: Path, command: str, first: Sequence[frontier.Row], slims: bool
 ) -> dict[str, Any]:
-    """Differences to the best of `first`, what there was before, by validation; then as `written`."""
-    reference = max(first, key=lambda row: row["stored"].get("val") or 0.0)
-    subjects = {s.id: s.subject for s in run.measuring.splits["test"]}
-    for row in run.rows:
+    """Differences to the best of `first`, what there was before; the choice, the table and the figure, in the folder."""
+    plan, quality, rows = work.plan, task.quality, work.rows
+    sign = 1 if quality.higher else -1
+    reference = max(first, key=lambda row: sign * (row["stored"].get("val") or 0.0))
+    subjects = {s.id: s.subject for s in work.measuring.splits["test"]}
+    for row in rows:
         for form in frontier.FORMS:
             row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
     seen = frontier.shown(reference["stored"])
-    facts = {
-        "step": reference["step"],
-        "accuracy": seen[0] if seen else None,
-        "val": reference["stored"].get("val"),
-        "people": "test" if reference["stored"].get("test") is not None else "validation",
-    }
-    return written(run, source, command, facts, notes(run, source, reference["step"]), unit, quality)
-
-
-def written(
-    run: Run,
-    source: Path,
-    command: str,
-    reference: Mapping[str, Any],
-    notes: Sequence[str],
-    unit: str,
-    quality: frontier.Quality,
-) -> dict[str, Any]:
-    """The choice, the table and the figure, in the folder; returns what `frontier.json` holds.
-
-    `reference`: what steps are compared with, its value on validation as "val"; `unit`: what latencies are of.
-    """
-    plan, rows = run.plan, run.rows
-    wishes = (plan.target_bytes, plan.max_drop)
-    chosen = frontier.choose(rows, reference["val"], *wishes, quality) if plan.chooses else {}
+    value = reference["stored"].get("val")
+    chosen = frontier.choose(rows, value, plan.target_bytes, plan.max_drop, quality) if plan.chooses else {}
+    people = "test" if reference["stored"].get("test") is not None else "validation"
     document = {
         "bundle": str(source),
         "command": command,
         "target_bytes": plan.target_bytes,
         "max_drop": plan.max_drop,
-        "reference": dict(reference),
+        "metric": quality.measured,
+        "reference": {"step": reference["step"], "value": seen[0] if seen else None, "val": value, "people": people},
         "chosen": chosen,
         "rows": [_bare(row) for row in rows],
-        "notes": list(notes),
-        "unit": unit,
-        "machine": machine.text(machine.describe()),
+        "notes": _notes(work, source, reference["step"], slims),
+        "unit": task.step_unit(catalog.read_bundle(source).manifest),
+        "machine": host.text(host.describe()),
     }
-    keep_best(run.out, rows, chosen)
-    write_whole(run.out / "frontier.json", (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-    quality.draw(document, run.out / "frontier.png")
-    write_whole(run.out / "frontier.md", frontier.markdown(document, quality).encode())
+    keep_best(work.out, rows, chosen)
+    write_json(work.out / "frontier.json", document)
+    frontier.draw(document, work.out / "frontier.png", quality)
+    write_whole(work.out / "frontier.md", frontier.markdown(document, quality))
     return document
 
 
@@ -275,41 +236,31 @@ def _bare(row: frontier.Row) -> frontier.Row:
     }
 
 
-def _notes(run: Run, source: Path, reference: str) -> list[str]:
-    """What must be known to read the table."""
-    notes = [
-        *people_notes(run, source, reference),
-        "Stored: the weights' file, sparse where smaller, run by PyTorch in 32 bits. Runnable: the network exported to "
-        f"{run.plan.to}, its streaming step where it has one, one zip; latency is that of a chunk (else of a window).",
-    ]
-    bundle = io.read(source, ClipManifest)
-    if not slimmable(io.load_weights(bundle)):
-        notes.append("Not slimmed: that is for cnn3d, lstm and joint; this network keeps its channels.")
-    if "val" not in bundle.manifest.provenance.clips:
-        notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
-    return notes + not_exported(run)
-
-
-def people_notes(run: Run, source: Path, reference: str) -> list[str]:
-    """Whom the numbers are from, and whether the training met them."""
-    splits = run.measuring.splits
-    origin = io.read_any(source).manifest.provenance
-    met = people_warnings(splits["test"], origin, run.measuring.layout or origin.layout) if splits["test"] else []
+def _notes(work: Pipeline, source: Path, reference: str, slims: bool) -> list[str]:
+    """What must be known to read the table: whom the numbers are from, and whether the training met them."""
+    task, splits = work.measuring.task, work.measuring.splits
+    origin, layout = catalog.read_bundle(source).manifest.provenance, work.measuring.parts.listing.layout
+    met = people_warnings(splits["test"], origin, layout or origin.layout) if splits["test"] else []
     people = {name: len({s.subject for s in part if s.subject is not None}) for name, part in splits.items()}
-    return [
-        f"Training part: {len(splits['train']):,} clips of {people['train']} people; chosen by {len(splits['val']):,} "
-        f"of {people['val']}, accuracy on {len(splits['test']):,} of {people['test']} with its 95 % interval.",
-        f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test clips, 95 % "
-        "interval clustered by person.",
+    notes = [
+        f"Training part: {len(splits['train']):,} {task.unit} of {people['train']} people; chosen by "
+        f"{len(splits['val']):,} of {people['val']}, measured on {len(splits['test']):,} of {people['test']}.",
         *(f"Test part: {warning}" for warning in met),
+        "Stored: the weights' files, sparse where smaller, run by PyTorch in 32 bits. Runnable: the networks exported "
+        f"to {work.plan.to}, the streaming step where there is one, in one zip.",
     ]
-
-
-def not_exported(run: Run, why: str = "the top class was not PyTorch's on every clip") -> list[str]:
-    """A note, where some network could not be exported."""
-    if any("reason" in row["runnable"] for row in run.rows):
-        return [f"Not exported: {why}; frontier.json gives the reason."]
-    return []
+    if any(row[form].get("difference") for row in work.rows for form in frontier.FORMS):
+        notes.append(
+            f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test "
+            f"{task.unit}, 95 % interval clustered by person."
+        )
+    if has(task, "prune_channels") and not slims:
+        notes.append("Not slimmed: that is for cnn3d, lstm and joint; this network keeps its channels.")
+    if "val" not in origin.clips:
+        notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
+    if any("reason" in row["runnable"] for row in work.rows):
+        notes.append("Not exported: the network did not say what PyTorch says; frontier.json gives the reason.")
+    return notes
 
 
 def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> None:
@@ -321,18 +272,18 @@ def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str,
         if (out / BEST["stored"]).exists():
             shutil.rmtree(out / BEST["stored"])
     else:
-        opened = io.read_any(out / rows[chosen["stored"]]["stored"]["bundle"])
+        opened = catalog.read_bundle(out / rows[chosen["stored"]]["stored"]["bundle"])
         files = {n: opened.read(a, n) for a in opened.manifest.artifacts for n in (a.file, *a.companions)}
         io.write(out / BEST["stored"], opened.manifest, files)
     if chosen.get("runnable") is None:
         (out / BEST["runnable"]).unlink(missing_ok=True)
     else:
-        io.save_zip(io.read_any(out / rows[chosen["runnable"]]["runnable"]["bundle"]), out / BEST["runnable"])
+        io.save_zip(catalog.read_bundle(out / rows[chosen["runnable"]]["runnable"]["bundle"]), out / BEST["runnable"])
 
 
 def sha_of(bundle: Path) -> str:
     """What is in a bundle: the digest of its weights, and its recipe."""
-    opened = io.read_any(bundle)
+    opened = catalog.read_bundle(bundle)
     weights = opened.find("weights", "torch")
     if weights is None:
         raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training left.")

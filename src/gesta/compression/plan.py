@@ -11,6 +11,7 @@ from gesta.schema import GestaError
 KEEP = (0.5, 0.25)
 """Shares of the parameters that slimming leaves, where no bytes are asked for."""
 SPARSITY = 0.7
+SPARSITIES = (0.5, 0.75, 0.9)
 ROOM = 0.97
 """Share of the wanted bytes that is planned with."""
 NEARLY = 0.9
@@ -94,6 +95,12 @@ class Plan:
         if self.sparsity is not None:
             return self.sparsity
         return SPARSITY if self.target_bytes is None else needed_sparsity(weights, self.target_bytes)
+
+    def sparsities(self, weights: Weights, alone: bool) -> list[float]:
+        """Shares of zeros that are tried; several where pruning is all that is done and nothing is asked for."""
+        if alone and self.sparsity is None and self.target_bytes is None:
+            return list(SPARSITIES)
+        return [share] if (share := self.sparsity_for(weights)) else []
 
 
 def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:

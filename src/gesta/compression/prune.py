@@ -7,35 +7,20 @@ reached gradually (Zhu and Gupta 2017: s_t = s (1 - (1 - t / n)^3)) with fine-tu
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
-from torch import nn
 
-from gesta.bundle import io
-from gesta.bundle.io import Bundle
-from gesta.clips.cache import ClipCache
-from gesta.compression.store import Step, stored_precision, write
+from gesta.compression.store import Step, stored_precision, weights_of, write
 from gesta.compression.weights import Precision, Weights, prunable
-from gesta.recipes import RecipeError, changed
-from gesta.schema import GestaError, HandFrame, Sample
-from gesta.tasks.clips.distil import Teacher, teachers_of
-from gesta.tasks.clips.facts import transform_for
-from gesta.tasks.clips.fit import Cache, fit
-from gesta.tasks.clips.manifest import ClipManifest
-from gesta.tasks.clips.network import load_network
-from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.tasks.hands.fit import fit_pose
-from gesta.tasks.hands.manifest import HandManifest
-from gesta.tasks.hands.network import load_network as load_pose_network
-from gesta.tasks.hands.recipe import HandRecipe
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.tasks.base import Parts, need
+from gesta.training.run import Run
 
 THRESHOLD = 2.0**-20
 
@@ -94,59 +79,42 @@ def prune(
     out: Path,
     how: Pruning | None = None,
     *,
-    samples: Sequence[Any] = (),
+    parts: Parts | None = None,
+    run: Run | None = None,
     measured: Sequence[Any] = (),
-    layout: str = "",
     precision: Precision | None = None,
-    teachers: Sequence[Teacher] = (),
-    seed: int = 0,
-    device: str = "auto",
-    cache: ClipCache | None = None,
-    progress: bool = True,
 ) -> Step:
     """The bundle pruned, at `out`, its weights in a sparse file of `precision` (the source's if left out).
 
-    `samples` (splits train and val, of `layout`; frames for a hand pose model): fine-tuned on, where `how.epochs` says
-    so, with a teacher where `how.sets` names one ("teacher=BUNDLE"; `teachers`: the same, opened already); `measured`:
-    both are measured on them. Raises GestaError for numbers that make no sense, a bundle without weights, or data that
-    do not fit it.
+    `parts` (train and val): fine-tuned on, where `how.epochs` says so, with a teacher where `how.sets` names one
+    ("teacher=BUNDLE"), on the device and with the seed of `run`; `measured`: both are measured on them. Of a model of
+    several networks the one that is trained is pruned. Raises GestaError for numbers that make no sense, a bundle
+    without weights, or data that do not fit it.
     """
     how = how or Pruning()
     how.check()
-    source = io.read_any(bundle)
-    weights: Weights = io.load_weights(source)
-    if how.epochs and not samples:
+    task, source = catalog.of_bundle(bundle)
+    stages = weights_of(task, source)
+    weights = stages[task.trained_stage]
+    if how.epochs and (parts is None or not parts.listing.samples):
         raise GestaError("Fine-tuning (--epochs) needs recordings: --data DATA.", usage=True)
+    changes = (f"training.epochs={how.epochs}", *how.sets)
     for share in gradual(how.sparsity, how.steps):
         masks = masks_for(weights, how.threshold, share, how.spread)
         weights = masked(weights, masks)
         if not any(weights[name].any() for name in masks):
             raise GestaError(f"{source.path}: no weight would be left. Prune less: a lower --threshold or --sparsity.")
         if how.epochs:
-            weights = FINE_TUNE[source.manifest.kind](
-                source,
-                weights,
-                masks,
-                samples,
-                how,
-                layout=layout,
-                teachers=teachers,
-                seed=seed,
-                device=device,
-                cache=cache,
-                progress=progress,
-            )
-    facts = {"fine_tuning_epochs": how.steps * how.epochs} if how.epochs else {}
+            fine_tune = need(task, "fine_tune", "Fine-tuning (--epochs)")
+            weights = fine_tune(source, weights, masks, parts, changes, run or Run(out))
     return write(
         source,
         out,
-        weights,
+        {**stages, task.trained_stage: weights},
         precision=precision or stored_precision(source),
         done=how.words,
-        metrics=facts,
+        metrics={"fine_tuning_epochs": how.steps * how.epochs} if how.epochs else {},
         samples=measured,
-        cache=cache,
-        layout=layout or None,
     )
 
 
@@ -197,142 +165,3 @@ def masked(weights: Weights, masks: Masks) -> dict[str, NDArray[np.generic]]:
         name: np.where(masks[name], array, np.zeros((), array.dtype)) if name in masks else np.asarray(array)
         for name, array in weights.items()
     }
-
-
-class HoldZeros(Callback):
-    """Puts removed weights back to zero after every batch: momentum and weight decay would move them."""
-
-    def __init__(self, network: nn.Module, masks: Masks) -> None:
-        named = dict(network.named_parameters())
-        self._pairs = [(named[name], torch.from_numpy(~mask)) for name, mask in masks.items()]
-
-    def on_train_start(self, *_: Any) -> None:
-        self._pairs = [(weight, gone.to(weight.device)) for weight, gone in self._pairs]
-        self._hold()
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self._hold()
-
-    @torch.no_grad()
-    def _hold(self) -> None:
-        for weight, gone in self._pairs:
-            weight.masked_fill_(gone, 0.0)
-
-
-def fine_tune_pruned(
-    source: Bundle, weights: Weights, masks: Masks, samples: Sequence[Sample], how: Pruning, **options: Any
-) -> dict[str, NDArray[np.generic]]:
-    """`fine_tune` by the bundle's own recipe with the changes of `how`."""
-    recipe = recipe_of(source, how.epochs, how.sets)
-    options["teachers"] = options["teachers"] or teachers_of(recipe)
-    return fine_tune(source, weights, masks, samples, recipe, **options)
-
-
-def fine_tune_pose(
-    source: Bundle[HandManifest],
-    weights: Weights,
-    masks: Masks,
-    frames: Sequence[HandFrame],
-    how: Pruning,
-    *,
-    layout: str,
-    seed: int,
-    device: str,
-    progress: bool,
-    teachers: Sequence[Teacher] = (),  # noqa: ARG001 - hand pose models learn from none
-    cache: Cache | None = None,  # noqa: ARG001 - of clips
-) -> dict[str, NDArray[np.generic]]:
-    """A hand pose model's network with these weights trained on by its own recipe; what a mask removed stays zero.
-
-    Raises GestaError for frames with other joints, and (usage) for changes of the recipe that do not fit.
-    """
-    manifest = source.manifest
-    settings = (f"training.epochs={how.epochs}", "training.patience=null", *how.sets)
-    try:
-        recipe = changed(HandRecipe.model_validate(manifest.recipe), settings)
-    except RecipeError as error:
-        raise GestaError(str(error), usage=True) from error
-    network = load_pose_network(source).requires_grad_(True)
-    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    with tempfile.TemporaryDirectory() as scratch:
-        result = fit_pose(
-            frames,
-            recipe,
-            Path(scratch),
-            layout=layout,
-            joint_names=manifest.joints,
-            joint_indices=manifest.transform.joint_indices,
-            seed=seed,
-            device=device,
-            progress=progress,
-            callbacks=[HoldZeros(network, masks)],
-            network=network,
-        )
-        return io.load_weights(io.read(result.bundle, HandManifest))
-
-
-FINE_TUNE: dict[str, Callable[..., dict[str, NDArray[np.generic]]]] = {
-    "classifier": fine_tune_pruned,
-    "pose": fine_tune_pose,
-}
-"""How a pruned network is trained on, by the bundle's kind."""
-
-
-def recipe_of(source: Bundle, epochs: int, sets: Sequence[str] = ()) -> ClipRecipe:
-    """The bundle's own recipe for so many epochs, without pre-training and teacher, with the changes asked for.
-
-    Raises GestaError (usage) for changes that do not fit.
-    """
-    document = {k: v for k, v in source.manifest.recipe.items() if k != "distillation"}
-    settings = (f"training.epochs={epochs}", "training.patience=null", "training.pretrain_epochs=0")
-    try:
-        return changed(ClipRecipe.model_validate(document), (*settings, *sets))
-    except RecipeError as error:
-        raise GestaError(str(error), usage=True) from error
-
-
-def fine_tune(
-    source: Bundle,
-    weights: Weights,
-    masks: Masks,
-    samples: Sequence[Sample],
-    recipe: ClipRecipe,
-    *,
-    layout: str,
-    teachers: Sequence[Teacher] = (),
-    seed: int = 0,
-    device: str = "auto",
-    cache: Cache | None = None,
-    progress: bool = True,
-) -> dict[str, NDArray[np.generic]]:
-    """The source's network with these weights trained on by the recipe; what a mask removed stays zero.
-
-    Raises GestaError where the samples have other classes than the bundle, or the recipe another transform.
-    """
-    manifest = source.manifest
-    found = tuple(sorted({str(s.label) for s in samples if s.split == "train" and s.label is not None}))
-    if found != manifest.labels:
-        odd = sorted(set(found) ^ set(manifest.labels))
-        raise GestaError(
-            f"{source.path}: fine-tuning needs training recordings of exactly the bundle's classes; they differ in "
-            f"{', '.join(odd[:5]) or 'their order'}."
-        )
-    if transform_for(recipe, samples) != manifest.transform:
-        raise GestaError(f"{source.path}: its recipe gives another transform than its own, so it cannot be trained on.")
-    network = load_network(source).requires_grad_(True)
-    network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
-    with tempfile.TemporaryDirectory() as scratch:
-        result = fit(
-            samples,
-            recipe,
-            Path(scratch),
-            layout=layout,
-            seed=seed,
-            device=device,
-            progress=progress,
-            cache=cache,
-            network=network,
-            teachers=teachers,
-            callbacks=[HoldZeros(network, masks)],
-        )
-        return io.load_weights(io.read(result.bundle, ClipManifest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,59 +13,39 @@ from gesta.bundle import io, sparse
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.bundle.sparse import Stored
-from gesta.clips.cache import ClipCache
 from gesta.compression.weights import Precision, Weights, count, narrowed, prunable
+from gesta.engines.base import Placement
+from gesta.evaluation.run import measure
 from gesta.exporting.run import weight_bytes
-from gesta.metrics import joint_errors
-from gesta.schema import GestaError, HandFrame, Sample
-from gesta.tasks.clips.evaluate import evaluate
-from gesta.tasks.hands.evaluate import evaluate_pose
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.tasks.base import Task, has
 
-MAIN_METRICS = ("val_accuracy", "test_accuracy", "val_error_mm", "test_mean_error_mm")
-"""What is kept of the source's metrics, as `before_...`."""
 WORDS: dict[Precision, str] = {"fp32": "32 bits", "fp16": "16 bits", "int8": "8 bits"}
+Stages = Mapping[str, Weights]
+"""Weights by the stage of the network that has them."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two bundles on the same clips: accuracies, share of clips with the same top class, probabilities' difference."""
+    """Two bundles on the same samples by the task's quality; `facts`: how far their outputs lie apart."""
 
-    clips: int
-    accuracy_before: float
-    accuracy_after: float
-    top_class_agreement: float
-    largest_difference: float
+    metric: str
+    before: float
+    after: float
+    n: int
+    unit: str
+    facts: Mapping[str, float]
 
-    @property
-    def line(self) -> str:
-        """For people."""
-        return (
-            f"accuracy    {self.accuracy_before:.3f} -> {self.accuracy_after:.3f} on {self.clips} test clips, "
-            f"same top class on {self.top_class_agreement:.1%}"
-        )
-
-
-@dataclass(frozen=True)
-class PoseComparison:
-    """Two hand pose bundles on the same frames: mean joint errors, and the largest distance between their joints."""
-
-    frames: int
-    error_before_mm: float
-    error_after_mm: float
-    largest_difference_mm: float
-
-    @property
-    def line(self) -> str:
-        """For people."""
-        return (
-            f"error       {self.error_before_mm:.2f} -> {self.error_after_mm:.2f} mm on {self.frames} test frames, "
-            f"joints differ by up to {self.largest_difference_mm:.2g} mm"
-        )
+    def document(self) -> dict[str, Any]:
+        """As plain values."""
+        values = {f"{self.metric}_before": self.before, f"{self.metric}_after": self.after}
+        return {**values, self.unit: self.n, **self.facts}
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of compression left. Bytes are those of the weights' file.
+    """What one step of compression left. Bytes are those of the weights' files.
 
     `kept`: tensors left in float32 where fewer bits were asked for; `emptied`: weights of which nothing is left.
     """
@@ -78,135 +58,126 @@ class Step:
     tensors: tuple[Stored, ...]
     kept: tuple[str, ...] = ()
     emptied: tuple[str, ...] = ()
-    comparison: Comparison | PoseComparison | None = None
+    comparison: Comparison | None = None
 
     def document(self) -> dict[str, Any]:
         """As plain values, for `--json`."""
-        return {**asdict(self), "bundle": str(self.bundle)}
+        compared = None if self.comparison is None else self.comparison.document()
+        return {**asdict(self), "bundle": str(self.bundle), "comparison": compared}
+
+
+def weights_of(task: Task, bundle: Bundle[Any], **options: Any) -> dict[str, Weights]:
+    """The weights of every stage; `options`: where a stage is that the bundle does not hold. Raises GestaError."""
+    if has(task, "weights"):
+        return dict(task.weights(bundle, **options))  # type: ignore[attr-defined]
+    return {"network": io.load_weights(bundle)}
 
 
 def write(
     source: Bundle[Any],
     out: Path,
-    weights: Weights,
+    weights: Stages,
     *,
     precision: Precision,
     done: str,
     metrics: Mapping[str, Any] | None = None,
-    samples: Sequence[Any] | None = None,
-    cache: ClipCache | None = None,
-    layout: str | None = None,
+    samples: Sequence[Any] = (),
 ) -> Step:
     """A new bundle at `out`: the source with other weights, without its exported networks (they hold the old ones).
 
-    `done` says what was done, for the card. With `samples` (frames for a hand pose model) both bundles are measured on
-    them, and the result is written into the new one. The source's main metrics are kept as `before_...`. Raises
-    GestaError if `out` is the source, or nothing can be written or measured.
+    `done` says what was done, for the card. With `samples` both bundles are measured on them, and the result is written
+    into the new one. The source's main metrics are kept as `before_...`. Raises GestaError if `out` is the source, or
+    nothing can be written or measured.
     """
     if out.resolve() == source.path.resolve():
         raise GestaError(f"{out}: is the bundle itself, which stays as it is. Give another --out.", usage=True)
-    values, scales, kept = narrowed(weights, precision)
-    data, tensors = sparse.encode(values, scales)
-    loaded = sparse.decode(data, str(out))
-    parameters, nonzero = count(loaded)
-    emptied = tuple(name for name in prunable(loaded) if not loaded[name].any())
-    before = weight_bytes(source)
-    old = source.manifest.metrics
+    task = catalog.find(source.manifest.kind)
+    files, step = _narrowed(source, out, weights, precision)
     facts = {
-        **{f"before_{name}": old[name] for name in MAIN_METRICS if name in old},
-        **{name: value for name, value in old.items() if name.startswith("before_")},
+        **_before(task, source.manifest.metrics),
         **(metrics or {}),
-        "steps": "; ".join([*([old["steps"]] if "steps" in old else []), done]),
-        "nonzero_parameters": nonzero,
-        "weights_bytes": len(data),
+        "steps": "; ".join([*filter(None, [source.manifest.metrics.get("steps")]), done]),
+        "nonzero_parameters": step.nonzero,
+        "weights_bytes": step.bytes_after,
     }
-    artifact = Artifact(role="weights", engine="torch", precision=precision, file=io.WEIGHTS, sha256=io.digest(data))
-    manifest = source.manifest.model_copy(update={"artifacts": (artifact,), "metrics": facts, "parameters": parameters})
-    bundle = io.write(out, manifest, {io.WEIGHTS: data})
-    comparison = None
-    if samples:
-        comparing = COMPARE[source.manifest.kind]
-        comparison = comparing(source.path, out, samples, cache=cache, layout=layout)
-        io.update(bundle, metrics={**facts, **asdict(comparison)})
-    return Step(out, parameters, nonzero, before, len(data), tensors, kept, emptied, comparison)
+    artifacts = tuple(
+        Artifact(role="weights", engine="torch", precision=precision, file=file, sha256=io.digest(data), stage=stage)
+        for stage, (file, data) in files.items()
+    )
+    manifest = source.manifest.with_artifacts(artifacts)
+    trained = task.trained_stage if task.trained_stage in weights else next(iter(weights))
+    parameters = count(sparse.decode(files[trained][1], str(out)))[0]
+    manifest = manifest.model_copy(update={"metrics": facts, "parameters": parameters})
+    bundle = io.write(out, manifest, dict(files.values()))
+    if not samples:
+        return step
+    comparison = compare(task, source, bundle, samples)
+    io.update(bundle, metrics={**facts, **comparison.document()})
+    return Step(**{**vars(step), "comparison": comparison})
+
+
+def _narrowed(
+    source: Bundle[Any], out: Path, weights: Stages, precision: Precision
+) -> tuple[dict[str, tuple[str, bytes]], Step]:
+    """Stage -> (file, content), and what that came to."""
+    files: dict[str, tuple[str, bytes]] = {}
+    tensors: list[Stored] = []
+    kept: list[str] = []
+    emptied: list[str] = []
+    totals = np.zeros(2, np.int64)
+    before = 0
+    for stage, given in weights.items():
+        held = source.find("weights", "torch", stage=stage)
+        file = held.file if held is not None else f"{stage}.safetensors"
+        before += len(source.read(held)) if held is not None else sum(np.asarray(a).nbytes for a in given.values())
+        values, scales, left = narrowed(given, precision)
+        data, stored = sparse.encode(values, scales)
+        files[stage] = (file, data)
+        loaded = sparse.decode(data, str(out))
+        name = f"{stage}." if len(weights) > 1 else ""
+        tensors += stored
+        kept += [f"{name}{one}" for one in left]
+        emptied += [f"{name}{one}" for one in prunable(loaded) if not loaded[one].any()]
+        totals += count(loaded)
+    size = sum(len(data) for _, data in files.values())
+    parameters, nonzero = map(int, totals)
+    return files, Step(out, parameters, nonzero, before, size, tuple(tensors), tuple(kept), tuple(emptied))
+
+
+def _before(task: Task, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept of the source's metrics."""
+    names = (task.quality.trained, f"test_{task.quality.measured}")
+    kept = {f"before_{name}": metrics[name] for name in names if name in metrics}
+    return {**kept, **{name: value for name, value in metrics.items() if name.startswith("before_")}}
 
 
 def store_as(
-    bundle: Path | str,
-    out: Path,
-    precision: Precision,
-    *,
-    samples: Sequence[Any] | None = None,
-    cache: ClipCache | None = None,
-    layout: str | None = None,
+    bundle: Path | str, out: Path, precision: Precision, *, samples: Sequence[Any] = (), **options: Any
 ) -> Step:
     """The bundle with its weights stored in another precision; loaded they are float32 again.
 
     fp16 is the document's "half precision" (Mullick 2018, table 4.2). int8 rounds every row of a weight to 8 bits.
+    `options`: as of `weights_of`. Raises GestaError.
     """
-    source = io.read_any(bundle)
+    task, source = catalog.of_bundle(bundle)
     done = f"weights stored in {WORDS[precision]}"
-    weights = io.load_weights(source)
-    return write(source, out, weights, precision=precision, done=done, samples=samples, cache=cache, layout=layout)
+    return write(source, out, weights_of(task, source, **options), precision=precision, done=done, samples=samples)
 
 
-def halve(
-    bundle: Path | str,
-    out: Path,
-    *,
-    samples: Sequence[Any] | None = None,
-    cache: ClipCache | None = None,
-    layout: str | None = None,
-) -> Step:
-    """Half precision: `store_as` with fp16. With `samples`, accuracy before and after."""
-    return store_as(bundle, out, "fp16", samples=samples, cache=cache, layout=layout)
-
-
-def compare(
-    before: Path,
-    after: Path,
-    samples: Sequence[Sample],
-    *,
-    cache: ClipCache | None = None,
-    layout: str | None = None,
-) -> Comparison:
-    """Both bundles through engine torch on the same labelled samples."""
-    cache = cache or ClipCache()
+def compare(task: Task, before: Bundle[Any], after: Bundle[Any], samples: Sequence[Any]) -> Comparison:
+    """Both bundles through PyTorch on the same samples."""
     one, other = (
-        evaluate(path, samples, engine="torch", cache=cache, layout=layout, progress=False) for path in (before, after)
+        measure(task, task.load(bundle, Placement("torch")), samples, progress=False) for bundle in (before, after)
     )
-    return Comparison(
-        clips=len(one.truth),
-        accuracy_before=one.metrics["accuracy"],
-        accuracy_after=other.metrics["accuracy"],
-        top_class_agreement=float((one.predicted == other.predicted).mean()),
-        largest_difference=float(np.abs(one.probabilities - other.probabilities).max()),
-    )
-
-
-def compare_poses(
-    before: Path,
-    after: Path,
-    frames: Sequence[HandFrame],
-    *,
-    cache: ClipCache | None = None,  # noqa: ARG001 - hands are not cached
-    layout: str | None = None,
-) -> PoseComparison:
-    """Both hand pose bundles through engine torch on the same frames."""
-    one, other = (evaluate_pose(path, frames, engine="torch", layout=layout) for path in (before, after))
-    return PoseComparison(
-        frames=len(one.frames),
-        error_before_mm=one.metrics["mean_error_mm"],
-        error_after_mm=other.metrics["mean_error_mm"],
-        largest_difference_mm=float(joint_errors(one.found_mm, other.found_mm).max()),
-    )
-
-
-COMPARE: dict[str, Callable[..., Comparison | PoseComparison]] = {"classifier": compare, "pose": compare_poses}
-"""How two bundles are compared, by their kind."""
+    name = task.quality.measured
+    facts = task.differences(one, other) if has(task, "differences") else {}  # type: ignore[attr-defined]
+    return Comparison(name, one.metrics[name], other.metrics[name], len(one.samples), task.unit, facts)
 
 
 def stored_precision(bundle: Bundle[Any]) -> Precision:
     """In how many bits the weights are stored now."""
     artifact = bundle.find("weights", "torch")
     return artifact.precision if artifact is not None and artifact.precision in WORDS else "fp32"  # type: ignore[return-value]
+
+
+__all__ = ["Comparison", "Step", "compare", "store_as", "stored_precision", "weight_bytes", "weights_of", "write"]

@@ -89,13 +89,15 @@ def export_bundle(
     *,
     examples: Examples | None = None,
     calibration: Examples | None = None,
+    timed_with: Path | None = None,
     say: Say = lambda _text: None,
     **options: Any,
 ) -> Report:
     """Writes a new bundle at `out` with the networks in another format: what else its manifest says stays.
 
     `examples`: prepared inputs to compare on; random ones where there are none. `calibration`: of the training part, for
-    int8. `options`: those of the task's `graphs`.
+    int8. `timed_with`: the bundle whose PyTorch latency stands beside; the source if left out. `options`: those of the
+    task's `graphs`.
 
     Raises GestaError, and writes nothing, for an unknown format or precision (usage), int8 without calibration, an
     `out` that holds something else, and, unless `force`, where a network does not say what PyTorch says.
@@ -118,7 +120,7 @@ def export_bundle(
     files = {name: data for one in made for name, data in one.files.items()}
     if how.seconds > 0:
         say("measuring")
-        artifacts = timed(bundle, made, shown, how.seconds)
+        artifacts = timed(bundle, made, shown, how.seconds, timed_with or bundle.path)
     manifest = bundle.manifest.with_artifacts(artifacts)
     if not passed:
         manifest = manifest.model_copy(update={"notes": (*manifest.notes, f"exported by force to {words}")})
@@ -267,7 +269,9 @@ def worst(made: Sequence[Made]) -> Agreement:
     return max((one.agreement for one in made), key=lambda one: (not one.passes, one.difference))
 
 
-def timed(bundle: Bundle[Any], made: Sequence[Made], examples: Examples, seconds: float) -> tuple[Artifact, ...]:
+def timed(
+    bundle: Bundle[Any], made: Sequence[Made], examples: Examples, seconds: float, beside: Path
+) -> tuple[Artifact, ...]:
     """The artifacts with p50 and p95 in milliseconds on one core, PyTorch's too, one after the other."""
     first = made[0].artifact
     with tempfile.TemporaryDirectory(prefix="gesta-export-") as scratch:
@@ -276,7 +280,7 @@ def timed(bundle: Bundle[Any], made: Sequence[Made], examples: Examples, seconds
         manifest = bundle.manifest.model_copy(update={"artifacts": tuple(one.artifact for one in made)})
         io.write(folder, manifest, {name: data for one in made for name, data in one.files.items()})
         ours = in_own_process(folder, file, first.engine, first.precision, seconds)
-        theirs = in_own_process(bundle.path, file, "torch", "fp32", seconds)
+        theirs = in_own_process(beside, file, "torch", "fp32", seconds)
     return tuple(_with_latency(one, ours, theirs) for one in made)
 
 

@@ -7,7 +7,7 @@ tasks by name; packages outside gesta bring theirs by the entry point "gesta.tas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -118,6 +118,26 @@ class Timing:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What `gesta predict` was asked for. `annotate`: where pictures or videos with the answers are written."""
+
+    inputs: tuple[Path, ...]
+    layout: str | None = None
+    stream: bool = False
+    annotate: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer: as a JSON document, None for what is no answer, and as a line for people. `heading`: of a stream."""
+
+    document: dict[str, Any] | None
+    line: str
+    heading: bool = False
+
+
 class Predictor(Protocol):
     """A model at work. Holds its networks on one device; use one a thread."""
 
@@ -132,7 +152,8 @@ class Task(Protocol):
     """One kind of model.
 
     `recipe`, `manifest`: its pydantic models; `default_recipe`: what trains where no recipe is named; `kept`:
-    metrics of an evaluation that a bundle keeps when asked to; `options`:
+    metrics of an evaluation that a bundle keeps when asked to; `trained_stage`: which of a model's networks is trained
+    (pruned, too); `options`:
     command -> names of the options that it takes beyond those common to all tasks.
     """
 
@@ -144,6 +165,7 @@ class Task(Protocol):
     default_recipe: str
     quality: Quality
     kept: Sequence[str]
+    trained_stage: str
     options: Mapping[str, frozenset[str]]
 
     def recognizes(self, data: Path, layout: str | None) -> bool:
@@ -196,8 +218,14 @@ class Task(Protocol):
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
         """How another predictor agrees with PyTorch's; both have the networks of the artifact's role alone."""
 
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        """What the model says of files and folders; what cannot be predicted is added to `failed`."""
+
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         """What is timed of the model, by name."""
+
+    def step_unit(self, manifest: Any) -> str:
+        """What a latency is of: "chunk", "frame", ..."""
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         """A command's result as lines for people."""

@@ -97,6 +97,20 @@ def predicted(result: Evaluation) -> NDArray[np.int64]:
     return np.asarray(result.outputs.argmax(axis=1), np.int64)
 
 
+def differences(one: Evaluation, other: Evaluation) -> dict[str, float]:
+    """How far two evaluations of the same samples lie apart."""
+    return {
+        "top_class_agreement": float((predicted(one) == predicted(other)).mean()),
+        "largest_difference": float(np.abs(one.outputs - other.outputs).max()),
+    }
+
+
+def hits(result: Evaluation) -> dict[str, int]:
+    """Sample -> whether it was recognized."""
+    right = predicted(result) == result.truth
+    return {sample.id: int(hit) for sample, hit in zip(result.samples, right, strict=True)}
+
+
 def measured(
     truth: NDArray[np.int64],
     probabilities: NDArray[np.float64],

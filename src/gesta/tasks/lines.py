@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from gesta.engines import host
 from gesta.words import command
 
 SHOWN_SKIPPED = 10
@@ -91,3 +92,37 @@ def faster(what: str, measured: Mapping[str, Any]) -> list[str]:
         f"         a {what} on one core {ours[0]:.2f} ms (p95 {ours[1]:.2f}), PyTorch {theirs[0]:.2f} "
         f"(p95 {theirs[1]:.2f}): {theirs[0] / ours[0]:.1f} times faster"
     ]
+
+
+def benchmark_head(document: Mapping[str, Any]) -> list[str]:
+    """The model and the machine."""
+    model, machine = document["model"], document["machine"]
+    return [f"{model['name']}, {model['parameters']:,} parameters", host.text(machine), ""]
+
+
+def latency_table(
+    document: Mapping[str, Any], columns: Mapping[str, Callable[[Mapping[str, Any]], str]], width: int = 15
+) -> list[str]:
+    """A line for each engine and precision: `columns`, heading -> the cell of a row; then ready s and peak MB."""
+    more = {
+        "ready s": lambda row: f"{row['ready_s']:.2f}",
+        "peak MB": lambda row: "-" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}",
+    }
+    cells = {**columns, **more}
+    lines = [f"{'engine':<18}" + "".join(f"{name:>{width}}" for name in cells)]
+    for row in document["latency"]:
+        name = f"{row['engine']} {row['precision']}".removesuffix(" -")
+        if "skipped" in row:
+            lines.append(f"{name:<18}  not measured: {row['skipped']}")
+        else:
+            lines.append(f"{name:<18}" + "".join(f"{cell(row):>{width}}" for cell in cells.values()))
+    return lines
+
+
+def times_of(**parts: str) -> dict[str, Callable[[Mapping[str, Any]], str]]:
+    """Columns p50 and p95 of timings: key of the row -> its heading."""
+    return {
+        f"{heading} {shown}": lambda row, part=part, key=key: f"{row[part][key]:.2f}"  # type: ignore[misc]
+        for part, heading in parts.items()
+        for shown, key in (("p50", "p50_ms"), ("p95", "p95_ms"))
+    }

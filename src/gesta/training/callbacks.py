@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
+import torch
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
 
 from gesta.files import write_whole
 from gesta.training.checkpoints import save_network, seed_everything
@@ -143,3 +147,23 @@ class Show(Callback):
 
     def teardown(self, *_: Any, **__: Any) -> None:
         self.bar.stop()
+
+
+class HoldZeros(Callback):
+    """Puts removed weights back to zero after every batch: momentum and weight decay would move them."""
+
+    def __init__(self, network: nn.Module, masks: Mapping[str, NDArray[np.bool_]]) -> None:
+        named = dict(network.named_parameters())
+        self._pairs = [(named[name], torch.from_numpy(~mask)) for name, mask in masks.items()]
+
+    def on_train_start(self, *_: Any) -> None:
+        self._pairs = [(weight, gone.to(weight.device)) for weight, gone in self._pairs]
+        self._hold()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self._hold()
+
+    @torch.no_grad()
+    def _hold(self) -> None:
+        for weight, gone in self._pairs:
+            weight.masked_fill_(gone, 0.0)

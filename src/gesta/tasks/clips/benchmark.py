@@ -1,18 +1,109 @@
-"""How fast a recording is followed, from its files to predictions."""
+"""Speed of preparing recordings, against raw decoding, and of following one from its files to predictions."""
 
 from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.clips.decode import Kind, iter_frames
+from gesta.clips.prepare import prepare
+from gesta.clips.transform import Transform
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
-from gesta.schema import Sample
+from gesta.schema import GestaError, Resource, Sample
+from gesta.tasks.base import Examples
 from gesta.tasks.clips.manifest import ClipManifest
+
+RECORDINGS = 3
+ROUNDS = 3
+
+
+def rates(
+    bundle: Bundle[ClipManifest], samples: Sequence[Sample], shown: Examples, say: Callable[[str], None]
+) -> tuple[dict[str, Any], Callable[[str, str], dict[str, Any]]]:
+    """(what a benchmark reports beside latencies, how fast an engine follows a recording)."""
+    transform = bundle.manifest.transform
+    if samples:
+        say("preparing")
+    preparing = preparing_rates(samples, transform)
+
+    def follow(engine: str, precision: str) -> dict[str, Any]:
+        usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
+        try:
+            return {"stream": followed(bundle.path, whole(usable[0]), engine, precision)} if usable else {}
+        except GestaError as error:
+            return {"stream": {"skipped": str(error)}}
+
+    return {"preparing": preparing, "inputs": {"frames": [len(clip) for clip in shown.inputs]}}, follow
+
+
+def preparing_rates(
+    samples: Sequence[Sample], transform: Transform, recordings: int = RECORDINGS, rounds: int = ROUNDS
+) -> dict[str, Any]:
+    """Frames a second of preparing whole recordings, and of decoding the same files without using the frames.
+
+    The two take turns; the best of `rounds` counts for each, so that other load on the machine falls on neither.
+    """
+    if not samples:
+        return {"skipped": "no data given: name a data folder to measure preparing"}
+    usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
+    if not usable:
+        return {"skipped": f"no recording has what the model needs ({', '.join(transform.needs)})"}
+    files = list({s.files: whole(s) for s in usable}.values())[:recordings]
+    decode: list[list[float]] = [[] for _ in files]
+    ready: list[list[float]] = [[] for _ in files]
+    counts, failed = [0] * len(files), []
+    for index, sample in enumerate(files):
+        try:
+            for _ in range(rounds):
+                counts[index], took = _decode(sample)
+                decode[index].append(took)
+                before = time.perf_counter()
+                prepare(sample, transform)
+                ready[index].append(time.perf_counter() - before)
+        except GestaError as error:
+            counts[index] = 0
+            failed.append(str(error))
+    measured = [i for i, count in enumerate(counts) if count]
+    if not measured:
+        return {"skipped": f"no recording could be read; the first: {failed[0]}"}
+    frames = sum(counts[i] for i in measured)
+    raw, prepared = (frames / sum(min(times[i]) for i in measured) for times in (decode, ready))
+    return {
+        "recordings": len(measured),
+        "frames": frames,
+        "videos_each": len(_videos(files[measured[0]])),
+        "decoded_frames_per_s": round(raw, 1),
+        "prepared_frames_per_s": round(prepared, 1),
+        "share_of_decoding": round(prepared / raw, 3),
+        "failed": failed,
+    }
+
+
+def whole(sample: Sample) -> Sample:
+    """The recording that a sample is a span of, as one sample."""
+    return replace(sample, id=sample.recording, first_frame=None, last_frame=None, start_s=None, end_s=None)
+
+
+def _videos(sample: Sample) -> list[Resource]:
+    return [r for r in (sample.color, sample.depth, sample.mask) if r is not None]
+
+
+def _decode(sample: Sample) -> tuple[int, float]:
+    """(frames of the recording, seconds) of decoding all its videos, by the same decoder, converting nothing."""
+    kind: Kind = "gray"
+    counts = []
+    before = time.perf_counter()
+    for resource in _videos(sample):
+        counts.append(sum(1 for _ in iter_frames(resource, kind, lambda _index, _time_s: False)))
+    return min(counts), time.perf_counter() - before
 
 
 def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:

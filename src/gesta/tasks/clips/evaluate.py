@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.cache import ClipCache
-from gesta.clips.prepare import unreadable
-from gesta.schema import GestaError, Problem, Sample
+from gesta.clips.prepare import prepare_recording, unreadable
+from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
+from gesta.tasks.clips.inputs import notes, require
 from gesta.tasks.clips.predict import Recogniser
+from gesta.tasks.predicting import Item
 
 SHORT = 16
 """Hex digits of a sample's hash."""
@@ -52,3 +55,23 @@ def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
         except GestaError:
             found.append("")
     return found
+
+
+def answers(
+    recogniser: Recogniser, items: Sequence[Item], failed: list[str], noted: set[str]
+) -> Iterator[tuple[Item, Prediction]]:
+    """One prediction a sample; those of one recording share one decode pass. What they lack is added to `noted`."""
+    for _, group in groupby(items, key=lambda item: item.sample.files):
+        fit: dict[str, Item] = {}
+        for item in group:
+            try:
+                require(item.sample, recogniser.manifest)
+                fit[item.sample.id] = item
+            except GestaError as error:
+                failed.append(str(error))
+        for clip in prepare_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
+            if isinstance(clip, Problem):
+                failed.append(str(clip))
+            else:
+                noted.update(notes(fit[clip.id].sample, recogniser.manifest))
+                yield fit[clip.id], recogniser.predict(clip)

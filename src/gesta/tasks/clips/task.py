@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
-from gesta.schema import Listing, Problem, Sample
+from gesta.schema import Listing, Prediction, Problem, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Timing
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.run import Fitted, Run
@@ -32,6 +32,7 @@ class ClipTask:
     default_recipe = "auto"
     quality = classification.ACCURACY
     kept = classification.KEPT
+    trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze"}),
         "evaluate": frozenset({"protocol"}),
@@ -52,7 +53,6 @@ class ClipTask:
         return Parts(*split_samples(listing, seed, protocol))
 
     def fit(self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:
-        from gesta.tasks.clips.distil import teachers_of
         from gesta.tasks.clips.fit import fit
         from gesta.tasks.clips.transfer import warm_start
 
@@ -64,7 +64,7 @@ class ClipTask:
             run,
             layout=layout,
             warm=None if warm is None else warm[0],
-            teachers=teachers_of(recipe),
+            teachers=self.distil(recipe),
         )
 
     def settle(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
@@ -136,10 +136,90 @@ class ClipTask:
 
         return compare(reference, other, examples, artifact)
 
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        from gesta.tasks.clips.annotate import annotate
+        from gesta.tasks.clips.evaluate import answers
+        from gesta.tasks.clips.inputs import notes
+        from gesta.tasks.predicting import predictions
+
+        noted: set[str] = set()
+
+        def follow(sample: Sample) -> Iterator[Prediction]:
+            noted.update(notes(sample, predictor.manifest))
+            return predictor.stream(sample)  # type: ignore[no-any-return]
+
+        yield from predictions(
+            wanted,
+            failed,
+            lambda items, lost: answers(predictor, items, lost, noted),
+            follow,
+            lambda sample, out: annotate(predictor, sample, out),
+        )
+        yield from (Said(None, f"Note, other than in training: {note}") for note in sorted(noted))
+
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.clips.export import timings
 
         return timings(predictor, inputs)
+
+    def rates(
+        self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], examples: Examples, say: Any
+    ) -> tuple[dict[str, Any], Any]:
+        """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
+        from gesta.tasks.clips.benchmark import rates
+
+        return rates(bundle, samples, examples, say)
+
+    def train_rate(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], device: str, seed: int) -> Any:
+        """Clips a second of training."""
+        from gesta.tasks.clips.train_benchmark import train_benchmark
+
+        return train_benchmark(bundle, samples, device=device, seed=seed)
+
+    def distil(self, recipe: ClipRecipe) -> Any:
+        """The teachers that a recipe names (--set teacher=BUNDLE), opened."""
+        from gesta.tasks.clips.distil import teachers_of
+
+        return teachers_of(recipe)
+
+    def fine_tune(
+        self,
+        bundle: Bundle[ClipManifest],
+        weights: Mapping[str, NDArray[Any]],
+        masks: Mapping[str, NDArray[Any]],
+        parts: Parts,
+        changes: Sequence[str],
+        run: Run,
+    ) -> dict[str, NDArray[Any]]:
+        """The weights trained on; what a mask removed stays zero."""
+        from gesta.tasks.clips.fine_tune import fine_tune
+
+        return fine_tune(bundle, weights, masks, parts, changes, run)
+
+    def slimmable(self, weights: Mapping[str, NDArray[Any]]) -> bool:
+        """Whether `prune_channels` can narrow a network of these weights."""
+        from gesta.tasks.clips.channels import slimmable
+
+        return slimmable(weights)
+
+    def prune_channels(
+        self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], parameters: int, device: str
+    ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """(weights of a narrower network with at most so many parameters, the recipe for it)."""
+        from gesta.tasks.clips.slim import narrowed
+
+        return narrowed(bundle, samples, parameters, device)
+
+    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
+        """How far two models' answers to the same samples lie apart."""
+        return classification.differences(one, other)
+
+    def hits(self, result: Evaluation) -> dict[str, int]:
+        """Sample -> whether it was recognized."""
+        return classification.hits(result)
+
+    def step_unit(self, manifest: ClipManifest) -> str:  # noqa: ARG002
+        return "chunk"
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         from gesta.tasks.clips import text

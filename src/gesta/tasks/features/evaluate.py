@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.prepare import unreadable
-from gesta.schema import GestaError, Problem, Sample
+from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
 from gesta.tasks.features.predict import SequenceRecogniser
+from gesta.tasks.predicting import Item
 
 
 def outputs(
@@ -29,3 +30,16 @@ def outputs(
             problems.append(unreadable(sample, error))
         bar("Recognising", number + 1, len(samples))
     return used, np.stack(rows) if rows else np.zeros((0, len(recogniser.labels))), problems
+
+
+def answers(
+    recogniser: SequenceRecogniser, items: Sequence[Item], failed: list[str]
+) -> Iterator[tuple[Item, Prediction]]:
+    """One prediction a video, by a backbone's features of it."""
+    for item in items:
+        try:
+            found = recogniser.predict(item.sample)
+        except GestaError as error:
+            failed.append(str(error))
+        else:
+            yield item, found

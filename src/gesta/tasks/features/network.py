@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
@@ -70,3 +73,13 @@ def parts(bundle: Bundle[FeatureManifest], source: Source | None) -> list[Part]:
         images = torch.zeros(2, *used.shape, dtype=torch.uint8)
         found.append(Part("whole", backbone, (images,), (frames,), (given,), stage="backbone"))
     return found
+
+
+def weights(bundle: Bundle[FeatureManifest], source: str | Path | None) -> dict[str, Mapping[str, NDArray[Any]]]:
+    """Stage -> its weights by name. Raises GestaError where the backbone is nowhere."""
+    from gesta.tasks.features.predict import backbone_of
+
+    inner = load_backbone(bundle, backbone_of(bundle, source)).module.network
+    assert isinstance(inner, nn.Module)
+    backbone = {name: tensor.numpy() for name, tensor in inner.state_dict().items()}
+    return {"head": load_weights(bundle, "head"), "backbone": backbone}

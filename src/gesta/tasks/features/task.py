@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gesta.engines.part import Part
 from gesta.schema import GestaError, Listing, Problem, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Timing
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
 from gesta.tasks.features.store import RECIPE, FeatureFolder, listing_of
@@ -35,6 +35,7 @@ class FeatureTask:
     default_recipe = "iqbal/mean-znorm"
     quality = classification.ACCURACY
     kept = classification.KEPT
+    trained_stage = "head"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"backbone_weights", "start", "freeze"}),
         "evaluate": frozenset({"protocol", "backbone_weights"}),
@@ -163,10 +164,60 @@ class FeatureTask:
 
         return compare(reference, other, examples, artifact)
 
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        from gesta.tasks.features.annotate import annotate
+        from gesta.tasks.features.evaluate import answers
+        from gesta.tasks.predicting import predictions
+
+        if wanted.stream:
+            predictor.open_stream()  # refuses a model that cannot, before anything is predicted
+        yield from predictions(
+            wanted,
+            failed,
+            lambda items, lost: answers(predictor, items, lost),
+            predictor.stream,
+            lambda sample, out: annotate(predictor, sample, out),
+        )
+
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.features.export import timings
 
         return timings(predictor, inputs)
+
+    def rates(
+        self,
+        bundle: Bundle[FeatureManifest],
+        samples: Sequence[Sample],
+        examples: Examples,
+        say: Any,  # noqa: ARG002
+    ) -> tuple[dict[str, Any], Any]:
+        """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
+        used = bundle.manifest.backbone
+        counts = {"features": [len(video) for video in examples.inputs]}
+        return {"model": {"backbone": used.name, "window": used.window}, "inputs": counts}, lambda _e, _p: {}
+
+    def weights(
+        self, bundle: Bundle[FeatureManifest], backbone_weights: str | Path | None = None, **_: Any
+    ) -> dict[str, Mapping[str, NDArray[Any]]]:
+        """The weights of both networks, the backbone's from elsewhere where the bundle does not hold it."""
+        from gesta.tasks.features.network import weights
+
+        return weights(bundle, backbone_weights)
+
+    def identity(self, bundle: Bundle[FeatureManifest]) -> str:
+        """What a measurement depends on beside the classifier's weights."""
+        return str(bundle.manifest.backbone.model_dump())
+
+    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
+        """How far two models' answers to the same samples lie apart."""
+        return classification.differences(one, other)
+
+    def hits(self, result: Evaluation) -> dict[str, int]:
+        """Sample -> whether it was recognized."""
+        return classification.hits(result)
+
+    def step_unit(self, manifest: FeatureManifest) -> str:
+        return "frame" if manifest.backbone.window == 1 else "window"
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         from gesta.tasks.features import text

@@ -26,8 +26,21 @@ def _export(document: Mapping[str, Any]) -> list[str]:
     return text.exported(document, text.exported_classifier(document), "VIDEO")
 
 
+def _benchmark(document: Mapping[str, Any]) -> list[str]:
+    model, inputs = document["model"], document["inputs"]
+    unit, features = "frame" if model["window"] == 1 else "window", sorted(inputs["features"])
+    lines = [
+        *text.benchmark_head(document),
+        f"behind the backbone {model['backbone']}; one core, milliseconds; {len(features)} videos of {features[0]} to "
+        f"{features[-1]} features ({inputs['source']}); the answer from all features of a video, and with a new {unit} "
+        "through the backbone",
+    ]
+    return lines + text.latency_table(document, text.times_of(feature=f"new {unit}", head="features"))
+
+
 LINES: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "train": _train,
     "evaluate": text.classified,
     "export": _export,
+    "benchmark": _benchmark,
 }

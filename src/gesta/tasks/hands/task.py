@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
 from gesta.schema import HandFrame, HandListing, Listing, Problem
 from gesta.sources import hand_catalog
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Timing
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.split import VALIDATION_SHARE, assign_hand_splits
@@ -33,6 +33,7 @@ class HandTask:
     default_recipe = "kazakos/compact"
     quality = Quality("val_error_mm", "mean_error_mm", False, "mm")
     kept = ("mean_error_mm", "success_area", "frames")
+    trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"devices", "nodes", "layout"}),
         "evaluate": frozenset({"center"}),
@@ -62,9 +63,12 @@ class HandTask:
         assert isinstance(parts.listing, HandListing)
         return fit(parts.listing, recipe, run)
 
-    def load(self, bundle: Bundle[HandManifest], at: Placement, center: str = "data", **_: Any) -> Any:
+    def load(self, bundle: Bundle[HandManifest], at: Placement, center: str = "data", **given: Any) -> Any:
         from gesta.tasks.hands.predict import RULES, load
+        from gesta.tasks.hands.predictions import parse_center
 
+        if "camera" in given and parse_center(center).uv is not None:
+            center = "data"  # a pixel, of the images to predict
         return load(bundle, at, RULES[choose("--center", center, RULES)])
 
     def identities(self, samples: Sequence[HandFrame]) -> list[str]:
@@ -126,10 +130,50 @@ class HandTask:
 
         return compare(reference, other, examples, artifact)
 
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        from gesta.tasks.hands.predictions import predictions
+
+        return predictions(predictor, wanted, failed)
+
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.hands.export import timings
 
         return timings(predictor, inputs)
+
+    def rates(
+        self,
+        bundle: Bundle[HandManifest],
+        samples: Sequence[HandFrame],
+        examples: Examples,
+        say: Any,  # noqa: ARG002
+    ) -> tuple[dict[str, Any], Any]:
+        """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
+        from gesta.tasks.hands.benchmark import rates
+
+        return rates(bundle, samples)
+
+    def fine_tune(
+        self,
+        bundle: Bundle[HandManifest],
+        weights: Mapping[str, NDArray[Any]],
+        masks: Mapping[str, NDArray[Any]],
+        parts: Parts,
+        changes: Sequence[str],
+        run: Run,
+    ) -> dict[str, NDArray[Any]]:
+        """The weights trained on; what a mask removed stays zero."""
+        from gesta.tasks.hands.fine_tune import fine_tune
+
+        return fine_tune(bundle, weights, masks, parts, changes, run)
+
+    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
+        """How far two models' answers to the same samples lie apart."""
+        from gesta.metrics import joint_errors
+
+        return {"largest_difference_mm": float(joint_errors(one.outputs, other.outputs).max())}
+
+    def step_unit(self, manifest: HandManifest) -> str:  # noqa: ARG002
+        return "frame"
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         from gesta.tasks.hands import text

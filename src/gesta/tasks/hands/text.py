@@ -48,8 +48,23 @@ def _export(document: Mapping[str, Any]) -> list[str]:
     return text.exported(document, [*lines, *text.faster("frame", pose)], "DEPTH")
 
 
+def _benchmark(document: Mapping[str, Any]) -> list[str]:
+    inputs = document["inputs"]
+    parts = {"read": "read_ms", "centre": "center_ms", "cube": "cube_ms"}
+    columns = text.times_of(frame="network")
+    columns |= {name: lambda row, key=key: _part(row, key, 2) for name, key in parts.items()}  # type: ignore[misc]
+    columns["cube+network/s"] = lambda row: _part(row, "frames_per_s", 0)
+    lines = [*text.benchmark_head(document), f"one core, milliseconds; {inputs['n']} hands ({inputs['source']})"]
+    return lines + text.latency_table(document, columns)
+
+
+def _part(row: Mapping[str, Any], key: str, digits: int) -> str:
+    return f"{row['way'][key]:.{digits}f}" if "way" in row else "-"
+
+
 LINES: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "train": _train,
     "evaluate": _evaluate,
     "export": _export,
+    "benchmark": _benchmark,
 }

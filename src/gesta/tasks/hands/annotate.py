@@ -1,20 +1,19 @@
-"""What `gesta predict --annotate` writes for a hand pose model: a picture, a folder of them, or a video."""
+"""Pictures of hands with the joints drawn: one, a folder of them, or a video."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 
+from gesta.clips.annotated import VideoWriter
 from gesta.draw import Image, depth_image, draw_hand, draw_label, hand_bones
+from gesta.files import write_whole
 from gesta.schema import GestaError
-
-if TYPE_CHECKING:
-    from gesta.tasks.hands.cli_predict import Found
-    from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.predictions import Found
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 STILL_S = 0.2
@@ -26,8 +25,6 @@ def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator
 
     Raises GestaError where it cannot be written, its name ends otherwise, or one picture is asked for and several come.
     """
-    from gesta.evaluation.annotate import VideoWriter
-
     video, single = out.suffix.lower() == ".mp4", out.suffix.lower() in SUFFIXES
     if out.suffix and not (video or single or out.is_dir()):
         raise GestaError(
@@ -60,9 +57,6 @@ def _save(path: Path, image: Image) -> None:
     try:
         if not done:
             raise OSError("cannot be encoded")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.part")
-        partial.write_bytes(data.tobytes())
-        partial.replace(path)
+        write_whole(path, data.tobytes())
     except OSError as error:
         raise GestaError(f"{path}: cannot be written ({error}). Choose another place.") from error

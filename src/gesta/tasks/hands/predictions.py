@@ -1,29 +1,22 @@
-"""`gesta predict` for a hand pose model: joints in depth images, folders, data sets and recordings."""
+"""`gesta predict` for hand pose models: joints in depth images, folders, data sets and recordings."""
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import typer
-from rich.markup import escape
+from numpy.typing import NDArray
 
-from gesta.cli.common import console
-from gesta.schema import GestaError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from gesta.schema import Camera, HandEstimate, HandFrame
-    from gesta.tasks.hands.predict import PoseRecogniser
+from gesta.schema import Camera, GestaError, HandEstimate, HandFrame
+from gesta.tasks.base import Said, Wanted
+from gesta.tasks.hands.inputs import find_hands, is_recording, iter_recording
+from gesta.tasks.hands.predict import PoseRecogniser, centre_of
+from gesta.tasks.hands.read import read_hand
 
 SHOWN = 4
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -50,37 +43,20 @@ class Found:
     error_mm: float | None = None
 
 
-def predict_pose(
-    bundle: str,
-    inputs: list[Path],
-    *,
-    camera: str | None,
-    center: str,
-    annotate: Path | None,
-    engine: str | None,
-    layout: str | None,
-    device: str,
-    json: bool,
-) -> None:
-    """Joints in mm and pixels; one line (or JSON document) an image. Exit code 1 if one of them failed."""
-    from gesta.tasks.hands.predict import load_pose
+def predictions(recogniser: PoseRecogniser, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+    """Joints in mm and pixels, image by image; what cannot be predicted is added to `failed`. Raises GestaError."""
+    told: list[str] = []
+    center = parse_center(str(wanted.options.get("center", "data")))
+    found = _found(recogniser, wanted, center, failed, told)
+    if wanted.annotate is not None:
+        from gesta.tasks.hands.annotate import drawn
 
-    wanted = parse_center(center)
-    recogniser = load_pose(bundle, engine, device)
-    failed: list[str] = []
-    found = _found(recogniser, inputs, camera, layout, wanted, failed)
-    if annotate is not None:
-        from gesta.tasks.hands.cli_predict_drawing import drawn
-
-        found = drawn(found, annotate, recogniser.manifest)
+        found = drawn(found, wanted.annotate, recogniser.manifest)
     for one in found:
-        _line(_document(one, recogniser.joints) if json else _text(one, recogniser.joints))
-    if annotate is not None:
-        console.print(f"Wrote {annotate}", highlight=False, markup=False, soft_wrap=True)
-    for reason in failed:
-        console.print(f"[red]Failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)
+        yield Said(_document(one, recogniser.joints), _text(one, recogniser.joints))
+    yield from (Said(None, text) for text in told)
+    if wanted.annotate is not None:
+        yield Said(None, f"Wrote {wanted.annotate}")
 
 
 def parse_center(text: str) -> Center:
@@ -100,22 +76,16 @@ def parse_center(text: str) -> Center:
 
 
 def _found(
-    recogniser: PoseRecogniser,
-    inputs: list[Path],
-    camera: str | None,
-    layout: str | None,
-    center: Center,
-    failed: list[str],
+    recogniser: PoseRecogniser, wanted: Wanted, center: Center, failed: list[str], told: list[str]
 ) -> Iterator[Found]:
-    """One after the other; what cannot be predicted is added to `failed`."""
-    from gesta.tasks.hands.inputs import find_hands, is_recording
-
-    for path in inputs:
+    """One after the other; what cannot be predicted is added to `failed`, remarks to `told`."""
+    camera: str | None = wanted.options.get("camera")
+    for path in wanted.inputs:
         try:
             if is_recording(path):
                 yield from _followed(recogniser, path, camera, center, failed)
                 continue
-            frames = find_hands(path, camera, layout, _note)
+            frames = find_hands(path, camera, wanted.layout, told.append)
         except GestaError as error:
             if error.usage:
                 raise
@@ -129,13 +99,11 @@ def _found(
 
 
 def _one(recogniser: PoseRecogniser, frame: HandFrame, center: Center) -> Found:
-    from gesta.tasks.hands.predict import centre_of
-    from gesta.tasks.hands.read import read_hand
 
     depth, color = read_hand(frame, color=recogniser.manifest.transform.needs_color)
     try:
         given = center_mm(center, depth, frame.camera)
-        place, source = centre_of(frame, given, "nearest" if center.nearest else "data")
+        place, source = centre_of(frame, given, recogniser.rule)
         said = recogniser.predict_images(depth, color, frame.camera, place, source, input=str(frame.depth))
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error
@@ -149,7 +117,6 @@ def _followed(
     recogniser: PoseRecogniser, path: Path, camera: str | None, center: Center, failed: list[str]
 ) -> Iterator[Found]:
     """Every image of a recording; those without a hand are added to `failed`. Raises GestaError as decoding does."""
-    from gesta.tasks.hands.inputs import iter_recording
 
     lens, shots = iter_recording(path, camera)
     for index, shot in enumerate(shots):
@@ -179,7 +146,7 @@ def center_mm(center: Center, depth_mm: NDArray[np.float32], camera: Camera) -> 
     return camera.unproject(np.array([*center.uv, depth]))
 
 
-def _document(one: Found, names: tuple[str, ...]) -> str:
+def _document(one: Found, names: tuple[str, ...]) -> dict[str, Any]:
     said = one.estimate
     document: dict[str, Any] = {"input": said.input, "frame": one.id}
     if one.time_s is not None:
@@ -190,7 +157,7 @@ def _document(one: Found, names: tuple[str, ...]) -> str:
     document["joints_uv"] = {n: [round(float(v), 3) for v in p] for n, p in zip(names, said.joints_uv, strict=True)}
     if one.error_mm is not None:
         document["error_mm"] = round(one.error_mm, 3)
-    return json_module.dumps(document, ensure_ascii=False, allow_nan=False)
+    return document
 
 
 def _text(one: Found, names: tuple[str, ...]) -> str:
@@ -201,12 +168,3 @@ def _text(one: Found, names: tuple[str, ...]) -> str:
     when = "" if one.time_s is None else f" {one.time_s:.2f} s"
     error = "" if one.error_mm is None else f"  error {one.error_mm:.1f} mm"
     return f"{said.input}{when}  mm: {shown}{more}  centre from {said.center_source}{error}"
-
-
-def _note(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

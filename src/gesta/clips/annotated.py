@@ -1,9 +1,8 @@
-"""A video with the model's prediction, chunk by chunk, drawn over it (and the skeleton, where there is one)."""
+"""Writing a video with something drawn on every frame."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -15,11 +14,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gesta import draw
-from gesta.clips.read import iter_raw_sample, iter_sample
 from gesta.schema import Frame, GestaError, Prediction, Sample
-from gesta.tasks.clips.inputs import require
-from gesta.tasks.clips.predict import Recogniser
-from gesta.tasks.features.predict import SequenceRecogniser
 
 LEAST_HEIGHT = 240
 """Smaller videos are enlarged, so that the label can be read."""
@@ -27,64 +22,7 @@ ENCODERS = {"libx264": {"crf": "23", "preset": "veryfast"}, "mpeg4": {"qscale": 
 _TICKS = 1000  # a second, of the written time stamps
 
 
-def annotate(recogniser: Recogniser | SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """Streams a sample through the model and writes `out` (.mp4); yields a prediction a chunk as it goes.
-
-    Every frame carries the prediction of its own chunk; of a chain the newest one, or that of the whole video where the
-    model sees exactly n frames of it. The file appears when the last frame is written.
-    Raises GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
-    """
-    if out.suffix.lower() != ".mp4":
-        raise GestaError(f"{out}: annotated videos are written as .mp4. Give a name that ends so.", usage=True)
-    if isinstance(recogniser, SequenceRecogniser):
-        whole = recogniser.manifest.backbone.every is None
-        yield from (_annotate_whole if whole else _annotate_chain)(recogniser, sample, out)
-        return
-    require(sample, recogniser.manifest)
-    stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
-    waiting: list[tuple[float, NDArray[np.uint8]]] = []
-    with VideoWriter(out) as writer:
-        raw = iter_raw_sample(sample, recogniser.manifest.transform.colored)
-        for frame, seen in zip(iter_sample(sample, color=True), raw, strict=True):
-            waiting.append((frame.time_s, _picture(frame, sample)))
-            for found in stream.push(seen):
-                while waiting and found.time_s is not None and waiting[0][0] < found.time_s - half_tick:
-                    writer.write(*waiting.pop(0), found)
-                yield found
-        for found in stream.finish():
-            while waiting:
-                writer.write(*waiting.pop(0), found)
-            yield found
-
-
-def _annotate_chain(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """Every frame carries the newest prediction, those before the first one carry that."""
-    waiting: list[tuple[float, NDArray[np.uint8]]] = []
-    shown: Prediction | None = None
-    stream = recogniser.open_stream()
-    with VideoWriter(out) as writer:
-        for frame in iter_sample(sample, color=True):
-            waiting.append((frame.time_s, _picture(frame, sample)))
-            for shown in stream.push(frame):
-                yield shown
-            while waiting and shown is not None:
-                writer.write(*waiting.pop(0), shown)
-        for found in stream.finish():
-            while waiting:
-                writer.write(*waiting.pop(0), found)
-            yield found
-
-
-def _annotate_whole(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """The one prediction of a model of exactly n frames of a whole video, on all of them."""
-    found = recogniser.predict(sample)
-    with VideoWriter(out) as writer:
-        for frame in iter_sample(sample, color=True):
-            writer.write(frame.time_s, _picture(frame, sample), found)
-    yield found
-
-
-def _picture(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
+def picture_of(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
     """H W 3 to draw on: the colours, or the depth as grey."""
     image = frame.color
     if image is None:

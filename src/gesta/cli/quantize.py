@@ -1,0 +1,48 @@
+"""`gesta quantize`: a bundle's weights in fewer bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gesta.cli.common import (
+    DataOption,
+    FormatOption,
+    JsonFlag,
+    ProtocolOption,
+    SplitSeedOption,
+    StepOut,
+    emit,
+    existing,
+    need,
+    step_lines,
+)
+
+
+def quantize(
+    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
+    out: StepOut,
+    precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half precision) or int8.")] = "fp16",
+    data: DataOption = None,
+    layout: FormatOption = None,
+    protocol: ProtocolOption = "subject",
+    seed: SplitSeedOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Stores the weights in fewer bits; they are loaded as 32-bit floats. `gesta export` makes networks that compute so."""
+    need("train", "torch", "lightning")
+    from gesta.compression.store import WORDS, store_as
+    from gesta.evaluation.data import parts_for
+    from gesta.tasks import catalog
+    from gesta.words import choose
+
+    choose("precision", precision, WORDS)
+    task, opened = catalog.of_bundle(existing(bundle, "bundle"))
+    measured = []
+    if data is not None:
+        folder = existing(data, "data folder")
+        measured = parts_for(task, opened.manifest, folder, layout, protocol, seed).of("test")
+    step = store_as(bundle, out, precision, samples=measured)  # type: ignore[arg-type]
+    emit(step.document(), "\n".join(step_lines(step, task, data)), json)

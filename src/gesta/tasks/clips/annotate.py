@@ -1,0 +1,38 @@
+"""A video with the recognizer's prediction, chunk by chunk, drawn over it (and the skeleton, where there is one)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.annotated import VideoWriter, picture_of
+from gesta.clips.read import iter_raw_sample, iter_sample
+from gesta.schema import Prediction, Sample
+from gesta.tasks.clips.inputs import require
+from gesta.tasks.clips.predict import Recogniser
+
+
+def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+    """Streams a sample through the model and writes `out` (.mp4); yields a prediction a chunk as it goes.
+
+    Every frame carries the prediction of its own chunk. The file appears when the last frame is written. Raises
+    GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
+    """
+    require(sample, recogniser.manifest)
+    stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
+    waiting: list[tuple[float, NDArray[np.uint8]]] = []
+    with VideoWriter(out) as writer:
+        raw = iter_raw_sample(sample, recogniser.manifest.transform.colored)
+        for frame, seen in zip(iter_sample(sample, color=True), raw, strict=True):
+            waiting.append((frame.time_s, picture_of(frame, sample)))
+            for found in stream.push(seen):
+                while waiting and found.time_s is not None and waiting[0][0] < found.time_s - half_tick:
+                    writer.write(*waiting.pop(0), found)
+                yield found
+        for found in stream.finish():
+            while waiting:
+                writer.write(*waiting.pop(0), found)
+            yield found

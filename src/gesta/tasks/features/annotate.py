@@ -1,0 +1,50 @@
+"""A video with the newest prediction of a classifier of stored features drawn over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.annotated import VideoWriter, picture_of
+from gesta.clips.read import iter_sample
+from gesta.schema import Prediction, Sample
+from gesta.tasks.features.predict import SequenceRecogniser
+
+
+def annotate(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+    """Writes `out` (.mp4) and yields the predictions; where the model sees exactly n frames of a video, the one of all.
+
+    Raises GestaError if the sample cannot be read, or the file cannot be written.
+    """
+    whole = recogniser.manifest.backbone.every is None
+    yield from (_annotate_whole if whole else _annotate_stream)(recogniser, sample, out)
+
+
+def _annotate_stream(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+    """Every frame carries the newest prediction, those before the first one carry that."""
+    waiting: list[tuple[float, NDArray[np.uint8]]] = []
+    shown: Prediction | None = None
+    stream = recogniser.open_stream()
+    with VideoWriter(out) as writer:
+        for frame in iter_sample(sample, color=True):
+            waiting.append((frame.time_s, picture_of(frame, sample)))
+            for shown in stream.push(frame):
+                yield shown
+            while waiting and shown is not None:
+                writer.write(*waiting.pop(0), shown)
+        for found in stream.finish():
+            while waiting:
+                writer.write(*waiting.pop(0), found)
+            yield found
+
+
+def _annotate_whole(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+    """The one prediction of a model of exactly n frames of a whole video, on all of them."""
+    found = recogniser.predict(sample)
+    with VideoWriter(out) as writer:
+        for frame in iter_sample(sample, color=True):
+            writer.write(frame.time_s, picture_of(frame, sample), found)
+    yield found

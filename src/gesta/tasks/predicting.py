@@ -1,0 +1,124 @@
+"""`gesta predict` for the tasks that answer with a class: one answer a sample, or one a step of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gesta.schema import GestaError, Prediction, Sample
+from gesta.sources.inputs import find, lost, whole_recordings
+from gesta.tasks.base import Said, Wanted
+
+SHOWN = 3
+"""Classes in a line of text."""
+VIDEO = ".mp4"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to predict, and how it is named in the output: as given, or the file where a folder was given."""
+
+    input: str
+    sample: Sample
+
+
+Answers = Callable[[Sequence[Item], list[str]], Iterator[tuple[Item, Prediction]]]
+Follow = Callable[[Sample], Iterator[Prediction]]
+Annotate = Callable[[Sample, Path], Iterator[Prediction]]
+
+
+def predictions(
+    wanted: Wanted, failed: list[str], answers: Answers, follow: Follow, annotate: Annotate
+) -> Iterator[Said]:
+    """What is said of each input; what cannot be predicted is added to `failed`, and the others go on.
+
+    `answers` predicts samples, `follow` a recording as a stream; `annotate` also draws it. Raises GestaError (usage).
+    """
+    items = list(_items(wanted, failed))
+    places = _places(wanted, items)
+    if wanted.stream:
+        yield from _streamed(items, lambda s: annotate(s, places[s.files]) if places else follow(s), failed)
+    else:
+        yield from (Said(_document(item, found), _clip_line(item, found)) for item, found in answers(items, failed))
+        for sample in whole_recordings(item.sample for item in items) if places else ():
+            _drawn(annotate(sample, places[sample.files]), failed)
+    for place in places.values():
+        if place.exists():
+            yield Said(None, f"Wrote {place}")
+
+
+def _items(wanted: Wanted, failed: list[str]) -> Iterator[Item]:
+    for path in wanted.inputs:
+        try:
+            listing = find(path, wanted.layout)
+        except GestaError as error:
+            if error.usage:
+                raise
+            failed.append(str(error))
+            continue
+        failed += lost(listing)
+        whole = whole_recordings(listing.samples)
+        for sample in whole if wanted.stream else listing.samples:
+            yield Item(str(path if len(whole) == 1 else sample.files[0].path), sample)
+
+
+def _places(wanted: Wanted, items: Sequence[Item]) -> dict[Any, Path]:
+    """Files of a recording -> where it is written with the predictions: one video, or one each in a folder."""
+    out = wanted.annotate
+    if out is None:
+        return {}
+    recordings = list({item.sample.files: item.sample for item in items}.values())
+    if out.suffix.lower() == VIDEO:
+        if len(recordings) > 1:
+            raise GestaError(
+                f"--annotate {out}: is one video, and {len(recordings)} recordings are given. Give a folder.",
+                usage=True,
+            )
+        return {sample.files: out for sample in recordings}
+    if out.suffix and not out.is_dir():
+        raise GestaError(
+            f"--annotate {out}: expected a name that ends in {VIDEO}, or a folder of videos, without a dot.", usage=True
+        )
+    stems = [sample.files[0].path.stem for sample in recordings]
+    names = [stem if stems.count(stem) == 1 else f"{stem}-{n}" for n, stem in enumerate(stems, start=1)]
+    return {s.files: out / f"{name}{VIDEO}" for s, name in zip(recordings, names, strict=True)}
+
+
+def _streamed(items: Sequence[Item], follow: Follow, failed: list[str]) -> Iterator[Said]:
+    for item in items:
+        yield Said(None, item.input, heading=True)
+        try:
+            for found in follow(item.sample):
+                yield Said(
+                    _document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"
+                )
+        except GestaError as error:
+            if error.usage:
+                raise
+            failed.append(str(error) if item.input in str(error) else f"{item.input}: {error}")
+
+
+def _drawn(drawing: Iterable[Prediction], failed: list[str]) -> None:
+    try:
+        for _ in drawing:
+            pass
+    except GestaError as error:
+        failed.append(str(error))
+
+
+def _document(item: Item, found: Prediction) -> dict[str, object]:
+    document: dict[str, object] = {"input": item.input, "sample": item.sample.id, "label": found.label}
+    if found.time_s is not None:
+        document["time_s"] = round(found.time_s, 3)
+    if item.sample.label is not None:
+        document["truth"] = item.sample.label
+    document["probabilities"] = {label: round(p, 6) for label, p in found.probabilities.items()}
+    return document
+
+
+def _clip_line(item: Item, found: Prediction) -> str:
+    whole = item.sample.id == item.sample.recording
+    name = item.input if whole else f"{item.input} [{item.sample.id}]"
+    return f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in found.top(SHOWN))
