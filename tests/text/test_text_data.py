@@ -12,7 +12,8 @@ from gesta.schema import GestaError
 from gesta.tasks.text import data
 from gesta.tasks.text.batches import Sentences, Stream
 from gesta.tasks.text.corpus import by_position, read_corpus
-from gesta.tasks.text.recipe import TextInputSettings
+from gesta.tasks.text.pairs import divide, read
+from gesta.tasks.text.recipe import PairInputSettings, TextInputSettings
 from gesta.tasks.text.vocabulary import END, UNKNOWN, Vocabulary, characters, words
 
 WORDS = TextInputSettings(unit="word", minimum_count=2, validation=0.25)
@@ -135,17 +136,18 @@ def test_captions_are_divided_by_image(tmp_path: Path) -> None:
 
 def test_sentence_pairs(tmp_path: Path) -> None:
     folder = pairs(tmp_path / "p")
-    parts = data.read_pairs(folder, "de", "en")
-    assert {part: len(held) for part, held in parts.items()} == {"dev": 1, "test": 1, "train": 2}
-    assert parts["train"].target[1] == ["a", "cat"]
     assert data.recognized(folder) == "pairs"
+    parts = data.read_pairs(folder)
+    assert {part: len(held) for part, held in parts.items()} == {"dev": 1, "test": 1, "train": 2}
+    assert parts["train"][1] == {"de": "eine katze", "en": "a cat"}
+    settings = PairInputSettings(source="de", target="fr", validation=0.5)
     with pytest.raises(GestaError, match=r"no train\.fr. Languages here: de, en"):
-        data.read_pairs(folder, "de", "fr")
+        divide(read(folder), settings, 0)
     with pytest.raises(GestaError, match="wants one language"):
         read_corpus(folder, WORDS)
     (folder / "val.en").write_text("a bird\nand more\n")
     with pytest.raises(GestaError, match=r"val\.de has 1 lines and .*val\.en 2"):
-        data.read_pairs(folder, "de", "en")
+        data.read_pairs(folder)
 
 
 def test_a_stream_runs_through_the_text() -> None:

@@ -231,6 +231,12 @@ def test_the_commands(gesta: Any, tmp_path: Path, text: Path) -> None:
     assert "bits a token" in done.stdout
     assert "Kneser-Ney of order 6" in done.stdout
     assert (tmp_path / "report" / "passages.csv").read_text().count("\n") == 2
+    done = gesta("predict", out / "bundle", text, tmp_path)
+    assert "nats a token" in done.stdout
+    assert done.exit_code == 1  # a folder is no text file
+    document = json.loads(gesta("benchmark", out / "bundle", "--seconds", 0.1, "--json").stdout)
+    assert {row["engine"] for row in document["latency"]} >= {"openvino", "torch"}
+    assert "tokens/s" in "\n".join(TASK.lines("benchmark", document))
     written = gesta("write", out / "bundle", "--start", "the cat", "--length", 20).stdout
     assert written.startswith("the cat")
     assert len(written) == len("the cat") + 20 + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,7 @@ def test_the_exported_translator_says_the_same(tmp_path: Path, attention: bool) 
 
 def test_reading_pairs_holds_some_out(tmp_path: Path) -> None:
     settings = PairInputSettings(source="gloss", target="de", validation=0.1)
-    listing = divide(read(toy(tmp_path / "toy"), settings), settings, 0)
+    listing = divide(read(toy(tmp_path / "toy")), settings, 0)
     corpus = corpus_of(listing, settings)
     counts = {part: len(pairs) for part, pairs in corpus.parts.items()}
     assert counts == {"train": 540, "val": 60, "dev": 20, "test": 20}
@@ -236,7 +237,7 @@ def test_reading_pairs_holds_some_out(tmp_path: Path) -> None:
     (tmp_path / "toy" / "train.de").write_text("a\n")
     (tmp_path / "toy" / "train.gloss").write_text("A\n")
     with pytest.raises(GestaError, match="too few to hold some out"):
-        divide(read(tmp_path / "toy", settings), settings, 0)
+        divide(read(tmp_path / "toy"), settings, 0)
 
 
 @pytest.mark.slow
@@ -249,8 +250,10 @@ def test_the_commands(gesta: Any, tmp_path: Path) -> None:
     done = gesta("evaluate", out / "bundle", folder, "--split", "dev", "--out", tmp_path / "report")
     assert "BLEU" in done.stdout
     assert (tmp_path / "report" / "translations.csv").exists()
-    assert gesta("translate", out / "bundle", "A B", "C").stdout.count("\n") == 2
-    assert gesta("translate", "demo", "A B").exit_code == 2
+    (tmp_path / "new.txt").write_text("A B\nC\n")
+    done = gesta("predict", out / "bundle", tmp_path / "new.txt", tmp_path / "none.txt", "--json")
+    assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == ["A B", "C"]
+    assert (done.exit_code, "none.txt: cannot be read" in done.stderr) == (1, True)
     assert gesta("write", out / "bundle").exit_code == 2
     wrong = gesta("train", folder, "--recipe", "text/german-to-english", "--out", tmp_path / "other")
     assert wrong.exit_code == 1

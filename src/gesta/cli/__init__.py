@@ -24,7 +24,6 @@ COMMANDS = {
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
     "write": "Text by a language model.",
-    "translate": "Sentences by a translator.",
     "embed": "Word vectors: learn them, ask them, test them.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "compress": "The whole way to a small model, with a table of what each step cost.",

@@ -13,8 +13,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -119,17 +118,6 @@ def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:
     return parts
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Sentences of two languages, line by line: the words of `source` and `target`."""
-
-    source: list[list[str]]
-    target: list[list[str]]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-
 def _languages(folder: Path) -> list[str]:
     """Endings of training files that have the same among the other parts, as in train.de and dev.de."""
     endings = {part: set() for part in _PAIR_PARTS}  # type: dict[str, set[str]]
@@ -141,26 +129,27 @@ def _languages(folder: Path) -> list[str]:
     return sorted(endings["train"] & others)
 
 
-def read_pairs(folder: Path, source: str, target: str) -> Mapping[str, Pairs]:
-    """train, dev, test, those that are there. Raises GestaError for a missing file, or two of different line counts."""
-    for language in (source, target):
-        if not (folder / f"train.{language}").is_file():
-            known = ", ".join(_languages(folder)) or "none"
-            raise GestaError(f"{folder}: there is no train.{language}. Languages here: {known}.")
-    parts: dict[str, Pairs] = {}
-    for file in sorted(folder.glob(f"*.{source}")):
-        name = file.name.removesuffix(f".{source}")
+def read_pairs(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """train, dev, test, those that are there -> the sentences of every line by language, words with a space between.
+
+    Raises GestaError where two languages have different numbers of lines.
+    """
+    parts: dict[str, list[dict[str, str]]] = {}
+    languages = _languages(folder)
+    for file in sorted(folder.glob(f"*.{languages[0]}")):
+        name = file.name.removesuffix(f".{languages[0]}")
         part = _PAIR_PARTS.get(name.partition("_")[0])
-        other = folder / f"{name}.{target}"
-        if part is None or part in parts or not other.exists():
+        files = [folder / f"{name}.{language}" for language in languages]
+        if part is None or part in parts or not all(other.is_file() for other in files):
             continue
-        pairs = Pairs(read_lines(file), read_lines(other))
-        if len(pairs.source) != len(pairs.target):
-            raise GestaError(
-                f"{file} has {len(pairs.source)} lines and {other} {len(pairs.target)}. Sentence pairs need the same "
-                "number: line k of one is the translation of line k of the other."
-            )
-        parts[part] = pairs
+        held = [[" ".join(words) for words in read_lines(other)] for other in files]
+        for other, lines in zip(files, held, strict=True):
+            if len(lines) != len(held[0]):
+                raise GestaError(
+                    f"{file} has {len(held[0])} lines and {other} {len(lines)}. Sentence pairs need the same "
+                    "number: line k of one is the translation of line k of the other."
+                )
+        parts[part] = [dict(zip(languages, line, strict=True)) for line in zip(*held, strict=True)]
     return parts
 
 

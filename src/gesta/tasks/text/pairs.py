@@ -22,34 +22,43 @@ Text = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SentencePair:
-    """A sentence and its translation, words with spaces between them."""
+    """A sentence in several languages, words with spaces between them; `source` and `target` by a recipe's choice."""
 
     id: str
-    source: str
-    target: str
+    texts: Mapping[str, str]
     files: tuple[Resource, ...]
     split: str | None = None
+    source: str = ""
+    target: str = ""
     label: str | None = None
     subject: str | None = None
 
     @property
     def identity(self) -> str:
         """A short hash of its place and content: a sentence that comes again in the test part is scored."""
-        return hashlib.sha256(f"{self.id}\n{self.source}\n{self.target}".encode()).hexdigest()[:16]
+        return hashlib.sha256("\n".join([self.id, *self.texts.values()]).encode()).hexdigest()[:16]
 
 
-def read(folder: Path, settings: PairInputSettings) -> Listing:
-    """The pairs of a folder's files, in the parts of the files. Raises GestaError as `read_pairs` does."""
+def read(folder: Path) -> Listing:
+    """The sentences of a folder's files, in the parts of the files. Raises GestaError as `read_pairs` does."""
     found = [
-        SentencePair(f"{part}:{number}", " ".join(source), " ".join(target), (Resource(folder),), part)
-        for part, pairs in read_pairs(folder, settings.source, settings.target).items()
-        for number, (source, target) in enumerate(zip(pairs.source, pairs.target, strict=True))
+        SentencePair(f"{part}:{number}", texts, (Resource(folder),), part)
+        for part, sentences in read_pairs(folder).items()
+        for number, texts in enumerate(sentences)
     ]
     return Listing(folder, "pairs", tuple(found))
 
 
 def divide(listing: Listing, settings: PairInputSettings, seed: int) -> Listing:
-    """A share of the training pairs becomes val. Raises GestaError where too few are left."""
+    """A share of the training pairs becomes val, and each pair gets its source and target.
+
+    Raises GestaError for a language that is not there, and where too few pairs are left.
+    """
+    known = listing.samples[0].texts if listing.samples else {}
+    for language in (settings.source, settings.target):
+        if language not in known:
+            there = ", ".join(known) or "none"
+            raise GestaError(f"{listing.root}: there is no train.{language}. Languages here: {there}.")
     train = [i for i, pair in enumerate(listing.samples) if pair.split == "train"]
     count = round(len(train) * settings.validation)
     if count == len(train) or (settings.validation and not count):
@@ -57,7 +66,15 @@ def divide(listing: Listing, settings: PairInputSettings, seed: int) -> Listing:
     chosen = {train[i] for i in np.random.default_rng(seed).permutation(len(train))[:count]}
     return replace(
         listing,
-        samples=tuple(replace(p, split="val") if i in chosen else p for i, p in enumerate(listing.samples)),
+        samples=tuple(
+            replace(
+                pair,
+                split="val" if i in chosen else pair.split,
+                source=pair.texts[settings.source],
+                target=pair.texts[settings.target],
+            )
+            for i, pair in enumerate(listing.samples)
+        ),
     )
 
 

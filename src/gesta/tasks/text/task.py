@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
 from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Problem
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Timing
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
 from gesta.tasks.text import corpus, data
 from gesta.tasks.text.corpus import Passage
 from gesta.tasks.text.manifest import LanguageManifest
@@ -37,6 +37,7 @@ class TextTask:
     default_recipe = "text/characters-small"
     quality = Quality("val_loss", "loss", False, "nats")
     kept = ("loss", "bits", "perplexity")
+    trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset(),
         "evaluate": frozenset(),
@@ -149,6 +150,21 @@ class TextTask:
         from gesta.tasks.text.export import compare
 
         return compare(reference, other, examples, artifact)
+
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        """How well text files are predicted."""
+        for path in wanted.inputs:
+            try:
+                found = predictor.predict(Path(path))
+            except GestaError as error:
+                failed.append(f"{path}: {error}" if str(path) not in str(error) else str(error))
+                continue
+            document = {"input": str(path), "nats": found.nats, "bits": found.bits, "perplexity": found.perplexity}
+            line = f"{path}  {found.nats:.4f} nats a token, perplexity {found.perplexity:.2f}, {found.tokens} tokens"
+            yield Said(document | {"tokens": found.tokens}, line)
+
+    def step_unit(self, manifest: LanguageManifest) -> str:  # noqa: ARG002
+        return "token"
 
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.text.export import timings

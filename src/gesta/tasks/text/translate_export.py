@@ -27,7 +27,8 @@ def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], lim
         return Examples([rng.integers(0, known, WORDS) for _ in range(limit)], [None] * limit, "random")
     vocabulary, count = manifest.source.vocabulary, min(limit, len(samples))
     chosen = [samples[i * len(samples) // count] for i in range(count)]
-    return Examples([vocabulary.sentence(p.source.split()) for p in chosen], [None] * count, source)
+    language = manifest.recipe["input"]["source"]
+    return Examples([vocabulary.sentence(p.texts[language].split()) for p in chosen], [None] * count, source)
 
 
 def feeds(texts: Sequence[Text], translator: Translator) -> dict[tuple[str, str], list[Feed]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from gesta.engines.part import Part
 from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Problem
 from gesta.tasks import lines as shared
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Timing
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
 from gesta.tasks.text import data, pairs
 from gesta.tasks.text.manifest import TranslationManifest
 from gesta.tasks.text.pairs import SentencePair
@@ -36,6 +36,7 @@ class TranslationTask:
     default_recipe = "text/german-to-english"
     quality = Quality("val_loss", "bleu", True, "BLEU")
     kept = ("bleu",)
+    trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         name: frozenset() for name in ("train", "evaluate", "export", "predict", "benchmark")
     }
@@ -44,14 +45,13 @@ class TranslationTask:
         return (layout or data.recognized(data_path)) == "pairs"
 
     def read(self, data_path: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
-        """The folder; which languages are read is the recipe's to say, so `split` reads them."""
         if not self.recognizes(data_path, layout):
             raise GestaError(f"{data_path}: holds no sentence pairs. Expected files such as train.de and train.en.")
-        return Listing(data_path, "pairs", ())
+        return pairs.read(data_path)
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         settings = PairInputSettings.model_validate(recipe["input"])
-        divided = pairs.divide(pairs.read(listing.root, settings), settings, seed)
+        divided = pairs.divide(listing, settings, seed)
         note = f"divided by file; {settings.validation:.0%} of the training pairs are held out to choose the epoch on"
         return Parts(divided, (note,))
 
@@ -66,10 +66,6 @@ class TranslationTask:
         from gesta.tasks.text.translate_predict import load
 
         return load(bundle, at)
-
-    def translate(self, bundle: Bundle[TranslationManifest], at: Placement) -> Any:
-        """An ability: the model, whose `translate` takes sentences."""
-        return self.load(bundle, at)
 
     def identities(self, samples: Sequence[SentencePair]) -> list[str]:
         return [pair.identity for pair in samples]
@@ -135,6 +131,21 @@ class TranslationTask:
 
         return compare(reference, other, examples, artifact)
 
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        """Translations of files with a sentence a line."""
+        for path in wanted.inputs:
+            try:
+                sentences = [" ".join(words) for words in data.read_lines(path)]
+            except GestaError as error:
+                failed.append(str(error))
+                continue
+            for sentence, found in zip(sentences, predictor.translate(sentences), strict=True):
+                document = {"input": str(path), "source": sentence, "translation": found.text}
+                yield Said(document | {"score": found.score}, found.text)
+
+    def step_unit(self, manifest: TranslationManifest) -> str:  # noqa: ARG002
+        return "sentence"
+
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.text.translate_export import timings
 
@@ -154,6 +165,11 @@ class TranslationTask:
             return [
                 f"BLEU      {bleu:.2f} (sacrebleu, tokens as they are; {document['beams']} beams)",
                 f"length    {ratio:.3f} of the references'; {document['n']} sentences; engine {document['engine']}",
+            ]
+        if command == "benchmark":
+            return [
+                *shared.benchmark_head(document),
+                *shared.latency_table(document, shared.times_of(sentence="sentence")),
             ]
         return shared.exported(document, [f"network  {a['file']}" for a in document["artifacts"]], "SENTENCE")
 

@@ -51,8 +51,20 @@ def _export(document: Mapping[str, Any]) -> list[str]:
     return shared.exported(document, lines, "TEXT")
 
 
+def _benchmark(document: Mapping[str, Any]) -> list[str]:
+    lines = [*shared.benchmark_head(document), "one core, milliseconds: a token, its state carried, and a text at once"]
+    table = shared.latency_table(document, shared.times_of(token="token", text="text"))
+    rates = [
+        f"{r['engine']} {r['precision']}: {1000 / r['token']['p50_ms']:.0f} tokens/s"
+        for r in document["latency"]
+        if "token" in r
+    ]
+    return [*lines, *table, *rates]
+
+
 LINES: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "train": _train,
     "evaluate": _evaluate,
     "export": _export,
+    "benchmark": _benchmark,
 }
