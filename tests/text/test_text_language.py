@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from gesta.models.language import LanguageNet
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.text.corpus import read_corpus
-from gesta.tasks.text.fit import build, fit_language
+from gesta.tasks.text.fit import build, cosine, fit_language
 from gesta.tasks.text.predict import LanguageModel
 from gesta.tasks.text.recipe import LanguageRecipe
 from gesta.tasks.text.task import TASK
@@ -158,6 +160,15 @@ def test_sentences_are_scored_one_by_one(tmp_path: Path) -> None:
     assert model.predict("a dog\n\na dog runs .\n").tokens == 8
 
 
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [cosine(step, 1100) for step in range(1101)]
+    assert rates[0] == 0.01
+    assert rates[99] == rates[100] == 1
+    assert rates[600] == pytest.approx(0.5)
+    assert rates[1100] == pytest.approx(0, abs=1e-12)
+    assert cosine(0, 5) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("settings", [{}, {"averaging": 0.9}])
 def test_a_resumed_run_ends_as_one_that_was_not_stopped(tmp_path: Path, text: Path, settings: dict[str, float]) -> None:
@@ -211,6 +222,14 @@ def test_the_exported_model_says_the_same(tmp_path: Path, text: Path, model_sett
     model = trained(text, made, tmp_path / "run")
     (agreement,) = add(tmp_path / "run" / "bundle")
     assert agreement.passes
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'onnxruntime', 'lightning'): sys.modules[name] = None\n"
+        "from gesta import api\n"
+        f"model = api.load({str(tmp_path / 'run' / 'bundle')!r}, 'openvino')\n"
+        "print(len(''.join(model.write(start='the', length=5))))\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "8\n"
     exported = api.load(tmp_path / "run" / "bundle", "openvino")
     assert exported.engine.name == "openvino"
     assert exported.predict(SENTENCE * 20).nats == pytest.approx(model.predict(SENTENCE * 20).nats, abs=1e-5)
@@ -231,6 +250,8 @@ def test_the_commands(gesta: Any, tmp_path: Path, text: Path) -> None:
     assert "bits a token" in done.stdout
     assert "Kneser-Ney of order 6" in done.stdout
     assert (tmp_path / "report" / "passages.csv").read_text().count("\n") == 2
+    assert "perplexity" in (tmp_path / "report" / "report.html").read_text()
+    assert "who is who" not in done.stderr
     done = gesta("predict", out / "bundle", text, tmp_path)
     assert "nats a token" in done.stdout
     assert done.exit_code == 1  # a folder is no text file

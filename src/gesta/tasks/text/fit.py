@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.data import TrainingData
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.learner import Learner, Row
+from gesta.training.optim import optimizer_for
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, run_stage
 
 Examples = Stream | Sentences
+WARM_UP = 100
+"""Updates until the learning rate is whole."""
 
 
 class TextData(TrainingData[Any]):
@@ -91,11 +95,19 @@ class TokenLearner(Learner):
         return f"{told}  val {row['val_loss']:.4f}" if "val_loss" in row else told
 
     def configure_optimizers(self) -> Any:
-        measured, self.network = self.network, self.trained
-        try:
-            return super().configure_optimizers()
-        finally:
-            self.network = measured
+        optimizer = optimizer_for(self.trained.parameters(), self.settings)
+        if self.settings.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(cosine, steps=self.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def cosine(step: int, steps: int) -> float:
+    """Share of the learning rate: up over WARM_UP updates (a tenth of few), then half a cosine down to 0."""
+    rise = max(1, min(WARM_UP, steps // 10))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * min(1, (step - rise) / max(1, steps - rise))))
 
 
 class LanguageLearner(TokenLearner):

@@ -54,7 +54,7 @@ class TextTrainingSettings(Strict):
     learning_rate: float = Field(0.002, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "one_cycle"] = "one_cycle"
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="cosine: up in 100 updates, down to nothing")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of translation")
     gradient_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     averaging: float = Field(

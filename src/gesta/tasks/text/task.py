@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
-from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Problem
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
 from gesta.tasks.text import corpus, data
@@ -24,6 +22,8 @@ from gesta.tasks.text.recipe import LanguageRecipe, TextInputSettings
 from gesta.training.run import Fitted, Run
 
 LAYOUTS = ("text", "captions")
+SHOWN_CHARACTERS = 200
+"""Of a passage in the report."""
 
 
 class TextTask:
@@ -38,6 +38,7 @@ class TextTask:
     quality = Quality("val_loss", "loss", False, "nats")
     kept = ("loss", "bits", "perplexity")
     trained_stage = "network"
+    of_people = False
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset(),
         "evaluate": frozenset(),
@@ -117,14 +118,18 @@ class TextTask:
         return Evaluation(metrics, tuple(samples), outputs, truth, predictor.manifest)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """metrics.json, and passages.csv: of each the mean nats of a token, how many tokens, and the text."""
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "metrics.json", json.dumps(result.metrics, indent=1, ensure_ascii=False) + "\n")
+        """metrics.json, report.html, and passages.csv: mean nats of a token, how many, the text; the hardest first."""
+        from gesta.tasks.text.report import write_report
+
+        means = [nats / max(count, 1) for nats, count in result.outputs]
         rows = [
-            [p.id, f"{nats / max(count, 1):.4f}", f"{count:.0f}", p.text[:200]]
-            for p, (nats, count) in zip(result.samples, result.outputs, strict=True)
+            (p.id, f"{mean:.4f}", f"{count:.0f}", p.text[:SHOWN_CHARACTERS])
+            for mean, (_, count), p in sorted(
+                zip(means, result.outputs, result.samples, strict=True), key=lambda r: -r[0]
+            )
         ]
-        write_whole(out / "passages.csv", data.as_csv(("passage", "nats", "tokens", "text"), rows))
+        header = ("passage", "nats", "tokens", "text")
+        write_report(out, result.manifest.name, result.metrics, "passages.csv", header, rows)
 
     def graphs(self, bundle: Bundle[LanguageManifest], **_: Any) -> list[Part]:
         from gesta.tasks.text.network import parts

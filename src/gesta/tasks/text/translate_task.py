@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
-from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Problem
 from gesta.tasks import lines as shared
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
@@ -37,6 +35,7 @@ class TranslationTask:
     quality = Quality("val_loss", "bleu", True, "BLEU")
     kept = ("bleu",)
     trained_stage = "network"
+    of_people = False
     options: Mapping[str, frozenset[str]] = {
         name: frozenset() for name in ("train", "evaluate", "export", "predict", "benchmark")
     }
@@ -98,11 +97,12 @@ class TranslationTask:
         return Evaluation(metrics, tuple(samples), outputs, np.array(truth, dtype=object), predictor.manifest)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """metrics.json, and translations.csv."""
-        out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "metrics.json", json.dumps(result.metrics, indent=1, ensure_ascii=False) + "\n")
-        rows = [[p.source, said, p.target] for p, said in zip(result.samples, result.outputs, strict=True)]
-        write_whole(out / "translations.csv", data.as_csv(("source", "translation", "reference"), rows))
+        """metrics.json, report.html and translations.csv."""
+        from gesta.tasks.text.report import write_report
+
+        rows = [(p.source, said, p.target) for p, said in zip(result.samples, result.outputs, strict=True)]
+        header = ("source", "translation", "reference")
+        write_report(out, result.manifest.name, result.metrics, "translations.csv", header, rows)
 
     def graphs(self, bundle: Bundle[TranslationManifest], **_: Any) -> list[Part]:
         from gesta.tasks.text.translate_network import parts
