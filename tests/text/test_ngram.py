@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gesta.schema import GestaError
+from gesta.tasks.text.corpus import read_corpus
 from gesta.tasks.text.ngram import KneserNey, perplexity
+from gesta.tasks.text.recipe import TextInputSettings
+
+REAL = Path(__file__).parents[3] / "shared" / "data"
 
 Gram = tuple[int, ...]
 
@@ -82,3 +87,20 @@ def test_nothing_to_count_is_refused() -> None:
             KneserNey(texts, 3, 4, start=0)
     with pytest.raises(GestaError, match="empty"):
         KneserNey([np.array([1])], 2, 2).nats([np.zeros(0, np.int64)])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (REAL / "tinyshakespeare").is_dir(), reason="../shared/data/tinyshakespeare is not here")
+def test_characters_of_shakespeare() -> None:
+    corpus = read_corpus(REAL / "tinyshakespeare", TextInputSettings())
+    assert corpus.baseline(6)["test"] == pytest.approx(1.5385, abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (REAL / "flickr8k_text").is_dir(), reason="../shared/data/flickr8k_text is not here")
+def test_words_of_captions() -> None:
+    corpus = read_corpus(REAL / "flickr8k_text", TextInputSettings(unit="word", minimum_count=5))
+    assert len(corpus.vocabulary) == 2547
+    found = corpus.baseline(4)
+    assert perplexity(found["dev"]) == pytest.approx(22.6, abs=0.05)
+    assert perplexity(found["test"]) == pytest.approx(21.9, abs=0.05)

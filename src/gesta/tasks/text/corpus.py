@@ -122,7 +122,8 @@ class Corpus:
 
 
 def corpus_of(listing: Listing, settings: TextInputSettings) -> Corpus:
-    """Divided passages as numbers; the vocabulary is that of train. Raises GestaError where there is none to learn."""
+    """Divided passages as numbers; the vocabulary is that of train and val, so that it does not depend on what is held
+    out. Raises GestaError where there is none to learn."""
     texts = {part: [p.text for p in listing.samples if p.split == part] for part in PARTS}
     vocabulary = vocabulary_of(texts, settings)
     parts = {part: [numbers(vocabulary, text) for text in held] for part, held in texts.items()}
@@ -130,11 +131,11 @@ def corpus_of(listing: Listing, settings: TextInputSettings) -> Corpus:
 
 
 def vocabulary_of(texts: Mapping[str, Sequence[str]], settings: TextInputSettings) -> Vocabulary:
+    learned = [text for part in LEARNED for text in texts[part]]
     if settings.unit == "character":
-        train, *others = ("".join(held) for held in texts.values())
-        return characters(train, *others, minimum_count=settings.minimum_count)
-    sentences = [text.split() for text in texts["train"]]
-    return words(sentences, minimum_count=settings.minimum_count, most=settings.most)
+        others = ["".join(held) for part, held in texts.items() if part not in LEARNED]
+        return characters("".join(learned), *others, minimum_count=settings.minimum_count)
+    return words((text.split() for text in learned), minimum_count=settings.minimum_count, most=settings.most)
 
 
 def numbers(vocabulary: Vocabulary, text: str) -> Text:

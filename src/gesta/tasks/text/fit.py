@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -177,7 +178,8 @@ def fit_language(corpus: Corpus, recipe: LanguageRecipe, run: Run) -> tuple[Lang
     seed_everything(run.seed)
     network = build(recipe, corpus.vocabulary)
     identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "text": corpus.source}
-    identity["tokens"] = [len(corpus.vocabulary), corpus.tokens("train"), corpus.tokens("val")]
+    known = "\n".join(corpus.vocabulary.tokens).encode()
+    identity["tokens"] = [hashlib.sha256(known).hexdigest(), corpus.tokens("train"), corpus.tokens("val")]
     stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, ("val_loss",))
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
