@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from calls import add_networks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))  # tiny_bundles
 

@@ -120,7 +120,7 @@ def test_parts_name_what_goes_in_and_out(tmp_path):
 def test_onnx_agrees_streams_and_is_recorded(model, tmp_path):
     folder = make_bundle(tmp_path / "bundle", model)
     clips = clips_for(folder)
-    parity = add_networks(engine="onnxruntime", bundle=folder, clips)
+    parity = add_networks(folder, clips, "onnxruntime")
     assert parity.largest_difference < 1e-5
     recogniser = gesta.load(folder, "onnxruntime", threads=1)
     expected = gesta.load(folder, "torch").predict_clips([clip.pixels for clip in clips])

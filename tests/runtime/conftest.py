@@ -1,4 +1,5 @@
 import pytest
+from calls import add_networks
 from tiny_bundles import MODELS, clips_for, make_bundle
 
 

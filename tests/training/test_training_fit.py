@@ -12,16 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from calls import fit
 from training.learnable import MemoryStore, samples, tiny
 
+from gesta import files
 from gesta.bundle import io as bundle_io
 from gesta.files import write_whole
 from gesta.models.catalog import build
 from gesta.schema import GestaError
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.training import checkpoints
+from gesta.training.checkpoints import load_state
 from gesta.training.run import Fitted
 
 PROGRAM = Path(__file__).parent / "learnable.py"
@@ -73,7 +75,7 @@ def test_it_leaves_logs_and_a_figure(trained: Fitted) -> None:
         rows = list(csv.DictReader(stream))
     assert [float(row["val_loss"]) for row in rows] == [row["val_loss"] for row in trained.history]
     assert list((out / "logs" / "training").glob("events.*"))
-    assert (out / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["mullick/cnn3d", "mullick/lstm"])
@@ -108,7 +110,7 @@ def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
     result = run(tmp_path, "training.pretrain_epochs=2", "training.freeze_encoder=true")
-    encoder = checkpoints.safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
+    encoder = safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
     weights = bundle_io.load_weights(bundle_io.read(result.bundle, ClipManifest))
     for name, tensor in encoder.items():
         assert (weights[f"encoder.{name}"] == tensor.numpy()).all(), name
@@ -153,14 +155,14 @@ def test_checkpoints_hold_plain_values_only(tmp_path: Path) -> None:
     evil = tmp_path / "training.ckpt"
     torch.save({"x": Path("/")}, evil)
     with pytest.raises(GestaError, match="is no checkpoint"):
-        checkpoints.load_state(evil)
+        load_state(evil)
 
 
 def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(GestaError, match=r"the disk is full.*--resume"):
         run(tmp_path)
 
@@ -304,7 +306,7 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     killer = tmp_path / "killer.py"
     killer.write_text(
         "import os, runpy, signal, sys\n"
-        "from gesta.training import checkpoints\n"
+        "from gesta import files\n"
         "count, fsync = 0, os.fsync\n"
         "def fsync_or_die(number):\n"
         "    global count\n"
@@ -312,7 +314,7 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
         "        count += 1\n"
         "        if count == 3: os.ftruncate(number, 5000); os.kill(os.getpid(), signal.SIGKILL)\n"
         "    fsync(number)\n"
-        "checkpoints.os.fsync = fsync_or_die\n"
+        "files.os.fsync = fsync_or_die\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )

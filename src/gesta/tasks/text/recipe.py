@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -67,6 +67,8 @@ class TextTrainingSettings(Strict):
 class LanguageRecipe(Recipe):
     """A complete recipe for a language model of characters or words."""
 
+    task: ClassVar[str] = "text"
+
     kind: Literal["text"]
     input: TextInputSettings = TextInputSettings()
     model: LanguageModelSettings = LanguageModelSettings()
@@ -115,6 +117,8 @@ class BeamSettings(Strict):
 
 class TranslationRecipe(Recipe):
     """A complete recipe for translation from sentence pairs."""
+
+    task: ClassVar[str] = "translation"
 
     kind: Literal["translation"]
     input: PairInputSettings
