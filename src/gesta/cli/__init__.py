@@ -23,6 +23,8 @@ COMMANDS = {
     "crossval": "Leave one person out, or k groups.",
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
+    "write": "Text by a language model.",
+    "embed": "Word vectors: learn them, ask them, test them.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "compress": "The whole way to a small model, with a table of what each step cost.",
     "prune": "Remove weights, or whole channels, that matter little.",

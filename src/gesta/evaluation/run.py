@@ -83,7 +83,9 @@ def measure(
     """The same for a model that is loaded. Raises GestaError as `evaluate` does."""
     manifest = predictor.manifest
     known = task.labelled(samples, manifest)
-    warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
+    warnings: list[str] = []
+    if getattr(task, "of_people", True):  # text is not recorded of people
+        warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
     if len(known) < len(samples):
         warnings.append(f"{len(samples) - len(known)} recordings without label are not counted.")
     with bars(progress) as bar:
