@@ -67,7 +67,7 @@ class HandTracker:
         max_hands: int = 2,
         static: bool = False,
         smooth: bool = True,
-        search_s: float = 0.3,
+        search_s: float = 0.2,
     ) -> None:
         self._detector, self._network = detector, network
         self._max, self._static, self._smooth, self._search_s = max_hands, static, smooth, search_s

@@ -67,6 +67,6 @@ BLAZEPOSE_BONES = tuple(
 
 
 def joint_names(what: What) -> tuple[str, ...]:
-    """Names of what `Landmarks.joints(what)` returns: 42 of two hands, 33 of the body, or the body's, then the hands'."""
+    """Names of what `Landmarks.joints(what)` returns: 42 of two hands, 33 of the body, or 33 and 42."""
     names = {"hands": TWO_HANDS_JOINTS, "pose": BLAZEPOSE_JOINTS, "both": BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS}
     return names[what]
