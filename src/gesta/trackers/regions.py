@@ -48,10 +48,20 @@ class Region:
         """H W 3 -> size size 3, bilinear. Outside of the frame: black, or the nearest pixel of the frame."""
         axes = self.axes
         corner = np.array([self.u, self.v]) - axes.sum(axis=1) / 2
-        matrix = np.column_stack([axes / size, corner])
+        left, top, right, bottom = self._bounds(*image.shape[:2])
+        four = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2RGBA)  # warped at twice the speed of three
+        matrix = np.column_stack([axes / size, corner - (left, top)])
         border = cv2.BORDER_CONSTANT if zero_border else cv2.BORDER_REPLICATE
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        return np.asarray(cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border), np.uint8)
+        warped = cv2.warpAffine(four, matrix, (size, size), flags=flags, borderMode=border)
+        return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), np.uint8)
+
+    def _bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """left, top, right, bottom of the part of a frame that the region sees, at least one pixel."""
+        reach = np.abs(self.axes).sum(axis=1) / 2 + 2
+        low = np.clip(np.floor([self.u - reach[0], self.v - reach[1]]), 0, [width - 1, height - 1]).astype(int)
+        high = np.clip(np.ceil([self.u + reach[0], self.v + reach[1]]), low + 1, [width, height]).astype(int)
+        return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
     def to_frame(self, points: NDArray[np.float32]) -> Points:
         """[..., 2 or 3] in units of the side, (0, 0) its top-left corner -> pixels of the frame; depth is scaled."""
