@@ -2,11 +2,12 @@
 
     python benchmarks/tracker_stability.py CLIP... [--crossing]
 
-For each clip, hands and pose: `frames`; `found` by static mode; `lost`: found by static mode, and not by tracking there;
+For each clip, hands and pose: `frames`; `found` by static mode; `lost`: found by static mode and not by tracking;
 `bridged`: the other way round; `tracks`: how many different hands or people tracking saw; `swaps`: a hand changed its
-number or its side from one frame to the next; `jitter_px` and `jitter_static_px`: median length of the second difference
-of the landmarks, at a width of 320; `other_side`: left where static mode says right, or the other way round; `away_px`: median distance between both modes (delay and noise). `--crossing` makes
-two hands of each clip: the picture beside its mirror image, both sliding over each other and back.
+number or its side from one frame to the next; `other_side`: left where static mode says right, or the other way round;
+`jitter_px` and `jitter_static_px`: median length of the second difference of the landmarks at a width of 320;
+`away_px`: median distance between both modes (delay and noise). `--crossing` makes two hands of each clip: the picture
+beside its mirror image, both sliding over each other and back.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,7 @@ def measure(static: list[Found], tracked: list[Found], scale: float) -> dict[str
 def swaps(frames: list[Found]) -> int:
     """How often the nearest hand in the next frame has another number or side, while both numbers go on."""
     count = 0
-    for before, after in zip(frames, frames[1:], strict=False):
+    for before, after in pairwise(frames):
         for number, side, points in before:
             follower = nearest(points, after)
             count += follower is not None and follower[:2] != (number, side)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 
 from gesta.schema import GestaError
-from gesta.trackers import BLAZEPOSE_JOINTS, HAND_JOINTS, Hand, Landmarks, Person, Tracker, joint_names
+from gesta.trackers import BLAZEPOSE_JOINTS, HAND_JOINTS, Hand, Landmarks, Person, Tracker, files, joint_names
 from gesta.trackers.joints import BLAZEPOSE_BONES, HAND_BONES
 from gesta.trackers.tracker import identity, needed
 
@@ -64,10 +66,17 @@ def test_what_cannot_be_is_refused(wrong):
         wrong()
 
 
-def test_identity_depends_on_networks_and_settings_only():
-    one = identity({"a": "1", "b": "2"}, {"static": False})
-    assert one == identity({"b": "2", "a": "1"}, {"static": False})
-    assert len({one, identity({"a": "1", "b": "3"}, {"static": False}), identity({"a": "1", "b": "2"}, {})}) == 3
+def test_identity_depends_on_networks_and_settings_only(tmp_path, monkeypatch):
+    for name in files.SHA256:
+        (tmp_path / f"{name}.tflite").write_bytes(name.encode())
+    contents = {name: hashlib.sha256(name.encode()).hexdigest() for name in files.SHA256}
+    monkeypatch.setattr(files, "SHA256", contents)
+    one = identity("both", folder=tmp_path)
+    assert one == identity("both", folder=tmp_path, mask=True)
+    others = [{"what": "pose"}, {"what": "hands"}, {"static": True}, {"smooth": False}, {"hand_model": "lite"}]
+    others.append({"max_hands": 1})
+    assert len({one, *(identity(**{"what": "both", **options}, folder=tmp_path) for options in others)}) == 7
+    assert identity("pose", folder=tmp_path, max_hands=1) == identity("pose", folder=tmp_path)
 
 
 def test_what_a_tracker_needs():

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -56,11 +55,11 @@ class Tracker:
         folder: Path | None = None,
         threads: int | None = None,
     ) -> None:
-        _check(what, hand_model, max_hands, mask)
+        self.sha256 = identity(
+            what, hand_model=hand_model, max_hands=max_hands, static=static, smooth=smooth, mask=mask, folder=folder
+        )
         self.what, self.joints = what, joint_names(what)
         files = located(needed(what, hand_model), folder or default_folder())
-        settings = {"what": what, "max_hands": max_hands, "static": static, "smooth": smooth, "version": VERSION}
-        self.sha256 = identity({name: fingerprint(file) for name, file in files.items()}, settings)
         self._hands: hands.HandTracker | None = None
         self._pose: pose.PoseTracker | None = None
         self.networks: tuple[Network, ...] = ()
@@ -104,9 +103,27 @@ def needed(what: What, hand_model: Model = "full") -> tuple[str, ...]:
     return {"hands": of_hands, "pose": of_pose, "both": of_hands + of_pose}[what]
 
 
-def identity(files: Mapping[str, str], settings: Mapping[str, object]) -> str:
-    """sha256 over the networks' own and the settings that change what is found; not over speed or place."""
-    return hashlib.sha256(json.dumps([files, settings], sort_keys=True).encode()).hexdigest()
+def identity(
+    what: What = "hands",
+    *,
+    hand_model: Model = "full",
+    max_hands: int = 2,
+    static: bool = False,
+    smooth: bool = True,
+    mask: bool = False,
+    folder: Path | None = None,
+) -> str:
+    """`Tracker(...).sha256` without loading a network: of the networks' files and the settings that change landmarks.
+
+    Raises GestaError as Tracker does.
+    """
+    _check(what, hand_model, max_hands, mask)
+    files = located(needed(what, hand_model), folder or default_folder())
+    prints = {name: fingerprint(file) for name, file in files.items()}
+    settings = {"what": what, "static": static, "smooth": smooth, "version": VERSION}
+    if what != "pose":
+        settings["max_hands"] = max_hands
+    return hashlib.sha256(json.dumps([prints, settings], sort_keys=True).encode()).hexdigest()
 
 
 def _check(what: str, hand_model: str, max_hands: int, mask: bool) -> None:
