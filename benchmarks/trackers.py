@@ -5,8 +5,10 @@
 OTHER_PYTHON: of an environment of its own with mediapipe 0.10.21 (`python3.11 -m venv ENV; ENV/bin/pip install
 mediapipe==0.10.21`). Both sides get the same frames, decoded and resized to 640 x 480 before; both processes are bound
 to the same core and take turns, a block of frames each, so that a busy machine slows both alike. A line for each of
-hands lite, hands full, pose, both: frames a second of both sides, their ratio (median over the rounds), and the share of
-our time that is spent inside each network. HANDS_CLIP should show one hand, POSE_CLIP one person.
+hands lite, hands full, pose, both: frames a second of both sides, their ratio (median over the rounds; of wall time and
+of processor time, which a busy machine disturbs less), the least milliseconds of processor time a frame, and the share
+of our time inside each network. HANDS_CLIP (hands, both) should show one hand, POSE_CLIP a person.
+`--max-hands`: how many hands both sides look for; with 2 and one in view, the other is searched for as well.
 """
 
 from __future__ import annotations
@@ -30,41 +32,42 @@ WARM_UP = 10
 Step = Callable[[np.ndarray, float], Any]
 
 
-def ours(case: str) -> tuple[Step, list[Any]]:
+def ours(case: str, max_hands: int) -> tuple[Step, list[Any]]:
     from gesta.trackers import Tracker
 
     what = "hands" if case.startswith("hands") else case
-    tracker = Tracker(what, hand_model="lite" if case.endswith("lite") else "full", threads=1)
+    model = "lite" if case.endswith("lite") else "full"
+    tracker = Tracker(what, hand_model=model, max_hands=max_hands, threads=1)
     return tracker.step, list(tracker.networks)
 
 
-def theirs(case: str) -> tuple[Step, list[Any]]:
+def theirs(case: str, max_hands: int) -> tuple[Step, list[Any]]:
     import mediapipe  # the other environment's
 
     solutions, parts = mediapipe.solutions, []
     if case != "pose":
-        parts.append(solutions.hands.Hands(max_num_hands=2, model_complexity=int(not case.endswith("lite"))))
+        parts.append(solutions.hands.Hands(max_num_hands=max_hands, model_complexity=int(not case.endswith("lite"))))
     if not case.startswith("hands"):
         parts.append(solutions.pose.Pose(model_complexity=1))
     return lambda rgb, _: [part.process(rgb) for part in parts], []
 
 
-def serve(side: str, case: str, frames_file: str) -> None:
+def serve(side: str, case: str, frames_file: str, max_hands: str) -> None:
     """A process of one side: for each line on stdin (rounds), one block of frames; writes seconds as JSON lines."""
     frames = np.load(frames_file, mmap_mode="r")
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no result
-    step, networks = (ours if side == "ours" else theirs)(case)
+    step, networks = (ours if side == "ours" else theirs)(case, int(max_hands))
     clock = 0
     for line in sys.stdin:
         count = int(line)
         before = {network.name: (network.seconds, network.calls) for network in networks}
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         for i in range(count):
             step(np.ascontiguousarray(frames[(clock + i) % len(frames)]), (clock + i) / 30)
-        seconds, clock = time.perf_counter() - start, clock + count
+        seconds, cpu_s, clock = time.perf_counter() - start, time.process_time() - cpu, clock + count
         inside = {n.name: [n.seconds - before[n.name][0], n.calls - before[n.name][1]] for n in networks}
-        out.write(json.dumps({"seconds": seconds, "inside": inside}) + "\n")
+        out.write(json.dumps({"seconds": seconds, "cpu_s": cpu_s, "inside": inside}) + "\n")
         out.flush()
 
 
@@ -87,21 +90,21 @@ def decoded(clip: Path, count: int) -> np.ndarray:
     return np.stack(frames)
 
 
-def race(case: str, other_python: str, frames_file: str, frames: int, rounds: int) -> dict[str, Any]:
+def race(case: str, frames_file: str, options: argparse.Namespace) -> dict[str, Any]:
     """Both sides in turn, block by block."""
     sides = {}
-    for side, python in (("ours", sys.executable), ("theirs", other_python)):
-        command = [python, __file__, "--serve", side, case, frames_file]
+    for side, python in (("ours", sys.executable), ("theirs", options.other_python)):
+        command = [python, __file__, "--serve", side, case, frames_file, str(options.max_hands)]
         sides[side] = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
     for process in sides.values():
         ask(process, WARM_UP)
-    turns = [{side: ask(process, frames) for side, process in sides.items()} for _ in range(rounds)]
+    turns = [{side: ask(process, options.frames) for side, process in sides.items()} for _ in range(options.rounds)]
     for process in sides.values():
         process.stdin.close()  # type: ignore[union-attr]
         process.wait()
-    return summary(case, frames, turns)
+    return summary(case, options.frames, turns)
 
 
 def ask(process: Any, frames: int) -> dict[str, Any]:
@@ -124,6 +127,8 @@ def summary(case: str, frames: int, turns: list[dict[str, Any]]) -> dict[str, An
         "case": case,
         **{f"{side}_fps": round(float(frames / np.median(values)), 1) for side, values in seconds.items()},
         "ratio": round(float(np.median(ratios)), 2),
+        "cpu_ratio": round(float(np.median([t["theirs"]["cpu_s"] / t["ours"]["cpu_s"] for t in turns])), 2),
+        "cpu_ms": {side: round(1e3 * min(t[side]["cpu_s"] for t in turns) / frames, 2) for side in seconds},
         "ratios": [round(float(ratio), 2) for ratio in ratios],
         "networks_share": round(sum(inside.values()), 3),
         "shares": {name: round(share, 3) for name, share in inside.items()},
@@ -140,6 +145,7 @@ def main() -> None:
     parser.add_argument("hands_clip", type=Path)
     parser.add_argument("pose_clip", type=Path)
     parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--max-hands", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, help="the core to use; the last one when left out")
     parser.add_argument("--case", choices=CASES, action="append")
@@ -148,10 +154,10 @@ def main() -> None:
     os.sched_setaffinity(0, {cores[-1] if arguments.core is None else arguments.core})
     with tempfile.TemporaryDirectory() as folder:
         for case in arguments.case or CASES:
-            clip = arguments.hands_clip if case.startswith("hands") else arguments.pose_clip
+            clip = arguments.pose_clip if case == "pose" else arguments.hands_clip
             file = str(Path(folder) / "frames.npy")
             np.save(file, decoded(clip, arguments.frames))
-            print(json.dumps(race(case, arguments.other_python, file, arguments.frames, arguments.rounds)), flush=True)
+            print(json.dumps(race(case, file, arguments)), flush=True)
 
 
 if __name__ == "__main__":
