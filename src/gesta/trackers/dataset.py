@@ -16,6 +16,7 @@ import io
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -203,10 +204,18 @@ def _outcomes(
 
 
 def _start() -> None:
-    """In the new process: one thread for image operations, as the networks have."""
+    """In the new process: one thread for image operations, as the networks have, and no life after its parent."""
     import cv2
 
     cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------

@@ -54,7 +54,8 @@ class PoseTracker:
         if outputs is None:
             region = self._detected(image)
             outputs = None if region is None else self._look(image, region)
-            self._begin()
+            if outputs is not None:
+                self._begin()
         if outputs is None or region is None:
             self._region = None
             return None
