@@ -50,6 +50,21 @@ def test_a_task_bundle_has_other_names_inside(tmp_path):
     assert {f.stem for f in files.fetch(tmp_path / "to", task)} == set(names.values())
 
 
+def test_a_published_bundle_is_known_as_a_whole(tmp_path, monkeypatch):
+    inner = {"hand_detector.tflite": b"palm", "hand_landmarks_detector.tflite": b"hand", "other.tflite": b"face"}
+    task = archive(tmp_path / "hands.task", inner)
+    with pytest.raises(GestaError, match="holds none of the networks"):
+        files.fetch(tmp_path / "to", task)
+    (names,) = [names for names in files.BUNDLES.values() if "hand_detector.tflite" in names]
+    monkeypatch.setattr(files, "BUNDLES", {hashlib.sha256(task.read_bytes()).hexdigest(): names})
+    written = files.fetch(tmp_path / "to", task)
+    assert {f.stem: f.read_bytes() for f in written} == {"palm_detection_full": b"palm", "hand_landmark_full": b"hand"}
+    assert len(files.located(names.values(), tmp_path / "to")) == 2
+    (tmp_path / "to" / "hand_landmark_full.tflite").write_bytes(b"changed")
+    with pytest.raises(GestaError, match="is not the published network"):
+        files.located(names.values(), tmp_path / "to")
+
+
 def test_a_folder_with_files_and_a_bundle(tmp_path):
     folder = tmp_path / "from"
     folder.mkdir()

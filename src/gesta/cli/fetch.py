@@ -30,7 +30,7 @@ def trackers(
     They lie in the user's data folder; GESTA_DATA names another place.
     """
     from gesta.cli.common import console, emit, existing
-    from gesta.trackers.files import SHA256, default_folder, fetch
+    from gesta.trackers.files import SHA256, default_folder, fetch, fingerprint
 
     folder = default_folder()
     files = fetch(
@@ -39,8 +39,9 @@ def trackers(
         told=lambda text: console.print(text, highlight=False),
     )
     missing = [name for name in SHA256 if not (folder / f"{name}.tflite").is_file()]
-    document = {"folder": str(folder), "files": {file.stem: SHA256[file.stem] for file in files}, "missing": missing}
-    lines = [f"{file.name}  sha256 {SHA256[file.stem]}" for file in files] + [f"in {folder}"]
+    prints = {file.stem: fingerprint(file) for file in files}
+    document = {"folder": str(folder), "files": prints, "missing": missing}
+    lines = [f"{name}.tflite  sha256 {sha256}" for name, sha256 in prints.items()] + [f"in {folder}"]
     if missing:
         lines.append(f"not in {source}: {', '.join(missing)}")
     emit(document, "\n".join(lines), json)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gesta.schema import UNREADABLE, GestaError
@@ -32,6 +33,22 @@ SHA256 = {
     "pose_landmark_full": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
 }
 """Networks by name, and the content that is expected."""
+
+BUNDLES = {
+    "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1": {
+        "hand_detector.tflite": "palm_detection_full",
+        "hand_landmarks_detector.tflite": "hand_landmark_full",
+    },
+    "4eaa5eb7a98365221087693fcc286334cf0858e2eb6e15b506aa4a7ecdcec4ad": {
+        "pose_detector.tflite": "pose_detection",
+        "pose_landmarks_detector.tflite": "pose_landmark_full",
+    },
+}
+"""Published `.task` bundles (hand_landmarker, pose_landmarker_full) by sha256, and what their members are called here.
+
+The networks in them are other files than the package's, so what was taken from them is noted in FROM_BUNDLES.
+"""
+FROM_BUNDLES = "from_bundles.json"
 
 LARGEST = 64 * 2**20  # bytes of a network or a nested bundle; none of them has more than 10 MB
 MOST_MEMBERS = 5000
@@ -58,13 +75,23 @@ def located(names: Iterable[str], folder: Path) -> dict[str, Path]:
             f"{folder}: lacks {', '.join(missing)}. Get the trackers' networks once: gesta fetch trackers "
             "(or --from a mediapipe wheel, a .task bundle or a folder)."
         )
+    noted = _noted(folder)
     for name, file in files.items():
-        if fingerprint(file) != SHA256[name]:
+        if fingerprint(file) not in (SHA256[name], noted.get(name)):
             raise GestaError(
                 f"{file}: is not the published network (sha256 {fingerprint(file)[:12]}..., expected "
                 f"{SHA256[name][:12]}...). Get it again: gesta fetch trackers."
             )
     return files
+
+
+def _noted(folder: Path) -> dict[str, str]:
+    """sha256 of the networks that came from published bundles, by name."""
+    try:
+        document = json.loads((folder / FROM_BUNDLES).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def fingerprint(file: Path) -> str:
@@ -122,13 +149,13 @@ def _pip(python: str, folder: Path) -> list[str]:
 
 
 def networks_in(source: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each pinned network in a wheel, bundle, zip, `.tflite` file or folder, by its content.
+    """(name, content) of each pinned network in a wheel, bundle, zip, `.tflite` file or folder, by content, not name.
 
     Raises GestaError naming the file if it cannot be read, or is a network of the right name with another content.
     """
     known = {sha256: name for name, sha256 in SHA256.items()}
-    for label, data in _candidates(source):
-        name = known.get(hashlib.sha256(data).hexdigest())
+    for label, data, of_bundle in _candidates(source):
+        name = known.get(hashlib.sha256(data).hexdigest(), of_bundle)
         if name is not None:
             yield name, data
         elif Path(label).stem in SHA256:
@@ -138,8 +165,8 @@ def networks_in(source: Path) -> Iterator[tuple[str, bytes]]:
             )
 
 
-def _candidates(source: Path) -> Iterator[tuple[str, bytes]]:
-    """(label, content) of every `.tflite` in it, also inside a `.task` bundle in a folder or an archive."""
+def _candidates(source: Path) -> Iterator[tuple[str, bytes, str | None]]:
+    """(label, content, name by BUNDLES) of every `.tflite` in it, also in a `.task` bundle inside."""
     try:
         if source.is_dir():
             for file in sorted(source.iterdir()):
@@ -147,10 +174,11 @@ def _candidates(source: Path) -> Iterator[tuple[str, bytes]]:
                     yield from _candidates(file)
         elif source.suffix.lower() == ".tflite":
             if source.stat().st_size <= LARGEST:
-                yield source.name, source.read_bytes()
+                yield source.name, source.read_bytes(), None
         else:
+            digest = hashlib.sha256(source.read_bytes()).hexdigest() if source.stat().st_size <= LARGEST else ""
             with zipfile.ZipFile(source) as archive:
-                yield from _members(archive)
+                yield from _members(archive, BUNDLES.get(digest, {}))
     except UNREADABLE as error:
         raise GestaError(
             f"{source}: cannot be read ({error}). Expected a mediapipe wheel, a .task bundle, or a folder with them "
@@ -158,27 +186,34 @@ def _candidates(source: Path) -> Iterator[tuple[str, bytes]]:
         ) from error
 
 
-def _members(archive: zipfile.ZipFile, nested: bool = True) -> Iterator[tuple[str, bytes]]:
+def _members(
+    archive: zipfile.ZipFile, names: Mapping[str, str], nested: bool = True
+) -> Iterator[tuple[str, bytes, str | None]]:
     for member in archive.infolist()[:MOST_MEMBERS]:
         suffix = Path(member.filename).suffix.lower()
         if member.file_size > LARGEST:
             continue
         if suffix == ".tflite":
-            yield member.filename, archive.read(member)
+            yield member.filename, archive.read(member), names.get(member.filename)
         elif suffix == ".task" and nested:
-            with zipfile.ZipFile(io.BytesIO(archive.read(member))) as inner:
-                yield from _members(inner, nested=False)
+            data = archive.read(member)
+            with zipfile.ZipFile(io.BytesIO(data)) as inner:
+                yield from _members(inner, BUNDLES.get(hashlib.sha256(data).hexdigest(), {}), nested=False)
 
 
 def _store(networks: Iterator[tuple[str, bytes]], folder: Path, source: Path) -> list[Path]:
     found = dict(networks)
     if not found:
         raise GestaError(
-            f"{source}: holds none of the networks {', '.join(SHA256)} as {PACKAGE} has them. Expected that wheel, a "
-            ".task bundle with the same files, or a folder."
+            f"{source}: holds none of the networks {', '.join(SHA256)} as {PACKAGE} has them. Expected that wheel, the "
+            "published hand_landmarker.task or pose_landmarker_full.task, or a folder with the files."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+        noted = _noted(folder) | {name: digest for name, digest in digests.items() if digest != SHA256[name]}
+        if noted:
+            _write(folder / FROM_BUNDLES, json.dumps(noted, indent=1).encode())
         return [_write(folder / f"{name}.tflite", data) for name, data in sorted(found.items())]
     except OSError as error:
         raise GestaError(

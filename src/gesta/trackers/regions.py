@@ -47,7 +47,7 @@ class Region:
     def cut(self, image: NDArray[np.uint8], size: int, zero_border: bool) -> NDArray[np.uint8]:
         """H W 3 -> size size 3, bilinear. Outside of the frame: black, or the nearest pixel of the frame.
 
-        Places are rounded to 1/32 of a pixel, as OpenCV 4 does in its warps and 5 does not: the detectors' answers differ.
+        Places are rounded to 1/32 of a pixel, as in OpenCV 4's warps, not in 5's: detectors answer differently to them.
         """
         axes = self.axes
         u, v = np.array([self.u, self.v]) - axes.sum(axis=1) / 2
