@@ -32,6 +32,8 @@ COMMANDS = {
     "pose": "Hand pose: compare files of predicted joints with the truth.",
     "reproduce": "A table or figure of the documents: reported beside measured.",
     "recipes": "List the recipes, or print one whole.",
+    "fetch": "Get the published networks that find hands and bodies in plain RGB.",
+    "track": "Find hands and bodies in videos; write skeleton files and an index.csv.",
     "cache": "Show, limit or clear the cache of prepared clips.",
 }
 
