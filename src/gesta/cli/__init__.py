@@ -29,6 +29,7 @@ COMMANDS = {
     "slim": "Remove whole channels: smaller and faster on every engine.",
     "halve": "Store a model's weights in half precision.",
     "pose": "Hand pose: compare files of predicted joints with the truth.",
+    "spot": "Continuous recognition: compare files of recognized events with the truth.",
     "reproduce": "A table or figure of the documents: reported beside measured.",
     "recipes": "List the recipes, or print one whole.",
     "cache": "Show, limit or clear the cache of prepared clips.",
