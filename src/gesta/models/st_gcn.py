@@ -7,9 +7,9 @@ Every clip is brought to 32 frames. A block mixes joints along three graphs (a j
 body, away from it), then time; two blocks halve the frames. `topology`: "fixed" is ST-GCN with learned weights of the
 edges, "refined" adds CTR-GCN's differences between joints, a graph of its own for each channel and clip.
 Parameters with 20 joints in 3-D, N = 27: 0.34 M fixed, 0.38 M refined.
-Deviations: six blocks of 32 to 128 channels where the papers have nine or ten of 64 to 256; positions and movement stand
-side by side in one network where CTR-GCN's figures are those of four; refinement begins at a tenth instead of zero; one
-kernel of 5 frames, not several.
+Deviations: six blocks of 32 to 128 channels where the papers have nine or ten of 64 to 256; positions and movement
+stand side by side in one network where CTR-GCN's figures are those of four; refinement begins at a tenth instead of
+zero; one kernel of 5 frames, not several.
 """
 
 from __future__ import annotations
