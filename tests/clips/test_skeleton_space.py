@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gesta.clips import skeleton_msr
 from gesta.clips.skeleton_augment import SkeletonAugmentation, drop_joints, mirrored, rotation
 from gesta.clips.skeleton_sets import (
     BLAZEPOSE_JOINTS,
@@ -13,7 +14,6 @@ from gesta.clips.skeleton_sets import (
 )
 from gesta.clips.skeleton_space import Normalizer, SkeletonSpace, fill, resample, size_of, stretch, to_network
 from gesta.schema import KINECT_JOINTS, GestaError
-from gesta.sources import msr_action3d
 
 
 def people(frames=12, joints=KINECT_JOINTS, dimensions=3, seed=0):
@@ -26,7 +26,15 @@ def people(frames=12, joints=KINECT_JOINTS, dimensions=3, seed=0):
 
 @pytest.mark.parametrize(
     ("name", "count"),
-    [("kinect", 20), ("kinect2", 25), ("blazepose", 33), ("hand", 21), ("hands", 42), ("sfinge3d", 20)],
+    [
+        ("kinect", 20),
+        ("kinect2", 25),
+        ("blazepose", 33),
+        ("hand", 21),
+        ("hands", 42),
+        ("holistic", 75),
+        ("sfinge3d", 20),
+    ],
 )
 def test_each_set_is_found_in_any_order_and_its_bones_join_all(name, count):
     names = list(FAMILIES[name].joints)
@@ -37,17 +45,18 @@ def test_each_set_is_found_in_any_order_and_its_bones_join_all(name, count):
     groups = {i: i for i in range(count)}
     for a, b in found.edges:
         groups = {i: groups[a] if g == groups[b] else g for i, g in groups.items()}
-    separate = {"hands": 2, "blazepose": 3}  # the mouth and the face hang on no bone
+    separate = {"hands": 2, "blazepose": 3, "holistic": 3}  # the mouth and the face hang on no bone
     assert len(set(groups.values())) == separate.get(name, 1)
     assert len(found.edges) == len({frozenset(edge) for edge in found.edges})
 
 
 def test_names_are_matched_whatever_their_style():
     assert joint_set([f"{b.lower()}_{a.lower()}" if b else a for a, b in map(_split, KINECT_JOINTS)]).name == "kinect"
-    assert joint_set(msr_action3d.JOINTS).name == "kinect"
+    assert joint_set(skeleton_msr.JOINTS).name == "kinect"
     official = [n.upper().replace("_", "_FINGER_", 1) if n[0] != "w" else "WRIST" for n in HAND_JOINTS]
     assert joint_set(official).name == "hand"
     assert joint_set([n.upper() for n in BLAZEPOSE_JOINTS]).name == "blazepose"
+    assert joint_set([n.replace("_hand", "") for n in TWO_HANDS_JOINTS]).name == "hands"
 
 
 def _split(name):

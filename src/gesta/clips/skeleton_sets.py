@@ -42,13 +42,26 @@ HAND_JOINTS = _names(
     "middle_dip middle_tip ring_mcp ring_pip ring_dip ring_tip pinky_mcp pinky_pip pinky_dip pinky_tip"
 )
 """The 21 landmarks of a hand (MediaPipe hands), in its order."""
-TWO_HANDS_JOINTS = tuple(f"{side}_{joint}" for side in ("left", "right") for joint in HAND_JOINTS)
+SIDES = ("left", "right")
+TWO_HANDS_JOINTS = tuple(f"{side}_hand_{joint}" for side in SIDES for joint in HAND_JOINTS)
+"""2 x 21: the left hand, then the right one."""
 
 SFINGE3D_JOINTS = _names(
     "palm thumb_a thumb_b thumb_end index_a index_b index_c index_end middle_a middle_b middle_c middle_end ring_a "
     "ring_b ring_c ring_end pinky_a pinky_b pinky_c pinky_end"
 )
 """The 20 points of a Leap Motion's hand in SFINGE3D (Caputo et al. 2020)."""
+UNIQUE_BY_COUNT: dict[int, tuple[str, ...]] = {
+    len(joints): joints
+    for joints in (
+        KINECT2_JOINTS,
+        BLAZEPOSE_JOINTS,
+        HAND_JOINTS,
+        TWO_HANDS_JOINTS,
+        BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS,
+    )
+}
+"""Sets whose number of joints tells them: of 20 there are several."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +105,25 @@ _ARMS_AND_LEGS = [f"Shoulder{side} Elbow{side} Wrist{side} Hand{side}" for side 
     f"Hip{side} Knee{side} Ankle{side} Foot{side}" for side in ("Left", "Right")
 ]
 
+_BLAZEPOSE = [
+    "left_ear left_eye_outer left_eye left_eye_inner nose right_eye_inner right_eye right_eye_outer right_ear",
+    "mouth_left mouth_right",
+    "left_wrist left_elbow left_shoulder right_shoulder right_elbow right_wrist",
+    "left_shoulder left_hip right_hip right_shoulder",
+    *(f"{side}_hip {side}_knee {side}_ankle {side}_heel {side}_foot_index" for side in SIDES),
+    *(f"{side}_wrist {side}_pinky {side}_index {side}_wrist {side}_thumb" for side in SIDES),
+]
+_TRUNK = [("left_hip right_hip", "left_shoulder right_shoulder")]
+_HANDS = [
+    chain
+    for side in SIDES
+    for chain in [
+        *_fingers(root="wrist", prefix=f"{side}_hand_", joints=HAND_JOINTS),
+        " ".join(f"{side}_hand_{finger}_mcp" for finger in FINGERS[1:]),
+    ]
+]
+_HAND_SPANS = [(f"{side}_hand_wrist", f"{side}_hand_middle_mcp") for side in SIDES]
+
 FAMILIES: dict[str, _Family] = {
     "kinect": _Family(
         KINECT_JOINTS,
@@ -119,18 +151,7 @@ FAMILIES: dict[str, _Family] = {
         ("ShoulderLeft", "ShoulderRight"),
     ),
     "blazepose": _Family(
-        BLAZEPOSE_JOINTS,
-        [
-            "left_ear left_eye_outer left_eye left_eye_inner nose right_eye_inner right_eye right_eye_outer right_ear",
-            "mouth_left mouth_right",
-            "left_wrist left_elbow left_shoulder right_shoulder right_elbow right_wrist",
-            "left_shoulder left_hip right_hip right_shoulder",
-            *(f"{side}_hip {side}_knee {side}_ankle {side}_heel {side}_foot_index" for side in ("left", "right")),
-            *(f"{side}_wrist {side}_pinky {side}_index {side}_wrist {side}_thumb" for side in ("left", "right")),
-        ],
-        "left_hip right_hip",
-        [("left_hip right_hip", "left_shoulder right_shoulder")],
-        ("left_shoulder", "right_shoulder"),
+        BLAZEPOSE_JOINTS, _BLAZEPOSE, "left_hip right_hip", _TRUNK, ("left_shoulder", "right_shoulder")
     ),
     "hand": _Family(
         HAND_JOINTS,
@@ -138,18 +159,17 @@ FAMILIES: dict[str, _Family] = {
         "wrist",
         [("wrist", "middle_mcp")],
     ),
-    "hands": _Family(
-        TWO_HANDS_JOINTS,
-        [
-            *(chain for s in ("left_", "right_") for chain in _fingers(root="wrist", prefix=s, joints=HAND_JOINTS)),
-            *(f"{s}_index_mcp {s}_middle_mcp {s}_ring_mcp {s}_pinky_mcp" for s in ("left", "right")),
-        ],
-        "left_wrist right_wrist",
-        [("left_wrist", "left_middle_mcp"), ("right_wrist", "right_middle_mcp")],
+    "hands": _Family(TWO_HANDS_JOINTS, _HANDS, "left_hand_wrist right_hand_wrist", _HAND_SPANS),
+    "holistic": _Family(
+        BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS,
+        [*_BLAZEPOSE, *_HANDS, *(f"{side}_wrist {side}_hand_wrist" for side in SIDES)],
+        "left_hip right_hip",
+        _TRUNK,
+        ("left_shoulder", "right_shoulder"),
     ),
     "sfinge3d": _Family(SFINGE3D_JOINTS, _fingers(root="palm", joints=SFINGE3D_JOINTS), "palm", [("palm", "middle_a")]),
 }
-"""Kinect 20 (ChaLearn, UTD-MHAD, MSR Action3D), Kinect 25 (NTU), BlazePose 33, one and two hands of 21, SFINGE3D 20."""
+"""Kinect 20 (ChaLearn, UTD-MHAD, MSR), Kinect 25 (NTU), BlazePose 33, hands 21 and 42, both 75, SFINGE3D 20."""
 
 
 def joint_set(joints: Sequence[str]) -> JointSet:
@@ -162,7 +182,7 @@ def joint_set(joints: Sequence[str]) -> JointSet:
     if twice or not names:
         what = f"joint {twice[0]} is named twice" if twice else "there is no joint"
         raise GestaError(f"{what}. joints.txt needs a name of its own for each joint, in the order of the file.")
-    plain = tuple(re.sub("_?finger", "", name, flags=re.I) for name in names)  # MediaPipe says INDEX_FINGER_MCP
+    plain = tuple(_plain(name, hands=len(names) == len(TWO_HANDS_JOINTS)) for name in names)
     for name, family in FAMILIES.items():
         if len(names) == len(family.joints) and all(joint_index(plain, joint) is not None for joint in family.joints):
             return _ordered(name, family, names, plain)
@@ -180,6 +200,14 @@ def _ordered(name: str, family: _Family, names: tuple[str, ...], plain: tuple[st
     spans = tuple((group(a), group(b)) for a, b in family.spans)
     across = None if family.across is None else (group(family.across[0]), group(family.across[1]))
     return JointSet(name, names, edges, _mirror(names), group(family.origin), spans, across)
+
+
+def _plain(name: str, *, hands: bool) -> str:
+    """INDEX_FINGER_MCP, as MediaPipe says, is index_mcp; of two hands alone left_wrist is left_hand_wrist."""
+    name = re.sub("_?finger", "", name, flags=re.I)
+    if hands and "hand" not in name.lower():
+        name = re.sub(r"(left|right)_?", r"\1_hand_", name, count=1, flags=re.I)
+    return name
 
 
 def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:
