@@ -179,6 +179,6 @@ def test_graph_convolution_equals_loop() -> None:
                 difference = torch.tanh(target[:, :, i] - source[:, :, j])
                 own = layer.refine["out"](difference[..., None, None])[..., 0, 0].unflatten(1, (3, 3))  # B K C
                 for k in range(3):
-                    weight = layer.graph[k, i, j] + layer.strength * own[:, k]  # B C
+                    weight = layer.adjacency[k, i, j] + layer.strength * own[:, k]  # B C
                     mixed[:, :, :, i] += weight.unsqueeze(-1) * values[:, k, :, :, j]
         torch.testing.assert_close(layer(x), (layer.norm(mixed) + x).relu(), rtol=1e-4, atol=1e-5)

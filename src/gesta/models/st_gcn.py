@@ -66,7 +66,7 @@ class GraphConvolution(nn.Module):
         super().__init__()
         kinds = len(start)
         self.outputs, self.kinds = outputs, kinds
-        self.graph = nn.Parameter(start.clone())
+        self.adjacency = nn.Parameter(start.clone())  # traced modules have a `graph` of their own
         self.values = nn.Conv2d(inputs, kinds * outputs, 1)
         self.refine: nn.ModuleDict | None = None
         if topology == "refined":
@@ -78,14 +78,14 @@ class GraphConvolution(nn.Module):
                     "out": nn.Conv2d(kinds * inner, kinds * outputs, 1, groups=kinds),
                 }
             )
-            self.strength = nn.Parameter(torch.tensor(0.1))
+            self.strength = nn.Parameter(torch.full((1,), 0.1))
         self.norm = nn.BatchNorm2d(outputs)
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         values = self.values(x).unflatten(1, (self.kinds, self.outputs))  # B K C' T J
         values = values.permute(0, 2, 3, 1, 4).flatten(3)  # B C' T K*J
-        graph = self.graph.transpose(1, 2).flatten(0, 1) if self.refine is None else self._refined(x)
+        graph = self.adjacency.transpose(1, 2).flatten(0, 1) if self.refine is None else self._refined(x)
         mixed = values @ graph  # B C' T J
         return (self.norm(mixed) + self.shortcut(x)).relu()  # type: ignore[no-any-return]
 
@@ -95,7 +95,7 @@ class GraphConvolution(nn.Module):
         mean = x.mean(2)  # B C J
         difference = torch.tanh(self.refine["target"](mean).unsqueeze(3) - self.refine["source"](mean).unsqueeze(2))
         own = self.refine["out"](difference).unflatten(1, (self.kinds, self.outputs))  # B K C' J J
-        graph = self.graph.unsqueeze(1) + self.strength * own  # rows: to, columns: from
+        graph = self.adjacency.unsqueeze(1) + self.strength * own  # rows: to, columns: from
         return graph.permute(0, 2, 1, 4, 3).flatten(2, 3)
 
 

@@ -122,7 +122,8 @@ class CausalTcn(nn.Module):
 
     def _whole(self, skeleton: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
         state = [
-            skeleton.new_zeros([len(skeleton) if n == -1 else n for n in shape]) for shape in self.state_shapes.values()
+            skeleton.new_zeros([skeleton.shape[0] if n == -1 else n for n in shape])
+            for shape in self.state_shapes.values()
         ]
         frames = torch.arange(skeleton.shape[1], device=skeleton.device)
         valid = None if lengths is None else frames < lengths.unsqueeze(1)  # B T
