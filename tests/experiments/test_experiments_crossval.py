@@ -8,10 +8,13 @@ import pytest
 from people import write_set
 
 from gesta.cli.crossval import fold_by, options
-from gesta.experiments.crossval import crossval, summary
-from gesta.tasks.catalog import load_recipe
+from gesta.experiments.crossval import Folding, crossval, summary
+from gesta.experiments.parallel import Workers
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
+from gesta.tasks.catalog import find, load_recipe
+
+CLIPS = find("clips")
 
 TINY = ["training.epochs=2", "model.width=0.0625", "input.size=32", "training.batch=4"]
 
@@ -59,18 +62,18 @@ def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
     def trained(jobs, **_):
         results = []
         for job in jobs:
-            people = {s.subject for part in ("train", "test") for s in job.arguments[part]}
+            parts = job.arguments["parts"]
+            people = {s.subject for s in parts.listing.samples}
             if "inside" in job.title:
                 seen.append((job.title.split(":")[0], people))
             good = (job.arguments["recipe"].training.weight_decay == 0.2) == ("person0" in people)
-            n = len(job.arguments["test"])
+            n = len(parts.of("test"))
             results.append(fold(n) if good else fold(n, *(f"{i}" for i in range(n))))
         return results
 
     monkeypatch.setattr("gesta.experiments.crossval.run_jobs", trained)
-    monkeypatch.setattr("gesta.experiments.crossval.prefill", lambda *_: None)
-    first = next(iter(choices.values()))
-    document = crossval(listing.samples, first, tmp_path / "out", choices=choices, layout=listing.layout)
+    monkeypatch.setattr(type(CLIPS), "prepare", lambda *_: None)
+    document = crossval(CLIPS, listing, choices, tmp_path / "out")
     assert {name for name, _ in seen} == {"person0", "person1", "person2"}
     assert all(name not in people for name, people in seen)
     chosen = {f["held_out"]: f["chosen"].split("=")[-1] for f in document["folds"]}
@@ -92,16 +95,14 @@ def test_choices_are_every_combination():
 def test_every_person_is_held_out_once_and_a_second_run_trains_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
     listing = read(write_set(tmp_path / "data"))
-    recipe, out, told = load_recipe("auto", TINY), tmp_path / "out", []
-    document = crossval(
-        listing.samples, recipe, out, layout=listing.layout, workers=2, told=lambda job, _: told.append(job.title)
-    )
+    recipes, out, told = {"": load_recipe("auto", TINY)}, tmp_path / "out", []
+    document = crossval(CLIPS, listing, recipes, out, workers=Workers(told=lambda job, _: told.append(job.title)))
     assert [(f["held_out"], f["n"]) for f in document["folds"]] == [("person0", 4), ("person1", 4), ("person2", 4)]
     assert sorted(told) == ["person0, seed 0", "person1, seed 0", "person2, seed 0"]
     assert document["accuracy"] == pytest.approx(1 - len(document["errors"]) / 12)
     assert json.loads((out / "crossval.json").read_text())["accuracy"] == document["accuracy"]
     assert not list((out / "folds").glob("training-*"))
-    again = crossval(listing.samples, recipe, out, layout=listing.layout, told=lambda *_: pytest.fail("trained again"))
+    again = crossval(CLIPS, listing, recipes, out, workers=Workers(told=lambda *_: pytest.fail("trained again")))
     assert again["accuracy"] == document["accuracy"]
 
 
@@ -112,8 +113,6 @@ def test_a_class_that_only_the_held_out_person_shows_counts_as_wrong(tmp_path, m
     index = root / "index.csv"
     index.write_text(index.read_text().replace("p0_down_0.mkv,down", "p0_down_0.mkv,unique"))
     listing = read(root)
-    document = crossval(
-        listing.samples, load_recipe("auto", TINY), tmp_path / "out", layout=listing.layout, by="subject"
-    )
+    document = crossval(CLIPS, listing, {"": load_recipe("auto", TINY)}, tmp_path / "out", Folding("subject"))
     (error,) = [e for e in document["errors"] if e["truth"] == "unique"]
     assert (error["held_out"], error["predicted"]) == ("person0", None)
