@@ -83,10 +83,10 @@ def test_one_trial_its_table_and_its_pictures(
     document = table("kazakos/figure-4.10").run(planned, tmp_path)  # nothing left to train
     row = document["rows"][0]
     assert row["test_mm"] == [result["mean_error_mm"]] and row["reported_mse"] is None
-    table = (tmp_path / "kazakos-figure-4.10" / "table.md").read_text()
+    text = (tmp_path / "kazakos-figure-4.10" / "table.md").read_text()
     assert (
-        f"{result['mean_error_mm']:.2f}" in table
-        and "Tiny. The document's networks train with training.optimizer=adam" in table
+        f"{result['mean_error_mm']:.2f}" in text
+        and "Tiny. The document's networks train with training.optimizer=adam" in text
     )
     picture = cv2.imread(document["files"]["figure Depth-Net (depth alone)"])
     assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * 340
