@@ -39,14 +39,14 @@ def hand_data(tmp_path_factory):
 def pose_bundle(tmp_path_factory):
     """Weights and an OpenVINO network, 16 x 16, joints as in `hand_data`. Not to be changed."""
     import torch
+    from calls import add_networks, run_of
     from training.hand_sets import NAMES
 
-    from gesta.bundle.io import read_pose
-    from gesta.tasks.hands.transform import HandTransform
-    from gesta.tasks.hands.export import add, random_hands
     from gesta.models.pose_catalog import build_pose
     from gesta.tasks.catalog import load_recipe
-    from gesta.tasks.hands.save import pose_provenance, write_pose_bundle
+    from gesta.tasks.hands.manifest import HandManifest
+    from gesta.tasks.hands.transform import HandTransform
+    from gesta.training.save import provenance_of, write_bundle
 
     settings = ["input.size=16", "model.name=net1", "model.hidden=8"]
     recipe = load_recipe("kazakos/depth-net", settings)
@@ -56,13 +56,10 @@ def pose_bundle(tmp_path_factory):
         for name, weight in network.named_parameters():
             if name.startswith("out") and weight.ndim == 2:
                 weight.mul_(8)  # so that hands give different joints
-    folder = write_pose_bundle(
-        tmp_path_factory.mktemp("pose") / "bundle",
-        network,
-        joints=NAMES,
-        transform=HandTransform(size=16, cube_mm=300),
-        recipe=recipe,
-        provenance=pose_provenance([], layout="hand_folder"),
-    )
-    add(folder, random_hands(read_pose(folder).manifest, 4).images)
+    folder = tmp_path_factory.mktemp("pose") / "bundle"
+    run = run_of(folder, {})
+    origin = provenance_of([], run, layout="hand_folder", data=b"", identities=lambda _samples: [])
+    transform = HandTransform(size=16, cube_mm=300)
+    write_bundle(folder, HandManifest, network, recipe, origin, joints=NAMES, transform=transform)
+    add_networks(folder)
     return folder

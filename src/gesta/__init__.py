@@ -1,9 +1,11 @@
 """gesta: from labelled recordings of people to small, fast models that recognise gestures, signs and actions.
 
     import gesta
-    recogniser = gesta.load("demo")
-    print(recogniser.predict("video.mp4").label)
-    for p in recogniser.stream(frames):
+
+    run = gesta.train("my_gestures", out="runs/mine")
+    model = gesta.load(run.bundle)
+    print(model.predict("new_video.mp4").top(3))
+    for p in model.stream("new_video.mp4"):
         print(p.time_s, p.label)
 
 Nothing heavy is imported until it is used.
@@ -14,22 +16,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gesta.schema import GestaError, Prediction
-    from gesta.tasks.clips.predict import Recogniser, load
+    from gesta.api import benchmark, compress, crossval, evaluate, export, inspect, load, train
+    from gesta.schema import Frame, GestaError, Prediction, Sample
 
-__all__ = ["GestaError", "Prediction", "Recogniser", "load"]
+__all__ = [
+    "Frame",
+    "GestaError",
+    "Prediction",
+    "Sample",
+    "__version__",
+    "benchmark",
+    "compress",
+    "crossval",
+    "evaluate",
+    "export",
+    "inspect",
+    "load",
+    "train",
+]
 
 _PLACES = {
-    "load": "gesta.tasks.clips.predict",
-    "Recogniser": "gesta.tasks.clips.predict",
-    "GestaError": "gesta.schema",
-    "Prediction": "gesta.schema",
+    **dict.fromkeys(("benchmark", "compress", "crossval", "evaluate", "export", "inspect", "load", "train"), "gesta.api"),
+    **dict.fromkeys(("Frame", "GestaError", "Prediction", "Sample"), "gesta.schema"),
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("gesta-vision")
     if name not in _PLACES:
         raise AttributeError(f"module 'gesta' has no attribute {name!r}")
     import importlib
 
     return getattr(importlib.import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

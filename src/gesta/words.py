@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from gesta.schema import GestaError
 
@@ -29,8 +30,9 @@ def command(*words: object) -> str:
 
 def install(extra: str | None = None, version: str | None = None) -> str:
     """The command that installs this package, with an extra or in at least a version, as it can be copied."""
-    wanted = f"{DISTRIBUTION}{f'[{extra}]' if extra else ''}{f'>={version}' if version else ''}"
-    return f"pip install '{wanted}'"
+    if extra and (Path(__file__).parents[2] / "pyproject.toml").is_file():
+        return f"pip install -e '.[{extra}]'"  # in a checkout
+    return f"pip install '{DISTRIBUTION}{f'[{extra}]' if extra else ''}{f'>={version}' if version else ''}'"
 
 
 def choose(what: str, name: str, known: Iterable[str]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sources.hand_files import write_camera, write_folder, write_icvl, write_msra, write_nyu
 
-from gesta.tasks.hands.audit import inspect_hands
 from gesta.sources import hand_catalog
+from gesta.tasks.hands.audit import inspect_hands
 
 
 def kinds(report):

@@ -10,10 +10,10 @@ import safetensors.numpy
 
 from gesta.bundle import card, io
 from gesta.bundle.manifest import Artifact, Provenance
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
 
 WEIGHTS = safetensors.numpy.save({"a": np.arange(6, dtype=np.float32).reshape(2, 3)})
 
@@ -83,7 +83,7 @@ def test_full_disk_leaves_the_old_bundle(folder: Path, monkeypatch: pytest.Monke
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(io.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(GestaError, match=r"No space left on device.*disk has space"):
         io.write(folder, manifest(name="second"), {io.WEIGHTS: WEIGHTS})
     with pytest.raises(GestaError, match="No space left"):
@@ -117,7 +117,7 @@ def test_artifact_and_files_must_fit(folder: Path) -> None:
 
 
 def test_a_zip_is_never_changed(folder: Path, tmp_path: Path) -> None:
-    bundle = io.read(io.save_zip(io.read(folder), tmp_path / "a.zip"), ClipManifest)
+    bundle = io.read(io.save_zip(io.read(folder, ClipManifest), tmp_path / "a.zip"), ClipManifest)
     with pytest.raises(GestaError, match="zip, which is never changed"):
         io.update(bundle, metrics={})
 
@@ -133,10 +133,10 @@ def test_missing_bundle_and_other_things(tmp_path: Path, folder: Path) -> None:
 
 def test_newer_format_names_the_version_that_reads_it(folder: Path) -> None:
     provenance = {**json.loads((folder / io.MANIFEST).read_text())["provenance"], "gesta": "3.2.1"}
-    edit(folder, format_version=2, provenance=provenance, unheard_of=1)
-    refused(folder, "format version 2", "up to 1", "gesta>=3.2.1")
+    edit(folder, format_version=5, provenance=provenance, unheard_of=1)
+    refused(folder, "format version 5", "up to 4", "gesta-vision>=3.2.1")
     edit(folder, format_version=1, transform={"version": 9, "fps": 10})
-    refused(folder, "transform version 9", "gesta>=3.2.1")
+    refused(folder, "transform version 9", "gesta-vision>=3.2.1")
 
 
 def test_invalid_manifest_names_the_field(folder: Path) -> None:

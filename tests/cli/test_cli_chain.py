@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from calls import load
 from features.numbered_videos import write_numbered
 from typer.testing import CliRunner
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.tasks.features.manifest import FeatureManifest
 from gesta.cli import app
-from gesta.tasks.features.store import FeatureFolder
 from gesta.models.catalog import BACKBONES
 from gesta.models.resnet import ResNet
-from gesta.tasks.features.predict import backbone_of, load_sequence
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.features import save as sequence_save
 from gesta.tasks.features.fit import divided
+from gesta.tasks.features.manifest import FeatureManifest
+from gesta.tasks.features.predict import backbone_of
+from gesta.tasks.features.store import FeatureFolder
 
 SETS = ("training.epochs=12", "training.batch=8", "features.stage=null", "features.backbone=null")
 CHANGES = [part for change in (*SETS, "features.every=null", "features.frames=null") for part in ("--set", change)]
@@ -77,7 +78,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["label"] for row in rows] == ["dark", "light"]
     sample = data / "light" / "light2.mkv"
-    by_torch = load_sequence(bundle.path, engine="torch").predict(sample).probabilities
+    by_torch = load(bundle.path, engine="torch").predict(sample).probabilities
     np.testing.assert_allclose(list(by_torch.values()), list(rows[1]["probabilities"].values()), atol=1e-4)
     (data / "dark" / "broken.mkv").write_bytes(b"nothing")
     found = json.loads(call("evaluate", bundle.path, data, "--split", "all", "--out", tmp_path / "e", "--json").stdout)
@@ -89,7 +90,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     exported = tmp_path / "fp16"
     call("export", bundle.path, "--to", "openvino", "--precision", "fp16", "--data", data, "--out", exported, "--json")
     assert {a.engine for a in io.read(exported, FeatureManifest).manifest.artifacts} == {"openvino"}
-    assert load_sequence(exported).predict(sample).label == "light"
+    assert load(exported).predict(sample).label == "light"
     with pytest.raises(GestaError, match="sees exactly 2 frames, spread evenly over the whole video"):
         call("predict", bundle.path, sample, "--stream")
     with pytest.raises(GestaError, match="int8 needs real training videos to calibrate on"):
@@ -137,21 +138,21 @@ def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
         GestaError, match=rf"resnet18 \(weights {digits}\) is not in the bundle.*--backbone-weights FILE"
     ):
         call("predict", bundle.path, sample)
-    expected = load_sequence(whole.path).predict(sample)
-    assert load_sequence(bundle.path, backbone="random:0").predict(sample).label == expected.label  # by PyTorch
-    assert load_sequence(bundle.path, backbone=whole.path).predict(sample) == expected  # by OpenVINO
+    expected = load(whole.path).predict(sample)
+    assert load(bundle.path, backbone="random:0").predict(sample).label == expected.label  # by PyTorch
+    assert load(bundle.path, backbone=whole.path).predict(sample) == expected  # by OpenVINO
     with pytest.raises(GestaError, match="random:1: holds other weights of resnet18"):
-        load_sequence(bundle.path, backbone="random:1")
+        load(bundle.path, backbone="random:1")
     with pytest.raises(GestaError, match="there is no such file or folder"):
-        load_sequence(bundle.path, backbone=tmp_path / "nowhere.pth")
+        load(bundle.path, backbone=tmp_path / "nowhere.pth")
     (tmp_path / "empty").mkdir()
     with pytest.raises(GestaError, match="expected one file of weights of resnet18 in it, found none"):
-        load_sequence(bundle.path, backbone=tmp_path / "empty")
+        load(bundle.path, backbone=tmp_path / "empty")
     with pytest.raises(GestaError, match="a file of weights runs with PyTorch"):
-        load_sequence(bundle.path, "openvino", backbone="random:0")
+        load(bundle.path, "openvino", backbone="random:0")
     full = tmp_path / "full"
     call("export", bundle.path, "--to", "openvino", "--backbone-weights", "random", "--out", full, "--json")
-    assert load_sequence(full).predict(sample).label == expected.label
+    assert load(full).predict(sample).label == expected.label
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ import pytest
 import torch
 from experiments.people import write_set
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.cli import main
 from gesta.recipes import names, read_text
+from gesta.tasks.clips.manifest import ClipManifest
 
 QUICK = ("training.epochs=2", "training.batch=4", "input.size=16", "model.width=0.125")
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gesta.schema import Camera, GestaError, Resource
 from gesta.tasks.hands.center import nearest_object
 from gesta.tasks.hands.cube import Cube, hand_mask, restore_color, standardise, vary
 from gesta.tasks.hands.read import read_depth
-from gesta.schema import Camera, GestaError, Resource
 
 NYU = Camera(588.03, 587.07, 320, 240)
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "nyu_sample" / "depth_1_0000001.png"

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from training.hand_sets import CAMERA, make_hands
 
-from gesta.tasks.hands.cube import vary
-from gesta.tasks.hands.cache import collect
-from gesta.tasks.hands.transform import HandTransform, prepare_hand, prepare_images
 from gesta.schema import GestaError, HandFrame, Resource
+from gesta.tasks.hands.cache import collect
+from gesta.tasks.hands.cube import vary
+from gesta.tasks.hands.transform import HandTransform, prepare_hand, prepare_images
 
 DEPTH = HandTransform(size=32, cube_mm=240)
 COLOR = HandTransform(

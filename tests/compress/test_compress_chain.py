@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import load
+from gesta.tasks.features.compress_store import store_chain
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
-from gesta.tasks.features.manifest import FeatureManifest
 from gesta.bundle import io
-from gesta.tasks.features import compress as sequence_path
-from gesta.tasks.features.compress_store import store_chain
 from gesta.evaluation import latency
-from gesta.tasks.features.predict import load_sequence, videos_of
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
+from gesta.tasks.features import compress as sequence_path
+from gesta.tasks.features.manifest import FeatureManifest
+from gesta.tasks.features.predict import videos_of
 
 LATENCY = {"feature": {"p50_ms": 2.0, "p95_ms": 3.0}}
 
@@ -37,15 +38,15 @@ def chain(tmp_path: Path) -> Path:
 
 def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
     video = tmp_path / "videos" / "light" / "light2.mkv"
-    expected = np.array(list(load_sequence(chain, "torch").predict(video).probabilities.values()))
+    expected = np.array(list(load(chain, "torch").predict(video).probabilities.values()))
     steps = {p: store_chain(chain, tmp_path / p, p) for p in ("fp32", "fp16", "int8")}
     small, half, whole = (steps[p].bytes_after for p in ("int8", "fp16", "fp32"))
     assert small < 0.5 * whole and half < 0.65 * whole
-    inner = load_sequence(chain, "torch").engine.backbone.network
+    inner = load(chain, "torch").engine.backbone.network
     head = io.read(chain, FeatureManifest).manifest.parameters
     assert steps["int8"].parameters == head + sum(p.numel() for p in inner.parameters())
     for precision, apart in (("fp32", 1e-6), ("fp16", 0.02), ("int8", 0.2)):
-        found = load_sequence(tmp_path / precision).predict(video).probabilities
+        found = load(tmp_path / precision).predict(video).probabilities
         np.testing.assert_allclose(list(found.values()), expected, atol=apart)
     assert io.read(tmp_path / "int8", FeatureManifest).manifest.metrics["steps"] == "weights stored in 8 bits"
     alone = io.read(chain, FeatureManifest)
@@ -95,6 +96,6 @@ def test_whole_path(chain: Path, tmp_path: Path, gesta) -> None:
     assert (out / "frontier.png").stat().st_size > 5000
     video = tmp_path / "videos" / "light" / "light2.mkv"
     for best in ("stored", "runnable.zip"):
-        assert load_sequence(out / "best" / best).predict(video).label == "light"
+        assert load(out / "best" / best).predict(video).label == "light"
     again = gesta(*words)
     assert again.exit_code == 0 and "storing" not in again.stderr  # nothing is done twice

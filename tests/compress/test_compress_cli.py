@@ -11,10 +11,10 @@ import torch
 from experiments.people import write_set
 from runtime.tiny_bundles import make_bundle
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.cli import main
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
 
 QUICK = ("training.epochs=1", "training.batch=4", "input.size=16", "model.width=0.125")
 

@@ -8,21 +8,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import fit
 from runtime.tiny_bundles import RGB, make_bundle
 from torch import Tensor, nn
 from training.learnable import MemoryStore, samples, tiny
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.clips.transform import Transform
-from gesta.tasks.clips.distil import open_teacher, teachers_of
 from gesta.recipes import RecipeError
-from gesta.tasks.catalog import load_recipe
-from gesta.tasks.clips.recipe import DistillationSettings
 from gesta.schema import GestaError, Sample
-from gesta.tasks.clips.distil import Teacher, mean_softened, mixed, soft_loss, soft_targets, soften
-from gesta.tasks.clips.fit import FitResult, fit
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.distil import (
+    Teacher,
+    mean_softened,
+    mixed,
+    open_teacher,
+    soft_loss,
+    soft_targets,
+    soften,
+    teachers_of,
+)
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import DistillationSettings
 from gesta.tasks.clips.views import View, same_instants
+from gesta.training.run import Fitted
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +149,7 @@ def test_other_classes_are_refused(labels: tuple[str, ...], message: str) -> Non
         Teacher("t", Says(), labels, CHUNKS).order(("c0", "c1", "c2"))
 
 
-def run(out: Path, *changes: str, name: str = "auto", **options) -> FitResult:
+def run(out: Path, *changes: str, name: str = "auto", **options) -> Fitted:
     recipe = tiny(name, "augmentation.context=0", *changes)
     options = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()} | options
     return fit(samples(), recipe, out, teachers=teachers_of(recipe), **options)

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from calls import fit
 from experiments.people import write_set
 from runtime.tiny_bundles import make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
@@ -30,7 +30,7 @@ from gesta.compression.store import store_as
 from gesta.compression.weights import narrowed
 from gesta.models.catalog import build
 from gesta.schema import GestaError
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.clips.manifest import ClipManifest
 
 
 @pytest.fixture(autouse=True)

@@ -4,15 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from gesta.tasks.hands.compress import compress_pose
+from gesta.tasks.hands.frontier import ERROR
 
-from gesta.tasks.hands.manifest import HandManifest
 from gesta.bundle import io
 from gesta.compression.frontier import choose, markdown
 from gesta.compression.plan import Plan
-from gesta.tasks.hands.frontier import ERROR
-from gesta.tasks.hands.compress import compress_pose
 from gesta.schema import GestaError
 from gesta.sources.hand_catalog import read
+from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.split import assign_hand_splits
 
 

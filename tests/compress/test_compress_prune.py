@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import add_networks, fit
 from runtime.tiny_bundles import clips_for, make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.compression import magnitudes as sizes
 from gesta.compression.prune import THRESHOLD, HoldZeros, Pruning, gradual, masked, masks_for, prune
 from gesta.compression.store import halve, store_as
 from gesta.compression.weights import count, narrowed, prunable
-from gesta.engines import convert_openvino as openvino
 from gesta.schema import GestaError
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.clips.manifest import ClipManifest
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +135,7 @@ def test_halves(model: str, tmp_path: Path) -> None:
 
 
 def test_a_pruned_bundle_is_sparse_runs_and_has_no_old_exports(joint: Path, tmp_path: Path) -> None:
-    openvino.add(joint, clips_for(joint))
+    add_networks(joint, clips_for(joint))
     step = prune(joint, tmp_path / "pruned", Pruning(sparsity=0.8))
     assert step.emptied == ()
     bundle = bundle_io.read(step.bundle, ClipManifest)

@@ -7,23 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import export, fit
+from gesta.compression.channels import layers_of, parameters_left, slimmable, taken, widths_of
 from runtime.tiny_bundles import clips_for, make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io as bundle_io
 from gesta.compression import slim as slimming
-from gesta.compression.channels import layers_of, parameters_left, slimmable, taken, widths_of
 from gesta.compression.slim import Slimming, chosen, scores, slim
 from gesta.compression.weights import count
-from gesta.exporting.run import export_bundle
 from gesta.models.catalog import VIDEO_MODELS, build
-from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.recipes import RecipeError
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import Clip, GestaError
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +145,7 @@ def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path) -
     expected = gesta.load(tmp_path / "slim", engine="torch").predict_clips(pixels)
     assert np.isfinite(expected).all()
     for to, engine in (("openvino", "openvino"), ("onnx", "onnxruntime"))[: 1 if model == "cnn3d" else 2]:
-        export_bundle(slimmed, to=to, out=tmp_path / to, clips=clips, seconds=0)
+        export(slimmed, to=to, out=tmp_path / to, clips=clips, seconds=0)
         found = gesta.load(tmp_path / to, engine=engine, threads=1)
         assert np.abs(found.predict_clips(pixels) - expected).max() < 1e-4
     if model != "cnn3d":

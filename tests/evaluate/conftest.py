@@ -9,10 +9,10 @@ import pytest
 
 from gesta.bundle import io as bundle_io
 from gesta.bundle.manifest import Provenance
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle.people import fingerprint
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
+from gesta.tasks.clips.manifest import ClipManifest
 
 LABELS = ("dark", "dim", "light", "white")
 LEVELS = (20, 90, 160, 230)

@@ -10,16 +10,16 @@ import time
 import numpy as np
 import pytest
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.cli import main
 from gesta.clips.transform import Transform
+from gesta.engines import host as machine
 from gesta.evaluation import benchmark as bench
 from gesta.evaluation import latency
-from gesta.engines import host as machine
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
+from gesta.tasks.clips.manifest import ClipManifest
 
 TRANSFORM = Transform(fps=10, size=16, streams=("body",), channels=("gray",), body="frame")
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not installed")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
-from gesta.tasks.features.manifest import FeatureManifest
 from gesta.bundle import io
 from gesta.tasks.features.export import export_chain
+from gesta.tasks.features.manifest import FeatureManifest
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.cli import main
 from gesta.cli.cache import human_size, parse_size
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from gesta.cli import app
-from gesta.tasks.hands.compare import compare
-from gesta.tasks.hands.joint_files import read_joints, write_joints
 from gesta.metrics import joint_errors
 from gesta.schema import Camera, GestaError
 from gesta.sources.cameras import CAMERAS
+from gesta.tasks.hands.compare import compare
+from gesta.tasks.hands.joint_files import read_joints, write_joints
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "nyu_eval"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/nyu_eval is not here")

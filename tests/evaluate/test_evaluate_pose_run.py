@@ -6,20 +6,20 @@ import shutil
 
 import numpy as np
 import pytest
+from calls import evaluate, load
 
-from gesta.tasks.hands.manifest import HandManifest
 from gesta.bundle import io
-from gesta.tasks.hands.transform import prepare_hand
-from gesta.tasks.hands.evaluate import PoseEvaluation, evaluate_pose, measured_pose, write
-from gesta.tasks.hands.predict import load_pose
 from gesta.schema import GestaError
 from gesta.sources import hand_folder
+from gesta.tasks.hands.evaluate import PoseEvaluation, measured_pose, write
+from gesta.tasks.hands.manifest import HandManifest
+from gesta.tasks.hands.transform import prepare_hand
 
 
 def test_figures_equal_a_slow_loop(pose_bundle, hand_data):
     frames = hand_folder.read(hand_data).frames[:6]
-    found = evaluate_pose(pose_bundle, frames)
-    recogniser, errors = load_pose(pose_bundle), []
+    found = evaluate(pose_bundle, frames)
+    recogniser, errors = load(pose_bundle), []
     for frame in frames:
         hand = prepare_hand(frame, recogniser.manifest.transform)
         joints = hand.joints_mm(recogniser.predict_prepared(hand.image[None])[0])
@@ -62,7 +62,7 @@ def test_command_writes_what_pose_compare_measures_the_same(gesta, pose_bundle, 
 
 def test_centre_from_the_detector_gives_other_figures(pose_bundle, hand_data):
     frames = hand_folder.read(hand_data).frames[:4]
-    annotated, detected = (evaluate_pose(pose_bundle, frames, rule=rule) for rule in ("data", "nearest"))
+    annotated, detected = (evaluate(pose_bundle, frames, rule=rule) for rule in ("data", "nearest"))
     assert detected.metrics["center"] == "nearest"
     apart = np.linalg.norm(annotated.centers_mm - detected.centers_mm, axis=1)
     assert (apart > 0.1).all() and (apart < 80).all()
@@ -79,7 +79,7 @@ def test_record_writes_into_the_card(gesta, pose_bundle, hand_data, tmp_path):
 def test_worst_frames_come_first_and_a_lost_image_does_not_stop_the_report(pose_bundle, hand_data, tmp_path):
     root = tmp_path / "data"
     shutil.copytree(hand_data, root)
-    found = evaluate_pose(pose_bundle, hand_folder.read(root).frames[:5])
+    found = evaluate(pose_bundle, hand_folder.read(root).frames[:5])
     first, second = found.worst(2)
     assert found.errors_mm[first].mean() >= found.errors_mm[second].mean() >= np.median(found.errors_mm.mean(axis=1))
     found.frames[first].depth.path.unlink()
@@ -93,7 +93,7 @@ def test_unreadable_frames_are_skipped_and_named(pose_bundle, hand_data, tmp_pat
     shutil.copytree(hand_data, root)
     broken = root / "depth" / "003.png"
     broken.write_bytes(broken.read_bytes()[:40])
-    found = evaluate_pose(pose_bundle, hand_folder.read(root).frames)
+    found = evaluate(pose_bundle, hand_folder.read(root).frames)
     assert found.metrics["frames"] == 19 and "003.png" in found.metrics["skipped"][0]["path"]
     assert isinstance(found, PoseEvaluation)
 
@@ -104,10 +104,10 @@ def test_data_that_do_not_fit(pose_bundle, hand_data, tmp_path):
     lines = [",".join(line.split(",")[:7]) for line in (root / "joints.csv").read_text().splitlines()]
     (root / "joints.csv").write_text("\n".join(lines))
     with pytest.raises(GestaError, match=r"have 2 joints a frame, the model .* gives 3: palm, thumb, tip"):
-        evaluate_pose(pose_bundle, hand_folder.read(root).frames)
+        evaluate(pose_bundle, hand_folder.read(root).frames)
     (root / "joints.csv").unlink()
     with pytest.raises(GestaError, match="none has joints"):
-        evaluate_pose(pose_bundle, hand_folder.read(root).frames)
+        evaluate(pose_bundle, hand_folder.read(root).frames)
 
 
 def test_wrong_usage(gesta, pose_bundle, hand_data):

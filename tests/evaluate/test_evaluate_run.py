@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from calls import evaluate
 
-from gesta.tasks.clips import evaluate as run
-from gesta.tasks.clips.evaluate import evaluate, write
-from gesta.tasks.classification import measured, most_confident_mistakes
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
+from gesta.tasks.classification import measured, most_confident_mistakes
+from gesta.tasks.clips import evaluate as run
+from gesta.tasks.clips.evaluate import write
 
 pytestmark = pytest.mark.usefixtures("recogniser")
 

@@ -9,8 +9,8 @@ import pytest
 
 from gesta.cli.demo import text
 from gesta.experiments import demo as module
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, Prediction, Resource, Sample
+from gesta.tasks.catalog import load_recipe
 
 LABELS = ("ok", "basta")
 

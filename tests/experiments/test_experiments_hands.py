@@ -11,9 +11,8 @@ import pytest
 from training.hand_sets import NAMES, make_hands
 
 from gesta.experiments import table as table_module
-from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES
 from gesta.experiments.hand_tables import HandTable, hand_recipe
-from gesta.experiments.pose_catalog import PoseRow
+from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES, PoseRow
 from gesta.experiments.table import Plan, Wanted, spread
 from gesta.experiments.trial import run_trial
 from gesta.files import write_json

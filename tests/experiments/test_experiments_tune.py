@@ -87,9 +87,7 @@ def test_rounds_a_stop_and_a_second_worker(parts: Parts, tmp_path: Path) -> None
     assert not list((tmp_path / "b").glob("trial-*"))
 
 
-def test_the_last_trial_died(
-    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process was killed, so that it counts as running, with a heartbeat that has ended."""
     search = search_of(rounds=1, trials=2)
     reached = {"val_mse": 0.1, "val_error_mm": 9.0, "epochs": 1, "best_epoch": 1, "seconds": 1.0}

@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from calls import add_networks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))  # tiny_bundles
 
@@ -11,10 +12,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))  # tiny_bundles
 def _exported(tmp_path_factory):
     from tiny_bundles import clips_for, make_bundle
 
-    from gesta.engines import convert_openvino as openvino
 
     folder = make_bundle(tmp_path_factory.mktemp("joint") / "bundle", "joint")
-    openvino.add(folder, clips_for(folder))
+    add_networks(folder, clips_for(folder))
     return folder
 
 

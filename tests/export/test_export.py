@@ -3,22 +3,23 @@
 import numpy as np
 import pytest
 import torch
+from calls import add_networks
+from gesta.tasks.clips.parity import demand
 from tiny_bundles import MODELS, clips_for, make_bundle
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.engines import convert_onnx as onnx
 from gesta.engines import convert_openvino as openvino
-from gesta.tasks.clips.parity import demand
-from gesta.tasks.clips.network import load_network, parts
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.network import load_network, parts
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_openvino_agrees_and_is_recorded(model, tmp_path):
     folder = make_bundle(tmp_path / "bundle", model)
-    parity = openvino.add(folder, clips_for(folder))
+    parity = add_networks(folder, clips_for(folder))
     assert parity.clips == 4
     assert parity.top_class_agreement == 1
     assert parity.largest_difference < 1e-5
@@ -38,7 +39,7 @@ def test_openvino_agrees_and_is_recorded(model, tmp_path):
 
 def test_half_the_bytes_at_fp16_and_both_are_kept(exported):
     folder = exported
-    parity = openvino.add(folder, clips_for(folder), precision="fp16")
+    parity = add_networks(folder, clips_for(folder), precision="fp16")
     assert 0 < parity.largest_difference < 0.05
     sizes = [(folder / f"openvino_step_{p}.bin").stat().st_size for p in ("fp16", "fp32")]
     assert sizes[0] < 0.6 * sizes[1]
@@ -47,7 +48,7 @@ def test_half_the_bytes_at_fp16_and_both_are_kept(exported):
 
 
 def test_exporting_again_replaces(exported):
-    openvino.add(exported, clips_for(exported, (4,)))
+    add_networks(exported, clips_for(exported, (4,)))
     assert [a.parity.clips for a in io.read(exported, ClipManifest).manifest.artifacts if a.parity] == [1, 1]
 
 
@@ -68,7 +69,7 @@ def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(openvino, "convert", wrong)
     with pytest.raises(GestaError, match=r"the step network for openvino fp32: does not say what.*Nothing was written"):
-        openvino.add(folder, clips_for(folder))
+        add_networks(folder, clips_for(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
@@ -90,9 +91,9 @@ def test_wrong_calls(tmp_path):
         with pytest.raises(GestaError, match="not precision 'int3'"):
             export.add(folder, clips_for(folder), precision="int3")
     with pytest.raises(GestaError, match="got none"):
-        openvino.add(folder, [])
+        add_networks(folder, [])
     with pytest.raises(GestaError, match="is a zip"):
-        openvino.add(io.save_zip(io.read(folder, ClipManifest), tmp_path / "b.zip"), clips_for(folder))
+        add_networks(io.save_zip(io.read(folder, ClipManifest), tmp_path / "b.zip"), clips_for(folder))
 
 
 def test_nan_never_passes():
@@ -119,7 +120,7 @@ def test_parts_name_what_goes_in_and_out(tmp_path):
 def test_onnx_agrees_streams_and_is_recorded(model, tmp_path):
     folder = make_bundle(tmp_path / "bundle", model)
     clips = clips_for(folder)
-    parity = onnx.add(folder, clips)
+    parity = add_networks(folder, clips, "onnxruntime")
     assert parity.largest_difference < 1e-5
     recogniser = gesta.load(folder, "onnxruntime", threads=1)
     expected = gesta.load(folder, "torch").predict_clips([clip.pixels for clip in clips])

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import load
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact, Provenance
-from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
-from gesta.tasks.features import export as sequence
 from gesta.models.catalog import build_sequence
-from gesta.tasks.features.predict import load_sequence
+from gesta.tasks.features import export as sequence
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.training.checkpoints import network_bytes
 
 WIDE = 1100
@@ -43,7 +43,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
         ("head", "int8"),
         ("backbone", "int8"),
     }
-    recogniser = load_sequence(out)
+    recogniser = load(out)
     assert recogniser.engine.name == {"openvino": "openvino", "onnx": "onnxruntime"}[to]
     for label in ("dark", "light"):
         path = videos / label / f"{label}3.mkv"

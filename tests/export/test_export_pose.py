@@ -5,12 +5,12 @@ import shutil
 
 import numpy as np
 import pytest
+from calls import load
 
-from gesta.tasks.hands.manifest import HandManifest
 from gesta.bundle import io
-from gesta.tasks.hands import export as pose
-from gesta.tasks.hands.predict import load_pose
 from gesta.schema import GestaError
+from gesta.tasks.hands import export as pose
+from gesta.tasks.hands.manifest import HandManifest
 
 
 @pytest.mark.slow
@@ -26,7 +26,7 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
     assert json.loads(done.stdout)["agrees"] is True
     hands = pose.random_hands(io.read(out, HandManifest).manifest, 3).images
     found, true = (
-        load_pose(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch"))
+        load(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch"))
     )
     assert pose.compared_mm(true, found, 300)[0] < 2
 
@@ -34,7 +34,7 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
 def test_onnx_runs_in_both_engines(pose_bundle, tmp_path):
     pose.export_pose(pose_bundle, to="onnx", out=tmp_path / "out", seconds=0)
     hands = pose.random_hands(io.read(pose_bundle, HandManifest).manifest, 3).images
-    one, other = (load_pose(tmp_path / "out", engine=e).predict_prepared(hands) for e in ("onnxruntime", "openvino"))
+    one, other = (load(tmp_path / "out", engine=e).predict_prepared(hands) for e in ("onnxruntime", "openvino"))
     assert pose.compared_mm(one, other, 300)[0] < 0.01
 
 
@@ -77,7 +77,7 @@ def test_halved_and_pruned_bundles_say_what_it_cost(gesta, pose_bundle, hand_dat
     assert step["comparison"]["frames"] == 4 and step["comparison"]["largest_difference_mm"] < 1
     done = gesta("prune", pose_bundle, "--out", tmp_path / "thin", "--sparsity", "0.5")
     assert done.exit_code == 0 and "removed" in done.stdout
-    assert np.isfinite(load_pose(tmp_path / "thin").predict_prepared(np.zeros((1, 1, 16, 16), np.float32))).all()
+    assert np.isfinite(load(tmp_path / "thin").predict_prepared(np.zeros((1, 1, 16, 16), np.float32))).all()
 
 
 def test_benchmark_says_each_part(gesta, pose_bundle, hand_data):

@@ -8,22 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from gesta.exporting.quantize import feeds
+from gesta.tasks.clips.parity import agrees
 from tiny_bundles import LABELS, clips_for, make_bundle
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Parity
 from gesta.cli import main
-from gesta.exporting import run
 from gesta.engines import convert_onnx as onnx
 from gesta.engines import convert_openvino as openvino
-from gesta.tasks.clips.parity import agrees
-from gesta.exporting.quantize import feeds
-from gesta.tasks.clips.network import load_network, parts
 from gesta.engines.onnx_file import opset
 from gesta.engines.torch import Torch
+from gesta.exporting import run
 from gesta.schema import GestaError
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.network import load_network, parts
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,8 @@ def test_int8_says_nearly_what_torch_says_for_any_batch_and_length(trained, clip
 @pytest.fixture(scope="module")
 def sure(tmp_path_factory):
     """(bundle, clips) of a network that was trained until it told three classes apart."""
+    from calls import fit
     from training.learnable import MemoryStore, samples, tiny
-
-    from gesta.tasks.clips.fit import fit
 
     store, recipe = MemoryStore(), tiny("auto", "training.epochs=12", "model.dropout=0", "augmentation.context=0")
     out = tmp_path_factory.mktemp("sure")

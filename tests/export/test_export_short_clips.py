@@ -11,13 +11,13 @@ import torch
 
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact, Provenance
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.clips.transform import Transform
 from gesta.engines import convert_onnx as onnx
 from gesta.engines import convert_openvino as openvino
 from gesta.models.catalog import build
-from gesta.tasks.clips.predict import load
 from gesta.schema import Clip
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.predict import load
 
 LABELS = ("wave", "point", "clap")
 MODEL = {"name": "st_resnet18", "width": 1 / 16, "context": "2", "overlap": True}

@@ -13,13 +13,13 @@ import pytest
 import torch
 from features.numbered_videos import several
 
-from gesta.tasks.features.backbones import Extractor, FrameFeatures, WindowFeatures, extractor
-from gesta.tasks.features.engines import ENGINES, engine_for
-from gesta.tasks.features.store import FeatureFolder
 from gesta.models.c3d import C3d
 from gesta.models.catalog import build_backbone
 from gesta.models.i3d import I3d
 from gesta.schema import GestaError
+from gesta.tasks.features.backbones import Extractor, FrameFeatures, WindowFeatures, extractor
+from gesta.tasks.features.engines import ENGINES, engine_for
+from gesta.tasks.features.store import FeatureFolder
 
 
 def small(stage: str, pooled: bool) -> Extractor:

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from gesta.tasks.clips.auto import Facts, settle
-from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.recipes import RecipeError, is_for_images, is_for_poses, names, read_text
+from gesta.recipes import RecipeError, names, read_text
 from gesta.tasks.catalog import load_recipe
-from gesta.recipes.load import is_for_features
-from gesta.tasks.clips.auto import epochs_for, is_sided
+from gesta.tasks.clips.auto import Facts, epochs_for, is_sided, settle
+from gesta.tasks.clips.recipe import ClipRecipe
 
 ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
 

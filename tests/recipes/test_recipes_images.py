@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gesta.recipes import RecipeError, is_for_images, names, read_text
-from gesta.tasks.catalog import load_recipe
+from gesta.recipes import RecipeError, load, names, read_text
+from gesta.tasks.catalog import load_recipe, of_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.images.recipe import ImageRecipe
 
-IMAGES = [name for name in names() if is_for_images(name)]
+IMAGES = [name for name in names() if of_recipe(name).name == "images"]
 
 
 def test_each_network_with_both_optimisers() -> None:
@@ -50,7 +52,7 @@ def test_mistakes_are_named(change: str, message: str) -> None:
 
 
 def test_neither_kind_is_taken_for_the_other() -> None:
-    with pytest.raises(RecipeError, match=r"for images .* gesta reproduce mullick/table-4\.4"):
-        load_recipe("mullick/cifar-vgg-adam")
-    with pytest.raises(RecipeError, match="for recordings, not for images: gesta train takes it"):
-        load_recipe("auto")
+    with pytest.raises(RecipeError, match="is a recipe for images, and one for clips was expected: .*auto"):
+        load("mullick/cifar-vgg-adam", ClipRecipe)
+    with pytest.raises(RecipeError, match="is a recipe for clips, and one for images was expected: mullick/cifar-"):
+        load("auto", ImageRecipe)

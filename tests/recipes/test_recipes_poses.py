@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gesta.recipes import RecipeError, is_for_poses, names, read_text
-from gesta.tasks.catalog import load_recipe
+from gesta.recipes import RecipeError, load, names, read_text
+from gesta.tasks.catalog import load_recipe, of_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.hands.recipe import HandRecipe
 
-POSES = [name for name in names() if is_for_poses(name)]
+POSES = [name for name in names() if of_recipe(name).name == "hands"]
 NETS = [f"kazakos/net{n}" for n in range(1, 10)]
 
 
@@ -51,7 +53,7 @@ def test_mistakes_are_named(change: str, message: str) -> None:
 
 
 def test_no_kind_is_taken_for_another() -> None:
-    with pytest.raises(RecipeError, match="hand poses"):
-        load_recipe("kazakos/depth-net")
-    with pytest.raises(RecipeError, match=r"not for hand poses; those are .*kazakos/compact"):
-        load_recipe("auto")
+    with pytest.raises(RecipeError, match="is a recipe for hands, and one for clips was expected"):
+        load("kazakos/depth-net", ClipRecipe)
+    with pytest.raises(RecipeError, match=r"one for hands was expected: .*kazakos/compact"):
+        load("auto", HandRecipe)

@@ -1,16 +1,16 @@
 import pytest
+from calls import add_networks
 from tiny_bundles import MODELS, clips_for, make_bundle
 
 
 @pytest.fixture(scope="session")
 def bundles(tmp_path_factory):
     """Model name -> a bundle with torch weights and OpenVINO networks. Not to be changed."""
-    from gesta.engines import convert_openvino as openvino
 
     made = {}
     for model in MODELS:
         made[model] = make_bundle(tmp_path_factory.mktemp(model) / "bundle", model)
-        openvino.add(made[model], clips_for(made[model]))
+        add_networks(made[model], clips_for(made[model]))
     return made
 
 

@@ -8,17 +8,16 @@ import pytest
 from tiny_bundles import LABELS, MODELS, RGBD, clips_for, make_bundle, write_video
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.clips.read import iter_sample
-from gesta.evaluation.annotate import annotate
-from gesta.tasks.clips import predict as module
 from gesta.engines import catalog
-from gesta.tasks.clips.inputs import find
-from gesta.sources.inputs import one_sample
-from gesta.tasks.classification import softmax
 from gesta.schema import Clip, Frame, GestaError
+from gesta.sources.inputs import find, one_sample
+from gesta.tasks.classification import softmax
+from gesta.tasks.clips import predict as module
+from gesta.tasks.clips.annotate import annotate
+from gesta.tasks.clips.manifest import ClipManifest
 
 ENGINES = ("torch", "openvino")
 
@@ -94,7 +93,7 @@ def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
 
 def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
     bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
-    engine = catalog.open_engine(bundle, "torch", "cpu", None)
+    engine = gesta.load(tmp_path / "bundle", "torch").engine
     recogniser = module.Recogniser(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
     (clip,) = clips_for(tmp_path / "bundle", (8,))
     with pytest.raises(GestaError, match="lists 2 labels, and its network answers with 4 numbers"):
@@ -284,6 +283,6 @@ def test_files_of_other_types_are_tried(tmp_path):
 
 
 def test_no_demo_bundle(monkeypatch):
-    monkeypatch.setattr(module, "DEMO", Path("nowhere.zip"))
+    monkeypatch.setattr(io, "DEMO", Path("nowhere.zip"))
     with pytest.raises(GestaError, match="no demo bundle"):
         gesta.load("demo")

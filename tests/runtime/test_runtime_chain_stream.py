@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from calls import load
 from features.numbered_videos import numbers, video, write_numbered
+from gesta.evaluation.annotate import VideoWriter
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle.manifest import Provenance
-from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.clips.decode import probe
-from gesta.evaluation.annotate import VideoWriter, annotate
-from gesta.tasks.features.predict import SequenceRecogniser, load_sequence
 from gesta.schema import Frame, GestaError, Prediction, Resource
+from gesta.tasks.clips.annotate import annotate
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
+from gesta.tasks.features.predict import SequenceRecogniser
 
 
 class Numbers:
@@ -118,7 +120,7 @@ def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     videos = write_videos(tmp_path / "videos", each=2)
     model = {} if name == "mean" else {"hidden": 8}
     bundle = make_chain(tmp_path / "chain", videos, every=2, name=name, **model)
-    recogniser, path = load_sequence(bundle.path), videos / "light" / "light1.mkv"
+    recogniser, path = load(bundle.path), videos / "light" / "light1.mkv"
     expected, found = recogniser.predict(path), list(recogniser.stream(path))
     assert len(found) == 4
     np.testing.assert_allclose(list(found[-1].probabilities.values()), list(expected.probabilities.values()), atol=1e-5)

@@ -7,13 +7,13 @@ import av
 import cv2
 import numpy as np
 import pytest
+from calls import load
+from gesta.tasks.hands.cli_predict import parse_center
 from sources.hand_files import write_nyu, write_nyu_depth
 
-from gesta.tasks.hands.cli_predict import parse_center
-from gesta.tasks.hands.inputs import find_hands
-from gesta.tasks.hands.predict import load_pose
 from gesta.schema import GestaError
 from gesta.sources import hand_folder
+from gesta.tasks.hands.inputs import find_hands
 
 CAMERA = "{fx: 100, fy: 100, cx: 40, cy: 30}"
 
@@ -208,19 +208,19 @@ def test_hand_at_the_border_of_the_image(pose_bundle, tmp_path):
     cv2.imwrite(str(tmp_path / "corner.png"), depth)
     (tmp_path / "camera.yaml").write_text(CAMERA)
     (frame,) = find_hands(tmp_path / "corner.png")
-    said = load_pose(pose_bundle).predict(frame)
+    said = load(pose_bundle).predict(frame)
     assert np.isfinite(said.joints_mm).all() and said.center_mm[0] < -100
 
 
 def test_engines_agree(pose_bundle, hand_data):
     frame = find_hands(hand_data)[0]
-    one, other = (load_pose(pose_bundle, engine=name).predict(frame) for name in ("torch", "openvino"))
+    one, other = (load(pose_bundle, engine=name).predict(frame) for name in ("torch", "openvino"))
     np.testing.assert_allclose(one.joints_mm, other.joints_mm, atol=0.01)
 
 
 def test_prepared_hands_of_another_shape(pose_bundle):
     with pytest.raises(GestaError, match=r"float32 \[n, 1, 16, 16\], not float64"):
-        load_pose(pose_bundle).predict_prepared(np.zeros((1, 1, 16, 16)))
+        load(pose_bundle).predict_prepared(np.zeros((1, 1, 16, 16)))
 
 
 def test_options_of_hands_are_refused_for_clips(gesta, hand_data):

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from gesta.bundle.manifest import Provenance
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.clips.transform import Transform
-from gesta.tasks.clips.stream import Stream
 from gesta.schema import Frame
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.stream import Stream
 
 SIZE = 16
 

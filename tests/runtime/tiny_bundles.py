@@ -9,9 +9,9 @@ import numpy as np
 
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact, Provenance
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.clips.transform import Transform
 from gesta.schema import Clip
+from gesta.tasks.clips.manifest import ClipManifest
 
 LABELS = ("wave", "point", "clap", "rest")
 MODELS = ("joint", "lstm", "cnn3d", "joint_memory")

@@ -13,12 +13,12 @@ from features.numbered_videos import write_numbered
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact, Provenance
-from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.clips.chosen_frames import read_frames
-from gesta.tasks.features.backbones import extractor
 from gesta.models.catalog import BACKBONES, build_sequence
 from gesta.models.resnet import ResNet
 from gesta.sources.catalog import read
+from gesta.tasks.features.backbones import extractor
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.training.checkpoints import network_bytes
 
 SIZE = 32

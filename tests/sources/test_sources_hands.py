@@ -10,10 +10,10 @@ import hand_files as files
 import numpy as np
 import pytest
 
-from gesta.tasks.hands.read import read_color, read_depth, read_hand
 from gesta.schema import Camera, GestaError, Resource
 from gesta.sources import hand_catalog, hand_folder, icvl, msra_hand, nyu
 from gesta.sources.cameras import CAMERAS, find_camera, read_camera
+from gesta.tasks.hands.read import read_color, read_depth, read_hand
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 needs_real = pytest.mark.skipif(not (REAL / "nyu_sample").is_dir(), reason="../shared/data/nyu_sample is not here")

@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from gesta.tasks.hands.cube import Cube
-from gesta.tasks.hands.read import read_hand
 from gesta.schema import GestaError
 from gesta.sources import nyu
 from gesta.sources.cameras import CAMERAS
 from gesta.synthetic import nyu_hands
 from gesta.synthetic.hand_model import JOINT_PARTS, LIMITS, Flesh, draw_pose, person, pose_hand
 from gesta.synthetic.hand_render import NOTHING, render
+from gesta.tasks.hands.cube import Cube
+from gesta.tasks.hands.read import read_hand
 
 NYU = CAMERAS["nyu"]
 MIDDLE = np.array([0.0, 0.0, 800.0])

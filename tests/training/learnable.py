@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from gesta.clips.transform import Transform
-from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample
+from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.recipe import ClipRecipe
 
 TINY = (
     "input.size=16",
@@ -78,8 +78,7 @@ def tiny(name: str = "auto", *changes: str) -> ClipRecipe:
 
 if __name__ == "__main__":
     import torch
-
-    from gesta.tasks.clips.fit import fit
+    from calls import fit
 
     torch.set_num_threads(1)
     out, devices = Path(sys.argv[1]), int(sys.argv[2])

@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 import torch
+from calls import fit
 from torch import nn
 from training.learnable import MemoryStore, samples, tiny
 
 from gesta.clips.sampling import to_network
 from gesta.models.catalog import build
-from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.tasks.clips.facts import transform_for
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.clips.recipe import ClipRecipe
 
 SAME = (
     "training.epochs=3",

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from calls import fit
 from training.learnable import MemoryStore, samples, tiny
 
-from gesta.tasks.clips.manifest import ClipManifest
+from gesta import files
 from gesta.bundle import io as bundle_io
+from gesta.files import write_whole
 from gesta.models.catalog import build
 from gesta.schema import GestaError
-from gesta.training import checkpoints
-from gesta.files import write_whole
-from gesta.tasks.clips.fit import FitResult, fit
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.training.run import Fitted
 
 PROGRAM = Path(__file__).parent / "learnable.py"
 
@@ -34,24 +35,24 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def run(out: Path, *changes: str, name: str = "auto", **options) -> FitResult:
+def run(out: Path, *changes: str, name: str = "auto", **options) -> Fitted:
     options = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()} | options
     found = options.pop("samples", None) or samples()
     return fit(found, tiny(name, *changes), out, **options)
 
 
-def same_losses(one: FitResult, other: FitResult) -> bool:
+def same_losses(one: Fitted, other: Fitted) -> bool:
     keys = ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy", "learning_rate")
     return [[row[k] for k in keys] for row in one.history] == [[row[k] for k in keys] for row in other.history]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> FitResult:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     torch.set_num_threads(1)
     return run(tmp_path_factory.mktemp("run"), "training.epochs=8", notes=["a note on the split"])
 
 
-def test_it_learns_and_leaves_a_bundle(trained: FitResult) -> None:
+def test_it_learns_and_leaves_a_bundle(trained: Fitted) -> None:
     assert trained.metrics["train_accuracy"] > 0.8
     bundle = bundle_io.read(trained.bundle, ClipManifest)
     manifest = bundle.manifest
@@ -66,13 +67,13 @@ def test_it_learns_and_leaves_a_bundle(trained: FitResult) -> None:
     assert manifest.parameters == sum(p.numel() for p in network.parameters())
 
 
-def test_it_leaves_logs_and_a_figure(trained: FitResult) -> None:
+def test_it_leaves_logs_and_a_figure(trained: Fitted) -> None:
     out = trained.bundle.parent
     with (out / "logs" / "training.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [float(row["val_loss"]) for row in rows] == [row["val_loss"] for row in trained.history]
     assert list((out / "logs" / "training").glob("events.*"))
-    assert (out / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "history.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", ["mullick/cnn3d", "mullick/lstm"])
@@ -159,7 +160,7 @@ def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(GestaError, match=r"the disk is full.*--resume"):
         run(tmp_path)
 
@@ -303,7 +304,7 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
     killer = tmp_path / "killer.py"
     killer.write_text(
         "import os, runpy, signal, sys\n"
-        "from gesta.training import checkpoints\n"
+        "from gesta import files\n"
         "count, fsync = 0, os.fsync\n"
         "def fsync_or_die(number):\n"
         "    global count\n"
@@ -311,7 +312,7 @@ def test_kill_while_a_checkpoint_is_written(tmp_path: Path) -> None:
         "        count += 1\n"
         "        if count == 3: os.ftruncate(number, 5000); os.kill(os.getpid(), signal.SIGKILL)\n"
         "    fsync(number)\n"
-        "checkpoints.os.fsync = fsync_or_die\n"
+        "files.os.fsync = fsync_or_die\n"
         "sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')\n"
     )

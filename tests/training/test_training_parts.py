@@ -14,19 +14,19 @@ from torch.nn import functional as F
 from training.learnable import MemoryStore, samples
 
 from gesta.clips.transform import Transform
-from gesta.tasks.clips.recipe import AugmentationSettings
 from gesta.recipes.schema import TrainingSettings
 from gesta.tasks.clips.augment import at_speed, choose_frames, draw_affine, generator, moves_pixels, warp
-from gesta.training.callbacks import Keeper, Show
 from gesta.tasks.clips.context import before
-from gesta.training.data import TrainingData, EpochBatches
 from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.recipe import AugmentationSettings
+from gesta.training.callbacks import Keeper, Show
+from gesta.training.classify import Classify
+from gesta.training.data import EpochBatches, TrainingData
 from gesta.training.figure import draw_history
+from gesta.training.learner import LossNotFinite
 from gesta.training.losses import chunk_weights, clip_loss
 from gesta.training.optim import OPTIMIZERS, optimizer_for, schedule_for
 from gesta.training.small_maps import small_maps_in_full
-from gesta.training.classify import Classify
-from gesta.training.learner import LossNotFinite
 
 NOTHING = AugmentationSettings(rotation_deg=0, shift_px=0, zoom_in_px=0)
 
@@ -291,7 +291,7 @@ def test_figure_names_best_and_lowest(tmp_path, monkeypatch: pytest.MonkeyPatch)
         {"epoch": e, "train_loss": 2 / e, "train_accuracy": 0.3 * e, "val_loss": 1 + e, "val_accuracy": 0.9 - 0.1 * e}
         for e in (1, 2, 3)
     ]
-    draw_history(rows, tmp_path / "training.png", "auto")
+    draw_history(rows, tmp_path / "history.png", "auto")
     assert titles == ["best accuracy 0.800 (validation)", "lowest loss 2.000 (validation)"]
 
 

@@ -9,18 +9,17 @@ import checks
 import numpy as np
 import pytest
 import torch
+from calls import fit_sequences
 
-from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 from gesta.models.catalog import SEQUENCES, build_sequence
 from gesta.recipes import RecipeError, names, read_text
-from gesta.tasks.catalog import load_recipe
-from gesta.recipes.load import is_for_features
-from gesta.tasks.catalog import load_recipe
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
-from gesta.tasks.features.fit import WEIGHTS, divided, fit_sequences
+from gesta.tasks.catalog import load_recipe, of_recipe
+from gesta.tasks.features.fit import WEIGHTS, divided
+from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 
-RECIPES = [name for name in names() if is_for_features(name)]
+RECIPES = [name for name in names() if of_recipe(name).name == "features"]
 FOLDER = FeatureRecipe("resnet50", "0" * 64, "layer4", True, 224, frames=None, every=10)
 TINY = ("training.epochs=20", "training.batch=16", "model.hidden=8")
 

@@ -10,25 +10,24 @@ from types import SimpleNamespace
 import pytest
 import safetensors.torch
 import torch
+from calls import fit, fit_sequences
 from features.numbered_videos import write_numbered
 from training.learnable import MemoryStore, samples, tiny
 from training.test_training_sequences import FOLDER, TINY, feature_folder
 
-from gesta.bundle.io import read_sequence
 from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
 from gesta.experiments.action_trials import begin_with
 from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
-from gesta.tasks.features.store import FeatureFolder
 from gesta.models.catalog import build, build_sequence
 from gesta.models.weights import WeightsError
 from gesta.recipes import changed
-from gesta.tasks.catalog import load_recipe
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.catalog import load_recipe, read_bundle
+from gesta.tasks.features.fit import samples_of
+from gesta.tasks.features.store import FeatureFolder
 from gesta.training.optim import optimizer_for, schedule_for
-from gesta.tasks.features.fit import fit_sequences, samples_of
 from gesta.training.transfer import by_rate, freeze, last_layer, layers, take_over
 
 
@@ -232,7 +231,7 @@ class TestLearningCurve:
         folder = feature_folder(tmp_path / "features")
         recipe = load_recipe("iqbal/mean", (*TINY, "features.every=null"))
         fitted = fit_sequences(folder, recipe, tmp_path / "start", progress=False, device="cpu", save=True)
-        assert fitted.bundle is not None and read_sequence(fitted.bundle).manifest.backbone.name == FOLDER.backbone
+        assert fitted.bundle is not None and read_bundle(fitted.bundle).manifest.backbone.name == FOLDER.backbone
         recipe = changed(recipe, ("training.epochs=2",))
         curve = Curve({"scratch": recipe, "transfer": recipe}, (1, 4), 2, fitted.bundle, folder, "class_folders", "cpu")
         held = samples_of(FeatureFolder(folder))

@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from calls import add_networks, fit
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
-from gesta.engines import convert_openvino as openvino
 from gesta.models.catalog import build_backbone
 from gesta.recipes import RecipeError
-from gesta.tasks.clips.network import load_network
 from gesta.schema import GestaError
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.facts import settle_padding
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.network import load_network
 
 INPUT = ("input.size=32", "input.window=8", "input.streams=[body]", "input.channels=[rgb, flow]")
 ST = (*INPUT, "model.name=st_resnet18", "model.width=0.0625", "model.memory=0", "model.context=1", "training.epochs=1")
@@ -32,7 +31,7 @@ def test_two_streams_become_a_bundle_that_runs_without_torch(tmp_path: Path) -> 
     transform = io.read(result.bundle, ClipManifest).manifest.transform
     assert transform.channels == ("red", "green", "blue", "flow_x", "flow_y")
     clips = [MemoryStore().load(sample, transform) for sample in samples(4)]
-    parity = openvino.add(result.bundle, clips)
+    parity = add_networks(result.bundle, clips)
     assert parity.top_class_agreement == 1.0 and parity.largest_difference < 1e-3
     assert gesta.load(result.bundle, engine="openvino").predict(clips[0]).label in ("c0", "c1", "c2")
 
@@ -96,7 +95,7 @@ def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:
     network = load_network(bundle)
     assert network.padding == "inception_v1" and network.Conv3d_1a_7x7.time == "repeat"
     clips = [MemoryStore().load(sample, bundle.manifest.transform) for sample in samples(4)]
-    assert openvino.add(result.bundle, clips).largest_difference < 1e-3
+    assert add_networks(result.bundle, clips).largest_difference < 1e-3
     with pytest.raises(RecipeError, match="padding is for i3d, not for c3d; leave it out"):
         tiny("auto", "model.name=c3d", "model.padding=same")
 

@@ -7,17 +7,16 @@ from typing import NoReturn
 
 import pytest
 import torch
+from calls import add_networks, fit
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
-from gesta.engines import convert_openvino as openvino
 from gesta.models.catalog import MODELS, VIDEO_MODELS, build
 from gesta.recipes import RecipeError
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
-from gesta.tasks.clips.fit import fit
+from gesta.tasks.clips.manifest import ClipManifest
 from gesta.training.optim import batches_an_update
 
 WINDOW = ("input.size=32", "input.window=16", "model.width=0.0625", "model.memory=0", "training.epochs=1")
@@ -38,7 +37,7 @@ def test_a_recipe_becomes_a_bundle_that_runs_without_torch(name: str, tmp_path: 
     transform = io.read(result.bundle, ClipManifest).manifest.transform
     assert transform.sampling == "central"
     clips = [MemoryStore().load(sample, transform) for sample in samples(6)]
-    parity = openvino.add(result.bundle, clips)
+    parity = add_networks(result.bundle, clips)
     assert parity.top_class_agreement == 1.0 and parity.largest_difference < 1e-3
     assert gesta.load(result.bundle, engine="openvino").predict(clips[0]).label in ("c0", "c1", "c2")
 

@@ -44,10 +44,10 @@ def benchmark(
     Of a model of stored features: milliseconds of an answer, with a new frame and from a video's features alone.
     """
     if start_up:
-        from gesta.evaluation.start_up import lines, start_up
+        from gesta.evaluation import start_up as starting
 
-        document = start_up()
-        emit(document, "\n".join(lines(document)), json)
+        document = starting.start_up()
+        emit(document, "\n".join(starting.lines(document)), json)
         return
     from gesta.evaluation.benchmark import benchmark as measure
     from gesta.tasks import catalog

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gesta.words import DISTRIBUTION
+
 LIBRARIES = ("numpy", "opencv-python-headless", "av", "openvino", "onnxruntime", "torch")
 
 
@@ -21,7 +23,7 @@ def describe() -> dict[str, Any]:
         "memory_gb": _memory_gb(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {"gesta": _version("gesta"), **{name: _version(name) for name in LIBRARIES}},
+        "versions": {"gesta": _version(DISTRIBUTION), **{name: _version(name) for name in LIBRARIES}},
     }
 
 

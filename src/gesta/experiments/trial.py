@@ -36,7 +36,7 @@ def trial_job(
 
     `parts`: samples of train, perhaps val, and test. `start`: the bundle to begin with. `options`: of `run_trial`.
     """
-    task = str(getattr(recipe, "kind", catalog.DEFAULT))
+    task = recipe.task
     begun = [] if start is None else _weights(start)
     key = key_of(task, recipe.model_dump(mode="json"), seed, parts.listing.layout, identity(parts), begun, options)
     arguments = {

@@ -16,6 +16,8 @@ from gesta.words import did_you_mean
 R = TypeVar("R", bound=Recipe)
 
 _ROOT = Path(__file__).parent
+FORMER = {"pose": "hands"}
+"""Names of tasks in older recipes -> today's."""
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
 
@@ -42,7 +44,20 @@ def load(name_or_path: str | Path, schema: type[R], sets: Sequence[str] = ()) ->
     the nearest match, for an unknown recipe, an unknown key or a value that does not fit.
     """
     path = _find(name_or_path)
-    return _loaded(schema, path.name, _parse(path), sets)
+    document = _parse(path)
+    if kind_of(document) != schema.task:
+        fitting = [name for name in names() if kind_of(_parse(_ROOT / f"{name}.yaml")) == schema.task]
+        raise RecipeError(
+            f"{name_or_path} is a recipe for {kind_of(document)}, and one for {schema.task} was expected: "
+            f"{', '.join(fitting)}."
+        )
+    return _loaded(schema, path.name, document, sets)
+
+
+def kind_of(document: dict[str, Any]) -> str:
+    """The task that a recipe's document is for."""
+    kind = str(document.get("kind", Recipe.task))
+    return FORMER.get(kind, kind)
 
 
 def changed(recipe: R, sets: Sequence[str]) -> R:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -34,6 +34,9 @@ class Strict(BaseModel):
 
 class Recipe(Strict):
     """What the recipes of all tasks share; purpose and cost stand in the YAML file's header comment."""
+
+    task: ClassVar[str] = "clips"
+    """Name of the task that it is for: what `kind` says in its YAML file."""
 
     name: str
     title: str = Field(description="one line: what it is for")

@@ -9,7 +9,7 @@ holds joint_xyz (mm) and joint_uvd (pixels, mm), each views x frames x 36 x 3, i
 
 The test part shows two people; the second begins at frame 2441, where the distances between the joints of the palm
 change at once (see tests). A generated set says who it shows in a field `subject` (frames), which the original lacks.
-Reading `.mat` needs scipy and h5py, which come with gesta[train].
+Reading `.mat` needs scipy and h5py, which come with the extra train.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`joint_data.mat` of the NYU hand pose set, as MATLAB 5 and as MATLAB 7.3 (HDF5) write it.
 
 Fields: joint_xyz (mm) and joint_uvd (pixels, pixels, mm), both views x frames x 36 x 3; `subject` (frames) in generated
-sets. Only one of the first two is loaded. scipy and h5py come with gesta[train].
+sets. Only one of the first two is loaded. scipy and h5py come with the extra train.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gesta.schema import GestaError
 from gesta.sources.cameras import CAMERAS
+from gesta.words import install
 
 JOINTS = 36
 VIEWS = (1, 2, 3)
@@ -100,4 +101,4 @@ def _wanted(present: set[str]) -> list[str]:
 
 def _need(module: str) -> None:
     if importlib.util.find_spec(module) is None:
-        raise CannotReadMat(f"reading .mat files needs {module}, which is not installed: pip install 'gesta[train]'")
+        raise CannotReadMat(f"reading .mat files needs {module}, which is not installed: {install('train')}")

@@ -3,7 +3,7 @@
     OUT/train/ depth_1_0000001.png ... rgb_3_..., joint_data.mat     one person
     OUT/test/  the same; that person, then a second one (as many in proportion as in NYU: 2,440 of 8,252 frames)
 
-`joint_data.mat` (MATLAB 5) also holds `subject`, which the original lacks. Writing it needs scipy (gesta[train]).
+`joint_data.mat` (MATLAB 5) also holds `subject`, which the original lacks. Writing it needs scipy (the extra train).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from gesta.schema import Camera, GestaError
 from gesta.synthetic.hand_model import Flesh, HandPose, HandShape, draw_pose, person, pose_hand
 from gesta.synthetic.hand_render import Rendered, render
 from gesta.synthetic.hand_sensor import HandSensor
+from gesta.words import install
 
 Array = NDArray[np.float64]
 
@@ -61,7 +62,7 @@ def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int]
     if images < 5:
         raise GestaError(f"images is {images}, expected at least 5, so that a fifth is one.", usage=True)
     if importlib.util.find_spec("scipy") is None:
-        raise GestaError("writing joint_data.mat needs scipy, which is not installed: pip install 'gesta[train]'")
+        raise GestaError(f"writing joint_data.mat needs scipy, which is not installed: {install('train')}")
     if out.exists() and any(out.iterdir()):
         raise GestaError(f"{out}: holds something already. Choose an empty or a new folder.", usage=True)
     people = [draw_person(np.random.default_rng([seed, 1, who])) for who in range(2)]

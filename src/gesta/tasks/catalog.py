@@ -88,7 +88,7 @@ def read_bundle(path: Path | str) -> Bundle[Any]:
 
 def of_recipe(name_or_path: str | Path) -> Task:
     """The task that a recipe is for. Raises RecipeError if there is no such recipe."""
-    return find(str(recipes.document_of(name_or_path).get("kind", DEFAULT)))
+    return find(recipes.kind_of(recipes.document_of(name_or_path)))
 
 
 def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:

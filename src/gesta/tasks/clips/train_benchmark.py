@@ -13,16 +13,15 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 
-from gesta.bundle import io
-from gesta.bundle.io import DEMO
+from gesta.bundle.io import Bundle
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
 from gesta.models.catalog import build
 from gesta.schema import Clip, GestaError, Resource, Sample
 from gesta.tasks.clips.data import ClipSet, ClipStore
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.module import ClassifyClips
 from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.training.classify import Classify
 from gesta.training.data import TrainingData
 from gesta.training.machine import quiet
 from gesta.training.stage import fit_or_stop
@@ -77,7 +76,7 @@ class Stopwatch(pl.Callback):
 
 
 def train_benchmark(
-    bundle_path: Path | str,
+    bundle: Bundle[ClipManifest],
     samples: Sequence[Sample] = (),
     *,
     cache: ClipCache | None = None,
@@ -90,7 +89,7 @@ def train_benchmark(
     Clips come from the cache, filled first; so what is measured is the second epoch on. Without samples random clips
     are taken and the waiting is not measured. Raises GestaError if no clip can be prepared.
     """
-    manifest = io.read(DEMO if str(bundle_path) == "demo" else bundle_path, ClipManifest).manifest
+    manifest = bundle.manifest
     recipe, transform = ClipRecipe.model_validate(manifest.recipe), manifest.transform
     wanted = BATCHES * int(recipe.training.batch)
     store: ClipStore = cache or ClipCache()
@@ -173,7 +172,7 @@ def _train(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        task = Classify(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
+        task = ClassifyClips(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
         fit_or_stop(trainer, task, data)
     return watch
 

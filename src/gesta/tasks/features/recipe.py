@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -32,6 +32,8 @@ class SequenceModelSettings(Strict):
 
 class FeatureClassifierRecipe(Recipe):
     """A complete recipe for `gesta train FEATURES`, where FEATURES is a folder that gesta features made."""
+
+    task: ClassVar[str] = "features"
 
     kind: Literal["features"]
     features: StoredFeatures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -88,6 +88,8 @@ class PoseTrainingSettings(Strict):
 
 class HandRecipe(Recipe):
     """A complete recipe for hand pose from depth, colour or both."""
+
+    task: ClassVar[str] = "hands"
 
     kind: Literal["hands"]
     input: PoseInputSettings = PoseInputSettings()

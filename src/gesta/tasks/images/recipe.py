@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -18,6 +18,8 @@ class ImageModelSettings(Strict):
 
 class ImageRecipe(Recipe):
     """A complete recipe for single images in the layout of CIFAR, as they are: no transform, no augmentation."""
+
+    task: ClassVar[str] = "images"
 
     kind: Literal["images"]
     model: ImageModelSettings

@@ -1,0 +1,91 @@
+"""Short calls for tests: a training, a measurement and an export with what each test wants to say, and no more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+RUN = ("seed", "resume", "device", "devices", "nodes", "progress", "notes")
+
+
+def run_of(out: Path, options: dict[str, Any]) -> Any:
+    """The Run of a training, taking its fields out of the options."""
+    from gesta.training.run import Run
+
+    given = {name: options.pop(name) for name in RUN if name in options}
+    if "notes" in given:
+        given["notes"] = tuple(given["notes"])
+    return Run(out, **given)
+
+
+def fit(samples: Any, recipe: Any, out: Path, *, layout: str = "memory", **options: Any) -> Any:
+    """Trains a recognizer of clips."""
+    from gesta.tasks.clips.fit import Warm
+    from gesta.tasks.clips.fit import fit as train
+
+    network, transform = options.pop("network", None), options.pop("transform", None)
+    if network is not None:
+        options["warm"] = Warm(network, transform)
+    return train(samples, recipe, run_of(out, options), layout=layout, **options)
+
+
+def fit_pose(frames: Any, recipe: Any, out: Path, *, layout: str, joint_names: Any, **options: Any) -> Any:
+    """Trains a hand pose model."""
+    from gesta.schema import HandListing
+    from gesta.tasks.hands.fit import fit as train
+
+    listing = HandListing(Path("."), layout, tuple(frames), (), tuple(joint_names))
+    return train(listing, recipe, run_of(out, options), **options)
+
+
+def fit_sequences(features: Path, recipe: Any, out: Path, **options: Any) -> Any:
+    """Trains a classifier of stored features."""
+    from gesta.tasks.features.fit import fit as train
+    from gesta.tasks.features.store import FeatureFolder
+
+    folder = FeatureFolder(features, recipe.features.model_dump())
+    return train(folder, recipe, run_of(out, options), **options)
+
+
+def evaluate(bundle: Any, samples: Any, *, engine: str | None = None, device: str = "auto", out: Any = None, **options: Any) -> Any:
+    """Measures a bundle of any task; with `out` writes the report."""
+    from gesta.engines.base import Placement
+    from gesta.evaluation.run import evaluate as measure
+    from gesta.tasks import catalog
+
+    options.pop("cache", None)
+    result = measure(bundle, samples, Placement(engine, device), **options)
+    if out is not None:
+        catalog.of_bundle(bundle)[0].report(result, out)
+    return result
+
+
+def export(bundle: Any, out: Path, to: str = "openvino", **options: Any) -> Any:
+    """Exports a bundle of any task, without measuring latencies."""
+    from gesta.exporting.run import Export, export_bundle
+
+    names = ("precision", "force", "overwrite", "seconds", "roles")
+    how = {"seconds": 0.0, **{name: options.pop(name) for name in names if name in options}}
+    return export_bundle(bundle, out, Export(to, **how), **options)
+
+
+def load(path: Any, engine: str | None = None, **options: Any) -> Any:
+    """A bundle of any task at work."""
+    import gesta
+
+    return gesta.load(path, engine, **options)
+
+
+def clip_examples(clips: Any, source: str = "validation") -> Any:
+    """Prepared clips as what networks are compared on."""
+    from gesta.tasks.base import Examples
+
+    return Examples([clip.pixels for clip in clips], [clip.label for clip in clips], source)
+
+
+def add_networks(bundle: Any, clips: Any = None, engine: str = "openvino") -> Any:
+    """Adds exported networks to a bundle, compared on prepared clips; how the worst compares."""
+    from gesta.exporting.run import add
+
+    agreements = add(bundle, None if clips is None else clip_examples(clips), engine)
+    return next(iter(max(agreements, key=lambda one: one.difference).fields.values()))
