@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import checks
@@ -15,8 +14,8 @@ from gesta.models.catalog import SEQUENCES, build_sequence
 from gesta.recipes import RecipeError, names, read_text
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
-from gesta.tasks.catalog import load_recipe, of_recipe
-from gesta.tasks.features.fit import WEIGHTS, divided
+from gesta.tasks.catalog import load_recipe, of_recipe, read_bundle
+from gesta.tasks.features.fit import divided
 from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 
 RECIPES = [name for name in names() if of_recipe(name).name == "features"]
@@ -116,9 +115,9 @@ def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
     assert fitted.labels == ("class 0", "class 1", "class 2")
     assert fitted.metrics["test_accuracy"] >= 0.9 and fitted.metrics["val_accuracy"] >= 0.9
     assert fitted.metrics["train_clips"] + fitted.metrics["val_clips"] + fitted.metrics["test_clips"] == 60
-    document = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert document["metrics"] == fitted.metrics and len(document["history"]) == 20
-    assert (tmp_path / "out" / WEIGHTS).is_file() and (tmp_path / "out" / "history.png").is_file()
+    manifest = read_bundle(fitted.bundle).manifest
+    assert manifest.metrics == fitted.metrics and len(fitted.history) == 20
+    assert (tmp_path / "out" / "history.png").is_file()
     assert "z-norm" not in name or fitted.network.norm is not None
 
 
