@@ -41,7 +41,9 @@ def evaluate_data(
     notes = [] if split == "all" else list(parts.notes)
     notes += [*met, *(task.remarks(parts.listing, manifest) if layout is None else ())]
     predictor = task.load(bundle, at, **options)
-    return measure(task, predictor, samples, layout=parts.listing.layout, notes=notes, seed=seed, progress=progress)
+    layout = parts.listing.layout
+    result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    return replace(result, metrics={"bundle": str(bundle.path), **result.metrics})
 
 
 def evaluate(
@@ -64,7 +66,8 @@ def evaluate(
     """
     task, bundle = catalog.of_bundle(bundle_path)
     predictor = task.load(bundle, at, **options)
-    return measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    return replace(result, metrics={"bundle": str(bundle_path), **result.metrics})
 
 
 def measure(
