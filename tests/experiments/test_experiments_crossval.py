@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from people import write_set
+from training.hand_sets import make_hands
+from training.test_training_sequences import feature_folder
 
 from gesta.cli.crossval import fold_by, options
+from gesta.experiments import parallel
 from gesta.experiments.crossval import Folding, crossval, summary
 from gesta.experiments.parallel import Workers
 from gesta.schema import GestaError
@@ -116,3 +120,39 @@ def test_a_class_that_only_the_held_out_person_shows_counts_as_wrong(tmp_path, m
     document = crossval(CLIPS, listing, {"": load_recipe("auto", TINY)}, tmp_path / "out", Folding("subject"))
     (error,) = [e for e in document["errors"] if e["truth"] == "unique"]
     assert (error["held_out"], error["predicted"]) == ("person0", None)
+
+
+def in_this_process(jobs, **_):
+    """run_jobs without processes of their own, whose start takes longer than these trainings."""
+    return [parallel._run(job) if job.finished() is None else job.finished() for job in jobs]
+
+
+def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("gesta.experiments.crossval.run_jobs", in_this_process)
+    listing = make_hands(tmp_path / "hands", 24, color=False)
+    people = tuple(replace(frame, subject=f"p{i % 3}") for i, frame in enumerate(listing.samples))
+    listing = replace(listing, samples=people)
+    tiny = ["input.size=16", "input.cube_mm=260", "model.hidden=8", "training.batch=8", "training.epochs=1"]
+    choices = {
+        f"{rate}": load_recipe("kazakos/net1", [*tiny, f"training.learning_rate={rate}"]) for rate in (0.1, 1e-6)
+    }
+    document = crossval(find("hands"), listing, choices, tmp_path / "out", workers=Workers(device="cpu"))
+    assert [(fold["held_out"], fold["n"]) for fold in document["folds"]] == [("p0", 8), ("p1", 8), ("p2", 8)]
+    assert document["mean_error_mm"] == pytest.approx(document["mean_error_mm_mean"])  # folds of one size
+    for fold in document["folds"]:
+        inner = fold["inner_mean_error_mm"]
+        assert inner[fold["chosen"]] == min(inner.values()) < max(inner.values())
+    with pytest.raises(GestaError, match="divided by person"):
+        crossval(find("hands"), make_hands(tmp_path / "unknown", 8, color=False), choices, tmp_path / "x")
+
+
+def test_stored_features_are_held_out_by_person(tmp_path, monkeypatch):
+    monkeypatch.setattr("gesta.experiments.crossval.run_jobs", in_this_process)
+    task = find("features")
+    listing = task.read(feature_folder(tmp_path / "features"))
+    recipe = load_recipe("iqbal/mean", ("training.epochs=5", "training.batch=16", "features.every=null"))
+    document = crossval(task, listing, {"": recipe}, tmp_path / "out", workers=Workers(device="cpu"))
+    assert {fold["held_out"] for fold in document["folds"]} == {s.subject for s in listing.samples}
+    assert document["n"] == len(listing.samples) and document["accuracy"] > 0.5
+    assert document["accuracy"] == 1 - len(document["errors"]) / document["n"]
