@@ -79,6 +79,24 @@ class ClipTask:
 
         return recipe_from(start, recipe, sets)
 
+    def from_scratch(self, recipe: ClipRecipe) -> ClipRecipe:
+        """The same without published weights to begin with."""
+        from gesta.tasks.clips.transfer import from_scratch
+
+        return from_scratch(recipe)
+
+    def prepare(self, samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Any = None) -> None:
+        """Prepares the clips once for several trainings beside one another."""
+        from gesta.tasks.clips.trial import prepare
+
+        prepare(samples, recipes, progress)
+
+    def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:
+        """What an experiment reports of a model beside its quality on `total` samples."""
+        from gesta.tasks.clips.trial import shuffled_accuracy
+
+        return {"shuffled_accuracy": shuffled_accuracy(predictor, result, total, seed)}
+
     def load(self, bundle: Bundle[ClipManifest], at: Placement, **_: Any) -> Any:
         from gesta.tasks.clips.predict import load
 
