@@ -41,7 +41,9 @@ def evaluate_data(
     notes = [] if split == "all" else list(parts.notes)
     notes += [*met, *(task.remarks(parts.listing, manifest) if layout is None else ())]
     predictor = task.load(bundle, at, **options)
-    return measure(task, predictor, samples, layout=parts.listing.layout, notes=notes, seed=seed, progress=progress)
+    layout = parts.listing.layout
+    found = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    return _of(found, bundle.path)
 
 
 def evaluate(
@@ -64,7 +66,8 @@ def evaluate(
     """
     task, bundle = catalog.of_bundle(bundle_path)
     predictor = task.load(bundle, at, **options)
-    return measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    found = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    return _of(found, bundle_path)
 
 
 def measure(
@@ -95,6 +98,11 @@ def measure(
         "warnings": warnings,
     }
     return replace(result, metrics=result.metrics | common)
+
+
+def _of(result: Evaluation, bundle: Path | str) -> Evaluation:
+    """With the bundle's place in the metrics."""
+    return replace(result, metrics={**result.metrics, "bundle": str(bundle)})
 
 
 def record(bundle_path: Path | str, result: Evaluation, split: str, kept: Sequence[str]) -> None:

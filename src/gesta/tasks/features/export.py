@@ -18,7 +18,8 @@ from gesta.tasks.classification_parity import agreement
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.tasks.features.predict import SequenceRecogniser, read_video
 
-RANDOM_VIDEOS = 4
+RANDOM_VIDEOS, RANDOM_FRAMES = 4, 16
+"""Generated videos, and frames of each where the model does not say how many it sees."""
 MOST_VIDEOS = 100
 """Videos to compare on, at most: 99 % of fewer than a hundred would be all of them."""
 CALIBRATION = 32
@@ -39,7 +40,9 @@ def convert(part: Part, stem: str, engine: str, precision: str) -> dict[str, byt
 def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
     """Frames [n, H, W, 3], or windows, of at most `limit` videos, spread over the samples; broken ones are left out."""
     if not samples:
-        videos = random_videos(manifest.backbone)
+        used = manifest.backbone
+        few = source == "random"  # to compare a few frames are enough; to time, as many as usual
+        videos = random_videos(used, 2 if few else used.frames or RANDOM_FRAMES)
         return Examples(videos, [None] * len(videos), "random")
     count = min(limit, len(samples), MOST_VIDEOS)
     found = Examples([], [], source)
@@ -52,10 +55,10 @@ def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, s
     return found
 
 
-def random_videos(used: BackboneUse, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Noise of another brightness in each: a few frames (or one window) are enough to compare."""
+def random_videos(used: BackboneUse, frames: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """Noise of another brightness in each, of so many frames (or the windows that hold them)."""
     rng = np.random.default_rng(seed)
-    count = 2 if used.window == 1 else 1
+    count = -(-frames // used.window)
     return [
         (rng.integers(0, 128, (count, *used.shape)) + rng.integers(0, 128)).astype(np.uint8)
         for _ in range(RANDOM_VIDEOS)
