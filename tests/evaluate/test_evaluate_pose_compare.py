@@ -206,4 +206,4 @@ def test_table_needs_no_matplotlib(files, tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "matplotlib" else real(name, *a))
     assert "| p.txt |" in run(truth, predicted).stdout
     error = run(truth, predicted, "--out", tmp_path / "out").exception
-    assert "pip install 'gesta[train]'" in str(error) and not (tmp_path / "out").exists()
+    assert "pip install -e '.[train]'" in str(error) and not (tmp_path / "out").exists()

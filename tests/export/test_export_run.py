@@ -187,6 +187,23 @@ def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
         ways(trained, clips, tmp_path, to="openvino")
 
 
+def test_an_exported_bundle_is_replaced_only_when_asked_for(trained, clips, tmp_path, gesta):
+    out = tmp_path / "out"
+    ways(trained, clips, out, to="openvino", roles=("step",))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(GestaError, match=r"holds an exported bundle.*--overwrite") as error:
+        ways(trained, clips, out, to="onnx", roles=("step",))
+    assert error.value.usage
+    done = gesta("export", trained, "--to", "openvino", "--out", out)
+    assert done.exit_code == 2 and "--overwrite" in done.stderr and "converting" not in done.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    ways(trained, clips, out, to="openvino", precision="fp16", roles=("step",), overwrite=True)
+    assert {a.precision for a in io.read(out, ClipManifest).manifest.artifacts} == {"fp16"}
+    assert not (out / "openvino_step_fp32.xml").exists(), "nothing of the former export stays"
+    with pytest.raises(GestaError, match="weights would be lost"):
+        ways(trained, clips, make_bundle(tmp_path / "other", "joint"), to="openvino", overwrite=True)
+
+
 @pytest.mark.slow
 def test_command_without_data(trained, tmp_path, monkeypatch, capsys):
     arguments = [
