@@ -75,6 +75,7 @@ def load(path: Any, engine: str | None = None, **options: Any) -> Any:
     """A bundle of any task at work."""
     import gesta
 
+    options = {"backbone_weights" if name == "backbone" else name: value for name, value in options.items()}
     return gesta.load(path, engine, **options)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from gesta import files
 from gesta.bundle import card, io
 from gesta.bundle.manifest import Artifact, Provenance
 from gesta.bundle.people import fingerprint

@@ -27,15 +27,7 @@ Answers = dict[str, Any]
 
 
 def load(path: Path | str, engine: str) -> Any:
-    """The bundle's predictor, by the one public way where it takes the kind already."""
-    if Path(path).stem == "hands":
-        from gesta.runtime.pose import load_pose
-
-        return load_pose(path, engine)
-    if Path(path).stem == "features":
-        from gesta.runtime.sequence import load_sequence
-
-        return load_sequence(path, engine)
+    """The bundle's predictor."""
     return gesta.load(path, engine)
 
 

@@ -60,23 +60,24 @@ class TestClips:
             file.rename(data / f"old_{file.name}")
         (data / "index.csv").unlink()
         everything = read(data).samples
-        kept, notes = unseen(CLIPS, manifest, everything, "all")
+        kept, notes = unseen(CLIPS, manifest, everything, "test")
         assert len(everything) == 32 and {s.id[:1] for s in kept} == {"B", "C"} and len(kept) == 16
         assert notes == ["16 of 32 clips were in the training; they are left out."]
 
     def test_all_of_the_training_are_refused(self, gesta, make_bundle, data):
         bundle = trained_on(make_bundle(), CLIPS.identities(read(data).samples))
-        for split, count in (("test", 16), ("all", 24)):
-            done = gesta("evaluate", bundle, data, "--split", split)
-            assert done.exit_code == 1 and not done.stdout
-            assert f"all {count} clips of the split '{split}' were trained on" in done.stderr
-        assert gesta("evaluate", bundle, data, "--split", "train").exit_code == 0, "asked for by name"
+        done = gesta("evaluate", bundle, data)
+        assert done.exit_code == 1 and not done.stdout
+        assert "all 16 clips of the split 'test' were trained on" in done.stderr
+        for split, count in (("train", 8), ("all", 24)):
+            done = gesta("evaluate", bundle, data, "--split", split, "--json")
+            assert json.loads(done.stdout)["n"] == count, "asked for by name"
 
     def test_a_bundle_that_does_not_tell_keeps_everything(self, gesta, make_bundle, data):
         bundle = make_bundle()
         assert catalog.read_bundle(bundle).manifest.provenance.samples == ()
-        done = gesta("evaluate", bundle, data, "--split", "all", "--json")
-        assert json.loads(done.stdout)["n"] == 24 and "left out" not in done.stderr
+        done = gesta("evaluate", bundle, data, "--json")
+        assert json.loads(done.stdout)["n"] == 16 and "left out" not in done.stderr
 
     def test_another_span_and_other_content_are_other_clips(self, make_bundle, data):
         first, second = read(data).samples[:2]
@@ -92,10 +93,10 @@ def test_hands_are_known_by_their_joints(gesta, pose_bundle, hand_data, tmp_path
     shutil.copytree(pose_bundle, bundle)
     task = catalog.find("hands")
     frames = task.read(hand_data).samples
-    trained_on(bundle, task.identities(frames[:17]))
-    done = gesta("evaluate", bundle, hand_data, "--split", "all", "--json")
+    trained_on(bundle, task.identities(frames[:17]))  # the last four are tested
+    done = gesta("evaluate", bundle, hand_data, "--json")
     assert done.exit_code == 0 and json.loads(done.stdout)["frames"] == 3
-    assert "17 of 20 frames were in the training; they are left out." in done.stderr
+    assert "1 of 4 frames were in the training; they are left out." in done.stderr
 
 
 def test_videos_of_stored_features_are_known_by_name_and_size(tmp_path, monkeypatch):
@@ -130,5 +131,5 @@ def test_a_training_on_stored_features_tells_what_it_met(gesta, tmp_path, monkey
     task = catalog.find("features")
     parts = parts_for(task, manifest, videos)
     assert unseen(task, manifest, parts.of("test"), "test") == (parts.of("test"), [])
-    left, notes = unseen(task, manifest, parts.of("all"), "all")
+    left, notes = unseen(task, manifest, parts.of("all"), "test")
     assert {s.id for s in left} == {s.id for s in parts.of("test")} and "are left out" in notes[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gesta.recipes import RecipeError, names, read_text
-from gesta.tasks.catalog import load_recipe
+from gesta.tasks.catalog import load_recipe, of_recipe
 from gesta.tasks.clips.auto import Facts, epochs_for, is_sided, settle
 from gesta.tasks.clips.recipe import ClipRecipe
 
@@ -18,7 +18,7 @@ def facts(labels: tuple[str, ...] = ("wave", "clap"), clips: int = 300, **share:
     return Facts(clips, labels, 25.0, share)
 
 
-CLIPS = [n for n in names() if not (is_for_images(n) or is_for_poses(n) or is_for_features(n))]
+CLIPS = [n for n in names() if of_recipe(n).name == "clips"]
 
 
 @pytest.mark.parametrize("name", CLIPS)

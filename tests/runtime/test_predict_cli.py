@@ -112,9 +112,9 @@ def test_annotate_that_fails_leaves_nothing(predict, joint, tmp_path):
     assert code == 1
     assert "cut.mkv" in err
     code, _, err = predict(joint, video, "--annotate", tmp_path / "out.avi")
-    assert (code, "written as .mp4" in err) == (2, True)
+    assert (code, "ends in .mp4" in err) == (2, True)
     code, _, err = predict(joint, video, cut, "--annotate", tmp_path / "out.mp4")
-    assert (code, "2 are given" in err) == (2, True)
+    assert (code, "2 recordings are given" in err) == (2, True)
     (tmp_path / "file").touch()
     code, _, err = predict(joint, video, "--annotate", tmp_path / "file" / "out.mp4")
     assert (code, "cannot be written" in err) == (1, True)

@@ -12,6 +12,7 @@ from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.clips.read import iter_sample
 from gesta.engines import catalog
+from gesta.engines.base import Placement
 from gesta.schema import Clip, Frame, GestaError
 from gesta.sources.inputs import find, one_sample
 from gesta.tasks.classification import softmax
@@ -172,9 +173,9 @@ def test_engine_is_the_best_there_is(joint, tmp_path, monkeypatch):
     plain = make_bundle(tmp_path / "bundle", "joint")
     assert gesta.load(plain).engine.name == "torch"
     monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(GestaError, match=r"runs with torch, which is not installed.*gesta\[train\]"):
+    with pytest.raises(GestaError, match=r"runs with torch, which is not installed.*\[train\]"):
         gesta.load(plain)
-    with pytest.raises(GestaError, match=r"onnxruntime is not installed.*gesta\[export\]"):
+    with pytest.raises(GestaError, match=r"onnxruntime is not installed.*\[export\]"):
         gesta.load(joint, "onnxruntime")
 
 
@@ -226,8 +227,7 @@ def test_whole_network_without_step_does_not_stream(joint):
     bundle = io.read(joint, ClipManifest)
     kept = tuple(a for a in bundle.manifest.artifacts if a.role == "whole")
     manifest = bundle.manifest.model_copy(update={"artifacts": kept})
-    engine = catalog.open_engine(io.Bundle(bundle.path, manifest), "openvino", "cpu", None)
-    recogniser = gesta.Recogniser(engine, manifest)
+    recogniser = module.load(io.Bundle(bundle.path, manifest), Placement("openvino", "cpu"))
     clips = [clip.pixels for clip in clips_for(joint, (4, 40))]
     same(recogniser.predict_clips(clips), gesta.load(joint).predict_clips(clips))
     with pytest.raises(GestaError, match="has no streaming step for openvino"):

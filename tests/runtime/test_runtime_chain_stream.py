@@ -10,13 +10,13 @@ import pytest
 import torch
 from calls import load
 from features.numbered_videos import numbers, video, write_numbered
-from gesta.evaluation.annotate import VideoWriter
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle.manifest import Provenance
+from gesta.clips.annotated import VideoWriter
 from gesta.clips.decode import probe
 from gesta.schema import Frame, GestaError, Prediction, Resource
-from gesta.tasks.clips.annotate import annotate
+from gesta.tasks.features.annotate import annotate
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.tasks.features.predict import SequenceRecogniser
 

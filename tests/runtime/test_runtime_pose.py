@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 from calls import load
-from gesta.tasks.hands.cli_predict import parse_center
 from sources.hand_files import write_nyu, write_nyu_depth
 
 from gesta.schema import GestaError
 from gesta.sources import hand_folder
 from gesta.tasks.hands.inputs import find_hands
+from gesta.tasks.hands.predictions import parse_center
 
 CAMERA = "{fx: 100, fy: 100, cx: 40, cy: 30}"
 

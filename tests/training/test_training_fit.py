@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from calls import fit
 from training.learnable import MemoryStore, samples, tiny
@@ -22,6 +23,7 @@ from gesta.files import write_whole
 from gesta.models.catalog import build
 from gesta.schema import GestaError
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.training.checkpoints import load_state
 from gesta.training.run import Fitted
 
 PROGRAM = Path(__file__).parent / "learnable.py"
@@ -108,7 +110,7 @@ def test_resume_with_pretraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
     result = run(tmp_path, "training.pretrain_epochs=2", "training.freeze_encoder=true")
-    encoder = checkpoints.safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
+    encoder = safetensors.torch.load((tmp_path / "checkpoints" / "encoder.safetensors").read_bytes())
     weights = bundle_io.load_weights(bundle_io.read(result.bundle, ClipManifest))
     for name, tensor in encoder.items():
         assert (weights[f"encoder.{name}"] == tensor.numpy()).all(), name
@@ -153,7 +155,7 @@ def test_checkpoints_hold_plain_values_only(tmp_path: Path) -> None:
     evil = tmp_path / "training.ckpt"
     torch.save({"x": Path("/")}, evil)
     with pytest.raises(GestaError, match="is no checkpoint"):
-        checkpoints.load_state(evil)
+        load_state(evil)
 
 
 def test_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from gesta.tasks.clips.context import before
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.recipe import AugmentationSettings
 from gesta.training.callbacks import Keeper, Show
-from gesta.training.classify import Classify
+from gesta.training.classify import BEST_BY, Classify
 from gesta.training.data import EpochBatches, TrainingData
 from gesta.training.figure import draw_history
 from gesta.training.learner import LossNotFinite
@@ -276,7 +276,7 @@ def test_one_cycle_rises_and_falls() -> None:
 
 
 def test_best_epoch_is_by_accuracy_then_loss(tmp_path) -> None:
-    keeper = Keeper(tmp_path, "training", {}, None)
+    keeper = Keeper(tmp_path, "training", {}, None, BEST_BY)
     pairs = [(0.5, 1.0), (0.8, 0.9), (0.8, 0.7), (0.7, 0.1)]
     keeper.history = [{"val_accuracy": accuracy, "val_loss": loss} for accuracy, loss in pairs]
     assert keeper.best_epoch == 2
@@ -330,7 +330,8 @@ def test_an_epochs_line_stays_whole_in_a_pipe(capsys: pytest.CaptureFixture[str]
     losses = dict.fromkeys(("train_loss", "train_accuracy", "val_loss", "val_accuracy"), 0.5)
     keeper = SimpleNamespace(history=[{"epoch": 1, "seconds": 2.0, **losses}])
     show = Show(keeper, 30, 5, "somebody/a-recipe-with-a-long-name")
-    show.on_train_epoch_end(None, None)
+    learner = Classify(torch.nn.Linear(1, 1), None, steps=1)
+    show.on_train_epoch_end(None, learner)
     assert capsys.readouterr().err.splitlines() == [
         "somebody/a-recipe-with-a-long-name 1/30  loss 0.500  acc 0.500  val loss 0.500  val acc 0.500  58 s left"
     ]

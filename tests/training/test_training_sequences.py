@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import checks
@@ -12,11 +11,13 @@ import torch
 from calls import fit_sequences
 
 from gesta.models.catalog import SEQUENCES, build_sequence
-from gesta.recipes import RecipeError, names, read_text
+from gesta.recipes import RecipeError, load, names, read_text
 from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
-from gesta.tasks.catalog import load_recipe, of_recipe
-from gesta.tasks.features.fit import WEIGHTS, divided
+from gesta.tasks.catalog import load_recipe, of_recipe, read_bundle
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.features.fit import divided
+from gesta.tasks.features.recipe import FeatureClassifierRecipe
 from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 
 RECIPES = [name for name in names() if of_recipe(name).name == "features"]
@@ -88,7 +89,7 @@ def test_z_normalisation_by_hand() -> None:
 def test_wrong_numbers_of_layers() -> None:
     with pytest.raises(ValueError, match="1 or 2 recurrent and linear layers, not 3 and 1"):
         small("lstm", layers=3)
-    with pytest.raises(ValueError, match=r"there are mean, gru, lstm\. gru\?"):
+    with pytest.raises(ValueError, match=r"there are mean, gru, lstm\. Did you mean gru\?"):
         small("grus")
 
 
@@ -112,13 +113,13 @@ def feature_folder(folder: Path, *, people: int = 5, recipe: FeatureRecipe = FOL
 @pytest.mark.parametrize("name", ["iqbal/mean-znorm", "iqbal/gru"])
 def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")
-    fitted = fit_sequences(folder, load_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu")
-    assert fitted.labels == ("class 0", "class 1", "class 2")
+    fitted = fit_sequences(folder, load_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu", save=True)
+    assert fitted.facts["labels"] == ("class 0", "class 1", "class 2")
     assert fitted.metrics["test_accuracy"] >= 0.9 and fitted.metrics["val_accuracy"] >= 0.9
     assert fitted.metrics["train_clips"] + fitted.metrics["val_clips"] + fitted.metrics["test_clips"] == 60
-    document = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert document["metrics"] == fitted.metrics and len(document["history"]) == 20
-    assert (tmp_path / "out" / WEIGHTS).is_file() and (tmp_path / "out" / "history.png").is_file()
+    assert len(fitted.history) == 20 and (tmp_path / "out" / "history.png").is_file()
+    kept = read_bundle(fitted.bundle).manifest.metrics
+    assert all(kept[name] == value for name, value in fitted.metrics.items())
     assert "z-norm" not in name or fitted.network.norm is not None
 
 
@@ -174,10 +175,10 @@ class TestRecipes:
         assert (iqbal.model.hidden, iqbal.training.learning_rate, iqbal.model.normalise) == (128, 0.01, True)
 
     def test_kinds_are_not_taken_for_one_another(self) -> None:
-        with pytest.raises(RecipeError, match="is for stored features"):
-            load_recipe("iqbal/gru")
-        with pytest.raises(RecipeError, match="auto is not for stored features"):
-            load_recipe("auto")
+        with pytest.raises(RecipeError, match="is a recipe for features, and one for clips was expected"):
+            load("iqbal/gru", ClipRecipe)
+        with pytest.raises(RecipeError, match="auto is a recipe for clips, and one for features was expected"):
+            load("auto", FeatureClassifierRecipe)
         with pytest.raises(RecipeError, match="epochs and batch are numbers"):
             load_recipe("iqbal/gru", ["training.epochs=auto"])
         with pytest.raises(RecipeError, match=r"Allowed: gru, lstm, mean\. Did you mean gru\?"):

@@ -171,13 +171,13 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
         fit(samples(), recipe, tmp_path / "x", layout="memory", device="cpu", progress=False, cache=MemoryStore())
     plain = tiny("auto", "training.epochs=1")
     first = fit(samples(), plain, tmp_path / "1", layout="memory", device="cpu", progress=False, cache=MemoryStore())
-    from gesta.tasks.clips.transfer import begun, recipe_from
+    from gesta.tasks.clips.transfer import recipe_from, warm_start
 
     chosen = recipe_from(first.bundle, None, ["training.freeze=encoder", "training.epochs=1"])
     assert chosen.model == plain.model and chosen.training.freeze == "encoder"
     fewer = [s for s in samples() if s.label != "c2"]
-    base = begun(first.bundle, chosen, fewer, seed=0)
-    assert "1 not in the data (c2)" in base.note
+    base, note = warm_start(first.bundle, fewer, seed=0)
+    assert "1 not in the data (c2)" in note
     before = {k: v.clone() for k, v in base.network.state_dict().items() if k.startswith("encoder")}
     fit(fewer, chosen, tmp_path / "2", layout="memory", device="cpu", progress=False, cache=MemoryStore(),
         network=base.network, transform=base.transform)  # fmt: skip

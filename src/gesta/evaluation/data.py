@@ -11,8 +11,6 @@ from gesta.schema import GestaError
 from gesta.tasks.base import Examples, Parts, Task
 
 SPLITS = ("test", "val", "train", "all")
-MEASURED = ("test", "all")
-"""Splits of which samples that were trained on are left out."""
 
 
 def parts_for(
@@ -44,12 +42,12 @@ def chosen(parts: Parts, split: str) -> list[Any]:
 
 
 def unseen(task: Task, manifest: Manifest, samples: Sequence[Any], split: str) -> tuple[list[Any], list[str]]:
-    """The samples that the model was not trained on, by their content, and a note where some were.
+    """The samples of "test" that the model was not trained on, by their content, and a note where some were.
 
     Raises GestaError where none is left. Bundles made before gesta 0.2 do not tell, and everything is kept.
     """
     trained = set(manifest.provenance.samples)
-    if split not in MEASURED or not trained:
+    if split != "test" or not trained:
         return list(samples), []
     identities = task.identities(samples)
     kept = [s for s, identity in zip(samples, identities, strict=True) if identity not in trained]

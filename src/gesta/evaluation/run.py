@@ -42,8 +42,8 @@ def evaluate_data(
     notes += [*met, *(task.remarks(parts.listing, manifest) if layout is None else ())]
     predictor = task.load(bundle, at, **options)
     layout = parts.listing.layout
-    found = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
-    return _of(found, bundle.path)
+    result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    return replace(result, metrics={"bundle": str(bundle.path), **result.metrics})
 
 
 def evaluate(
@@ -66,8 +66,8 @@ def evaluate(
     """
     task, bundle = catalog.of_bundle(bundle_path)
     predictor = task.load(bundle, at, **options)
-    found = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
-    return _of(found, bundle_path)
+    result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
+    return replace(result, metrics={"bundle": str(bundle_path), **result.metrics})
 
 
 def measure(
@@ -98,11 +98,6 @@ def measure(
         "warnings": warnings,
     }
     return replace(result, metrics=result.metrics | common)
-
-
-def _of(result: Evaluation, bundle: Path | str) -> Evaluation:
-    """With the bundle's place in the metrics."""
-    return replace(result, metrics={**result.metrics, "bundle": str(bundle)})
 
 
 def record(bundle_path: Path | str, result: Evaluation, split: str, kept: Sequence[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -169,9 +171,9 @@ def locked(out: Path) -> Iterator[None]:
     if not is_first_process():
         yield
         return
-    out.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
     try:
-        with FileLock(out / ".lock", blocking=False):
+        with FileLock(Path(tempfile.gettempdir()) / f"gesta-{name}.lock", blocking=False):
             yield
     except Timeout as error:
         raise GestaError(f"{out}: another training is at work in this folder. Choose another --out.") from error
