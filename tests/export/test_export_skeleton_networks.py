@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gesta.bundle.manifest import Tensor
-from gesta.exporting.openvino import convert
-from gesta.exporting.torch_model import Part
+from gesta.engines.convert_openvino import convert
+from gesta.engines.part import Part
 from gesta.models.catalog import SKELETON_MODELS, build_skeleton
 
 JOINTS, CLASSES = 20, 5
