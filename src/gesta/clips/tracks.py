@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO, Literal
 
 import av
@@ -26,10 +27,15 @@ def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
         raise GestaError(f"{resource}: is no readable video ({error}). Copy or encode the file again.") from error
 
 
+def depth_bits(pixel_format: str | None) -> int:
+    """How many bits of grey this pixel format has, where it has more than 8 and nothing else, as depth does; else 0."""
+    found = re.fullmatch(r"gray(9|10|12|14|16)([lb]e)?", pixel_format or "")
+    return int(found[1]) if found else 0
+
+
 def is_depth(pixel_format: str | None) -> bool:
-    """Whether pixels of this format hold more than 8 bits of grey and nothing else, as depth does."""
-    name = pixel_format or ""
-    return name.startswith("gray") and name[4:6].rstrip("lb") in ("9", "10", "12", "14", "16")
+    """Whether pixels of this format are depth."""
+    return depth_bits(pixel_format) > 0
 
 
 def choose_track(container: InputContainer, resource: Resource, role: Role = "any") -> VideoStream:
