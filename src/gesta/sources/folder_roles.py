@@ -25,7 +25,7 @@ _PERSON = re.compile(
 )
 _TECHNICAL = re.compile(
     r"(rgb|colou?r|depth|ir|infrared|mask|skeletons?|flow|raw|videos?|clips?|frames?|images?|kinect\w*|realsense\w*)"
-    r"|(day|session|take|trial|rep|repetition|run|set|part|seq|sequence|cam|camera|view|angle|fold|batch|scene|c|k|t|r)"
+    r"|(day|session|take|trial|rep|repetition|run|set|part|seq|sequence|cam|camera|view|angle|fold|batch|scene|clip|video|vid|sample|frame|c|k|t|r|v)"
     r"[-_ ]?\d+|\d{4}[-_.]?\d\d[-_.]?\d\d\b.*",
     re.I,
 )
@@ -47,6 +47,11 @@ class Roles:
 def looks_like_person(name: str) -> bool:
     """`p01`, `subject_3`, `S01`, `signer 12`."""
     return _PERSON.fullmatch(name.strip()) is not None
+
+
+def is_technical(name: str) -> bool:
+    """`rgb`, `cam1`, `session 2`, `2024-01-03`: how or when something was recorded, neither a class nor a person."""
+    return _TECHNICAL.fullmatch(name) is not None
 
 
 def read_roles(folders: Folders) -> Roles:
@@ -79,9 +84,9 @@ def _below(folders: Folders) -> Roles:
     tops, persons = set(inside), all(map(looks_like_person, inside))
     if all(map(looks_like_person, names)) and not persons:
         return Roles(("label", "subject"), f"the folders {_names(names)} inside the classes are taken as people.")
-    if all(map(_TECHNICAL.fullmatch, names)) or len(names) < 2:
+    if all(map(is_technical, names)) or len(names) < 2:
         return Roles(("label",))
-    upper: Role = "group" if all(map(_TECHNICAL.fullmatch, tops)) or (len(tops) == 1 and not persons) else "subject"
+    upper: Role = "group" if all(map(is_technical, tops)) or (len(tops) == 1 and not persons) else "subject"
     if persons or len(tops) == 1 or _are_everywhere(names, list(inside.values())):
         above = (
             f"the folders {_names(tops)} above them as people" if upper == "subject" else f"{_names(tops)} as no class"
