@@ -9,6 +9,7 @@ from statistics import median
 from gesta.audit import faults_files, faults_sets
 from gesta.audit.probing import Facts, Progress, open_files
 from gesta.audit.report import Report, Spread
+from gesta.audit.subjects import subject_faults
 from gesta.clips import fallbacks
 from gesta.clips.transform import Channel, Stream, Transform
 from gesta.schema import Listing, Problem, Sample
@@ -28,6 +29,7 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
         *faults_files.label_faults(samples, facts),
         *faults_sets.class_faults(listing.root, samples),
         *faults_sets.people_faults(listing.root, samples),
+        *subject_faults(listing.root, samples),
         *faults_sets.same_file_faults(samples),
         *faults_sets.mixed_faults(listing.root, samples),
     ]

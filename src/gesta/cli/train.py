@@ -122,6 +122,7 @@ def train(
 
     listing = read(data, layout)
     samples, notes = split(listing.samples, protocol, seed)
+    notes = [*(str(problem) for problem in listing.problems if problem.kind == "folder-roles"), *notes]
     base = None if start is None else _begun(start, recipe if own_recipe else None, sets or (), samples, seed)
     chosen = recipe_for(recipe, sets) if base is None else base.recipe
     notes += [] if base is None else [base.note]

@@ -38,7 +38,7 @@ READERS: dict[str, Reader] = {
     ),
     "ledasila": Reader(ledasila.matches, ledasila.read, "signs.csv with the columns file,sign (person optional)"),
     "class_folders": Reader(
-        class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv or .webm"
+        class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv, .webm, ..."
     ),
     "videos": Reader(videos.matches, videos.read, "one video, or a folder of videos (no labels)"),
 }
@@ -47,6 +47,7 @@ READERS: dict[str, Reader] = {
 WAYS: dict[str, dict[str, Callable[[Path], Listing]]] = {
     "ucf101": {f"split{number}": partial(ucf101.read, split=number) for number in (1, 2, 3)},
     "isogd": {modality: partial(isogd.read, modality=modality) for modality in ("rgb", "depth")},
+    "class_folders": {f"level{number}": partial(class_folders.read, level=number) for number in (1, 2, 3)},
 }
 """Other ways to read a layout, to be named behind it, as in isogd+rgb; never detected."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+from gesta.untrusted import npy_header, open_file
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -23,8 +23,9 @@ def holds_depth(path: Path) -> bool | None:
 def joint_count(path: Path) -> int | None:
     """J of a `.npy` T J 3; None if it is no such array."""
     try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError):
+        with open_file(path) as stream:
+            shape, _, _ = npy_header(stream)
+    except (OSError, ValueError):
         return None
     return int(shape[1]) if len(shape) == 3 and shape[2] == 3 else None
 
@@ -34,7 +35,7 @@ def png_header(path: Path) -> tuple[int, int, int, int] | None:
 
     PNG specification, IHDR: width and height are bytes 16 to 23, bit depth is byte 24, colour type byte 25.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(26)
     if not head.startswith(_PNG_SIGNATURE) or len(head) < 26:
         return None
@@ -52,10 +53,9 @@ def _is_grey16_video(path: Path) -> bool | None:
     import av
 
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return None
-            pixels = container.streams.video[0].codec_context.pix_fmt
-    except (OSError, av.FFmpegError):
+        with open_file(path), av.open(str(path), metadata_errors="ignore") as container:
+            codec = container.streams.video[0].codec_context if container.streams.video else None
+            pixels = codec.pix_fmt if codec is not None else None  # None: a codec that is not known
+    except (OSError, ValueError, av.FFmpegError):
         return None
-    return pixels is not None and pixels.startswith("gray16")
+    return None if codec is None else pixels is not None and pixels.startswith("gray16")

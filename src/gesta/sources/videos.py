@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gesta.schema import Listing, Resource, Sample
-from gesta.sources.files import is_video, walk
+from gesta.schema import Listing, Problem, Resource, Sample
+from gesta.sources.files import is_video, walk, walk_all
 from gesta.sources.headers import holds_depth
+from gesta.sources.left_out import left_out, tables_beside
 
 LAYOUT = "videos"
 
@@ -19,8 +20,14 @@ def matches(root: Path) -> bool:
 
 def read(root: Path) -> Listing:
     """One sample without label a video, sorted by name; videos of 16-bit grey are depth."""
-    paths = [root] if root.is_file() else [path for path in walk(root, depth=1) if is_video(path)]
-    return Listing(root, LAYOUT, tuple(_sample(path) for path in paths))
+    if root.is_file():
+        return Listing(root, LAYOUT, (_sample(root),))
+    entries = list(walk_all(root, depth=1))
+    paths = [path for path, regular in entries if regular and is_video(path)]
+    problems = list(left_out(entries, set(paths)))
+    if beside := tables_beside(root):
+        problems.append(Problem(str(root), "no-labels", "the videos have no labels.", beside))
+    return Listing(root, LAYOUT, tuple(_sample(path) for path in paths), tuple(problems))
 
 
 def _sample(path: Path) -> Sample:
