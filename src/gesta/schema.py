@@ -98,12 +98,13 @@ class Resource:
     """A file on disk, or a member of a zip archive on disk.
 
     `track`: number (from 0, among the video tracks) or name of the one that is meant; None leaves the choice to the
-    decoder, which takes the one that players show.
+    decoder, which takes the one that players show. `fps`: of a folder of images, where its rate is known.
     """
 
     path: Path
     member: str | None = None
     track: str | None = None
+    fps: float | None = None
 
     @classmethod
     def at(cls, path: Path) -> Resource:

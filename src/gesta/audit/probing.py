@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from gesta.clips.decode import VideoInfo, probe
-from gesta.clips.tracks import Role
 from gesta.clips.skeleton import read_joints
+from gesta.clips.tracks import Role
 from gesta.schema import GestaError, Resource, Sample
 
 Progress = Callable[[int, int], None]
@@ -65,7 +65,9 @@ def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> F
     total = len(videos) + len(with_skeleton)
     facts = Facts({}, {})
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done, (resource, found) in enumerate(zip(videos, pool.map(open_video, videos, roles), strict=True), start=1):
+        for done, (resource, found) in enumerate(
+            zip(videos, pool.map(open_video, videos, roles), strict=True), start=1
+        ):
             facts.videos[resource] = found
             if progress is not None:
                 progress(done, total)

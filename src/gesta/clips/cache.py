@@ -61,7 +61,7 @@ class ClipCache:
         parts = [self._file_print(r) for r in sample.files]
         span = (sample.first_frame, sample.last_frame, sample.start_s, sample.end_s)
         camera = sample.camera and (sample.camera.fx, sample.camera.fy, sample.camera.cx, sample.camera.cy)
-        made = [DECODER_VERSION, max_damage(), [r.track for r in sample.files]]
+        made = [DECODER_VERSION, max_damage(), [(r.track, r.fps) for r in sample.files]]
         rest = json.dumps([made, parts, span, sample.depth_unit_mm, sample.joints, camera, sample.modalities])
         return hashlib.sha256(rest.encode()).hexdigest()
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gesta.clips import damage
 from gesta.clips.geometry import Display
-from gesta.clips.images import FOLDER_FPS, images, iter_images, read_image
+from gesta.clips.images import FOLDER_FPS, images, iter_images, rate, read_image
 from gesta.clips.pixels import FULL_RANGE, Kind, converted, plane
 from gesta.clips.plane import Plane
 from gesta.clips.tracks import Role, choose_track, open_container
@@ -87,10 +87,10 @@ def probe(resource: Resource, role: Role = "any") -> VideoInfo:
     except av.error.FFmpegError as found:
         error = str(found)
     about, seen = walk.about, walk.seen
-    rate = _rate(times, seen.rate)
+    fps = _rate(times, seen.rate)
     return VideoInfo(
         seen.good,
-        rate,
+        fps,
         *about.size,
         rotation,
         about.codec,
@@ -109,13 +109,11 @@ def probe(resource: Resource, role: Role = "any") -> VideoInfo:
 def _probe_folder(resource: Resource) -> VideoInfo:
     files = images(resource.path)
     first = read_image(files[0], None)
-    times = np.arange(len(files)) / FOLDER_FPS
+    fps = rate(resource)
+    times = (np.arange(len(files)) / fps).astype(np.float32)
     pixels = "gray16" if first.dtype == np.uint16 else ""
     size = (first.shape[1], first.shape[0])
-    length_s = len(files) / FOLDER_FPS
-    return VideoInfo(
-        len(files), FOLDER_FPS, *size, 0, "images", pixels, None, None, length_s, None, times_s=times.astype(np.float32)
-    )
+    return VideoInfo(len(files), fps, *size, 0, "images", pixels, None, None, len(files) / fps, None, times_s=times)
 
 
 def _rate(times_s: Sequence[float], nominal: float) -> float:
@@ -135,7 +133,7 @@ _RATE_FRAMES = 400
 def frame_rate(resource: Resource) -> float | None:
     """Frames a second by the stamps of the first frames; nothing is decoded. None where it cannot be read."""
     if resource.is_folder:
-        return FOLDER_FPS
+        return rate(resource)
     try:
         with resource.open() as stream, open_container(stream, resource) as container:
             track = choose_track(container, resource)
@@ -157,7 +155,7 @@ def frame_times(resource: Resource, role: Role = "any") -> list[float]:
     Raises GestaError for a file that is no video, or breaks off.
     """
     if resource.is_folder:
-        return [index / FOLDER_FPS for index in range(len(images(resource.path)))]
+        return [index / rate(resource) for index in range(len(images(resource.path)))]
     try:
         return [shown.time_s for shown in Walk(resource, role) if shown.frame is not None]
     except av.error.FFmpegError as error:
@@ -224,7 +222,7 @@ def decoded_planes(resource: Resource, kind: Kind, wanted: Wanted | None = None)
 def _from_folder(
     resource: Resource, kind: Kind, wanted: Wanted | None, wrap: Callable[[NDArray[Any]], Any]
 ) -> Iterator[Decoded]:
-    for index, (time_s, image) in enumerate(iter_images(resource.path, kind, wanted)):
+    for index, (time_s, image) in enumerate(iter_images(resource, kind, wanted)):
         yield Decoded(index, time_s, None if image is None else wrap(image))
 
 

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import GestaError, frame_files
+from gesta.schema import GestaError, Resource, frame_files
 
 FOLDER_FPS = 30.0
-"""Rate assumed for a folder of numbered images, which carries no time stamps."""
+"""Rate assumed for a folder of numbered images, which carries no time stamps, unless its resource says another."""
 
 
 def images(folder: Path) -> list[Path]:
@@ -53,12 +53,17 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
     return np.asarray(cv2.cvtColor(image, codes[image.shape[2] if image.ndim == 3 else 2]), np.uint8)
 
 
+def rate(folder: Resource) -> float:
+    """Images a second."""
+    return folder.fps or FOLDER_FPS
+
+
 def iter_images(
-    folder: Path, kind: str, wanted: Callable[[int, float], bool] | None
+    folder: Resource, kind: str, wanted: Callable[[int, float], bool] | None
 ) -> Iterator[tuple[float, NDArray[Any] | None]]:
-    """(seconds at FOLDER_FPS, image) of each; None where `wanted` says no. `kind` as of `clips.decode`."""
-    for index, file in enumerate(images(folder)):
-        time_s = index / FOLDER_FPS
+    """(time in s, image) of each; None where `wanted` says no. `kind` as of `clips.decode`."""
+    for index, file in enumerate(images(folder.path)):
+        time_s = index / rate(folder)
         if wanted is not None and not wanted(index, time_s):
             yield time_s, None
             continue

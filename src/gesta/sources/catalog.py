@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, base
-from gesta.sources import chalearn2014, class_folders, index_csv, isogd, ledasila, ucf101, videos
+from gesta.sources import autsl, chalearn2014, class_folders, index_csv, isogd, jester, ledasila, ucf101, videos
 from gesta.sources.frequent import most_frequent
 
 
@@ -37,10 +37,14 @@ READERS: dict[str, Reader] = {
         isogd.matches, isogd.read, "train_list.txt with lines `train/001/M_00001.avi train/001/K_00001.avi 36`"
     ),
     "ledasila": Reader(ledasila.matches, ledasila.read, "signs.csv with the columns file,sign (person optional)"),
+    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images a video, .../34870/"),
+    "autsl": Reader(autsl.matches, autsl.read, "train_labels.csv and train/signer0_sample1_color.mp4"),
     "class_folders": Reader(
         class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv, .webm, ..."
     ),
-    "videos": Reader(videos.matches, videos.read, "one video, or a folder of videos (no labels)"),
+    "videos": Reader(
+        videos.matches, videos.read, "one video, or a folder of videos (no labels); a folder of images is one"
+    ),
 }
 """Layouts by name, in the order in which they are tried."""
 
