@@ -7,8 +7,9 @@ are no frames. A frame that lies between two shown ones and that the decoder ref
 from __future__ import annotations
 
 import heapq
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -108,21 +109,30 @@ class Walk:
         return self._track
 
     def __iter__(self) -> Iterator[Shown]:
+        order = yield from self._through(0)
+        if order.cut_off:  # several threads were at work on the last pictures when one of them failed
+            order = yield from self._through(order.index, threads=False)
+        yield from order.rest()
+
+    def _through(self, given: int, threads: bool = True) -> Generator[Shown, None, _Order]:
+        """What comes after the `given` pictures."""
         with self.resource.open() as stream, open_container(stream, self.resource) as container:
             self._track = track = choose_track(container, self.resource, self._role)
-            track.thread_type = "AUTO"
-            self.seen.rate = nominal_rate(track)
-            self.seen.stated_end_s = _stated_end_s(container, track)
-            self.seen.whole = container.format.name == "avi" and _whole_riff(self.resource)
-            order = _Order(track, self.seen, in_order=container.format.name == "avi")
+            track.thread_type = "AUTO" if threads else "NONE"
+            avi = container.format.name == "avi"
+            self.seen = Pass(nominal_rate(track), stated_end_s=_stated_end_s(container, track))
+            self.seen.whole = avi and _whole_riff(self.resource)
+            order = _Order(track, self.seen, in_order=avi)
             try:
                 for packet in container.demux(track):
-                    yield from order.shown(packet)
-                yield from order.rest()
+                    for shown in order.shown(packet):
+                        if shown.index >= given:
+                            yield shown
             finally:
                 codec = track.codec_context  # what headers leave open is known when something was decoded
                 size, pixels = (codec.width, codec.height), codec.pix_fmt or ""
                 self.about = About(codec.name, pixels, size, track.frames or None)
+        return order
 
 
 class _Order:
@@ -132,11 +142,14 @@ class _Order:
         self._track, self._seen, self._in_order = track, seen, in_order
         self._base_s = float(track.time_base or 0)
         self._by_stamp = track.codec_context.name not in _HIDES_FRAMES and not in_order
+        self._key: int | None = None  # stamp of the first key frame's packet
         self._needs_key = track.codec_context.name in _DRAWS_WITHOUT_KEY
         self._waiting: list[int] = []  # stamps of packets whose picture has not come, a heap
         self._refused = 0  # packets that gave no picture, not yet found among those
         self._clock = Clock()
-        self._index = 0
+        self.index = 0  # pictures so far
+        self.cut_off = False  # the decoder failed when it was asked for the last ones
+        self._last_packet = self._last_shown = -math.inf  # stamps
         self._first_s: float | None = None
         self._time_s = 0.0
 
@@ -150,12 +163,19 @@ class _Order:
             frames = self._track.decode(packet)
         except av.error.FFmpegError:
             frames = []
+            self.cut_off = packet.size == 0
             # what comes before the first picture is no damage: nothing could be shown yet
-            self._refused += self._index > 0 and packet.size > 0
+            self._refused += self.index > 0 and packet.size > 0
         for frame in frames:
             yield from self._out(frame)
+        if packet.size == 0:
+            self.cut_off = self.cut_off or self._lacks_last()
         if self._refused and not self._by_stamp:
             yield from self._lost()
+
+    def _lacks_last(self) -> bool:
+        """Whether a picture should have come after the last one. An avi's stamps do not tell."""
+        return not self._in_order and self.index > 0 and self._last_packet > self._last_shown
 
     def rest(self) -> Iterator[Shown]:
         """What was lost after the last picture."""
@@ -165,6 +185,8 @@ class _Order:
     def _note(self, packet: Packet) -> None:
         """Remembers where a packet lies that is to be shown."""
         stamp = packet.dts if packet.pts is None else packet.pts
+        if packet.is_keyframe and self._key is None:
+            self._key = stamp
         if stamp is None or packet.is_discard:
             return
         seen = self._seen
@@ -172,27 +194,32 @@ class _Order:
         end_s = stamp * self._base_s + length_s
         if seen.last_end_s is None or end_s > seen.last_end_s:
             seen.last_end_s, seen.last_length_s = end_s, length_s
+        self._last_packet = max(self._last_packet, stamp)
         if packet.pts is None:
             self._by_stamp = False
         elif self._by_stamp:
             heapq.heappush(self._waiting, packet.pts)
 
     def _out(self, frame: av.VideoFrame) -> Iterator[Shown]:
+        stamp = frame.dts if frame.pts is None else frame.pts
         if self._needs_key and frame.pict_type not in (PictureType.I, PictureType.SI):
-            return
+            if self._key is None or stamp is None or stamp < self._key:
+                return
         self._needs_key = False
+        if stamp is not None:  # the second field of a last interlaced picture may be a packet of its own
+            self._last_shown = max(self._last_shown, math.inf if frame.interlaced_frame else stamp)
         passed = self._passed(frame.pts)
         if self._refused:
             yield from self._lost(passed)
-        if frame.is_corrupt and not self._index:
+        if frame.is_corrupt and not self.index:
             return
         self._time_s = self._timed(self._stamp_s(frame))
-        self._index += 1
+        self.index += 1
         if frame.is_corrupt:
             self._seen.lost += 1
         else:
             self._seen.good += 1
-        yield Shown(self._index - 1, self._time_s, None if frame.is_corrupt else frame)
+        yield Shown(self.index - 1, self._time_s, None if frame.is_corrupt else frame)
 
     def _passed(self, stamp: int | None) -> list[int]:
         """Stamps of packets that should have been shown before the picture with this stamp."""
@@ -205,7 +232,7 @@ class _Order:
     def _stamp_s(self, frame: av.VideoFrame) -> float:
         """An avi counts its slots, whatever is guessed to be shown in them."""
         stamp = frame.dts if self._in_order or frame.pts is None else frame.pts
-        return self._index / self._seen.rate if stamp is None else stamp * self._base_s
+        return self.index / self._seen.rate if stamp is None else stamp * self._base_s
 
     def _timed(self, stamp_s: float) -> float:
         if self._first_s is None:
@@ -222,9 +249,9 @@ class _Order:
         for stamp in [None] * self._refused if passed is None else passed[: self._refused]:
             self._refused -= 1
             self._seen.lost += 1
-            self._index += 1
+            self.index += 1
             time_s = self._time_s if stamp is None else self._timed(stamp * self._base_s)
-            yield Shown(self._index - 1, time_s, None)
+            yield Shown(self.index - 1, time_s, None)
 
 
 def packet_times(resource: Resource, role: Role = "any") -> list[float]:
@@ -262,13 +289,18 @@ def nominal_rate(track: VideoStream) -> float:
 
 def _stated_end_s(container: InputContainer, track: VideoStream) -> float | None:
     """Where, on the file's own clock, the header says that the track ends. None where it says nothing."""
-    if track.duration is not None and track.time_base is not None:
-        return float((track.duration + (track.start_time or 0)) * track.time_base)
+    base_s = float(track.time_base or 0)
+    if container.format.name == "avi" and track.frames:
+        return track.frames * base_s  # the duration is guessed where the file is cut
+    if track.duration is not None:
+        # in mp4 it counts from 0, an empty edit before the first picture included
+        start = 0 if container.format.name.startswith("mov") else track.start_time or 0
+        return (track.duration + start) * base_s
     if "DURATION" in track.metadata:
         length_s = _clock_s(track.metadata["DURATION"])
-        if length_s is None or "_STATISTICS_TAGS" not in track.metadata or track.time_base is None:
+        if length_s is None or "_STATISTICS_TAGS" not in track.metadata:
             return length_s  # of ffmpeg: where it ends
-        return length_s + float((track.start_time or 0) * track.time_base)  # of mkvtoolnix: how long it is
+        return length_s + (track.start_time or 0) * base_s  # of mkvtoolnix: how long it is
     if container.duration is not None and len(container.streams) == 1:
         return container.duration / 1_000_000
     return None
