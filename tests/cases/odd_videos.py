@@ -96,7 +96,7 @@ def remux(source: Path, out: Path, change: Callable[[int, bytes], bytes | None])
 
 # -- mp4 -----------------------------------------------------------------------------------------------------------
 
-_HOLD_BOXES = {b"moov", b"trak", b"mdia", b"edts"}
+_HOLD_BOXES = {b"moov", b"trak", b"mdia", b"edts", b"minf", b"stbl"}
 
 
 def boxes(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -122,6 +122,23 @@ def edited(data: bytes, change: Callable[[list[bytes], bytes], bytes], above: li
         inner = edited(payload, change, kinds) if kind in _HOLD_BOXES else payload
         out += box(kind, change(kinds, inner))
     return out
+
+
+def moov_first(path: Path) -> Path:
+    """The same file with its tables before the data, as for the web: one that can be cut and still be opened."""
+    parts = dict(boxes(path.read_bytes()))
+    start = path.read_bytes().index(parts[b"mdat"])
+    front = len(box(b"ftyp", parts[b"ftyp"])) + len(parts[b"moov"]) + 8 + 8
+
+    def change(kinds: list[bytes], payload: bytes) -> bytes:
+        if kinds[-1] != b"stco":
+            return payload
+        offsets = struct.unpack(f">{len(payload) // 4 - 2}I", payload[8:])
+        return payload[:8] + struct.pack(f">{len(offsets)}I", *(offset + front - start for offset in offsets))
+
+    moov = edited(box(b"moov", parts[b"moov"]), change)
+    path.write_bytes(box(b"ftyp", parts[b"ftyp"]) + moov + box(b"mdat", parts[b"mdat"]))
+    return path
 
 
 def is_video_track(payload: bytes) -> bool:

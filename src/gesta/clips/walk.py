@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
+from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -145,6 +146,7 @@ class _Order:
         self._key: int | None = None  # stamp of the first key frame's packet
         self._needs_key = track.codec_context.name in _DRAWS_WITHOUT_KEY
         self._waiting: list[int] = []  # stamps of packets whose picture has not come, a heap
+        self._slots: deque[int] = deque()  # of an avi, those that are filled and were not shown yet
         self._refused = 0  # packets that gave no picture, not yet found among those
         self._clock = Clock()
         self.index = 0  # pictures so far
@@ -186,7 +188,7 @@ class _Order:
         """Remembers where a packet lies that is to be shown."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if packet.is_keyframe and self._key is None:
-            self._key = stamp
+            self._key = packet.dts if self._in_order else stamp
         if stamp is None or packet.is_discard:
             return
         seen = self._seen
@@ -195,6 +197,8 @@ class _Order:
         if seen.last_end_s is None or end_s > seen.last_end_s:
             seen.last_end_s, seen.last_length_s = end_s, length_s
         self._last_packet = max(self._last_packet, stamp)
+        if self._in_order and packet.dts is not None:
+            self._slots.append(packet.dts)
         if packet.pts is None:
             self._by_stamp = False
         elif self._by_stamp:
@@ -202,9 +206,8 @@ class _Order:
 
     def _out(self, frame: av.VideoFrame) -> Iterator[Shown]:
         stamp = frame.dts if frame.pts is None else frame.pts
-        if self._needs_key and frame.pict_type not in (PictureType.I, PictureType.SI):
-            if self._key is None or stamp is None or stamp < self._key:
-                return
+        if self._needs_key and not self._leans_on_key(frame, stamp):
+            return
         self._needs_key = False
         if stamp is not None:  # the second field of a last interlaced picture may be a packet of its own
             self._last_shown = max(self._last_shown, math.inf if frame.interlaced_frame else stamp)
@@ -213,13 +216,27 @@ class _Order:
             yield from self._lost(passed)
         if frame.is_corrupt and not self.index:
             return
-        self._time_s = self._timed(self._stamp_s(frame))
+        self._time_s = self._timed(self._slot_s() if self._slots else self._stamp_s(stamp))
         self.index += 1
         if frame.is_corrupt:
             self._seen.lost += 1
         else:
             self._seen.good += 1
         yield Shown(self.index - 1, self._time_s, None if frame.is_corrupt else frame)
+
+    def _leans_on_key(self, frame: av.VideoFrame, stamp: int | None) -> bool:
+        """Whether a key frame was decoded before this picture, or is it."""
+        after = self._key is not None and stamp is not None and stamp >= self._key
+        return after or frame.pict_type in (PictureType.I, PictureType.SI)
+
+    def _stamp_s(self, stamp: int | None) -> float:
+        return self.index / self._seen.rate if stamp is None else stamp * self._base_s
+
+    def _slot_s(self) -> float:
+        """An avi counts its slots, whatever is guessed to be shown in them: the next one that is filled."""
+        while self.index == 0 and self._key is not None and len(self._slots) > 1 and self._slots[0] < self._key:
+            self._slots.popleft()
+        return self._slots.popleft() * self._base_s
 
     def _passed(self, stamp: int | None) -> list[int]:
         """Stamps of packets that should have been shown before the picture with this stamp."""
@@ -228,11 +245,6 @@ class _Order:
             while self._waiting and self._waiting[0] <= stamp:
                 passed.append(heapq.heappop(self._waiting))
         return [other for other in passed if other != stamp]
-
-    def _stamp_s(self, frame: av.VideoFrame) -> float:
-        """An avi counts its slots, whatever is guessed to be shown in them."""
-        stamp = frame.dts if self._in_order or frame.pts is None else frame.pts
-        return self.index / self._seen.rate if stamp is None else stamp * self._base_s
 
     def _timed(self, stamp_s: float) -> float:
         if self._first_s is None:
@@ -250,7 +262,9 @@ class _Order:
             self._refused -= 1
             self._seen.lost += 1
             self.index += 1
-            time_s = self._time_s if stamp is None else self._timed(stamp * self._base_s)
+            time_s = self._time_s
+            if stamp is not None or self._slots:
+                time_s = self._timed(self._slot_s() if stamp is None else stamp * self._base_s)
             yield Shown(self.index - 1, time_s, None)
 
 
