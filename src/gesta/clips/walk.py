@@ -10,7 +10,7 @@ import heapq
 import math
 import os
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ declares is cut short."""
 
 _HIDES_FRAMES = frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d", "libaom-av1"})
 """Have packets that show nothing, and never change the order: only refused packets are lost frames there."""
+_EVERY_PACKET_SHOWS = frozenset({"h264", "hevc"})
+"""Once damaged, these may pass over more than they refuse: all that leans on it, up to the next key frame."""
 _DRAWS_WITHOUT_KEY = frozenset({"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"})
 """Decoders that give pictures, wrong ones, before the first key frame."""
 
@@ -148,6 +150,8 @@ class _Order:
         self._waiting: list[int] = []  # stamps of packets whose picture has not come, a heap
         self._slots: deque[int] = deque()  # of an avi, those that are filled and were not shown yet
         self._refused = 0  # packets that gave no picture, not yet found among those
+        self._damaged = False  # whether there was any
+        self._strict = self._by_stamp and track.codec_context.name in _EVERY_PACKET_SHOWS
         self._clock = Clock()
         self.index = 0  # pictures so far
         self.cut_off = False  # the decoder failed when it was asked for the last ones
@@ -167,13 +171,14 @@ class _Order:
             frames = []
             self.cut_off = packet.size == 0
             # what comes before the first picture is no damage: nothing could be shown yet
-            self._refused += self.index > 0 and packet.size > 0
+            if self.index > 0 and packet.size > 0:
+                self._refused, self._damaged = self._refused + 1, True
         for frame in frames:
             yield from self._out(frame)
         if packet.size == 0:
             self.cut_off = self.cut_off or self._lacks_last()
         if self._refused and not self._by_stamp:
-            yield from self._lost()
+            yield from self._lost([None] * self._refused)
 
     def _lacks_last(self) -> bool:
         """Whether a picture should have come after the last one. An avi's stamps do not tell."""
@@ -181,8 +186,10 @@ class _Order:
 
     def rest(self) -> Iterator[Shown]:
         """What was lost after the last picture."""
-        yield from self._lost(sorted(self._waiting))
-        yield from self._lost()
+        if self._damaged:
+            waiting = sorted(self._waiting)
+            yield from self._lost(waiting if self._strict else waiting[: self._refused])
+            yield from self._lost([None] * self._refused)
 
     def _note(self, packet: Packet) -> None:
         """Remembers where a packet lies that is to be shown."""
@@ -212,8 +219,8 @@ class _Order:
         if stamp is not None:  # the second field of a last interlaced picture may be a packet of its own
             self._last_shown = max(self._last_shown, math.inf if frame.interlaced_frame else stamp)
         passed = self._passed(frame.pts)
-        if self._refused:
-            yield from self._lost(passed)
+        if self._damaged:
+            yield from self._lost(passed if self._strict and not frame.interlaced_frame else passed[: self._refused])
         if frame.is_corrupt and not self.index:
             return
         self._time_s = self._timed(self._slot_s() if self._slots else self._stamp_s(stamp))
@@ -253,13 +260,10 @@ class _Order:
         self._seen.restarts = self._clock.restarts
         return time_s
 
-    def _lost(self, passed: list[int] | None = None) -> Iterator[Shown]:
-        """As many of the packets that were passed over as the decoder refused: the others show nothing by design.
-
-        Without `passed`, all that were refused, right after the last picture.
-        """
-        for stamp in [None] * self._refused if passed is None else passed[: self._refused]:
-            self._refused -= 1
+    def _lost(self, passed: Sequence[int | None]) -> Iterator[Shown]:
+        """Lost pictures at these stamps; where there is none, right after the last picture."""
+        for stamp in passed:
+            self._refused = max(self._refused - 1, 0)
             self._seen.lost += 1
             self.index += 1
             time_s = self._time_s
