@@ -27,6 +27,8 @@ READERS: dict[str, Reader] = {
     "index_csv": Reader(
         index_csv.matches, index_csv.read, "index.csv with the columns path,label (subject,split,depth,... optional)"
     ),
+    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images a video, .../34870/"),
+    "autsl": Reader(autsl.matches, autsl.read, "train_labels.csv and train/signer0_sample1_color.mp4"),
     "chalearn2014": Reader(
         chalearn2014.matches,
         chalearn2014.read,
@@ -37,8 +39,6 @@ READERS: dict[str, Reader] = {
         isogd.matches, isogd.read, "train_list.txt with lines `train/001/M_00001.avi train/001/K_00001.avi 36`"
     ),
     "ledasila": Reader(ledasila.matches, ledasila.read, "signs.csv with the columns file,sign (person optional)"),
-    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images a video, .../34870/"),
-    "autsl": Reader(autsl.matches, autsl.read, "train_labels.csv and train/signer0_sample1_color.mp4"),
     "class_folders": Reader(
         class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv, .webm, ..."
     ),
