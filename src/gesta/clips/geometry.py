@@ -7,12 +7,14 @@ The sample aspect ratio is the width of a stored pixel over its height.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -62,7 +64,7 @@ class Display:
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """Of the frame's display matrix; upright where it has none."""
-    for data in frame.side_data:
+    for data in cast("Iterable[SideData]", frame.side_data):
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
             if abs(b) + abs(c) > abs(a) + abs(d):
