@@ -96,7 +96,7 @@ class Resource:
     member: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.path}!{self.member}" if self.member else str(self.path)
+        return valid_text(f"{self.path}!{self.member}" if self.member else str(self.path))
 
     @property
     def name(self) -> str:

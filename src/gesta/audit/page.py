@@ -49,7 +49,7 @@ def write_html(report: Report, listing: Listing, out: Path) -> Path:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -112,7 +112,10 @@ def _strip(sample: Sample, made: Image | str) -> Strip:
     caption = sample.id + (f", person {sample.subject}" if sample.subject else "")
     if isinstance(made, str):
         return Strip(caption, error=made)
-    return Strip(caption, base64.b64encode(jpeg(made)).decode())
+    try:
+        return Strip(caption, base64.b64encode(jpeg(made)).decode())
+    except ValueError as error:
+        return Strip(caption, error=str(error))
 
 
 def _wanted(sample: Sample, n: int) -> set[int]:

@@ -65,7 +65,7 @@ class ClipCache:
             if path.is_dir():
                 files = sorted(p for p in path.iterdir() if p.is_file())
                 text = "".join(f"{p.name}{self._file_print(Resource(p))}" for p in files)
-                return hashlib.sha256(text.encode()).hexdigest()
+                return hashlib.sha256(os.fsencode(text)).hexdigest()
             stat = path.stat()
             known = f"{resource}|{stat.st_size}|{stat.st_mtime_ns}"
             if known not in self._prints:

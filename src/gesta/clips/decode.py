@@ -207,7 +207,10 @@ def _container(stream: BinaryIO, resource: Resource) -> InputContainer:
 def _video_stream(container: InputContainer, resource: Resource) -> VideoStream:
     if not container.streams.video:
         raise GestaError(f"{resource}: has no video stream. Expected a video file.")
-    return container.streams.video[0]
+    video = container.streams.video[0]
+    if video.codec_context is None:
+        raise GestaError(f"{resource}: is encoded in a way that is not known here. Convert it, e.g. to H.264 in mp4.")
+    return video
 
 
 def _convert(frame: av.VideoFrame, kind: Kind) -> NDArray[Any]:
