@@ -1,4 +1,4 @@
-"""Hostile and odd files: each is listed with its name and reason, the rest of the set is read, nothing waits or fills up."""
+"""Hostile and odd files: each is listed with its name and reason, the rest is read, nothing waits or fills up."""
 
 from __future__ import annotations
 

@@ -217,7 +217,14 @@ def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArr
     artifact = bundle.find("weights", "torch", stage=stage)
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
-    return sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    weights = sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise GestaError(
+                f"{bundle.path}: {artifact.file}: {name} holds values that are no numbers (NaN or infinite), so every "
+                "answer would be none. The training went wrong, or the file is damaged; train or get it again."
+            )
+    return weights
 
 
 def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
