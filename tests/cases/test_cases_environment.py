@@ -116,27 +116,31 @@ def test_what_ends_a_command_from_outside_is_one_line(raised, code, said):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize(
+    ("what", "first"), [("nyu --images 400", "train/*.png"), ("chalearn2014 --people 20", "*/.*partial/*.mp4")]
+)
+@pytest.mark.parametrize("group", [True, False])
+def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path, what, first, group):
+    kind, *options = what.split()
     command = [
         sys.executable,
         "-c",
         "from gesta.cli import main; main()",
         "data",
         "make",
-        "nyu",
-        str(tmp_path / "n"),
-        "--images",
-        "400",
+        kind,
+        str(tmp_path),
+        *options,
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list((tmp_path / "n").glob("train/*.png")):
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(tmp_path.glob(first)):
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert "To go on: gesta data make nyu" in error
+    assert f"To go on: gesta data make {kind}" in error
 
 
 def half_written(cache, seconds):
@@ -174,7 +178,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_run(tmp_path):
 
 def test_names_of_temporary_files_tell_whose_they_are(tmp_path):
     mine = leftovers.temporary(tmp_path / "a.json")
-    code = "import sys; from pathlib import Path; from gesta.leftovers import temporary as t; print(t(Path(sys.argv[1])))"
+    code = "import sys, pathlib; from gesta.leftovers import temporary; print(temporary(pathlib.Path(sys.argv[1])))"
     ended = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "a.json")], capture_output=True, text=True, check=True
     )

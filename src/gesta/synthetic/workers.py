@@ -12,17 +12,19 @@ T = TypeVar("T")
 
 
 def in_processes(workers: int, function: Callable[..., T], arguments: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-    """Results as they come. An exception, or the end of the iteration, drops what has not begun."""
+    """Results as they come. An exception, Ctrl-C too, ends the processes: files are renamed when they are whole."""
     # spawn: the same on every platform, and safe beside threads
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_on_interrupt) as pool:
         try:
             for future in as_completed([pool.submit(function, *one) for one in arguments]):
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
             raise
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _end_on_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback of its own
