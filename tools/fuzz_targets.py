@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-
 from gesta.audit.inspection import inspect
 from gesta.bundle import card
 from gesta.bundle import io as bundles

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -88,15 +89,37 @@ UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zli
 """What opening a file or a member of a zip may raise; RuntimeError: a password, or a compression Python lacks."""
 
 
+TRACK = "#track="
+"""Between a file's path and the video track that is meant: `clip.mkv#track=1`, `clip.mkv#track=DEPTH`."""
+
+
 @dataclass(frozen=True, order=True)
 class Resource:
-    """A file on disk, or a member of a zip archive on disk."""
+    """A file on disk, or a member of a zip archive on disk.
+
+    `track`: number (from 0, among the video tracks) or name of the one that is meant; None leaves the choice to the
+    decoder, which takes the one that players show. `fps`: of a folder of images, where its rate is known.
+    """
 
     path: Path
     member: str | None = None
+    track: str | None = None
+    fps: float | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> Resource:
+        """The resource that a path names, with the track behind `#track=` where there is one."""
+        name, mark, track = str(path).rpartition(TRACK)
+        return cls(path) if not mark or path.exists() else cls(Path(name), track=track)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of images, one a frame."""
+        return self.member is None and self.path.is_dir()
 
     def __str__(self) -> str:
-        return valid_text(f"{self.path}!{self.member}" if self.member else str(self.path))
+        track = f"{TRACK}{self.track}" if self.track else ""
+        return valid_text(f"{self.path}!{self.member}{track}" if self.member else f"{self.path}{track}")
 
     @property
     def name(self) -> str:
@@ -121,6 +144,21 @@ class Resource:
                 return stream.read() if limit is None else read_bounded(stream, limit)
             except (OSError, ValueError) as error:
                 raise GestaError(f"{self}: cannot be read ({error}). Check the file.") from error
+
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """Sorts `img_2` before `img_10`: numbers count as numbers, letters in either case as the same."""
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return (*((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts), (0, 0, path.name))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order, without hidden files and macOS's `._` ones; [] where there are none."""
+    names = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted((p for p in names if p.is_file()), key=natural_key)
 
 
 FIELD_OF_VIEW = (20.0, 120.0)  # degrees, of a camera that is not doubted

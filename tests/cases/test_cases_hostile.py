@@ -238,8 +238,9 @@ def recording_zip(path, **contents):
             archive.writestr(f"Sample0001_{part.replace('__', '.')}", content)
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of the memory is read from /proc")
 def test_a_zip_bomb_is_refused_in_little_memory(tmp_path):
-    """A labels' csv of 3 GB of zeros in a zip of 3 MB; the test states a limit of memory to its own process."""
+    """A labels' csv of 320 MB of zeros in a small zip: its process stays far below that."""
     path = tmp_path / "Sample0001.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("Sample0001_labels.csv", "w", force_zip64=True) as member:
@@ -248,9 +249,10 @@ def test_a_zip_bomb_is_refused_in_little_memory(tmp_path):
                 member.write(block)
         archive.writestr("Sample0001_color.mp4", b"")
     code = (
-        "import sys, resource; from gesta.sources.catalog import read\n"
+        "import sys, pathlib; from gesta.sources.catalog import read\n"
         "listing = read(sys.argv[1]); print([p.reason for p in listing.problems if 'labels' in p.path])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "status = pathlib.Path('/proc/self/status').read_text()\n"
+        "print(int(status.split('VmHWM:')[1].split()[0]) // 1024)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=True
@@ -315,7 +317,7 @@ def test_a_codec_that_nobody_knows_among_healthy_videos(tmp_path):
     assert (report.samples, report.usable) == (2, 1)
     (problem,) = [p for p in report.problems if p.kind == "unreadable"]
     assert problem.path.endswith("v1.avi")
-    assert "encoded in a way that is not known" in problem.reason
+    assert "not known" in problem.reason
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4", ".avi"])

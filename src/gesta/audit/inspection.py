@@ -76,7 +76,7 @@ def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
     """Seconds of each sample that can be used: its video is readable as far as the sample goes."""
     for sample in samples:
         info = facts.main(sample)
-        if info is not None and info.frames > 0 and not faults_files.is_cut(sample, info):
+        if info is not None and info.frames > 0 and not faults_files.is_unusable(sample, info):
             start_s, end_s = faults_files.span_s(sample, info)
             if end_s > start_s:
                 yield end_s - start_s

@@ -124,10 +124,10 @@ def _wanted(sample: Sample, n: int) -> set[int]:
     if sample.first_frame is not None and sample.last_frame is not None:
         first, last = sample.first_frame, sample.last_frame
     else:
-        info = probe(main_video(sample))
+        info = probe(main_video(sample), "color" if sample.color is not None else "depth")
         start_s, end_s = span_s(sample, info)
-        first = min(round(start_s * info.fps), info.frames - 1)
-        last = max(round(end_s * info.fps) - 1, first)
+        inside = np.flatnonzero((info.times_s >= start_s - 1e-3) & (info.times_s < end_s - 1e-3))
+        first, last = (inside[0], inside[-1]) if len(inside) else (0, 0)
     return {int(index) for index in np.linspace(first, last, n).round()}
 
 

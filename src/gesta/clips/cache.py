@@ -22,12 +22,18 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from gesta import leftovers
+from gesta.clips.damage import max_damage
 from gesta.clips.prepare import prepare_recording, unreadable
 from gesta.clips.transform import Transform
-from gesta.schema import Clip, GestaError, Problem, Resource, Sample
+from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files
 from gesta.untrusted import NPY_FAULTS
 
 DEFAULT_LIMIT = 20 * 2**30
+DECODER_VERSION = 2
+"""Raised whenever a file gives other frames or times than before, so that old entries are made anew.
+
+2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, grey of more than 8, natural order.
+"""
 Progress = Callable[[int, int], None]
 
 
@@ -56,7 +62,8 @@ class ClipCache:
         parts = [self._file_print(r) for r in sample.files]
         span = (sample.first_frame, sample.last_frame, sample.start_s, sample.end_s)
         camera = sample.camera and (sample.camera.fx, sample.camera.fy, sample.camera.cx, sample.camera.cy)
-        rest = json.dumps([parts, span, sample.depth_unit_mm, sample.joints, camera, sample.modalities])
+        made = [DECODER_VERSION, max_damage(), [(r.track, r.fps) for r in sample.files]]
+        rest = json.dumps([made, parts, span, sample.depth_unit_mm, sample.joints, camera, sample.modalities])
         return hashlib.sha256(rest.encode()).hexdigest()
 
     def _file_print(self, resource: Resource) -> str:
@@ -64,13 +71,13 @@ class ClipCache:
         path = resource.path
         try:
             if path.is_dir():
-                files = sorted(p for p in path.iterdir() if p.is_file())
+                files = frame_files(path)
                 text = "".join(f"{p.name}{self._file_print(Resource(p))}" for p in files)
                 return hashlib.sha256(os.fsencode(text)).hexdigest()
             stat = path.stat()
             known = f"{resource}|{stat.st_size}|{stat.st_mtime_ns}"
             if known not in self._prints:
-                self._prints[known] = hashlib.sha256(resource.read()).hexdigest()
+                self._prints[known] = hashlib.sha256(resource.read()).hexdigest()  # of all tracks
             return self._prints[known]
         except OSError as error:
             raise GestaError(f"{resource}: cannot be read ({error}). Check that the file is there.") from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import crops
-from gesta.schema import Frame
+from gesta.schema import Frame, GestaError
 
 _DEPTHS = 10_000  # mm; one table entry a millimetre where depth is 16-bit
 
@@ -72,6 +72,41 @@ def raw_frame(frame: Frame) -> RawFrame:
         frame.joints_uv,
         frame.color,
     )
+
+
+def check_frame(frame: Any, number: int) -> None:
+    """Raises GestaError that names the `number`-th frame of a stream where its images are none, or do not fit."""
+    if not isinstance(frame, (Frame, RawFrame)):
+        raise GestaError(f"Frame {number} of the stream is a {type(frame).__name__}. Expected a gesta.schema.Frame.")
+    named = {"color": (frame.color, np.uint8, 3), "joints_uv": (frame.joints_uv, None, 2)}
+    if isinstance(frame, Frame):
+        named |= {"gray": (frame.gray, np.uint8, 2), "depth_mm": (frame.depth_mm, np.uint16, 2)}
+        named |= {"mask": (frame.mask, np.bool_, 2)}
+    else:
+        planes = {"gray": frame.gray, "depth": frame.depth, "mask": frame.mask}
+        named |= {name: (None if plane is None else plane.raw, None, 2) for name, plane in planes.items()}
+    images = set()
+    for name, (image, kind, dimensions) in named.items():
+        if image is None:
+            continue
+        shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+        fits = shape is not None and len(shape) == dimensions and 0 not in shape and kind in (None, dtype)
+        if not fits or (name == "color" and shape[2] != 3):
+            found = f"{dtype} {list(shape)}" if shape is not None else type(image).__name__
+            raise GestaError(f"Frame {number} of the stream: {name} is {found}. Expected {_EXPECTED[name]}.")
+        images.add(name)
+    if not images - {"mask", "joints_uv"}:
+        raise GestaError(f"Frame {number} of the stream has no image. Give its colour, grey or depth.")
+
+
+_EXPECTED = {
+    "color": "uint8 H W 3, RGB",
+    "gray": "uint8 H W",
+    "depth_mm": "uint16 H W in mm",
+    "depth": "a plane H W",
+    "mask": "bool H W",
+    "joints_uv": "float J 2, pixels",
+}
 
 
 def depth_levels(reference_mm: float, range_mm: float) -> NDArray[np.uint8]:

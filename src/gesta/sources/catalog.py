@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, base
-from gesta.sources import chalearn2014, class_folders, index_csv, isogd, ledasila, ucf101, videos
+from gesta.sources import autsl, chalearn2014, class_folders, index_csv, isogd, jester, ledasila, ucf101, videos
 from gesta.sources.frequent import most_frequent
 from gesta.sources.left_out import ARCHIVE_SUFFIXES
 
@@ -28,6 +28,8 @@ READERS: dict[str, Reader] = {
     "index_csv": Reader(
         index_csv.matches, index_csv.read, "index.csv with the columns path,label (subject,split,depth,... optional)"
     ),
+    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images a video, .../34870/"),
+    "autsl": Reader(autsl.matches, autsl.read, "train_labels.csv and train/signer0_sample1_color.mp4"),
     "chalearn2014": Reader(
         chalearn2014.matches,
         chalearn2014.read,
@@ -41,7 +43,9 @@ READERS: dict[str, Reader] = {
     "class_folders": Reader(
         class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv, .webm, ..."
     ),
-    "videos": Reader(videos.matches, videos.read, "one video, or a folder of videos (no labels)"),
+    "videos": Reader(
+        videos.matches, videos.read, "one video, or a folder of videos (no labels); a folder of images is one"
+    ),
 }
 """Layouts by name, in the order in which they are tried."""
 

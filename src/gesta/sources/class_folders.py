@@ -1,5 +1,6 @@
 """Folders of videos whose names are the classes: `root/<label>/<anything, deeper too>.{mp4,avi,mov,mkv,webm,...}`.
 
+A video may be a folder of JPEG or PNG images, a frame each: `root/<label>/<clip>/00001.jpg`.
 Above or below the classes there may be folders of the parts (`train/<label>/...`) and of people (`anna/<label>/...`,
 `<label>/p01/...`): see `folder_roles`. `level=2` says that the second folder is the class.
 """
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gesta.schema import Listing, Problem, Resource, Sample
-from gesta.sources.files import folder_split, is_hidden, is_video, walk, walk_all
+from gesta.sources.files import folder_split, frame_folders, is_hidden, is_video, walk, walk_all
 from gesta.sources.folder_roles import Role, Roles, read_roles
+from gesta.sources.headers import holds_depth
 from gesta.sources.left_out import left_out, tables_beside
 from gesta.untrusted import valid_text
 
@@ -23,7 +25,12 @@ FOLDER_ROLES = "folder-roles"
 
 def matches(root: Path) -> bool:
     """True where some video lies below `root` in a folder of its own."""
-    return root.is_dir() and any(is_video(path) and path.parent != root for path in walk(root))
+    images = []
+    for path in walk(root) if root.is_dir() else ():
+        if is_video(path) and path.parent != root:
+            return True
+        images.append(path)
+    return bool(_clip_folders(root, images))
 
 
 def read(root: Path, level: int | None = None) -> Listing:
@@ -32,13 +39,20 @@ def read(root: Path, level: int | None = None) -> Listing:
     Clips that lie above the classes, and all where there are no classes, are samples without label.
     """
     entries = list(walk_all(root))
-    clips = [path for path, regular in entries if regular and is_video(path) and path.parent != root]
+    files = [path for path, regular in entries if regular]
+    videos = [path for path in files if is_video(path) and path.parent != root]
+    clips = sorted([*videos, *_clip_folders(root, files)])
     relative = [path.relative_to(root) for path in clips]
     roles = read_roles([path.parts[:-1] for path in relative]) if level is None else _stated(relative, level)
     kept = [path for path in relative if roles.levels[0] != "split" or folder_split(path.parts[0])]
     samples = tuple(_sample(root, path, roles.levels) for path in kept)
     problems = [*_note(root, roles), *_unlabelled(root, samples, roles), *left_out(entries, set(clips))]
     return Listing(root, LAYOUT, samples, (*problems, *_folder_problems(root, samples, roles)))
+
+
+def _clip_folders(root: Path, files: list[Path]) -> list[Path]:
+    """Folders of images, a frame each, at least one folder below their class: `root/<label>/<clip>/00001.jpg`."""
+    return [folder for folder in frame_folders(files) if len(folder.relative_to(root).parts) > 1]
 
 
 def _stated(relative: list[Path], level: int) -> Roles:
@@ -50,10 +64,13 @@ def _stated(relative: list[Path], level: int) -> Roles:
 def _sample(root: Path, relative: Path, levels: tuple[Role, ...]) -> Sample:
     named = dict(zip(levels, relative.parts[:-1], strict=False))
     name = relative.as_posix()
+    path = root / relative
+    depth = path.is_dir() and holds_depth(path)
     return Sample(
         id=name,
         recording=name,
-        color=Resource(root / relative),
+        color=None if depth else Resource(path),
+        depth=Resource(path) if depth else None,
         label=named.get("label"),
         subject=named.get("subject"),
         split=folder_split(named["split"]) if "split" in named else None,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
-from gesta.schema import GestaError, Split
+from gesta.schema import IMAGE_SUFFIXES, GestaError, Split
 from gesta.untrusted import open_file, read_bounded
 
 VIDEO_SUFFIXES = (
@@ -47,6 +48,17 @@ def folder_split(name: str) -> Split | None:
 
 def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def frame_folders(files: Iterable[Path]) -> list[Path]:
+    """Folders among the parents of `files` that hold images and no video: each is a video of one image a frame."""
+    videos, images = set(), Counter[Path]()
+    for path in files:
+        if is_video(path):
+            videos.add(path.parent)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            images[path.parent] += 1
+    return sorted(folder for folder, count in images.items() if count > 1 and folder not in videos)
 
 
 def is_hidden(name: str) -> bool:

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from gesta.schema import IMAGE_SUFFIXES, frame_files
 from gesta.untrusted import npy_header, open_file
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)([lb]e)?")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def holds_depth(path: Path) -> bool | None:
-    """True for a video, a 16-bit PNG or a folder of them of 16-bit grey; None if unreadable."""
+    """True for a video of grey with more than 8 bits and no colour track beside it, a 16-bit PNG or a folder of them;
+    None if unreadable."""
     if path.is_dir():
-        images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        images = frame_files(path)
         return _is_grey16_png(images[0]) if images else None
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _is_grey16_png(path)
-    return _is_grey16_video(path)
+    tracks = tracks_of(path)
+    return all(tracks) if tracks else None
+
+
+def tracks_of(path: Path) -> list[bool]:
+    """Of each video track with a known codec, whether it is depth: grey with more than 8 bits; [] if unreadable."""
+    import av
+
+    try:
+        with open_file(path), av.open(str(path), metadata_errors="ignore") as container:
+            codecs = [track.codec_context for track in container.streams.video]
+            formats = [codec.pix_fmt or "" for codec in codecs if codec is not None]
+    except (OSError, ValueError, av.FFmpegError):
+        return []
+    return [_DEPTH_FORMAT.fullmatch(name) is not None for name in formats]
 
 
 def joint_count(path: Path) -> int | None:
@@ -47,15 +64,3 @@ def _is_grey16_png(path: Path) -> bool | None:
     if header is None:
         return None if path.suffix.lower() == ".png" else False
     return header[2] == 16 and header[3] == 0
-
-
-def _is_grey16_video(path: Path) -> bool | None:
-    import av
-
-    try:
-        with open_file(path), av.open(str(path), metadata_errors="ignore") as container:
-            codec = container.streams.video[0].codec_context if container.streams.video else None
-            pixels = codec.pix_fmt if codec is not None else None  # None: a codec that is not known
-    except (OSError, ValueError, av.FFmpegError):
-        return None
-    return None if codec is None else pixels is not None and pixels.startswith("gray16")

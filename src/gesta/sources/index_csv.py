@@ -3,9 +3,10 @@
 may be as spreadsheets write it (see `tables`).
 
 Paths are relative to the file and stay inside its folder; other columns are ignored. Several rows may name one long
-recording with different spans. `path` may itself be a depth video (16-bit grey) or a folder of 16-bit PNGs; then there
-is no colour. Skeletons are ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and
-`camera.yaml` (fx, fy, cx, cy, optionally depth_unit_mm) beside the index.
+recording with different spans. `path` may itself be a depth video (grey of 9 to 16 bits) or a folder of 16-bit PNGs;
+then there is no colour. Behind a path, `#track=1` or `#track=NAME` names one of several video tracks. Skeletons are
+ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and `camera.yaml` (fx, fy, cx,
+cy, optionally depth_unit_mm) beside the index.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gesta.schema import KINECT_JOINTS, Camera, GestaError, Listing, Problem, Resource, Sample
+from gesta.schema import KINECT_JOINTS, TRACK, Camera, GestaError, Listing, Problem, Resource, Sample
 from gesta.sources.files import read_text, read_yaml, split_name
-from gesta.sources.headers import holds_depth, joint_count
+from gesta.sources.headers import holds_depth, joint_count, tracks_of
 from gesta.sources.index_paths import Finder
 from gesta.sources.tables import table
 
@@ -146,21 +147,27 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
     name = row.get("path", "")
     if not name:
         raise RowError("missing-file", "the path is empty.")
-    path = _existing(folder, name)
-    if path is None:
+    resource = _resource(folder, name)
+    if resource is None:
         raise RowError("missing-file", f"{name} is not there.")
+    path = resource.path
     if path.suffix.lower() in (".txt", ".npy", ".csv"):
         raise RowError("no-video", f"{name} is not a video; a sample needs a colour or a depth video.")
     depth = _optional(folder, line, row, "depth")
-    resource = Resource(path)
     color: Resource | None = resource
-    if _is_depth(folder, path):
+    if depth == resource and sum(tracks := tracks_of(path)) == 1 < len(tracks):  # a Kinect's: both in one file
+        depth = replace(depth, track=str(tracks.index(True)))
+        if len(tracks) == 2:
+            color = resource = replace(resource, track=str(tracks.index(False)))
+    elif _is_depth(folder, resource):
         if depth is not None and depth.path != path:
             raise RowError("two-depths", f"{name} is a depth video, and so is {row['depth']} in column depth.")
         color, depth = None, resource
     skeleton, joints, camera = _skeleton(folder, line, row)
     start_s, end_s = _span(row)
     recording = path.relative_to(folder.root).as_posix()
+    if TRACK in name:
+        recording += f"{TRACK}{resource.track}"
     span = "" if start_s is None and end_s is None else f"@{row.get('start_s') or '0'}-{row.get('end_s') or 'end'}"
     return Sample(
         id=recording + span,
@@ -196,20 +203,34 @@ def _existing(folder: Folder, name: str) -> Path | None:
     return path
 
 
+def _resource(folder: Folder, name: str) -> Resource | None:
+    """As `_existing`, with the track that `name` may have behind its path."""
+    path = _existing(folder, name)
+    if path is None and TRACK in name:
+        base, _, track = name.rpartition(TRACK)
+        path = _existing(folder, base)
+        return None if path is None else Resource(path, track=track)
+    return None if path is None else Resource(path)
+
+
 def _optional(folder: Folder, line: int, row: dict[str, str], column: str) -> Resource | None:
     name = row.get(column, "")
     if not name:
         return None
-    path = _existing(folder, name)
-    if path is not None:
-        return Resource(path)
+    resource = _resource(folder, name)
+    if resource is not None:
+        return resource
     hint = f"Put the file back; the sample goes on without {column}."
     folder.report(line, "missing-modality", f"{name} is not there.", hint)
     return None
 
 
-def _is_depth(folder: Folder, path: Path) -> bool:
+def _is_depth(folder: Folder, resource: Resource) -> bool:
     """Whether `path` holds depth. Each header is opened once; of mp4 and webm, which hold none, one of a folder."""
+    path = resource.path
+    if resource.track is not None:  # one that is named by its title is looked at when it is decoded
+        tracks = tracks_of(path) if resource.track.isdecimal() else []
+        return int(resource.track) < len(tracks) and tracks[int(resource.track)]
     key = (str(path.parent), path.suffix.lower() if path.suffix.lower() in SELDOM_DEPTH else path.name)
     if key not in folder.depth_seen:
         answer = holds_depth(path)
