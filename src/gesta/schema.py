@@ -119,7 +119,7 @@ class Resource:
 
     def __str__(self) -> str:
         track = f"{TRACK}{self.track}" if self.track else ""
-        return f"{self.path}!{self.member}{track}" if self.member else f"{self.path}{track}"
+        return valid_text(f"{self.path}!{self.member}{track}" if self.member else f"{self.path}{track}")
 
     @property
     def name(self) -> str:

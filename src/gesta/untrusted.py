@@ -144,7 +144,7 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
     except NPY_FAULTS as error:
-        raise ValueError(f"it is no .npy array ({error})") from error
+        raise ValueError(f"its header cannot be read: {error}") from error
     if dtype.kind not in "fiu" or dtype.itemsize == 0 or any(n < 0 for n in shape):
         raise ValueError(f"it holds {dtype} of shape {shape}, not numbers")
     return shape, fortran, dtype

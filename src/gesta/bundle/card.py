@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+
 from gesta.bundle.manifest import Artifact, Manifest, PoseManifest, SequenceManifest
+from gesta.untrusted import printable
 
 AnyManifest = Manifest | PoseManifest | SequenceManifest
 
 
 def render(manifest: AnyManifest) -> str:
     """The card of a bundle. What was not measured is not in it."""
+    manifest = _escaped(manifest)
     pose = isinstance(manifest, PoseManifest)
     if isinstance(manifest, PoseManifest):
         head, needed, files = _pose_head(manifest), _pose_input(manifest), _pose_files(manifest)
@@ -18,6 +25,23 @@ def render(manifest: AnyManifest) -> str:
         head, needed, files = _head(manifest), _input(manifest), _files(manifest)
     parts = [head, _measured(manifest), needed, _origin(manifest, "frames" if pose else "clips"), files]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+T = TypeVar("T")
+
+
+def _escaped(value: T) -> T:
+    """The same with every text as Markdown shows it: control characters, links, tags and tables in it do nothing."""
+    found: Any = value
+    if isinstance(value, str):
+        found = re.sub(r"([\\`*<|\[\]])", r"\\\1", printable(value))
+    elif isinstance(value, BaseModel):
+        found = value.model_copy(update={name: _escaped(getattr(value, name)) for name in type(value).model_fields})
+    elif isinstance(value, (tuple, list)):
+        found = type(value)(map(_escaped, value))
+    elif isinstance(value, dict):
+        found = {_escaped(name): _escaped(item) for name, item in value.items()}
+    return cast(T, found)
 
 
 def _head(manifest: Manifest) -> str:

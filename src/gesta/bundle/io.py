@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -36,6 +35,7 @@ from gesta.bundle.manifest import (
 from gesta.bundle.safe import check_name, read_member
 from gesta.clips.hand_transform import HAND_TRANSFORM_VERSION
 from gesta.clips.transform import TRANSFORM_VERSION
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError
 
 MANIFEST = "manifest.json"
@@ -155,18 +155,19 @@ def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: s
         raise GestaError(
             f"{folder}: is there already and is not a bundle, so it is not replaced. Choose another folder."
         )
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    remove_left_behind(folder)
+    made = temporary(folder)
     try:
-        temporary.mkdir(parents=True)
+        made.mkdir(parents=True)
         for name, content in files.items():
-            _write_file(temporary / name, content)
-        _write_file(temporary / CARD, (card or card_module.render(manifest)).encode())
-        _write_file(temporary / MANIFEST, _dump(manifest))
-        _swap(temporary, folder)
+            _write_file(made / name, content)
+        _write_file(made / CARD, (card or card_module.render(manifest)).encode())
+        _write_file(made / MANIFEST, _dump(manifest))
+        _swap(made, folder)
     except OSError as error:
         raise GestaError(f"{folder}: the bundle could not be written ({error.strerror}). {_disk_hint()}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
     return Bundle(folder, manifest)
 
 
@@ -217,7 +218,14 @@ def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArr
     artifact = bundle.find("weights", "torch", stage=stage)
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
-    return sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    weights = sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise GestaError(
+                f"{bundle.path}: {artifact.file}: {name} holds values that are no numbers (NaN or infinite), so every "
+                "answer would be none. The training went wrong, or the file is damaged; train or get it again."
+            )
+    return weights
 
 
 def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
@@ -232,17 +240,18 @@ def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | Non
     for artifact in chosen:
         for name in (artifact.file, *artifact.companions):
             contents[name] = bundle.read(artifact, name)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    remove_left_behind(path)
+    made = temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name, data in contents.items():
                 archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=9)
-        temporary.replace(path)
+        made.replace(path)
     except OSError as error:
         raise GestaError(f"{path}: could not be written ({error.strerror}). {_disk_hint()}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
     return path
 
 
@@ -320,9 +329,10 @@ def _dump(manifest: AnyManifest) -> bytes:
 def _write_file(path: Path, content: Content) -> None:
     """Under a temporary name in the same folder, flushed to the disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    remove_left_behind(path)
+    made = temporary(path)
     try:
-        with temporary.open("wb") as stream:
+        with made.open("wb") as stream:
             if isinstance(content, bytes):
                 stream.write(content)
             else:
@@ -330,9 +340,9 @@ def _write_file(path: Path, content: Content) -> None:
                     shutil.copyfileobj(source, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        made.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
 
 
 def _swap(new: Path, folder: Path) -> None:
@@ -340,7 +350,7 @@ def _swap(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.replace(folder)
         return
-    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    old = temporary(folder, "old")
     folder.replace(old)
     try:
         new.replace(folder)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from gesta.clips.hand_transform import HandTransform
 from gesta.clips.transform import Transform
+from gesta.untrusted import same_text
 
 FORMAT_VERSION = 1
 """Of a classifier's bundle."""
@@ -15,6 +17,20 @@ POSE_FORMAT_VERSION = 2
 """Of a hand pose model's: a gesta that knows classifiers alone refuses it as newer."""
 SEQUENCE_FORMAT_VERSION = 3
 """Of a chain of a frozen backbone and a classifier of its features."""
+
+
+MAX_AXES = 8
+MAX_ELEMENTS = 2**26
+"""Of one tensor for one clip: a state is made of zeros before anything is looked at."""
+
+
+def bounded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that can be made. Raises ValueError for axes that are none, and for more numbers than any network has."""
+    if len(shape) > MAX_AXES or any(n < -1 for n in shape):
+        raise ValueError(f"at most {MAX_AXES} axes, each a length or -1")
+    if math.prod(max(n, 1) for n in shape) > MAX_ELEMENTS:
+        raise ValueError(f"more than {MAX_ELEMENTS:,} numbers")
+    return shape
 
 
 class _Strict(BaseModel):
@@ -26,7 +42,7 @@ class Tensor(_Strict):
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[int, ...], AfterValidator(bounded_shape)]
 
 
 class Parity(_Strict):
@@ -82,7 +98,9 @@ class Artifact(_Strict):
     companions: dict[str, str] = Field(default_factory=dict, description="further files -> sha256 (OpenVINO's .bin)")
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
-    states: tuple[Tensor, ...] = Field((), description="named state arrays, fed back by name; zeros at a reset")
+    states: tuple[Tensor, ...] = Field(
+        (), max_length=64, description="named state arrays, fed back by name; zeros at a reset"
+    )
     parity: Parity | None = None
     measured: Measured | None = None
     pose: PoseMeasured | None = Field(None, description="of hand pose models, in the place of parity and measured")
@@ -116,7 +134,8 @@ class Provenance(_Strict):
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names or len(set(names)) != len(names):
         raise ValueError("at least one name, each once")
-    return names
+    same = tuple(map(same_text, names))
+    return same if len(set(same)) == len(same) else names  # older bundles may hold one name in two spellings
 
 
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
@@ -125,7 +144,7 @@ Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 class _Model(_Strict):
     """What the manifests of all kinds say."""
 
-    format_version: int
+    format_version: int = Field(ge=1, strict=True)
     kind: str
     name: str
     recipe: dict[str, Any]
@@ -139,7 +158,7 @@ class _Model(_Strict):
 class Manifest(_Model):
     """Of a classifier of clips."""
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = Field(FORMAT_VERSION, ge=1, strict=True)
     kind: Literal["classifier"] = "classifier"
     labels: Names
     transform: Transform
@@ -149,7 +168,7 @@ class Manifest(_Model):
 class PoseManifest(_Model):
     """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
 
-    format_version: int = POSE_FORMAT_VERSION
+    format_version: int = Field(POSE_FORMAT_VERSION, ge=1, strict=True)
     kind: Literal["pose"] = "pose"
     joints: Names
     transform: HandTransform
@@ -180,7 +199,7 @@ class SequenceManifest(_Model):
     A backbone that is not among the artifacts has to be given when the model runs; its hash tells whether it is it.
     """
 
-    format_version: int = SEQUENCE_FORMAT_VERSION
+    format_version: int = Field(SEQUENCE_FORMAT_VERSION, ge=1, strict=True)
     kind: Literal["sequence"] = "sequence"
     labels: Names
     backbone: BackboneUse

@@ -154,7 +154,7 @@ def write(result: PoseEvaluation, out: Path) -> dict[str, Path]:
         out.mkdir(parents=True, exist_ok=True)
         for file, text in texts.items():
             part = out / f".{file}.part"
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
             part.replace(out / file)
         for file, joints in ((TRUTH, result.truth_mm), (PREDICTIONS, result.found_mm)):
             write_joints(out / file, uvd(joints, result.frames))

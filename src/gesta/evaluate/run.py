@@ -162,7 +162,7 @@ def write(result: Evaluation, out: Path, cache: ClipCache | None = None) -> dict
         for name, (file, text) in contents.items():
             paths[name] = out / file
             part = out / f"{file}.part"
-            part.write_text(text, encoding="utf-8")
+            part.write_text(text, encoding="utf-8", errors="backslashreplace")
             part.replace(paths[name])
     except OSError as error:
         raise GestaError(f"{out}: the results cannot be written ({error}). Give another --out.") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from gesta.schema import GestaError, Listing, base
 from gesta.sources import autsl, chalearn2014, class_folders, index_csv, isogd, jester, ledasila, ucf101, videos
 from gesta.sources.frequent import most_frequent
+from gesta.sources.left_out import ARCHIVE_SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def detect(root: Path | str) -> str:
     for name, reader in READERS.items():
         if reader.matches(root):
             return name
+    if root.suffix.lower() in ARCHIVE_SUFFIXES:
+        raise GestaError(f"{root}: is no zip of a recording that can be read. If it holds videos, unpack it.")
     layouts = "".join(f"\n  {name}: {reader.looks_like}" for name, reader in READERS.items())
     raise GestaError(
         f"{root}: no known layout. A data folder holds one of:{layouts}\nName it with --format if it is there."

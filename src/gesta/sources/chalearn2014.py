@@ -12,6 +12,7 @@ and inclusive. Folders Train*, Validation*, Test* give the split. Depth is 8-bit
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -88,13 +89,24 @@ def read(root: Path) -> Listing:
     subjects = _read_subjects(folder, {r.name for r in recordings}, problems)
     names = [r.name for r in recordings]
     samples: list[Sample] = []
+    used: Counter[str] = Counter()
     for recording in recordings:
-        twice = names.count(recording.name) > 1
-        shown = recording.name if not twice else recording.place.relative_to(root).with_suffix("").as_posix()
+        shown = recording.name if names.count(recording.name) == 1 else _place_name(root, recording)
+        used[shown] += 1
+        if used[shown] > 1:
+            shown = f"{shown}#{used[shown]}"
         split = None if single else _split_of(recording.place.relative_to(root))
         subject = subjects.get(recording.name)
         samples += _read_recording(recording, shown, subject, split, single, problems)
     return Listing(root, LAYOUT, tuple(samples), tuple(problems))
+
+
+def _place_name(root: Path, recording: Recording) -> str:
+    """A recording by where it lies: the folder or zip of its own name, or its name in a folder with others."""
+    place = recording.place.relative_to(root)
+    if recording.place.is_file():
+        return place.with_suffix("").as_posix() if place.name else recording.name
+    return (place if place.name == recording.name else place / recording.name).as_posix()
 
 
 def parse_data(text: str) -> Facts:

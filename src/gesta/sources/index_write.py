@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError, Listing, Resource, Sample, base
 from gesta.sources.index_csv import INDEX_FILE, LAYOUT
 from gesta.sources.name_patterns import NamePattern
@@ -108,7 +108,8 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    remove_left_behind(path)
+    part = temporary(path)
     try:
         part.write_text(text.getvalue(), encoding="utf-8", newline="")
         part.replace(path)

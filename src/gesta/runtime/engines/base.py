@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact, Tensor
+from gesta.clips.transform import Transform
 from gesta.schema import GestaError
 
 Pixels = NDArray[np.uint8]
@@ -117,6 +118,29 @@ def check_interface(bundle: Bundle[Any], artifact: Artifact, inputs: Interface, 
                 f"{_shown(found.get(name))} in the file, {_shown(expected.get(name))} in the manifest. "
                 "Export the model again, or get the bundle again from its author."
             )
+    _check_prepared(bundle, artifact, inputs, outputs)
+
+
+def _check_prepared(bundle: Bundle[Any], artifact: Artifact, inputs: Interface, outputs: Interface) -> None:
+    """Raises GestaError if the network's own input is not what the transform makes, or it knows other classes."""
+    transform, labels = getattr(bundle.manifest, "transform", None), getattr(bundle.manifest, "labels", ())
+    if not isinstance(transform, Transform):
+        return
+    streams, height, width, channels = transform.frame_shape
+    for name, (dtype, shape) in inputs.items():
+        frames = {"chunk": transform.chunk, "clip": transform.window if transform.sampling == "central" else -1}
+        expected = ("uint8", (-1, streams, channels, frames.get(name, -1), height, width))
+        if name in frames and not _alike(expected, (dtype, shape)):
+            raise GestaError(
+                f"{bundle.path}: {artifact.file} takes {_shown((dtype, shape))}, and the manifest's transform makes "
+                f"{_shown(expected)}. It would not see what it was trained on; get the bundle again."
+            )
+    found = outputs.get("logits")
+    if found is not None and found[1] and found[1][-1] not in (-1, len(labels)):
+        raise GestaError(
+            f"{bundle.path}: {artifact.file} tells {found[1][-1]} classes apart, and the manifest names {len(labels)}. "
+            "Get the bundle again from its author."
+        )
 
 
 def _alike(one: tuple[str, tuple[int, ...]] | None, other: tuple[str, tuple[int, ...]] | None) -> bool:
