@@ -21,6 +21,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from gesta.clips.clock import Clock
+from gesta.clips.geometry import pixel_ratio, square_size
 from gesta.clips.tracks import Role, choose_track, open_container
 from gesta.schema import GestaError, Resource
 
@@ -84,7 +85,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class About:
-    """What the track is. `size`: width and height as stored; `frames`: how many the header states."""
+    """What the track is. `size`: width and height in square pixels, before it is turned; `frames`: by the header."""
 
     codec: str = ""
     pixels: str = ""
@@ -133,7 +134,7 @@ class Walk:
                             yield shown
             finally:
                 codec = track.codec_context  # what headers leave open is known when something was decoded
-                size, pixels = (codec.width, codec.height), codec.pix_fmt or ""
+                size, pixels = square_size(codec.width, codec.height, pixel_ratio(track)), codec.pix_fmt or ""
                 self.about = About(codec.name, pixels, size, track.frames or None)
         return order
 

@@ -57,8 +57,9 @@ def _clip_folders(root: Path, files: list[Path]) -> list[Path]:
 
 def _stated(relative: list[Path], level: int) -> Roles:
     parts = all(folder_split(path.parts[0]) for path in relative)
-    above: Role = "split" if parts else "group"
-    return Roles((*((above,) if level > 1 else ()), *(("group",) * (level - 2)), "label"))
+    group: Role = "group"
+    above: list[Role] = ["split" if parts else "group", *[group] * (level - 2)]
+    return Roles((*(above if level > 1 else []), "label"))
 
 
 def _sample(root: Path, relative: Path, levels: tuple[Role, ...]) -> Sample:
