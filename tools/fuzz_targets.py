@@ -19,7 +19,7 @@ from gesta.schema import Camera, Resource, Sample
 from gesta.sources import catalog
 from gesta.sources.headers import holds_depth, joint_count
 from gesta.sources.index_write import write_index
-from tools import fuzz_bases
+from tools import fuzz_bases, fuzz_sets
 from tools.fuzz_damage import (
     TEXTS,
     Rng,
@@ -201,5 +201,7 @@ TARGETS: dict[str, Callable[[Rng, Path], None]] = {
     "tree": tree,
     "skeleton": skeleton,
     "archive": archive,
+    "lists": fuzz_sets.lists,
+    "hands": fuzz_sets.hands,
     "bundle": bundle,
 }
