@@ -61,6 +61,14 @@ def frame_folders(files: Iterable[Path]) -> list[Path]:
     return sorted(folder for folder, count in images.items() if count > 1 and folder not in videos)
 
 
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Whether a file (or folder) that a list names is there; a name that no file system takes is not."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_hidden(name: str) -> bool:
     """Files and folders that systems leave about: `.DS_Store`, `._clip.mp4`, `__MACOSX`, thumbnails of file servers."""
     return name.startswith(".") or name in _SYSTEM_FOLDERS
