@@ -118,6 +118,8 @@ def tree(rng: Rng, root: Path) -> None:
             path = root.joinpath(*levels, _name(rng) + ending)
             path.parent.mkdir(parents=True, exist_ok=True)
             kind = int(rng.integers(12))
+            if os.path.lexists(path):
+                continue
             if kind == 0:
                 os.mkfifo(path)
             elif kind == 1:

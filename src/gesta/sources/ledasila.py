@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Resource, Sample
-from gesta.sources.files import is_there, missing_videos
+from gesta.sources.files import inside, is_there, missing_videos
 from gesta.sources.tables import read_table
 
 LAYOUT = "ledasila"
@@ -44,10 +44,11 @@ def read(root: Path) -> Listing:
             raise GestaError(f"{path}:{line}: a row needs a file and a sign. Fill it in or take the row out.")
         if name in samples:
             raise GestaError(f"{path}:{line}: {name} has a row already. A video shows one sign.")
-        if not is_there(root / name):
+        file = inside(root, name, f"{path}:{line}")
+        if not is_there(file):
             missing.append(name)
         samples[name] = Sample(
-            id=name, recording=name, color=Resource(root / name), label=sign, subject=row.get("person") or None
+            id=name, recording=name, color=Resource(file), label=sign, subject=row.get("person") or None
         )
     if missing:
         raise missing_videos(str(path), missing, "Add the videos, or take their rows out.")
