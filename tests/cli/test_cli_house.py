@@ -17,7 +17,7 @@ from gesta.cli import COMMANDS
 from gesta.cli.common import command
 from gesta.cli.data import parse_size
 from gesta.cli.learning_curve import _numbers
-from gesta.experiments.catalog import titles
+from gesta.experiments import tables
 from gesta.schema import GestaError
 
 HEAVY = ("torch", "lightning", "openvino", "av", "cv2", "matplotlib")
@@ -160,5 +160,5 @@ def test_json_is_one_document_on_stdout_and_nothing_else():
     shown = run("reproduce", "list", "--json")
     assert shown.returncode == 0
     document = json.loads(shown.stdout)
-    assert list(document["tables"]) == list(titles())
+    assert list(document["tables"]) == list(tables.every())
     assert shown.stdout.count("\n") == 1

@@ -113,7 +113,7 @@ def feature_folder(folder: Path, *, people: int = 5, recipe: FeatureRecipe = FOL
 @pytest.mark.parametrize("name", ["iqbal/mean-znorm", "iqbal/gru"])
 def test_training_on_a_feature_folder(name: str, tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")
-    fitted = fit_sequences(folder, load_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu", save=True)
+    fitted = fit_sequences(folder, load_recipe(name, TINY), tmp_path / "out", progress=False, device="cpu")
     assert fitted.facts["labels"] == ("class 0", "class 1", "class 2")
     assert fitted.metrics["test_accuracy"] >= 0.9 and fitted.metrics["val_accuracy"] >= 0.9
     assert fitted.metrics["train_clips"] + fitted.metrics["val_clips"] + fitted.metrics["test_clips"] == 60

@@ -10,9 +10,8 @@ from gesta.audit import faults_files, faults_sets
 from gesta.audit.probing import Facts, Progress, open_files
 from gesta.audit.report import Report, Spread
 from gesta.clips import fallbacks
-from gesta.clips.transform import Stream, Transform
+from gesta.clips.transform import Channel, Stream, Transform
 from gesta.schema import Listing, Problem, Sample
-from gesta.tasks.clips.recipe import Channel
 
 
 def inspect(listing: Listing, progress: Progress | None = None) -> Report:

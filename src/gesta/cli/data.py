@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,32 +28,22 @@ def inspect(
     """
     from gesta.cli.common import console, emit, existing, progress
     from gesta.schema import GestaError
+    from gesta.tasks import catalog
+    from gesta.tasks.base import need as need_ability
 
-    look, write_page, listing = _looking(existing(data, "data folder"), format)
+    task = catalog.of_data(existing(data, "data folder"), format)
+    look = need_ability(task, "inspect", "gesta data inspect")
+    listing = task.read(data, format)
     with progress("looking into the files") as tick:
-        report = look(listing, progress=tick)
+        report = look(listing, tick)
     document = report.to_json()
     if out is not None:
-        page = write_page(report, listing, out)
+        page = task.inspect_page(report, listing, out)  # type: ignore[attr-defined]
         document["page"] = str(page)
         console.print(f"The page with pictures is {page}", highlight=False, soft_wrap=True)
     emit(document, report.to_text(), json)
     if report.usable == 0:
         raise GestaError(f"{data}: nothing in it can be used. {_why(report.problems)}")
-
-
-def _looking(data: Path, layout: str | None) -> tuple[Callable[..., Any], Callable[..., Path], Any]:
-    """(what looks into it, what writes the page, the listing) of recordings or of hand poses."""
-    from gesta.audit import inspection, page
-    from gesta.sources import catalog, hand_catalog
-    from gesta.tasks.hands import audit as hands
-
-    of_hands = layout in hand_catalog.HAND_READERS or (
-        layout is None and data.is_dir() and hand_catalog.detect(data) is not None
-    )
-    if of_hands:
-        return hands.inspect_hands, hands.write_hand_page, hand_catalog.read(data, layout)
-    return inspection.inspect, page.write_html, catalog.read(data, layout)
 
 
 @app.command()

@@ -17,9 +17,8 @@ from gesta.clips.plane import Plane, RawFrame, depth_levels, raw_frame
 from gesta.clips.read import inside, iter_raw, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
-from gesta.clips.transform import COLORS, FLOW, Transform
+from gesta.clips.transform import COLORS, FLOW, Channel, Transform
 from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
-from gesta.tasks.clips.recipe import Channel
 
 HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
 HAND_LEAK_PER_S = 0.15  # of h: how fast an old height is forgotten

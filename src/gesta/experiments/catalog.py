@@ -1,16 +1,9 @@
-"""The documents' tables and figures that `gesta reproduce` can do again, by name."""
+"""Mullick's tables and figures about gestures, and gesta's own, by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
-
-from gesta.experiments.action_catalog import ACTION_TABLES
-from gesta.experiments.image_catalog import IMAGE_TABLES
-from gesta.experiments.leave_out import LEAVE_OUT_TABLES
-from gesta.experiments.pose_catalog import POSE_TABLES
-from gesta.schema import GestaError
-from gesta.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -187,41 +180,3 @@ SCALES: dict[str, Scale] = {
 
 MINUTES_A_RECORDING = 0.15
 """To generate one, on two cores."""
-
-
-def estimate(table: Table, scale: Scale, seeds: int, workers: int) -> str:
-    """What a table costs where nothing of it is done yet, in words, before anything is generated."""
-    needed = [row for row in table.rows if row.recipe is not None]
-    needed += [row.teacher for row in needed if row.teacher is not None]
-    costs = {(row.recipe, row.overrides, row.quick): row.cost for row in needed}  # lines may share a training
-    trainings, recordings = seeds * len(costs), scale.people * scale.recordings
-    minutes = seeds * sum(costs.values()) * scale.minutes / min(workers, trainings)
-    return (
-        f"{trainings} trainings, about {minutes:.0f} minutes, and before them {recordings} recordings to generate, "
-        f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what is there already is not done again."
-    )
-
-
-def titles() -> dict[str, str]:
-    """Every name that can be reproduced, and what it is."""
-    found = {name: table.title for name, table in TABLES.items()}
-    found |= {name: table.title for name, table in IMAGE_TABLES.items()}
-    found |= {name: table.title for name, table in POSE_TABLES.items()}
-    found |= {name: table.title for name, table in LEAVE_OUT_TABLES.items()}
-    return found | {name: table.title for name, table in ACTION_TABLES.items()}
-
-
-def find(name: str) -> Table:
-    """The table of that name. Raises GestaError (usage) with the list and the nearest match."""
-    if name not in TABLES:
-        known = titles()
-        meant = did_you_mean(name, known)
-        raise GestaError(f"unknown table or figure {name!r}; there are {', '.join(known)}.{meant}", usage=True)
-    return TABLES[name]
-
-
-def scale_of(name: str) -> Scale:
-    """The scale of that name. Raises GestaError (usage)."""
-    if name not in SCALES:
-        raise GestaError(f"unknown scale {name!r}; there are {', '.join(SCALES)}.", usage=True)
-    return SCALES[name]

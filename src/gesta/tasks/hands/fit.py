@@ -41,13 +41,12 @@ def fit(
     run: Run,
     *,
     cache: Path | None = None,
-    save: bool = True,
     callbacks: Sequence[Any] = (),
     network: PoseNet | None = None,
 ) -> Fitted:
     """Trains on the frames of split "train" and chooses the best epoch on "val"; the bundle is left at run.out/bundle.
 
-    Frames that cannot be used are skipped and reported. `save` false: no bundle. `callbacks`: Lightning's, called before
+    Frames that cannot be used are skipped and reported. `callbacks`: Lightning's, called before
     an epoch is saved. `network`: one of the recipe's, trained on from its weights. `facts` of what comes back:
     "mean_pose_mm", the validation error of always saying the mean training pose. Raises GestaError for data that cannot
     be learned from, another run's checkpoint, a loss that is not finite, or a full disk.
@@ -76,7 +75,6 @@ def fit(
         remarks = _remarks(sets, transform)
         if rank == 0:
             draw_history(history, run.out / FIGURE, recipe.name, ("error_mm", "mse"))
-        if rank == 0 and save:
             used = [*sets.train_frames, *sets.val_frames]
             spent = sum(row["seconds"] for row in history)
             data_of = frames_content([f for f in used if f.split == "train"])

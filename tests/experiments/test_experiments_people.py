@@ -10,9 +10,10 @@ import pytest
 import torch
 from people import write_set
 
-from gesta.experiments import leave_out
-from gesta.experiments.leave_out import LEAVE_OUT_TABLES, LeaveOutRow, LeaveOutTable, recipes_of, run_leave_out
-from gesta.experiments.stored_trial import frame_features
+from gesta.experiments.frame_features import frame_features
+from gesta.experiments.people_catalog import LEAVE_OUT_TABLES, LeaveOutRow, LeaveOutTable
+from gesta.experiments.people_tables import PeopleTable, recipes_of, trainings
+from gesta.experiments.table import Wanted
 from gesta.models.catalog import build
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
@@ -34,7 +35,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
 
 def test_cost_counts_the_choosing() -> None:
     rows = (LeaveOutRow("a", "auto"), LeaveOutRow("b", "auto", choices=("model.dropout=0", "model.dropout=0.1")))
-    assert leave_out.trainings(LeaveOutTable("", "", rows), people=9, seeds=3) == 9 * (3 + 3 + 4)
+    assert trainings(LeaveOutTable("", "", rows), people=9, seeds=3) == 9 * (3 + 3 + 4)
 
 
 def test_features_of_a_frame_do_not_know_the_others() -> None:
@@ -50,15 +51,13 @@ def test_features_of_a_frame_do_not_know_the_others() -> None:
 def test_a_clip_line_and_a_line_of_stored_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
     rows = (TABLE.rows[0], TABLE.rows[3])
-    monkeypatch.setitem(LEAVE_OUT_TABLES, "gesta/actions", LeaveOutTable("two lines", "-", rows))
+    table = PeopleTable("gesta/actions", LeaveOutTable("two lines", "-", rows))
     listing = read(write_set(tmp_path / "data"))
     told: list[str] = []
-    options = {"layout": listing.layout, "note": "Tiny.", "seeds": 2, "sets": TINY}
+    plan = table.plan(listing, "Tiny.", Wanted(tmp_path, seeds=2, sets=TINY))
 
     def run() -> dict:
-        return run_leave_out(
-            "gesta/actions", listing.samples, tmp_path, told=lambda label, *_: told.append(label), **options
-        )
+        return table.run(plan, tmp_path, told=lambda job, _: told.append(job.title.rpartition(", person")[0]))
 
     document = run()
     clips, stored = document["rows"]

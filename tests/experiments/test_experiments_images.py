@@ -11,16 +11,19 @@ import pytest
 import torch
 
 from gesta.compression.magnitudes import magnitudes
-from gesta.experiments import cifar as experiment
+from gesta.experiments import image_tables as experiment
+from gesta.experiments import tables
 from gesta.experiments.image_catalog import IMAGE_SCALES, IMAGE_TABLES
-from gesta.experiments.parallel import write_json
+from gesta.experiments.table import Plan, Wanted
+from gesta.files import write_json
 from gesta.models.catalog import build_image
 from gesta.schema import GestaError
 from gesta.sources import cifar as reader
 from gesta.synthetic import cifar as generator
 from gesta.tasks.catalog import load_recipe
-from gesta.tasks.images.fit import ImageExamples, fit_images, recognise, weights_of, with_weights
+from gesta.tasks.images.fit import ImageExamples, fit, recognise, weights_of, with_weights
 from gesta.training.learner import LossNotFinite
+from gesta.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -38,28 +41,31 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-def planned(data: Path, out: Path, name: str = "mullick/table-4.4", **changes: Any) -> experiment.ImagePlan:
-    options: dict[str, Any] = {"scale": "quick", "seeds": 2, "note": "Tiny:"} | changes
-    return experiment.plan_images(name, data, out, **options)
+def planned(data: Path, out: Path, name: str = "mullick/table-4.4", **changes: Any) -> Plan:
+    return tables.find(name).plan(data, "Tiny:", Wanted(out, **{"seeds": 2, **changes}))
+
+
+def table(name: str = "mullick/table-4.4") -> experiment.ImageTable:
+    return experiment.ImageTable(name, IMAGE_TABLES[name])
 
 
 def test_a_table_trains_three_networks_by_both_optimisers_alike(data: Path, tmp_path: Path) -> None:
     plan = planned(data, tmp_path)
-    assert plan.cost.startswith("12 trainings, 0 already done")
+    assert "6 lines x 2 seeds: 12 trainings, 0 already done" in plan.cost
     assert "100 training images (10% of them to choose the epoch), 20 test images" in plan.note
-    recipes = [job.arguments["recipe"] for _, _, job in plan.jobs]
+    recipes = [line.job.arguments["recipe"] for line in plan.lines]
     assert {(r.model.name, r.training.optimizer, r.training.learning_rate) for r in recipes} == {
         (net, *by) for net in ("resnet_cifar", "nin", "vgg") for by in (("sgd", 0.3), ("adam", 0.003))
     }
     assert len({(r.training.epochs, r.training.batch, r.training.weight_decay) for r in recipes}) == 1
-    assert len({job.key for _, _, job in plan.jobs}) == 12
+    assert len(plan.trainings) == 12
 
 
 def test_figures_share_the_tables_trainings_and_data_sets_do_not(data: Path, tmp_path: Path) -> None:
-    keys = [job.key for _, _, job in planned(data, tmp_path).jobs]
-    assert [job.key for _, _, job in planned(data, tmp_path, "mullick/figure-4.4").jobs] == keys
+    keys = list(planned(data, tmp_path).trainings)
+    assert list(planned(data, tmp_path, "mullick/figure-4.4").trainings) == keys
     generator.make(tmp_path / "other", "cifar10", images=100, seed=1)
-    assert not set(keys) & {job.key for _, _, job in planned(tmp_path / "other", tmp_path).jobs}
+    assert not set(keys) & set(planned(tmp_path / "other", tmp_path).trainings)
 
 
 def test_every_table_has_its_recipes_at_every_scale() -> None:
@@ -109,7 +115,7 @@ def test_lines_name_what_diverged_and_count_the_rest() -> None:
     adam = experiment.line(pair.adam, [result(0, 0.90, 20), result(1, 0.92, 30)])
     sgd = experiment.line(pair.sgd, [lost, result(1, 0.80, 99)])
     row = {"label": "VGG", "sgd": sgd, "adam": {**adam, "reported_reduction": pair.reduction}}
-    assert experiment.cells(row) == [
+    assert table().cells(row) == [
         "VGG",
         "14.99 M, 89.46",
         "0.00 M, 80.00 (diverged: seed 0)",
@@ -119,7 +125,7 @@ def test_lines_name_what_diverged_and_count_the_rest() -> None:
         "1.00, 75.00 ± 7.07",
     ]
     everything_lost = {**row, "sgd": experiment.line(pair.sgd, [lost])}
-    assert experiment.cells(everything_lost)[2] == "diverged: seed 0"
+    assert table().cells(everything_lost)[2] == "diverged: seed 0"
 
 
 def test_batches_keep_images_upright_and_labels_beside_them(data: Path) -> None:
@@ -150,16 +156,19 @@ def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path
     train = train.take(np.flatnonzero(train.labels < 2)[:16])
     small = ["training.epochs=3", "training.batch=8", "training.learning_rate=0.002"]
     recipe = load_recipe("mullick/cifar-resnet-adam", small)
-    options: dict[str, Any] = {"device": "cpu", "progress": False}
-    runs = [fit_images(train, train, recipe, tmp_path / n, **options) for n in ("a", "b")]
+
+    def run(name: str) -> Run:
+        return Run(tmp_path / name, device="cpu", progress=False)
+
+    runs = [fit(train, train, recipe, run(n)) for n in ("a", "b")]
     assert runs[0].history[-1]["train_loss"] < runs[0].history[0]["train_loss"]
     assert recognise(runs[0].network, train.pixels).tolist() == recognise(runs[1].network, train.pixels).tolist()
     assert weights_of(runs[0].network)["stem.weight"].tolist() == weights_of(runs[1].network)["stem.weight"].tolist()
     with pytest.raises(GestaError, match="different classes"):
-        fit_images(train, reader.Images(test.pixels, test.labels, ("a",) * 10), recipe, tmp_path / "c", **options)
+        fit(train, reader.Images(test.pixels, test.labels, ("a",) * 10), recipe, run("c"))
     wild = load_recipe("mullick/cifar-nin-sgd", [*small, "training.learning_rate=1e6"])
     with pytest.raises(LossNotFinite, match="Lower the learning rate"):
-        fit_images(train, train, wild, tmp_path / "d", **options)
+        fit(train, train, wild, run("d"))
 
 
 def test_trial_prunes_what_adam_left_and_measures_twice(
@@ -181,15 +190,15 @@ def test_trial_prunes_what_adam_left_and_measures_twice(
 
 def test_finished_trainings_become_a_table_and_a_figure_a_network(data: Path, tmp_path: Path) -> None:
     plan = planned(data, tmp_path, "mullick/figure-4.4", seeds=1)
-    for pair, optimizer, job in plan.jobs:
-        lost = (pair.label, optimizer) == ("Network in Network", "sgd")
+    for line in plan.lines:
+        job, lost = line.job, line.label == "Network in Network by sgd"
         found = {"diverged": "nan", "seed": 0, "seconds": 1.0} if lost else result(0, 0.5, 40)
         if not lost:
-            spread = np.random.default_rng(0).normal(-30 if optimizer == "adam" else -7, 3, (1000, 10))
+            spread = np.random.default_rng(0).normal(-30 if line.label.endswith("adam") else -7, 3, (1000, 10))
             shown = magnitudes({"w": (2.0**spread).astype(np.float32)}).document()
             found |= {"magnitudes": shown}
         write_json(job.result, {"key": job.key, **found})
-    document = experiment.run_images(planned(data, tmp_path, "mullick/figure-4.4", seeds=1), tmp_path)
+    document = table("mullick/figure-4.4").run(planned(data, tmp_path, "mullick/figure-4.4", seeds=1), tmp_path)
     text = Path(document["files"]["table"]).read_text(encoding="utf-8")
     assert "| Network in Network | 1.00 M, 86.53 | diverged: seed 0 | 0.89 M, 85.74 (-11.6 %) | 50.00 |" in text
     assert "Tiny: 100 training images" in text and "Reported: Mullick 2018, chapter 4, figure 4.4." in text
@@ -201,7 +210,7 @@ def test_finished_trainings_become_a_table_and_a_figure_a_network(data: Path, tm
 @pytest.mark.slow
 def test_a_figure_on_a_tiny_set(data: Path, tmp_path: Path) -> None:
     plan = planned(data, tmp_path, "mullick/figure-4.4", seeds=1, sets=("training.epochs=1",))
-    document = experiment.run_images(plan, tmp_path, workers=1)
+    document = table("mullick/figure-4.4").run(plan, tmp_path)
     assert [row["label"] for row in document["rows"]] == ["ResNet", "Network in Network", "VGG"]
     assert all(Path(file).exists() for file in document["files"].values())
-    assert planned(data, tmp_path, seeds=1, sets=("training.epochs=1",)).to_train == 0
+    assert planned(data, tmp_path, seeds=1, sets=("training.epochs=1",)).todo == []
