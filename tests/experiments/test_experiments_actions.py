@@ -71,7 +71,7 @@ def test_features_are_made_once_and_by_the_weights_that_are_named(tmp_path):
     assert other.steps[1][0].arguments["weights"] == "resnet18.pth" and "random" not in other.note
     assert other.steps[1][0].key != plan.steps[1][0].key
     tuned = plan_actions("iqbal/table-5.2", data, tmp_path, **options)
-    assert [len(step) for step in tuned.steps] == [1, 2, 0, 8]
+    assert [len(step) for step in tuned.steps] == [1, 4, 0, 16]
 
 
 def test_a_mistake_in_set_is_a_usage_error(tmp_path):

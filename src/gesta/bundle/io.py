@@ -36,6 +36,7 @@ from gesta.bundle.manifest import (
 from gesta.bundle.safe import check_name, read_member
 from gesta.clips.hand_transform import HAND_TRANSFORM_VERSION
 from gesta.clips.transform import TRANSFORM_VERSION
+from gesta.recipes.positions import named
 from gesta.schema import GestaError
 
 MANIFEST = "manifest.json"
@@ -254,6 +255,7 @@ def _parse(path: Path, raw: bytes) -> AnyManifest:
     if not isinstance(document, dict):
         raise GestaError(f"{path}: {MANIFEST} is not a JSON object. Get the bundle again.")
     _refuse_newer(path, document)
+    _name_positions(document)
     schema, _, _ = _kind(document)
     try:
         manifest = schema.model_validate(document)
@@ -267,6 +269,15 @@ def _parse(path: Path, raw: bytes) -> AnyManifest:
         for name in (artifact.file, *artifact.companions):
             check_name(name, path)
     return manifest
+
+
+def _name_positions(document: dict[str, Any]) -> None:
+    """Positions that a recipe gives by number, as names: only bundles up to commit 2895dc4 hold numbers, and these
+    count a block's projection last (gesta.recipes.positions)."""
+    recipe = document.get("recipe")
+    model = recipe.get("model") if isinstance(recipe, dict) else None
+    if isinstance(model, dict) and isinstance(model.get("name"), str) and isinstance(model.get("context"), str):
+        model["context"] = named(model["name"], model["context"], projection_last=True)
 
 
 def _kind(document: Mapping[str, Any]) -> tuple[type[AnyManifest], int, str]:

@@ -14,6 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from gesta.recipes.positions import named
+
 Auto = Literal["auto"]
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
@@ -115,6 +117,15 @@ class ModelSettings(_Strict):
         if self.motion_weights is not None and self.fusion is None:
             raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _positions_by_name(cls, settings: Any) -> Any:
+        """Numbers of positions become names, so that no bundle depends on how they are counted."""
+        context, name = (settings.get("context"), settings.get("name")) if isinstance(settings, dict) else (None, None)
+        if not isinstance(context, str) or not isinstance(name, str):
+            return settings
+        return {**settings, "context": named(name, context)}
 
     @field_validator("context", mode="before")
     @classmethod
