@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
@@ -164,13 +164,28 @@ IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {
 """Networks for single images, which show what pruning does on networks that others know."""
 
 
-def build_image(name: str, *, classes: int, dropout: float = 0.0) -> nn.Module:
+def build_image(name: str, *, classes: int, dropout: float = 0.0, normalization: bool = True) -> nn.Module:
     """A fresh network: `forward(images uint8 [B, 3, 32, 32]) -> logits [B, N]`.
 
+    `normalization`: batch normalisation also where networks up to commit 2895dc4 had none.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, IMAGE_MODELS)
-    return IMAGE_MODELS[name](classes=classes, dropout=dropout)
+    return IMAGE_MODELS[name](classes=classes, dropout=dropout, normalization=normalization)
+
+
+def image_network_of(name: str, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
+    """The network for images that these weights belong to: as many classes, and normalised where they are.
+
+    `source` names them in the message. Raises ValueError for an unknown name; WeightsError (a ValueError) listing every
+    tensor that does not fit.
+    """
+    classes = length_of(tensors, "classifier.weight", 0, 10)
+    network = build_image(name, classes=classes)
+    if any(name.endswith("running_mean") and name not in tensors for name in network.state_dict()):
+        network = build_image(name, classes=classes, normalization=False)
+    load_tensors(network, tensors, source)
+    return network
 
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
