@@ -34,8 +34,8 @@ def _mlp_convolution(before: int, widths: Sequence[int], kernel: int, *, normali
 class NetworkInNetwork(nn.Module):
     """Three convolutions with two 1 x 1 convolutions behind each, pooling between, mean over the image, linear N.
 
-    `dropout` stands behind the first two parts, as in the paper (0.5 there). `normalization=False`: the paper's network,
-    of weights up to commit 2895dc4.
+    `dropout` stands behind the first two parts, as in the paper (0.5 there). `normalization=False`: the paper's
+    network, as of weights up to commit 2895dc4.
     """
 
     def __init__(self, *, classes: int, dropout: float = 0.5, normalization: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""Fusion of depth and colour (Kazakos, section 4.2): of the scores (FusePred-Net) and of two streams (Fuse-Net).
+"""Fusion of depth and colour (Kazakos, section 4.3.3): of the scores (FusePred-Net) and of two streams (Fuse-Net).
 
 hand float32 [B, 4, H, W] (depth, R, G, B) -> joints [B, J, 3] in [-1, 1]. Each stream is Depth-Net. Input fusion
 (RGBD-Net) needs nothing of its own: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net

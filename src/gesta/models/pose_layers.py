@@ -39,7 +39,7 @@ class PoseNet(nn.Module):
 
 
 def joint_loss(found: Tensor, truth: Tensor) -> Tensor:
-    """1 / (2J) * squared error of each frame, meaned over frames (Kazakos, section 4.3)."""
+    """1 / (2J) * squared error of each frame, meaned over frames (Kazakos, eq. 4.14)."""
     joints = truth.shape[1]
     return (found - truth).square().sum(dim=(1, 2)).mean() / (2 * joints)
 

@@ -3,8 +3,8 @@
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 14,991,946 for N = 10, 15,038,116 for N = 100.
 Deviations from the paper, by the document's number of parameters (spec 2, Corrected decision): batch normalisation
-behind every convolution and the hidden layer, and one such layer of 512 where the paper has two of 4096, since 32 pixels
-leave a map of 1 x 1.
+behind every convolution and the hidden layer, and one such layer of 512 where the paper has two of 4096, since 32
+pixels leave a map of 1 x 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From hand frames and a recipe to a pose bundle: the whole of training in one call (Kazakos, section 4.3)."""
+"""From hand frames and a recipe to a pose bundle: the whole of training in one call (Kazakos, section 4.4.3)."""
 
 from __future__ import annotations
 
