@@ -1,6 +1,6 @@
 """Files of predicted joints against a file of true ones: errors in mm, success rate, one table.
 
-Kazakos, section 4.4.7. Predictions in `u v` alone are lifted by the document's rule: the depth is that of the depth image
+Kazakos, section 4.4.7. Predictions in `u v` alone are lifted by the rule given there: the depth is that of the image
 at the point; where it lies outside the cube around the hand, the true depth is used.
 """
 
