@@ -66,12 +66,16 @@ def test_features_are_made_once_and_by_the_weights_that_are_named(tmp_path):
     plan = plan_actions("iqbal/table-5.1", data, tmp_path, **options)
     backbones, features, begun, lines = (len(step) for step in plan.steps)
     assert (backbones, features, begun, lines) == (0, 3, 0, 24)
-    assert "random weights" in plan.note
-    other = plan_actions("iqbal/table-5.1", data, tmp_path, sets=["weights=resnet18.pth"], **options)
-    assert other.steps[1][0].arguments["weights"] == "resnet18.pth" and "random" not in other.note
+    made = [job.arguments for job in plan.steps[1]]
+    assert {(a["backbone"], a["size"], a["weights"]) for a in made} == {("efficientnet_lite0", 224, None)}
+    assert {a["wanted"].stage for a in made} == {"layer2", "layer3", "layer4"} and "ImageNet" in plan.note
+    other = plan_actions("iqbal/table-5.1", data, tmp_path, sets=["weights=random:1"], **options)
+    assert other.steps[1][0].arguments["weights"] == "random:1" and "random:1" in other.note
     assert other.steps[1][0].key != plan.steps[1][0].key
     tuned = plan_actions("iqbal/table-5.2", data, tmp_path, **options)
     assert [len(step) for step in tuned.steps] == [1, 4, 0, 16]
+    assert "random weights" in tuned.note  # of the network that can be fine-tuned on single frames
+    assert {job.arguments["backbone"] for job in tuned.steps[1]} == {"resnet18"}
 
 
 def test_a_mistake_in_set_is_a_usage_error(tmp_path):

@@ -92,7 +92,7 @@ def plan_actions(
     Raises GestaError.
     """
     table = ACTION_TABLES[name]
-    work = _Work(data, out, scale, device, *_without_weights(sets))
+    work = _Work(table, data, out, scale, device, *_without_weights(sets))
     jobs = [(row, work.job(table.data, row, seed)) for row in trained(table) for seed in range(seeds)]
     todo = {job.key: row.cost for row, job in jobs if job.finished() is None}
     minutes = sum(todo.values()) * ACTION_SCALES[scale].minutes / min(workers, max(len(todo), 1))
@@ -110,10 +110,18 @@ class _Work:
     """Gathers what the lines of a table need before them. `steps`: fine-tuned backbones, features, first networks."""
 
     def __init__(
-        self, data: Data, out: Path, scale: str, device: str, weights: str | None, sets: Sequence[str]
+        self,
+        table: ActionTable,
+        data: Data,
+        out: Path,
+        scale: str,
+        device: str,
+        weights: str | None,
+        sets: Sequence[str],
     ) -> None:
         self.data, self.out, self.scale, self.device, self.weights, self.sets = data, out, scale, device, weights, sets
         self.size = ACTION_SCALES[scale]
+        self.backbone = self.size.backbone and (table.quick_backbone or self.size.backbone)
         self.steps: tuple[list[Job], list[Job], list[Job]] = ([], [], [])
         self.notes: list[str] = []
         self._samples: dict[tuple[str, int], list[Sample]] = {}
@@ -145,8 +153,8 @@ class _Work:
 
     def sequence_recipe(self, row: ActionRow) -> SequenceRecipe:
         changes = list(self.size.sequences)
-        if self.size.backbone is not None and not any(o.startswith("features.stage") for o in row.overrides):
-            changes.append("features.stage=layer4")  # the quick backbone's last
+        if self.backbone is not None:
+            changes += [f"features.backbone={self.backbone[0]}", "features.stage=layer4"]  # its last; a line's own wins
         try:
             return load_sequence_recipe(row.recipe or "", (*changes, *self._overrides(row), *self.sets))
         except RecipeError as error:
@@ -157,15 +165,18 @@ class _Work:
 
     def features(self, layout: str, row: ActionRow, recipe: SequenceRecipe) -> Job:
         """The job that stores the features of a line, and before it what fine-tunes the backbone."""
+        from gesta.models.packaged import PACKAGES
+
         tuned = None
         if row.features == "fine-tuned":
             tuned = self._fine_tuned(layout)
             self.steps[0].append(tuned)
-        weights = self.weights or ("random:0" if self.size.backbone else None)
-        if tuned is None and weights == "random:0":
-            self._note("Stored features: of a network with random weights (--set weights=FILE for others).")
         backbone = recipe.features.backbone or "inception_v3"
-        pixels = self.size.backbone[1] if self.size.backbone else None
+        weights = self.weights or ("random:0" if self.backbone and backbone not in PACKAGES else None)
+        if tuned is None:
+            held = "random weights (--set weights=FILE for others)" if weights == "random:0" else weights or "ImageNet"
+            self._note(f"Stored features: of {backbone}, weights: {held}.")
+        pixels = self.backbone[1] if self.backbone else None
         job = feature_job(
             layout, self.samples(layout), self.data[layout], self.out, recipe.features, backbone, pixels, weights, tuned
         )
@@ -174,7 +185,7 @@ class _Work:
 
     def _fine_tuned(self, layout: str) -> Job:
         """The image network on single frames: the spatio-temporal one with a context of 1."""
-        name = self.size.backbone[0] if self.size.backbone else "resnet50"
+        name = self.backbone[0] if self.backbone else "resnet50"
         row = ActionRow("fine-tuned on single frames", recipe="iqbal/st-resnet")
         changes = (f"model.name=st_{name}", "model.context=1", *self.size.fine_tuning)
         fitted, _ = self.parts(layout, 1)
