@@ -25,7 +25,7 @@ WAYS = {
     "c3d": (),
     "i3d": (),
     "st_resnet18": ("model.context=3", "model.kind=linear", "model.overlap=true", *RPROP),
-    "st_resnet50": ("model.context=special3",),
+    "st_resnet50": ("model.context=special3", "training.loss_over=sequences"),
 }
 
 

@@ -205,9 +205,10 @@ class StResNet(nn.Module):
         """The last frame (0-based) of each of `count` sequences."""
         return [self.context - 1 + index * (1 if self.overlap else self.context) for index in range(count)]
 
-    def forward_windows(self, clip: Tensor) -> Tensor:
-        """Logits of each sequence, [B, m, N]."""
-        return self.forward_head(self.forward_sequences(clip))
+    def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits of each sequence, [B, m, N], and whether it ends within the clip, [B, m]: examples to train on."""
+        logits = self.forward_head(self.forward_sequences(clip, lengths))
+        return logits, self._weights(logits, lengths_of(clip, lengths)).squeeze(-1) > 0
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The mean of the sequences' features, [B, D], for what wants one vector a clip."""

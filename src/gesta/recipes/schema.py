@@ -176,7 +176,9 @@ class TrainingSettings(_Strict):
     schedule: Literal["constant", "one_cycle"] = "constant"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    loss_over: Literal["last", "second_half"] = Field("last", description="chunks whose loss counts")
+    loss_over: Literal["last", "second_half", "sequences"] = Field(
+        "last", description="chunks whose loss counts; sequences: each of a st_resnet's is an example"
+    )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
     validation: bool = Field(True, description="false: validation clips are trained on, too, and the last epoch stays")
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")
@@ -249,6 +251,18 @@ class Recipe(_Strict):
         channels = self.input.channels
         if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
             raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_are_of_st_resnets(self) -> Recipe:
+        if self.training.loss_over != "sequences":
+            return self
+        if self.model.name not in ST_RESNETS:
+            raise ValueError(
+                f"training.loss_over=sequences is for {', '.join(ST_RESNETS)}, not for {self.model.name}; set last"
+            )
+        if self.distillation is not None:
+            raise ValueError("a teacher answers whole clips, not sequences: set training.loss_over=last")
         return self
 
     @model_serializer(mode="wrap")

@@ -15,7 +15,7 @@ from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 from gesta.training.augment import warp
 from gesta.training.distil import Lesson, mixed, soft_loss
-from gesta.training.losses import Over, clip_loss
+from gesta.training.losses import Over, clip_loss, sequence_loss
 from gesta.training.optim import optimizer_for, schedule_for
 from gesta.training.transfer import by_rate
 
@@ -65,6 +65,8 @@ class ClassifyTask(pl.LightningModule):
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         clip = warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
+        if self.over == "sequences":
+            return self._learn_sequences(clip, batch["target"], batch_idx)
         steps, chunks = self(clip, batch["lengths"]), self.chunks(batch["lengths"])
         start = batch["start"] // self.chunk if self.chunk else None
         loss = clip_loss(steps.float(), batch["target"], chunks, self.over, self.settings.label_smoothing, start)
@@ -74,6 +76,15 @@ class ClassifyTask(pl.LightningModule):
             loss = mixed(soft, loss, given.alpha)
         self._refuse_not_finite(loss, f"batch {batch_idx + 1}")
         self._count("train", loss, self._answer(steps, chunks), batch["target"])
+        return loss
+
+    def _learn_sequences(self, clip: Tensor, target: Tensor, batch_idx: int) -> Tensor:
+        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer."""
+        logits, counted = self.network.forward_windows(clip)  # type: ignore[operator]
+        loss = sequence_loss(logits.float(), target, counted, self.settings.label_smoothing)
+        self._refuse_not_finite(loss, f"batch {batch_idx + 1}")
+        votes = logits.detach().float().softmax(-1) * counted.unsqueeze(-1)
+        self._count("train", loss, votes.sum(1), target)
         return loss
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
