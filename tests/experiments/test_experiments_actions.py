@@ -19,7 +19,8 @@ from gesta.schema import GestaError
 def ucf101(root):
     """The lists and empty files: planning reads no pixels."""
     for split in (1, 2, 3):
-        for part, groups in (("train", (1, 2)), ("test", (3,))):
+        test = (split + 1) % 3 + 1
+        for part, groups in (("train", {1, 2, 3} - {test}), ("test", {test})):
             names = [f"{label}/v_{label}_g{g:02d}_c01.avi" for label in ("Wave", "Clap") for g in groups]
             (root / f"{part}list{split:02d}.txt").write_text("\n".join(f"{n} 1" for n in names))
             for name in names:
@@ -123,3 +124,22 @@ def test_a_whole_table_on_few_videos(name, gesta, tmp_path, monkeypatch):
         assert (row["recipe"] is None) == (not row["measured"])
         assert all(0 <= value <= 1 for value in row["measured"])
     assert "trainings, about" in found.stderr
+
+
+def test_a_line_of_several_splits_is_their_mean_by_seed(tmp_path):
+    data = {"ucf101": ucf101(tmp_path)}
+    plan = plan_actions("iqbal/table-5.8", data, tmp_path, scale="quick", seeds=2, note="")
+    keys = {}
+    for row, job in plan.jobs:
+        keys.setdefault(row.label, []).append(job.key)
+    one, two, three = (keys[f"split {n}"] for n in (1, 2, 3))
+    assert keys["mean of the three"] == [one[0], two[0], three[0], one[1], two[1], three[1]]
+    assert plan.to_train == 6  # the mean's are the splits'
+    results = [
+        {"accuracy": a, "n": 8, "parameters": 1, "training_seconds": 1.0, "history": [{"val_accuracy": a}]}
+        for a in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    ]
+    mean = next(row for row in ACTION_TABLES["iqbal/table-5.8"].rows if len(row.splits) == 3)
+    measured = line(mean, results, "accuracy")
+    assert measured["measured"] == pytest.approx([0.6, 0.9])
+    assert measured["best_validation_accuracy"] == pytest.approx([0.6, 0.9])

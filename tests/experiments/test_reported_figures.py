@@ -197,7 +197,7 @@ ERRORS: dict[str, dict[str, float]] = {
     "iqbal/table-5.5": {"identity": 0.197, "convolution, linear": 0.219, "convolution, non-linear": 0.210},
     "iqbal/table-5.6": {"every 2nd": 0.195, "every 5th": 0.196, "every 10th": 0.197, "every 15th": 0.213},
     "iqbal/table-5.7": {"2": 0.197, "3": 0.194, "3, special": 0.205, "5": 0.209},
-    "iqbal/table-5.8": {"split 1": 0.197, "split 2": 0.205, "split 3": 0.192},
+    "iqbal/table-5.8": {"split 1": 0.197, "split 2": 0.205, "split 3": 0.192, "mean of the three": 0.198},
     "iqbal/table-5.9": {
         "improved dense trajectories, fused": 0.141,
         "two-stream, appearance": 0.270,
@@ -212,7 +212,8 @@ ERRORS: dict[str, dict[str, float]] = {
         "spatiotemporal ResNets, appearance": 0.177,
         "spatiotemporal ResNets, motion": 0.209,
         "spatiotemporal ResNets, fused": 0.105,
-        "this, appearance": 0.198,
+        "this, appearance (mean of the three splits)": 0.198,
+        "this, appearance (split 1)": 0.197,  # table 5.8's
     },
 }
 # best accuracy, lowest loss

@@ -12,21 +12,29 @@ from gesta.experiments.action_catalog import ActionRow, Quantity
 
 
 def line(row: ActionRow, results: Sequence[Mapping[str, Any]], measure: Quantity) -> dict[str, Any]:
-    """One line: reported and measured, all as shares by seed; the validation part's best epoch and lowest loss."""
-    accuracy = [result["accuracy"] for result in results]
+    """One line: reported and measured, all as shares by seed; the validation part's best epoch and lowest loss.
+
+    `results`: by seed, and of each seed by split, whose mean counts.
+    """
+    accuracy = _by_seed([result["accuracy"] for result in results], len(row.splits))
     return {
         "label": row.label,
         "reported": row.reported,
         "reported_loss": row.loss,
         "measured": [1 - value if measure == "error" else value for value in accuracy],
-        "best_validation_accuracy": _best(results, "val_accuracy", max),
-        "lowest_validation_loss": _best(results, "val_loss", min),
+        "best_validation_accuracy": _by_seed(_best(results, "val_accuracy", max), len(row.splits)),
+        "lowest_validation_loss": _by_seed(_best(results, "val_loss", min), len(row.splits)),
         "n": results[0]["n"] if results else None,
         "recipe": row.recipe,
         "overrides": list(row.overrides),
         "parameters": results[0]["parameters"] if results else None,
         "minutes": float(np.mean([result["training_seconds"] for result in results])) / 60 if results else None,
     }
+
+
+def _by_seed(values: Sequence[float], splits: int) -> list[float]:
+    """Means of so many values at a time."""
+    return [float(np.mean(values[start : start + splits])) for start in range(0, len(values), splits)]
 
 
 def _best(results: Sequence[Mapping[str, Any]], name: str, of: Any) -> list[float]:

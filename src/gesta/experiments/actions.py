@@ -7,7 +7,7 @@ share - a backbone fine-tuned on single frames, stored features, a network that 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,11 @@ class ActionPlan:
 def estimate_actions(name: str, scale: str, seeds: int, workers: int) -> str:
     """What a table costs on generated data where nothing is done yet, in words, before anything is generated."""
     table, size = ACTION_TABLES[name], ACTION_SCALES[scale]
-    costs = {(row.recipe, row.overrides, row.every, row.split, row.frozen): row.cost for row in trained(table)}
+    costs = {
+        (row.recipe, row.overrides, row.every, split, row.frozen): row.cost / len(row.splits)
+        for row in trained(table)
+        for split in row.splits
+    }
     minutes = seeds * sum(costs.values()) * size.minutes / min(workers, seeds * len(costs))
     drawn = sum(_videos(layout, size.videos[layout]) for layout in layouts(table))
     return (
@@ -93,8 +97,13 @@ def plan_actions(
     """
     table = ACTION_TABLES[name]
     work = _Work(table, data, out, scale, device, *_without_weights(sets))
-    jobs = [(row, work.job(table.data, row, seed)) for row in trained(table) for seed in range(seeds)]
-    todo = {job.key: row.cost for row, job in jobs if job.finished() is None}
+    jobs = [
+        (row, work.job(table.data, replace(row, splits=(split,)), seed))
+        for row in trained(table)
+        for seed in range(seeds)
+        for split in row.splits
+    ]
+    todo = {job.key: row.cost / len(row.splits) for row, job in jobs if job.finished() is None}
     minutes = sum(todo.values()) * ACTION_SCALES[scale].minutes / min(workers, max(len(todo), 1))
     steps = tuple(tuple({job.key: job for job in step}.values()) for step in (*work.steps, [job for _, job in jobs]))
     told = " ".join([note, *work.notes])
@@ -131,7 +140,7 @@ class _Work:
         title = f"{row.label}, seed {seed}"
         if not is_for_features(row.recipe or ""):
             recipe = self.clip_recipe(layout, row)
-            fitted, test = self.parts(layout, row.split)
+            fitted, test = self.parts(layout, *row.splits)
             return trial_job(title, fitted, test, recipe, self.out / "rows", layout, seed, self.device)
         made = self.sequence_recipe(row)
         features = self.features(layout, row, made)
@@ -142,7 +151,7 @@ class _Work:
         return sequence_job(title, features, made, self.out / "rows", seed, self.device, start, row.frozen)
 
     def clip_recipe(self, layout: str, row: ActionRow, *more: str) -> Recipe:
-        rate = self._rate(layout, row.split)
+        rate = self._rate(layout, row.splits[0])
         window = max(4, round(self.size.frames / row.every))
         changes = [*self.size.clips, f"input.fps={rate / row.every:g}", f"input.window={window}"]
         changes += ["model.width=1.0", f"model.weights={self.weights}"] if self.weights else []
