@@ -14,8 +14,9 @@ class ActionRow:
     """One line: a recipe with overrides, and what the document reports: error or accuracy as a share, loss.
 
     Without `recipe` it is someone else's published result. `quick`: overrides at the quick scale alone; `every`: of
-    which frames; `splits`: of UCF-101's, of several the mean counts; `features`: of recipes for stored features, of which backbone; `start`: the
-    line whose network this one begins with, on that line's data, with its recurrent layers `frozen` or not.
+    which frames; `splits`: of UCF-101's, of several the mean counts; `features`: of recipes for stored features, of
+    which backbone; `start`: the line whose network this one begins with, on that line's data, with its recurrent layers
+    `frozen` or not.
     """
 
     label: str

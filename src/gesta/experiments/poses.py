@@ -22,6 +22,8 @@ from gesta.schema import GestaError, HandFrame, HandListing
 if TYPE_CHECKING:
     from gesta.evaluate.pose_run import PoseEvaluation
 
+TRAINING = "halving goes back to the best epoch"
+"""In the keys of finished trainings, so that those from before it are made again."""
 SHOWN = 6
 """Test frames of a person that a figure shows."""
 
@@ -131,7 +133,7 @@ def _changed(size: PoseScale) -> list[str]:
 def _job(
     title: str, listing: HandListing, recipe: PoseRecipe, content: str, folder: Path, seed: int, device: str
 ) -> Job:
-    key = key_of(recipe.model_dump(mode="json"), seed, listing.layout, content)
+    key = key_of(recipe.model_dump(mode="json"), seed, listing.layout, content, TRAINING)
     arguments = {
         "data": listing.root,
         "layout": listing.layout,

@@ -10,7 +10,7 @@ Letters: B frames, C channels, H = W size of the patch, J joints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,10 @@ class PoseNet(nn.Module):
         """(joints [B, J, 3], loss) of a training batch; `truth` [B, J, 3]."""
         found = self(hand)
         return found, joint_loss(found, truth)
+
+    def parts(self) -> Iterator[tuple[str, PoseNet]]:
+        """What is trained one after the other, each to its own best epoch, by name; most networks are one part."""
+        yield "training", self
 
     def start_from(self, poses: Tensor) -> None:
         """Takes from the training poses [N, J, 3] what the network starts from; most need nothing."""

@@ -2,8 +2,8 @@
 
 In: features float32 [B, T, D], zeros behind a shorter sequence; lengths int64 [B], None = T. Out: logits [B, N].
 Parameters: Iqbal's GRU on 2048 features, N = 101: 0.849 M; the report's two LSTMs of 1024 on 2048 features, N = 249:
-21.24 M. Deviations: PyTorch's LSTM and GRU have two bias vectors a gate where the formulas have one, and its GRU applies
-the reset gate behind the recurrent matrix, where Cho et al. 2014 (whom Iqbal cites) apply it to the state before.
+21.24 M. Deviations: PyTorch's LSTM and GRU have two bias vectors a gate where the formulas have one, and its GRU
+applies the reset gate behind the recurrent matrix, where Cho et al. 2014 (whom Iqbal cites) apply it before.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +96,16 @@ def fit_pose(
             network = _network(recipe, transform, joint_names)
             network.start_from(sets.train.poses())
         stage = _stage(recipe, out, seed, joint_names, len(sets.train), resume, progress, callbacks)
-        data = ClipData(sets.train, sets.val, recipe.training.batch, seed)
-        history, best, rank = run_stage(
-            stage, network, data, machine, task_for=lambda steps: PoseTask(network, recipe.training, steps=steps)
-        )
+        trained = _train_parts(network, stage, sets, recipe, machine)
+        history, rank = [row for part in trained.values() for row in part[0]], trained[next(iter(trained))][2]
         network.settle(_batches(network, sets.val, recipe.training.batch))
         errors, squared = measure(network, sets.val, recipe.training.batch)
+        best = trained["training"][1] if "training" in trained else _best_of(network, trained, sets, recipe)
         metrics = _metrics(best, history, errors, squared, sets)
         told = (*notes, *_remarks(sets, transform))
         if rank == 0:
-            draw_history(history, out / "training.png", recipe.name, ("error_mm", "mse"))
+            for name, (rows, _, _) in trained.items():
+                draw_history(rows, out / f"{name}.png", recipe.name, ("error_mm", "mse"))
             if save:
                 used = [*sets.train_frames, *sets.val_frames]
                 provenance = pose_provenance(
@@ -129,6 +130,32 @@ def fit_pose(
     seconds = time.perf_counter() - started
     mean = mean_pose_error(sets.train, sets.val)
     return PoseFit(out / "bundle", network, metrics, history, seconds, skipped, told, mean, rank)
+
+
+Trained = dict[str, tuple[list[dict[str, float]], dict[str, float], int]]
+"""Part of a network -> (history, best row, rank of this process)."""
+
+
+def _train_parts(network: PoseNet, stage: Stage, sets: _Sets, recipe: PoseRecipe, machine: Machine) -> Trained:
+    """Trains what the network says is to be trained by itself, one part after the other, in place."""
+    trained: Trained = {}
+    for number, (name, part) in enumerate(network.parts(), 1):
+        halving = [Halving(recipe.training)] if recipe.training.schedule == "plateau" else []
+        own = replace(stage, name=name, number=number, callbacks=[*halving, *stage.callbacks])
+        data = ClipData(sets.train, sets.val, recipe.training.batch, stage.seed)
+        trained[name] = run_stage(own, part, data, machine, task_for=partial(_task, part, recipe))
+    return trained
+
+
+def _task(part: PoseNet, recipe: PoseRecipe, steps: int) -> PoseTask:
+    return PoseTask(part, recipe.training, steps=steps)
+
+
+def _best_of(network: PoseNet, trained: Trained, sets: _Sets, recipe: PoseRecipe) -> dict[str, float]:
+    """The row of a network of several parts: errors of the whole on the training part, the last of the best epochs."""
+    errors, squared = measure(network, sets.train, recipe.training.batch)
+    epoch = max(best["epoch"] for _, best, _ in trained.values())
+    return {"epoch": epoch, "train_mse": squared, "train_error_mm": float(errors.mean())}
 
 
 def measure(network: PoseNet, hands: HandSet, batch: int) -> tuple[NDArray[np.float64], float]:
@@ -252,7 +279,6 @@ def _stage(
         "number of training frames": frames,
     }
     settings = recipe.training
-    halving = [Halving(settings)] if settings.schedule == "plateau" else []
     return Stage(
         "training",
         1,
@@ -265,7 +291,7 @@ def _stage(
         identity,
         resume,
         progress,
-        callbacks=[*halving, *callbacks],
+        callbacks=callbacks,
         show=ShowPose,
     )
 
