@@ -11,7 +11,7 @@ import numpy as np
 
 from gesta.clips.hand_cube import Cube
 from gesta.evaluate.pose_figures import draw_per_joint, draw_success
-from gesta.evaluate.pose_pictures import Hand, cloud_of, cloud_view, depth_of, over_depth
+from gesta.evaluate.pose_pictures import Hand, cloud_of, cloud_view, depth_bar, depth_of, over_depth
 from gesta.sources.hand_catalog import read
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def _curves(planned: PosePlan, results: Results, folder: Path) -> dict[str, Path
 
 
 def _hands(planned: PosePlan, results: Results, folder: Path) -> dict[str, Path]:
-    """A row of pictures over the depth image, and below each its points in space: truth blue, estimate red."""
+    """A row of pictures over the depth image, and below each its points in space by depth, with a bar: truth blue,
+    estimate red."""
     listing = read(planned.data, planned.layout)
     frames = {frame.id: frame for frame in listing.frames}
     files = {}
@@ -55,7 +56,9 @@ def _hands(planned: PosePlan, results: Results, folder: Path) -> dict[str, Path]
             cube = Cube(frame.camera, (x, y, z), found[0]["cube_mm"])
             hand = Hand(frame, cube, listing.joint_names, frame.joints_mm, np.asarray(one["found_mm"]))
             depth = depth_of(frame)
-            columns.append(np.vstack([over_depth(hand, depth), cloud_view(hand, cloud_of(hand, depth))]))
+            cloud, bar = cloud_of(hand, depth, tones="depth"), depth_bar(cube)
+            pictures = np.vstack([over_depth(hand, depth), cloud_view(hand, cloud)])
+            columns.append(np.hstack([pictures, np.vstack([np.full_like(bar, 255), bar])]))
         if columns:
             path = folder / f"{label.split(' ')[0].lower()}.png"
             _, data = cv2.imencode(".png", np.hstack(columns)[..., ::-1])
