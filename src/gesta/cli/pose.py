@@ -48,8 +48,8 @@ def compare(
     json: JsonFlag = False,
 ) -> None:
     """Mean and per-joint error in mm and the success rate of published or own predictions, in one table."""
-    from gesta.evaluate.pose_compare import compare as measure
     from gesta.evaluate.pose_compare import PUBLISHED_CAMERAS, markdown
+    from gesta.evaluate.pose_compare import compare as measure
     from gesta.sources.cameras import find_camera
 
     if out is not None:
