@@ -61,6 +61,7 @@ ACCURACY: dict[str, dict[str, float]] = {
         "small, distilled, SGD": 86.05,
         "small, distilled, Adam, pruned": 85.48,
     },
+    "mullick/section-3.3.2": {"joint 3D-CNN + LSTM, encoder pre-trained": 96.45},  # it does not say which of the two
     "mullick/figure-4.3": {},
     "gesta/inputs": {},
     "gesta/networks": {},
