@@ -9,8 +9,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-
 from gesta.audit.hands import inspect_hands
+
 from gesta.audit.inspection import inspect
 from gesta.sources import catalog, hand_catalog
 from tools import fuzz_bases
