@@ -117,5 +117,5 @@ def test_every_convolution_and_hidden_layer_is_normalised(name: str) -> None:
 
 
 def test_unknown_network_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"resnet_cifar, nin, vgg\. vgg\?"):
+    with pytest.raises(ValueError, match=r"resnet_cifar, nin, vgg\. Did you mean vgg\?"):
         build_image("vggg", classes=2)

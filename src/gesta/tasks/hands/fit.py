@@ -27,7 +27,7 @@ from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.transform import HandTransform
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.data import TrainingData
-from gesta.training.figure import draw_history
+from gesta.training.figure import FIGURE, draw_history
 from gesta.training.learner import Row
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
@@ -75,7 +75,9 @@ def fit(
         remarks = _remarks(sets, transform)
         if rank == 0:
             for name, (rows, _, _) in trained.items():
-                draw_history(rows, run.out / f"{name}.png", recipe.name, ("error_mm", "mse"))
+                draw_history(
+                    rows, run.out / (FIGURE if len(trained) == 1 else f"{name}.png"), recipe.name, ("error_mm", "mse")
+                )
             used = [*sets.train_frames, *sets.val_frames]
             spent = sum(row["seconds"] for row in history)
             data_of = frames_content([f for f in used if f.split == "train"])
