@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-
 from gesta.features.store import FeatureFolder
-from gesta.recipes.load import load_sequence_recipe
 from gesta.training.sequences import fit_sequences, samples_of
+
+from gesta.recipes.load import load_sequence_recipe
 
 
 def right(features: Path, recipe_name: str, seed: int) -> tuple[int, int]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from gesta.tasks.hands.cube import Cube
-from gesta.tasks.hands.drawing import BAR, MARGIN, SIDE, Hand, cloud_of, depth_bar
 
 from gesta.schema import Camera, HandFrame, Resource
+from gesta.tasks.hands.cube import Cube
+from gesta.tasks.hands.drawing import BAR, MARGIN, SIDE, Hand, cloud_of, depth_bar
 
 CAMERA = Camera(200.0, 200.0, 80.0, 60.0)
 CUBE = Cube(CAMERA, (0.0, 0.0, 600.0), 300.0)

@@ -10,9 +10,9 @@ from people import write_set
 from training.hand_sets import make_hands
 from training.test_training_sequences import feature_folder
 
-from gesta.cli.crossval import fold_by, options
+from gesta.cli.crossval import options
 from gesta.experiments import parallel
-from gesta.experiments.crossval import Folding, crossval, summary
+from gesta.experiments.crossval import Folding, crossval, folding, summary
 from gesta.experiments.parallel import Workers
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
@@ -50,11 +50,11 @@ def test_seeds_are_told_apart_and_folds_averaged_over_them():
 
 
 def test_ways_to_fold():
-    assert fold_by("subject") == ("subject", None)
-    assert fold_by("3") == ("subject", 3)
-    assert fold_by("label") == ("label", None)
+    assert folding("subject") == Folding("subject", None, 1)
+    assert folding("3") == Folding("subject", 3, 1)
+    assert folding("label") == Folding("label", None, 1)
     with pytest.raises(GestaError, match="groups of people"):
-        fold_by("colour")
+        folding("colour")
 
 
 def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):

@@ -198,7 +198,7 @@ class Manifest(Strict):
         """The same with other files."""
         return self.model_copy(update={"artifacts": artifacts})
 
-    def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
+    def unfit(self, inputs: Interface, outputs: Interface) -> str | None:  # noqa: ARG002
         """Why a network with this interface cannot be the model's, as the rest of a sentence; None where it can be."""
         return None
 

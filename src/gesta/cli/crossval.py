@@ -46,12 +46,11 @@ def crossval(
 ) -> None:
     """Trains one model for each held-out person and reports pooled quality, mean and spread, and every error."""
     need("train", "torch", "lightning")
-    from gesta.experiments.crossval import Folding
+    from gesta.experiments.crossval import folding
     from gesta.experiments.crossval import crossval as run
     from gesta.experiments.parallel import Workers
     from gesta.experiments.train import task_of
 
-    way, k = fold_by(by)
     task = task_of(existing(data, "data folder"), recipe, layout)
     recipes = options(recipe or task.default_recipe, sets or [], choose or [])
     listing = task.read(data, layout)
@@ -62,7 +61,7 @@ def crossval(
         console.print(said, highlight=False)
 
     with progress("Folds") as bar:
-        document = run(task, listing, recipes, out, Folding(way, k, seeds), Workers(workers, device, bar, told))
+        document = run(task, listing, recipes, out, folding(by, seeds), Workers(workers, device, bar, told))
     emit({"data": str(data), **document}, text(task, document, out), json)
 
 
@@ -77,15 +76,6 @@ def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, Recipe
             raise GestaError(f"--choose is {text!r}; expected 'key=A|B', as in 'training.epochs=40|80'.", usage=True)
         keys.append([f"{key}={value}" for value in values.split("|")])
     return {" ".join(way): load_recipe(recipe, [*sets, *way]) for way in itertools.product(*keys)}
-
-
-def fold_by(by: str) -> tuple[str, int | None]:
-    """("subject" or "label", number of groups) from what --by says. Raises GestaError (usage)."""
-    if by.isdecimal():
-        return "subject", int(by)
-    if by not in ("subject", "label"):
-        raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)
-    return by, None
 
 
 def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:

@@ -35,6 +35,15 @@ class Folding:
 BY_SUBJECT = Folding()
 
 
+def folding(by: str, seeds: int = 1) -> Folding:
+    """`by`: "subject" (one person at a time), "label", or a number of groups of people. Raises GestaError (usage)."""
+    if by.isdecimal():
+        return Folding("subject", int(by), seeds)
+    if by not in ("subject", "label"):
+        raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)
+    return Folding(by, None, seeds)
+
+
 def crossval(
     task: Task,
     listing: Listing,

@@ -28,7 +28,12 @@ class ClipManifest(Manifest):
         """Positions that the recipe gives by number become names: older bundles count a block's projection last."""
         recipe = document.get("recipe")
         model = recipe.get("model") if isinstance(recipe, dict) else None
-        if isinstance(model, dict) and isinstance(model.get("name"), str) and isinstance(model.get("context"), str):
+        if (
+            isinstance(recipe, dict)
+            and isinstance(model, dict)
+            and isinstance(model.get("name"), str)
+            and isinstance(model.get("context"), str)
+        ):
             context = named(model["name"], model["context"], projection_last=True)
             document = {**document, "recipe": {**recipe, "model": {**model, "context": context}}}
         return super().upgraded(document)
