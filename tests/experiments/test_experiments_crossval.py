@@ -134,9 +134,8 @@ def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
     people = tuple(replace(frame, subject=f"p{i % 3}") for i, frame in enumerate(listing.samples))
     listing = replace(listing, samples=people)
     tiny = ["input.size=16", "input.cube_mm=260", "model.hidden=8", "training.batch=8", "training.epochs=1"]
-    choices = {
-        f"{rate}": load_recipe("kazakos/net1", [*tiny, f"training.learning_rate={rate}"]) for rate in (0.1, 1e-6)
-    }
+    recipes = [load_recipe("kazakos/net1", [*tiny, f"training.learning_rate={rate}"]) for rate in (0.1, 1e-6)]
+    choices = dict(zip(("fast", "slow"), recipes, strict=True))
     document = crossval(find("hands"), listing, choices, tmp_path / "out", workers=Workers(device="cpu"))
     assert [(fold["held_out"], fold["n"]) for fold in document["folds"]] == [("p0", 8), ("p1", 8), ("p2", 8)]
     assert document["mean_error_mm"] == pytest.approx(document["mean_error_mm_mean"])  # folds of one size
