@@ -77,6 +77,6 @@ def frame_features(network: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float3
 
     network.eval()
     device = next(network.parameters()).device
-    clip = torch.from_numpy(np.ascontiguousarray(pixels.transpose(1, 4, 0, 2, 3)))[None].to(device)  # 1 S C T H W
+    clip = torch.from_numpy(np.array(pixels.transpose(1, 4, 0, 2, 3), order="C"))[None].to(device)  # 1 S C T H W
     with torch.inference_mode():
         return np.asarray(network.forward_sequences(clip)[0].cpu().numpy(), np.float32)
