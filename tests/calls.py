@@ -34,7 +34,7 @@ def fit_pose(frames: Any, recipe: Any, out: Path, *, layout: str, joint_names: A
     from gesta.schema import HandListing
     from gesta.tasks.hands.fit import fit as train
 
-    listing = HandListing(Path("."), layout, tuple(frames), (), tuple(joint_names))
+    listing = HandListing(Path(), layout, tuple(frames), (), tuple(joint_names))
     return train(listing, recipe, run_of(out, options), **options)
 
 
@@ -47,7 +47,9 @@ def fit_sequences(features: Path, recipe: Any, out: Path, **options: Any) -> Any
     return train(folder, recipe, run_of(out, options), **options)
 
 
-def evaluate(bundle: Any, samples: Any, *, engine: str | None = None, device: str = "auto", out: Any = None, **options: Any) -> Any:
+def evaluate(
+    bundle: Any, samples: Any, *, engine: str | None = None, device: str = "auto", out: Any = None, **options: Any
+) -> Any:
     """Measures a bundle of any task; with `out` writes the report."""
     from gesta.engines.base import Placement
     from gesta.evaluation.run import evaluate as measure
@@ -90,3 +92,17 @@ def add_networks(bundle: Any, clips: Any = None, engine: str = "openvino") -> An
 
     agreements = add(bundle, None if clips is None else clip_examples(clips), engine)
     return next(iter(max(agreements, key=lambda one: one.difference).fields.values()))
+
+
+def parts_of(samples: Any, layout: str = "memory") -> Any:
+    """Samples that have their splits, as compression and trainings take them."""
+    from gesta.schema import Listing
+    from gesta.tasks.base import Parts
+
+    return Parts(Listing(Path(), layout, tuple(samples)))
+
+
+def in_memory(monkeypatch: Any, store: Any) -> None:
+    """Takes clips from a store in the place of the cache on disk."""
+    for module in ("fit", "evaluate", "export"):
+        monkeypatch.setattr(f"gesta.tasks.clips.{module}.ClipCache", lambda *_: store)

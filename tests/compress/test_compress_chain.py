@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 import torch
 from calls import load
-from gesta.tasks.features.compress_store import store_chain
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle import io
+from gesta.compression.store import store_as
+from gesta.compression.weights import prunable
 from gesta.evaluation import latency
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
-from gesta.tasks.features import compress as sequence_path
 from gesta.tasks.features.manifest import FeatureManifest
+from gesta.tasks.features.network import load_backbone
 from gesta.tasks.features.predict import videos_of
 
 LATENCY = {"feature": {"p50_ms": 2.0, "p95_ms": 3.0}}
@@ -28,7 +29,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow(monkeypatch)
     torch.set_num_threads(1)
     # another process does not have the narrow backbone
-    monkeypatch.setattr(sequence_path, "in_own_process", lambda *_: LATENCY)
+    monkeypatch.setattr("gesta.exporting.run.in_own_process", lambda *_: LATENCY)
 
 
 @pytest.fixture
@@ -39,41 +40,85 @@ def chain(tmp_path: Path) -> Path:
 def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
     video = tmp_path / "videos" / "light" / "light2.mkv"
     expected = np.array(list(load(chain, "torch").predict(video).probabilities.values()))
-    steps = {p: store_chain(chain, tmp_path / p, p) for p in ("fp32", "fp16", "int8")}
+    steps = {p: store_as(chain, tmp_path / p, p) for p in ("fp32", "fp16", "int8")}
     small, half, whole = (steps[p].bytes_after for p in ("int8", "fp16", "fp32"))
     assert small < 0.5 * whole and half < 0.65 * whole
-    inner = load(chain, "torch").engine.backbone.network
-    head = io.read(chain, FeatureManifest).manifest.parameters
+    opened = io.read(chain, FeatureManifest)
+    inner, head = load_backbone(opened, opened).module.network, opened.manifest.parameters
     assert steps["int8"].parameters == head + sum(p.numel() for p in inner.parameters())
     for precision, apart in (("fp32", 1e-6), ("fp16", 0.02), ("int8", 0.2)):
         found = load(tmp_path / precision).predict(video).probabilities
         np.testing.assert_allclose(list(found.values()), expected, atol=apart)
     assert io.read(tmp_path / "int8", FeatureManifest).manifest.metrics["steps"] == "weights stored in 8 bits"
-    alone = io.read(chain, FeatureManifest)
-    head_only = tuple(a for a in alone.manifest.artifacts if a.stage == "head")
-    files = {a.file: alone.read(a) for a in head_only}
-    io.write(tmp_path / "alone", alone.manifest.model_copy(update={"artifacts": head_only}), files)
+    alone(chain, tmp_path / "alone")
     with pytest.raises(GestaError, match=r"is not in the bundle.*--backbone-weights FILE"):
-        store_chain(tmp_path / "alone", tmp_path / "x", "fp16")
-    assert store_chain(tmp_path / "alone", tmp_path / "x", "fp16", "random").bytes_after == half
+        store_as(tmp_path / "alone", tmp_path / "x", "fp16")
+    assert store_as(tmp_path / "alone", tmp_path / "x", "fp16", backbone_weights="random").bytes_after == half
     with pytest.raises(GestaError, match="random:1: holds other weights"):
-        store_chain(tmp_path / "alone", tmp_path / "x", "fp16", "random:1")
+        store_as(tmp_path / "alone", tmp_path / "x", "fp16", backbone_weights="random:1")
 
 
 def test_latency_of_a_new_frame(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency.machine, "pin_to_one_core", lambda: True)  # the tests' process goes on
     used = io.read(chain, FeatureManifest).manifest.backbone
     videos = list(videos_of(read(tmp_path / "videos").samples, used, 2))
-    found = latency.MEASURES["sequence"](chain, videos, "torch", "fp32", 0.0)
+    found = latency.measure(chain, videos, "torch", "fp32", 0.0)
     assert 0 < found["feature"]["p50_ms"] <= found["feature"]["p95_ms"] and found["engine"] == "torch"
     assert 0 < found["head"]["p50_ms"] < found["feature"]["p50_ms"]
+
+
+def zeros(bundle: Path, stage: str) -> float:
+    """Share of zeros among a network's weights."""
+    weights = io.load_weights(io.read(bundle, FeatureManifest), stage)
+    held = [weights[name] for name in prunable(weights)]
+    return sum(int((w == 0).sum()) for w in held) / sum(w.size for w in held)
+
+
+def alone(chain: Path, folder: Path) -> Path:
+    """The classifier without its backbone."""
+    whole = io.read(chain, FeatureManifest)
+    head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
+    io.write(folder, whole.manifest.model_copy(update={"artifacts": head}), {a.file: whole.read(a) for a in head})
+    return folder
+
+
+def test_pruning_is_of_the_classifier(chain: Path, tmp_path: Path, gesta) -> None:
+    done = gesta("prune", chain, "--out", tmp_path / "thin", "--sparsity", "0.5")
+    assert done.exit_code == 0 and "--data DATA does it" in done.stdout, done.stderr
+    assert zeros(tmp_path / "thin", "head") == 0.5 and zeros(tmp_path / "thin", "backbone") < 0.01
+    before, after = (io.load_weights(io.read(b, FeatureManifest), "backbone") for b in (chain, tmp_path / "thin"))
+    assert all(array.tobytes() == after[name].tobytes() for name, array in before.items())
+    assert load(tmp_path / "thin").predict(tmp_path / "videos" / "light" / "light2.mkv").label in ("dark", "light")
+    data = ("--data", tmp_path / "videos")
+    done = gesta("prune", chain, "--out", tmp_path / "measured", "--sparsity", "0.2", *data, "--json")
+    assert done.exit_code == 0, done.stderr
+    comparison = json.loads(done.stdout)["comparison"]
+    assert comparison["accuracy_before"] == 1 and comparison["videos"] == 4 and comparison["accuracy_after"] > 0.4
+    assert io.read(tmp_path / "measured", FeatureManifest).manifest.metrics["accuracy_before"] == 1
+    done = gesta("prune", chain, "--out", tmp_path / "no", "--sparsity", "0.5", "--epochs", "1", *data)
+    assert done.exit_code == 2 and "Fine-tuning (--epochs) is not offered for classification of stored" in done.stderr
+    done = gesta("prune", chain, "--out", tmp_path / "no", "--channels", *data)
+    assert done.exit_code == 2 and "pruning is not offered for classification of stored features" in done.stderr
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_classifier_without_its_backbone_is_pruned_and_quantized(chain: Path, tmp_path: Path, gesta) -> None:
+    bundle = alone(chain, tmp_path / "alone")
+    done = gesta("prune", bundle, "--out", tmp_path / "thin", "--sparsity", "0.5")
+    assert done.exit_code == 0 and zeros(tmp_path / "thin", "head") == 0.5, done.stderr
+    assert {a.stage for a in io.read(tmp_path / "thin", FeatureManifest).manifest.artifacts} == {"head"}
+    given = ("--data", tmp_path / "videos", "--backbone-weights", "random")
+    for words in (("prune", bundle, "--sparsity", "0.2"), ("quantize", bundle, "--precision", "fp16")):
+        done = gesta(*words, "--out", tmp_path / words[0], *given, "--json")
+        assert done.exit_code == 0, done.stderr
+        assert json.loads(done.stdout)["comparison"]["accuracy_before"] == 1
 
 
 def test_options_of_clips_are_refused(chain: Path, tmp_path: Path, gesta) -> None:
     words = ("compress", chain, tmp_path / "videos", "--out", tmp_path / "out")
     for option in (("--keep", "0.5"), ("--sparsity", "0.5"), ("--set", "training.batch=4")):
         done = gesta(*words, *option)
-        assert done.exit_code == 2 and f"{option[0]} is not for a classifier of a backbone's features" in done.stderr
+        assert done.exit_code == 2 and f"{option[0]} is not for classification of stored features" in done.stderr
     done = gesta("compress", chain, tmp_path / "nowhere", "--out", tmp_path / "out")
     assert done.exit_code == 2 and "no such data folder" in done.stderr
 

@@ -1,4 +1,4 @@
-"""`gesta prune` and `gesta halve` on small real files: distil, prune, halve, evaluate, predict."""
+"""`gesta prune` and `gesta quantize` on small real files: distil, prune, halve, evaluate, predict."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_distil_prune_halve_evaluate_predict(gesta, tmp_path: Path) -> None:
     assert code == 0, err
     assert "sparse (bitmap)" in out and "test clips" in out and "next        gesta evaluate pruned" in out
     assert Path("hist.png").read_bytes().startswith(b"\x89PNG")
-    code, out, err = gesta("halve", "pruned", "--out", "half", "--data", data, "--json")
+    code, out, err = gesta("quantize", "pruned", "--out", "half", "--data", data, "--json")
     assert code == 0, err
     document = json.loads(out)
     assert document["bytes_after"] < document["bytes_before"] and document["comparison"]["clips"] == 4
@@ -71,12 +71,14 @@ def test_distil_prune_halve_evaluate_predict(gesta, tmp_path: Path) -> None:
 def test_without_data(gesta, tmp_path: Path) -> None:
     make_bundle(tmp_path / "model", "cnn3d")
     code, out, _ = gesta("prune", "model", "--out", "pruned")
-    assert code == 0 and "not measured: --data DATA" in out and "0 of" in out
+    assert code == 0 and "not: --data DATA does it" in out and "0 of" in out
     weights = [bundle_io.load_weights(bundle_io.read(tmp_path / name, ClipManifest)) for name in ("model", "pruned")]
     assert all(weights[0][name].tobytes() == array.tobytes() for name, array in weights[1].items())
 
 
-@pytest.mark.parametrize("command", [("prune", "--data"), ("halve", "--data"), ("slim", "--keep", 0.9)])
+@pytest.mark.parametrize(
+    "command", [("prune", "--data"), ("prune", "--channels", "--data"), ("quantize", "--data"), ("slim",)]
+)
 def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command) -> None:
     model = make_bundle(tmp_path / "model", "joint")
     manifest = json.loads((model / "manifest.json").read_text())
@@ -84,13 +86,13 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
     (model / "manifest.json").write_text(json.dumps(manifest))
     data, seeds = write_set(tmp_path / "data"), []
 
-    def stop(_samples: object, _protocol: str, seed: int) -> None:
+    def stop(_listing: object, seed: int, _protocol: str) -> None:
         seeds.append(seed)
         raise GestaError("enough")
 
-    monkeypatch.setattr("gesta.cli.train.split", stop)
+    monkeypatch.setattr("gesta.tasks.clips.task.split_samples", stop)
     name, *options = command
-    arguments = (model, data, *options) if name == "slim" else (model, *options, data)
+    arguments = (model, *options, data)
     assert gesta(name, *arguments, "--out", "x")[0] == 1
     assert gesta(name, *arguments, "--out", "x", "--seed", 3)[0] == 1
     assert seeds == [7, 3]
@@ -105,7 +107,14 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
         (("prune", "model", "--out", "x", "--data", "nowhere"), 2, "no such data folder"),
         (("prune", "model", "--out", "x", "--set", "teacher=model"), 2, "Add --epochs"),
         (("slim", "model", "data", "--out", "x", "--set", "training.batch=8"), 2, "Add --epochs"),
-        (("halve", "model", "--out", "model"), 2, "is the bundle itself"),
+        (("prune", "model", "--channels", "--out", "x"), 2, "--channels needs --data DATA"),
+        (("prune", "model", "--channels", "--keep", 2, "--data", "data", "--out", "x"), 2, "--keep is above 0"),
+        (
+            ("quantize", "model", "--out", "x", "--precision", "int9"),
+            2,
+            "there are fp32, fp16, int8. Did you mean int8?",
+        ),
+        (("quantize", "model", "--out", "model"), 2, "is the bundle itself"),
         (("train", "data", "--recipe", "mullick/distil-small"), 2, "--set teacher=BUNDLE"),
         (("train", "data", "--set", "teacher=nowhere"), 1, "nowhere: no such bundle"),
     ],

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from calls import fit
+from calls import fit, in_memory, parts_of
 from experiments.people import write_set
 from runtime.tiny_bundles import make_bundle
 from training.learnable import MemoryStore, samples, tiny
@@ -21,8 +21,7 @@ from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
 from gesta.compression import measure, path
-from gesta.compression.frontier import ACCURACY, choose, difference, draw, markdown, table
-from gesta.compression.path import compress
+from gesta.compression.frontier import choose, difference, draw, markdown, table
 from gesta.compression.plan import Plan, needed_sparsity
 from gesta.compression.prune import masked, masks_for
 from gesta.compression.slim import slim
@@ -30,7 +29,9 @@ from gesta.compression.store import store_as
 from gesta.compression.weights import narrowed
 from gesta.models.catalog import build
 from gesta.schema import GestaError
+from gesta.tasks.classification import ACCURACY
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.training.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,10 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+def compress(source: Path, out: Path, plan: Plan, found: Any = (), **options: Any) -> dict[str, Any]:
+    return path.compress(source, plan, parts_of(found), Run(out, device="cpu", progress=False), **options)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
@@ -119,9 +124,10 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "command": "gesta compress b d",
         "target_bytes": 500,
         "chosen": choose(rows, 0.95, 500, None, ACCURACY),
-        "reference": {"step": "teacher", "accuracy": 0.94, "people": "unseen"},
+        "reference": {"step": "teacher", "value": 0.94, "people": "unseen"},
         "rows": rows,
         "notes": ["one"],
+        "unit": "chunk",
         "machine": "a machine",
     }
 
@@ -129,7 +135,7 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def test_table_and_figure(tmp_path: Path) -> None:
     lines = table(document(ROWS), ACCURACY)
     assert lines[3][:7] == ["3", "slim-50-pruned", "int8", "10", "5", "300*", "93.5 [92.5, 95.5]"]
-    assert lines[3][8:10] == ["-", "not exported"] and lines[4][8] == "400*" and lines[1][11] == "1.00 / 1.50"
+    assert lines[3][7:9] == ["-", "not exported"] and lines[4][7] == "400*" and lines[1][9] == "1.00 / 1.50"
     stored, runnable = ({"mean": mean, "low": mean - 1, "high": mean + 1} for mean in (-0.5, -2.0))
     both = {name: {**ROWS[0][name], "difference": gap} for name, gap in (("stored", stored), ("runnable", runnable))}
     said = dict(zip(*table(document([{**ROWS[0], **both}]), ACCURACY), strict=True))
@@ -138,29 +144,27 @@ def test_table_and_figure(tmp_path: Path) -> None:
     assert "    gesta compress b d" in text and text.count("\n| ") == 5 and "Machine: a machine" in text
     without = [{**one, "stored": {**one["stored"], "test": None, "interval": None}} for one in ROWS]
     assert table(document(without), ACCURACY)[1][6] == "95.0 (val)"
-    draw(document(ROWS), tmp_path / "frontier.png")
-    draw(document(without), tmp_path / "other.png")
+    draw(document(ROWS), tmp_path / "frontier.png", ACCURACY)
+    draw(document(without), tmp_path / "other.png", ACCURACY)
     assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.fixture
 def quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """(bundle, options) of a path whose exports are left out: they have tests of their own."""
+    """(bundle, samples) of a path whose exports are left out: they have tests of their own."""
     monkeypatch.setattr(measure, "_runnable", lambda *_: {"reason": "left out"})
-    store = MemoryStore()
+    in_memory(monkeypatch, MemoryStore())
     recipe = tiny("auto", "training.epochs=8", "model.dropout=0", "augmentation.context=0")
-    training = {"layout": "memory", "device": "cpu", "progress": False, "cache": store}
     found = samples(36)
-    source = fit(found[:30], recipe, tmp_path / "run", **training).bundle
-    parts = [s if i < 30 else replace(s, split="test", subject=f"t{i % 2}") for i, s in enumerate(found)]
-    return source, {"samples": parts, **training}
+    source = fit(found[:30], recipe, tmp_path / "run", device="cpu", progress=False).bundle
+    return source, [s if i < 30 else replace(s, split="test", subject=f"t{i % 2}") for i, s in enumerate(found)]
 
 
 def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
-    source, options = quick
+    source, found = quick
     said: list[str] = []
     plan = Plan(keep=(0.5,), max_drop=50.0, sparsity=0.6, epochs=1, steps=1)
-    first = compress(source, tmp_path / "out", plan, say=said.append, **options)
+    first = compress(source, tmp_path / "out", plan, found, say=said.append)
     steps = [(one["step"], one["precision"]) for one in first["rows"]]
     assert [name for name, precision in steps if precision == "int8"] == ["teacher", "slim-50", "slim-50-pruned"]
     assert len(steps) == 9 and len(said) == 11
@@ -177,44 +181,43 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     assert "| slim-50-pruned | int8 |" in (tmp_path / "out" / "frontier.md").read_text()
 
     said.clear()
-    assert compress(source, tmp_path / "out", plan, say=said.append, **options) == first and said == []
+    assert compress(source, tmp_path / "out", plan, found, say=said.append) == first and said == []
     shutil.rmtree(tmp_path / "out" / "stored" / "slim-50-fp16")
-    compress(source, tmp_path / "out", plan, say=said.append, **options)
+    compress(source, tmp_path / "out", plan, found, say=said.append)
     assert said == ["slim-50 in fp16: storing, exporting, measuring"]
     said.clear()
     other = Plan(keep=(0.5,), sparsity=0, epochs=2, steps=1, distil=False)
-    found = compress(source, tmp_path / "out", other, say=said.append, **options)
-    assert said[0].startswith("slim-50: slimming") and found["chosen"] == {}
+    again = compress(source, tmp_path / "out", other, found, say=said.append)
+    assert said[0].startswith("slim-50: slimming") and again["chosen"] == {}
     assert not (tmp_path / "out" / "best" / "stored").exists(), "an earlier run's choice"
-    assert {one["step"] for one in found["rows"]} == {"teacher", "slim-50"}
+    assert {one["step"] for one in again["rows"]} == {"teacher", "slim-50"}
     whole = Plan(target_bytes=10**6, sparsity=0.5, epochs=1, steps=1, distil=False)
-    found = compress(source, tmp_path / "out", whole, say=said.append, **options)
-    assert {one["step"] for one in found["rows"]} == {"teacher", "teacher-pruned"}
+    again = compress(source, tmp_path / "out", whole, found, say=said.append)
+    assert {one["step"] for one in again["rows"]} == {"teacher", "teacher-pruned"}
     step = tmp_path / "out" / "steps" / "teacher-pruned-fp32.json"
     better = json.loads(step.read_text())
     better["result"]["stored"]["val"] = 2.0
     step.write_text(json.dumps(better))
-    found = compress(source, tmp_path / "out", whole, say=said.append, **options)
-    assert found["reference"]["step"] == "teacher", "compared with what there was before, however good the steps are"
+    again = compress(source, tmp_path / "out", whole, found, say=said.append)
+    assert again["reference"]["step"] == "teacher", "compared with what there was before, however good the steps are"
 
 
 @pytest.mark.slow
 def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
-    _, options = quick
+    _, found = quick
     recipe = tiny("auto", "input.size=32", "input.window=16", "model.name=c3d", "model.width=0.0625", "model.memory=0")
-    found, training = options["samples"], {name: option for name, option in options.items() if name != "samples"}
-    source = fit(found[:30], recipe, tmp_path / "c3d", **training).bundle
+    source = fit(found[:30], recipe, tmp_path / "c3d", device="cpu", progress=False).bundle
     plan = Plan(epochs=1, steps=1, max_drop=100)
-    document = compress(source, tmp_path / "out", plan, **options)
+    document = compress(source, tmp_path / "out", plan, found)
     assert [one["step"] for one in document["rows"]] == 3 * ["teacher"] + 3 * ["teacher-pruned"]
     assert document["rows"][-1]["nonzero"] < 0.35 * document["rows"][0]["nonzero"]
     assert any(note.startswith("Not slimmed") for note in document["notes"])
     assert document["chosen"]["stored"] == 5 and "--keep" not in document["chosen"]["runnable_why"]
-    with pytest.raises(GestaError, match="--keep is for cnn3d, lstm and joint") as caught:
-        compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), **options)
+    with pytest.raises(GestaError, match="--keep is for networks that can be slimmed: cnn3d, lstm and joint") as caught:
+        compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), found)
     assert caught.value.usage
     with pytest.raises(GestaError, match=r"slimming knows cnn3d, lstm and joint.*`gesta prune`"):
-        slim(source, tmp_path / "slim", **options)
+        slim(source, tmp_path / "slim", parts=parts_of(found))
 
 
 @pytest.mark.parametrize(
@@ -232,7 +235,7 @@ def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
 )
 def test_mistakes(plan: Plan, message: str, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=message) as caught:
-        compress(tmp_path, tmp_path / "out", plan, samples=[])
+        compress(tmp_path, tmp_path / "out", plan)
     assert caught.value.usage
 
 
@@ -245,7 +248,7 @@ def test_a_run_that_was_stopped_in_its_first_step_goes_on(tmp_path: Path, monkey
     source = make_bundle(tmp_path / "source", "joint")
     for _ in range(2):  # the second time it does not say that the folder is something else's
         with pytest.raises(KeyboardInterrupt):
-            compress(source, tmp_path / "out", Plan(), samples=[])
+            compress(source, tmp_path / "out", Plan(), samples(9))
 
 
 def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
@@ -264,11 +267,11 @@ def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
 def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", "joint")
     with pytest.raises(GestaError, match="needs validation recordings"):
-        compress(source, tmp_path / "out", Plan(max_drop=1), samples=[])
+        compress(source, tmp_path / "out", Plan(max_drop=1), samples(9, val=False))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
     with pytest.raises(GestaError, match="is not a folder of gesta compress"):
-        compress(source, tmp_path / "full", Plan(), samples=[])
+        compress(source, tmp_path / "full", Plan())
 
 
 @pytest.mark.slow
@@ -301,6 +304,6 @@ def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd
     assert len(exported) >= 6 and all(one["runnable"]["latency_ms"][0] > 0 for one in exported)
     sizes = {one["step"]: one["runnable"]["bytes"] for one in exported if one["precision"] == "fp32"}
     assert sizes["slim-40"] < sizes["teacher"]
-    code, out, err = call("slim", "run/bundle", data, "--out", "half", "--keep", 0.5)
+    code, out, err = call("prune", "run/bundle", "--channels", "--data", data, "--out", "half", "--keep", 0.5)
     assert code == 0 and "parameters" in out, err
     assert gesta.load("half", engine="torch").predict(data / "p0_right_0.mkv").label in ("right", "down")

@@ -4,21 +4,26 @@ import json
 
 import numpy as np
 import pytest
-from gesta.tasks.hands.compress import compress_pose
-from gesta.tasks.hands.frontier import ERROR
+from calls import parts_of
 
 from gesta.bundle import io
 from gesta.compression.frontier import choose, markdown
+from gesta.compression.path import compress
 from gesta.compression.plan import Plan
 from gesta.schema import GestaError
 from gesta.sources.hand_catalog import read
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.split import assign_hand_splits
+from gesta.tasks.hands.task import TASK
+from gesta.training.run import Run
+
+ERROR = TASK.quality
 
 
 def row(step, size, val, reason=None):
-    runnable = {"reason": reason} if reason else {"bytes": 2 * size, "val": val + 1, "test": val, "latency_ms": (1, 2)}
-    stored = {"bytes": size, "val": val, "test": val + 0.5}
+    ran = {"bytes": 2 * size, "val": val + 1, "test": val, "interval": None, "latency_ms": (1, 2)}
+    runnable = {"reason": reason} if reason else ran
+    stored = {"bytes": size, "val": val, "test": val + 0.5, "interval": None}
     return {"step": step, "precision": "fp32", "parameters": 9, "nonzero": 8, "stored": stored, "runnable": runnable}
 
 
@@ -45,25 +50,25 @@ def test_why_nothing_fits():
 def test_table_says_errors_and_marks_the_choice():
     document = {"rows": ROWS, "chosen": {"stored": 1}, "command": "gesta compress", "notes": ["a note"], "machine": "m"}
     text = markdown(document, ERROR)
-    assert "| stored bytes | stored error (mm) | runnable bytes | runnable error (mm) | ms a chunk" in text
+    assert "| stored bytes | stored mean error, mm | runnable bytes | runnable mean error, mm | ms a chunk" in text
     assert "| 2 | a | fp32 | 9 | 8 | 50* | 10.90 | 100 | 10.40 | 1.00 / 2.00 |" in text and "- a note" in text
 
 
 def test_needs_validation_frames(pose_bundle, hand_data, tmp_path):
     frames = [f for f in assign_hand_splits(read(hand_data).frames)[0] if f.split != "val"]
-    with pytest.raises(GestaError, match="needs validation frames"):
-        compress_pose(pose_bundle, tmp_path / "out", Plan(), frames=frames)
+    with pytest.raises(GestaError, match="needs validation recordings"):
+        compress(pose_bundle, Plan(max_drop=1), parts_of(frames), Run(tmp_path / "out"))
 
 
 def test_options_of_clips_are_refused(gesta, pose_bundle, hand_data, tmp_path):
     done = gesta("compress", pose_bundle, hand_data, "--out", tmp_path / "out", "--keep", "0.5")
-    assert done.exit_code == 2 and "--keep is not for a hand pose model" in done.stderr
+    assert done.exit_code == 2 and "--keep is not for hand pose estimation" in done.stderr
 
 
 def test_slim_is_not_for_hands(gesta, pose_bundle, hand_data, tmp_path):
-    done = gesta("slim", pose_bundle, hand_data, "--out", tmp_path / "out")
-    assert done.exit_code == 2 and "gesta slim is for recognisers of clips" in done.stderr
-    assert done.stderr.endswith("is a hand pose model.")
+    for words in (("slim", pose_bundle, hand_data), ("prune", pose_bundle, "--channels", "--data", hand_data)):
+        done = gesta(*words, "--out", tmp_path / "out")
+        assert done.exit_code == 2 and "pruning is not offered for hand pose estimation" in done.stderr
 
 
 @pytest.mark.slow
@@ -77,6 +82,6 @@ def test_whole_path(gesta, pose_bundle, hand_data, tmp_path):
     errors = [r["stored"]["test"] for r in document["rows"]]
     assert np.isfinite(errors).all() and (out / "frontier.png").stat().st_size > 5000
     best = document["rows"][document["chosen"]["stored"]]
-    assert best["precision"] == "int8" and io.read(out / "best" / "stored", HandManifest).manifest.kind == "pose"
+    assert best["precision"] == "int8" and io.read(out / "best" / "stored", HandManifest).manifest.kind == "hands"
     again = gesta("compress", pose_bundle, hand_data, "--out", out, *words, "--json")
     assert again.exit_code == 0 and "storing" not in again.stderr  # nothing is done twice

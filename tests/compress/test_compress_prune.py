@@ -8,18 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from calls import add_networks, fit
+from calls import add_networks, fit, in_memory, parts_of
 from runtime.tiny_bundles import clips_for, make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
 from gesta.bundle import io as bundle_io
 from gesta.compression import magnitudes as sizes
-from gesta.compression.prune import THRESHOLD, HoldZeros, Pruning, gradual, masked, masks_for, prune
-from gesta.compression.store import halve, store_as
+from gesta.compression.prune import THRESHOLD, Pruning, gradual, masked, masks_for, prune
+from gesta.compression.store import store_as
 from gesta.compression.weights import count, narrowed, prunable
 from gesta.schema import GestaError
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.training.callbacks import HoldZeros
+from gesta.training.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +122,7 @@ def probabilities(bundle: Path, clips) -> np.ndarray:
 @pytest.mark.parametrize("model", ["joint", "cnn3d"])
 def test_halves(model: str, tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", model)
-    step = halve(source, tmp_path / "half")
+    step = store_as(source, tmp_path / "half", "fp16")
     assert 0.45 < step.bytes_after / step.bytes_before < 0.6 and step.kept == ()
     bundle = bundle_io.read(step.bundle, ClipManifest)
     assert bundle.manifest.artifacts[0].precision == "fp16"
@@ -164,25 +166,19 @@ def test_steps_follow_one_another(joint: Path, tmp_path: Path) -> None:
 
 def trained(out: Path, *changes: str) -> Path:
     recipe = tiny("auto", "training.epochs=10", "model.dropout=0", "augmentation.context=0", *changes)
-    options = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()}
-    return fit(samples(), recipe, out, **options).bundle
+    return fit(samples(), recipe, out, device="cpu", progress=False, cache=MemoryStore()).bundle
 
 
-def test_fine_tuning_holds_zeros_and_measures(tmp_path: Path) -> None:
+def run(out: Path) -> Run:
+    return Run(out, device="cpu", progress=False)
+
+
+def test_fine_tuning_holds_zeros_and_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory(monkeypatch, MemoryStore())
     source = trained(tmp_path / "run")
-    store = MemoryStore()
     how = Pruning(sparsity=0.9, steps=2, epochs=3, sets=("training.learning_rate=0.003",))
-    step = prune(
-        source,
-        tmp_path / "pruned",
-        how,
-        samples=samples(),
-        measured=samples(),
-        layout="memory",
-        device="cpu",
-        progress=False,
-        cache=store,  # type: ignore[arg-type]
-    )
+    out = tmp_path / "pruned"
+    step = prune(source, out, how, parts=parts_of(samples()), run=run(out), measured=samples())
     manifest = bundle_io.read(step.bundle, ClipManifest).manifest
     found = bundle_io.load_weights(bundle_io.read(step.bundle, ClipManifest))
     before = bundle_io.load_weights(bundle_io.read(source, ClipManifest))
@@ -191,10 +187,12 @@ def test_fine_tuning_holds_zeros_and_measures(tmp_path: Path) -> None:
     assert zeros == round(0.9 * sum(found[n].size for n in names))
     moved = np.concatenate([(found[n] != before[n])[found[n] != 0] for n in names])
     assert moved.mean() > 0.9  # what is left was trained
-    assert step.comparison is not None and step.comparison.clips == 30
-    bare = prune(source, tmp_path / "bare", Pruning(sparsity=0.9), measured=samples(), cache=store)  # type: ignore[arg-type]
-    assert bare.comparison is not None and step.comparison.accuracy_after > bare.comparison.accuracy_after
-    assert manifest.metrics["accuracy_after"] == step.comparison.accuracy_after
+    assert step.comparison is not None and step.comparison.n == 30
+    bare = prune(source, tmp_path / "bare", Pruning(sparsity=0.9), measured=samples())
+    assert bare.comparison is not None and step.comparison.after > bare.comparison.after
+    assert manifest.metrics["accuracy_after"] == step.comparison.after
+    found_document = step.document()["comparison"]
+    assert {"accuracy_before", "accuracy_after", "clips", "top_class_agreement"} <= set(found_document)
     assert manifest.metrics["fine_tuning_epochs"] == 6 and "before_val_accuracy" in manifest.metrics
     assert "val_accuracy" not in manifest.metrics
     assert manifest.recipe == bundle_io.read(source, ClipManifest).manifest.recipe
@@ -234,29 +232,26 @@ def test_what_makes_no_sense_is_explained(joint: Path, tmp_path: Path, how: Prun
     assert not (tmp_path / "out").exists()
 
 
-def test_data_that_do_not_fit_the_bundle(tmp_path: Path) -> None:
-    options = {"layout": "memory", "progress": False, "cache": MemoryStore()}
+def test_data_that_do_not_fit_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory(monkeypatch, MemoryStore())
+    out = tmp_path / "out"
+    options = {"parts": parts_of(samples()), "run": run(out)}
     with pytest.raises(GestaError, match=r"cannot be 'many'"):
-        prune(
-            trained(tmp_path / "a"),
-            tmp_path / "out",
-            Pruning(epochs=1, sets=("training.batch=many",)),
-            samples=samples(),
-        )
+        prune(trained(tmp_path / "a"), out, Pruning(epochs=1, sets=("training.batch=many",)), **options)
     with pytest.raises(GestaError, match="exactly the bundle's classes; they differ in c2"):
-        prune(tmp_path / "a" / "bundle", tmp_path / "out", Pruning(epochs=1), samples=samples(classes=2), **options)
+        prune(tmp_path / "a" / "bundle", out, Pruning(epochs=1), parts=parts_of(samples(classes=2)), run=run(out))
     other = Pruning(epochs=1, sets=("input.fps=10",))
     with pytest.raises(GestaError, match="another transform than its own"):
-        prune(tmp_path / "a" / "bundle", tmp_path / "out", other, samples=samples(), **options)
+        prune(tmp_path / "a" / "bundle", out, other, **options)
 
 
 def test_the_source_stays_and_needs_weights(joint: Path, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match="is the bundle itself"):
-        halve(joint, joint)
+        store_as(joint, joint, "fp16")
     bundle = bundle_io.read(joint, ClipManifest)
     bundle_io.update(bundle, artifacts=())
     with pytest.raises(GestaError, match="has no weights"):
-        halve(joint, tmp_path / "out")
+        store_as(joint, tmp_path / "out", "fp16")
 
 
 def test_magnitudes_by_hand(tmp_path: Path) -> None:

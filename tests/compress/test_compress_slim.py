@@ -7,22 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from calls import export, fit
-from gesta.compression.channels import layers_of, parameters_left, slimmable, taken, widths_of
+from calls import clip_examples, export, fit, in_memory, parts_of
 from runtime.tiny_bundles import clips_for, make_bundle
 from training.learnable import MemoryStore, samples, tiny
 
 import gesta
 from gesta.bundle import io as bundle_io
-from gesta.compression import slim as slimming
-from gesta.compression.slim import Slimming, chosen, scores, slim
+from gesta.compression.slim import Slimming, slim
 from gesta.compression.weights import count
 from gesta.models.catalog import VIDEO_MODELS, build
 from gesta.recipes import RecipeError
-from gesta.schema import Clip, GestaError
+from gesta.schema import GestaError
 from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips import slim as slimming
+from gesta.tasks.clips.channels import layers_of, parameters_left, slimmable, taken, widths_of
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.clips.slim import chosen, scores
+from gesta.training.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -94,8 +96,8 @@ def test_all_stay_where_all_fit() -> None:
     assert all(stays.all() for stays in keep.values())
 
 
-def labelled(bundle: Path) -> list[tuple[Clip, int]]:
-    return [(clip, i % 4) for i, clip in enumerate(clips_for(bundle, (4, 9, 16, 8)))]
+def labelled(bundle: Path) -> list[tuple[np.ndarray, int]]:
+    return [(clip.pixels, i % 4) for i, clip in enumerate(clips_for(bundle, (4, 9, 16, 8)))]
 
 
 def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
     def loss(silenced: dict[str, np.ndarray]) -> float:
         network.load_state_dict({n: torch.from_numpy(np.array(a)) for n, a in silenced.items()})
         network.double()
-        pixels = torch.from_numpy(np.array(clips[0][0].pixels)).permute(1, 4, 0, 2, 3).unsqueeze(0).double()
+        pixels = torch.from_numpy(np.array(clips[0][0])).permute(1, 4, 0, 2, 3).unsqueeze(0).double()
         logits = network(pixels) / slimming.TEMPERATURE
         return torch.nn.functional.cross_entropy(logits, torch.tensor([clips[0][1]])).item()
 
@@ -132,10 +134,11 @@ SETTINGS = {"classes": 4, "streams": 1, "channels": 2, "size": 16, "chunk": 4, "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["joint_memory", "cnn3d"])
-def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path) -> None:
+def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path, monkeypatch) -> None:
     source = make_bundle(tmp_path / "source", model)
     bundle = bundle_io.read(source, ClipManifest)
-    slimming.narrowed(bundle, labelled(source), round(0.6 * bundle.manifest.parameters), tmp_path / "slim")
+    monkeypatch.setattr(slimming, "judged", lambda *_: labelled(source))
+    slim(source, tmp_path / "slim", Slimming(keep=0.6), parts=parts_of(()))
     slimmed = bundle_io.read(tmp_path / "slim", ClipManifest)
     assert slimmed.manifest.parameters <= 0.6 * bundle.manifest.parameters
     assert slimmed.manifest.recipe["model"]["layers"]["linear"] < 26
@@ -145,7 +148,7 @@ def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path) -
     expected = gesta.load(tmp_path / "slim", engine="torch").predict_clips(pixels)
     assert np.isfinite(expected).all()
     for to, engine in (("openvino", "openvino"), ("onnx", "onnxruntime"))[: 1 if model == "cnn3d" else 2]:
-        export(slimmed, to=to, out=tmp_path / to, clips=clips, seconds=0)
+        export(slimmed, tmp_path / to, to, examples=clip_examples(clips))
         found = gesta.load(tmp_path / to, engine=engine, threads=1)
         assert np.abs(found.predict_clips(pixels) - expected).max() < 1e-4
     if model != "cnn3d":
@@ -154,29 +157,35 @@ def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path) -
         assert np.abs(np.array(list(said[-1].probabilities.values())) - expected[3]).max() < 1e-4
 
 
-OPTIONS = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()}
+@pytest.fixture(autouse=True)
+def _store(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_memory(monkeypatch, MemoryStore())
+
+
+OPTIONS = {"parts": parts_of(samples()), "run": Run(Path("unused"), device="cpu", progress=False)}
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = tiny("auto", "training.epochs=8", "model.dropout=0", "augmentation.context=0", "model.width=0.25")
-    return fit(samples(), recipe, tmp_path_factory.mktemp("run"), **OPTIONS).bundle
+    out = tmp_path_factory.mktemp("run")
+    return fit(samples(), recipe, out, device="cpu", progress=False, cache=MemoryStore()).bundle
 
 
 def test_slimmed_and_trained_again(trained: Path, tmp_path: Path) -> None:
     source = trained
     how = Slimming(keep=0.3, steps=2, epochs=3, sets=("training.learning_rate=0.003", f"teacher={source}"))
-    step = slim(source, tmp_path / "slim", how, samples=samples(), measured=samples(), **OPTIONS)
+    step = slim(source, tmp_path / "slim", how, measured=samples(), **OPTIONS)
     manifest = bundle_io.read(step.bundle, ClipManifest).manifest
     assert step.parameters == manifest.parameters <= 0.3 * bundle_io.read(source, ClipManifest).manifest.parameters
-    assert step.comparison is not None and step.comparison.accuracy_after > 0.6
+    assert step.comparison is not None and step.comparison.after > 0.6
     assert "of fine-tuning" in manifest.metrics["steps"] and manifest.metrics["fine_tuning_epochs"] == 6
     kept = ClipRecipe.model_validate(manifest.recipe)
     assert kept.model.layers is not None and kept.distillation is None
-    assert kept.model_copy(update={"model": kept.model.model_copy(update={"layers": None})}) == ClipRecipe.model_validate(
-        bundle_io.read(source, ClipManifest).manifest.recipe
-    )
-    again = slim(step.bundle, tmp_path / "again", Slimming(keep=0.6), samples=samples(), **OPTIONS)
+    assert kept.model_copy(
+        update={"model": kept.model.model_copy(update={"layers": None})}
+    ) == ClipRecipe.model_validate(bundle_io.read(source, ClipManifest).manifest.recipe)
+    again = slim(step.bundle, tmp_path / "again", Slimming(keep=0.6), **OPTIONS)
     assert again.parameters <= 0.6 * step.parameters
 
 
@@ -192,14 +201,14 @@ def test_slimmed_and_trained_again(trained: Path, tmp_path: Path) -> None:
 )
 def test_mistakes(trained: Path, how: Slimming, message: str, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=message):
-        slim(trained, tmp_path / "out", how, samples=samples(), **OPTIONS)
+        slim(trained, tmp_path / "out", how, **OPTIONS)
     assert not (tmp_path / "out").exists()
 
 
 def test_slimming_needs_training_clips(tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", "joint")
     with pytest.raises(GestaError, match="needs training recordings of the bundle's classes"):
-        slim(source, tmp_path / "out", samples=[])
+        slim(source, tmp_path / "out", parts=parts_of(()))
 
 
 def test_widths_that_do_not_fit() -> None:

@@ -86,11 +86,11 @@ def recogniser(monkeypatch):
     """Loading gives the stand-in for whatever bundle it is asked for."""
     asked = SimpleNamespace(engine=None)
 
-    def load(path, engine=None, device="auto", threads=None):  # noqa: ARG001
-        asked.engine = engine
-        return Recogniser(bundle_io.read(path, ClipManifest).manifest)
+    def load(bundle, at):
+        asked.engine = at.engine
+        return Recogniser(bundle.manifest)
 
-    monkeypatch.setattr("gesta.tasks.clips.evaluate.load", load)
+    monkeypatch.setattr("gesta.tasks.clips.predict.load", load)
     return asked
 
 

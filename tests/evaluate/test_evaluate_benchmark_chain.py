@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from calls import export
 from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle import io
-from gesta.tasks.features.export import export_chain
 from gesta.tasks.features.manifest import FeatureManifest
 
 
@@ -23,7 +23,7 @@ def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) -> None:
-    export_chain(chain, to="openvino", out=tmp_path / "small")
+    export(chain, tmp_path / "small")
     words = ("benchmark", tmp_path / "small", "--seconds", "0.1")
     done = gesta(*words, tmp_path / "videos", "--json")
     assert done.exit_code == 0, done.stderr
@@ -31,7 +31,7 @@ def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) ->
     rows = {row["engine"]: row for row in found["latency"]}
     assert 0 < rows["openvino"]["head"]["p50_ms"] < rows["openvino"]["feature"]["p50_ms"]
     assert {rows[name]["skipped"] for name in ("onnxruntime", "torch")} == {"the bundle has nothing for it"}
-    assert found["videos"] == {"source": "data", "features": [3, 3, 3, 3]} and found["data"].endswith("videos")
+    assert found["inputs"] == {"source": "data", "n": 4, "features": [3, 3, 3, 3]} and found["data"].endswith("videos")
     assert found["model"]["backbone"] == "resnet18"
     assert set(found["model"]["bytes"]) == {"openvino fp32 backbone", "openvino fp32 head"}
     done = gesta(*words, "--engine", "openvino")
@@ -41,7 +41,7 @@ def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) ->
 
 def test_what_is_refused(chain: Path, tmp_path: Path, gesta) -> None:
     done = gesta("benchmark", chain, "--train")
-    assert done.exit_code == 2 and "--train is not for a classifier of a backbone's features" in done.stderr
+    assert done.exit_code == 2 and "--train is not for classification of stored features" in done.stderr
     whole = io.read(chain, FeatureManifest)
     head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
     alone = whole.manifest.model_copy(update={"artifacts": head})

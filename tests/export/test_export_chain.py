@@ -13,8 +13,11 @@ from runtime.tiny_chains import make_chain, narrow, write_videos
 
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact, Provenance
+from gesta.engines.base import Placement
+from gesta.engines.catalog import open_engine
+from gesta.exporting.run import make, random_examples
 from gesta.models.catalog import build_sequence
-from gesta.tasks.features import export as sequence
+from gesta.tasks import catalog
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.training.checkpoints import network_bytes
 
@@ -38,7 +41,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
     done = gesta(*words, "--data", videos, "--out", out, "--json")
     assert done.exit_code == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["agrees"] and document["parity"]["top_class_agreement"] >= 0.99
+    assert document["agrees"] and all(a["parity"]["top_class_agreement"] >= 0.99 for a in document["artifacts"])
     assert {(a.stage, a.precision) for a in io.read(out, FeatureManifest).manifest.artifacts} == {
         ("head", "int8"),
         ("backbone", "int8"),
@@ -78,15 +81,16 @@ def test_classifiers_beside_an_eight_bit_backbone(name: str, engine: str, tmp_pa
         artifacts=(Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(data), stage="head"),),
     )
     bundle = io.write(tmp_path / "head", manifest, {io.WEIGHTS: data})
-    ((artifact, files),), _ = sequence._made(bundle, None, engine, "int8")
-    size = sum(len(content) for content in files.values())
+    task = catalog.find("features")
+    shown = random_examples(task, bundle)
+    (made,) = make(task, bundle, task.graphs(bundle, needed=False), shown, engine, "int8", shown)
+    size = sum(len(content) for content in made.files.values())
     assert size < (0.35 if engine == "openvino" else 0.55) * len(data) + 40_000
-    running = sequence._opened(
-        io.write(tmp_path / "made", manifest.model_copy(update={"artifacts": (artifact,)}), files), engine, False
-    )
+    written = io.write(tmp_path / "made", manifest.model_copy(update={"artifacts": (made.artifact,)}), made.files)
+    running = open_engine(written, Placement(engine, "cpu"), lambda: [], ["head"])
     features = np.random.default_rng(0).normal(size=(6, 4, WIDE)).astype(np.float32) * spread.numpy()
     lengths = np.array([4, 4, 3, 2, 1, 4])
     with torch.no_grad():
         expected = network(torch.from_numpy(features), torch.from_numpy(lengths)).numpy()
-    found = running.head(features, lengths)
+    found = running.run({"features": features, "lengths": lengths}, stage="head")["logits"]
     np.testing.assert_allclose(found, expected, atol=0.05 * np.abs(expected).max())

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from calls import load
+from calls import export, load
 
 from gesta.bundle import io
 from gesta.schema import GestaError
+from gesta.tasks.base import Examples
 from gesta.tasks.hands import export as pose
 from gesta.tasks.hands.manifest import HandManifest
 
@@ -24,16 +26,14 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
     assert measured.largest_difference_mm < 2 and measured.frames == 4 and measured.latency_ms
     assert measured.error_mm == pytest.approx(measured.error_mm_torch, abs=0.5)
     assert json.loads(done.stdout)["agrees"] is True
-    hands = pose.random_hands(io.read(out, HandManifest).manifest, 3).images
-    found, true = (
-        load(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch"))
-    )
+    hands = pose.random_hands(io.read(out, HandManifest).manifest.transform, 3)
+    found, true = (load(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch")))
     assert pose.compared_mm(true, found, 300)[0] < 2
 
 
 def test_onnx_runs_in_both_engines(pose_bundle, tmp_path):
-    pose.export_pose(pose_bundle, to="onnx", out=tmp_path / "out", seconds=0)
-    hands = pose.random_hands(io.read(pose_bundle, HandManifest).manifest, 3).images
+    export(pose_bundle, tmp_path / "out", "onnx")
+    hands = pose.random_hands(io.read(pose_bundle, HandManifest).manifest.transform, 3)
     one, other = (load(tmp_path / "out", engine=e).predict_prepared(hands) for e in ("onnxruntime", "openvino"))
     assert pose.compared_mm(one, other, 300)[0] < 0.01
 
@@ -41,16 +41,21 @@ def test_onnx_runs_in_both_engines(pose_bundle, tmp_path):
 def test_what_does_not_agree_is_not_written_unless_forced(pose_bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(pose.LARGEST_MM, "fp32", -1.0)
     with pytest.raises(GestaError, match=r"joints differ from PyTorch's by up to .* mm .*--force"):
-        pose.export_pose(pose_bundle, to="openvino", out=tmp_path / "out", seconds=0)
+        export(pose_bundle, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    report = pose.export_pose(pose_bundle, to="openvino", out=tmp_path / "out", seconds=0, force=True)
+    report = export(pose_bundle, tmp_path / "out", force=True)
     assert not report.agrees and "by force" in report.bundle.manifest.notes[-1]
 
 
 def test_nan_never_agrees():
-    measured = pose.PoseMeasured(frames=1, source="random", largest_difference_mm=0.0, mean_difference_mm=0.0)
-    assert pose.agrees(measured, "fp32")
-    assert not pose.agrees(measured.model_copy(update={"largest_difference_mm": float("nan")}), "int8")
+    def answering(value):
+        manifest = SimpleNamespace(transform=SimpleNamespace(cube_mm=300))
+        return SimpleNamespace(manifest=manifest, predict_prepared=lambda hands: np.full((len(hands), 2, 3), value))
+
+    shown = Examples([np.zeros((1, 8, 8), np.float32)], [None], "random")
+    for value, passes in ((0.0, True), (float("nan"), False)):
+        agreement = pose.compare(answering(0.0), answering(value), shown, SimpleNamespace(precision="int8"))
+        assert agreement.passes is passes
 
 
 def test_distances_in_mm_by_hand():
@@ -64,14 +69,14 @@ def test_refusals(gesta, pose_bundle, tmp_path):
     for words, message in (
         (("--to", "onxx"), "unknown format 'onxx'"),
         (("--to", "onnx", "--precision", "int8"), "int8 needs real training frames"),
-        (("--to", "onnx", "--protocol", "document"), "--protocol is not for a hand pose model"),
+        (("--to", "onnx", "--protocol", "document"), "--protocol is not for hand pose estimation"),
     ):
         done = gesta("export", pose_bundle, *words, "--out", tmp_path / "out")
         assert done.exit_code == 2 and message in done.stderr
 
 
 def test_halved_and_pruned_bundles_say_what_it_cost(gesta, pose_bundle, hand_data, tmp_path):
-    done = gesta("halve", pose_bundle, "--out", tmp_path / "half", "--data", hand_data, "--json")
+    done = gesta("quantize", pose_bundle, "--out", tmp_path / "half", "--data", hand_data, "--json")
     assert done.exit_code == 0, done.stderr
     step = json.loads(done.stdout)
     assert step["comparison"]["frames"] == 4 and step["comparison"]["largest_difference_mm"] < 1

@@ -74,7 +74,7 @@ def evaluate(
     if record:
         run.record(opened.path, result, split, task.kept)
     say_notes(result.metrics)
-    document: dict[str, Any] = {"bundle": bundle, **result.metrics, "split": split, "data": str(data)}
+    document: dict[str, Any] = {**result.metrics, "bundle": bundle, "split": split, "data": str(data)}
     document |= {"protocol": protocol} if "protocol" in task.options["evaluate"] else {}
     lines = task.lines("evaluate", document)
     lines += [] if out is None else [f"report    {out / 'report.html'}"]

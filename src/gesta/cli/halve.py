@@ -11,6 +11,7 @@ from gesta.cli.common import DataOption, FormatOption, JsonFlag, ProtocolOption,
 
 
 def halve(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
     out: StepOut,
     data: DataOption = None,
@@ -23,4 +24,4 @@ def halve(
     from gesta.cli.quantize import quantize
 
     console.print("Note: gesta halve is now gesta quantize --precision fp16.", markup=False, highlight=False)
-    quantize(bundle, out, "fp16", data, layout, protocol, seed, json)
+    quantize(context, bundle, out, "fp16", data, layout, protocol, seed, json=json)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gesta.cli.common import (
+    BackboneOption,
     DataOption,
     DeviceOption,
     FormatOption,
@@ -52,6 +54,7 @@ def prune(
     ] = None,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
+    backbone_weights: BackboneOption = None,
     device: DeviceOption = "auto",
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
@@ -75,13 +78,13 @@ def prune(
     if channels and data is None:
         raise GestaError("--channels needs --data DATA: training recordings on which channels are judged.", usage=True)
     task, source = catalog.of_bundle(existing(bundle, "bundle"))
-    given_options(context, task)
+    options = given_options(context, task, backbone_weights=backbone_weights)
     if figure is not None:
         from gesta.bundle import io
         from gesta.compression.magnitudes import draw, magnitudes
 
         draw({source.manifest.name: magnitudes(io.load_weights(source), threshold)}, figure, str(bundle))
-    _run(bundle, out, how, Where(data, layout, protocol, device, seed), json)
+    _run(bundle, out, how, Where(data, layout, protocol, device, seed), json, **options)
 
 
 class Where:
@@ -91,7 +94,7 @@ class Where:
         self.data, self.layout, self.protocol, self.device, self.seed = data, layout, protocol, device, seed
 
 
-def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool) -> None:
+def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool, **options: Any) -> None:
     from gesta.compression.prune import Pruning
     from gesta.compression.prune import prune as prune_weights
     from gesta.compression.slim import slim
@@ -107,7 +110,7 @@ def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool) -> None:
         measured = parts.of("test")
     seed = source.manifest.provenance.seed if where.seed is None else where.seed
     run = Run(out, seed, device=where.device, progress=not json)
-    make: Any = prune_weights if isinstance(how, Pruning) else slim
+    make: Any = partial(prune_weights, **options) if isinstance(how, Pruning) else slim
     step = make(bundle, out, how, parts=parts, run=run, measured=measured)
     emit(step.document(), "\n".join(step_lines(step, task, where.data)), json)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import (
+    BackboneOption,
     DataOption,
     FormatOption,
     JsonFlag,
@@ -16,12 +17,14 @@ from gesta.cli.common import (
     StepOut,
     emit,
     existing,
+    given_options,
     need,
     step_lines,
 )
 
 
 def quantize(
+    context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
     out: StepOut,
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half precision) or int8.")] = "fp16",
@@ -29,9 +32,10 @@ def quantize(
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     seed: SplitSeedOption = None,
+    backbone_weights: BackboneOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Stores the weights in fewer bits; they are loaded as 32-bit floats. `gesta export` makes networks that compute so."""
+    """Stores the weights in fewer bits; loaded they are 32-bit floats. `gesta export` makes networks that compute so."""
     need("train", "torch", "lightning")
     from gesta.compression.store import WORDS, store_as
     from gesta.evaluation.data import parts_for
@@ -40,9 +44,10 @@ def quantize(
 
     choose("precision", precision, WORDS)
     task, opened = catalog.of_bundle(existing(bundle, "bundle"))
+    options = given_options(context, task, backbone_weights=backbone_weights)
     measured = []
     if data is not None:
         folder = existing(data, "data folder")
         measured = parts_for(task, opened.manifest, folder, layout, protocol, seed).of("test")
-    step = store_as(bundle, out, precision, samples=measured)  # type: ignore[arg-type]
+    step = store_as(bundle, out, precision, samples=measured, **options)  # type: ignore[arg-type]
     emit(step.document(), "\n".join(step_lines(step, task, data)), json)

@@ -24,7 +24,7 @@ LINE = "{step} in fp32, stored"
 
 
 def lost(value: float, reference: float, quality: Quality) -> float:
-    """How much worse a value is than the reference, in points or the quality's unit, to a millionth: 0.9 - 0.89 is 1."""
+    """How much worse a value is than the reference, in points or the quality's unit, to a millionth: 0.9 - 0.89: 1."""
     gap = reference - value if quality.higher else value - reference
     return round(scale(quality) * gap, 6)
 

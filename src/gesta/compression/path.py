@@ -1,4 +1,4 @@
-"""The whole pipeline: a trained bundle slimmed, pruned, stored in fewer bits, exported, every step measured and resumable.
+"""The whole pipeline: a trained bundle slimmed, pruned, stored in fewer bits, exported; each step measured, resumable.
 
 In the folder: `networks/` (what training left), `stored/` and `runnable/` (their weights' files and exports by
 precision), `steps/` (a JSON file a finished step, with the key of all it came from), `best/` (what was chosen),
@@ -115,7 +115,7 @@ def compress(
     parameters = source.manifest.parameters
     sizes = plan.sizes(parameters) if slims else []
     if "sparsity" in task.options["compress"] and (not sizes or plan.prunes_start(parameters)):
-        _pruned(work, own, bundle, bundle, alone=not slims)
+        _pruned(work, own, bundle, bundle)
     before = bundle
     for size in sizes:
         name = named(size, parameters)
@@ -149,15 +149,16 @@ def _slimmed(work: Pipeline, name: str, source: Path, size: int, teacher: Path) 
     return out
 
 
-def _pruned(work: Pipeline, name: str, source: Path, teacher: Path, alone: bool = False) -> None:
+def _pruned(work: Pipeline, name: str, source: Path, teacher: Path) -> None:
     """The source pruned as the plan says, at networks/NAME-pruned, and measured; nothing where it is to stay whole.
 
-    `alone`: there is no slimming, so that several shares are tried where none is asked for.
+    Of a task without slimming several shares are tried where none is asked for, at networks/pruned-PERCENT.
     """
     plan, task = work.plan, work.measuring.task
+    alone = not has(task, "slimmable")
     weights = weights_of(task, catalog.read_bundle(source))[task.trained_stage]
     for sparsity in plan.sparsities(weights, alone):
-        title = f"{name}-pruned" if len(plan.sparsities(weights, alone)) == 1 else f"pruned-{100 * sparsity:.3g}"
+        title = f"pruned-{100 * sparsity:.3g}" if alone else f"{name}-pruned"
         how = Pruning(sparsity=sparsity, steps=plan.steps, epochs=plan.epochs, sets=_sets(work, teacher))
         out = work.out / "networks" / title
         make = partial(_prune, work, source, out, how)
@@ -196,7 +197,7 @@ def measure(work: Pipeline, name: str, bundle: Path, precisions: Sequence[Precis
 def conclude(
     work: Pipeline, task: Task, source: Path, command: str, first: Sequence[frontier.Row], slims: bool
 ) -> dict[str, Any]:
-    """Differences to the best of `first`, what there was before; the choice, the table and the figure, in the folder."""
+    """Differences to the best of `first`, what there was before; the choice, table and figure, in the folder."""
     plan, quality, rows = work.plan, task.quality, work.rows
     sign = 1 if quality.higher else -1
     reference = max(first, key=lambda row: sign * (row["stored"].get("val") or 0.0))

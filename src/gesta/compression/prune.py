@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.compression.store import Step, stored_precision, weights_of, write
+from gesta.bundle import io
+from gesta.compression.store import Step, stored_precision, write
 from gesta.compression.weights import Precision, Weights, prunable
 from gesta.schema import GestaError
 from gesta.tasks import catalog
@@ -83,19 +84,21 @@ def prune(
     run: Run | None = None,
     measured: Sequence[Any] = (),
     precision: Precision | None = None,
+    **options: Any,
 ) -> Step:
     """The bundle pruned, at `out`, its weights in a sparse file of `precision` (the source's if left out).
 
     `parts` (train and val): fine-tuned on, where `how.epochs` says so, with a teacher where `how.sets` names one
-    ("teacher=BUNDLE"), on the device and with the seed of `run`; `measured`: both are measured on them. Of a model of
-    several networks the one that is trained is pruned. Raises GestaError for numbers that make no sense, a bundle
-    without weights, or data that do not fit it.
+    ("teacher=BUNDLE"), on the device and with the seed of `run`; `measured`: both are measured on them, with `options`
+    as of the task's `load`. Of a model of several networks the one that is trained is pruned. Raises GestaError for
+    numbers that make no sense, a bundle without weights, or data that do not fit it.
     """
     how = how or Pruning()
     how.check()
     task, source = catalog.of_bundle(bundle)
-    stages = weights_of(task, source)
-    weights = stages[task.trained_stage]
+    weights: Weights = io.load_weights(source, task.trained_stage)
+    held = {artifact.stage for artifact in source.manifest.artifacts if artifact.role == "weights"}
+    others = {stage: io.load_weights(source, stage) for stage in sorted(held - {task.trained_stage})}
     if how.epochs and (parts is None or not parts.listing.samples):
         raise GestaError("Fine-tuning (--epochs) needs recordings: --data DATA.", usage=True)
     changes = (f"training.epochs={how.epochs}", *how.sets)
@@ -110,11 +113,12 @@ def prune(
     return write(
         source,
         out,
-        {**stages, task.trained_stage: weights},
+        {task.trained_stage: weights, **others},
         precision=precision or stored_precision(source),
         done=how.words,
         metrics={"fine_tuning_epochs": how.steps * how.epochs} if how.epochs else {},
         samples=measured,
+        **options,
     )
 
 

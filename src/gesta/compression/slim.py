@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels go, so that the network is smaller and faster everywhere, with training between."""
+"""Structured pruning: whole channels go, so that networks are smaller and faster everywhere, with training between."""
 
 from __future__ import annotations
 

@@ -82,12 +82,13 @@ def write(
     done: str,
     metrics: Mapping[str, Any] | None = None,
     samples: Sequence[Any] = (),
+    **options: Any,
 ) -> Step:
     """A new bundle at `out`: the source with other weights, without its exported networks (they hold the old ones).
 
-    `done` says what was done, for the card. With `samples` both bundles are measured on them, and the result is written
-    into the new one. The source's main metrics are kept as `before_...`. Raises GestaError if `out` is the source, or
-    nothing can be written or measured.
+    `done` says what was done, for the card. With `samples` both bundles are measured on them, with `options` as of the
+    task's `load`, and the result is written into the new one. The source's main metrics are kept as `before_...`.
+    Raises GestaError if `out` is the source, or nothing can be written or measured.
     """
     if out.resolve() == source.path.resolve():
         raise GestaError(f"{out}: is the bundle itself, which stays as it is. Give another --out.", usage=True)
@@ -111,7 +112,8 @@ def write(
     bundle = io.write(out, manifest, dict(files.values()))
     if not samples:
         return step
-    comparison = compare(task, source, bundle, samples)
+    before = catalog.read_bundle(source.path)  # the source may come with another recipe, of the new weights
+    comparison = compare(task, before, bundle, samples, **options)
     io.update(bundle, metrics={**facts, **comparison.document()})
     return Step(**{**vars(step), "comparison": comparison})
 
@@ -160,15 +162,14 @@ def store_as(
     `options`: as of `weights_of`. Raises GestaError.
     """
     task, source = catalog.of_bundle(bundle)
-    done = f"weights stored in {WORDS[precision]}"
-    return write(source, out, weights_of(task, source, **options), precision=precision, done=done, samples=samples)
+    done, weights = f"weights stored in {WORDS[precision]}", weights_of(task, source, **options)
+    return write(source, out, weights, precision=precision, done=done, samples=samples, **options)
 
 
-def compare(task: Task, before: Bundle[Any], after: Bundle[Any], samples: Sequence[Any]) -> Comparison:
+def compare(task: Task, before: Bundle[Any], after: Bundle[Any], samples: Sequence[Any], **options: Any) -> Comparison:
     """Both bundles through PyTorch on the same samples."""
-    one, other = (
-        measure(task, task.load(bundle, Placement("torch")), samples, progress=False) for bundle in (before, after)
-    )
+    models = (task.load(bundle, Placement("torch"), **options) for bundle in (before, after))
+    one, other = (measure(task, model, samples, progress=False) for model in models)
     name = task.quality.measured
     facts = task.differences(one, other) if has(task, "differences") else {}  # type: ignore[attr-defined]
     return Comparison(name, one.metrics[name], other.metrics[name], len(one.samples), task.unit, facts)

@@ -32,6 +32,9 @@ FORMATS = {
 PRECISIONS = ("fp32", "fp16", "int8")
 TIMED = 16
 RANDOM = 16
+COMPARED = 500
+CALIBRATION = 300
+"""Samples to compare networks on, and to calibrate 8-bit ones on, at most."""
 Say = Callable[[str], None]
 Files = dict[str, bytes]
 
@@ -95,8 +98,8 @@ def export_bundle(
 ) -> Report:
     """Writes a new bundle at `out` with the networks in another format: what else its manifest says stays.
 
-    `examples`: prepared inputs to compare on; random ones where there are none. `calibration`: of the training part, for
-    int8. `timed_with`: the bundle whose PyTorch latency stands beside; the source if left out. `options`: those of the
+    `examples`: prepared inputs to compare on; random ones where there are none. `calibration`: of the training part,
+    for int8. `timed_with`: the bundle whose PyTorch latency stands beside; the source if left out. `options`: those of the
     task's `graphs`.
 
     Raises GestaError, and writes nothing, for an unknown format or precision (usage), int8 without calibration, an
@@ -110,11 +113,11 @@ def export_bundle(
     shown = examples if examples is not None and examples.inputs else random_examples(task, bundle)
     made = make(task, bundle, parts, shown, engine, precision, calibration, say)
     passed = all(one.agreement.passes for one in made)
-    words = f"{how.to} {precision}: {worst(made).words}"
+    words = worst(made).words
     if not passed and not how.force:
         raise GestaError(
-            f"{bundle.path}: does not say what PyTorch says, {words}. Nothing was written. Take a higher precision, or "
-            "write it all the same: --force."
+            f"{bundle.path}: {how.to} {precision} does not say what PyTorch says: {words}. Nothing was written. Take a "
+            "higher precision, or write it all the same: --force."
         )
     artifacts = tuple(one.artifact for one in made)
     files = {name: data for one in made for name, data in one.files.items()}
@@ -123,7 +126,8 @@ def export_bundle(
         artifacts = timed(bundle, made, shown, how.seconds, timed_with or bundle.path)
     manifest = bundle.manifest.with_artifacts(artifacts)
     if not passed:
-        manifest = manifest.model_copy(update={"notes": (*manifest.notes, f"exported by force to {words}")})
+        forced = f"exported to {how.to} {precision} by force: {words}"
+        manifest = manifest.model_copy(update={"notes": (*manifest.notes, forced)})
     written = io.write(out, manifest, files)
     return Report(written, artifacts, passed, weight_bytes(bundle))
 
@@ -165,7 +169,7 @@ def make(
     feeds: dict[tuple[str, str], list[Any]] = {}
     if precision == "int8":
         say("calibrating")
-        feeds = task.feeds(bundle, _needed(calibration))
+        feeds = task.feeds(bundle, _needed(calibration, task.unit))
     made = []
     for role in dict.fromkeys(part.role for part in parts):
         say(f"converting and comparing the {role} network")
@@ -305,11 +309,11 @@ def _with_measured(artifact: Artifact, known: dict[str, Any]) -> Artifact:
     return artifact.model_copy(update={key: getattr(artifact, key).model_copy(update=known)})
 
 
-def _needed(calibration: Examples | None) -> Examples:
+def _needed(calibration: Examples | None, unit: str) -> Examples:
     if calibration is None or not calibration.inputs:
         raise GestaError(
-            "int8 needs real training recordings to calibrate on and got none. Give the data the model was trained "
-            "on: --data DATA.",
+            f"int8 needs real training {unit} to calibrate on and got none. Give the data the model was trained on: "
+            "--data DATA.",
             usage=True,
         )
     return calibration

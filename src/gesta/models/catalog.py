@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import nn
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
+from gesta.models.dd_net import DdNet
 from gesta.models.i3d import I3d, Padding
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
@@ -22,7 +23,9 @@ from gesta.models.nin import NetworkInNetwork
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.sequence import SequenceNet
+from gesta.models.st_gcn import StGcn
 from gesta.models.st_resnet import StResNet, st_resnet
+from gesta.models.tcn import CausalTcn
 from gesta.models.two_stream import FLOW_CHANNELS, Fusion, Stack, TwoStream
 from gesta.models.vgg import Vgg16
 from gesta.models.weights import length_of, load_tensors, read_tensors
@@ -217,6 +220,33 @@ def build_sequence(name: str, *, features: int, classes: int, **more: Any) -> Se
     """
     _known(name, SEQUENCES)
     return SequenceNet(features=features, classes=classes, recurrent=SEQUENCES[name], **more)  # type: ignore[arg-type]
+
+
+SKELETON_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "dd_net": lambda *, edges, **given: DdNet(**given),  # noqa: ARG005
+    "st_gcn": StGcn,
+    "tcn": lambda *, edges, **given: CausalTcn(**given),  # noqa: ARG005
+}
+"""Networks on skeletons; those of STEP_MODELS answer after every frame (`forward_steps`, `step`)."""
+STEP_MODELS = ("tcn",)
+
+
+def build_skeleton(
+    name: str,
+    *,
+    classes: int,
+    joints: int,
+    dimensions: int = 3,
+    edges: Sequence[tuple[int, int]] = (),
+    **more: Any,
+) -> nn.Module:
+    """A fresh network: `forward(skeleton [B, T, J, D], mask [B, T, J] | None, lengths [B] | None) -> logits [B, N]`.
+
+    `edges`: the bones, which graph networks need. `more`: what the network's own class takes beside them.
+    Raises ValueError for an unknown name, with the list and the nearest match.
+    """
+    _known(name, SKELETON_MODELS)
+    return SKELETON_MODELS[name](classes=classes, joints=joints, dimensions=dimensions, edges=edges, **more)
 
 
 def _known(name: str, networks: Mapping[str, object]) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import CAMERAS
-from gesta.sources.files import decode_text
+from gesta.sources.files import read_text
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 JOINTS = ("palm", *(f"{finger}_{part}" for finger in FINGERS for part in ("root", "mid", "tip")))
@@ -50,7 +50,7 @@ def read(root: Path) -> HandListing:
 def _read_labels(labels: Path, images: Path, split: Split, frames: list[HandFrame], problems: list[Problem]) -> None:
     present: dict[str, set[str]] = {}
     missing, not_finite = [], []
-    for number, line in enumerate(decode_text(labels.read_bytes(), str(labels)).splitlines(), start=1):
+    for number, line in enumerate(read_text(labels).splitlines(), start=1):
         if not line.strip():
             continue
         name, uvd = _row(labels, number, line)

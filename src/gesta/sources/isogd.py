@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import decode_text, missing_videos
+from gesta.sources.files import missing_videos, read_text
 
 LAYOUT = "isogd"
 LISTS: dict[str, Split] = {"train": "train", "valid": "val", "test": "test"}
@@ -40,7 +40,7 @@ def read(root: Path, modality: Modality = "both") -> Listing:
     problems: list[Problem] = []
     missing: list[str] = []
     for part, path in lists.items():
-        for number, line in enumerate(decode_text(path.read_bytes(), str(path)).splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             if not line.strip():
                 continue
             sample = _sample(root, part, f"{path}:{number}", line.split(), modality, missing)

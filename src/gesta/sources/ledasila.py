@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Resource, Sample
-from gesta.sources.files import decode_text, missing_videos, table
+from gesta.sources.files import missing_videos, read_text
+from gesta.sources.tables import table
 
 LAYOUT = "ledasila"
 TABLE = "signs.csv"
@@ -30,7 +31,7 @@ def read(root: Path) -> Listing:
     path = root / TABLE
     if not path.is_file():
         raise GestaError(f"{root}: holds no {TABLE} with the columns file,sign.")
-    rows = table(decode_text(path.read_bytes(), str(path)))
+    rows = table(read_text(path))
     header = [cell.lower() for cell in rows[0][1]] if rows else []
     if not {"file", "sign"} <= set(header):
         raise GestaError(f"{path}: expected the columns file,sign (and perhaps person), found {', '.join(header)}.")

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from gesta.bundle.manifest import Manifest, Names
+from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
 
 
@@ -21,6 +21,23 @@ class ClipManifest(Manifest):
     labels: Names
     transform: Transform
     reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
+
+    def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
+        """Its own input has to be what the transform makes, and its answers as many as the labels."""
+        transform = self.transform
+        streams, height, width, channels = transform.frame_shape
+        frames = {"chunk": transform.chunk, "clip": transform.window if transform.sampling == "central" else -1}
+        for name, found in inputs.items():
+            expected = ("uint8", (-1, streams, channels, frames.get(name, -1), height, width))
+            if name in frames and not alike(expected, found):
+                return (
+                    f"takes {shown(found)}, and the manifest's transform makes {shown(expected)}: it would not see "
+                    "what it was trained on."
+                )
+        answers = outputs.get("logits")
+        if answers is not None and answers[1] and answers[1][-1] not in (-1, len(self.labels)):
+            return f"tells {answers[1][-1]} classes apart, and the manifest names {len(self.labels)}."
+        return None
 
     @property
     def network(self) -> str:

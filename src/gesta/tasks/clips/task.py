@@ -107,6 +107,18 @@ class ClipTask:
 
         return identities(samples)
 
+    def inspect(self, listing: Listing, progress: Any = None) -> Any:
+        """What `gesta data inspect` reports."""
+        from gesta.audit import inspection
+
+        return inspection.inspect(listing, progress)
+
+    def inspect_page(self, report: Any, listing: Listing, out: Path) -> Path:
+        """The report as a page with pictures."""
+        from gesta.audit import page
+
+        return page.write_html(report, listing, out)
+
     def remarks(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 

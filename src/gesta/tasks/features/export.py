@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ from gesta.tasks.classification_parity import agreement
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.tasks.features.predict import SequenceRecogniser, read_video
 
-RANDOM_VIDEOS = 4
-MOST_VIDEOS = 100
-"""Videos to compare on, at most: 99 % of fewer than a hundred would be all of them."""
+RANDOM_VIDEOS, RANDOM_FRAMES = 4, 16
+"""Generated videos, and frames of each where the model does not say how many it sees."""
+MOST_VIDEOS, MOST_BYTES = 100, 2**31
+"""Videos to compare on, at most: 99 % of fewer than a hundred would be all of them. What they may take in memory."""
 CALIBRATION = 32
 """Training videos that an 8-bit backbone is calibrated on, at most."""
 EIGHT_BITS: dict[str, Callable[[Part, str], dict[str, bytes]]] = {
@@ -38,24 +40,28 @@ def convert(part: Part, stem: str, engine: str, precision: str) -> dict[str, byt
 
 def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
     """Frames [n, H, W, 3], or windows, of at most `limit` videos, spread over the samples; broken ones are left out."""
+    used = manifest.backbone
     if not samples:
-        videos = random_videos(manifest.backbone)
+        few = source == "random"  # to compare a few frames are enough; to time, as many as usual
+        videos = random_videos(used, 2 if few else used.frames or RANDOM_FRAMES)
         return Examples(videos, [None] * len(videos), "random")
-    count = min(limit, len(samples), MOST_VIDEOS)
+    size = math.prod(used.shape) * -(-(used.frames or RANDOM_FRAMES) // used.window)  # of one, about
+    most = min(CALIBRATION if source == "training" else MOST_VIDEOS, max(1, MOST_BYTES // size))
+    count = min(limit, len(samples), most)
     found = Examples([], [], source)
     for sample in (samples[i * len(samples) // count] for i in range(count)):
         try:
-            found.inputs.append(read_video(sample, manifest.backbone))
+            found.inputs.append(read_video(sample, used))
         except GestaError:
             continue  # a broken recording: `gesta data inspect` names it
         found.truth.append(sample.label)
     return found
 
 
-def random_videos(used: BackboneUse, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Noise of another brightness in each: a few frames (or one window) are enough to compare."""
+def random_videos(used: BackboneUse, frames: int, seed: int = 0) -> list[NDArray[np.uint8]]:
+    """Noise of another brightness in each, of so many frames (or the windows that hold them)."""
     rng = np.random.default_rng(seed)
-    count = 2 if used.window == 1 else 1
+    count = -(-frames // used.window)
     return [
         (rng.integers(0, 128, (count, *used.shape)) + rng.integers(0, 128)).astype(np.uint8)
         for _ in range(RANDOM_VIDEOS)

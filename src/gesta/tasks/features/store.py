@@ -29,6 +29,7 @@ from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
 
 FORMAT_VERSION = 1
 RECIPE, INDEX = "features.json", "index.json"
+SHARD = ".safetensors"
 SIZES = "bytes"
 """In a shard's metadata: the size of each video it was made of, as JSON."""
 
@@ -247,8 +248,15 @@ def _sample(folder: FeatureFolder, entry: Entry) -> Sample:
 
 
 def identities(samples: Sequence[Sample]) -> list[str]:
-    """A short hash of each video's id: of its content the features do not tell."""
-    return [hashlib.sha256(sample.id.encode()).hexdigest()[:16] for sample in samples]
+    """A short hash of each video's id and size: the features tell no more of its content. The sizes of videos whose
+    features are stored stand in their shards (0 in older ones).
+    """
+    stored: dict[Path, Mapping[str, int]] = {}
+    for path in {s.files[0].path for s in samples if s.files[0].path.suffix == SHARD}:
+        with _opened(path) as shard:
+            stored[path] = from_json((shard.metadata() or {}).get(SIZES, "{}"))
+    sizes = [stored[path].get(s.id, 0) if (path := s.files[0].path) in stored else bytes_of(s) for s in samples]
+    return [hashlib.sha256(f"{s.id}|{size}".encode()).hexdigest()[:16] for s, size in zip(samples, sizes, strict=True)]
 
 
 _AGAIN = "Delete it and run the same gesta features again: only what is missing is computed."

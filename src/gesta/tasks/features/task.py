@@ -43,7 +43,8 @@ class FeatureTask:
         "predict": frozenset({"stream", "annotate", "backbone_weights"}),
         "benchmark": frozenset(),
         "compress": frozenset({"backbone_weights"}),
-        "prune": frozenset({"protocol"}),
+        "prune": frozenset({"protocol", "backbone_weights"}),
+        "quantize": frozenset({"backbone_weights"}),
     }
 
     def recognizes(self, data: Path, layout: str | None) -> bool:  # noqa: ARG002
@@ -204,7 +205,14 @@ class FeatureTask:
         say: Any,  # noqa: ARG002
     ) -> tuple[dict[str, Any], Any]:
         """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
-        used = bundle.manifest.backbone
+        from gesta.tasks.features.predict import holds
+
+        path, used = bundle.path, bundle.manifest.backbone
+        if not holds(bundle):
+            raise GestaError(
+                f"{path}: its backbone {used.name} is not in the bundle, it was too large. Export the model with it "
+                f"and measure that: gesta export {path} --to openvino --backbone-weights FILE --out OUT"
+            )
         counts = {"features": [len(video) for video in examples.inputs]}
         return {"model": {"backbone": used.name, "window": used.window}, "inputs": counts}, lambda _e, _p: {}
 

@@ -100,6 +100,18 @@ class HandTask:
 
         return identities(samples)
 
+    def inspect(self, listing: HandListing, progress: Any = None) -> Any:
+        """What `gesta data inspect` reports."""
+        from gesta.tasks.hands import audit
+
+        return audit.inspect_hands(listing, progress)
+
+    def inspect_page(self, report: Any, listing: HandListing, out: Path) -> Path:
+        """The report as a page with pictures."""
+        from gesta.tasks.hands import audit
+
+        return audit.write_hand_page(report, listing, out)
+
     def remarks(self, listing: Listing, manifest: HandManifest) -> list[str]:
         names = listing.joint_names if isinstance(listing, HandListing) else ()
         if not names or tuple(names) == manifest.joints:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gesta.clips.skeleton_msr import JOINTS, read_skeleton
 from gesta.schema import KINECT_JOINTS, GestaError
-from gesta.sources.msr_action3d import JOINTS, read_skeleton
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "msr_action3d" / "skeletons"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="../shared/data/msr_action3d is not here")
