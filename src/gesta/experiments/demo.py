@@ -172,7 +172,7 @@ def _stream(run: Run) -> dict[str, Any]:
     whole = replace(spans[0], id=spans[0].recording, label=None, first_frame=None, last_frame=None)
     fps = probe(whole.files[0]).fps
     task, bundle = catalog.of_bundle(run.bundle)
-    recogniser = task.load(bundle, Placement())
+    recogniser: Any = task.load(bundle, Placement())
     predictions = list(annotate(recogniser, whole, run.out / "stream.mp4"))
     got = recognised(spans, predictions, recogniser.labels, fps)
     return {
