@@ -88,7 +88,7 @@ def test_one_trial_its_table_and_its_pictures(
         and "Tiny. The document's networks train with training.optimizer=adam" in text
     )
     picture = cv2.imread(document["files"]["figure Depth-Net (depth alone)"])
-    assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * 340
+    assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * (340 + 84)  # and a bar of depths
     assert json.loads((tmp_path / "kazakos-figure-4.10" / "result.json").read_text())["rows"] == document["rows"]
     again = plan("kazakos/figure-4.7", listing, tmp_path)
     assert len(again.todo) == 4  # Depth-Net is shared between the figures

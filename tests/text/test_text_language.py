@@ -214,6 +214,21 @@ def test_captions_are_learned_as_sentences(tmp_path: Path) -> None:
         fit_language(read_corpus(text, letters.input), letters, Run(tmp_path / "letters", progress=False))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_onnx_takes_texts_of_any_length(tmp_path: Path, text: Path, precision: str) -> None:
+    from gesta.exporting.run import Export, export_bundle
+
+    made = recipe(model={"layers": 2}, training={"epochs": 1})
+    model = trained(text, made, tmp_path / "run")
+    shown = TASK.examples(model.manifest, TASK.split(TASK.read(text), 0, made.model_dump()).of("val"), 8, "validation")
+    how = Export("onnx", precision, seconds=0)
+    export_bundle(tmp_path / "run" / "bundle", tmp_path / "onnx", how, examples=shown, calibration=shown)
+    exported = api.load(tmp_path / "onnx", "onnxruntime", precision=precision)
+    for given in (SENTENCE, SENTENCE * 20):
+        assert exported.predict(given).nats == pytest.approx(model.predict(given).nats, abs=1e-3)
+
+
 @pytest.mark.parametrize("model_settings", [{"tied": True}, {"cutoffs": [3]}])
 def test_the_exported_model_says_the_same(tmp_path: Path, text: Path, model_settings: dict[str, Any]) -> None:
     from gesta.exporting.run import add

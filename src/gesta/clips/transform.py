@@ -1,4 +1,4 @@
-"""The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.1).
+"""The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.4.2).
 
 A specification only. `prepare.py` applies it; cache, training, calibration and runtime all see its output.
 """

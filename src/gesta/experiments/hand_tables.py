@@ -30,7 +30,7 @@ from gesta.progress import bar
 from gesta.schema import GestaError, HandListing
 from gesta.tasks.base import Parts
 from gesta.tasks.hands.cube import Cube
-from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_of, over_depth
+from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_bar, depth_of, over_depth
 from gesta.tasks.hands.figures import draw_per_joint, draw_success
 from gesta.tasks.hands.task import TASK
 
@@ -192,7 +192,8 @@ def pooled(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
 
 
 def draw_hands(listing: HandListing, results: Results, folder: Path, person: int | None) -> dict[str, Path]:
-    """A row of pictures over the depth image, and below each its points in space: truth blue, estimate red."""
+    """A row of pictures over the depth image, and below each its points in space by depth, with a bar: truth blue,
+    estimate red."""
     frames = {frame.id: frame for frame in listing.frames}
     files = {}
     for label, found in results.items():
@@ -205,7 +206,9 @@ def draw_hands(listing: HandListing, results: Results, folder: Path, person: int
             cube = Cube(frame.camera, (x, y, z), found[0]["cube_mm"])
             hand = Hand(frame, cube, listing.joint_names, frame.joints_mm, np.asarray(one["found_mm"]))
             depth = depth_of(frame)
-            columns.append(np.vstack([over_depth(hand, depth), cloud_view(hand, cloud_of(hand, depth))]))
+            cloud, bar = cloud_of(hand, depth, tones="depth"), depth_bar(cube)
+            pictures = np.vstack([over_depth(hand, depth), cloud_view(hand, cloud)])
+            columns.append(np.hstack([pictures, np.vstack([np.full_like(bar, 255), bar])]))
         if columns:
             path = folder / f"{label.split(' ')[0].lower()}.png"
             _, data = cv2.imencode(".png", np.hstack(columns)[..., ::-1])

@@ -9,7 +9,7 @@ reported.
 from __future__ import annotations
 
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ class Plan:
         """One line for people, before anything is trained."""
         trainings, lines = len(self.trainings), len({line.label for line in self.lines})
         done = f"{trainings} trainings, {trainings - len(self.todo)} already done"
-        seeds = len(self.lines) // max(lines, 1)
+        seeds = min(Counter(line.label for line in self.lines).values(), default=0)
         return f"{lines} lines x {seeds} seeds: {done}; the others take about {self.minutes:.0f} minutes"
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
+from gesta.recipes.positions import named
 
 
 class ClipManifest(Manifest):
@@ -21,6 +22,16 @@ class ClipManifest(Manifest):
     labels: Names
     transform: Transform
     reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
+
+    @classmethod
+    def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Positions that the recipe gives by number become names: older bundles count a block's projection last."""
+        recipe = document.get("recipe")
+        model = recipe.get("model") if isinstance(recipe, dict) else None
+        if isinstance(model, dict) and isinstance(model.get("name"), str) and isinstance(model.get("context"), str):
+            context = named(model["name"], model["context"], projection_last=True)
+            document = {**document, "recipe": {**recipe, "model": {**model, "context": context}}}
+        return super().upgraded(document)
 
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
         """Its own input has to be what the transform makes, and its answers as many as the labels."""
@@ -44,7 +55,7 @@ class ClipManifest(Manifest):
         model = self.recipe.get("model", {})
         if not isinstance(model, dict):
             return "unknown"
-        width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0):g}"
+        width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0)}"
         return f"{model.get('name', 'unknown')} {width}"
 
     @property

@@ -21,7 +21,7 @@ def assign_hand_splits(
 
     Splits that the data tell stay. Without any, the last person in the order of names is the test; without people, the
     last fifth of the frames. Of the training frames `validation_share`, drawn evenly by `seed`, become the validation,
-    unless the data have one (Kazakos, section 4.3). Raises GestaError if no frame has joints.
+    unless the data have one (Kazakos, section 4.4.3). Raises GestaError if no frame has joints.
     """
     used = [f for f in frames if f.joints_mm is not None]
     if not used:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.manifest import Artifact
+from gesta.engines import convert_onnx, convert_openvino
+from gesta.engines.part import Part
 from gesta.engines.quantize import Feed, spread
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
@@ -15,9 +17,19 @@ from gesta.tasks.text.corpus import Passage, numbers
 from gesta.tasks.text.manifest import LanguageManifest
 from gesta.tasks.text.predict import LanguageModel
 
+EIGHT_BITS: dict[str, Callable[[Part, str], dict[str, bytes]]] = {
+    convert_openvino.ENGINE: convert_openvino.convert_stored,
+    convert_onnx.ENGINE: lambda part, stem: convert_onnx.convert(part, stem, "fp16"),
+}
+"""How networks are stored for "int8", by engine. OpenVINO: matrices in 8 bits. ONNX: in 16."""
 TOKENS = 64
 """Of a text that networks are compared on, at most."""
 Text = NDArray[np.int64]
+
+
+def convert(part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
+    """A network for "int8"; None: as any other network."""
+    return EIGHT_BITS[engine](part, stem) if precision == "int8" else None
 
 
 def examples(manifest: LanguageManifest, samples: Sequence[Passage], limit: int, source: str) -> Examples:

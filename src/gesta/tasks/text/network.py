@@ -17,14 +17,17 @@ EXAMPLE_STEPS, EXAMPLE_BATCH = 3, 2
 
 
 class Step(nn.Module):
-    """tokens [T, B], h, c [L, B, H] -> log probabilities of the token behind each [T, B, V], h, c."""
+    """tokens [T, B], h, c [L, B, H] -> log probabilities of the token behind each [T, B, V], h, c.
+
+    The states are one argument, as the export of streaming steps expects it.
+    """
 
     def __init__(self, network: LanguageNet) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, tokens: Torch, h: Torch, c: Torch) -> tuple[Torch, Torch, Torch]:
-        features, (h, c) = self.network(tokens, (h, c))
+    def forward(self, tokens: Torch, *states: Torch) -> tuple[Torch, Torch, Torch]:
+        features, (h, c) = self.network(tokens, states)
         return self.network.log_probabilities(features), h, c
 
 

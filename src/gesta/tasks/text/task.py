@@ -136,6 +136,12 @@ class TextTask:
 
         return parts(bundle)
 
+    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
+        """8-bit networks store weights in 8 bits and compute in fp32: the errors of a recurrent network add up."""
+        from gesta.tasks.text.export import convert
+
+        return convert(part, stem, engine, precision)
+
     def examples(self, manifest: LanguageManifest, samples: Sequence[Passage], limit: int, source: str) -> Examples:
         from gesta.tasks.text.export import examples
 

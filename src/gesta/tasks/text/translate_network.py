@@ -36,7 +36,8 @@ class AttendingStep(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, tokens: Torch, memory: Torch, lengths: Torch, h: Torch, c: Torch) -> tuple[Torch, Torch, Torch]:
+    def forward(self, tokens: Torch, *given: Torch) -> tuple[Torch, Torch, Torch]:
+        memory, lengths, h, c = given
         mask = torch.arange(memory.shape[0], device=memory.device).unsqueeze(1) < lengths  # S B
         features, (h, c) = self.network.decode(tokens, Memory(memory, mask, memory[0]), h, c)
         return self.network.logits(features).log_softmax(-1), h, c
@@ -49,7 +50,8 @@ class VectorStep(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, tokens: Torch, vector: Torch, h: Torch, c: Torch) -> tuple[Torch, Torch, Torch]:
+    def forward(self, tokens: Torch, *given: Torch) -> tuple[Torch, Torch, Torch]:
+        vector, h, c = given
         memory = Memory(vector.unsqueeze(0), torch.ones_like(vector[None, :, 0], dtype=torch.bool), vector)
         features, (h, c) = self.network.decode(tokens, memory, h, c)
         return self.network.logits(features).log_softmax(-1), h, c
