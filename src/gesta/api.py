@@ -200,31 +200,18 @@ def inspect(data: Path | str, layout: str | None = None) -> Measured:
 
 
 def crossval(
-    data: Path | str,
-    recipe: str | None = None,
-    out: Path | str = "runs/crossval",
-    *,
-    by: str = "subject",
-    seeds: int = 1,
-    workers: int = 2,
-    layout: str | None = None,
-    **changes: Any,
+    data: Path | str, recipe: str | None = None, out: Path | str = "runs/crossval", **options: Any
 ) -> Measured:
     """Trains one model for each held-out person and reports the pooled quality. Raises GestaError.
 
-    `by`: subject, label, or a number of groups of people, as text; `changes`: of the recipe by dotted names.
+    `options`: by (subject, label, or a number of groups of people, as text), seeds, sets, choose, layout, workers,
+    device.
 
         print(gesta.crossval("my_gestures", by="5").metrics["accuracy"])
     """
-    from gesta.experiments.crossval import crossval as run
-    from gesta.experiments.crossval import folding
-    from gesta.experiments.parallel import Workers
-    from gesta.experiments.train import task_of
+    from gesta.experiments.crossval import crossval_data
 
-    task = task_of(Path(data), recipe, layout)
-    sets = [f"{name}={_yaml(value)}" for name, value in changes.items()]
-    recipes = {"": catalog.load_recipe(recipe or task.default_recipe, sets)}
-    document = run(task, task.read(Path(data), layout), recipes, Path(out), folding(by, seeds), Workers(workers))
+    document = crossval_data(Path(data), recipe, Path(out), **options)
     numbers = {name: value for name, value in document.items() if isinstance(value, int | float)}
     return Measured(numbers, document)
 

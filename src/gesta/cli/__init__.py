@@ -17,7 +17,7 @@ COMMANDS = {
     "data": "Look into a data folder, or generate one.",
     "features": "Features of a frozen backbone, computed once and stored.",
     "train": "Train a model on labelled recordings.",
-    "tune": "Search the hyperparameters of a recipe for hand poses.",
+    "tune": "Search the hyperparameters of a recipe.",
     "evaluate": "Measure a model on people it has not seen.",
     "compare": "The difference between two models on the same clips, with its interval.",
     "learning-curve": "Accuracy against clips per class, with and without transfer.",

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from gesta import recipes
 from gesta.experiments.action_catalog import ACTION_SCALES, ActionRow, ActionTable
 from gesta.experiments.action_trials import backbone_job, feature_job, frozen, sequence_job
 from gesta.experiments.catalog import DATA_SEED
@@ -202,7 +201,7 @@ class _Work:
     def job(self, layout: str, row: ActionRow, seed: int) -> Job:
         """The training of one line with one seed; what it needs is put into `steps`."""
         title, device = f"{row.label}, seed {seed}", self.wanted.device
-        if "features" not in recipes.document_of(row.recipe or ""):
+        if not hasattr(recipe_of(row), "features"):
             recipe = self.clip_recipe(layout, row)
             return trial_job(title, self.parts(layout, *row.splits), recipe, self.folder, seed, device)
         recipe = self.sequence_recipe(row)

@@ -32,7 +32,6 @@ from gesta.tasks.base import Parts
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_bar, depth_of, over_depth
 from gesta.tasks.hands.figures import draw_per_joint, draw_success
-from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.task import TASK
 
 
@@ -153,7 +152,7 @@ class HandTable(Experiment):
         measured = {label: kept for label, found in results.items() if (kept := good(found))}
         if not measured or not self.table.figure:
             return {}
-        if self.table.figure == "hands":
+        if self.table.figure != "curves":
             return draw_hands(plan.data, measured, folder, self.table.person)
         errors = {label: pooled(found) for label, found in measured.items()}
         joints = next(iter(measured.values()))[0]["joints"]
@@ -163,18 +162,16 @@ class HandTable(Experiment):
         return files
 
 
-def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> HandRecipe:
+def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> Any:
     """The recipe of a line at a scale: the document's networks with fully connected layers of 512 at the quick one.
 
     Raises GestaError (usage) for `sets` that do not fit.
     """
     size = POSE_SCALES[scale]
     changes = [*size.overrides, *(() if row.own else size.optimizer)]
-    found = recipe_of(row)
-    assert isinstance(found, HandRecipe)
-    if scale == "quick" and found.model.hidden > QUICK_HIDDEN:
+    if scale == "quick" and recipe_of(row).model.hidden > QUICK_HIDDEN:
         changes.append(f"model.hidden={QUICK_HIDDEN}")
-    return recipe_of(row, *changes, *row.overrides, *sets)  # type: ignore[return-value]
+    return recipe_of(row, *changes, *row.overrides, *sets)
 
 
 def _changed(size: PoseScale) -> list[str]:

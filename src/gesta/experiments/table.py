@@ -20,7 +20,6 @@ import numpy as np
 from gesta.experiments.parallel import Job, Progress, Told, run_jobs
 from gesta.experiments.trial import prepare
 from gesta.files import json_text, write_files
-from gesta.recipes import Recipe
 from gesta.schema import GestaError
 from gesta.tasks.catalog import load_recipe
 from gesta.words import choose
@@ -209,7 +208,7 @@ class Experiment:
         return shown
 
 
-def recipe_of(row: Any, *changes: str) -> Recipe:
+def recipe_of(row: Any, *changes: str) -> Any:
     """A line's recipe with changes. Raises GestaError (usage), naming the line, for those that do not fit."""
     return load_recipe(row.recipe, changes)
 
