@@ -250,6 +250,9 @@ def _notes(work: Pipeline, source: Path, reference: str, slims: bool) -> list[st
         "Stored: the weights' files, sparse where smaller, run by PyTorch in 32 bits. Runnable: the networks exported "
         f"to {work.plan.to}, the streaming step where there is one, in one zip.",
     ]
+    stored = catalog.read_bundle(work.out / work.rows[0]["stored"]["bundle"]).manifest.artifacts
+    if len(stored) > 1:
+        notes.append(f"Parameters and bytes are those of {' and '.join(one.stage for one in stored)} together.")
     if any(row[form].get("difference") for row in work.rows for form in frontier.FORMS):
         notes.append(
             f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test "
