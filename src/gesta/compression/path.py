@@ -207,7 +207,8 @@ def conclude(
             row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
     seen = frontier.shown(reference["stored"])
     value = reference["stored"].get("val")
-    chosen = frontier.choose(rows, value, plan.target_bytes, plan.max_drop, quality) if plan.chooses else {}
+    wishes, options = (plan.target_bytes, plan.max_drop), task.options["compress"] - ({"keep"} if not slims else set())
+    chosen = frontier.choose(rows, value, *wishes, quality, options) if plan.chooses else {}
     people = "test" if reference["stored"].get("test") is not None else "validation"
     document = {
         "bundle": str(source),
