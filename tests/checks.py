@@ -109,3 +109,70 @@ def check_padding(network: nn.Module, clip: Tensor) -> None:
         torch.testing.assert_close(network(dirty, lengths)[:1], alone, rtol=1e-4, atol=1e-5)
     network.train()
     torch.testing.assert_close(network(dirty, lengths), network(clean, lengths))
+
+
+def skeletons(batch: int = 4, frames: int = 24, joints: int = 20, dimensions: int = 3, seed: int = 0) -> Tensor:
+    """Skeletons [B, T, J, D]; in clip i another third of the joints moves, so that a handful can be learned."""
+    generator = torch.Generator().manual_seed(seed)
+    body = torch.randn(1, 1, joints, dimensions, generator=generator)
+    clip = body + 0.05 * torch.randn(batch, frames, joints, dimensions, generator=generator)
+    swing = torch.linspace(0, 9, frames).sin().reshape(frames, 1, 1)
+    for i in range(batch):
+        clip[i, :, i % CLASSES :: CLASSES] += swing
+    return clip
+
+
+def check_skeleton_padding(network: nn.Module, clip: Tensor) -> None:
+    """What stands behind a clip's length changes nothing, in eval and in training; alone it gives the same."""
+    frames = clip.shape[1] - 8
+    lengths = torch.tensor([frames, *[clip.shape[1]] * (len(clip) - 1)])
+    dirty, clean = clip.clone(), clip.clone()
+    dirty[0, frames:], clean[0, frames:] = 100, 0
+    network.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(network(dirty, None, lengths), network(clean, None, lengths))
+        alone = network(clip[:1, :frames])
+        torch.testing.assert_close(network(dirty, None, lengths)[:1], alone, rtol=1e-4, atol=1e-5)
+    network.train()
+    torch.manual_seed(0)
+    first = network(dirty, None, lengths)
+    torch.manual_seed(0)
+    torch.testing.assert_close(first, network(clean, None, lengths))
+
+
+def check_missing_joints(network: nn.Module, clip: Tensor) -> None:
+    """Where the mask is 0, NaN or any number gives the same finite logits; the mask itself tells something."""
+    mask = torch.ones(clip.shape[:3], dtype=torch.bool)
+    mask[:, 3:9, ::4] = False
+    mask[0, :, 5] = False
+    network.eval()
+    with torch.no_grad():
+        lost = network(clip.masked_fill(~mask.unsqueeze(-1), torch.nan), mask)
+        torch.testing.assert_close(lost, network(clip.masked_fill(~mask.unsqueeze(-1), 50.0), mask))
+        assert torch.isfinite(lost).all()
+        assert not torch.allclose(lost, network(clip))
+        nobody = network(torch.full_like(clip, torch.nan), torch.zeros_like(mask))
+        assert torch.isfinite(nobody).all()
+
+
+def check_skeleton_streaming(network: nn.Module, clip: Tensor, chunks: tuple[int, ...]) -> None:
+    """Chunk by chunk with carried state equals the whole clip, after every frame; a reset forgets."""
+    network.eval()
+    mask = torch.rand(clip.shape[:3], generator=torch.Generator().manual_seed(0)) > 0.1
+    start = [torch.zeros([len(clip) if n == -1 else n for n in s]) for s in network.state_shapes.values()]
+    with torch.no_grad():
+        whole = network.forward_steps(clip, mask)
+        state, found, place = start, [], 0
+        for length in chunks:
+            part = slice(place, place + length)
+            logits, *after = network.step(clip[:, part], mask[:, part], *state)
+            every, *state = network.steps(clip[:, part], mask[:, part], *state)
+            torch.testing.assert_close(logits, every[:, -1])
+            for one, other in zip(after, state, strict=True):
+                torch.testing.assert_close(one, other)
+            found.append(every)
+            place += length
+        assert place == clip.shape[1]
+        torch.testing.assert_close(torch.cat(found, 1), whole, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(whole[:, -1], network(clip, mask))
+        assert [tuple(s.shape) for s in state] == [tuple(s.shape) for s in start]

@@ -33,10 +33,10 @@ def violations(imports: list[tuple[str, str]], table: dict[str, set[str]]) -> li
     """Which of the (importer, imported) pairs, names without the root, the table does not allow."""
     found = []
     for importer, imported in imports:
-        row, room = row_of(importer, table), imported.split(".")[0]
+        row, target = row_of(importer, table), row_of(imported, table) or imported.split(".")[0]
         if row is None:
-            found.append(f"{ROOT}.{importer}: no line in the table of rooms; add one to .importlinter")
-        elif row.split(".")[0] != room and room not in table[row]:
+            found.append(f"{ROOT}.{importer}: no line in the table of packages; add one to .importlinter")
+        elif target != row and not row.startswith(f"{target}.") and not {target, target.split(".")[0]} & table[row]:
             found.append(f"{ROOT}.{importer} imports {ROOT}.{imported}, but {row} may import: {sorted(table[row])}")
     return sorted(set(found))
 

@@ -36,7 +36,9 @@ __all__ = [
 ]
 
 _PLACES = {
-    **dict.fromkeys(("benchmark", "compress", "crossval", "evaluate", "export", "inspect", "load", "train"), "gesta.api"),
+    **dict.fromkeys(
+        ("benchmark", "compress", "crossval", "evaluate", "export", "inspect", "load", "train"), "gesta.api"
+    ),
     **dict.fromkeys(("Frame", "GestaError", "Prediction", "Sample"), "gesta.schema"),
 }
 

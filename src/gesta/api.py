@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gesta.engines.base import Placement
+from gesta.results import Result
 from gesta.tasks import catalog
+
+
+@dataclass(frozen=True, repr=False)
+class Measured(Result):
+    """A measurement: `metrics` as in metrics.json; `document` is what --json prints."""
+
+    metrics: dict[str, Any]
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True, repr=False)
+class Made(Result):
+    """A new bundle; `metrics`: numbers about it."""
+
+    bundle: Path
+    metrics: dict[str, Any]
+    document: dict[str, Any]
 
 
 def load(
@@ -24,7 +44,175 @@ def load(
     and for an engine that is missing or unknown.
 
         model = gesta.load("demo")
-        print(model.predict("wave.mp4").label)
+        print(model.predict("wave.mp4").top(3))
     """
     task, opened = catalog.of_bundle(bundle)
     return task.load(opened, Placement(engine, device, threads, precision), **options)
+
+
+def train(
+    data: Path | str,
+    recipe: str | None = None,
+    out: Path | str | None = None,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    **options: Any,
+) -> Any:
+    """Trains on a data folder; the bundle is left at out/bundle (runs/<data>-<recipe>-<number>/bundle if left out).
+
+    `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a bundle
+    to begin with), `layout`, `protocol`, and changes of the recipe by dotted names. Returns a result with `.bundle`,
+    `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
+
+        run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
+    """
+    from gesta.experiments import train as flow
+    from gesta.training.run import Run
+
+    sets = [f"{name}={_yaml(options.pop(name))}" for name in list(options) if "." in name]
+    start, layout = options.pop("start", None), options.pop("layout", None)
+    task = flow.task_of(Path(data), recipe, layout, start)
+    folder = Path(out) if out is not None else flow.new_folder(Path(data), recipe or task.default_recipe)
+    flow.refuse_finished(folder, resume, overwrite)
+    run = Run(folder, seed, resume, device, progress=options.pop("progress", False))
+    return flow.train(Path(data), run, recipe=recipe, sets=sets, start=start, layout=layout, **options)
+
+
+def evaluate(
+    model: Any,
+    data: Path | str,
+    split: str = "test",
+    *,
+    engine: str | None = None,
+    device: str = "auto",
+    out: Path | str | None = None,
+    **options: Any,
+) -> Measured:
+    """Measures a bundle or a loaded model on one split of a data folder, divided as in its training.
+
+    `out`: a folder for the report. `options`: layout, protocol, seed, and those of the task. Raises GestaError.
+
+        print(gesta.evaluate("runs/mine/bundle", "my_gestures").metrics["accuracy"])
+    """
+    from gesta.evaluation.run import evaluate_data
+
+    opened = catalog.read_bundle(model) if isinstance(model, Path | str) else model
+    task = catalog.find(opened.manifest.kind)
+    at = Placement(engine, device)
+    result = evaluate_data(opened, Path(data), at, split=split, progress=options.pop("progress", False), **options)
+    if out is not None:
+        task.report(result, Path(out))
+    numbers = {name: value for name, value in result.metrics.items() if isinstance(value, int | float)}
+    return Measured(numbers, {**result.metrics, "split": split, "data": str(data)})
+
+
+def export(
+    bundle: Path | str,
+    to: str = "openvino",
+    out: Path | str | None = None,
+    *,
+    precision: str = "fp32",
+    data: Path | str | None = None,
+    force: bool = False,
+    overwrite: bool = False,
+    **options: Any,
+) -> Made:
+    """Writes the networks in another format (openvino, onnx) into a new bundle that runs without PyTorch.
+
+    `out`: <bundle>-<to>-<precision> beside the bundle if left out. `data`: what it was trained on, to compare with
+    PyTorch and (int8) to calibrate. Raises GestaError where the networks do not say what PyTorch says.
+
+        small = gesta.export("runs/mine/bundle", to="onnx", precision="fp16")
+    """
+    from gesta.evaluation.data import examples_for
+    from gesta.exporting.run import CALIBRATION, COMPARED, Export, export_bundle
+
+    task, opened = catalog.of_bundle(bundle)
+    folder = Path(out) if out is not None else opened.path.with_name(f"{opened.path.stem}-{to}-{precision}")
+    shown = training = None
+    if data is not None:
+        limits = (COMPARED, CALIBRATION * (precision == "int8"))
+        shown, training = examples_for(task, opened.manifest, Path(data), limits)
+    how = Export(to, precision, force, overwrite, seconds=0.0)
+    report = export_bundle(opened, folder, how, examples=shown, calibration=training, **options)
+    numbers = {"bytes": report.document["bytes"], "bytes_torch": report.bytes_torch, "agrees": report.agrees}
+    return Made(folder, numbers, report.document)
+
+
+def compress(
+    bundle: Path | str,
+    data: Path | str,
+    out: Path | str,
+    *,
+    target_bytes: int | None = None,
+    max_drop: float | None = None,
+    device: str = "auto",
+    plan: dict[str, Any] | None = None,
+    **options: Any,
+) -> Made:
+    """Makes a trained model small in one go, with a table of what each step cost; what was chosen lies at out/best.
+
+    `target_bytes`: the best of at most so many; `max_drop`: the smallest that loses at most so many points (mm for
+    hands). `plan`: further fields of gesta.compression.plan.Plan. Raises GestaError.
+    """
+    from gesta.compression.path import BEST
+    from gesta.compression.path import compress as run_pipeline
+    from gesta.compression.plan import Plan
+    from gesta.evaluation.data import parts_for
+    from gesta.training.run import Run
+
+    task, opened = catalog.of_bundle(bundle)
+    parts = parts_for(task, opened.manifest, Path(data))
+    seed = opened.manifest.provenance.seed
+    run = Run(Path(out), seed, device=device, progress=False)
+    document = run_pipeline(opened.path, Plan(target_bytes, max_drop, **(plan or {})), parts, run, **options)
+    best = Path(out) / BEST["runnable" if document["chosen"].get("runnable") is not None else "stored"]
+    return Made(best, {"rows": len(document["rows"])}, document)
+
+
+def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, seconds: float = 3.0) -> Measured:
+    """Latency of every engine on one core, beside the machine; with `data` also what the task adds. Raises GestaError.
+
+    print(gesta.benchmark("demo").document["latency"])
+    """
+    from gesta.evaluation.benchmark import benchmark as measure
+
+    task, _ = catalog.of_bundle(bundle)
+    samples: Sequence[Any] = () if data is None else task.read(Path(data)).samples
+    document = measure(bundle, samples, seconds=seconds)
+    return Measured({"parameters": document["model"]["parameters"]}, document)
+
+
+def inspect(data: Path | str, layout: str | None = None) -> Measured:
+    """What is in a data folder and what is wrong with it. Raises GestaError for what is no data.
+
+    print(gesta.inspect("my_gestures").document["problems"])
+    """
+    task = catalog.of_data(Path(data), layout)
+    report = task.inspect(task.read(Path(data), layout))
+    document = report.to_json()
+    numbers = {name: value for name, value in document.items() if isinstance(value, int | float)}
+    return Measured(numbers, document)
+
+
+def crossval(
+    data: Path | str, recipe: str | None = None, out: Path | str = "runs/crossval", **options: Any
+) -> Measured:
+    """Trains one model for each held-out person and reports the pooled quality. `options`: by, seeds, workers, ...
+
+    print(gesta.crossval("my_gestures").metrics["accuracy"])
+    """
+    from gesta.experiments.crossval import crossval_data
+
+    document = crossval_data(Path(data), recipe, Path(out), **options)
+    numbers = {name: value for name, value in document.items() if isinstance(value, int | float)}
+    return Measured(numbers, document)
+
+
+def _yaml(value: Any) -> str:
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value)

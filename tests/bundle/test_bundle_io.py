@@ -60,7 +60,9 @@ def test_what_is_written_is_read(folder: Path) -> None:
 def test_zip_holds_the_same_and_is_the_same_each_time(folder: Path, tmp_path: Path) -> None:
     first, second = (io.save_zip(io.read(folder, ClipManifest), tmp_path / name) for name in ("a.zip", "b.zip"))
     assert first.read_bytes() == second.read_bytes()
-    assert np.array_equal(io.load_weights(io.read(first, ClipManifest))["a"], io.load_weights(io.read(folder, ClipManifest))["a"])
+    assert np.array_equal(
+        io.load_weights(io.read(first, ClipManifest))["a"], io.load_weights(io.read(folder, ClipManifest))["a"]
+    )
 
 
 def test_zip_of_the_folder_itself_is_read(folder: Path, tmp_path: Path) -> None:
@@ -128,7 +130,9 @@ def test_missing_bundle_and_other_things(tmp_path: Path, folder: Path) -> None:
     refused(tmp_path, "has no manifest.json", str(folder))
     (tmp_path / "model.pth").write_bytes(b"weights")
     refused(tmp_path / "model.pth", "is not a bundle")
-    (tmp_path / "cut.zip").write_bytes(io.save_zip(io.read(folder, ClipManifest), tmp_path / "whole.zip").read_bytes()[:-300])
+    (tmp_path / "cut.zip").write_bytes(
+        io.save_zip(io.read(folder, ClipManifest), tmp_path / "whole.zip").read_bytes()[:-300]
+    )
     refused(tmp_path / "cut.zip")
 
 

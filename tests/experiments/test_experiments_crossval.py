@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from people import write_set
+from training.hand_sets import make_hands
+from training.test_training_sequences import feature_folder
 
 from gesta.cli.crossval import fold_by, options
-from gesta.experiments.crossval import crossval, summary
+from gesta.experiments import parallel
+from gesta.experiments.crossval import Folding, crossval, summary
+from gesta.experiments.parallel import Workers
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
-from gesta.tasks.catalog import load_recipe
+from gesta.tasks.catalog import find, load_recipe
+
+CLIPS = find("clips")
 
 TINY = ["training.epochs=2", "model.width=0.0625", "input.size=32", "training.batch=4"]
 
@@ -59,18 +66,18 @@ def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
     def trained(jobs, **_):
         results = []
         for job in jobs:
-            people = {s.subject for part in ("train", "test") for s in job.arguments[part]}
+            parts = job.arguments["parts"]
+            people = {s.subject for s in parts.listing.samples}
             if "inside" in job.title:
                 seen.append((job.title.split(":")[0], people))
             good = (job.arguments["recipe"].training.weight_decay == 0.2) == ("person0" in people)
-            n = len(job.arguments["test"])
+            n = len(parts.of("test"))
             results.append(fold(n) if good else fold(n, *(f"{i}" for i in range(n))))
         return results
 
     monkeypatch.setattr("gesta.experiments.crossval.run_jobs", trained)
-    monkeypatch.setattr("gesta.experiments.crossval.prefill", lambda *_: None)
-    first = next(iter(choices.values()))
-    document = crossval(listing.samples, first, tmp_path / "out", choices=choices, layout=listing.layout)
+    monkeypatch.setattr(type(CLIPS), "prepare", lambda *_: None)
+    document = crossval(CLIPS, listing, choices, tmp_path / "out")
     assert {name for name, _ in seen} == {"person0", "person1", "person2"}
     assert all(name not in people for name, people in seen)
     chosen = {f["held_out"]: f["chosen"].split("=")[-1] for f in document["folds"]}
@@ -92,16 +99,14 @@ def test_choices_are_every_combination():
 def test_every_person_is_held_out_once_and_a_second_run_trains_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
     listing = read(write_set(tmp_path / "data"))
-    recipe, out, told = load_recipe("auto", TINY), tmp_path / "out", []
-    document = crossval(
-        listing.samples, recipe, out, layout=listing.layout, workers=2, told=lambda job, _: told.append(job.title)
-    )
+    recipes, out, told = {"": load_recipe("auto", TINY)}, tmp_path / "out", []
+    document = crossval(CLIPS, listing, recipes, out, workers=Workers(told=lambda job, _: told.append(job.title)))
     assert [(f["held_out"], f["n"]) for f in document["folds"]] == [("person0", 4), ("person1", 4), ("person2", 4)]
     assert sorted(told) == ["person0, seed 0", "person1, seed 0", "person2, seed 0"]
     assert document["accuracy"] == pytest.approx(1 - len(document["errors"]) / 12)
     assert json.loads((out / "crossval.json").read_text())["accuracy"] == document["accuracy"]
     assert not list((out / "folds").glob("training-*"))
-    again = crossval(listing.samples, recipe, out, layout=listing.layout, told=lambda *_: pytest.fail("trained again"))
+    again = crossval(CLIPS, listing, recipes, out, workers=Workers(told=lambda *_: pytest.fail("trained again")))
     assert again["accuracy"] == document["accuracy"]
 
 
@@ -112,8 +117,42 @@ def test_a_class_that_only_the_held_out_person_shows_counts_as_wrong(tmp_path, m
     index = root / "index.csv"
     index.write_text(index.read_text().replace("p0_down_0.mkv,down", "p0_down_0.mkv,unique"))
     listing = read(root)
-    document = crossval(
-        listing.samples, load_recipe("auto", TINY), tmp_path / "out", layout=listing.layout, by="subject"
-    )
+    document = crossval(CLIPS, listing, {"": load_recipe("auto", TINY)}, tmp_path / "out", Folding("subject"))
     (error,) = [e for e in document["errors"] if e["truth"] == "unique"]
     assert (error["held_out"], error["predicted"]) == ("person0", None)
+
+
+def in_this_process(jobs, **_):
+    """run_jobs without processes of their own, whose start takes longer than these trainings."""
+    return [parallel._run(job) if job.finished() is None else job.finished() for job in jobs]
+
+
+def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("gesta.experiments.crossval.run_jobs", in_this_process)
+    listing = make_hands(tmp_path / "hands", 24, color=False)
+    people = tuple(replace(frame, subject=f"p{i % 3}") for i, frame in enumerate(listing.samples))
+    listing = replace(listing, samples=people)
+    tiny = ["input.size=16", "input.cube_mm=260", "model.hidden=8", "training.batch=8", "training.epochs=1"]
+    choices = {
+        f"{rate}": load_recipe("kazakos/net1", [*tiny, f"training.learning_rate={rate}"]) for rate in (0.1, 1e-6)
+    }
+    document = crossval(find("hands"), listing, choices, tmp_path / "out", workers=Workers(device="cpu"))
+    assert [(fold["held_out"], fold["n"]) for fold in document["folds"]] == [("p0", 8), ("p1", 8), ("p2", 8)]
+    assert document["mean_error_mm"] == pytest.approx(document["mean_error_mm_mean"])  # folds of one size
+    for fold in document["folds"]:
+        inner = fold["inner_mean_error_mm"]
+        assert inner[fold["chosen"]] == min(inner.values()) < max(inner.values())
+    with pytest.raises(GestaError, match="divided by person"):
+        crossval(find("hands"), make_hands(tmp_path / "unknown", 8, color=False), choices, tmp_path / "x")
+
+
+def test_stored_features_are_held_out_by_person(tmp_path, monkeypatch):
+    monkeypatch.setattr("gesta.experiments.crossval.run_jobs", in_this_process)
+    task = find("features")
+    listing = task.read(feature_folder(tmp_path / "features"))
+    recipe = load_recipe("iqbal/mean", ("training.epochs=5", "training.batch=16", "features.every=null"))
+    document = crossval(task, listing, {"": recipe}, tmp_path / "out", workers=Workers(device="cpu"))
+    assert {fold["held_out"] for fold in document["folds"]} == {s.subject for s in listing.samples}
+    assert document["n"] == len(listing.samples) and document["accuracy"] > 0.5
+    assert document["accuracy"] == 1 - len(document["errors"]) / document["n"]

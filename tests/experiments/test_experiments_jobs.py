@@ -43,7 +43,7 @@ def test_a_failed_job_is_named_and_the_others_are_kept(tmp_path):
     with pytest.raises(GestaError, match=r"job -1: -1 is negative\. What is finished is kept; start the command again"):
         run_jobs(jobs(tmp_path, -1, 5), workers=1)
     assert json.loads((tmp_path / "5.json").read_text())["doubled"] == 10
-    assert not list(tmp_path.glob(".*.part"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_result_of_other_settings_or_a_damaged_one_is_not_taken(tmp_path):

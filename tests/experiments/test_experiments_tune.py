@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training.hand_sets import NAMES, make_hands, split_hands
+from training.hand_sets import make_hands
 
 from gesta.cli import app
 from gesta.experiments import tune as tune_module
-from gesta.experiments.tune import SPACE, Range, Search, markdown, open_study, tune
-from gesta.schema import GestaError, HandFrame
-from gesta.tasks.catalog import load_recipe
+from gesta.experiments.tune import Range, Search, markdown, open_study, tune
+from gesta.schema import GestaError, Listing
+from gesta.tasks.base import Parts
+from gesta.tasks.catalog import find, load_recipe
 from gesta.tasks.hands.recipe import HandRecipe
 
 pytest.importorskip("optuna")
@@ -24,22 +25,25 @@ pytest.importorskip("optuna")
 TINY = ("input.size=16", "input.cube_mm=260", "model.hidden=8", "training.batch=8", "training.epochs=1")
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> list[HandFrame]:
-    return split_hands(make_hands(tmp_path_factory.mktemp("hands"), 20, color=False))
+HANDS = find("hands")
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
+    return HANDS.split(make_hands(tmp_path_factory.mktemp("hands"), 20, color=False), 0, {})
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def search_of(*sets: str, rounds: int = 3, trials: int = 50) -> Search:
+    return Search(HANDS, recipe(*sets), rounds, trials, device="cpu")
 
 
 def recipe(*sets: str) -> HandRecipe:
-    return load_recipe("kazakos/net1", [*TINY, *sets])
-
-
-def run(search: Search, frames: list[HandFrame], out: Path, cache: Path, **more: Any) -> dict[str, Any]:
-    return tune(search, frames, out, layout="hand_folder", joint_names=NAMES, cache=cache, **more)
+    return load_recipe("kazakos/net1", [*TINY, *sets])  # type: ignore[return-value]
 
 
 def test_ranges_narrow_around_the_best_and_stay_inside() -> None:
@@ -51,8 +55,8 @@ def test_ranges_narrow_around_the_best_and_stay_inside() -> None:
     assert (log.low, log.high, log.log) == (pytest.approx(10**-2.5), pytest.approx(10**-1.5), True)
 
 
-def test_rounds_a_stop_and_a_second_worker(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
-    search = Search(recipe(), rounds=2, trials=2, device="cpu")
+def test_rounds_a_stop_and_a_second_worker(parts: Parts, tmp_path: Path) -> None:
+    search = search_of(rounds=2, trials=2)
 
     class Stop(Exception):
         pass
@@ -62,19 +66,19 @@ def test_rounds_a_stop_and_a_second_worker(frames: list[HandFrame], cache: Path,
             raise Stop
 
     with pytest.raises(Stop):
-        run(search, frames, tmp_path / "a", cache, told=stop)
+        tune(search, parts, tmp_path / "a", told=stop)
     url = f"sqlite:///{(tmp_path / 'a' / 'study.db').as_posix()}"
     seen: list[int] = []
-    document = run(search, frames, tmp_path / "b", cache, storage=url, told=lambda number, _: seen.append(number))
+    document = tune(search, parts, tmp_path / "b", storage=url, told=lambda number, _: seen.append(number))
     assert seen == [2, 3, 4] and [t["number"] for t in document["trials"]] == [0, 2, 3, 4]  # 1 died
     assert [t["round"] for t in document["trials"]] == [0, 0, 1, 1] and document["missing"] == 0
     first, second = (document["rounds"][f"round {n}"] for n in (0, 1))
-    for key, space in SPACE.items():
+    for key, space in search.space.items():
         assert first[key] == [space.low, space.high, space.log]
         assert space.low <= second[key][0] < second[key][1] <= space.high
         for trial in document["trials"][2:]:
             assert second[key][0] <= trial[key] <= second[key][1]
-    again = run(search, frames, tmp_path / "a", cache, told=lambda number, _: seen.append(number))
+    again = tune(search, parts, tmp_path / "a", told=lambda number, _: seen.append(number))
     assert again["trials"] == document["trials"] and len(seen) == 3  # nothing is done twice
     best = load_recipe(document["files"]["recipe"])
     assert best.training.momentum == document["best"]["training.momentum"] and best.name == "kazakos/net1-tuned"
@@ -83,14 +87,12 @@ def test_rounds_a_stop_and_a_second_worker(frames: list[HandFrame], cache: Path,
     assert not list((tmp_path / "b").glob("trial-*"))
 
 
-def test_the_last_trial_died(
-    frames: list[HandFrame], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process was killed, so that it counts as running, with a heartbeat that has ended."""
-    search = Search(recipe(), rounds=1, trials=2, device="cpu")
+    search = search_of(rounds=1, trials=2)
     reached = {"val_mse": 0.1, "val_error_mm": 9.0, "epochs": 1, "best_epoch": 1, "seconds": 1.0}
     monkeypatch.setattr(tune_module, "_train", lambda *_: reached)
-    study = open_study(search, frames, tmp_path, None)
+    study = open_study(search, parts, tmp_path, None)
     done, dead = study.ask(), study.ask()
     tune_module._draw(study, done, search)
     for name, value in reached.items():
@@ -100,12 +102,12 @@ def test_the_last_trial_died(
         row = (dead._trial_id, "2020-01-01 00:00:00")
         database.execute("INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, ?)", row)
     seen: list[int] = []
-    document = run(search, frames, tmp_path, cache, told=lambda number, _: seen.append(number))
+    document = tune(search, parts, tmp_path, told=lambda number, _: seen.append(number))
     assert seen == [2] and [t["number"] for t in document["trials"]] == [0, 2] and document["missing"] == 0
 
 
 def test_another_worker_made_the_database_meanwhile(
-    frames: list[HandFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sqlalchemy.exc import IntegrityError
 
@@ -118,20 +120,20 @@ def test_another_worker_made_the_database_meanwhile(
         return real(url)
 
     monkeypatch.setattr(tune_module, "_opened", raced)
-    assert open_study(Search(recipe()), frames, tmp_path, None).study_name.startswith("kazakos/net1")
+    assert open_study(search_of(), parts, tmp_path, None).study_name.startswith("kazakos/net1")
     assert len(calls) == 2
 
 
-def test_momentum_only_for_sgd_and_what_cannot_be(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
-    search = Search(recipe("training.optimizer=adam"), rounds=1, trials=1, device="cpu")
+def test_momentum_only_for_sgd_and_what_cannot_be(parts: Parts, tmp_path: Path) -> None:
+    search = search_of("training.optimizer=adam", rounds=1, trials=1)
     assert "training.momentum" not in search.space
     with pytest.raises(GestaError, match="cannot be opened"):
-        run(search, frames, tmp_path, cache, storage="sqlite:////no/such/folder/study.db")
+        tune(search, parts, tmp_path, storage="sqlite:////no/such/folder/study.db")
 
 
-def test_data_told_otherwise_are_another_search(frames: list[HandFrame], tmp_path: Path) -> None:
-    search = Search(recipe())
-    first = frames[0]
+def test_data_told_otherwise_are_another_search(parts: Parts, tmp_path: Path) -> None:
+    search = search_of()
+    first, *rest = parts.listing.samples
     others = [
         first,
         replace(first, split="val" if first.split == "train" else "train"),
@@ -139,7 +141,7 @@ def test_data_told_otherwise_are_another_search(frames: list[HandFrame], tmp_pat
         replace(first, center_mm=first.center_mm + 1),  # type: ignore[operator]
         replace(first, depth_unit_mm=0.5),
     ]
-    names = {open_study(search, [other, *frames[1:]], tmp_path, None).study_name for other in (*others, first)}
+    names = {open_study(search, parts.only([other, *rest]), tmp_path, None).study_name for other in (*others, first)}
     assert len(names) == len(others)
 
 
@@ -151,5 +153,29 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     app([*arguments, *sets, "--recipe", "kazakos/net1", "--device", "cpu", "--json"], standalone_mode=False)
     document = json.loads(capsys.readouterr().out)
     assert len(document["trials"]) == 1 and document["best"]["val_mse"] > 0
-    with pytest.raises(GestaError, match="hand poses"):
+    with pytest.raises(GestaError, match="hand pose"):
         app([*arguments, "--recipe", "auto"], standalone_mode=False)
+
+
+def test_other_tasks_search_around_their_recipe_by_their_quality() -> None:
+    search = Search(find("clips"), load_recipe("mullick/joint", ["training.learning_rate=0.01"]))
+    assert search.objective == ("val_accuracy", True) and set(search.space) >= {"training.learning_rate"}
+    rate = search.space["training.learning_rate"]
+    assert (rate.low, rate.high, rate.log) == (pytest.approx(0.001), pytest.approx(0.1), True)
+    mean = Search(find("features"), load_recipe("iqbal/mean", ["training.optimizer=adam"]))
+    assert set(mean.space) == {"training.learning_rate", "model.dropout"}
+
+
+def test_the_highest_accuracy_is_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stands in for training: the accuracy is the dropout."""
+    monkeypatch.setattr(
+        tune_module,
+        "_train",
+        lambda _s, values, *_: {"val_accuracy": values["model.dropout"], "epochs": 1, "best_epoch": 1, "seconds": 1.0},
+    )
+    search = Search(find("features"), load_recipe("iqbal/mean"), rounds=1, trials=4)
+    document = tune(search, Parts(Listing(tmp_path, "x", ())), tmp_path)
+    reached = [trial["val_accuracy"] for trial in document["trials"]]
+    assert document["best"]["val_accuracy"] == max(reached) and len(set(reached)) == 4
+    rows = [line.split("|")[1].strip() for line in markdown(document).splitlines()[2:]]
+    assert rows == [str(t["number"]) for t in sorted(document["trials"], key=lambda t: -t["val_accuracy"])]

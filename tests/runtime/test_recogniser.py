@@ -211,7 +211,9 @@ def test_damaged_network_with_a_fitting_hash(joint, tmp_path):
 def test_onnx_with_outside_data_is_refused(joint, tmp_path):
     data = b"...external_data \x0a\x08location\x12\x0b/etc/passwd"
     artifact = Artifact(role="whole", engine="onnxruntime", file="a.onnx", sha256=io.digest(data))
-    folder = io.add_artifact(io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest), artifact, {"a.onnx": data}).path
+    folder = io.add_artifact(
+        io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest), artifact, {"a.onnx": data}
+    ).path
     with pytest.raises(GestaError, match="refers to data outside itself"):
         gesta.load(folder, "onnxruntime").predict_clips([clips_for(joint)[0].pixels])
 

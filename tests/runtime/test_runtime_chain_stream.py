@@ -30,14 +30,13 @@ class Numbers:
         self.asked: list[int] = []
         self.seen: list[list[float]] = []
 
-    def features(self, frames: np.ndarray) -> np.ndarray:
-        self.asked.append(len(frames))
-        return numbers(frames)
-
-    def head(self, features: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        valid = features[0, : lengths[0], 0]
+    def run(self, feed: dict[str, np.ndarray], stage: str) -> dict[str, np.ndarray]:
+        if stage == "backbone":
+            self.asked.append(len(feed["frames"]))
+            return {"features": numbers(feed["frames"])}
+        valid = feed["features"][0, : feed["lengths"][0], 0]
         self.seen.append(valid.tolist())
-        return np.array([[float(valid @ np.arange(1, len(valid) + 1)) / 500, 1.0]], np.float32)
+        return {"logits": np.array([[float(valid @ np.arange(1, len(valid) + 1)) / 500, 1.0]], np.float32)}
 
 
 def chain(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecogniser:
@@ -140,6 +139,6 @@ def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.Mo
             assert probe(Resource(out)).frames == 8
             out.unlink()
         done = gesta("predict", bundle.path, path, "--annotate", tmp_path / "drawn.avi")
-        assert done.exit_code == 2 and "written as .mp4" in done.stderr
+        assert done.exit_code == 2 and "ends in .mp4" in done.stderr
         done = gesta("predict", fixed.path, path, "--stream")
         assert done.exit_code == 2 and "exactly 3 frames" in done.stderr and done.stdout == ""

@@ -19,7 +19,9 @@ def stand_in(steps: bool) -> SimpleNamespace:
     logits = np.zeros((1, 2), np.float32)
     return SimpleNamespace(
         name="stand-in",
-        inputs=lambda role="whole": ("chunk", "h") if steps and role == "step" else ("clip",) if role == "whole" else (),
+        inputs=lambda role="whole": (
+            ("chunk", "h") if steps and role == "step" else ("clip",) if role == "whole" else ()
+        ),
         start=lambda batch: {"h": np.zeros((1, batch, 8), np.float32)},
         step=lambda _feed, state: ({"logits": logits}, {"h": state["h"] + 1}),
         run=lambda _feed: {"logits": logits},

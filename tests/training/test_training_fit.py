@@ -83,7 +83,9 @@ def test_other_networks_train(name: str, tmp_path: Path) -> None:
     window = "input.window=16" if name == "mullick/cnn3d" else "input.window=32"
     result = run(tmp_path, "training.epochs=2", "augmentation.window=null", window, name=name)
     assert len(result.history) == 2
-    assert bundle_io.read(result.bundle, ClipManifest).manifest.transform.sampling == ("central" if "cnn3d" in name else "chunks")
+    assert bundle_io.read(result.bundle, ClipManifest).manifest.transform.sampling == (
+        "central" if "cnn3d" in name else "chunks"
+    )
 
 
 def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

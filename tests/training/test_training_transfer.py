@@ -8,25 +8,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import safetensors.torch
 import torch
 from calls import fit, fit_sequences
-from features.numbered_videos import write_numbered
 from training.learnable import MemoryStore, samples, tiny
 from training.test_training_sequences import FOLDER, TINY, feature_folder
 
-from gesta.cli.learning_curve import _curve, _of_features
 from gesta.experiments import parallel
-from gesta.experiments.action_trials import begin_with
-from gesta.experiments.learning_curve import Curve, drawn, interval, learning_curve, markdown, parts
+from gesta.experiments.action_trials import frozen
+from gesta.experiments.learning_curve import Curve, curve_of, drawn, interval, learning_curve, markdown, parts
+from gesta.experiments.parallel import Workers
 from gesta.models.catalog import build, build_sequence
-from gesta.models.weights import WeightsError
 from gesta.recipes import changed
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
-from gesta.tasks.catalog import load_recipe, read_bundle
-from gesta.tasks.features.fit import samples_of
-from gesta.tasks.features.store import FeatureFolder
+from gesta.tasks.catalog import find, load_recipe, read_bundle
 from gesta.training.optim import optimizer_for, schedule_for
 from gesta.training.transfer import by_rate, freeze, last_layer, layers, take_over
 
@@ -135,18 +130,13 @@ def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
     torch.testing.assert_close(network.classifier.weight, other.classifier.weight)  # by the seed
 
 
-def test_a_line_begins_with_the_weights_of_another(tmp_path: Path) -> None:
-    start = lstm(classes=5)
-    safetensors.torch.save_file(start.state_dict(), tmp_path / "start.safetensors")
-    network = build_sequence("lstm", features=8, classes=3, hidden=6, layers=2, dense=2, dense_width=5)
-    last = network.classifier.weight.clone()
-    assert begin_with(network, tmp_path / "start.safetensors", frozen=False) is None
-    torch.testing.assert_close(network.recurrent.weight_hh_l1, start.recurrent.weight_hh_l1)
-    torch.testing.assert_close(network.classifier.weight, last)
-    assert begin_with(network, tmp_path / "start.safetensors", frozen=True) is not None
+def test_a_line_with_frozen_recurrent_layers_learns_the_others() -> None:
+    network = lstm()
+    freeze(network, frozen(layers=2))
     assert learns(network) == {"inner", "classifier"}
-    with pytest.raises(WeightsError, match=r"missing    inner\.weight|misshaped  recurrent\.weight_ih_l0"):
-        begin_with(build_sequence("lstm", features=9, classes=3, hidden=6), tmp_path / "start.safetensors", False)
+    network = build_sequence("lstm", features=8, classes=3, hidden=6)
+    freeze(network, frozen(layers=1))
+    assert learns(network) == {"classifier"}
 
 
 def test_a_learning_rate_for_each_layer() -> None:
@@ -192,13 +182,9 @@ def test_the_curve_from_scratch_begins_without_published_weights(
 ) -> None:
     own = tiny("auto", "model.name=c3d", "model.weights=/nowhere/sports1m.pth")
     manifest = SimpleNamespace(manifest=SimpleNamespace(recipe=own.model_dump(mode="json")))
-    monkeypatch.setattr("gesta.bundle.io.read", lambda _: manifest)
-    write_numbered(tmp_path / "a" / "0.mkv", 2)
-    curve, _ = _curve(tmp_path, None, tmp_path / "bundle", None, [], (1,), 1, None, "cpu")
-    assert (curve.recipes["scratch"].model.weights, curve.recipes["transfer"].model.weights) == (
-        None,
-        own.model.weights,
-    )
+    monkeypatch.setattr("gesta.bundle.io.read", lambda *_: manifest)
+    recipes = curve_of(find("clips"), None, tmp_path / "bundle", [], None)
+    assert (recipes["scratch"].model.weights, recipes["transfer"].model.weights) == (None, own.model.weights)
 
 
 def in_this_process(jobs, *, told=None, **_):
@@ -217,7 +203,7 @@ def test_a_test_part_without_labels_counts_as_none(tmp_path: Path) -> None:
     for number, video in enumerate(index["videos"]):
         video["split"], video["label"] = ("train", video["label"]) if number % 4 else ("test", None)
     (folder / "index.json").write_text(json.dumps(index))
-    _, held = _of_features(folder, "iqbal/mean", None, [], [])
+    held = find("features").read(folder).samples
     pool, test, notes = parts(held)
     assert {s.split for s in held if s.label is None} == {"test"}
     assert test and len(pool) + len(test) == len([s for s in held if s.label is not None])
@@ -230,12 +216,13 @@ class TestLearningCurve:
         monkeypatch.setattr("gesta.experiments.learning_curve.run_jobs", in_this_process)
         folder = feature_folder(tmp_path / "features")
         recipe = load_recipe("iqbal/mean", (*TINY, "features.every=null"))
-        fitted = fit_sequences(folder, recipe, tmp_path / "start", progress=False, device="cpu", save=True)
+        fitted = fit_sequences(folder, recipe, tmp_path / "start", progress=False, device="cpu")
         assert fitted.bundle is not None and read_bundle(fitted.bundle).manifest.backbone.name == FOLDER.backbone
         recipe = changed(recipe, ("training.epochs=2",))
-        curve = Curve({"scratch": recipe, "transfer": recipe}, (1, 4), 2, fitted.bundle, folder, "class_folders", "cpu")
-        held = samples_of(FeatureFolder(folder))
-        document = learning_curve(curve, held, tmp_path / "out", workers=1)
+        task = find("features")
+        curve = Curve(task, {"scratch": recipe, "transfer": recipe}, (1, 4), 2, fitted.bundle)
+        held = task.read(folder)
+        document = learning_curve(curve, held, tmp_path / "out", Workers(1, "cpu"))
         assert [(r["arm"], r["clips"]) for r in document["rows"]] == [(a, c) for a in curve.recipes for c in (1, 4)]
         assert all(row["interval"][0] <= row["accuracy"] <= row["interval"][1] for row in document["rows"])
         assert document["rows"][2]["accuracy"] > 0.9 and document["gains"][0]["gain"] >= 0
@@ -243,21 +230,24 @@ class TestLearningCurve:
         assert (tmp_path / "out" / "curve.png").stat().st_size > 1000
         assert "| 4 |" in (tmp_path / "out" / "table.md").read_text() == markdown(document)
         again: list[str] = []
-        learning_curve(curve, held, tmp_path / "out", told=lambda job, _: again.append(job.title))
+        workers = Workers(device="cpu", told=lambda job, _: again.append(job.title))
+        learning_curve(curve, held, tmp_path / "out", workers)
         assert again == [] and json.loads((tmp_path / "out" / "learning_curve.json").read_text())["seeds"] == 2
         with pytest.raises(GestaError, match=r"--clips 99: the class 'class 0' has \d+ clips outside the test part"):
-            learning_curve(Curve({"scratch": recipe}, (99,), 1, None, folder), held, tmp_path / "x")
+            learning_curve(Curve(task, {"scratch": recipe}, (99,), 1), held, tmp_path / "x")
 
     def test_an_empty_test_part_is_refused_before_any_training(self, tmp_path: Path) -> None:
-        alone = {str(s.label): s for s in samples_of(FeatureFolder(feature_folder(tmp_path / "f")))}
-        held = [replace(s, subject=None) for s in alone.values()]
-        curve = Curve({"scratch": load_recipe("iqbal/mean", TINY)}, (1,), 1, None, tmp_path / "f")
+        task = find("features")
+        listing = task.read(feature_folder(tmp_path / "f"))
+        alone = {str(s.label): s for s in task.usable(listing)}  # type: ignore[attr-defined]
+        held = replace(listing, samples=tuple(replace(s, subject=None) for s in alone.values()))
+        curve = Curve(task, {"scratch": load_recipe("iqbal/mean", TINY)}, (1,), 1)
         with pytest.raises(GestaError, match=r"test part has no clip of a class .* two recordings of each") as caught:
             learning_curve(curve, held, tmp_path / "out")
         assert not caught.value.usage and not (tmp_path / "out").exists()
 
     def test_draws_hold_each_other_and_no_test_clip(self, tmp_path: Path) -> None:
-        pool, test, _ = parts(samples_of(FeatureFolder(feature_folder(tmp_path))))
+        pool, test, _ = parts(find("features").read(feature_folder(tmp_path)).samples)
         small, large = ({s.id for s in drawn(pool, k, 1)} for k in (2, 5))
         assert small < large and len(large) == 15 and not large & {s.id for s in test}
         assert {s.subject for s in pool}.isdisjoint({s.subject for s in test})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from gesta.cli.damage import add_option, tell_warnings
 
 COMMANDS = {
     "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
@@ -23,13 +24,18 @@ COMMANDS = {
     "crossval": "Leave one person out, or k groups.",
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
+    "write": "Text by a language model.",
+    "embed": "Word vectors: learn them, ask them, test them.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "compress": "The whole way to a small model, with a table of what each step cost.",
     "prune": "Remove weights, or whole channels, that matter little.",
     "quantize": "Store a model's weights in 16 or 8 bits.",
     "pose": "Hand pose: compare files of predicted joints with the truth.",
+    "spot": "Continuous recognition: compare files of recognized events with the truth.",
     "reproduce": "A table or figure of the documents: reported beside measured.",
     "recipes": "List the recipes, or print one whole.",
+    "fetch": "Get the published networks that find hands and bodies in plain RGB.",
+    "track": "Find hands and bodies in videos; write skeleton files and an index.csv.",
     "cache": "Show, limit or clear the cache of prepared clips.",
 }
 
@@ -53,6 +59,14 @@ class _LazyGroup(TyperGroup):
         finally:
             self._listing = False
 
+    def invoke(self, ctx: Any) -> Any:
+        from gesta.schema import GestaError
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # typer would end without a word
+            raise GestaError("what reads the output has closed it; the rest is not written.") from error
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
@@ -71,6 +85,7 @@ class _LazyGroup(TyperGroup):
         command = typer.main.get_command(app)
         command.name = cmd_name
         command.help = about
+        add_option(cmd_name, command)
         return command
 
 
@@ -84,26 +99,8 @@ def _gesta() -> None:
 
 def main() -> None:
     """Entry point: an error that the user can mend is one message and an exit code, not a traceback."""
-    from gesta.schema import GestaError
+    from gesta.cli import ending
 
+    tell_warnings()
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # crops are small: a second thread costs more than it brings
-    try:
-        app()
-    except GestaError as error:
-        _fail(str(error), 2 if error.usage else 1)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(f"the disk is full ({error.filename or 'while writing'}). Free space and start again.", 1)
-        if error.filename is None:
-            raise
-        _fail(f"{error.filename}: {error.strerror}. Check the path and what you may do there.", 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    from gesta.cli.common import console
-
-    console.print("Error:", style="red", end=" ")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
-    sys.exit(code)
+    ending.run(app, sys.argv)

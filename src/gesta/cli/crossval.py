@@ -9,31 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gesta.cli.common import (
-    DeviceOption,
-    FormatOption,
-    JsonFlag,
-    RecipeOption,
-    SetOption,
-    console,
-    emit,
-    existing,
-    need,
-    progress,
-)
+from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gesta.tasks.clips.recipe import ClipRecipe
+    from gesta.recipes import Recipe
+    from gesta.tasks.base import Task
 
 SHOWN_ERRORS = 30
 
 
 def crossval(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled recordings.", show_default=False)],
-    recipe: RecipeOption = "auto",
+    recipe: Annotated[
+        str | None,
+        typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; auto, or what fits the data."),
+    ] = None,
     by: Annotated[
         str, typer.Option("--by", help="subject: one person at a time; a number: so many groups of people; label.")
     ] = "subject",
@@ -51,39 +44,31 @@ def crossval(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Trains one model for each held-out person and reports pooled accuracy, mean and spread, and every error."""
+    """Trains one model for each held-out person and reports pooled quality, mean and spread, and every error."""
     need("train", "torch", "lightning")
-    from gesta.cli.train import recipe_for
+    from gesta.experiments.crossval import Folding
     from gesta.experiments.crossval import crossval as run
-    from gesta.sources.catalog import read
+    from gesta.experiments.parallel import Workers
+    from gesta.experiments.train import task_of
 
-    listing = read(existing(data, "data folder"), layout)
     way, k = fold_by(by)
-    chosen = recipe_for(recipe, sets)
+    task = task_of(existing(data, "data folder"), recipe, layout)
+    recipes = options(recipe or task.default_recipe, sets or [], choose or [])
+    listing = task.read(data, layout)
+    metric, show = task.quality.measured, task.quality.text
+
+    def told(job: Any, result: dict[str, Any]) -> None:
+        said = f"{job.title}: {show(result[metric])} of {result['n']}, {result['seconds'] / 60:.1f} min"
+        console.print(said, highlight=False)
+
     with progress("Folds") as bar:
-        document = run(
-            listing.samples,
-            chosen,
-            out,
-            choices=options(recipe, sets or [], choose or []),
-            by=way,
-            k=k,
-            seeds=seeds,
-            layout=listing.layout,
-            device=device,
-            workers=workers,
-            progress=bar,
-            told=lambda job, result: console.print(
-                f"{job.title}: {result['accuracy']:.3f} of {result['n']}, {result['seconds'] / 60:.1f} min",
-                highlight=False,
-            ),
-        )
-    emit({"data": str(data), **document}, text(document, out), json)
+        document = run(task, listing, recipes, out, Folding(way, k, seeds), Workers(workers, device, bar, told))
+    emit({"data": str(data), **document}, text(task, document, out), json)
 
 
-def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, ClipRecipe]:
+def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, Recipe]:
     """Every combination of what --choose names, by its settings. Raises GestaError (usage)."""
-    from gesta.cli.train import recipe_for
+    from gesta.tasks.catalog import load_recipe
 
     keys = []
     for text in choose:
@@ -91,7 +76,7 @@ def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, ClipRe
         if not sign or "|" not in values:
             raise GestaError(f"--choose is {text!r}; expected 'key=A|B', as in 'training.epochs=40|80'.", usage=True)
         keys.append([f"{key}={value}" for value in values.split("|")])
-    return {" ".join(way): recipe_for(recipe, [*sets, *way]) for way in itertools.product(*keys)}
+    return {" ".join(way): load_recipe(recipe, [*sets, *way]) for way in itertools.product(*keys)}
 
 
 def fold_by(by: str) -> tuple[str, int | None]:
@@ -103,19 +88,24 @@ def fold_by(by: str) -> tuple[str, int | None]:
     return by, None
 
 
-def text(document: dict[str, Any], out: Path) -> RenderableType:
+def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
     """Folds, totals and errors as tables."""
     from rich.console import Group
     from rich.table import Table
 
-    folds = Table("held out", "clips", "accuracy", "chosen inside the training part")
+    metric, show = task.quality.measured, task.quality.text
+    name = metric.replace("_", " ")
+    folds = Table("held out", task.unit, name, "chosen inside the training part")
     for fold in document["folds"]:
-        folds.add_row(str(fold["held_out"]), str(fold["n"]), f"{fold['accuracy']:.3f}", fold.get("chosen", "-"))
-    low, high = document["accuracy_interval"]
-    rounds = ", ".join(f"{s['correct']} of {s['n']}" for s in document["per_seed"])
+        folds.add_row(str(fold["held_out"]), str(fold["n"]), show(fold[metric]), fold.get("chosen", "-"))
+    rounds = ", ".join(
+        f"{s['correct']} of {s['n']}" if "correct" in s else show(s[metric]) for s in document["per_seed"]
+    )
+    interval = document.get(f"{metric}_interval")
+    within = f" (95 % interval {show(interval[0])} to {show(interval[1])})" if interval else ""
     lines = [
-        f"accuracy {document['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}), by seed: {rounds}",
-        f"over folds: mean {document['accuracy_mean']:.3f}, standard deviation {document['accuracy_std']:.3f}",
+        f"{name} {show(document[metric])}{within}, by seed: {rounds}",
+        f"over folds: mean {show(document[f'{metric}_mean'])}, standard deviation {show(document[f'{metric}_std'])}",
         f"computing time {document['seconds'] / 60:.1f} min; results in {out / 'crossval.json'}",
     ]
     counted = Counter((e["id"], e["truth"], e["predicted"]) for e in document["errors"])

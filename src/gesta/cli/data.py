@@ -1,11 +1,11 @@
-"""`gesta data`: look into a data folder (`inspect`), or generate one (`make`)."""
+"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), or generate one (`make`)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,13 +28,17 @@ def inspect(
     """
     from gesta.cli.common import console, emit, existing, progress
     from gesta.schema import GestaError
+    from gesta.tasks import catalog
+    from gesta.tasks.base import need as need_ability
 
-    look, write_page, listing = _looking(existing(data, "data folder"), format)
+    task = catalog.of_data(existing(data, "data folder"), format)
+    look = need_ability(task, "inspect", "gesta data inspect")
+    listing = task.read(data, format)
     with progress("looking into the files") as tick:
-        report = look(listing, progress=tick)
+        report = look(listing, tick)
     document = report.to_json()
     if out is not None:
-        page = write_page(report, listing, out)
+        page = task.inspect_page(report, listing, out)  # type: ignore[attr-defined]
         document["page"] = str(page)
         console.print(f"The page with pictures is {page}", highlight=False, soft_wrap=True)
     emit(document, report.to_text(), json)
@@ -42,18 +46,34 @@ def inspect(
         raise GestaError(f"{data}: nothing in it can be used. {_why(report.problems)}")
 
 
-def _looking(data: Path, layout: str | None) -> tuple[Callable[..., Any], Callable[..., Path], Any]:
-    """(what looks into it, what writes the page, the listing) of recordings or of hand poses."""
-    from gesta.audit import inspection, page
-    from gesta.sources import catalog, hand_catalog
-    from gesta.tasks.hands import audit as hands
+@app.command()
+def index(
+    data: Annotated[Path, typer.Argument(help="Data folder; index.csv is written into it.")],
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Where people stand in names: '{subject}_*', '*/{subject}/*'.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Where labels stand in names, as '*_{label}'; else the folders'.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index.csv that is there.")] = False,
+    format: FormatOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write the index.csv of a folder: path, label and split as the folders say, people as the names say.
 
-    of_hands = layout in hand_catalog.HAND_READERS or (
-        layout is None and data.is_dir() and hand_catalog.detect(data) is not None
-    )
-    if of_hands:
-        return hands.inspect_hands, hands.write_hand_page, hand_catalog.read(data, layout)
-    return inspection.inspect, page.write_html, catalog.read(data, layout)
+    In a pattern * stands for anything and ? for one character. {subject} takes as little as it can.
+    """
+    from gesta.cli.common import emit, existing
+    from gesta.cli.data_index import index_document, index_text
+    from gesta.sources.catalog import read
+    from gesta.sources.index_write import write_index
+    from gesta.sources.name_patterns import NamePattern
+
+    patterns = [
+        None if text is None else NamePattern(text, field) for text, field in ((subject, "subject"), (label, "label"))
+    ]
+    written = write_index(read(existing(data, "data folder"), format), *patterns, overwrite=overwrite)
+    emit(index_document(written), index_text(written, data), json)
 
 
 @app.command()

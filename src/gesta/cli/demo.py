@@ -25,11 +25,11 @@ def demo(
     A stopped demo goes on where it was. The recipe is `demo` (see `gesta recipes demo`).
     """
     need("train", "torch", "lightning", "matplotlib")
-    from gesta.cli.train import recipe_for
     from gesta.experiments.demo import STEPS
     from gesta.experiments.demo import demo as run
+    from gesta.tasks.catalog import load_recipe
 
-    recipe = recipe_for("demo", sets)
+    recipe = load_recipe("demo", sets or ())
     titles = [title for title, _ in STEPS.values()]
     with progress("demo") as bar:
         document = run(

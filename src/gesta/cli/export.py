@@ -10,9 +10,6 @@ from rich.markup import escape
 
 from gesta.cli.common import BackboneOption, FormatOption, JsonFlag, console, emit, existing, given_options, need
 
-CALIBRATION = 300
-"""Training samples that an 8-bit network is calibrated on, at most."""
-
 
 def export(
     context: typer.Context,
@@ -45,7 +42,7 @@ def export(
     need("train", "torch")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
     from gesta.evaluation.data import examples_for
-    from gesta.exporting.run import Export, check_out, chosen_format, export_bundle
+    from gesta.exporting.run import CALIBRATION, Export, check_out, chosen_format, export_bundle
     from gesta.tasks import catalog
 
     task, opened = catalog.of_bundle(existing(bundle, "bundle"))

@@ -38,6 +38,11 @@ class Magnitudes:
     def document(self) -> dict[str, Any]:
         return {**asdict(self), "lowest": LOWEST, "share_below": self.share_below}
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Magnitudes:
+        kept = {name: document[name] for name in cls.__dataclass_fields__}
+        return cls(**{**kept, "counts": tuple(kept["counts"])})
+
 
 def magnitudes(weights: Weights, threshold: float = THRESHOLD) -> Magnitudes:
     """The weights that pruning looks at: of convolutions, linear layers and LSTMs."""

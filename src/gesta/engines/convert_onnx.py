@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from gesta.engines.part import Part
@@ -54,12 +55,33 @@ def _model(part: Part) -> Any:
     for node in model.graph.node:
         node.ClearField("metadata_props")
         node.ClearField("doc_string")
+    _free_length(model)
     return model
+
+
+def _free_length(model: Any) -> None:
+    """Recurrent layers of any number of steps: the exporter writes the example's into the Reshape behind an LSTM.
+
+    There it becomes 0, which takes the number from what comes in.
+    """
+    from onnx import numpy_helper
+
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        turned = made_by.get(node.input[0]) if node.op_type == "Reshape" else None
+        layer = made_by.get(turned.input[0]) if turned is not None and turned.op_type == "Transpose" else None
+        shape = constants.get(node.input[1]) if layer is not None and layer.op_type in ("LSTM", "GRU") else None
+        if shape is not None:
+            _, *others = numpy_helper.to_array(shape).tolist()
+            free = numpy_helper.from_array(np.array([0, *others], np.int64), f"{node.output[0]}_shape")
+            model.graph.initializer.append(free)
+            node.input[1] = free.name
+            node.ClearField("attribute")  # of a Reshape there is only allowzero, which would take 0 for a length
 
 
 def _halve(model: Any) -> None:
     """Stores the weights as float16; each is cast back as the model is loaded, so computing stays fp32."""
-    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []

@@ -10,7 +10,7 @@ from gesta.bundle.manifest import Manifest
 from gesta.schema import GestaError
 from gesta.tasks.base import Examples, Parts, Task
 
-SPLITS = ("test", "val", "train", "all")
+SPLITS = ("test", "dev", "val", "train", "all")
 
 
 def parts_for(

@@ -19,7 +19,7 @@ from gesta.tasks.base import Evaluation
 
 
 def evaluate_data(
-    bundle: Bundle[Any],
+    model: Any,
     data: Path,
     at: Placement = Placement(),
     *,
@@ -30,20 +30,20 @@ def evaluate_data(
     progress: bool = True,
     **options: Any,
 ) -> Evaluation:
-    """Measures a bundle on one split of a data folder, divided as in its training.
+    """Measures a bundle, or a model that is loaded, on one split of a data folder, divided as in its training.
 
     What the model was trained on is left out of "test" and "all", and reported. Raises GestaError as `evaluate` does.
     """
-    task, manifest = catalog.find(bundle.manifest.kind), bundle.manifest
+    task, manifest = catalog.find(model.manifest.kind), model.manifest
     seed = manifest.provenance.seed if seed is None else seed
     parts = parts_for(task, manifest, data, layout, protocol, seed)
     samples, met = unseen(task, manifest, chosen(parts, split), split)
     notes = [] if split == "all" else list(parts.notes)
     notes += [*met, *(task.remarks(parts.listing, manifest) if layout is None else ())]
-    predictor = task.load(bundle, at, **options)
+    predictor = task.load(model, at, **options) if isinstance(model, Bundle) else model
     layout = parts.listing.layout
     result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
-    return replace(result, metrics={"bundle": str(bundle.path), **result.metrics})
+    return replace(result, metrics={"bundle": str(getattr(model, "path", manifest.name)), **result.metrics})
 
 
 def evaluate(
@@ -83,7 +83,9 @@ def measure(
     """The same for a model that is loaded. Raises GestaError as `evaluate` does."""
     manifest = predictor.manifest
     known = task.labelled(samples, manifest)
-    warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
+    warnings: list[str] = []
+    if getattr(task, "of_people", True):  # text is not recorded of people
+        warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
     if len(known) < len(samples):
         warnings.append(f"{len(samples) - len(known)} recordings without label are not counted.")
     with bars(progress) as bar:

@@ -1,16 +1,9 @@
-"""The documents' tables and figures that `gesta reproduce` can do again, by name."""
+"""Mullick's tables and figures about gestures, and gesta's own, by name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Literal
-
-from gesta.experiments.action_catalog import ACTION_TABLES
-from gesta.experiments.image_catalog import IMAGE_TABLES
-from gesta.experiments.leave_out import LEAVE_OUT_TABLES
-from gesta.experiments.pose_catalog import POSE_TABLES
-from gesta.schema import GestaError
-from gesta.words import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -64,6 +57,9 @@ LSTM = Row("LSTM", 86.57, "mullick/lstm", cost=0.8)
 CNN3D = Row("3D-CNN", 90.13, "mullick/cnn3d", cost=2.0)
 JOINT = Row("joint 3D-CNN + LSTM, end to end", 93.18, "mullick/joint", cost=2.1)
 PRETRAINED = Row("joint 3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/joint-pretrained", cost=3.5)
+FROZEN = replace(
+    PRETRAINED, label=f"{PRETRAINED.label}, then fixed", reported=None, overrides=("training.freeze_encoder=true",)
+)
 SMALL = Row("joint small, body and hand", None, "auto", cost=2.3)
 SMALL_BODY = Row("joint small, body alone", None, "auto", ("input.streams=[body]",), cost=1.2)
 SMALL_HAND = Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",), cost=1.3)
@@ -123,6 +119,11 @@ TABLES: dict[str, Table] = {
             Row("joint 3D-CNN + LSTM", 96.4, PRETRAINED.recipe, PRETRAINED.overrides, PRETRAINED.cost),
             Row("Neverova et al. (ModDrop)", 96.8),
         ),
+    ),
+    "mullick/section-3.3.2": Table(
+        "encoder pre-trained, then fine-tuned or fixed ('not much difference' in the document, without numbers)",
+        "Mullick 2018, section 3.3.2; the accuracy is table 3.2's",
+        (PRETRAINED, FROZEN),
     ),
     "gesta/inputs": Table("joint small by input, recipe auto", "-", (SMALL, SMALL_BODY, SMALL_HAND)),
     "gesta/networks": Table(
@@ -187,41 +188,3 @@ SCALES: dict[str, Scale] = {
 
 MINUTES_A_RECORDING = 0.15
 """To generate one, on two cores."""
-
-
-def estimate(table: Table, scale: Scale, seeds: int, workers: int) -> str:
-    """What a table costs where nothing of it is done yet, in words, before anything is generated."""
-    needed = [row for row in table.rows if row.recipe is not None]
-    needed += [row.teacher for row in needed if row.teacher is not None]
-    costs = {(row.recipe, row.overrides, row.quick): row.cost for row in needed}  # lines may share a training
-    trainings, recordings = seeds * len(costs), scale.people * scale.recordings
-    minutes = seeds * sum(costs.values()) * scale.minutes / min(workers, trainings)
-    return (
-        f"{trainings} trainings, about {minutes:.0f} minutes, and before them {recordings} recordings to generate, "
-        f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what is there already is not done again."
-    )
-
-
-def titles() -> dict[str, str]:
-    """Every name that can be reproduced, and what it is."""
-    found = {name: table.title for name, table in TABLES.items()}
-    found |= {name: table.title for name, table in IMAGE_TABLES.items()}
-    found |= {name: table.title for name, table in POSE_TABLES.items()}
-    found |= {name: table.title for name, table in LEAVE_OUT_TABLES.items()}
-    return found | {name: table.title for name, table in ACTION_TABLES.items()}
-
-
-def find(name: str) -> Table:
-    """The table of that name. Raises GestaError (usage) with the list and the nearest match."""
-    if name not in TABLES:
-        known = titles()
-        meant = did_you_mean(name, known)
-        raise GestaError(f"unknown table or figure {name!r}; there are {', '.join(known)}.{meant}", usage=True)
-    return TABLES[name]
-
-
-def scale_of(name: str) -> Scale:
-    """The scale of that name. Raises GestaError (usage)."""
-    if name not in SCALES:
-        raise GestaError(f"unknown scale {name!r}; there are {', '.join(SCALES)}.", usage=True)
-    return SCALES[name]

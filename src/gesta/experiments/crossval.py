@@ -1,154 +1,179 @@
-"""Cross validation: every person (or group, or part) is held out once, and the rest trains a model."""
+"""Cross validation of any task: every person (or group, or part) is held out once, and the rest trains a model."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gesta import metrics
-from gesta.experiments.parallel import Job, Progress, run_jobs, write_json
-from gesta.experiments.trial import prefill, trial_job
-from gesta.schema import GestaError, Sample
+from gesta.experiments.parallel import TWO, Job, Workers, run_jobs
+from gesta.experiments.trial import trial_job
+from gesta.files import json_text, write_files
+from gesta.recipes import Recipe
+from gesta.schema import GestaError, Listing
 from gesta.sources.split import folds
-from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.base import Parts, Quality, Task, has
 
 INNER_GROUPS = 2
 """Into how many groups of people a training part is divided to choose settings inside it."""
 
 
+@dataclass(frozen=True)
+class Folding:
+    """`by`: "subject", one person a fold, or `k` groups of people; "label". Each fold with seeds 0 to `seeds` - 1."""
+
+    by: str = "subject"
+    k: int | None = None
+    seeds: int = 1
+
+
+BY_SUBJECT = Folding()
+
+
 def crossval(
-    samples: Sequence[Sample],
-    recipe: ClipRecipe,
+    task: Task,
+    listing: Listing,
+    options: Mapping[str, Any],
     out: Path,
-    *,
-    choices: Mapping[str, ClipRecipe] | None = None,
-    by: str = "subject",
-    k: int | None = None,
-    seeds: int = 1,
-    layout: str,
-    device: str = "auto",
-    workers: int = 2,
-    progress: Progress | None = None,
-    told: Callable[[Job, dict[str, Any]], None] | None = None,
+    folding: Folding = BY_SUBJECT,
+    workers: Workers = TWO,
     job: Callable[..., Job] = trial_job,
 ) -> dict[str, Any]:
-    """Trains one model a fold and seed, `workers` at a time, and measures each on what it has not seen.
+    """Trains one model a fold and seed and measures each on what it has not seen.
 
-    The recipe is fixed beforehand, or each fold chooses one of `choices` (by what it says) inside its training part:
-    two groups of its people, trained on one, measured on the other. Nothing is chosen on held-out clips. Without
-    `training.patience` the whole training part trains and the last epoch counts; with it, people of the training part
-    are set aside to stop by. Each fold's result is a JSON file in `out`, and a run with the same recipe and data takes
-    what it finds there. `job`: what a fold is, as trial_job.
+    `options`: one recipe, fixed beforehand, or several by what they say, of which each fold chooses inside its training
+    part: two groups of its people, trained on one, measured on the other. Nothing is chosen on held-out samples.
+    Without `training.patience` the whole training part trains and the last epoch counts; with it, people of the
+    training part are set aside to stop by. Each fold's result is a JSON file in `out`, and a run with the same recipe
+    and data takes what it finds there. `job`: what a fold is, as trial_job.
 
-    Returns accuracy (pooled over all held-out clips and seeds), accuracy_mean and accuracy_std over folds, folds
-    (held_out, accuracy, n, with choices also chosen and inner_accuracy), per_seed, errors, skipped and seconds (of
-    computing, summed over folds). Raises GestaError.
+    Returns the task's quality under its name (pooled over all held-out samples and seeds), its _mean and _std over
+    folds, folds (held_out, quality, n, with several recipes also chosen and inner_...), per_seed, errors, skipped and
+    seconds (of computing, summed over folds). Raises GestaError.
     """
-    if seeds < 1:
-        raise GestaError(f"--seeds is {seeds}, expected at least 1.", usage=True)
-    begun = time.monotonic()
-    options = dict(choices or {recipe.name: recipe})
-    if not (out / "crossval.json").exists():
-        prefill([s for s in samples if s.label is not None], list(options.values()), progress)
-    parts = folds(samples, by=by, k=k, seed=0)
+    if folding.seeds < 1:
+        raise GestaError(f"--seeds is {folding.seeds}, expected at least 1.", usage=True)
+    begun, metric = time.monotonic(), task.quality.measured
+    recipes = list(options.values())
+    parts = _folds(task, listing.samples, recipes[0], folding.by, folding.k)
+    if has(task, "prepare") and not (out / "crossval.json").exists():
+        samples = [s for _, train, test in parts[:1] for s in (*train, *test)]
+        task.prepare([replace(s, split=None) for s in samples], recipes, workers.progress)  # type: ignore[attr-defined]
     chosen: dict[str, tuple[str, dict[str, float]]] = {name: (next(iter(options)), {}) for name, _, _ in parts}
     spent = 0.0
     if len(options) > 1:
-        chosen, spent = _chosen(parts, options, out, by, layout, device, workers, progress, job)
+        chosen, spent = _chosen(task, listing, parts, options, out, folding.by, workers, job)
     jobs, places = [], []
     for name, train, test in parts:
         taken = options[chosen[name][0]]
-        part = train if taken.training.patience else [replace(s, split="train") for s in train]
-        for seed in range(seeds):
-            jobs.append(job(f"{name}, seed {seed}", part, test, taken, out / "folds", layout, seed, device))
+        known = _parts(listing, train if _stops_early(taken) else _all_train(task, train), test)
+        for seed in range(folding.seeds):
+            jobs.append(job(f"{name}, seed {seed}", known, taken, out / "folds", seed, workers.device))
             places.append((name, seed))
-    results = run_jobs(jobs, workers=workers, progress=progress, told=told)
-    document = summary([(name, seed, result) for (name, seed), result in zip(places, results, strict=True)])
+    results = run_jobs(jobs, workers=workers.count, progress=workers.progress, told=workers.told)
+    named = [(name, seed, result) for (name, seed), result in zip(places, results, strict=True)]
+    document = summary(named, metric)
     document["seconds"] += spent
     if len(options) > 1:
         for fold in document["folds"]:
-            fold["chosen"], fold["inner_accuracy"] = chosen[fold["held_out"]]
+            fold["chosen"], fold[f"inner_{metric}"] = chosen[fold["held_out"]]
     document |= {
-        "by": by if k is None else f"{k} groups",
-        "recipe": recipe.name,
+        "by": folding.by if folding.k is None else f"{folding.k} groups",
+        "recipe": recipes[0].name,
         "seconds_waited": time.monotonic() - begun,
-        "subjects": sorted({s.subject for s in samples if s.subject is not None}),
+        "subjects": sorted({s.subject for s in listing.samples if s.subject is not None}),
     }
-    write_json(out / "crossval.json", document)
+    write_files(out, {"crossval.json": json_text(document)})
     return document
 
 
+def _folds(task: Task, samples: Sequence[Any], recipe: Recipe, by: str, k: int | None) -> list[Any]:
+    if has(task, "folds"):
+        return list(task.folds(samples, recipe, by, k))  # type: ignore[attr-defined]
+    return folds(samples, by=by, k=k, seed=0)
+
+
+def _parts(listing: Listing, train: Sequence[Any], test: Sequence[Any]) -> Parts:
+    return Parts(replace(listing, samples=(*train, *test)))
+
+
+def _all_train(task: Task, train: Sequence[Any]) -> list[Any]:
+    return list(train) if getattr(task, "needs_validation", False) else [replace(s, split="train") for s in train]
+
+
+def _stops_early(recipe: Any) -> bool:
+    return bool(getattr(getattr(recipe, "training", None), "patience", None))
+
+
 def _chosen(
-    parts: Sequence[tuple[str, list[Sample], list[Sample]]],
-    options: Mapping[str, ClipRecipe],
+    task: Task,
+    listing: Listing,
+    parts: Sequence[Any],
+    options: Mapping[str, Any],
     out: Path,
     by: str,
-    layout: str,
-    device: str,
-    workers: int,
-    progress: Progress | None,
+    workers: Workers,
     job: Callable[..., Job],
 ) -> tuple[dict[str, tuple[str, dict[str, float]]], float]:
-    """For each fold the best of the options inside its training part, with their accuracies there; seconds spent."""
+    """For each fold the best of the options inside its training part, with their quality there; seconds spent."""
     jobs, places = [], []
     for name, train, _ in parts:
-        for inner, rest, held in folds([replace(s, split=None) for s in train], by=by, k=INNER_GROUPS, seed=0):
+        inside = [replace(s, split=None) for s in train]
+        for inner, rest, held in _folds(task, inside, next(iter(options.values())), by, INNER_GROUPS):
+            known = _parts(listing, _all_train(task, rest), held)
             for option, recipe in options.items():
-                part = [replace(s, split="train") for s in rest]
-                jobs.append(
-                    job(
-                        f"{name}: {option}, inside on {inner}, seed 0",
-                        part,
-                        held,
-                        recipe,
-                        out / "folds",
-                        layout,
-                        0,
-                        device,
-                    )
-                )
+                title = f"{name}: {option}, inside on {inner}, seed 0"
+                jobs.append(job(title, known, recipe, out / "folds", 0, workers.device))
                 places.append((name, option))
-    results = run_jobs(jobs, workers=workers, progress=progress)
-    right: dict[str, dict[str, float]] = {name: dict.fromkeys(options, 0.0) for name, _, _ in parts}
+    results = run_jobs(jobs, workers=workers.count, progress=workers.progress)
+    inner_quality: dict[str, dict[str, float]] = {name: dict.fromkeys(options, 0.0) for name, _, _ in parts}
     sizes = {name: len(train) for name, train, _ in parts}
+    quality: Quality = task.quality
     for (name, option), result in zip(places, results, strict=True):
-        right[name][option] += result["accuracy"] * result["n"] / sizes[name]
-    best = {name: (max(found, key=lambda o: found[o]), found) for name, found in right.items()}
-    return best, sum(result["seconds"] for result in results)
+        inner_quality[name][option] += result[quality.measured] * result["n"] / sizes[name]
+    best = max if quality.higher else min
+    found = {name: (best(of, key=lambda o: of[o]), of) for name, of in inner_quality.items()}
+    return found, sum(result["seconds"] for result in results)
 
 
-def summary(results: Sequence[tuple[str, int, dict[str, Any]]]) -> dict[str, Any]:
-    """The document from (held out, seed, result of that fold): pooled accuracy, mean and spread, folds, errors."""
-    names = list(dict.fromkeys(name for name, _, _ in results))
-    seeds = sorted({seed for _, seed, _ in results})
-    by_fold = {name: [r for n, _, r in results if n == name] for name in names}
+def pooled(results: Sequence[Mapping[str, Any]], metric: str) -> float:
+    """The metric over all samples of several folds; of shares from the counts, which is exact."""
+    n = sum(r["n"] for r in results)
+    if all("errors" in r for r in results):
+        return float((n - sum(len(r["errors"]) for r in results)) / n)
+    return float(sum(r[metric] * r["n"] for r in results) / n)
+
+
+def summary(results: Sequence[tuple[str, int, dict[str, Any]]], metric: str = "accuracy") -> dict[str, Any]:
+    """The document from (held out, seed, result of that fold): pooled quality, mean and spread, folds, errors."""
+    by_fold = {name: [r for n, _, r in results if n == name] for name, _, _ in results}
     folds_ = [
-        {"held_out": name, "accuracy": float(np.mean([r["accuracy"] for r in found])), "n": found[0]["n"]}
+        {"held_out": name, metric: float(np.mean([r[metric] for r in found])), "n": found[0]["n"]}
         for name, found in by_fold.items()
     ]
+    counted = all("errors" in r for _, _, r in results)
     per_seed = []
-    for seed in seeds:
+    for seed in sorted({seed for _, seed, _ in results}):
         found = [r for _, s, r in results if s == seed]
-        n, wrong = sum(r["n"] for r in found), sum(len(r["errors"]) for r in found)
-        seconds = sum(r["seconds"] for r in found)
-        per_seed.append({"seed": seed, "accuracy": (n - wrong) / n, "correct": n - wrong, "n": n, "seconds": seconds})
-    n, correct = sum(s["n"] for s in per_seed), sum(s["correct"] for s in per_seed)
-    accuracies = [fold["accuracy"] for fold in folds_]
-    one = per_seed[0]["n"]
+        row = {"seed": seed, metric: pooled(found, metric), "n": sum(r["n"] for r in found)}
+        row |= {"correct": row["n"] - sum(len(r["errors"]) for r in found)} if counted else {}
+        per_seed.append(row | {"seconds": sum(r["seconds"] for r in found)})
+    whole, one = pooled([r for _, _, r in results], metric), per_seed[0]["n"]
+    values = [fold[metric] for fold in folds_]
     return {
-        "accuracy": correct / n,
-        "accuracy_mean": float(np.mean(accuracies)),
-        "accuracy_std": float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0,
-        "accuracy_interval": list(metrics.wilson(round(correct / n * one), one)),
+        metric: whole,
+        f"{metric}_mean": float(np.mean(values)),
+        f"{metric}_std": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        **({f"{metric}_interval": list(metrics.wilson(round(whole * one), one))} if counted else {}),
         "n": one,
         "folds": folds_,
         "per_seed": per_seed,
-        "errors": [{"held_out": name, "seed": seed, **e} for name, seed, r in results for e in r["errors"]],
+        "errors": [{"held_out": name, "seed": seed, **e} for name, seed, r in results for e in r.get("errors", ())],
         "skipped": [{"held_out": name, "seed": seed, **p} for name, seed, r in results for p in r["skipped"]],
         "seconds": sum(s["seconds"] for s in per_seed),
     }

@@ -16,9 +16,12 @@ import numpy as np
 
 from gesta import metrics
 from gesta.experiments.catalog import DATA_SEED
-from gesta.experiments.parallel import Progress, key_of, write_json
+from gesta.experiments.parallel import Progress, key_of
+from gesta.files import write_json
+from gesta.recipes import Recipe
 from gesta.schema import GestaError, Prediction, Sample
-from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks import catalog
+from gesta.tasks.base import Parts
 
 PEOPLE = 24
 RECORDINGS = 1
@@ -31,7 +34,7 @@ class Run:
     """What all steps share. `told(title)` is called as a step begins; `progress` counts within it."""
 
     out: Path
-    recipe: ClipRecipe
+    recipe: Recipe
     people: int
     recordings: int
     seed: int
@@ -51,7 +54,7 @@ class Run:
 
 def demo(
     out: Path,
-    recipe: ClipRecipe,
+    recipe: Recipe,
     *,
     people: int = PEOPLE,
     recordings: int = RECORDINGS,
@@ -119,9 +122,8 @@ def _generate(run: Run) -> dict[str, Any]:
 def _inspect(run: Run) -> dict[str, Any]:
     from gesta.audit.inspection import inspect
     from gesta.audit.page import write_html
-    from gesta.sources.catalog import read
 
-    listing = read(run.data, LAYOUT)
+    listing = catalog.find(catalog.DEFAULT).read(run.data, LAYOUT)
     report = inspect(listing, run.progress)
     if report.usable == 0:
         raise GestaError(f"{run.data}: nothing in it can be used. Delete it and start the demo again.")
@@ -129,53 +131,48 @@ def _inspect(run: Run) -> dict[str, Any]:
     return {"page": str(page), "usable": report.usable, "problems": [str(problem) for problem in report.problems]}
 
 
-def parts(run: Run) -> tuple[list[Sample], list[Sample]]:
+def parts(run: Run) -> Parts:
     """Gestures to train on (nobody is needed to choose an epoch by) and those of people never seen."""
-    from gesta.sources.catalog import read
-
-    labelled = [s for s in read(run.data, LAYOUT).samples if s.label is not None]
-    train = [replace(s, split="train") for s in labelled if s.split != "test"]
-    return train, [s for s in labelled if s.split == "test"]
+    listing = catalog.find(catalog.DEFAULT).read(run.data, LAYOUT)
+    labelled = [s for s in listing.samples if s.label is not None]
+    return Parts(listing).only([s if s.split == "test" else replace(s, split="train") for s in labelled])
 
 
 def _train(run: Run) -> dict[str, Any]:
     import torch
 
-    from gesta.clips.cache import ClipCache
-    from gesta.engines import convert_openvino as openvino
-    from gesta.tasks.clips.fit import fit, settle_for, transform_for
+    from gesta.exporting.run import add
+    from gesta.training import run as training
 
     torch.set_num_threads(1)  # two are hardly faster on networks this small, and far slower on a busy machine
-    train, _ = parts(run)
-    settled, notes = settle_for(train, run.recipe)
-    cache = ClipCache()
-    result = fit(
-        train, settled, run.out / "model", layout=LAYOUT, seed=run.seed, device=run.device, notes=notes, cache=cache
-    )
-    transform = transform_for(settled, train)
-    clips = [cache.load(s, transform) for s in train[:: max(1, len(train) // PARITY_CLIPS)][:PARITY_CLIPS]]
-    parity = openvino.add(result.bundle, clips)
-    return {"parity": parity.model_dump(), "training_seconds": round(result.seconds, 1)}
+    task, known = catalog.find(catalog.DEFAULT), parts(run)
+    result = task.fit(known, run.recipe, training.Run(run.out / "model", run.seed, device=run.device))
+    manifest = catalog.read_bundle(result.bundle).manifest
+    agreements = add(result.bundle, task.examples(manifest, known.of("train"), PARITY_CLIPS, "training"))
+    parity = max(agreements, key=lambda one: one.difference).document
+    return {"parity": parity, "training_seconds": round(result.seconds, 1)}
 
 
 def _evaluate(run: Run) -> dict[str, Any]:
-    from gesta.tasks.clips.evaluate import evaluate
+    from gesta.evaluation.run import evaluate
 
-    _, test = parts(run)
-    found = evaluate(run.bundle, test, out=run.out / "report", layout=LAYOUT).metrics
-    return {name: found[name] for name in ("accuracy", "accuracy_interval", "n", "people", "engine", "warnings")}
+    result = evaluate(run.bundle, parts(run).of("test"), layout=LAYOUT)
+    catalog.find(catalog.DEFAULT).report(result, run.out / "report")
+    names = ("accuracy", "accuracy_interval", "n", "people", "engine", "warnings")
+    return {name: result.metrics[name] for name in names}
 
 
 def _stream(run: Run) -> dict[str, Any]:
-    import gesta
     from gesta.clips.decode import probe
-    from gesta.evaluation.annotate import annotate
+    from gesta.engines.base import Placement
+    from gesta.tasks.clips.annotate import annotate
 
-    _, test = parts(run)
+    test = parts(run).of("test")
     spans = [s for s in test if s.recording == test[0].recording]
     whole = replace(spans[0], id=spans[0].recording, label=None, first_frame=None, last_frame=None)
     fps = probe(whole.files[0]).fps
-    recogniser = gesta.load(run.bundle)
+    task, bundle = catalog.of_bundle(run.bundle)
+    recogniser = task.load(bundle, Placement())
     predictions = list(annotate(recogniser, whole, run.out / "stream.mp4"))
     got = recognised(spans, predictions, recogniser.labels, fps)
     return {

@@ -7,11 +7,8 @@ there is no validation part, and the last epoch counts.
 
 from __future__ import annotations
 
-import io
-import shutil
-import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +16,17 @@ from typing import Any
 import numpy as np
 
 from gesta import metrics
-from gesta.experiments.parallel import Job, Progress, key_of, run_jobs, write_json, write_text
-from gesta.experiments.trial import identity
-from gesta.schema import GestaError, Sample
+from gesta.evaluation.people import people_warnings
+from gesta.experiments.parallel import TWO, Workers, run_jobs
+from gesta.experiments.table import canvas, png, table
+from gesta.experiments.train import recipe_of
+from gesta.experiments.trial import trial_job
+from gesta.files import json_text, write_files
+from gesta.recipes import Recipe
+from gesta.schema import GestaError, Listing, Sample
 from gesta.sources.split import assign_splits
-from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.tasks.features.recipe import FeatureClassifierRecipe
-from gesta.tasks.features.store import read_recipe
+from gesta.tasks.base import Parts, Task, has
+from gesta.tasks.catalog import read_bundle
 
 TEST_SHARE = 0.2
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -35,46 +36,56 @@ ARMS = {"scratch": "from scratch", "transfer": "from the bundle"}
 
 @dataclass(frozen=True)
 class Curve:
-    """What is measured. `recipes`: by arm of ARMS; `features`: the folder of stored features, None for recordings."""
+    """What is measured. `recipes`: by arm of ARMS; `start`: the bundle that the arm "transfer" begins with."""
 
-    recipes: dict[str, ClipRecipe | FeatureClassifierRecipe]
+    task: Task
+    recipes: Mapping[str, Recipe]
     clips: tuple[int, ...]
     seeds: int
     start: Path | None = None
-    features: Path | None = None
-    layout: str = ""
-    device: str = "auto"
 
 
-def learning_curve(
-    curve: Curve,
-    samples: Sequence[Sample],
-    out: Path,
-    *,
-    workers: int = 2,
-    progress: Progress | None = None,
-    told: Callable[[Job, dict[str, Any]], None] | None = None,
-) -> dict[str, Any]:
+def curve_of(task: Task, recipe: str | None, start: Path | None, sets: Sequence[str], freeze: str | None) -> Any:
+    """The recipes by arm: with a bundle to begin with, its network for both, `freeze` for transfer."""
+    frozen = [*sets, *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
+    if start is None:
+        return {"scratch": recipe_of(task, recipe, sets)}
+    scratch = recipe_of(task, recipe, sets, start)
+    if has(task, "from_scratch"):
+        scratch = task.from_scratch(scratch)  # type: ignore[attr-defined]
+    return {"scratch": scratch, "transfer": recipe_of(task, recipe, frozen, start)}
+
+
+def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers = TWO) -> dict[str, Any]:
     """Runs what is missing and writes learning_curve.json, table.md and curve.png in `out`.
 
     Returns rows (arm, clips, accuracy, interval, spread, by_seed, n), gains of transfer by clips, test and seconds.
-    Raises GestaError where there is no test part, a class has fewer clips than the largest number asked for, or a
-    training fails.
+    Raises GestaError for a task without classes, where there is no test part, a class has fewer clips than the largest
+    number asked for, or a training fails.
     """
+    if curve.task.quality.unit != "%":
+        raise GestaError(f"learning-curve draws clips of each class, and {curve.task.title} has none.", usage=True)
+    samples = listing.samples
+    if has(curve.task, "usable"):
+        samples = curve.task.usable(listing)  # type: ignore[attr-defined]
     pool, test, notes = parts(samples)
     _check(curve, pool, test)
-    notes += _people_met(curve, test)
+    notes += _people_met(curve, listing, test)
     jobs, places = [], []
-    for arm in curve.recipes:
+    for arm, recipe in curve.recipes.items():
         for clips in curve.clips:
             for seed in range(curve.seeds):
-                jobs.append(_job(curve, arm, drawn(pool, clips, seed), test, out / "points", clips, seed))
+                known = Parts(replace(listing, samples=(*drawn(pool, clips, seed), *test)))
+                title = f"{ARMS[arm]}, {clips} clips a class, seed {seed}"
+                start = curve.start if arm == "transfer" else None
+                jobs.append(trial_job(title, known, recipe, out / "points", seed, workers.device, start))
                 places.append((arm, clips))
-    found = run_jobs(jobs, workers=workers, progress=progress, told=told)
+    found = run_jobs(jobs, workers=workers.count, progress=workers.progress, told=workers.told)
     by_place: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
     for place, result in zip(places, found, strict=True):
         by_place[place].append(result)
     rows = [_row(arm, clips, results) for (arm, clips), results in by_place.items()]
+    files = {"table": out / "table.md", "figure": out / "curve.png"}
     document = {
         "rows": rows,
         "gains": _gains(rows),
@@ -84,11 +95,10 @@ def learning_curve(
         "start": None if curve.start is None else str(curve.start),
         "notes": notes,
         "seconds": sum(result["seconds"] for result in found),
+        "files": {name: str(path) for name, path in files.items()},
     }
-    document["files"] = {"table": str(out / "table.md"), "figure": str(out / "curve.png")}
-    write_text(out / "table.md", markdown(document))
-    draw(document, out / "curve.png")
-    write_json(out / "learning_curve.json", document)
+    texts = {"table.md": markdown(document), "learning_curve.json": json_text(document)}
+    write_files(out, {**texts, "curve.png": draw(document)})
     return document
 
 
@@ -130,68 +140,12 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
         )
 
 
-def _job(curve: Curve, arm: str, train: list[Sample], test: list[Sample], folder: Path, clips: int, seed: int) -> Job:
-    recipe = curve.recipes[arm]
-    start = curve.start if arm == "transfer" else None
-    data: list[Any] = [curve.layout if curve.features is None else read_recipe(curve.features).key]
-    data += [identity(train), identity(test), _weights(start)]
-    key = key_of(recipe.model_dump(mode="json"), seed, *data)
-    arguments: dict[str, Any] = {"recipe": recipe, "folder": folder / f"training-{key}", "seed": seed}
-    arguments |= {"device": curve.device, "train": train, "test": test, "start": start}
-    function = "gesta.experiments.trial:run_trial"
-    if curve.features is not None:
-        function = "gesta.experiments.learning_curve:run_features"
-        arguments["features"] = curve.features
-    else:
-        arguments["layout"] = curve.layout
-    return Job(f"{ARMS[arm]}, {clips} clips a class, seed {seed}", function, arguments, key, folder / f"{key}.json")
-
-
-def _people_met(curve: Curve, test: Sequence[Sample]) -> list[str]:
+def _people_met(curve: Curve, listing: Listing, test: Sequence[Sample]) -> list[str]:
     """Whether the bundle to begin with was trained on people of the test part."""
-    from gesta.evaluation.people import people_warnings
-    from gesta.tasks.catalog import read_bundle
-
     if curve.start is None:
         return []
     origin = read_bundle(curve.start).manifest.provenance
-    return [f"The bundle to begin with: {note}" for note in people_warnings(test, origin, curve.layout)]
-
-
-def _weights(start: Path | None) -> list[str]:
-    from gesta.tasks.catalog import read_bundle
-
-    return [] if start is None else [a.sha256 for a in read_bundle(start).manifest.artifacts if a.role == "weights"]
-
-
-def run_features(
-    features: Path,
-    train: Sequence[Sample],
-    test: Sequence[Sample],
-    recipe: FeatureClassifierRecipe,
-    folder: Path,
-    seed: int,
-    device: str,
-    start: Path | None,
-) -> dict[str, Any]:
-    """One classifier of stored features; its folder is removed. Returns accuracy, n and seconds."""
-    from gesta.bundle.io import read_sequence
-    from gesta.tasks.features.fit import fit_sequences
-
-    begun = time.monotonic()
-    fitted = fit_sequences(
-        features,
-        recipe,
-        folder,
-        seed=seed,
-        device=device,
-        progress=False,
-        samples=[*train, *test],
-        start=None if start is None else read_sequence(start),
-    )
-    shutil.rmtree(folder, ignore_errors=True)
-    seconds = time.monotonic() - begun
-    return {"accuracy": fitted.metrics["test_accuracy"], "n": len(test), "seed": seed, "seconds": seconds}
+    return [f"The bundle to begin with: {note}" for note in people_warnings(test, origin, listing.layout)]
 
 
 def _row(arm: str, clips: int, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -235,29 +189,21 @@ def markdown(document: dict[str, Any]) -> str:
     """The curve as a table, a line for each number of clips a class."""
     arms = list(dict.fromkeys(row["arm"] for row in document["rows"]))
     heads = [title for arm in arms for title in (ARMS[arm], "95 % interval", "by seed")]
-    lines = ["| clips a class | " + " | ".join(heads) + " |", "|" + "---|" * (1 + len(heads))]
+    lines = []
     for clips in dict.fromkeys(row["clips"] for row in document["rows"]):
         cells = [str(clips)]
         for row in (r for arm in arms for r in document["rows"] if (r["arm"], r["clips"]) == (arm, clips)):
             low, high = row["interval"]
-            cells += [
-                f"{row['accuracy']:.3f}",
-                f"{low:.3f} to {high:.3f}",
-                " ".join(f"{a:.3f}" for a in row["by_seed"]),
-            ]
-        lines.append("| " + " | ".join(cells) + " |")
+            seeds = " ".join(f"{a:.3f}" for a in row["by_seed"])
+            cells += [f"{row['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", seeds]
+        lines.append(cells)
     foot = f"{document['classes']} classes, {document['test_clips']} test clips, {document['seeds']} seeds."
-    return "\n".join([*lines, "", foot]) + "\n"
+    return f"{table(['clips a class', *heads], lines)}\n{foot}\n"
 
 
-def draw(document: dict[str, Any], path: Path) -> None:
+def draw(document: dict[str, Any]) -> bytes:
     """The curves with their intervals, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, axes = canvas(6, 4)
     for arm in dict.fromkeys(row["arm"] for row in document["rows"]):
         rows = sorted((row for row in document["rows"] if row["arm"] == arm), key=lambda row: row["clips"])
         clips = [row["clips"] for row in rows]
@@ -270,9 +216,4 @@ def draw(document: dict[str, Any], path: Path) -> None:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_bytes(buffer.getvalue())
-    partial.replace(path)
+    return png(figure)

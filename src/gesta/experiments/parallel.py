@@ -19,17 +19,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gesta.files import json_text, write_files
 from gesta.schema import GestaError
 
 Progress = Callable[[int, int], None]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
+Told = Callable[["Job", dict[str, Any]], None]
+
+
 @dataclass(frozen=True)
 class Job:
     """One piece of work: `function` ("module:name") is called with `arguments` and returns a plain dictionary.
 
-    `key` tells whether a result on disk is that of this very job; `result` is where it is written.
+    `key` tells whether a result on disk is that of this very job; `result` is where it is written. `leaves`: a file or
+    folder that other jobs go on from, without which the job counts as not done.
     """
 
     title: str
@@ -37,14 +42,16 @@ class Job:
     arguments: Mapping[str, Any]
     key: str
     result: Path
+    leaves: Path | None = None
 
     def finished(self) -> dict[str, Any] | None:
-        """The result on disk, or None if it is missing, unreadable or another job's."""
+        """The result on disk, or None if it is missing, unreadable or another job's, or what it left is gone."""
         try:
             document: dict[str, Any] = json.loads(self.result.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return document if document.get("key") == self.key else None
+        lost = self.leaves is not None and not self.leaves.exists()
+        return document if document.get("key") == self.key and not lost else None
 
 
 def key_of(*parts: object) -> str:
@@ -52,21 +59,17 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def write_json(path: Path, document: Mapping[str, Any]) -> None:
-    """Writes to a temporary name and renames. Raises GestaError if that fails."""
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(path, text)
+@dataclass(frozen=True)
+class Workers:
+    """How an experiment's jobs are run: so many at a time, on what device, and who hears of it."""
+
+    count: int = 2
+    device: str = "auto"
+    progress: Progress | None = None
+    told: Told | None = None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes to a temporary name and renames. Raises GestaError if that fails."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    except OSError as error:
-        raise GestaError(f"{path}: cannot be written ({error}). Free space, or give another --out.") from error
+TWO = Workers()
 
 
 def run_jobs(
@@ -74,7 +77,7 @@ def run_jobs(
     *,
     workers: int = 2,
     progress: Progress | None = None,
-    told: Callable[[Job, dict[str, Any]], None] | None = None,
+    told: Told | None = None,
 ) -> list[dict[str, Any]]:
     """Results of all jobs in their order, `workers` at a time. `told` is called as each one ends.
 
@@ -145,5 +148,5 @@ def _run(job: Job) -> dict[str, Any]:
     """In the process of its own: calls the function and writes its result."""
     module, _, name = job.function.partition(":")
     document: dict[str, Any] = {"key": job.key, **getattr(importlib.import_module(module), name)(**job.arguments)}
-    write_json(job.result, document)
+    write_files(job.result.parent, {job.result.name: json_text(document)})
     return document

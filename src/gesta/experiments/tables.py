@@ -1,40 +1,39 @@
-"""Tables of what is reported beside what was measured: their cost in words, numbers with spread, files."""
+"""Every table that `gesta reproduce` can do again, by name: gesta's own, and those that other packages' tasks bring."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from gesta.experiments.action_catalog import ACTION_TABLES
+from gesta.experiments.action_tables import ActionTables
+from gesta.experiments.catalog import TABLES
+from gesta.experiments.clip_tables import ClipTable
+from gesta.experiments.hand_tables import HandTable
+from gesta.experiments.image_catalog import IMAGE_TABLES
+from gesta.experiments.image_tables import ImageTable
+from gesta.experiments.people_catalog import LEAVE_OUT_TABLES
+from gesta.experiments.people_tables import PeopleTable
+from gesta.experiments.pose_catalog import POSE_TABLES
+from gesta.experiments.table import Experiment
+from gesta.tasks import catalog
+from gesta.words import choose
 
-import numpy as np
-
-from gesta.experiments.parallel import Job
-
-
-def cost(jobs: Iterable[Job], to_train: int, minutes: float) -> str:
-    """One line for people, before anything is trained. Lines of a table may share a job."""
-    trainings = len({job.key for job in jobs})
-    done = trainings - to_train
-    return f"{trainings} trainings, {done} already done; the others take about {minutes:.0f} minutes"
+KINDS = (
+    (ClipTable, TABLES),
+    (ImageTable, IMAGE_TABLES),
+    (HandTable, POSE_TABLES),
+    (PeopleTable, LEAVE_OUT_TABLES),
+    (ActionTables, ACTION_TABLES),
+)
 
 
-def spread(values: Sequence[float], digits: int = 2) -> str:
-    """ "21.20 ± 0.80", "21.20" for one seed, "-" where nothing is measured."""
-    if not values:
-        return "-"
-    deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{deviation}"
+def every() -> dict[str, Experiment]:
+    """Name -> table."""
+    found: dict[str, Experiment] = {name: kind(name, table) for kind, held in KINDS for name, table in held.items()}
+    for task in catalog.every():
+        found |= getattr(task, "tables", {})
+    return found
 
 
-def markdown(document: Mapping[str, Any], headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """The document's name, title and note, and the table. `lines`: cells under `headings`."""
-    reported = f" Reported: {document['source']}." if "source" in document else ""
-    shown = [
-        f"## {document['name']}: {document['title']}",
-        "",
-        f"{document['note']}{reported}",
-        "",
-        "| " + " | ".join(headings) + " |",
-        "|" + "---|" * len(headings),
-        *("| " + " | ".join(cells) + " |" for cells in lines),
-    ]
-    return "\n".join(shown) + "\n"
+def find(name: str) -> Experiment:
+    """The table of that name. Raises GestaError (usage) with the list and the nearest match."""
+    known = every()
+    return known[choose("table or figure", name, known)]

@@ -1,155 +1,165 @@
-"""One training and its measurement, as crossval and reproduce run it in a process of its own."""
+"""One training and its measurement, for any task, as crossval, learning curves and tables run it in its own process."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from gesta.engines.base import Placement
+from gesta.evaluation.run import measure
 from gesta.experiments.parallel import Job, Progress, key_of
-from gesta.schema import Sample
-from gesta.tasks.clips import transfer as begin
-from gesta.tasks.clips.recipe import ClipRecipe
-
-if TYPE_CHECKING:
-    from gesta.clips.cache import ClipCache
-    from gesta.tasks.base import Evaluation
+from gesta.recipes import Recipe
+from gesta.schema import Resource
+from gesta.tasks import catalog
+from gesta.tasks.base import Evaluation, Parts, Task, has
+from gesta.training.run import Run
 
 
 def trial_job(
     title: str,
-    train: Sequence[Sample],
-    test: Sequence[Sample],
-    recipe: ClipRecipe,
+    parts: Parts,
+    recipe: Recipe,
     folder: Path,
-    layout: str,
     seed: int,
     device: str = "auto",
+    start: Path | None = None,
+    **options: Any,
 ) -> Job:
-    """A trial as a job: its result lies in `folder` under a key made of the recipe, the seed and the samples."""
-    key = key_of(recipe.model_dump(mode="json"), seed, layout, identity(train), identity(test))
+    """A trial as a job: its result lies in `folder` under a key made of the recipe, the seed and the samples.
+
+    `parts`: samples of train, perhaps val, and test. `start`: the bundle to begin with. `options`: of `run_trial`.
+    """
+    task = recipe.task
+    begun = [] if start is None else _weights(start)
+    key = key_of(task, recipe.model_dump(mode="json"), seed, parts.listing.layout, identity(parts), begun, options)
     arguments = {
-        "train": train,
-        "test": test,
+        "task": task,
+        "parts": parts,
         "recipe": recipe,
         "folder": folder / f"training-{key}",
-        "layout": layout,
         "seed": seed,
         "device": device,
+        "start": start,
+        **options,
     }
     return Job(title, "gesta.experiments.trial:run_trial", arguments, key, folder / f"{key}.json")
 
 
 def run_trial(
-    train: Sequence[Sample],
-    test: Sequence[Sample],
-    recipe: ClipRecipe,
+    task: str,
+    parts: Parts,
+    recipe: Recipe,
     folder: Path,
-    layout: str,
     seed: int,
     device: str,
-    keep: bool = False,
     start: Path | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Trains on `train` (splits train, perhaps val), measures on `test`; the training folder is removed at the end,
-    unless it is to `keep`. `start`: the bundle to begin with; the recipe is then as of `begin.recipe_from`.
+    """Trains (a stopped training goes on), measures on the split "test"; the training folder is removed at the end.
 
-    "auto" values of the recipe are settled from the training part alone. A test clip whose class the training part
-    lacks counts as an error. Returns accuracy, n, errors, probabilities' right ones by id, seconds and history.
+    `options`: `keep` leaves the folder, `may_diverge` makes a loss that is not finite a result, with only `diverged`.
+    A test sample whose class the training part lacks counts as an error. Returns the task's quality by its name, n,
+    errors and ids where there are classes, parameters, validation, history, notes, skipped, seconds, and what else the
+    task reports of a trial.
     """
-    from gesta.clips.cache import ClipCache
-    from gesta.tasks.clips.distil import teachers_of
-    from gesta.tasks.clips.evaluate import evaluate
-    from gesta.tasks.clips.fit import fit, settle_for
+    from gesta.training.learner import LossNotFinite
 
-    begun = time.monotonic()
-    settled, notes = settle_for(train, recipe)
-    base = None if start is None else begin.begun(start, settled, train, seed)
-    cache = ClipCache()
-    fitted = fit(
-        train,
-        settled,
-        folder,
-        layout=layout,
-        seed=seed,
-        device=device,
-        notes=notes,
-        progress=False,
-        cache=cache,
-        teachers=teachers_of(settled),
-        network=None if base is None else base.network,
-        transform=None if base is None else base.transform,
-    )
+    kind, begun = catalog.find(task), time.monotonic()
+    run = Run(folder, seed, resume=True, device=device, progress=False)
+    try:
+        fitted = kind.fit(parts, recipe, run, start, light=True)
+    except LossNotFinite as error:
+        if not options.get("may_diverge"):
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        return {"diverged": str(error), "seed": seed, "seconds": time.monotonic() - begun}
     trained = time.monotonic()
-    known = {s.label for s in train}
-    seen = [s for s in test if s.label in known]
-    strange = [s for s in test if s.label not in known]
-    found = evaluate(fitted.bundle, seen, engine="torch", device=device, layout=layout, cache=cache, progress=False)
-    shuffled = _accuracy_of_shuffled(fitted.bundle, found, cache, seed, device) * len(found.samples) / len(test)
-    labels = found.manifest.labels
-    errors = [
-        {"id": s.id, "truth": s.label, "predicted": labels[int(p)]}
-        for s, p in zip(found.samples, found.predicted, strict=True)
-        if s.label != labels[int(p)]
-    ] + [{"id": s.id, "truth": s.label, "predicted": None} for s in strange]
-    n = len(found.samples) + len(strange)
-    if not keep:
+    found = measured(kind, fitted.bundle, parts, seed, device)
+    if not options.get("keep"):
         shutil.rmtree(folder, ignore_errors=True)
     return {
-        "accuracy": (n - len(errors)) / n,
-        "n": n,
-        "shuffled_accuracy": shuffled,
-        "errors": errors,
-        "ids": [s.id for s in (*found.samples, *strange)],
+        **fitted.facts,
+        **found,
         "seed": seed,
-        "recipe": settled.model_dump(mode="json"),
-        "parameters": found.manifest.parameters,
+        "recipe": fitted.recipe.model_dump(mode="json"),
         "validation": fitted.metrics,
         "history": fitted.history,
-        "notes": list(notes),
-        "skipped": [asdict(p) for p in fitted.skipped] + found.metrics["skipped"],
+        "notes": list(fitted.picked),
+        "skipped": [asdict(problem) for problem in fitted.skipped] + found["skipped"],
         "seconds": time.monotonic() - begun,
         "training_seconds": trained - begun,
     }
 
 
-def _accuracy_of_shuffled(bundle: Path, found: Evaluation, cache: ClipCache, seed: int, device: str) -> float:
-    """Accuracy on the same clips with their frames in random order: what the order of time is worth."""
-    import gesta
-
-    rng = np.random.default_rng(seed)
-    recogniser = gesta.load(bundle, engine="torch", device=device)
-    clips = [rng.permutation(cache.load(s, recogniser.manifest.transform).pixels) for s in found.samples]
-    predicted = recogniser.predict_clips(clips).argmax(axis=1)
-    return float((predicted == found.truth).mean()) if clips else 0.0
-
-
-def prefill(samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Progress | None = None) -> None:
-    """Prepares the clips once for all trials, so that no two of them decode the same recording side by side.
-
-    What cannot be prepared is reported by the trials themselves.
-    """
-    from gesta.clips.cache import ClipCache
-    from gesta.tasks.clips.facts import settle_for, transform_for
-
-    transforms = {}
-    for recipe in recipes:
-        transform = transform_for(settle_for(samples, recipe)[0], samples)
-        transforms[transform.key()] = transform
-    for transform in transforms.values():
-        ClipCache().fill(samples, transform, progress)
+def measured(task: Task, bundle: Path, parts: Parts, seed: int, device: str, facts: bool = True) -> dict[str, Any]:
+    """What a bundle reaches on the split "test": see `run_trial`."""
+    predictor = task.load(catalog.read_bundle(bundle), Placement("torch", device), light=True)
+    test, labels = parts.of("test"), getattr(predictor.manifest, "labels", None)
+    seen = test if labels is None else [s for s in test if s.label in labels]
+    result = measure(task, predictor, seen, layout=parts.listing.layout, progress=False)
+    more = task.trial_facts(predictor, result, len(test), seed) if facts and has(task, "trial_facts") else {}  # type: ignore[attr-defined]
+    strange = [] if labels is None else [s for s in test if s.label not in labels]
+    n = len(result.samples) + len(strange)
+    found = {task.quality.measured: result.metrics[task.quality.measured], "n": n}
+    if labels is not None:
+        errors = [*_errors(result), *({"id": s.id, "truth": s.label, "predicted": None} for s in strange)]
+        ids = [s.id for s in (*result.samples, *strange)]
+        found |= {task.quality.measured: (n - len(errors)) / n, "errors": errors, "ids": ids}
+    parameters = predictor.manifest.parameters
+    return {**more, **found, "parameters": parameters, "skipped": result.metrics["skipped"]}
 
 
-def identity(samples: Sequence[Sample]) -> list[tuple[str | int | None, ...]]:
-    """What makes a set of samples the same set: ids, labels, people, splits and sizes of the files."""
-    sizes: dict[str, int] = {}
-    for sample in samples:
-        for resource in sample.files:
-            if str(resource) not in sizes:
-                sizes[str(resource)] = resource.path.stat().st_size if resource.path.is_file() else -1
-    return [(s.id, s.label, s.subject, s.split, sum(sizes[str(r)] for r in s.files)) for s in samples]
+def _errors(result: Evaluation) -> list[dict[str, Any]]:
+    labels = result.manifest.labels
+    answers = [labels[int(best)] for best in result.outputs.argmax(axis=1)]
+    pairs = zip(result.samples, answers, strict=True)
+    return [{"id": s.id, "truth": s.label, "predicted": answer} for s, answer in pairs if s.label != answer]
+
+
+def _weights(start: Path) -> list[str]:
+    return [a.sha256 for a in catalog.read_bundle(start).manifest.artifacts if a.role == "weights"]
+
+
+def prepare(jobs: Sequence[Job], progress: Progress | None = None) -> None:
+    """What trials would do side by side and is better done once, where their task says what; finished ones are left."""
+    done: list[tuple[Parts, str, list[Recipe]]] = []
+    for job in jobs:
+        if "parts" not in job.arguments or job.finished() is not None:
+            continue
+        parts, task, recipe = (job.arguments[name] for name in ("parts", "task", "recipe"))
+        known = next((one for one in done if one[0] is parts and one[1] == task), None)
+        if known is None:
+            done.append((parts, task, [recipe]))
+        elif recipe not in known[2]:
+            known[2].append(recipe)
+    for parts, name, recipes in done:
+        task = catalog.find(name)
+        if has(task, "prepare"):
+            task.prepare(parts.listing.samples, recipes, progress)  # type: ignore[attr-defined]
+
+
+def identity(parts: Parts) -> str:
+    """What makes samples the same samples: all that is told of them, with the sizes of their files for their places."""
+    content, sizes = hashlib.sha256(), dict[Path, int]()
+    for sample in parts.listing.samples:
+        content.update(repr(_plain(sample, sizes)).encode())
+    return content.hexdigest()[:16]
+
+
+def _plain(value: Any, sizes: dict[Path, int]) -> Any:
+    if isinstance(value, Resource):
+        if value.path not in sizes:
+            sizes[value.path] = value.path.stat().st_size if value.path.is_file() else -1
+        return sizes[value.path]
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if is_dataclass(value):
+        return [_plain(getattr(value, field.name), sizes) for field in fields(value)]
+    return value

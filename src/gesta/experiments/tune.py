@@ -1,8 +1,9 @@
-"""Search of hyperparameters for hand pose: rounds of random search, each in narrower ranges around the best so far.
+"""Search of hyperparameters of any task: rounds of random search, each in narrower ranges around the best so far.
 
-Kazakos, section 4.3: three rounds of 50 trials; learning rate log-uniform in (0.001, 0.1), momentum log-uniform in
+Kazakos, section 4.4.3: three rounds of 50 trials; learning rate log-uniform in (0.001, 0.1), momentum log-uniform in
 (0.8, 1), dropout uniform in (0, 0.1). **Decision**: every round halves the widths of the ranges (of the logarithm where
-it is log-uniform), centred on the best trial, within the first ranges. Measured is the validation's mean squared error.
+it is log-uniform), centred on the best trial, within the first ranges. Hand pose is searched so, by the validation's
+mean squared error; other tasks around the learning rate of the recipe, by their quality on the validation part.
 
 The trials lie in an Optuna storage, by default a file in the folder of results: a stopped search goes on, and several
 workers, also on several machines, share one search through `--storage URL`.
@@ -10,23 +11,26 @@ workers, also on several machines, share one search through `--storage URL`.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import yaml
 
-from gesta.experiments.parallel import key_of, write_json, write_text
-from gesta.recipes import changed
-from gesta.schema import GestaError, HandFrame
-from gesta.tasks.hands.recipe import HandRecipe
+from gesta.experiments.parallel import key_of
+from gesta.experiments.table import table
+from gesta.experiments.trial import identity
+from gesta.files import json_text, write_files
+from gesta.recipes import Recipe, changed
+from gesta.schema import GestaError
+from gesta.tasks.base import Parts, Task, Tuning
+from gesta.training.run import Run
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -55,19 +59,20 @@ class Range:
         return Range(middle - half, middle + half)
 
 
-SPACE = {
-    "training.learning_rate": Range(1e-3, 1e-1, log=True),
-    "training.momentum": Range(0.8, 0.999, log=True),
-    "model.dropout": Range(0.0, 0.1),
-}
-"""What is searched, by key of the recipe; 1 itself is no momentum."""
+RATE = "training.learning_rate"
+MOMENTUM = ("training.momentum", Range(0.8, 0.999, log=True))
+"""1 itself is no momentum."""
+DROPOUT = ("model.dropout", Range(0.0, 0.5))
+FACTOR = 10.0
+"""A learning rate is searched up to so many times below and above the recipe's own."""
 
 
 @dataclass(frozen=True)
 class Search:
     """`trials` in each of `rounds`. `seed` draws the trials, the validation part and every training."""
 
-    recipe: HandRecipe
+    task: Task
+    recipe: Any
     rounds: int = 3
     trials: int = 50
     seed: int = 0
@@ -79,44 +84,72 @@ class Search:
 
     @property
     def space(self) -> dict[str, Range]:
-        """Momentum only where the optimiser has it."""
-        sgd = self.recipe.training.optimizer == "sgd"
-        return {key: range_ for key, range_ in SPACE.items() if sgd or key != "training.momentum"}
+        """What is searched, by key of the recipe: the task's own ranges, or around the recipe's learning rate.
+
+        Momentum only where the optimizer has it, other keys where the recipe has them.
+        """
+        tuning: Tuning | None = getattr(self.task, "tuning", None)
+        if tuning is not None:
+            ranges = {key: Range(*bounds) for key, bounds in tuning.space.items()}
+        else:
+            ranges = dict([MOMENTUM, DROPOUT])
+            if self._takes(RATE):
+                rate = self.recipe.training.learning_rate
+                ranges = {RATE: Range(rate / FACTOR, rate * FACTOR, log=True), **ranges}
+        return {key: one for key, one in ranges.items() if self._takes(key)}
+
+    def _takes(self, key: str) -> bool:
+        section, _, name = key.partition(".")
+        return hasattr(getattr(self.recipe, section, None), name) and (
+            key != MOMENTUM[0] or self.recipe.training.optimizer == "sgd"
+        )
+
+    @property
+    def objective(self) -> tuple[str, bool]:
+        """(the metric of a training that decides, whether the highest is best)."""
+        tuning: Tuning | None = getattr(self.task, "tuning", None)
+        return (self.task.quality.trained, self.task.quality.higher) if tuning is None else (tuning.objective, False)
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The metrics of a training that are reported."""
+        return tuple(dict.fromkeys((self.objective[0], self.task.quality.trained)))
 
 
 def tune(
     search: Search,
-    frames: Sequence[HandFrame],
+    parts: Parts,
     out: Path,
     *,
-    layout: str,
-    joint_names: Sequence[str],
     storage: str | None = None,
-    cache: Path | None = None,
     told: Callable[[int, dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Runs what is missing of the search and writes best.yaml, table.md and result.json in `out`.
 
-    Returns the document: recipe, rounds, trials (number, round, values, val_mse, val_error_mm, epochs, seconds), best.
-    `told(number, trial)` is called as each one ends. Raises GestaError for a storage that cannot be opened, or when
-    every trial has diverged.
+    Returns the document: recipe, rounds, metrics (those reported, the first decides), trials (number, round, values,
+    metrics, epochs, seconds), best. `told(number, trial)` is called as each one ends. Raises GestaError for a recipe of
+    which nothing can be searched, a storage that cannot be opened, or when every trial has diverged.
     """
     import optuna
     from optuna.trial import TrialState
 
-    study = open_study(search, frames, out, storage)
+    if not search.space:
+        raise GestaError(
+            f"recipe {search.recipe.name}: has no learning rate, momentum or dropout to search.", usage=True
+        )
+    study = open_study(search, parts, out, storage)
     over = (TrialState.COMPLETE, TrialState.PRUNED)
 
     def objective(trial: Trial) -> float:
         values = _draw(study, trial, search)
-        found = _train(search, values, frames, out, trial.number, layout, joint_names, cache)
+        found = _train(search, values, parts, out / f"trial-{trial.number}")
         for name, value in found.items():
             trial.set_user_attr(name, value)
         if told is not None:
             told(trial.number, {**values, **found})
         if "diverged" in found:
             raise optuna.TrialPruned(found["diverged"])
-        return float(found["val_mse"])
+        return float(found[search.objective[0]])
 
     while True:
         _fail_dead(study)
@@ -127,22 +160,21 @@ def tune(
     return _written(search, study, out)
 
 
-def open_study(search: Search, frames: Sequence[HandFrame], out: Path, storage: str | None) -> Study:
+def open_study(search: Search, parts: Parts, out: Path, storage: str | None) -> Study:
     """The search's study: of the same recipe, data and seed there is one. Raises GestaError."""
     import optuna
-
-    from gesta.tasks.hands.save import frames_fingerprint
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     out.mkdir(parents=True, exist_ok=True)
     url = storage or f"sqlite:///{(out / 'study.db').resolve().as_posix()}"
     document = search.recipe.model_dump(mode="json")
     space = {key: [r.low, r.high, r.log] for key, r in search.space.items()}
-    key = key_of(document, search.rounds, search.trials, search.seed, space, frames_fingerprint(frames))
+    key = key_of(document, search.rounds, search.trials, search.seed, space, identity(parts))
     try:
         opened = _storage(url)
+        direction: Literal["minimize", "maximize"] = "maximize" if search.objective[1] else "minimize"
         return optuna.create_study(
-            storage=opened, study_name=f"{search.recipe.name} {key}", direction="minimize", load_if_exists=True
+            storage=opened, study_name=f"{search.recipe.name} {key}", direction=direction, load_if_exists=True
         )
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
@@ -197,7 +229,7 @@ def ranges_of(study: Study, search: Search, number: int) -> dict[str, Range]:
     """The ranges of a round: those of the first worker that comes to it hold for all."""
     known = study.user_attrs.get(f"round {number}")
     if known is None:
-        best = _best(study)
+        best = _best(study, search)
         known = {}
         for key, first in search.space.items():
             one = first if best is None else first.narrowed(best.params[key], 0.5**number)
@@ -220,56 +252,41 @@ def _draw(study: Study, trial: Trial, search: Search) -> dict[str, float]:
     }
 
 
-def _train(
-    search: Search,
-    values: dict[str, float],
-    frames: Sequence[HandFrame],
-    out: Path,
-    number: int,
-    layout: str,
-    joint_names: Sequence[str],
-    cache: Path | None,
-) -> dict[str, Any]:
-    """One training; its folder is removed. What it reached, or only `diverged`."""
-    from gesta.tasks.hands.fit import fit_pose
+def _train(search: Search, values: dict[str, float], parts: Parts, folder: Path) -> dict[str, Any]:
+    """One training; its folder is removed. What it reached, or only `diverged`. Raises GestaError."""
     from gesta.training.learner import LossNotFinite
 
     begun = time.monotonic()
-    folder = out / f"trial-{number}"
     recipe = changed(search.recipe, [f"{key}={value!r}" for key, value in values.items()])
     try:
-        fitted = fit_pose(
-            frames,
-            recipe,
-            folder,
-            layout=layout,
-            joint_names=joint_names,
-            seed=search.seed,
-            device=search.device,
-            progress=False,
-            cache=cache,
-            save=False,
-        )
+        run = Run(folder, search.seed, device=search.device, progress=False)
+        fitted = search.task.fit(parts, recipe, run, light=True)
     except LossNotFinite as error:
         return {"diverged": str(error), "seconds": time.monotonic() - begun}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    kept = ("val_mse", "val_error_mm", "epochs", "best_epoch")
+    if search.objective[0] not in fitted.metrics:
+        raise GestaError(
+            f"recipe {recipe.name}: its training measures nothing on a validation part, so no trial is better than "
+            "another. Give data with one, and a recipe that uses it."
+        )
+    kept = (*search.shown, "epochs", "best_epoch")
     return {**{name: fitted.metrics[name] for name in kept}, "seconds": time.monotonic() - begun}
 
 
-def _best(study: Study) -> FrozenTrial | None:
+def _best(study: Study, search: Search) -> FrozenTrial | None:
     from optuna.trial import TrialState
 
+    sign = -1 if search.objective[1] else 1
     good = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.value is not None]
-    return min(good, key=lambda t: (t.value, t.number), default=None)
+    return min(good, key=lambda t: (sign * float(t.value or 0.0), t.number), default=None)
 
 
 def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
     """The documents of what is done so far. Raises GestaError if nothing has come of any trial."""
     from optuna.trial import TrialState
 
-    best = _best(study)
+    best = _best(study, search)
     states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "diverged"}
     trials = [
         {"number": t.number, "state": states[t.state], **t.params, **t.user_attrs}
@@ -286,39 +303,40 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
     files = {"recipe": out / "best.yaml", "table": out / "table.md", "result": out / "result.json"}
     document = {
         "recipe": search.recipe.name,
+        "metrics": list(search.shown),
         "rounds": {name: value for name, value in sorted(study.user_attrs.items()) if name.startswith("round ")},
         "trials": trials,
         "missing": search.total - len(trials),
         "best": {"number": best.number, **best.params, **best.user_attrs},
         "files": {name: str(path) for name, path in files.items()},
     }
-    write_text(files["recipe"], _yaml(recipe, document))
-    write_text(files["table"], markdown(document))
-    write_json(files["result"], json.loads(json.dumps(document)))
+    texts = {"recipe": _yaml(recipe, document), "table": markdown(document), "result": json_text(document)}
+    write_files(out, {path.name: texts[name] for name, path in files.items()})
     return document
 
 
-def _yaml(recipe: HandRecipe, document: dict[str, Any]) -> str:
+def words(document: dict[str, Any], trial: dict[str, Any]) -> str:
+    """What a trial reached, as in "val mse 0.00123, val error mm 12.3"."""
+    return ", ".join(f"{name.replace('_', ' ')} {trial[name]:.5g}" for name in document["metrics"])
+
+
+def _yaml(recipe: Recipe, document: dict[str, Any]) -> str:
     best = document["best"]
     head = (
         f"# The best of {len(document['trials'])} trials of random search on {document['recipe']}.\n"
-        f"# Measured: validation MSE {best['val_mse']:.5f}, {best['val_error_mm']:.2f} mm in {best['epochs']} epochs.\n"
+        f"# Measured: {words(document, best)} in {best['epochs']} epochs.\n"
     )
     return head + yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def markdown(document: dict[str, Any]) -> str:
     """The trials as a markdown table, best first; those that diverged last."""
-    keys = [key for key in SPACE if key in document["best"]]
-    titles = ["trial", "round", *(key.partition(".")[2] for key in keys), "val MSE", "val mm", "epochs", "minutes"]
-    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-    for trial in sorted(document["trials"], key=lambda t: t.get("val_mse", math.inf)):
-        good = trial["state"] == "complete"
-        measured = [f"{trial['val_mse']:.5f}", f"{trial['val_error_mm']:.2f}", str(trial["epochs"])] if good else []
+    keys, metrics, best = [key for key in document["best"] if "." in key], document["metrics"], document["best"]
+    names = [name.replace("_", " ") for name in metrics]
+    titles = ["trial", "round", *(key.partition(".")[2] for key in keys), *names, "epochs", "minutes"]
+    rows, decides = [], metrics[0]
+    for trial in sorted(document["trials"], key=lambda t: abs(t.get(decides, math.inf) - best[decides])):
         cells = [str(trial["number"]), str(trial["round"] + 1), *(f"{trial[key]:.4g}" for key in keys)]
-        lines.append("| " + " | ".join([*cells, *(measured or ["diverged", "-", "-"]), _minutes(trial)]) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _minutes(trial: dict[str, Any]) -> str:
-    return f"{trial['seconds'] / 60:.1f}"
+        good = [f"{trial[name]:.5g}" for name in metrics] + [str(trial["epochs"])] if decides in trial else []
+        rows.append([*cells, *(good or ["diverged", *["-"] * len(metrics)]), f"{trial['seconds'] / 60:.1f}"])
+    return table(titles, rows)

@@ -32,6 +32,9 @@ FORMATS = {
 PRECISIONS = ("fp32", "fp16", "int8")
 TIMED = 16
 RANDOM = 16
+COMPARED = 500
+CALIBRATION = 300
+"""Samples to compare networks on, and to calibrate 8-bit ones on, at most."""
 Say = Callable[[str], None]
 Files = dict[str, bytes]
 

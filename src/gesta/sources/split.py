@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def folds(
     rng = np.random.default_rng(seed)
     known = bool(labelled) and all(s.subject is not None for s in labelled)
     if by == "subject" and known:
-        groups = _person_groups(labelled, k, rng)
+        groups = person_groups(labelled, k, rng)
     else:
         groups = _stratified_groups(labelled, 5 if k is None else k, rng, "" if by == "label" else ", people unknown")
     result = []
@@ -228,7 +228,8 @@ def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[
     return done, [note, *_same_person_notes(done)]
 
 
-def _person_groups(labelled: Sequence[Sample], k: int | None, rng: np.random.Generator) -> list[tuple[str, set[str]]]:
+def person_groups(labelled: Sequence[Any], k: int | None, rng: np.random.Generator) -> list[tuple[str, set[str]]]:
+    """[(names, ids of what they are in)] of each person, or of `k` groups of them. Raises GestaError."""
     people = sorted({s.subject or "" for s in labelled})
     if len(people) < 2:
         raise GestaError(f"cross validation by person needs at least 2 people, found {len(people)}. Use --by label.")

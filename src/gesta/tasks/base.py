@@ -50,6 +50,19 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """How `gesta tune` searches a task's recipes, where not by `quality` around the recipe's own values.
+
+    `recipe`: searched if none is named; `objective`: metric of a training, lowest for the best; `space`: by key of the
+    recipe (low, high, whether drawn evenly in the logarithm).
+    """
+
+    recipe: str
+    objective: str
+    space: Mapping[str, tuple[float, float, bool]]
+
+
+@dataclass(frozen=True)
 class Parts:
     """Samples with their splits, as a training or a measurement takes them.
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.compression.weights import Weights
 from gesta.schema import GestaError
 
 Keep = Mapping[str, NDArray[np.bool_]]
@@ -22,6 +21,9 @@ Keep = Mapping[str, NDArray[np.bool_]]
 _CONVOLUTION = re.compile(r"(?P<stream>.*streams\.\d+)\.convolutions\.(?P<layer>\d+)\.weight")
 _NORM = ("weight", "bias", "running_mean", "running_var")
 LSTM_GATES = 4
+
+
+Weights = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True)

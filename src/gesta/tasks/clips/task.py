@@ -79,6 +79,24 @@ class ClipTask:
 
         return recipe_from(start, recipe, sets)
 
+    def from_scratch(self, recipe: ClipRecipe) -> ClipRecipe:
+        """The same without published weights to begin with."""
+        from gesta.tasks.clips.transfer import from_scratch
+
+        return from_scratch(recipe)
+
+    def prepare(self, samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Any = None) -> None:
+        """Prepares the clips once for several trainings beside one another."""
+        from gesta.tasks.clips.trial import prepare
+
+        prepare(samples, recipes, progress)
+
+    def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:
+        """What an experiment reports of a model beside its quality on `total` samples."""
+        from gesta.tasks.clips.trial import shuffled_accuracy
+
+        return {"shuffled_accuracy": shuffled_accuracy(predictor, result, total, seed)}
+
     def load(self, bundle: Bundle[ClipManifest], at: Placement, **_: Any) -> Any:
         from gesta.tasks.clips.predict import load
 
@@ -88,6 +106,18 @@ class ClipTask:
         from gesta.tasks.clips.evaluate import identities
 
         return identities(samples)
+
+    def inspect(self, listing: Listing, progress: Any = None) -> Any:
+        """What `gesta data inspect` reports."""
+        from gesta.audit import inspection
+
+        return inspection.inspect(listing, progress)
+
+    def inspect_page(self, report: Any, listing: Listing, out: Path) -> Path:
+        """The report as a page with pictures."""
+        from gesta.audit import page
+
+        return page.write_html(report, listing, out)
 
     def remarks(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gesta.tasks import text
+from gesta.tasks import lines as text
 
 
 def _train(document: Mapping[str, Any]) -> list[str]:

@@ -172,7 +172,9 @@ def _train(
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        task = ClassifyClips(network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1))
+        task = ClassifyClips(
+            network, recipe.training, over=recipe.training.loss_over, steps=MOST_EPOCHS * (BATCHES + 1)
+        )
         fit_or_stop(trainer, task, data)
     return watch
 

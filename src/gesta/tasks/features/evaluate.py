@@ -12,24 +12,37 @@ from gesta.clips.prepare import unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
 from gesta.tasks.features.predict import SequenceRecogniser
+from gesta.tasks.features.store import RECIPE, FeatureFolder
 from gesta.tasks.predicting import Item
 
 
 def outputs(
     recogniser: SequenceRecogniser, samples: Sequence[Sample], bar: Bar
 ) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
-    """(videos read, probabilities n N, what could not be read)."""
+    """(videos read, probabilities n N, what could not be read); of samples in a feature folder, the features stored."""
+    stored = _stored(recogniser, samples)
     used: list[Sample] = []
     rows: list[NDArray[Any]] = []
     problems: list[Problem] = []
     for number, sample in enumerate(samples):
         try:
-            rows.append(recogniser.predict_features([recogniser.features(sample)])[0])
+            features = recogniser.features(sample) if stored is None else stored.load(sample.id)
+            rows.append(recogniser.predict_features([features])[0])
             used.append(sample)
         except GestaError as error:
             problems.append(unreadable(sample, error))
         bar("Recognising", number + 1, len(samples))
     return used, np.stack(rows) if rows else np.zeros((0, len(recogniser.labels))), problems
+
+
+def _stored(recogniser: SequenceRecogniser, samples: Sequence[Sample]) -> FeatureFolder | None:
+    """The feature folder that the samples lie in, if they do. Raises GestaError for features of another backbone."""
+    folder = samples[0].files[0].path.parent
+    if not (folder / RECIPE).is_file():
+        return None
+    used = recogniser.manifest.backbone
+    expected = {"backbone": used.name, "weights": used.weights, "stage": used.stage, "size": used.size}
+    return FeatureFolder(folder, expected)
 
 
 def answers(

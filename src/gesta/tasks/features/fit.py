@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,24 +90,22 @@ def fit(
     run: Run,
     *,
     samples: Sequence[Sample] | None = None,
-    begin: Callable[[SequenceNet], nn.Module | None] | None = None,
     start: Bundle[FeatureManifest] | None = None,
     backbone: str | None = None,
-    save: bool = False,
+    embed: bool = True,
 ) -> Fitted:
     """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
 
-    `samples`: those of `samples_of` with splits of the caller's; else people are divided. `begin` is called on the
-    network, to give it other weights, and returns a part that is to stay as it is, or None. `start`: a
-    classifier of the same features to begin with; its network counts, not the recipe's, and so do its statistics.
-    With `save` the bundle is left at run.out/bundle, and holds the backbone unless it is too large: `backbone` as of
-    `gesta features --weights`, None: from where that command took it. `facts` of what comes back: "labels". Raises
+    `samples`: those of `samples_of` with splits of the caller's; else people are divided. `start`: a classifier of the
+    same features to begin with; its network counts, not the recipe's, and so do its statistics. The bundle is left at
+    run.out/bundle, and with `embed` holds the backbone unless it is too large: `backbone` as of `gesta features
+    --weights`, None: from where that command took it. `facts` of what comes back: "labels". Raises
     GestaError where the features are not those of the recipe or of `start` or are maps, where there is nothing to
     learn, and as `run_stage` does.
     """
     if not folder.recipe.pooled:
         raise GestaError(f"{folder.folder}: holds maps, and the classifiers take vectors. Make them without --maps.")
-    held = backbone_for(folder, backbone) if save else (None, None)
+    held = backbone_for(folder, backbone) if embed else (None, None)
     notes = list(run.notes)
     if samples is None:
         samples, divided_notes = divided(folder, run.seed)
@@ -118,7 +116,7 @@ def fit(
     notes += told
     settings, started = recipe.training, time.perf_counter()
     assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
-    frozen = _frozen(network, settings, start is not None) if begin is None else begin(network)
+    frozen = _frozen(network, settings, start is not None)
     identity = _identity(recipe, run, folder, start)
     stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, BEST_BY)
     data = TrainingData(known["train"], known["val"], settings.batch, run.seed)
@@ -129,7 +127,7 @@ def fit(
             stage, network, data, lambda steps: ClassifySequences(network, settings, steps=steps, frozen=frozen)
         )
         metrics = _metrics(best, history, network, known)
-        if save:
+        if rank == 0:
             draw_history(history, run.out / FIGURE, recipe.title)
             spent = sum(row["seconds"] for row in history)
             write_features_bundle(run, network, recipe, folder, samples, metrics, held, spent)

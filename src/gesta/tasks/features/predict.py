@@ -54,7 +54,13 @@ def load(
     return SequenceRecogniser(opened, bundle.manifest)
 
 
-def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | Path) -> list[Part]:
+def load_head(bundle: Bundle[FeatureManifest], at: Placement) -> SequenceRecogniser:
+    """The classifier without the backbone: it takes stored features. Needs PyTorch."""
+    opened = open_engine(bundle, replace(at, engine="torch"), lambda: _parts(bundle, None), STAGES)
+    return SequenceRecogniser(opened, bundle.manifest)
+
+
+def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | Path | None) -> list[Part]:
     from gesta.tasks.features.network import parts
 
     return parts(bundle, backbone)

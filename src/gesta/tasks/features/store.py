@@ -215,7 +215,9 @@ class FeatureFolder:
         self._shard = {entry.id: str(entry.shard) for entry in self.entries}
 
     def load(self, identity: str) -> NDArray[np.float32]:
-        """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for a damaged shard."""
+        """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for none, and a damaged shard."""
+        if identity not in self._shard:
+            raise GestaError(f"{self.folder}: holds no features of {identity}; {INDEX} says what was skipped.")
         path = self.folder / self._shard[identity]
         with _opened(path) as shard:
             try:

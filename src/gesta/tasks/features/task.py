@@ -66,15 +66,21 @@ class FeatureTask:
         run: Run,
         start: Path | None = None,
         backbone_weights: str | None = None,
+        light: bool = False,
         **_: Any,
     ) -> Fitted:
+        """`light`: the bundle is for a measurement on stored features, and holds no backbone."""
         from gesta.tasks.features.fit import fit
 
         folder = self._folder(parts.listing.root, recipe)
         begun = None if start is None else io.read(start, FeatureManifest)
-        usable = {entry.id for entry in folder.entries}
-        samples = [s for s in parts.listing.samples if s.id in usable and s.label is not None]
-        return fit(folder, recipe, run, samples=samples, start=begun, backbone=backbone_weights, save=True)
+        samples = [s for s in self.usable(parts.listing) if s.label is not None]
+        return fit(folder, recipe, run, samples=samples, start=begun, backbone=backbone_weights, embed=not light)
+
+    def usable(self, listing: Listing) -> list[Sample]:
+        """The videos that have features."""
+        held = {entry.id for entry in FeatureFolder(listing.root).entries}
+        return [s for s in listing.samples if s.id in held]
 
     def _folder(self, data: Path, recipe: FeatureClassifierRecipe) -> FeatureFolder:
         """Raises GestaError (usage) for a folder without features, with the command that makes those of the recipe."""
@@ -97,11 +103,17 @@ class FeatureTask:
         return recipe_from(io.read(start, FeatureManifest), recipe, sets)
 
     def load(
-        self, bundle: Bundle[FeatureManifest], at: Placement, backbone_weights: str | Path | None = None, **_: Any
+        self,
+        bundle: Bundle[FeatureManifest],
+        at: Placement,
+        backbone_weights: str | Path | None = None,
+        light: bool = False,
+        **_: Any,
     ) -> Any:
-        from gesta.tasks.features.predict import load
+        """`light`: the classifier alone, for stored features. Needs PyTorch."""
+        from gesta.tasks.features.predict import load, load_head
 
-        return load(bundle, at, backbone_weights)
+        return load_head(bundle, at) if light else load(bundle, at, backbone_weights)
 
     def identities(self, samples: Sequence[Sample]) -> list[str]:
         from gesta.tasks.features.store import identities

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gesta.schema import GestaError, HandFrame, Split
+from gesta.sources.split import person_groups
 
 VALIDATION_SHARE = 0.25
 TEST_SHARE = 0.2
@@ -20,7 +21,7 @@ def assign_hand_splits(
 
     Splits that the data tell stay. Without any, the last person in the order of names is the test; without people, the
     last fifth of the frames. Of the training frames `validation_share`, drawn evenly by `seed`, become the validation,
-    unless the data have one (Kazakos, section 4.3). Raises GestaError if no frame has joints.
+    unless the data have one (Kazakos, section 4.4.3). Raises GestaError if no frame has joints.
     """
     used = [f for f in frames if f.joints_mm is not None]
     if not used:
@@ -38,6 +39,24 @@ def assign_hand_splits(
         used[train[position]] = replace(used[train[position]], split="val")
     notes.append(f"validation: {count} of {len(train)} training frames, drawn evenly.")
     return used, notes
+
+
+def folds(
+    frames: Sequence[HandFrame], by: str, k: int | None, seed: int, validation_share: float = VALIDATION_SHARE
+) -> list[tuple[str, list[HandFrame], list[HandFrame]]]:
+    """Cross validation by person: [(who is held out, the frames of the others with splits train and val, theirs)].
+
+    `k`: so many groups of people in the place of each by himself. Raises GestaError where people are not known.
+    """
+    used = [replace(f, split=None) for f in frames if f.joints_mm is not None]
+    if by != "subject" or any(f.subject is None for f in used):
+        raise GestaError("frames of hands are divided by person, and each frame has to tell whose hand it is.")
+    result = []
+    for number, (name, members) in enumerate(person_groups(used, k, np.random.default_rng(seed))):
+        rest = [_marked(f, "train") for f in used if f.id not in members]
+        train, _ = assign_hand_splits(rest, seed=seed + number, validation_share=validation_share)
+        result.append((name, train, [_marked(f, "test") for f in used if f.id in members]))
+    return result
 
 
 def _with_test(frames: Sequence[HandFrame], notes: list[str]) -> list[HandFrame]:

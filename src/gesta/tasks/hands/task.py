@@ -14,7 +14,7 @@ from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
 from gesta.schema import HandFrame, HandListing, Listing, Problem
 from gesta.sources import hand_catalog
-from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Tuning, Wanted
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.split import VALIDATION_SHARE, assign_hand_splits
@@ -32,6 +32,16 @@ class HandTask:
     manifest = HandManifest
     default_recipe = "kazakos/compact"
     quality = Quality("val_error_mm", "mean_error_mm", False, "mm")
+    needs_validation = True
+    tuning = Tuning(
+        "kazakos/depth-net",
+        "val_mse",
+        {
+            "training.learning_rate": (1e-3, 1e-1, True),
+            "training.momentum": (0.8, 0.999, True),
+            "model.dropout": (0.0, 0.1, False),
+        },
+    )
     kept = ("mean_error_mm", "success_area", "frames")
     trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
@@ -63,6 +73,20 @@ class HandTask:
         assert isinstance(parts.listing, HandListing)
         return fit(parts.listing, recipe, run)
 
+    def folds(
+        self, samples: Sequence[HandFrame], recipe: HandRecipe, by: str, k: int | None = None, seed: int = 0
+    ) -> list[tuple[str, list[HandFrame], list[HandFrame]]]:
+        """For cross validation: (who is held out, the others with splits train and val, the held-out frames)."""
+        from gesta.tasks.hands.split import folds
+
+        return folds(samples, by, k, seed, recipe.training.validation_share)
+
+    def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
+        """What an experiment reports of a model beside its quality."""
+        from gesta.tasks.hands.trial import facts
+
+        return facts(predictor, result)
+
     def load(self, bundle: Bundle[HandManifest], at: Placement, center: str = "data", **given: Any) -> Any:
         from gesta.tasks.hands.predict import RULES, load
         from gesta.tasks.hands.predictions import parse_center
@@ -75,6 +99,18 @@ class HandTask:
         from gesta.tasks.hands.evaluate import identities
 
         return identities(samples)
+
+    def inspect(self, listing: HandListing, progress: Any = None) -> Any:
+        """What `gesta data inspect` reports."""
+        from gesta.tasks.hands import audit
+
+        return audit.inspect_hands(listing, progress)
+
+    def inspect_page(self, report: Any, listing: HandListing, out: Path) -> Path:
+        """The report as a page with pictures."""
+        from gesta.tasks.hands import audit
+
+        return audit.write_hand_page(report, listing, out)
 
     def remarks(self, listing: Listing, manifest: HandManifest) -> list[str]:
         names = listing.joint_names if isinstance(listing, HandListing) else ()

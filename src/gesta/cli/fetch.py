@@ -1,0 +1,47 @@
+"""`gesta fetch`: published networks that gesta uses and does not contain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gesta.cli.common import JsonFlag
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _fetch() -> None:
+    """Published networks that gesta uses and does not contain."""
+
+
+@app.command()
+def trackers(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="A mediapipe 0.10.21 wheel, a .task bundle, or a folder with .tflite files."),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Networks that find hands and bodies in RGB (Apache-2.0, 21 MB), by pip from the package index, or from a file.
+
+    They lie in the user's data folder; GESTA_DATA names another place.
+    """
+    from gesta.cli.common import console, emit, existing
+    from gesta.trackers.files import SHA256, default_folder, fetch, fingerprint
+
+    folder = default_folder()
+    files = fetch(
+        folder,
+        None if source is None else existing(source, "file or folder"),
+        told=lambda text: console.print(text, highlight=False),
+    )
+    missing = [name for name in SHA256 if not (folder / f"{name}.tflite").is_file()]
+    prints = {file.stem: fingerprint(file) for file in files}
+    document = {"folder": str(folder), "files": prints, "missing": missing}
+    lines = [f"{name}.tflite  sha256 {sha256}" for name, sha256 in prints.items()] + [f"in {folder}"]
+    if missing:
+        lines.append(f"not in {source}: {', '.join(missing)}")
+    emit(document, "\n".join(lines), json)

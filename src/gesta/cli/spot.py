@@ -1,0 +1,56 @@
+"""`gesta spot`: files of events in continuous recordings. `compare` measures results against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from gesta.cli.common import JsonFlag, console, emit
+
+if TYPE_CHECKING:
+    from gesta.evaluation.spot_compare import Compared, EventFile
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _spot() -> None:
+    """Continuous recognition: compare files of recognized events with the truth."""
+
+
+@app.command()
+def compare(
+    truth: Annotated[
+        Path,
+        typer.Argument(metavar="TRUTH", help="Text, one line a sequence: id;LABEL;first;last;LABEL;first;last;..."),
+    ],
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULTS...", help="The same lines, or id;LABEL;first;last;last frame used;..."),
+    ],
+    json: JsonFlag = False,
+) -> None:
+    """Detection and false positive rate, Jaccard index, delay (SHREC 2022), edit error, F1: one row a file."""
+    from gesta.evaluation.spot_compare import compare as measure
+    from gesta.evaluation.spot_compare import markdown, read_truth
+
+    true = read_truth(truth)
+    compared = measure(true, results)
+    _report(true, compared)
+    measured = any(one.error is None for one in compared)
+    emit([one.document() for one in compared], Text(markdown(compared).rstrip()) if measured else None, json)
+    if any(one.error is not None for one in compared):
+        raise typer.Exit(1)
+
+
+def _report(truth: EventFile, compared: list[Compared]) -> None:
+    """What was odd about each file, and which could not be measured, on stderr."""
+    lines = [f"{truth.path.name}: {note}" for note in truth.notes]
+    for one in compared:
+        lines += [f"{one.path.name}: {note}" for note in one.notes]
+        lines += [] if one.error is None else [f"Error: {one.error}"]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,216 @@
+"""Files of skeletons, each alone enough for a recording: positions in space or in the image, joint by joint.
+
+| file | what |
+|---|---|
+| `.npy` | T J 2, T J 3, or T J 4 with confidence; the joints' names come from `joints.txt` |
+| `.skeleton` | NTU RGB+D: the body that is there longest, 25 joints of the second Kinect, metres |
+| `.txt` | MSR Action3D (rows `x y z confidence`), or SFINGE3D (140 numbers a row, `;` between: position, rotation) |
+| `.csv` | ChaLearn 2014 (9 numbers a joint, no header), or landmarks of MediaPipe with a header |
+| `.json` | landmarks of MediaPipe (gesta.clips.skeleton_mediapipe) |
+
+Missing joints are NaN in all of them.
+"""
+
+from __future__ import annotations
+
+import io
+import tokenize
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips import skeleton_mediapipe, skeleton_msr
+from gesta.clips.skeleton_sets import KINECT2_JOINTS, SFINGE3D_JOINTS, UNIQUE_BY_COUNT
+from gesta.schema import KINECT_JOINTS, GestaError, Resource
+
+NOT_NPY = (
+    ValueError,
+    OSError,
+    EOFError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
+    SyntaxError,
+    TypeError,
+    AttributeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
+"""What numpy raises for a .npy with a header that is damaged or made to harm."""
+CHALEARN_NUMBERS = 9
+NTU_NUMBERS = 12
+SFINGE3D_NUMBERS = 7
+SFINGE3D_FPS = 20.0
+SEEN = (0.0, 0.5, 1.0)
+"""Confidence of Kinect's states: not tracked, inferred, tracked."""
+
+
+@dataclass(frozen=True)
+class Skeletons:
+    """One person over time. `values`: T J D (D = 2 or 3), NaN where a joint is missing; `confidence`: T J in [0, 1]."""
+
+    joints: tuple[str, ...]
+    values: NDArray[np.float32]
+    confidence: NDArray[np.float32] | None = None
+    times_s: NDArray[np.float64] | None = None
+    fps: float | None = None
+
+
+def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> Skeletons:
+    """The skeletons of one file. `joints`: their names, where the file has none of its own (`.npy`), in its order.
+
+    Raises GestaError naming the file where it is none of the known ones, holds no frame, no joint in any frame, or
+    another number of joints than named.
+    """
+    suffix = resource.name[resource.name.rfind(".") :].lower()
+    if suffix not in READERS:
+        raise GestaError(f"{resource}: is no file of skeletons. There are {', '.join(READERS)}.")
+    raw = resource.read()
+    try:
+        found = READERS[suffix](raw, joints)
+    except ValueError as error:
+        raise GestaError(f"{resource}: cannot be read as a skeleton: {error}") from error
+    if len(found.values) == 0:
+        raise GestaError(f"{resource}: holds no frame. Is the file complete?")
+    if joints is not None and len(joints) != len(found.joints):
+        raise GestaError(
+            f"{resource}: has {len(found.joints)} joints, expected {len(joints)} ({', '.join(joints[:3])}, ...)."
+        )
+    found = replace(found, values=_without_halves(found.values))
+    if np.isnan(found.values).all():
+        raise GestaError(f"{resource}: nobody is tracked in any of its {len(found.values)} frames. Leave it out.")
+    return found
+
+
+def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
+    try:
+        values = np.load(io.BytesIO(raw), allow_pickle=False)
+    except NOT_NPY as error:
+        raise ValueError(f"it is no .npy array of numbers ({type(error).__name__})") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        raise ValueError("expected a .npy array of numbers T J 3")
+    if values.ndim != 3 or values.shape[2] not in (2, 3, 4):
+        raise ValueError(f"its shape is {values.shape}, expected T J 2, T J 3, or T J 4 with confidence")
+    names = tuple(joints or UNIQUE_BY_COUNT.get(values.shape[1], ()))
+    if not names:
+        raise ValueError(
+            f"which {values.shape[1]} joints it holds is not known; name them in joints.txt beside the index"
+        )
+    if len(names) != values.shape[1]:
+        raise ValueError(f"it has {values.shape[1]} joints, and {len(names)} are named")
+    values = values.astype(np.float32)
+    return Skeletons(names, values[..., :3], values[..., 3] if values.shape[2] == 4 else None)
+
+
+def _ntu(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
+    """Frames; in each the bodies; of each its id and state, then 12 numbers a joint (x y z metres, ..., state)."""
+    lines = [line.split() for line in _text(raw).splitlines() if line.strip()]
+    rows = iter(lines)
+    bodies: list[dict[str, NDArray[np.float32]]] = []
+    try:
+        for _ in range(_count(next(rows), 10**6)):
+            bodies.append({})
+            for _ in range(_count(next(rows), 100)):
+                name = next(rows)[0]
+                table = [next(rows) for _ in range(_count(next(rows), 100))]
+                bodies[-1][name] = np.array(table, np.float32)
+    except (StopIteration, IndexError) as error:
+        raise ValueError("it ends in the middle of a frame; is the file complete?") from error
+    if any(table.shape != (len(KINECT2_JOINTS), NTU_NUMBERS) for frame in bodies for table in frame.values()):
+        raise ValueError(f"expected {len(KINECT2_JOINTS)} joints of {NTU_NUMBERS} numbers a body")
+    every = [name for frame in bodies for name in frame]
+    main = max(dict.fromkeys(every), key=every.count, default="")
+    nobody = np.full((len(KINECT2_JOINTS), NTU_NUMBERS), np.nan, np.float32)
+    whole = np.stack([frame.get(main, nobody) for frame in bodies]) if bodies else nobody[None][:0]  # T 25 12
+    state = np.nan_to_num(whole[..., -1], nan=0).astype(int)
+    confidence = np.array(SEEN, np.float32)[np.clip(state, 0, len(SEEN) - 1)]
+    values = np.where(confidence[..., None] > 0, whole[..., :3], np.nan)
+    return Skeletons(KINECT2_JOINTS, values, confidence, fps=30.0)
+
+
+def _txt(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
+    text = _text(raw)
+    if ";" in text:
+        table = _table(text, ";")
+        expected = len(SFINGE3D_JOINTS) * SFINGE3D_NUMBERS
+        if table.shape[1] != expected:
+            raise ValueError(f"it has {table.shape[1]} numbers a row, expected {expected} (SFINGE3D)")
+        values = table.reshape(-1, len(SFINGE3D_JOINTS), SFINGE3D_NUMBERS)[..., :3]
+        return Skeletons(SFINGE3D_JOINTS, _unseen_are_nan(values), fps=SFINGE3D_FPS)
+    table = _table(text, None)
+    count = len(skeleton_msr.JOINTS)
+    if table.shape[1] != 4 or len(table) % count:
+        raise ValueError(
+            f"it has {len(table)} rows of {table.shape[1]}, expected {count} rows `x y z confidence` a frame"
+        )
+    values = table.reshape(-1, count, 4)
+    return Skeletons(skeleton_msr.JOINTS, _unseen_are_nan(values[..., :3]), values[..., 3], fps=15.0)
+
+
+def _csv(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
+    text = _text(raw)
+    if skeleton_mediapipe.has_header(text):
+        return Skeletons(*skeleton_mediapipe.from_csv(text))
+    table = _table(text.replace(";", ","), ",")
+    if table.shape[1] != CHALEARN_NUMBERS * len(KINECT_JOINTS):
+        expected = f"{CHALEARN_NUMBERS * len(KINECT_JOINTS)} (ChaLearn 2014), or a header with the landmarks' names"
+        raise ValueError(f"it has {table.shape[1]} numbers a row, expected {expected}")
+    values = table.reshape(len(table), -1, CHALEARN_NUMBERS)
+    return Skeletons(KINECT_JOINTS, _unseen_are_nan(values[..., :3]))
+
+
+def _json(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
+    return Skeletons(*skeleton_mediapipe.from_json(_text(raw)))
+
+
+READERS: dict[str, Callable[[bytes, Sequence[str] | None], Skeletons]] = {
+    ".npy": _npy,
+    ".skeleton": _ntu,
+    ".txt": _txt,
+    ".csv": _csv,
+    ".json": _json,
+}
+"""By the file's ending."""
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("it is no text in UTF-8") from error
+
+
+def _table(text: str, delimiter: str | None) -> NDArray[np.float32]:
+    """Rows of numbers; a delimiter at a row's end is left out."""
+    lines = [line.strip().rstrip(delimiter or " ") for line in text.splitlines() if line.strip()]
+    if not lines:
+        return np.zeros((0, 0), np.float32)
+    try:
+        return np.loadtxt(lines, dtype=np.float32, delimiter=delimiter, ndmin=2, comments=None)
+    except ValueError as error:
+        raise ValueError(f"expected rows of numbers ({error})") from error
+
+
+def _count(cells: list[str], largest: int) -> int:
+    """A line that holds one count. Raises ValueError for anything else."""
+    count = int(cells[0]) if len(cells) == 1 and cells[0].isdecimal() else -1
+    if not 0 <= count <= largest:
+        raise ValueError(f"expected a count, found {' '.join(cells)[:40]!r}")
+    return count
+
+
+def _unseen_are_nan(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Frames that are all zero hold nobody."""
+    values = values.copy()
+    values[~values.any(axis=(1, 2))] = np.nan
+    return values
+
+
+def _without_halves(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A joint with one coordinate missing or infinite is missing."""
+    values = np.array(values, np.float32)
+    values[~np.isfinite(values).all(axis=-1)] = np.nan
+    return values

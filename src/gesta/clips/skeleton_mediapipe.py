@@ -1,0 +1,222 @@
+"""Landmarks of MediaPipe as people store them: csv and json, one or many forms.
+
+csv, wide: a row a frame, a column a number, `NOSE_x`, `x_nose`, `landmark_0_x`, `x0` or `x1 y1 z1 v1`, ... ; long: a
+row a landmark, with columns for the frame, the landmark (number or name), `x`, `y`, `z`, `visibility`.
+json: a list of frames, or it under `frames`; a frame is a list of landmarks, or has them under `landmarks`,
+`pose_landmarks`, `hand_landmarks`, `left_hand_landmarks`, ... ; a landmark is `{x, y, z, visibility}` or `[x, y, z]`.
+The number of landmarks says which they are: 33 pose, 21 a hand, 42 two hands, 75 all.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.skeleton_sets import BLAZEPOSE_JOINTS, HAND_JOINTS, UNIQUE_BY_COUNT
+
+AXES = {"x": 0, "y": 1, "z": 2, "v": 3, "vis": 3, "visibility": 3, "conf": 3, "confidence": 3, "score": 3}
+TIMES = {"time_s": 1.0, "timestamp_s": 1.0, "seconds": 1.0, "time_ms": 1e-3, "timestamp_ms": 1e-3}
+"""Columns of times, and a unit of theirs in seconds. `time` and `timestamp` alone do not tell their unit."""
+FRAMES = ("frame", "frame_id", "frame_number", "frame_index", "frame_no", "frame_idx")
+LANDMARKS = (
+    "landmark",
+    "landmark_id",
+    "landmark_index",
+    "landmark_name",
+    "joint",
+    "joint_id",
+    "joint_name",
+    "keypoint",
+)
+LARGEST = 200
+Columns = dict[tuple[str, int], int]
+Read = tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float64] | None]
+"""Names, values T J D, confidence T J, times in seconds."""
+
+
+def has_header(text: str) -> bool:
+    """Whether the first line of a csv holds names."""
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    return bool(re.search("[A-Za-z]", re.sub("nan|inf", "", first, flags=re.I)))
+
+
+def from_csv(text: str) -> Read:
+    """Names, values T J D, confidence and times of a csv. Raises ValueError where its columns are no landmarks."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    delimiter = max(",;\t", key=lines[0].count)
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    except csv.Error as error:
+        raise ValueError(f"it is no csv ({error})") from error
+    header = [cell.lower() for cell in rows[0]]
+    if "x" in header and "y" in header:
+        return _long(header, rows[1:])
+    columns: Columns = {}
+    for index, name in enumerate(header):
+        found = _landmark_and_axis(name)
+        if found is not None:
+            columns.setdefault(found, index)
+    names = list(dict.fromkeys(name for name, axis in columns if axis == 0))
+    if not names or any((name, 1) not in columns for name in names):
+        raise ValueError("its header names no landmarks. Expected columns such as nose_x, nose_y, nose_z, or x, y")
+    points = np.full((len(rows) - 1, len(names), 4), np.nan)
+    for (name, axis), index in columns.items():
+        if name in names:
+            points[:, names.index(name), axis] = [_number(row, index) for row in rows[1:]]
+    return _known(names), *_split(points), _times(header, rows[1:])
+
+
+def from_json(text: str) -> Read:
+    """Names, values T J D, confidence and times of a json. Raises ValueError where it holds no frames of landmarks."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no JSON ({error})") from error
+    frames = document.get("frames", document.get("data")) if isinstance(document, dict) else document
+    if not isinstance(frames, list):
+        raise ValueError("expected a list of frames, or one under `frames`")
+    found = [_frame(frame) for frame in frames]
+    counts = {len(points) for points in found if points is not None}
+    if len(counts) > 1:
+        raise ValueError(f"its frames have {sorted(counts)} landmarks; expected the same number in each")
+    count = counts.pop() if counts else 0
+    points = np.full((len(found), count, 4), np.nan)
+    for index, frame in enumerate(found):
+        if frame is not None:
+            points[index] = frame
+    names = _names(count) if count else ()
+    return names, *_split(points), _json_times(frames)
+
+
+def _long(header: list[str], rows: list[list[str]]) -> Read:
+    frame = next((header.index(name) for name in FRAMES if name in header), None)
+    landmark = next((header.index(name) for name in LANDMARKS if name in header), None)
+    if frame is None or landmark is None:
+        raise ValueError(
+            f"a row a landmark needs a column {FRAMES[0]} and one {LANDMARKS[0]}; it has {', '.join(header)}"
+        )
+    cells = [(row[frame], row[landmark]) for row in rows if len(row) > max(frame, landmark)]
+    numbers = sorted({int(float(number)) for number, _ in cells if _is_number(number)})
+    names = list(dict.fromkeys(name for _, name in cells))
+    if len(names) > LARGEST:
+        raise ValueError(f"it names {len(names)} landmarks")
+    at = {number: index for index, number in enumerate(numbers)}
+    points = np.full((len(numbers), len(names), 4), np.nan)
+    axes = [(AXES[name], index) for index, name in enumerate(header) if name in AXES]
+    for row in rows:
+        if len(row) > max(frame, landmark) and _is_number(row[frame]):
+            place = at[int(float(row[frame]))], names.index(row[landmark])
+            for axis, index in axes:
+                points[(*place, axis)] = _number(row, index)
+    return _known(names), *_split(points), None
+
+
+def _landmark_and_axis(name: str) -> tuple[str, int] | None:
+    """`nose_x`, `x_nose`, `x0`, `landmark_0_x`, `nose.visibility` -> (landmark, axis); None for another column."""
+    words = "|".join(sorted(AXES, key=len, reverse=True))
+    for pattern in (rf"(?P<name>.+?)[_. ](?P<axis>{words})", rf"(?P<axis>{words})[_. ]?(?P<name>\d+|(?<=[_. ]).+)"):
+        found = re.fullmatch(pattern, name)
+        if found:
+            return re.sub(r"^(landmark|lm|joint|keypoint|kp|point|p)[_. ]?(?=\d+$)", "", found["name"]), AXES[
+                found["axis"]
+            ]
+    return None
+
+
+def _known(names: Sequence[str]) -> tuple[str, ...]:
+    """Numbers become the names of as many landmarks; names stay."""
+    return _names(len(names)) if all(re.fullmatch(r"\d+", name) for name in names) else tuple(names)
+
+
+def _names(count: int) -> tuple[str, ...]:
+    if count not in UNIQUE_BY_COUNT:
+        raise ValueError(f"{count} landmarks are no known set; there are {', '.join(map(str, UNIQUE_BY_COUNT))}")
+    return UNIQUE_BY_COUNT[count]
+
+
+def _frame(frame: Any) -> NDArray[np.float64] | None:
+    """Landmarks J 4 (x, y, z, visibility) of one frame; None where there are none."""
+    if isinstance(frame, dict):
+        parts = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in frame.items()}
+        hands = [parts.get(f"{side}_hand_landmarks") for side in ("left", "right")]
+        if any(key.endswith("hand_landmarks") and key != "hand_landmarks" for key in parts):
+            both = [_points(hand, len(HAND_JOINTS)) for hand in hands]
+            body = [_points(parts["pose_landmarks"], len(BLAZEPOSE_JOINTS))] if "pose_landmarks" in parts else []
+            return None if all(np.isnan(p).all() for p in [*body, *both]) else np.concatenate([*body, *both])
+        keys = ("landmarks", "pose_landmarks", "hand_landmarks", "multi_hand_landmarks", "keypoints", "pose", "joints")
+        frame = next((parts[key] for key in keys if key in parts), None)
+    if isinstance(frame, dict):
+        frame = frame.get("landmark", frame.get("landmarks"))
+    while isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], list) and not _is_point(frame[0]):
+        frame = frame[0]  # the first of the persons or hands
+    return _points(frame, len(frame)) if isinstance(frame, list) and frame else None
+
+
+def _points(landmarks: Any, count: int) -> NDArray[np.float64]:
+    """J 4 of a list of landmarks, NaN for None. Raises ValueError for another number of them."""
+    if isinstance(landmarks, dict):
+        landmarks = landmarks.get("landmark", landmarks.get("landmarks"))
+    if not landmarks:
+        return np.full((count, 4), np.nan)
+    if not isinstance(landmarks, list) or len(landmarks) != count or not all(map(_is_point, landmarks)):
+        raise ValueError(f"expected {count} landmarks with x, y, z, or several persons' in lists of their own")
+    return np.array([_point(landmark) for landmark in landmarks], np.float64)
+
+
+def _is_point(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "x" in value and "y" in value
+    return (
+        isinstance(value, list) and 2 <= len(value) <= 4 and all(v is None or isinstance(v, int | float) for v in value)
+    )
+
+
+def _point(landmark: Any) -> list[float]:
+    if isinstance(landmark, Mapping):
+        seen = next((landmark[k] for k in ("visibility", "confidence", "score", "v") if k in landmark), None)
+        values = [landmark.get("x"), landmark.get("y"), landmark.get("z"), seen]
+    else:
+        values = [*landmark, None, None][:4]
+    return [math.nan if v is None else float(v) for v in values]
+
+
+def _split(points: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """T J 4 -> positions T J D, D = 2 where there is no z at all; confidence, None where there is none."""
+    dimensions = 3 if np.isfinite(points[..., 2]).any() else 2
+    seen = points[..., 3].astype(np.float32)
+    return points[..., :dimensions].astype(np.float32), seen if np.isfinite(seen).any() else None
+
+
+def _times(header: list[str], rows: list[list[str]]) -> NDArray[np.float64] | None:
+    name = next((name for name in TIMES if name in header), None)
+    if name is None:
+        return None
+    times = np.array([_number(row, header.index(name)) for row in rows]) * TIMES[name]
+    return times if np.isfinite(times).all() else None
+
+
+def _json_times(frames: list[Any]) -> NDArray[np.float64] | None:
+    for name, unit in TIMES.items():
+        values = [frame.get(name) if isinstance(frame, dict) else None for frame in frames]
+        if values and all(isinstance(v, int | float) for v in values):
+            return np.array(values, np.float64) * unit
+    return None
+
+
+def _number(row: list[str], index: int) -> float:
+    return float(row[index]) if index < len(row) and _is_number(row[index]) else math.nan
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,79 @@
+"""What the networks on skeletons share: input, movement, distances, and time of one length.
+
+Letters: B clips, T frames, J joints, D dimensions (2 or 3), P pairs of joints, C channels.
+In: skeleton float32 [B, T, J, D] (normalized), mask [B, T, J] (bool, or a confidence in [0, 1]; None: every joint is
+there), lengths int64 [B] (None: T). Positions where the mask is 0 never reach a network.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def masked(skeleton: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Skeleton with zeros where a joint is missing (NaN allowed there), and the mask as numbers [B, T, J]."""
+    if mask is None:
+        return skeleton, torch.ones_like(skeleton[..., 0])
+    weight = mask.to(skeleton.dtype)
+    return torch.where(weight.unsqueeze(-1) > 0, skeleton, torch.zeros_like(skeleton)), weight
+
+
+def movement(skeleton: Tensor, mask: Tensor, frames: int) -> Tensor:
+    """Position minus the one `frames` before, [B, T, J, D]; 0 where either is missing and in the first frames."""
+    moved = skeleton[:, frames:] - skeleton[:, :-frames]
+    seen = (mask[:, frames:] > 0) & (mask[:, :-frames] > 0)
+    moved = moved * seen.unsqueeze(-1).to(moved.dtype)
+    return torch.cat([torch.zeros_like(skeleton[:, :frames]), moved], 1)[:, : skeleton.shape[1]]
+
+
+def pairs(joints: int) -> tuple[Tensor, Tensor]:
+    """Both ends of every pair of joints, [P] each."""
+    first, second = torch.triu_indices(joints, joints, offset=1)
+    return first, second
+
+
+def distances(skeleton: Tensor, mask: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """Distances of pairs of joints [B, T, P]; 0 where either is missing."""
+    between = skeleton[:, :, first] - skeleton[:, :, second]  # B T P D
+    seen = (mask[:, :, first] > 0) & (mask[:, :, second] > 0)
+    return (between.square().sum(-1) + 1e-8).sqrt() * seen.to(between.dtype)
+
+
+def to_length(skeleton: Tensor, mask: Tensor, lengths: Tensor | None, frames: int) -> tuple[Tensor, Tensor]:
+    """Every clip in so many frames: linear between the two nearest of its own, whatever stands behind its length.
+
+    A joint that is missing in one of the two takes its place from the other.
+    """
+    batch, total, joints, dimensions = skeleton.shape
+    last = torch.full((batch,), total, device=skeleton.device) if lengths is None else lengths
+    place = torch.linspace(0, 1, frames, device=skeleton.device) * (last - 1).clamp(min=0).unsqueeze(1)  # B F
+    low = place.floor().long()
+    high = torch.minimum(low + 1, (last - 1).clamp(min=0).unsqueeze(1))
+    share = (place - low).reshape(batch, frames, 1)
+    index = torch.stack([low, high])  # 2 B F
+    weight = torch.stack([1 - share, share])  # 2 B F 1
+    seen = torch.stack([mask.gather(1, i.unsqueeze(-1).expand(-1, -1, joints)) for i in index])  # 2 B F J
+    points = torch.stack(
+        [skeleton.gather(1, i.reshape(batch, frames, 1, 1).expand(-1, -1, joints, dimensions)) for i in index]
+    )
+    weight = weight * seen
+    total_weight = weight.sum(0)
+    mixed = (weight.unsqueeze(-1) * points).sum(0) / total_weight.clamp(min=1e-6).unsqueeze(-1)
+    return mixed * (total_weight > 0).unsqueeze(-1).to(mixed.dtype), total_weight
+
+
+class SkeletonClassifier(nn.Module):
+    """Dropout and one linear layer behind features [..., C]: what every network on skeletons ends with."""
+
+    def __init__(self, features: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(self.dropout(features))
+
+    def reset(self, classes: int) -> None:
+        old = self.linear
+        self.linear = nn.Linear(old.in_features, classes).to(old.weight.device)

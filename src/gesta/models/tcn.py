@@ -1,0 +1,159 @@
+"""Causal temporal convolutions on skeletons (Bai, Kolter, Koltun 2018, "An Empirical Evaluation of Generic
+Convolutional and Recurrent Networks for Sequence Modeling"): an answer after every frame, for streams and continuous
+recognition.
+
+In: skeleton float32 [B, T, J, D], mask [B, T, J], lengths [B] (gesta.models.skeleton_layers). Out: logits [B, N] after
+the last frame, `forward_steps`: [B, T, N] after each. `step` takes the next frames and the state, named arrays of
+`state_shapes`: what the convolutions look back on; frame by frame equals the whole clip.
+A frame is positions, movement over 1 and 4 frames, distances of all pairs and the mask; blocks look 2, 4, 8, 16, 32
+frames further back each: 63 in all. Parameters with 20 joints in 3-D, N = 14, width 128: 0.38 M.
+Deviations: batch normalization over the frames of clips alone (padding left out) for weight normalization, one
+convolution and one 1 x 1 in a block where the paper has two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gesta.models.skeleton_layers import SkeletonClassifier, distances, masked, movement, pairs
+
+SLOW, FAST = 1, 4
+KERNEL = 3
+
+
+class FrameNorm(nn.BatchNorm1d):
+    """Batch normalization of [B, C, T] over the frames that belong to a clip, `valid` [B, T]; the others give 0."""
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        if valid is None or not self.training:
+            return super().forward(x)
+        rows = x.transpose(1, 2)  # B T C
+        return torch.zeros_like(rows).index_put((valid,), super().forward(rows[valid])).transpose(1, 2)
+
+
+class CausalBlock(nn.Module):
+    """Dilated convolution over now and before, BN, ReLU, dropout, 1 x 1, shortcut: [B, C, T] -> [B, C, T]."""
+
+    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+        super().__init__()
+        self.back = (KERNEL - 1) * dilation
+        self.convolution = nn.Conv1d(width, width, KERNEL, dilation=dilation, bias=False)
+        self.norm = FrameNorm(width)
+        self.dropout = nn.Dropout1d(dropout)
+        self.mix = nn.Conv1d(width, width, 1)
+
+    def forward(self, x: Tensor, before: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """x and the last `back` frames before it [B, C, back] -> the output, and those frames for the next call."""
+        longer = torch.cat([before, x], 2)  # B C back+T
+        found = self.dropout(self.norm(self.convolution(longer), valid).relu())
+        return x + self.mix(found), longer[:, :, longer.shape[2] - self.back :]
+
+
+class CausalTcn(nn.Module):
+    """Frames -> linear, BN, ReLU -> causal blocks -> classes, after every frame."""
+
+    chunk = 1
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        joints: int,
+        dimensions: int = 3,
+        width: int = 128,
+        dilations: Sequence[int] = (1, 2, 4, 8, 16),
+        dropout: float = 0.2,
+    ) -> None:
+        super().__init__()
+        first, second = pairs(joints)
+        self.register_buffer("first", first, persistent=False)
+        self.register_buffer("second", second, persistent=False)
+        self.joints, self.dimensions = joints, dimensions
+        self.inputs = nn.Conv1d(joints * (3 * dimensions + 1) + len(first), width, 1, bias=False)
+        self.norm = FrameNorm(width)
+        self.blocks = nn.ModuleList(CausalBlock(width, dilation, dropout) for dilation in dilations)
+        self.last = FrameNorm(width)
+        self.head = SkeletonClassifier(width, classes, dropout)
+
+    first: Tensor
+    second: Tensor
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        width = self.inputs.out_channels
+        layers = {f"layer{i}": (-1, width, _back(block)) for i, block in enumerate(self.blocks)}
+        return {"points": (-1, FAST, self.joints, self.dimensions), "seen": (-1, FAST, self.joints), **layers}
+
+    def reset_classifier(self, classes: int) -> None:
+        """A new, untrained last layer for so many classes."""
+        self.head.reset(classes)
+
+    def step(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The next frames [B, t, J, D], [B, t, J] and the state -> logits [B, N] after the last one, the new state."""
+        features, after = self._advance(skeleton, mask, state)
+        return self.forward_head(features[:, -1]), *after
+
+    def steps(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """As `step`, with the logits after every one of the frames, [B, t, N]."""
+        features, after = self._advance(skeleton, mask, state)
+        return self.forward_head(features), *after
+
+    def forward_steps(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
+        return self.forward_head(self._whole(skeleton, mask, lengths))
+
+    def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """[B, C] after the last frame."""
+        features = self._whole(skeleton, mask, lengths)  # B T C
+        if lengths is None:
+            return features[:, -1]
+        last = (lengths - 1).clamp(min=0).reshape(-1, 1, 1).expand(-1, 1, features.shape[2])
+        return features.gather(1, last)[:, 0]
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.head(features)  # type: ignore[no-any-return]
+
+    def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        return self.forward_head(self.forward_features(skeleton, mask, lengths))
+
+    def _whole(self, skeleton: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
+        state = [
+            skeleton.new_zeros([skeleton.shape[0] if n == -1 else n for n in shape])
+            for shape in self.state_shapes.values()
+        ]
+        frames = torch.arange(skeleton.shape[1], device=skeleton.device)
+        valid = None if lengths is None else frames < lengths.unsqueeze(1)  # B T
+        return self._advance(skeleton, mask, state, valid)[0]
+
+    def _advance(
+        self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """[B, t, J, D] -> features after every frame [B, t, C], and the state behind the last one."""
+        points, seen = masked(skeleton, mask)
+        points, seen = torch.cat([state[0], points], 1), torch.cat([state[1], seen], 1)  # B FAST+t J D
+        x = self.norm(self.inputs(self._frames(points, seen)), valid).relu()
+        after = [points[:, points.shape[1] - FAST :], seen[:, seen.shape[1] - FAST :]]
+        for block, before in zip(self.blocks, state[2:], strict=True):
+            x, left = block(x, before, valid)
+            after.append(left)
+        return self.last(x, valid).relu().transpose(1, 2), after
+
+    def _frames(self, points: Tensor, seen: Tensor) -> Tensor:
+        """What is known of every frame but the first FAST, which only serve the movement: [B, inputs, t]."""
+        parts = [
+            points.flatten(2),
+            movement(points, seen, SLOW).flatten(2),
+            movement(points, seen, FAST).flatten(2),
+            distances(points, seen, self.first, self.second),
+            seen,
+        ]
+        return torch.cat(parts, 2)[:, FAST:].transpose(1, 2)
+
+
+def _back(block: nn.Module) -> int:
+    assert isinstance(block, CausalBlock)
+    return block.back

@@ -1,0 +1,97 @@
+"""Beam search: the most probable sentence a decoder can say, found nearly. Numpy only.
+
+A hypothesis' score is its log probability divided by (tokens, `<end>` counted) ** `penalty`. It is finished by `<end>`;
+a sentence's search stops when no unfinished hypothesis can become better than its finished ones, or at `longest`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError
+
+Step = Callable[[NDArray[np.int64], Any], tuple[NDArray[np.floating], Any]]
+"""Tokens [N] and a state of N rows -> log probabilities [N, V], the new state."""
+Select = Callable[[Any, NDArray[np.int64]], Any]
+"""A state and rows -> the state of these rows, in this order."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """`tokens` without `<end>`."""
+
+    tokens: tuple[int, ...]
+    score: float
+
+
+def beam_search(
+    step: Step,
+    select: Select,
+    state: Any,
+    *,
+    sentences: int,
+    end: int,
+    beams: int = 4,
+    longest: int = 60,
+    penalty: float = 1.0,
+    never: int | None = None,
+) -> list[list[Hypothesis]]:
+    """For each of the state's `sentences` rows up to `beams` hypotheses, the best first.
+
+    The first token that goes in is `end`; `never`: a token that does not come (`<unk>`). With one beam it is greedy.
+    Raises GestaError for settings out of range.
+    """
+    if beams < 1 or longest < 1:
+        raise GestaError(f"beams is {beams} and the longest sentence {longest}: both are 1 or more.", usage=True)
+    finished: list[list[Hypothesis]] = [[] for _ in range(sentences)]
+    texts: list[tuple[int, ...]] = [()] * sentences  # of the rows that go on; row r belongs to sentence owner[r]
+    owner, total = np.arange(sentences), np.zeros(sentences)
+    tokens = np.full(sentences, end, np.int64)
+    for length in range(1, longest + 1):
+        logs, state = step(tokens, state)
+        scores = total[:, None] + np.asarray(logs, np.float64)  # N V
+        if never is not None:
+            scores[:, never] = -np.inf
+        rows, chosen = _best(scores, owner, beams)
+        going: list[int] = []
+        for k, (row, token) in enumerate(zip(rows, chosen, strict=True)):
+            score = scores[row, token]
+            if token == end or length == longest:
+                text = texts[row] if token == end else (*texts[row], int(token))
+                finished[owner[row]].append(Hypothesis(text, score / length**penalty))
+            elif not _hopeless(finished[owner[row]], score, beams, length, longest, penalty):
+                going.append(k)
+        if not going:
+            break
+        rows, tokens = rows[going], chosen[going]
+        texts = [(*texts[row], int(token)) for row, token in zip(rows, tokens, strict=True)]
+        owner, total, state = owner[rows], scores[rows, tokens], select(state, rows)
+    return [sorted(found, key=lambda h: -h.score)[:beams] for found in finished]
+
+
+def _best(scores: NDArray, owner: NDArray[np.int64], beams: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and tokens of the best `beams` continuations of every sentence, [n] each; those of -inf are none."""
+    rows, tokens = [], []
+    for sentence in np.unique(owner):
+        mine = np.flatnonzero(owner == sentence)
+        flat = scores[mine].ravel()
+        count = min(beams, len(flat))
+        top = np.argpartition(-flat, count - 1)[:count]
+        top = top[np.argsort(-flat[top], kind="stable")]
+        top = top[np.isfinite(flat[top])]
+        rows.append(mine[top // scores.shape[1]])
+        tokens.append(top % scores.shape[1])
+    return np.concatenate(rows), np.concatenate(tokens)
+
+
+def _hopeless(finished: list[Hypothesis], score: float, beams: int, length: int, longest: int, penalty: float) -> bool:
+    """Whether a log probability, which only falls, can no longer beat the worst of `beams` finished hypotheses."""
+    if len(finished) < beams:
+        return False
+    worst = sorted(h.score for h in finished)[-beams]
+    return score / (longest if penalty > 0 else length) ** penalty <= worst

@@ -1,0 +1,237 @@
+"""Training a language model: truncated back-propagation through time with carried state, or sentence by sentence."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from gesta.models.language import LanguageNet
+from gesta.schema import GestaError
+from gesta.tasks.base import Parts
+from gesta.tasks.text.batches import Sentences, Stream
+from gesta.tasks.text.corpus import Corpus, corpus_of
+from gesta.tasks.text.manifest import KnownTokens, LanguageManifest
+from gesta.tasks.text.recipe import LanguageRecipe, TextTrainingSettings
+from gesta.tasks.text.vectors import read_vectors
+from gesta.tasks.text.vocabulary import Vocabulary
+from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.data import TrainingData
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import Learner, Row
+from gesta.training.optim import optimizer_for
+from gesta.training.run import Fitted, Run, clear
+from gesta.training.save import provenance_of, write_bundle
+from gesta.training.stage import Stage, run_stage
+
+Examples = Stream | Sentences
+WARM_UP = 100
+"""Updates until the learning rate is whole."""
+
+
+class TextData(TrainingData[Any]):
+    """Batches in the order of the set: a carried state wants its text in order, and sentences are shuffled there."""
+
+    def __init__(self, train: Any, val: Any, seed: int) -> None:
+        super().__init__(train, val, 1, seed)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return self._loader(self.train, shuffle=False)
+
+
+class TokenLearner(Learner):
+    """A loss a token, and a running mean of the weights; a subclass gives `nats`.
+
+    `network` is what is measured and kept. With `averaging` it is the mean of `trained`, which learns; else the same.
+    """
+
+    def __init__(self, network: nn.Module, settings: TextTrainingSettings, steps: int) -> None:
+        super().__init__(network, settings, steps=steps)
+        self.trained = copy.deepcopy(network) if settings.averaging else network
+
+    def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Loss of every target [T, B], and which count [T, B]."""
+        raise NotImplementedError
+
+    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self._mean("train", *self.nats(self.trained, batch))
+
+    def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self._mean("val", *self.nats(self.network, batch))
+
+    def _mean(self, part: str, nats: Tensor, mask: Tensor) -> Tensor:
+        count = int(mask.sum())
+        loss = (nats * mask).sum() / count
+        self.count(part, count, loss)
+        return loss
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ARG002
+        return {name: torch.as_tensor(value) for name, value in batch.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self.trained is self.network:
+            return
+        old = min(self.settings.averaging, (1 + self.global_step) / (10 + self.global_step))  # the start counts less
+        for mean, weight in zip(self.network.parameters(), self.trained.parameters(), strict=True):
+            mean.lerp_(weight, 1 - old)
+
+    def epoch_row(self) -> Row:
+        row = super().epoch_row()
+        for part in ("train", "val"):
+            if f"{part}_loss" in row:
+                row |= rates(row[f"{part}_loss"], f"{part}_")
+        return row
+
+    def words(self, row: Row) -> str:
+        told = f"train {row['train_loss']:.4f} nats"
+        return f"{told}  val {row['val_loss']:.4f}" if "val_loss" in row else told
+
+    def configure_optimizers(self) -> Any:
+        optimizer = optimizer_for(self.trained.parameters(), self.settings)
+        if self.settings.schedule == "constant":
+            return optimizer
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(cosine, steps=self.steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def cosine(step: int, steps: int) -> float:
+    """Share of the learning rate: up over WARM_UP updates (a tenth of few), then half a cosine down to 0."""
+    rise = max(1, min(WARM_UP, steps // 10))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * min(1, (step - rise) / max(1, steps - rise))))
+
+
+class LanguageLearner(TokenLearner):
+    """The next token of a text, or of sentences; the state is carried until a batch says `first`."""
+
+    def __init__(self, network: LanguageNet, settings: TextTrainingSettings, steps: int) -> None:
+        super().__init__(network, settings, steps)
+        self._state: Any = None
+
+    def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        assert isinstance(network, LanguageNet)
+        if batch["first"] or self._state is None:
+            self._state = network.start(batch["inputs"].shape[1])
+        features, state = network(batch["inputs"], self._state)
+        self._state = tuple(part.detach() for part in state)  # gradients go back to the start of the batch
+        return network.nats(features, batch["targets"]), batch["mask"]
+
+
+def rates(nats: float, prefix: str = "") -> dict[str, float]:
+    """A mean loss in nats as what is reported: nats, bits, perplexity."""
+    return {
+        f"{prefix}loss": nats,
+        f"{prefix}bits": nats / math.log(2),
+        f"{prefix}perplexity": math.exp(min(nats, 700.0)),
+    }
+
+
+def build(recipe: LanguageRecipe, vocabulary: Vocabulary) -> LanguageNet:
+    """The recipe's untrained network. Raises GestaError where its cutoffs do not fit the vocabulary."""
+    settings = recipe.model.model_dump()
+    if recipe.model.cutoffs and not 0 < max(recipe.model.cutoffs) < len(vocabulary):
+        raise GestaError(
+            f"model.cutoffs {list(recipe.model.cutoffs)}: must be smaller than the vocabulary of {len(vocabulary)}."
+        )
+    network = LanguageNet(tokens=len(vocabulary), **settings)
+    if recipe.input.vectors is not None:
+        start_from(network, vocabulary, Path(recipe.input.vectors))
+    return network
+
+
+@torch.no_grad()
+def start_from(network: LanguageNet, vocabulary: Vocabulary, path: Path) -> int:
+    """Gives the embedding the vectors of a file, brought to its own scale; words without one stay as they are.
+
+    Returns how many words had one. Raises GestaError for another width, where none of the words has one, and as
+    `read_vectors` does.
+    """
+    vectors = read_vectors(path, set(vocabulary.tokens))
+    width = network.embedding.embedding_dim
+    if vectors.width != width:
+        raise GestaError(
+            f"{path}: its vectors have {vectors.width} numbers, the recipe's embedding {width}. Set "
+            f"model.embedding={vectors.width}, or give other vectors."
+        )
+    rows, there = vectors.rows(vocabulary.tokens)
+    scale = network.embedding.weight.std() / max(float(rows[there].std()), 1e-12)
+    network.embedding.weight[torch.from_numpy(there)] = torch.from_numpy(rows[there]) * scale
+    return int(there.sum())
+
+
+def fit_language(corpus: Corpus, recipe: LanguageRecipe, run: Run) -> tuple[LanguageNet, Row, list[Row]]:
+    """Trains on the corpus's training part: (network at its best epoch on `val`, or the last, its row, all rows).
+
+    Dev and test parts are not touched. Leaves checkpoints and logs in run.out. Raises GestaError as `run_stage` does.
+    """
+    settings = recipe.training
+    seed_everything(run.seed)
+    network = build(recipe, corpus.vocabulary)
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "text": corpus.source}
+    known = "\n".join(corpus.vocabulary.tokens).encode()
+    identity["tokens"] = [hashlib.sha256(known).hexdigest(), corpus.tokens("train"), corpus.tokens("val")]
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, ("val_loss",))
+    with full_disk_explained(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+        history, best, _ = run_stage(
+            stage,
+            network,
+            TextData(*_sets(corpus, settings, run.seed), run.seed),
+            lambda steps: LanguageLearner(network, settings, steps),
+        )
+    return network, best, history
+
+
+def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
+    """Trains, scores the n-gram beside it, and leaves the bundle at run.out/bundle and a figure of the history."""
+    clear(run)
+    corpus = corpus_of(parts.listing, recipe.input)
+    network, best, history = fit_language(corpus, recipe, run)
+    seconds = sum(row["seconds"] for row in history)
+    metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history), "ngram_order": recipe.input.ngram}
+    metrics |= {f"ngram_{part}_loss": nats for part, nats in corpus.baseline(recipe.input.ngram).items()}
+    samples = parts.listing.samples
+    content = "\n".join(sorted(p.identity for p in samples if p.split == "train")).encode()
+    origin = provenance_of(
+        samples,
+        run,
+        layout=parts.listing.layout,
+        data=content,
+        identities=lambda used: [p.identity for p in used],
+        seconds=seconds,
+    )
+    bundle = write_bundle(
+        run.out / "bundle",
+        LanguageManifest,
+        network,
+        recipe,
+        origin,
+        metrics=metrics,
+        known=KnownTokens.of(corpus.vocabulary),
+    )
+    second = "bits" if recipe.input.unit == "character" else "perplexity"
+    draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
+    return Fitted(bundle.path, metrics, history, seconds, recipe, network=network)
+
+
+def _sets(corpus: Corpus, settings: TextTrainingSettings, seed: int) -> tuple[Examples, Examples]:
+    train, val = corpus.parts["train"], corpus.parts["val"]
+    if settings.carry:
+        streams = Stream(train, settings.batch, settings.steps, shift=True, seed=seed)
+        return streams, Stream(val, settings.batch, settings.steps)
+    end = corpus.vocabulary.end
+    if end is None:
+        raise GestaError("training.carry=false is for sentences of words: a text of characters has no <end>.")
+    sentences = Sentences(train, settings.batch, end, steps=settings.steps, shuffle=True, seed=seed)
+    return sentences, Sentences(val, settings.batch, end)

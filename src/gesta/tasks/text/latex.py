@@ -1,0 +1,82 @@
+"""Whether a sample of LaTeX source is well formed: braces and environments that close, and what TeX says of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+_COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%.*")
+_ESCAPED = re.compile(r"\\[\\{}%]")
+_ENVIRONMENT = re.compile(r"\\(begin|end)\s*\{([^{}]*)\}")
+TEX_SECONDS = 30
+_PAGE = r"""\documentclass{article}
+\usepackage{amsmath,amssymb,amsthm}
+\newtheorem{theorem}{Theorem}\newtheorem{lemma}{Lemma}\newtheorem{proposition}{Proposition}
+\newtheorem{definition}{Definition}\newtheorem{remark}{Remark}\newtheorem{example}{Example}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def whole_paragraphs(sample: str) -> str:
+    """What stands between the first and the last empty line: a sample begins and ends in the middle of something."""
+    parts = re.split(r"\n\s*\n", sample)
+    return "\n\n".join(parts[1:-1])
+
+
+def braces_balance(source: str) -> bool:
+    """Every brace closes and none closes too much; comments and escaped braces do not count."""
+    depth = 0
+    for character in _ESCAPED.sub("", _COMMENT.sub(r"\1", source)):
+        depth += (character == "{") - (character == "}")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def environments_balance(source: str) -> bool:
+    r"""Every \begin{name} has its \end{name}, properly nested; comments do not count."""
+    held: list[str] = []
+    for which, name in _ENVIRONMENT.findall(_COMMENT.sub(r"\1", source)):
+        if which == "begin":
+            held.append(name)
+        elif not held or held.pop() != name:
+            return False
+    return not held
+
+
+def compiles(source: str) -> bool | None:
+    """Whether pdflatex sets the source within a plain article without an error; None where there is no pdflatex.
+
+    The source is a model's: TeX runs without its shell, in a folder of its own, for at most TEX_SECONDS.
+    """
+    program = shutil.which("pdflatex")
+    if program is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "sample.tex").write_text(_PAGE.replace("%s", source), encoding="utf-8")
+        command = [program, "-no-shell-escape", "-halt-on-error", "-interaction=batchmode", "sample.tex"]
+        try:
+            done = subprocess.run(command, cwd=folder, capture_output=True, timeout=TEX_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+    return done.returncode == 0
+
+
+def shares(samples: list[str]) -> dict[str, float | None]:
+    """Of samples the shares whose whole paragraphs have balanced braces, environments, both, and that compile."""
+    paragraphs = [whole_paragraphs(sample) for sample in samples]
+    braces = [braces_balance(source) for source in paragraphs]
+    environments = [environments_balance(source) for source in paragraphs]
+    made = [compiles(source) for source in paragraphs]
+    count = max(len(samples), 1)
+    return {
+        "braces": sum(braces) / count,
+        "environments": sum(environments) / count,
+        "both": sum(a and b for a, b in zip(braces, environments, strict=True)) / count,
+        "compiles": None if None in made else sum(map(bool, made)) / count,
+    }

@@ -1,0 +1,85 @@
+"""What stands in the manifest of a language model."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from gesta.bundle.manifest import Manifest, Names, Strict
+from gesta.tasks.text.vocabulary import Unit, Vocabulary
+
+
+class KnownTokens(Strict):
+    """The vocabulary: what a token is, and the tokens by number."""
+
+    unit: Unit
+    tokens: Names
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.unit, self.tokens)
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary) -> KnownTokens:
+        return cls(unit=vocabulary.unit, tokens=vocabulary.tokens)
+
+
+class LanguageManifest(Manifest):
+    """Of a language model. Its network is a `step`: tokens int64 [T, B] and the state h, c [L, B, H] ->
+    log_probabilities float32 [T, B, V] of the token behind each, and the state."""
+
+    title: ClassVar[str] = "a language model"
+    unit: ClassVar[str] = "passages"
+
+    kind: Literal["text"] = "text"
+    known: KnownTokens
+
+    @property
+    def carry(self) -> bool:
+        """Whether passages are one running text, whose state is carried on."""
+        return bool(self.recipe["training"]["carry"])
+
+    @property
+    def network(self) -> str:
+        model = self.recipe["model"]
+        return f"LSTM, {model['layers']} x {model['hidden']}"
+
+    @property
+    def summary(self) -> str:
+        return f"Says which {self.known.unit} comes next, of {len(self.known.tokens)}, and so writes text."
+
+    @property
+    def input_lines(self) -> list[str]:
+        return [f"text in UTF-8, as {self.known.unit}s: {', '.join(map(repr, self.known.tokens[:20]))} ..."]
+
+
+class TranslationManifest(Manifest):
+    """Of a translator: the networks of the stages "encoder" (a `whole`) and "network" (the decoder's `step`)."""
+
+    title: ClassVar[str] = "a translator"
+    unit: ClassVar[str] = "sentence pairs"
+
+    kind: Literal["translation"] = "translation"
+    source: KnownTokens
+    target: KnownTokens
+
+    @property
+    def attention(self) -> bool:
+        return bool(self.recipe["model"]["attention"])
+
+    @property
+    def network(self) -> str:
+        model = self.recipe["model"]
+        how = "with attention" if self.attention else "without attention"
+        return f"encoder-decoder LSTM, {model['layers']} x {model['hidden']}, {how}"
+
+    @property
+    def summary(self) -> str:
+        languages = self.recipe["input"]
+        return f"Translates {languages['source']} into {languages['target']}, sentence by sentence."
+
+    @property
+    def input_lines(self) -> list[str]:
+        return [
+            f"a sentence, words with spaces between them; {len(self.source.tokens)} words are known",
+            f"written with {len(self.target.tokens)} words",
+        ]

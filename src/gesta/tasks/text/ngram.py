@@ -1,0 +1,168 @@
+"""Interpolated Kneser-Ney n-grams (Kneser and Ney 1995; Chen and Goodman 1999): the baseline of every language model.
+
+    P_n(w | context) = max(c(context w) - D_n, 0) / c(context) + D_n N(context) / c(context) * P_{n-1}(w | shorter)
+
+c counts occurrences in the highest order, and in lower ones how many different tokens stand before (an n-gram that
+begins a text has none before it and counts as it occurs); N(context) is how many different tokens follow; below the
+lowest order is the uniform distribution.
+
+A text is an array of token numbers; every text of a list is one of its own, before which `start` stands n - 1 times
+where it is given. Numpy only: n-grams are numbered by sorting, an n-gram being (number of its first n - 1 tokens,
+token).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError
+
+Ids = NDArray[np.int64]
+UNSEEN = -1
+
+
+@dataclass(frozen=True)
+class _Order:
+    """All n-grams of one length: `keys` sorted, prefix number * vocabulary + token; the rest in the same order."""
+
+    keys: Ids
+    mass: NDArray[np.float64]
+    """max(c - D, 0) / c(context)."""
+    rest: NDArray[np.float64]
+    """By prefix number: D N(context) / c(context), the share of shorter contexts; 1 where nothing was seen."""
+
+    def find(self, keys: Ids) -> Ids:
+        """Numbers of the n-grams with these keys; UNSEEN for those (also keys below 0) that are not here."""
+        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, places, UNSEEN)
+
+
+class KneserNey:
+    """`order`: tokens of an n-gram, context included; `vocabulary`: how many tokens there are.
+
+    `discount`: D of every order; None: n1 / (n1 + 2 n2) of each, from how many n-grams were counted once and twice.
+    """
+
+    def __init__(
+        self,
+        texts: Iterable[NDArray[np.integer]],
+        order: int,
+        vocabulary: int,
+        *,
+        start: int | None = None,
+        discount: float | None = 0.75,
+    ) -> None:
+        """Counts the training texts. Raises GestaError where there is nothing to count."""
+        if order < 1 or vocabulary < 1:
+            raise ValueError(f"an n-gram has at least one token and a vocabulary one entry, not {order}, {vocabulary}")
+        self.order, self.vocabulary, self.start, self.discount = order, vocabulary, start, discount
+        tokens, age = self._joined(texts)
+        if not (age >= self._padding).any():
+            raise GestaError("There is no token to count n-grams of: the text is empty.")
+        self._orders: list[_Order] = []
+        numbers = [tokens]  # numbers[n - 1][i]: the n-gram that ends at i
+        keys_of: list[Ids] = [np.arange(vocabulary)]
+        for n in range(2, order + 1):
+            keys = np.where(age >= n - 1, _shifted(numbers[-1]) * vocabulary + tokens, UNSEEN)
+            unique, inverse = np.unique(keys, return_inverse=True)
+            unseen = int(unique[0] == UNSEEN)
+            numbers.append(inverse.astype(np.int64) - unseen)
+            keys_of.append(unique[unseen:])
+        for n in range(1, order + 1):
+            self._orders.append(self._order(n, numbers, keys_of, age))
+
+    @property
+    def _padding(self) -> int:
+        return 0 if self.start is None else self.order - 1
+
+    def _joined(self, texts: Iterable[NDArray[np.integer]]) -> tuple[Ids, Ids]:
+        """All texts in a row with their start tokens, and how many tokens of the same text stand before each."""
+        padding = np.full(self._padding, 0 if self.start is None else self.start, np.int64)
+        parts = [np.concatenate([padding, np.asarray(text, np.int64)]) for text in texts]
+        if not parts:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return np.concatenate(parts), np.concatenate([np.arange(len(part)) for part in parts])
+
+    def _order(self, n: int, numbers: Sequence[Ids], keys_of: Sequence[Ids], age: Ids) -> _Order:
+        keys = keys_of[n - 1]
+        ends = numbers[n - 1]
+        counted = (age >= n - 1) & (age >= self._padding)  # start tokens are context, never predicted
+        if n == self.order:
+            counts = np.bincount(ends[counted], minlength=len(keys))
+        else:
+            places = np.flatnonzero(counted & (numbers[n] != UNSEEN))
+            first = places[np.unique(numbers[n][places], return_index=True)[1]]  # one place of every (n+1)-gram
+            counts = np.bincount(ends[first], minlength=len(keys))
+            counts += np.bincount(ends[counted & (age == n - 1)], minlength=len(keys))  # nothing stands before
+        discount = self.discount if self.discount is not None else _discount(counts)
+        prefix = keys // self.vocabulary if n > 1 else np.zeros(len(keys), np.int64)
+        contexts = len(keys_of[n - 2]) if n > 1 else 1
+        total = np.bincount(prefix, weights=counts, minlength=contexts)
+        different = np.bincount(prefix, weights=counts > 0, minlength=contexts)
+        safe = np.maximum(total, 1)
+        rest = np.where(total > 0, discount * different / safe, 1.0)
+        return _Order(keys, np.maximum(counts - discount, 0) / safe[prefix], rest)
+
+    def probabilities(self, text: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Of every token of a text, given those before it in the same text."""
+        tokens, age = self._joined([text])
+        probability = np.full(len(tokens), 1 / self.vocabulary)
+        context = np.where(age >= 0, 0, UNSEEN)  # number of the (n - 1)-gram before each token; of none: 0
+        for n, order in enumerate(self._orders, 1):
+            known = (context != UNSEEN) & (age >= n - 1)
+            numbers = np.where(known, order.find(context * self.vocabulary + tokens), UNSEEN)
+            mass = np.where(numbers != UNSEEN, order.mass[numbers], 0.0)
+            rest = np.where(known, order.rest[np.maximum(context, 0)], 1.0)
+            probability = mass + rest * probability
+            context = np.where(age >= n, _shifted(numbers), UNSEEN)
+        return probability[self._padding :]
+
+    def following(self, context: NDArray[np.integer]) -> NDArray[np.float64]:
+        """The distribution of the next token, [vocabulary], behind a text of any length."""
+        padded, _ = self._joined([context])
+        probability = np.full(self.vocabulary, 1 / self.vocabulary)
+        every = np.arange(self.vocabulary)
+        for n, order in enumerate(self._orders, 1):
+            if len(padded) < n - 1:
+                break
+            number = self._number(padded[len(padded) - n + 1 :])
+            if number == UNSEEN:
+                break
+            numbers = order.find(number * self.vocabulary + every)
+            probability = np.where(numbers != UNSEEN, order.mass[numbers], 0.0) + order.rest[number] * probability
+        return probability
+
+    def _number(self, gram: Ids) -> int:
+        """The number of an n-gram, 0 for the empty one, or UNSEEN."""
+        number = 0
+        for token, order in zip(gram, self._orders, strict=False):
+            number = int(order.find(np.array([number * self.vocabulary + token]))[0])
+            if number == UNSEEN:
+                break
+        return number
+
+    def nats(self, texts: Iterable[NDArray[np.integer]]) -> float:
+        """Mean negative log probability of a token over all texts; its exponential is the perplexity."""
+        logs = np.concatenate([np.log(self.probabilities(text)) for text in texts])
+        if not len(logs):
+            raise GestaError("There is no token to measure on: the text is empty.")
+        return float(-logs.mean())
+
+
+def _discount(counts: Ids) -> float:
+    once, twice = float((counts == 1).sum()), float((counts == 2).sum())
+    return once / (once + 2 * twice) if once and twice else 0.5
+
+
+def _shifted(numbers: Ids) -> Ids:
+    """What stood one place earlier; UNSEEN at the first."""
+    return np.concatenate([[UNSEEN], numbers[:-1]])
+
+
+def perplexity(nats: float) -> float:
+    return math.exp(nats)

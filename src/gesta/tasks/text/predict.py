@@ -1,0 +1,145 @@
+"""A language model at work: how probable a text is, and text that it writes. No PyTorch.
+
+Letters: T tokens, B texts side by side, V tokens of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.engines.base import Engine, Placement, State
+from gesta.engines.catalog import open_engine
+from gesta.engines.part import Part
+from gesta.schema import GestaError
+from gesta.tasks.text.batches import Sentences, Stream
+from gesta.tasks.text.corpus import Passage, numbers
+from gesta.tasks.text.data import read_text
+from gesta.tasks.text.manifest import LanguageManifest
+from gesta.tasks.text.vocabulary import Vocabulary
+from gesta.tasks.text.writing import write
+
+STEPS, TOGETHER = 256, 64
+"""Tokens of a running text at a time; sentences side by side."""
+Text = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """The mean loss of a token in nats, and over how many tokens."""
+
+    nats: float
+    tokens: int
+
+    @property
+    def bits(self) -> float:
+        return self.nats / float(np.log(2))
+
+    @property
+    def perplexity(self) -> float:
+        return float(np.exp(self.nats))
+
+
+class LanguageModel:
+    """Scores and writes text. Holds one network on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: LanguageManifest) -> None:
+        self.engine, self.manifest = engine, manifest
+        self.vocabulary: Vocabulary = manifest.known.vocabulary
+
+    def predict(self, given: str | Path | Passage) -> TextScore:
+        """How well a text is predicted: a passage, a file (Path), or the text itself.
+
+        Raises GestaError for what is no text, for characters that the model does not know, and where there is nothing
+        to predict.
+        """
+        text = given.text if isinstance(given, Passage) else read_text(given) if isinstance(given, Path) else given
+        if self.vocabulary.unit == "word":
+            texts = [numbers(self.vocabulary, line) for line in text.split("\n") if line.strip()]
+        else:
+            texts = [numbers(self.vocabulary, text)]
+        rows = self.scores(texts)
+        if not rows[:, 1].sum():
+            raise GestaError("The text is too short: there is no token behind another one to predict.")
+        return TextScore(float(rows[:, 0].sum() / rows[:, 1].sum()), int(rows[:, 1].sum()))
+
+    def write(
+        self, start: str = "", length: int = 500, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
+    ) -> Iterator[str]:
+        """Pieces of text as they are written, the start first; see gesta.tasks.text.writing.write."""
+        return write(self, self.vocabulary, start=start, length=length, temperature=temperature, top_k=top_k, seed=seed)
+
+    def start(self, batch: int) -> State:
+        return self.engine.start(batch)
+
+    def step(self, tokens: Text, state: State) -> tuple[NDArray[np.float32], State]:
+        """A token each [B] -> log probabilities of the next [B, V], the new state."""
+        found, state = self.engine.step({"tokens": tokens[None]}, state)
+        return found["log_probabilities"][0], state
+
+    def log_probabilities(self, text: Text) -> NDArray[np.float32]:
+        """Of the token behind each of a text's tokens, [T, V], from a state of zeros."""
+        found, _ = self.engine.step({"tokens": text[:, None]}, self.start(1))
+        return found["log_probabilities"][:, 0]
+
+    def scores(self, texts: Sequence[Text], bar: Callable[[int, int], None] = lambda _d, _t: None) -> NDArray[Any]:
+        """Of each text the sum of its tokens' nats, and how many were scored, [n, 2].
+
+        Where passages are one running text the state is carried from each to the next, and the very first token is
+        given; else each text starts from a state of zeros behind `<end>`.
+        """
+        lengths = [len(text) for text in texts]
+        if self.manifest.carry or self.vocabulary.end is None:
+            nats = self._running(np.concatenate([*texts, np.zeros(0, np.int64)]), bar)
+            owner = np.repeat(np.arange(len(texts)), lengths)[1:]
+        else:
+            nats = self._sentences(texts, bar)
+            owner = np.repeat(np.arange(len(texts)), lengths)
+        return np.stack([np.bincount(owner, weights=w, minlength=len(texts)) for w in (nats, np.ones(len(nats)))], 1)
+
+    def _running(self, text: Text, bar: Callable[[int, int], None]) -> NDArray[np.float64]:
+        """Nats of every token but the first, [T - 1]."""
+        found, state = [np.zeros(0)], self.start(1)
+        stream = Stream([text], 1, STEPS) if len(text) > 1 else ()
+        for index in range(len(stream)):
+            batch = stream.collate([index])  # type: ignore[union-attr]
+            outputs, state = self.engine.step({"tokens": batch["inputs"]}, state)
+            found.append(_nats(outputs["log_probabilities"], batch["targets"])[:, 0])
+            bar(index + 1, len(stream))
+        return np.concatenate(found)
+
+    def _sentences(self, texts: Sequence[Text], bar: Callable[[int, int], None]) -> NDArray[np.float64]:
+        """Nats of every token of every sentence, one after the other."""
+        assert self.vocabulary.end is not None
+        batches = Sentences(texts, TOGETHER, self.vocabulary.end)
+        found: list[NDArray[Any]] = [np.zeros(0)] * len(texts)
+        for index in range(len(batches)):
+            batch, rows = batches.collate([index]), batches.rows(index)
+            outputs, _ = self.engine.step({"tokens": batch["inputs"]}, self.start(len(rows)))
+            nats = _nats(outputs["log_probabilities"], batch["targets"])  # T B
+            for column, row in enumerate(rows):
+                found[row] = nats[: len(texts[row]), column]
+            bar(index + 1, len(batches))
+        return np.concatenate([np.zeros(0), *found])
+
+
+def _nats(logs: NDArray[np.float32], targets: Text) -> NDArray[np.float64]:
+    """Log probabilities [T, B, V] and targets [T, B] -> negative log probability of each target."""
+    return -np.take_along_axis(logs, targets[..., None], -1)[..., 0].astype(np.float64)
+
+
+def load(bundle: Bundle[LanguageManifest], at: Placement) -> LanguageModel:
+    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    return LanguageModel(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest)
+
+
+def _parts(bundle: Bundle[LanguageManifest]) -> list[Part]:
+    from gesta.tasks.text.network import parts
+
+    return parts(bundle)

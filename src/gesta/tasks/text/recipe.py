@@ -1,0 +1,127 @@
+"""Recipes for text: what a token is, which network, how it is trained."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from gesta.recipes.schema import Recipe, Strict
+from gesta.tasks.text.vocabulary import MOST_WORDS
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
+
+
+class TextInputSettings(Strict):
+    """What a token is, and what of the training part is held out to choose epochs and settings on."""
+
+    unit: Literal["character", "word"] = "character"
+    minimum_count: int = Field(1, ge=1, description="rarer tokens of the training part become <unk>")
+    most: int = Field(MOST_WORDS, ge=1, le=MOST_WORDS, description="words at most")
+    validation: float = Field(0.05, ge=0, lt=1, description="share of the training part that is held out; 0: none")
+    vectors: str | None = Field(
+        None, description="file of word vectors (GloVe, word2vec) that the embedding starts from; null: learned"
+    )
+    ngram: int = Field(5, ge=1, le=12, description="order of the Kneser-Ney n-gram that is measured beside the model")
+
+
+class LanguageModelSettings(Strict):
+    """The network, gesta.models.language."""
+
+    embedding: int = Field(512, ge=1, description="units of a token's vector")
+    hidden: int = Field(512, ge=1, description="units of an LSTM layer")
+    layers: int = Field(3, ge=1, le=8, description="LSTM layers")
+    tied: bool = Field(False, description="the unembedding is the embedding")
+    dropout: float = Field(0.0, ge=0, lt=1, description="between layers and behind the last one")
+    input_dropout: float = Field(0.0, ge=0, lt=1, description="of the embedding's units")
+    weight_dropout: float = Field(0.0, ge=0, lt=1, description="of recurrent weights")
+    variational: bool = Field(False, description="a unit is dropped at all steps of a sequence or at none")
+    cutoffs: tuple[int, ...] = Field((), description="of an adaptive softmax, as in [2000, 10000]; none: a plain one")
+
+    @model_validator(mode="after")
+    def _adaptive_is_untied(self) -> LanguageModelSettings:
+        if self.tied and self.cutoffs:
+            raise ValueError("an adaptive softmax has no unembedding to tie: tied: false, or no cutoffs")
+        return self
+
+
+class TextTrainingSettings(Strict):
+    epochs: int = Field(20, ge=1)
+    batch: int = Field(64, ge=1, description="sequences side by side")
+    steps: int = Field(128, ge=1, description="tokens that a gradient goes back (carry); longest sentence (not carry)")
+    carry: bool = Field(True, description="one running text whose state is carried on; false: sentences")
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(0.002, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "cosine"] = Field("cosine", description="cosine: up in 100 updates, down to nothing")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="of translation")
+    gradient_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="share of the old mean in each step's mean of the weights; 0: no averaging"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
+    precision: Precision = "32-true"
+
+
+class LanguageRecipe(Recipe):
+    """A complete recipe for a language model of characters or words."""
+
+    task: ClassVar[str] = "text"
+
+    kind: Literal["text"]
+    input: TextInputSettings = TextInputSettings()
+    model: LanguageModelSettings = LanguageModelSettings()
+    training: TextTrainingSettings = TextTrainingSettings()
+
+    @model_validator(mode="after")
+    def _vectors_are_of_words(self) -> LanguageRecipe:
+        if self.input.vectors is not None and self.input.unit != "word":
+            raise ValueError("input.vectors are of words: input.unit=word, or leave them out")
+        return self
+
+    @field_validator("training")
+    @classmethod
+    def _no_smoothing(cls, training: TextTrainingSettings) -> TextTrainingSettings:
+        if training.label_smoothing:
+            raise ValueError("label_smoothing is for translation: a language model is measured by its probabilities")
+        return training
+
+
+class PairInputSettings(Strict):
+    """Which languages, files' endings as in train.de; what of the training pairs is held out to choose on."""
+
+    source: str = Field(description="language that is read, as in train.de: de")
+    target: str = Field(description="language that is written")
+    source_minimum_count: int = Field(2, ge=1, description="rarer source words become <unk>")
+    target_minimum_count: int = Field(2, ge=1, description="rarer target words become <unk>, which is never written")
+    validation: float = Field(0.03, ge=0, lt=1, description="share of the training pairs that is held out; 0: none")
+
+
+class TranslationModelSettings(Strict):
+    """The network, gesta.models.translation."""
+
+    embedding: int = Field(256, ge=1)
+    hidden: int = Field(256, ge=1, description="units of an LSTM layer in one direction")
+    layers: int = Field(1, ge=1, le=4)
+    attention: bool = True
+    dropout: float = Field(0.3, ge=0, lt=1)
+    variational: bool = Field(False, description="a unit is dropped at all steps of a sentence or at none")
+
+
+class BeamSettings(Strict):
+    beams: int = Field(4, ge=1, description="1: greedy")
+    penalty: float = Field(1.0, ge=0, description="log probability is divided by length to this power")
+    longest: int = Field(60, ge=1, description="words of a translation at most")
+
+
+class TranslationRecipe(Recipe):
+    """A complete recipe for translation from sentence pairs."""
+
+    task: ClassVar[str] = "translation"
+
+    kind: Literal["translation"]
+    input: PairInputSettings
+    model: TranslationModelSettings = TranslationModelSettings()
+    training: TextTrainingSettings = TextTrainingSettings()
+    search: BeamSettings = BeamSettings()

@@ -1,0 +1,43 @@
+"""The reports of text: metrics.json, a table as CSV, and report.html with the numbers and the hardest passages."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gesta.files import write_whole
+from gesta.tasks.text.data import as_csv
+
+SHOWN = 100
+"""Rows on the page; the CSV has all."""
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#1d2433}"
+    "table{border-collapse:collapse;width:100%}th{color:#5d6780}"
+    "td,th{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid #dfe3ec;vertical-align:top}"
+)
+
+
+def write_report(
+    out: Path, title: str, metrics: Mapping[str, Any], name: str, header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
+    """Writes the three files into a folder; `rows` come in the order in which the page shows them."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+    write_whole(out / name, as_csv(header, rows))
+    numbers = [(key, f"{value:.4g}") for key, value in metrics.items() if isinstance(value, int | float)]
+    notes = [("note", str(note)) for note in (*metrics.get("notes", ()), *metrics.get("warnings", ()))]
+    page = (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"
+        f"<h1>{html.escape(title)}</h1>{_table(('', ''), [*numbers, *notes])}"
+        f"<h2>{min(SHOWN, len(rows))} of {len(rows)}</h2>{_table(header, rows[:SHOWN])}</html>\n"
+    )
+    write_whole(out / "report.html", page)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(cell)}" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in row) for row in rows)
+    return f"<table><tr>{head}{body}</table>"

@@ -1,0 +1,195 @@
+"""Language models of characters and words, behind the contract in gesta.tasks.base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Engine, Placement
+from gesta.engines.part import Part
+from gesta.schema import GestaError, Listing, Problem
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
+from gesta.tasks.text import corpus, data
+from gesta.tasks.text.corpus import Passage
+from gesta.tasks.text.manifest import LanguageManifest
+from gesta.tasks.text.recipe import LanguageRecipe, TextInputSettings
+from gesta.training.run import Fitted, Run
+
+LAYOUTS = ("text", "captions")
+SHOWN_CHARACTERS = 200
+"""Of a passage in the report."""
+
+
+class TextTask:
+    """The next token of a text. Trains on a text file, a folder of text, or captions; scores and writes text."""
+
+    name = "text"
+    title = "language models"
+    unit = "passages"
+    recipe = LanguageRecipe
+    manifest = LanguageManifest
+    default_recipe = "text/characters-small"
+    quality = Quality("val_loss", "loss", False, "nats")
+    kept = ("loss", "bits", "perplexity")
+    trained_stage = "network"
+    of_people = False
+    options: Mapping[str, frozenset[str]] = {
+        "train": frozenset(),
+        "evaluate": frozenset(),
+        "export": frozenset(),
+        "predict": frozenset(),
+        "benchmark": frozenset(),
+    }
+
+    def recognizes(self, data_path: Path, layout: str | None) -> bool:
+        return (layout or data.recognized(data_path)) in LAYOUTS
+
+    def read(self, data_path: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
+        if layout is not None and layout not in LAYOUTS:
+            raise GestaError(f"unknown layout {layout!r} of text; there are {', '.join(LAYOUTS)}.", usage=True)
+        return corpus.read(data_path, layout)  # type: ignore[arg-type]
+
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
+        settings = TextInputSettings.model_validate(recipe["input"])
+        divided = corpus.divide(listing, settings, seed)
+        held = f"{settings.validation:.0%} of the training part are held out to choose the epoch on"
+        how = "by image" if listing.layout == "captions" else "by position; the last tenth is the test part"
+        return Parts(divided, (f"divided {how}; {held}",))
+
+    def fit(self, parts: Parts, recipe: LanguageRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:
+        from gesta.tasks.text.fit import fit
+
+        if start is not None:
+            raise GestaError("--from: language models do not begin from a bundle. Leave it out.", usage=True)
+        return fit(parts, recipe, run)
+
+    def load(self, bundle: Bundle[LanguageManifest], at: Placement, **_: Any) -> Any:
+        from gesta.tasks.text.predict import load
+
+        return load(bundle, at)
+
+    def identities(self, samples: Sequence[Passage]) -> list[str]:
+        return [passage.identity for passage in samples]
+
+    def remarks(self, listing: Listing, manifest: LanguageManifest) -> list[str]:  # noqa: ARG002
+        return []
+
+    def labelled(self, samples: Sequence[Passage], manifest: LanguageManifest) -> list[Passage]:
+        """All of them. Raises GestaError for characters that the model does not know."""
+        for passage in samples:
+            corpus.numbers(manifest.known.vocabulary, passage.text)
+        if not samples:
+            raise GestaError("There is no passage to score.")
+        return list(samples)
+
+    def outputs(
+        self, predictor: Any, samples: Sequence[Passage], bar: Bar
+    ) -> tuple[list[Passage], NDArray[Any], list[Problem]]:
+        texts = [corpus.numbers(predictor.vocabulary, passage.text) for passage in samples]
+        return list(samples), predictor.scores(texts, lambda done, total: bar("Scoring", done, total)), []
+
+    def evaluate(self, predictor: Any, samples: Sequence[Passage], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
+        from gesta.tasks.text.predict import TextScore
+
+        nats, tokens = outputs.sum(0)
+        if not tokens:
+            raise GestaError("There is no token to score: the passages are too short.")
+        score = TextScore(nats / tokens, int(tokens))
+        vocabulary, known = predictor.vocabulary, predictor.manifest.metrics
+        unknown = sum(int((corpus.numbers(vocabulary, p.text) == vocabulary.unknown).sum()) for p in samples)
+        (split,) = {p.split for p in samples} if len({p.split for p in samples}) == 1 else (None,)
+        metrics = {
+            "loss": score.nats,
+            "bits": score.bits,
+            "perplexity": score.perplexity,
+            "tokens": score.tokens,
+            "n": len(samples),
+            "unknown": unknown / score.tokens,
+            "ngram_loss": known.get(f"ngram_{split}_loss"),
+            "ngram_order": known.get("ngram_order"),
+        }
+        truth = np.array([len(p.text) for p in samples])
+        return Evaluation(metrics, tuple(samples), outputs, truth, predictor.manifest)
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        """metrics.json, report.html, and passages.csv: mean nats of a token, how many, the text; the hardest first."""
+        from gesta.tasks.text.report import write_report
+
+        means = [nats / max(count, 1) for nats, count in result.outputs]
+        rows = [
+            (p.id, f"{mean:.4f}", f"{count:.0f}", p.text[:SHOWN_CHARACTERS])
+            for mean, (_, count), p in sorted(
+                zip(means, result.outputs, result.samples, strict=True), key=lambda r: -r[0]
+            )
+        ]
+        header = ("passage", "nats", "tokens", "text")
+        write_report(out, result.manifest.name, result.metrics, "passages.csv", header, rows)
+
+    def graphs(self, bundle: Bundle[LanguageManifest], **_: Any) -> list[Part]:
+        from gesta.tasks.text.network import parts
+
+        return parts(bundle)
+
+    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
+        """8-bit networks store weights in 8 bits and compute in fp32: the errors of a recurrent network add up."""
+        from gesta.tasks.text.export import convert
+
+        return convert(part, stem, engine, precision)
+
+    def examples(self, manifest: LanguageManifest, samples: Sequence[Passage], limit: int, source: str) -> Examples:
+        from gesta.tasks.text.export import examples
+
+        return examples(manifest, samples, limit, source)
+
+    def feeds(self, bundle: Bundle[LanguageManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
+        from gesta.tasks.text.export import feeds
+
+        return feeds(examples.inputs, self.load(bundle, Placement("torch", "cpu")))
+
+    def predictor(self, engine: Engine, manifest: LanguageManifest) -> Any:
+        from gesta.tasks.text.predict import LanguageModel
+
+        return LanguageModel(engine, manifest)
+
+    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
+        from gesta.tasks.text.export import compare
+
+        return compare(reference, other, examples, artifact)
+
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        """How well text files are predicted."""
+        for path in wanted.inputs:
+            try:
+                found = predictor.predict(Path(path))
+            except GestaError as error:
+                failed.append(f"{path}: {error}" if str(path) not in str(error) else str(error))
+                continue
+            document = {"input": str(path), "nats": found.nats, "bits": found.bits, "perplexity": found.perplexity}
+            line = f"{path}  {found.nats:.4f} nats a token, perplexity {found.perplexity:.2f}, {found.tokens} tokens"
+            yield Said(document | {"tokens": found.tokens}, line)
+
+    def step_unit(self, manifest: LanguageManifest) -> str:  # noqa: ARG002
+        return "token"
+
+    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+        from gesta.tasks.text.export import timings
+
+        return timings(predictor, inputs)
+
+    def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
+        from gesta.tasks.text import wording
+
+        return wording.LINES[command](document)
+
+    def write(self, predictor: Any, **settings: Any) -> Any:
+        """An ability: pieces of text, as in gesta.tasks.text.writing.write."""
+        return predictor.write(**settings)
+
+
+TASK = TextTask()

@@ -1,0 +1,76 @@
+"""What exporting and timing a translator takes: source sentences as numbers, memories, and the probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.manifest import Artifact
+from gesta.engines.quantize import Feed, spread
+from gesta.tasks.base import Agreement, Examples, Timing
+from gesta.tasks.classification_parity import agreement
+from gesta.tasks.text.manifest import TranslationManifest
+from gesta.tasks.text.pairs import SentencePair, sources
+from gesta.tasks.text.translate_predict import Arrays, Translator
+
+WORDS, SAID = 12, 8
+"""Of a random sentence; steps of the decoder that are compared."""
+Text = NDArray[np.int64]
+
+
+def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], limit: int, source: str) -> Examples:
+    """Source sentences, spread over the samples, or random words."""
+    if not samples:
+        rng, known = np.random.default_rng(0), len(manifest.source.tokens)
+        return Examples([rng.integers(0, known, WORDS) for _ in range(limit)], [None] * limit, "random")
+    vocabulary, count = manifest.source.vocabulary, min(limit, len(samples))
+    chosen = [samples[i * len(samples) // count] for i in range(count)]
+    language = manifest.recipe["input"]["source"]
+    return Examples([vocabulary.sentence(p.texts[language].split()) for p in chosen], [None] * count, source)
+
+
+def feeds(texts: Sequence[Text], translator: Translator) -> dict[tuple[str, str], list[Feed]]:
+    """Sentences for the encoder; for the decoder its most probable words with what it finds."""
+    steps: list[Feed] = []
+    for text in texts:
+        state, token = translator.encode([text]), np.array([translator.target.end])
+        for _ in range(SAID):
+            seen = ("memory", "lengths") if translator.manifest.attention else ("vector",)
+            steps.append({"tokens": token[None], **{name: state[name] for name in (*seen, "h", "c")}})
+            logs, state = translator.step(token, state)
+            token = logs.argmax(1)
+    return {("whole", "encoder"): spread([sources([text], 0) for text in texts]), ("step", "network"): spread(steps)}
+
+
+def compare(reference: Translator, other: Translator, shown: Examples, artifact: Artifact) -> Agreement:
+    """How the encoder's outputs agree or, of the decoder's step, the probabilities from random memories."""
+    if artifact.role == "whole":
+        one, two = ([t.encode([text])["memory"][:, 0] for text in shown.inputs] for t in (reference, other))
+    else:
+        states = [_random_state(reference.manifest, len(text), seed) for seed, text in enumerate(shown.inputs)]
+        one, two = ([_said(t, state) for state in states] for t in (reference, other))
+    return agreement(one, two, shown, artifact, (), None)
+
+
+def _random_state(manifest: TranslationManifest, words: int, seed: int) -> Arrays:
+    rng, model = np.random.default_rng(seed), manifest.recipe["model"]
+    hidden, layers = model["hidden"], model["layers"]
+    shapes = {"memory": (words, 1, 2 * hidden), "vector": (1, 2 * hidden), "h": (layers, 1, hidden)}
+    shapes["c"] = shapes["h"]
+    return {"lengths": np.array([words])} | {n: rng.uniform(-1, 1, s).astype(np.float32) for n, s in shapes.items()}
+
+
+def _said(translator: Translator, state: Arrays) -> NDArray[np.float32]:
+    """Probabilities of some words in a row, [SAID, V]."""
+    found = []
+    for token in range(SAID):
+        logs, state = translator.step(np.array([token % len(translator.target)]), state)
+        found.append(np.exp(logs[0]))
+    return np.stack(found)
+
+
+def timings(translator: Translator, texts: Sequence[Text]) -> dict[str, Timing]:
+    """A sentence, by the recipe's beam search."""
+    return {"sentence": Timing(lambda i: translator._search([texts[i % len(texts)]]))}

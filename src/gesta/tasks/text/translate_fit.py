@@ -1,0 +1,88 @@
+"""Training an encoder-decoder on sentence pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gesta.models.translation import TranslationNet
+from gesta.tasks.base import Parts
+from gesta.tasks.text.fit import TextData, TokenLearner
+from gesta.tasks.text.manifest import KnownTokens, TranslationManifest
+from gesta.tasks.text.pairs import PairCorpus, PairSet, corpus_of
+from gesta.tasks.text.recipe import TranslationRecipe
+from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import Row
+from gesta.training.run import Fitted, Run, clear
+from gesta.training.save import provenance_of, write_bundle
+from gesta.training.stage import Stage, run_stage
+
+
+class TranslationLearner(TokenLearner):
+    """The next word of the target; in training with label smoothing."""
+
+    def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        logits = network(batch["source"], batch["lengths"], batch["inputs"])  # T B V
+        smoothing = self.settings.label_smoothing if self.training else 0.0
+        nats = F.cross_entropy(
+            logits.flatten(0, 1), batch["targets"].flatten(), reduction="none", label_smoothing=smoothing
+        )
+        return nats.view_as(batch["targets"]), batch["mask"]
+
+
+def fit_translation(corpus: PairCorpus, recipe: TranslationRecipe, run: Run) -> tuple[TranslationNet, Row, list[Row]]:
+    """Trains on the training pairs: (network at its best epoch on `val`, or the last, its row, all rows).
+
+    Leaves checkpoints and logs in run.out. Raises GestaError as run_stage does.
+    """
+    settings = recipe.training
+    seed_everything(run.seed)
+    source, target = len(corpus.source), len(corpus.target)
+    network = TranslationNet(source_tokens=source, target_tokens=target, **recipe.model.model_dump())
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "pairs": corpus.folder}
+    end = corpus.target.end
+    assert end is not None
+    train = PairSet(corpus.parts["train"], settings.batch, end, shuffle=True, seed=run.seed)
+    val = PairSet(corpus.parts["val"], settings.batch, end)
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, ("val_loss",))
+    with full_disk_explained(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+        history, best, _ = run_stage(
+            stage, network, TextData(train, val, run.seed), lambda steps: TranslationLearner(network, settings, steps)
+        )
+    return network, best, history
+
+
+def fit(parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:
+    """Trains, and leaves the bundle at run.out/bundle and a figure of the history."""
+    clear(run)
+    corpus = corpus_of(parts.listing, recipe.input)
+    network, best, history = fit_translation(corpus, recipe, run)
+    seconds = sum(row["seconds"] for row in history)
+    metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history)}
+    samples = parts.listing.samples
+    origin = provenance_of(
+        samples,
+        run,
+        layout=parts.listing.layout,
+        data="\n".join(sorted(p.identity for p in samples if p.split == "train")).encode(),
+        identities=lambda used: [p.identity for p in used],
+        seconds=seconds,
+    )
+    bundle = write_bundle(
+        run.out / "bundle",
+        TranslationManifest,
+        network,
+        recipe,
+        origin,
+        metrics=metrics,
+        source=KnownTokens.of(corpus.source),
+        target=KnownTokens.of(corpus.target),
+    )
+    draw_history(history, run.out / FIGURE, recipe.title, ("loss", "perplexity"))
+    return Fitted(bundle.path, metrics, history, seconds, recipe, network=network)

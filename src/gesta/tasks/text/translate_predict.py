@@ -1,0 +1,136 @@
+"""A translator at work: beam search, sentence vectors, BLEU. No PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.engines.base import Engine, Placement
+from gesta.engines.catalog import open_engine
+from gesta.engines.part import Part
+from gesta.schema import GestaError
+from gesta.tasks.text.beam import Hypothesis, beam_search
+from gesta.tasks.text.manifest import TranslationManifest
+from gesta.tasks.text.pairs import SentencePair, sources
+from gesta.tasks.text.recipe import BeamSettings
+from gesta.words import install
+
+TOGETHER = 32
+"""Sentences that are translated at a time."""
+STAGES = ("encoder", "network")
+Text = NDArray[np.int64]
+Arrays = dict[str, NDArray[Any]]
+SENTENCE_AXIS = {"memory": 1, "lengths": 0, "vector": 0, "h": 1, "c": 1}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The best hypothesis in words, its score, and all of them, the best first."""
+
+    text: str
+    score: float
+    hypotheses: tuple[Hypothesis, ...]
+
+
+class Translator:
+    """Translates sentences. Holds two networks on one device; use one a thread."""
+
+    def __init__(self, engine: Engine, manifest: TranslationManifest) -> None:
+        self.engine, self.manifest = engine, manifest
+        self.source, self.target = manifest.source.vocabulary, manifest.target.vocabulary
+        self.search = BeamSettings.model_validate(manifest.recipe["search"])
+
+    def predict(self, given: str | SentencePair) -> Translation:
+        """The translation of a sentence. Words that the model does not know are read as `<unk>`."""
+        return self.translate([given.source if isinstance(given, SentencePair) else given])[0]
+
+    def translate(
+        self, sentences: Sequence[str], bar: Callable[[int, int], None] = lambda _d, _t: None
+    ) -> list[Translation]:
+        """Translations of sentences, in their order; those of similar length are translated together."""
+        texts = [self.source.sentence(sentence.split()) for sentence in sentences]
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        found: dict[int, Translation] = {}
+        for i in range(0, len(order), TOGETHER):
+            rows = order[i : i + TOGETHER]
+            for row, hypotheses in zip(rows, self._search([texts[r] for r in rows]), strict=True):
+                found[int(row)] = self._translation(hypotheses)
+            bar(min(i + TOGETHER, len(order)), len(order))
+        return [found[row] for row in range(len(texts))]
+
+    def _translation(self, hypotheses: Sequence[Hypothesis]) -> Translation:
+        if not hypotheses:
+            return Translation("", float("-inf"), ())
+        best = hypotheses[0]
+        return Translation(" ".join(self.target.decode(best.tokens)), best.score, tuple(hypotheses))
+
+    def _search(self, texts: Sequence[Text]) -> list[list[Hypothesis]]:
+        assert self.target.end is not None
+        return beam_search(
+            self.step,
+            select,
+            self.encode(texts),
+            sentences=len(texts),
+            end=self.target.end,
+            never=self.target.unknown,
+            **self.search.model_dump(),
+        )
+
+    def encode(self, texts: Sequence[Text]) -> Arrays:
+        """What the decoder starts from: memory [S, B, 2H], lengths [B], vector [B, 2H], h and c [L, B, H]."""
+        feed = sources(texts, 0)
+        return {**self.engine.run(feed, stage="encoder"), "lengths": feed["lengths"]}
+
+    def step(self, tokens: Text, state: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], Arrays]:
+        """A word each [B] and what `encode` gave -> log probabilities of the next [B, V], the new state."""
+        seen = ("memory", "lengths") if self.manifest.attention else ("vector",)
+        feed = {"tokens": tokens[None], **{name: state[name] for name in seen}}
+        found, later = self.engine.step(feed, {name: state[name] for name in ("h", "c")})
+        return found["log_probabilities"][0], {**state, **later}
+
+    def vectors(self, sentences: Sequence[str]) -> NDArray[np.float32]:
+        """The encoder's last states, [n, 2H]: a vector for each sentence, or paragraph of known words."""
+        texts = [self.source.sentence(sentence.split()) for sentence in sentences]
+        return np.concatenate([self.encode([text])["vector"] for text in texts])
+
+
+def select(state: Mapping[str, NDArray[Any]], rows: Text) -> Arrays:
+    """The state of some sentences, in this order."""
+    return {name: np.take(array, rows, SENTENCE_AXIS[name]) for name, array in state.items()}
+
+
+def nearest_sentences(vectors: NDArray[np.float32], wanted: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
+    """Indices of the `count` vectors [n, D] whose angle with `wanted` [D] is smallest, with its cosine."""
+    lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(wanted)
+    cosine = vectors @ wanted / np.where(lengths > 0, lengths, 1)
+    return [(int(i), float(cosine[i])) for i in np.argsort(-cosine, kind="stable")[:count]]
+
+
+def bleu(translations: Sequence[str], references: Sequence[str]) -> float:
+    """Corpus BLEU by sacrebleu on the tokens as they are (`--tokenize none`), in percent.
+
+    Raises GestaError for different counts, and where sacrebleu is not installed.
+    """
+    if len(translations) != len(references):
+        raise GestaError(f"{len(translations)} translations for {len(references)} references: one each is needed.")
+    try:
+        import sacrebleu
+    except ImportError as error:
+        raise GestaError(f"BLEU needs sacrebleu, which is not installed. Install it: {install('text')}") from error
+    return float(sacrebleu.corpus_bleu(list(translations), [list(references)], tokenize="none").score)
+
+
+def load(bundle: Bundle[TranslationManifest], at: Placement) -> Translator:
+    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    return Translator(open_engine(bundle, at, lambda: _parts(bundle), STAGES), bundle.manifest)
+
+
+def _parts(bundle: Bundle[TranslationManifest]) -> list[Part]:
+    from gesta.tasks.text.translate_network import parts
+
+    return parts(bundle)

@@ -1,0 +1,323 @@
+"""A data set -> a folder of skeletons beside links to its videos, with an `index.csv` that `sources.index_csv` reads.
+
+    TRACKED/index.csv      path,skeleton,mask,depth,label,subject,split,start_s,end_s,... a row a sample
+    TRACKED/joints.txt, camera.yaml                  what the skeleton files mean
+    TRACKED/skeletons/<recording>.npy, .npz          joints in pixels; all landmarks with times and confidence
+    TRACKED/videos/<recording>                       links to the recordings (copies where links are not possible)
+
+A recording whose `.npz` bears the same key (content of the video, tracker) is finished, so that a stopped run resumes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import multiprocessing
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample
+from gesta.trackers.joints import What
+from gesta.trackers.recording import CAMERA, Summary, content, finished, job, skeleton_names, whole
+from gesta.trackers.tracker import identity
+
+COLUMNS = (
+    *("path", "skeleton", "mask", "depth", "depth_unit_mm", "label", "subject", "split", "start_s", "end_s"),
+    *("frames", "person_share", "hand_share"),
+)
+MOST_WORKERS = 2  # processes unless told: each takes about 0.3 GB
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One video with the samples that lie in it, and its name within the folder."""
+
+    video: Resource
+    name: str
+    samples: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What a run did: summaries by recording, how many were there already, what was left out and why."""
+
+    summaries: Mapping[str, Summary]
+    resumed: int
+    problems: tuple[Problem, ...]
+    rows: int
+
+    def to_json(self) -> dict[str, Any]:
+        frames = sum(summary.frames for summary in self.summaries.values())
+        return {
+            "recordings": len(self.summaries),
+            "resumed": self.resumed,
+            "rows": self.rows,
+            "frames": frames,
+            "person_share": _share(sum(s.with_person for s in self.summaries.values()), frames),
+            "hand_share": _share(sum(s.with_hand for s in self.summaries.values()), frames),
+            "problems": [str(problem) for problem in self.problems],
+        }
+
+
+def track(
+    listing: Listing,
+    out: Path,
+    settings: Mapping[str, Any],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Tracked:
+    """Tracks every recording of a listing that has color and writes `out`; what fails is a problem, the rest goes on.
+
+    `settings`: the arguments of `tracker.identity`, `what` among them. Raises GestaError if a network is missing, `out`
+    is the data themselves, or nothing could be tracked.
+    """
+    if out.exists() and listing.root.exists() and out.resolve() == listing.root.resolve():
+        raise GestaError(f"{out}: holds the data themselves. Give --out another folder.", usage=True)
+    sha256 = identity(**settings)  # missing networks are told before any work
+    recordings, problems = group(listing)
+    keys: dict[str, str] = {}
+    for recording in recordings:
+        try:
+            text = f"{content(recording.video)}|{sha256}|{settings.get('mask', False)}"
+            keys[recording.name] = hashlib.sha256(text.encode()).hexdigest()
+        except (GestaError, OSError) as error:
+            problems.append(_problem(recording.video, error))
+    jobs = [
+        _arguments(recording, out, keys[recording.name], settings)
+        for recording in recordings
+        if recording.name in keys and not _is_finished(out, recording, keys[recording.name], bool(settings.get("mask")))
+    ]
+    resumed = len(keys) - len(jobs)
+    if progress is not None:
+        progress(resumed, len(keys))
+    for count, (arguments, outcome) in enumerate(_outcomes(jobs, workers), start=resumed + 1):
+        if isinstance(outcome, Exception):
+            problems.append(_problem(arguments["video"], outcome))
+        if progress is not None:
+            progress(count, len(keys))
+    summaries, rows = _rows(out, recordings, keys, bool(settings.get("mask")))
+    problems = [*listing.problems, *problems]
+    if not rows:
+        first = f" The first of {len(problems)} problems: {problems[0]}" if problems else ""
+        raise GestaError(f"{listing.root}: nothing in it could be tracked.{first}")
+    _write_index(out, rows, settings["what"])
+    return Tracked(summaries, resumed, tuple(problems), len(rows))
+
+
+def group(listing: Listing) -> tuple[list[Recording], list[Problem]]:
+    """Recordings with color in the order of the listing, and samples without."""
+    found: dict[Resource, list[Sample]] = {}
+    problems = []
+    for sample in listing.samples:
+        if sample.color is None:
+            reason = "has no color video, and trackers look at color."
+            problems.append(Problem(str(sample.files[0]), "no-color", reason))
+        else:
+            found.setdefault(sample.color, []).append(sample)
+    names: dict[str, Resource] = {}
+    recordings = []
+    for video, samples in found.items():
+        name = _free(_name(video, listing.root), names)
+        names[name] = video
+        recordings.append(Recording(video, name, tuple(samples)))
+    return recordings, problems
+
+
+def _name(video: Resource, root: Path) -> str:
+    """A relative path that tells recordings apart: where the video lies below `root`, else its name."""
+    base = root if root.is_dir() else root.parent
+    path = video.path.relative_to(base) if video.path.is_relative_to(base) else Path(video.path.name)
+    parts = [*path.parts, *(PurePosixPath(video.member).parts if video.member else ())]
+    return "/".join(part for part in parts if part not in ("..", "/", "."))
+
+
+def _free(name: str, taken: Mapping[str, Resource]) -> str:
+    path, number = PurePosixPath(name), 2
+    while name in taken:
+        name = str(path.with_name(f"{path.stem}_{number}{path.suffix}"))
+        number += 1
+    return name
+
+
+def _arguments(recording: Recording, out: Path, key: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "video": recording.video,
+        "stem": _stem(out, recording),
+        "mask": out / _mask_name(recording) if settings.get("mask") else None,
+        "key": key,
+        "settings": dict(settings),
+    }
+
+
+def _is_finished(out: Path, recording: Recording, key: str, mask: bool) -> bool:
+    there = not mask or (out / _mask_name(recording)).is_file()
+    return there and finished(_stem(out, recording), key) is not None
+
+
+def _stem(out: Path, recording: Recording) -> Path:
+    return out / "skeletons" / recording.name
+
+
+def _mask_name(recording: Recording) -> str:
+    return f"masks/{recording.name}.mkv"
+
+
+def _problem(video: Resource, error: Exception) -> Problem:
+    if isinstance(error, GestaError):
+        text = str(error).removeprefix(f"{video}: ")
+        return Problem(str(video), "unreadable", text)
+    return Problem(str(video), "failed", f"tracking failed ({type(error).__name__}: {error}).")
+
+
+# -- processes --------------------------------------------------------------------------------------------------------
+
+
+def _outcomes(
+    jobs: Sequence[dict[str, Any]], workers: int | None
+) -> Iterator[tuple[dict[str, Any], Summary | Exception]]:
+    """(arguments, summary or error) of each job as it ends."""
+    count = min(workers or min(os.cpu_count() or 1, MOST_WORKERS), len(jobs))
+    if count <= 1:
+        for arguments in jobs:
+            try:
+                yield arguments, job(arguments)
+            except Exception as error:
+                yield arguments, error
+        return
+    context = multiprocessing.get_context("spawn")  # the same on every platform
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_start) as pool:
+        futures = {pool.submit(job, arguments): arguments for arguments in jobs}
+        try:
+            for future in as_completed(futures):
+                failure = future.exception()
+                yield futures[future], failure if isinstance(failure, Exception) else future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _start() -> None:
+    """In the new process: one thread for image operations, as the networks have, and no life after its parent."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+# -- the folder -------------------------------------------------------------------------------------------------------
+
+
+def _rows(
+    out: Path, recordings: Sequence[Recording], keys: Mapping[str, str], mask: bool
+) -> tuple[dict[str, Summary], list[dict[str, Any]]]:
+    """Summaries of the recordings that are finished, and a row of the index for each of their samples."""
+    summaries: dict[str, Summary] = {}
+    rows: list[dict[str, Any]] = []
+    for recording in recordings:
+        stored = finished(_stem(out, recording), keys.get(recording.name, ""))
+        if stored is None:
+            continue
+        summaries[recording.name], times_s = stored
+        shared = {
+            "path": _placed(recording.video, out, f"videos/{recording.name}"),
+            "skeleton": f"skeletons/{recording.name}.npy",
+            "frames": stored[0].frames,
+            "person_share": _share(stored[0].with_person, stored[0].frames),
+            "hand_share": _share(stored[0].with_hand, stored[0].frames),
+        }
+        for sample in recording.samples:
+            own_mask = _mask_name(recording) if mask else _other(sample.mask, out, recording, "mask")
+            rows.append({**shared, **_described(sample, out, recording, times_s), "mask": own_mask})
+    return summaries, rows
+
+
+def _described(sample: Sample, out: Path, recording: Recording, times_s: NDArray[np.float64]) -> dict[str, Any]:
+    start_s, end_s = span_s(sample, times_s)
+    return {
+        "depth": _other(sample.depth, out, recording, "depth"),
+        "depth_unit_mm": "" if sample.depth is None else sample.depth_unit_mm,
+        "label": sample.label,
+        "subject": sample.subject,
+        "split": sample.split,
+        "start_s": start_s,
+        "end_s": end_s,
+    }
+
+
+def span_s(sample: Sample, times_s: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """The sample's span in seconds of its recording; one of frames ends half way to the frame behind it."""
+    first, last = sample.first_frame, sample.last_frame
+    if first is None or last is None:
+        return sample.start_s, sample.end_s
+    if first >= len(times_s):  # outside: left to the reader to refuse
+        return float(times_s[-1]) + 1.0, None
+    start_s = 0.0 if first == 0 else float(times_s[first - 1] + times_s[first]) / 2
+    end_s = None if last + 1 >= len(times_s) else float(times_s[last] + times_s[last + 1]) / 2
+    return round(start_s, 6), None if end_s is None else round(end_s, 6)
+
+
+def _other(resource: Resource | None, out: Path, recording: Recording, what: str) -> str:
+    """Path in the folder of a recording's depth or mask; empty where it has none."""
+    return "" if resource is None else _placed(resource, out, f"{what}/{recording.name}/{resource.name}")
+
+
+def _placed(resource: Resource, out: Path, name: str) -> str:
+    """`name` after putting a link to the file there; a copy of a member of an archive, or where links do not work."""
+    target = out / name
+    if target.exists():
+        return name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)  # a link that leads nowhere
+    if resource.member is not None:
+        data = resource.read()
+        whole(target, lambda stream: stream.write(data))
+        return name
+    try:
+        target.symlink_to(os.path.relpath(resource.path.resolve(), target.parent.resolve()))
+    except OSError:
+        if resource.path.is_dir():
+            shutil.copytree(resource.path, target)
+        else:
+            shutil.copyfile(resource.path, target)
+    return name
+
+
+def _write_index(out: Path, rows: list[dict[str, Any]], what: What) -> None:
+    """joints.txt, camera.yaml and, last, index.csv."""
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    camera = "".join(f"{name}: {value}\n" for name, value in CAMERA.items())
+    note = "# Skeletons are in pixels: (u, -v, 1), seen by a camera of focal length 1 at (0, 0).\n"
+    texts = {
+        "joints.txt": "".join(f"{name}\n" for name in skeleton_names(what)),
+        "camera.yaml": note + camera,
+        "index.csv": stream.getvalue(),
+    }
+    for name, text in texts.items():
+        data = text.encode()
+        whole(out / name, lambda file, data=data: file.write(data))
+
+
+def _share(part: int, whole_count: int) -> float:
+    return round(part / whole_count, 4) if whole_count else 0.0

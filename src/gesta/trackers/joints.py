@@ -1,0 +1,72 @@
+"""Names of the landmarks, in the networks' order.
+
+Sources: BlazePose GHUM 3D model card (2021) for the 33 points of the body, MediaPipe Hands model card (2021) for the 21
+of a hand. Left and right are the person's own.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Literal
+
+What = Literal["hands", "pose", "both"]
+SIDES = ("left", "right")
+
+_FINGERS = {
+    "thumb": ("cmc", "mcp", "ip", "tip"),
+    **dict.fromkeys(("index", "middle", "ring", "pinky"), ("mcp", "pip", "dip", "tip")),
+}
+
+HAND_JOINTS = ("wrist", *(f"{finger}_{part}" for finger, parts in _FINGERS.items() for part in parts))
+"""The 21 points of a hand: wrist, then thumb to pinky, each from the palm to the tip."""
+
+BLAZEPOSE_JOINTS = (
+    "nose",
+    *(f"{side}_eye_{part}".removesuffix("_") for side in SIDES for part in ("inner", "", "outer")),
+    *(f"{side}_ear" for side in SIDES),
+    *(f"mouth_{side}" for side in SIDES),
+    *(
+        f"{side}_{joint}"
+        for joint in [
+            "shoulder",
+            "elbow",
+            "wrist",
+            "pinky",
+            "index",
+            "thumb",
+            "hip",
+            "knee",
+            "ankle",
+            "heel",
+            "foot_index",
+        ]
+        for side in SIDES
+    ),
+)
+"""The 33 points of the body. `left_pinky`, `left_index` and `left_thumb` are knuckles of the hand."""
+
+TWO_HANDS_JOINTS = tuple(f"{side}_hand_{joint}" for side in SIDES for joint in HAND_JOINTS)
+"""2 x 21: the left hand, then the right hand."""
+
+HAND_BONES = tuple(pair for finger in range(5) for pair in pairwise((0, *range(1 + 4 * finger, 5 + 4 * finger))))
+"""Pairs of HAND_JOINTS."""
+
+_CHAINS = (
+    "left_shoulder right_shoulder right_hip left_hip left_shoulder",
+    *(f"{side}_shoulder {side}_elbow {side}_wrist {side}_index {side}_pinky {side}_wrist" for side in SIDES),
+    *(f"{side}_hip {side}_knee {side}_ankle {side}_heel {side}_foot_index" for side in SIDES),
+    *(f"nose {side}_eye {side}_ear" for side in SIDES),
+    "mouth_left mouth_right",
+)
+BLAZEPOSE_BONES = tuple(
+    (BLAZEPOSE_JOINTS.index(one), BLAZEPOSE_JOINTS.index(other))
+    for chain in _CHAINS
+    for one, other in pairwise(chain.split())
+)
+"""Pairs of BLAZEPOSE_JOINTS."""
+
+
+def joint_names(what: What) -> tuple[str, ...]:
+    """Names of what `Landmarks.joints(what)` returns: 42 of two hands, 33 of the body, or 33 and 42."""
+    names = {"hands": TWO_HANDS_JOINTS, "pose": BLAZEPOSE_JOINTS, "both": BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS}
+    return names[what]

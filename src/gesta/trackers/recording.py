@@ -1,0 +1,203 @@
+"""One recording -> its landmarks on disk: everything in an `.npz`, and the joints in pixels as a skeleton `.npy`.
+
+The skeleton file is the form that `sources.index_csv` reads: float32 T J 3 in the coordinates of a camera with a focal
+length of one pixel at (0, 0), so that (u, v) pixels are (u, -v, 1); NaN where nothing was found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.decode import iter_frames
+from gesta.schema import GestaError, Resource
+from gesta.trackers.joints import BLAZEPOSE_JOINTS, What, joint_names
+from gesta.trackers.tracker import Tracker
+
+CAMERA = {"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0}
+
+BODY_CENTERS = {
+    "hip_center": ("left_hip", "right_hip"),
+    "head": ("left_ear", "right_ear"),
+    "left_hand": ("left_wrist", "left_index", "left_pinky"),
+    "right_hand": ("right_wrist", "right_index", "right_pinky"),
+}
+"""Joints that the crops around body and hand ask for, each the mean of some of the 33."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was found in a recording."""
+
+    frames: int
+    with_person: int
+    with_hand: int
+    hands: int
+    seconds: float = 0.0
+
+
+def skeleton_names(what: What) -> tuple[str, ...]:
+    """Names of the joints in the skeleton files: those of the tracker, and with a body BODY_CENTERS."""
+    return joint_names(what) + (tuple(BODY_CENTERS) if what != "hands" else ())
+
+
+def track_recording(tracker: Tracker, video: Resource, stem: Path, key: str, mask: Path | None = None) -> Summary:
+    """Tracks a whole video and writes `stem`.npz and `stem`.npy, and the person's mask as a video.
+
+    The `.npz` holds times_s [T], points_px [T, J, 3], confidence [T, J], joints [J], size (height, width), tracker
+    (sha256), key, and the counts of Summary. Raises GestaError naming the video or the file that cannot be written.
+    """
+    tracker.reset()
+    times_s: list[float] = []
+    points: list[NDArray[np.float32]] = []
+    confidence: list[NDArray[np.float32]] = []
+    with_person = with_hand = hands = 0
+    masks = None if mask is None else MaskVideo(mask)
+    try:
+        for time_s, rgb in iter_frames(video, "rgb"):
+            if rgb is None:
+                continue
+            landmarks = tracker.step(rgb, time_s)
+            if masks is not None:
+                masks.add(landmarks.person.mask if landmarks.person is not None else None, landmarks.size)
+            times_s.append(time_s)
+            for rows, part in zip((points, confidence), landmarks.joints(tracker.what), strict=True):
+                rows.append(part)
+            with_person += landmarks.person is not None
+            with_hand += bool(landmarks.hands)
+            hands += len(landmarks.hands)
+        if masks is not None:
+            masks.close()
+    except BaseException:
+        if masks is not None:
+            masks.discard()
+        raise
+    summary = Summary(len(times_s), with_person, with_hand, hands, times_s[-1])
+    document: dict[str, Any] = {
+        "times_s": np.array(times_s),
+        "points_px": np.stack(points),
+        "confidence": np.stack(confidence),
+        "joints": np.array(tracker.joints),
+        "size": np.array(landmarks.size),
+        "tracker": np.array(tracker.sha256),
+        "key": np.array(key),
+        **{name: np.array(value) for name, value in vars(summary).items()},
+    }
+    joints = skeleton(document["points_px"], tracker.what)
+    whole(_with(stem, ".npy"), lambda stream: np.save(stream, joints, allow_pickle=False))
+    whole(_with(stem, ".npz"), lambda stream: np.savez_compressed(stream, **document))  # last: it says all is there
+    return summary
+
+
+def finished(stem: Path, key: str) -> tuple[Summary, NDArray[np.float64]] | None:
+    """(summary, times_s) of a recording that was tracked with this key; None if it was not, or not to the end."""
+    try:
+        with np.load(_with(stem, ".npz"), allow_pickle=False) as stored:
+            if str(stored["key"]) != key or not _with(stem, ".npy").is_file():
+                return None
+            counts = {name: int(stored[name]) for name in ("frames", "with_person", "with_hand", "hands")}
+            return Summary(**counts, seconds=float(stored["seconds"])), stored["times_s"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def content(video: Resource) -> str:
+    """sha256 of a video's content, or of the images in a folder."""
+    digest = hashlib.sha256()
+    if video.member is None and video.path.is_dir():
+        for file in sorted(video.path.iterdir()):
+            if file.is_file():
+                digest.update(f"{file.name}|{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        return digest.hexdigest()
+    with video.open() as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def skeleton(points_px: NDArray[np.float32], what: What) -> NDArray[np.float32]:
+    """T J 3 pixels in the order of the tracker -> T J' 3 of a skeleton file, with BODY_CENTERS."""
+    uv = points_px[..., :2]
+    if what != "hands":
+        places = {name: [BLAZEPOSE_JOINTS.index(joint) for joint in joints] for name, joints in BODY_CENTERS.items()}
+        uv = np.concatenate([uv, *(uv[:, indices].mean(axis=1, keepdims=True) for indices in places.values())], axis=1)
+    depth = np.where(np.isnan(uv[..., :1]), np.nan, 1.0)
+    return np.concatenate([uv[..., :1], -uv[..., 1:], depth], axis=-1).astype(np.float32)
+
+
+def whole(path: Path, write: Any) -> None:
+    """Calls write(stream) on a temporary file and renames it. Raises GestaError if that fails."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+            try:
+                write(part)
+                part.close()
+                Path(part.name).chmod(0o644)
+                Path(part.name).replace(path)
+            except BaseException:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise GestaError(f"{path}: cannot be written ({error}). Free space, or give another --out.") from error
+
+
+def _with(stem: Path, suffix: str) -> Path:
+    return stem.with_name(stem.name + suffix)
+
+
+class MaskVideo:
+    """The person's mask as a lossless grey video: 255 on the person. One frame for each frame of the recording."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._part = path, path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._container: Any = None
+        self._stream: Any = None
+
+    def add(self, mask: NDArray[np.bool_] | None, size: tuple[int, int]) -> None:
+        """The next frame's mask; None where nobody was found."""
+        if self._container is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(str(self._part), "w")
+            self._stream = self._container.add_stream("ffv1", rate=30)
+            self._stream.height, self._stream.width = size
+            self._stream.pix_fmt = "gray"
+        levels = np.zeros(size, np.uint8) if mask is None else mask.astype(np.uint8) * 255
+        self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(levels, format="gray")))
+
+    def close(self) -> None:
+        """Ends the file and gives it its name."""
+        if self._container is not None:
+            self._container.mux(self._stream.encode())
+            self._container.close()
+            self._part.replace(self._path)
+
+    def discard(self) -> None:
+        """Leaves nothing behind."""
+        if self._container is not None:
+            self._container.close()
+            self._part.unlink(missing_ok=True)
+
+
+def job(arguments: Mapping[str, Any]) -> Summary:
+    """`track_recording` with a tracker that is kept from call to call; for processes of their own."""
+    settings = arguments["settings"]
+    name = repr(sorted(settings.items()))
+    if name not in _trackers:
+        _trackers.clear()
+        _trackers[name] = Tracker(**settings, threads=1)
+    places = {"stem": arguments["stem"], "mask": arguments["mask"]}
+    return track_recording(_trackers[name], arguments["video"], key=arguments["key"], **places)
+
+
+_trackers: dict[str, Tracker] = {}

@@ -1,0 +1,120 @@
+"""Tables and figures about hand pose: their rows, one budget for all, one trial end to end, pictures, resuming."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+from training.hand_sets import NAMES, make_hands
+
+from gesta.experiments import table as table_module
+from gesta.experiments.hand_tables import HandTable, hand_recipe
+from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES, PoseRow
+from gesta.experiments.table import Plan, Wanted, spread
+from gesta.experiments.trial import run_trial
+from gesta.files import write_json
+from gesta.schema import GestaError, HandListing, Split
+
+TINY = (
+    "input.size=16",
+    "input.cube_mm=260",
+    "model.hidden=8",
+    "training.batch=8",
+    "training.epochs=1",
+    "model.name=net1",
+    "input.inputs=depth",
+)
+ROWS = list(dict.fromkeys(row for table in POSE_TABLES.values() for row in table.rows if row.recipe is not None))
+
+
+@pytest.fixture(scope="module")
+def listing(tmp_path_factory: pytest.TempPathFactory) -> HandListing:
+    return make_hands(tmp_path_factory.mktemp("hands"), 24)
+
+
+def table(name: str) -> HandTable:
+    return HandTable(name, POSE_TABLES[name])
+
+
+def plan(name: str, listing: HandListing, out: Path) -> Plan:
+    return table(name).plan(listing, "Tiny.", Wanted(out, seeds=1, sets=TINY, device="cpu"))
+
+
+def test_the_documents_tables_are_there() -> None:
+    figures = [f"kazakos/figure-4.{n}" for n in range(7, 12)]
+    assert {"kazakos/table-4.3", *figures} <= set(POSE_TABLES)
+    nets = POSE_TABLES["kazakos/table-4.3"].rows
+    assert [row.label for row in nets] == [f"Net{n}" for n in range(1, 10)]
+    assert nets[5].mse == (0.00183, 0.00242) and min(row.mse or (1, 1) for row in nets) == nets[5].mse
+    assert len(POSE_TABLES["kazakos/figure-4.7"].rows) == 5 and len(POSE_TABLES["kazakos/figure-4.8"].rows) == 4
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row.label for row in ROWS])
+def test_quick_rows_have_one_budget(row: PoseRow) -> None:
+    recipe = hand_recipe(row, "quick")
+    assert (recipe.input.size, recipe.training.epochs, recipe.training.batch) == (64, 12, 32)
+    assert recipe.model.hidden == (4096 if "4096" in row.label else 512) or recipe.model.name == "anchors"
+    assert recipe.training.optimizer == ("adamw" if row.own else "adam")
+    full = hand_recipe(row, "full")
+    assert (full.input.size, full.training.batch) == (128, 32 if row.own else 128)
+
+
+def test_quick_is_small_enough() -> None:
+    assert POSE_SCALES["quick"].images * 1.2 <= 3000
+    words = table("kazakos/table-4.3").estimate(Wanted(Path("out"), seeds=3))
+    assert "27 trainings" in words and "2400 frames" in words
+
+
+def test_one_trial_its_table_and_its_pictures(
+    listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
+    planned = plan("kazakos/figure-4.10", listing, tmp_path)
+    assert len(planned.todo) == 1 and "1 trainings, 0 already done" in planned.cost
+    job = planned.lines[0].job
+    result = run_trial(**job.arguments)
+    assert not list((tmp_path / "rows").glob("training-*"))
+    assert len(result["errors_mm"]) == 5 and len(result["errors_mm"][0]) == len(NAMES) == len(result["per_joint_mm"])
+    write_json(job.result, {"key": job.key, **result})
+    document = table("kazakos/figure-4.10").run(planned, tmp_path)  # nothing left to train
+    row = document["rows"][0]
+    assert row["test_mm"] == [result["mean_error_mm"]] and row["reported_mse"] is None
+    text = (tmp_path / "kazakos-figure-4.10" / "table.md").read_text()
+    assert (
+        f"{result['mean_error_mm']:.2f}" in text
+        and "Tiny. The document's networks train with training.optimizer=adam" in text
+    )
+    picture = cv2.imread(document["files"]["figure Depth-Net (depth alone)"])
+    assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * (340 + 84)  # and a bar of depths
+    assert json.loads((tmp_path / "kazakos-figure-4.10" / "result.json").read_text())["rows"] == document["rows"]
+    again = plan("kazakos/figure-4.7", listing, tmp_path)
+    assert len(again.todo) == 4  # Depth-Net is shared between the figures
+    monkeypatch.setattr(table_module, "run_jobs", lambda jobs, **_: [{"key": j.key, **result} for j in jobs])
+    curves = table("kazakos/figure-4.7").run(again, tmp_path)["files"]
+    assert all(Path(curves[name]).stat().st_size > 0 for name in ("success rate", "joints"))
+
+
+def test_a_part_that_is_empty_and_a_person_who_is_not_there(listing: HandListing, tmp_path: Path) -> None:
+    def planned(name: str, *splits: Split) -> int:
+        frames = [replace(f, split=splits[i % len(splits)]) for i, f in enumerate(listing.frames)]
+        given = replace(listing, samples=tuple(frames))
+        return len(plan(name, given, tmp_path).todo)
+
+    assert planned("kazakos/figure-4.10", "train", "test") == 1
+    for splits, empty in ((("train",), "test"), (("test",), "train"), (("val", "test"), "train")):
+        with pytest.raises(GestaError, match=f"no frames with joints in the part '{empty}'"):
+            planned("kazakos/figure-4.10", *splits)  # type: ignore[arg-type]
+    with pytest.raises(GestaError, match=r"figure-4\.11: shows person 2 of the test part, and the data tell of 1"):
+        planned("kazakos/figure-4.11", "train", "test")
+
+
+def test_lines_for_people() -> None:
+    one = table("kazakos/figure-4.9")
+    shown = one.cells(one.line(one.table.rows[-1], []))
+    assert shown[2] == "17.04" and shown[5] == "-" and shown[-1] == "-"
+    lost = one.cells(one.line(POSE_TABLES["kazakos/table-4.3"].rows[0], [{"diverged": "at once", "seed": 2}]))
+    assert lost[1] == "0.00366, 0.00447" and "diverged: seed 2" in lost[5]
+    assert (spread([]), spread([1.0]), spread([1.0, 2.0])) == ("-", "1.00", "1.50 ± 0.71")
