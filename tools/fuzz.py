@@ -59,11 +59,14 @@ class Report:
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, str]] = field(default_factory=list)
     slowest_s: float = 0.0
+    slowest: str = ""
     peak_mb: int = 0
 
     def add(self, case: Case, answer: str, seconds: float, peak_mb: int) -> None:
         self.inputs[case.target] += 1
-        self.slowest_s, self.peak_mb = max(self.slowest_s, seconds), max(self.peak_mb, peak_mb)
+        self.peak_mb = max(self.peak_mb, peak_mb)
+        if seconds > self.slowest_s:
+            self.slowest_s, self.slowest = seconds, str(case)
         if answer in ("read", "refused"):
             self.answers[answer] += 1
         else:
@@ -223,6 +226,7 @@ def main() -> int:
         "answers": dict(report.answers),
         "failures": report.failures,
         "slowest_s": round(report.slowest_s, 2),
+        "slowest": report.slowest,
         "peak_mb": report.peak_mb,
     }
     print(json.dumps(document, indent=1))

@@ -19,7 +19,7 @@ from gesta.schema import Camera, Resource, Sample
 from gesta.sources import catalog
 from gesta.sources.headers import holds_depth, joint_count
 from gesta.sources.index_write import write_index
-from tools import fuzz_bases
+from tools import fuzz_bases, fuzz_sets
 from tools.fuzz_damage import (
     TEXTS,
     Rng,
@@ -118,6 +118,8 @@ def tree(rng: Rng, root: Path) -> None:
             path = root.joinpath(*levels, _name(rng) + ending)
             path.parent.mkdir(parents=True, exist_ok=True)
             kind = int(rng.integers(12))
+            if os.path.lexists(path):
+                continue
             if kind == 0:
                 os.mkfifo(path)
             elif kind == 1:
@@ -201,5 +203,7 @@ TARGETS: dict[str, Callable[[Rng, Path], None]] = {
     "tree": tree,
     "skeleton": skeleton,
     "archive": archive,
+    "lists": fuzz_sets.lists,
+    "hands": fuzz_sets.hands,
     "bundle": bundle,
 }

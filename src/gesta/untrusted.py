@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 MAX_TEXT_BYTES = 64 * 1024**2
 """No table, skeleton or list is read beyond this size: ten hours of a skeleton are about 40 MB."""
 MAX_MEMBER_BYTES = 512 * 1024**2
+MAX_PIXELS = 40_000_000
+"""Of an image or a video's frame: 8K has 33 million. Decoders make room for what a header states."""
 MAX_EXPANSION = 200
 SMALL_BYTES = 16 * 1024**2
 """Zip members are unpacked in memory: beyond 512 MB, or 200 times the packed size and 16 MB, they are refused."""
@@ -123,6 +125,20 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYT
     if info.file_size > allowed:
         raise ValueError(f"it would unpack to {info.file_size:,} bytes from {info.compress_size:,}, which is not done")
     return archive.read(info)
+
+
+def image_pixels(data: bytes) -> int | None:
+    """How many pixels the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # a start of frame (T.81, B.2.2)
+            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def read_npy(data: bytes) -> NDArray[Any]:

@@ -376,3 +376,34 @@ def test_shared_odd_zip():
     path = case("hostile") / "zips" / "min_v.zip"
     with pytest.raises(GestaError, match=r"min_v\.zip"):
         detect(path)
+
+
+def test_images_that_state_more_pixels_than_are_read(tmp_path):
+    import cv2
+
+    from gesta.untrusted import MAX_PIXELS, image_pixels
+
+    for suffix in (".png", ".jpg"):
+        done, data = cv2.imencode(suffix, np.full((30, 50, 3), 90, np.uint8))
+        assert done
+        assert image_pixels(data.tobytes()) == 1500
+        assert image_pixels(data.tobytes()[:10]) is None
+    assert image_pixels(b"GIF89a" + bytes(40)) is None
+    vast = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR" + struct.pack(">II", 30_000, 30_000) + bytes(20)
+    assert image_pixels(vast) > MAX_PIXELS
+    for i in range(3):
+        (tmp_path / "clip").mkdir(exist_ok=True)
+        (tmp_path / "clip" / f"{i}.png").write_bytes(vast)
+    (tmp_path / "index.csv").write_text("path,label\nclip,wave\n")
+    report = inspect(read(tmp_path))
+    assert report.usable == 0
+    assert "more than 40,000,000 pixels" in " ".join(p.reason for p in report.problems)
+
+
+def test_videos_of_more_pixels_than_are_read(tmp_path, monkeypatch):
+    from gesta.clips import walk
+
+    path = video(tmp_path / "v.mp4")
+    assert inspect(read(path)).usable == 1
+    monkeypatch.setattr(walk, "MAX_PIXELS", 100)
+    assert inspect(read(path)).usable == 0

@@ -153,3 +153,33 @@ def test_shared_index_csv(name):
     assert listing.layout == "index_csv"
     assert len([s for s in listing.samples if s.label]) == 10
     assert len(listing.labels) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("signs.csv", f"file,sign\n{'x' * 5000}.mp4,house\n"),
+        ("signs.csv", "file,sign\na\0b.mp4,house\n"),
+        ("train_list.txt", f"train/001/M_{'x' * 5000}.avi train/001/K_1.avi 1\n"),
+        ("signs.csv", "file,sign\n../a.mp4,house\n"),
+        ("signs.csv", "file,sign\n/etc/passwd,house\n"),
+        ("train_list.txt", "../M_1.avi /K_1.avi 1\n"),
+        ("signs.csv", f"file,sign\na.mp4,{'x' * 200_000}\n"),
+        ("signs.csv", 'file,sign\na.mp4,"house\nb.mp4,tree\n'),
+    ],
+)
+def test_lists_of_names_that_lead_nowhere_or_out(tmp_path, name, content):
+    put(tmp_path, name)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(GestaError, match=str(tmp_path)):
+        read(tmp_path)
+
+
+def test_a_list_of_hands_with_names_that_no_file_system_takes(tmp_path):
+    from gesta.sources import hand_catalog
+
+    put(tmp_path, "Training/labels.txt")
+    (tmp_path / "Training" / "labels.txt").write_text(f"{'x' * 5000}/a.png {'1 ' * 48}\n")
+    listing = hand_catalog.read(tmp_path)
+    assert not listing.frames
+    assert listing.problems

@@ -96,7 +96,7 @@ def _network(manifest: Manifest) -> str:
     model = manifest.recipe.get("model", {})
     if not isinstance(model, dict):
         return "unknown"
-    width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0):g}"
+    width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0)}"
     return f"{model.get('name', 'unknown')} {width}"
 
 

@@ -24,6 +24,7 @@ from gesta.clips.clock import Clock
 from gesta.clips.geometry import pixel_ratio, square_size
 from gesta.clips.tracks import Role, choose_track, open_container
 from gesta.schema import GestaError, Resource
+from gesta.untrusted import MAX_PIXELS
 
 ASSUMED_FPS = 25.0
 """Of a file without any times."""
@@ -123,6 +124,7 @@ class Walk:
         with self.resource.open() as stream, open_container(stream, self.resource) as container:
             self._track = track = choose_track(container, self.resource, self._role)
             track.thread_type = "AUTO" if threads else "NONE"
+            track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             avi = container.format.name == "avi"
             self.seen = Pass(nominal_rate(track), stated_end_s=_stated_end_s(container, track))
             self.seen.whole = avi and _whole_riff(self.resource)

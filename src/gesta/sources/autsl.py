@@ -13,8 +13,8 @@ import re
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import missing_videos, read_text, split_name
-from gesta.sources.tables import table
+from gesta.sources.files import missing_videos, split_name
+from gesta.sources.tables import read_table
 
 LAYOUT = "autsl"
 NAMES_FILE = "SignList_ClassId_TR_EN.csv"
@@ -41,7 +41,7 @@ def read(root: Path) -> Listing:
     problems: list[Problem] = []
     missing: list[str] = []
     for split, path in lists.items():
-        for line, cells in table(read_text(path)):
+        for line, cells in read_table(path):
             signer = _NAME.fullmatch(cells[0])
             if signer is None or len(cells) < 2 or not cells[1].isdecimal():
                 if line == 1 and not any(cell.isdecimal() for cell in cells):
@@ -76,7 +76,7 @@ def _signs(root: Path) -> dict[int, str]:
     path = root / NAMES_FILE
     if not path.is_file():
         return {}
-    rows = [cells for _, cells in table(read_text(path)) if len(cells) > 2 and cells[0].isdecimal()]
+    rows = [cells for _, cells in read_table(path) if len(cells) > 2 and cells[0].isdecimal()]
     names = [cells[2] for cells in rows]
     return {int(c[0]): c[2] if names.count(c[2]) == 1 else f"{c[2]} ({c[1]})" for c in rows}
 

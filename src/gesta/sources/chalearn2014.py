@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from gesta.schema import CHALEARN_GESTURES, GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import decode_text, is_hidden, read_text, split_name, walk
-from gesta.sources.tables import table
+from gesta.sources.files import decode_text, is_hidden, split_name, walk
+from gesta.sources.tables import read_table, table
 from gesta.untrusted import MAX_TEXT_BYTES, open_zip
 
 LAYOUT = "chalearn2014"
@@ -252,7 +252,7 @@ def _read_subjects(folder: Path, recordings: set[str], problems: list[Problem]) 
     if not path.is_file():
         return {}
     subjects: dict[str, str] = {}
-    for line, cells in table(read_text(path)):
+    for line, cells in read_table(path):
         if [cell.lower() for cell in cells[:2]] == ["recording", "subject"]:
             continue
         if len(cells) < 2 or not cells[0] or not cells[1]:

@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import yaml
@@ -59,6 +59,22 @@ def frame_folders(files: Iterable[Path]) -> list[Path]:
         elif path.suffix.lower() in IMAGE_SUFFIXES:
             images[path.parent] += 1
     return sorted(folder for folder, count in images.items() if count > 1 and folder not in videos)
+
+
+def inside(root: Path, name: str, where: str) -> Path:
+    """The path that a list names, below `root`. Raises GestaError, naming the list's line, where it leads out of it."""
+    relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
+    if relative.is_absolute() or ".." in relative.parts:
+        raise GestaError(f"{where}: {name[:200]} leads out of the folder {root}; paths in a list are relative to it.")
+    return root / relative
+
+
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Whether a file (or folder) that a list names is there; a name that no file system takes is not."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def is_hidden(name: str) -> bool:

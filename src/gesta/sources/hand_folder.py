@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from gesta.schema import IMAGE_SUFFIXES, Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import read_camera
-from gesta.sources.files import read_text, split_name, walk
+from gesta.sources.files import split_name, walk
 from gesta.sources.headers import png_header
-from gesta.sources.tables import table
+from gesta.sources.tables import read_table
 
 METRES_BELOW = 20.0
 """Joints nearer than this many "millimetres" are taken for metres."""
@@ -123,7 +123,7 @@ def _joints(
     """(names, file -> joints J 3 mm, subject, split)."""
     if not path.is_file():
         return (), {}
-    (_, header), *lines = table(read_text(path)) or [(0, [])]
+    (_, header), *lines = read_table(path) or [(0, [])]
     names, form = _columns(path, header)
     rows: dict[str, Row] = {}
     for number, cells in lines:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import missing_videos, read_text, split_name
-from gesta.sources.tables import table
+from gesta.sources.files import missing_videos, split_name
+from gesta.sources.tables import read_table
 
 LAYOUT = "jester"
 FPS = 12.0
@@ -56,7 +56,7 @@ def read(root: Path) -> Listing:
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
     """(line, number of the video, label or nothing)."""
-    rows = table(read_text(path))
+    rows = read_table(path)
     header = [cell.lower() for cell in rows[0][1]] if rows else []
     named = "video_id" in header
     at, label_at = (header.index("video_id"), header.index("label") if "label" in header else None) if named else (0, 1)

@@ -6,8 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from gesta.schema import GestaError
+from gesta.sources.files import read_text
 
 Row = tuple[int, list[str]]
 """Line of the file, from 1, and cells."""
@@ -38,6 +40,15 @@ def table(text: str, refused: Refused | None = None) -> list[Row]:
         refused(line, reason if number < MOST_REFUSED else "too many rows cannot be read; what follows is not")
         start = line
     return rows
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows of a csv file. Raises GestaError that names it for a file or a row that cannot be read."""
+    text = read_text(path)
+    try:
+        return table(text)
+    except GestaError as error:
+        raise GestaError(f"{path}: {error}. Mend the table.") from error
 
 
 def _opening(lines: list[str]) -> tuple[int, str]:
