@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatOption, console
+from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatOption, console, json_line
 from gesta.schema import GestaError, Prediction, Problem, Sample
+from gesta.untrusted import printable
 
 if TYPE_CHECKING:
     from gesta.runtime.recogniser import Recogniser
@@ -213,7 +213,7 @@ def _say_streams(
     """The predictions of each recording as they come."""
     for item in items:
         if say is _stream_line:
-            _line(item.input)
+            _line(printable(item.input))
         try:
             for found in follow(item.sample):
                 say(item, found)
@@ -262,18 +262,18 @@ def _json_line(item: Item, found: Prediction) -> None:
     if item.sample.label is not None:
         document["truth"] = item.sample.label
     document["probabilities"] = {label: round(p, 6) for label, p in found.probabilities.items()}
-    _line(json_module.dumps(document, ensure_ascii=False, allow_nan=False))
+    _line(json_line(document))
 
 
 def _clip_line(item: Item, found: Prediction) -> None:
     ranked = sorted(found.probabilities.items(), key=lambda pair: -pair[1])[:SHOWN]
     whole = item.sample.id == item.sample.recording
     name = item.input if whole else f"{item.input} [{item.sample.id}]"
-    _line(f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in ranked))
+    _line(printable(f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in ranked)))
 
 
 def _stream_line(_item: Item, found: Prediction) -> None:
-    _line(f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}")
+    _line(printable(f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"))
 
 
 def _line(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ import numpy as np
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import console
+from gesta.cli.common import console, json_line
 from gesta.schema import GestaError
+from gesta.untrusted import printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -190,7 +190,7 @@ def _document(one: Found, names: tuple[str, ...]) -> str:
     document["joints_uv"] = {n: [round(float(v), 3) for v in p] for n, p in zip(names, said.joints_uv, strict=True)}
     if one.error_mm is not None:
         document["error_mm"] = round(one.error_mm, 3)
-    return json_module.dumps(document, ensure_ascii=False, allow_nan=False)
+    return json_line(document)
 
 
 def _text(one: Found, names: tuple[str, ...]) -> str:
@@ -200,7 +200,7 @@ def _text(one: Found, names: tuple[str, ...]) -> str:
     more = f", and {len(joints) - SHOWN} more" if len(joints) > SHOWN else ""
     when = "" if one.time_s is None else f" {one.time_s:.2f} s"
     error = "" if one.error_mm is None else f"  error {one.error_mm:.1f} mm"
-    return f"{said.input}{when}  mm: {shown}{more}  centre from {said.center_source}{error}"
+    return printable(f"{said.input}{when}  mm: {shown}{more}  centre from {said.center_source}{error}")
 
 
 def _note(text: str) -> None:
