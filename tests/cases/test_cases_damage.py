@@ -148,9 +148,23 @@ def test_the_cache_keeps_what_another_limit_made_apart(whole, tmp_path, monkeypa
 @pytest.mark.parametrize("text", ["much", "-1", "2", "nan"])
 def test_a_limit_that_is_no_share(whole, monkeypatch, text):
     monkeypatch.setenv("GESTA_MAX_DAMAGE", text)
-    with pytest.raises(GestaError, match=r"GESTA_MAX_DAMAGE=.*expected a share") as error:
+    with pytest.raises(GestaError, match=r"--max-damage \(GESTA_MAX_DAMAGE\) is .*expected a share") as error:
         ClipCache().fingerprint(odd.sample(whole["mjpeg"]))
     assert error.value.usage
+
+
+def test_the_command_line_tells_and_takes_a_limit(whole, tmp_path, monkeypatch, gesta):
+    monkeypatch.setenv("GESTA_MAX_DAMAGE", "0.05")  # what the commands set is put back
+    few = odd.remux(whole["mjpeg"], tmp_path / "few.mkv", junk(45))
+    many = odd.remux(whole["mjpeg"], tmp_path / "many.mkv", junk(*range(40, 50)))
+    done = gesta("predict", "demo", few, "--json")
+    assert done.exit_code == 0 and "Note: " in done.stderr and "1 of 120 frames is damaged and left out." in done.stderr
+    done = gesta("predict", "demo", many)
+    assert done.exit_code == 1 and "10 of 120 frames are damaged, more than 5 %" in done.stderr
+    assert gesta("predict", "demo", many, "--max-damage", "0.1").exit_code == 0
+    assert gesta("predict", "demo", many, "--max-damage", "3").exit_code == 2
+    assert "damaged-video" in gesta("data", "inspect", many, "--max-damage", "0").stdout
+    assert "damaged-frames" in gesta("data", "inspect", many, "--max-damage", "0.5").stdout
 
 
 @pytest.mark.parametrize(("name", "least"), [("garbage_packet.mkv", 119), ("corrupt_h264.mp4", 117)])

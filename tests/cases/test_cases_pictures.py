@@ -117,6 +117,7 @@ def test_a_disc_is_round(tmp_path, width, height, ratio, matrix):
         assert image.shape == size
         rows, cols = np.nonzero(image > 110)
         assert abs(int(np.ptp(rows)) - int(np.ptp(cols))) <= 3 and abs(np.ptp(rows) - 39) <= 3
+    assert set(inspect(read(path)).sizes) == {f"{size[1]} x {size[0]}"}
     clip = prepare(odd.sample(path), FRAME).pixels[0, 0, ..., 0]
     rows, cols = np.nonzero(clip > 110)
     assert abs(int(np.ptp(rows)) - int(np.ptp(cols))) <= 1

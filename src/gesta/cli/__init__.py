@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gesta.cli.damage import add_option, tell_warnings
+
 COMMANDS = {
     "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
     "data": "Look into a data folder, or generate one.",
@@ -71,6 +73,7 @@ class _LazyGroup(TyperGroup):
         command = typer.main.get_command(app)
         command.name = cmd_name
         command.help = COMMANDS[cmd_name]
+        add_option(cmd_name, command)
         return command
 
 
@@ -86,5 +89,6 @@ def main() -> None:
     """Entry point: an error that the user can mend is one message and an exit code, not a traceback."""
     from gesta.cli import ending
 
+    tell_warnings()
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # crops are small: a second thread costs more than it brings
     ending.run(app, sys.argv)

@@ -84,9 +84,9 @@ def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, N
 
     first: float | None = None
     for frame in decoded(resource, _kind(sample), wanted):
-        if past(sample, frame.index, frame.time_s):
+        if past(sample, frame.number, frame.time_s):
             break
-        lost += frame.lost and inside(sample, frame.index, frame.time_s)
+        lost += frame.lost and inside(sample, frame.number, frame.time_s)
         if frame.image is not None:
             first = frame.time_s if first is None else first
             yield frame.time_s - first, _fitted(frame.image, sample, size)

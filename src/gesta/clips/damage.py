@@ -28,7 +28,9 @@ def max_damage() -> float:
     except ValueError:
         share = math.nan
     if not 0 <= share <= 1:
-        raise GestaError(f"{VARIABLE}={text}: expected a share of the frames, from 0 to 1, as 0.05.", usage=True)
+        raise GestaError(
+            f"--max-damage ({VARIABLE}) is {text}: expected a share of the frames, from 0 to 1, as 0.05.", usage=True
+        )
     return share
 
 

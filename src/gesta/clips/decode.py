@@ -32,9 +32,9 @@ T = TypeVar("T")
 
 
 class Decoded(NamedTuple):
-    """The `index`-th frame of a video, lost ones counted. `image` is None where it was not wanted or is lost."""
+    """The `number`-th frame of a video from 0, lost ones counted; `image` is None where it is not wanted, or lost."""
 
-    index: int
+    number: int
     time_s: float
     image: Any
     lost: bool = False

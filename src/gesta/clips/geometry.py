@@ -7,12 +7,14 @@ The sample aspect ratio is the width of a stored pixel over its height.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideData
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -45,9 +47,7 @@ class Display:
     """Applies a track's geometry to its pictures; the orientation is looked up again only when it turns."""
 
     def __init__(self, track: VideoStream) -> None:
-        ratio = float(track.sample_aspect_ratio or 1)
-        plain = _SQUARE[0] < ratio < _SQUARE[1] or not _BELIEVED[0] <= ratio <= _BELIEVED[1]
-        self._ratio = 1.0 if plain else ratio
+        self._ratio = pixel_ratio(track)
         self._orientation = UPRIGHT
         self._turn: int | None = None
 
@@ -60,9 +60,21 @@ class Display:
         return image if self._orientation == UPRIGHT else self._orientation.apply(image)
 
 
+def pixel_ratio(track: VideoStream) -> float:
+    """The width of a stored pixel over its height; 1 where it is nearly that, or cannot be."""
+    ratio = float(track.sample_aspect_ratio or 1)
+    plain = _SQUARE[0] < ratio < _SQUARE[1] or not _BELIEVED[0] <= ratio <= _BELIEVED[1]
+    return 1.0 if plain else ratio
+
+
+def square_size(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Width and height in square pixels: the side that has too few is stretched."""
+    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+
+
 def orientation(frame: av.VideoFrame) -> Orientation:
     """Of the frame's display matrix; upright where it has none."""
-    for data in frame.side_data:
+    for data in cast("Iterable[SideData]", frame.side_data):
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
             if abs(b) + abs(c) > abs(a) + abs(d):
@@ -72,8 +84,7 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 
 
 def _stretched(image: NDArray[Any], ratio: float) -> NDArray[Any]:
-    height, width = image.shape[:2]
-    size = (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+    size = square_size(image.shape[1], image.shape[0], ratio)
     # depth must not be mixed across an edge
     how = cv2.INTER_NEAREST if image.dtype == np.uint16 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=how))

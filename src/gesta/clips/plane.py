@@ -78,7 +78,10 @@ def check_frame(frame: Any, number: int) -> None:
     """Raises GestaError that names the `number`-th frame of a stream where its images are none, or do not fit."""
     if not isinstance(frame, (Frame, RawFrame)):
         raise GestaError(f"Frame {number} of the stream is a {type(frame).__name__}. Expected a gesta.schema.Frame.")
-    named = {"color": (frame.color, np.uint8, 3), "joints_uv": (frame.joints_uv, None, 2)}
+    named: dict[str, tuple[Any, Any, int]] = {
+        "color": (frame.color, np.uint8, 3),
+        "joints_uv": (frame.joints_uv, None, 2),
+    }
     if isinstance(frame, Frame):
         named |= {"gray": (frame.gray, np.uint8, 2), "depth_mm": (frame.depth_mm, np.uint16, 2)}
         named |= {"mask": (frame.mask, np.bool_, 2)}
@@ -91,7 +94,7 @@ def check_frame(frame: Any, number: int) -> None:
             continue
         shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
         fits = shape is not None and len(shape) == dimensions and 0 not in shape and kind in (None, dtype)
-        if not fits or (name == "color" and shape[2] != 3):
+        if not fits or (name == "color" and image.shape[2] != 3):
             found = f"{dtype} {list(shape)}" if shape is not None else type(image).__name__
             raise GestaError(f"Frame {number} of the stream: {name} is {found}. Expected {_EXPECTED[name]}.")
         images.add(name)

@@ -164,7 +164,7 @@ def _together(
         chosen = decide if not streams else lambda _i, _t: take
         streams.append((decoded if kind == "rgb" else decoded_planes)(resource, kind, chosen))
     for parts in zip(*streams, strict=False):
-        index, time_s = parts[0].index, parts[0].time_s
+        index, time_s = parts[0].number, parts[0].time_s
         if stop is not None and stop(index, time_s):
             return
         if joints is not None and index >= len(joints):

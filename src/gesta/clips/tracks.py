@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import BinaryIO, Literal
 
 import av
@@ -27,6 +28,7 @@ def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
         raise GestaError(f"{resource}: is no readable video ({error}). Copy or encode the file again.") from error
 
 
+@lru_cache(maxsize=64)
 def depth_bits(pixel_format: str | None) -> int:
     """How many bits of grey this pixel format has, where it has more than 8 and nothing else, as depth does; else 0."""
     found = re.fullmatch(r"gray(9|10|12|14|16)([lb]e)?", pixel_format or "")

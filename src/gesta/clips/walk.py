@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 from av.container import InputContainer
@@ -21,6 +21,7 @@ from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from gesta.clips.clock import Clock
+from gesta.clips.geometry import pixel_ratio, square_size
 from gesta.clips.tracks import Role, choose_track, open_container
 from gesta.schema import GestaError, Resource
 from gesta.untrusted import MAX_PIXELS
@@ -44,9 +45,9 @@ _DRAWS_WITHOUT_KEY = frozenset({"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2"
 
 
 class Shown(NamedTuple):
-    """The `index`-th picture of a file, lost ones counted; `frame` is None where it is lost."""
+    """The `number`-th picture of a file from 0, lost ones counted; `frame` is None where it is lost."""
 
-    index: int
+    number: int
     time_s: float
     frame: av.VideoFrame | None
 
@@ -85,7 +86,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class About:
-    """What the track is. `size`: width and height as stored; `frames`: how many the header states."""
+    """What the track is. `size`: width and height in square pixels, before it is turned; `frames`: by the header."""
 
     codec: str = ""
     pixels: str = ""
@@ -131,11 +132,11 @@ class Walk:
             try:
                 for packet in container.demux(track):
                     for shown in order.shown(packet):
-                        if shown.index >= given:
+                        if shown.number >= given:
                             yield shown
             finally:
                 codec = track.codec_context  # what headers leave open is known when something was decoded
-                size, pixels = (codec.width, codec.height), codec.pix_fmt or ""
+                size, pixels = square_size(codec.width, codec.height, pixel_ratio(track)), codec.pix_fmt or ""
                 self.about = About(codec.name, pixels, size, track.frames or None)
         return order
 
@@ -161,7 +162,7 @@ class _Order:
         self._first_s: float | None = None
         self._time_s = 0.0
 
-    def shown(self, packet: Packet) -> Iterator[Shown]:
+    def shown(self, packet: Packet[Any]) -> Iterator[Shown]:
         """What is known once this packet is decoded."""
         if packet.size:
             self._note(packet)
@@ -193,7 +194,7 @@ class _Order:
             yield from self._lost(waiting if self._strict else waiting[: self._refused])
             yield from self._lost([None] * self._refused)
 
-    def _note(self, packet: Packet) -> None:
+    def _note(self, packet: Packet[Any]) -> None:
         """Remembers where a packet lies that is to be shown."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if packet.is_keyframe and self._key is None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
+from gesta.schema import IMAGE_SUFFIXES, Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import read_camera
 from gesta.sources.files import split_name, walk
-from gesta.sources.headers import IMAGE_SUFFIXES, png_header
+from gesta.sources.headers import png_header
 from gesta.sources.tables import read_table
 
 METRES_BELOW = 20.0
