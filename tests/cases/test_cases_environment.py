@@ -248,3 +248,26 @@ def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path):
     code, _, error = gesta(f"data inspect {tmp_path} --out {tmp_path}/page")
     assert code == 1
     assert "cannot be written" in error
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_predictions_of_labels_and_names_that_terminals_obey(tmp_path, encoding):
+    from runtime.tiny_bundles import make_bundle
+
+    pytest.importorskip("torch")
+    bundle = make_bundle(tmp_path / "b", "joint")
+    document = json.loads((bundle / "manifest.json").read_text())
+    labels = ["wa\x1b[31mve\n", "sì\x9b2J", "\u202eclap", "rest"]
+    (bundle / "manifest.json").write_text(json.dumps({**document, "labels": labels}))
+    path = write_video(tmp_path / "é\x1b.mkv", gray_frames(12))
+    for options in ("", "--stream"):
+        code, out, error = gesta(f"predict {bundle} '{path}' {options}", PYTHONIOENCODING=encoding)
+        assert code == 0, error
+        assert not {b"\x1b", "\x9b".encode(), "\u202e".encode()} & {
+            out[i : i + n] for n in (1, 2, 3) for i in range(len(out))
+        }
+        code, out, _ = gesta(f"predict {bundle} '{path}' --json {options}", PYTHONIOENCODING=encoding)
+        assert code == 0
+        for line in out.splitlines():
+            assert set(json.loads(line)["probabilities"]) == set(labels)
+        assert b"\x9b" not in out.replace("\x9b".encode(), b"\x9b")

@@ -82,12 +82,20 @@ _UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud
 """What JSON may hold as it is and a terminal obeys, or UTF-8 cannot hold."""
 
 
+def json_line(document: Mapping[str, Any] | list[Any]) -> str:
+    """A document in one line that every terminal's encoding can hold. Raises GestaError for a number that is none."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    try:
+        line = json_module.dumps(document, ensure_ascii=plain, allow_nan=False)
+    except ValueError as error:
+        raise GestaError(f"the result holds a number that is not finite, which JSON has not ({error}).") from error
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
 def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, json: bool) -> None:
     """The result, to stdout: as one JSON document, or as text for people."""
     if json:
-        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
-        line = json_module.dumps(document, ensure_ascii=plain, allow_nan=False)
-        sys.stdout.write(_UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n")
+        sys.stdout.write(json_line(document) + "\n")
     elif text is not None:
         piped = not sys.stdout.isatty()
         SafeConsole(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped, emoji=False).print(text)

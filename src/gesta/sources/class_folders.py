@@ -56,10 +56,11 @@ def _clip_folders(root: Path, files: list[Path]) -> list[Path]:
 
 
 def _stated(relative: list[Path], level: int) -> Roles:
-    parts = all(folder_split(path.parts[0]) for path in relative)
-    group: Role = "group"
-    above: list[Role] = ["split" if parts else "group", *[group] * (level - 2)]
-    return Roles((*(above if level > 1 else []), "label"))
+    """The label at a level; above it parts of the set where all names at the top are such, else nothing."""
+    above: list[Role] = ["group"] * (level - 1)
+    if above and all(folder_split(path.parts[0]) for path in relative):
+        above[0] = "split"
+    return Roles((*above, "label"))
 
 
 def _sample(root: Path, relative: Path, levels: tuple[Role, ...]) -> Sample:
