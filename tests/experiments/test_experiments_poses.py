@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from training.hand_sets import NAMES, make_hands
 
-from gesta.experiments import poses
+from gesta.experiments import pose_pictures, poses
 from gesta.experiments.parallel import write_json
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES
 from gesta.experiments.poses import cells, estimate_poses, line, plan_poses, recipe_of, run_pose_trial, run_poses
@@ -87,6 +88,40 @@ def test_one_trial_its_table_and_its_pictures(
     monkeypatch.setattr(poses, "run_jobs", lambda jobs, **_: [{"key": j.key, **result} for j in jobs])
     curves = run_poses(again, tmp_path)["files"]
     assert all(Path(curves[name]).stat().st_size > 0 for name in ("success rate", "joints"))
+
+
+def test_published_predictions_stand_beside_in_the_figure(
+    listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rng = tmp_path / "published", np.random.default_rng(0)
+    truth = rng.normal(size=(7, 14, 3)) * 30 + (0, 0, 700)
+    for name, values in (("groundtruth/label", truth), ("predictions/CVWW15_NYU_Prior", truth + np.array([3, 0, 4]))):
+        path = folder / f"{name}.txt"
+        path.parent.mkdir(parents=True)
+        uvd = np.stack(
+            [
+                320 + 588.03 * values[..., 0] / values[..., 2],
+                240 - 587.07 * values[..., 1] / values[..., 2],
+                values[..., 2],
+            ],
+            axis=-1,
+        )
+        np.savetxt(path, uvd.reshape(7, -1), fmt="%.6f")
+    (folder / "groundtruth" / "nyu_test_list.txt").write_text("test_1_0000001.png\n")
+    wanted = {"scale": "quick", "seeds": 1, "note": "", "device": "cpu"}
+    plan = plan_poses("kazakos/figure-4.9", listing, tmp_path, sets=[*TINY, f"published={folder}"], **wanted)  # type: ignore[arg-type]
+    label = "DeepPrior (Oberweger et al. 2015a), published"
+    assert label in {row.label for row in plan.table.rows} and str(folder) in plan.note
+    np.testing.assert_allclose(plan.others[label], np.full((7, 14), 5.0), atol=1e-3)
+    drawn: dict[str, list[str]] = {}
+    monkeypatch.setattr(pose_pictures, "draw_success", lambda errors, *_: drawn.update(curves=list(errors)))
+    monkeypatch.setattr(pose_pictures, "draw_per_joint", lambda errors, *_: drawn.update(bars=list(errors)))
+    own = {"joints": NAMES, "errors_mm": [[1.0] * len(NAMES)]}
+    pose_pictures.draw(plan, {"Depth-Net (depth alone)": [own]}, tmp_path / "figure")
+    assert drawn == {"curves": ["Depth-Net (depth alone)", label], "bars": ["Depth-Net (depth alone)"]}  # of 3 joints
+    (folder / "predictions" / "CVWW15_NYU_Prior.txt").unlink()
+    with pytest.raises(GestaError, match=r"published: expected groundtruth/ .* predictions/\*\.txt \(0 there\)"):
+        plan_poses("kazakos/figure-4.9", listing, tmp_path, sets=[f"published={folder}"], **wanted)  # type: ignore[arg-type]
 
 
 def test_a_part_that_is_empty_and_a_person_who_is_not_there(listing: HandListing, tmp_path: Path) -> None:

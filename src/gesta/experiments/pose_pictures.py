@@ -34,9 +34,11 @@ def _curves(planned: PosePlan, results: Results, folder: Path) -> dict[str, Path
 
     errors = {label: pooled(found) for label, found in results.items()}
     joints = next(iter(results.values()))[0]["joints"]
+    errors |= planned.others
+    same = {label: found for label, found in errors.items() if found.shape[1] == len(joints)}
     files = {"success rate": folder / "success_rate.png", "joints": folder / "per_joint.png"}
     draw_success(errors, files["success rate"], f"Success rate: {planned.table.title}")
-    draw_per_joint(errors, files["joints"], f"Error of each joint: {planned.table.title}", joints)
+    draw_per_joint(same, files["joints"], f"Error of each joint: {planned.table.title}", joints)
     return files
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,8 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class PosePlan:
-    """What is going to be run, and what it costs. `jobs`: (row, job). `note` says on what data."""
+    """What is going to be run, and what it costs. `jobs`: (row, job). `note` says on what data. `others`: errors
+    [n, J] in mm of published predictions, by the line that they belong to."""
 
     name: str
     table: PoseTable
@@ -40,6 +41,7 @@ class PosePlan:
     note: str
     minutes: float
     to_train: int
+    others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def cost(self) -> str:
@@ -84,14 +86,17 @@ def plan_poses(
     sets: Sequence[str] = (),
     device: str = "auto",
 ) -> PosePlan:
-    """The trainings that a table needs on this data.
+    """The trainings that a table needs on this data. `sets`: `--set` entries; "published=FOLDER" is for curves.
 
     Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
     """
+    from gesta.experiments.pose_published import published, without_published
     from gesta.sources.hand_split import assign_hand_splits
     from gesta.training.pose_save import frames_fingerprint
 
     table, size = POSE_TABLES[name], POSE_SCALES[scale]
+    folder, sets = without_published(sets)
+    others = {} if folder is None else published(folder)
     frames, notes = assign_hand_splits(listing.frames)
     _check(name, frames)
     content = frames_fingerprint(listing.frames)  # before the validation is drawn, by each seed anew
@@ -107,7 +112,8 @@ def plan_poses(
     minutes = sum(todo.values()) * size.minutes / min(workers, max(len(todo), 1))
     counts = ", ".join(f"{part} {sum(f.split == part for f in frames)}" for part in ("train", "val", "test"))
     told = " ".join([note, *_changed(size), f"Frames: {counts}.", *notes])
-    return PosePlan(name, table, listing.root, listing.layout, tuple(jobs), told, minutes, len(todo))
+    told += f" Curves of published predictions on the real NYU test set: {folder}." if others else ""
+    return PosePlan(name, table, listing.root, listing.layout, tuple(jobs), told, minutes, len(todo), others)
 
 
 def _check(name: str, frames: Sequence[HandFrame]) -> None:
