@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.experiments.pose_catalog import POSE_DATA_SEED, POSE_SCALES, QUICK_HIDDEN, PoseRow, PoseScale
+from gesta.experiments.pose_published import published, without_published
 from gesta.experiments.table import (
     Experiment,
     Line,
@@ -36,7 +37,7 @@ from gesta.tasks.hands.task import TASK
 
 
 class HandTable(Experiment):
-    """`data` of its plans: a HandListing."""
+    """`data` of its plans: (a HandListing, errors [n, J] in mm of published predictions by their lines)."""
 
     scales = POSE_SCALES
     headings = (
@@ -75,13 +76,18 @@ class HandTable(Experiment):
         return TASK.read(folder, "nyu"), f"Generated hands in NYU's layout, scale {wanted.scale}."
 
     def plan(self, data: HandListing, note: str, wanted: Wanted) -> Plan:
-        """Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows."""
+        """`--set published=FOLDER` is for the curves of published predictions.
+
+        Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
+        """
         scale = self.scale_of(wanted)
+        folder, sets = without_published(wanted.sets)
+        others = {} if folder is None else published(folder)
         parts = TASK.split(data, 0, {})
         self._check(parts)
         lines = []
         for row in (row for row in self.table.rows if row.recipe is not None):
-            recipe = hand_recipe(row, wanted.scale, wanted.sets)
+            recipe = hand_recipe(row, wanted.scale, sets)
             for seed in range(self.seeds_of(wanted)):
                 known = TASK.split(data, seed, recipe.model_dump())
                 title, folder = f"{row.label}, seed {seed}", wanted.out / "rows"
@@ -89,7 +95,8 @@ class HandTable(Experiment):
                 lines.append(Line(row.label, job, row.cost))
         counts = ", ".join(f"{split} {len(parts.of(split))}" for split in ("train", "val", "test"))
         told = " ".join([note, *_changed(scale), f"Frames: {counts}.", *parts.notes])
-        return Plan((tuple(lines),), told, scale.minutes, wanted.workers, data)
+        told += f" Curves of published predictions on the real NYU test set: {folder}." if others else ""
+        return Plan((tuple(lines),), told, scale.minutes, wanted.workers, (data, others))
 
     def _check(self, parts: Parts) -> None:
         for split in ("train", "val", "test"):
@@ -153,12 +160,13 @@ class HandTable(Experiment):
         if not measured or not self.table.figure:
             return {}
         if self.table.figure != "curves":
-            return draw_hands(plan.data, measured, folder, self.table.person)
-        errors = {label: pooled(found) for label, found in measured.items()}
+            return draw_hands(plan.data[0], measured, folder, self.table.person)
+        errors = {label: pooled(found) for label, found in measured.items()} | plan.data[1]
         joints = next(iter(measured.values()))[0]["joints"]
         files = {"success rate": folder / "success_rate.png", "joints": folder / "per_joint.png"}
+        same = {label: found for label, found in errors.items() if found.shape[1] == len(joints)}
         draw_success(errors, files["success rate"], f"Success rate: {self.table.title}")
-        draw_per_joint(errors, files["joints"], f"Error of each joint: {self.table.title}", joints)
+        draw_per_joint(same, files["joints"], f"Error of each joint: {self.table.title}", joints)
         return files
 
 
