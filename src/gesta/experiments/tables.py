@@ -13,6 +13,7 @@ from gesta.experiments.people_catalog import LEAVE_OUT_TABLES
 from gesta.experiments.people_tables import PeopleTable
 from gesta.experiments.pose_catalog import POSE_TABLES
 from gesta.experiments.table import Experiment
+from gesta.experiments.text_tables import TEXT_TABLES, TextTables
 from gesta.tasks import catalog
 from gesta.words import choose
 
@@ -22,6 +23,7 @@ KINDS = (
     (HandTable, POSE_TABLES),
     (PeopleTable, LEAVE_OUT_TABLES),
     (ActionTables, ACTION_TABLES),
+    (TextTables, TEXT_TABLES),
 )
 
 

@@ -1,0 +1,219 @@
+"""The tutorial's models of text, side by side on the user's text: language models beside an n-gram, translators.
+
+Every line is trained on the same parts; what is held out of train chooses the epoch, the test part (dev, where there is
+no test) is scored once. Nothing is generated: a language is not to be made up.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gesta.experiments.parallel import Job, key_of
+from gesta.experiments.table import Experiment, Line, Plan, Wanted, mean, number, spread
+from gesta.recipes import Recipe
+from gesta.schema import GestaError
+from gesta.tasks.catalog import find, load_recipe
+from gesta.training.run import Run
+
+SAMPLES, SAMPLE_LENGTH = 20, 1500
+"""Samples whose LaTeX is checked; characters of each."""
+
+
+@dataclass(frozen=True)
+class TextRow:
+    """`reported`: someone else's figure, in the table's measure; `cost`: of training, relative to the cheapest."""
+
+    label: str
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    reported: float | None = None
+    cost: float = 1.0
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """`measure`: the metric of an evaluation that the table shows; `digits` of it; `latex`: samples are checked."""
+
+    title: str
+    source: str
+    data: str
+    measure: str
+    rows: tuple[TextRow, ...]
+    digits: int = 3
+    latex: bool = False
+
+
+@dataclass(frozen=True)
+class TextScale:
+    """The recipes' overrides, and minutes of one training of cost 1 on one core."""
+
+    overrides: tuple[str, ...]
+    minutes: float
+    seeds: int = 1
+
+
+SCALES = {"quick": TextScale(("training.epochs=2",), 3.0), "full": TextScale((), 30.0)}
+_PART_V = "Ptucha 2019, part V"
+_CHARACTERS = (
+    TextRow("1 LSTM layer of 192", "text/characters-tiny"),
+    TextRow("2 LSTM layers of 512", "text/characters-small", cost=6.0),
+    TextRow("3 LSTM layers of 512", "text/characters", cost=12.0),
+)
+_WITHOUT = ("model.attention=false",)
+
+TEXT_TABLES: dict[str, TextTable] = {
+    "tutorial/characters": TextTable(
+        "character language models, nats a character",
+        _PART_V,
+        "a text file, such as Shakespeare's",
+        "loss",
+        _CHARACTERS,
+        4,
+    ),
+    "tutorial/latex": TextTable(
+        "character language models of LaTeX source, nats a character",
+        _PART_V,
+        "a file of LaTeX source",
+        "loss",
+        _CHARACTERS,
+        4,
+        latex=True,
+    ),
+    "tutorial/words": TextTable(
+        "word language models of captions, perplexity",
+        _PART_V,
+        "a folder of captions in Flickr8k's layout",
+        "perplexity",
+        (TextRow("1 LSTM layer of 320, tied", "text/captions"),),
+        2,
+    ),
+    "tutorial/translation": TextTable(
+        "German to English, BLEU",
+        "public repositories",
+        "a folder with train.de, train.en, test.de ...",
+        "bleu",
+        (
+            TextRow("encoder-decoder LSTM", "text/german-to-english", _WITHOUT, 16.5),
+            TextRow("with attention", "text/german-to-english", cost=1.2),
+        ),
+        2,
+    ),
+    "tutorial/glosses": TextTable(
+        "sign language glosses to German, BLEU",
+        "published for the test part, which may not be the part that is measured",
+        "a folder with train.gloss, train.de, dev.gloss ...",
+        "bleu",
+        (
+            TextRow("encoder-decoder LSTM", "text/gloss-to-german", _WITHOUT),
+            TextRow("with attention", "text/gloss-to-german", reported=19.3),
+        ),
+        2,
+    ),
+}
+
+
+class TextTables(Experiment):
+    """`data` of its plans: the user's text."""
+
+    scales = SCALES
+    headings = ("model", "parameters", "reported", "measured", "n-gram", "part", "minutes", "balanced LaTeX")
+    brief = ("model", "reported", "measured", "n-gram")
+
+    def data(self, wanted: Wanted) -> tuple[Path, str]:
+        if wanted.data is None:
+            raise GestaError(f"{self.name} needs a text: --data, {self.table.data}.", usage=True)
+        return wanted.data, f"Data: {wanted.data.name}, scale {wanted.scale}."
+
+    def plan(self, data: Path, note: str, wanted: Wanted) -> Plan:
+        scale, lines = self.scale_of(wanted), []
+        for row in self.table.rows:
+            recipe = load_recipe(row.recipe, (*row.overrides, *scale.overrides, *wanted.sets))
+            task = find(recipe.task)
+            listing = task.read(data, wanted.layout)
+            content = task.identities(listing.samples)
+            for seed in range(self.seeds_of(wanted)):
+                key = key_of(recipe.model_dump(mode="json"), seed, content, self.table.latex)
+                arguments = {
+                    "data": data,
+                    "recipe": recipe,
+                    "folder": wanted.out / "rows" / f"training-{key}",
+                    "seed": seed,
+                    "device": wanted.device,
+                    "latex": self.table.latex,
+                }
+                function = "gesta.experiments.text_tables:run_text_trial"
+                job = Job(f"{row.label}, seed {seed}", function, arguments, key, wanted.out / "rows" / f"{key}.json")
+                lines.append(Line(row.label, job, row.cost))
+        return Plan((tuple(lines),), note, scale.minutes, wanted.workers)
+
+    def line(self, row: TextRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        first = results[0] if results else {}
+        return {
+            "label": row.label,
+            "recipe": row.recipe,
+            "reported": row.reported,
+            "measured": [result[self.table.measure] for result in results],
+            "ngram": first.get(f"ngram_{self.table.measure}"),
+            "parameters": first.get("parameters"),
+            "part": first.get("part"),
+            "minutes": mean(result["seconds"] / 60 for result in results),
+            "balanced": mean(result["both"] for result in results if "both" in result),
+            "sample": first.get("sample"),
+        }
+
+    def cells(self, row: Mapping[str, Any]) -> list[str]:
+        digits = self.table.digits
+        return [
+            row["label"],
+            number(row["parameters"], 2, 1e6, " M"),
+            number(row["reported"], digits),
+            spread(row["measured"], digits),
+            number(row["ngram"], digits),
+            str(row["part"] or "-"),
+            number(row["minutes"], 1),
+            number(row["balanced"], 0, 0.01, " %"),
+        ]
+
+    def told(self, result: Mapping[str, Any]) -> str:
+        return f"{self.table.measure} {result[self.table.measure]:.{self.table.digits}f} on {result['part']}"
+
+
+def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: str, latex: bool) -> dict[str, Any]:
+    """Trains, scores test (dev without one) once, writes a sample; the folder is removed at the end."""
+    import math
+
+    from gesta.bundle import io
+    from gesta.engines.base import Placement
+    from gesta.evaluation.run import measure
+
+    begun = time.monotonic()
+    task = find(recipe.task)
+    try:
+        parts = task.split(task.read(data), seed, recipe.model_dump())
+        fitted = task.fit(parts, recipe, Run(folder, seed, device=device, progress=False))
+        model = task.load(io.read(fitted.bundle, task.manifest), Placement("torch", device))
+        part = "test" if parts.of("test") else "dev"
+        metrics = measure(task, model, parts.of(part), seed=seed, progress=False).metrics
+        found: dict[str, Any] = {k: v for k, v in metrics.items() if isinstance(v, int | float)}
+        if found.get("ngram_loss") is not None:
+            found["ngram_perplexity"] = math.exp(found["ngram_loss"])
+        found |= {"part": part, "parameters": model.manifest.parameters, "history": fitted.history}
+        if hasattr(model, "write"):
+            found |= _samples(model, latex)
+        return {**found, "seconds": time.monotonic() - begun}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _samples(model: Any, latex: bool) -> dict[str, Any]:
+    """A sample of what it writes; of LaTeX how many of several are well formed, too."""
+    from gesta.tasks.text.latex import shares
+
+    count = SAMPLES if latex else 1
+    texts = ["".join(model.write(length=SAMPLE_LENGTH, temperature=0.8, seed=seed)) for seed in range(count)]
+    return {"sample": texts[0], **(shares(texts) if latex else {})}
