@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,3 +66,32 @@ def test_the_version_is_told():
         [sys.executable, "-c", "from gesta.cli import main; main()", "--version"], capture_output=True, text=True
     )
     assert found.stdout == f"gesta {gesta.__version__}\n" and found.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory):
+    import cv2
+
+    folder = tmp_path_factory.mktemp("depth")
+    depth = np.zeros((240, 320), np.uint16)
+    depth[80:160, 120:200] = 600 + np.arange(80, dtype=np.uint16)
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folder / name), depth)
+    (folder / "camera.yaml").write_text("fx: 240.0\nfy: 240.0\ncx: 160.0\ncy: 120.0\n")
+    return folder
+
+
+def test_hands_take_files(hands):
+    model = gesta.load(Path(__file__).parents[1] / "bundles_v1" / "hands.zip")
+    one = model.predict(hands / "a.png")
+    assert one.joints_mm.shape == (len(model.manifest.joints), 3)
+    both = model.predict([hands / "a.png", hands / "b.png"])
+    np.testing.assert_allclose([found.joints_mm for found in both], [one.joints_mm, one.joints_mm])
+    with pytest.raises(gesta.GestaError, match="holds 2 frames"):
+        model.predict(hands)
+
+
+def test_features_take_frames_and_lists():
+    model = gesta.load(Path(__file__).parents[1] / "bundles_v1" / "features.zip")
+    found = model.predict([moving(), moving()])
+    assert found[0] == found[1] == model.predict(moving())
