@@ -66,7 +66,7 @@ class ClassifyTask(pl.LightningModule):
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
         clip = warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
         if self.over == "sequences":
-            return self._learn_sequences(clip, batch["target"], batch_idx)
+            return self._learn_sequences(clip, batch, batch_idx)
         steps, chunks = self(clip, batch["lengths"]), self.chunks(batch["lengths"])
         start = batch["start"] // self.chunk if self.chunk else None
         loss = clip_loss(steps.float(), batch["target"], chunks, self.over, self.settings.label_smoothing, start)
@@ -78,13 +78,21 @@ class ClassifyTask(pl.LightningModule):
         self._count("train", loss, self._answer(steps, chunks), batch["target"])
         return loss
 
-    def _learn_sequences(self, clip: Tensor, target: Tensor, batch_idx: int) -> Tensor:
-        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer."""
+    def _learn_sequences(self, clip: Tensor, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
+        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer.
+
+        A teacher answers whole clips, so its answer is compared with that mean.
+        """
         logits, counted = self.network.forward_windows(clip)  # type: ignore[operator]
-        loss = sequence_loss(logits.float(), target, counted, self.settings.label_smoothing)
+        loss = sequence_loss(logits.float(), batch["target"], counted, self.settings.label_smoothing)
+        silent = torch.where(counted, 0.0, -torch.inf).unsqueeze(-1)  # B m 1
+        answer = (logits.float().log_softmax(-1) + silent).logsumexp(1) - counted.sum(1, keepdim=True).log()  # B N
+        if self.lesson is not None:
+            given, one = self.lesson.settings, torch.ones_like(batch["target"])
+            soft = soft_loss(answer.unsqueeze(1), self.lesson.soft(batch), one, "last", given)
+            loss = mixed(soft, loss, given.alpha)
         self._refuse_not_finite(loss, f"batch {batch_idx + 1}")
-        votes = logits.detach().float().softmax(-1) * counted.unsqueeze(-1)
-        self._count("train", loss, votes.sum(1), target)
+        self._count("train", loss, answer, batch["target"])
         return loss
 
     def validation_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> None:  # noqa: ARG002
