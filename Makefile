@@ -11,7 +11,10 @@ PYTHON := $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 endif
 ARGS ?=
 
-.PHONY: setup demo test test-all lint format bench base clean
+SECONDS ?= 600
+SEED ?= 0
+
+.PHONY: setup demo test test-all lint format bench base fuzz clean
 
 setup: $(STAMP)
 
@@ -51,6 +54,10 @@ bench: setup
 # A fresh environment with only the base install (no PyTorch): one prediction in it, and its size.
 base: setup
 	$(PY) tools/base_install.py
+
+# Damaged inputs against everything that reads (docs/robustness.md); those that fail are kept in runs/fuzz.
+fuzz: setup
+	OMP_NUM_THREADS=1 $(PY) -m tools.fuzz --seconds $(SECONDS) --seed $(SEED) --out runs/fuzz $(ARGS)
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gesta.tasks.clips.manifest import ClipManifest
 from gesta.bundle import io
 from gesta.clips.cache import ClipCache
 from gesta.engines import convert_openvino as openvino
 from gesta.sources.catalog import read
+from gesta.tasks.clips.manifest import ClipManifest
 
 OUT = Path(__file__).parent.parent / "src" / "gesta" / "bundle" / "demo.zip"
 PARITY_CLIPS = 32

@@ -10,6 +10,7 @@ from typing import Any
 from gesta.engines.base import Placement
 from gesta.results import Result
 from gesta.tasks import catalog
+from gesta.tasks.base import need
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +41,8 @@ def load(
     """The model of a bundle, of any task: a folder, a zip, or "demo" for the one that comes with the package.
 
     `engine`: openvino, onnxruntime or torch; the best that the bundle is made for if left out. `threads` of the CPU.
-    `options`: those of the task, such as backbone_weights. Raises GestaError for what is no bundle, is damaged or newer,
-    and for an engine that is missing or unknown.
+    `options`: those of the task, such as backbone_weights. Raises GestaError for what is no bundle, is damaged or
+    newer, and for an engine that is missing or unknown.
 
         model = gesta.load("demo")
         print(model.predict("wave.mp4").top(3))
@@ -63,9 +64,9 @@ def train(
 ) -> Any:
     """Trains on a data folder; the bundle is left at out/bundle (runs/<data>-<recipe>-<number>/bundle if left out).
 
-    `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a bundle
-    to begin with), `layout`, `protocol`, and changes of the recipe by dotted names. Returns a result with `.bundle`,
-    `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
+    `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a
+    bundle to begin with), `layout`, `protocol`, and changes of the recipe by dotted names. Returns a result with
+    `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
     """
@@ -192,7 +193,7 @@ def inspect(data: Path | str, layout: str | None = None) -> Measured:
     print(gesta.inspect("my_gestures").document["problems"])
     """
     task = catalog.of_data(Path(data), layout)
-    report = task.inspect(task.read(Path(data), layout))
+    report = need(task, "inspect", "Inspecting data")(task.read(Path(data), layout))
     document = report.to_json()
     numbers = {name: value for name, value in document.items() if isinstance(value, int | float)}
     return Measured(numbers, document)
@@ -201,9 +202,12 @@ def inspect(data: Path | str, layout: str | None = None) -> Measured:
 def crossval(
     data: Path | str, recipe: str | None = None, out: Path | str = "runs/crossval", **options: Any
 ) -> Measured:
-    """Trains one model for each held-out person and reports the pooled quality. `options`: by, seeds, workers, ...
+    """Trains one model for each held-out person and reports the pooled quality. Raises GestaError.
 
-    print(gesta.crossval("my_gestures").metrics["accuracy"])
+    `options`: by (subject, label, or a number of groups of people, as text), seeds, sets, choose, layout, workers,
+    device.
+
+        print(gesta.crossval("my_gestures", by="5").metrics["accuracy"])
     """
     from gesta.experiments.crossval import crossval_data
 

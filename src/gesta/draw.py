@@ -109,6 +109,7 @@ def draw_label(image: Image, text: str, probability: float | None = None) -> Ima
 def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
     """`n` frames (or as many as there are), evenly chosen from first to last, side by side at `height` pixels.
 
+    A frame wider than four times its height is squeezed to that: a JPEG has at most 65,500 columns.
     Raises ValueError where there is no frame.
     """
     if not frames:
@@ -118,7 +119,7 @@ def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
     parts: list[Image] = []
     for index in chosen:
         image = frames[int(index)]
-        width = max(1, round(image.shape[1] * height / image.shape[0]))
+        width = min(max(1, round(image.shape[1] * height / image.shape[0])), 4 * height)
         smaller = cv2.INTER_AREA if image.shape[0] > height else cv2.INTER_LINEAR
         parts += [np.asarray(cv2.resize(image, (width, height), interpolation=smaller), np.uint8), gap]
     return np.concatenate(parts[:-1], axis=1)

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError
-
-TEMPORARY = ".tmp"
-"""Ending of the temporary names, which begin with a dot."""
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:
     """Writes bytes, or text in UTF-8. Raises OSError and then leaves nothing behind."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY}")
+    remove_left_behind(path)
+    made = temporary(path)
     try:
-        with temporary.open("wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+        with made.open("wb") as stream:
+            stream.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        made.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
     return path
 
 

@@ -169,7 +169,7 @@ def recognised_in_stream(
 def joint_errors(truth_mm: ArrayLike, predicted_mm: ArrayLike) -> NDArray[np.float64]:
     """[n, J] distances in mm between joints [n, J, 3] in camera coordinates (x, y, z in mm).
 
-    Their mean is the mean error, the means of the columns the per-joint errors (Kazakos, section 4.4).
+    Their mean is the mean error, the means of the columns the per-joint errors (Kazakos, section 4.4.2).
     Raises ValueError for different or other shapes, or nothing in them.
     """
     a, b = np.asarray(truth_mm, np.float64), np.asarray(predicted_mm, np.float64)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gesta.untrusted import open_file, open_zip, printable, read_bounded, read_member, same_text, valid_text
 
 Split = Literal["train", "val", "test"]
 
@@ -86,15 +89,37 @@ UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zli
 """What opening a file or a member of a zip may raise; RuntimeError: a password, or a compression Python lacks."""
 
 
+TRACK = "#track="
+"""Between a file's path and the video track that is meant: `clip.mkv#track=1`, `clip.mkv#track=DEPTH`."""
+
+
 @dataclass(frozen=True, order=True)
 class Resource:
-    """A file on disk, or a member of a zip archive on disk."""
+    """A file on disk, or a member of a zip archive on disk.
+
+    `track`: number (from 0, among the video tracks) or name of the one that is meant; None leaves the choice to the
+    decoder, which takes the one that players show. `fps`: of a folder of images, where its rate is known.
+    """
 
     path: Path
     member: str | None = None
+    track: str | None = None
+    fps: float | None = None
+
+    @classmethod
+    def at(cls, path: Path) -> Resource:
+        """The resource that a path names, with the track behind `#track=` where there is one."""
+        name, mark, track = str(path).rpartition(TRACK)
+        return cls(path) if not mark or path.exists() else cls(Path(name), track=track)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of images, one a frame."""
+        return self.member is None and self.path.is_dir()
 
     def __str__(self) -> str:
-        return f"{self.path}!{self.member}" if self.member else str(self.path)
+        track = f"{TRACK}{self.track}" if self.track else ""
+        return valid_text(f"{self.path}!{self.member}{track}" if self.member else f"{self.path}{track}")
 
     @property
     def name(self) -> str:
@@ -102,18 +127,38 @@ class Resource:
         return Path(self.member).name if self.member else self.path.name
 
     def open(self) -> BinaryIO:
-        """A readable, seekable binary stream. Raises GestaError if the file or member is missing or unreadable."""
+        """A readable, seekable binary stream. Raises GestaError if the file or member is missing, unreadable, no
+        regular file, or would unpack beyond bounds."""
         try:
             if self.member is None:
-                return self.path.open("rb")
-            with zipfile.ZipFile(self.path) as archive:
-                return io.BytesIO(archive.read(self.member))
-        except UNREADABLE as error:
+                return open_file(self.path)
+            with open_zip(self.path) as archive:
+                return io.BytesIO(read_member(archive, self.member))
+        except (*UNREADABLE, ValueError) as error:
             raise GestaError(f"{self}: cannot be read ({error}). Check that the file is there and complete.") from error
 
-    def read(self) -> bytes:
+    def read(self, limit: int | None = None) -> bytes:
+        """The whole content. Raises GestaError as `open` does, and where it is larger than `limit` bytes."""
         with self.open() as stream:
-            return stream.read()
+            try:
+                return stream.read() if limit is None else read_bounded(stream, limit)
+            except (OSError, ValueError) as error:
+                raise GestaError(f"{self}: cannot be read ({error}). Check the file.") from error
+
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
+    """Sorts `img_2` before `img_10`: numbers count as numbers, letters in either case as the same."""
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return (*((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts), (0, 0, path.name))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order, without hidden files and macOS's `._` ones; [] where there are none."""
+    names = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
+    return sorted((p for p in names if p.is_file()), key=natural_key)
 
 
 FIELD_OF_VIEW = (20.0, 120.0)  # degrees, of a camera that is not doubted
@@ -181,6 +226,7 @@ class Camera:
 class Sample:
     """One labelled (or unlabelled) span of one recording. Says where things lie; holds no pixels.
 
+    Labels and subjects are kept in Unicode NFC, bytes of names that are no UTF-8 as \\xNN: all can be written.
     `id` is unique within its data set and stable between runs. `recording` is shared by the spans of one recording.
     At least one of `color` and `depth` is there. The span is [start_s, end_s) in seconds of the recording, or
     [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means the whole recording.
@@ -207,13 +253,17 @@ class Sample:
     camera: Camera | None = None
 
     def __post_init__(self) -> None:
+        for name in ("id", "recording", "label", "subject"):
+            text = getattr(self, name)
+            if text is not None and not text.isascii():
+                object.__setattr__(self, name, same_text(text) if name in ("label", "subject") else valid_text(text))
         if self.color is None and self.depth is None:
             raise ValueError(f"sample {self.id}: needs a colour or a depth video")
         if (self.first_frame is None) != (self.last_frame is None):
             raise ValueError(f"sample {self.id}: first_frame and last_frame come together")
         if self.first_frame is not None and self.start_s is not None:
             raise ValueError(f"sample {self.id}: a span is in frames or in seconds, not both")
-        if self.depth_unit_mm <= 0:
+        if not 0 < self.depth_unit_mm < math.inf:
             raise ValueError(f"sample {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
 
     @property
@@ -261,7 +311,7 @@ class HandFrame:
     def __post_init__(self) -> None:
         if self.joints_mm is not None and (self.joints_mm.ndim != 2 or self.joints_mm.shape[1] != 3):
             raise ValueError(f"frame {self.id}: joints_mm should be J 3, not {self.joints_mm.shape}")
-        if self.depth_unit_mm <= 0:
+        if not 0 < self.depth_unit_mm < math.inf:
             raise ValueError(f"frame {self.id}: depth_unit_mm must be positive, not {self.depth_unit_mm}")
 
 
@@ -292,8 +342,12 @@ class Problem:
     reason: str
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("path", "reason", "hint"):
+            object.__setattr__(self, name, valid_text(getattr(self, name)))
+
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" + (f" {self.hint}" if self.hint else "")
+        return printable(f"{self.path}: {self.reason}" + (f" {self.hint}" if self.hint else ""))
 
 
 def base(layout: str) -> str:

@@ -36,7 +36,7 @@ def install(extra: str | None = None, version: str | None = None) -> str:
 
 
 def choose(what: str, name: str, known: Iterable[str]) -> str:
-    """The name itself. Raises GestaError (usage) with the list and the nearest match where it is none of those known."""
+    """The name itself. Raises GestaError (usage) with the list and the nearest match where it is none of them."""
     names = list(known)
     if name not in names:
         raise GestaError(

@@ -113,7 +113,9 @@ module.ClipCache(Path({str(tmp_path / "cache")!r})).fill([sample], transform, wo
 def test_clear_also_removes_what_a_kill_left(tmp_path, samples):
     cache = ClipCache(tmp_path / "cache")
     cache.fill(samples[:1], GRAY, workers=1)
-    (next((tmp_path / "cache").rglob("*.npy")).parent / "tmpabc.part").write_bytes(b"x" * 1000)
+    left = next((tmp_path / "cache").rglob("*.npy")).parent / "tmpabc.part"
+    left.write_bytes(b"x" * 1000)
+    os.utime(left, (0, 0))
     assert cache.clear() > 1000 and not [p for p in (tmp_path / "cache" / "clips").rglob("*") if p.is_file()]
 
 

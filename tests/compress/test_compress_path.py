@@ -99,6 +99,9 @@ def test_choosing_by_hand() -> None:
     assert found["stored"] == 2 and found["runnable"] is None
     assert "no runnable network has at most 500 bytes and at most 1 points lost" in found["runnable_why"]
     assert "Smallest: slim-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
+    assert found["runnable_why"].endswith("Remove more (--keep, --sparsity), train longer (--epochs), or ask for less.")
+    alone = choose(ROWS, 0.95, 1, None, ACCURACY, {"backbone_weights"})["stored_why"]
+    assert alone.endswith("Start from a smaller model, or ask for less.")
     assert choose(ROWS[2:3], 0.95, 500, None, ACCURACY)["runnable_why"].startswith(
         "no runnable network could be measured"
     )

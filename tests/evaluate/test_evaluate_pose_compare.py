@@ -198,6 +198,38 @@ def test_other_bad_input(files, tmp_path):
         compare(truth, [uv], NYU, depth=tmp_path / "none")
 
 
+def test_a_file_that_cannot_be_used_is_listed_and_the_others_compared(files, tmp_path):
+    truth, predicted, _, _ = files
+    rows = predicted.read_text().splitlines()
+    (tmp_path / "short.txt").write_text("\n".join(rows[:-1]))
+    (tmp_path / "few.txt").write_text("\n".join(" ".join(row.split()[:9]) for row in rows))
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\x80")
+    bad = [tmp_path / f"{name}.txt" for name in ("short", "few", "binary", "gone")]
+    shown = run(truth, bad[0], predicted, *bad[1:])
+    assert shown.exit_code == 0 and "| p.txt |" in shown.stdout and "short.txt" not in shown.stdout
+    told = " ".join(shown.stderr.split())
+    assert f"short.txt: has {len(rows) - 1} rows" in told and "gone.txt: no such file" in told
+    assert told.count("Left out:") == 4
+    error = run(truth, *bad).exception
+    assert all(path.name in str(error) for path in bad)
+
+
+def test_published_icvl_files_have_focal_lengths_of_their_own(files):
+    """Another scale of x and y: an error of 0.18 % of the distance from the middle."""
+    truth, predicted, _, _ = files
+    shown = run(truth, predicted, "--camera", "icvl", "--coordinates", "uvd", "--json")
+    (found,) = json.loads(shown.stdout)
+    pixels, depth = (np.loadtxt(f).reshape(6, -1, 3) for f in (truth, predicted))
+
+    def world(uvd: np.ndarray) -> np.ndarray:
+        u, v, d = uvd[..., 0], uvd[..., 1], uvd[..., 2]
+        return np.stack([(u - 160) * d / 240.99, (v - 120) * d / 240.96, d], axis=-1)
+
+    expected = np.linalg.norm(world(pixels) - world(depth), axis=-1).mean()
+    assert found["mean_error_mm"] == pytest.approx(expected, rel=1e-6)
+    assert "240.99" in shown.stderr
+
+
 def test_table_needs_no_matplotlib(files, tmp_path, monkeypatch):
     truth, predicted, _, _ = files
     import importlib.util

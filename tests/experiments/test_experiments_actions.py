@@ -27,7 +27,8 @@ def plan(name, data, out, **wanted):
 def ucf101(root):
     """The lists and empty files: planning reads no pixels."""
     for split in (1, 2, 3):
-        for part, groups in (("train", (1, 2)), ("test", (3,))):
+        test = (split + 1) % 3 + 1
+        for part, groups in (("train", {1, 2, 3} - {test}), ("test", {test})):
             names = [f"{label}/v_{label}_g{g:02d}_c01.avi" for label in ("Wave", "Clap") for g in groups]
             (root / f"{part}list{split:02d}.txt").write_text("\n".join(f"{n} 1" for n in names))
             for name in names:
@@ -62,7 +63,7 @@ def test_tables_share_trainings_and_test_people_never_train(tmp_path):
     for one in planned.values():
         for parts in (line.job.arguments["parts"] for line in one.lines):
             assert {s.split for s in parts.listing.samples} == {"train", "val", "test"}
-            assert {s.id for s in parts.of("test")} == {s.id for s in parts.listing.samples if "_g03_" in s.id}
+            assert len({s.id.split("_")[2] for s in parts.of("test")}) == 1
     windows = [line.job.arguments["recipe"].input.window for line in planned[6].lines]
     assert windows == [30, 12, 6, 4]
 
@@ -72,12 +73,34 @@ def test_features_are_made_once_and_by_the_weights_that_are_named(tmp_path):
     first = plan("iqbal/table-5.1", data, tmp_path, seeds=2)
     backbones, features, begun, lines = (len(step) for step in first.steps)
     assert (backbones, features, begun, lines) == (0, 3, 0, 24)
-    assert "random weights" in first.note
-    other = plan("iqbal/table-5.1", data, tmp_path, sets=["weights=resnet18.pth"], seeds=2)
-    assert other.steps[1][0].job.arguments["weights"] == "resnet18.pth" and "random" not in other.note
+    made = [line.job.arguments for line in first.steps[1]]
+    assert {(a["backbone"], a["size"], a["weights"]) for a in made} == {("efficientnet_lite0", 224, None)}
+    assert {a["wanted"].stage for a in made} == {"layer2", "layer3", "layer4"} and "ImageNet" in first.note
+    other = plan("iqbal/table-5.1", data, tmp_path, sets=["weights=random:1"], seeds=2)
+    assert other.steps[1][0].job.arguments["weights"] == "random:1" and "random:1" in other.note
     assert other.steps[1][0].job.key != first.steps[1][0].job.key
     tuned = plan("iqbal/table-5.2", data, tmp_path, seeds=2)
-    assert [len(step) for step in tuned.steps] == [1, 2, 0, 8]
+    assert [len(step) for step in tuned.steps] == [1, 4, 0, 16]
+    assert "random weights" in tuned.note  # of the network that can be fine-tuned on single frames
+    assert {line.job.arguments["backbone"] for line in tuned.steps[1]} == {"resnet18"}
+
+
+def test_a_line_of_several_splits_is_their_mean_by_seed(tmp_path):
+    planned = plan("iqbal/table-5.8", {"ucf101": ucf101(tmp_path)}, tmp_path, seeds=2)
+    keys = {}
+    for one in planned.lines:
+        keys.setdefault(one.label, []).append(one.job.key)
+    first, second, third = (keys[f"split {n}"] for n in (1, 2, 3))
+    assert keys["mean of the three"] == [first[0], second[0], third[0], first[1], second[1], third[1]]
+    assert len(planned.trainings) == 6  # the mean's are the splits'
+    results = [
+        {"accuracy": a, "n": 8, "parameters": 1, "training_seconds": 1.0, "history": [{"val_accuracy": a}]}
+        for a in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    ]
+    means = next(row for row in ACTION_TABLES["iqbal/table-5.8"].rows if len(row.splits) == 3)
+    measured = table("iqbal/table-5.8").line(means, results)
+    assert measured["measured"] == pytest.approx([0.4, 0.1])  # errors
+    assert measured["best_validation_accuracy"] == pytest.approx([0.6, 0.9])
 
 
 def test_a_mistake_in_set_is_a_usage_error(tmp_path):

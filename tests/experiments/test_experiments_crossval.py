@@ -10,9 +10,8 @@ from people import write_set
 from training.hand_sets import make_hands
 from training.test_training_sequences import feature_folder
 
-from gesta.cli.crossval import fold_by, options
 from gesta.experiments import parallel
-from gesta.experiments.crossval import Folding, crossval, summary
+from gesta.experiments.crossval import Folding, choices, crossval, crossval_data, fold_by, summary
 from gesta.experiments.parallel import Workers
 from gesta.schema import GestaError
 from gesta.sources.catalog import read
@@ -60,7 +59,7 @@ def test_ways_to_fold():
 def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
     """Stands in for training: "b" is better inside wherever person0 trains; the held-out person is never seen there."""
     listing = read(write_set(tmp_path / "data"))
-    choices = options("auto", TINY, ["training.weight_decay=0.1|0.2"])
+    options = choices("auto", TINY, ["training.weight_decay=0.1|0.2"])
     seen: list[tuple[str, set[str]]] = []
 
     def trained(jobs, **_):
@@ -77,7 +76,7 @@ def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
 
     monkeypatch.setattr("gesta.experiments.crossval.run_jobs", trained)
     monkeypatch.setattr(type(CLIPS), "prepare", lambda *_: None)
-    document = crossval(CLIPS, listing, choices, tmp_path / "out")
+    document = crossval(CLIPS, listing, options, tmp_path / "out")
     assert {name for name, _ in seen} == {"person0", "person1", "person2"}
     assert all(name not in people for name, people in seen)
     chosen = {f["held_out"]: f["chosen"].split("=")[-1] for f in document["folds"]}
@@ -89,10 +88,10 @@ def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):
 
 
 def test_choices_are_every_combination():
-    found = options("auto", [], ["training.epochs=3|5", "model.memory=0|0.5"])
+    found = choices("auto", [], ["training.epochs=3|5", "model.memory=0|0.5"])
     assert [(r.training.epochs, r.model.memory) for r in found.values()] == [(3, 0.0), (3, 0.5), (5, 0.0), (5, 0.5)]
     with pytest.raises(GestaError, match=r"key=A\|B"):
-        options("auto", [], ["training.epochs=3"])
+        choices("auto", [], ["training.epochs=3"])
 
 
 @pytest.mark.slow
@@ -134,17 +133,16 @@ def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
     people = tuple(replace(frame, subject=f"p{i % 3}") for i, frame in enumerate(listing.samples))
     listing = replace(listing, samples=people)
     tiny = ["input.size=16", "input.cube_mm=260", "model.hidden=8", "training.batch=8", "training.epochs=1"]
-    choices = {
-        f"{rate}": load_recipe("kazakos/net1", [*tiny, f"training.learning_rate={rate}"]) for rate in (0.1, 1e-6)
-    }
-    document = crossval(find("hands"), listing, choices, tmp_path / "out", workers=Workers(device="cpu"))
+    recipes = [load_recipe("kazakos/net1", [*tiny, f"training.learning_rate={rate}"]) for rate in (0.1, 1e-6)]
+    rates = dict(zip(("fast", "slow"), recipes, strict=True))
+    document = crossval(find("hands"), listing, rates, tmp_path / "out", workers=Workers(device="cpu"))
     assert [(fold["held_out"], fold["n"]) for fold in document["folds"]] == [("p0", 8), ("p1", 8), ("p2", 8)]
     assert document["mean_error_mm"] == pytest.approx(document["mean_error_mm_mean"])  # folds of one size
     for fold in document["folds"]:
         inner = fold["inner_mean_error_mm"]
         assert inner[fold["chosen"]] == min(inner.values()) < max(inner.values())
     with pytest.raises(GestaError, match="divided by person"):
-        crossval(find("hands"), make_hands(tmp_path / "unknown", 8, color=False), choices, tmp_path / "x")
+        crossval(find("hands"), make_hands(tmp_path / "unknown", 8, color=False), rates, tmp_path / "x")
 
 
 def test_stored_features_are_held_out_by_person(tmp_path, monkeypatch):
@@ -153,6 +151,9 @@ def test_stored_features_are_held_out_by_person(tmp_path, monkeypatch):
     listing = task.read(feature_folder(tmp_path / "features"))
     recipe = load_recipe("iqbal/mean", ("training.epochs=5", "training.batch=16", "features.every=null"))
     document = crossval(task, listing, {"": recipe}, tmp_path / "out", workers=Workers(device="cpu"))
+    changes = ("training.epochs=5", "training.batch=16", "features.every=null")
+    again = crossval_data(listing.root, "iqbal/mean", tmp_path / "out", sets=changes, device="cpu")
+    assert again["folds"] == document["folds"] and again["seconds"] == document["seconds"]  # nothing is done twice
     assert {fold["held_out"] for fold in document["folds"]} == {s.subject for s in listing.samples}
     assert document["n"] == len(listing.samples) and document["accuracy"] > 0.5
     assert document["accuracy"] == 1 - len(document["errors"]) / document["n"]

@@ -7,9 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 from training.hand_sets import NAMES, make_hands
 
+from gesta.experiments import hand_tables
 from gesta.experiments import table as table_module
 from gesta.experiments.hand_tables import HandTable, hand_recipe
 from gesta.experiments.pose_catalog import POSE_SCALES, POSE_TABLES, PoseRow
@@ -88,13 +90,48 @@ def test_one_trial_its_table_and_its_pictures(
         and "Tiny. The document's networks train with training.optimizer=adam" in text
     )
     picture = cv2.imread(document["files"]["figure Depth-Net (depth alone)"])
-    assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * 340
+    assert picture.shape[0] == 2 * 340 and picture.shape[1] == 5 * (340 + 84)  # and a bar of depths
     assert json.loads((tmp_path / "kazakos-figure-4.10" / "result.json").read_text())["rows"] == document["rows"]
     again = plan("kazakos/figure-4.7", listing, tmp_path)
     assert len(again.todo) == 4  # Depth-Net is shared between the figures
     monkeypatch.setattr(table_module, "run_jobs", lambda jobs, **_: [{"key": j.key, **result} for j in jobs])
     curves = table("kazakos/figure-4.7").run(again, tmp_path)["files"]
     assert all(Path(curves[name]).stat().st_size > 0 for name in ("success rate", "joints"))
+
+
+def test_published_predictions_stand_beside_in_the_figure(
+    listing: HandListing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rng = tmp_path / "published", np.random.default_rng(0)
+    truth = rng.normal(size=(7, 14, 3)) * 30 + (0, 0, 700)
+    for name, values in (("groundtruth/label", truth), ("predictions/CVWW15_NYU_Prior", truth + np.array([3, 0, 4]))):
+        path = folder / f"{name}.txt"
+        path.parent.mkdir(parents=True)
+        uvd = np.stack(
+            [
+                320 + 588.03 * values[..., 0] / values[..., 2],
+                240 - 587.07 * values[..., 1] / values[..., 2],
+                values[..., 2],
+            ],
+            axis=-1,
+        )
+        np.savetxt(path, uvd.reshape(7, -1), fmt="%.6f")
+    (folder / "groundtruth" / "nyu_test_list.txt").write_text("test_1_0000001.png\n")
+    name = "kazakos/figure-4.9"
+    table = HandTable(name, POSE_TABLES[name])
+    planned = table.plan(listing, "", Wanted(tmp_path, seeds=1, sets=[*TINY, f"published={folder}"]))
+    label = "DeepPrior (Oberweger et al. 2015a), published"
+    assert label in {row.label for row in table.table.rows} and str(folder) in planned.note
+    np.testing.assert_allclose(planned.data[1][label], np.full((7, 14), 5.0), atol=1e-3)
+    drawn: dict[str, list[str]] = {}
+    monkeypatch.setattr(hand_tables, "draw_success", lambda errors, *_: drawn.update(curves=list(errors)))
+    monkeypatch.setattr(hand_tables, "draw_per_joint", lambda errors, *_: drawn.update(bars=list(errors)))
+    own = {"joints": NAMES, "errors_mm": [[1.0] * len(NAMES)]}
+    table.draw(planned, {"Depth-Net (depth alone)": [own]}, tmp_path / "figure")
+    assert drawn == {"curves": ["Depth-Net (depth alone)", label], "bars": ["Depth-Net (depth alone)"]}  # of 3 joints
+    (folder / "predictions" / "CVWW15_NYU_Prior.txt").unlink()
+    with pytest.raises(GestaError, match=r"published: expected groundtruth/ .* predictions/\*\.txt \(0 there\)"):
+        table.plan(listing, "", Wanted(tmp_path, seeds=1, sets=[f"published={folder}"]))
 
 
 def test_a_part_that_is_empty_and_a_person_who_is_not_there(listing: HandListing, tmp_path: Path) -> None:

@@ -21,8 +21,16 @@ COUNTS = {
     "resnet50": 25_557_032,
     "inception_v1": 13_004_888,
     "inception_v3": 27_161_264,
+    "efficientnet_lite0": 4_652_008,
 }
-TENSORS = {"resnet18": 122, "resnet34": 218, "resnet50": 320, "inception_v1": 364, "inception_v3": 580}
+TENSORS = {
+    "resnet18": 122,
+    "resnet34": 218,
+    "resnet50": 320,
+    "inception_v1": 364,
+    "inception_v3": 580,
+    "efficientnet_lite0": 296,
+}
 SIZE = {"inception_v3": 80}
 WIDTH = 1 / 16
 NAMES_AND_SHAPES = {
@@ -31,6 +39,7 @@ NAMES_AND_SHAPES = {
     "resnet50": "a87e91cd6bd1f939e0b723852e567a7205d33b0ac984ac02dd1a5f225d37c036",
     "inception_v1": "de3745733576b3b1a65be26aef551602f1147352b1e78f96d2acb50a7d1a29e3",
     "inception_v3": "4c9e13f64584de741d008cd24d3aae249cd3871df374ba3da192ffb031ba7376",
+    "efficientnet_lite0": "0b18461bb492eafe1308509488bd85db6e654990bf17244c8764893b3b128d16",
 }
 """sha256 over the lines "name shape" in sorted order."""
 

@@ -141,17 +141,27 @@ def test_weights_of_the_outputs_follow_their_validation_errors() -> None:
     assert fusion.share[1].tolist() == pytest.approx([1.0] * 3, abs=1e-4)
 
 
-def test_learned_weights_learn_and_leave_the_networks_alone() -> None:
+def test_parts_of_a_score_fusion_are_trained_by_themselves() -> None:
     torch.manual_seed(0)
-    fusion = ScoreFusion(joints=2, size=16, hidden=4, dropout=0.0, weights="learned")
-    plain = ScoreFusion(joints=2, size=16, hidden=4, dropout=0.0)
-    plain.load_state_dict({**fusion.state_dict(), "share": plain.share} | {}, strict=False)
-    images, truth = torch.rand(2, 4, 16, 16), torch.rand(2, 2, 3)
-    for network in (fusion, plain):
-        network.learn(images, truth)[1].backward()
-    assert fusion.logit.grad is not None and fusion.logit.grad.abs().sum() > 0
-    for a, b in zip(fusion.depth.parameters(), plain.depth.parameters(), strict=True):
-        torch.testing.assert_close(a.grad, b.grad)
+    images, truth = torch.randn(3, 4, 16, 16), torch.randn(3, 2, 3) / 3
+    fusion = ScoreFusion(joints=2, size=16, hidden=4, dropout=0.5, weights="learned")
+    moved = {}
+    for name, part in fusion.parts():
+        fusion.zero_grad()
+        found, loss = part.train().learn(images, truth)
+        loss.backward()
+        moved[name] = {
+            key.split(".")[0] for key, p in fusion.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0
+        }
+        if name == "weights":  # on what the networks say without dropout
+            torch.testing.assert_close(found, fusion.eval()(images))
+    assert moved == {"depth": {"depth"}, "color": {"color"}, "weights": {"logit"}}
+    assert all(p.requires_grad for p in fusion.parameters())
+    alone = dict(fusion.parts())
+    torch.testing.assert_close(alone["depth"](images), fusion.depth(images[:, :1]))
+    torch.testing.assert_close(alone["color"](images), fusion.color(images[:, 1:]))
+    fixed = ScoreFusion(joints=2, size=16, hidden=4, dropout=0.0)
+    assert [name for name, _ in fixed.parts()] == ["depth", "color"]
 
 
 def test_prior_starts_from_the_principal_components() -> None:

@@ -23,7 +23,8 @@ def test_the_documents_settings(name: str) -> None:
     optimizer = ("adam", 0.003) if name.endswith("-adam") else ("sgd", 0.3)
     assert (t.optimizer, t.learning_rate, t.momentum, t.weight_decay, t.batch) == (*optimizer, 0.9, 1e-6, 128)
     assert recipe.name == name
-    assert (t.schedule, t.gradient_clip) == ("one_cycle", 0.5)  # ours: the document names no schedule
+    assert (t.schedule, t.gradient_clip) == ("constant", None)  # "fixed learning rate"
+    assert recipe.model.normalization
     head = [line for line in read_text(name).splitlines() if line.startswith("#")]
     assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
 
@@ -52,7 +53,7 @@ def test_mistakes_are_named(change: str, message: str) -> None:
 
 
 def test_neither_kind_is_taken_for_the_other() -> None:
-    with pytest.raises(RecipeError, match="is a recipe for images, and one for clips was expected: .*auto"):
+    with pytest.raises(RecipeError, match=r"is a recipe for images, and one for clips was expected: .*auto"):
         load("mullick/cifar-vgg-adam", ClipRecipe)
     with pytest.raises(RecipeError, match="is a recipe for clips, and one for images was expected: mullick/cifar-"):
         load("auto", ImageRecipe)

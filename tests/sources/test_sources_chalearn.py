@@ -202,7 +202,7 @@ def test_broken_zip_and_zip_in_zip_are_listed(tmp_path):
 
 def test_labels_that_are_not_text_are_a_problem(tmp_path):
     folder = put_recording(tmp_path / "Sample0001", "Sample0001")
-    (folder / "Sample0001_labels.csv").write_bytes(b"\xff\xfe5\x00")
+    (folder / "Sample0001_labels.csv").write_bytes(b"\xe95,1,20")
     listing = read(tmp_path)
     assert kinds(listing) == ["unreadable"]
     assert "not UTF-8" in str(listing.problems[0])

@@ -38,16 +38,16 @@ def test_train_and_test_folders_above_the_classes_are_the_split(tmp_path):
     ]
 
 
-def test_classes_that_are_called_train_and_test_stay_classes(tmp_path):
+def test_classes_that_are_called_train_and_test_can_be_asked_for(tmp_path):
     put(tmp_path, "train/a.mp4", "test/b.mp4")
-    assert [s.label for s in read(tmp_path).samples] == ["test", "train"]
+    assert [s.label for s in read(tmp_path, "class_folders+level1").samples] == ["test", "train"]
 
 
 def test_what_class_folders_leave_out_is_listed(tmp_path):
-    put(tmp_path, "wave/a.mp4", "loose.mp4", "clap/old.wmv")
+    put(tmp_path, "wave/a.mp4", "loose.mp4", "clap/old.rmvb")
     problems = {problem.kind: str(problem) for problem in read(tmp_path).problems}
     assert "no label and is left out. Move it" in problems["no-labels"]
-    assert "videos of type .wmv are not read. Convert it" in problems["unread-format"]
+    assert "looks like a video; those named .rmvb are not read. Convert" in problems["unread-format"]
     assert "holds no video, so the class does not exist" in problems["empty-class"]
 
 

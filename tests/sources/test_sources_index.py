@@ -175,8 +175,8 @@ def test_depth_twice_is_refused(tmp_path):
 
 
 def test_index_without_the_right_columns_or_encoding(tmp_path):
-    write_index(tmp_path, "file,label", "a.mp4,wave")
-    with pytest.raises(GestaError, match="expected the columns path,label in the first line, found file, label"):
+    write_index(tmp_path, "id,label", "a.mp4,wave")
+    with pytest.raises(GestaError, match="expected a first line with the columns path,label, found id, label"):
         read(tmp_path, "index_csv")
     (tmp_path / "index.csv").write_bytes("path,label\na.mp4,grüß\n".encode("latin-1"))
     with pytest.raises(GestaError, match="is not UTF-8"):

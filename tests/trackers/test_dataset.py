@@ -148,6 +148,8 @@ def test_masks_are_videos_of_the_person(data, tmp_path):
     masks = [image > 150 for _, image in iter_frames(sample.mask, "gray")]
     assert len(masks) == 8
     assert [int(mask[:, 0].sum()) for mask in masks] == [1, 0, 3, 4, 5, 6, 7, 8]
+    sample.mask.path.unlink()
+    assert track(data, tmp_path / "out", mask=True).resumed == 2 and sample.mask.path.is_file()
 
 
 def test_labels_people_splits_and_spans_stay(tmp_path):

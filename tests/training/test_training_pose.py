@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from calls import fit_pose
+from safetensors.numpy import load_file
 from sources.hand_files import write_icvl, write_msra, write_nyu
 from training.hand_sets import NAMES, make_hands, split_hands
 
@@ -95,6 +96,24 @@ def test_every_kind_of_input_trains(name: str, frames: list[HandFrame], cache: P
         assert share.min() > 0 and share.max() < 1 and not np.allclose(share, 0.5)
 
 
+def test_each_network_of_a_score_fusion_ends_at_its_own_best(
+    frames: list[HandFrame], cache: Path, tmp_path: Path
+) -> None:
+    chosen = recipe("fusepred-net", *ADAM, "training.epochs=3", "training.plateau=1", "training.patience=null")
+    found = fitted(frames, chosen, tmp_path / "a", cache)
+    logs = {part: (tmp_path / "a" / "logs" / f"{part}.csv").read_text().splitlines() for part in ("depth", "color")}
+    assert all(len(lines) == 4 for lines in logs.values()) and len(found.history) == 6
+    best = {}
+    for part in ("depth", "color"):
+        kept = load_file(tmp_path / "a" / "checkpoints" / f"{part}-best.safetensors")
+        best[part] = {name.removeprefix("network."): tensor for name, tensor in kept.items()}
+        own = getattr(found.network, part).state_dict()
+        assert all(np.array_equal(own[name].numpy(), tensor) for name, tensor in best[part].items())
+    assert found.metrics["train_mse"] > 0 and found.metrics["best_epoch"] in (1, 2, 3)
+    again = fitted(frames, chosen, tmp_path / "a", cache, resume=True)
+    assert [row["val_mse"] for row in again.history] == [row["val_mse"] for row in found.history]
+
+
 class Stop(Exception):
     pass
 
@@ -123,6 +142,37 @@ def test_a_stopped_run_ends_as_it_would_have(frames: list[HandFrame], cache: Pat
 
 def test_learning_rate_is_halved_on_a_plateau() -> None:
     assert [halvings([5, 4, 4, 4, 4, 4, 3, 3][:n], 2) for n in range(9)] == [0, 0, 0, 0, 1, 1, 2, 2, 2]
+
+
+def test_at_a_halving_training_goes_back_to_the_best_epoch(
+    frames: list[HandFrame], cache: Path, tmp_path: Path
+) -> None:
+    from lightning.pytorch.callbacks import Callback
+
+    starts: list[Any] = []
+    ends: list[Any] = []
+
+    def state(trainer: Any, pl_module: Any) -> Any:
+        held = trainer.optimizers[0].state_dict()["state"]
+        momentum = [held[i]["momentum_buffer"] for i in sorted(held) if held[i].get("momentum_buffer") is not None]
+        return [t.clone() for t in (*pl_module.network.state_dict().values(), *momentum)]
+
+    class Watched(Callback):
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            starts.append(state(trainer, pl_module))
+
+        def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+            ends.append(state(trainer, pl_module))
+
+    wild = recipe("depth-net", "training.plateau=1", "training.epochs=8", "training.learning_rate=0.2")
+    history = fitted(frames, wild, tmp_path, cache, callbacks=[Watched()]).history
+    losses, rates = [row["val_mse"] for row in history], [row["learning_rate"] for row in history]
+    halved = [e for e in range(1, len(history)) if rates[e] < rates[e - 1]]
+    assert halved and any(losses[e - 1] > min(losses[:e]) for e in halved)
+    for epoch in range(1, len(history)):
+        before = losses.index(min(losses[:epoch])) if epoch in halved else epoch - 1
+        assert len(starts[epoch]) == len(ends[before])
+        assert all(torch.equal(a, b) for a, b in zip(starts[epoch], ends[before], strict=True))
 
 
 def test_early_stopping_on_the_validation_error(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:

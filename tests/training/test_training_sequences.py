@@ -183,3 +183,52 @@ class TestRecipes:
             load_recipe("iqbal/gru", ["training.epochs=auto"])
         with pytest.raises(RecipeError, match=r"Allowed: gru, lstm, mean\. Did you mean gru\?"):
             load_recipe("iqbal/gru", ["model.name=grus"])
+
+
+class TestKeras:
+    def test_first_weights(self) -> None:
+        network = small("lstm", layers=2, keras=True)
+        lstm = network.recurrent
+        for layer in (0, 1):
+            recurrent = getattr(lstm, f"weight_hh_l{layer}")  # 4 hidden x hidden
+            torch.testing.assert_close(recurrent.T @ recurrent, torch.eye(16), rtol=0, atol=1e-5)
+            bias = getattr(lstm, f"bias_ih_l{layer}") + getattr(lstm, f"bias_hh_l{layer}")
+            assert bias.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 32
+        limit = (6 / (10 + 64)) ** 0.5
+        assert lstm.weight_ih_l0.abs().max() <= limit and lstm.weight_ih_l0.std().item() == pytest.approx(
+            limit / 3**0.5, rel=0.1
+        )
+
+    @pytest.mark.parametrize("name", ["lstm", "gru"])
+    def test_dropout_is_of_the_inputs_with_one_mask_a_sequence(self, name: str) -> None:
+        network = small(name, keras=True, dropout=0.5, dense=2).train()
+        torch.manual_seed(5)
+        found = network(sequences())
+        torch.manual_seed(5)
+        mask = torch.nn.functional.dropout(torch.ones(4, 1, 10), 0.5)
+        assert set(mask.unique().tolist()) == {0.0, 2.0}
+        torch.testing.assert_close(found, network.eval()(sequences() * mask))  # nothing is dropped behind
+
+    def test_second_layer_has_a_mask_of_its_own(self) -> None:
+        network = small("lstm", keras=True, dropout=0.5, layers=2).train()
+        torch.manual_seed(5)
+        found = network.forward_features(sequences())
+        torch.manual_seed(5)
+        masks = [torch.nn.functional.dropout(torch.ones(4, 1, width), 0.5) for width in (10, 16)]
+        steps = sequences()
+        for layer, mask in enumerate(masks):
+            one = torch.nn.LSTM(steps.shape[-1], 16, batch_first=True)
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            one.load_state_dict({f"{n}_l0": getattr(network.recurrent, f"{n}_l{layer}") for n in names})
+            steps = one(steps * mask)[0]
+        torch.testing.assert_close(found, steps[:, -1])
+
+    def test_trained_it_is_the_same_network(self) -> None:
+        one, other = small("lstm", layers=2, keras=True).eval(), small("lstm", layers=2).eval()
+        other.load_state_dict(one.state_dict())
+        torch.testing.assert_close(one(sequences()), other(sequences()))
+
+    def test_recipes(self) -> None:
+        assert load_recipe("sprint/isogd").model.keras and load_recipe("sprint/ledasila").model.keras
+        iqbal = load_recipe("iqbal/gru")
+        assert not iqbal.model.keras and "keras" not in iqbal.model_dump()["model"]

@@ -25,7 +25,7 @@ WAYS = {
     "c3d": (),
     "i3d": (),
     "st_resnet18": ("model.context=3", "model.kind=linear", "model.overlap=true", *RPROP),
-    "st_resnet50": ("model.context=special3",),
+    "st_resnet50": ("model.context=special3", "training.loss_over=sequences"),
 }
 
 
@@ -60,7 +60,7 @@ class Untouched(MemoryStore):
             ("model.name=st_resnet18", "model.context=98-104"),
             r"no position '98'; .*, 39 layer4\.1\.bn2$",
         ),
-        (("model.name=st_resnet50", "model.context=49-55"), "identity needs equal shapes: .* Take linear or nonlinear"),
+        (("model.name=st_resnet50", "model.context=50-55"), "identity needs equal shapes: .* Take linear or nonlinear"),
         (("model.name=st_resnet18", "model.context=5", "input.window=4"), "the context is 5 frames"),
         (("model.name=c3d", "input.window=8"), "c3d cannot be built: 8 frames of 32 pixels are too small"),
     ],
@@ -88,7 +88,7 @@ def test_settings_reach_the_network() -> None:
 
 def test_recipes_take_contexts_as_numbers_and_names() -> None:
     assert tiny("auto", "model.name=st_resnet18", "model.context=3").model.context == "3"
-    assert tiny("auto", "model.name=st_resnet50", "model.context=98-104").model.context == "98-104"
+    assert tiny("auto", "model.name=st_resnet50", "model.context=5-11").model.context == "layer1.0.bn1-layer1.1.bn1"
     with pytest.raises(RecipeError, match=r"Allowed: .*st_resnet18.* Did you mean st_resnet18\?"):
         tiny("auto", "model.name=st_resnet81")
     with pytest.raises(RecipeError, match="rprop finds its own steps, so the schedule is constant"):

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from gesta.audit.probing import Facts, VideoFacts, main_video
+from gesta.clips.damage import described
 from gesta.clips.decode import VideoInfo
 from gesta.clips.read import ALLOWED_DIFFERENCE
+from gesta.clips.tracks import depth_bits, is_depth
 from gesta.schema import Problem, Resource, Sample
 from gesta.sources.chalearn2014 import stated_facts
 
@@ -21,9 +23,11 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
     colors = dict.fromkeys(s.color for s in samples if s.color is not None)
     for resource in colors:
         info = facts.videos[resource].info
-        if info is not None and info.pixels.startswith("gray16"):
+        if info is not None and is_depth(info.pixels):
             hint = "Name it in an index.csv, where path may be a depth video."
-            yield Problem(str(resource), "depth-as-colour", "is a 16-bit grey video, taken as colour.", hint)
+            reason = f"is a {depth_bits(info.pixels)}-bit grey video, taken as colour."
+            yield Problem(str(resource), "depth-as-colour", reason, hint)
+    yield from _depth_faults(samples, facts)
     for resource, skeleton in facts.skeletons.items():
         if skeleton.tracked is None:
             hint = "Delete the file if there is no better copy; the recording then has no skeleton."
@@ -32,6 +36,16 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
             hint = "Crops cannot follow the person here; leave the recording out or record it again."
             reason = "no person is tracked in any frame (all rows are zero)."
             yield Problem(str(resource), "skeleton-all-zero", reason, hint)
+
+
+def _depth_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
+    """Depth videos of 8 bits of which nobody said what a grey level is worth."""
+    for resource, unit_mm in dict.fromkeys((s.depth, s.depth_unit_mm) for s in samples if s.depth is not None):
+        info = facts.videos[resource].info
+        if info is not None and info.frames and unit_mm == 1.0 and not is_depth(info.pixels):
+            reason = f"is an 8-bit or colour video ({info.pixels or 'images'}), taken as depth: no millimetres."
+            hint = "Name the depth video, or say in depth_unit_mm how many mm one of its grey levels is."
+            yield Problem(str(resource), "colour-as-depth", reason, hint)
 
 
 def recording_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
@@ -58,19 +72,21 @@ def label_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
 
 def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
     """The sample's span in seconds of its recording, cut to what there is of the video."""
-    end_s = info.frames / info.fps
     if sample.first_frame is not None and sample.last_frame is not None:
-        return sample.first_frame / info.fps, min((sample.last_frame + 1) / info.fps, end_s)
+        return info.at(sample.first_frame), info.at(sample.last_frame + 1)
+    end_s = info.duration_s
     return sample.start_s or 0.0, end_s if sample.end_s is None else min(sample.end_s, end_s)
 
 
-def is_cut(sample: Sample, info: VideoInfo) -> bool:
-    """Whether the video breaks off before the sample ends."""
+def is_unusable(sample: Sample, info: VideoInfo) -> bool:
+    """Whether the video breaks off before the sample ends, or has lost too much."""
+    if info.damaged:
+        return True
     if not (info.error or info.lacks):
         return False
     if sample.last_frame is not None:
-        return sample.last_frame >= info.frames
-    return sample.end_s is None or sample.end_s > info.frames / info.fps
+        return sample.last_frame >= info.frames + info.lost
+    return sample.end_s is None or sample.end_s > info.duration_s
 
 
 def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
@@ -85,6 +101,14 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
         return Problem(str(resource), "truncated-video", reason, again)
     if info.lacks:
         return Problem(str(resource), "truncated-video", info.lacks, again)
+    if info.lost:
+        reason = f"{described(info.lost, info.lost + info.frames)}."
+        if info.damaged:
+            return Problem(str(resource), "damaged-video", reason, "Copy or encode it again, or raise --max-damage.")
+        return Problem(str(resource), "damaged-frames", reason, "They are left out; the others are used.")
+    if info.restarts:
+        reason = f"its clock jumps back {info.restarts} times."
+        return Problem(str(resource), "clock-jumps", reason, "Time goes on after the last frame: check the labels.")
     return None
 
 
@@ -109,7 +133,7 @@ def _lengths(sample: Sample, facts: Facts) -> dict[Resource, int]:
     for resource in (sample.color, sample.depth, sample.mask):
         info = facts.videos[resource].info if resource is not None else None
         if resource is not None and info is not None:
-            lengths[resource] = info.frames
+            lengths[resource] = info.frames + info.lost
     if sample.skeleton is not None:
         tracked = facts.skeletons[sample.skeleton].tracked
         if tracked is not None:
@@ -120,13 +144,13 @@ def _lengths(sample: Sample, facts: Facts) -> dict[Resource, int]:
 def _outside(sample: Sample, info: VideoInfo) -> Iterator[Problem]:
     hint = "Correct the label; the frames that are missing cannot be used."
     where = str(main_video(sample))
-    if sample.last_frame is not None and sample.last_frame >= info.frames:
+    if sample.last_frame is not None and sample.last_frame >= info.frames + info.lost:
         reason = (
             f"the label {sample.label} of {sample.id} ends at frame {sample.last_frame + 1}, "
-            f"the video has {info.frames} frames."
+            f"the video has {info.frames + info.lost} frames."
         )
         yield Problem(where, "label-outside-video", reason, hint)
-    length_s = info.frames / info.fps
+    length_s = info.duration_s
     latest = max(sample.start_s or 0.0, sample.end_s or 0.0)
     if latest > length_s + 2 / info.fps or (sample.start_s or 0.0) >= length_s:
         reason = f"the label {sample.label} of {sample.id} reaches {latest:g} s, the video has {length_s:.2f} s."

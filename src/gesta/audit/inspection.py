@@ -9,6 +9,7 @@ from statistics import median
 from gesta.audit import faults_files, faults_sets
 from gesta.audit.probing import Facts, Progress, open_files
 from gesta.audit.report import Report, Spread
+from gesta.audit.subjects import subject_faults
 from gesta.clips import fallbacks
 from gesta.clips.transform import Channel, Stream, Transform
 from gesta.schema import Listing, Problem, Sample
@@ -28,6 +29,7 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
         *faults_files.label_faults(samples, facts),
         *faults_sets.class_faults(listing.root, samples),
         *faults_sets.people_faults(listing.root, samples),
+        *subject_faults(listing.root, samples),
         *faults_sets.same_file_faults(samples),
         *faults_sets.mixed_faults(listing.root, samples),
     ]
@@ -74,7 +76,7 @@ def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
     """Seconds of each sample that can be used: its video is readable as far as the sample goes."""
     for sample in samples:
         info = facts.main(sample)
-        if info is not None and info.frames > 0 and not faults_files.is_cut(sample, info):
+        if info is not None and info.frames > 0 and not faults_files.is_unusable(sample, info):
             start_s, end_s = faults_files.span_s(sample, info)
             if end_s > start_s:
                 yield end_s - start_s

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from gesta.audit.report import Report
 from gesta.clips.decode import probe
 from gesta.clips.read import iter_recording
 from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import Frame, GestaError, Listing, Resource, Sample
 
 SAMPLES_PER_CLASS = 2
@@ -46,10 +46,11 @@ def write_html(report: Report, listing: Listing, out: Path) -> Path:
     text = page.render(
         report=report, most=most, rows=list(_rows(listing.samples)), more=len(report.classes) - MOST_CLASSES
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    remove_left_behind(path)
+    part = temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
@@ -112,7 +113,10 @@ def _strip(sample: Sample, made: Image | str) -> Strip:
     caption = sample.id + (f", person {sample.subject}" if sample.subject else "")
     if isinstance(made, str):
         return Strip(caption, error=made)
-    return Strip(caption, base64.b64encode(jpeg(made)).decode())
+    try:
+        return Strip(caption, base64.b64encode(jpeg(made)).decode())
+    except ValueError as error:
+        return Strip(caption, error=str(error))
 
 
 def _wanted(sample: Sample, n: int) -> set[int]:
@@ -120,10 +124,10 @@ def _wanted(sample: Sample, n: int) -> set[int]:
     if sample.first_frame is not None and sample.last_frame is not None:
         first, last = sample.first_frame, sample.last_frame
     else:
-        info = probe(main_video(sample))
+        info = probe(main_video(sample), "color" if sample.color is not None else "depth")
         start_s, end_s = span_s(sample, info)
-        first = min(round(start_s * info.fps), info.frames - 1)
-        last = max(round(end_s * info.fps) - 1, first)
+        inside = np.flatnonzero((info.times_s >= start_s - 1e-3) & (info.times_s < end_s - 1e-3))
+        first, last = (inside[0], inside[-1]) if len(inside) else (0, 0)
     return {int(index) for index in np.linspace(first, last, n).round()}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gesta.clips.decode import VideoInfo, probe
 from gesta.clips.skeleton import read_joints
+from gesta.clips.tracks import Role
 from gesta.schema import GestaError, Resource, Sample
 
 Progress = Callable[[int, int], None]
@@ -58,11 +59,15 @@ def main_video(sample: Sample) -> Resource:
 def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> Facts:
     """Opens what the samples name, on all cores. `progress(done, total)` is called after each file."""
     videos = _unique(r for s in samples for r in (s.color, s.depth, s.mask) if r is not None)
+    depths = {s.depth for s in samples} - {r for s in samples for r in (s.color, s.mask)}
+    roles: list[Role] = ["depth" if video in depths else "color" for video in videos]
     with_skeleton = {s.skeleton: s for s in samples if s.skeleton is not None}
     total = len(videos) + len(with_skeleton)
     facts = Facts({}, {})
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        for done, (resource, found) in enumerate(zip(videos, pool.map(open_video, videos), strict=True), start=1):
+        for done, (resource, found) in enumerate(
+            zip(videos, pool.map(open_video, videos, roles), strict=True), start=1
+        ):
             facts.videos[resource] = found
             if progress is not None:
                 progress(done, total)
@@ -73,12 +78,15 @@ def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> F
     return facts
 
 
-def open_video(resource: Resource) -> VideoFacts:
-    """Decodes a video (or a folder of images) to its end. Never raises for what a file holds."""
+def open_video(resource: Resource, role: Role = "any") -> VideoFacts:
+    """Decodes a video (or a folder of images) to its end. Never raises for what a file holds.
+
+    `role`: which of several tracks is meant.
+    """
     try:
         if resource.member is None and resource.path.is_file() and resource.path.stat().st_size == 0:
             return VideoFacts(None, "the file has 0 bytes", empty=True)
-        info = probe(resource)
+        info = probe(resource, role)
     except (GestaError, OSError, ValueError, av.FFmpegError, cv2.error) as error:
         return VideoFacts(None, str(error).removeprefix(f"{resource}: "))
     return VideoFacts(info, empty=info.frames == 0)

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+
 from gesta.bundle.manifest import Artifact, Manifest
+from gesta.untrusted import printable
 
 
 def render(manifest: Manifest) -> str:
     """The card of a bundle. What was not measured is not in it."""
+    manifest = _escaped(manifest)
     in_mm = any(artifact.pose is not None for artifact in manifest.artifacts)
     files = _files_in_mm(manifest) if in_mm else _files(manifest)
     parts = [_head(manifest), _measured(manifest), _input(manifest), _origin(manifest), files]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+T = TypeVar("T")
+
+
+def _escaped(value: T) -> T:
+    """The same with every text as Markdown shows it: control characters, links, tags and tables in it do nothing."""
+    found: Any = value
+    if isinstance(value, str):
+        found = re.sub(r"([\\`*<|\[\]])", r"\\\1", printable(value))
+    elif isinstance(value, BaseModel):
+        found = value.model_copy(update={name: _escaped(getattr(value, name)) for name in type(value).model_fields})
+    elif isinstance(value, (tuple, list)):
+        found = type(value)(map(_escaped, value))
+    elif isinstance(value, dict):
+        found = {_escaped(name): _escaped(item) for name, item in value.items()}
+    return cast(T, found)
 
 
 def _head(manifest: Manifest) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from gesta.bundle import card as card_module
 from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest
 from gesta.bundle.safe import check_name, read_member
 from gesta.files import write_whole
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError
 from gesta.words import install
 
@@ -137,18 +137,19 @@ def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: s
         raise GestaError(
             f"{folder}: is there already and is not a bundle, so it is not replaced. Choose another folder."
         )
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    remove_left_behind(folder)
+    made = temporary(folder)
     try:
-        temporary.mkdir(parents=True)
+        made.mkdir(parents=True)
         for name, content in files.items():
-            _write_file(temporary / name, content)
-        _write_file(temporary / CARD, (card or card_module.render(manifest)).encode())
-        _write_file(temporary / MANIFEST, _dump(manifest))
-        _swap(temporary, folder)
+            _write_file(made / name, content)
+        _write_file(made / CARD, (card or card_module.render(manifest)).encode())
+        _write_file(made / MANIFEST, _dump(manifest))
+        _swap(made, folder)
     except OSError as error:
         raise GestaError(f"{folder}: the bundle could not be written ({error.strerror}). {_disk_hint()}") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(made, ignore_errors=True)
     return Bundle(folder, manifest)
 
 
@@ -199,7 +200,14 @@ def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArr
     artifact = bundle.find("weights", "torch", stage=stage)
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no weights, only exported networks. Use the bundle that training left.")
-    return sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    weights = sparse.decode(bundle.read(artifact), f"{bundle.path}: {artifact.file}")
+    for name, array in weights.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise GestaError(
+                f"{bundle.path}: {artifact.file}: {name} holds values that are no numbers (NaN or infinite), so every "
+                "answer would be none. The training went wrong, or the file is damaged; train or get it again."
+            )
+    return weights
 
 
 def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
@@ -214,17 +222,18 @@ def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | Non
     for artifact in chosen:
         for name in (artifact.file, *artifact.companions):
             contents[name] = bundle.read(artifact, name)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    remove_left_behind(path)
+    made = temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
             for name, data in contents.items():
                 archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=9)
-        temporary.replace(path)
+        made.replace(path)
     except OSError as error:
         raise GestaError(f"{path}: could not be written ({error.strerror}). {_disk_hint()}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        made.unlink(missing_ok=True)
     return path
 
 
@@ -294,7 +303,7 @@ def _swap(new: Path, folder: Path) -> None:
     if not folder.exists():
         new.replace(folder)
         return
-    old = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.old")
+    old = temporary(folder, "old")
     folder.replace(old)
     try:
         new.replace(folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -14,8 +16,23 @@ from pydantic import (
     model_validator,
 )
 
+from gesta.untrusted import same_text
+
 FORMAT_VERSION = 4
 """Of the bundles written here. Versions 1 to 3 named the tasks classifier, pose and sequence."""
+
+MAX_AXES = 8
+MAX_ELEMENTS = 2**26
+"""Of one tensor for one clip: a state is made of zeros before anything is looked at."""
+
+
+def bounded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape that can be made. Raises ValueError for axes that are none, and for more numbers than any network has."""
+    if len(shape) > MAX_AXES or any(n < -1 for n in shape):
+        raise ValueError(f"at most {MAX_AXES} axes, each a length or -1")
+    if math.prod(max(n, 1) for n in shape) > MAX_ELEMENTS:
+        raise ValueError(f"more than {MAX_ELEMENTS:,} numbers")
+    return shape
 
 
 class Strict(BaseModel):
@@ -27,7 +44,23 @@ class Tensor(Strict):
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[int, ...], AfterValidator(bounded_shape)]
+
+
+Interface = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name of an input or output -> (element type as numpy names it, shape with -1 for what is dynamic)."""
+
+
+def alike(one: tuple[str, tuple[int, ...]] | None, other: tuple[str, tuple[int, ...]] | None) -> bool:
+    """The same type and rank, and no two fixed axes that differ."""
+    if one is None or other is None or one[0] != other[0] or len(one[1]) != len(other[1]):
+        return False
+    return all(a == b or -1 in (a, b) for a, b in zip(one[1], other[1], strict=True))
+
+
+def shown(tensor: tuple[str, tuple[int, ...]] | None) -> str:
+    """An element type and shape in words."""
+    return "missing" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
 
 
 class Parity(Strict):
@@ -83,7 +116,9 @@ class Artifact(Strict):
     companions: dict[str, str] = Field(default_factory=dict, description="further files -> sha256 (OpenVINO's .bin)")
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[Tensor, ...] = ()
-    states: tuple[Tensor, ...] = Field((), description="named state arrays, fed back by name; zeros at a reset")
+    states: tuple[Tensor, ...] = Field(
+        (), max_length=64, description="named state arrays, fed back by name; zeros at a reset"
+    )
     parity: Parity | None = None
     measured: Measured | None = None
     pose: PoseMeasured | None = Field(None, description="of hand pose models, in the place of parity and measured")
@@ -118,7 +153,8 @@ class Provenance(Strict):
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names or len(set(names)) != len(names):
         raise ValueError("at least one name, each once")
-    return names
+    same = tuple(map(same_text, names))
+    return same if len(set(same)) == len(same) else names  # older bundles may hold one name in two spellings
 
 
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
@@ -136,7 +172,7 @@ class Manifest(Strict):
     former: ClassVar[tuple[str, ...]] = ()
     transform_version: ClassVar[int | None] = None
 
-    format_version: int = FORMAT_VERSION
+    format_version: int = Field(FORMAT_VERSION, ge=1, strict=True)
     kind: str
     name: str
     recipe: dict[str, Any]
@@ -161,6 +197,10 @@ class Manifest(Strict):
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Self:
         """The same with other files."""
         return self.model_copy(update={"artifacts": artifacts})
+
+    def unfit(self, inputs: Interface, outputs: Interface) -> str | None:  # noqa: ARG002
+        """Why a network with this interface cannot be the model's, as the rest of a sentence; None where it can be."""
+        return None
 
     @property
     def network(self) -> str:

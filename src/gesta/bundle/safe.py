@@ -6,7 +6,8 @@ import stat
 import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from gesta.schema import UNREADABLE, GestaError
+from gesta.schema import GestaError
+from gesta.untrusted import ZIP_FAULTS
 
 MAX_BYTES = 2 * 1024**3
 """No bundle, and no file in one, is read beyond this size."""
@@ -39,7 +40,7 @@ def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
     check_name(name, bundle)
     try:
         return _from_folder(bundle, name, limit) if bundle.is_dir() else _from_zip(bundle, name, limit)
-    except UNREADABLE as error:
+    except ZIP_FAULTS as error:
         raise GestaError(f"{bundle}: {name} cannot be read ({error}). The bundle is damaged; copy it again.") from error
 
 
@@ -48,7 +49,7 @@ def is_zipped_bundle(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return _top_folder(archive) + "manifest.json" in archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+    except ZIP_FAULTS:
         return False
 
 

@@ -133,7 +133,7 @@ def _tensors(
     names = [name for name in arrays if "#" not in name]
     known = {f"{name}{part}" for name in names for part in (BITMAP, SCALE)}
     stray = [name for name in arrays if "#" in name and name not in known]
-    lacking = [name for name in shapes if name not in names or f"{name}{BITMAP}" not in arrays]
+    lacking = [name for name in shapes if "#" in name or name not in arrays or f"{name}{BITMAP}" not in arrays]
     if stray or lacking or any(f"{name}{BITMAP}" in arrays and name not in shapes for name in names):
         raise _unfit(where, f"tensors, bitmaps and shapes do not belong together ({(stray + lacking)[:3]})")
     for name in names:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from gesta.cli.damage import add_option, tell_warnings
 
 COMMANDS = {
     "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
     "data": "Look into a data folder, or generate one.",
     "features": "Features of a frozen backbone, computed once and stored.",
     "train": "Train a model on labelled recordings.",
-    "tune": "Search the hyperparameters of a recipe for hand poses.",
+    "tune": "Search the hyperparameters of a recipe.",
     "evaluate": "Measure a model on people it has not seen.",
     "compare": "The difference between two models on the same clips, with its interval.",
     "learning-curve": "Accuracy against clips per class, with and without transfer.",
@@ -58,6 +59,14 @@ class _LazyGroup(TyperGroup):
         finally:
             self._listing = False
 
+    def invoke(self, ctx: Any) -> Any:
+        from gesta.schema import GestaError
+
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:  # typer would end without a word
+            raise GestaError("what reads the output has closed it; the rest is not written.") from error
+
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
@@ -76,6 +85,7 @@ class _LazyGroup(TyperGroup):
         command = typer.main.get_command(app)
         command.name = cmd_name
         command.help = about
+        add_option(cmd_name, command)
         return command
 
 
@@ -89,26 +99,8 @@ def _gesta() -> None:
 
 def main() -> None:
     """Entry point: an error that the user can mend is one message and an exit code, not a traceback."""
-    from gesta.schema import GestaError
+    from gesta.cli import ending
 
+    tell_warnings()
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # crops are small: a second thread costs more than it brings
-    try:
-        app()
-    except GestaError as error:
-        _fail(str(error), 2 if error.usage else 1)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            _fail(f"the disk is full ({error.filename or 'while writing'}). Free space and start again.", 1)
-        if error.filename is None:
-            raise
-        _fail(f"{error.filename}: {error.strerror}. Check the path and what you may do there.", 1)
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    from gesta.cli.common import console
-
-    console.print("Error:", style="red", end=" ")
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
-    sys.exit(code)
+    ending.run(app, sys.argv)

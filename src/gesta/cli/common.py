@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import json as json_module
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
 from gesta.progress import bar
 from gesta.schema import GestaError
+from gesta.untrusted import printable
 from gesta.words import command, install
 
 if TYPE_CHECKING:
@@ -25,7 +28,24 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 SHOWN_SKIPPED = 10
 
-console = Console(stderr=True, emoji=False)
+
+class SafeConsole(Console):
+    """Control characters in what is printed, as in a label from a stranger's data, are escaped, not obeyed."""
+
+    def on_broken_pipe(self) -> None:
+        raise GestaError("what reads the output has closed it; the rest is not written.")
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=escaped(segment.text))
+
+
+def escaped(text: str) -> str:
+    """Text with its control characters, but for line breaks and tabs, as escapes."""
+    return re.sub(r"[^\n\t]+", lambda found: printable(found[0]), text)
+
+
+console = SafeConsole(stderr=True, emoji=False)
 WHOLE = 1000
 """Columns of what goes to a pipe or a file: no cell of a table is cut."""
 
@@ -58,13 +78,27 @@ BackboneOption = Annotated[
 ]
 
 
+_UNSHOWN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is and a terminal obeys, or UTF-8 cannot hold."""
+
+
+def json_line(document: Mapping[str, Any] | list[Any]) -> str:
+    """A document in one line that every terminal's encoding can hold. Raises GestaError for a number that is none."""
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    try:
+        line = json_module.dumps(document, ensure_ascii=plain, allow_nan=False)
+    except ValueError as error:
+        raise GestaError(f"the result holds a number that is not finite, which JSON has not ({error}).") from error
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
 def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, json: bool) -> None:
     """The result, to stdout: as one JSON document, or as text for people."""
     if json:
-        sys.stdout.write(json_module.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(json_line(document) + "\n")
     elif text is not None:
         piped = not sys.stdout.isatty()
-        Console(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped, emoji=False).print(text)
+        SafeConsole(file=sys.stdout, width=WHOLE if piped else None, soft_wrap=piped, emoji=False).print(text)
 
 
 def progress(description: str) -> AbstractContextManager[Callable[[int, int], None]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
-from gesta.schema import GestaError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from gesta.recipes import Recipe
     from gesta.tasks.base import Task
 
 SHOWN_ERRORS = 30
@@ -46,15 +43,11 @@ def crossval(
 ) -> None:
     """Trains one model for each held-out person and reports pooled quality, mean and spread, and every error."""
     need("train", "torch", "lightning")
-    from gesta.experiments.crossval import Folding
-    from gesta.experiments.crossval import crossval as run
-    from gesta.experiments.parallel import Workers
+    from gesta.experiments.crossval import crossval_data, fold_by
     from gesta.experiments.train import task_of
 
-    way, k = fold_by(by)
+    fold_by(by)
     task = task_of(existing(data, "data folder"), recipe, layout)
-    recipes = options(recipe or task.default_recipe, sets or [], choose or [])
-    listing = task.read(data, layout)
     metric, show = task.quality.measured, task.quality.text
 
     def told(job: Any, result: dict[str, Any]) -> None:
@@ -62,30 +55,10 @@ def crossval(
         console.print(said, highlight=False)
 
     with progress("Folds") as bar:
-        document = run(task, listing, recipes, out, Folding(way, k, seeds), Workers(workers, device, bar, told))
+        asked = {"by": by, "seeds": seeds, "sets": sets or (), "choose": choose or (), "layout": layout}
+        run = {"workers": workers, "device": device, "progress": bar, "told": told}
+        document = crossval_data(data, recipe, out, **asked, **run)
     emit({"data": str(data), **document}, text(task, document, out), json)
-
-
-def options(recipe: str, sets: list[str], choose: list[str]) -> dict[str, Recipe]:
-    """Every combination of what --choose names, by its settings. Raises GestaError (usage)."""
-    from gesta.tasks.catalog import load_recipe
-
-    keys = []
-    for text in choose:
-        key, sign, values = text.partition("=")
-        if not sign or "|" not in values:
-            raise GestaError(f"--choose is {text!r}; expected 'key=A|B', as in 'training.epochs=40|80'.", usage=True)
-        keys.append([f"{key}={value}" for value in values.split("|")])
-    return {" ".join(way): load_recipe(recipe, [*sets, *way]) for way in itertools.product(*keys)}
-
-
-def fold_by(by: str) -> tuple[str, int | None]:
-    """("subject" or "label", number of groups) from what --by says. Raises GestaError (usage)."""
-    if by.isdecimal():
-        return "subject", int(by)
-    if by not in ("subject", "label"):
-        raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)
-    return by, None
 
 
 def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:

@@ -1,4 +1,4 @@
-"""`gesta data`: look into a data folder (`inspect`), or generate one (`make`)."""
+"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), or generate one (`make`)."""
 
 from __future__ import annotations
 
@@ -44,6 +44,36 @@ def inspect(
     emit(document, report.to_text(), json)
     if report.usable == 0:
         raise GestaError(f"{data}: nothing in it can be used. {_why(report.problems)}")
+
+
+@app.command()
+def index(
+    data: Annotated[Path, typer.Argument(help="Data folder; index.csv is written into it.")],
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="Where people stand in names: '{subject}_*', '*/{subject}/*'.")
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option("--label", help="Where labels stand in names, as '*_{label}'; else the folders'.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index.csv that is there.")] = False,
+    format: FormatOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write the index.csv of a folder: path, label and split as the folders say, people as the names say.
+
+    In a pattern * stands for anything and ? for one character. {subject} takes as little as it can.
+    """
+    from gesta.cli.common import emit, existing
+    from gesta.cli.data_index import index_document, index_text
+    from gesta.sources.catalog import read
+    from gesta.sources.index_write import write_index
+    from gesta.sources.name_patterns import NamePattern
+
+    patterns = [
+        None if text is None else NamePattern(text, field) for text, field in ((subject, "subject"), (label, "label"))
+    ]
+    written = write_index(read(existing(data, "data folder"), format), *patterns, overwrite=overwrite)
+    emit(index_document(written), index_text(written, data), json)
 
 
 @app.command()

@@ -19,7 +19,11 @@ def features(
     data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run goes on in it.")],
     backbone: Annotated[
-        str, typer.Option("--backbone", help="resnet18, resnet34, resnet50, inception_v1, inception_v3, c3d or i3d.")
+        str,
+        typer.Option(
+            "--backbone",
+            help="resnet18, resnet34, resnet50, inception_v1, inception_v3, efficientnet_lite0, c3d or i3d.",
+        ),
     ] = "resnet50",
     weights: Annotated[
         str | None,

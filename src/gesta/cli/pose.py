@@ -49,13 +49,14 @@ def compare(
 ) -> None:
     """Mean and per-joint error in mm and the success rate of published or own predictions, in one table."""
     from gesta.sources.cameras import find_camera
+    from gesta.tasks.hands.compare import PUBLISHED_CAMERAS, markdown
     from gesta.tasks.hands.compare import compare as measure
-    from gesta.tasks.hands.compare import markdown
 
     if out is not None:
         need("train", "matplotlib")
     taken = _coordinates(coordinates)
-    lens, unit = find_camera(camera)
+    lens, unit = (PUBLISHED_CAMERAS[camera], 1.0) if camera in PUBLISHED_CAMERAS else find_camera(camera)
+    left_out: list[GestaError] = []
     with progress("comparing") as tick:
         found = measure(
             truth,
@@ -66,9 +67,13 @@ def compare(
             coordinates=taken,
             cube_mm=cube,
             progress=tick,
+            left_out=left_out,
         )
+    for error in left_out:
+        console.print(f"Left out: {error}", markup=False, highlight=False, soft_wrap=True)
     if any(one.coordinates != "xyz" for one in found):
-        console.print(f"Pixels go through the camera {camera} (--camera).", highlight=False)
+        focal = f"fx {lens.fx:g}, fy {lens.fy:g}"
+        console.print(f"Pixels go through the camera {camera} (--camera), {focal}.", highlight=False)
     if out is not None:
         _write(found, out)
     emit([one.document() for one in found], Text(markdown(found).rstrip()), json)

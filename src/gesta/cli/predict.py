@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatOption, console, given_options
+from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatOption, console, given_options, json_line
+from gesta.untrusted import printable
 
 
 def predict(
@@ -63,9 +63,9 @@ def predict(
         if said.document is None and not said.heading:
             console.print(said.line, highlight=False, markup=False, soft_wrap=True)
         elif json and said.document is not None:
-            _line(json_module.dumps(said.document, ensure_ascii=False, allow_nan=False))
+            _line(json_line(said.document))
         elif not json:
-            _line(said.line)
+            _line(printable(said.line))
     for reason in failed:
         console.print(f"[red]Failed:[/red] {escape(reason)}", highlight=False, soft_wrap=True)
     if failed:

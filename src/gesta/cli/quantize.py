@@ -35,7 +35,7 @@ def quantize(
     backbone_weights: BackboneOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Stores the weights in fewer bits; loaded they are 32-bit floats. `gesta export` makes networks that compute so."""
+    """Stores the weights in fewer bits; loaded, they are 32-bit floats. `gesta export`: networks that compute so."""
     need("train", "torch", "lightning")
     from gesta.compression.store import WORDS, store_as
     from gesta.evaluation.data import parts_for

@@ -11,7 +11,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -22,11 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
+from gesta import leftovers
+from gesta.clips.damage import max_damage
 from gesta.clips.prepare import prepare_recording, unreadable
 from gesta.clips.transform import Transform
-from gesta.schema import Clip, GestaError, Problem, Resource, Sample
+from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files
+from gesta.untrusted import NPY_FAULTS
 
 DEFAULT_LIMIT = 20 * 2**30
+DECODER_VERSION = 2
+"""Raised whenever a file gives other frames or times than before, so that old entries are made anew.
+
+2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, grey of more than 8, natural order.
+"""
 Progress = Callable[[int, int], None]
 
 
@@ -55,7 +62,8 @@ class ClipCache:
         parts = [self._file_print(r) for r in sample.files]
         span = (sample.first_frame, sample.last_frame, sample.start_s, sample.end_s)
         camera = sample.camera and (sample.camera.fx, sample.camera.fy, sample.camera.cx, sample.camera.cy)
-        rest = json.dumps([parts, span, sample.depth_unit_mm, sample.joints, camera, sample.modalities])
+        made = [DECODER_VERSION, max_damage(), [(r.track, r.fps) for r in sample.files]]
+        rest = json.dumps([made, parts, span, sample.depth_unit_mm, sample.joints, camera, sample.modalities])
         return hashlib.sha256(rest.encode()).hexdigest()
 
     def _file_print(self, resource: Resource) -> str:
@@ -63,13 +71,13 @@ class ClipCache:
         path = resource.path
         try:
             if path.is_dir():
-                files = sorted(p for p in path.iterdir() if p.is_file())
+                files = frame_files(path)
                 text = "".join(f"{p.name}{self._file_print(Resource(p))}" for p in files)
-                return hashlib.sha256(text.encode()).hexdigest()
+                return hashlib.sha256(os.fsencode(text)).hexdigest()
             stat = path.stat()
             known = f"{resource}|{stat.st_size}|{stat.st_mtime_ns}"
             if known not in self._prints:
-                self._prints[known] = hashlib.sha256(resource.read()).hexdigest()
+                self._prints[known] = hashlib.sha256(resource.read()).hexdigest()  # of all tracks
             return self._prints[known]
         except OSError as error:
             raise GestaError(f"{resource}: cannot be read ({error}). Check that the file is there.") from error
@@ -145,30 +153,37 @@ class ClipCache:
         entries = self._entries()
         return {
             "root": str(self.root),
-            "bytes": sum(size for _, size, _ in entries),
-            "entries": sum(path.suffix == ".npy" for path, _, _ in entries),
+            "bytes": sum(size for _, size, _ in entries) + sum(map(_size, self._temporaries())),
+            "entries": len(entries),
             "limit_bytes": self.limit_bytes,
         }
 
     def clear(self) -> int:
-        """Removes every entry; returns the bytes freed."""
+        """Removes every entry, but not what another process is writing; returns the bytes freed."""
         freed = 0
         for path, size, _ in self._entries():
             with contextlib.suppress(OSError):
                 path.unlink()
                 freed += size
-        return freed
+        return freed + self._remove_leftovers()
 
     def _entries(self) -> list[tuple[Path, int, float]]:
         found = []
-        for path in self._clips.glob("*/*.*"):  # .npy, and .part that a kill left behind
+        for path in self._clips.glob("*/[!.]*.npy"):
             with contextlib.suppress(OSError):
                 stat = path.stat()
                 found.append((path, stat.st_size, stat.st_mtime))
         return found
 
+    def _remove_leftovers(self) -> int:
+        return leftovers.remove(self._temporaries())
+
+    def _temporaries(self) -> list[Path]:
+        return [path for ending in ("part", "tmp") for path in self._clips.glob(f"*/*.{ending}")]
+
     def evict(self) -> None:
-        """Removes the least recently used entries that are over the limit."""
+        """Removes what killed processes left, and the least recently used entries that are over the limit."""
+        self._remove_leftovers()
         entries = self._entries()
         over = sum(size for _, size, _ in entries) - self.limit_bytes
         for path, size, _ in sorted(entries, key=lambda e: e[2]):
@@ -212,14 +227,13 @@ def _prepare_job(job: Sequence[tuple[Sample, Path]], transform: Transform) -> tu
 def _store(entry: Path, pixels: NDArray[np.uint8]) -> None:
     entry.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as part:
-            try:
-                np.save(part, pixels, allow_pickle=False)
-                part.close()
-                Path(part.name).replace(entry)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        part = leftovers.temporary(entry)
+        try:
+            with part.open("xb") as stream:
+                np.save(stream, pixels, allow_pickle=False)
+            part.replace(entry)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise GestaError(
             f"{entry.parent}: the prepared clip cannot be written ({error}). Free space, lower the cache with "
@@ -227,10 +241,20 @@ def _store(entry: Path, pixels: NDArray[np.uint8]) -> None:
         ) from error
 
 
+def _size(path: Path) -> int:
+    with contextlib.suppress(OSError):
+        return path.stat().st_size
+    return 0
+
+
 def _write(path: Path, data: bytes) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    leftovers.remove_left_behind(path)
+    part = leftovers.temporary(path)
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _read_entry(entry: Path) -> NDArray[np.uint8] | None:
@@ -238,6 +262,6 @@ def _read_entry(entry: Path) -> NDArray[np.uint8] | None:
     try:
         pixels = np.load(entry, mmap_mode="r", allow_pickle=False)
         os.utime(entry)
-    except (OSError, ValueError, EOFError):
+    except NPY_FAULTS:  # torn by a crash of the machine, or no array at all
         return None
-    return pixels if pixels.ndim == 5 and pixels.dtype == np.uint8 else None
+    return pixels if isinstance(pixels, np.ndarray) and pixels.ndim == 5 and pixels.dtype == np.uint8 else None

@@ -5,16 +5,17 @@ Letters: n frames, w frames of a window (video backbones), H height, W width.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.decode import Kind, frame_times, iter_frames
-from gesta.clips.read import inside, past
+from gesta.clips import damage
+from gesta.clips.decode import Kind, decoded, header_times
+from gesta.clips.read import check_depth, inside, past
 from gesta.schema import Frame, GestaError, Resource, Sample
 
 _DEPTH_STEP_MM = 16.0
@@ -41,20 +42,30 @@ def read_frames(
     """The chosen frames of a sample as RGB, stretched to size x size: uint8 [n, size, size, 3]; depth as grey.
 
     Decodes once and converts only what is chosen; a whole recording is followed to its end, so that a cut is found.
+    Where decoding finds other frames than the header promises, they are chosen among these, in a second pass.
     Raises GestaError naming the file where it is unreadable, damaged or cut short, or no frame lies in the span.
     """
     resource = sample.color or sample.depth
     assert resource is not None  # a sample has one of them
-    times = [(index, time) for index, time in enumerate(frame_times(resource)) if inside(sample, index, time)]
-    if not times:
-        raise GestaError(f"{sample.id}: the span lies outside {resource}. Correct the label's frames or times.")
-    positions = windows(chosen(len(times), frames, every), window)
-    wanted = [times[position][0] for position in positions]
-    images = _decoded(sample, resource, set(wanted), size)
-    if not images:
-        raise GestaError(f"{resource}: none of its {len(times)} frames can be decoded. Copy the file again.")
-    last = max(images)  # stands for the few that a file may lack at its end
-    return np.stack([images.get(index, images[last]) for index in wanted])
+    promised = [
+        n
+        for n, time_s in enumerate(header_times(resource, "color" if sample.color is not None else "depth"))
+        if inside(sample, n, time_s)
+    ]
+    wanted = _chosen(sample, promised, frames, every, window)
+    seen = _decoded(sample, resource, set(wanted), size)
+    if seen.good != promised:
+        wanted = _chosen(sample, seen.good, frames, every, window)
+        seen = _decoded(sample, resource, set(wanted), size)
+    damage.check(resource, seen.lost, seen.lost + len(seen.good))
+    return np.stack([seen.images[index] for index in wanted])
+
+
+def _chosen(sample: Sample, indices: list[int], frames: int | None, every: int | None, window: int) -> list[int]:
+    """The chosen ones of a span's frames, by their index in the recording."""
+    if not indices:
+        raise GestaError(f"{sample.id}: the span lies outside {sample.files[0]}. Correct the label's frames or times.")
+    return [indices[position] for position in windows(chosen(len(indices), frames, every), window)]
 
 
 def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
@@ -64,7 +75,7 @@ def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, N
     """
     resource = sample.color or sample.depth
     assert resource is not None  # a sample has one of them
-    seen = 0
+    seen = lost = 0
 
     def wanted(index: int, time_s: float) -> bool:
         nonlocal seen
@@ -72,13 +83,14 @@ def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, N
         return inside(sample, index, time_s) and (seen - 1) % every == 0
 
     first: float | None = None
-    stream = iter_frames(resource, _kind(sample), wanted)
-    for index, (time_s, image) in enumerate(stream):
-        if past(sample, index, time_s):
+    for frame in decoded(resource, _kind(sample), wanted):
+        if past(sample, frame.number, frame.time_s):
             break
-        if image is not None:
-            first = time_s if first is None else first
-            yield time_s - first, _fitted(image, sample.depth_unit_mm, size)
+        lost += frame.lost and inside(sample, frame.number, frame.time_s)
+        if frame.image is not None:
+            first = frame.time_s if first is None else first
+            yield frame.time_s - first, _fitted(frame.image, sample, size)
+    damage.check(resource, lost, lost + seen)
     if first is None:
         raise GestaError(f"{sample.id}: the span lies outside {resource}. Correct the label's frames or times.")
 
@@ -93,27 +105,42 @@ def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
         image = other if image is None else image
     if image is None:
         raise GestaError("The frame has no image. Give its colour, depth or grey.")
-    return _fitted(image, 1.0, size)
+    return _fitted(image, None, size)
 
 
 def _kind(sample: Sample) -> Kind:
     return "rgb" if sample.color is not None else "gray16"
 
 
-def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int) -> dict[int, NDArray[np.uint8]]:
-    has_span = sample.last_frame is not None or sample.end_s is not None
-    stop = max(wanted) + 1 if has_span else None
-    found = {}
-    stream = iter_frames(resource, _kind(sample), lambda index, _: index in wanted)
-    for index, (_, image) in enumerate(itertools.islice(stream, stop)):
+@dataclass
+class _Seen:
+    """What decoding a span found: indices of its frames, and the images of the wanted ones by index."""
+
+    good: list[int] = field(default_factory=list)
+    images: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    lost: int = 0
+
+
+def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int) -> _Seen:
+    seen = _Seen()
+    for index, time_s, image, lost in decoded(resource, _kind(sample), lambda index, _: index in wanted):
+        if past(sample, index, time_s):
+            break
+        if inside(sample, index, time_s):
+            seen.lost += lost
+            seen.good += [] if lost else [index]
         if image is not None:
-            found[index] = _fitted(image, sample.depth_unit_mm, size)
-    return found
+            seen.images[index] = _fitted(image, sample, size)
+    return seen
 
 
-def _fitted(image: NDArray[np.generic], depth_unit_mm: float, size: int) -> NDArray[np.uint8]:
+def _fitted(image: NDArray[np.generic], sample: Sample | None, size: int) -> NDArray[np.uint8]:
+    """Stretched to size x size; of depth by the sample's unit (None: mm)."""
     if image.ndim == 2:
-        grey = image if image.dtype == np.uint8 else image * (depth_unit_mm / _DEPTH_STEP_MM)  # type: ignore[operator]
+        if sample is not None:
+            check_depth(image, sample)
+        step = (1.0 if sample is None else sample.depth_unit_mm) / _DEPTH_STEP_MM
+        grey = image if image.dtype == np.uint8 else image * step  # type: ignore[operator]
         image = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     shrinks = min(image.shape[:2]) > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

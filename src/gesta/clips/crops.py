@@ -36,7 +36,10 @@ def body_box(hip: NDArray[np.float32], head: NDArray[np.float32], t: Transform) 
 
 
 def hand_box(hand: NDArray[np.float32], h: float, t: Transform) -> Box:
-    """A square of side hand_side * h centred on the hand joint."""
+    """A square of side hand_side * h centred on the hand joint.
+
+    Decision: l = h / 2 of Mullick's eq. 3.2, "the size of the area to be cut", is its side and not half of it.
+    """
     half = max(t.hand_side * h / 2, 1.0)
     return float(hand[0]) - half, float(hand[1]) - half, float(hand[0]) + half, float(hand[1]) + half
 

@@ -1,46 +1,51 @@
 """Videos and image folders -> frames with time stamps, in one pass, skipping what is not wanted.
 
-Grey is read from the luma plane with its range expanded (limited range 16-235 -> 0-255), which equals decoding to RGB
-and taking the Rec. 601 grey, at a fraction of the time. Rotation flags are honoured.
+Which pictures are shown, and when, is `walk`'s; how they look, `pixels`' and `geometry`'s.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Literal, TypeVar
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeVar
 
 import av
-import cv2
 import numpy as np
-from av.container import InputContainer
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from gesta.clips import damage
+from gesta.clips.geometry import Display
+from gesta.clips.images import FOLDER_FPS, images, iter_images, rate, read_image
+from gesta.clips.pixels import FULL_RANGE, Kind, converted, plane
 from gesta.clips.plane import Plane
+from gesta.clips.tracks import Role, choose_track, open_container
+from gesta.clips.walk import Walk, nominal_rate, packet_times
 from gesta.schema import GestaError, Resource
 
-Kind = Literal["rgb", "gray", "gray16"]
+__all__ = ["FOLDER_FPS", "FULL_RANGE", "Kind", "VideoInfo", "frame_rate", "frame_times", "iter_frames", "iter_planes"]
+
 Wanted = Callable[[int, float], bool]
 T = TypeVar("T")
 
-FOLDER_FPS = 30.0
-"""Rate assumed for a folder of numbered images, which carries no time stamps."""
 
-LOST_FRAMES = 2
-LOST_SHARE = 0.01
-"""A video that lacks more than so many frames, and more than this share, of what its header states is cut short."""
+class Decoded(NamedTuple):
+    """The `number`-th frame of a video from 0, lost ones counted; `image` is None where it is not wanted, or lost."""
 
-_values = np.arange(256, dtype=np.float64)
-FULL_RANGE = np.clip(np.round((_values - 16) * 255 / 219), 0, 255).astype(np.uint8)
-_JPEG_RANGE = 2
+    number: int
+    time_s: float
+    image: Any
+    lost: bool = False
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a walk through a video found. `frames` were decoded; `expected` and `stated_s` are what the file claims."""
+    """What a walk through a video found. `frames` were decoded, `lost` could not be; the times are the stamps' own.
+
+    `expected` and `stated_s` are what the file claims; only where the last frame ends decides whether it is cut short.
+    """
 
     frames: int
     fps: float
@@ -53,98 +58,122 @@ class VideoInfo:
     stated_s: float | None
     duration_s: float
     error: str | None
+    lacks: str = ""
+    lost: int = 0
+    restarts: int = 0
+    times_s: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False, repr=False)
 
     @property
-    def lacks(self) -> str:
-        """What is missing of what the header states, as a sentence; empty where nothing is."""
-        return _lacks(self.frames, self.duration_s, self.expected, self.stated_s, self.fps)
+    def damaged(self) -> bool:
+        """Whether more is lost than may be."""
+        return damage.too_much(self.lost, self.lost + self.frames)
+
+    def at(self, index: int) -> float:
+        """Seconds at which a frame begins, lost ones counted; the video's end for those after the last one."""
+        return float(self.times_s[index]) if index < len(self.times_s) else self.duration_s
 
 
-def probe(resource: Resource) -> VideoInfo:
+def probe(resource: Resource, role: Role = "any") -> VideoInfo:
     """Decodes every frame without converting it. Raises GestaError if the file is no video at all."""
-    if resource.member is None and resource.path.is_dir():
-        files = _images(resource.path)
-        image = _read_image(files[0])
-        length = len(files) / FOLDER_FPS
-        size = (image.shape[1], image.shape[0])
-        return VideoInfo(len(files), FOLDER_FPS, *size, 0, "images", "", None, None, length, None)
-    with resource.open() as stream, _container(stream, resource) as container:
-        video = _video_stream(container, resource)
-        video.thread_type = "AUTO"
-        frames, last, rotation, error, first = 0, 0.0, 0, None, None
-        try:
-            for frame in container.decode(video):
-                stamp = float(frame.time) if frame.time is not None else frames / float(video.average_rate or 25)
-                first = stamp if first is None else first
-                last, rotation, frames = stamp - first, frame.rotation, frames + 1
-        except av.error.FFmpegError as found:
-            error = str(found)
-        rate = float(video.average_rate or 0) or ((frames - 1) / last if last > 0 else 25.0)
-        stated = (video.frames or None, _stated_s(container, video))
-        codec = video.codec_context
-        size, name, pixels = (codec.width, codec.height), codec.name, codec.pix_fmt or ""
-    return VideoInfo(frames, rate, *size, rotation, name, pixels, *stated, last + 1 / rate, error)
-
-
-def _stated_s(container: InputContainer, video: VideoStream) -> float | None:
-    """The length in seconds that the file states for its video."""
-    if video.duration is not None and video.time_base is not None:
-        return float(video.duration * video.time_base)
-    if "DURATION" in video.metadata:
-        return _clock(video.metadata["DURATION"])
-    if container.duration is not None and len(container.streams) == 1:
-        return container.duration / 1_000_000
-    return None
-
-
-def _clock(text: str) -> float | None:
-    """`00:01:02.500` -> 62.5; None where it is something else."""
+    if resource.is_folder:
+        return _probe_folder(resource)
+    walk = Walk(resource, role)
+    times: list[float] = []
+    rotation, error = 0, None
     try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
+        for shown in walk:
+            times.append(shown.time_s)
+            rotation = rotation if shown.frame is None else shown.frame.rotation
+    except av.error.FFmpegError as found:
+        error = str(found)
+    about, seen = walk.about, walk.seen
+    fps = _rate(times, seen.rate)
+    return VideoInfo(
+        seen.good,
+        fps,
+        *about.size,
+        rotation,
+        about.codec,
+        about.pixels,
+        about.frames,
+        seen.stated_end_s,
+        seen.length_s(times[-1]) if times else 0.0,
+        error,
+        seen.lacks,
+        seen.lost,
+        seen.restarts,
+        np.array(times, np.float32),
+    )
 
 
-def _lacks(frames: int, length_s: float, stated_frames: int | None, stated_s: float | None, fps: float) -> str:
-    if stated_frames is not None and stated_frames - frames > max(LOST_FRAMES, LOST_SHARE * stated_frames):
-        return f"its header states {stated_frames} frames, {frames} could be decoded."
-    if stated_s is not None and stated_s - length_s > max((LOST_FRAMES + 0.5) / fps, LOST_SHARE * stated_s):
-        return f"its header states {stated_s:.2f} s, {length_s:.2f} s could be decoded."
-    return ""
+def _probe_folder(resource: Resource) -> VideoInfo:
+    files = images(resource.path)
+    first = read_image(files[0], None)
+    fps = rate(resource)
+    times = (np.arange(len(files)) / fps).astype(np.float32)
+    pixels = "gray16" if first.dtype == np.uint16 else ""
+    size = (first.shape[1], first.shape[0])
+    return VideoInfo(len(files), fps, *size, 0, "images", pixels, None, None, len(files) / fps, None, times_s=times)
+
+
+def _rate(times_s: Sequence[float], nominal: float) -> float:
+    """Frames a second by the stamps, without pauses; the header's rate where it says the same."""
+    steps = [after - before for before, after in pairwise(times_s) if after > before]
+    if not steps:
+        return nominal
+    pause_s = 4 * statistics.median(steps)
+    moving = [step for step in steps if step <= pause_s]
+    measured = len(moving) / sum(moving)
+    return nominal if abs(measured / nominal - 1) < 0.01 else measured
+
+
+_RATE_FRAMES = 400
 
 
 def frame_rate(resource: Resource) -> float | None:
-    """Frames a second by the header alone; None where it cannot be read."""
-    if resource.member is None and resource.path.is_dir():
-        return FOLDER_FPS
+    """Frames a second by the stamps of the first frames; nothing is decoded. None where it cannot be read."""
+    if resource.is_folder:
+        return rate(resource)
     try:
-        with resource.open() as stream, _container(stream, resource) as container:
-            rate = _video_stream(container, resource).average_rate
-    except GestaError:
+        with resource.open() as stream, open_container(stream, resource) as container:
+            track = choose_track(container, resource)
+            nominal, base_s = nominal_rate(track), float(track.time_base or 0)
+            stamps: list[int] = []
+            for packet in container.demux(track):
+                if packet.pts is not None and packet.size and not packet.is_discard:
+                    stamps.append(packet.pts)
+                if len(stamps) == _RATE_FRAMES:
+                    break
+    except (GestaError, av.error.FFmpegError):
         return None
-    return float(rate) if rate else None
+    return _rate([stamp * base_s for stamp in sorted(stamps)], nominal)
 
 
-def frame_times(resource: Resource) -> list[float]:
-    """Seconds of every frame from the first one, in the order in which they are shown; nothing is decoded.
+def frame_times(resource: Resource, role: Role = "any") -> list[float]:
+    """Seconds of every frame from the first one, in the order in which they are shown, as decoding finds them.
 
-    Raises GestaError for a file that is no video.
+    Raises GestaError for a file that is no video, or breaks off.
     """
-    if resource.member is None and resource.path.is_dir():
-        return [index / FOLDER_FPS for index in range(len(_images(resource.path)))]
-    with resource.open() as stream, _container(stream, resource) as container:
-        video = _video_stream(container, resource)
-        rate = float(video.average_rate or 25)
-        try:
-            stamps = [packet.pts for packet in container.demux(video) if packet.size]
-        except av.error.FFmpegError as error:
-            raise GestaError(f"{resource}: is damaged ({error}). Copy or encode the file again.") from error
-        base = video.time_base
-    if base is None or any(stamp is None for stamp in stamps):  # avi may have no times: frames at a constant rate
-        return [index / rate for index in range(len(stamps))]
-    shown = sorted(float(stamp * base) for stamp in stamps if stamp is not None)
-    return [stamp - shown[0] for stamp in shown]
+    if resource.is_folder:
+        return [index / rate(resource) for index in range(len(images(resource.path)))]
+    try:
+        return [shown.time_s for shown in Walk(resource, role) if shown.frame is not None]
+    except av.error.FFmpegError as error:
+        raise _broken_off(resource, error) from error
+
+
+def header_times(resource: Resource, role: Role = "any") -> list[float]:
+    """As `frame_times`, without decoding: right for a healthy file. The last few are remembered."""
+    if resource.is_folder:
+        return frame_times(resource)
+    with resource.open():  # raises GestaError where it is not there
+        stat = resource.path.stat()
+    return _remembered(resource, role, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _remembered(resource: Resource, role: Role, _size: int, _changed: int) -> list[float]:
+    return packet_times(resource, role)
 
 
 def iter_frames(
@@ -153,117 +182,73 @@ def iter_frames(
     """Yields (time_s from the first frame, array) for every frame; the array is None where `wanted` says no.
 
     "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: grey levels).
-    Raises GestaError for a file that is no video, at the place where it is damaged, and at the end of one that lacks
-    frames which its header states.
+    `wanted` is asked with the index in the recording, in which lost frames count, too. These are left out, and warned
+    of at the end. Raises GestaError for a file that is no video, at the place where it breaks off, and at the end of
+    one that is cut short or has lost more than `damage.max_damage`.
     """
-    yield from _iter_converted(resource, kind, wanted, lambda frame: _convert(frame, kind), lambda image: image)
+    yield from _without_lost(resource, decoded(resource, kind, wanted))
 
 
 def iter_planes(resource: Resource, kind: Kind, wanted: Wanted | None = None) -> Iterator[tuple[float, Plane | None]]:
     """Like iter_frames for "gray" and "gray16", but as the decoder left them: their tables are not applied yet."""
-    yield from _iter_converted(resource, kind, wanted, lambda frame: _plane(frame, kind), Plane)
+    yield from _without_lost(resource, decoded_planes(resource, kind, wanted))
 
 
-def _iter_converted(
+def _without_lost(resource: Resource, frames: Iterator[Decoded]) -> Iterator[tuple[float, Any]]:
+    lost = total = 0
+    for frame in frames:
+        lost, total = lost + frame.lost, total + 1
+        if not frame.lost:
+            yield frame.time_s, frame.image
+    damage.check(resource, lost, total)
+
+
+def decoded(resource: Resource, kind: Kind = "rgb", wanted: Wanted | None = None) -> Iterator[Decoded]:
+    """Every frame, lost ones as such. Raises GestaError as `iter_frames`, whatever is lost."""
+    if resource.is_folder:
+        yield from _from_folder(resource, kind, wanted, lambda image: image)
+    else:
+        yield from _converted(resource, kind, wanted, converted)
+
+
+def decoded_planes(resource: Resource, kind: Kind, wanted: Wanted | None = None) -> Iterator[Decoded]:
+    """Like `decoded`, with planes as the decoder left them."""
+    if resource.is_folder:
+        yield from _from_folder(resource, kind, wanted, Plane)
+    else:
+        yield from _converted(resource, kind, wanted, plane)
+
+
+def _from_folder(
+    resource: Resource, kind: Kind, wanted: Wanted | None, wrap: Callable[[NDArray[Any]], Any]
+) -> Iterator[Decoded]:
+    for index, (time_s, image) in enumerate(iter_images(resource, kind, wanted)):
+        yield Decoded(index, time_s, None if image is None else wrap(image))
+
+
+def _converted(
     resource: Resource,
     kind: Kind,
     wanted: Wanted | None,
-    convert: Callable[[av.VideoFrame], T],
-    wrap: Callable[[NDArray[Any]], T],
-) -> Iterator[tuple[float, T | None]]:
-    if resource.member is None and resource.path.is_dir():
-        for time_s, image in _iter_images(resource.path, kind, wanted):
-            yield time_s, None if image is None else wrap(image)
-        return
-    with resource.open() as stream, _container(stream, resource) as container:
-        video = _video_stream(container, resource)
-        video.thread_type = "AUTO"
-        first: float | None = None
-        before = -math.inf
-        try:
-            for index, frame in enumerate(container.decode(video)):
-                stamp = float(frame.time) if frame.time is not None else index / float(video.average_rate or 25)
-                first = stamp if first is None else first
-                before = max(stamp - first, before)
-                yield before, convert(frame) if wanted is None or wanted(index, before) else None
-        except av.error.FFmpegError as error:
-            raise GestaError(f"{resource}: decoding broke off ({error}). Copy or encode the file again.") from error
-        if first is None:
-            raise GestaError(f"{resource}: holds no frame. Copy or encode the file again.")
-        rate = float(video.average_rate or 25)
-        lacks = _lacks(index + 1, before + 1 / rate, video.frames or None, _stated_s(container, video), rate)
-        if lacks:
-            raise GestaError(f"{resource}: is cut short: {lacks} Copy or encode the file again.")
-
-
-def _container(stream: BinaryIO, resource: Resource) -> InputContainer:
+    convert: Callable[[av.VideoFrame, Kind, Display, Resource], Any],
+) -> Iterator[Decoded]:
+    walk = Walk(resource, "depth" if kind == "gray16" else "color")
+    display: Display | None = None
     try:
-        source: str | BinaryIO = str(resource.path) if resource.member is None else stream
-        return av.open(source, mode="r", metadata_errors="ignore")
-    except (av.error.FFmpegError, ValueError) as error:
-        raise GestaError(f"{resource}: is no readable video ({error}). Copy or encode the file again.") from error
+        for index, time_s, frame in walk:
+            display = display or Display(walk.track)
+            take = frame is not None and (wanted is None or wanted(index, time_s))
+            image = convert(frame, kind, display, resource) if take and frame is not None else None
+            yield Decoded(index, time_s, image, frame is None)
+    except av.error.FFmpegError as error:
+        raise _broken_off(resource, error) from error
+    seen = walk.seen
+    if not seen.good:
+        raise GestaError(f"{resource}: holds no frame. Copy or encode the file again.")
+    if seen.lacks:
+        raise GestaError(f"{resource}: is cut short: {seen.lacks} Copy or encode the file again.")
+    damage.check_clock(resource, seen.restarts)
 
 
-def _video_stream(container: InputContainer, resource: Resource) -> VideoStream:
-    if not container.streams.video:
-        raise GestaError(f"{resource}: has no video stream. Expected a video file.")
-    return container.streams.video[0]
-
-
-def _convert(frame: av.VideoFrame, kind: Kind) -> NDArray[Any]:
-    if kind == "rgb":
-        return _rotated(frame.to_ndarray(format="rgb24"), frame.rotation)
-    return _plane(frame, kind).whole()
-
-
-def _plane(frame: av.VideoFrame, kind: Kind) -> Plane:
-    """Grey levels, or for "gray16" the values as stored, of a decoded frame."""
-    name = frame.format.name
-    if kind == "gray16" and name.startswith("gray16"):
-        return Plane(_rotated(frame.to_ndarray(), frame.rotation))
-    if name == "gray":
-        return Plane(_rotated(frame.to_ndarray(), frame.rotation))
-    if not name.startswith(("yuv", "nv")) or frame.format.components[0].bits != 8:
-        rgb = frame.to_ndarray(format="rgb24")
-        return Plane(_rotated(np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)), frame.rotation))
-    plane = frame.planes[0]
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    luma = _rotated(rows[: frame.height, : frame.width], frame.rotation)
-    full = name.startswith("yuvj") or frame.color_range == _JPEG_RANGE
-    return Plane(luma, None if full else FULL_RANGE)
-
-
-def _rotated(image: NDArray[Any], degrees: int) -> NDArray[Any]:
-    """The image as a player shows it: `degrees` is the display rotation, counter-clockwise."""
-    turns = round(degrees / 90) % 4
-    return np.rot90(image, turns) if turns else image
-
-
-def _images(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() == ".png")
-    if not files:
-        raise GestaError(f"{folder}: holds no PNG image. Expected a folder of 16-bit PNGs, one a frame.")
-    return files
-
-
-def _read_image(file: Path) -> NDArray[Any]:
-    image = cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise GestaError(f"{file}: is no readable PNG. Copy the file again.")
-    return np.asarray(image)
-
-
-def _iter_images(folder: Path, kind: Kind, wanted: Wanted | None) -> Iterator[tuple[float, NDArray[Any] | None]]:
-    for index, file in enumerate(_images(folder)):
-        time_s = index / FOLDER_FPS
-        if wanted is not None and not wanted(index, time_s):
-            yield time_s, None
-            continue
-        image = _read_image(file)
-        if kind == "gray16":
-            if image.dtype != np.uint16 or image.ndim != 2:
-                raise GestaError(f"{file}: expected a 16-bit grey PNG of depth, found {image.dtype} {image.shape}.")
-            yield time_s, image
-        else:
-            rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
-            yield time_s, np.asarray(rgb if kind == "rgb" else cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+def _broken_off(resource: Resource, error: Exception) -> GestaError:
+    return GestaError(f"{resource}: decoding broke off ({error}). Copy or encode the file again.")

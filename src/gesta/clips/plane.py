@@ -74,6 +74,44 @@ def raw_frame(frame: Frame) -> RawFrame:
     )
 
 
+def check_frame(frame: Any, number: int) -> None:
+    """Raises GestaError that names the `number`-th frame of a stream where its images are none, or do not fit."""
+    if not isinstance(frame, (Frame, RawFrame)):
+        raise GestaError(f"Frame {number} of the stream is a {type(frame).__name__}. Expected a gesta.schema.Frame.")
+    named: dict[str, tuple[Any, Any, int]] = {
+        "color": (frame.color, np.uint8, 3),
+        "joints_uv": (frame.joints_uv, None, 2),
+    }
+    if isinstance(frame, Frame):
+        named |= {"gray": (frame.gray, np.uint8, 2), "depth_mm": (frame.depth_mm, np.uint16, 2)}
+        named |= {"mask": (frame.mask, np.bool_, 2)}
+    else:
+        planes = {"gray": frame.gray, "depth": frame.depth, "mask": frame.mask}
+        named |= {name: (None if plane is None else plane.raw, None, 2) for name, plane in planes.items()}
+    images = set()
+    for name, (image, kind, dimensions) in named.items():
+        if image is None:
+            continue
+        shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", None)
+        fits = shape is not None and len(shape) == dimensions and 0 not in shape and kind in (None, dtype)
+        if not fits or (name == "color" and image.shape[2] != 3):
+            found = f"{dtype} {list(shape)}" if shape is not None else type(image).__name__
+            raise GestaError(f"Frame {number} of the stream: {name} is {found}. Expected {_EXPECTED[name]}.")
+        images.add(name)
+    if not images - {"mask", "joints_uv"}:
+        raise GestaError(f"Frame {number} of the stream has no image. Give its colour, grey or depth.")
+
+
+_EXPECTED = {
+    "color": "uint8 H W 3, RGB",
+    "gray": "uint8 H W",
+    "depth_mm": "uint16 H W in mm",
+    "depth": "a plane H W",
+    "mask": "bool H W",
+    "joints_uv": "float J 2, pixels",
+}
+
+
 def depth_levels(reference_mm: float, range_mm: float) -> NDArray[np.uint8]:
     """Table millimetres -> level: 255 `range_mm` before the reference, 1 as far behind or more, 0 without reading."""
     table = 128 + (reference_mm - np.arange(_DEPTHS, dtype=np.float32)) * np.float32(127 / range_mm)

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from gesta.clips import crops
 from gesta.clips.ahead import ahead
-from gesta.clips.decode import FOLDER_FPS, frame_rate
+from gesta.clips.clock import Clock, checked_time
+from gesta.clips.damage import note
+from gesta.clips.decode import header_times
 from gesta.clips.flow import STILL, flow_levels, mirrored
-from gesta.clips.plane import Plane, RawFrame, depth_levels, raw_frame
-from gesta.clips.read import inside, iter_raw, past
+from gesta.clips.plane import Plane, RawFrame, check_frame, depth_levels, raw_frame
+from gesta.clips.read import LostFrames, inside, iter_raw, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
 from gesta.clips.transform import COLORS, FLOW, Channel, Transform
@@ -47,9 +49,12 @@ class Preparer:
         """Forgets everything, as before the first frame."""
         t = self.transform
         self._pending: RawFrame | None = None
+        self._clock = Clock()
+        self._frames = self._restarts = 0
         self._first_s = 0.0
         self._done = 0
-        self._group: list[RawFrame] = []
+        self._group: list[tuple[RawFrame, float]] = []
+        self.ends_s: list[float] = []
         self._motion = crops.MotionBox(t.fps, t.box_smoothing)
         self._before: dict[str, Plane] = {}
         self._body: crops.Box | None = None
@@ -60,37 +65,57 @@ class Preparer:
         self._levels = depth_levels(0.0, t.depth_range_mm)
 
     def push(self, frame: Frame | RawFrame) -> NDArray[np.uint8]:
-        """Adds a frame; returns the prepared frames that are complete now, t S H W C (t = 0 or whole chunks)."""
+        """Adds a frame; returns the prepared frames that are complete now, t S H W C (t = 0 or whole chunks).
+
+        `ends_s` has the time of the frames' own clock at which each of these chunks ends. Raises GestaError that names
+        the frame where its time is no number or its images are none.
+        """
+        time_s = self._checked(frame)
         frame = raw_frame(frame) if isinstance(frame, Frame) else frame
         if self._pending is None:
-            self._first_s = frame.time_s
+            self._first_s = time_s
         else:
-            due = ticks_due(frame.time_s - self._first_s, self.transform.fps, self._done)
+            due = ticks_due(time_s - self._first_s, self.transform.fps, self._done)
             most = round(LONGEST_GAP_S * self.transform.fps)
-            if due > most:
+            self._take(self._pending, min(due, most))
+            if due > most:  # the frame was on for longer: what the network sees is cut, the clock goes on
                 self._first_s += (due - most) / self.transform.fps
-                due = most
-            self._take(self._pending, due)
         self._pending = frame
         return self._prepared(complete=True)
 
     def flush(self) -> NDArray[np.uint8]:
         """The end: the frames left over, t S H W C with t up to a chunk; not padded. Starts anew afterwards."""
         if self._pending is not None:
-            self._take(self._pending, 1)
+            self._take(self._pending, 1, self._last_s)
         out = self._prepared(complete=False)
+        ends_s = self.ends_s
         self.reset()
+        self.ends_s = ends_s
         return out
 
-    def _take(self, frame: RawFrame, times: int) -> None:
-        self._done += times
-        self._group += [frame] * times
+    def _checked(self, frame: Frame | RawFrame) -> float:
+        """The frame's time on a clock that does not run back. Raises GestaError for a frame that cannot be used."""
+        self._frames += 1
+        check_frame(frame, self._frames)
+        self._last_s = self._clock.at(checked_time(frame.time_s, self._frames))
+        if self._clock.restarts and not self._restarts:
+            note(f"The clock of the stream jumps back at frame {self._frames}; it continues after the frame before.")
+        self._restarts = self._clock.restarts
+        return self._last_s
+
+    def _take(self, frame: RawFrame, times: int, least_s: float = -math.inf) -> None:
+        """The frame for as many ticks, with the time at which each of them ends."""
+        for _ in range(times):
+            self._done += 1
+            self._group.append((frame, max(self._first_s + self._done / self.transform.fps, least_s)))
 
     def _prepared(self, complete: bool) -> NDArray[np.uint8]:
         t, out = self.transform, []
+        self.ends_s = []
         while len(self._group) >= t.chunk or (self._group and not complete):
             group, self._group = self._group[: t.chunk], self._group[t.chunk :]
-            out += self._prepare_group(group)
+            self.ends_s.append(group[-1][1])
+            out += self._prepare_group([frame for frame, _ in group])
         return np.stack(out) if out else np.zeros((0, *t.frame_shape), np.uint8)
 
     def _prepare_group(self, group: list[RawFrame]) -> list[NDArray[np.uint8]]:
@@ -176,6 +201,8 @@ class Preparer:
         uv = frame.joints_uv
         if uv is None:
             raise GestaError("The model needs a skeleton, and the recording has none. Use a model trained without.")
+        if len(uv) != len(self._names):
+            raise GestaError(f"A frame has {len(uv)} joints; the stream was opened for {len(self._names)} of them.")
         hip, head, left, right = (uv[self._index[n] or 0] for n in ("HipCenter", "Head", "HandLeft", "HandRight"))
         if not np.isfinite([*hip, *head]).all():
             return  # nobody tracked: the boxes stay where they were
@@ -265,9 +292,8 @@ def highest_hand(sample: Sample) -> str:
     if sample.first_frame is not None and sample.last_frame is not None:
         joints = joints[sample.first_frame : sample.last_frame + 1]
     elif sample.start_s is not None or sample.end_s is not None:
-        fps = frame_rate(sample.files[0]) or FOLDER_FPS
-        end = None if sample.end_s is None else math.ceil(sample.end_s * fps)
-        joints = joints[math.ceil((sample.start_s or 0.0) * fps) : end]
+        times = enumerate(header_times(sample.files[0]))
+        joints = joints[[n for n, time_s in times if n < len(joints) and inside(sample, n, time_s)]]
     best = {}
     for side in ("left", "right"):
         index = joint_index(sample.joints, f"Hand{side.title()}")
@@ -315,6 +341,7 @@ def unreadable(sample: Sample, error: GestaError, kind: str = "unreadable") -> P
 
 def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:
     work = {s.id: (preparer_for(s, transform), []) for s in waiting}  # type: ignore[var-annotated]
+    lost = {s.id: LostFrames(s) for s in waiting}
     last = list(waiting)
 
     def wanted(index: int, time_s: float) -> bool:
@@ -326,10 +353,14 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
     def finished(ended: Sequence[Sample]) -> Iterator[Clip | Problem]:
         for s in ended:
             waiting.remove(s)
-            yield _finished(s, *work.pop(s.id), transform)
+            yield _finished(s, *work.pop(s.id), transform, lost[s.id])
+
+    def lose(index: int, time_s: float) -> None:
+        for count in lost.values():
+            count(index, time_s)
 
     try:
-        for index, frame in ahead(iter_raw(waiting[0], wanted, stop, transform.colored)):
+        for index, frame in ahead(iter_raw(waiting[0], wanted, stop, transform.colored, lose)):
             for s in last:
                 if inside(s, index, frame.time_s):
                     preparer, parts = work[s.id]
@@ -349,8 +380,12 @@ def _span_frames(sample: Sample) -> int | None:
 
 
 def _finished(
-    sample: Sample, preparer: Preparer, parts: list[NDArray[np.uint8]], transform: Transform
+    sample: Sample, preparer: Preparer, parts: list[NDArray[np.uint8]], transform: Transform, lost: LostFrames
 ) -> Clip | Problem:
+    try:
+        lost.check(len(parts))
+    except GestaError as error:
+        return unreadable(sample, error)
     pixels = np.concatenate([*parts, preparer.flush()])
     if len(parts) < LEAST_SHARE * (_span_frames(sample) or 1):
         reason = f"{sample.id}: the recording holds {len(parts) or 'no'} frames of its span."

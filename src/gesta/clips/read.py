@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.decode import Kind, iter_frames, iter_planes
+from gesta.clips import damage
+from gesta.clips.decode import Decoded, Kind, decoded, decoded_planes
 from gesta.clips.plane import Plane, RawFrame, gray_plane
 from gesta.clips.skeleton import read_joints
 from gesta.schema import Frame, GestaError, Resource, Sample
@@ -45,7 +46,8 @@ def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
     Raises GestaError naming the file where one is unreadable, damaged or cut short, or no frame lies in the span.
     """
     wanted, stop = _span(sample)
-    yield from _from_zero(sample, iter_recording(sample, wanted, color, stop))
+    lost = LostFrames(sample)
+    yield from _from_zero(sample, iter_recording(sample, wanted, color, stop, lost), lost)
 
 
 def iter_raw_sample(sample: Sample, color: bool = False) -> Iterator[RawFrame]:
@@ -53,7 +55,8 @@ def iter_raw_sample(sample: Sample, color: bool = False) -> Iterator[RawFrame]:
 
     `color`: as the transform's `colored` says.
     """
-    yield from _from_zero(sample, iter_raw(sample, *_span(sample), color))
+    lost = LostFrames(sample)
+    yield from _from_zero(sample, iter_raw(sample, *_span(sample), color, lost), lost)
 
 
 def _span(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, float], bool]]:
@@ -61,11 +64,29 @@ def _span(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, 
     return (lambda i, t: inside(sample, i, t)), (lambda i, t: past(sample, i, t))
 
 
-def _from_zero(sample: Sample, frames: Iterator[tuple[int, F]]) -> Iterator[F]:
+class LostFrames:
+    """Counts the lost frames of a sample's span."""
+
+    def __init__(self, sample: Sample) -> None:
+        self._sample = sample
+        self.count = 0
+
+    def __call__(self, index: int, time_s: float) -> None:
+        self.count += inside(self._sample, index, time_s)
+
+    def check(self, good: int) -> None:
+        """Warns where there are some beside the `good` ones. Raises GestaError where there are too many."""
+        damage.check(self._sample.files[0], self.count, self.count + good)
+
+
+def _from_zero(sample: Sample, frames: Iterator[tuple[int, F]], lost: LostFrames) -> Iterator[F]:
     start: float | None = None
+    good = 0
     for _, frame in frames:
         start = frame.time_s if start is None else start
+        good += 1
         yield replace(frame, time_s=frame.time_s - start)
+    lost.check(good)
     if start is None:
         raise GestaError(f"{sample.id}: the span lies outside {sample.files[0]}. Correct the label's frames or times.")
 
@@ -75,12 +96,14 @@ def iter_recording(
     wanted: Callable[[int, float], bool],
     color: bool = False,
     stop: Callable[[int, float], bool] | None = None,
+    lost: damage.Lost | None = None,
 ) -> Iterator[tuple[int, Frame]]:
     """(index, frame) of a recording, for the wanted frames only; the others are decoded but never converted.
 
-    Modalities go side by side by frame index and end with the shortest one.
+    Modalities go side by side by frame index and end with the shortest one. Frames of which damage has cost a part are
+    left out, and `lost` is told.
     """
-    for index, time_s, parts, joints in _together(sample, wanted, stop, color):
+    for index, time_s, parts, joints in _together(sample, wanted, stop, color, lost):
         depth, mask = parts.get("depth"), parts.get("mask")
         yield (
             index,
@@ -88,7 +111,7 @@ def iter_recording(
                 time_s,
                 color=parts.get("color"),
                 gray=None if "gray" not in parts else parts["gray"].whole(),
-                depth_mm=None if depth is None else _millimetres(depth, sample.depth_unit_mm).whole().astype(np.uint16),
+                depth_mm=None if depth is None else _millimetres(depth, sample).whole().astype(np.uint16),
                 mask=None if mask is None else mask.whole() > MASK_THRESHOLD,
                 joints_uv=joints,
             ),
@@ -100,16 +123,17 @@ def iter_raw(
     wanted: Callable[[int, float], bool],
     stop: Callable[[int, float], bool],
     color: bool = False,
+    lost: damage.Lost | None = None,
 ) -> Generator[tuple[int, RawFrame], None, None]:
     """Like iter_recording, with planes as the decoder left them: for the transform, which needs crops only."""
-    for index, time_s, parts, joints in _together(sample, wanted, stop, color):
+    for index, time_s, parts, joints in _together(sample, wanted, stop, color, lost):
         depth, mask, colors = parts.get("depth"), parts.get("mask"), parts.get("color")
         yield (
             index,
             RawFrame(
                 time_s,
                 parts.get("gray") if colors is None else gray_plane(colors),
-                None if depth is None else _millimetres(depth, sample.depth_unit_mm),
+                None if depth is None else _millimetres(depth, sample),
                 None if mask is None else _person(mask),
                 joints,
                 colors,
@@ -122,6 +146,7 @@ def _together(
     wanted: Callable[[int, float], bool],
     stop: Callable[[int, float], bool] | None,
     color: bool,
+    lost: damage.Lost | None,
 ) -> Iterator[tuple[int, float, dict[str, Any], NDArray[np.float32] | None]]:
     """(index, time_s, images by name, joints) of the wanted frames."""
     joints = read_joints(sample)
@@ -133,21 +158,24 @@ def _together(
         return take
 
     names: list[str] = []
-    streams: list[Iterator[tuple[float, Any]]] = []
+    streams: list[Iterator[Decoded]] = []
     for name, resource, kind in _parts(sample, color):
         names.append(name)
         chosen = decide if not streams else lambda _i, _t: take
-        streams.append((iter_frames if kind == "rgb" else iter_planes)(resource, kind, chosen))
-    for index, parts in enumerate(zip(*streams, strict=False)):
-        time_s = parts[0][0]
+        streams.append((decoded if kind == "rgb" else decoded_planes)(resource, kind, chosen))
+    for parts in zip(*streams, strict=False):
+        index, time_s = parts[0].number, parts[0].time_s
         if stop is not None and stop(index, time_s):
             return
         if joints is not None and index >= len(joints):
             if index - len(joints) < ALLOWED_DIFFERENCE:
                 continue
             raise GestaError(f"{sample.skeleton}: has {len(joints)} frames, and the video goes on. {_BELONG}")
-        if take:
-            images = dict(zip(names, (image for _, image in parts), strict=True))
+        if any(part.lost for part in parts):
+            if lost is not None:
+                lost(index, time_s)
+        elif take:
+            images = dict(zip(names, (part.image for part in parts), strict=True))
             yield index, time_s, images, None if joints is None else joints[index]
     for name, stream in zip(names, streams, strict=True):
         if sum(1 for _ in itertools.islice(stream, ALLOWED_DIFFERENCE + 1)) > ALLOWED_DIFFERENCE:
@@ -158,20 +186,31 @@ def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:
     if sample.color is not None:
         yield ("color", sample.color, "rgb") if color else ("gray", sample.color, "gray")
     if sample.depth is not None:
-        lossy = sample.depth.name.lower().endswith(".mp4")  # ChaLearn: 8-bit grey in h264
-        yield "depth", sample.depth, "gray" if lossy else "gray16"
+        yield "depth", sample.depth, "gray16"
     if sample.mask is not None:
         yield "mask", sample.mask, "gray"
 
 
-def _millimetres(plane: Plane, unit_mm: float) -> Plane:
-    """The plane of a depth video with millimetres as its meaning."""
+def _millimetres(plane: Plane, sample: Sample) -> Plane:
+    """The plane of a depth video with millimetres as its meaning. Raises GestaError for 8 bits without a unit."""
+    unit_mm = sample.depth_unit_mm
+    check_depth(plane.raw, sample)
     if unit_mm == 1.0:
         return plane
     if plane.raw.dtype != np.uint8:
         return Plane(np.round(plane.whole() * unit_mm).clip(0, 65535).astype(np.uint16))
     levels = np.arange(256) if plane.table is None else plane.table
     return Plane(plane.raw, np.round(levels * unit_mm).clip(0, 65535).astype(np.uint16))
+
+
+def check_depth(image: NDArray[Any], sample: Sample) -> None:
+    """Raises GestaError where the sample's depth has 8 bits, and nobody said how many mm a grey level is."""
+    if image.dtype == np.uint8 and sample.depth_unit_mm == 1.0:
+        raise GestaError(
+            f"{sample.depth}: is an 8-bit video, and depth was expected: 16-bit grey (e.g. FFV1 gray16le) in mm. Name "
+            "the depth video; or, if its grey levels are distances, give the mm of a level as depth_unit_mm in "
+            "index.csv."
+        )
 
 
 def _person(plane: Plane) -> Plane:

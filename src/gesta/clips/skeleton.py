@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError, Resource, Sample
+from gesta.untrusted import MAX_TEXT_BYTES, read_npy
 
 _VALUES_PER_JOINT = 9  # world x y z, quaternion (4), pixel x y: ChaLearn 2014
+_FARTHEST_PX = 100_000.0
+"""Pixels beyond this are no reading: no image is that large, and crops would be."""
 
 
 def joint_index(joints: Sequence[str], name: str) -> int | None:
@@ -33,19 +37,29 @@ def read_joints(sample: Sample) -> NDArray[np.float32] | None:
     """
     if sample.skeleton is None:
         return None
-    if sample.skeleton.name.lower().endswith(".npy"):
-        return _from_world(sample, sample.skeleton)
-    return _from_csv(sample.skeleton)
+    csv = not sample.skeleton.name.lower().endswith(".npy")
+    uv = _from_csv(sample.skeleton, len(sample.joints)) if csv else _from_world(sample, sample.skeleton)
+    with np.errstate(invalid="ignore"):
+        uv[~(np.abs(uv) <= _FARTHEST_PX).all(axis=2)] = np.nan
+    return uv
 
 
-def _from_csv(resource: Resource) -> NDArray[np.float32]:
+def _from_csv(resource: Resource, n_joints: int) -> NDArray[np.float32]:
+    expected = n_joints * _VALUES_PER_JOINT
     try:
-        text = resource.read().decode("utf-8-sig")
-        table = np.loadtxt(io.StringIO(text.replace(";", ",")), delimiter=",", dtype=np.float32, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
-        raise GestaError(f"{resource}: is no skeleton csv ({error}). Expected a row of 180 numbers a frame.") from error
-    if table.shape[1] % _VALUES_PER_JOINT:
-        raise GestaError(f"{resource}: {table.shape[1]} numbers a row. Expected 9 a joint (180 for 20 joints).")
+        text = resource.read(MAX_TEXT_BYTES).decode("utf-8-sig").replace(";", ",")
+        with warnings.catch_warnings(action="ignore"):  # of an empty file, which is refused below
+            table = np.loadtxt(io.StringIO(text), delimiter=",", dtype=np.float32, ndmin=2, comments=None)
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise GestaError(
+            f"{resource}: is no skeleton csv ({reason}). Expected a row of {expected} numbers a frame."
+        ) from error
+    if not table.size or table.shape[1] != expected:
+        raise GestaError(
+            f"{resource}: {table.shape[1] if table.size else 0} numbers a row. Expected {_VALUES_PER_JOINT} a joint, "
+            f"{expected} for {n_joints} joints."
+        )
     joints = table.reshape(len(table), -1, _VALUES_PER_JOINT)
     uv = joints[..., 7:9].copy()
     uv[~joints.any(axis=(1, 2))] = np.nan  # all zero: no person tracked
@@ -54,11 +68,14 @@ def _from_csv(resource: Resource) -> NDArray[np.float32]:
 
 def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
     try:
-        world = np.load(io.BytesIO(resource.read()), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise GestaError(f"{resource}: is no .npy array of numbers. Expected float32 T J 3, world metres.") from error
+        world = read_npy(resource.read(MAX_TEXT_BYTES))
+    except ValueError as error:
+        raise GestaError(
+            f"{resource}: is no .npy array of numbers ({error}). Expected float32 T J 3, world metres."
+        ) from error
     if world.ndim != 3 or world.shape[2] != 3 or world.shape[1] != len(sample.joints):
         raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world metres.")
     if sample.camera is None:
         raise GestaError(f"{resource}: world coordinates need camera.yaml (fx, fy, cx, cy) beside the index.")
-    return sample.camera.project(world.astype(np.float32))
+    with np.errstate(all="ignore"):  # what overflows is no reading
+        return sample.camera.project(world.astype(np.float32))

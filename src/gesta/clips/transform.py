@@ -1,4 +1,4 @@
-"""The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.1).
+"""The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.4.2).
 
 A specification only. `prepare.py` applies it; cache, training, calibration and runtime all see its output.
 """
@@ -33,7 +33,7 @@ class Transform(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = TRANSFORM_VERSION
+    version: int = Field(TRANSFORM_VERSION, ge=1, strict=True)
     fps: float = Field(gt=0, le=240, description="frames are taken at this rate by time stamps")
     size: int = Field(64, ge=16, le=512, description="height and width of every crop, pixels")
     streams: tuple[Stream, ...] = ("body", "hand")

@@ -6,7 +6,7 @@ A row is a network in one precision, as the weights' file ("stored", run by PyTo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from gesta.training.figure import save_figure
 
 Row = dict[str, Any]
 FORMS = ("stored", "runnable")
-ADVICE = "Remove more (--keep, --sparsity), train longer (--epochs), or ask for less."
+OPTIONS = ("keep", "sparsity", "epochs")
+"""What there is to turn."""
 LINE = "{step} in fp32, stored"
 """What differences are to, and the figure's dotted line."""
 
@@ -59,13 +60,25 @@ def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: M
     return {"mean": 100 * found.mean, "low": 100 * found.low, "high": 100 * found.high}
 
 
+def advice(options: Collection[str]) -> str:
+    """What to do where nothing meets the wishes; `options`: those of OPTIONS that this network takes."""
+    more = ", ".join(f"--{name}" for name in ("keep", "sparsity") if name in options)
+    first = [f"remove more ({more})"] if more else ["start from a smaller model"]
+    return ", ".join([*first, *(["train longer (--epochs)"] if "epochs" in options else [])]).capitalize()
+
+
 def choose(
-    rows: Sequence[Row], reference: float | None, target_bytes: int | None, max_drop: float | None, quality: Quality
+    rows: Sequence[Row],
+    reference: float | None,
+    target_bytes: int | None,
+    max_drop: float | None,
+    quality: Quality,
+    options: Collection[str] = OPTIONS,
 ) -> dict[str, Any]:
     """For each form the row that meets the wishes by validation, or None and "why", which ends with the advice.
 
     With `target_bytes`: the best of those small enough; otherwise the smallest that loses at most `max_drop` to
-    `reference`, the reference's value on validation. Of equals the smaller.
+    `reference`, the reference's value on validation. Of equals the smaller. `options`: as of `advice`.
     """
     found: dict[str, Any] = {}
     for form in FORMS:
@@ -83,7 +96,7 @@ def choose(
             why = f"no {form} network could be measured on validation data"
             if size:
                 why = f"no {form} network has {' and '.join(wishes)}. {_nearest(rows, size, gone, quality)}"
-            found |= {form: None, f"{form}_why": f"{why}. {ADVICE}"}
+            found |= {form: None, f"{form}_why": f"{why}. {advice(options)}, or ask for less."}
         elif target_bytes is not None:
             found[form] = min(fit, key=lambda i: (gone[i], size[i]))
         else:

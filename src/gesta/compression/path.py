@@ -207,7 +207,8 @@ def conclude(
             row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
     seen = frontier.shown(reference["stored"])
     value = reference["stored"].get("val")
-    chosen = frontier.choose(rows, value, plan.target_bytes, plan.max_drop, quality) if plan.chooses else {}
+    wishes, options = (plan.target_bytes, plan.max_drop), task.options["compress"] - ({"keep"} if not slims else set())
+    chosen = frontier.choose(rows, value, *wishes, quality, options) if plan.chooses else {}
     people = "test" if reference["stored"].get("test") is not None else "validation"
     document = {
         "bundle": str(source),
@@ -250,6 +251,9 @@ def _notes(work: Pipeline, source: Path, reference: str, slims: bool) -> list[st
         "Stored: the weights' files, sparse where smaller, run by PyTorch in 32 bits. Runnable: the networks exported "
         f"to {work.plan.to}, the streaming step where there is one, in one zip.",
     ]
+    stored = catalog.read_bundle(work.out / work.rows[0]["stored"]["bundle"]).manifest.artifacts
+    if len(stored) > 1:
+        notes.append(f"Parameters and bytes are those of {' and '.join(one.stage for one in stored)} together.")
     if any(row[form].get("difference") for row in work.rows for form in frontier.FORMS):
         notes.append(
             f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test "

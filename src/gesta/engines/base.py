@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, Tensor
+from gesta.bundle.manifest import Artifact, Interface, Tensor, alike, shown
 from gesta.schema import GestaError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -85,33 +85,21 @@ def artifacts_for(
     )
 
 
-Interface = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Name of an input or output -> (element type as numpy names it, shape with -1 for what is dynamic)."""
-
-
 def check_interface(bundle: Bundle[Any], artifact: Artifact, inputs: Interface, outputs: Interface) -> None:
     """Raises GestaError if a network takes or gives something else than its manifest says."""
     for kind, said, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
         expected = {tensor.name: (tensor.dtype, tensor.shape) for tensor in said}
-        wrong = sorted(name for name in {*expected, *found} if not _alike(expected.get(name), found.get(name)))
+        wrong = sorted(name for name in {*expected, *found} if not alike(expected.get(name), found.get(name)))
         if wrong:
             name = wrong[0]
             raise GestaError(
                 f"{bundle.path}: {artifact.file} does not match its manifest: {kind} {name!r} is "
-                f"{_shown(found.get(name))} in the file, {_shown(expected.get(name))} in the manifest. "
+                f"{shown(found.get(name))} in the file, {shown(expected.get(name))} in the manifest. "
                 "Export the model again, or get the bundle again from its author."
             )
-
-
-def _alike(one: tuple[str, tuple[int, ...]] | None, other: tuple[str, tuple[int, ...]] | None) -> bool:
-    """The same type and rank, and no two fixed axes that differ."""
-    if one is None or other is None or one[0] != other[0] or len(one[1]) != len(other[1]):
-        return False
-    return all(a == b or -1 in (a, b) for a, b in zip(one[1], other[1], strict=True))
-
-
-def _shown(tensor: tuple[str, tuple[int, ...]] | None) -> str:
-    return "missing" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
+    fault = bundle.manifest.unfit(inputs, outputs)
+    if fault is not None:
+        raise GestaError(f"{bundle.path}: {artifact.file} {fault} Get the bundle again from its author.")
 
 
 def refuse_device(engine: str, device: str, known: tuple[str, ...]) -> GestaError:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gesta import recipes
+import numpy as np
+
 from gesta.experiments.action_catalog import ACTION_SCALES, ActionRow, ActionTable
 from gesta.experiments.action_trials import backbone_job, feature_job, frozen, sequence_job
 from gesta.experiments.catalog import DATA_SEED
@@ -45,7 +46,11 @@ class ActionTables(Experiment):
 
     def estimate(self, wanted: Wanted) -> str:
         scale = self.scale_of(wanted)
-        costs = {(r.recipe, r.overrides, r.every, r.split, r.frozen): r.cost for r in trained(self.table)}
+        costs = {
+            (r.recipe, r.overrides, r.every, split, r.frozen): r.cost / len(r.splits)
+            for r in trained(self.table)
+            for split in r.splits
+        }
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         drawn = sum(_videos(layout, scale.videos[layout]) for layout in layouts(self.table))
         return (
@@ -62,10 +67,15 @@ class ActionTables(Experiment):
         return folders, f"Generated videos in the layout of {' and '.join(folders)}, scale {wanted.scale}."
 
     def plan(self, data: Data, note: str, wanted: Wanted) -> Plan:
-        work = _Work(data, self.scale_of(wanted), wanted)
+        work = _Work(self.table, data, self.scale_of(wanted), wanted)
         seeds = range(self.seeds_of(wanted))
         rows = trained(self.table)
-        lines = [Line(row.label, work.job(self.table.data, row, n), row.cost) for row in rows for n in seeds]
+        lines = [
+            Line(row.label, work.job(self.table.data, replace(row, splits=(split,)), n), row.cost / len(row.splits))
+            for row in rows
+            for n in seeds
+            for split in row.splits
+        ]
         first = (tuple(Line("", job) for job in {job.key: job for job in step}.values()) for step in work.steps)
         told = " ".join([note, *work.notes])
         return Plan((*first, tuple(lines)), told, self.scale_of(wanted).minutes, wanted.workers)
@@ -74,15 +84,19 @@ class ActionTables(Experiment):
         return {"measure": self.table.measure}
 
     def line(self, row: ActionRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One line: reported and measured, all as shares by seed; the validation part's best epoch and lowest loss."""
-        accuracy = [result["accuracy"] for result in results]
+        """One line: reported and measured, all as shares by seed; the validation part's best epoch and lowest loss.
+
+        `results`: by seed, and of each seed by split, whose mean counts.
+        """
+        splits = len(row.splits)
+        accuracy = _by_seed([result["accuracy"] for result in results], splits)
         return {
             "label": row.label,
             "reported": row.reported,
             "reported_loss": row.loss,
             "measured": [1 - value if self.table.measure == "error" else value for value in accuracy],
-            "best_validation_accuracy": _best(results, "val_accuracy", max),
-            "lowest_validation_loss": _best(results, "val_loss", min),
+            "best_validation_accuracy": _by_seed(_best(results, "val_accuracy", max), splits),
+            "lowest_validation_loss": _by_seed(_best(results, "val_loss", min), splits),
             "n": results[0]["n"] if results else None,
             "recipe": row.recipe,
             "overrides": list(row.overrides),
@@ -159,6 +173,11 @@ def generated(layout: str, scale: Any, wanted: Wanted) -> Path:
     return folder
 
 
+def _by_seed(values: Sequence[float], splits: int) -> list[float]:
+    """Means of so many values at a time."""
+    return [float(np.mean(values[start : start + splits])) for start in range(0, len(values), splits)]
+
+
 def _best(results: Sequence[Mapping[str, Any]], name: str, of: Any) -> list[float]:
     """By seed the best value of a column of the history; nothing where there is no validation part."""
     curves = [[epoch[name] for epoch in result["history"] if epoch.get(name) is not None] for result in results]
@@ -168,8 +187,9 @@ def _best(results: Sequence[Mapping[str, Any]], name: str, of: Any) -> list[floa
 class _Work:
     """Gathers what the lines of a table need before them. `steps`: fine-tuned backbones, features, first networks."""
 
-    def __init__(self, data: Data, scale: Any, wanted: Wanted) -> None:
+    def __init__(self, table: ActionTable, data: Data, scale: Any, wanted: Wanted) -> None:
         self.data, self.size, self.wanted, self.folder = data, scale, wanted, wanted.out / "rows"
+        self.backbone = scale.backbone and (table.quick_backbone or scale.backbone)
         named = [change.partition("=")[2] for change in wanted.sets if change.startswith("weights=")]
         self.weights = named[-1] if named else None
         self.sets = [change for change in wanted.sets if not change.startswith("weights=")]
@@ -181,9 +201,9 @@ class _Work:
     def job(self, layout: str, row: ActionRow, seed: int) -> Job:
         """The training of one line with one seed; what it needs is put into `steps`."""
         title, device = f"{row.label}, seed {seed}", self.wanted.device
-        if "features" not in recipes.document_of(row.recipe or ""):
+        if not hasattr(recipe_of(row), "features"):
             recipe = self.clip_recipe(layout, row)
-            return trial_job(title, self.parts(layout, row.split), recipe, self.folder, seed, device)
+            return trial_job(title, self.parts(layout, *row.splits), recipe, self.folder, seed, device)
         recipe = self.sequence_recipe(row)
         features = self.features(layout, row, recipe)
         start = None
@@ -195,7 +215,7 @@ class _Work:
     def clip_recipe(self, layout: str, row: ActionRow, *more: str) -> Recipe:
         from gesta.tasks.clips.facts import median_fps
 
-        rate = median_fps(self.listing(layout, row.split).samples) or 25.0
+        rate = median_fps(self.listing(layout, row.splits[0]).samples) or 25.0
         window = max(4, round(self.size.frames / row.every))
         changes = [*self.size.clips, f"input.fps={rate / row.every:g}", f"input.window={window}"]
         changes += ["model.width=1.0", f"model.weights={self.weights}"] if self.weights else []
@@ -203,8 +223,8 @@ class _Work:
 
     def sequence_recipe(self, row: ActionRow) -> Any:
         changes = list(self.size.sequences)
-        if self.size.backbone is not None and not any(o.startswith("features.stage") for o in row.overrides):
-            changes.append("features.stage=layer4")  # the quick backbone's last
+        if self.backbone is not None:
+            changes += [f"features.backbone={self.backbone[0]}", "features.stage=layer4"]  # its last; a line's own wins
         recipe: Any = recipe_of(row, *changes, *self._overrides(row), *self.sets)
         return changed(recipe, [f"training.freeze={frozen(recipe.model.layers)}"]) if row.frozen else recipe
 
@@ -213,23 +233,26 @@ class _Work:
 
     def features(self, layout: str, row: ActionRow, recipe: Any) -> Job:
         """The job that stores the features of a line, and before it what fine-tunes the backbone."""
+        from gesta.models.packaged import PACKAGES
+
         tuned = None
         if row.features == "fine-tuned":
             tuned = self._fine_tuned(layout)
             self.steps[0].append(tuned)
-        weights = self.weights or ("random:0" if self.size.backbone else None)
-        told = "Stored features: of a network with random weights (--set weights=FILE for others)."
-        if tuned is None and weights == "random:0" and told not in self.notes:
-            self.notes.append(told)
         backbone = recipe.features.backbone or "inception_v3"
-        pixels = self.size.backbone[1] if self.size.backbone else None
+        weights = self.weights or ("random:0" if self.backbone and backbone not in PACKAGES else None)
+        held = "random weights (--set weights=FILE for others)" if weights == "random:0" else weights or "ImageNet"
+        told = f"Stored features: of {backbone}, weights: {held}."
+        if tuned is None and told not in self.notes:
+            self.notes.append(told)
+        pixels = self.backbone[1] if self.backbone else None
         job = feature_job(self.listing(layout), self.wanted.out, recipe.features, backbone, pixels, weights, tuned)
         self.steps[1].append(job)
         return job
 
     def _fine_tuned(self, layout: str) -> Job:
         """The image network on single frames: the spatio-temporal one with a context of 1."""
-        name = self.size.backbone[0] if self.size.backbone else "resnet50"
+        name = self.backbone[0] if self.backbone else "resnet50"
         row = ActionRow("fine-tuned on single frames", recipe="iqbal/st-resnet")
         changes = (f"model.name=st_{name}", "model.context=1", *self.size.fine_tuning)
         parts = self.parts(layout, 1)

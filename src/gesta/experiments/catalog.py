@@ -57,6 +57,9 @@ LSTM = Row("LSTM", 86.57, "mullick/lstm", cost=0.8)
 CNN3D = Row("3D-CNN", 90.13, "mullick/cnn3d", cost=2.0)
 JOINT = Row("joint 3D-CNN + LSTM, end to end", 93.18, "mullick/joint", cost=2.1)
 PRETRAINED = Row("joint 3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/joint-pretrained", cost=3.5)
+FROZEN = replace(
+    PRETRAINED, label=f"{PRETRAINED.label}, then fixed", reported=None, overrides=("training.freeze_encoder=true",)
+)
 SMALL = Row("joint small, body and hand", None, "auto", cost=2.3)
 SMALL_BODY = Row("joint small, body alone", None, "auto", ("input.streams=[body]",), cost=1.2)
 SMALL_HAND = Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",), cost=1.3)
@@ -116,6 +119,11 @@ TABLES: dict[str, Table] = {
             Row("joint 3D-CNN + LSTM", 96.4, PRETRAINED.recipe, PRETRAINED.overrides, PRETRAINED.cost),
             Row("Neverova et al. (ModDrop)", 96.8),
         ),
+    ),
+    "mullick/section-3.3.2": Table(
+        "encoder pre-trained, then fine-tuned or fixed ('not much difference' in the document, without numbers)",
+        "Mullick 2018, section 3.3.2; the accuracy is table 3.2's",
+        (PRETRAINED, FROZEN),
     ),
     "gesta/inputs": Table("joint small by input, recipe auto", "-", (SMALL, SMALL_BODY, SMALL_HAND)),
     "gesta/networks": Table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,13 +12,15 @@ from typing import Any
 import numpy as np
 
 from gesta import metrics
-from gesta.experiments.parallel import TWO, Job, Workers, run_jobs
+from gesta.experiments.parallel import TWO, Job, Progress, Told, Workers, run_jobs
+from gesta.experiments.train import task_of
 from gesta.experiments.trial import trial_job
 from gesta.files import json_text, write_files
 from gesta.recipes import Recipe
 from gesta.schema import GestaError, Listing
 from gesta.sources.split import folds
 from gesta.tasks.base import Parts, Quality, Task, has
+from gesta.tasks.catalog import load_recipe
 
 INNER_GROUPS = 2
 """Into how many groups of people a training part is divided to choose settings inside it."""
@@ -90,6 +93,51 @@ def crossval(
     }
     write_files(out, {"crossval.json": json_text(document)})
     return document
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `gesta crossval` and `gesta.crossval` take beside data, recipe and folder."""
+
+    by: str = "subject"
+    seeds: int = 1
+    sets: Sequence[str] = ()
+    choose: Sequence[str] = ()
+    layout: str | None = None
+    workers: int = 2
+    device: str = "auto"
+    progress: Progress | None = None
+    told: Told | None = None
+
+
+def crossval_data(data: Path, recipe: str | None, out: Path, **options: Any) -> dict[str, Any]:
+    """`crossval` of a data folder by a recipe's name or file; None: what fits the data. `options`: of Asked."""
+    asked = Asked(**options)
+    by, k = fold_by(asked.by)
+    task = task_of(data, recipe, asked.layout)
+    recipes = choices(recipe or task.default_recipe, asked.sets, asked.choose)
+    workers = Workers(asked.workers, asked.device, asked.progress, asked.told)
+    return crossval(task, task.read(data, asked.layout), recipes, out, Folding(by, k, asked.seeds), workers)
+
+
+def choices(recipe: str, sets: Sequence[str], choose: Sequence[str]) -> dict[str, Recipe]:
+    """The recipe in every combination of what --choose names, by its settings. Raises GestaError (usage)."""
+    keys = []
+    for text in choose:
+        key, sign, values = text.partition("=")
+        if not sign or "|" not in values:
+            raise GestaError(f"--choose is {text!r}; expected 'key=A|B', as in 'training.epochs=40|80'.", usage=True)
+        keys.append([f"{key}={value}" for value in values.split("|")])
+    return {" ".join(way): load_recipe(recipe, [*sets, *way]) for way in itertools.product(*keys)}
+
+
+def fold_by(by: str) -> tuple[str, int | None]:
+    """("subject" or "label", number of groups) from what --by says. Raises GestaError (usage)."""
+    if by.isdecimal():
+        return "subject", int(by)
+    if by not in ("subject", "label"):
+        raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)
+    return by, None
 
 
 def _folds(task: Task, samples: Sequence[Any], recipe: Recipe, by: str, k: int | None) -> list[Any]:

@@ -163,15 +163,16 @@ def _evaluate(run: Run) -> dict[str, Any]:
 
 
 def _stream(run: Run) -> dict[str, Any]:
-    from gesta.api import load
     from gesta.clips.decode import probe
+    from gesta.engines.base import Placement
     from gesta.tasks.clips.annotate import annotate
 
     test = parts(run).of("test")
     spans = [s for s in test if s.recording == test[0].recording]
     whole = replace(spans[0], id=spans[0].recording, label=None, first_frame=None, last_frame=None)
     fps = probe(whole.files[0]).fps
-    recogniser = load(run.bundle)
+    task, bundle = catalog.of_bundle(run.bundle)
+    recogniser: Any = task.load(bundle, Placement())
     predictions = list(annotate(recogniser, whole, run.out / "stream.mp4"))
     got = recognised(spans, predictions, recogniser.labels, fps)
     return {

@@ -37,20 +37,20 @@ def stored_job(
     """As `trial_job`. `recipe`: of the frame network; `features`: where its features are kept for other classifiers."""
     made = trial_job(title, parts, recipe, folder, seed, device)
     key = key_of(classifier.model_dump(mode="json"), made.key)
-    arguments = {**made.arguments, "classifier": classifier, "features": features / made.key}
+    arguments = {**made.arguments, "head": classifier, "store": features / made.key}
     arguments["folder"] = folder / f"training-{key}"
     function = "gesta.experiments.frame_features:run_stored_trial"
     return replace(made, function=function, arguments=arguments, key=key, result=folder / f"{key}.json")
 
 
 def run_stored_trial(
-    parts: Parts, recipe: Recipe, classifier: Recipe, features: Path, folder: Path, seed: int, device: str, **_: Any
+    parts: Parts, recipe: Recipe, head: Recipe, store: Path, folder: Path, seed: int, device: str, **_: Any
 ) -> dict[str, Any]:
-    """`run_trial` of the classifier, on features that are stored first where they are not there yet."""
-    if not (features / INDEX).exists():
-        store_features(parts, recipe, features, seed, device)
-    stored = Parts(listing_of(FeatureFolder(features)))
-    return run_trial("features", stored, classifier, folder, seed, device)
+    """`run_trial` of the classifier `head`, on features that are stored first where they are not there yet."""
+    if not (store / INDEX).exists():
+        store_features(parts, recipe, store, seed, device)
+    stored = Parts(listing_of(FeatureFolder(store)))
+    return run_trial(head.task, stored, head, folder, seed, device)
 
 
 def store_features(parts: Parts, recipe: Recipe, out: Path, seed: int, device: str) -> None:
@@ -58,7 +58,7 @@ def store_features(parts: Parts, recipe: Recipe, out: Path, seed: int, device: s
     from gesta.clips.cache import ClipCache
 
     cache, work = ClipCache(), out.with_name(f"{out.name}.training")
-    fitted = catalog.find("clips").fit(parts, recipe, Run(work, seed, device=device, progress=False))
+    fitted = catalog.find(recipe.task).fit(parts, recipe, Run(work, seed, device=device, progress=False))
     transform = catalog.read_bundle(fitted.bundle).manifest.transform
     skipped = [*cache.fill(parts.of("test"), transform), *fitted.skipped]
     broken = {problem.path for problem in skipped}
@@ -77,6 +77,6 @@ def frame_features(network: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float3
 
     network.eval()
     device = next(network.parameters()).device
-    clip = torch.from_numpy(np.ascontiguousarray(pixels.transpose(1, 4, 0, 2, 3)))[None].to(device)  # 1 S C T H W
+    clip = torch.from_numpy(np.array(pixels.transpose(1, 4, 0, 2, 3), order="C"))[None].to(device)  # 1 S C T H W
     with torch.inference_mode():
         return np.asarray(network.forward_sequences(clip)[0].cpu().numpy(), np.float32)

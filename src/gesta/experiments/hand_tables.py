@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.experiments.pose_catalog import POSE_DATA_SEED, POSE_SCALES, QUICK_HIDDEN, PoseRow, PoseScale
+from gesta.experiments.pose_published import published, without_published
 from gesta.experiments.table import (
     Experiment,
     Line,
@@ -30,14 +31,13 @@ from gesta.progress import bar
 from gesta.schema import GestaError, HandListing
 from gesta.tasks.base import Parts
 from gesta.tasks.hands.cube import Cube
-from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_of, over_depth
+from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_bar, depth_of, over_depth
 from gesta.tasks.hands.figures import draw_per_joint, draw_success
-from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.task import TASK
 
 
 class HandTable(Experiment):
-    """`data` of its plans: a HandListing."""
+    """`data` of its plans: (a HandListing, errors [n, J] in mm of published predictions by their lines)."""
 
     scales = POSE_SCALES
     headings = (
@@ -76,13 +76,18 @@ class HandTable(Experiment):
         return TASK.read(folder, "nyu"), f"Generated hands in NYU's layout, scale {wanted.scale}."
 
     def plan(self, data: HandListing, note: str, wanted: Wanted) -> Plan:
-        """Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows."""
+        """`--set published=FOLDER` is for the curves of published predictions.
+
+        Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
+        """
         scale = self.scale_of(wanted)
+        folder, sets = without_published(wanted.sets)
+        others = {} if folder is None else published(folder)
         parts = TASK.split(data, 0, {})
         self._check(parts)
         lines = []
         for row in (row for row in self.table.rows if row.recipe is not None):
-            recipe = hand_recipe(row, wanted.scale, wanted.sets)
+            recipe = hand_recipe(row, wanted.scale, sets)
             for seed in range(self.seeds_of(wanted)):
                 known = TASK.split(data, seed, recipe.model_dump())
                 title, folder = f"{row.label}, seed {seed}", wanted.out / "rows"
@@ -90,7 +95,8 @@ class HandTable(Experiment):
                 lines.append(Line(row.label, job, row.cost))
         counts = ", ".join(f"{split} {len(parts.of(split))}" for split in ("train", "val", "test"))
         told = " ".join([note, *_changed(scale), f"Frames: {counts}.", *parts.notes])
-        return Plan((tuple(lines),), told, scale.minutes, wanted.workers, data)
+        told += f" Curves of published predictions on the real NYU test set: {folder}." if others else ""
+        return Plan((tuple(lines),), told, scale.minutes, wanted.workers, (data, others))
 
     def _check(self, parts: Parts) -> None:
         for split in ("train", "val", "test"):
@@ -153,28 +159,27 @@ class HandTable(Experiment):
         measured = {label: kept for label, found in results.items() if (kept := good(found))}
         if not measured or not self.table.figure:
             return {}
-        if self.table.figure == "hands":
-            return draw_hands(plan.data, measured, folder, self.table.person)
-        errors = {label: pooled(found) for label, found in measured.items()}
+        if self.table.figure != "curves":
+            return draw_hands(plan.data[0], measured, folder, self.table.person)
+        errors = {label: pooled(found) for label, found in measured.items()} | plan.data[1]
         joints = next(iter(measured.values()))[0]["joints"]
         files = {"success rate": folder / "success_rate.png", "joints": folder / "per_joint.png"}
+        same = {label: found for label, found in errors.items() if found.shape[1] == len(joints)}
         draw_success(errors, files["success rate"], f"Success rate: {self.table.title}")
-        draw_per_joint(errors, files["joints"], f"Error of each joint: {self.table.title}", joints)
+        draw_per_joint(same, files["joints"], f"Error of each joint: {self.table.title}", joints)
         return files
 
 
-def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> HandRecipe:
+def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> Any:
     """The recipe of a line at a scale: the document's networks with fully connected layers of 512 at the quick one.
 
     Raises GestaError (usage) for `sets` that do not fit.
     """
     size = POSE_SCALES[scale]
     changes = [*size.overrides, *(() if row.own else size.optimizer)]
-    found = recipe_of(row)
-    assert isinstance(found, HandRecipe)
-    if scale == "quick" and found.model.hidden > QUICK_HIDDEN:
+    if scale == "quick" and recipe_of(row).model.hidden > QUICK_HIDDEN:
         changes.append(f"model.hidden={QUICK_HIDDEN}")
-    return recipe_of(row, *changes, *row.overrides, *sets)  # type: ignore[return-value]
+    return recipe_of(row, *changes, *row.overrides, *sets)
 
 
 def _changed(size: PoseScale) -> list[str]:
@@ -195,7 +200,8 @@ def pooled(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
 
 
 def draw_hands(listing: HandListing, results: Results, folder: Path, person: int | None) -> dict[str, Path]:
-    """A row of pictures over the depth image, and below each its points in space: truth blue, estimate red."""
+    """A row of pictures over the depth image, and below each its points in space by depth, with a bar: truth blue,
+    estimate red."""
     frames = {frame.id: frame for frame in listing.frames}
     files = {}
     for label, found in results.items():
@@ -208,7 +214,9 @@ def draw_hands(listing: HandListing, results: Results, folder: Path, person: int
             cube = Cube(frame.camera, (x, y, z), found[0]["cube_mm"])
             hand = Hand(frame, cube, listing.joint_names, frame.joints_mm, np.asarray(one["found_mm"]))
             depth = depth_of(frame)
-            columns.append(np.vstack([over_depth(hand, depth), cloud_view(hand, cloud_of(hand, depth))]))
+            cloud, bar = cloud_of(hand, depth, tones="depth"), depth_bar(cube)
+            pictures = np.vstack([over_depth(hand, depth), cloud_view(hand, cloud)])
+            columns.append(np.hstack([pictures, np.vstack([np.full_like(bar, 255), bar])]))
         if columns:
             path = folder / f"{label.split(' ')[0].lower()}.png"
             _, data = cv2.imencode(".png", np.hstack(columns)[..., ::-1])

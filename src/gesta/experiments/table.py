@@ -9,7 +9,7 @@ reported.
 from __future__ import annotations
 
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,6 @@ import numpy as np
 from gesta.experiments.parallel import Job, Progress, Told, run_jobs
 from gesta.experiments.trial import prepare
 from gesta.files import json_text, write_files
-from gesta.recipes import Recipe
 from gesta.schema import GestaError
 from gesta.tasks.catalog import load_recipe
 from gesta.words import choose
@@ -94,7 +93,7 @@ class Plan:
         """One line for people, before anything is trained."""
         trainings, lines = len(self.trainings), len({line.label for line in self.lines})
         done = f"{trainings} trainings, {trainings - len(self.todo)} already done"
-        seeds = len(self.lines) // max(lines, 1)
+        seeds = min(Counter(line.label for line in self.lines).values(), default=0)
         return f"{lines} lines x {seeds} seeds: {done}; the others take about {self.minutes:.0f} minutes"
 
 
@@ -209,7 +208,7 @@ class Experiment:
         return shown
 
 
-def recipe_of(row: Any, *changes: str) -> Recipe:
+def recipe_of(row: Any, *changes: str) -> Any:
     """A line's recipe with changes. Raises GestaError (usage), naming the line, for those that do not fit."""
     return load_recipe(row.recipe, changes)
 

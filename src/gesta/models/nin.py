@@ -1,12 +1,17 @@
 """Network in Network (Lin, Chen and Yan 2014; Mullick 2018, tables 4.4 and 4.5).
 
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
-Parameters: 1,004,042 for N = 10, 1,021,412 for N = 100.
-Deviations from the paper, by the document's number of parameters (spec 2, Decision): the last convolution has 192 maps
-instead of N, and a linear layer follows the global pooling. As in the paper there is no batch normalisation.
+Parameters: 1,005,642 for N = 10, 1,023,012 for N = 100.
+Deviations from the paper (spec 2, Corrected decision): the last convolution has 192 maps instead of N, and a linear
+layer follows the global pooling, by the document's number of parameters; batch normalisation behind every convolution,
+which that number allows and without which the document's fixed rate of 0.3 diverges.
 """
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -15,35 +20,35 @@ from gesta.models.layers import he_initialised, to_signed
 MAPS = 192
 
 
-def _mlp_convolution(before: int, widths: tuple[int, int, int], kernel: int) -> list[nn.Module]:
-    """A convolution and two 1 x 1 convolutions, each with bias and ReLU; the size stays."""
-    first, second, third = widths
-    return [
-        nn.Conv2d(before, first, kernel, padding=kernel // 2),
-        nn.ReLU(),
-        nn.Conv2d(first, second, 1),
-        nn.ReLU(),
-        nn.Conv2d(second, third, 1),
-        nn.ReLU(),
-    ]
+def _mlp_convolution(before: int, widths: Sequence[int], kernel: int, *, normalization: bool) -> list[nn.Module]:
+    """A convolution and two 1 x 1 convolutions, each with BN (or a bias) and ReLU; the size stays."""
+    layers: list[nn.Module] = []
+    for source, now in itertools.pairwise((before, *widths)):
+        side = kernel if not layers else 1
+        layers.append(nn.Conv2d(source, now, side, padding=side // 2, bias=not normalization))
+        layers += [nn.BatchNorm2d(now)] if normalization else []
+        layers.append(nn.ReLU())
+    return layers
 
 
 class NetworkInNetwork(nn.Module):
     """Three convolutions with two 1 x 1 convolutions behind each, pooling between, mean over the image, linear N.
 
-    `dropout` stands behind the first two parts, as in the paper (0.5 there).
+    `dropout` stands behind the first two parts, as in the paper (0.5 there). `normalization=False`: the paper's
+    network, as of weights up to commit 2895dc4.
     """
 
-    def __init__(self, *, classes: int, dropout: float = 0.5) -> None:
+    def __init__(self, *, classes: int, dropout: float = 0.5, normalization: bool = True) -> None:
         super().__init__()
+        part = partial(_mlp_convolution, normalization=normalization)
         self.convolutions = nn.Sequential(
-            *_mlp_convolution(3, (192, 160, 96), 5),
+            *part(3, (192, 160, 96), 5),
             nn.MaxPool2d(3, 2, padding=1),  # 32 -> 16
             nn.Dropout(dropout),
-            *_mlp_convolution(96, (MAPS, MAPS, MAPS), 5),
+            *part(96, (MAPS, MAPS, MAPS), 5),
             nn.AvgPool2d(3, 2, padding=1),  # 16 -> 8
             nn.Dropout(dropout),
-            *_mlp_convolution(MAPS, (MAPS, MAPS, MAPS), 3),
+            *part(MAPS, (MAPS, MAPS, MAPS), 3),
         )
         self.classifier = nn.Linear(MAPS, classes)
         he_initialised(self)

@@ -1,4 +1,4 @@
-"""Fusion of depth and colour (Kazakos, section 4.2): of the scores (FusePred-Net) and of two streams (Fuse-Net).
+"""Fusion of depth and colour (Kazakos, section 4.3.3): of the scores (FusePred-Net) and of two streams (Fuse-Net).
 
 hand float32 [B, 4, H, W] (depth, R, G, B) -> joints [B, J, 3] in [-1, 1]. Each stream is Depth-Net. Input fusion
 (RGBD-Net) needs nothing of its own: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net
@@ -7,12 +7,12 @@ has 303.81 million parameters (both networks); Fuse-Net joined by 1 x 1 convolut
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from gesta.models.pose_layers import PlainPose, PoseNet, joint_loss, made, specs, through
+from gesta.models.pose_layers import PlainPose, PoseNet, made, specs, through
 from gesta.models.pose_nets import DEPTH_NET
 
 WEIGHTS = ("fixed", "per_output", "learned")
@@ -22,7 +22,7 @@ class ScoreFusion(PoseNet):
     """FusePred-Net: w * Depth-Net + (1 - w) * RGB-Net, each output with its own w.
 
     fixed: 0.5. per_output: the inverse of each network's mean squared error of that output in validation, set after
-    training. learned: by gradient, on outputs that it does not change. Both networks learn as if each were alone.
+    training. learned: by gradient, after both networks. They are trained one after the other, each to its own best.
     """
 
     share: Tensor
@@ -47,11 +47,13 @@ class ScoreFusion(PoseNet):
         """What the depth and the colour network say, each [B, J, 3]."""
         return self.depth(hand[:, :1]), self.color(hand[:, 1:])
 
-    def learn(self, hand: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        depth, color = self.streams(hand)
-        loss = joint_loss(depth, truth) + joint_loss(color, truth)
-        found = self._joined(depth.detach(), color.detach())
-        return found, loss + joint_loss(found, truth) if self.weights == "learned" else loss
+    def parts(self) -> Iterator[tuple[str, PoseNet]]:
+        yield "depth", OnChannels(self.depth, 0, 1)
+        yield "color", OnChannels(self.color, 1, 4)
+        if self.weights == "learned":
+            streams = nn.ModuleList([self.depth, self.color]).requires_grad_(False)
+            yield "weights", FixedStreams(self)
+            streams.requires_grad_(True)
 
     @torch.no_grad()
     def settle(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -67,6 +69,37 @@ class ScoreFusion(PoseNet):
     def _joined(self, depth: Tensor, color: Tensor) -> Tensor:
         share = torch.sigmoid(self.logit) if self.weights == "learned" else self.share  # J 3
         return share * depth + (1 - share) * color
+
+
+class OnChannels(PoseNet):
+    """A network that sees the channels from `first` up to `stop` alone."""
+
+    def __init__(self, network: PoseNet, first: int, stop: int) -> None:
+        super().__init__()
+        self.network, self.first, self.stop = network, first, stop
+        self.joints = network.joints
+
+    def forward(self, hand: Tensor) -> Tensor:
+        joints: Tensor = self.network(hand[:, self.first : self.stop])
+        return joints
+
+
+class FixedStreams(PoseNet):
+    """A fusion whose networks stay as they are, without dropout: its weights alone learn."""
+
+    def __init__(self, fusion: ScoreFusion) -> None:
+        super().__init__()
+        self.fusion, self.joints = fusion, fusion.joints
+
+    def train(self, mode: bool = True) -> FixedStreams:
+        super().train(mode)
+        self.fusion.depth.eval()
+        self.fusion.color.eval()
+        return self
+
+    def forward(self, hand: Tensor) -> Tensor:
+        joints: Tensor = self.fusion(hand)
+        return joints
 
 
 class Interleaved(nn.Module):

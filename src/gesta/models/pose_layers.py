@@ -10,7 +10,7 @@ Letters: B frames, C channels, H = W size of the patch, J joints.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,10 @@ class PoseNet(nn.Module):
         found = self(hand)
         return found, joint_loss(found, truth)
 
+    def parts(self) -> Iterator[tuple[str, PoseNet]]:
+        """What is trained one after the other, each to its own best epoch, by name; most networks are one part."""
+        yield "training", self
+
     def start_from(self, poses: Tensor) -> None:
         """Takes from the training poses [N, J, 3] what the network starts from; most need nothing."""
 
@@ -39,7 +43,7 @@ class PoseNet(nn.Module):
 
 
 def joint_loss(found: Tensor, truth: Tensor) -> Tensor:
-    """1 / (2J) * squared error of each frame, meaned over frames (Kazakos, section 4.3)."""
+    """1 / (2J) * squared error of each frame, meaned over frames (Kazakos, eq. 4.14)."""
     joints = truth.shape[1]
     return (found - truth).square().sum(dim=(1, 2)).mean() / (2 * joints)
 

@@ -33,7 +33,34 @@ def _projection(before: int, now: int, stride: int) -> nn.Sequential | None:
     return nn.Sequential(nn.Conv2d(before, now, 1, stride, bias=False), nn.BatchNorm2d(now))
 
 
-class Basic(nn.Module):
+class _Block(nn.Module):
+    """A residual, and the input (or its projection) beside it.
+
+    The projection is computed first, as Iqbal counts the layers (gesta.models.st_resnet); `projection_last` where
+    something from the residual is added to it. The result is the same.
+    """
+
+    downsample: nn.Sequential | None
+    projection_last = False
+
+    def forward(self, maps: Tensor, run: Run = plain, name: str = "") -> Tensor:
+        if self.projection_last:
+            inner = self.residual(maps, run, name)
+            return (inner + self.shortcut(maps, run, name)).relu()
+        beside = self.shortcut(maps, run, name)
+        return (self.residual(maps, run, name) + beside).relu()
+
+    def residual(self, maps: Tensor, run: Run, name: str) -> Tensor:
+        raise NotImplementedError
+
+    def shortcut(self, maps: Tensor, run: Run, name: str) -> Tensor:
+        if self.downsample is None:
+            return maps
+        maps = run(f"{name}.downsample.0", self.downsample[0], maps)
+        return run(f"{name}.downsample.1", self.downsample[1], maps)
+
+
+class Basic(_Block):
     """Two 3 x 3 convolutions. [B, before, H, W] -> [B, width, H / s, W / s]."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
@@ -45,13 +72,12 @@ class Basic(nn.Module):
         self.downsample = _projection(before, width, stride)
         self.out_channels = width
 
-    def forward(self, maps: Tensor, run: Run = plain, name: str = "") -> Tensor:
+    def residual(self, maps: Tensor, run: Run, name: str) -> Tensor:
         inner = run(f"{name}.bn1", self.bn1, run(f"{name}.conv1", self.conv1, maps)).relu()
-        inner = run(f"{name}.bn2", self.bn2, run(f"{name}.conv2", self.conv2, inner))
-        return (inner + _shortcut(self.downsample, maps, run, name)).relu()
+        return run(f"{name}.bn2", self.bn2, run(f"{name}.conv2", self.conv2, inner))
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(_Block):
     """1 x 1, 3 x 3, 1 x 1 to four times the width. [B, before, H, W] -> [B, 4 * width, H / s, W / s]."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
@@ -65,18 +91,10 @@ class Bottleneck(nn.Module):
         self.downsample = _projection(before, EXPANSION * width, stride)
         self.out_channels = EXPANSION * width
 
-    def forward(self, maps: Tensor, run: Run = plain, name: str = "") -> Tensor:
+    def residual(self, maps: Tensor, run: Run, name: str) -> Tensor:
         inner = run(f"{name}.bn1", self.bn1, run(f"{name}.conv1", self.conv1, maps)).relu()
         inner = run(f"{name}.bn2", self.bn2, run(f"{name}.conv2", self.conv2, inner)).relu()
-        inner = run(f"{name}.bn3", self.bn3, run(f"{name}.conv3", self.conv3, inner))
-        return (inner + _shortcut(self.downsample, maps, run, name)).relu()
-
-
-def _shortcut(projection: nn.Sequential | None, maps: Tensor, run: Run, name: str) -> Tensor:
-    if projection is None:
-        return maps
-    maps = run(f"{name}.downsample.0", projection[0], maps)
-    return run(f"{name}.downsample.1", projection[1], maps)
+        return run(f"{name}.bn3", self.bn3, run(f"{name}.conv3", self.conv3, inner))
 
 
 class ResNet(Backbone):

@@ -2,7 +2,8 @@
 
 In: features float32 [B, T, D], zeros behind a shorter sequence; lengths int64 [B], None = T. Out: logits [B, N].
 Parameters: Iqbal's GRU on 2048 features, N = 101: 0.849 M; the report's two LSTMs of 1024 on 2048 features, N = 249:
-21.24 M. Deviation: PyTorch's LSTM and GRU have two bias vectors a gate where the formulas have one.
+21.24 M. Deviations: PyTorch's LSTM and GRU have two bias vectors a gate where the formulas have one, and its GRU
+applies the reset gate behind the recurrent matrix, where Cho et al. 2014 (whom Iqbal cites) apply it before.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ class SequenceNet(nn.Module):
 
     `recurrent`: None is the mean. `hidden`: units of each recurrent layer; dropout stands behind every one of them.
     `dense`: linear layers, the last one gives the classes; one before it has `dense_width` units, ReLU and dropout.
+    `keras`: as the report's code has it: dropout on the inputs of each recurrent layer, one mask for all steps of a
+    sequence, and none before the linear layers; orthogonal recurrent weights, the others Glorot's, a forget bias of 1.
+    Once trained the network is the same with and without it.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class SequenceNet(nn.Module):
         dense_width: int = 512,
         dropout: float = 0.0,
         normalise: bool = False,
+        keras: bool = False,
     ) -> None:
         super().__init__()
         if layers not in (1, 2) or dense not in (1, 2):
@@ -65,11 +70,14 @@ class SequenceNet(nn.Module):
         before = features
         if recurrent is not None:
             kind = nn.GRU if recurrent == "gru" else nn.LSTM
-            between = dropout if layers > 1 else 0.0
+            between = dropout if layers > 1 and not keras else 0.0
             self.recurrent = kind(features, hidden, layers, batch_first=True, dropout=between)
             before = hidden
         self.inner = nn.Linear(before, dense_width) if dense == 2 else None
         self.classifier = nn.Linear(dense_width if dense == 2 else before, classes)
+        self.keras = keras
+        if keras:
+            _as_keras_begins(self)
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""
@@ -87,20 +95,51 @@ class SequenceNet(nn.Module):
             features = self.norm(features)
         if self.recurrent is None:
             return _mean(features, lengths)
-        outputs, _ = self.recurrent(features)  # B T hidden
+        outputs = self._steps(features)  # B T hidden
         if lengths is None:
             return outputs[:, -1]
         last = (lengths - 1).reshape(-1, 1, 1).expand(-1, 1, outputs.shape[-1])  # B 1 hidden
         return outputs.gather(1, last)[:, 0]
 
+    def _steps(self, features: Tensor) -> Tensor:
+        """[B, T, D] -> the last recurrent layer's outputs, [B, T, hidden]."""
+        assert self.recurrent is not None
+        if not (self.keras and self.training and self.dropout.p):
+            outputs: Tensor = self.recurrent(features)[0]
+            return outputs
+        one_layer = torch.lstm if isinstance(self.recurrent, nn.LSTM) else torch.gru
+        begin = features.new_zeros(1, len(features), self.recurrent.hidden_size)
+        state = (begin, begin) if isinstance(self.recurrent, nn.LSTM) else begin
+        for layer in range(self.recurrent.num_layers):
+            features = features * self.dropout(torch.ones_like(features[:, :1]))  # one mask for all steps
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            weights = [getattr(self.recurrent, f"{name}_l{layer}") for name in names]
+            features = one_layer(features, state, weights, True, 1, 0.0, True, False, True)[0]  # type: ignore[arg-type]
+        return features
+
     def forward_head(self, features: Tensor) -> Tensor:
-        hidden = features if self.recurrent is None else self.dropout(features)
+        hidden = features if self.recurrent is None or self.keras else self.dropout(features)
         if self.inner is not None:
-            hidden = self.dropout(self.inner(hidden).relu())
+            hidden = self.inner(hidden).relu()
+            hidden = hidden if self.keras else self.dropout(hidden)
         return self.classifier(hidden)
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.forward_head(self.forward_features(features, lengths))
+
+
+def _as_keras_begins(network: SequenceNet) -> None:
+    """Glorot's uniform weights, orthogonal recurrent ones, biases of zero, of LSTMs a forget bias of 1."""
+    for name, tensor in network.named_parameters():
+        if "weight_hh" in name:
+            nn.init.orthogonal_(tensor)
+        elif tensor.ndim > 1:
+            nn.init.xavier_uniform_(tensor)
+        else:
+            nn.init.zeros_(tensor)
+        if "bias_ih" in name and isinstance(network.recurrent, nn.LSTM):
+            hidden = network.recurrent.hidden_size
+            nn.init.ones_(tensor[hidden : 2 * hidden])  # gates: input, forget, cell, output
 
 
 def _mean(features: Tensor, lengths: Tensor | None) -> Tensor:

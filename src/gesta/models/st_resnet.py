@@ -11,19 +11,23 @@ A clip shorter than the window has zeros behind it. They do not count: sequences
 copies of the last frame stand in their place, for the batch's statistics and for clips shorter than the context.
 
 Positions are names of convolutions and normalisations in gesta.models.resnet, and any two can be connected. The
-document counts them from 0, projections included (`position`); depth 18 has 0 to 39. Its pairs, of depth 50:
+document counts them from 0 (`position`), and within a block the projection and its normalisation come first, as in the
+Caffe network whose numbers these are: only so do all its pairs join maps of equal shape. Depth 18 has 0 to 39. Its
+pairs, of depth 50:
 
 | document | from (frame t-1) | to (frame t) | maps |
 |---|---|---|---|
-| 5-11 | layer1.0.bn2 | layer1.1.bn1 | 64 -> 64 |
-| 49-55 | layer3.0.bn1 | layer3.0.downsample.1 | 256 -> 1024 |
-| 86-92 | layer4.0.conv1 | layer4.0.downsample.0 | 512 -> 2048 |
+| 5-11 | layer1.0.bn1 | layer1.1.bn1 | 64 -> 64 |
+| 49-55 | layer3.0.downsample.1 | layer3.0.bn3 | 1024 -> 1024 |
+| 86-92 | layer4.0.downsample.0 | layer4.0.conv3 | 2048 -> 2048 |
 | 98-104 | layer4.1.conv3 | layer4.2.conv3 | 2048 -> 2048 |
+
+Up to commit 2895dc4 the projection was counted last; recipes in bundles of that time are read so (gesta.bundle.io).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,17 +53,36 @@ class Connection:
 
 
 POSITIONS: dict[str, tuple[str, str]] = {
-    "5-11": ("layer1.0.bn2", "layer1.1.bn1"),
-    "49-55": ("layer3.0.bn1", "layer3.0.downsample.1"),
-    "86-92": ("layer4.0.conv1", "layer4.0.downsample.0"),
+    "5-11": ("layer1.0.bn1", "layer1.1.bn1"),
+    "49-55": ("layer3.0.downsample.1", "layer3.0.bn3"),
+    "86-92": ("layer4.0.downsample.0", "layer4.0.conv3"),
     "98-104": ("layer4.1.conv3", "layer4.2.conv3"),
 }
 """The document's pairs in ResNet-50 (tables 5.4 to 5.7)."""
 
 
-def layer_names(network: ResNet) -> list[str]:
-    """Names of all convolutions and batch normalisations in the document's order; the index is its number."""
-    return [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+def layer_names(network: ResNet, projection_last: Collection[str] = ()) -> list[str]:
+    """Names of all convolutions and batch normalisations in the document's order; the index is its number.
+
+    `projection_last`: blocks whose projection stands behind the residual instead.
+    """
+    found = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
+    places = {_block(name): index for index, name in reversed(list(enumerate(found)))}  # where a block begins
+    return sorted(found, key=lambda n: (places[_block(n)], _projects(n) == (_block(n) in projection_last)))  # stable
+
+
+def _block(name: str) -> str:
+    """layer3.0.downsample.1 -> layer3.0."""
+    return ".".join(name.split(".")[:2])
+
+
+def _projects(name: str) -> bool:
+    return ".downsample." in name
+
+
+def _beside(one: str, other: str) -> bool:
+    """Whether of two layers of a block one is the projection's: they do not feed each other."""
+    return _block(one) == _block(other) and _projects(one) != _projects(other)
 
 
 def position(network: ResNet, place: str | int) -> str:
@@ -69,12 +92,12 @@ def position(network: ResNet, place: str | int) -> str:
     if number is not None and number < len(names):
         return names[number]
     if place not in names:
-        raise ValueError(f"no position {place!r}; there are {_numbered(names)}")
+        raise ValueError(f"no position {place!r}; there are {_numbered(names, names)}")
     return str(place)
 
 
-def _numbered(names: Sequence[str], first: int = 0) -> str:
-    return ", ".join(f"{number} {name}" for number, name in enumerate(names[first:], first))
+def _numbered(names: Sequence[str], numbers: Sequence[str]) -> str:
+    return ", ".join(f"{numbers.index(name)} {name}" for name in names)
 
 
 def chain(places: Sequence[tuple[str, str]], kind: Kind = "identity") -> list[Connection]:
@@ -120,13 +143,16 @@ class StResNet(nn.Module):
         super().__init__()
         self.network = network
         self.window, self.overlap, self.scale = window, overlap, 1.0
-        names = layer_names(network)
         self.connections = tuple(
             Connection(position(network, c.source), position(network, c.target), c.kind, c.delay) for c in connections
         )
+        late = {_block(c.target) for c in self.connections if _projects(c.target) and _beside(c.source, c.target)}
+        for block in late:
+            network.get_submodule(block).projection_last = True  # type: ignore[assignment]
+        names = layer_names(network, late)
         for c in self.connections:
             if names.index(c.source) >= names.index(c.target):
-                behind = _numbered(names, names.index(c.source) + 1) or "none"
+                behind = _numbered(names[names.index(c.source) + 1 :], layer_names(network)) or "none"
                 raise ValueError(
                     f"a connection leads forward: {c.source} does not lie before {c.target}. Behind it are {behind}"
                 )
@@ -179,9 +205,10 @@ class StResNet(nn.Module):
         """The last frame (0-based) of each of `count` sequences."""
         return [self.context - 1 + index * (1 if self.overlap else self.context) for index in range(count)]
 
-    def forward_windows(self, clip: Tensor) -> Tensor:
-        """Logits of each sequence, [B, m, N]."""
-        return self.forward_head(self.forward_sequences(clip))
+    def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits of each sequence, [B, m, N], and whether it ends within the clip, [B, m]: examples to train on."""
+        logits = self.forward_head(self.forward_sequences(clip, lengths))
+        return logits, self._weights(logits, lengths_of(clip, lengths)).squeeze(-1) > 0
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The mean of the sequences' features, [B, D], for what wants one vector a clip."""
@@ -235,16 +262,7 @@ def context(names: Sequence[str], connections: Sequence[Connection]) -> int:
 
 def _feeds(names: Sequence[str], layer: str, later: str) -> bool:
     """Whether `later` is `layer` or sees its output; a block's projection stands beside its convolutions."""
-    (block, _, rest), (other, _, last) = (_in_block(name) for name in (layer, later))
-    beside = block == other and rest.startswith("downsample") != last.startswith("downsample")
-    return names.index(layer) <= names.index(later) and not beside
-
-
-def _in_block(name: str) -> tuple[str, str, str]:
-    """layer3.0.downsample.1 -> (layer3.0, ., downsample.1)."""
-    stage, _, rest = name.partition(".")
-    number, dot, last = rest.partition(".")
-    return f"{stage}.{number}", dot, last
+    return names.index(layer) <= names.index(later) and not _beside(layer, later)
 
 
 def _earlier(maps: Tensor, time: int, delay: int) -> Tensor:

@@ -52,6 +52,11 @@ class Stack(nn.Module):
     def forward_head(self, features: Tensor) -> Tensor:
         return self.network.forward_head(features)
 
+    def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """As of the spatio-temporal ResNets, which alone have it."""
+        windows: tuple[Tensor, Tensor] = self.network.forward_windows(stacked(clip, self.frames), lengths)
+        return windows
+
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         return self.network(stacked(clip, self.frames), lengths)
 
@@ -78,5 +83,16 @@ class TwoStream(nn.Module):
         if self.fusion == "feature":
             seen = self.appearance.forward_head(self.appearance.forward_features(looks, lengths))
             return seen + self.motion.forward_head(self.motion.forward_features(flow, lengths))
-        seen, moved = self.appearance(looks, lengths), self.motion(flow, lengths)
-        return torch.logsumexp(torch.stack([seen.log_softmax(-1), moved.log_softmax(-1)]), 0)  # log of twice the mean
+        return mean_of_scores(self.appearance(looks, lengths), self.motion(flow, lengths))
+
+    def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits of each sequence of spatio-temporal ResNets, fused, [B, m, N], and whether it is one, [B, m]."""
+        looks, flow = clip[:, :, :-FLOW_CHANNELS], clip[:, :, -FLOW_CHANNELS:]
+        seen, counted = self.appearance.forward_windows(looks, lengths)
+        moved, _ = self.motion.forward_windows(flow, lengths)
+        return (seen + moved if self.fusion == "feature" else mean_of_scores(seen, moved)), counted
+
+
+def mean_of_scores(one: Tensor, other: Tensor) -> Tensor:
+    """Logits of the mean of two networks' probabilities (the logarithm of twice it)."""
+    return torch.logsumexp(torch.stack([one.log_softmax(-1), other.log_softmax(-1)]), 0)

@@ -60,7 +60,9 @@ class TrainingSettings(Strict):
     schedule: Literal["constant", "one_cycle"] = "constant"
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
-    loss_over: Literal["last", "second_half"] = Field("last", description="chunks whose loss counts")
+    loss_over: Literal["last", "second_half", "sequences"] = Field(
+        "last", description="chunks whose loss counts; sequences: each of a st_resnet's is an example"
+    )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
     validation: bool = Field(True, description="false: validation clips are trained on, too, and the last epoch stays")
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")

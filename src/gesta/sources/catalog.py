@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, base
-from gesta.sources import chalearn2014, class_folders, index_csv, isogd, ledasila, ucf101, videos
+from gesta.sources import autsl, chalearn2014, class_folders, index_csv, isogd, jester, ledasila, ucf101, videos
 from gesta.sources.frequent import most_frequent
+from gesta.sources.left_out import ARCHIVE_SUFFIXES
 from gesta.words import did_you_mean
 
 
@@ -27,6 +28,8 @@ READERS: dict[str, Reader] = {
     "index_csv": Reader(
         index_csv.matches, index_csv.read, "index.csv with the columns path,label (subject,split,depth,... optional)"
     ),
+    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images a video, .../34870/"),
+    "autsl": Reader(autsl.matches, autsl.read, "train_labels.csv and train/signer0_sample1_color.mp4"),
     "chalearn2014": Reader(
         chalearn2014.matches,
         chalearn2014.read,
@@ -38,15 +41,18 @@ READERS: dict[str, Reader] = {
     ),
     "ledasila": Reader(ledasila.matches, ledasila.read, "signs.csv with the columns file,sign (person optional)"),
     "class_folders": Reader(
-        class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv or .webm"
+        class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv, .webm, ..."
     ),
-    "videos": Reader(videos.matches, videos.read, "one video, or a folder of videos (no labels)"),
+    "videos": Reader(
+        videos.matches, videos.read, "one video, or a folder of videos (no labels); a folder of images is one"
+    ),
 }
 """Layouts by name, in the order in which they are tried."""
 
 WAYS: dict[str, dict[str, Callable[[Path], Listing]]] = {
     "ucf101": {f"split{number}": partial(ucf101.read, split=number) for number in (1, 2, 3)},
     "isogd": {modality: partial(isogd.read, modality=modality) for modality in ("rgb", "depth")},
+    "class_folders": {f"level{number}": partial(class_folders.read, level=number) for number in (1, 2, 3)},
 }
 """Other ways to read a layout, to be named behind it, as in isogd+rgb; never detected."""
 
@@ -60,6 +66,8 @@ def detect(root: Path | str) -> str:
     for name, reader in READERS.items():
         if reader.matches(root):
             return name
+    if root.suffix.lower() in ARCHIVE_SUFFIXES:
+        raise GestaError(f"{root}: is no zip of a recording that can be read. If it holds videos, unpack it.")
     layouts = "".join(f"\n  {name}: {reader.looks_like}" for name, reader in READERS.items())
     raise GestaError(
         f"{root}: no known layout. A data folder holds one of:{layouts}\nName it with --format if it is there."

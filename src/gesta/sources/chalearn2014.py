@@ -12,13 +12,15 @@ and inclusive. Folders Train*, Validation*, Test* give the split. Depth is 8-bit
 from __future__ import annotations
 
 import re
-import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from gesta.schema import CHALEARN_GESTURES, GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import decode_text, is_hidden, split_name, table, walk
+from gesta.sources.files import decode_text, is_hidden, split_name, walk
+from gesta.sources.tables import read_table, table
+from gesta.untrusted import MAX_TEXT_BYTES, open_zip
 
 LAYOUT = "chalearn2014"
 SUBJECTS_FILE = "gesta_subjects.csv"
@@ -36,6 +38,8 @@ PARTS = {
 _PART_NAMES = re.compile(
     r"(?P<name>.+)_(?P<part>color\.mp4|depth\.mp4|user\.mp4|skeleton\.csv|labels\.csv|data\.csv)$", re.I
 )
+_OWN_NAMES = re.compile(r"(Sample\d+_(color|depth)\.mp4|.+_(user\.mp4|labels\.csv|data\.csv))$", re.I)
+"""What only this layout has: other sets name their videos ..._color.mp4 and ..._depth.mp4, too."""
 _SPLIT_FOLDER = re.compile(r"(train|training|val|validation|test)[-_ ]?\d*$", re.I)
 _MODALITIES = {"color": "color", "depth": "depth", "user": "mask", "skeleton": "skeleton"}
 _ZIPS_LOOKED_AT = 10
@@ -64,7 +68,7 @@ def matches(root: Path) -> bool:
         return root.suffix.lower() == ".zip" and _zip_has_recording(root)
     zips = 0
     for path in walk(root, depth=4):
-        if _PART_NAMES.match(path.name):
+        if _OWN_NAMES.match(path.name):
             return True
         if path.suffix.lower() == ".zip" and zips < _ZIPS_LOOKED_AT:
             zips += 1
@@ -85,13 +89,24 @@ def read(root: Path) -> Listing:
     subjects = _read_subjects(folder, {r.name for r in recordings}, problems)
     names = [r.name for r in recordings]
     samples: list[Sample] = []
+    used: Counter[str] = Counter()
     for recording in recordings:
-        twice = names.count(recording.name) > 1
-        shown = recording.name if not twice else recording.place.relative_to(root).with_suffix("").as_posix()
+        shown = recording.name if names.count(recording.name) == 1 else _place_name(root, recording)
+        used[shown] += 1
+        if used[shown] > 1:
+            shown = f"{shown}#{used[shown]}"
         split = None if single else _split_of(recording.place.relative_to(root))
         subject = subjects.get(recording.name)
         samples += _read_recording(recording, shown, subject, split, single, problems)
     return Listing(root, LAYOUT, tuple(samples), tuple(problems))
+
+
+def _place_name(root: Path, recording: Recording) -> str:
+    """A recording by where it lies: the folder or zip of its own name, or its name in a folder with others."""
+    place = recording.place.relative_to(root)
+    if recording.place.is_file():
+        return place.with_suffix("").as_posix() if place.name else recording.name
+    return (place if place.name == recording.name else place / recording.name).as_posix()
 
 
 def parse_data(text: str) -> Facts:
@@ -123,7 +138,7 @@ def stated_facts(sample: Sample) -> Facts | None:
     else:
         file = Resource(video.path, str(PurePosixPath(video.member).with_name(name)))
     try:
-        return parse_data(decode_text(file.read(), str(file)))
+        return parse_data(decode_text(file.read(MAX_TEXT_BYTES), str(file)))
     except (GestaError, ValueError):
         return None
 
@@ -137,7 +152,7 @@ def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, 
     spans: list[tuple[str, int, int]] = []
     refused: list[tuple[str, str]] = []
     rows: list[tuple[int, int, int, int]] = []
-    for line, cells in table(text):
+    for line, cells in table(text, lambda line, reason: refused.append(("bad-label-row", f"line {line}: {reason}"))):
         values = _whole_numbers([cell for cell in cells if cell])
         if values is None:
             refused.append(("bad-label-row", f"line {line} is {','.join(cells)!r}, expected gesture_id,first,last"))
@@ -177,9 +192,9 @@ def _shared(span: tuple[str, int, int], first: int, last: int) -> float:
 
 def _zip_has_recording(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return any(_PART_NAMES.match(PurePosixPath(name).name) for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile):
+        with open_zip(path) as archive:
+            return any(_OWN_NAMES.match(PurePosixPath(name).name) for name in archive.namelist())
+    except ValueError:
         return False
 
 
@@ -212,9 +227,9 @@ def _add(found: dict[tuple[Path, str, str], Recording], key: tuple[Path, str], p
 
 def _zip_members(path: Path, problems: list[Problem]) -> Iterator[str]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             names = sorted(n for n in archive.namelist() if not any(map(is_hidden, PurePosixPath(n).parts)))
-    except (OSError, zipfile.BadZipFile) as error:
+    except ValueError as error:
         hint = "Copy or download it again."
         problems.append(Problem(str(path), "unreadable", f"cannot be opened as a zip archive ({error}).", hint))
         return
@@ -237,7 +252,7 @@ def _read_subjects(folder: Path, recordings: set[str], problems: list[Problem]) 
     if not path.is_file():
         return {}
     subjects: dict[str, str] = {}
-    for line, cells in table(decode_text(path.read_bytes(), str(path))):
+    for line, cells in read_table(path):
         if [cell.lower() for cell in cells[:2]] == ["recording", "subject"]:
             continue
         if len(cells) < 2 or not cells[0] or not cells[1]:
@@ -296,7 +311,7 @@ def _read_facts(recording: Recording, where: str, problems: list[Problem]) -> Fa
         problems.append(Problem(where, "missing-data-csv", f"has no {recording.name}{PARTS['data']}.", assumed))
         return Facts(None, ASSUMED_MAX_DEPTH_MM)
     try:
-        return parse_data(decode_text(file.read(), str(file)))
+        return parse_data(decode_text(file.read(MAX_TEXT_BYTES), str(file)))
     except ValueError as error:
         problems.append(Problem(str(file), "bad-data-csv", f"{error}.", assumed))
     except GestaError as error:
@@ -315,7 +330,7 @@ def _read_spans(
             problems.append(Problem(where, "no-labels", f"has no {recording.name}{PARTS['labels']}.", whole))
         return None
     try:
-        text = decode_text(file.read(), str(file))
+        text = decode_text(file.read(MAX_TEXT_BYTES), str(file))
     except GestaError as error:
         problems.append(Problem(str(file), "unreadable", str(error), whole))
         return None

@@ -1,63 +1,113 @@
-"""A folder of class folders of videos: `root/<label>/<anything, deeper too>.{mp4,avi,mov,mkv,webm}`.
+"""Folders of videos whose names are the classes: `root/<label>/<anything, deeper too>.{mp4,avi,mov,mkv,webm,...}`.
 
-Who performs is not known here. Where the top folders are all named train, val or test, the labels are one level below
-and the split is taken from the top: `root/train/<label>/...`.
+A video may be a folder of JPEG or PNG images, a frame each: `root/<label>/<clip>/00001.jpg`.
+Above or below the classes there may be folders of the parts (`train/<label>/...`) and of people (`anna/<label>/...`,
+`<label>/p01/...`): see `folder_roles`. `level=2` says that the second folder is the class.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
-from gesta.schema import Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import UNREAD_VIDEO_SUFFIXES, VIDEO_SUFFIXES, is_hidden, is_video, split_name, walk
+from gesta.schema import Listing, Problem, Resource, Sample
+from gesta.sources.files import folder_split, frame_folders, is_hidden, is_video, walk, walk_all
+from gesta.sources.folder_roles import Role, Roles, read_roles
+from gesta.sources.headers import holds_depth
+from gesta.sources.left_out import left_out, tables_beside
+from gesta.untrusted import valid_text
 
 LAYOUT = "class_folders"
+FOLDER_ROLES = "folder-roles"
+"""Kind of the problem that says how folders were read where that is not plain."""
 
 
 def matches(root: Path) -> bool:
     """True where some video lies below `root` in a folder of its own."""
-    return root.is_dir() and any(is_video(path) and path.parent != root for path in walk(root))
+    images = []
+    for path in walk(root) if root.is_dir() else ():
+        if is_video(path) and path.parent != root:
+            return True
+        images.append(path)
+    return bool(_clip_folders(root, images))
 
 
-def read(root: Path) -> Listing:
-    """One sample a video, sorted by path; the label is the name of the top folder."""
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
-    files = [path for path in walk(root) if path.parent != root]
-    levels = 2 if _are_splits(root, folders, files) else 1
-    samples: list[Sample] = []
-    problems: list[Problem] = []
-    for path in files:
-        relative = path.relative_to(root)
-        if is_video(path):
-            samples.append(_sample(path, relative, levels))
-        elif path.suffix.lower() in UNREAD_VIDEO_SUFFIXES:
-            hint = f"Convert it to one of {', '.join(VIDEO_SUFFIXES)}."
-            problems.append(Problem(str(path), "unread-format", f"videos of type {path.suffix} are not read.", hint))
-    problems += _folder_problems(root, folders, samples, levels)
-    return Listing(root, LAYOUT, tuple(samples), tuple(problems))
+def read(root: Path, level: int | None = None) -> Listing:
+    """One sample a video, sorted by path. `level`: the folder whose name is the label, 1 at the top; found if None.
+
+    Clips that lie above the classes, and all where there are no classes, are samples without label.
+    """
+    entries = list(walk_all(root))
+    files = [path for path, regular in entries if regular]
+    videos = [path for path in files if is_video(path) and path.parent != root]
+    clips = sorted([*videos, *_clip_folders(root, files)])
+    relative = [path.relative_to(root) for path in clips]
+    roles = read_roles([path.parts[:-1] for path in relative]) if level is None else _stated(relative, level)
+    kept = [path for path in relative if roles.levels[0] != "split" or folder_split(path.parts[0])]
+    samples = tuple(_sample(root, path, roles.levels) for path in kept)
+    problems = [*_note(root, roles), *_unlabelled(root, samples, roles), *left_out(entries, set(clips))]
+    return Listing(root, LAYOUT, samples, (*problems, *_folder_problems(root, samples, roles)))
 
 
-def _sample(path: Path, relative: Path, levels: int) -> Sample:
-    split: Split | None = split_name(relative.parts[0]) if levels == 2 else None
+def _clip_folders(root: Path, files: list[Path]) -> list[Path]:
+    """Folders of images, a frame each, at least one folder below their class: `root/<label>/<clip>/00001.jpg`."""
+    return [folder for folder in frame_folders(files) if len(folder.relative_to(root).parts) > 1]
+
+
+def _stated(relative: list[Path], level: int) -> Roles:
+    """The label at a level; above it parts of the set where all names at the top are such, else nothing."""
+    above: list[Role] = ["group"] * (level - 1)
+    if above and all(folder_split(path.parts[0]) for path in relative):
+        above[0] = "split"
+    return Roles((*above, "label"))
+
+
+def _sample(root: Path, relative: Path, levels: tuple[Role, ...]) -> Sample:
+    named = dict(zip(levels, relative.parts[:-1], strict=False))
     name = relative.as_posix()
-    return Sample(id=name, recording=name, color=Resource(path), label=relative.parts[levels - 1], split=split)
+    path = root / relative
+    depth = path.is_dir() and holds_depth(path)
+    return Sample(
+        id=name,
+        recording=name,
+        color=None if depth else Resource(path),
+        depth=Resource(path) if depth else None,
+        label=named.get("label"),
+        subject=named.get("subject"),
+        split=folder_split(named["split"]) if "split" in named else None,
+    )
 
 
-def _are_splits(root: Path, folders: list[Path], files: list[Path]) -> bool:
-    """True for `root/train/<label>/...`: only split names on top, and every video at least one folder below them."""
-    videos = [path.relative_to(root) for path in files if is_video(path)]
-    return all(split_name(folder.name) for folder in folders) and all(len(video.parts) >= 3 for video in videos)
+def _note(root: Path, roles: Roles) -> Iterator[Problem]:
+    if roles.note:
+        number = roles.levels.index("label") + 1 if "label" in roles.levels else 1
+        other = 1 if number > 1 else 2
+        hint = f"If that is wrong: --format {LAYOUT}+level{other}, or write an index.csv (gesta data index)."
+        yield Problem(str(root), FOLDER_ROLES, roles.note, hint)
 
 
-def _folder_problems(root: Path, folders: list[Path], samples: list[Sample], levels: int) -> list[Problem]:
-    problems = []
+def _unlabelled(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterator[Problem]:
+    """Clips that lie too high in the tree to have a label, counted by folder."""
+    places = Counter(Path(sample.id).parent for sample in samples if sample.label is None)
+    beside = tables_beside(root)
+    for folder, count in places.items():
+        what = "part of the set" if roles.levels[0] == "split" and len(folder.parts) == 1 else "level above the classes"
+        reason = f"{count} videos lie directly in it, a {what}, and have no label."
+        hint = beside or "Move them into the folders of their classes, or write an index.csv with columns path,label."
+        yield Problem(str(root / folder), "no-labels", reason, hint)
+
+
+def _folder_problems(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterator[Problem]:
+    filled = {Path(sample.id).parts[0] for sample in samples}
     for path in sorted(root.iterdir()):
         if path.is_file() and is_video(path):
             reason = "lies beside the class folders, so it has no label and is left out."
-            problems.append(Problem(str(path), "no-labels", reason, "Move it into the folder of its class."))
-    filled = {sample.label for sample in samples}
-    for folder in folders:
-        if levels == 1 and folder.name not in filled:
+            yield Problem(str(path), "no-labels", reason, "Move it into the folder of its class.")
+        elif roles.levels[0] == "label" and _is_plain_folder(path) and valid_text(path.name) not in filled:
             reason = "holds no video, so the class does not exist."
-            problems.append(Problem(str(folder), "empty-class", reason, "Add videos or delete the folder."))
-    return problems
+            yield Problem(str(path), "empty-class", reason, "Add videos or delete the folder.")
+
+
+def _is_plain_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not is_hidden(path.name)

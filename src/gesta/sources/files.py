@@ -1,25 +1,33 @@
-"""What all readers share: which files are videos, walking a folder in a stable order, reading small text tables."""
+"""What all readers share: which files are videos, walking a folder in a stable order, reading small text files."""
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 import yaml
 
-from gesta.schema import GestaError, Split
+from gesta.schema import IMAGE_SUFFIXES, GestaError, Split
+from gesta.untrusted import open_file, read_bounded
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-UNREAD_VIDEO_SUFFIXES = (".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ts", ".mts")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".gif"),
+    *(".ts", ".mts", ".m2ts", ".vob", ".asf"),
+)
 SPLIT_NAMES = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
 """Names people give the three parts, and ours for them."""
+_BESIDE_SPLIT = re.compile(r"(sets?|data|splits?|part|videos?|clips?|folder|images|frames|files|rgb|\d+)?")
+_SYSTEM_FOLDERS = frozenset(
+    {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
+)
 SHOWN_MISSING = 50
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
@@ -30,55 +38,116 @@ def split_name(text: str) -> Split | None:
     return cast("Split | None", SPLIT_NAMES.get(text.strip().lower()))
 
 
+def folder_split(name: str) -> Split | None:
+    """The part that a folder is, by its name, also `train_set`, `Test-Videos`, `01_val`; None for other names."""
+    words = [word for word in re.split(r"[\W_]+", name.strip().lower()) if word]
+    parts = {split_name(word) for word in words if split_name(word)}
+    others = [word for word in words if not split_name(word)]
+    return parts.pop() if len(parts) == 1 and all(_BESIDE_SPLIT.fullmatch(word) for word in others) else None
+
+
 def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def frame_folders(files: Iterable[Path]) -> list[Path]:
+    """Folders among the parents of `files` that hold images and no video: each is a video of one image a frame."""
+    videos, images = set(), Counter[Path]()
+    for path in files:
+        if is_video(path):
+            videos.add(path.parent)
+        elif path.suffix.lower() in IMAGE_SUFFIXES:
+            images[path.parent] += 1
+    return sorted(folder for folder, count in images.items() if count > 1 and folder not in videos)
+
+
+def inside(root: Path, name: str, where: str) -> Path:
+    """The path that a list names, below `root`. Raises GestaError, naming the list's line, where it leads out of it."""
+    relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
+    if relative.is_absolute() or ".." in relative.parts:
+        raise GestaError(f"{where}: {name[:200]} leads out of the folder {root}; paths in a list are relative to it.")
+    return root / relative
+
+
+def is_there(path: Path, *, folder: bool = False) -> bool:
+    """Whether a file (or folder) that a list names is there; a name that no file system takes is not."""
+    try:
+        return path.is_dir() if folder else path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_hidden(name: str) -> bool:
-    """Files and folders that systems leave about: `.DS_Store`, `._clip.mp4`, `__MACOSX`."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Files and folders that systems leave about: `.DS_Store`, `._clip.mp4`, `__MACOSX`, thumbnails of file servers."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 def walk(root: Path, depth: int | None = None) -> Iterator[Path]:
-    """All files under `root`, sorted, without hidden ones. `depth` 1 stays in the folder itself; None has no limit."""
+    """All regular files under `root`, sorted, without hidden ones. `depth` 1 stays in the folder itself; None has no
+    limit. Links to files are followed, links to folders are not."""
+    return (path for path, regular in walk_all(root, depth) if regular)
+
+
+def walk_all(root: Path, depth: int | None = None) -> Iterator[tuple[Path, bool]]:
+    """As `walk`, with what is no regular file, too: (path, whether it is one) for pipes, sockets, devices, broken links
+    and links to folders."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         below = len(here.relative_to(root).parts) + 1
+        linked = [name for name in folders if (here / name).is_symlink()]
         folders[:] = sorted(name for name in folders if not is_hidden(name)) if depth is None or below < depth else []
-        for name in sorted(names):
+        for name in sorted([*names, *linked]):
             if not is_hidden(name):
-                yield here / name
+                path = here / name
+                yield path, path.is_file()
 
 
 def decode_text(raw: bytes, name: str) -> str:
-    """UTF-8 text, with or without byte order mark. Raises GestaError that names the file where it is something else."""
+    """Text in UTF-8 or, as spreadsheets save it, UTF-16 or UTF-32, with or without byte order mark.
+
+    Raises GestaError that names the file where it is something else.
+    """
+    encoding = _encoding(raw)
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode(encoding)
     except UnicodeDecodeError as error:
+        shown = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
         raise GestaError(
-            f"{name}: is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+            f"{name}: is not {shown} text ({error.reason} at byte {error.start}). Save it as UTF-8 "
+            "(in a spreadsheet: CSV UTF-8)."
         ) from error
+
+
+def _encoding(raw: bytes) -> str:
+    """By the byte order mark; without one, by where the zeros of plain letters lie."""
+    if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    head = raw[:400]
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if len(head) >= 4 and max(even, odd) > 0.3 * len(head) and min(even, odd) < 0.05 * len(head):
+        return "utf-16-be" if even > odd else "utf-16-le"
+    return "utf-8-sig"
+
+
+def read_text(path: Path) -> str:
+    """A text file of at most 64 MB. Raises GestaError that names it where it cannot be read or is something else."""
+    try:
+        with open_file(path) as stream:
+            raw = read_bounded(stream)
+    except (OSError, ValueError) as error:
+        raise GestaError(f"{path}: cannot be read ({error}). Check the file.") from error
+    return decode_text(raw, str(path))
 
 
 def read_yaml(path: Path) -> Any:
     """What a small YAML file holds. Raises GestaError that names the file where it is no YAML."""
     try:
-        return yaml.safe_load(decode_text(path.read_bytes(), str(path)))
+        return yaml.safe_load(read_text(path))
     except NOT_YAML as error:
         reason = " ".join(str(error).split())
         raise GestaError(f"{path}: is no YAML that can be read ({reason}). Write it as `name: value` lines.") from error
-
-
-def table(text: str) -> list[tuple[int, list[str]]]:
-    """Rows of a small csv as (line from 1, cells): comma or semicolon, any line ends; blanks and empty rows dropped."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    reader = csv.reader(text.splitlines(), delimiter=";" if first.count(";") > first.count(",") else ",")
-    rows = []
-    for cells in reader:
-        cells = [cell.strip() for cell in cells]
-        if any(cells):
-            rows.append((reader.line_num, cells))
-    return rows
 
 
 def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:

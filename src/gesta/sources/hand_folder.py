@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
+from gesta.schema import IMAGE_SUFFIXES, Camera, GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import read_camera
-from gesta.sources.files import decode_text, split_name, table, walk
-from gesta.sources.headers import IMAGE_SUFFIXES, png_header
+from gesta.sources.files import split_name, walk
+from gesta.sources.headers import png_header
+from gesta.sources.tables import read_table
 
 METRES_BELOW = 20.0
 """Joints nearer than this many "millimetres" are taken for metres."""
@@ -122,7 +123,7 @@ def _joints(
     """(names, file -> joints J 3 mm, subject, split)."""
     if not path.is_file():
         return (), {}
-    (_, header), *lines = table(decode_text(path.read_bytes(), str(path))) or [(0, [])]
+    (_, header), *lines = read_table(path) or [(0, [])]
     names, form = _columns(path, header)
     rows: dict[str, Row] = {}
     for number, cells in lines:

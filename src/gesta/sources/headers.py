@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-import numpy as np
+from gesta.schema import IMAGE_SUFFIXES, frame_files
+from gesta.untrusted import npy_header, open_file
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
+_DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)([lb]e)?")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def holds_depth(path: Path) -> bool | None:
-    """True for a video, a 16-bit PNG or a folder of them of 16-bit grey; None if unreadable."""
+    """True for a video of grey with more than 8 bits and no colour track beside it, a 16-bit PNG or a folder of them;
+    None if unreadable."""
     if path.is_dir():
-        images = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        images = frame_files(path)
         return _is_grey16_png(images[0]) if images else None
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return _is_grey16_png(path)
-    return _is_grey16_video(path)
+    tracks = tracks_of(path)
+    return all(tracks) if tracks else None
+
+
+def tracks_of(path: Path) -> list[bool]:
+    """Of each video track with a known codec, whether it is depth: grey with more than 8 bits; [] if unreadable."""
+    import av
+
+    try:
+        with open_file(path), av.open(str(path), metadata_errors="ignore") as container:
+            codecs = [track.codec_context for track in container.streams.video]
+            formats = [codec.pix_fmt or "" for codec in codecs if codec is not None]
+    except (OSError, ValueError, av.FFmpegError):
+        return []
+    return [_DEPTH_FORMAT.fullmatch(name) is not None for name in formats]
 
 
 def joint_count(path: Path) -> int | None:
     """J of a `.npy` T J 3; None if it is no such array."""
     try:
-        shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-    except (OSError, ValueError, EOFError):
+        with open_file(path) as stream:
+            shape, _, _ = npy_header(stream)
+    except (OSError, ValueError):
         return None
     return int(shape[1]) if len(shape) == 3 and shape[2] == 3 else None
 
@@ -34,7 +52,7 @@ def png_header(path: Path) -> tuple[int, int, int, int] | None:
 
     PNG specification, IHDR: width and height are bytes 16 to 23, bit depth is byte 24, colour type byte 25.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(26)
     if not head.startswith(_PNG_SIGNATURE) or len(head) < 26:
         return None
@@ -46,16 +64,3 @@ def _is_grey16_png(path: Path) -> bool | None:
     if header is None:
         return None if path.suffix.lower() == ".png" else False
     return header[2] == 16 and header[3] == 0
-
-
-def _is_grey16_video(path: Path) -> bool | None:
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                return None
-            pixels = container.streams.video[0].codec_context.pix_fmt
-    except (OSError, av.FFmpegError):
-        return None
-    return pixels is not None and pixels.startswith("gray16")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import CAMERAS
-from gesta.sources.files import decode_text
+from gesta.sources.files import inside, is_there, read_text
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 JOINTS = ("palm", *(f"{finger}_{part}" for finger in FINGERS for part in ("root", "mid", "tip")))
@@ -50,14 +50,14 @@ def read(root: Path) -> HandListing:
 def _read_labels(labels: Path, images: Path, split: Split, frames: list[HandFrame], problems: list[Problem]) -> None:
     present: dict[str, set[str]] = {}
     missing, not_finite = [], []
-    for number, line in enumerate(decode_text(labels.read_bytes(), str(labels)).splitlines(), start=1):
+    for number, line in enumerate(read_text(labels).splitlines(), start=1):
         if not line.strip():
             continue
         name, uvd = _row(labels, number, line)
         folder = name.rpartition("/")[0]
         if folder not in present:
-            place = images / folder
-            present[folder] = {entry.name for entry in os.scandir(place)} if place.is_dir() else set()
+            place = inside(images, folder, f"{labels}:{number}")
+            present[folder] = {entry.name for entry in os.scandir(place)} if is_there(place, folder=True) else set()
         if name.rpartition("/")[2] not in present[folder]:
             missing.append(name)
         elif not np.isfinite(uvd).all():

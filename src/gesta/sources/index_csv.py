@@ -1,10 +1,12 @@
 """A folder with an `index.csv`: columns `path,label`, and optionally
-`subject,split,depth,mask,skeleton,depth_unit_mm,start_s,end_s`.
+`subject,split,depth,mask,skeleton,depth_unit_mm,start_s,end_s`. Common other names of the first four are known, and it
+may be as spreadsheets write it (see `tables`).
 
 Paths are relative to the file and stay inside its folder; other columns are ignored. Several rows may name one long
-recording with different spans. `path` may itself be a depth video (16-bit grey) or a folder of 16-bit PNGs; then there
-is no colour. Skeletons are ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and
-`camera.yaml` (fx, fy, cx, cy, optionally depth_unit_mm) beside the index.
+recording with different spans. `path` may itself be a depth video (grey of 9 to 16 bits) or a folder of 16-bit PNGs;
+then there is no colour. Behind a path, `#track=1` or `#track=NAME` names one of several video tracks. Skeletons are
+ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and `camera.yaml` (fx, fy, cx,
+cy, optionally depth_unit_mm) beside the index.
 """
 
 from __future__ import annotations
@@ -12,18 +14,39 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gesta.schema import KINECT_JOINTS, Camera, GestaError, Listing, Problem, Resource, Sample
-from gesta.sources.files import decode_text, read_yaml, split_name, table
-from gesta.sources.headers import holds_depth, joint_count
+from gesta.schema import KINECT_JOINTS, TRACK, Camera, GestaError, Listing, Problem, Resource, Sample
+from gesta.sources.files import read_text, read_yaml, split_name
+from gesta.sources.headers import holds_depth, joint_count, tracks_of
+from gesta.sources.index_paths import Finder
+from gesta.sources.tables import table
 
 LAYOUT = "index_csv"
 INDEX_FILE = "index.csv"
+TABLE_SUFFIXES = (".csv", ".tsv")
+COLUMNS = {
+    "path": "path file filename file_name file_path filepath video video_path video_name video_file videoname clip "
+    "clip_path clip_name clip_id video_id sample sample_path media name",
+    "label": "label labels class class_name class_label classname category gesture sign action activity gloss word "
+    "label_name target",
+    "subject": "subject subject_id person person_id participant participant_id signer signer_id user user_id actor "
+    "performer speaker",
+    "split": "split subset partition part set",
+}
+"""Column -> the names that people give it, the likeliest first."""
+_LIKE_SPANS = re.compile(
+    r"(start|end|begin|stop|first|last|from|to|onset|offset|duration)"
+    r"(_(s|sec|seconds|ms|time|frame|frames|msec|milliseconds))?|fps|frames?"
+)
 SKELETON_SUFFIXES = (".csv", ".npy")
 SELDOM_DEPTH = (".mp4", ".webm")
+
+
+_PLAIN = ("depth", "mask", "skeleton", "depth_unit_mm", "start_s", "end_s")
+_MEND = "The row is left out; mend it."
 
 
 class RowError(Exception):
@@ -40,6 +63,7 @@ class Folder:
 
     root: Path
     index: Path
+    finder: Finder
     joints: tuple[str, ...] | None = None
     camera: Camera | None = None
     depth_unit_mm: float = 1.0
@@ -53,68 +77,97 @@ class Folder:
 
 
 def matches(root: Path) -> bool:
-    """True where `root` is an index, or a folder with an `index.csv` that has a column `path`."""
-    path = root if root.is_file() else root / INDEX_FILE
-    if path.suffix.lower() != ".csv" or not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        head = stream.readline().decode("utf-8-sig", errors="replace")
-    return "path" in _columns(head)
+    """True where `root` is a table, or a folder with an `index.csv`, readable or not: then folders are no labels."""
+    return _index(root) is not None
 
 
 def read(root: Path) -> Listing:
     """One sample a row, in the order of the rows; rows that cannot be used are problems.
 
-    Raises GestaError where there is no index, it is not UTF-8, or it has no column `path`.
+    Raises GestaError where there is no index, it is no text, or it has no column that names videos.
     """
-    index = root if root.is_file() else root / INDEX_FILE
-    if not index.is_file():
+    index = _index(root)
+    if index is None:
         raise GestaError(f"{root}: has no {INDEX_FILE}. Write one with the columns path,label and a row a video.")
-    rows = table(decode_text(index.read_bytes(), str(index)))
-    columns = [cell.lower() for cell in rows[0][1]] if rows else []
-    if "path" not in columns:
-        found = ", ".join(columns) or "nothing"
-        raise GestaError(f"{index}: expected the columns path,label in the first line, found {found}.")
-    folder = Folder(index.parent, index)
+    folder = Folder(index.parent, index, Finder(index.parent))
+    rows = table(read_text(index), lambda line, reason: folder.report(line, "bad-row", f"{reason}.", _MEND))
+    columns = _columns(folder, rows[0][1] if rows else [])
     _read_camera(folder)
     if "label" not in columns:
         folder.report(1, "no-labels", "there is no column label.", "Add one to train or evaluate on these videos.")
     samples: dict[str, Sample] = {}
     for line, cells in rows[1:]:
-        row = dict(zip(columns, cells, strict=False))
+        row = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
         try:
             sample = _sample(folder, line, row)
             if sample.id in samples:
                 raise RowError("row-twice", f"{sample.id} is there already with label {samples[sample.id].label}.")
             samples[sample.id] = sample
         except RowError as error:
-            folder.report(line, error.kind, str(error), "The row is left out; mend it.")
+            folder.report(line, error.kind, str(error), _MEND)
     return Listing(root, LAYOUT, tuple(samples.values()), tuple(folder.problems))
 
 
-def _columns(head: str) -> list[str]:
-    return [cell.strip().strip('"').lower() for cell in re.split("[,;]", head)]
+def _index(root: Path) -> Path | None:
+    """The table: `root` itself, or its index.csv (or .tsv) however capitals are used."""
+    if root.is_file():
+        return root if root.suffix.lower() in TABLE_SUFFIXES else None
+    if not root.is_dir():
+        return None
+    names = {f"index{suffix}" for suffix in TABLE_SUFFIXES}
+    found = sorted(path for path in root.iterdir() if path.name.lower() in names and not path.is_dir())
+    return min(found, key=lambda path: path.name != INDEX_FILE, default=None)
+
+
+def _columns(folder: Folder, header: list[str]) -> list[str]:
+    """Our name of each column, "" for those that are not read. Raises GestaError where none names the videos."""
+    given = [re.sub(r"[\s-]+", "_", cell.strip().strip('"').lower()) for cell in header]
+    chosen = {
+        name: next((i for alias in aliases.split() for i in range(len(given)) if given[i] == alias), None)
+        for name, aliases in COLUMNS.items()
+    }
+    ours = [name if name in _PLAIN else "" for name in given]
+    for name, place in chosen.items():
+        if place is not None:
+            ours[place] = name
+    if chosen["path"] is None:
+        found = ", ".join(cell for cell in header if cell)[:200] or "nothing"
+        raise GestaError(
+            f"{folder.index}: expected a first line with the columns path,label, found {found}. Name the columns so; "
+            "or, if this table is not meant for gesta, rename it or name another --format."
+        )
+    unread = [cell for cell, name in zip(given, ours, strict=True) if not name and _LIKE_SPANS.fullmatch(cell)]
+    if unread:
+        reason = f"the column {', '.join(unread)} is not read."
+        folder.report(1, "column-not-read", reason, "Spans are start_s and end_s, in seconds; rename or convert it.")
+    return ours
 
 
 def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
     name = row.get("path", "")
     if not name:
         raise RowError("missing-file", "the path is empty.")
-    path = _inside(folder, name)
-    if not path.exists():
+    resource = _resource(folder, name)
+    if resource is None:
         raise RowError("missing-file", f"{name} is not there.")
+    path = resource.path
     if path.suffix.lower() in (".txt", ".npy", ".csv"):
         raise RowError("no-video", f"{name} is not a video; a sample needs a colour or a depth video.")
     depth = _optional(folder, line, row, "depth")
-    resource = Resource(path)
     color: Resource | None = resource
-    if _is_depth(folder, path):
+    if depth == resource and sum(tracks := tracks_of(path)) == 1 < len(tracks):  # a Kinect's: both in one file
+        depth = replace(depth, track=str(tracks.index(True)))
+        if len(tracks) == 2:
+            color = resource = replace(resource, track=str(tracks.index(False)))
+    elif _is_depth(folder, resource):
         if depth is not None and depth.path != path:
             raise RowError("two-depths", f"{name} is a depth video, and so is {row['depth']} in column depth.")
         color, depth = None, resource
     skeleton, joints, camera = _skeleton(folder, line, row)
     start_s, end_s = _span(row)
     recording = path.relative_to(folder.root).as_posix()
+    if TRACK in name:
+        recording += f"{TRACK}{resource.track}"
     span = "" if start_s is None and end_s is None else f"@{row.get('start_s') or '0'}-{row.get('end_s') or 'end'}"
     return Sample(
         id=recording + span,
@@ -134,30 +187,50 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
     )
 
 
-def _inside(folder: Folder, name: str) -> Path:
-    """The path that a cell names; raises RowError where it leads out of the folder of the index."""
+def _existing(folder: Folder, name: str) -> Path | None:
+    """The file or folder that a cell names, None where there is none. Raises RowError where it leads out of the index's
+    folder, or is a pipe or device."""
     relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
+    if relative.is_absolute() and relative.is_relative_to(folder.root.resolve()):
+        relative = relative.relative_to(folder.root.resolve())
     if relative.is_absolute() or ".." in relative.parts or re.match(r"[A-Za-z]:", name):
         raise RowError(
             "path-outside", f"{name} leads out of the folder {folder.root}; paths are relative to the index."
         )
-    return folder.root / relative
+    path = folder.finder.find(relative)
+    if path is not None and not path.is_file() and not path.is_dir():
+        raise RowError("no-file", f"{name} is a pipe, socket or device, not a file; it is not opened.")
+    return path
+
+
+def _resource(folder: Folder, name: str) -> Resource | None:
+    """As `_existing`, with the track that `name` may have behind its path."""
+    path = _existing(folder, name)
+    if path is None and TRACK in name:
+        base, _, track = name.rpartition(TRACK)
+        path = _existing(folder, base)
+        return None if path is None else Resource(path, track=track)
+    return None if path is None else Resource(path)
 
 
 def _optional(folder: Folder, line: int, row: dict[str, str], column: str) -> Resource | None:
     name = row.get(column, "")
     if not name:
         return None
-    path = _inside(folder, name)
-    if path.exists():
-        return Resource(path)
+    resource = _resource(folder, name)
+    if resource is not None:
+        return resource
     hint = f"Put the file back; the sample goes on without {column}."
     folder.report(line, "missing-modality", f"{name} is not there.", hint)
     return None
 
 
-def _is_depth(folder: Folder, path: Path) -> bool:
+def _is_depth(folder: Folder, resource: Resource) -> bool:
     """Whether `path` holds depth. Each header is opened once; of mp4 and webm, which hold none, one of a folder."""
+    path = resource.path
+    if resource.track is not None:  # one that is named by its title is looked at when it is decoded
+        tracks = tracks_of(path) if resource.track.isdecimal() else []
+        return int(resource.track) < len(tracks) and tracks[int(resource.track)]
     key = (str(path.parent), path.suffix.lower() if path.suffix.lower() in SELDOM_DEPTH else path.name)
     if key not in folder.depth_seen:
         answer = holds_depth(path)
@@ -234,12 +307,20 @@ def _depth_unit(folder: Folder, row: dict[str, str]) -> float:
     return unit
 
 
+def _joints(folder: Folder, path: Path) -> tuple[str, ...] | None:
+    try:
+        return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+    except GestaError as error:
+        folder.npy_refused = "joints.txt beside the index cannot be read"
+        folder.problems.append(Problem(str(path), "bad-joints", str(error), "Mend it to use .npy skeletons."))
+        return None
+
+
 def _read_camera(folder: Folder) -> None:
     """Fills in joints, camera and depth unit; says in `npy_refused` why `.npy` skeletons cannot be used."""
     joints_file, camera_file = folder.root / "joints.txt", folder.root / "camera.yaml"
     if joints_file.is_file():
-        lines = decode_text(joints_file.read_bytes(), str(joints_file)).splitlines()
-        folder.joints = tuple(line.strip() for line in lines if line.strip())
+        folder.joints = _joints(folder, joints_file)
     else:
         folder.npy_refused = "skeletons in .npy need joints.txt beside the index, the joints' names in order"
     if not camera_file.is_file():
@@ -248,7 +329,10 @@ def _read_camera(folder: Folder) -> None:
     try:
         values = read_yaml(camera_file)
         folder.camera = Camera(**{name: float(values[name]) for name in ("fx", "fy", "cx", "cy")})
-        folder.depth_unit_mm = float(values.get("depth_unit_mm", 1.0))
+        unit_mm = float(values.get("depth_unit_mm", 1.0))
+        if not 0 < unit_mm < math.inf:
+            raise ValueError(f"depth_unit_mm is {unit_mm:g}, expected more than 0")
+        folder.depth_unit_mm = unit_mm
     except (GestaError, KeyError, TypeError, ValueError, OverflowError) as error:
         folder.npy_refused = "camera.yaml beside the index cannot be read: expected numbers fx, fy, cx, cy"
         reason = f"expected the numbers fx, fy, cx, cy and optionally depth_unit_mm ({type(error).__name__}: {error})."

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from gesta.schema import GestaError, Listing, Resource, Sample, base
+from gesta.clips.tracks import choose_track, is_depth, open_container
+from gesta.schema import TRACK, GestaError, Listing, Resource, Sample, base
 from gesta.sources import catalog
 from gesta.sources.files import is_video
 from gesta.sources.split import Protocol, assign_splits
@@ -22,6 +23,9 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
     Raises GestaError if nothing is there, or nothing that could be a video, with what the readers say of it.
     """
     path = Path(path)
+    resource = Resource.at(path)
+    if resource.track is not None:
+        return Listing(path, "videos", (_of_track(resource),))
     if path.is_file() and layout is None and not is_video(path) and path.suffix.lower() not in (".zip", ".csv"):
         return Listing(path, "videos", (Sample(id=path.name, recording=path.name, color=Resource(path)),))
     listing = catalog.read(path, layout)
@@ -53,7 +57,16 @@ def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, 
         raise GestaError(f"unknown protocol {protocol!r}; there are {' and '.join(PROTOCOLS)}.", usage=True)
     known: Protocol = "document" if protocol == "document" else "subject"
     samples, notes = assign_splits(listing.samples, seed=seed, protocol=known)
-    return replace(listing, samples=tuple(samples)), tuple(notes)
+    roles = (str(problem) for problem in listing.problems if problem.kind == "folder-roles")
+    return replace(listing, samples=tuple(samples)), (*roles, *notes)
+
+
+def _of_track(resource: Resource) -> Sample:
+    """One track of a video file. Raises GestaError where there is no such file or track."""
+    with resource.open() as stream, open_container(stream, resource) as container:
+        depth = is_depth(choose_track(container, resource).codec_context.pix_fmt)
+    name = f"{resource.name}{TRACK}{resource.track}"
+    return Sample(id=name, recording=name, color=None if depth else resource, depth=resource if depth else None)
 
 
 def lost(listing: Listing) -> list[str]:

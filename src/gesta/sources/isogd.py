@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import decode_text, missing_videos
+from gesta.sources.files import inside, is_there, missing_videos, read_text
 
 LAYOUT = "isogd"
 LISTS: dict[str, Split] = {"train": "train", "valid": "val", "test": "test"}
@@ -40,7 +40,7 @@ def read(root: Path, modality: Modality = "both") -> Listing:
     problems: list[Problem] = []
     missing: list[str] = []
     for part, path in lists.items():
-        for number, line in enumerate(decode_text(path.read_bytes(), str(path)).splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             if not line.strip():
                 continue
             sample = _sample(root, part, f"{path}:{number}", line.split(), modality, missing)
@@ -59,9 +59,9 @@ def read(root: Path, modality: Modality = "both") -> Listing:
 def _sample(root: Path, part: Split, place: str, words: list[str], modality: Modality, missing: list[str]) -> Sample:
     if len(words) not in (2, 3) or (len(words) == 3 and not words[2].isdecimal()):
         raise GestaError(f"{place}: expected a colour video, a depth video and a class, found {' '.join(words)!r}.")
-    color, depth = (root / word for word in words[:2])
+    color, depth = (inside(root, word, place) for word in words[:2])
     wanted = {"rgb": (color,), "depth": (depth,), "both": (color, depth)}[modality]
-    missing.extend(path.relative_to(root).as_posix() for path in wanted if not path.is_file())
+    missing.extend(path.relative_to(root).as_posix() for path in wanted if not is_there(path))
     return Sample(
         id=words[0],
         recording=words[0],

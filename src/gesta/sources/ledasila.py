@@ -11,7 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Resource, Sample
-from gesta.sources.files import decode_text, missing_videos, table
+from gesta.sources.files import inside, is_there, missing_videos
+from gesta.sources.tables import read_table
 
 LAYOUT = "ledasila"
 TABLE = "signs.csv"
@@ -30,7 +31,7 @@ def read(root: Path) -> Listing:
     path = root / TABLE
     if not path.is_file():
         raise GestaError(f"{root}: holds no {TABLE} with the columns file,sign.")
-    rows = table(decode_text(path.read_bytes(), str(path)))
+    rows = read_table(path)
     header = [cell.lower() for cell in rows[0][1]] if rows else []
     if not {"file", "sign"} <= set(header):
         raise GestaError(f"{path}: expected the columns file,sign (and perhaps person), found {', '.join(header)}.")
@@ -43,10 +44,11 @@ def read(root: Path) -> Listing:
             raise GestaError(f"{path}:{line}: a row needs a file and a sign. Fill it in or take the row out.")
         if name in samples:
             raise GestaError(f"{path}:{line}: {name} has a row already. A video shows one sign.")
-        if not (root / name).is_file():
+        file = inside(root, name, f"{path}:{line}")
+        if not is_there(file):
             missing.append(name)
         samples[name] = Sample(
-            id=name, recording=name, color=Resource(root / name), label=sign, subject=row.get("person") or None
+            id=name, recording=name, color=Resource(file), label=sign, subject=row.get("person") or None
         )
     if missing:
         raise missing_videos(str(path), missing, "Add the videos, or take their rows out.")

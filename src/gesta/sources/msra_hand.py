@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource
 from gesta.sources.cameras import CAMERAS
-from gesta.sources.files import decode_text
+from gesta.sources.files import read_text
 
 _FINGERS = ("index", "middle", "ring", "little", "thumb")
 JOINTS = ("wrist", *(f"{finger}_{part}" for finger in _FINGERS for part in ("mcp", "pip", "dip", "tip")))
@@ -68,7 +68,7 @@ def _read_sequence(labels: Path, frames: list[HandFrame], problems: list[Problem
 
 def _joints(labels: Path) -> NDArray[np.float32]:
     """N 21 3 mm, z forward."""
-    count, *cells = decode_text(labels.read_bytes(), str(labels)).split() or [""]
+    count, *cells = read_text(labels).split() or [""]
     try:
         expected, values = int(count), np.array(cells, np.float64)
     except ValueError as error:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import decode_text, is_video, missing_videos, walk
+from gesta.sources.files import is_video, missing_videos, read_text, walk
 
 LAYOUT = "ucf101"
 SPLITS = (1, 2, 3)
@@ -59,7 +59,7 @@ def read_split(folder: Path, split: int) -> dict[str, Split]:
     names: Mapping[str, Split] = {"trainlist": "train", "testlist": "test"}
     for stem, part in names.items():
         path = folder / f"{stem}{split:02d}.txt"
-        for number, line in enumerate(decode_text(path.read_bytes(), str(path)).splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             name = line.split()[0] if line.strip() else ""
             if not name:
                 continue

@@ -1,12 +1,16 @@
-"""Videos without labels: a single file, or a folder with videos directly inside. For prediction and inspection."""
+"""Videos without labels: one, or a folder with videos directly inside. For prediction and inspection.
+
+A video is a file, or a folder of JPEG or PNG images, a frame each.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gesta.schema import Listing, Resource, Sample
-from gesta.sources.files import is_video, walk
+from gesta.schema import Listing, Problem, Resource, Sample
+from gesta.sources.files import frame_folders, is_video, walk, walk_all
 from gesta.sources.headers import holds_depth
+from gesta.sources.left_out import left_out, tables_beside
 
 LAYOUT = "videos"
 
@@ -14,13 +18,26 @@ LAYOUT = "videos"
 def matches(root: Path) -> bool:
     if root.is_file():
         return is_video(root)
-    return any(is_video(path) for path in walk(root, depth=1))
+    return any(is_video(path) for path in walk(root, depth=1)) or bool(_clip_folders(root))
 
 
 def read(root: Path) -> Listing:
     """One sample without label a video, sorted by name; videos of 16-bit grey are depth."""
-    paths = [root] if root.is_file() else [path for path in walk(root, depth=1) if is_video(path)]
-    return Listing(root, LAYOUT, tuple(_sample(path) for path in paths))
+    folders = [] if root.is_file() else _clip_folders(root)
+    if root.is_file() or folders == [root]:
+        return Listing(root, LAYOUT, (_sample(root),))
+    entries = list(walk_all(root, depth=1))
+    paths = sorted([*(path for path, regular in entries if regular and is_video(path)), *folders])
+    problems = list(left_out(entries, set(paths)))
+    if beside := tables_beside(root):
+        problems.append(Problem(str(root), "no-labels", "the videos have no labels.", beside))
+    return Listing(root, LAYOUT, tuple(_sample(path) for path in paths), tuple(problems))
+
+
+def _clip_folders(root: Path) -> list[Path]:
+    """`root` itself where it is a folder of images, a frame each; else those directly in it."""
+    here = frame_folders(walk(root, depth=1))
+    return here or [folder for folder in frame_folders(walk(root, depth=2)) if folder != root]
 
 
 def _sample(path: Path) -> Sample:

@@ -11,12 +11,10 @@ Recordings are at 20 fps. With `zipped` each recording is `Sample0001.zip` with 
 from __future__ import annotations
 
 import csv
-import multiprocessing
 import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import Plan, write
 from gesta.synthetic.stamp import claim
+from gesta.synthetic.workers import in_processes
 
 GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
@@ -187,8 +186,4 @@ def _run(out: Path, todo: list[Task], zipped: bool, workers: int) -> Iterator[st
         for task in todo:
             yield make_recording(out, task, zipped)
         return
-    # spawn: the same on every platform, and safe beside threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        for future in as_completed([pool.submit(make_recording, out, task, zipped) for task in todo]):
-            yield future.result()
+    yield from in_processes(workers, make_recording, ((out, task, zipped) for task in todo))

@@ -5,10 +5,8 @@ A class is one of the twenty gestures or, beyond twenty, two of them in a row, s
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import FPS, Plan, prepare
 from gesta.synthetic.video import VideoWriter
+from gesta.synthetic.workers import in_processes
 
 GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
@@ -112,10 +111,7 @@ def write_all(
             if progress:
                 progress(done, len(tasks))
         return
-    # spawn: the same on every platform, and safe beside threads
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(write, task) for task in todo]):
-            future.result()
-            done += 1
-            if progress:
-                progress(done, len(tasks))
+    for _ in in_processes(workers, write, ((task,) for task in todo)):
+        done += 1
+        if progress:
+            progress(done, len(tasks))

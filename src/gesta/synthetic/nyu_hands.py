@@ -24,6 +24,7 @@ from gesta.schema import Camera, GestaError
 from gesta.synthetic.hand_model import Flesh, HandPose, HandShape, draw_pose, person, pose_hand
 from gesta.synthetic.hand_render import Rendered, render
 from gesta.synthetic.hand_sensor import HandSensor
+from gesta.synthetic.stamp import claim
 from gesta.words import install
 
 Array = NDArray[np.float64]
@@ -57,14 +58,14 @@ class HandScene:
 def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[str]:
     """Writes `images` training frames and a fifth as many test frames, each in three views. Returns the parts' names.
 
-    Raises GestaError where `out` holds something already, `images` is below 5, or scipy is not installed.
+    A stopped run goes on where it was: finished frames of the same settings are kept.
+    Raises GestaError where `out` holds something else, `images` is below 5, or scipy is not installed.
     """
     if images < 5:
         raise GestaError(f"images is {images}, expected at least 5, so that a fifth is one.", usage=True)
     if importlib.util.find_spec("scipy") is None:
         raise GestaError(f"writing joint_data.mat needs scipy, which is not installed: {install('train')}")
-    if out.exists() and any(out.iterdir()):
-        raise GestaError(f"{out}: holds something already. Choose an empty or a new folder.", usage=True)
+    claim(out, {"generator": "nyu", "seed": seed, "images": images})
     people = [draw_person(np.random.default_rng([seed, 1, who])) for who in range(2)]
     sensor = HandSensor(np.random.default_rng([seed, 2]), SIZE)
     counts = {"train": images, "test": images // 5}
@@ -80,11 +81,15 @@ def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int]
                 for row in range(frames)
             ]
             joints = []
-            for job in jobs:
-                joints.append(job.result())
-                done += 1
-                if progress is not None:
-                    progress(done, sum(counts.values()))
+            try:
+                for job in jobs:
+                    joints.append(job.result())
+                    done += 1
+                    if progress is not None:
+                        progress(done, sum(counts.values()))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         _write_annotation(folder / "joint_data.mat", np.stack(joints, axis=1), subjects)
     return list(counts)
 
@@ -96,14 +101,14 @@ def draw_person(rng: np.random.Generator) -> HandPerson:
     return HandPerson(person(rng), np.clip(skin, 20, 250).astype(np.float32), sleeve.astype(np.float32))
 
 
-def draw_scene(who: HandPerson, rng: np.random.Generator) -> HandScene:
-    """A pose in front of the three cameras, rendered; no noise yet."""
+def draw_scene(who: HandPerson, rng: np.random.Generator, *, rendered: bool = True) -> HandScene:
+    """A pose in front of the three cameras, rendered (or its joints alone); no noise yet."""
     place = np.array([rng.uniform(-110, 110), rng.uniform(-60, 110), rng.uniform(620, 980)])
     pose: HandPose = draw_pose(rng, place)
     joints, flesh = pose_hand(who.shape, pose)
     seen = [_seen_from(view, joints, flesh) for view in range(VIEWS)]
-    views = tuple(render(turned, CAMERA, SIZE, _LIGHT) for _, turned in seen)
-    return HandScene(np.stack([points for points, _ in seen]), views)
+    joints_mm = np.stack([points for points, _ in seen])
+    return HandScene(joints_mm, tuple(render(turned, CAMERA, SIZE, _LIGHT) for _, turned in seen) if rendered else ())
 
 
 def _seen_from(view: int, joints: Array, flesh: Flesh) -> tuple[Array, Flesh]:
@@ -117,19 +122,19 @@ def _seen_from(view: int, joints: Array, flesh: Flesh) -> tuple[Array, Flesh]:
 
 
 def _write_frame(folder: Path, row: int, who: HandPerson, sensor: HandSensor, seed: tuple[int, ...]) -> Array:
-    """Writes the six images of a frame; returns its joints [V, 36, 3]."""
+    """Writes the six images of a frame, unless they are there; returns its joints [V, 36, 3]."""
     rng = np.random.default_rng(seed)
-    scene = draw_scene(who, rng)
+    views = range(1, VIEWS + 1)
+    names = {(kind, view): folder / f"{kind}_{view}_{row + 1:07d}.png" for kind in ("depth", "rgb") for view in views}
+    scene = draw_scene(who, rng, rendered=not all(path.exists() for path in names.values()))
     for view, hand in enumerate(scene.views, start=1):
         depth = sensor.depth(hand, rng)
         color = sensor.color(hand, depth, who.skin, who.sleeve, rng)
         packed = np.zeros((*depth.shape, 3), np.uint8)  # BGR
         bytes_ = depth.astype("<u2", copy=False).view(np.uint8).reshape(*depth.shape, 2)  # low, high
         cv2.mixChannels([bytes_], [packed], [0, 0, 1, 1])
-        _write_png(folder / f"depth_{view}_{row + 1:07d}.png", packed)
-        _write_png(
-            folder / f"rgb_{view}_{row + 1:07d}.png", np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2BGR), np.uint8)
-        )
+        _write_png(names["depth", view], packed)
+        _write_png(names["rgb", view], np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2BGR), np.uint8))
     return scene.joints_mm
 
 

@@ -34,7 +34,9 @@ class Labelled(Protocol):
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities along the last axis."""
+    """Probabilities along the last axis. Raises GestaError for values that are no numbers, as of a damaged network."""
+    if not np.isfinite(logits).all():
+        raise GestaError("The network answers with values that are no numbers (NaN). Get the bundle, or train, again.")
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=-1, keepdims=True)
     powers = np.exp(shifted)

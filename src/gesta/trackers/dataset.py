@@ -97,7 +97,7 @@ def track(
     jobs = [
         _arguments(recording, out, keys[recording.name], settings)
         for recording in recordings
-        if recording.name in keys and finished(_stem(out, recording), keys[recording.name]) is None
+        if recording.name in keys and not _is_finished(out, recording, keys[recording.name], bool(settings.get("mask")))
     ]
     resumed = len(keys) - len(jobs)
     if progress is not None:
@@ -159,6 +159,11 @@ def _arguments(recording: Recording, out: Path, key: str, settings: Mapping[str,
         "key": key,
         "settings": dict(settings),
     }
+
+
+def _is_finished(out: Path, recording: Recording, key: str, mask: bool) -> bool:
+    there = not mask or (out / _mask_name(recording)).is_file()
+    return there and finished(_stem(out, recording), key) is not None
 
 
 def _stem(out: Path, recording: Recording) -> Path:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Over = Literal["last", "second_half", "all"]
+Over = Literal["last", "second_half", "all", "sequences"]
+"""Chunks whose loss counts; "sequences": each of a spatio-temporal ResNet's by itself (`sequence_loss`)."""
 
 
 def chunk_weights(chunks: Tensor, total: int, over: Over, start: Tensor | None = None) -> Tensor:
@@ -22,6 +23,15 @@ def chunk_weights(chunks: Tensor, total: int, over: Over, start: Tensor | None =
     first = {"last": chunks - 1, "second_half": begin + (chunks - begin) // 2, "all": begin}[over]
     counted = (position >= first.unsqueeze(1)) & (position < chunks.unsqueeze(1))  # B K
     return counted / counted.sum(1, keepdim=True)
+
+
+def sequence_loss(logits: Tensor, target: Tensor, counted: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Mean of the cross entropy over all sequences of a batch that are `counted` [B, m]: logits [B, m, N], target [B].
+
+    A long clip has more of them than a short one, and so more weight.
+    """
+    wanted = target.unsqueeze(1).expand(counted.shape)
+    return F.cross_entropy(logits[counted], wanted[counted], label_smoothing=smoothing)
 
 
 def clip_loss(

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn, optim
 
+from gesta.training.rprop import Rprop
+
 Parameters = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 Settings = Any
 """The training section of a recipe."""
@@ -15,9 +17,9 @@ OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
     "sgd": lambda p, t: optim.SGD(p, lr=t.learning_rate, momentum=t.momentum, weight_decay=t.weight_decay),
     "adam": lambda p, t: optim.Adam(p, lr=t.learning_rate, weight_decay=t.weight_decay),
     "adamw": lambda p, t: optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
-    "rprop": lambda p, t: optim.Rprop(p, lr=t.learning_rate, etas=(0.5, 1.2)),
+    "rprop": lambda p, t: Rprop(p, lr=t.learning_rate),
 }
-"""sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled. rprop: without (Iqbal, chapter 4)."""
+"""sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled. rprop: without."""
 
 
 def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from gesta.bundle.manifest import Manifest, Names
+from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
+from gesta.recipes.positions import named
 
 
 class ClipManifest(Manifest):
@@ -22,12 +23,44 @@ class ClipManifest(Manifest):
     transform: Transform
     reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
 
+    @classmethod
+    def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Positions that the recipe gives by number become names: older bundles count a block's projection last."""
+        recipe = document.get("recipe")
+        model = recipe.get("model") if isinstance(recipe, dict) else None
+        if (
+            isinstance(recipe, dict)
+            and isinstance(model, dict)
+            and isinstance(model.get("name"), str)
+            and isinstance(model.get("context"), str)
+        ):
+            context = named(model["name"], model["context"], projection_last=True)
+            document = {**document, "recipe": {**recipe, "model": {**model, "context": context}}}
+        return super().upgraded(document)
+
+    def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
+        """Its own input has to be what the transform makes, and its answers as many as the labels."""
+        transform = self.transform
+        streams, height, width, channels = transform.frame_shape
+        frames = {"chunk": transform.chunk, "clip": transform.window if transform.sampling == "central" else -1}
+        for name, found in inputs.items():
+            expected = ("uint8", (-1, streams, channels, frames.get(name, -1), height, width))
+            if name in frames and not alike(expected, found):
+                return (
+                    f"takes {shown(found)}, and the manifest's transform makes {shown(expected)}: it would not see "
+                    "what it was trained on."
+                )
+        answers = outputs.get("logits")
+        if answers is not None and answers[1] and answers[1][-1] not in (-1, len(self.labels)):
+            return f"tells {answers[1][-1]} classes apart, and the manifest names {len(self.labels)}."
+        return None
+
     @property
     def network(self) -> str:
         model = self.recipe.get("model", {})
         if not isinstance(model, dict):
             return "unknown"
-        width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0):g}"
+        width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0)}"
         return f"{model.get('name', 'unknown')} {width}"
 
     @property

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gesta.tasks.clips.augment import warp
 from gesta.tasks.clips.distil import Lesson, mixed, soft_loss
 from gesta.training.classify import Classify
+from gesta.training.losses import sequence_loss
 
 
 class ClassifyClips(Classify):
@@ -21,6 +22,17 @@ class ClassifyClips(Classify):
 
     def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
         return warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
+
+    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self._loss_of_sequences(batch) if self.over == "sequences" else super().loss(batch)
+
+    def _loss_of_sequences(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer."""
+        logits, counted = self.network.forward_windows(self.seen(batch))  # type: ignore[operator]
+        loss = sequence_loss(logits.float(), batch["target"], counted, self.settings.label_smoothing)
+        votes = logits.detach().float().softmax(-1) * counted.unsqueeze(-1)
+        self._count("train", loss, votes.sum(1), batch["target"])
+        return loss
 
     def loss_of(self, steps: Tensor, chunks: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         hard = super().loss_of(steps, chunks, batch)

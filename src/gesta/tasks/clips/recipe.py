@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from gesta.recipes.positions import named
 from gesta.recipes.schema import Auto, Recipe, RecipeError, Strict, TrainingSettings
 
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
@@ -107,6 +108,15 @@ class ModelSettings(Strict):
             raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _positions_by_name(cls, settings: Any) -> Any:
+        """Numbers of positions become names, so that no bundle depends on how they are counted."""
+        context, name = (settings.get("context"), settings.get("name")) if isinstance(settings, dict) else (None, None)
+        if not isinstance(context, str) or not isinstance(name, str):
+            return settings
+        return {**settings, "context": named(name, context)}
+
     @field_validator("context", mode="before")
     @classmethod
     def _context_as_text(cls, context: Any) -> Any:
@@ -185,6 +195,18 @@ class ClipRecipe(Recipe):
         channels = self.input.channels
         if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
             raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_are_of_st_resnets(self) -> ClipRecipe:
+        if self.training.loss_over != "sequences":
+            return self
+        if self.model.name not in ST_RESNETS:
+            raise ValueError(
+                f"training.loss_over=sequences is for {', '.join(ST_RESNETS)}, not for {self.model.name}; set last"
+            )
+        if self.distillation is not None:
+            raise ValueError("a teacher answers whole clips, not sequences: set training.loss_over=last")
         return self
 
     @model_serializer(mode="wrap")

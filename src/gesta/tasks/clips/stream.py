@@ -25,7 +25,7 @@ class Stream:
 
     `push` takes frames as they come and returns what has become known, usually nothing and every few frames one
     prediction; `finish` pads the last incomplete chunk with zeros; `reset` begins anew. `time_s` of a prediction is
-    the end of its chunk on the frames' clock.
+    the end of its chunk on the frames' own clock, over pauses of any length; a clock that jumps back continues.
     """
 
     def __init__(self, engine: Engine, manifest: ClipManifest, joints: Sequence[str] = KINECT_JOINTS) -> None:
@@ -42,23 +42,30 @@ class Stream:
     def reset(self) -> None:
         """Forgets everything, as before the first frame."""
         self._preparer.reset()
-        self._start_s: float | None = None
         self._frames = self._chunks = 0
         self._clear()
 
     def push(self, frame: Frame | RawFrame) -> list[Prediction]:
-        """One frame, later than the one before. Raises GestaError if it lacks what the model needs."""
-        self._start_s = frame.time_s if self._start_s is None else self._start_s
-        return self.push_prepared(self._preparer.push(frame))
+        """One frame, later than the one before. Raises GestaError that names it if it lacks what the model needs."""
+        return self.push_prepared(self._preparer.push(frame), self._preparer.ends_s)
 
-    def push_prepared(self, pixels: NDArray[np.uint8]) -> list[Prediction]:
-        """Prepared frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end."""
+    def push_prepared(self, pixels: NDArray[np.uint8], ends_s: Sequence[float] | None = None) -> list[Prediction]:
+        """Prepared frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end.
+
+        `ends_s`: when each of the chunks ends; counted from 0 where it is left out.
+        """
         chunk = self._manifest.transform.chunk
-        return [self._advance(pixels[i : i + chunk]) for i in range(0, len(pixels), chunk)]
+        found = []
+        for number, i in enumerate(range(0, len(pixels), chunk)):
+            part = pixels[i : i + chunk]
+            self._frames += len(part)
+            end_s = self._frames / self._manifest.transform.fps if ends_s is None else ends_s[number]
+            found.append(self._advance(part, end_s))
+        return found
 
     def finish(self) -> list[Prediction]:
         """The frames left over, as a last chunk filled up with zeros. Then the stream begins anew."""
-        last = self.push_prepared(self._preparer.flush())
+        last = self.push_prepared(self._preparer.flush(), self._preparer.ends_s)
         self.reset()
         return last
 
@@ -67,15 +74,13 @@ class Stream:
         if self._steps:
             self._state = self._engine.start(1)
 
-    def _advance(self, pixels: NDArray[np.uint8]) -> Prediction:
+    def _advance(self, pixels: NDArray[np.uint8], time_s: float) -> Prediction:
         limit = self._manifest.reset_after_chunks
         if limit is not None and self._chunks == limit:
             self._clear()
             self._chunks = 0
-        self._frames += len(pixels)
         self._chunks += 1
         logits = self._step(pixels) if self._steps else self._window(pixels)
-        time_s = (self._start_s or 0.0) + self._frames / self._manifest.transform.fps
         return prediction(self._manifest.labels, probabilities(logits, self._manifest)[0], time_s=time_s)
 
     def _step(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from gesta.clips.cache import default_root
 from gesta.models.c3d import C3d, load_c3d
-from gesta.models.catalog import BACKBONES, build_backbone, load_backbone
+from gesta.models.catalog import BACKBONES, build_backbone, fetch_backbone, load_backbone
 from gesta.models.i3d import I3d, load_i3d
-from gesta.models.weights import WeightsError, fetch, fingerprint, length_of, load_tensors
+from gesta.models.weights import WeightsError, fingerprint, length_of, load_tensors
 from gesta.schema import GestaError
 from gesta.words import did_you_mean
 
@@ -175,7 +175,7 @@ def _network(name: str, weights: str | None) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(seed))
             return video.build() if video else build_backbone(name)
-    path = Path(weights) if weights is not None else fetch(name, default_root() / "weights")
+    path = Path(weights) if weights is not None else fetch_backbone(name, default_root() / "weights")
     network = video.load(path) if video else load_backbone(name, path)
     if isinstance(network, I3d) and (channels := network.Conv3d_1a_7x7.conv3d.in_channels) != 3:
         raise WeightsError(

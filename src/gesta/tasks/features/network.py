@@ -59,7 +59,7 @@ def load_backbone(bundle: Bundle[FeatureManifest], source: Source) -> Extractor:
 
 
 def parts(bundle: Bundle[FeatureManifest], source: Source | None) -> list[Part]:
-    """The classifier and, where there is a source of it, the backbone. Batch and number of features are dynamic (-1)."""
+    """The classifier and, where there is a source of it, the backbone. Batch and length are dynamic (-1)."""
     used, classes = bundle.manifest.backbone, len(bundle.manifest.labels)
     feature = Tensor(name="features", dtype="float32", shape=(-1, -1, used.features))
     lengths = Tensor(name="lengths", dtype="int64", shape=(-1,))

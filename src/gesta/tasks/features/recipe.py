@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from gesta.recipes.schema import Recipe, Strict, TrainingSettings
 
@@ -28,6 +28,18 @@ class SequenceModelSettings(Strict):
     dense_width: int = Field(512, ge=1, description="units of the first of two linear layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="behind recurrent layers and the first of two linear ones")
     normalise: bool = Field(False, description="z-normalisation by the training part's statistics")
+    keras: bool = Field(
+        False,
+        description="dropout on the inputs of recurrent layers alone, one mask a sequence, and Keras' first weights",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Written as it was before there was Keras' way: run keys stay the same, and so do bundles."""
+        document: dict[str, Any] = handler(self)
+        if not self.keras:
+            document.pop("keras", None)
+        return document
 
 
 class FeatureClassifierRecipe(Recipe):

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.chosen_frames import fit_frame, iter_every
-from gesta.clips.plane import RawFrame, as_frame
+from gesta.clips.clock import Clock, checked_time
+from gesta.clips.damage import note
+from gesta.clips.plane import RawFrame, as_frame, check_frame
 from gesta.schema import Frame, GestaError, Prediction, Sample
 from gesta.sources.inputs import one_sample
 from gesta.tasks.classification import prediction
@@ -49,12 +51,22 @@ class SequenceStream:
         self._window: list[NDArray[np.uint8]] = []
         self._ring = np.zeros((0, self._manifest.backbone.features), np.float32)
         self._time_s = 0.0
+        self._clock = Clock()
+        self._restarts = 0
 
     def push(self, frame: Frame) -> list[Prediction]:
-        """One frame, later than the one before; those between the kept ones cost nothing."""
+        """One frame, later than the one before; those between the kept ones cost nothing.
+
+        Raises GestaError that names the frame where its time is no number or its image is none.
+        """
         kept = self._frames % self.every == 0
         self._frames += 1
-        return self.push_kept(frame.time_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
+        check_frame(frame, self._frames)
+        time_s = self._clock.at(checked_time(frame.time_s, self._frames))
+        if self._clock.restarts and not self._restarts:
+            note(f"The clock of the stream jumps back at frame {self._frames}; it continues after the frame before.")
+        self._restarts = self._clock.restarts
+        return self.push_kept(time_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
 
     def push_kept(self, time_s: float, image: NDArray[np.uint8]) -> list[Prediction]:
         """A frame that is kept, [size, size, 3]."""

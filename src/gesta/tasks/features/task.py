@@ -200,7 +200,7 @@ class FeatureTask:
     def rates(
         self,
         bundle: Bundle[FeatureManifest],
-        samples: Sequence[Sample],
+        samples: Sequence[Sample],  # noqa: ARG002
         examples: Examples,
         say: Any,  # noqa: ARG002
     ) -> tuple[dict[str, Any], Any]:

@@ -199,7 +199,7 @@ def write_hand_page(report: HandReport, listing: HandListing, out: Path) -> Path
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")
         part.replace(path)
     except OSError as error:
         with suppress(OSError):

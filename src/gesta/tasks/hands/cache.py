@@ -257,7 +257,7 @@ def _key(frames: Sequence[HandFrame], transform: HandTransform, wide: bool) -> s
         for resource in (frame.depth, *([frame.color] if frame.color and transform.needs_color else [])):
             stat = resource.path.stat() if resource.path.exists() else None
             content.update(
-                f"{resource.path.resolve()}{resource.member}{stat and (stat.st_size, stat.st_mtime_ns)}".encode()
+                os.fsencode(f"{resource.path.resolve()}{resource.member}{stat and (stat.st_size, stat.st_mtime_ns)}")
             )
         camera = frame.camera
         content.update(repr((camera.fx, camera.fy, camera.cx, camera.cy, frame.depth_unit_mm)).encode())

@@ -1,6 +1,6 @@
 """Files of predicted joints against a file of true ones: errors in mm, success rate, one table.
 
-Kazakos, section 4.4. Predictions in `u v` alone are lifted by the document's rule: the depth is that of the depth image
+Kazakos, section 4.4.7. Predictions in `u v` alone are lifted by the rule given there: the depth is that of the image
 at the point; where it lies outside the cube around the hand, the true depth is used.
 """
 
@@ -23,6 +23,8 @@ from gesta.tasks.hands.read import read_depth
 
 THRESHOLDS_MM = np.arange(81.0)
 CUBE_MM = 300.0
+PUBLISHED_CAMERAS = {"icvl": Camera(240.99, 240.96, 160.0, 120.0)}
+"""With which published predictions go from pixels to mm, where that is not the camera that the data set names."""
 
 
 @dataclass(frozen=True)
@@ -63,30 +65,41 @@ def compare(
     coordinates: Coordinates | None = None,
     cube_mm: float = CUBE_MM,
     progress: Callable[[int, int], None] | None = None,
+    left_out: list[GestaError] | None = None,
 ) -> list[Compared]:
     """Errors of each file, in the order given. `coordinates` is that of all three-number files (None: seen from them).
 
     `depth`: folder of depth images in the order of the rows, needed where a file holds only `u v`; `depth_unit_mm` is
-    one step of theirs where they are plain 16-bit PNG.
-    Raises GestaError as `read_joints` does, where a file has another number of rows, or the images are missing.
+    one step of theirs where they are plain 16-bit PNG. `left_out`: takes what is wrong with files that cannot be
+    compared, if others can. Raises GestaError as `read_joints` does, where a file has another number of rows, or the
+    images are missing.
     """
     true = read_joints(truth, coordinates=coordinates)
     world = true.world_mm(camera)
-    found = []
+    found, wrong = [], []
     for number, path in enumerate(predictions):
-        file = read_joints(path, joints=world.shape[1], coordinates=coordinates)
-        if len(file.values) != len(world):
-            raise GestaError(
-                f"{path}: has {len(file.values)} rows, the truth {truth.name} {len(world)}. "
-                "Expected one row for each of its frames, in the same order."
-            )
-        if file.coordinates == "uv":
-            place = lift(file, world, camera, depth, cube_mm, depth_unit_mm)
-        else:
-            place = file.world_mm(camera)
-        found.append(Compared(path, file.coordinates, joint_errors(world, place)))
+        try:
+            file = read_joints(path, joints=world.shape[1], coordinates=coordinates)
+            if len(file.values) != len(world):
+                raise GestaError(
+                    f"{path}: has {len(file.values)} rows, the truth {truth.name} {len(world)}. "
+                    "Expected one row for each of its frames, in the same order."
+                )
+            if file.coordinates == "uv":
+                place = lift(file, world, camera, depth, cube_mm, depth_unit_mm)
+            else:
+                place = file.world_mm(camera)
+            found.append(Compared(path, file.coordinates, joint_errors(world, place)))
+        except GestaError as error:
+            if left_out is None or error.usage:
+                raise
+            wrong.append(error)
         if progress is not None:
             progress(number + 1, len(predictions))
+    if wrong and not found:
+        raise wrong[0] if len(wrong) == 1 else GestaError("\n".join(map(str, wrong)))
+    if left_out is not None:
+        left_out += wrong
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -20,6 +20,8 @@ from gesta.tasks.hands.read import read_color, read_depth
 
 SIDE = 340
 POINTS = 6000
+BAR, MARGIN = 84, 12
+"""Pixels: the width of the bar of depths, and what stays free above and below it."""
 VIEW = (-28.0, 14.0)
 """Degrees about the vertical and the horizontal axis of the still picture of the points."""
 
@@ -63,8 +65,11 @@ def over_depth(hand: Hand, depth_mm: NDArray[np.float32], side: int = SIDE) -> I
     return image
 
 
-def cloud_of(hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS) -> Cloud:
-    """At most so many points of the hand's cube, coloured by the colour image where the frame has one, else by depth.
+def cloud_of(
+    hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS, *, tones: Literal["natural", "depth"] = "natural"
+) -> Cloud:
+    """At most so many points of the hand's cube. `tones`: natural is those of the colour image where the frame has one,
+    else light and dark; depth is the scale of `depth_bar`.
 
     Raises GestaError where the cube is empty.
     """
@@ -72,10 +77,10 @@ def cloud_of(hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS) ->
     patch = hand.cube.patch(depth_mm, size)
     places = hand.cube.points_mm(patch) - hand.cube.center_mm  # N 3
     mask = hand_mask(patch)
-    color = _color_of(hand, depth_mm.shape, size)
-    tones = _by_depth(patch[mask]) if color is None else color[mask]
+    color = None if tones == "depth" else _color_of(hand, depth_mm.shape, size)
+    painted = _scale(patch[mask]) if tones == "depth" else _by_depth(patch[mask]) if color is None else color[mask]
     step = -(-len(places) // points)
-    return Cloud(places[::step].astype(np.float32), np.ascontiguousarray(tones[::step], np.uint8))
+    return Cloud(places[::step].astype(np.float32), np.ascontiguousarray(painted[::step], np.uint8))
 
 
 def cloud_view(hand: Hand, cloud: Cloud, side: int = SIDE, view: tuple[float, float] = VIEW) -> Image:
@@ -91,6 +96,19 @@ def cloud_view(hand: Hand, cloud: Cloud, side: int = SIDE, view: tuple[float, fl
         moved = (np.asarray(joints, np.float64) - hand.cube.center_mm) @ turn.T
         uv = np.column_stack([side / 2 + scale * moved[:, 0], side / 2 - scale * moved[:, 1]])
         image = draw_hand(image, uv, hand_bones(hand.joint_names), color)
+    return image
+
+
+def depth_bar(cube: Cube, side: int = SIDE) -> Image:
+    """side BAR RGB: the colours of the points from the cube's front (top) to its back, with the depth in mm."""
+    image = np.full((side, BAR, 3), 255, np.uint8)
+    rows = np.linspace(-1, 1, side - 2 * MARGIN, dtype=np.float32)
+    image[MARGIN:-MARGIN, 8:26] = _scale(rows)[:, None]
+    for place in (-1, 0, 1):
+        depth_mm = cube.center_mm[2] + place * cube.side_mm / 2
+        row = round(MARGIN + (place + 1) / 2 * (side - 2 * MARGIN - 1))
+        where = (30, row + 4)
+        cv2.putText(image, f"{depth_mm:.0f} mm", where, cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA)
     return image
 
 
@@ -116,6 +134,12 @@ def _by_depth(normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
     """N -> N 3: near is light, far dark."""
     level = np.clip((1 - normalised) / 2, 0, 1)
     return np.column_stack([90 + 130 * level, 80 + 110 * level, 70 + 95 * level]).astype(np.uint8)
+
+
+def _scale(normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """N in [-1, 1] -> N 3 RGB: near is yellow, far dark blue (viridis, also told apart without red and green)."""
+    level = (np.clip((1 - normalised) / 2, 0, 1) * 255).astype(np.uint8)
+    return np.ascontiguousarray(cv2.applyColorMap(level.reshape(-1, 1), cv2.COLORMAP_VIRIDIS)[:, 0, ::-1])
 
 
 def _turn(yaw: float, pitch: float) -> NDArray[np.float64]:

@@ -1,10 +1,11 @@
-"""From hand frames and a recipe to a pose bundle: the whole of training in one call (Kazakos, section 4.3)."""
+"""From hand frames and a recipe to a pose bundle: the whole of training in one call (Kazakos, section 4.4.3)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from gesta.tasks.hands.transform import HandTransform
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.data import TrainingData
 from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import Row
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, precision_for, run_stage
@@ -64,17 +66,18 @@ def fit(
             network = _network(recipe, transform, names)
             network.start_from(sets.train.poses())
         learning: PoseNet = network
-        stage = _stage(recipe, run, names, len(sets.train), callbacks)
-        data = TrainingData(sets.train, sets.val, recipe.training.batch, run.seed)
-        history, best, rank = run_stage(
-            stage, learning, data, lambda steps: LearnPose(learning, recipe.training, steps=steps)
-        )
+        trained = _train_parts(learning, _stage(recipe, run, names, len(sets.train), callbacks), sets, recipe)
+        history, rank = [row for part in trained.values() for row in part[0]], next(iter(trained.values()))[2]
         network.settle(_batches(network, sets.val, recipe.training.batch))
         errors, squared = measure(network, sets.val, recipe.training.batch)
+        best = trained["training"][1] if "training" in trained else _best_of(network, trained, sets, recipe)
         metrics = _metrics(best, history, errors, squared, sets)
         remarks = _remarks(sets, transform)
         if rank == 0:
-            draw_history(history, run.out / FIGURE, recipe.name, ("error_mm", "mse"))
+            for name, (rows, _, _) in trained.items():
+                draw_history(
+                    rows, run.out / (FIGURE if len(trained) == 1 else f"{name}.png"), recipe.name, ("error_mm", "mse")
+                )
             used = [*sets.train_frames, *sets.val_frames]
             spent = sum(row["seconds"] for row in history)
             data_of = frames_content([f for f in used if f.split == "train"])
@@ -106,6 +109,32 @@ def frames_content(frames: Sequence[HandFrame]) -> bytes:
         for points in (frame.center_mm, frame.joints_mm):
             content += b"-" if points is None else points.astype("<f4").tobytes()
     return bytes(content)
+
+
+Trained = dict[str, tuple[list[Row], Row, int]]
+"""Part of a network -> (history, best row, rank of this process)."""
+
+
+def _train_parts(network: PoseNet, stage: Stage, sets: _Sets, recipe: HandRecipe) -> Trained:
+    """Trains what the network says is to be trained by itself, one part after the other, in place."""
+    trained: Trained = {}
+    for number, (name, part) in enumerate(network.parts(), 1):
+        halving = [Halving(recipe.training)] if recipe.training.schedule == "plateau" else []
+        own = replace(stage, name=name, number=number, callbacks=[*halving, *stage.callbacks])
+        data = TrainingData(sets.train, sets.val, recipe.training.batch, stage.run.seed)
+        trained[name] = run_stage(own, part, data, partial(_learner, part, recipe))
+    return trained
+
+
+def _learner(part: PoseNet, recipe: HandRecipe, steps: int) -> LearnPose:
+    return LearnPose(part, recipe.training, steps=steps)
+
+
+def _best_of(network: PoseNet, trained: Trained, sets: _Sets, recipe: HandRecipe) -> Row:
+    """The row of a network of several parts: errors of the whole on the training part, the last of the best epochs."""
+    errors, squared = measure(network, sets.train, recipe.training.batch)
+    epoch = max(best["epoch"] for _, best, _ in trained.values())
+    return {"epoch": epoch, "train_mse": squared, "train_error_mm": float(errors.mean())}
 
 
 def measure(network: PoseNet, hands: HandSet, batch: int) -> tuple[NDArray[np.float64], float]:
@@ -219,8 +248,7 @@ def _stage(recipe: HandRecipe, run: Run, joint_names: Sequence[str], frames: int
         "number of training frames": frames,
     }
     settings = recipe.training
-    halving = [Halving(settings)] if settings.schedule == "plateau" else []
-    return Stage("training", 1, "train", settings.epochs, settings, run, identity, ("val_mse",), [*halving, *callbacks])
+    return Stage("training", 1, "train", settings.epochs, settings, run, identity, ("val_mse",), callbacks)
 
 
 def _batches(network: PoseNet, hands: HandSet, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

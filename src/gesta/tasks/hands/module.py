@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from copy import deepcopy
+from typing import Any, ClassVar
 
 import lightning.pytorch as pl
+import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
@@ -48,15 +51,32 @@ def halvings(losses: Sequence[float], patience: int) -> int:
 
 
 class Halving(Callback):
-    """The learning rate of each epoch, from the epochs before it: so a resumed run has the same."""
+    """The learning rate of each epoch, from the epochs before it: so a resumed run has the same.
+
+    At every halving training goes back to the best epoch so far, with its weights and the state of its optimiser
+    (Kazakos, section 2.7.2). Every process holds them, and so does the checkpoint.
+    """
 
     def __init__(self, settings: PoseTrainingSettings) -> None:
         self.settings = settings
+        self.best: dict[str, Any] | None = None
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         keeper = next(c for c in trainer.callbacks if isinstance(c, Keeper))  # type: ignore[attr-defined]
         losses = [row["val_mse"] for row in keeper.history if "val_mse" in row]
-        rate = self.settings.learning_rate * 0.5 ** halvings(losses, self.settings.plateau)
-        for optimizer in trainer.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        (optimizer,) = trainer.optimizers
+        count = halvings(losses, self.settings.plateau)
+        if losses and keeper.best_epoch == len(losses) - 1:
+            state = {"network": pl_module.state_dict(), "optimizer": optimizer.state_dict()}
+            self.best = deepcopy(move_data_to_device(state, torch.device("cpu")))
+        elif self.best is not None and count > halvings(losses[:-1], self.settings.plateau):
+            pl_module.load_state_dict(self.best["network"])
+            optimizer.load_state_dict(deepcopy(self.best["optimizer"]))
+        for group in optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * 0.5**count

@@ -24,7 +24,7 @@ RULES: dict[str, CenterRule] = {"data": "data", "nearest": "nearest"}
 
 
 def load(bundle: Bundle[HandManifest], at: Placement = Placement(), rule: CenterRule = "data") -> PoseRecogniser:
-    """The recogniser of a hand pose bundle. Raises GestaError for a damaged one, and for an engine that is not there."""
+    """The recogniser of a hand pose bundle. Raises GestaError for a damaged one, and for an engine that is missing."""
     return PoseRecogniser(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest, rule)
 
 

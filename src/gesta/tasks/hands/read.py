@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import DepthEncoding, GestaError, HandFrame, Resource
+from gesta.untrusted import MAX_PIXELS, image_pixels
 
 METRES_BELOW = 20.0
 """A median reading under this many "millimetres" is taken for metres (or centimetres)."""
@@ -62,8 +63,11 @@ def read_color(resource: Resource) -> NDArray[np.uint8]:
 
 
 def _image(resource: Resource, how: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    data = resource.read()
+    if (image_pixels(data) or 0) > MAX_PIXELS:
+        raise GestaError(f"{resource}: states more than {MAX_PIXELS:,} pixels, which is not read.")
     try:
-        image = cv2.imdecode(np.frombuffer(resource.read(), np.uint8), how)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error:  # an empty file, or a header that states a size beyond all bounds
         image = None
     if image is None:
@@ -95,7 +99,7 @@ def _msra(resource: Resource) -> NDArray[np.float32]:
             f"{resource}: its header says a {width} x {height} image with the box ({left}, {top}) to "
             f"({right}, {bottom}), which does not fit. Is it a depth file of MSRA?"
         )
-    box = np.frombuffer(raw, "<f4", offset=4 * MSRA_HEADER)
+    box = np.frombuffer(raw[: len(raw) // 4 * 4], "<f4", offset=4 * MSRA_HEADER)
     if box.size != (right - left) * (bottom - top):
         raise GestaError(
             f"{resource}: holds {box.size} depths; its box of {right - left} x {bottom - top} needs "

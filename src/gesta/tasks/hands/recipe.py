@@ -70,7 +70,7 @@ class PoseAugmentationSettings(Strict):
 
 
 class PoseTrainingSettings(Strict):
-    """Kazakos, section 4.3. A plateau: so many epochs without a better validation loss."""
+    """Kazakos, section 4.4.3. A plateau: so many epochs without a better validation loss."""
 
     epochs: int = Field(100, ge=1)
     batch: int = Field(128, ge=2)

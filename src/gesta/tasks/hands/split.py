@@ -21,7 +21,7 @@ def assign_hand_splits(
 
     Splits that the data tell stay. Without any, the last person in the order of names is the test; without people, the
     last fifth of the frames. Of the training frames `validation_share`, drawn evenly by `seed`, become the validation,
-    unless the data have one (Kazakos, section 4.3). Raises GestaError if no frame has joints.
+    unless the data have one (Kazakos, section 4.4.3). Raises GestaError if no frame has joints.
     """
     used = [f for f in frames if f.joints_mm is not None]
     if not used:
@@ -50,7 +50,10 @@ def folds(
     """
     used = [replace(f, split=None) for f in frames if f.joints_mm is not None]
     if by != "subject" or any(f.subject is None for f in used):
-        raise GestaError("frames of hands are divided by person, and each frame has to tell whose hand it is.")
+        raise GestaError(
+            "frames of hands are divided by person, and not all of these tell whose hand it is. Give data that do, and "
+            "--by subject or a number of groups."
+        )
     result = []
     for number, (name, members) in enumerate(person_groups(used, k, np.random.default_rng(seed))):
         rest = [_marked(f, "train") for f in used if f.id not in members]

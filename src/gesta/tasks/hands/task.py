@@ -180,7 +180,7 @@ class HandTask:
         self,
         bundle: Bundle[HandManifest],
         samples: Sequence[HandFrame],
-        examples: Examples,
+        examples: Examples,  # noqa: ARG002
         say: Any,  # noqa: ARG002
     ) -> tuple[dict[str, Any], Any]:
         """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""

@@ -14,6 +14,7 @@ class ImageModelSettings(Strict):
 
     name: Literal["resnet_cifar", "nin", "vgg"]
     dropout: float = Field(0.0, ge=0, lt=1)
+    normalization: bool = Field(True, description="batch normalisation everywhere; false: only where papers have it")
 
 
 class ImageRecipe(Recipe):

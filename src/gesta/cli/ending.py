@@ -1,0 +1,116 @@
+"""How a command ends: whatever goes wrong around it is one line on stderr and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from itertools import pairwise
+from typing import NoReturn
+
+from gesta.schema import GestaError
+from gesta.untrusted import printable, valid_text
+
+INTERRUPTED = 130
+"""Exit code of a program that Ctrl-C ended, as shells name it."""
+RESUMABLE = ("train",)
+"""Commands with --resume; the others start again and use what was finished and kept."""
+
+
+def run(app: Callable[[], object], arguments: Sequence[str]) -> None:
+    """Runs the command line and ends the program."""
+    _write_any_text()
+    try:
+        _check_surroundings(arguments)
+        _run(app)
+    except GestaError as error:
+        _fail(str(error), 2 if error.usage else 1)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
+        raise
+    except BrokenProcessPool:
+        _fail("a process of this command was ended from outside, perhaps for lack of memory. Start it again.", 1)
+    except MemoryError:
+        _fail("the memory is not enough. Give smaller files, or fewer at a time.", 1)
+    except OSError as error:
+        _fail(_said(error), 1)
+
+
+def _run(app: Callable[[], object]) -> None:
+    """The command (which ends in SystemExit), and what it printed out of the buffer."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    finally:
+        sys.stdout.flush()
+
+
+def _write_any_text() -> None:
+    """Text that the terminal's encoding lacks is escaped; it never ends a command."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _check_surroundings(arguments: Sequence[str]) -> None:
+    """Raises GestaError for a closed stdout, and (usage) for an --out that not all writers can name."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+        raise GestaError("stdout is closed, so the result has no place. Leave it open, or send it to a file: > FILE.")
+    outs = [value for option, value in pairwise(arguments) if option == "--out"]
+    outs += [word for word in arguments if word.startswith("--out=")]
+    for out in outs:
+        if out != valid_text(out):
+            raise GestaError(f"--out {valid_text(out)}: the name is not UTF-8. Choose another.", usage=True)
+
+
+def _said(error: OSError) -> str:
+    """An OSError that nobody named, in one line."""
+    place = printable(str(error.filename)) if error.filename is not None else ""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at its end, with a traceback
+        return "what reads the output has closed it; the rest is not written."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        full = "the disk is full" if error.errno == errno.ENOSPC else "your quota of the disk is used up"
+        return f"{full} ({place or 'while writing'}). Free space and start again."
+    if error.errno == errno.EFBIG:
+        return f"a file would be larger than is allowed here ({place or 'ulimit -f'}). Raise the limit and start again."
+    if place:
+        return f"{place}: {error.strerror}. Check the path and what you may do there."
+    return f"the system refused ({error.strerror or error}). Check the output, the disk and your limits."
+
+
+def _go_on(arguments: Sequence[str]) -> str:
+    """What to do after Ctrl-C."""
+    words = ["gesta", *arguments[1:]]
+    name = next((word for word in words[1:] if not word.startswith("-")), "")
+    if name in RESUMABLE and "--resume" not in words:
+        words.append("--resume")
+        chosen = os.environ.get("GESTA_TRAIN_OUT")
+        if chosen and not any(word == "--out" or word.startswith("--out=") for word in words):
+            words += ["--out", chosen]
+    return f"interrupted. What is finished is kept. To go on: {shlex.join(words)}"
+
+
+def _fail(message: str, code: int, word: str = "Error:") -> NoReturn:
+    """One message on stderr and the exit code, also where nothing can be written any more."""
+    from gesta.cli.common import console
+
+    try:
+        console.print(word, style="red", end=" ")
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
+    except OSError:
+        sys.exit(code)
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk behind stdout: Python would try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)

@@ -1,0 +1,70 @@
+"""How much of a video damage may cost before it is refused."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable
+
+from gesta.schema import GestaError, Resource
+
+MAX_DAMAGE = 0.05
+VARIABLE = "GESTA_MAX_DAMAGE"
+"""Share of the frames, of this process and those that it starts: `--max-damage` sets it."""
+
+
+class DamageWarning(UserWarning):
+    """Something of a file was left out, or its clock was set right; the rest is used."""
+
+
+def max_damage() -> float:
+    """The largest share of frames that may be lost. Raises GestaError (usage) where the variable is no share."""
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return MAX_DAMAGE
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise GestaError(
+            f"--max-damage ({VARIABLE}) is {text}: expected a share of the frames, from 0 to 1, as 0.05.", usage=True
+        )
+    return share
+
+
+def described(lost: int, total: int) -> str:
+    """`1 of 120 frames is damaged`."""
+    return f"{lost} of {total} frames {'is' if lost == 1 else 'are'} damaged"
+
+
+def too_much(lost: int, total: int) -> bool:
+    """Whether a video, or a part of one, has lost more than may be."""
+    return lost > 0 and lost > max_damage() * total
+
+
+def check(name: object, lost: int, total: int) -> None:
+    """Warns of lost frames once they are known. Raises GestaError where there are too many."""
+    if lost == 0:
+        return
+    if too_much(lost, total):
+        raise GestaError(
+            f"{name}: {described(lost, total)}, more than {100 * max_damage():g} %. Copy or encode the file again, or "
+            "allow more with --max-damage."
+        )
+    note(f"{name}: {described(lost, total)} and left out.")
+
+
+def check_clock(resource: Resource, restarts: int) -> None:
+    """Says once of a file that its clock jumped back."""
+    if restarts:
+        note(f"{resource}: its clock jumps back {restarts} times; it continues after the last frame.")
+
+
+def note(text: str) -> None:
+    warnings.warn(text, DamageWarning, stacklevel=2)
+
+
+Lost = Callable[[int, float], None]
+"""Is told the index and the time of each lost frame."""

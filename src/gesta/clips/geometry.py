@@ -1,0 +1,90 @@
+"""How a decoded picture is shown: one of eight orientations, and square pixels.
+
+A display matrix (ISO/IEC 14496-12, 8.3.2: x' = a x + c y, y' = b x + d y) says where the stored columns and rows go.
+The sample aspect ratio is the width of a stored pixel over its height.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import SideData
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+_SQUARE = (0.99, 1.01)
+"""Ratios of encoders that round; nobody sees them."""
+_BELIEVED = (0.2, 5.0)
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """First transposed, then mirrored left to right, then upside down."""
+
+    transposed: bool = False
+    mirrored: bool = False
+    upside_down: bool = False
+
+    def apply(self, image: NDArray[Any]) -> NDArray[Any]:
+        """H W [C] as it is shown."""
+        if self.transposed:
+            image = image.swapaxes(0, 1)
+        if self.mirrored:
+            image = image[:, ::-1]
+        return image[::-1] if self.upside_down else image
+
+
+UPRIGHT = Orientation()
+
+
+class Display:
+    """Applies a track's geometry to its pictures; the orientation is looked up again only when it turns."""
+
+    def __init__(self, track: VideoStream) -> None:
+        self._ratio = pixel_ratio(track)
+        self._orientation = UPRIGHT
+        self._turn: int | None = None
+
+    def shown(self, image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
+        """H W [C] as a player shows it: stretched along the side that has too few pixels, then turned."""
+        if frame.rotation != self._turn:
+            self._turn, self._orientation = frame.rotation, orientation(frame)
+        if self._ratio != 1.0:
+            image = _stretched(image, self._ratio)
+        return image if self._orientation == UPRIGHT else self._orientation.apply(image)
+
+
+def pixel_ratio(track: VideoStream) -> float:
+    """The width of a stored pixel over its height; 1 where it is nearly that, or cannot be."""
+    ratio = float(track.sample_aspect_ratio or 1)
+    plain = _SQUARE[0] < ratio < _SQUARE[1] or not _BELIEVED[0] <= ratio <= _BELIEVED[1]
+    return 1.0 if plain else ratio
+
+
+def square_size(width: int, height: int, ratio: float) -> tuple[int, int]:
+    """Width and height in square pixels: the side that has too few is stretched."""
+    return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
+
+
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """Of the frame's display matrix; upright where it has none."""
+    for data in cast("Iterable[SideData]", frame.side_data):
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+            if abs(b) + abs(c) > abs(a) + abs(d):
+                return Orientation(True, mirrored=c < 0, upside_down=b < 0)
+            return Orientation(False, mirrored=a < 0, upside_down=d < 0)
+    return UPRIGHT
+
+
+def _stretched(image: NDArray[Any], ratio: float) -> NDArray[Any]:
+    size = square_size(image.shape[1], image.shape[0], ratio)
+    # depth must not be mixed across an edge
+    how = cv2.INTER_NEAREST if image.dtype == np.uint16 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=how))

@@ -1,0 +1,75 @@
+"""A folder of images, one a frame, as a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.schema import GestaError, Resource, frame_files
+from gesta.untrusted import MAX_PIXELS, image_pixels
+
+FOLDER_FPS = 30.0
+"""Rate assumed for a folder of numbered images, which carries no time stamps, unless its resource says another."""
+
+
+def images(folder: Path) -> list[Path]:
+    """In natural order. Raises GestaError where there are none, or JPEG beside PNG: two videos in one folder."""
+    files = frame_files(folder)
+    if not files:
+        raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one a frame.")
+    if len({file.suffix.lower() == ".png" for file in files}) > 1:
+        raise GestaError(f"{folder}: holds JPEG and PNG images. Give each video a folder of its own.")
+    return files
+
+
+def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
+    """H W 3 RGB uint8; with `depth` H W uint16 as stored (None: whichever it is).
+
+    Raises GestaError for what is no such image.
+    """
+    data = file.read_bytes()
+    if (image_pixels(data) or 0) > MAX_PIXELS:
+        raise GestaError(f"{file}: states more than {MAX_PIXELS:,} pixels, which is not read. Make the image smaller.")
+    raw = np.frombuffer(data, np.uint8)
+    png = file.suffix.lower() == ".png"
+    # the other mode turns a photograph as its camera was held, and knows eight bits and three colours only
+    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED if png else cv2.IMREAD_COLOR) if raw.size else None
+    if image is None:
+        raise GestaError(f"{file}: is no readable {'PNG' if png else 'JPEG'}. Copy the file again.")
+    is_depth = image.dtype == np.uint16 and image.ndim == 2
+    if depth and not is_depth:
+        raise GestaError(f"{file}: expected a 16-bit grey PNG of depth, found {image.dtype} {image.shape}.")
+    if is_depth and depth is not False:
+        return np.asarray(image)
+    if is_depth:
+        raise GestaError(
+            f"{file}: is a 16-bit grey PNG, as depth is, and colour was expected. Name the folder in an index.csv: in "
+            "the column depth, or in path where there is no colour video."
+        )
+    if image.dtype != np.uint8:
+        image = cv2.convertScaleAbs(image, alpha=1 / 257)
+    codes = {2: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}
+    return np.asarray(cv2.cvtColor(image, codes[image.shape[2] if image.ndim == 3 else 2]), np.uint8)
+
+
+def rate(folder: Resource) -> float:
+    """Images a second."""
+    return folder.fps or FOLDER_FPS
+
+
+def iter_images(
+    folder: Resource, kind: str, wanted: Callable[[int, float], bool] | None
+) -> Iterator[tuple[float, NDArray[Any] | None]]:
+    """(time in s, image) of each; None where `wanted` says no. `kind` as of `clips.decode`."""
+    for index, file in enumerate(images(folder.path)):
+        time_s = index / rate(folder)
+        if wanted is not None and not wanted(index, time_s):
+            yield time_s, None
+            continue
+        image = read_image(file, kind == "gray16")
+        yield time_s, np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)) if kind == "gray" else image

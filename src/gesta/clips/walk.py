@@ -1,0 +1,344 @@
+"""One pass through a video file: which pictures are shown, when, and which of them damage has cost.
+
+What counts is what a player shows: packets that an edit list hides, empty ones, and those before the first key frame
+are no frames. A frame that lies between two shown ones and that the decoder refused, or marked as corrupt, is lost.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from gesta.clips.clock import Clock
+from gesta.clips.geometry import pixel_ratio, square_size
+from gesta.clips.tracks import Role, choose_track, open_container
+from gesta.schema import GestaError, Resource
+from gesta.untrusted import MAX_PIXELS
+
+ASSUMED_FPS = 25.0
+"""Of a file without any times."""
+
+_CLOCKS_OWN = 1000
+"""A guess this high is the rate of the time stamps, not that of the frames."""
+_LOST_END_FRAMES = 2.5
+_LOST_END_SHARE = 0.01
+"""A file whose last packet ends more than so many frames, and more than this share, before the end that its header
+declares is cut short."""
+
+_HIDES_FRAMES = frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d", "libaom-av1"})
+"""Have packets that show nothing, and never change the order: only refused packets are lost frames there."""
+_EVERY_PACKET_SHOWS = frozenset({"h264", "hevc"})
+"""Once damaged, these may pass over more than they refuse: all that leans on it, up to the next key frame."""
+_DRAWS_WITHOUT_KEY = frozenset({"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"})
+"""Decoders that give pictures, wrong ones, before the first key frame."""
+
+
+class Shown(NamedTuple):
+    """The `number`-th picture of a file from 0, lost ones counted; `frame` is None where it is lost."""
+
+    number: int
+    time_s: float
+    frame: av.VideoFrame | None
+
+
+@dataclass
+class Pass:
+    """What a finished (or broken off) walk has seen."""
+
+    rate: float = ASSUMED_FPS
+    good: int = 0
+    lost: int = 0
+    restarts: int = 0
+    first_s: float = 0.0  # of the first picture, on the file's own clock
+    last_end_s: float | None = None  # of the last packet, on the file's own clock
+    last_length_s: float = 1 / ASSUMED_FPS  # for how long the last picture is shown
+    stated_end_s: float | None = None
+    whole: bool = False  # the file has every byte that it states: after its last picture, that one stays on
+
+    def length_s(self, last_s: float) -> float:
+        """Of the video, whose last picture comes at `last_s`: it stays on until the end that is declared."""
+        end_s = last_s + self.last_length_s
+        if self.stated_end_s is None or self.lacks or self.restarts:
+            return end_s
+        return max(end_s, self.stated_end_s - self.first_s)
+
+    @property
+    def lacks(self) -> str:
+        """What is missing at the end, as a sentence; empty where nothing is."""
+        if self.stated_end_s is None or self.last_end_s is None or self.whole:
+            return ""
+        missing_s = self.stated_end_s - self.last_end_s
+        if missing_s <= max(_LOST_END_FRAMES / self.rate, _LOST_END_SHARE * self.stated_end_s):
+            return ""
+        return f"its header states {self.stated_end_s:.2f} s, {self.last_end_s:.2f} s could be decoded."
+
+
+@dataclass(frozen=True)
+class About:
+    """What the track is. `size`: width and height in square pixels, before it is turned; `frames`: by the header."""
+
+    codec: str = ""
+    pixels: str = ""
+    size: tuple[int, int] = (0, 0)
+    frames: int | None = None
+
+
+class Walk:
+    """Iterates over the shown pictures of a file, undamaged or lost, in the order in which they are shown.
+
+    `seen` fills up on the way. Raises GestaError where it is no video or holds no picture, and av.FFmpegError where
+    the container breaks off.
+    """
+
+    def __init__(self, resource: Resource, role: Role = "any") -> None:
+        self.resource, self._role = resource, role
+        self.seen = Pass()
+        self.about = About()
+        self._track: VideoStream | None = None
+
+    @property
+    def track(self) -> VideoStream:
+        """The track that is walked through, while it is."""
+        assert self._track is not None
+        return self._track
+
+    def __iter__(self) -> Iterator[Shown]:
+        order = yield from self._through(0)
+        if order.cut_off:  # several threads were at work on the last pictures when one of them failed
+            order = yield from self._through(order.index, threads=False)
+        yield from order.rest()
+
+    def _through(self, given: int, threads: bool = True) -> Generator[Shown, None, _Order]:
+        """What comes after the `given` pictures."""
+        with self.resource.open() as stream, open_container(stream, self.resource) as container:
+            self._track = track = choose_track(container, self.resource, self._role)
+            track.thread_type = "AUTO" if threads else "NONE"
+            track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+            avi = container.format.name == "avi"
+            self.seen = Pass(nominal_rate(track), stated_end_s=_stated_end_s(container, track))
+            self.seen.whole = avi and _whole_riff(self.resource)
+            order = _Order(track, self.seen, in_order=avi)
+            try:
+                for packet in container.demux(track):
+                    for shown in order.shown(packet):
+                        if shown.number >= given:
+                            yield shown
+            finally:
+                codec = track.codec_context  # what headers leave open is known when something was decoded
+                size, pixels = square_size(codec.width, codec.height, pixel_ratio(track)), codec.pix_fmt or ""
+                self.about = About(codec.name, pixels, size, track.frames or None)
+        return order
+
+
+class _Order:
+    """Pairs what comes out of the decoder with what went in."""
+
+    def __init__(self, track: VideoStream, seen: Pass, in_order: bool) -> None:
+        self._track, self._seen, self._in_order = track, seen, in_order
+        self._base_s = float(track.time_base or 0)
+        self._by_stamp = track.codec_context.name not in _HIDES_FRAMES and not in_order
+        self._key: int | None = None  # stamp of the first key frame's packet
+        self._needs_key = track.codec_context.name in _DRAWS_WITHOUT_KEY
+        self._waiting: list[int] = []  # stamps of packets whose picture has not come, a heap
+        self._slots: deque[int] = deque()  # of an avi, those that are filled and were not shown yet
+        self._refused = 0  # packets that gave no picture, not yet found among those
+        self._damaged = False  # whether there was any
+        self._strict = self._by_stamp and track.codec_context.name in _EVERY_PACKET_SHOWS
+        self._clock = Clock()
+        self.index = 0  # pictures so far
+        self.cut_off = False  # the decoder failed when it was asked for the last ones
+        self._last_packet = self._last_shown = -math.inf  # stamps
+        self._first_s: float | None = None
+        self._time_s = 0.0
+
+    def shown(self, packet: Packet[Any]) -> Iterator[Shown]:
+        """What is known once this packet is decoded."""
+        if packet.size:
+            self._note(packet)
+        elif packet.dts is not None:
+            return  # a null packet: the picture before stays on. For the decoder it would mean the end
+        try:
+            frames = self._track.decode(packet)
+        except av.error.FFmpegError:
+            frames = []
+            self.cut_off = packet.size == 0
+            # what comes before the first picture is no damage: nothing could be shown yet
+            if self.index > 0 and packet.size > 0:
+                self._refused, self._damaged = self._refused + 1, True
+        for frame in frames:
+            yield from self._out(frame)
+        if packet.size == 0:
+            self.cut_off = self.cut_off or self._lacks_last()
+        if self._refused and not self._by_stamp:
+            yield from self._lost([None] * self._refused)
+
+    def _lacks_last(self) -> bool:
+        """Whether a picture should have come after the last one. An avi's stamps do not tell."""
+        return not self._in_order and self.index > 0 and self._last_packet > self._last_shown
+
+    def rest(self) -> Iterator[Shown]:
+        """What was lost after the last picture."""
+        if self._damaged:
+            waiting = sorted(self._waiting)
+            yield from self._lost(waiting if self._strict else waiting[: self._refused])
+            yield from self._lost([None] * self._refused)
+
+    def _note(self, packet: Packet[Any]) -> None:
+        """Remembers where a packet lies that is to be shown."""
+        stamp = packet.dts if packet.pts is None else packet.pts
+        if packet.is_keyframe and self._key is None:
+            self._key = packet.dts if self._in_order else stamp
+        if stamp is None or packet.is_discard:
+            return
+        seen = self._seen
+        length_s = packet.duration * self._base_s if packet.duration else 1 / seen.rate
+        end_s = stamp * self._base_s + length_s
+        if seen.last_end_s is None or end_s > seen.last_end_s:
+            seen.last_end_s, seen.last_length_s = end_s, length_s
+        self._last_packet = max(self._last_packet, stamp)
+        if self._in_order and packet.dts is not None:
+            self._slots.append(packet.dts)
+        if packet.pts is None:
+            self._by_stamp = False
+        elif self._by_stamp:
+            heapq.heappush(self._waiting, packet.pts)
+
+    def _out(self, frame: av.VideoFrame) -> Iterator[Shown]:
+        stamp = frame.dts if frame.pts is None else frame.pts
+        if self._needs_key and not self._leans_on_key(frame, stamp):
+            return
+        self._needs_key = False
+        if stamp is not None:  # the second field of a last interlaced picture may be a packet of its own
+            self._last_shown = max(self._last_shown, math.inf if frame.interlaced_frame else stamp)
+        passed = self._passed(frame.pts)
+        if self._damaged:
+            yield from self._lost(passed if self._strict and not frame.interlaced_frame else passed[: self._refused])
+        if frame.is_corrupt and not self.index:
+            return
+        self._time_s = self._timed(self._slot_s() if self._slots else self._stamp_s(stamp))
+        self.index += 1
+        if frame.is_corrupt:
+            self._seen.lost += 1
+        else:
+            self._seen.good += 1
+        yield Shown(self.index - 1, self._time_s, None if frame.is_corrupt else frame)
+
+    def _leans_on_key(self, frame: av.VideoFrame, stamp: int | None) -> bool:
+        """Whether a key frame was decoded before this picture, or is it."""
+        after = self._key is not None and stamp is not None and stamp >= self._key
+        return after or frame.pict_type in (PictureType.I, PictureType.SI)
+
+    def _stamp_s(self, stamp: int | None) -> float:
+        return self.index / self._seen.rate if stamp is None else stamp * self._base_s
+
+    def _slot_s(self) -> float:
+        """An avi counts its slots, whatever is guessed to be shown in them: the next one that is filled."""
+        while self.index == 0 and self._key is not None and len(self._slots) > 1 and self._slots[0] < self._key:
+            self._slots.popleft()
+        return self._slots.popleft() * self._base_s
+
+    def _passed(self, stamp: int | None) -> list[int]:
+        """Stamps of packets that should have been shown before the picture with this stamp."""
+        passed: list[int] = []
+        if stamp is not None:
+            while self._waiting and self._waiting[0] <= stamp:
+                passed.append(heapq.heappop(self._waiting))
+        return [other for other in passed if other != stamp]
+
+    def _timed(self, stamp_s: float) -> float:
+        if self._first_s is None:
+            self._first_s = self._seen.first_s = stamp_s
+        time_s = self._clock.at(stamp_s - self._first_s)
+        self._seen.restarts = self._clock.restarts
+        return time_s
+
+    def _lost(self, passed: Sequence[int | None]) -> Iterator[Shown]:
+        """Lost pictures at these stamps; where there is none, right after the last picture."""
+        for stamp in passed:
+            self._refused = max(self._refused - 1, 0)
+            self._seen.lost += 1
+            self.index += 1
+            time_s = self._time_s
+            if stamp is not None or self._slots:
+                time_s = self._timed(self._slot_s() if stamp is None else stamp * self._base_s)
+            yield Shown(self.index - 1, time_s, None)
+
+
+def packet_times(resource: Resource, role: Role = "any") -> list[float]:
+    """Seconds from the first frame of what the packets of a healthy file will show; nothing is decoded.
+
+    Where some cannot be shown (`Walk` tells), there are too many. Raises GestaError for a file that is no video.
+    """
+    stamps: list[int | None] = []
+    key: int | None = None
+    started = False
+    with resource.open() as stream, open_container(stream, resource) as container:
+        track = choose_track(container, resource, role)
+        base_s, rate = float(track.time_base or 0), nominal_rate(track)
+        try:
+            for packet in container.demux(track):
+                if packet.is_keyframe and not started:
+                    started, key = True, packet.pts
+                if packet.size and started and not packet.is_discard:
+                    stamps.append(packet.pts)
+        except av.error.FFmpegError as error:
+            raise GestaError(f"{resource}: is damaged ({error}). Copy or encode the file again.") from error
+    if key is None or None in stamps:  # avi may have no times: frames at a constant rate
+        return [index / rate for index in range(len(stamps))]
+    shown = sorted(stamp for stamp in stamps if stamp is not None and stamp >= key)  # others lean on what is not there
+    return [(stamp - shown[0]) * base_s for stamp in shown]
+
+
+def nominal_rate(track: VideoStream) -> float:
+    """Frames a second by the header."""
+    guess = track.guessed_rate
+    if not track.average_rate and guess and guess < _CLOCKS_OWN:
+        return float(guess)
+    return float(track.average_rate or ASSUMED_FPS)
+
+
+def _stated_end_s(container: InputContainer, track: VideoStream) -> float | None:
+    """Where, on the file's own clock, the header says that the track ends. None where it says nothing."""
+    base_s = float(track.time_base or 0)
+    if container.format.name == "avi" and track.frames:
+        return track.frames * base_s  # the duration is guessed where the file is cut
+    if track.duration is not None:
+        # in mp4 it counts from 0, an empty edit before the first picture included
+        start = 0 if container.format.name.startswith("mov") else track.start_time or 0
+        return (track.duration + start) * base_s
+    if "DURATION" in track.metadata:
+        length_s = _clock_s(track.metadata["DURATION"])
+        if length_s is None or "_STATISTICS_TAGS" not in track.metadata:
+            return length_s  # of ffmpeg: where it ends
+        return length_s + (track.start_time or 0) * base_s  # of mkvtoolnix: how long it is
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / 1_000_000
+    return None
+
+
+def _clock_s(text: str) -> float | None:
+    """`00:01:02.500` -> 62.5; None where it is something else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _whole_riff(resource: Resource) -> bool:
+    """Whether an avi is as long as its first chunk says."""
+    with resource.open() as stream:
+        head = stream.read(8)
+        stated = int.from_bytes(head[4:8], "little")
+        return head[:4] == b"RIFF" and 0 < stated <= stream.seek(0, os.SEEK_END) - 8

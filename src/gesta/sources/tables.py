@@ -1,0 +1,83 @@
+"""Small csv tables as spreadsheets write them: comma, semicolon, tab or bar, `sep=;`, any line ends, bad quotes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from gesta.schema import GestaError
+from gesta.sources.files import read_text
+
+Row = tuple[int, list[str]]
+"""Line of the file, from 1, and cells."""
+Refused = Callable[[int, str], None]
+_DELIMITERS = ",;\t|"
+_SEP_LINE = re.compile(r'\s*"?sep=(\\t|.)"?[\s,;]*', re.I)
+MOST_REFUSED = 100
+"""Rows that cannot be read before the rest of a table is given up: each may cost a look at all that follows it."""
+
+
+def table(text: str, refused: Refused | None = None) -> list[Row]:
+    """Rows of a small csv, cells stripped; empty rows are dropped.
+
+    `refused(line, reason)` hears of rows that cannot be read: a cell beyond 131,072 characters, a quote that is not
+    closed (the rows below it are read). Without it the first of them raises GestaError, without the file's name.
+    """
+    lines = list(io.StringIO(text, newline=""))
+    start, delimiter = _opening(lines)
+    rows: list[Row] = []
+    for number in range(MOST_REFUSED + 1):
+        found, stopped = _rows(lines, start, delimiter)
+        rows += found
+        if stopped is None:
+            break
+        line, reason = stopped
+        if refused is None:
+            raise GestaError(f"line {line}: {reason}")
+        refused(line, reason if number < MOST_REFUSED else "too many rows cannot be read; what follows is not")
+        start = line
+    return rows
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows of a csv file. Raises GestaError that names it for a file or a row that cannot be read."""
+    text = read_text(path)
+    try:
+        return table(text)
+    except GestaError as error:
+        raise GestaError(f"{path}: {error}. Mend the table.") from error
+
+
+def _opening(lines: list[str]) -> tuple[int, str]:
+    """(index of the first line of the table, delimiter), by a line `sep=;` or by what the first line holds most of."""
+    for index, line in enumerate(lines):
+        if not line.strip():
+            continue
+        if found := _SEP_LINE.fullmatch(line.rstrip("\r\n")):
+            return index + 1, "\t" if found[1] == "\\t" else found[1]
+        unquoted = re.sub(r'"[^"]*"', "", line)
+        return index, max(_DELIMITERS, key=lambda mark: unquoted.count(mark))  # of equally many the first
+    return len(lines), ","
+
+
+def _rows(lines: list[str], start: int, delimiter: str) -> tuple[list[Row], tuple[int, str] | None]:
+    """Rows from a line on, and (line, reason) of the first that cannot be read."""
+    reader = csv.reader(lines[start:], delimiter=delimiter)
+    rows: list[Row] = []
+    while True:
+        first = start + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return rows, None
+        except csv.Error as error:
+            return rows, (first, f"{error}")
+        last = start + reader.line_num
+        if last > first and "".join(lines[first - 1 : last]).count('"') % 2:
+            return rows, (first, "a quote is opened and not closed")
+        cells = [cell.strip() for cell in cells]
+        if any(cells):
+            rows.append((last, cells))

@@ -1,0 +1,166 @@
+"""What strangers made, made safe: text that is shown, zip members and arrays of a bounded size, files that are files.
+
+Standard library and numpy only. Faults are ValueError or OSError; the callers name the file in a GestaError.
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import math
+import re
+import struct
+import tokenize
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_TEXT_BYTES = 64 * 1024**2
+"""No table, skeleton or list is read beyond this size: ten hours of a skeleton are about 40 MB."""
+MAX_MEMBER_BYTES = 512 * 1024**2
+MAX_PIXELS = 40_000_000
+"""Of an image or a video's frame: 8K has 33 million. Decoders make room for what a header states."""
+MAX_EXPANSION = 200
+SMALL_BYTES = 16 * 1024**2
+"""Zip members are unpacked in memory: beyond 512 MB, or 200 times the packed size and 16 MB, they are refused."""
+
+ZIP_FAULTS = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+"""What zipfile raises for archives that are damaged, encrypted, of an unknown version or made to harm."""
+
+NPY_FAULTS = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    SyntaxError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
+"""What numpy raises for a .npy with a header that is damaged or made to harm."""
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def valid_text(text: str) -> str:
+    r"""Text that can be written as UTF-8: a byte of a file's name that is no UTF-8 becomes \xNN."""
+    return _SURROGATES.sub(_escape, text) if not text.isascii() else text
+
+
+def same_text(text: str) -> str:
+    """One spelling of what looks alike: Unicode NFC (Macs store names as NFD), and valid."""
+    return unicodedata.normalize("NFC", valid_text(text))
+
+
+def printable(text: str) -> str:
+    r"""Text without control characters, line breaks and marks that turn the direction: they become \xNN or \uNNNN."""
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is no UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A regular file, opened. Raises OSError for what would wait for ever (a pipe, a device) or is missing."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is a folder" if path.is_dir() else "it is no regular file but a pipe, socket or device")
+    return path.open("rb")
+
+
+def read_bounded(stream: BinaryIO, limit: int = MAX_TEXT_BYTES) -> bytes:
+    """The rest of a stream. Raises ValueError where it holds more than `limit` bytes."""
+    data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it is larger than {limit // 2**20} MB, more than is read of such a file")
+    return data
+
+
+@contextmanager
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An archive. Raises ValueError, with the reason in words, for whatever is wrong with it or a member of it."""
+    try:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
+            yield archive
+    except NotImplementedError as error:
+        raise ValueError(f"a kind of zip that cannot be read: {error}") from error
+    except KeyError as error:
+        raise ValueError(f"the archive has no such member ({error})") from error
+    except ZIP_FAULTS as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
+    """One member of an archive. Raises ValueError for one that would unpack beyond bounds (zipfile holds to the size
+    that an archive states)."""
+    info = archive.getinfo(name)
+    allowed = min(limit, max(SMALL_BYTES, MAX_EXPANSION * info.compress_size))
+    if info.file_size > allowed:
+        raise ValueError(f"it would unpack to {info.file_size:,} bytes from {info.compress_size:,}, which is not done")
+    return archive.read(info)
+
+
+def image_pixels(data: bytes) -> int | None:
+    """How many pixels the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+    if not data.startswith(b"\xff\xd8"):
+        return None
+    at = 2
+    while at + 9 <= len(data) and data[at] == 0xFF:
+        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # a start of frame (T.81, B.2.2)
+            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
+
+
+def read_npy(data: bytes) -> NDArray[Any]:
+    """The numbers of a `.npy`. Raises ValueError for anything else: archives, objects, text, sizes that do not fit."""
+    stream = io.BytesIO(data)
+    shape, fortran, dtype = npy_header(stream)
+    count = math.prod(shape)
+    left = len(data) - stream.tell()
+    if count * dtype.itemsize > left:
+        raise ValueError(f"its header states {count:,} numbers, and the file has {left:,} bytes of them")
+    flat = np.frombuffer(data, dtype, count, stream.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """(shape, Fortran order, dtype) of a `.npy` of numbers. Raises ValueError for anything else."""
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream)
+    except NPY_FAULTS as error:
+        raise ValueError(f"its header cannot be read: {error}") from error
+    if dtype.kind not in "fiu" or dtype.itemsize == 0 or any(n < 0 for n in shape):
+        raise ValueError(f"it holds {dtype} of shape {shape}, not numbers")
+    return shape, fortran, dtype
