@@ -82,7 +82,7 @@ class TextTask(TextBase):
         nats, tokens = outputs.sum(0)
         if not tokens:
             raise GestaError("There is no token to score: the passages are too short.")
-        score = TextScore(nats / tokens, int(tokens))
+        score = TextScore(float(nats / tokens), int(tokens))
         vocabulary, known = predictor.vocabulary, predictor.manifest.metrics
         unknown = sum(int((corpus.numbers(vocabulary, p.text) == vocabulary.unknown).sum()) for p in samples)
         (split,) = {p.split for p in samples} if len({p.split for p in samples}) == 1 else (None,)
