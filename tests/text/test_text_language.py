@@ -295,6 +295,19 @@ def test_every_recipe_is_one() -> None:
         assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
 
 
+def test_what_is_not_offered_is_refused(tmp_path: Path, text: Path) -> None:
+    made = recipe()
+    parts = TASK.split(TASK.read(text), 0, made.model_dump())
+    with pytest.raises(GestaError, match="does not begin from a bundle"):
+        TASK.fit(parts, made, Run(tmp_path), start=tmp_path)
+    with pytest.raises(GestaError, match="trains in one process"):
+        TASK.fit(parts, made, Run(tmp_path, devices=2))
+    with pytest.raises(GestaError, match="unknown layout 'videos' of text"):
+        TASK.read(text, "videos")
+    with pytest.raises(GestaError, match="no passages to score"):
+        TASK.labelled([], None)  # type: ignore[arg-type]
+
+
 def test_recipes_that_cannot_be() -> None:
     with pytest.raises(ValueError, match="no unembedding to tie"):
         recipe(model={"tied": True, "cutoffs": [2]})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import GestaError
+from gesta.tasks.text.recipe import BeamSettings
 
 Step = Callable[[NDArray[np.int64], Any], tuple[NDArray[np.floating], Any]]
 """Tokens [N] and a state of N rows -> log probabilities [N, V], the new state."""
@@ -36,18 +36,14 @@ def beam_search(
     *,
     sentences: int,
     end: int,
-    beams: int = 4,
-    longest: int = 60,
-    penalty: float = 1.0,
+    how: BeamSettings,
     never: int | None = None,
 ) -> list[list[Hypothesis]]:
-    """For each of the state's `sentences` rows up to `beams` hypotheses, the best first.
+    """For each of the state's `sentences` rows up to `how.beams` hypotheses, the best first.
 
     The first token that goes in is `end`; `never`: a token that does not come (`<unk>`). With one beam it is greedy.
-    Raises GestaError for settings out of range.
     """
-    if beams < 1 or longest < 1:
-        raise GestaError(f"beams is {beams} and the longest sentence {longest}: both are 1 or more.", usage=True)
+    beams, longest, penalty = how.beams, how.longest, how.penalty
     finished: list[list[Hypothesis]] = [[] for _ in range(sentences)]
     texts: list[tuple[int, ...]] = [()] * sentences  # of the rows that go on; row r belongs to sentence owner[r]
     owner, total = np.arange(sentences), np.zeros(sentences)

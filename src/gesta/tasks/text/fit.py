@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from gesta.bundle.manifest import Manifest
 from gesta.models.language import LanguageNet
 from gesta.schema import GestaError
 from gesta.tasks.base import Parts
@@ -197,31 +198,47 @@ def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_language(corpus, recipe, run)
+    order = recipe.input.ngram
+    beside: dict[str, float] = {f"ngram_{part}_loss": nats for part, nats in corpus.baseline(order).items()}
+    second = "bits" if recipe.input.unit == "character" else "perplexity"
+    draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
+    fields = {"known": KnownTokens.of(corpus.vocabulary)}
+    return bundled(
+        parts,
+        recipe,
+        run,
+        LanguageManifest,
+        network,
+        best,
+        history,
+        fields | {"metrics": beside | {"ngram_order": order}},
+    )
+
+
+def bundled(
+    parts: Parts,
+    recipe: Any,
+    run: Run,
+    schema: type[Manifest],
+    network: nn.Module,
+    best: Row,
+    history: list[Row],
+    fields: Mapping[str, Any],
+) -> Fitted:
+    """A trained network as a bundle at run.out/bundle. `fields`: of its manifest, `metrics` beside the losses."""
     seconds = sum(row["seconds"] for row in history)
     metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
-    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history), "ngram_order": recipe.input.ngram}
-    metrics |= {f"ngram_{part}_loss": nats for part, nats in corpus.baseline(recipe.input.ngram).items()}
+    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history), **fields.get("metrics", {})}
     samples = parts.listing.samples
-    content = "\n".join(sorted(p.identity for p in samples if p.split == "train")).encode()
     origin = provenance_of(
         samples,
         run,
         layout=parts.listing.layout,
-        data=content,
+        data="\n".join(sorted(p.identity for p in samples if p.split == "train")).encode(),
         identities=lambda used: [p.identity for p in used],
         seconds=seconds,
     )
-    bundle = write_bundle(
-        run.out / "bundle",
-        LanguageManifest,
-        network,
-        recipe,
-        origin,
-        metrics=metrics,
-        known=KnownTokens.of(corpus.vocabulary),
-    )
-    second = "bits" if recipe.input.unit == "character" else "perplexity"
-    draw_history(history, run.out / FIGURE, recipe.title, ("loss", second))
+    bundle = write_bundle(run.out / "bundle", schema, network, recipe, origin, **{**fields, "metrics": metrics})
     return Fitted(bundle.path, metrics, history, seconds, recipe, network=network)
 
 

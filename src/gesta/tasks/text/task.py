@@ -19,6 +19,7 @@ from gesta.tasks.text import corpus, data
 from gesta.tasks.text.corpus import Passage
 from gesta.tasks.text.manifest import LanguageManifest
 from gesta.tasks.text.recipe import LanguageRecipe, TextInputSettings
+from gesta.tasks.text.shared import TextBase
 from gesta.training.run import Fitted, Run
 
 LAYOUTS = ("text", "captions")
@@ -26,26 +27,17 @@ SHOWN_CHARACTERS = 200
 """Of a passage in the report."""
 
 
-class TextTask:
+class TextTask(TextBase):
     """The next token of a text. Trains on a text file, a folder of text, or captions; scores and writes text."""
 
     name = "text"
-    title = "language models"
+    title = "language modeling"
     unit = "passages"
     recipe = LanguageRecipe
     manifest = LanguageManifest
     default_recipe = "text/characters-small"
     quality = Quality("val_loss", "loss", False, "nats")
     kept = ("loss", "bits", "perplexity")
-    trained_stage = "network"
-    of_people = False
-    options: Mapping[str, frozenset[str]] = {
-        "train": frozenset(),
-        "evaluate": frozenset(),
-        "export": frozenset(),
-        "predict": frozenset(),
-        "benchmark": frozenset(),
-    }
 
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) in LAYOUTS
@@ -62,11 +54,9 @@ class TextTask:
         how = "by image" if listing.layout == "captions" else "by position; the last tenth is the test part"
         return Parts(divided, (f"divided {how}; {held}",))
 
-    def fit(self, parts: Parts, recipe: LanguageRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:
+    def train(self, parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
         from gesta.tasks.text.fit import fit
 
-        if start is not None:
-            raise GestaError("--from: language models do not begin from a bundle. Leave it out.", usage=True)
         return fit(parts, recipe, run)
 
     def load(self, bundle: Bundle[LanguageManifest], at: Placement, **_: Any) -> Any:
@@ -74,19 +64,11 @@ class TextTask:
 
         return load(bundle, at)
 
-    def identities(self, samples: Sequence[Passage]) -> list[str]:
-        return [passage.identity for passage in samples]
-
-    def remarks(self, listing: Listing, manifest: LanguageManifest) -> list[str]:  # noqa: ARG002
-        return []
-
     def labelled(self, samples: Sequence[Passage], manifest: LanguageManifest) -> list[Passage]:
         """All of them. Raises GestaError for characters that the model does not know."""
         for passage in samples:
             corpus.numbers(manifest.known.vocabulary, passage.text)
-        if not samples:
-            raise GestaError("There is no passage to score.")
-        return list(samples)
+        return super().labelled(samples, manifest)
 
     def outputs(
         self, predictor: Any, samples: Sequence[Passage], bar: Bar
@@ -100,7 +82,7 @@ class TextTask:
         nats, tokens = outputs.sum(0)
         if not tokens:
             raise GestaError("There is no token to score: the passages are too short.")
-        score = TextScore(nats / tokens, int(tokens))
+        score = TextScore(float(nats / tokens), int(tokens))
         vocabulary, known = predictor.vocabulary, predictor.manifest.metrics
         unknown = sum(int((corpus.numbers(vocabulary, p.text) == vocabulary.unknown).sum()) for p in samples)
         (split,) = {p.split for p in samples} if len({p.split for p in samples}) == 1 else (None,)
@@ -135,12 +117,6 @@ class TextTask:
         from gesta.tasks.text.network import parts
 
         return parts(bundle)
-
-    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """8-bit networks store weights in 8 bits and compute in fp32: the errors of a recurrent network add up."""
-        from gesta.tasks.text.export import convert
-
-        return convert(part, stem, engine, precision)
 
     def examples(self, manifest: LanguageManifest, samples: Sequence[Passage], limit: int, source: str) -> Examples:
         from gesta.tasks.text.export import examples

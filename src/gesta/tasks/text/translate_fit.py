@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.models.translation import TranslationNet
 from gesta.tasks.base import Parts
-from gesta.tasks.text.fit import TextData, TokenLearner
+from gesta.tasks.text.fit import TextData, TokenLearner, bundled
 from gesta.tasks.text.manifest import KnownTokens, TranslationManifest
 from gesta.tasks.text.pairs import PairCorpus, PairSet, corpus_of
 from gesta.tasks.text.recipe import TranslationRecipe
@@ -18,7 +17,6 @@ from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.learner import Row
 from gesta.training.run import Fitted, Run, clear
-from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, run_stage
 
 
@@ -62,27 +60,6 @@ def fit(parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_translation(corpus, recipe, run)
-    seconds = sum(row["seconds"] for row in history)
-    metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
-    metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history)}
-    samples = parts.listing.samples
-    origin = provenance_of(
-        samples,
-        run,
-        layout=parts.listing.layout,
-        data="\n".join(sorted(p.identity for p in samples if p.split == "train")).encode(),
-        identities=lambda used: [p.identity for p in used],
-        seconds=seconds,
-    )
-    bundle = write_bundle(
-        run.out / "bundle",
-        TranslationManifest,
-        network,
-        recipe,
-        origin,
-        metrics=metrics,
-        source=KnownTokens.of(corpus.source),
-        target=KnownTokens.of(corpus.target),
-    )
     draw_history(history, run.out / FIGURE, recipe.title, ("loss", "perplexity"))
-    return Fitted(bundle.path, metrics, history, seconds, recipe, network=network)
+    fields = {"source": KnownTokens.of(corpus.source), "target": KnownTokens.of(corpus.target)}
+    return bundled(parts, recipe, run, TranslationManifest, network, best, history, fields)

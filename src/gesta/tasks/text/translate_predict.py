@@ -78,7 +78,7 @@ class Translator:
             sentences=len(texts),
             end=self.target.end,
             never=self.target.unknown,
-            **self.search.model_dump(),
+            how=self.search,
         )
 
     def encode(self, texts: Sequence[Text]) -> Arrays:

@@ -20,10 +20,11 @@ from gesta.tasks.text import data, pairs
 from gesta.tasks.text.manifest import TranslationManifest
 from gesta.tasks.text.pairs import SentencePair
 from gesta.tasks.text.recipe import PairInputSettings, TranslationRecipe
+from gesta.tasks.text.shared import TextBase
 from gesta.training.run import Fitted, Run
 
 
-class TranslationTask:
+class TranslationTask(TextBase):
     """A sentence of one language for a sentence of another. Trains on files of sentence pairs."""
 
     name = "translation"
@@ -34,11 +35,6 @@ class TranslationTask:
     default_recipe = "text/german-to-english"
     quality = Quality("val_loss", "bleu", True, "BLEU")
     kept = ("bleu",)
-    trained_stage = "network"
-    of_people = False
-    options: Mapping[str, frozenset[str]] = {
-        name: frozenset() for name in ("train", "evaluate", "export", "predict", "benchmark")
-    }
 
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) == "pairs"
@@ -54,28 +50,15 @@ class TranslationTask:
         note = f"divided by file; {settings.validation:.0%} of the training pairs are held out to choose the epoch on"
         return Parts(divided, (note,))
 
-    def fit(self, parts: Parts, recipe: TranslationRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:
+    def train(self, parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:
         from gesta.tasks.text.translate_fit import fit
 
-        if start is not None:
-            raise GestaError("--from: translators do not begin from a bundle. Leave it out.", usage=True)
         return fit(parts, recipe, run)
 
     def load(self, bundle: Bundle[TranslationManifest], at: Placement, **_: Any) -> Any:
         from gesta.tasks.text.translate_predict import load
 
         return load(bundle, at)
-
-    def identities(self, samples: Sequence[SentencePair]) -> list[str]:
-        return [pair.identity for pair in samples]
-
-    def remarks(self, listing: Listing, manifest: TranslationManifest) -> list[str]:  # noqa: ARG002
-        return []
-
-    def labelled(self, samples: Sequence[SentencePair], manifest: TranslationManifest) -> list[SentencePair]:  # noqa: ARG002
-        if not samples:
-            raise GestaError("There is no sentence pair to translate.")
-        return list(samples)
 
     def outputs(
         self, predictor: Any, samples: Sequence[SentencePair], bar: Bar
@@ -108,12 +91,6 @@ class TranslationTask:
         from gesta.tasks.text.translate_network import parts
 
         return parts(bundle)
-
-    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """8-bit networks store weights in 8 bits and compute in fp32: the errors of a recurrent network add up."""
-        from gesta.tasks.text.export import convert
-
-        return convert(part, stem, engine, precision)
 
     def examples(
         self, manifest: TranslationManifest, samples: Sequence[SentencePair], limit: int, source: str

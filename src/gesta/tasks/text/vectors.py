@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError
+from gesta.tasks.text.data import read_text
 
 Vectors = NDArray[np.float32]
 LONGEST_WORD = 1000
@@ -220,7 +221,7 @@ def similarity_test(vectors: WordVectors, path: Path) -> Score:
     Pairs with a word that has no vector are not covered. Raises GestaError for a line that is no pair.
     """
     rated, covered = 0, []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
@@ -257,7 +258,7 @@ def analogy_test(vectors: WordVectors, path: Path) -> dict[str, Score]:
     """
     sections: dict[str, list[list[str]]] = {}
     section = ""
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if line.startswith(":"):
             section = line[1:].strip()
         elif line.strip():

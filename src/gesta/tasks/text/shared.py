@@ -1,0 +1,52 @@
+"""What the tasks of text share of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gesta.engines.part import Part
+from gesta.schema import GestaError, Listing
+from gesta.tasks.base import Parts
+from gesta.training.run import Fitted, Run
+
+COMMANDS = ("train", "evaluate", "export", "predict", "benchmark")
+
+
+class TextBase:
+    """Samples have an `identity`; networks are recurrent, trained from nothing, and one of them at a time."""
+
+    title: str
+    unit: str
+    trained_stage = "network"
+    of_people = False
+    options: Mapping[str, frozenset[str]] = {command: frozenset() for command in COMMANDS}
+
+    def train(self, parts: Parts, recipe: Any, run: Run) -> Fitted:
+        raise NotImplementedError
+
+    def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **_: Any) -> Fitted:
+        if start is not None:
+            raise GestaError(f"--from: {self.title} does not begin from a bundle. Leave it out.", usage=True)
+        if run.devices * run.nodes > 1:
+            raise GestaError(f"--devices, --nodes: {self.title} trains in one process. Leave them out.", usage=True)
+        return self.train(parts, recipe, run)
+
+    def identities(self, samples: Sequence[Any]) -> list[str]:
+        return [sample.identity for sample in samples]
+
+    def remarks(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
+        return []
+
+    def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:  # noqa: ARG002
+        """All of them. Raises GestaError where there are none."""
+        if not samples:
+            raise GestaError(f"There are no {self.unit} to score.")
+        return list(samples)
+
+    def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
+        """8-bit networks store weights in 8 bits and compute in fp32: the errors of a recurrent network add up."""
+        from gesta.tasks.text.export import convert
+
+        return convert(part, stem, engine, precision)
