@@ -103,8 +103,7 @@ def fit(
         recipe = settle_padding(recipe)
         with torch.device("meta"):  # wrong settings are reported before any clip is prepared
             _fresh(recipe, transform, len(labels))
-    store = cache or ClipCache()
-    started = time.perf_counter()
+    store, started = cache or ClipCache(), time.perf_counter()
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
         good, broken = _prepared(used, transform, store, run.progress)
