@@ -138,7 +138,7 @@ def read_any(path: Path | str) -> Bundle[AnyManifest]:
         raise GestaError(
             f"{path}: is not a bundle, it has no {MANIFEST}.{hint or ' Give the folder OUT/bundle of a training.'}"
         )
-    if path.is_file() and not zipfile.is_zipfile(path):
+    if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise GestaError(f"{path}: is not a bundle (neither a folder with {MANIFEST} nor a zip of one).")
     return Bundle(path, _parse(path, read_member(path, MANIFEST, MAX_MANIFEST_BYTES)))
 
