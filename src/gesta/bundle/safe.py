@@ -87,7 +87,7 @@ def _from_folder(bundle: Path, name: str, limit: int) -> bytes:
 
 
 def _from_zip(bundle: Path, name: str, limit: int) -> bytes:
-    with open_file(bundle) as stream, zipfile.ZipFile(stream) as archive:
+    with open_file(bundle) as file, zipfile.ZipFile(file) as archive:
         check_zip(archive, bundle)
         try:
             info = archive.getinfo(_top_folder(archive) + name)
