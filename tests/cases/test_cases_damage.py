@@ -99,6 +99,19 @@ def test_a_damaged_end_is_refused_with_what_to_do(whole, tmp_path, monkeypatch):
     assert inspect(read(path)).usable == 1
 
 
+@pytest.mark.parametrize("at", [0.3, 0.5, 0.7])
+def test_what_a_hole_in_an_avi_swallows_is_counted_by_its_index(tmp_path, monkeypatch, at):
+    monkeypatch.setenv("GESTA_MAX_DAMAGE", "1")
+    path = odd.write_avi(tmp_path / "a.avi", list(range(100)))
+    data = bytearray(path.read_bytes())
+    start = data.index(b"00dc", int(len(data) * at)) - 20  # across the border of two chunks
+    data[start : start + 60] = bytes(60)
+    path.write_bytes(data)
+    info = probe(Resource(path))
+    assert 1 <= info.lost <= 6 and info.frames + info.lost == 100
+    assert "damaged-frames" in inspect(read(path)).kinds()
+
+
 def test_what_is_damaged_is_counted_in_a_samples_span(whole, tmp_path):
     path = odd.remux(whole["mjpeg"], tmp_path / "bad.mkv", junk(*range(40, 50)))
     spans = {"early": (0, 29), "middle": (30, 59), "late": (60, 119)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -11,7 +13,9 @@ from gesta.models.catalog import build
 from gesta.recipes import RecipeError
 from gesta.recipes.schema import TrainingSettings
 from gesta.tasks.catalog import load_recipe
+from gesta.tasks.clips.distil import soft_loss
 from gesta.tasks.clips.module import ClassifyClips
+from gesta.tasks.clips.recipe import DistillationSettings
 from gesta.training.losses import sequence_loss
 from gesta.training.optim import optimizer_for
 from gesta.training.rprop import Rprop
@@ -87,9 +91,18 @@ def test_the_documents_recipe_trains_so_and_others_cannot() -> None:
     assert load_recipe("iqbal/st-resnet-small").training.loss_over == "last"
     with pytest.raises(RecipeError, match="loss_over=sequences is for st_resnet18, st_resnet50, not for joint"):
         load_recipe("auto", ["training.loss_over=sequences"])
-    with pytest.raises(RecipeError, match="a teacher answers whole clips"):
-        load_recipe("iqbal/st-resnet", ["teacher=bundle"])
-    load_recipe("iqbal/st-resnet", ["teacher=bundle", "training.loss_over=last"])
+
+
+def test_a_teachers_answer_is_compared_with_the_clips_mean() -> None:
+    net, data = network(), batch()
+    settings = DistillationSettings(teachers=("t",), alpha=0.25, loss="mse")
+    taught = torch.tensor([[0.2, 0.3, 0.5], [0.8, 0.1, 0.1]])
+    lesson = SimpleNamespace(settings=settings, soft=lambda _: taught)
+    task = ClassifyClips(net, TrainingSettings(epochs=1), steps=1, over="sequences", lesson=lesson)
+    hard, _ = learn(net, data)
+    soft = soft_loss(net(data["clip"]).unsqueeze(1), taught, torch.ones(2).long(), "last", settings)
+    torch.testing.assert_close(task.training_step(data, 0), 0.25 * soft + 0.75 * hard)
+    assert soft > 1e-3
 
 
 class TestRprop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -92,8 +92,22 @@ class _LazyGroup(TyperGroup):
 app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        from gesta.words import DISTRIBUTION
+
+        typer.echo(f"gesta {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
 @app.callback()
-def _gesta() -> None:
+def _gesta(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """From labelled recordings of people to models that recognise gestures in a video."""
 
 

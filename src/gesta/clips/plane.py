@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -136,3 +136,17 @@ def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise GestaError(f"A stream takes gesta Frames or RGB images (uint8, H W 3), not {found}.")
     return Frame(index / fps, color=image)
+
+
+def timed(image: Frame | RawFrame | NDArray[np.uint8], time_s: float | None) -> Frame | RawFrame:
+    """A frame as it is, or an RGB image H W 3 at its time. Raises GestaError for an image without one."""
+    if isinstance(image, (Frame, RawFrame)):
+        return image
+    if time_s is None:
+        raise GestaError("An image needs the time (in seconds) at which it was taken: push(image, time_s).")
+    return replace(as_frame(image, 0, 1.0), time_s=time_s)
+
+
+def is_video(array: NDArray[Any]) -> bool:
+    """Whether an array is RGB frames T H W 3."""
+    return array.ndim == 4 and array.shape[3] == 3 and array.dtype == np.uint8 and bool(len(array))

@@ -134,6 +134,8 @@ class Walk:
                     for shown in order.shown(packet):
                         if shown.number >= given:
                             yield shown
+                if self.seen.whole:  # an avi's index has an entry for each packet that shows something
+                    order.not_found = max(len(track.index_entries) - order.packets, 0)
             finally:
                 codec = track.codec_context  # what headers leave open is known when something was decoded
                 size, pixels = square_size(codec.width, codec.height, pixel_ratio(track)), codec.pix_fmt or ""
@@ -158,6 +160,7 @@ class _Order:
         self._clock = Clock()
         self.index = 0  # pictures so far
         self.cut_off = False  # the decoder failed when it was asked for the last ones
+        self.packets = self.not_found = 0
         self._last_packet = self._last_shown = -math.inf  # stamps
         self._first_s: float | None = None
         self._time_s = 0.0
@@ -193,6 +196,7 @@ class _Order:
             waiting = sorted(self._waiting)
             yield from self._lost(waiting if self._strict else waiting[: self._refused])
             yield from self._lost([None] * self._refused)
+        yield from self._lost([None] * self.not_found)
 
     def _note(self, packet: Packet[Any]) -> None:
         """Remembers where a packet lies that is to be shown."""
@@ -201,6 +205,7 @@ class _Order:
             self._key = packet.dts if self._in_order else stamp
         if stamp is None or packet.is_discard:
             return
+        self.packets += 1
         seen = self._seen
         length_s = packet.duration * self._base_s if packet.duration else 1 / seen.rate
         end_s = stamp * self._base_s + length_s

@@ -81,8 +81,8 @@ class HandTable(Experiment):
         Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
         """
         scale = self.scale_of(wanted)
-        folder, sets = without_published(wanted.sets)
-        others = {} if folder is None else published(folder)
+        beside, sets = without_published(wanted.sets)
+        others = {} if beside is None else published(beside)
         parts = TASK.split(data, 0, {})
         self._check(parts)
         lines = []
@@ -95,7 +95,7 @@ class HandTable(Experiment):
                 lines.append(Line(row.label, job, row.cost))
         counts = ", ".join(f"{split} {len(parts.of(split))}" for split in ("train", "val", "test"))
         told = " ".join([note, *_changed(scale), f"Frames: {counts}.", *parts.notes])
-        told += f" Curves of published predictions on the real NYU test set: {folder}." if others else ""
+        told += f" Curves of published predictions on the real NYU test set: {beside}." if others else ""
         return Plan((tuple(lines),), told, scale.minutes, wanted.workers, (data, others))
 
     def _check(self, parts: Parts) -> None:

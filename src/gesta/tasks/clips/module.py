@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from gesta.tasks.clips.augment import warp
@@ -27,11 +28,19 @@ class ClassifyClips(Classify):
         return self._loss_of_sequences(batch) if self.over == "sequences" else super().loss(batch)
 
     def _loss_of_sequences(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer."""
+        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer.
+
+        A teacher answers whole clips, so its answer is compared with that mean.
+        """
+        target = batch["target"]
         logits, counted = self.network.forward_windows(self.seen(batch))  # type: ignore[operator]
-        loss = sequence_loss(logits.float(), batch["target"], counted, self.settings.label_smoothing)
-        votes = logits.detach().float().softmax(-1) * counted.unsqueeze(-1)
-        self._count("train", loss, votes.sum(1), batch["target"])
+        loss = sequence_loss(logits.float(), target, counted, self.settings.label_smoothing)
+        silent = torch.where(counted, 0.0, -torch.inf).unsqueeze(-1)  # B m 1
+        answer = (logits.float().log_softmax(-1) + silent).logsumexp(1) - counted.sum(1, keepdim=True).log()  # B N
+        if self.lesson is not None:
+            given, one = self.lesson.settings, torch.ones_like(target)
+            loss = mixed(soft_loss(answer.unsqueeze(1), self.lesson.soft(batch), one, "last", given), loss, given.alpha)
+        self._count("train", loss, answer, target)
         return loss
 
     def loss_of(self, steps: Tensor, chunks: Tensor, batch: Mapping[str, Tensor]) -> Tensor:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
-from gesta.clips.plane import RawFrame, as_frame
-from gesta.clips.prepare import prepare
+from gesta.clips.plane import RawFrame, as_frame, is_video
+from gesta.clips.prepare import Preparer, prepare
 from gesta.clips.read import iter_raw_sample
 from gesta.clips.sampling import central_window, to_network
 from gesta.engines.base import Engine, Placement
@@ -29,6 +30,7 @@ LONG_FRAMES = 256
 """Longer clips go through the streaming step, chunk by chunk, so that memory stays bounded; the result is the same."""
 
 Video = str | Path | Sample | Clip | NDArray[np.uint8]
+"""A file or recording, a Sample, a prepared clip (or its pixels [T, S, H, W, C]), or RGB frames [T, H, W, 3]."""
 
 
 def load(bundle: Bundle[ClipManifest], at: Placement = Placement()) -> Recogniser:
@@ -53,17 +55,29 @@ class Recogniser:
     def labels(self) -> tuple[str, ...]:
         return self.manifest.labels
 
-    def predict(self, video: Video) -> Prediction:
-        """What is in a video file (or recording), a Sample, a prepared Clip or its pixels [T, S, H, W, C].
+    @overload
+    def predict(self, video: Video, fps: float | None = None) -> Prediction: ...
 
-        Raises GestaError if it cannot be read, lacks what the model needs, or is a folder of several.
+    @overload
+    def predict(self, video: Sequence[Video], fps: float | None = None) -> list[Prediction]: ...
+
+    def predict(self, video: Video | Sequence[Video], fps: float | None = None) -> Prediction | list[Prediction]:
+        """What is in a video, or in each of a list of them: files, Samples, Clips, or RGB frames [T, H, W, 3].
+
+        `fps`: of frames given as arrays (the model's own rate if left out).
+        Raises GestaError if one cannot be read, lacks what the model needs, or is a folder of several.
         """
+        if isinstance(video, (list, tuple)):
+            return [self._predict(one, fps) for one in video]
+        return self._predict(video, fps)  # type: ignore[arg-type]
+
+    def _predict(self, video: Video, fps: float | None) -> Prediction:
         if isinstance(video, (str, Path)):
             video = one_sample(video)
         if isinstance(video, np.ndarray):
-            return self._named(video, "")
+            return self._named(self._prepared(video, fps) if is_video(video) else video, "")
         if not isinstance(video, (Clip, Sample)):
-            raise GestaError(f"A video is a path, a Sample, a Clip or prepared pixels, not {type(video).__name__}.")
+            raise GestaError(f"A video is a path, a Sample, a Clip or an array of frames, not {type(video).__name__}.")
         if isinstance(video, Clip):
             return self._named(video.pixels, video.id)
         require(video, self.manifest)
@@ -102,6 +116,13 @@ class Recogniser:
     def open_stream(self, joints: Sequence[str] = KINECT_JOINTS) -> Stream:
         """A stream to push frames into by hand. Several may be open; each has its own state."""
         return Stream(self.engine, self.manifest, joints)
+
+    def _prepared(self, frames: NDArray[np.uint8], fps: float | None) -> NDArray[np.uint8]:
+        """RGB frames [T, H, W, 3] as the network takes them, [t, S, H, W, C]."""
+        preparer = Preparer(self.manifest.transform)
+        rate = fps or self.manifest.transform.fps
+        pieces = [preparer.push(as_frame(frame, index, rate)) for index, frame in enumerate(frames)]
+        return np.concatenate([*pieces, preparer.flush()])
 
     def _named(self, pixels: NDArray[np.uint8], source: str) -> Prediction:
         return prediction(self.labels, self.predict_clips([pixels])[0], source)

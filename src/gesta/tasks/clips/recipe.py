@@ -205,8 +205,6 @@ class ClipRecipe(Recipe):
             raise ValueError(
                 f"training.loss_over=sequences is for {', '.join(ST_RESNETS)}, not for {self.model.name}; set last"
             )
-        if self.distillation is not None:
-            raise ValueError("a teacher answers whole clips, not sequences: set training.loss_over=last")
         return self
 
     @model_serializer(mode="wrap")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.plane import RawFrame
+from gesta.clips.plane import RawFrame, timed
 from gesta.clips.prepare import Preparer
 from gesta.clips.sampling import to_network
 from gesta.engines.base import Engine, State
@@ -45,9 +45,12 @@ class Stream:
         self._frames = self._chunks = 0
         self._clear()
 
-    def push(self, frame: Frame | RawFrame) -> list[Prediction]:
-        """One frame, later than the one before. Raises GestaError that names it if it lacks what the model needs."""
-        return self.push_prepared(self._preparer.push(frame), self._preparer.ends_s)
+    def push(self, frame: Frame | RawFrame | NDArray[np.uint8], time_s: float | None = None) -> list[Prediction]:
+        """One frame, later than the one before; or an RGB image H W 3 and its time, as a camera gives them.
+
+        Raises GestaError that names the frame if it lacks what the model needs.
+        """
+        return self.push_prepared(self._preparer.push(timed(frame, time_s)), self._preparer.ends_s)
 
     def push_prepared(self, pixels: NDArray[np.uint8], ends_s: Sequence[float] | None = None) -> list[Prediction]:
         """Prepared frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.bundle.safe import is_zipped_bundle
-from gesta.clips.chosen_frames import read_frames
+from gesta.clips.chosen_frames import chosen, fit_frame, read_frames, windows
+from gesta.clips.plane import is_video
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import choose, open_engine
 from gesta.engines.part import Part
@@ -22,6 +24,8 @@ from gesta.tasks.classification import prediction, softmax
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.tasks.features.stream import LAST, SequenceStream, follow
 
+Video = str | Path | Sample | NDArray[np.uint8]
+"""A file or recording, a Sample, or RGB frames [T, H, W, 3]."""
 STAGES = ("backbone", "head")
 BATCH = 32
 """Frames (or windows) that go through the backbone at a time."""
@@ -135,6 +139,14 @@ def read_video(sample: Sample, used: BackboneUse) -> NDArray[np.uint8]:
     return frames.reshape(-1, *used.shape)
 
 
+def fit_video(video: NDArray[np.uint8], used: BackboneUse) -> NDArray[np.uint8]:
+    """RGB frames [T, H, W, 3] as `read_video` gives a file's. Raises GestaError for another array."""
+    if not is_video(video):
+        raise GestaError(f"The model takes RGB frames, uint8 [T, H, W, 3], not {video.dtype} {list(video.shape)}.")
+    places = windows(chosen(len(video), used.frames, used.every), used.window)
+    return np.stack([fit_frame(Frame(0.0, color=video[i]), used.size) for i in places]).reshape(-1, *used.shape)
+
+
 class SequenceRecogniser:
     """Says what is in a video. Holds two networks on one device; use one a thread."""
 
@@ -145,8 +157,25 @@ class SequenceRecogniser:
     def labels(self) -> tuple[str, ...]:
         return self.manifest.labels
 
-    def predict(self, video: str | Path | Sample) -> Prediction:
-        """What is in a video file or a Sample. Raises GestaError if it cannot be read, or is a folder of several."""
+    @overload
+    def predict(self, video: Video) -> Prediction: ...
+
+    @overload
+    def predict(self, video: Sequence[Video]) -> list[Prediction]: ...
+
+    def predict(self, video: Video | Sequence[Video]) -> Prediction | list[Prediction]:
+        """What is in a video, or in each of a list of them: a file, a Sample, or RGB frames [T, H, W, 3].
+
+        Raises GestaError if one cannot be read, or is a folder of several.
+        """
+        if isinstance(video, (list, tuple)):
+            return [self._predict(one) for one in video]
+        return self._predict(video)  # type: ignore[arg-type]
+
+    def _predict(self, video: Video) -> Prediction:
+        if isinstance(video, np.ndarray):
+            frames = fit_video(video, self.manifest.backbone)
+            return prediction(self.labels, self.predict_features([self.features_of(frames)])[0], "")
         sample = one_sample(video) if isinstance(video, (str, Path)) else video
         found = self.predict_features([self.features(sample)])[0]
         return prediction(self.labels, found, str(sample.files[0]))

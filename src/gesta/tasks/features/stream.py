@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gesta.clips.chosen_frames import fit_frame, iter_every
 from gesta.clips.clock import Clock, checked_time
 from gesta.clips.damage import note
-from gesta.clips.plane import RawFrame, as_frame, check_frame
+from gesta.clips.plane import RawFrame, as_frame, check_frame, timed
 from gesta.schema import Frame, GestaError, Prediction, Sample
 from gesta.sources.inputs import one_sample
 from gesta.tasks.classification import prediction
@@ -54,19 +54,24 @@ class SequenceStream:
         self._clock = Clock()
         self._restarts = 0
 
-    def push(self, frame: Frame) -> list[Prediction]:
-        """One frame, later than the one before; those between the kept ones cost nothing.
+    def push(self, frame: Frame | NDArray[np.uint8], time_s: float | None = None) -> list[Prediction]:
+        """One frame, later than the one before, or an RGB image H W 3 and its time; those between the kept ones cost
+        nothing.
 
         Raises GestaError that names the frame where its time is no number or its image is none.
         """
+        given = timed(frame, time_s)
+        if isinstance(given, RawFrame):
+            raise GestaError("A stream of this model takes gesta Frames or RGB images (uint8, H W 3).")
+        frame = given
         kept = self._frames % self.every == 0
         self._frames += 1
         check_frame(frame, self._frames)
-        time_s = self._clock.at(checked_time(frame.time_s, self._frames))
+        now_s = self._clock.at(checked_time(frame.time_s, self._frames))
         if self._clock.restarts and not self._restarts:
             note(f"The clock of the stream jumps back at frame {self._frames}; it continues after the frame before.")
         self._restarts = self._clock.restarts
-        return self.push_kept(time_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
+        return self.push_kept(now_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
 
     def push_kept(self, time_s: float, image: NDArray[np.uint8]) -> list[Prediction]:
         """A frame that is kept, [size, size, 3]."""

@@ -72,6 +72,14 @@ def find_hands(
     return [_frame(path, camera)]
 
 
+def one_hand(path: Path) -> HandFrame:
+    """The one frame at a path. Raises GestaError as `find_hands` does, and where there are several."""
+    frames = find_hands(path)
+    if len(frames) != 1:
+        raise GestaError(f"{path}: holds {len(frames)} frames, expected one depth image. Give the images as a list.")
+    return frames[0]
+
+
 def is_recording(path: Path) -> bool:
     return path.is_file() and is_video(path)
 

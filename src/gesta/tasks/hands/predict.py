@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +14,14 @@ from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
 from gesta.schema import Camera, CenterSource, GestaError, HandEstimate, HandFrame
+from gesta.tasks.hands.inputs import one_hand
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
 from gesta.tasks.hands.transform import PreparedHand, prepare_images
 
 BATCH = 32
+Hand = HandFrame | str | Path
+"""A frame of a data set, or the file of a depth image."""
 
 CenterRule = Literal["data", "nearest"]
 """data: the annotation's centre where there is one, else the nearest object's; nearest: always the latter."""
@@ -44,11 +49,27 @@ class PoseRecogniser:
     def joints(self) -> tuple[str, ...]:
         return self.manifest.joints
 
-    def predict(self, frame: HandFrame, center_mm: ArrayLike | None = None) -> HandEstimate:
-        """The joints in a frame. The hand's centre is the one given, else what the rule says.
+    @overload
+    def predict(self, frame: Hand, center_mm: ArrayLike | None = None) -> HandEstimate: ...
 
-        Raises GestaError where an image cannot be read, colour is needed and absent, or there is no hand.
+    @overload
+    def predict(self, frame: Sequence[Hand], center_mm: ArrayLike | None = None) -> list[HandEstimate]: ...
+
+    def predict(
+        self, frame: Hand | Sequence[Hand], center_mm: ArrayLike | None = None
+    ) -> HandEstimate | list[HandEstimate]:
+        """The joints in a depth image or HandFrame, or in each of a list of them.
+
+        The hand's centre is the one given, else what the rule says. Raises GestaError where an image cannot be read,
+        colour is needed and absent, or there is no hand.
         """
+        if isinstance(frame, (list, tuple)):
+            return [self._predict(one, center_mm) for one in frame]
+        return self._predict(frame, center_mm)  # type: ignore[arg-type]
+
+    def _predict(self, frame: Hand, center_mm: ArrayLike | None) -> HandEstimate:
+        if isinstance(frame, (str, Path)):
+            frame = one_hand(Path(frame))
         depth, color = read_hand(frame, color=self.manifest.transform.needs_color)
         center, source = centre_of(frame, center_mm, self.rule)
         try:
