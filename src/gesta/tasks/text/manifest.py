@@ -24,8 +24,8 @@ class KnownTokens(Strict):
 
 
 class LanguageManifest(Manifest):
-    """Of a language model. Its network is a `step`: tokens int64 [T, B] and the state h, c [L, B, H] ->
-    log_probabilities float32 [T, B, V] of the token behind each, and the state."""
+    """Of a language model. Its network is a `step`: tokens int64 [1, B] and the state h, c [L, B, H] ->
+    log_probabilities float32 [1, B, V] of the token behind each, and the state."""
 
     title: ClassVar[str] = "a language model"
     unit: ClassVar[str] = "passages"

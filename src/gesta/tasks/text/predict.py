@@ -27,6 +27,8 @@ from gesta.tasks.text.writing import write
 
 STEPS, TOGETHER = 256, 64
 """Tokens of a running text at a time; sentences side by side."""
+SEQUENCES = "torch"
+"""The engine whose step takes several tokens at once."""
 Text = NDArray[np.int64]
 
 
@@ -83,10 +85,23 @@ class LanguageModel:
         found, state = self.engine.step({"tokens": tokens[None]}, state)
         return found["log_probabilities"][0], state
 
+    def steps(self, tokens: Text, state: State) -> tuple[NDArray[np.float32], State]:
+        """Some tokens each [T, B] -> log probabilities of the token behind each [T, B, V], the state at the end.
+
+        PyTorch takes them at once, exported networks one after the other.
+        """
+        if self.engine.name == SEQUENCES:
+            found, state = self.engine.step({"tokens": tokens}, state)
+            return found["log_probabilities"], state
+        rows = []
+        for row in tokens:
+            logs, state = self.step(row, state)
+            rows.append(logs)
+        return np.stack(rows), state
+
     def log_probabilities(self, text: Text) -> NDArray[np.float32]:
         """Of the token behind each of a text's tokens, [T, V], from a state of zeros."""
-        found, _ = self.engine.step({"tokens": text[:, None]}, self.start(1))
-        return found["log_probabilities"][:, 0]
+        return self.steps(text[:, None], self.start(1))[0][:, 0]
 
     def scores(self, texts: Sequence[Text], bar: Callable[[int, int], None] = lambda _d, _t: None) -> NDArray[Any]:
         """Of each text the sum of its tokens' nats, and how many were scored, [n, 2].
@@ -109,8 +124,8 @@ class LanguageModel:
         stream = Stream([text], 1, STEPS) if len(text) > 1 else ()
         for index in range(len(stream)):
             batch = stream.collate([index])  # type: ignore[union-attr]
-            outputs, state = self.engine.step({"tokens": batch["inputs"]}, state)
-            found.append(_nats(outputs["log_probabilities"], batch["targets"])[:, 0])
+            logs, state = self.steps(batch["inputs"], state)
+            found.append(_nats(logs, batch["targets"])[:, 0])
             bar(index + 1, len(stream))
         return np.concatenate(found)
 
@@ -121,8 +136,8 @@ class LanguageModel:
         found: list[NDArray[Any]] = [np.zeros(0)] * len(texts)
         for index in range(len(batches)):
             batch, rows = batches.collate([index]), batches.rows(index)
-            outputs, _ = self.engine.step({"tokens": batch["inputs"]}, self.start(len(rows)))
-            nats = _nats(outputs["log_probabilities"], batch["targets"])  # T B
+            logs, _ = self.steps(batch["inputs"], self.start(len(rows)))
+            nats = _nats(logs, batch["targets"])  # T B
             for column, row in enumerate(rows):
                 found[row] = nats[: len(texts[row]), column]
             bar(index + 1, len(batches))
