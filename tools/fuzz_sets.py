@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from gesta.audit.hands import inspect_hands
+from gesta.tasks.hands.audit import inspect_hands
 
 from gesta.audit.inspection import inspect
 from gesta.sources import catalog, hand_catalog

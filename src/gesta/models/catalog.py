@@ -122,13 +122,11 @@ def build(
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
-    `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own. `context`, `kind`,
-    `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet). `stack`, `fusion`: of VIDEO_MODELS
-    (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `padding`:
-    I3D's; with "inception_v1" the first and last frame are repeated, too, as inflated weights need it. `weights`: what
-    it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect; `motion_weights`: the
-    same of the motion stream, where that is another file. `options`: for a network of another package, named by its
-    place as in my_package.net:MyNet (gesta.outside), which gets none of the settings from `width` on.
+    `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
+    `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last two channels are the flow, and
+    only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read here: it
+    tells C3D which colours to expect; `motion_weights`: those of the motion stream. `options`: for a network of another
+    package, as my_package.net:MyNet (gesta.outside), which gets none of the settings from `width` on.
     Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
     built, and for an unknown name, with the list and the nearest match.
     """
@@ -137,17 +135,9 @@ def build(
         return _outside(name, {"classes": classes}, given, options)
     _known(name, {**MODELS, **VIDEO_MODELS})
     if name in VIDEO_MODELS:
+        own = {"context": context, "kind": kind, "overlap": overlap, "padding": padding}
         tower = partial(
-            VIDEO_MODELS[name],
-            classes=classes,
-            size=size,
-            window=window,
-            width=width,
-            dropout=dropout,
-            context=context,
-            kind=kind,
-            overlap=overlap,
-            padding=padding,
+            VIDEO_MODELS[name], classes=classes, size=size, window=window, width=width, dropout=dropout, **own
         )
         motion = partial(tower, weights=motion_weights or weights)
         return _streams(partial(tower, weights=weights), motion, streams, channels, stack, fusion)
