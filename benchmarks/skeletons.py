@@ -51,7 +51,7 @@ class Settings:
 
 
 SETS = {
-    "utd_mhad": Settings((1, 2, 3, 4), (5, 6), ((1,), (2,), (3,), (4,))),
+    "utd_mhad": Settings((1, 2, 3, 4), (5, 6), ((1,), (2,), (3,), (4,)), batch=16),
     "msr_action3d": Settings((1, 3, 5, 7, 9), (2, 4, 6, 8, 10), ((1,), (3,), (5,), (7,), (9,))),
     "sfinge3d": Settings(
         (0, 1),

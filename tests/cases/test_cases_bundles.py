@@ -171,3 +171,14 @@ def test_the_demo_bundle_is_still_read():
     found = read_bundle("demo")
     assert dataclasses.is_dataclass(found)
     assert len(found.manifest.labels) == 20
+
+
+def test_a_pipe_is_no_bundle(tmp_path):
+    import os
+
+    from gesta.bundle.safe import is_zipped_bundle
+
+    os.mkfifo(tmp_path / "b.zip")
+    assert not is_zipped_bundle(tmp_path / "b.zip")
+    with pytest.raises(GestaError, match="is not a bundle"):
+        io.read(tmp_path / "b.zip")

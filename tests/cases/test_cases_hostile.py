@@ -407,3 +407,25 @@ def test_videos_of_more_pixels_than_are_read(tmp_path, monkeypatch):
     assert inspect(read(path)).usable == 1
     monkeypatch.setattr(walk, "MAX_PIXELS", 100)
     assert inspect(read(path)).usable == 0
+
+
+def test_a_pipe_in_the_place_of_a_table_or_of_the_data(tmp_path):
+    put(tmp_path, "wave/a.mp4", "clap/a.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for name in ("index.csv", "pipe.mp4"):
+        if name == "index.csv":
+            os.mkfifo(tmp_path / name)
+        with pytest.raises(GestaError, match=name):
+            read(tmp_path if name == "index.csv" else tmp_path / name)
+    for name in (
+        "signs.csv",
+        "train_list.txt",
+        "trainlist01.txt",
+        "testlist01.txt",
+        "jester-v1-train.csv",
+        "train_labels.csv",
+    ):
+        root = tmp_path / f"set of {name}"
+        put(root, "wave/a.mp4", "clap/a.mp4")
+        os.mkfifo(root / name)
+        assert read(root).labels == ("clap", "wave")

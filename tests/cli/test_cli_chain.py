@@ -22,9 +22,9 @@ from gesta.models.resnet import ResNet
 from gesta.schema import GestaError
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.features import save as sequence_save
+from gesta.tasks.features.backbone_source import backbone_of
 from gesta.tasks.features.fit import divided
 from gesta.tasks.features.manifest import FeatureManifest
-from gesta.tasks.features.predict import backbone_of
 from gesta.tasks.features.store import FeatureFolder
 
 SETS = ("training.epochs=12", "training.batch=8", "features.stage=null", "features.backbone=null")

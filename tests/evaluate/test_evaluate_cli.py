@@ -44,7 +44,7 @@ class TestEvaluate:
     def test_other_splits(self, call, make_bundle, data):
         assert json.loads(call("evaluate", make_bundle(), data, "--split", "all", "--json")[1])["n"] == 24
         code, _, err = call("evaluate", make_bundle(), data, "--split", "tset")
-        assert code == 2 and "unknown split 'tset'; there are test, val, train, all" in err
+        assert code == 2 and "unknown split 'tset'; there are test, dev, val, train, all" in err
         code, _, err = call("evaluate", make_bundle(), data, "--protocol", "dokument")
         assert code == 2 and "there are subject and document" in err
 

@@ -105,7 +105,7 @@ def manifest_document(path: Path | str) -> dict[str, Any]:
         raise GestaError(
             f"{path}: is not a bundle, it has no {MANIFEST}.{hint or ' Give the folder OUT/bundle of a training.'}"
         )
-    if path.is_file() and not zipfile.is_zipfile(path):
+    if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise GestaError(f"{path}: is not a bundle (neither a folder with {MANIFEST} nor a zip of one).")
     try:
         document = from_json(read_member(path, MANIFEST, MAX_MANIFEST_BYTES))  # of bounded depth, unlike json's

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from gesta.schema import GestaError
-from gesta.untrusted import ZIP_FAULTS
+from gesta.untrusted import ZIP_FAULTS, open_file
 
 MAX_BYTES = 2 * 1024**3
 """No bundle, and no file in one, is read beyond this size."""
@@ -47,7 +47,7 @@ def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
 def is_zipped_bundle(path: Path) -> bool:
     """Whether a file is a zip with a manifest: PyTorch's .pth are zips, too."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
             return _top_folder(archive) + "manifest.json" in archive.namelist()
     except ZIP_FAULTS:
         return False
@@ -87,7 +87,7 @@ def _from_folder(bundle: Path, name: str, limit: int) -> bytes:
 
 
 def _from_zip(bundle: Path, name: str, limit: int) -> bytes:
-    with zipfile.ZipFile(bundle) as archive:
+    with open_file(bundle) as file, zipfile.ZipFile(file) as archive:
         check_zip(archive, bundle)
         try:
             info = archive.getinfo(_top_folder(archive) + name)

@@ -16,6 +16,7 @@ from gesta.cli.common import (
     JsonFlag,
     ProtocolOption,
     SetOption,
+    SplitSeedOption,
     console,
     emit,
     existing,
@@ -29,31 +30,35 @@ if TYPE_CHECKING:
 
     from gesta.tasks.base import Quality
 
+TargetBytes = Annotated[
+    int | None, typer.Option("--target-bytes", help="Choose the most accurate of at most so many bytes.")
+]
+MaxDrop = Annotated[
+    float | None, typer.Option("--max-drop", help="Choose the smallest that loses at most so many points.")
+]
+Keep = Annotated[list[float] | None, typer.Option("--keep", help="Slim to this share of the parameters. Repeatable.")]
+Sparsity = Annotated[float | None, typer.Option("--sparsity", help="Share of zeros when pruning; 0: no pruning.")]
+Teacher = Annotated[
+    list[Path] | None, typer.Option("--teacher", help="Bundle to distil from; the bundle itself if left out.")
+]
+
+WorkFolder = Annotated[
+    Path, typer.Option("--out", help="Folder for everything; started again, it goes on there.", show_default=False)
+]
+
 
 def compress(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="Trained bundle with weights.", show_default=False)],
     data: Annotated[Path, typer.Argument(help="The recordings it was trained on.", show_default=False)],
-    out: Annotated[
-        Path, typer.Option("--out", help="Folder for everything; started again, it goes on there.", show_default=False)
-    ],
-    target_bytes: Annotated[
-        int | None, typer.Option("--target-bytes", help="Choose the most accurate of at most so many bytes.")
-    ] = None,
-    max_drop: Annotated[
-        float | None, typer.Option("--max-drop", help="Choose the smallest that loses at most so many points.")
-    ] = None,
-    keep: Annotated[
-        list[float] | None, typer.Option("--keep", help="Slim to this share of the parameters. Repeatable.")
-    ] = None,
-    sparsity: Annotated[
-        float | None, typer.Option("--sparsity", help="Share of zeros when pruning; 0: no pruning.")
-    ] = None,
+    out: WorkFolder,
+    target_bytes: TargetBytes = None,
+    max_drop: MaxDrop = None,
+    keep: Keep = None,
+    sparsity: Sparsity = None,
     epochs: Annotated[int, typer.Option("--epochs", help="Fine-tuning after each step.")] = 10,
     steps: Annotated[int, typer.Option("--steps", help="Steps of each slimming and pruning.")] = 2,
-    teacher: Annotated[
-        list[Path] | None, typer.Option("--teacher", help="Bundle to distil from; the bundle itself if left out.")
-    ] = None,
+    teacher: Teacher = None,
     distil: Annotated[bool, typer.Option("--distil/--no-distil", help="Fine-tune with the teacher's answers.")] = True,
     sets: SetOption = None,
     to: Annotated[str, typer.Option("--to", help="Format of the runnable networks: openvino or onnx.")] = "openvino",
@@ -63,7 +68,7 @@ def compress(
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,
     device: DeviceOption = "auto",
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
+    seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Slims, prunes, stores in 32, 16 and 8 bits, exports; ends with a table and a figure of what each step cost.
@@ -71,8 +76,7 @@ def compress(
     Slimmed are cnn3d, lstm and joint; other networks are pruned as they are.
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
-    Of a hand pose model: prunes, stores, exports; millimetres in the place of points, in --max-drop, too.
-    Of a model of stored features: stores and exports, backbone and classifier.
+    Of a hand pose model: prunes, stores, exports; millimetres, not points. Of stored features: stores, exports.
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
@@ -87,8 +91,8 @@ def compress(
     plan.check()
     task, source = catalog.of_bundle(existing(bundle, "bundle"))
     options = given_options(context, task, protocol=protocol, backbone_weights=backbone_weights)
-    folder = existing(data, "data folder")
-    parts = parts_for(task, source.manifest, folder, layout, options.pop("protocol", "subject"), seed)
+    folder, protocol = existing(data, "data folder"), options.pop("protocol", "subject")
+    parts = parts_for(task, source.manifest, folder, layout, protocol, seed)
     split_seed = source.manifest.provenance.seed if seed is None else seed
     document = run_pipeline(
         bundle,
@@ -97,12 +101,16 @@ def compress(
         Run(out, split_seed, device=device, progress=not json),
         teachers=[str(existing(one, "bundle")) for one in teacher or ()],
         command=shlex.join(["gesta", *sys.argv[1:]]),
-        say=lambda text: console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True),
+        say=_say,
         **options,
     )
     emit(document, _text(document, out, task.quality), json)
     if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
         raise GestaError(" ".join(missing))
+
+
+def _say(text: str) -> None:
+    console.print(f"{text} ...", highlight=False, markup=False, soft_wrap=True)
 
 
 def _text(document: dict[str, Any], out: Path, quality: Quality) -> Group:

@@ -76,6 +76,24 @@ def index(
     emit(index_document(written), index_text(written, data), json)
 
 
+Recordings = Annotated[
+    int, typer.Option("--recordings", min=1, help="Recordings a person; of ucf101, isogd: of each class.")
+]
+Classes = Annotated[int, typer.Option("--classes", min=2, max=400, help="ucf101, isogd, ledasila: how many classes.")]
+TestRecordings = Annotated[
+    int | None,
+    typer.Option("--test-recordings", min=1, help="Recordings a person of the test part; else as --recordings."),
+]
+Images = Annotated[
+    int,
+    typer.Option(
+        "--images",
+        min=1,
+        help="cifar10, cifar100, nyu: training images (nyu: of each view); a fifth as many to test.",
+    ),
+]
+
+
 @app.command()
 def make(
     context: typer.Context,
@@ -84,25 +102,11 @@ def make(
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
-    recordings: Annotated[
-        int, typer.Option("--recordings", min=1, help="Recordings a person; of ucf101, isogd: of each class.")
-    ] = 1,
-    classes: Annotated[
-        int, typer.Option("--classes", min=2, max=400, help="ucf101, isogd, ledasila: how many classes.")
-    ] = 20,
-    test_recordings: Annotated[
-        int | None,
-        typer.Option("--test-recordings", min=1, help="Recordings a person of the test part; else as --recordings."),
-    ] = None,
+    recordings: Recordings = 1,
+    classes: Classes = 20,
+    test_recordings: TestRecordings = None,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
-    images: Annotated[
-        int,
-        typer.Option(
-            "--images",
-            min=1,
-            help="cifar10, cifar100, nyu: training images (nyu: of each view); a fifth as many to test.",
-        ),
-    ] = 5000,
+    images: Images = 5000,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:

@@ -75,7 +75,7 @@ def evaluate(
         run.record(opened.path, result, split, task.kept)
     say_notes(result.metrics)
     document: dict[str, Any] = {**result.metrics, "bundle": bundle, "split": split, "data": str(data)}
-    document |= {"protocol": protocol} if "protocol" in task.options["evaluate"] else {}
+    document |= {"protocol": protocol} if "protocol" in task.options.get("evaluate", ()) else {}
     lines = task.lines("evaluate", document)
     lines += [] if out is None else [f"report    {out / 'report.html'}"]
     emit(document, "\n".join(lines), json)

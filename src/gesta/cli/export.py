@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import BackboneOption, FormatOption, JsonFlag, console, emit, existing, given_options, need
+from gesta.cli.common import (
+    BackboneOption,
+    FormatOption,
+    JsonFlag,
+    SplitSeedOption,
+    console,
+    emit,
+    existing,
+    given_options,
+    need,
+)
+
+TrainingData = Annotated[
+    Path | None, typer.Option("--data", help="The data it was trained on, to compare and (int8) calibrate with.")
+]
+TrainingProtocol = Annotated[str, typer.Option("--protocol", help="The one of the training: subject or document.")]
 
 
 def export(
@@ -17,16 +32,12 @@ def export(
     to: Annotated[str, typer.Option("--to", help="onnx or openvino.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle.", show_default=False)],
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half the bytes) or int8.")] = "fp32",
-    data: Annotated[
-        Path | None, typer.Option("--data", help="The data it was trained on, to compare and (int8) calibrate with.")
-    ] = None,
+    data: TrainingData = None,
     clips: Annotated[int, typer.Option("--clips", help="Validation clips to compare on, at most.", min=1)] = 500,
     force: Annotated[bool, typer.Option("--force", help="Write it even if it does not agree with PyTorch.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an exported bundle at --out.")] = False,
-    protocol: Annotated[
-        str, typer.Option("--protocol", help="The one of the training: subject or document.")
-    ] = "subject",
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
+    protocol: TrainingProtocol = "subject",
+    seed: SplitSeedOption = None,
     layout: FormatOption = None,
     backbone_weights: BackboneOption = None,
     seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.1, max=600)] = 2.0,
@@ -63,15 +74,8 @@ def export(
             seed,
         )
     how = Export(to, precision, force, overwrite, options.pop("seconds", 0.0))
-    report = export_bundle(
-        opened,
-        out,
-        how,
-        examples=shown,
-        calibration=training,
-        say=lambda text: console.print(f"{text} ...", highlight=False),
-        **options,
-    )
+    told = {"say": lambda text: console.print(f"{text} ...", highlight=False)}
+    report = export_bundle(opened, out, how, examples=shown, calibration=training, **told, **options)
     if not report.agrees:
         console.print(f"[yellow]Warning:[/yellow] {escape(report.bundle.manifest.notes[-1])}", soft_wrap=True)
     document = report.document | {"to": to, "precision": precision}

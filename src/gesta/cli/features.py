@@ -14,37 +14,41 @@ from gesta.schema import GestaError
 
 SHOWN_SKIPPED = 10
 
+BackboneName = Annotated[
+    str,
+    typer.Option(
+        "--backbone",
+        help="resnet18, resnet34, resnet50, inception_v1, inception_v3, efficientnet_lite0, c3d or i3d.",
+    ),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", help="File; the official one is downloaded if left out; random[:SEED] to try out."),
+]
+FramesOption = Annotated[
+    int | None,
+    typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 (c3d, i3d: 20 windows)."),
+]
+MostFrequent = Annotated[int | None, typer.Option("--most-frequent", min=1, help="Only the n most frequent classes.")]
+FeatureEngine = Annotated[
+    str | None, typer.Option("--engine", help="openvino or torch; openvino on a CPU if left out.")
+]
+
 
 def features(
     data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run goes on in it.")],
-    backbone: Annotated[
-        str,
-        typer.Option(
-            "--backbone",
-            help="resnet18, resnet34, resnet50, inception_v1, inception_v3, efficientnet_lite0, c3d or i3d.",
-        ),
-    ] = "resnet50",
-    weights: Annotated[
-        str | None,
-        typer.Option("--weights", help="File; the official one is downloaded if left out; random[:SEED] to try out."),
-    ] = None,
-    frames: Annotated[
-        int | None,
-        typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 (c3d, i3d: 20 windows)."),
-    ] = None,
+    backbone: BackboneName = "resnet50",
+    weights: WeightsOption = None,
+    frames: FramesOption = None,
     every: Annotated[int | None, typer.Option("--every", min=1, help="Every n-th frame instead.")] = None,
     stage: Annotated[str | None, typer.Option("--stage", help="Where to take features; the last if left out.")] = None,
     maps: Annotated[bool, typer.Option("--maps", help="Maps of the stage, not their mean over the image.")] = False,
     size: Annotated[int | None, typer.Option("--size", min=32, help="Pixels of a side; the published one.")] = None,
-    most_frequent: Annotated[
-        int | None, typer.Option("--most-frequent", min=1, help="Only the n most frequent classes.")
-    ] = None,
+    most_frequent: MostFrequent = None,
     at_least: Annotated[int, typer.Option("--at-least", min=1, help="Only classes with as many videos.")] = 1,
     layout: FormatOption = None,
-    engine: Annotated[
-        str | None, typer.Option("--engine", help="openvino or torch; openvino on a CPU if left out.")
-    ] = None,
+    engine: FeatureEngine = None,
     device: DeviceOption = "auto",
     devices: Annotated[int, typer.Option("--devices", help="Processes (GPUs) on each computer.", min=1)] = 1,
     nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
@@ -69,14 +73,13 @@ def features(
     ready = extractor(backbone, weights, stage=stage, pooled=not maps, size=size)
     count = 20 * ready.window if frames is None and every is None else frames
     recipe = FeatureRecipe(**describe(ready), frames=count, every=every)
-    machines = Machines(device, devices, nodes, threads)
+    machines = Machines(device, devices, nodes, threads, engine)
     with progress(f"features of {len(listing.samples)} videos") as tick:
         summary = run(
             listing,
             out,
             ready,
             recipe,
-            engine=engine,
             machines=machines,
             settings=Settings(batch=batch),
             progress=tick,

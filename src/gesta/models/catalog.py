@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from gesta import outside
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
@@ -22,6 +24,7 @@ from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
 from gesta.models.nin import NetworkInNetwork
 from gesta.models.packaged import PACKAGES, fetch_packaged
+from gesta.models.recurrent import RecurrentNet
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
 from gesta.models.sequence import SequenceNet
@@ -83,6 +86,17 @@ CHUNK_MODELS = ("lstm", "joint")
 """Networks that take chunks of any number, and have `forward_steps` and `step`."""
 
 
+def takes_chunks(name: str) -> bool:
+    """Whether a network of clips works by chunks; one of another package does if it is a RecurrentNet.
+
+    Raises GestaError for such a network that cannot be imported, or is not allowed.
+    """
+    if name in MODELS or name in VIDEO_MODELS or not outside.is_outside(name):
+        return name in CHUNK_MODELS
+    found = outside.find(name)
+    return isinstance(found, type) and issubclass(found, RecurrentNet)
+
+
 def build(
     name: str,
     *,
@@ -104,6 +118,7 @@ def build(
     padding: Padding | None = None,
     weights: str | None = None,
     motion_weights: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
@@ -112,9 +127,14 @@ def build(
     (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `padding`:
     I3D's; with "inception_v1" the first and last frame are repeated, too, as inflated weights need it. `weights`: what
     it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect; `motion_weights`: the
-    same of the motion stream, where that is another file.
-    Raises ValueError for an unknown name, with the list and the nearest match.
+    same of the motion stream, where that is another file. `options`: for a network of another package, named by its
+    place as in my_package.net:MyNet (gesta.outside), which gets none of the settings from `width` on.
+    Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
+    built, and for an unknown name, with the list and the nearest match.
     """
+    if name not in MODELS and name not in VIDEO_MODELS and outside.is_outside(name):
+        given = {"streams": streams, "channels": channels, "size": size, "window": window, "chunk": chunk}
+        return _outside(name, {"classes": classes}, given, options)
     _known(name, {**MODELS, **VIDEO_MODELS})
     if name in VIDEO_MODELS:
         tower = partial(
@@ -159,6 +179,30 @@ def _streams(
         return network if stack is None else Stack(network, stack)
     moved = Stack(motion(channels=streams * FLOW_CHANNELS * (stack or 1)), stack or 1)
     return TwoStream(tower(channels=streams * (channels - FLOW_CHANNELS)), moved, fusion)
+
+
+def _outside(
+    name: str, needed: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, Any] | None
+) -> nn.Module:
+    """A network of another package: made with what it needs, with what it takes of `given`, and with `options`."""
+    make = outside.find(name)
+    try:
+        takes = inspect.signature(make).parameters.values()
+        everything = any(one.kind is one.VAR_KEYWORD for one in takes)
+        names = {one.name for one in takes if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
+        chosen = {key: value for key, value in given.items() if everything or key in names}
+        network = make(**{**needed, **chosen, **(options or {})})
+    except Exception as error:
+        raise ValueError(outside.told(error)) from error
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"it gives {type(network).__name__}, not a torch.nn.Module")
+    strange = [key for key in ("chunk", "step") if hasattr(network, key)]
+    if strange and not isinstance(network, RecurrentNet):
+        raise ValueError(
+            f"it has an attribute {strange[0]!r}, which networks by chunks (gesta.models.recurrent.RecurrentNet) have; "
+            "name it otherwise"
+        )
+    return network
 
 
 IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
+from gesta import outside
 from gesta.recipes.schema import Recipe, RecipeError
 from gesta.words import did_you_mean
 
@@ -51,7 +52,9 @@ def load(name_or_path: str | Path, schema: type[R], sets: Sequence[str] = ()) ->
             f"{name_or_path} is a recipe for {kind_of(document)}, and one for {schema.task} was expected: "
             f"{', '.join(fitting)}."
         )
-    return _loaded(schema, path.name, document, sets)
+    recipe = _loaded(schema, path.name, document, sets)
+    outside.allow(_network(recipe))
+    return recipe
 
 
 def kind_of(document: dict[str, Any]) -> str:
@@ -62,7 +65,14 @@ def kind_of(document: dict[str, Any]) -> str:
 
 def changed(recipe: R, sets: Sequence[str]) -> R:
     """A recipe with changes as of `--set`. Raises RecipeError as `load` does."""
-    return _loaded(type(recipe), recipe.name, recipe.model_dump(mode="json"), sets, check=False)
+    other = _loaded(type(recipe), recipe.name, recipe.model_dump(mode="json"), sets, check=False)
+    if any(change.partition("=")[0].strip() == "model.name" for change in sets):
+        outside.allow(_network(other))
+    return other
+
+
+def _network(recipe: Recipe) -> object:
+    return getattr(getattr(recipe, "model", None), "name", None)
 
 
 def _loaded(schema: type[R], name: str, document: dict[str, Any], sets: Sequence[str], check: bool = True) -> R:
@@ -130,6 +140,8 @@ def _check_key(key: str, schema: type[BaseModel]) -> None:
         fields = model.model_fields if model else {}
         if part not in fields:
             raise RecipeError(_unknown(key, part, model))
+        if _is_free(fields[part]):
+            return
         model = _inner(fields[part])
 
 
@@ -139,6 +151,11 @@ def _inner(field: FieldInfo) -> type[BaseModel] | None:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return annotation
     return None
+
+
+def _is_free(field: FieldInfo) -> bool:
+    """Whether a section takes any keys: what a network of another package is made with."""
+    return any(get_args(one) == (str, JsonValue) for one in get_args(field.annotation))
 
 
 def _unknown(key: str, part: str, model: type[BaseModel] | None) -> str:

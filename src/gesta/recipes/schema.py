@@ -9,11 +9,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
+    PlainSerializer,
     SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_serializer,
     model_validator,
 )
 
+from gesta import outside
 from gesta.schema import GestaError
 
 Auto = Literal["auto"]
@@ -30,6 +35,16 @@ class Strict(BaseModel):
     """A section of settings: unknown keys are refused, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _place_or(name: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    return name if outside.is_outside(name) else handler(name)
+
+
+OR_OUTSIDE = (WrapValidator(_place_or), PlainSerializer(lambda name: name, return_type=str))
+"""Behind a Literal of networks in an Annotated: one of another package may be named, too (gesta.outside)."""
+Options = dict[str, JsonValue]
+"""What a network of another package is made with, beside what all are."""
 
 
 class Recipe(Strict):

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
-from gesta.sources.files import missing_videos, split_name
+from gesta.sources.files import is_there, missing_videos, split_name
 from gesta.sources.tables import read_table
 
 LAYOUT = "autsl"
@@ -68,7 +68,7 @@ def _video(root: Path, listed_in: Path, split: Split, name: str) -> Path | None:
     part = _LIST.fullmatch(listed_in.name)
     folders = dict.fromkeys([root / (part[1] if part else split), root / split, listed_in.parent, root])
     found = (folder / f"{name}{ending}" for folder in folders for ending in _ENDINGS)
-    return next((path for path in found if path.exists()), None)
+    return next((path for path in found if is_there(path) or is_there(path, folder=True)), None)
 
 
 def _signs(root: Path) -> dict[int, str]:
@@ -87,7 +87,7 @@ def _lists(root: Path) -> dict[Split, Path]:
     for path in sorted([*root.glob("*.csv"), *root.glob("*/*.csv")]):
         name = _LIST.fullmatch(path.name)
         part = split_name(name[1]) if name else None
-        if part is not None:
+        if part is not None and path.is_file():
             found.setdefault(part, path)
     return {part: found[part] for part in ("train", "val", "test") if part in found}
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from gesta.schema import GestaError, Listing, base
+from gesta import outside
+from gesta.schema import GestaError, Listing, Sample, base
 from gesta.sources import autsl, chalearn2014, class_folders, index_csv, isogd, jester, ledasila, ucf101, videos
 from gesta.sources.frequent import most_frequent
 from gesta.sources.left_out import ARCHIVE_SUFFIXES
@@ -61,8 +64,14 @@ FREQUENT = re.compile(r"(all|[1-9]\d{0,5})x([1-9]\d{0,5})")
 
 
 def detect(root: Path | str) -> str:
-    """Name of the layout of `root`, a folder or a single file. Raises GestaError if it has none of them."""
+    """Name of the layout of `root`, a folder or a single file. Raises GestaError if it has none of them.
+
+    Installed readers of other packages (entry points of gesta.readers) are asked first.
+    """
     root = _existing(Path(root))
+    for name in outside.installed(outside.READERS):
+        if name not in READERS and (reader := _outside(name)) is not None and reader.matches(root):
+            return name
     for name, reader in READERS.items():
         if reader.matches(root):
             return name
@@ -76,7 +85,8 @@ def detect(root: Path | str) -> str:
 
 def read(root: Path | str, layout: str | None = None, *, like: str | None = None) -> Listing:
     """What lies in `root`. The layout is detected unless it is named: NAME, or NAME+WAY with one of WAYS or FREQUENT;
-    without a NAME (+21x18) it is detected, too. The listing's layout says all of it.
+    without a NAME (+21x18) it is detected, too. The listing's layout says all of it. NAME may be a reader of another
+    package: a module that can be imported and has `read(root)`, or an entry point of gesta.readers.
 
     `like`: how other data were read, those of a bundle's training; so are these, where no layout is named and they have
     that one. Raises GestaError if `root` does not exist, has no known layout, or `layout` is not known (usage).
@@ -90,9 +100,10 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
     frequent = [found for way in ways if (found := FREQUENT.fullmatch(way))]
     others = [way for way in ways if not FREQUENT.fullmatch(way)]
     known = WAYS.get(name, {})
-    if name not in READERS or len(frequent) > 1 or len(others) > 1 or any(way not in known for way in others):
+    reader = READERS.get(name) or _outside(name)
+    if reader is None or len(frequent) > 1 or len(others) > 1 or any(way not in known for way in others):
         raise _unknown("+".join([name, *ways]))
-    listing = known[others[0]](root) if others else READERS[name].read(root)
+    listing = known[others[0]](root) if others else reader.read(root)
     listing = replace(listing, layout="+".join([name, *ways]))
     for found in frequent:
         classes = None if found[1] == "all" else int(found[1])
@@ -102,6 +113,34 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
             said = f" It was read as {like}, as in training; --format {name} reads all of it." if remembered else ""
             raise GestaError(f"{error}{said}") from error
     return listing
+
+
+def _outside(name: str) -> Reader | None:
+    """The reader of another package. Raises GestaError (usage) where it cannot be imported or has no read()."""
+    module = outside.reader(name)
+    if module is None:
+        return None
+    detects = getattr(module, "detect", None)
+
+    def read(root: Path) -> Listing:
+        listing = _called(f"{name}.read", module.read, root)
+        if not isinstance(listing, Listing) or not all(isinstance(s, Sample) for s in listing.samples):
+            raise GestaError(f"{name}.read({root}) gives no gesta.schema.Listing of Samples.")
+        twice = [id for id, count in Counter(s.id for s in listing.samples).items() if count > 1]
+        if twice:
+            raise GestaError(f"{name}.read({root}) gives {len(twice)} ids more than once, the first: {twice[0]!r}.")
+        return replace(listing, samples=tuple(listing.samples), problems=tuple(listing.problems))
+
+    return Reader(lambda root: detects is not None and bool(_called(f"{name}.detect", detects, root)), read, name)
+
+
+def _called(name: str, function: Callable[[Path], Any], root: Path) -> Any:
+    try:
+        return function(root)
+    except GestaError:
+        raise
+    except Exception as error:
+        raise GestaError(f"{name}({root}) failed: {outside.told(error)}.") from error
 
 
 def _unknown(layout: str) -> GestaError:

@@ -29,11 +29,11 @@ INDEX_FILE = "index.csv"
 TABLE_SUFFIXES = (".csv", ".tsv")
 COLUMNS = {
     "path": "path file filename file_name file_path filepath video video_path video_name video_file videoname clip "
-    "clip_path clip_name clip_id video_id sample sample_path media name",
+    "clip_path clip_name video_filename relative_path rel_path clip_id video_id sample sample_path media folder name",
     "label": "label labels class class_name class_label classname category gesture sign action activity gloss word "
-    "label_name target",
+    "label_name gesture_name gesture_label sign_name action_name category_name class_id label_id gesture_id target",
     "subject": "subject subject_id person person_id participant participant_id signer signer_id user user_id actor "
-    "performer speaker",
+    "performer speaker actor_id performer_id person_name user_name personid userid",
     "split": "split subset partition part set",
 }
 """Column -> the names that people give it, the likeliest first."""

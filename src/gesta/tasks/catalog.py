@@ -56,9 +56,10 @@ def find(name: str) -> Task:
     module, _, attribute = places[name].partition(":")
     try:
         task: Task = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # another package's code is at work
         raise GestaError(
-            f"the task {name!r} is registered as {places[name]}, which cannot be imported: {error}."
+            f"the task {name!r} is registered as {places[name]}, which cannot be imported: "
+            f"{type(error).__name__}, {error}."
         ) from error
     return task
 

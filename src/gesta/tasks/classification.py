@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from io import StringIO
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta import metrics as measure
-from gesta.files import json_text, write_files
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.tasks.base import Evaluation, Quality
 
@@ -167,26 +163,3 @@ def most_confident_mistakes(result: Evaluation, count: int) -> list[int]:
 
 Strips = Callable[[Sample], tuple[list[tuple[str, str]], float | None]]
 """A sample -> (pictures of it, each (what it shows, data URI); its length in seconds, if known)."""
-
-
-def report(result: Evaluation, out: Path, strips: Strips) -> None:
-    """`metrics.json`, `predictions.csv` and `report.html` in `out`. Raises GestaError."""
-    from gesta.tasks.classification_report import render
-
-    contents = {
-        "metrics.json": json_text(result.metrics),
-        "predictions.csv": _predictions_csv(result),
-        "report.html": render(result, strips),
-    }
-    write_files(out, contents)
-
-
-def _predictions_csv(result: Evaluation) -> str:
-    text = StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"])
-    labels = result.manifest.labels
-    for sample, row, true, best in zip(result.samples, result.outputs, result.truth, predicted(result), strict=True):
-        right, sure, of_label = int(true == best), f"{row[best]:.4f}", f"{row[true]:.4f}"
-        rows.writerow([sample.id, sample.files[0], sample.subject, labels[true], labels[best], right, sure, of_label])
-    return text.getvalue()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gesta.bundle import card
+from gesta.files import json_text, write_files
 from gesta.tasks.base import Evaluation
 from gesta.tasks.classification import Strips, most_confident_mistakes, predicted
 
@@ -39,6 +42,27 @@ class Mistake:
     of_truth: float
     strips: list[tuple[str, str]]  # (what it shows, PNG as data URI)
     seconds: float | None
+
+
+def report(result: Evaluation, out: Path, strips: Strips) -> None:
+    """`metrics.json`, `predictions.csv` and `report.html` in `out`. Raises GestaError."""
+    contents = {
+        "metrics.json": json_text(result.metrics),
+        "predictions.csv": _predictions_csv(result),
+        "report.html": render(result, strips),
+    }
+    write_files(out, contents)
+
+
+def _predictions_csv(result: Evaluation) -> str:
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "file", "subject", "label", "predicted", "correct", "probability", "probability_of_label"])
+    labels = result.manifest.labels
+    for sample, row, true, best in zip(result.samples, result.outputs, result.truth, predicted(result), strict=True):
+        right, sure, of_label = int(true == best), f"{row[best]:.4f}", f"{row[true]:.4f}"
+        rows.writerow([sample.id, sample.files[0], sample.subject, labels[true], labels[best], right, sure, of_label])
+    return text.getvalue()
 
 
 def render(result: Evaluation, strips: Strips) -> str:

@@ -30,22 +30,22 @@ def skipped(problems: list[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def accuracy(metrics: Mapping[str, Any]) -> list[str]:
+def accuracy(metrics: Mapping[str, Any], unit: str = "clips") -> list[str]:
     """What a classifier reached in training."""
     if "val_accuracy" not in metrics:
-        return ["accuracy  not measured: there is no validation clip; the last epoch is kept"]
-    return [f"accuracy  {metrics['val_accuracy']:.3f} on {metrics['val_clips']} validation clips"]
+        return [f"accuracy  not measured: there is no validation {unit.removesuffix('s')}; the last epoch is kept"]
+    return [f"accuracy  {metrics['val_accuracy']:.3f} on {metrics['val_clips']} validation {unit}"]
 
 
-def same_classes(parity: Mapping[str, Any]) -> str:
+def same_classes(parity: Mapping[str, Any], unit: str = "clips") -> str:
     """How an exported classifier compares with PyTorch."""
     return (
-        f"OpenVINO  same top class on {parity['top_class_agreement']:.0%} of {parity['clips']} clips, "
+        f"OpenVINO  same top class on {parity['top_class_agreement']:.0%} of {parity['clips']} {unit}, "
         f"largest difference {parity['largest_difference']:.1g}"
     )
 
 
-def classified(document: Mapping[str, Any]) -> list[str]:
+def classified(document: Mapping[str, Any], unit: str = "clips") -> list[str]:
     """What an evaluation of a classifier came to."""
     low, high = document["accuracy_interval"]
     worst = sorted((s["recall"], label, s["n"]) for label, s in document["per_class"].items() if s["n"])[:5]
@@ -54,7 +54,7 @@ def classified(document: Mapping[str, Any]) -> list[str]:
     lines = [f"accuracy  {document['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})"]
     if len(document["labels"]) > 5:
         lines.append(f"top 5     {document['top5']:.3f}")
-    lines.append(f"clips     {document['n']}{people}, {len(document['skipped'])} skipped; engine {document['engine']}")
+    lines.append(f"{unit:<9} {document['n']}{people}, {len(document['skipped'])} skipped; engine {document['engine']}")
     lines.append("weakest   " + ", ".join(f"{label} {recall:.2f} of {n}" for recall, label, n in worst))
     return lines
 
@@ -66,7 +66,7 @@ def exported(document: Mapping[str, Any], measured: Iterable[str], given: str) -
     return [*lines, f"next     {command('gesta', 'predict', bundle, given)}"]
 
 
-def exported_classifier(document: Mapping[str, Any]) -> list[str]:
+def exported_classifier(document: Mapping[str, Any], unit: str = "clips") -> list[str]:
     """Each network of an exported classifier: its size, how it compares, its accuracy and latency."""
     lines = []
     for artifact in document["artifacts"]:
@@ -74,12 +74,12 @@ def exported_classifier(document: Mapping[str, Any]) -> list[str]:
         name = artifact["role"] if artifact["stage"] == "network" else artifact["stage"]
         lines.append(
             f"{name:<8} {artifact['file']}, {measured['bytes']:,} bytes: top class as PyTorch's on "
-            f"{parity['top_class_agreement']:.1%} of {parity['clips']} {measured['clips']} clips, "
+            f"{parity['top_class_agreement']:.1%} of {parity['clips']} {measured['clips']} {unit}, "
             f"largest difference {parity['largest_difference']:.2g}"
         )
         if measured["accuracy"] is not None:
             lines.append(f"         accuracy {measured['accuracy']:.3f}, PyTorch {measured['accuracy_torch']:.3f}")
-        lines += faster("chunk" if artifact["role"] == "step" else "clip", measured)
+        lines += faster("chunk" if artifact["role"] == "step" else unit.removesuffix("s"), measured)
     return lines
 
 

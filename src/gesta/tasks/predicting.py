@@ -41,7 +41,9 @@ def predictions(
     if wanted.stream:
         yield from _streamed(items, lambda s: annotate(s, places[s.files]) if places else follow(s), failed)
     else:
-        yield from (Said(_document(item, found), _clip_line(item, found)) for item, found in answers(items, failed))
+        yield from (
+            Said(answer_document(item, found), answer_line(item, found)) for item, found in answers(items, failed)
+        )
         for sample in whole_recordings(item.sample for item in items) if places else ():
             _drawn(annotate(sample, places[sample.files]), failed)
     for place in places.values():
@@ -92,7 +94,7 @@ def _streamed(items: Sequence[Item], follow: Follow, failed: list[str]) -> Itera
         try:
             for found in follow(item.sample):
                 yield Said(
-                    _document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"
+                    answer_document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"
                 )
         except GestaError as error:
             if error.usage:
@@ -108,7 +110,8 @@ def _drawn(drawing: Iterable[Prediction], failed: list[str]) -> None:
         failed.append(str(error))
 
 
-def _document(item: Item, found: Prediction) -> dict[str, object]:
+def answer_document(item: Item, found: Prediction) -> dict[str, object]:
+    """An answer for --json."""
     document: dict[str, object] = {"input": item.input, "sample": item.sample.id, "label": found.label}
     if found.time_s is not None:
         document["time_s"] = round(found.time_s, 3)
@@ -118,7 +121,8 @@ def _document(item: Item, found: Prediction) -> dict[str, object]:
     return document
 
 
-def _clip_line(item: Item, found: Prediction) -> str:
+def answer_line(item: Item, found: Prediction) -> str:
+    """An answer for people: the surest classes."""
     whole = item.sample.id == item.sample.recording
     name = item.input if whole else f"{item.input} [{item.sample.id}]"
     return f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in found.top(SHOWN))

@@ -75,12 +75,10 @@ def write_bundle(
     *,
     stage: str = "network",
     others: Mapping[str, nn.Module] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    notes: Sequence[str] = (),
     **fields: Any,
 ) -> Bundle[Any]:
-    """The bundle of a trained network. `others`: networks of further stages, each in a file of its own; `fields`: what
-    the task's manifest has beyond the common. Raises GestaError as `bundle.io.write` does.
+    """The bundle of a trained network. `others`: networks of further stages, each in a file of its own; `fields`:
+    metrics, notes, and what the task's manifest has beyond the common. Raises GestaError as `bundle.io.write` does.
     """
     networks = {io.WEIGHTS: (stage, network)}
     networks |= {f"{name}.safetensors": (name, other) for name, other in (others or {}).items()}
@@ -93,9 +91,7 @@ def write_bundle(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
         parameters=sum(p.numel() for p in network.parameters()),
-        notes=tuple(notes),
         provenance=provenance,
-        metrics=dict(metrics or {}),
         artifacts=artifacts,
         **fields,
     )

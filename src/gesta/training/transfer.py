@@ -53,6 +53,7 @@ def _streams(network: nn.Module, there: dict[str, list[str]]) -> dict[str, list[
 
 def last_layer(network: nn.Module) -> list[str]:
     """Names of the modules that `reset_classifier` replaces."""
+    _can_reset(network)
     trial = copy.deepcopy(network)
     before = dict(trial.named_modules())
     trial.reset_classifier(2)  # type: ignore[operator]
@@ -76,6 +77,7 @@ def take_over(network: nn.Module, known: Sequence[str], labels: Sequence[str], s
                 for parameter in network.get_submodule(name).parameters(recurse=False):
                     parameter.copy_(parameter[order])
         return f"the same {len(labels)} classes: the last layer is kept"
+    _can_reset(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network.reset_classifier(len(labels))  # type: ignore[operator]
@@ -84,6 +86,15 @@ def take_over(network: nn.Module, known: Sequence[str], labels: Sequence[str], s
         f"{len(names)} {what} ({_few(names)})" for names, what in ((new, "new"), (gone, "not in the data")) if names
     ]
     return f"other classes, {', '.join(told)}: the last layer is replaced by an untrained one"
+
+
+def _can_reset(network: nn.Module) -> None:
+    if not hasattr(network, "reset_classifier"):
+        raise GestaError(
+            f"{type(network).__name__} has no reset_classifier(classes), so nothing says which layer is its last. Add it "
+            "(docs/add_a_model.md).",
+            usage=True,
+        )
 
 
 def _few(names: Sequence[str]) -> str:

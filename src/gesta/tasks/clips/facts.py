@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gesta.clips.cache import default_root
 from gesta.clips.decode import frame_rate
 from gesta.clips.transform import Transform
-from gesta.models.catalog import CHUNK_MODELS
+from gesta.models.catalog import takes_chunks
 from gesta.models.start import padding_for
 from gesta.models.weights import WeightsError
 from gesta.recipes import RecipeError
@@ -88,7 +88,7 @@ def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
             "hand_side": given.hand_side,
             "mirror": given.mirror,
             "box_smoothing": given.box_smoothing,
-            "sampling": given.sampling if recipe.model.name in CHUNK_MODELS else "central",
+            "sampling": given.sampling if takes_chunks(recipe.model.name) else "central",
             "window": given.window,
         }
     )

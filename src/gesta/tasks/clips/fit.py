@@ -18,6 +18,7 @@ from gesta.models.catalog import build
 from gesta.models.recurrent import ChunkNet, RecurrentNet
 from gesta.models.start import start_from
 from gesta.models.weights import WeightsError
+from gesta.outside import told
 from gesta.progress import bar
 from gesta.schema import Clip, GestaError, Problem, Sample
 from gesta.tasks.clips.context import before
@@ -101,8 +102,7 @@ def fit(
     transform = (None if warm is None else warm.transform) or transform_for(recipe, used)
     if warm is None:
         recipe = settle_padding(recipe)
-        with torch.device("meta"):  # wrong settings are reported before any clip is prepared
-            _fresh(recipe, transform, len(labels))
+        _tried(recipe, transform, len(labels))
     store = cache or ClipCache()
     started = time.perf_counter()
     with full_disk_explained(run.out):
@@ -255,6 +255,27 @@ def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
         )
     except ValueError as error:
         raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
+
+
+def _tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
+    """Wrong settings are reported before any clip is prepared. Raises GestaError (usage) for them."""
+    if not recipe.model.is_outside:
+        with torch.device("meta"):
+            _fresh(recipe, transform, classes)
+        return
+    network = _fresh(recipe, transform, classes).eval()
+    _, height, width, channels = transform.frame_shape
+    clip = torch.zeros(1, len(transform.streams), channels, transform.window, height, width, dtype=torch.uint8)
+    try:
+        with torch.inference_mode():
+            found = network(clip, torch.tensor([transform.window])) if hasattr(network, "step") else network(clip)
+        shape = tuple(found.shape)
+    except Exception as error:
+        given = f"a clip uint8 {list(clip.shape)} [B, S, C, T, H, W]"
+        raise GestaError(f"{recipe.model.name} does not take {given}: {told(error)}", usage=True) from error
+    if shape != (1, classes):
+        expected = f"logits [1, {classes}] for a batch of one and {classes} classes"
+        raise GestaError(f"{recipe.model.name} gives {list(shape)}, expected {expected}.", usage=True)
 
 
 def _begun(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
+from gesta.outside import is_outside
 from gesta.recipes.positions import named
 
 
@@ -60,6 +61,8 @@ class ClipManifest(Manifest):
         model = self.recipe.get("model", {})
         if not isinstance(model, dict):
             return "unknown"
+        if "width" not in model and is_outside(model.get("name")):
+            return str(model["name"])
         width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0)}"
         return f"{model.get('name', 'unknown')} {width}"
 

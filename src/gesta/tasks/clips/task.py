@@ -136,9 +136,10 @@ class ClipTask:
         return classification.evaluation(samples, outputs, predictor.manifest, seed)
 
     def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.classification_report import report
         from gesta.tasks.clips.report import strips_of
 
-        classification.report(result, out, strips_of(result.manifest.transform))
+        report(result, out, strips_of(result.manifest.transform))
 
     def graphs(self, bundle: Bundle[ClipManifest], **_: Any) -> list[Part]:
         from gesta.tasks.clips.network import parts

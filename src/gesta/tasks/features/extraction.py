@@ -36,12 +36,14 @@ from gesta.training.machine import accelerator_of, quiet
 
 @dataclass(frozen=True)
 class Machines:
-    """What to compute on: "auto", "cpu" or "cuda"; processes on each of `nodes` computers; threads of each process."""
+    """What to compute on: "auto", "cpu" or "cuda"; processes on each of `nodes` computers; threads of each process;
+    the engine: openvino or torch, None: the best for the device."""
 
     device: str = "auto"
     devices: int = 1
     nodes: int = 1
     threads: int | None = None
+    engine: str | None = None
 
     @property
     def accelerator(self) -> str:
@@ -91,7 +93,6 @@ def run(
     ready: Extractor,
     recipe: FeatureRecipe,
     *,
-    engine: str | None = None,
     machines: Machines = Machines(),
     settings: Settings = Settings(),  # noqa: B008
     progress: Progress | None = None,
@@ -106,11 +107,13 @@ def run(
     samples = list(listing.samples)
     accelerator = machines.accelerator
     if machines.devices * machines.nodes == 1:
-        name, function = engine_for(engine, ready, accelerator, machines.threads_each)
+        name, function = engine_for(machines.engine, ready, accelerator, machines.threads_each)
         works = [extract(samples, out, recipe, function, settings, progress)]
     else:
-        name = engine or ("openvino" if accelerator == "cpu" else "torch")
-        share = _Share(samples, out, recipe, settings, lambda d: engine_for(engine, ready, d, machines.threads_each)[1])
+        name = machines.engine or ("openvino" if accelerator == "cpu" else "torch")
+        share = _Share(
+            samples, out, recipe, settings, lambda d: engine_for(machines.engine, ready, d, machines.threads_each)[1]
+        )
         with quiet():
             first = _predicted(share, machines, accelerator)
         if not first:

@@ -17,6 +17,7 @@ from gesta.engines.torch import fitting, loaded
 from gesta.models.catalog import build_sequence
 from gesta.models.sequence import SequenceNet
 from gesta.schema import GestaError
+from gesta.tasks.features.backbone_source import backbone_of
 from gesta.tasks.features.backbones import Extractor, extractor, from_tensors
 from gesta.tasks.features.manifest import FeatureManifest
 
@@ -77,8 +78,6 @@ def parts(bundle: Bundle[FeatureManifest], source: Source | None) -> list[Part]:
 
 def weights(bundle: Bundle[FeatureManifest], source: str | Path | None) -> dict[str, Mapping[str, NDArray[Any]]]:
     """Stage -> its weights by name. Raises GestaError where the backbone is nowhere."""
-    from gesta.tasks.features.predict import backbone_of
-
     inner = load_backbone(bundle, backbone_of(bundle, source)).module.network
     assert isinstance(inner, nn.Module)
     backbone = {name: tensor.numpy() for name, tensor in inner.state_dict().items()}

@@ -137,16 +137,17 @@ class FeatureTask:
         return classification.evaluation(samples, outputs, predictor.manifest, seed)
 
     def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.classification_report import report
         from gesta.tasks.features.report import video_strip
 
-        classification.report(result, out, lambda sample: (video_strip(sample), None))
+        report(result, out, lambda sample: (video_strip(sample), None))
 
     def graphs(
         self, bundle: Bundle[FeatureManifest], backbone_weights: str | Path | None = None, needed: bool = True, **_: Any
     ) -> list[Part]:
         """`needed`: the backbone, too; without, it is left out where the bundle does not hold it."""
+        from gesta.tasks.features.backbone_source import backbone_of, holds
         from gesta.tasks.features.network import parts
-        from gesta.tasks.features.predict import backbone_of, holds
 
         source = backbone_of(bundle, backbone_weights) if needed or holds(bundle) else None
         return parts(bundle, source)
@@ -205,7 +206,7 @@ class FeatureTask:
         say: Any,  # noqa: ARG002
     ) -> tuple[dict[str, Any], Any]:
         """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
-        from gesta.tasks.features.predict import holds
+        from gesta.tasks.features.backbone_source import holds
 
         path, used = bundle.path, bundle.manifest.backbone
         if not holds(bundle):

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from gesta.clips.annotated import VideoWriter
 from gesta.draw import Image, depth_image, draw_hand, draw_label, hand_bones
 from gesta.files import write_whole
-from gesta.schema import GestaError
+from gesta.schema import Camera, GestaError, HandEstimate
 from gesta.tasks.hands.manifest import HandManifest
-from gesta.tasks.hands.predictions import Found
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 STILL_S = 0.2
 """How long an image without a time is shown in a video."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One image's joints, with what is needed to draw them; `error_mm` where the truth is known."""
+
+    id: str
+    time_s: float | None
+    estimate: HandEstimate
+    depth_mm: NDArray[np.float32]
+    camera: Camera
+    error_mm: float | None = None
 
 
 def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator[Found]:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.schema import Camera, GestaError, HandEstimate, HandFrame
+from gesta.schema import Camera, GestaError, HandFrame
 from gesta.tasks.base import Said, Wanted
+from gesta.tasks.hands.annotate import Found, drawn
 from gesta.tasks.hands.inputs import find_hands, is_recording, iter_recording
 from gesta.tasks.hands.predict import PoseRecogniser, centre_of
 from gesta.tasks.hands.read import read_hand
@@ -31,26 +32,12 @@ class Center:
     depth_mm: float | None = None
 
 
-@dataclass(frozen=True)
-class Found:
-    """One image's joints, with what is needed to draw them; `error_mm` where the truth is known."""
-
-    id: str
-    time_s: float | None
-    estimate: HandEstimate
-    depth_mm: NDArray[np.float32]
-    camera: Camera
-    error_mm: float | None = None
-
-
 def predictions(recogniser: PoseRecogniser, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
     """Joints in mm and pixels, image by image; what cannot be predicted is added to `failed`. Raises GestaError."""
     told: list[str] = []
     center = parse_center(str(wanted.options.get("center", "data")))
     found = _found(recogniser, wanted, center, failed, told)
     if wanted.annotate is not None:
-        from gesta.tasks.hands.annotate import drawn
-
         found = drawn(found, wanted.annotate, recogniser.manifest)
     for one in found:
         yield Said(_document(one, recogniser.joints), _text(one, recogniser.joints))

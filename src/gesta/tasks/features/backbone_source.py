@@ -1,0 +1,63 @@
+"""Where the weights of a frozen backbone are: in the bundle, in another one, in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.bundle.safe import is_zipped_bundle
+from gesta.schema import GestaError
+from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+"""What weights are looked for in a folder by; a file that is named may have any."""
+
+
+def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bundle[FeatureManifest] | Path:
+    """What holds the backbone: the bundle itself, or what was given. Raises GestaError naming what to give."""
+    used = bundle.manifest.backbone
+    if given is None:
+        if holds(bundle):
+            return bundle
+        raise GestaError(
+            f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle, it was too "
+            "large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
+            "folder that holds them."
+        )
+    path = Path(given)
+    if str(given).partition(":")[0] == "random" or (path.is_file() and not is_zipped_bundle(path)):
+        return path
+    if not path.exists():
+        raise GestaError(f"--backbone-weights {given}: there is no such file or folder.", usage=True)
+    if path.is_dir() and not (path / io.MANIFEST).exists():
+        files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
+        named = [file for file in files if file.stem.replace("-", "_").startswith(used.name)] or files
+        if len(named) != 1:
+            found = ", ".join(file.name for file in named) or "none"
+            raise GestaError(
+                f"--backbone-weights {given}: expected one file of weights of {used.name} in it, found {found}. "
+                "Give the file itself.",
+                usage=True,
+            )
+        return named[0]
+    other = io.read(path, FeatureManifest)
+    if not holds(other) or other.manifest.backbone.weights != used.weights:
+        raise GestaError(
+            f"--backbone-weights {given}: does not hold the backbone {used.name} with the weights {used.weights[:12]}. "
+            "Give the file that the features were made with."
+        )
+    if _place(other.manifest.backbone) != _place(used):
+        raise GestaError(
+            f"--backbone-weights {given}: takes its features elsewhere than {bundle.path} does. Give a file of weights."
+        )
+    return other
+
+
+def holds(bundle: Bundle[FeatureManifest]) -> bool:
+    """Whether the backbone is in the bundle."""
+    return any(artifact.stage == "backbone" for artifact in bundle.manifest.artifacts)
+
+
+def _place(used: BackboneUse) -> tuple[str, str, int, int]:
+    return used.name, used.stage, used.size, used.window
