@@ -21,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 def blocks() -> dict[str, str]:
     """File name -> content, of every block that begins with one."""
-    return {name: body for name, body in re.findall(r"```\w+\n# (\S+\.\w+)\n(.*?)```", PAGE, re.S)}
+    return dict(re.findall(r"```\w+\n# (\S+\.\w+)\n(.*?)```", PAGE, re.S))
 
 
 def shown() -> dict[str, tuple[list[str], list[str]]]:
@@ -103,7 +103,9 @@ def test_it_is_trained_and_measured_on_a_person_it_has_not_seen(place: Path, tra
     assert "accuracy" in as_shown(place, "evaluate")
     found = json.loads((place / "report" / "metrics.json").read_text(encoding="utf-8"))
     assert found["accuracy"] > 0.85 and found["n"] == 60 and found["people"] == 1 and found["warnings"] == []
-    assert (place / "report" / "report.html").exists() and (place / "report" / "predictions.csv").exists()
+    report = (place / "report" / "report.html").read_text(encoding="utf-8")
+    assert "Measured on 60 labelled rows" in report and "clips" not in report
+    assert (place / "report" / "predictions.csv").exists()
     assert json.loads((place / "run" / "bundle" / "manifest.json").read_text(encoding="utf-8"))["kind"] == "rows"
 
 
@@ -118,9 +120,8 @@ def test_it_predicts_files_and_names_a_wrong_one(place: Path, trained: str) -> N
     assert done.returncode == 1
     failed = lines(done.stderr)
     assert len(failed) == 4 and all(line.startswith("Failed:") for line in failed), done.stderr
-    for line, reason in zip(
-        failed, ("line 4", "wide.csv: The model takes arrays [2], not [3].", "text.csv", "missing")
-    ):
+    reasons = ("line 4", "wide.csv: The model takes arrays [2], not [3].", "text.csv", "missing")
+    for line, reason in zip(failed, reasons, strict=True):
         assert reason in line
     done = gesta(place, "predict", "run/bundle", "new.csv", "--stream")
     assert done.returncode == 2 and "--stream is not for linear models of rows" in done.stderr

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, Interface, Manifest, Names, Tensor, alike, shown
+from gesta.bundle.manifest import Artifact, Interface, Manifest, Names, alike, shown
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
@@ -208,18 +208,9 @@ class ArrayTask:
         return classification.hits(result)
 
     def graphs(self, bundle: Bundle[Any], **_: Any) -> list[Part]:
-        import torch
+        from gesta.tasks.arrays_network import parts
 
-        from gesta.bundle.io import load_weights
-        from gesta.engines.torch import fitting, loaded
-
-        manifest = bundle.manifest
-        recipe, shape, classes = self.recipe.model_validate(manifest.recipe), manifest.shape, len(manifest.labels)
-        with fitting(bundle):
-            network = loaded(self.network(recipe, shape, classes), load_weights(bundle))
-        array = Tensor(name="array", dtype="float32", shape=(-1, *shape))
-        logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
-        return [Part("whole", network, (torch.zeros(2, *shape),), (array,), (logits,))]
+        return parts(self, bundle)
 
     def examples(self, manifest: Any, samples: Sequence[Any], limit: int, source: str) -> Examples:
         if not samples:
