@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from gesta.recipes.schema import Recipe, Strict, TrainingSettings
+from gesta.recipes.schema import Strict
+from gesta.tasks.arrays import ArrayRecipe
 
 
 class ImageModelSettings(Strict):
@@ -17,20 +18,10 @@ class ImageModelSettings(Strict):
     normalization: bool = Field(True, description="batch normalisation everywhere; false: only where papers have it")
 
 
-class ImageRecipe(Recipe):
+class ImageRecipe(ArrayRecipe):
     """A complete recipe for single images in the layout of CIFAR, as they are: no transform, no augmentation."""
 
     task: ClassVar[str] = "images"
 
     kind: Literal["images"]
     model: ImageModelSettings
-    training: TrainingSettings
-
-    @field_validator("training")
-    @classmethod
-    def _for_images(cls, training: TrainingSettings) -> TrainingSettings:
-        if "auto" in (training.epochs, training.batch):
-            raise ValueError("epochs and batch are numbers for images, not auto")
-        if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
-            raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for images")
-        return training
