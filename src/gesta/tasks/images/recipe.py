@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from gesta.recipes.schema import Strict
+from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings
 from gesta.tasks.arrays import ArrayRecipe
 
 
-class ImageModelSettings(Strict):
+class ImageModelSettings(NetworkSettings):
     """Which network for images. Names stand in gesta.models.catalog.IMAGE_MODELS."""
 
-    name: Literal["resnet_cifar", "nin", "vgg"]
+    name: Annotated[Literal["resnet_cifar", "nin", "vgg"], *OR_OUTSIDE]
     dropout: float = Field(0.0, ge=0, lt=1)
     normalization: bool = Field(True, description="batch normalisation everywhere; false: only where papers have it")
 
