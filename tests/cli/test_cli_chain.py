@@ -93,7 +93,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     assert load(exported).predict(sample).label == "light"
     with pytest.raises(GestaError, match="sees exactly 2 frames, spread evenly over the whole video"):
         call("predict", bundle.path, sample, "--stream")
-    with pytest.raises(GestaError, match="int8 needs real training recordings to calibrate on"):
+    with pytest.raises(GestaError, match="int8 needs real training videos to calibrate on"):
         call("export", bundle.path, "--to", "openvino", "--precision", "int8", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="a bundle of the task 'features'; a gesture recognizer was expected"):
         io.read(bundle.path, ClipManifest)

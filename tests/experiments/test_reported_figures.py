@@ -232,7 +232,7 @@ SPRINT: dict[str, dict[str, tuple[float, float]]] = {
 
 def test_every_table_is_here() -> None:
     typed = {*ACCURACY, *IMAGES, *POSES, "iqbal/table-5.1", "iqbal/table-5.2", *ERRORS, *SPRINT}
-    assert typed | set(LEAVE_OUT_TABLES) == set(every())
+    assert typed | set(LEAVE_OUT_TABLES) == {name for name in every() if not name.startswith("tutorial/")}
     assert not {row.label for t in LEAVE_OUT_TABLES.values() for row in t.rows if hasattr(row, "reported")}
 
 

@@ -122,7 +122,7 @@ def test_chunk_mask_by_hand() -> None:
 
 
 def test_unknown_network_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"cnn3d, lstm, joint.*\. joint\?"):
+    with pytest.raises(ValueError, match=r"cnn3d, lstm, joint.*\. Did you mean joint\?"):
         build("jiont", classes=2)
 
 

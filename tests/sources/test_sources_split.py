@@ -39,7 +39,7 @@ def test_people_are_never_shared_and_the_order_stays():
     parts = by_split(done)
     assert [len(parts[name]) for name in ("train", "val", "test")] == [6, 2, 2]
     assert [s.id for s in done] == [s.id for s in data]
-    assert "Test: 2 of 10 people" in notes[0]
+    assert "Test part: 2 of 10 people" in notes[0]
     assert assign_splits(data, seed=3)[0] == done
     assert any(assign_splits(data, seed=seed)[0] != done for seed in range(4, 8))
 
@@ -51,7 +51,7 @@ def test_given_test_stays_and_validation_people_come_out_of_training():
     assert parts["test"] == {"p6", "p7", "p8"}
     assert len(parts["val"]) == 1
     assert len(notes) == 1
-    assert "Validation: 1 of 6 people" in notes[0]
+    assert "Validation part: 1 of 6 people" in notes[0]
 
 
 def test_a_part_without_labels_counts_as_none():
@@ -64,7 +64,7 @@ def test_a_part_without_labels_counts_as_none():
     assert labelled["test"] <= {f"p{i}" for i in range(9)}
     assert [s for s in done if s.label is None] == hidden
     assert notes[0] == "The test part of the data has no labels: another one is taken out of training."
-    assert "Test: 2 of 9 people" in notes[1]
+    assert "Test part: 2 of 9 people" in notes[1]
     assert len(notes) == 2
 
 
@@ -108,7 +108,7 @@ def test_a_part_that_nothing_can_be_drawn_for_is_said_to_be_empty():
     done, notes = assign_splits([sample(label, label) for label in "abc"], seed=0)
     assert {s.split for s in done} == {"train"}
     empty = "none of 3 samples, because no label has two recordings to divide."
-    assert notes == [f"Test: {empty}", f"Validation: {empty}"]
+    assert notes == [f"Test part: {empty}", f"Validation part: {empty}"]
 
 
 def test_spans_of_a_recording_stay_together_when_people_are_unknown():

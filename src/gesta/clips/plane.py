@@ -140,8 +140,8 @@ def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float
 
 def timed(image: Frame | RawFrame | NDArray[np.uint8], time_s: float | None) -> Frame | RawFrame:
     """A frame as it is, or an RGB image H W 3 at its time. Raises GestaError for an image without one."""
-    if isinstance(image, (Frame, RawFrame)):
-        return image
+    if not isinstance(image, np.ndarray):
+        return image  # a frame, or what the stream refuses by its number
     if time_s is None:
         raise GestaError("An image needs the time (in seconds) at which it was taken: push(image, time_s).")
     return replace(as_frame(image, 0, 1.0), time_s=time_s)
