@@ -33,7 +33,7 @@ from gesta.trackers.tracker import identity
 
 COLUMNS = (
     *("path", "skeleton", "mask", "depth", "depth_unit_mm", "label", "subject", "split", "start_s", "end_s"),
-    *("frames", "person_share", "hand_share"),
+    *("frame_count", "person_share", "hand_share"),
 )
 MOST_WORKERS = 2  # processes unless told: each takes about 0.3 GB
 Progress = Callable[[int, int], None]
@@ -240,7 +240,7 @@ def _rows(
         shared = {
             "path": _placed(recording.video, out, f"videos/{recording.name}"),
             "skeleton": f"skeletons/{recording.name}.npy",
-            "frames": stored[0].frames,
+            "frame_count": stored[0].frames,
             "person_share": _share(stored[0].with_person, stored[0].frames),
             "hand_share": _share(stored[0].with_hand, stored[0].frames),
         }
