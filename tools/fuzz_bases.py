@@ -12,8 +12,9 @@ import numpy as np
 
 from gesta.bundle import io as bundles
 from gesta.bundle import sparse
-from gesta.bundle.manifest import Artifact, Manifest, Provenance, Tensor
+from gesta.bundle.manifest import Artifact, Provenance, Tensor
 from gesta.clips.transform import Transform
+from gesta.tasks.clips.manifest import ClipManifest
 
 VIDEOS = {
     "h264.mp4": ("libx264", "yuv420p"),
@@ -82,7 +83,7 @@ def bundle(folder: Path) -> dict[str, bytes]:
         Artifact(role="weights", engine="torch", file=bundles.WEIGHTS, sha256=bundles.digest(weights)),
         Artifact(role="step", engine="openvino", file="step.xml", sha256=bundles.digest(step), states=(state,)),
     )
-    manifest = Manifest(
+    manifest = ClipManifest(
         name="fuzz",
         labels=("wave", "clap"),
         transform=Transform(fps=10, streams=("body",), channels=("gray",), body="frame"),

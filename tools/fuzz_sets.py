@@ -9,10 +9,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from gesta.audit.hands import inspect_hands
 
 from gesta.audit.inspection import inspect
 from gesta.sources import catalog, hand_catalog
+from gesta.tasks.hands.audit import inspect_hands
 from tools import fuzz_bases
 from tools.fuzz_damage import Rng, damage_bytes, damage_table, pick
 

@@ -19,6 +19,7 @@ from gesta.schema import Camera, Resource, Sample
 from gesta.sources import catalog
 from gesta.sources.headers import holds_depth, joint_count
 from gesta.sources.index_write import write_index
+from gesta.tasks.catalog import read_bundle
 from tools import fuzz_bases, fuzz_sets
 from tools.fuzz_damage import (
     TEXTS,
@@ -182,7 +183,7 @@ def bundle(rng: Rng, root: Path) -> None:
     else:
         for name, content in files.items():
             put(root, f"b.zip/{name}", content)
-    found = bundles.read_any(root / "b.zip")
+    found = read_bundle(root / "b.zip")
     card.render(found.manifest).encode()
     bundles.load_weights(found)
 

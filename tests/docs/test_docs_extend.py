@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from gesta import outside
+from gesta.recipes import document_of
+from gesta.recipes import names as recipe_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 MOVES = {"right": (3, 0), "left": (-3, 0), "up": (0, -2)}
@@ -254,3 +256,70 @@ def test_reader_that_does_not_fit_is_told_in_one_line(call, layout, source, said
 def test_options_are_for_other_packages(call):
     done = call("train", "my_gestures", "--set", "model.options.a=3", "--out", "run")
     assert done.exit_code == 2 and "options is for networks of other packages, not for joint" in done.stderr
+
+
+OTHERS = """
+from torch import nn
+from gesta.models.pose_layers import PoseNet
+
+class Mean(nn.Module):
+    def __init__(self, *, features, classes):
+        super().__init__()
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, features, lengths=None):
+        return self.linear(features.mean(1))
+
+class Flat(nn.Module):
+    def __init__(self, classes, hidden=4):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(3072, hidden), nn.Linear(hidden, classes))
+
+    def forward(self, images):
+        return self.layers(images.float() / 255)
+
+class Pose(PoseNet):
+    def __init__(self, *, joints, channels, size):
+        super().__init__()
+        self.joints = joints
+        self.linear = nn.Linear(channels * size * size, 3 * joints)
+
+    def forward(self, hand):
+        return self.linear(hand.flatten(1)).reshape(-1, self.joints, 3)
+"""
+
+
+@pytest.fixture
+def others():
+    Path("my_package").mkdir()
+    Path("my_package/others.py").write_text(OTHERS)
+
+
+@pytest.mark.usefixtures("others")
+def test_hands_train_and_run_with_a_network_of_another_package(call, hand_data):
+    sets = ["model.name=my_package.others:Pose", "input.size=16", "training.epochs=1", "training.batch=4"]
+    words = [word for one in sets for word in ("--set", one)]
+    done = call("train", str(hand_data), "--recipe", "kazakos/depth-net", *words, "--out", "run")
+    assert done.exit_code == 0, done.stderr
+    assert call("evaluate", "run/bundle", str(hand_data)).exit_code == 0
+    assert "GESTA_ALLOW_IMPORT" in call("evaluate", "run/bundle", str(hand_data), "--engine", "torch").stderr
+
+
+@pytest.mark.usefixtures("others")
+def test_images_and_features_are_learned_by_networks_of_another_package(tmp_path):
+    from calls import run_of
+
+    from gesta.models.catalog import build_sequence
+    from gesta.sources.cifar import Images
+    from gesta.tasks.catalog import load_recipe
+    from gesta.tasks.images.fit import fit
+
+    named = {document_of(name).get("kind"): name for name in recipe_names()}
+    sets = ["model.name=my_package.others:Flat", "model.options.hidden=3", "training.epochs=1"]
+    pixels = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8)
+    images = Images(pixels, np.arange(8) % 2, ("cat", "dog"))
+    run = run_of(tmp_path / "run", {"device": "cpu", "progress": False})
+    assert fit(images, images, load_recipe(named["images"], sets), run).history
+    settings = load_recipe(named["features"], ["model.name=my_package.others:Mean"]).model.model_dump()
+    assert settings == {"name": "my_package.others:Mean"}
+    assert build_sequence(features=5, classes=2, **settings).linear.in_features == 5

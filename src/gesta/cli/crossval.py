@@ -82,7 +82,7 @@ def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
         f"computing time {document['seconds'] / 60:.1f} min; results in {out / 'crossval.json'}",
     ]
     counted = Counter((e["id"], e["truth"], e["predicted"]) for e in document["errors"])
-    wrong = Table("clip", "label", "recognised as", "times")
+    wrong = Table(task.unit.removesuffix("s"), "label", "recognised as", "times")
     for (clip, truth, predicted), times in counted.most_common(SHOWN_ERRORS):
         wrong.add_row(clip, truth, predicted or "(class unknown to the training part)", str(times))
     return Group(folds, *lines, *([wrong] if counted else []))

@@ -17,10 +17,11 @@ def recipes(
 ) -> None:
     """List the recipes, or print one whole: copy it, change it, and give it to `gesta train --recipe FILE`."""
     from gesta.recipes import RecipeError, names, read_text
-    from gesta.tasks.catalog import load_recipe
+    from gesta.tasks.catalog import every, load_recipe
 
     if name is None:
-        titles = {known: load_recipe(known).title for known in names()}
+        brought = [task.default_recipe for task in every()]  # a file where another package brings the task
+        titles = {known: load_recipe(known).title for known in dict.fromkeys([*names(), *brought])}
         table = Table("recipe", "what it is for", box=None)
         for known, title in titles.items():
             table.add_row(known, title)

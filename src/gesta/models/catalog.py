@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
 from gesta.models.dd_net import DdNet
 from gesta.models.efficientnet_lite import EfficientNetLite0
+from gesta.models.foreign import is_foreign, made
 from gesta.models.i3d import I3d, Padding
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
@@ -91,7 +91,7 @@ def takes_chunks(name: str) -> bool:
 
     Raises GestaError for such a network that cannot be imported, or is not allowed.
     """
-    if name in MODELS or name in VIDEO_MODELS or not outside.is_outside(name):
+    if not is_foreign(name, {**MODELS, **VIDEO_MODELS}):
         return name in CHUNK_MODELS
     found = outside.find(name)
     return isinstance(found, type) and issubclass(found, RecurrentNet)
@@ -122,32 +122,22 @@ def build(
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
-    `layers`: the fields of `gesta.models.layers.Layers`, for a network with widths of its own. `context`, `kind`,
-    `overlap`: of the spatio-temporal ResNets (gesta.models.st_resnet.st_resnet). `stack`, `fusion`: of VIDEO_MODELS
-    (gesta.models.two_stream); with `fusion` the last two channels are the flow, and only they are stacked. `padding`:
-    I3D's; with "inception_v1" the first and last frame are repeated, too, as inflated weights need it. `weights`: what
-    it will begin with (gesta.models.start), not read here: it tells C3D which colours to expect; `motion_weights`: the
-    same of the motion stream, where that is another file. `options`: for a network of another package, named by its
-    place as in my_package.net:MyNet (gesta.outside), which gets none of the settings from `width` on.
+    `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
+    `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last two channels are the flow, and
+    only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read here: it
+    tells C3D which colours to expect; `motion_weights`: those of the motion stream. `options`: for a network of another
+    package, as my_package.net:MyNet (gesta.outside), which gets none of the settings from `width` on.
     Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
     built, and for an unknown name, with the list and the nearest match.
     """
-    if name not in MODELS and name not in VIDEO_MODELS and outside.is_outside(name):
+    if is_foreign(name, {**MODELS, **VIDEO_MODELS}):
         given = {"streams": streams, "channels": channels, "size": size, "window": window, "chunk": chunk}
-        return _outside(name, {"classes": classes}, given, options)
+        return made(name, nn.Module, {"classes": classes}, given, options)
     _known(name, {**MODELS, **VIDEO_MODELS})
     if name in VIDEO_MODELS:
+        own = {"context": context, "kind": kind, "overlap": overlap, "padding": padding}
         tower = partial(
-            VIDEO_MODELS[name],
-            classes=classes,
-            size=size,
-            window=window,
-            width=width,
-            dropout=dropout,
-            context=context,
-            kind=kind,
-            overlap=overlap,
-            padding=padding,
+            VIDEO_MODELS[name], classes=classes, size=size, window=window, width=width, dropout=dropout, **own
         )
         motion = partial(tower, weights=motion_weights or weights)
         return _streams(partial(tower, weights=weights), motion, streams, channels, stack, fusion)
@@ -181,30 +171,6 @@ def _streams(
     return TwoStream(tower(channels=streams * (channels - FLOW_CHANNELS)), moved, fusion)
 
 
-def _outside(
-    name: str, needed: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, Any] | None
-) -> nn.Module:
-    """A network of another package: made with what it needs, with what it takes of `given`, and with `options`."""
-    make = outside.find(name)
-    try:
-        takes = inspect.signature(make).parameters.values()
-        everything = any(one.kind is one.VAR_KEYWORD for one in takes)
-        names = {one.name for one in takes if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)}
-        chosen = {key: value for key, value in given.items() if everything or key in names}
-        network = make(**{**needed, **chosen, **(options or {})})
-    except Exception as error:
-        raise ValueError(outside.told(error)) from error
-    if not isinstance(network, nn.Module):
-        raise ValueError(f"it gives {type(network).__name__}, not a torch.nn.Module")
-    strange = [key for key in ("chunk", "step") if hasattr(network, key)]
-    if strange and not isinstance(network, RecurrentNet):
-        raise ValueError(
-            f"it has an attribute {strange[0]!r}, which networks by chunks (gesta.models.recurrent.RecurrentNet) have; "
-            "name it otherwise"
-        )
-    return network
-
-
 IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {
     "resnet_cifar": ResNetCifar,
     "nin": NetworkInNetwork,
@@ -213,12 +179,22 @@ IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {
 """Networks for single images, which show what pruning does on networks that others know."""
 
 
-def build_image(name: str, *, classes: int, dropout: float = 0.0, normalization: bool = True) -> nn.Module:
+def build_image(
+    name: str,
+    *,
+    classes: int,
+    dropout: float = 0.0,
+    normalization: bool = True,
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """A fresh network: `forward(images uint8 [B, 3, 32, 32]) -> logits [B, N]`.
 
     `normalization`: batch normalisation also where networks up to commit 2895dc4 had none.
-    Raises ValueError for an unknown name, with the list and the nearest match.
+    `options`: for a network of another package, as in `build`, which gets `classes` beside them.
+    Raises ValueError for an unknown name, with the list and the nearest match; else as `build` does.
     """
+    if is_foreign(name, IMAGE_MODELS):
+        return made(name, nn.Module, {"classes": classes}, {}, options)
     _known(name, IMAGE_MODELS)
     return IMAGE_MODELS[name](classes=classes, dropout=dropout, normalization=normalization)
 
@@ -284,12 +260,16 @@ SEQUENCES = {"mean": None, "gru": "gru", "lstm": "lstm"}
 """Classifiers of stored features, by what they do along time."""
 
 
-def build_sequence(name: str, *, features: int, classes: int, **more: Any) -> SequenceNet:
+def build_sequence(
+    name: str, *, features: int, classes: int, options: Mapping[str, Any] | None = None, **more: Any
+) -> nn.Module:
     """A fresh classifier: `forward(features [B, T, D], lengths [B] | None) -> logits [B, N]`.
 
-    `more`: hidden, layers, dense, dense_width, dropout, normalise.
-    Raises ValueError for an unknown name, with the list and the nearest match.
+    `more`: hidden, layers, dense, dense_width, dropout, normalise. `options`: for another package's, as in `build`.
+    Raises ValueError for an unknown name, with the list and the nearest match; else as `build` does.
     """
+    if is_foreign(name, SEQUENCES):
+        return made(name, nn.Module, {"features": features, "classes": classes}, {}, options)
     _known(name, SEQUENCES)
     return SequenceNet(features=features, classes=classes, recurrent=SEQUENCES[name], **more)  # type: ignore[arg-type]
 

@@ -9,6 +9,7 @@ from typing import Any
 from gesta.models.anchors import Anchors
 from gesta.models.deep_model import DeepModel
 from gesta.models.deep_prior import DeepPrior
+from gesta.models.foreign import is_foreign, made
 from gesta.models.pose_fusion import FuseNet, ScoreFusion
 from gesta.models.pose_layers import PlainPose, PoseNet
 from gesta.models.pose_nets import PLANS
@@ -68,6 +69,9 @@ def build_pose(model: Mapping[str, Any], *, joint_names: Sequence[str], inputs: 
     name, with the list and the nearest match, and for settings that do not fit together.
     """
     name = str(model.get("name"))
+    if is_foreign(name, POSE_MODELS):
+        given = {"joint_names": joint_names, "channels": CHANNELS[inputs], "size": size}
+        return made(name, PoseNet, {"joints": len(joint_names)}, given, model.get("options"))
     if name not in POSE_MODELS:
         meant = did_you_mean(name, POSE_MODELS)
         raise ValueError(f"no network {name!r}; there are {', '.join(POSE_MODELS)}.{meant}")

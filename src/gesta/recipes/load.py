@@ -49,8 +49,8 @@ def load(name_or_path: str | Path, schema: type[R], sets: Sequence[str] = ()) ->
     if kind_of(document) != schema.task:
         fitting = [name for name in names() if kind_of(_parse(_ROOT / f"{name}.yaml")) == schema.task]
         raise RecipeError(
-            f"{name_or_path} is a recipe for {kind_of(document)}, and one for {schema.task} was expected: "
-            f"{', '.join(fitting)}."
+            f"{name_or_path} is a recipe for {kind_of(document)}, and one for {schema.task} was expected"
+            f"{': ' * bool(fitting)}{', '.join(fitting)}."
         )
     recipe = _loaded(schema, path.name, document, sets)
     outside.allow(_network(recipe))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -43,8 +43,37 @@ def _place_or(name: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 OR_OUTSIDE = (WrapValidator(_place_or), PlainSerializer(lambda name: name, return_type=str))
 """Behind a Literal of networks in an Annotated: one of another package may be named, too (gesta.outside)."""
-Options = dict[str, JsonValue]
-"""What a network of another package is made with, beside what all are."""
+
+
+class NetworkSettings(Strict):
+    """Which network: `name`, one of ours (a Literal with OR_OUTSIDE behind it) or of another package."""
+
+    name: str
+    options: dict[str, JsonValue] | None = Field(None, description="what a network of another package is made with")
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the network is of another package."""
+        return self.name not in get_args(type(self).model_fields["name"].annotation) and outside.is_outside(self.name)
+
+    @model_validator(mode="after")
+    def _options_are_for_others(self) -> Self:
+        if self.options is not None and not self.is_outside:
+            raise ValueError(
+                f"options is for networks of other packages, not for {self.name}; leave it out, "
+                "or set model.options=null"
+            )
+        return self
+
+    def written(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Without the options of our own networks, and without our settings for others."""
+        if self.is_outside:
+            return {key: value for key, value in document.items() if key == "name" or (key == "options" and value)}
+        return {key: value for key, value in document.items() if key != "options"}
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return self.written(handler(self))
 
 
 class Recipe(Strict):
@@ -63,6 +92,17 @@ class Recipe(Strict):
 
     def check(self, changed: frozenset[str]) -> None:
         """Raises RecipeError where settings do not go together; `changed`: the keys that `--set` gave."""
+        model = getattr(self, "model", None)
+        if not isinstance(model, NetworkSettings) or not model.is_outside:
+            return
+        lost = sorted(
+            key for key in changed if key.startswith("model.") and key.split(".")[1] not in ("name", "options")
+        )
+        if lost:
+            raise RecipeError(
+                f"{', '.join(lost)}: {model.name} is of another package and does not get it; what it is made with "
+                f"stands in model.options, e.g. --set model.options.{lost[0].partition('.')[2]}=..."
+            )
 
 
 class TrainingSettings(Strict):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, Interface, Manifest, Names, Tensor, alike, shown
+from gesta.bundle.manifest import Artifact, Interface, Manifest, Names, alike, shown
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
@@ -26,7 +26,7 @@ from gesta.schema import GestaError, Listing, Prediction, Problem
 from gesta.tasks import classification, lines
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
 from gesta.tasks.classification_parity import agreement
-from gesta.tasks.predicting import Item, answer_document, answer_line
+from gesta.tasks.predicting import Item, said
 from gesta.training.run import Fitted, Run
 
 BATCH = 256
@@ -187,7 +187,7 @@ class ArrayTask:
         used, arrays, problems = [], [], []
         for sample in samples:
             try:
-                arrays.append(self.array(sample))
+                arrays.append(finite(self.array(sample)))
                 used.append(sample)
             except GestaError as error:
                 problems.append(Problem(str(sample.files[0]), "unreadable", str(error)))
@@ -208,18 +208,9 @@ class ArrayTask:
         return classification.hits(result)
 
     def graphs(self, bundle: Bundle[Any], **_: Any) -> list[Part]:
-        import torch
+        from gesta.tasks.arrays_network import parts
 
-        from gesta.bundle.io import load_weights
-        from gesta.engines.torch import fitting, loaded
-
-        manifest = bundle.manifest
-        recipe, shape, classes = self.recipe.model_validate(manifest.recipe), manifest.shape, len(manifest.labels)
-        with fitting(bundle):
-            network = loaded(self.network(recipe, shape, classes), load_weights(bundle))
-        array = Tensor(name="array", dtype="float32", shape=(-1, *shape))
-        logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
-        return [Part("whole", network, (torch.zeros(2, *shape),), (array,), (logits,))]
+        return parts(self, bundle)
 
     def examples(self, manifest: Any, samples: Sequence[Any], limit: int, source: str) -> Examples:
         if not samples:
@@ -250,8 +241,7 @@ class ArrayTask:
                 continue
             failed += map(str, (*listing.problems, *lost))
             for sample, row in zip(used, found, strict=True):
-                item, said = Item(str(path), sample), classification.prediction(predictor.labels, row, sample.id)
-                yield Said(answer_document(item, said), answer_line(item, said))
+                yield said(Item(str(path), sample), classification.prediction(predictor.labels, row, sample.id))
 
     def step_unit(self, manifest: Any) -> str:  # noqa: ARG002
         return "array"
@@ -270,6 +260,13 @@ class ArrayTask:
             return lines.exported(document, lines.exported_classifier(document, unit), "FILE")
         table = lines.latency_table(document, lines.times_of(whole="one"))
         return [*lines.benchmark_head(document), f"latency on one core, milliseconds, of one of the {unit}", *table]
+
+
+def finite(array: Array) -> Array:
+    """The array itself. Raises GestaError where it holds values that are no numbers."""
+    if not np.isfinite(array).all():
+        raise GestaError("holds values that are no numbers (NaN, or infinite).")
+    return array
 
 
 def _hash(content: bytes) -> str:

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError
-from gesta.tasks.arrays import ArrayTask
 from gesta.tasks.base import Parts
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
@@ -48,7 +47,7 @@ class Arrays:
         }
 
 
-def fit(task: ArrayTask, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -> Fitted:
+def fit(task: Any, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -> Fitted:
     """Trains on "train" and chooses the epoch on "val" (without it the last stays); the bundle is at run.out/bundle.
 
     Samples of classes that no training sample has are left out. Raises GestaError for data that cannot be learned
@@ -92,7 +91,7 @@ def fit(task: ArrayTask, parts: Parts, recipe: Any, run: Run, *, drawn: bool = T
                 skipped=len(broken),
                 seconds=sum(row["seconds"] for row in history),
             )
-            facts = {"metrics": metrics, "labels": tuple(labels), "shape": shape}
+            facts: dict[str, Any] = {"metrics": metrics, "labels": tuple(labels), "shape": shape}
             write_bundle(run.out / "bundle", task.manifest, network, recipe, origin, **facts)
             if drawn:
                 draw_history(history, run.out / FIGURE, recipe.name)

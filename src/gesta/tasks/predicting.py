@@ -41,9 +41,7 @@ def predictions(
     if wanted.stream:
         yield from _streamed(items, lambda s: annotate(s, places[s.files]) if places else follow(s), failed)
     else:
-        yield from (
-            Said(answer_document(item, found), answer_line(item, found)) for item, found in answers(items, failed)
-        )
+        yield from (said(item, found) for item, found in answers(items, failed))
         for sample in whole_recordings(item.sample for item in items) if places else ():
             _drawn(annotate(sample, places[sample.files]), failed)
     for place in places.values():
@@ -94,7 +92,7 @@ def _streamed(items: Sequence[Item], follow: Follow, failed: list[str]) -> Itera
         try:
             for found in follow(item.sample):
                 yield Said(
-                    answer_document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"
+                    _document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"
                 )
         except GestaError as error:
             if error.usage:
@@ -110,8 +108,12 @@ def _drawn(drawing: Iterable[Prediction], failed: list[str]) -> None:
         failed.append(str(error))
 
 
-def answer_document(item: Item, found: Prediction) -> dict[str, object]:
-    """An answer for --json."""
+def said(item: Item, found: Prediction) -> Said:
+    """An answer for --json and, its surest classes, for people."""
+    return Said(_document(item, found), _clip_line(item, found))
+
+
+def _document(item: Item, found: Prediction) -> dict[str, object]:
     document: dict[str, object] = {"input": item.input, "sample": item.sample.id, "label": found.label}
     if found.time_s is not None:
         document["time_s"] = round(found.time_s, 3)
@@ -121,8 +123,7 @@ def answer_document(item: Item, found: Prediction) -> dict[str, object]:
     return document
 
 
-def answer_line(item: Item, found: Prediction) -> str:
-    """An answer for people: the surest classes."""
+def _clip_line(item: Item, found: Prediction) -> str:
     whole = item.sample.id == item.sample.recording
     name = item.input if whole else f"{item.input} [{item.sample.id}]"
     return f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in found.top(SHOWN))

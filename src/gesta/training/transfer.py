@@ -91,8 +91,8 @@ def take_over(network: nn.Module, known: Sequence[str], labels: Sequence[str], s
 def _can_reset(network: nn.Module) -> None:
     if not hasattr(network, "reset_classifier"):
         raise GestaError(
-            f"{type(network).__name__} has no reset_classifier(classes), so nothing says which layer is its last. Add it "
-            "(docs/add_a_model.md).",
+            f"{type(network).__name__} has no reset_classifier(classes), so nothing says which layer is its last. "
+            "Add it (docs/add_a_model.md).",
             usage=True,
         )
 

@@ -103,8 +103,7 @@ def fit(
     if warm is None:
         recipe = settle_padding(recipe)
         _tried(recipe, transform, len(labels))
-    store = cache or ClipCache()
-    started = time.perf_counter()
+    store, started = cache or ClipCache(), time.perf_counter()
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
         good, broken = _prepared(used, transform, store, run.progress)

@@ -8,9 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from gesta import outside
 from gesta.recipes.positions import named
-from gesta.recipes.schema import OR_OUTSIDE, Auto, Options, Recipe, RecipeError, Strict, TrainingSettings
+from gesta.recipes.schema import OR_OUTSIDE, Auto, NetworkSettings, Recipe, RecipeError, Strict, TrainingSettings
 
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
@@ -65,12 +64,9 @@ SETTINGS_OF = {
 }
 """Settings in `model` that only some networks take; the others refuse them."""
 WITH_MEMORY = ("lstm", "joint")
-BUILT_IN = ("cnn3d", *WITH_MEMORY, *VIDEO_NETWORKS)
-OURS = ("width", "dropout", "memory")
-"""Settings in `model` that every network of this package has, and those of other packages have not."""
 
 
-class ModelSettings(Strict):
+class ModelSettings(NetworkSettings):
     """Which network. Names stand in gesta.models.catalog; others are of other packages, as in my_package.net:MyNet."""
 
     name: Annotated[Literal["cnn3d", "lstm", "joint", "c3d", "i3d", "st_resnet18", "st_resnet50"], *OR_OUTSIDE] = (
@@ -103,7 +99,6 @@ class ModelSettings(Strict):
         None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
     )
     motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
-    options: Options | None = Field(None, description="what a network of another package is made with")
 
     @model_validator(mode="after")
     def _known_to_the_network(self) -> ModelSettings:
@@ -111,19 +106,9 @@ class ModelSettings(Strict):
         if strange:
             reasons = "; ".join(f"{n} is for {', '.join(SETTINGS_OF[n])}, not for {self.name}" for n in strange)
             raise ValueError(f"{reasons}; leave it out, or set {', '.join(f'model.{n}=null' for n in strange)}")
-        if self.options is not None and not self.is_outside:
-            raise ValueError(
-                f"options is for networks of other packages, not for {self.name}; leave it out, "
-                "or set model.options=null"
-            )
         if self.motion_weights is not None and self.fusion is None:
             raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
         return self
-
-    @property
-    def is_outside(self) -> bool:
-        """Whether the network is of another package."""
-        return self.name not in BUILT_IN and outside.is_outside(self.name)
 
     @model_validator(mode="before")
     @classmethod
@@ -146,11 +131,7 @@ class ModelSettings(Strict):
         for name in SETTINGS_OF:
             if getattr(self, name) is None:
                 document.pop(name, None)
-        if self.options is None:
-            document.pop("options", None)
-        for name in OURS if self.is_outside else ():
-            document.pop(name, None)
-        return document
+        return self.written(document)
 
 
 class AugmentationSettings(Strict):
@@ -249,12 +230,7 @@ class ClipRecipe(Recipe):
 
     def check(self, changed: frozenset[str]) -> None:
         """Raises RecipeError for a vote of chunks in a network without them, unless another network replaces it."""
-        lost = sorted(key for key in changed & {f"model.{name}" for name in OURS} if self.model.is_outside)
-        if lost:
-            raise RecipeError(
-                f"{', '.join(lost)}: {self.model.name} is of another package and does not get it; what it is made with "
-                f"stands in model.options, e.g. --set model.options.{lost[0].partition('.')[2]}=..."
-            )
+        super().check(changed)
         inherited = "model.name" in changed and "model.memory" not in changed
         if self.model.memory and self.model.name not in WITH_MEMORY and not inherited:
             raise RecipeError(

@@ -153,12 +153,17 @@ def _network(
     folder: FeatureFolder,
     start: Bundle[FeatureManifest] | None,
     seed: int,
-) -> tuple[SequenceNet, FeatureClassifierRecipe, list[str]]:
+) -> tuple[nn.Module, FeatureClassifierRecipe, list[str]]:
     """The recipe's untrained network, or that of `start`; the recipe, then with its settings; and what was done."""
     if start is None:
         width = train.sequences[0].shape[1]
-        network = build_sequence(features=width, classes=len(labels), **recipe.model.model_dump())
-        network.fit_statistics(torch.from_numpy(np.concatenate(train.sequences)))
+        name = f"recipe {recipe.name}: {recipe.model.name}"
+        try:
+            network = build_sequence(features=width, classes=len(labels), **recipe.model.model_dump())
+        except ValueError as error:
+            raise GestaError(f"{name} cannot be built: {error}", usage=True) from error
+        if isinstance(network, SequenceNet):
+            network.fit_statistics(torch.from_numpy(np.concatenate(train.sequences)))
         return network, recipe, []
     settings = SequenceModelSettings.model_validate(start.manifest.recipe["model"])
     network = _begun(start, folder)
@@ -176,7 +181,7 @@ def _identity(
 
 
 def _metrics(
-    best: dict[str, float], history: Sequence[Any], network: SequenceNet, known: Mapping[str, FeatureSet]
+    best: dict[str, float], history: Sequence[Any], network: nn.Module, known: Mapping[str, FeatureSet]
 ) -> dict[str, Any]:
     metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
     metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history)}
@@ -184,7 +189,7 @@ def _metrics(
     return metrics | (measure(network, known["test"]) if len(known["test"]) else {})
 
 
-def _begun(start: Bundle[FeatureManifest], folder: FeatureFolder) -> SequenceNet:
+def _begun(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Module:
     """The classifier to begin with. Raises GestaError where the features are others than it was trained on."""
     manifest, held = start.manifest, folder.recipe
     used = manifest.backbone
@@ -205,7 +210,7 @@ def _begun(start: Bundle[FeatureManifest], folder: FeatureFolder) -> SequenceNet
     return network
 
 
-def _frozen(network: SequenceNet, settings: TrainingSettings, begun: bool) -> nn.Module | None:
+def _frozen(network: nn.Module, settings: TrainingSettings, begun: bool) -> nn.Module | None:
     if settings.freeze is None:
         return None
     if not begun:
@@ -219,7 +224,7 @@ def _set(folder: FeatureFolder, samples: Sequence[Sample], labels: Sequence[str]
     return FeatureSet([folder.load(s.id) for s in chosen], [labels.index(str(s.label)) for s in chosen])
 
 
-def probabilities(network: SequenceNet, known: FeatureSet) -> NDArray[np.float32]:
+def probabilities(network: nn.Module, known: FeatureSet) -> NDArray[np.float32]:
     """[n, N], in the order of the sequences."""
     device = next(network.parameters()).device
     network.eval()
@@ -232,7 +237,7 @@ def probabilities(network: SequenceNet, known: FeatureSet) -> NDArray[np.float32
     return np.concatenate(parts)
 
 
-def measure(network: SequenceNet, known: FeatureSet) -> dict[str, float]:
+def measure(network: nn.Module, known: FeatureSet) -> dict[str, float]:
     """Accuracy and mean cross entropy on the test part."""
     found, truth = probabilities(network, known), np.asarray(known.targets)
     given = np.clip(found[np.arange(len(truth)), truth], 1e-30, None)

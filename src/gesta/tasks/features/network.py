@@ -15,7 +15,6 @@ from gesta.bundle.manifest import Tensor
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
 from gesta.models.catalog import build_sequence
-from gesta.models.sequence import SequenceNet
 from gesta.schema import GestaError
 from gesta.tasks.features.backbone_source import backbone_of
 from gesta.tasks.features.backbones import Extractor, extractor, from_tensors
@@ -25,7 +24,7 @@ Source = Bundle[FeatureManifest] | Path | str
 """Where a backbone is: a bundle that holds it, or a file of weights (or random:SEED)."""
 
 
-def load_head(bundle: Bundle[FeatureManifest]) -> SequenceNet:
+def load_head(bundle: Bundle[FeatureManifest]) -> nn.Module:
     """The classifier of features, in eval mode, on the CPU. Raises GestaError if the weights do not fit its recipe."""
     manifest = bundle.manifest
     with fitting(bundle):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from gesta.recipes.schema import Recipe, Strict, TrainingSettings
+from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings, Recipe, Strict, TrainingSettings
 
 
 class StoredFeatures(Strict):
@@ -18,10 +18,10 @@ class StoredFeatures(Strict):
     every: int | None = Field(None, ge=1, description="as in --every")
 
 
-class SequenceModelSettings(Strict):
+class SequenceModelSettings(NetworkSettings):
     """The classifier, gesta.models.sequence."""
 
-    name: Literal["mean", "gru", "lstm"]
+    name: Annotated[Literal["mean", "gru", "lstm"], *OR_OUTSIDE]
     hidden: int = Field(128, ge=1, description="units of a recurrent layer")
     layers: int = Field(1, ge=1, le=2, description="recurrent layers")
     dense: int = Field(1, ge=1, le=2, description="linear layers")
@@ -39,7 +39,7 @@ class SequenceModelSettings(Strict):
         document: dict[str, Any] = handler(self)
         if not self.keras:
             document.pop("keras", None)
-        return document
+        return self.written(document)
 
 
 class FeatureClassifierRecipe(Recipe):

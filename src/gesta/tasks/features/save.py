@@ -7,7 +7,6 @@ from typing import Any
 
 from torch import nn
 
-from gesta.models.sequence import SequenceNet
 from gesta.schema import GestaError, Sample
 from gesta.tasks.features.backbones import Extractor, extractor
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
@@ -48,7 +47,7 @@ def backbone_for(folder: FeatureFolder, weights: str | None) -> tuple[Extractor 
 
 def write_features_bundle(
     run: Run,
-    network: SequenceNet,
+    network: nn.Module,
     recipe: FeatureClassifierRecipe,
     features: FeatureFolder,
     samples: Sequence[Sample],

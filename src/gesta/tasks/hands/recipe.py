@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from gesta.recipes.schema import Recipe, Strict
+from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings, Recipe, Strict
 
 
 class PoseInputSettings(Strict):
@@ -18,24 +18,27 @@ class PoseInputSettings(Strict):
     mask: bool = Field(True, description="colour is black where depth shows no hand")
 
 
-class PoseModelSettings(Strict):
+class PoseModelSettings(NetworkSettings):
     """Which network. Names stand in gesta.models.pose_catalog.POSE_MODELS; `hidden` to `after` are for some of them."""
 
-    name: Literal[
-        "net1",
-        "net2",
-        "net3",
-        "net4",
-        "net5",
-        "net6",
-        "net7",
-        "net8",
-        "net9",
-        "score_fusion",
-        "fuse_net",
-        "deep_prior",
-        "deep_model",
-        "anchors",
+    name: Annotated[
+        Literal[
+            "net1",
+            "net2",
+            "net3",
+            "net4",
+            "net5",
+            "net6",
+            "net7",
+            "net8",
+            "net9",
+            "score_fusion",
+            "fuse_net",
+            "deep_prior",
+            "deep_model",
+            "anchors",
+        ],
+        *OR_OUTSIDE,
     ]
     hidden: int = Field(4096, ge=1, description="width of the two fully connected layers; deep_prior, deep_model: 1024")
     dropout: float = Field(0.03, ge=0, lt=1, description="behind each fully connected layer")

@@ -67,7 +67,10 @@ def fit(train: Images, val: Images, recipe: ImageRecipe, run: Run) -> Fitted:
     assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
     identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "number of training images": len(train)}
     seed_everything(run.seed)
-    network = build_image(classes=len(train.classes), **recipe.model.model_dump())
+    try:
+        network = build_image(classes=len(train.classes), **recipe.model.model_dump())
+    except ValueError as error:
+        raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, BEST_BY)
     data = TrainingData(ImageExamples(train), ImageExamples(val), settings.batch, run.seed)
