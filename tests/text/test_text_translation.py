@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from gesta import api
-from gesta.models.translation import TranslationNet, reversed_within
+from gesta.models.translation import TranslationNet, places, reversed_within
 from gesta.schema import GestaError
 from gesta.tasks.text.beam import beam_search
 from gesta.tasks.text.pairs import corpus_of, divide, read
@@ -79,10 +79,12 @@ def test_the_vector_is_the_last_states() -> None:
 def test_reversing_leaves_padding_where_it_is() -> None:
     steps = torch.arange(10).view(5, 2, 1)
     lengths = torch.tensor([5, 3])
-    turned = reversed_within(steps, lengths)
+    place = places(steps[..., 0])
+    assert place.tolist() == [[t, t] for t in range(5)]
+    turned = reversed_within(steps, place, lengths)
     assert turned[:, 0, 0].tolist() == [8, 6, 4, 2, 0]
     assert turned[:, 1, 0].tolist() == [5, 3, 1, 7, 9]
-    torch.testing.assert_close(reversed_within(turned, lengths), steps)
+    torch.testing.assert_close(reversed_within(turned, place, lengths), steps)
 
 
 def test_parameters() -> None:
@@ -224,6 +226,22 @@ def test_the_exported_translator_says_the_same(tmp_path: Path, attention: bool) 
     np.testing.assert_allclose(other.vectors(sentences), vectors, atol=1e-5)
     assert vectors.shape == (5, 64)
     assert nearest_sentences(vectors, vectors[3], 1)[0] == (3, pytest.approx(1, abs=1e-5))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("to", "precision"), [("onnx", "fp32"), ("openvino", "int8")])
+def test_exports_take_sentences_of_any_length(tmp_path: Path, to: str, precision: str) -> None:
+    from gesta.exporting.run import Export, export_bundle
+
+    made = toy_recipe(epochs=1)
+    parts = TASK.split(TASK.read(toy(tmp_path / "toy")), 0, made.model_dump())
+    bundle = TASK.fit(parts, made, Run(tmp_path / "run", progress=False)).bundle
+    one = api.load(bundle, "torch")
+    shown = TASK.examples(one.manifest, parts.of("val"), 4, "validation")
+    export_bundle(bundle, tmp_path / "out", Export(to, precision, seconds=0), examples=shown, calibration=shown)
+    other = api.load(tmp_path / "out", precision=precision)
+    for sentence in ("A B C D E F A B", "C"):
+        assert other.predict(sentence).score == pytest.approx(one.predict(sentence).score, abs=0.02)
 
 
 def test_reading_pairs_holds_some_out(tmp_path: Path) -> None:

@@ -30,16 +30,24 @@ class Memory(NamedTuple):
     vector: Tensor
 
 
-def reversed_within(steps: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence of [T, B, D] back to front, the padding behind it left where it is; its own inverse."""
-    position = torch.arange(steps.shape[0], device=steps.device).unsqueeze(1)  # T 1
-    index = torch.where(position < lengths, lengths - 1 - position, position)  # T B
-    return steps.gather(0, index.unsqueeze(-1).expand_as(steps))
+def places(tokens: Tensor) -> Tensor:
+    """[T, B] -> 0, 1, 2 ... along each text; a running sum, since exporters keep the sizes of their example."""
+    return torch.ones_like(tokens).cumsum(0) - 1
+
+
+def reversed_within(steps: Tensor, place: Tensor, lengths: Tensor) -> Tensor:
+    """Each sequence of [T, B, D] back to front, the padding behind it left where it is; its own inverse.
+
+    `place`: as of `places`.
+    """
+    index = torch.where(place < lengths, lengths - 1 - place, place)  # T B
+    return steps.gather(0, index.unsqueeze(-1).expand(-1, -1, steps.shape[-1]))
 
 
 def at_end(steps: Tensor, lengths: Tensor) -> Tensor:
     """[T, B, D] -> [B, D] at each sequence's last step."""
-    return steps[lengths - 1, torch.arange(steps.shape[1], device=steps.device)]
+    last = (lengths - 1).reshape(1, -1, 1).expand(-1, -1, steps.shape[-1])  # 1 B D
+    return steps.gather(0, last)[0]
 
 
 class Encoder(nn.Module):
@@ -55,14 +63,14 @@ class Encoder(nn.Module):
         nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Memory:
+        place = places(source)  # S B
         x = self.dropout(self.embedding(source))  # S B E
         for onward, back in zip(self.onward, self.back, strict=True):
             there, _ = onward(x)  # S B H
-            again, _ = back(reversed_within(x, lengths))
+            again, _ = back(reversed_within(x, place, lengths))
             vector = torch.cat([at_end(there, lengths), at_end(again, lengths)], -1)  # B 2H
-            x = self.dropout(torch.cat([there, reversed_within(again, lengths)], -1))  # S B 2H
-        mask = torch.arange(source.shape[0], device=source.device).unsqueeze(1) < lengths  # S B
-        return Memory(x, mask, vector)
+            x = self.dropout(torch.cat([there, reversed_within(again, place, lengths)], -1))  # S B 2H
+        return Memory(x, place < lengths, vector)
 
 
 class Attention(nn.Module):
