@@ -52,7 +52,10 @@ WHOLE = 1000
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", help="Layout of the data, isogd+rgb, ledasila+21x18, ...; detected when left out."),
+    typer.Option(
+        "--format",
+        help="Layout of the data, isogd+rgb, ledasila+21x18, ... or my_package.reader; detected when left out.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.", min=0)]
