@@ -10,10 +10,9 @@ from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
-from gesta.tasks.arrays import ArrayTask
 
 
-def parts(task: ArrayTask, bundle: Bundle[Any]) -> list[Part]:
+def parts(task: Any, bundle: Bundle[Any]) -> list[Part]:
     """The network of the bundle's recipe with its weights. Raises GestaError where they do not fit together."""
     manifest = bundle.manifest
     shape, classes = manifest.shape, len(manifest.labels)
