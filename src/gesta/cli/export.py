@@ -74,9 +74,12 @@ def export(
             seed,
         )
     how = Export(to, precision, force, overwrite, options.pop("seconds", 0.0))
-    told = {"say": lambda text: console.print(f"{text} ...", highlight=False)}
-    report = export_bundle(opened, out, how, examples=shown, calibration=training, **told, **options)
+    report = export_bundle(opened, out, how, examples=shown, calibration=training, say=_say, **options)
     if not report.agrees:
         console.print(f"[yellow]Warning:[/yellow] {escape(report.bundle.manifest.notes[-1])}", soft_wrap=True)
     document = report.document | {"to": to, "precision": precision}
     emit(document, "\n".join(task.lines("export", document)), json)
+
+
+def _say(text: str) -> None:
+    console.print(f"{text} ...", highlight=False)

@@ -197,7 +197,9 @@ class ArrayTask:
         return classification.evaluation(samples, outputs, predictor.manifest, seed)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        classification.report(result, out, lambda _sample: ([], None))
+        from gesta.tasks.classification_report import report
+
+        report(result, out, lambda _sample: ([], None))
 
     def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
         """How far two models' answers to the same samples lie apart."""

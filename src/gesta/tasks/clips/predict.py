@@ -59,9 +59,9 @@ class Recogniser:
     def predict(self, video: Video, fps: float | None = None) -> Prediction: ...
 
     @overload
-    def predict(self, video: Sequence[Video], fps: float | None = None) -> list[Prediction]: ...
+    def predict(self, video: list[Video], fps: float | None = None) -> list[Prediction]: ...
 
-    def predict(self, video: Video | Sequence[Video], fps: float | None = None) -> Prediction | list[Prediction]:
+    def predict(self, video: Video | list[Video], fps: float | None = None) -> Prediction | list[Prediction]:
         """What is in a video, or in each of a list of them: files, Samples, Clips, or RGB frames [T, H, W, 3].
 
         `fps`: of frames given as arrays (the model's own rate if left out).

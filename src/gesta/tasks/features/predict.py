@@ -109,9 +109,9 @@ class SequenceRecogniser:
     def predict(self, video: Video) -> Prediction: ...
 
     @overload
-    def predict(self, video: Sequence[Video]) -> list[Prediction]: ...
+    def predict(self, video: list[Video]) -> list[Prediction]: ...
 
-    def predict(self, video: Video | Sequence[Video]) -> Prediction | list[Prediction]:
+    def predict(self, video: Video | list[Video]) -> Prediction | list[Prediction]:
         """What is in a video, or in each of a list of them: a file, a Sample, or RGB frames [T, H, W, 3].
 
         Raises GestaError if one cannot be read, or is a folder of several.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, overload
 
@@ -53,10 +52,10 @@ class PoseRecogniser:
     def predict(self, frame: Hand, center_mm: ArrayLike | None = None) -> HandEstimate: ...
 
     @overload
-    def predict(self, frame: Sequence[Hand], center_mm: ArrayLike | None = None) -> list[HandEstimate]: ...
+    def predict(self, frame: list[Hand], center_mm: ArrayLike | None = None) -> list[HandEstimate]: ...
 
     def predict(
-        self, frame: Hand | Sequence[Hand], center_mm: ArrayLike | None = None
+        self, frame: Hand | list[Hand], center_mm: ArrayLike | None = None
     ) -> HandEstimate | list[HandEstimate]:
         """The joints in a depth image or HandFrame, or in each of a list of them.
 
