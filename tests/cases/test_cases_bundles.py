@@ -181,4 +181,4 @@ def test_a_pipe_is_no_bundle(tmp_path):
     os.mkfifo(tmp_path / "b.zip")
     assert not is_zipped_bundle(tmp_path / "b.zip")
     with pytest.raises(GestaError, match="is not a bundle"):
-        io.read(tmp_path / "b.zip")
+        read_bundle(tmp_path / "b.zip")

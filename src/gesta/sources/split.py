@@ -137,7 +137,7 @@ def _move(
     else:
         taken = _draw_stratified(pool, fraction, rng)
         if not taken:
-            notes.append(f"{what}: none of {len(pool)} samples, because no label has two recordings to divide.")
+            notes.append(f"{what} part: none of {len(pool)} samples, because no label has two recordings to divide.")
             return
         why = "people are not known" if unknown else f"there are only {len(people)} people"
         notes.append(
