@@ -119,9 +119,20 @@ def test_frozen_encoder_stays_as_pretrained(tmp_path: Path) -> None:
 
 
 def test_resume_refuses_another_recipe(tmp_path: Path) -> None:
-    run(tmp_path, "training.epochs=1")
-    with pytest.raises(GestaError, match=r"another recipe.*without --resume"):
-        run(tmp_path, "training.epochs=2", resume=True)
+    run(tmp_path, "training.epochs=2")
+    for change in ("training.epochs=1", "training.learning_rate=0.5"):
+        with pytest.raises(GestaError, match=r"another recipe.*without --resume"):
+            run(tmp_path, change, resume=True)
+
+
+def test_resume_with_more_epochs_ends_as_if_begun_so(tmp_path: Path) -> None:
+    constant = "training.schedule=constant"
+    whole = run(tmp_path / "whole", constant, "training.epochs=3")
+    run(tmp_path / "short", constant, "training.epochs=2")
+    assert same_losses(whole, run(tmp_path / "short", constant, "training.epochs=3", resume=True))
+    run(tmp_path / "cycle", "training.schedule=one_cycle", "training.epochs=2")
+    with pytest.raises(GestaError, match="another recipe"):
+        run(tmp_path / "cycle", "training.schedule=one_cycle", "training.epochs=3", resume=True)
 
 
 def test_resume_of_a_finished_run_changes_nothing(tmp_path: Path) -> None:

@@ -123,8 +123,23 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
     saved = load_state(keeper.last)["callbacks"]["Keeper"]["identity"]
     for name, value in stage.identity.items():
         if saved.get(name) != value:
+            if name == "recipe" and _only_longer(saved.get(name), value):
+                continue
             raise GestaError(
                 f"{keeper.last}: was made with another {name}, so training cannot go on from it. "
                 f"Repeat the first run's {name}, or train anew without --resume."
             )
     return keeper.last
+
+
+FIXED = ("constant", "plateau")
+"""Schedules in which the learning rate of an epoch does not depend on how many are to come."""
+
+
+def _only_longer(saved: Any, recipe: Any) -> bool:
+    """Whether a recipe is that of the first run with more epochs, and would have trained the first ones alike."""
+    if not (isinstance(saved, dict) and isinstance(recipe, dict)):
+        return False
+    one, other = saved.get("training", {}), recipe.get("training", {})
+    same = {**saved, "training": {**one, "epochs": None}} == {**recipe, "training": {**other, "epochs": None}}
+    return same and other.get("schedule") in FIXED and other.get("epochs", 0) > one.get("epochs", 0)
