@@ -53,7 +53,7 @@ LIMITS: dict[str, tuple[int | None, int | None]] = {
     "package-circles": (None, None),
     "long-functions": (0, 0),
     "many-parameters": (6, 5),
-    "near-duplicates": (57, 42),
+    "near-duplicates": (55, 42),
     "statements": (None, 17961),
 }
 """Rule -> today's limit (`make lint` fails above it) and the goal; None: only reported.

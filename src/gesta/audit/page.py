@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -17,7 +17,7 @@ from gesta.audit.report import Report
 from gesta.clips.decode import probe
 from gesta.clips.read import iter_recording
 from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
-from gesta.leftovers import remove_left_behind, temporary
+from gesta.files import write_whole
 from gesta.schema import Frame, GestaError, Listing, Resource, Sample
 
 SAMPLES_PER_CLASS = 2
@@ -39,22 +39,18 @@ def write_html(report: Report, listing: Listing, out: Path) -> Path:
 
     Raises GestaError where it cannot be written. Samples that cannot be decoded stand there with the reason.
     """
-    path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
-    template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
     most = max(report.classes.values(), default=1)
-    text = page.render(
-        report=report, most=most, rows=list(_rows(listing.samples)), more=len(report.classes) - MOST_CLASSES
-    )
-    remove_left_behind(path)
-    part = temporary(path)
+    shown = {"report": report, "most": most, "more": len(report.classes) - MOST_CLASSES}
+    return write_page(out, Path(__file__).with_name("page.html"), rows=list(_rows(listing.samples)), **shown)
+
+
+def write_page(out: Path, template: Path, **values: Any) -> Path:
+    """Fills the template in `out` (a file, or a folder for `inspect.html`); returns where it is. Raises GestaError."""
+    path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        part.replace(path)
+        write_whole(path, environment.from_string(template.read_text(encoding="utf-8")).render(**values))
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise GestaError(f"{path}: cannot be written ({error}). Choose another --out or free some space.") from error
     return path
 

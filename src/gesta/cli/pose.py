@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from gesta.cli.common import JsonFlag, console, emit, existing, need, progress
+from gesta.files import write_files
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -97,8 +98,5 @@ def _write(found: list[Compared], out: Path) -> None:
     draw_success(errors, out / "success_rate.png", f"Success rate, {frames:,} frames of {joints} joints")
     draw_per_joint(errors, out / "per_joint.png", f"Error of each joint, {frames:,} frames", joint_names(joints))
     texts = {"result.json": json_module.dumps([one.document() for one in found], indent=1), "table.md": markdown(found)}
-    for name, text in texts.items():
-        temporary = out / f".{name}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(out / name)
+    write_files(out, texts)
     console.print(f"Curves, bars, table and result.json are in {out}", highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from gesta.tasks import catalog
 
 @dataclass(frozen=True)
 class QualityRow:
-    """A line: its recipe (name or file) with changes, and what a document reports, in the task's own unit."""
+    """A line: its recipe (name or file) with changes, and what a document reports, in the measure of its table."""
 
     label: str
     recipe: str

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gesta.experiments.parallel import Job, key_of
+from gesta.experiments.quality_table import QualityRow
 from gesta.experiments.table import Experiment, Line, Plan, Wanted, mean, number, spread
 from gesta.recipes import Recipe
 from gesta.schema import GestaError
@@ -25,17 +26,6 @@ SAMPLES, SAMPLE_LENGTH = 20, 1500
 
 
 @dataclass(frozen=True)
-class TextRow:
-    """`reported`: someone else's figure, in the table's measure; `cost`: of training, relative to the cheapest."""
-
-    label: str
-    recipe: str
-    overrides: tuple[str, ...] = ()
-    reported: float | None = None
-    cost: float = 1.0
-
-
-@dataclass(frozen=True)
 class TextTable:
     """`measure`: the metric of an evaluation that the table shows; `digits` of it; `latex`: samples are checked."""
 
@@ -43,7 +33,7 @@ class TextTable:
     source: str
     data: str
     measure: str
-    rows: tuple[TextRow, ...]
+    rows: tuple[QualityRow, ...]
     digits: int = 3
     latex: bool = False
 
@@ -60,9 +50,9 @@ class TextScale:
 SCALES = {"quick": TextScale(("training.epochs=2",), 3.0), "full": TextScale((), 30.0)}
 _PART_V = "Ptucha 2019, part V"
 _CHARACTERS = (
-    TextRow("1 LSTM layer of 192", "text/characters-tiny"),
-    TextRow("2 LSTM layers of 512", "text/characters-small", cost=6.0),
-    TextRow("3 LSTM layers of 512", "text/characters", cost=12.0),
+    QualityRow("1 LSTM layer of 192", "text/characters-tiny"),
+    QualityRow("2 LSTM layers of 512", "text/characters-small", cost=6.0),
+    QualityRow("3 LSTM layers of 512", "text/characters", cost=12.0),
 )
 _WITHOUT = ("model.attention=false",)
 
@@ -89,7 +79,7 @@ TEXT_TABLES: dict[str, TextTable] = {
         _PART_V,
         "a folder of captions in Flickr8k's layout",
         "perplexity",
-        (TextRow("1 LSTM layer of 320, tied", "text/captions"),),
+        (QualityRow("1 LSTM layer of 320, tied", "text/captions"),),
         2,
     ),
     "tutorial/translation": TextTable(
@@ -98,8 +88,8 @@ TEXT_TABLES: dict[str, TextTable] = {
         "a folder with train.de, train.en, test.de ...",
         "bleu",
         (
-            TextRow("encoder-decoder LSTM", "text/german-to-english", _WITHOUT, 16.5),
-            TextRow("with attention", "text/german-to-english", cost=1.2),
+            QualityRow("encoder-decoder LSTM", "text/german-to-english", _WITHOUT, 16.5),
+            QualityRow("with attention", "text/german-to-english", cost=1.2),
         ),
         2,
     ),
@@ -109,8 +99,8 @@ TEXT_TABLES: dict[str, TextTable] = {
         "a folder with train.gloss, train.de, dev.gloss ...",
         "bleu",
         (
-            TextRow("encoder-decoder LSTM", "text/gloss-to-german", _WITHOUT),
-            TextRow("with attention", "text/gloss-to-german", reported=19.3),
+            QualityRow("encoder-decoder LSTM", "text/gloss-to-german", _WITHOUT),
+            QualityRow("with attention", "text/gloss-to-german", reported=19.3),
         ),
         2,
     ),
@@ -151,7 +141,7 @@ class TextTables(Experiment):
                 lines.append(Line(row.label, job, row.cost))
         return Plan((tuple(lines),), note, scale.minutes, wanted.workers)
 
-    def line(self, row: TextRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def line(self, row: QualityRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         first = results[0] if results else {}
         return {
             "label": row.label,

@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from gesta.leftovers import remove_left_behind, temporary
+from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Resource, Sample, base
 from gesta.sources.index_csv import INDEX_FILE, LAYOUT
 from gesta.sources.name_patterns import NamePattern
@@ -108,12 +108,7 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    remove_left_behind(path)
-    part = temporary(path)
     try:
-        part.write_text(text.getvalue(), encoding="utf-8", newline="")
-        part.replace(path)
+        write_whole(path, text.getvalue())
     except OSError as error:
         raise GestaError(f"{path}: cannot be written ({error.strerror}). Check what you may write there.") from error
-    finally:
-        part.unlink(missing_ok=True)

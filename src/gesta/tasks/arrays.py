@@ -108,7 +108,7 @@ class ArrayModel:
         return classification.probabilities(logits, self.manifest)
 
 
-class ArrayTask:
+class ArrayTask(classification.Classifies):
     """A task of gesta.tasks.base, but for what it learns from and its network.
 
     A subclass has `name`, `title`, `unit`, `recipe` (an ArrayRecipe), `manifest` (an ArrayManifest), `default_recipe`,
@@ -122,8 +122,6 @@ class ArrayTask:
     recipe: type[ArrayRecipe]
     manifest: type[ArrayManifest]
     default_recipe: str
-    quality = classification.ACCURACY
-    kept = classification.KEPT
     trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"layout", "devices", "nodes"}),
@@ -171,9 +169,6 @@ class ArrayTask:
     def remarks(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
         return []
 
-    def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
-        return classification.labelled(samples, manifest)
-
     def outputs(
         self, predictor: Any, samples: Sequence[Any], bar: Bar
     ) -> tuple[list[Any], NDArray[Any], list[Problem]]:
@@ -193,21 +188,10 @@ class ArrayTask:
                 problems.append(Problem(str(sample.files[0]), "unreadable", str(error)))
         return used, arrays, problems
 
-    def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:
-        return classification.evaluation(samples, outputs, predictor.manifest, seed)
-
     def report(self, result: Evaluation, out: Path) -> None:
         from gesta.tasks.classification_report import report
 
         report(result, out, lambda _sample: ([], None))
-
-    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
-        """How far two models' answers to the same samples lie apart."""
-        return classification.differences(one, other)
-
-    def hits(self, result: Evaluation) -> dict[str, int]:
-        """Sample -> whether it was recognized."""
-        return classification.hits(result)
 
     def graphs(self, bundle: Bundle[Any], **_: Any) -> list[Part]:
         from gesta.tasks.arrays_network import parts

@@ -19,6 +19,27 @@ KEPT = ("accuracy", "accuracy_interval", "top5", "n", "people")
 """Metrics of an evaluation that a bundle keeps when asked to."""
 
 
+class Classifies:
+    """What every task is and does whose models answer with a class."""
+
+    quality = ACCURACY
+    kept = KEPT
+
+    def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
+        return labelled(samples, manifest)
+
+    def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:
+        return evaluation(samples, outputs, predictor.manifest, seed)
+
+    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
+        """How far two models' answers to the same samples lie apart."""
+        return differences(one, other)
+
+    def hits(self, result: Evaluation) -> dict[str, int]:
+        """Sample -> whether it was recognized."""
+        return hits(result)
+
+
 class Labelled(Protocol):
     """A manifest of a model with classes."""
 

@@ -21,7 +21,7 @@ from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.run import Fitted, Run
 
 
-class ClipTask:
+class ClipTask(classification.Classifies):
     """One label for a clip of RGB, depth and skeleton, at once or as a stream."""
 
     name = "clips"
@@ -30,8 +30,6 @@ class ClipTask:
     recipe = ClipRecipe
     manifest = ClipManifest
     default_recipe = "auto"
-    quality = classification.ACCURACY
-    kept = classification.KEPT
     trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze"}),
@@ -122,18 +120,12 @@ class ClipTask:
     def remarks(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 
-    def labelled(self, samples: Sequence[Sample], manifest: ClipManifest) -> list[Sample]:
-        return classification.labelled(samples, manifest)
-
     def outputs(
         self, predictor: Any, samples: Sequence[Sample], bar: Bar
     ) -> tuple[list[Sample], NDArray[Any], list[Problem]]:
         from gesta.tasks.clips.evaluate import outputs
 
         return outputs(predictor, samples, bar)
-
-    def evaluate(self, predictor: Any, samples: Sequence[Sample], outputs: NDArray[Any], seed: int) -> Evaluation:
-        return classification.evaluation(samples, outputs, predictor.manifest, seed)
 
     def report(self, result: Evaluation, out: Path) -> None:
         from gesta.tasks.classification_report import report
@@ -240,14 +232,6 @@ class ClipTask:
         from gesta.tasks.clips.slim import narrowed
 
         return narrowed(bundle, samples, parameters, device)
-
-    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
-        """How far two models' answers to the same samples lie apart."""
-        return classification.differences(one, other)
-
-    def hits(self, result: Evaluation) -> dict[str, int]:
-        """Sample -> whether it was recognized."""
-        return classification.hits(result)
 
     def step_unit(self, manifest: ClipManifest) -> str:  # noqa: ARG002
         return "chunk"

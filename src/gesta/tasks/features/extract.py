@@ -7,7 +7,6 @@ whatever is finished already, so a run may go on with another number of processe
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from gesta.clips.ahead import ahead
 from gesta.clips.chosen_frames import read_frames
 from gesta.clips.prepare import unreadable
+from gesta.files import write_whole
 from gesta.schema import GestaError, Problem, Sample
 from gesta.tasks.features.engines import Engine
 from gesta.tasks.features.store import FeatureRecipe, bytes_of, shards, write_shard
@@ -170,9 +170,7 @@ def leave_work(folder: Path, settings: Settings, work: Work) -> None:
     """Tells the first process what this one did."""
     path = folder / f".work-{settings.rank:04d}.json"
     document: dict[str, Any] = {**vars(work), "skipped": [vars(problem) for problem in work.skipped]}
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(document), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(document))
 
 
 def gather_work(folder: Path, processes: int) -> list[Work]:

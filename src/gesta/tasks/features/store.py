@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
 
 FORMAT_VERSION = 1
@@ -126,10 +126,7 @@ def write_shard(
     while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
         number += 1
     facts = {"format": "gesta.features", "recipe": recipe.key, SIZES: json.dumps(dict(sizes or {}))}
-    data = safetensors.numpy.save(dict(features), facts)
-    partial = folder / f".{name}.{os.getpid()}.partial"
-    partial.write_bytes(data)
-    partial.replace(folder / name)
+    write_whole(folder / name, safetensors.numpy.save(dict(features), facts))
     return name
 
 
@@ -294,6 +291,4 @@ def _field(kind: Any, document: Mapping[str, Any], name: str, path: Path, otherw
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")

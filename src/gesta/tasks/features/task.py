@@ -24,7 +24,7 @@ from gesta.training.run import Fitted, Run
 from gesta.words import command
 
 
-class FeatureTask:
+class FeatureTask(classification.Classifies):
     """One label for a video. Trains on a folder that `gesta features` made; measures and predicts videos."""
 
     name = "features"
@@ -33,8 +33,6 @@ class FeatureTask:
     recipe = FeatureClassifierRecipe
     manifest = FeatureManifest
     default_recipe = "iqbal/mean-znorm"
-    quality = classification.ACCURACY
-    kept = classification.KEPT
     trained_stage = "head"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"backbone_weights", "start", "freeze"}),
@@ -123,18 +121,12 @@ class FeatureTask:
     def remarks(self, listing: Listing, manifest: FeatureManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 
-    def labelled(self, samples: Sequence[Sample], manifest: FeatureManifest) -> list[Sample]:
-        return classification.labelled(samples, manifest)
-
     def outputs(
         self, predictor: Any, samples: Sequence[Sample], bar: Bar
     ) -> tuple[list[Sample], NDArray[Any], list[Problem]]:
         from gesta.tasks.features.evaluate import outputs
 
         return outputs(predictor, samples, bar)
-
-    def evaluate(self, predictor: Any, samples: Sequence[Sample], outputs: NDArray[Any], seed: int) -> Evaluation:
-        return classification.evaluation(samples, outputs, predictor.manifest, seed)
 
     def report(self, result: Evaluation, out: Path) -> None:
         from gesta.tasks.classification_report import report
@@ -228,14 +220,6 @@ class FeatureTask:
     def identity(self, bundle: Bundle[FeatureManifest]) -> str:
         """What a measurement depends on beside the classifier's weights."""
         return str(bundle.manifest.backbone.model_dump())
-
-    def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
-        """How far two models' answers to the same samples lie apart."""
-        return classification.differences(one, other)
-
-    def hits(self, result: Evaluation) -> dict[str, int]:
-        """Sample -> whether it was recognized."""
-        return classification.hits(result)
 
     def step_unit(self, manifest: FeatureManifest) -> str:
         return "frame" if manifest.backbone.window == 1 else "window"

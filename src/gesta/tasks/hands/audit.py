@@ -6,21 +6,19 @@ Every image of a small set is opened, of a large one some hundreds, spread evenl
 from __future__ import annotations
 
 import base64
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gesta.audit.page import write_page
 from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
 from gesta.schema import GestaError, HandFrame, HandListing, Problem
 from gesta.tasks.hands.cube import Cube
@@ -192,20 +190,8 @@ def _hand_faults(frame: HandFrame, depth: NDArray[np.float32], at_depth: list[fl
 
 def write_hand_page(report: HandReport, listing: HandListing, out: Path) -> Path:
     """Writes the page to `out` (a file, or a folder for `inspect.html`) and returns where it is. Raises GestaError."""
-    path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
-    template = Path(__file__).with_name("audit.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template)
-    text = page.render(report=report, pictures=[_picture(f, listing.joint_names) for f in _varied(listing.frames)])
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise GestaError(f"{path}: cannot be written ({error}). Choose another --out or free some space.") from error
-    return path
+    pictures = [_picture(frame, listing.joint_names) for frame in _varied(listing.frames)]
+    return write_page(out, Path(__file__).with_name("audit.html"), report=report, pictures=pictures)
 
 
 def _picture(frame: HandFrame, names: Sequence[str]) -> tuple[str, str, str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.files import write_whole
 from gesta.metrics import success_area, success_rate
 
 if TYPE_CHECKING:
@@ -69,7 +70,4 @@ def _figure(size: tuple[float, float]) -> Figure:
 def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(buffer.getvalue())
-    temporary.replace(path)
+    write_whole(path, buffer.getvalue())

@@ -7,12 +7,14 @@ an image's name in front allowed. In `x y z`, y points up; z may be negative thr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.files import write_whole
 from gesta.schema import Camera, GestaError
 from gesta.tasks.hands.read import METRES_BELOW
 
@@ -67,9 +69,9 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
 
 def write_joints(path: Path, uvd: NDArray[Any]) -> None:
     """Writes n J 3 (u px, v px, depth mm) as published files are: a row a frame, three decimals. Renamed when whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    np.savetxt(temporary, np.asarray(uvd).reshape(len(uvd), -1), fmt="%.3f")
-    temporary.replace(path)
+    text = StringIO()
+    np.savetxt(text, np.asarray(uvd).reshape(len(uvd), -1), fmt="%.3f")
+    write_whole(path, text.getvalue())
 
 
 def _numbers(path: Path) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.files import write_whole
 from gesta.schema import GestaError
 from gesta.tasks.text.data import read_text
 
@@ -192,15 +193,13 @@ def write_vectors(path: Path, vectors: WordVectors, *, binary: bool = False) -> 
     odd = [word for word in vectors.words if not word or any(character in " \n" for character in word)]
     if odd:
         raise GestaError(f"{odd[0]!r} cannot be written: word2vec's format has no empty words and no spaces in them.")
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(f"{len(vectors)} {vectors.width}\n".encode())
-        for word, vector in zip(vectors.words, vectors.vectors, strict=True):
-            if binary:
-                stream.write(word.encode() + b" " + vector.astype("<f4").tobytes() + b"\n")
-            else:
-                stream.write(f"{word} {' '.join(f'{value:.6g}' for value in vector)}\n".encode())
-    temporary.replace(path)
+    rows = [f"{len(vectors)} {vectors.width}\n".encode()]
+    for word, vector in zip(vectors.words, vectors.vectors, strict=True):
+        if binary:
+            rows.append(word.encode() + b" " + vector.astype("<f4").tobytes() + b"\n")
+        else:
+            rows.append(f"{word} {' '.join(f'{value:.6g}' for value in vector)}\n".encode())
+    write_whole(path, b"".join(rows))
 
 
 # Tests.
