@@ -3,6 +3,8 @@
 import json
 import sys
 
+import cv2
+import numpy as np
 import pytest
 from tiny_bundles import LABELS, RGBD, make_bundle, write_video
 
@@ -132,3 +134,12 @@ def test_wrong_usage(predict, joint, tmp_path):
         assert (code, lines, words in err) == (2, [], True), err
     code, _, err = predict(tmp_path / "nowhere", video)
     assert (code, "no such bundle" in err) == (1, True)
+
+
+def test_an_address_and_a_picture_are_refused(predict, joint, tmp_path):
+    code, lines, err = predict(joint, "rtsp://camera/1")
+    assert (code, lines) == (1, []) and "rtsp://camera/1: addresses are not opened" in err
+    picture = tmp_path / "a.png"
+    cv2.imwrite(str(picture), np.zeros((32, 32, 3), np.uint8))
+    code, lines, err = predict(joint, picture)
+    assert (code, lines) == (1, []) and "is one picture" in err

@@ -102,7 +102,9 @@ class Report:
     def _problem_lines(self) -> list[RenderableType]:
         if not self.problems:
             return [Text("\nNothing wrong was found.", style="green")]
-        lines: list[RenderableType] = [Text(f"\n{len(self.problems)} problems", style="bold")]
+        lines: list[RenderableType] = [
+            Text(f"\n{len(self.problems)} problem{'s' * (len(self.problems) != 1)}", style="bold")
+        ]
         for kind, count in self.kinds().items():
             lines.append(Text(f"  {kind} ({count})", style="yellow"))
             found = [problem for problem in self.problems if problem.kind == kind]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from gesta.clips.tracks import choose_track, is_depth, open_container
-from gesta.schema import TRACK, GestaError, Listing, Resource, Sample, base
+from gesta.schema import IMAGE_SUFFIXES, TRACK, GestaError, Listing, Resource, Sample, base
 from gesta.sources import catalog
 from gesta.sources.files import is_video
 from gesta.sources.split import Protocol, assign_splits
@@ -23,9 +24,18 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
     Raises GestaError if nothing is there, or nothing that could be a video, with what the readers say of it.
     """
     path = Path(path)
+    if address := re.match(r"([a-z]{2,}):/+", str(path)):
+        rest = str(path)[address.end() :]
+        raise GestaError(
+            f"{address[1]}://{rest}: addresses are not opened. Give a file or a folder; push a camera's images."
+        )
     resource = Resource.at(path)
     if resource.track is not None:
         return Listing(path, "videos", (_of_track(resource),))
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        raise GestaError(
+            f"{path}: is one picture, and this model recognises videos. Give a video or a folder of pictures."
+        )
     if path.is_file() and layout is None and not is_video(path) and path.suffix.lower() not in (".zip", ".csv"):
         return Listing(path, "videos", (Sample(id=path.name, recording=path.name, color=Resource(path)),))
     listing = catalog.read(path, layout)

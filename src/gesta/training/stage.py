@@ -123,8 +123,15 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
     saved = load_state(keeper.last)["callbacks"]["Keeper"]["identity"]
     for name, value in stage.identity.items():
         if saved.get(name) != value:
-            if name == "recipe" and _only_longer(saved.get(name), value):
-                continue
+            if name == "recipe" and _differ_in_epochs(saved.get(name), value):
+                if stage.settings.schedule in FIXED and stage.epochs > saved[name]["training"]["epochs"]:
+                    continue
+                raise GestaError(
+                    f"{keeper.last}: was made with another recipe: for {saved[name]['training']['epochs']} epochs, not "
+                    f"{stage.epochs}. A training goes on for more, not fewer, and only with the schedule "
+                    f"{' or '.join(FIXED)}, whose learning rates do not depend on the number. Repeat the first run's "
+                    "epochs, or train anew without --resume."
+                )
             raise GestaError(
                 f"{keeper.last}: was made with another {name}, so training cannot go on from it. "
                 f"Repeat the first run's {name}, or train anew without --resume."
@@ -136,10 +143,9 @@ FIXED = ("constant", "plateau")
 """Schedules in which the learning rate of an epoch does not depend on how many are to come."""
 
 
-def _only_longer(saved: Any, recipe: Any) -> bool:
-    """Whether a recipe is that of the first run with more epochs, and would have trained the first ones alike."""
+def _differ_in_epochs(saved: Any, recipe: Any) -> bool:
+    """Whether two recipes are the same but for the number of epochs."""
     if not (isinstance(saved, dict) and isinstance(recipe, dict)):
         return False
-    one, other = saved.get("training", {}), recipe.get("training", {})
-    same = {**saved, "training": {**one, "epochs": None}} == {**recipe, "training": {**other, "epochs": None}}
-    return same and other.get("schedule") in FIXED and other.get("epochs", 0) > one.get("epochs", 0)
+    one, other = ({**r, "training": {**r.get("training", {}), "epochs": None}} for r in (saved, recipe))
+    return one == other

@@ -92,7 +92,10 @@ class HandReport:
             table.add_row(Text(what, style="bold"), Text(text))
         if not self.problems:
             return Group(table, Text("\nNothing wrong was found.", style="green"))
-        lines: list[RenderableType] = [table, Text(f"\n{len(self.problems)} problems", style="bold")]
+        lines: list[RenderableType] = [
+            table,
+            Text(f"\n{len(self.problems)} problem{'s' * (len(self.problems) != 1)}", style="bold"),
+        ]
         for kind, count in Counter(problem.kind for problem in self.problems).most_common():
             lines.append(Text(f"  {kind} ({count})", style="yellow"))
             found = [problem for problem in self.problems if problem.kind == kind]
