@@ -38,13 +38,26 @@ def fit_pose(frames: Any, recipe: Any, out: Path, *, layout: str, joint_names: A
     return train(listing, recipe, run_of(out, options), **options)
 
 
-def fit_sequences(features: Path, recipe: Any, out: Path, **options: Any) -> Any:
-    """Trains a classifier of stored features."""
+def divided(features: Path, seed: int = 0) -> tuple[list[Any], list[str]]:
+    """The labelled videos of a feature folder that have features, with their splits; notes on these."""
+    from gesta.tasks.features.task import TASK
+
+    parts = TASK.split(TASK.read(features), seed, {})
+    return [sample for sample in TASK.usable(parts.listing) if sample.label is not None], list(parts.notes)
+
+
+def fit_sequences(features: Path, recipe: Any, out: Path, *, samples: Any = None, **options: Any) -> Any:
+    """Trains a classifier of stored features; without `samples` people are divided."""
+    from dataclasses import replace
+
     from gesta.tasks.features.fit import fit as train
     from gesta.tasks.features.store import FeatureFolder
 
-    folder = FeatureFolder(features, recipe.features.model_dump())
-    return train(folder, recipe, run_of(out, options), **options)
+    folder, run = FeatureFolder(features, recipe.features.model_dump()), run_of(out, options)
+    if samples is None:
+        samples, notes = divided(features, run.seed)
+        run = replace(run, notes=(*run.notes, *notes))
+    return train(folder, recipe, run, samples, **options)
 
 
 def evaluate(

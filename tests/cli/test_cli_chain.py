@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from calls import load
+from calls import divided, load
 from features.numbered_videos import write_numbered
 from typer.testing import CliRunner
 
@@ -23,9 +23,7 @@ from gesta.schema import GestaError
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.features import save as sequence_save
 from gesta.tasks.features.backbone_source import backbone_of
-from gesta.tasks.features.fit import divided
 from gesta.tasks.features.manifest import FeatureManifest
-from gesta.tasks.features.store import FeatureFolder
 
 SETS = ("training.epochs=12", "training.batch=8", "features.stage=null", "features.backbone=null")
 CHANGES = [part for change in (*SETS, "features.every=null", "features.frames=null") for part in ("--set", change)]
@@ -115,7 +113,7 @@ def test_what_was_tested_in_training_is_tested_again(tmp_path: Path) -> None:
     bundle = trained(out, tmp_path / "run")
     assert bundle.manifest.provenance.layout == "ledasila+2x3"
     found = json.loads(call("evaluate", bundle.path, data, "--out", tmp_path / "e", "--json").stdout)
-    tested = {s.id for s in divided(FeatureFolder(out), seed=0)[0] if s.split == "test"}
+    tested = {s.id for s in divided(out)[0] if s.split == "test"}
     with (tmp_path / "e" / "predictions.csv").open() as file:
         assert {row["id"] for row in csv.DictReader(file)} == tested
     assert not found["warnings"] and any("Read as ledasila+2x3" in note for note in found["notes"])
@@ -221,6 +219,8 @@ def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
     bundle = trained(features, tmp_path / "run")
     again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")
     assert "the same 2 classes: the last layer is kept" in json.loads(again.stdout)["notes"][-1]
+    kept = load(tmp_path / "again" / "bundle").manifest.provenance.split_notes
+    assert any(note.startswith(f"From {bundle.path}, ") for note in kept)
     for recipe in ((), ("--recipe", "iqbal/mean-znorm")):
         with pytest.raises(
             GestaError, match=r"--set model.hidden=3: with --from, the network is the bundle's"

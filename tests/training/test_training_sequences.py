@@ -8,7 +8,7 @@ import checks
 import numpy as np
 import pytest
 import torch
-from calls import fit_sequences
+from calls import divided, fit_sequences
 
 from gesta.models.catalog import SEQUENCES, build_sequence
 from gesta.recipes import RecipeError, load, names, read_text
@@ -16,7 +16,6 @@ from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
 from gesta.tasks.catalog import load_recipe, of_recipe, read_bundle
 from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.tasks.features.fit import divided
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
 from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 
@@ -131,10 +130,9 @@ def test_videos_without_features_do_not_move_people_between_the_parts(tmp_path: 
     held = {s.id: np.zeros((3, 8), np.float32) for s in samples if s.subject not in ("p2", "p7")}
     write_shard(tmp_path, "0000", held, FOLDER)
     assert write_index(tmp_path, samples, FOLDER, []) == 16
-    folder = FeatureFolder(tmp_path)
     for seed in range(5):
         parts = {s.id: s.split for s in assign_splits(samples, seed=seed)[0]}
-        found = divided(folder, seed)[0]
+        found = divided(tmp_path, seed)[0]
         assert {s.id: s.split for s in found} == {name: parts[name] for name in held}
 
 
@@ -156,9 +154,7 @@ def test_features_that_are_not_the_recipes(tmp_path: Path) -> None:
 def _samples(folder: Path) -> list[Sample]:
     from dataclasses import replace
 
-    from gesta.tasks.features.fit import samples_of
-
-    return [replace(sample, split="train") for sample in samples_of(FeatureFolder(folder))]
+    return [replace(sample, split="train") for sample in divided(folder)[0]]
 
 
 class TestRecipes:

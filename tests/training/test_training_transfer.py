@@ -166,8 +166,8 @@ def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
     chosen = recipe_from(first.bundle, None, ["training.freeze=encoder", "training.epochs=1"])
     assert chosen.model == plain.model and chosen.training.freeze == "encoder"
     fewer = [s for s in samples() if s.label != "c2"]
-    base, note = warm_start(first.bundle, fewer, seed=0)
-    assert "1 not in the data (c2)" in note
+    base, (note,) = warm_start(first.bundle, fewer, seed=0)
+    assert f"From {first.bundle}, " in note and "1 not in the data (c2)" in note
     before = {k: v.clone() for k, v in base.network.state_dict().items() if k.startswith("encoder")}
     fit(fewer, chosen, tmp_path / "2", layout="memory", device="cpu", progress=False, cache=MemoryStore(),
         network=base.network, transform=base.transform)  # fmt: skip

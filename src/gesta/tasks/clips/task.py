@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,15 +56,10 @@ class ClipTask(classification.Classifies):
         from gesta.tasks.clips.transfer import warm_start
 
         samples, layout = parts.listing.samples, parts.listing.layout
-        warm = None if start is None else warm_start(start, samples, run.seed)
-        return fit(
-            samples,
-            recipe,
-            run,
-            layout=layout,
-            warm=None if warm is None else warm[0],
-            teachers=self.distil(recipe),
-        )
+        warm, told = (None, ()) if start is None else warm_start(start, samples, run.seed)
+        noted = replace(run, notes=(*run.notes, *told))
+        fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=self.distil(recipe))
+        return replace(fitted, notes=(*fitted.notes, *told))
 
     def settle(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
         """The recipe with every "auto" decided by the training part, and what was decided and why."""

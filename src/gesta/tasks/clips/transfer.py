@@ -38,7 +38,7 @@ def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
     return recipe.model_copy(update={"model": without})
 
 
-def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, str]:
+def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, tuple[str, ...]]:
     """A bundle's network, ready for the classes of the training samples, with its transform; and what was done.
 
     Raises GestaError for a bundle without weights or of another task, and data that lack what the network sees.
@@ -55,4 +55,4 @@ def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, 
     labels = sorted({str(s.label) for s in train})
     network = load_network(opened).requires_grad_(True)
     told = take_over(network, opened.manifest.labels, labels, seed)
-    return Warm(network, opened.manifest.transform), f"From {path}, {told}."
+    return Warm(network, opened.manifest.transform), (f"From {path}, {told}.",)

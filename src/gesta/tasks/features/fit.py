@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,10 @@ from gesta.models.catalog import build_sequence
 from gesta.models.sequence import SequenceNet
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError, Sample
-from gesta.sources.split import assign_splits
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe, SequenceModelSettings
 from gesta.tasks.features.save import backbone_for, write_features_bundle
-from gesta.tasks.features.store import FeatureFolder, listing_of
+from gesta.tasks.features.store import FeatureFolder
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
 from gesta.training.data import Batch, TrainingData
@@ -67,37 +66,20 @@ class ClassifySequences(Classify):
         return self.network(clip, lengths).unsqueeze(1)  # B 1 N
 
 
-def samples_of(folder: FeatureFolder, *, unlabelled: bool = False) -> list[Sample]:
-    """The labelled videos (or all) of a feature folder that have features, in order."""
-    usable = {entry.id for entry in folder.entries}
-    samples = [sample for sample in listing_of(folder).samples if sample.id in usable]
-    return [sample for sample in samples if unlabelled or sample.label is not None]
-
-
-def divided(folder: FeatureFolder, seed: int) -> tuple[list[Sample], list[str]]:
-    """`samples_of`, with the splits that the videos get when all of them are divided, and notes on what was done.
-
-    A video without features is divided, too: so the parts are those that other commands make of the data.
-    """
-    everything, notes = assign_splits(listing_of(folder).samples, seed=seed)
-    usable = {entry.id for entry in folder.entries}
-    return [sample for sample in everything if sample.id in usable and sample.label is not None], notes
-
-
 def fit(
     folder: FeatureFolder,
     recipe: FeatureClassifierRecipe,
     run: Run,
+    samples: Sequence[Sample],
     *,
-    samples: Sequence[Sample] | None = None,
     start: Bundle[FeatureManifest] | None = None,
     backbone: str | None = None,
     embed: bool = True,
 ) -> Fitted:
     """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
 
-    `samples`: those of `samples_of` with splits of the caller's; else people are divided. `start`: a classifier of the
-    same features to begin with; its network counts, not the recipe's, and so do its statistics. The bundle is left at
+    `samples`: labelled videos that have features, with their splits. `start`: a classifier of the same
+    features to begin with; its network counts, not the recipe's, and so do its statistics. The bundle is left at
     run.out/bundle, and with `embed` holds the backbone unless it is too large: `backbone` as of `gesta features
     --weights`, None: from where that command took it. `facts` of what comes back: "labels". Raises
     GestaError where the features are not those of the recipe or of `start` or are maps, where there is nothing to
@@ -106,14 +88,10 @@ def fit(
     if not folder.recipe.pooled:
         raise GestaError(f"{folder.folder}: holds maps, and the classifiers take vectors. Make them without --maps.")
     held = backbone_for(folder, backbone) if embed else (None, None)
-    notes = list(run.notes)
-    if samples is None:
-        samples, divided_notes = divided(folder, run.seed)
-        notes += divided_notes
     labels, known = _parts(folder, samples)
     seed_everything(run.seed)
     network, recipe, told = _network(recipe, known["train"], labels, folder, start, run.seed)
-    notes += told
+    run = replace(run, notes=(*run.notes, *told))
     settings, started = recipe.training, time.perf_counter()
     assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
     frozen = _frozen(network, settings, start is not None)
@@ -134,7 +112,9 @@ def fit(
     seconds, told = time.perf_counter() - started, [] if held[1] is None else [held[1]]
     facts = {"labels": labels}
     bundle = run.out / "bundle"
-    return Fitted(bundle, metrics, history, seconds, recipe, folder.skipped, (*notes, *told), (), rank, network, facts)
+    return Fitted(
+        bundle, metrics, history, seconds, recipe, folder.skipped, (*run.notes, *told), (), rank, network, facts
+    )
 
 
 def _parts(folder: FeatureFolder, samples: Sequence[Sample]) -> tuple[tuple[str, ...], dict[str, FeatureSet]]:

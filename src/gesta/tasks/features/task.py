@@ -73,7 +73,7 @@ class FeatureTask(classification.Classifies):
         folder = self._folder(parts.listing.root, recipe)
         begun = None if start is None else io.read(start, FeatureManifest)
         samples = [s for s in self.usable(parts.listing) if s.label is not None]
-        return fit(folder, recipe, run, samples=samples, start=begun, backbone=backbone_weights, embed=not light)
+        return fit(folder, recipe, run, samples, start=begun, backbone=backbone_weights, embed=not light)
 
     def usable(self, listing: Listing) -> list[Sample]:
         """The videos that have features."""
