@@ -39,14 +39,10 @@ FIXED = {"COLUMNS": "1000", "NO_COLOR": "1", "PYTHONHASHSEED": "0", "OMP_NUM_THR
 HEAVY = ("torch", "lightning", "openvino", "onnxruntime", "cv2", "av", "matplotlib.pyplot", "scipy.stats", "optuna")
 """Imported once for all steps."""
 
-RENAMES: dict[str, dict[str, str | None]] = {
-    "words": {},  # options, recipes, dotted settings, table names: in commands, and in texts as whole words
-    "keys": {},  # keys of JSON objects; None: left out of both
-    "values": {},  # whole strings, as the kinds of models
-    "files": {},  # names of files in a bundle or a results folder; None: left out of both
-}
-"""Former name -> name of today."""
-MEANT: dict[str, str] = {}
+_TABLE = yaml.safe_load((HERE / "golden_meant.yaml").read_text(encoding="utf-8"))
+RENAMES: dict[str, dict[str, str | None]] = _TABLE["renames"]
+"""Former name -> name of today, by kind of name."""
+MEANT: dict[str, str] = _TABLE["meant"]
 """Pattern of SECTION/STEP/PATH -> why the answer is another one on purpose; `compare` shows it uncounted."""
 
 MASKED_KEYS = re.compile(
