@@ -72,14 +72,14 @@ def main() -> None:
     found: dict[str, list[list[float]]] = {}
     for seed in range(options.seeds):
         for name in ("start", "gesta", "gensim"):
-            begun = time.perf_counter()
+            started = time.perf_counter()
             if name == "start":
                 model = NegativeSampling(len(vocabulary), settings.width, seed)
             elif name == "gesta":
                 model = fit_vectors(texts, vocabulary, settings, seed=seed)[1]
             else:
                 model = by_gensim(sentences, vocabulary, settings, seed)
-            rate = tokens / (time.perf_counter() - begun) if name != "start" else float("nan")
+            rate = tokens / (time.perf_counter() - started) if name != "start" else float("nan")
             vectors = WordVectors(vocabulary.tokens, model.inputs.numpy())
             scores = [similarity_test(vectors, options.tests / f) for f in ("wordsim353.tsv", "simlex999.txt")]
             scores.append(analogy_test(vectors, options.tests / "questions-words.txt")["all"])

@@ -93,14 +93,14 @@ def load(path: Any, engine: str | None = None, **options: Any) -> Any:
 
 
 def clip_examples(clips: Any, source: str = "validation") -> Any:
-    """Prepared clips as what networks are compared on."""
+    """Preprocessed clips as what networks are compared on."""
     from gesta.tasks.base import Examples
 
     return Examples([clip.pixels for clip in clips], [clip.label for clip in clips], source)
 
 
 def add_networks(bundle: Any, clips: Any = None, engine: str = "openvino") -> Any:
-    """Adds exported networks to a bundle, compared on prepared clips; how the worst compares."""
+    """Adds exported networks to a bundle, compared on preprocessed clips; how the worst compares."""
     from gesta.exporting.run import add
 
     agreements = add(bundle, None if clips is None else clip_examples(clips), engine)

@@ -1,4 +1,4 @@
-"""What tests of several rooms share: a small set of hands, and an untrained hand pose bundle for it."""
+"""What tests of several packages share: a small set of hands, and an untrained hand pose bundle for it."""
 
 from __future__ import annotations
 

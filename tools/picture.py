@@ -16,7 +16,7 @@ import numpy as np
 import gesta
 from gesta import draw
 from gesta.clips.decode import probe
-from gesta.clips.prepare import prepare
+from gesta.clips.preprocess import preprocess
 from gesta.clips.read import iter_recording
 from gesta.schema import Sample
 from gesta.sources.catalog import read
@@ -32,7 +32,7 @@ def column(span: Sample, label: str, confidence: float, recogniser: gesta.Recogn
     image = frame.color if frame.joints_uv is None else draw.draw_skeleton(frame.color, frame.joints_uv, span.joints)
     scaled = cv2.resize(image, (WIDTH, round(WIDTH * image.shape[0] / image.shape[1])), interpolation=cv2.INTER_CUBIC)
     top = draw.draw_label(scaled, label, confidence)
-    pixels = prepare(span, recogniser.manifest.transform).pixels
+    pixels = preprocess(span, recogniser.manifest.transform).pixels
     planes = [pixels[len(pixels) // 2, s, :, :, c] for s in range(pixels.shape[1]) for c in range(pixels.shape[4])]
     crops = np.concatenate(planes, axis=1)
     crops = cv2.resize(crops, (WIDTH, WIDTH // len(planes)), interpolation=cv2.INTER_AREA)

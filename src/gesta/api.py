@@ -159,8 +159,8 @@ def compress(
     `target_bytes`: the best of at most so many; `max_drop`: the smallest that loses at most so many points (mm for
     hands). `plan`: further fields of gesta.compression.plan.Plan. Raises GestaError.
     """
-    from gesta.compression.path import BEST
-    from gesta.compression.path import compress as run_pipeline
+    from gesta.compression.pipeline import BEST
+    from gesta.compression.pipeline import compress as run_pipeline
     from gesta.compression.plan import Plan
     from gesta.evaluation.data import parts_for
     from gesta.training.run import Run

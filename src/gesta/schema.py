@@ -1,4 +1,4 @@
-"""Value objects that cross the rooms of the house: where a recording lies, what a sample is, what a clip holds.
+"""Value objects that cross the packages: where a recording lies, what a sample is, what a clip holds.
 
 Numpy and the standard library only. Every object is validated when it is made and never changed afterwards.
 

@@ -53,7 +53,7 @@ def write_video(path: Path) -> Path:
 
 
 def of_clips(predictor: Any, folder: Path) -> Answers:
-    """Of prepared pixels, of a video file, and of its frames as a stream."""
+    """Of preprocessed pixels, of a video file, and of its frames as a stream."""
     shape = predictor.manifest.transform.frame_shape
     ramp = np.arange(24 * int(np.prod(shape)), dtype=np.uint32).reshape(24, *shape)
     pixels = (ramp * 2654435761 >> 24 & 127).astype(np.uint8) + np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1, 1)

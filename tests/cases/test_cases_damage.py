@@ -13,7 +13,7 @@ from gesta.audit.inspection import inspect
 from gesta.clips.cache import ClipCache
 from gesta.clips.chosen_frames import iter_every, read_frames
 from gesta.clips.decode import frame_times, probe
-from gesta.clips.prepare import prepare_recording
+from gesta.clips.preprocess import preprocess_recording
 from gesta.clips.read import iter_sample
 from gesta.clips.transform import Transform
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample
@@ -121,7 +121,7 @@ def test_what_is_damaged_is_counted_in_a_samples_span(whole, tmp_path):
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = list(prepare_recording(samples, GRAY))
+        found = list(preprocess_recording(samples, GRAY))
     assert [clip.id for clip in found if isinstance(clip, Clip)] == ["early", "late"]
     (problem,) = [p for p in found if isinstance(p, Problem)]
     assert "10 of 30 frames are damaged" in problem.reason

@@ -14,7 +14,7 @@ from gesta.audit.inspection import inspect
 from gesta.clips.cache import ClipCache
 from gesta.clips.chosen_frames import read_frames
 from gesta.clips.decode import frame_times, iter_frames, probe
-from gesta.clips.prepare import prepare
+from gesta.clips.preprocess import preprocess
 from gesta.clips.read import iter_sample
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Resource, Sample
@@ -176,7 +176,7 @@ def test_class_folders_of_frame_folders(tmp_path, name):
     report = inspect(listing)
     assert report.usable == 5 and not {"unread-format", "pictures-left-out", "empty-class"} & set(report.kinds())
     assert [odd.number_in(f) for f in read_frames(listing.samples[1], 160, every=4)] == [10, 14, 18]
-    assert prepare(listing.samples[0], FRAME).pixels.shape[0] == 12
+    assert preprocess(listing.samples[0], FRAME).pixels.shape[0] == 12
 
 
 def test_parts_people_and_depth_in_frame_folders(tmp_path):
@@ -227,7 +227,7 @@ def test_jester(tmp_path, kind):
     ]
     report = inspect(listing)  # 36 frames at Jester's 12 a second
     assert report.usable == 3 and report.lengths_s.median == pytest.approx(3.0) and report.frame_rates == {"12": 3}
-    assert len(prepare(listing.samples[0], FRAME).pixels) == pytest.approx(90, abs=2)
+    assert len(preprocess(listing.samples[0], FRAME).pixels) == pytest.approx(90, abs=2)
 
 
 def test_jester_names_what_is_missing(tmp_path):
@@ -282,7 +282,7 @@ def test_shared_depth_frames(name, count):
 
 
 def test_shared_sixteen_bit_colours():
-    eight, sixteen = (prepare(s, FRAME).pixels.astype(int) for s in read(case("png_frames_rgb16")).samples)
+    eight, sixteen = (preprocess(s, FRAME).pixels.astype(int) for s in read(case("png_frames_rgb16")).samples)
     assert eight.shape == sixteen.shape and np.abs(eight - sixteen)[..., 0].max() <= 1
 
 

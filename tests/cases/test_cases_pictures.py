@@ -13,7 +13,7 @@ from gesta.audit.inspection import inspect
 from gesta.clips.cache import ClipCache
 from gesta.clips.chosen_frames import iter_every, read_frames
 from gesta.clips.decode import iter_frames, probe
-from gesta.clips.prepare import prepare
+from gesta.clips.preprocess import preprocess
 from gesta.clips.read import iter_raw_sample, iter_sample
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Resource, Sample
@@ -78,7 +78,7 @@ def test_all_eight_display_matrices(tmp_path, matrix):
     _, followed = next(iter_every(sample, 96, 1))
     for image in (read_frames(sample, 96, frames=1)[0], followed):
         assert np.abs(np.array(corners(image)) - right).max() < 12
-    clip = prepare(sample, FRAME).pixels[0, 0, ..., 0]  # the frame in a square of 64: zeros beside it
+    clip = preprocess(sample, FRAME).pixels[0, 0, ..., 0]  # the frame in a square of 64: zeros beside it
     inner = clip[:, 11:-11] if matrix[0] == 0 else clip[11:-11]
     shown = np.array([[inner[y, x].mean() for x in (slice(1, 6), slice(-6, -1))] for y in (slice(1, 6), slice(-6, -1))])
     assert np.abs(shown - right).max() < 16
@@ -118,7 +118,7 @@ def test_a_disc_is_round(tmp_path, width, height, ratio, matrix):
         rows, cols = np.nonzero(image > 110)
         assert abs(int(np.ptp(rows)) - int(np.ptp(cols))) <= 3 and abs(np.ptp(rows) - 39) <= 3
     assert set(inspect(read(path)).sizes) == {f"{size[1]} x {size[0]}"}
-    clip = prepare(odd.sample(path), FRAME).pixels[0, 0, ..., 0]
+    clip = preprocess(odd.sample(path), FRAME).pixels[0, 0, ..., 0]
     rows, cols = np.nonzero(clip > 110)
     assert abs(int(np.ptp(rows)) - int(np.ptp(cols))) <= 1
 
@@ -268,7 +268,7 @@ def test_a_colour_video_as_depth_is_refused(tmp_path, suffix):
     listing = read(tmp_path)
     assert "colour-as-depth" in inspect(listing).kinds()
     (sample,) = listing.samples
-    for reading in (lambda: list(iter_sample(sample)), lambda: prepare(sample, DEPTH)):
+    for reading in (lambda: list(iter_sample(sample)), lambda: preprocess(sample, DEPTH)):
         with pytest.raises(GestaError, match=r"d\.m(kv|p4): is an 8-bit video.*depth_unit_mm"):
             reading()
     with pytest.raises(GestaError, match="8-bit"):
@@ -290,7 +290,7 @@ def test_a_depth_video_as_colour_is_refused(tmp_path):
     listing = read(tmp_path)
     assert "12-bit grey video, taken as colour" in str(listing.problems) + str(inspect(listing).problems)
     with pytest.raises(GestaError, match=r"d\.mkv: is a video of depth \(gray12le\).*index\.csv"):
-        prepare(odd.sample(path), FRAME)
+        preprocess(odd.sample(path), FRAME)
     with pytest.raises(GestaError, match="is a video of depth"):
         read_frames(odd.sample(path), 32, frames=2)
 
@@ -377,7 +377,9 @@ def test_shared_display_matrices(name, place):
 
 def test_shared_anamorphic():
     def crop(name):
-        rows, cols = np.nonzero(prepare(odd.sample(case(f"anamorphic/{name}.mp4")), FRAME).pixels[0, 0, ..., 0] > 110)
+        rows, cols = np.nonzero(
+            preprocess(odd.sample(case(f"anamorphic/{name}.mp4")), FRAME).pixels[0, 0, ..., 0] > 110
+        )
         return np.ptp(rows), np.ptp(cols)
 
     assert np.abs(np.subtract(crop("ana"), crop("sq"))).max() <= 1

@@ -71,16 +71,20 @@ def test_images_without_times_are_named_too():
 
 def test_the_network_sees_the_same_over_a_pause_as_before():
     """A pause counts as one of two seconds, as it did: only the clock is another."""
-    from gesta.clips.prepare import Preparer
+    from gesta.clips.preprocess import Preprocessor
     from gesta.clips.transform import Transform
 
-    def prepared(pause_s):
-        preparer = Preparer(Transform(fps=10, streams=("body",), channels=("gray", "gray_difference"), body="frame"))
+    def preprocessed(pause_s):
+        preprocessor = Preprocessor(
+            Transform(fps=10, streams=("body",), channels=("gray", "gray_difference"), body="frame")
+        )
         times = [*np.arange(10) / 10, *(0.9 + pause_s + np.arange(10) / 10)]
-        parts = [preparer.push(Frame(float(t), gray=np.full((16, 16), 10 * n, np.uint8))) for n, t in enumerate(times)]
-        return np.concatenate([*parts, preparer.flush()])
+        parts = [
+            preprocessor.push(Frame(float(t), gray=np.full((16, 16), 10 * n, np.uint8))) for n, t in enumerate(times)
+        ]
+        return np.concatenate([*parts, preprocessor.flush()])
 
-    np.testing.assert_array_equal(prepared(2), prepared(10))
+    np.testing.assert_array_equal(preprocessed(2), preprocessed(10))
 
 
 def test_annotations_follow_the_frames_clock(tmp_path):

@@ -15,7 +15,7 @@ from cases.shared_cases import case
 from gesta.audit.inspection import inspect
 from gesta.clips.chosen_frames import iter_every, read_frames
 from gesta.clips.decode import frame_rate, frame_times, header_times, probe
-from gesta.clips.prepare import Preparer
+from gesta.clips.preprocess import Preprocessor
 from gesta.clips.transform import Transform
 from gesta.clips.walk import Walk
 from gesta.schema import Frame, GestaError, Resource
@@ -199,15 +199,17 @@ def test_joined_files_whose_clock_starts_again(tmp_path):
 
 
 def pushed(times):
-    """End of each chunk that a preparer reports for grey frames at these times (10 a second, 4 a chunk)."""
-    preparer = Preparer(Transform(fps=10, streams=("body",), channels=("gray", "gray_difference"), body="motion"))
+    """End of each chunk that a preprocessor reports for grey frames at these times (10 a second, 4 a chunk)."""
+    preprocessor = Preprocessor(
+        Transform(fps=10, streams=("body",), channels=("gray", "gray_difference"), body="motion")
+    )
     ends = []
     for time_s in times:
-        pixels = preparer.push(Frame(time_s, gray=np.zeros((24, 32), np.uint8)))
+        pixels = preprocessor.push(Frame(time_s, gray=np.zeros((24, 32), np.uint8)))
         assert len(pixels) <= 4 * (1 + 20 // 4)  # a pause of any length costs no more memory than two seconds
-        ends += preparer.ends_s
-    preparer.flush()
-    return [round(end, 3) for end in [*ends, *preparer.ends_s]]
+        ends += preprocessor.ends_s
+    preprocessor.flush()
+    return [round(end, 3) for end in [*ends, *preprocessor.ends_s]]
 
 
 def test_a_stream_ends_when_its_last_frame_does():

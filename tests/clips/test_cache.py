@@ -13,7 +13,7 @@ from clips.videos import gray_frames, write_video
 
 from gesta.clips import cache as cache_module
 from gesta.clips.cache import DEFAULT_LIMIT, ClipCache
-from gesta.clips.prepare import prepare
+from gesta.clips.preprocess import preprocess
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Resource, Sample
 
@@ -31,9 +31,9 @@ def samples(tmp_path):
 def test_a_second_fill_decodes_nothing(tmp_path, samples, monkeypatch):
     cache = ClipCache(tmp_path / "cache")
     assert cache.fill(samples, GRAY, workers=1) == ()
-    monkeypatch.setattr(cache_module, "prepare_recording", None)  # would fail if called
+    monkeypatch.setattr(cache_module, "preprocess_recording", None)  # would fail if called
     assert cache.fill(samples, GRAY, workers=1) == ()
-    np.testing.assert_array_equal(cache.load(samples[1], GRAY).pixels, prepare(samples[1], GRAY).pixels)
+    np.testing.assert_array_equal(cache.load(samples[1], GRAY).pixels, preprocess(samples[1], GRAY).pixels)
 
 
 def test_another_transform_or_other_content_is_another_entry(tmp_path, samples):
@@ -48,7 +48,7 @@ def test_the_same_content_under_another_name_is_found(tmp_path, samples, monkeyp
     cache = ClipCache(tmp_path / "cache")
     cache.fill(samples, GRAY, workers=1)
     (tmp_path / "copy.mkv").write_bytes((tmp_path / "0.mkv").read_bytes())
-    monkeypatch.setattr(cache_module, "prepare_recording", None)
+    monkeypatch.setattr(cache_module, "preprocess_recording", None)
     clip = cache.load(Sample("copy", "copy", color=Resource(tmp_path / "copy.mkv")), GRAY)
     assert clip.id == "copy"
 
@@ -107,7 +107,7 @@ module.ClipCache(Path({str(tmp_path / "cache")!r})).fill([sample], transform, wo
     assert done.returncode == -signal.SIGKILL
     cache = ClipCache(tmp_path / "cache")
     assert cache.info()["entries"] == 0 and cache.info()["bytes"] == 1000
-    np.testing.assert_array_equal(cache.load(samples[0], GRAY).pixels, prepare(samples[0], GRAY).pixels)
+    np.testing.assert_array_equal(cache.load(samples[0], GRAY).pixels, preprocess(samples[0], GRAY).pixels)
 
 
 def test_clear_also_removes_what_a_kill_left(tmp_path, samples):

@@ -7,7 +7,7 @@ import pytest
 from clips.videos import moving_square, write_video
 
 from gesta.clips.flow import BOUND_PX, STILL, flow_levels, mirrored
-from gesta.clips.prepare import Preparer, prepare
+from gesta.clips.preprocess import Preprocessor, preprocess
 from gesta.clips.read import iter_raw_sample, iter_sample
 from gesta.clips.transform import Transform
 from gesta.schema import Frame, GestaError, Resource, Sample
@@ -41,7 +41,7 @@ def test_a_mirror_turns_the_flow_around_and_leaves_what_is_outside():
 def test_colours_are_the_recordings_own_in_their_order(tmp_path):
     frames = [np.full((48, 64, 3), (200, 100, 20 + i), np.uint8) for i in range(6)]
     sample = Sample(id="s", recording="s", color=Resource(write_video(tmp_path / "a.mkv", frames)))
-    pixels = prepare(sample, transform("red", "green", "blue", "gray", smooth=False)).pixels[:, 0]
+    pixels = preprocess(sample, transform("red", "green", "blue", "gray", smooth=False)).pixels[:, 0]
     middle = pixels[:, 32, 32].tolist()
     assert [m[:3] for m in middle] == [[200, 100, 20 + i] for i in range(6)]
     assert middle[0][3] == round(0.299 * 200 + 0.587 * 100 + 0.114 * 20)
@@ -49,7 +49,7 @@ def test_colours_are_the_recordings_own_in_their_order(tmp_path):
 
 def test_a_square_that_goes_to_the_right_flows_to_the_right(tmp_path):
     sample = Sample(id="s", recording="s", color=Resource(write_video(tmp_path / "a.mkv", moving_square(12))))
-    pixels = prepare(sample, transform("flow_x", "flow_y")).pixels[:, 0].astype(int)
+    pixels = preprocess(sample, transform("flow_x", "flow_y")).pixels[:, 0].astype(int)
     assert (pixels[0] == STILL).all()
     strongest = pixels[1:, ..., 0].max(axis=(1, 2))
     assert (strongest > STILL + 4).all()  # 2 pixels a frame, halved by the crop
@@ -60,11 +60,11 @@ def test_a_square_that_goes_to_the_right_flows_to_the_right(tmp_path):
 def test_a_stream_gives_what_the_file_gives(tmp_path, body):
     sample = Sample(id="s", recording="s", color=Resource(write_video(tmp_path / "a.mkv", moving_square(13))))
     wanted = transform("red", "green", "blue", "flow_x", "flow_y", body=body)
-    whole = prepare(sample, wanted).pixels
+    whole = preprocess(sample, wanted).pixels
     for frames in (iter_raw_sample(sample, wanted.colored), iter_sample(sample, color=True)):
-        preparer = Preparer(wanted)
-        parts = [preparer.push(frame) for frame in frames]
-        np.testing.assert_array_equal(np.concatenate([*parts, preparer.flush()]), whole)
+        preprocessor = Preprocessor(wanted)
+        parts = [preprocessor.push(frame) for frame in frames]
+        np.testing.assert_array_equal(np.concatenate([*parts, preprocessor.flush()]), whole)
 
 
 def test_the_chosen_hands_mirror_turns_the_flow_around():
@@ -74,19 +74,19 @@ def test_the_chosen_hands_mirror_turns_the_flow_around():
     joints[3] = (64, 8)  # the head: a box of 80 pixels around the middle
     found = {}
     for hand in ("left", "right"):
-        preparer = Preparer(wanted, hand=hand)
+        preprocessor = Preprocessor(wanted, hand=hand)
         for i in range(2):
-            preparer.push(Frame(i / 20, gray=textured(4 * i), joints_uv=joints))
-        found[hand] = preparer.flush()[1, 0]
+            preprocessor.push(Frame(i / 20, gray=textured(4 * i), joints_uv=joints))
+        found[hand] = preprocessor.flush()[1, 0]
     np.testing.assert_array_equal(found["right"][..., 0], found["left"][:, ::-1, 0])
     np.testing.assert_array_equal(found["right"][..., 1], mirrored(found["left"][:, ::-1, 1]))
 
 
 def test_frames_without_colours_are_refused():
-    preparer = Preparer(transform("red", "green", "blue"))
+    preprocessor = Preprocessor(transform("red", "green", "blue"))
     with pytest.raises(GestaError, match="needs colour"):
         for i in range(5):
-            preparer.push(Frame(i / 20, gray=np.zeros((48, 64), np.uint8)))
+            preprocessor.push(Frame(i / 20, gray=np.zeros((48, 64), np.uint8)))
 
 
 def test_keys_of_the_other_channels_are_as_before():

@@ -13,7 +13,7 @@ from training.hand_sets import CAMERA, make_hands
 from gesta.schema import GestaError, HandFrame, Resource
 from gesta.tasks.hands.cache import collect
 from gesta.tasks.hands.cube import vary
-from gesta.tasks.hands.transform import HandTransform, prepare_hand, prepare_images
+from gesta.tasks.hands.transform import HandTransform, preprocess_hand, preprocess_images
 
 DEPTH = HandTransform(size=32, cube_mm=240)
 COLOR = HandTransform(
@@ -27,7 +27,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[HandFrame, ...]:
 
 
 def test_there_and_back(frames: tuple[HandFrame, ...]) -> None:
-    hand = prepare_hand(frames[0], DEPTH)
+    hand = preprocess_hand(frames[0], DEPTH)
     assert hand.image.shape == (1, 32, 32) and hand.image.dtype == np.float32
     assert frames[0].joints_mm is not None
     output = hand.cube.normalise(frames[0].joints_mm)
@@ -37,24 +37,24 @@ def test_there_and_back(frames: tuple[HandFrame, ...]) -> None:
 
 
 def test_channels_are_depth_then_standardised_colour(frames: tuple[HandFrame, ...]) -> None:
-    both = prepare_hand(frames[0], COLOR).image
-    alone = prepare_hand(frames[0], COLOR.model_copy(update={"inputs": "rgb"})).image
+    both = preprocess_hand(frames[0], COLOR).image
+    alone = preprocess_hand(frames[0], COLOR.model_copy(update={"inputs": "rgb"})).image
     assert both.shape == (4, 32, 32) and alone.shape == (3, 32, 32)
-    np.testing.assert_array_equal(both[:1], prepare_hand(frames[0], DEPTH).image)
+    np.testing.assert_array_equal(both[:1], preprocess_hand(frames[0], DEPTH).image)
     np.testing.assert_array_equal(both[1:], alone)
     outside = np.abs(both[0]) == 1
     for plane, mean, deviation in zip(alone, COLOR.color_mean or (), COLOR.color_deviation or (), strict=True):
         np.testing.assert_allclose(plane[outside], -mean / deviation, rtol=1e-5)  # black, standardised
-    unmasked = prepare_hand(frames[0], COLOR.model_copy(update={"mask": False})).image
+    unmasked = preprocess_hand(frames[0], COLOR.model_copy(update={"mask": False})).image
     assert not np.allclose(unmasked[1:, outside], both[1:, outside])
 
 
 def test_the_centre_given_the_datas_or_the_nearest_object(frames: tuple[HandFrame, ...]) -> None:
-    given = prepare_hand(frames[0], DEPTH, center_mm=(1.0, 2.0, 500.0))
+    given = preprocess_hand(frames[0], DEPTH, center_mm=(1.0, 2.0, 500.0))
     assert given.cube.center_mm == (1, 2, 500)
     assert frames[0].center_mm is not None and frames[0].joints_mm is not None
-    assert np.allclose(prepare_hand(frames[0], DEPTH).cube.center_mm, frames[0].center_mm)
-    found = prepare_hand(replace(frames[0], center_mm=None), DEPTH).cube.center_mm
+    assert np.allclose(preprocess_hand(frames[0], DEPTH).cube.center_mm, frames[0].center_mm)
+    found = preprocess_hand(replace(frames[0], center_mm=None), DEPTH).cube.center_mm
     assert np.linalg.norm(found - frames[0].joints_mm.mean(0)) < 60
 
 
@@ -65,7 +65,9 @@ def test_windows_give_what_the_transform_gives(
     windows, kept, problems = collect(frames, transform, root=tmp_path)
     assert len(windows) == len(kept) == len(frames) and not problems
     for index, frame in enumerate(frames):
-        np.testing.assert_allclose(windows.prepared(index, transform), prepare_hand(frame, transform).image, atol=1e-6)
+        np.testing.assert_allclose(
+            windows.preprocessed(index, transform), preprocess_hand(frame, transform).image, atol=1e-6
+        )
 
 
 def test_wide_windows_hold_every_varied_cube(frames: tuple[HandFrame, ...], tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_wide_windows_hold_every_varied_cube(frames: tuple[HandFrame, ...], tmp_
         cube = vary(windows.cubes[index], rng, turn=40, shift_mm=6, scale=(0.9, 1.1))
         depth = cv2.imread(str(frame.depth.path), cv2.IMREAD_UNCHANGED).astype(np.float32)
         straight = cube.patch(depth, COLOR.size)
-        shares.append(np.mean(np.abs(windows.prepared(index, COLOR, cube)[0] - straight) < 0.01))
+        shares.append(np.mean(np.abs(windows.preprocessed(index, COLOR, cube)[0] - straight) < 0.01))
     assert np.mean(shares) > 0.93  # nearest pixels of nearest pixels: only edges differ
 
 
@@ -119,7 +121,7 @@ def test_image_of_another_size_than_the_cameras_is_told_as_such(frames: tuple[Ha
     small = replace(frames[0], depth=Resource(tmp_path / "half.png"))
     assert "the intrinsics look wrong for it: the principal point (40, 30)" in refused(small, frames[1], tmp_path)
     with pytest.raises(GestaError, match=r"half\.png: the intrinsics look wrong for it: .*40 x 30 image"):
-        prepare_hand(small, DEPTH)
+        preprocess_hand(small, DEPTH)
 
 
 def test_colour_of_another_size_or_none(tmp_path: Path) -> None:
@@ -140,7 +142,7 @@ def test_when_none_can_be_used(frames: tuple[HandFrame, ...], tmp_path: Path) ->
 def test_colour_that_a_model_needs_and_does_not_get() -> None:
     depth = np.full((60, 80), 500, np.float32)
     with pytest.raises(GestaError, match="needs colour"):
-        prepare_images(depth, None, CAMERA, COLOR)
+        preprocess_images(depth, None, CAMERA, COLOR)
 
 
 @pytest.mark.parametrize(

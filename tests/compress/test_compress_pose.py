@@ -8,7 +8,7 @@ from calls import parts_of
 
 from gesta.bundle import io
 from gesta.compression.frontier import choose, markdown
-from gesta.compression.path import compress
+from gesta.compression.pipeline import compress
 from gesta.compression.plan import Plan
 from gesta.schema import GestaError
 from gesta.sources.hand_catalog import read
@@ -65,7 +65,7 @@ def test_options_of_clips_are_refused(gesta, pose_bundle, hand_data, tmp_path):
     assert done.exit_code == 2 and "--keep is not for hand pose estimation" in done.stderr
 
 
-def test_slim_is_not_for_hands(gesta, pose_bundle, hand_data, tmp_path):
+def test_channel_pruning_is_not_for_hands(gesta, pose_bundle, hand_data, tmp_path):
     for words in (("slim", pose_bundle, hand_data), ("prune", pose_bundle, "--channels", "--data", hand_data)):
         done = gesta(*words, "--out", tmp_path / "out")
         assert done.exit_code == 2 and "pruning is not offered for hand pose estimation" in done.stderr

@@ -62,7 +62,7 @@ def test_preparing_is_compared_with_decoding_the_same_files(data):
     found = of_clips.preparing_rates(samples, TRANSFORM, recordings=3, rounds=2)
     assert (found["recordings"], found["frames"], found["videos_each"]) == (3, 8 + 9 + 8, 1)
     assert found["share_of_decoding"] == pytest.approx(
-        found["prepared_frames_per_s"] / found["decoded_frames_per_s"], abs=0.01
+        found["preprocessed_frames_per_s"] / found["decoded_frames_per_s"], abs=0.01
     )
 
 

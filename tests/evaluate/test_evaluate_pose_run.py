@@ -14,7 +14,7 @@ from gesta.sources import hand_folder
 from gesta.tasks.hands.evaluate import errors_mm, measured_pose, worst
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.task import TASK
-from gesta.tasks.hands.transform import prepare_hand
+from gesta.tasks.hands.transform import preprocess_hand
 
 
 def test_figures_equal_a_slow_loop(pose_bundle, hand_data):
@@ -22,8 +22,8 @@ def test_figures_equal_a_slow_loop(pose_bundle, hand_data):
     found = evaluate(pose_bundle, frames)
     recogniser, errors = load(pose_bundle), []
     for frame in frames:
-        hand = prepare_hand(frame, recogniser.manifest.transform)
-        joints = hand.joints_mm(recogniser.predict_prepared(hand.image[None])[0])
+        hand = preprocess_hand(frame, recogniser.manifest.transform)
+        joints = hand.joints_mm(recogniser.predict_preprocessed(hand.image[None])[0])
         errors.append([np.linalg.norm(a - b) for a, b in zip(joints, frame.joints_mm, strict=True)])
     np.testing.assert_allclose(errors_mm(found), errors, atol=1e-3)
     assert found.metrics["mean_error_mm"] == pytest.approx(np.mean(errors), abs=1e-3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runtime.tiny_chains import make_chain, narrow, write_videos
+from runtime.tiny_feature_bundles import make_feature_bundle, narrow, write_videos
 
 from gesta.bundle import io
 from gesta.evaluation.data import parts_for, unseen
@@ -103,7 +103,7 @@ def test_videos_of_stored_features_are_known_by_name_and_size(tmp_path, monkeypa
     torch.set_num_threads(1)
     videos = write_videos(tmp_path / "videos", each=2)
     task = catalog.find("features")
-    bundle = make_chain(tmp_path / "chain", videos, every=3).path
+    bundle = make_feature_bundle(tmp_path / "features", videos, every=3).path
     manifest = catalog.read_bundle(trained_on(bundle, task.identities(read(videos).samples[:3]))).manifest
     kept, notes = unseen(task, manifest, read(videos).samples, "test")
     assert len(kept) == 1 and notes == ["3 of 4 videos were in the training; they are left out."]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from people import write_set
 from training.hand_sets import make_hands
-from training.test_training_sequences import feature_folder
+from training.test_training_features import feature_folder
 
 from gesta.experiments import parallel
 from gesta.experiments.crossval import Folding, choices, crossval, crossval_data, fold_by, summary

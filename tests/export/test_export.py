@@ -121,6 +121,6 @@ def test_onnx_agrees_streams_and_is_recorded(model, tmp_path):
     recogniser = gesta.load(folder, "onnxruntime", threads=1)
     expected = gesta.load(folder, "torch").predict_clips([clip.pixels for clip in clips])
     for clip, row in zip(clips, expected, strict=True):
-        last = recogniser.open_stream().push_prepared(clip.pixels)[-1]
+        last = recogniser.open_stream().push_preprocessed(clip.pixels)[-1]
         assert list(last.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
         assert list(recogniser.predict(clip).probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)

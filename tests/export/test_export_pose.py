@@ -27,14 +27,16 @@ def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, han
     assert measured.error_mm == pytest.approx(measured.error_mm_torch, abs=0.5)
     assert json.loads(done.stdout)["agrees"] is True
     hands = pose.random_hands(io.read(out, HandManifest).manifest.transform, 3)
-    found, true = (load(path, engine=e).predict_prepared(hands) for path, e in ((out, None), (pose_bundle, "torch")))
+    found, true = (
+        load(path, engine=e).predict_preprocessed(hands) for path, e in ((out, None), (pose_bundle, "torch"))
+    )
     assert pose.compared_mm(true, found, 300)[0] < 2
 
 
 def test_onnx_runs_in_both_engines(pose_bundle, tmp_path):
     export(pose_bundle, tmp_path / "out", "onnx")
     hands = pose.random_hands(io.read(pose_bundle, HandManifest).manifest.transform, 3)
-    one, other = (load(tmp_path / "out", engine=e).predict_prepared(hands) for e in ("onnxruntime", "openvino"))
+    one, other = (load(tmp_path / "out", engine=e).predict_preprocessed(hands) for e in ("onnxruntime", "openvino"))
     assert pose.compared_mm(one, other, 300)[0] < 0.01
 
 
@@ -50,7 +52,7 @@ def test_what_does_not_agree_is_not_written_unless_forced(pose_bundle, tmp_path,
 def test_nan_never_agrees():
     def answering(value):
         manifest = SimpleNamespace(transform=SimpleNamespace(cube_mm=300))
-        return SimpleNamespace(manifest=manifest, predict_prepared=lambda hands: np.full((len(hands), 2, 3), value))
+        return SimpleNamespace(manifest=manifest, predict_preprocessed=lambda hands: np.full((len(hands), 2, 3), value))
 
     shown = Examples([np.zeros((1, 8, 8), np.float32)], [None], "random")
     for value, passes in ((0.0, True), (float("nan"), False)):
@@ -82,7 +84,7 @@ def test_halved_and_pruned_bundles_say_what_it_cost(gesta, pose_bundle, hand_dat
     assert step["comparison"]["frames"] == 4 and step["comparison"]["largest_difference_mm"] < 1
     done = gesta("prune", pose_bundle, "--out", tmp_path / "thin", "--sparsity", "0.5")
     assert done.exit_code == 0 and "removed" in done.stdout
-    assert np.isfinite(load(tmp_path / "thin").predict_prepared(np.zeros((1, 1, 16, 16), np.float32))).all()
+    assert np.isfinite(load(tmp_path / "thin").predict_preprocessed(np.zeros((1, 1, 16, 16), np.float32))).all()
 
 
 def test_benchmark_says_each_part(gesta, pose_bundle, hand_data):

@@ -136,7 +136,7 @@ def test_weights_of_the_outputs_follow_their_validation_errors() -> None:
     depth, _ = fusion.streams(images)
     truth = depth.detach().clone()
     truth[:, 0] += 5.0  # joint 0: both wrong alike; joint 1: depth is right
-    fusion.settle([(images[:2], truth[:2]), (images[2:], truth[2:])])
+    fusion.calibrate([(images[:2], truth[:2]), (images[2:], truth[2:])])
     assert fusion.share[0].tolist() == pytest.approx([0.5] * 3, abs=0.02)
     assert fusion.share[1].tolist() == pytest.approx([1.0] * 3, abs=1e-4)
 

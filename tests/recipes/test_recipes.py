@@ -1,4 +1,4 @@
-"""Recipes: those that come with the package, changes, mistakes by name, and what "auto" settles on."""
+"""Recipes: those that come with the package, changes, mistakes by name, and what "auto" resolves to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from gesta.recipes import RecipeError, names, read_text
 from gesta.tasks.catalog import load_recipe, of_recipe
-from gesta.tasks.clips.auto import Facts, epochs_for, is_sided, settle
+from gesta.tasks.clips.auto import Facts, epochs_for, is_sided, resolve
 from gesta.tasks.clips.recipe import ClipRecipe
 
 ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
@@ -27,8 +27,8 @@ def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
     assert recipe.name == name
     head = [line for line in read_text(name).splitlines() if line.startswith("#")]
     assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
-    settled, _ = settle(recipe, Facts(300, ("a", "b"), 20.0, ALL))
-    left = {**settled.input.model_dump(), **settled.augmentation.model_dump(), "epochs": settled.training.epochs}
+    resolved, _ = resolve(recipe, Facts(300, ("a", "b"), 20.0, ALL))
+    left = {**resolved.input.model_dump(), **resolved.augmentation.model_dump(), "epochs": resolved.training.epochs}
     assert "auto" not in left.values()
 
 
@@ -128,35 +128,35 @@ def test_mistakes_in_files_are_named(tmp_path: Path, text: str, message: str) ->
 )
 @pytest.mark.parametrize("name", ["auto", "mullick/joint"])
 def test_inputs_follow_the_data(name: str, share: dict[str, float], streams, channels, body: str) -> None:
-    recipe, notes = settle(load_recipe(name), facts(**share))
+    recipe, notes = resolve(load_recipe(name), facts(**share))
     assert (recipe.input.streams, recipe.input.channels, recipe.input.body) == (streams, channels, body)
     assert recipe.input.fps == (12.5 if name == "auto" and "depth" in share else 25.0) and any(
         "fps " in note for note in notes
     )
-    again, more = settle(recipe, facts(**share))
+    again, more = resolve(recipe, facts(**share))
     assert again == recipe and more == []
 
 
 @pytest.mark.parametrize(("rate", "taken"), [(15.0, 15.0), (20.0, 10.0), (25.0, 12.5), (30.0, 15.0), (60.0, 15.0)])
 def test_thinned_frames_are_a_whole_fraction(rate: float, taken: float) -> None:
-    recipe, _ = settle(load_recipe("auto", ["input.max_fps=15"]), Facts(300, ("a", "b"), rate, ALL))
+    recipe, _ = resolve(load_recipe("auto", ["input.max_fps=15"]), Facts(300, ("a", "b"), rate, ALL))
     assert recipe.input.fps == taken
 
 
 def test_replaced_inputs_are_said() -> None:
-    _, notes = settle(load_recipe("mullick/joint"), facts(color=1.0))
+    _, notes = resolve(load_recipe("mullick/joint"), facts(color=1.0))
     assert any("no hand stream" in note for note in notes)
     assert any("instead of gray, depth" in note for note in notes)
 
 
 def test_mirroring_needs_labels_without_sides_and_no_skeleton() -> None:
     def flip(*labels: str, **share: float) -> float:
-        return settle(load_recipe("auto"), facts(labels, **share))[0].augmentation.flip
+        return resolve(load_recipe("auto"), facts(labels, **share))[0].augmentation.flip
 
     assert flip("wave", "clap", color=1.0) == 0.5
     assert flip("wave", "swipe_left", color=1.0) == 0
     assert flip("wave", "clap", **ALL) == 0
-    assert settle(load_recipe("auto", ["augmentation.flip=0.3"]), facts(color=1.0))[0].augmentation.flip == 0.3
+    assert resolve(load_recipe("auto", ["augmentation.flip=0.3"]), facts(color=1.0))[0].augmentation.flip == 0.3
 
 
 @pytest.mark.parametrize("label", ["swipe_left", "SwipeRight", "draw circle CCW", "turn-clockwise", "anticlockwise"])
@@ -182,7 +182,7 @@ def test_epochs_grow_with_fewer_clips() -> None:
 )
 def test_data_that_cannot_serve(change: str, share: dict[str, float], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        settle(load_recipe("auto", [change]), facts(**share))
+        resolve(load_recipe("auto", [change]), facts(**share))
 
 
 @pytest.mark.parametrize(

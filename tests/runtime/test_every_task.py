@@ -11,7 +11,7 @@ import pytest
 import torch
 from calls import load
 from runtime.tiny_bundles import LABELS, make_bundle, write_video
-from runtime.tiny_chains import make_chain, narrow, write_videos
+from runtime.tiny_feature_bundles import make_feature_bundle, narrow, write_videos
 
 from gesta.schema import GestaError, HandEstimate, Prediction
 from gesta.sources import hand_folder
@@ -21,7 +21,7 @@ from gesta.sources import hand_folder
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     narrow(monkeypatch)
     torch.set_num_threads(1)
-    return make_chain(tmp_path / "chain", write_videos(tmp_path / "videos", each=2), every=3).path
+    return make_feature_bundle(tmp_path / "features", write_videos(tmp_path / "videos", each=2), every=3).path
 
 
 def frames_of(path: Path) -> int:

@@ -37,7 +37,7 @@ def same(one, other):
 def test_stream_of_a_clip_ends_with_its_prediction(bundles, model, engine):
     recogniser = gesta.load(bundles[model], engine)
     for clip in clips_for(bundles[model]):
-        steps = recogniser.open_stream().push_prepared(clip.pixels)
+        steps = recogniser.open_stream().push_preprocessed(clip.pixels)
         assert len(steps) == -(-len(clip.pixels) // 4)
         same(array(steps[-1]), array(recogniser.predict(clip)))
 
@@ -106,7 +106,7 @@ def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
 def test_sliding_window_is_the_prediction_of_the_last_frames(bundles):
     recogniser = gesta.load(bundles["cnn3d"])
     (clip,) = clips_for(bundles["cnn3d"], (26,))
-    steps = recogniser.open_stream().push_prepared(clip.pixels)
+    steps = recogniser.open_stream().push_preprocessed(clip.pixels)
     for end, step in zip((4, 8, 12, 16, 20, 24, 26), steps, strict=True):
         same(array(step), recogniser.predict_clips([clip.pixels[max(0, end - 16) : end]])[0])
 
@@ -115,7 +115,7 @@ def test_state_is_reset_after_so_many_chunks(tmp_path):
     folder = make_bundle(tmp_path / "bundle", "joint", reset_after_chunks=2)
     recogniser = gesta.load(folder, "torch")
     (clip,) = clips_for(folder, (20,))
-    steps = [array(p) for p in recogniser.open_stream().push_prepared(clip.pixels)]
+    steps = [array(p) for p in recogniser.open_stream().push_preprocessed(clip.pixels)]
     expected = [
         recogniser.predict_clips([clip.pixels[a:b]])[0] for a, b in ((0, 4), (0, 8), (8, 12), (8, 16), (16, 20))
     ]
@@ -144,7 +144,7 @@ def test_two_streams_do_not_mix(joint):
     one, other = (clip.pixels for clip in clips_for(joint, (12, 12)))
     a, b = recogniser.open_stream(), recogniser.open_stream()
     for i in (0, 4, 8):
-        last_a, last_b = (s.push_prepared(p[i : i + 4])[-1] for s, p in ((a, one), (b, other)))
+        last_a, last_b = (s.push_preprocessed(p[i : i + 4])[-1] for s, p in ((a, one), (b, other)))
     same([array(last_a), array(last_b)], recogniser.predict_clips([one, other]))
 
 
@@ -260,7 +260,7 @@ def test_wrong_input(joint, tmp_path):
     recogniser = gesta.load(joint)
     with pytest.raises(GestaError, match=r"uint8 \[T, 1, 16, 16, 2\], not uint8 \[4, 1, 32, 32, 2\]"):
         recogniser.predict(np.zeros((4, 1, 32, 32, 2), np.uint8))
-    with pytest.raises(GestaError, match="prepared clips"):
+    with pytest.raises(GestaError, match="preprocessed clips"):
         recogniser.predict(Clip(np.zeros((0, 1, 16, 16, 2), np.uint8)))
     with pytest.raises(GestaError, match=r"uint8, H W 3\), not float64 \(4, 4, 3\)"):
         list(recogniser.stream([np.zeros((4, 4, 3))]))

@@ -220,7 +220,7 @@ def test_engines_agree(pose_bundle, hand_data):
 
 def test_prepared_hands_of_another_shape(pose_bundle):
     with pytest.raises(GestaError, match=r"float32 \[n, 1, 16, 16\], not float64"):
-        load(pose_bundle).predict_prepared(np.zeros((1, 1, 16, 16)))
+        load(pose_bundle).predict_preprocessed(np.zeros((1, 1, 16, 16)))
 
 
 def test_options_of_hands_are_refused_for_clips(gesta, hand_data):

@@ -63,7 +63,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
 
 
 def clips_for(folder: Path, lengths: tuple[int, ...] = (3, 4, 9, 16)) -> list[Clip]:
-    """Prepared clips of noise whose brightness drifts, of these lengths in frames."""
+    """Preprocessed clips of noise whose brightness drifts, of these lengths in frames."""
     shape = io.read(folder, ClipManifest).manifest.transform.frame_shape
     rng = np.random.default_rng(1)
     made = []

@@ -57,7 +57,7 @@ def test_an_image_is_pushed_with_its_time(model):
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8, 3), np.float32), 7])
 def test_what_is_no_video_is_refused(model, bad):
-    with pytest.raises(gesta.GestaError, match=r"prepared clips|array of frames"):
+    with pytest.raises(gesta.GestaError, match=r"preprocessed clips|array of frames"):
         model.predict(bad)
 
 

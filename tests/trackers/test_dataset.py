@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gesta.clips.decode import iter_frames
-from gesta.clips.prepare import prepare
+from gesta.clips.preprocess import preprocess
 from gesta.clips.read import inside
 from gesta.clips.skeleton import joint_index, read_joints
 from gesta.clips.transform import Transform
@@ -108,7 +108,7 @@ def test_a_clip_can_be_prepared_with_crops_around_body_and_hand(data, tmp_path):
     track(data, tmp_path / "out")
     sample = read(tmp_path / "out").samples[0]
     transform = Transform(body="skeleton", streams=("body", "hand"), channels=("gray",), fps=10, size=16)
-    assert prepare(sample, transform).pixels.shape[1:] == (2, 16, 16, 1)
+    assert preprocess(sample, transform).pixels.shape[1:] == (2, 16, 16, 1)
 
 
 def test_all_landmarks_are_kept_with_times_and_confidence(data, tmp_path):

@@ -29,7 +29,7 @@ from gesta.tasks.hands.module import halvings
 from gesta.tasks.hands.network import load_network as load_pose_network
 from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.split import assign_hand_splits
-from gesta.tasks.hands.transform import HandTransform, prepare_hand
+from gesta.tasks.hands.transform import HandTransform, preprocess_hand
 from gesta.training.learner import LossNotFinite
 from gesta.training.run import Fitted
 
@@ -77,7 +77,7 @@ def test_it_learns_far_better_than_the_mean_pose_and_the_bundle_answers_alike(
     val = [f for f in frames if f.split == "val"]
     errors = []
     for frame in val:
-        hand = prepare_hand(frame, bundle.manifest.transform)
+        hand = preprocess_hand(frame, bundle.manifest.transform)
         joints = hand.joints_mm(network(torch.from_numpy(hand.image)[None])[0].numpy())
         errors.append(np.linalg.norm(joints - frame.joints_mm, axis=1))
     assert np.mean(errors) == pytest.approx(found.metrics["val_error_mm"], abs=0.01)

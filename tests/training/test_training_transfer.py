@@ -11,7 +11,7 @@ import pytest
 import torch
 from calls import fit, fit_sequences
 from training.learnable import MemoryStore, samples, tiny
-from training.test_training_sequences import FOLDER, TINY, feature_folder
+from training.test_training_features import FOLDER, TINY, feature_folder
 
 from gesta.experiments import parallel
 from gesta.experiments.action_trials import frozen
@@ -23,7 +23,7 @@ from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError
 from gesta.tasks.catalog import find, load_recipe, read_bundle
 from gesta.training.optim import optimizer_for, schedule_for
-from gesta.training.transfer import by_rate, freeze, last_layer, layers, take_over
+from gesta.training.transfer import by_rate, freeze, last_layer, layers, transfer_weights
 
 
 def lstm(classes: int = 3) -> torch.nn.Module:
@@ -120,13 +120,15 @@ def test_frozen_normalisation_keeps_its_statistics() -> None:
 def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
     network, features = lstm(), torch.randn(2, 4, 8)
     before = network(features)
-    assert "the same 3 classes: the last layer is kept" in take_over(network, ("c", "a", "b"), ("a", "b", "c"), 0)
+    assert "the same 3 classes: the last layer is kept" in transfer_weights(
+        network, ("c", "a", "b"), ("a", "b", "c"), 0
+    )
     torch.testing.assert_close(network(features), before[:, [1, 2, 0]])
-    told = take_over(network, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
+    told = transfer_weights(network, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
     assert "2 new (d, e), 1 not in the data (c): the last layer is replaced" in told
     assert network(features).shape == (2, 4)
     other = lstm()
-    take_over(other, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
+    transfer_weights(other, ("a", "b", "c"), ("a", "b", "d", "e"), 0)
     torch.testing.assert_close(network.classifier.weight, other.classifier.weight)  # by the seed
 
 

@@ -17,7 +17,7 @@ from gesta.models.catalog import build_backbone
 from gesta.recipes import RecipeError
 from gesta.schema import GestaError
 from gesta.tasks.clips.data import ClipSet
-from gesta.tasks.clips.facts import settle_padding
+from gesta.tasks.clips.facts import resolve_padding
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import load_network
 
@@ -78,10 +78,10 @@ def test_two_files_that_are_padded_differently_are_refused(tmp_path: Path) -> No
     two = ("model.name=i3d", "model.fusion=score", f"model.weights={files[0]}", f"model.motion_weights={files[1]}")
     recipe = tiny("auto", *INPUT, "model.memory=0", *two)
     with pytest.raises(GestaError, match="one file is of an image network, the other of I3D"):
-        settle_padding(recipe)
-    assert settle_padding(tiny("auto", *INPUT, "model.memory=0", *two, "model.padding=same")).model.padding == "same"
+        resolve_padding(recipe)
+    assert resolve_padding(tiny("auto", *INPUT, "model.memory=0", *two, "model.padding=same")).model.padding == "same"
     with pytest.raises(GestaError, match=r"model\.motion_weights: .*nowhere\.pt: no such weights file"):
-        settle_padding(tiny("auto", *INPUT, "model.memory=0", *two[:3], "model.motion_weights=nowhere.pt"))
+        resolve_padding(tiny("auto", *INPUT, "model.memory=0", *two[:3], "model.motion_weights=nowhere.pt"))
 
 
 def test_a_bundle_keeps_the_padding_of_image_weights(tmp_path: Path) -> None:

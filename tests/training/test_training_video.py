@@ -46,7 +46,7 @@ class Untouched(MemoryStore):
     """Prepares nothing."""
 
     def fill(self, *_: object) -> NoReturn:
-        raise AssertionError("clips are prepared before the settings are known to be wrong")
+        raise AssertionError("clips are preprocessed before the settings are known to be wrong")
 
 
 @pytest.mark.parametrize(

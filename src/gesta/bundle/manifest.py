@@ -64,7 +64,7 @@ def shown(tensor: tuple[str, tuple[int, ...]] | None) -> str:
 
 
 class Parity(Strict):
-    """How an artifact compares with the PyTorch network on the same prepared clips."""
+    """How an artifact compares with the PyTorch network on the same preprocessed clips."""
 
     clips: int
     largest_difference: float = Field(description="of the probabilities")
@@ -84,7 +84,7 @@ class Measured(Strict):
 
 
 class PoseMeasured(Strict):
-    """How an artifact of a hand pose model compares with the PyTorch network on the same prepared frames."""
+    """How an artifact of a hand pose model compares with the PyTorch network on the same preprocessed frames."""
 
     frames: int
     source: str = Field(description="where the frames come from: validation, training or random")

@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from gesta.cli.damage import add_option, tell_warnings
 
 COMMANDS = {
-    "demo": "Generate a small set, train, evaluate, recognise: the whole way in minutes.",
+    "demo": "Generate a small set, train, evaluate, recognise, in minutes.",
     "data": "Look into a data folder, or generate one.",
     "features": "Features of a frozen backbone, computed once and stored.",
     "train": "Train a model on labelled recordings.",
@@ -27,7 +27,7 @@ COMMANDS = {
     "write": "Text by a language model.",
     "embed": "Word vectors: learn them, ask them, test them.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
-    "compress": "The whole way to a small model, with a table of what each step cost.",
+    "compress": "Prune, quantize and export to a small model, with a table of what each step cost.",
     "prune": "Remove weights, or whole channels, that matter little.",
     "quantize": "Store a model's weights in 16 or 8 bits.",
     "pose": "Hand pose: compare files of predicted joints with the truth.",
@@ -36,7 +36,7 @@ COMMANDS = {
     "recipes": "List the recipes, or print one whole.",
     "fetch": "Get the published networks that find hands and bodies in plain RGB.",
     "track": "Find hands and bodies in videos; write skeleton files and an index.csv.",
-    "cache": "Show, limit or clear the cache of prepared clips.",
+    "cache": "Show, limit or clear the cache of preprocessed clips.",
 }
 
 

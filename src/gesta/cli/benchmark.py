@@ -37,7 +37,7 @@ def benchmark(
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Prepared frames/s against raw decoding, latency by engine on one core, training clips/s; the machine described.
+    """Preprocessed frames/s against raw decoding, latency by engine on one core, training clips/s.
 
     Without DATA random clips of the model's shape are used and preparing is not measured. --device is for training.
     Of a hand pose model: milliseconds of reading an image, its cube and the network, by engine on one core.

@@ -1,4 +1,4 @@
-"""`gesta cache`: where prepared clips are kept, how much there is, and making room."""
+"""`gesta cache`: where preprocessed clips are kept, how much there is, and making room."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def cache(
     limit: Annotated[
         str | None, typer.Option("--limit", help="Largest size, e.g. 500M or 20G; the least recently used go.")
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove every prepared clip.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove every preprocessed clip.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show, limit or clear the cache of prepared clips. GESTA_CACHE names another place."""
+    """Show, limit or clear the cache of preprocessed clips. GESTA_CACHE names another place."""
     from gesta.clips.cache import ClipCache
 
     store = ClipCache()

@@ -36,7 +36,9 @@ TargetBytes = Annotated[
 MaxDrop = Annotated[
     float | None, typer.Option("--max-drop", help="Choose the smallest that loses at most so many points.")
 ]
-Keep = Annotated[list[float] | None, typer.Option("--keep", help="Slim to this share of the parameters. Repeatable.")]
+Keep = Annotated[
+    list[float] | None, typer.Option("--keep", help="Prune channels to this share of the parameters. Repeatable.")
+]
 Sparsity = Annotated[float | None, typer.Option("--sparsity", help="Share of zeros when pruning; 0: no pruning.")]
 Teacher = Annotated[
     list[Path] | None, typer.Option("--teacher", help="Bundle to distil from; the bundle itself if left out.")
@@ -57,7 +59,7 @@ def compress(
     keep: Keep = None,
     sparsity: Sparsity = None,
     epochs: Annotated[int, typer.Option("--epochs", help="Fine-tuning after each step.")] = 10,
-    steps: Annotated[int, typer.Option("--steps", help="Steps of each slimming and pruning.")] = 2,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of each pruning, of channels and of weights.")] = 2,
     teacher: Teacher = None,
     distil: Annotated[bool, typer.Option("--distil/--no-distil", help="Fine-tune with the teacher's answers.")] = True,
     sets: SetOption = None,
@@ -71,16 +73,16 @@ def compress(
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Slims, prunes, stores in 32, 16 and 8 bits, exports; ends with a table and a figure of what each step cost.
+    """Prunes channels and weights, stores in 32, 16 and 8 bits, exports; a table and a figure tell what each step cost.
 
-    Slimmed are cnn3d, lstm and joint; other networks are pruned as they are.
+    Channels are pruned of cnn3d, lstm and joint; of other networks only weights are.
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
     Of a hand pose model: prunes, stores, exports; millimetres, not points. Of stored features: stores, exports.
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
-    from gesta.compression.path import compress as run_pipeline
+    from gesta.compression.pipeline import compress as run_pipeline
     from gesta.compression.plan import Plan
     from gesta.evaluation.data import parts_for
     from gesta.tasks import catalog
@@ -119,7 +121,7 @@ def _text(document: dict[str, Any], out: Path, quality: Quality) -> Group:
     from rich.text import Text
 
     from gesta.compression import frontier
-    from gesta.compression.path import BEST
+    from gesta.compression.pipeline import BEST
 
     head, *body = frontier.table(document, quality)
     shown = Table(box=None, pad_edge=False)

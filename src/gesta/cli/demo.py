@@ -1,4 +1,4 @@
-"""`gesta demo`: the whole way, from recordings to a recognised stream, without any data of one's own."""
+"""`gesta demo`: from recordings to a recognised stream, without any data of one's own."""
 
 from __future__ import annotations
 

@@ -64,12 +64,12 @@ def prune(
     --set changes the training's recipe, which is the bundle's own (training.learning_rate=1e-4, teacher=BUNDLE).
     """
     need("train", "torch", "lightning", "matplotlib", "tensorboard")
+    from gesta.compression.channels import ChannelPruning
     from gesta.compression.prune import Pruning
-    from gesta.compression.slim import Slimming
     from gesta.tasks import catalog
 
     how: Any = (
-        Slimming(keep, parameters, steps, epochs, tuple(sets or ()))
+        ChannelPruning(keep, parameters, steps, epochs, tuple(sets or ()))
         if channels
         else Pruning(threshold, sparsity, spread, steps, epochs, tuple(sets or ()))  # type: ignore[arg-type]
     )
@@ -95,9 +95,9 @@ class Where:
 
 
 def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool, **options: Any) -> None:
+    from gesta.compression.channels import prune_channels
     from gesta.compression.prune import Pruning
     from gesta.compression.prune import prune as prune_weights
-    from gesta.compression.slim import slim
     from gesta.evaluation.data import parts_for
     from gesta.tasks import catalog
     from gesta.training.run import Run
@@ -110,7 +110,7 @@ def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool, **options:
         measured = parts.of("test")
     seed = source.manifest.provenance.seed if where.seed is None else where.seed
     run = Run(out, seed, device=where.device, progress=not json)
-    make: Any = partial(prune_weights, **options) if isinstance(how, Pruning) else slim
+    make: Any = partial(prune_weights, **options) if isinstance(how, Pruning) else prune_channels
     step = make(bundle, out, how, parts=parts, run=run, measured=measured)
     emit(step.document(), "\n".join(step_lines(step, task, where.data)), json)
 
@@ -121,7 +121,7 @@ def sets_need_epochs(sets: list[str] | None, epochs: int) -> None:
         raise GestaError(f"--set {sets[0]}: changes the fine-tuning, and there is none. Add --epochs N.", usage=True)
 
 
-def slim_as_before(bundle: Path, out: Path, how: Any, where: Where, json: bool) -> None:
+def prune_channels_as_before(bundle: Path, out: Path, how: Any, where: Where, json: bool) -> None:
     """`gesta slim`, the former name of `gesta prune --channels`."""
     how.check()
     sets_need_epochs(list(how.sets), how.epochs)

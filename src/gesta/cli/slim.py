@@ -37,9 +37,9 @@ def slim(
 ) -> None:
     """Former name of `gesta prune BUNDLE --channels --data DATA`, which does the same."""
     need("train", "torch", "lightning")
-    from gesta.cli.prune import Where, slim_as_before
-    from gesta.compression.slim import Slimming
+    from gesta.cli.prune import Where, prune_channels_as_before
+    from gesta.compression.channels import ChannelPruning
 
     console.print("Note: gesta slim is now gesta prune --channels --data DATA.", markup=False, highlight=False)
-    how = Slimming(keep, parameters, steps, epochs, tuple(sets or ()))
-    slim_as_before(bundle, out, how, Where(data, layout, protocol, device, seed), json)
+    how = ChannelPruning(keep, parameters, steps, epochs, tuple(sets or ()))
+    prune_channels_as_before(bundle, out, how, Where(data, layout, protocol, device, seed), json)

@@ -1,4 +1,4 @@
-"""Prepared clips on disk, keyed by the files' content, the span and the transform; a second epoch decodes nothing.
+"""Preprocessed clips on disk, keyed by the files' content, the span and the transform; a second epoch decodes nothing.
 
 Place: `GESTA_CACHE`, else the user's cache folder. Entries are `.npy` files, written to a temporary name and renamed,
 so a kill at any moment leaves either nothing or a whole entry. The least recently used go when the limit is reached.
@@ -23,7 +23,7 @@ from pydantic_core import from_json
 
 from gesta import leftovers
 from gesta.clips.damage import max_damage
-from gesta.clips.prepare import prepare_recording, unreadable
+from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.clips.transform import Transform
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files
 from gesta.untrusted import NPY_FAULTS
@@ -47,7 +47,7 @@ def default_root() -> Path:
 
 
 class ClipCache:
-    """Clips prepared once. `root` and `limit_bytes` default to the user's settings."""
+    """Clips preprocessed once. `root` and `limit_bytes` default to the user's settings."""
 
     def __init__(self, root: Path | None = None, limit_bytes: int | None = None) -> None:
         self.root = root or default_root()
@@ -89,7 +89,7 @@ class ClipCache:
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def load(self, sample: Sample, transform: Transform) -> Clip:
-        """The prepared clip, pixels memory-mapped. Prepares it first where it is missing. Raises GestaError."""
+        """The preprocessed clip, pixels memory-mapped. Prepares it first where it is missing. Raises GestaError."""
         entry = self._entry(sample, transform)
         pixels = _read_entry(entry)
         if pixels is None:
@@ -108,7 +108,7 @@ class ClipCache:
         progress: Progress | None = None,
         workers: int | None = None,
     ) -> tuple[Problem, ...]:
-        """Prepares what is missing, one decode pass a recording; returns what could not be prepared, with reasons."""
+        """Preprocesses what is missing, one decode pass a recording; returns the problems."""
         samples = list(samples)
         problems: list[Problem] = []
         missing: dict[tuple[Resource, ...], list[tuple[Sample, Path]]] = defaultdict(list)
@@ -216,7 +216,7 @@ def _prepare_job(job: Sequence[tuple[Sample, Path]], transform: Transform) -> tu
     """Prepares the samples of one recording and stores them."""
     entries = {sample.id: entry for sample, entry in job}
     problems = []
-    for result in prepare_recording([sample for sample, _ in job], transform):
+    for result in preprocess_recording([sample for sample, _ in job], transform):
         if isinstance(result, Problem):
             problems.append(result)
         else:
@@ -236,7 +236,7 @@ def _store(entry: Path, pixels: NDArray[np.uint8]) -> None:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise GestaError(
-            f"{entry.parent}: the prepared clip cannot be written ({error}). Free space, lower the cache with "
+            f"{entry.parent}: the preprocessed clip cannot be written ({error}). Free space, lower the cache with "
             "`gesta cache --clear`, or move it: GESTA_CACHE=FOLDER."
         ) from error
 

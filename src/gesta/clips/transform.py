@@ -1,6 +1,6 @@
 """The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.4.2).
 
-A specification only. `prepare.py` applies it; cache, training, calibration and runtime all see its output.
+A specification only. `preprocess.py` applies it; cache, training, calibration and runtime all see its output.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Transform(BaseModel):
 
     @property
     def frame_shape(self) -> tuple[int, int, int, int]:
-        """(S, H, W, C) of one prepared frame."""
+        """(S, H, W, C) of one preprocessed frame."""
         return len(self.streams), self.size, self.size, len(self.channels)
 
     def key(self) -> str:

@@ -61,7 +61,7 @@ def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: M
 
 
 def advice(options: Collection[str]) -> str:
-    """What to do where nothing meets the wishes; `options`: those of OPTIONS that this network takes."""
+    """What to do where nothing meets the constraints; `options`: those of OPTIONS that this network takes."""
     more = ", ".join(f"--{name}" for name in ("keep", "sparsity") if name in options)
     first = [f"remove more ({more})"] if more else ["start from a smaller model"]
     return ", ".join([*first, *(["train longer (--epochs)"] if "epochs" in options else [])]).capitalize()
@@ -75,7 +75,7 @@ def choose(
     quality: Quality,
     options: Collection[str] = OPTIONS,
 ) -> dict[str, Any]:
-    """For each form the row that meets the wishes by validation, or None and "why", which ends with the advice.
+    """For each form the row that meets the constraints by validation, or None and "why", which ends with the advice.
 
     With `target_bytes`: the best of those small enough; otherwise the smallest that loses at most `max_drop` to
     `reference`, the reference's value on validation. Of equals the smaller. `options`: as of `advice`.
@@ -91,11 +91,11 @@ def choose(
             and (max_drop is None or reference is None or gone[i] <= max_drop)
         ]
         if not fit:
-            wishes = [f"at most {target_bytes:,} bytes"] if target_bytes is not None else []
-            wishes += [f"at most {max_drop:g} {unit(quality)} lost on validation"] if max_drop is not None else []
+            constraints = [f"at most {target_bytes:,} bytes"] if target_bytes is not None else []
+            constraints += [f"at most {max_drop:g} {unit(quality)} lost on validation"] if max_drop is not None else []
             why = f"no {form} network could be measured on validation data"
             if size:
-                why = f"no {form} network has {' and '.join(wishes)}. {_nearest(rows, size, gone, quality)}"
+                why = f"no {form} network has {' and '.join(constraints)}. {_nearest(rows, size, gone, quality)}"
             found |= {form: None, f"{form}_why": f"{why}. {advice(options)}, or ask for less."}
         elif target_bytes is not None:
             found[form] = min(fit, key=lambda i: (gone[i], size[i]))

@@ -1,4 +1,4 @@
-"""What `gesta compress` is asked for, and by arithmetic how far to slim and to prune for a number of bytes."""
+"""What `gesta compress` is asked for; by arithmetic how many channels and weights to prune for a number of bytes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from gesta.compression.weights import Weights, narrowed, prunable
 from gesta.schema import GestaError
 
 KEEP = (0.5, 0.25)
-"""Shares of the parameters that slimming leaves, where no bytes are asked for."""
+"""Shares of the parameters that channel pruning leaves, where no bytes are asked for."""
 SPARSITY = 0.7
 SPARSITIES = (0.5, 0.75, 0.9)
 ROOM = 0.97
 """Share of the wanted bytes that is planned with."""
 NEARLY = 0.9
-"""Slimming to more than this share of the parameters is not worth its training."""
+"""Channel pruning to more than this share of the parameters is not worth its training."""
 DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`keep`: shares of the start's parameters to slim to, one after another (None: by `target_bytes`, else KEEP).
+    """`keep`: shares of the start's parameters that pruned channels leave (None: by `target_bytes`, else KEEP).
 
-    `sparsity`: of the pruning behind (None: what `target_bytes` needs, else SPARSITY; 0: none). Every slimming and
-    pruning goes in `steps` with `epochs` of fine-tuning each. `distil`: fine-tuned with a teacher. `sets`: changes to
+    `sparsity`: of the pruning behind (None: what `target_bytes` needs, else SPARSITY; 0: none). Each pruning
+    goes in `steps` with `epochs` of fine-tuning each. `distil`: fine-tuned with a teacher. `sets`: changes to
     the recipe of fine-tuning. `to`, `clips`, `seconds`: of the exports.
     """
 
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def chooses(self) -> bool:
-        """Whether there are wishes to choose by."""
+        """Whether there are constraints to choose by."""
         return self.target_bytes is not None or self.max_drop is not None
 
     @property
@@ -68,7 +68,7 @@ class Plan:
         return ("training.validation=true", *(DISTILLATION if self.distil else ()), *self.sets)
 
     def sizes(self, parameters: int) -> list[int]:
-        """Numbers of parameters to slim to, falling; for a number of bytes one, whose pruned 8-bit files have them.
+        """Numbers of parameters that pruned channels leave, falling; for a number of bytes one that meets it.
 
         None where that is nearly the start: then the start itself is pruned.
         """
@@ -121,5 +121,5 @@ def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
 
 
 def named(parameters: int, start: int) -> str:
-    """Name of a slimmed network, as a folder may have it."""
-    return f"slim-{100 * parameters / start:.3g}"
+    """Name of a network with fewer channels, as a folder may have it."""
+    return f"channels-{100 * parameters / start:.3g}"

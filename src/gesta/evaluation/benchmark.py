@@ -22,7 +22,7 @@ from gesta.tasks.base import has
 from gesta.words import choose
 
 INPUTS = 8
-"""Prepared inputs that are gone over again and again."""
+"""Preprocessed inputs that are gone over again and again."""
 
 Say = Callable[[str], None]
 Follow = Callable[[str, str], dict[str, Any]]
@@ -40,7 +40,7 @@ def benchmark(
     """Latencies of every engine that the bundle has something for, each for about `seconds`, and the task's own rates.
 
     Without samples, random inputs of the right shape take their place. What cannot be measured is named with its
-    reason, never left out silently. Raises GestaError where no sample can be prepared.
+    reason, never left out silently. Raises GestaError where no sample can be preprocessed.
     """
     task, bundle = catalog.of_bundle(path)
     manifest = bundle.manifest

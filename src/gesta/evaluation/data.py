@@ -71,7 +71,7 @@ def examples_for(
     protocol: str = "subject",
     seed: int | None = None,
 ) -> tuple[Examples, Examples | None]:
-    """Prepared samples to compare networks on, of the validation part (else of training), and of training to calibrate.
+    """Preprocessed samples to compare networks on, of the validation part (else of training), and for calibration.
 
     `limits`: how many of each; 0: none. Raises GestaError where there is no training sample.
     """

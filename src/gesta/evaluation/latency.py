@@ -4,7 +4,7 @@ A process of its own, so that peak memory is this engine's and thread settings h
 
     python -m gesta.evaluation.latency BUNDLE CLIPS.npz ENGINE PRECISION SECONDS
 
-prints one JSON document. `CLIPS.npz` holds prepared clips, uint8 T S H W C, prepared hands, float32 C S S,
+prints one JSON document. `CLIPS.npz` holds preprocessed clips, uint8 T S H W C, preprocessed hands, float32 C S S,
 or videos as a backbone takes them, uint8 n H W 3.
 """
 

@@ -39,7 +39,7 @@ def evaluate_data(
     parts = parts_for(task, manifest, data, layout, protocol, seed)
     samples, met = unseen(task, manifest, chosen(parts, split), split)
     notes = [] if split == "all" else list(parts.notes)
-    notes += [*met, *(task.remarks(parts.listing, manifest) if layout is None else ())]
+    notes += [*met, *(task.warnings(parts.listing, manifest) if layout is None else ())]
     predictor = task.load(model, at, **options) if isinstance(model, Bundle) else model
     layout = parts.listing.layout
     result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)

@@ -33,13 +33,13 @@ def run_backbone(task: str, parts: Parts, recipe: Recipe, folder: Path, device: 
     """Trains a spatio-temporal ResNet of context 1, that is an image network on single frames."""
     import safetensors.torch
 
-    begun = time.monotonic()
+    started = time.monotonic()
     fitted = catalog.find(task).fit(parts, recipe, Run(folder, device=device, progress=False))
     tensors = fitted.network.network.state_dict()
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(leaves, safetensors.torch.save(content))
     shutil.rmtree(folder, ignore_errors=True)
-    return {"validation": fitted.metrics, "seconds": time.monotonic() - begun}
+    return {"validation": fitted.metrics, "seconds": time.monotonic() - started}
 
 
 def feature_job(
@@ -72,12 +72,12 @@ def run_features(
     from gesta.tasks.features.extraction import Machines, run
     from gesta.tasks.features.store import FeatureRecipe
 
-    begun = time.monotonic()
+    started = time.monotonic()
     ready = extractor(backbone, weights, stage=wanted.stage, size=size)
     recipe = FeatureRecipe(**describe(ready), frames=wanted.frames, every=wanted.every)
     summary = run(listing, leaves, ready, recipe, machines=Machines(device="auto", threads=1))
     videos = 0 if summary is None else summary.videos
-    return {"videos": videos, "folder": str(leaves), "seconds": time.monotonic() - begun}
+    return {"videos": videos, "folder": str(leaves), "seconds": time.monotonic() - started}
 
 
 def sequence_job(

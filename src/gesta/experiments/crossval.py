@@ -61,7 +61,7 @@ def crossval(
     """
     if folding.seeds < 1:
         raise GestaError(f"--seeds is {folding.seeds}, expected at least 1.", usage=True)
-    begun, metric = time.monotonic(), task.quality.measured
+    started, metric = time.monotonic(), task.quality.measured
     recipes = list(options.values())
     parts = _folds(task, listing.samples, recipes[0], folding.by, folding.k)
     if has(task, "prepare") and not (out / "crossval.json").exists():
@@ -88,7 +88,7 @@ def crossval(
     document |= {
         "by": folding.by if folding.k is None else f"{folding.k} groups",
         "recipe": recipes[0].name,
-        "seconds_waited": time.monotonic() - begun,
+        "seconds_waited": time.monotonic() - started,
         "subjects": sorted({s.subject for s in listing.samples if s.subject is not None}),
     }
     write_files(out, {"crossval.json": json_text(document)})

@@ -1,4 +1,4 @@
-"""The whole way in minutes: generate, inspect, train, evaluate on unseen people, follow a whole recording, report.
+"""In minutes: generate, inspect, train, evaluate on unseen people, follow a whole recording, report.
 
 Each step leaves `out/steps/<name>.json`; a step that is there is not done again, so a stopped demo goes on.
 """
@@ -99,9 +99,9 @@ def _step(run: Run, name: str, title: str, work: Callable[[Run], dict[str, Any]]
     except (OSError, ValueError, KeyError):
         pass
     run.told(title)
-    begun = time.monotonic()
+    started = time.monotonic()
     result = work(run)
-    result |= {"key": run.key, "seconds": round(time.monotonic() - begun, 1)}
+    result |= {"key": run.key, "seconds": round(time.monotonic() - started, 1)}
     write_json(path, result)
     return result
 

@@ -1,7 +1,7 @@
 """A classifier of frame features whose network never saw the people it is measured on: crossval's other trial.
 
 The frame network (a spatio-temporal ResNet of context 1) trains on the fold's training part; its features of every
-frame are stored, and a classifier of `gesta.models.sequence` learns on those of the training part.
+frame are stored, and a classifier of `gesta.models.feature_classifier` learns on those of the training part.
 """
 
 from __future__ import annotations

@@ -139,13 +139,13 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
     from gesta.tasks.images.fit import fit, recognise, weights_of, with_weights
     from gesta.training.learner import LossNotFinite
 
-    begun = time.monotonic()
+    started = time.monotonic()
     whole, test = cifar.read(data, kind)
     train, val = cifar.hold_out(whole, VALIDATION, seed=0)
     try:
         fitted = fit(train, val, recipe, Run(folder, seed, device=device, progress=False))
     except LossNotFinite as error:
-        return {"diverged": str(error), "seed": seed, "seconds": time.monotonic() - begun}
+        return {"diverged": str(error), "seed": seed, "seconds": time.monotonic() - started}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     weights = weights_of(fitted.network)
@@ -163,7 +163,7 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
         "recipe": recipe.model_dump(mode="json"),
         "validation": fitted.metrics,
         "history": fitted.history,
-        "seconds": time.monotonic() - begun,
+        "seconds": time.monotonic() - started,
     }
 
 

@@ -181,7 +181,7 @@ def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: 
     from gesta.engines.base import Placement
     from gesta.evaluation.run import measure
 
-    begun = time.monotonic()
+    started = time.monotonic()
     task = find(recipe.task)
     try:
         parts = task.split(task.read(data), seed, recipe.model_dump())
@@ -195,7 +195,7 @@ def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: 
         found |= {"part": part, "parameters": model.manifest.parameters, "history": fitted.history}
         if hasattr(model, "write"):
             found |= _samples(model, latex)
-        return {**found, "seconds": time.monotonic() - begun}
+        return {**found, "seconds": time.monotonic() - started}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -62,8 +62,8 @@ def train(
     protocol = options.pop("protocol", "subject")
     listing = task.read(data, layout)
     parts = task.split(listing, run.seed, chosen.model_dump(), protocol)
-    if has(task, "settle"):
-        chosen, picked = task.settle(parts, chosen)  # type: ignore[attr-defined]
+    if has(task, "resolve"):
+        chosen, picked = task.resolve(parts, chosen)  # type: ignore[attr-defined]
         parts = replace(parts, picked=tuple(picked))
     if is_first_process():
         told(chosen, parts)

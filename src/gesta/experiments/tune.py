@@ -256,13 +256,13 @@ def _train(search: Search, values: dict[str, float], parts: Parts, folder: Path)
     """One training; its folder is removed. What it reached, or only `diverged`. Raises GestaError."""
     from gesta.training.learner import LossNotFinite
 
-    begun = time.monotonic()
+    started = time.monotonic()
     recipe = changed(search.recipe, [f"{key}={value!r}" for key, value in values.items()])
     try:
         run = Run(folder, search.seed, device=search.device, progress=False)
         fitted = search.task.fit(parts, recipe, run, light=True)
     except LossNotFinite as error:
-        return {"diverged": str(error), "seconds": time.monotonic() - begun}
+        return {"diverged": str(error), "seconds": time.monotonic() - started}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if search.objective[0] not in fitted.metrics:
@@ -271,7 +271,7 @@ def _train(search: Search, values: dict[str, float], parts: Parts, folder: Path)
             "another. Give data with one, and a recipe that uses it."
         )
     kept = (*search.shown, "epochs", "best_epoch")
-    return {**{name: fitted.metrics[name] for name in kept}, "seconds": time.monotonic() - begun}
+    return {**{name: fitted.metrics[name] for name in kept}, "seconds": time.monotonic() - started}
 
 
 def _best(study: Study, search: Search) -> FrozenTrial | None:

@@ -98,9 +98,9 @@ def export_bundle(
 ) -> Report:
     """Writes a new bundle at `out` with the networks in another format: what else its manifest says stays.
 
-    `examples`: prepared inputs to compare on; random ones where there are none. `calibration`: of the training part,
-    for int8. `timed_with`: the bundle whose PyTorch latency stands beside; the source if left out. `options`: those of
-    the task's `graphs`.
+    `examples`: preprocessed inputs to compare on; random ones where there are none. `calibration`: of the training
+    part, for int8. `timed_with`: the bundle whose PyTorch latency stands beside; the source if left out. `options`:
+    those of the task's `graphs`.
 
     Raises GestaError, and writes nothing, for an unknown format or precision (usage), int8 without calibration, an
     `out` that holds something else, and, unless `force`, where a network does not say what PyTorch says.

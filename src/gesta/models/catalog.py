@@ -13,13 +13,14 @@ from gesta import outside
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
+from gesta.models.cnn3d_lstm import joint
 from gesta.models.dd_net import DdNet
 from gesta.models.efficientnet_lite import EfficientNetLite0
+from gesta.models.feature_classifier import FeatureClassifier
 from gesta.models.foreign import is_foreign, made
 from gesta.models.i3d import I3d, Padding
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
-from gesta.models.joint import joint
 from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
 from gesta.models.nin import NetworkInNetwork
@@ -27,7 +28,6 @@ from gesta.models.packaged import PACKAGES, fetch_packaged
 from gesta.models.recurrent import RecurrentNet
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
-from gesta.models.sequence import SequenceNet
 from gesta.models.st_gcn import StGcn
 from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.tcn import CausalTcn
@@ -271,7 +271,7 @@ def build_sequence(
     if is_foreign(name, SEQUENCES):
         return made(name, nn.Module, {"features": features, "classes": classes}, {}, options)
     _known(name, SEQUENCES)
-    return SequenceNet(features=features, classes=classes, recurrent=SEQUENCES[name], **more)  # type: ignore[arg-type]
+    return FeatureClassifier(features=features, classes=classes, recurrent=SEQUENCES[name], **more)  # type: ignore[arg-type]
 
 
 SKELETON_MODELS: dict[str, Callable[..., nn.Module]] = {

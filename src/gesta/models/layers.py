@@ -27,7 +27,7 @@ def scaled(width: float, factor: float) -> int:
 
 @dataclass(frozen=True)
 class Layers:
-    """Widths of single layers, for networks whose channels were removed (gesta.compression.slim); None: by `width`.
+    """Widths of single layers, for networks whose channels were removed (gesta.compression.channels); None: by `width`.
 
     `convolutions`: of every stream the channels of its six convolutions; `linear`: outputs of the linear layer behind
     them; `lstm`: hidden units.

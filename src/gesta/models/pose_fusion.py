@@ -56,7 +56,7 @@ class ScoreFusion(PoseNet):
             streams.requires_grad_(True)
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         if self.weights != "per_output":
             return
         self.eval()

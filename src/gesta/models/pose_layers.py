@@ -38,7 +38,7 @@ class PoseNet(nn.Module):
     def start_from(self, poses: Tensor) -> None:
         """Takes from the training poses [N, J, 3] what the network starts from; most need nothing."""
 
-    def settle(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Called once after training, with the validation batches (hand, truth); most need nothing."""
 
 

@@ -166,7 +166,7 @@ class ArrayTask(classification.Classifies):
     def identities(self, samples: Sequence[Any]) -> list[str]:
         return [_hash(str(sample.subject).encode() + self.array(sample).tobytes()) for sample in samples]
 
-    def remarks(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
+    def warnings(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
         return []
 
     def outputs(

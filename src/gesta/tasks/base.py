@@ -96,7 +96,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Examples:
-    """Prepared inputs to compare, calibrate and time networks on. `truth`: what is known of each, None if nothing.
+    """Preprocessed inputs to compare, calibrate and time networks on. `truth`: what is known of each, None if nothing.
 
     `source`: "validation", "training" or "random".
     """
@@ -199,7 +199,7 @@ class Task(Protocol):
     def identities(self, samples: Sequence[Any]) -> list[str]:
         """What tells each sample again, by its content: short hashes."""
 
-    def remarks(self, listing: Listing, manifest: Any) -> list[str]:
+    def warnings(self, listing: Listing, manifest: Any) -> list[str]:
         """What a reader of a measurement should know of how these data were read for this model."""
 
     def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
@@ -220,7 +220,7 @@ class Task(Protocol):
         """The networks to export, with example inputs. Needs PyTorch."""
 
     def examples(self, manifest: Any, samples: Sequence[Any], limit: int, source: str) -> Examples:
-        """At most `limit` prepared inputs, spread over the samples; random ones where there are no samples."""
+        """At most `limit` preprocessed inputs, spread over the samples; random ones where there are no samples."""
 
     def feeds(self, bundle: Bundle[Any], examples: Examples) -> dict[tuple[str, str], list[Any]]:
         """(role, stage) -> inputs by name, to calibrate 8-bit networks on. Needs PyTorch."""

@@ -89,7 +89,7 @@ class HandTracker:
         lost = self._follow(image, time_s)
         if self._should_search(lost, time_s):
             self._search(image, time_s)
-        _settle_sides(self._tracks)
+        _resolve_sides(self._tracks)
         return tuple(self._hand(track, time_s) for track in self._tracks)
 
     def _search_all(self, image: NDArray[np.uint8]) -> tuple[Hand, ...]:
@@ -188,7 +188,7 @@ def _without_doubles(tracks: list[_Track]) -> list[_Track]:
     return sorted(kept, key=lambda track: track.number)
 
 
-def _settle_sides(tracks: list[_Track]) -> None:
+def _resolve_sides(tracks: list[_Track]) -> None:
     """A hand changes its side only on strong evidence; two hands share the sides among them."""
     for track in tracks:
         if (track.right if track.side == "left" else 1 - track.right) >= SURE_SIDE:

@@ -64,7 +64,7 @@ def last_layer(network: nn.Module) -> list[str]:
     ]
 
 
-def take_over(network: nn.Module, known: Sequence[str], labels: Sequence[str], seed: int) -> str:
+def transfer_weights(network: nn.Module, known: Sequence[str], labels: Sequence[str], seed: int) -> str:
     """Makes the network answer for `labels`; returns what was done, for people.
 
     **Rule**: where the data have exactly the classes that the network knows, its last layer is kept, in their order;

@@ -41,7 +41,7 @@ class Facts:
         return self.share.get(modality, 0.0) >= ENOUGH
 
 
-def settle(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
+def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     """The recipe with every "auto" decided and every input that the data lack replaced, and a note for each.
 
     Raises RecipeError where nothing can stand in: only the hand stream without skeletons, neither colour nor depth.
@@ -52,7 +52,7 @@ def settle(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     channels = _channels(given, facts, notes)
     if recipe.model.fusion is not None and channels != tuple(given.channels):
         raise RecipeError("model.fusion needs colour for the optical flow, which the recordings lack.")
-    settled = {
+    resolved = {
         "fps": _fps(given, facts, notes),
         "max_fps": _max_fps(given, facts),
         "body": body,
@@ -61,7 +61,7 @@ def settle(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
         "box_smoothing": _smoothing(given, body, notes),
     }
     changes = {
-        "input": given.model_copy(update=settled),
+        "input": given.model_copy(update=resolved),
         "augmentation": recipe.augmentation.model_copy(update={"flip": _flip(recipe, facts, body, notes)}),
         "training": recipe.training.model_copy(
             update={"epochs": _epochs(recipe, facts, notes), "batch": _batch(recipe, facts, notes)}

@@ -13,7 +13,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.clips.decode import Kind, iter_frames
-from gesta.clips.prepare import prepare
+from gesta.clips.preprocess import preprocess
 from gesta.clips.transform import Transform
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
@@ -66,7 +66,7 @@ def preparing_rates(
                 counts[index], took = _decode(sample)
                 decode[index].append(took)
                 before = time.perf_counter()
-                prepare(sample, transform)
+                preprocess(sample, transform)
                 ready[index].append(time.perf_counter() - before)
         except GestaError as error:
             counts[index] = 0
@@ -75,14 +75,14 @@ def preparing_rates(
     if not measured:
         return {"skipped": f"no recording could be read; the first: {failed[0]}"}
     frames = sum(counts[i] for i in measured)
-    raw, prepared = (frames / sum(min(times[i]) for i in measured) for times in (decode, ready))
+    raw, preprocessed = (frames / sum(min(times[i]) for i in measured) for times in (decode, ready))
     return {
         "recordings": len(measured),
         "frames": frames,
         "videos_each": len(_videos(files[measured[0]])),
         "decoded_frames_per_s": round(raw, 1),
-        "prepared_frames_per_s": round(prepared, 1),
-        "share_of_decoding": round(prepared / raw, 3),
+        "preprocessed_frames_per_s": round(preprocessed, 1),
+        "share_of_decoding": round(preprocessed / raw, 3),
         "failed": failed,
     }
 
@@ -107,7 +107,7 @@ def _decode(sample: Sample) -> tuple[int, float]:
 
 
 def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:
-    """A recording decoded, prepared and recognised as a stream on one core, in a process of its own.
+    """A recording decoded, preprocessed and recognised as a stream on one core, in a process of its own.
 
     {"frames", "recorded_s", "seconds", "times_real_time", "one_core"}. The second of two passes counts.
     """

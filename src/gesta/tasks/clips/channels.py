@@ -46,7 +46,7 @@ class Channels:
     gates: int = 1
 
 
-def slimmable(weights: Weights) -> bool:
+def prunable_channels(weights: Weights) -> bool:
     """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, joint."""
     return any(name.endswith("linear.weight") for name in weights)
 
@@ -56,10 +56,10 @@ def layers_of(weights: Weights) -> list[Channels]:
 
     Raises GestaError for the weights of another network.
     """
-    if not slimmable(weights):
+    if not prunable_channels(weights):
         raise GestaError(
-            "slimming knows cnn3d, lstm and joint, and this network is none of them. `gesta prune` makes its weights' "
-            "file smaller; `gesta compress` prunes, stores and exports it."
+            "channel pruning knows cnn3d, lstm and joint, and this network is none of them. `gesta prune` makes its "
+            "weights' file smaller; `gesta compress` prunes, stores and exports it."
         )
     found = []
     linear = next(name.removesuffix(".weight") for name in weights if name.endswith("linear.weight"))

@@ -97,7 +97,7 @@ def mixed(soft: Tensor, hard: Tensor, alpha: float) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DistillationTargets:
     """What a stage of training learns from teachers. `orders`: of each teacher, its classes in the student's order.
 
     Where a batch brings stored answers (`soft`) the teachers are not asked, and of few sights each is shown them once.
@@ -130,16 +130,16 @@ class Lesson:
         return mean_softened(said, self.settings.temperature)
 
 
-def lesson_of(
+def targets_of(
     settings: DistillationSettings | None, teachers: Sequence[Teacher], labels: Sequence[str]
-) -> Lesson | None:
+) -> DistillationTargets | None:
     """What a student with these labels learns from teachers; None without distillation."""
     if settings is None:
         return None
-    return Lesson(settings, teachers, [teacher.order(labels) for teacher in teachers])
+    return DistillationTargets(settings, teachers, [teacher.order(labels) for teacher in teachers])
 
 
-def attend(
+def precompute_targets(
     train: ClipSet,
     settings: DistillationSettings | None,
     teachers: Sequence[Teacher],
@@ -155,7 +155,7 @@ def attend(
         return {}
     if not teachers:
         raise GestaError("This recipe learns from a teacher and was given none: --set teacher=BUNDLE", usage=True)
-    lesson_of(settings, teachers, train.labels)
+    targets_of(settings, teachers, train.labels)
     views = [View(teacher.transform) for teacher in teachers]
     for teacher, view in zip(teachers, views, strict=True):
         problems = prepare(train.samples, teacher.transform if settings.sees == "clip" else view.whole)

@@ -1,4 +1,4 @@
-"""A recognizer over samples: prepared through the cache, predicted in batches."""
+"""A recognizer over samples: preprocessed through the cache, predicted in batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.cache import ClipCache
-from gesta.clips.prepare import prepare_recording, unreadable
+from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
 from gesta.tasks.clips.inputs import notes, require
@@ -26,7 +26,7 @@ BATCH = 32
 def outputs(
     recogniser: Recogniser, samples: Sequence[Sample], bar: Bar, cache: ClipCache | None = None
 ) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
-    """(samples predicted, probabilities n N, what could not be prepared)."""
+    """(samples predicted, probabilities n N, what could not be preprocessed)."""
     cache, transform = cache or ClipCache(), recogniser.manifest.transform
     cache.fill(samples, transform, lambda done, total: bar("Preparing clips", done, total))
     used: list[Sample] = []
@@ -69,7 +69,7 @@ def answers(
                 fit[item.sample.id] = item
             except GestaError as error:
                 failed.append(str(error))
-        for clip in prepare_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
+        for clip in preprocess_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
             if isinstance(clip, Problem):
                 failed.append(str(clip))
             else:

@@ -1,4 +1,4 @@
-"""What exporting, calibrating and timing a recognizer of clips takes: prepared clips, their chunks, and the answers."""
+"""What exporting, calibrating and timing a recognizer of clips takes: preprocessed clips, chunks, answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEEDS = ("whole", "network"), ("step", "network")
 
 
 def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
-    """At most `limit` prepared clips, spread over the samples; those that cannot be prepared are left out."""
+    """At most `limit` preprocessed clips, spread over the samples; those that cannot be preprocessed are left out."""
     if not samples:
         clips = random_clips(manifest.transform, limit)
         return Examples(clips, [None] * len(clips), "random")
@@ -90,7 +90,7 @@ def _answers(recogniser: Recogniser, clips: Sequence[NDArray[np.uint8]], role: s
     if role == "whole":
         return list(recogniser.predict_clips(clips)[:, None])
     return [
-        np.array([list(p.probabilities.values()) for p in recogniser.open_stream().push_prepared(pixels)])
+        np.array([list(p.probabilities.values()) for p in recogniser.open_stream().push_preprocessed(pixels)])
         for pixels in clips
     ]
 
@@ -102,7 +102,7 @@ def timings(recogniser: Recogniser, clips: Sequence[NDArray[np.uint8]]) -> dict[
     chunks = chunks or [random_clips(recogniser.manifest.transform, 1)[0][:chunk]]
     stream = recogniser.open_stream()
     return {
-        "chunk": Timing(lambda i: stream.push_prepared(chunks[i % len(chunks)]), {"frames": chunk}),
+        "chunk": Timing(lambda i: stream.push_preprocessed(chunks[i % len(chunks)]), {"frames": chunk}),
         "clip": Timing(
             lambda i: recogniser.predict_clips([clips[i % len(clips)]]),
             {"frames": int(np.median([len(clip) for clip in clips]))},

@@ -1,4 +1,4 @@
-"""From samples to a settled recipe and its transform."""
+"""From samples to a resolved recipe and its transform."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from gesta.models.start import padding_for
 from gesta.models.weights import WeightsError
 from gesta.recipes import RecipeError
 from gesta.schema import GestaError, Listing, Sample
-from gesta.tasks.clips.auto import Facts, settle
+from gesta.tasks.clips.auto import Facts, resolve
 from gesta.tasks.clips.recipe import ClipRecipe
 
 _PROBED = 25
 
 
-def settle_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
+def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
     """The recipe with every "auto" decided by the training samples (all labelled ones, if none is in training).
 
     Returns also the notes on what was picked and why. Raises GestaError (usage) where the data cannot serve the recipe.
     """
     samples = found.samples if isinstance(found, Listing) else found
     try:
-        return settle(recipe, facts_of(samples, ("train",) if recipe.training.validation else ("train", "val")))
+        return resolve(recipe, facts_of(samples, ("train",) if recipe.training.validation else ("train", "val")))
     except RecipeError as error:
         raise GestaError(f"recipe {recipe.name}: {error}", usage=True) from error
 
 
-def settle_padding(recipe: ClipRecipe) -> ClipRecipe:
+def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
     """The recipe with the padding that the weights it begins with ask for, unless it names one.
 
     Raises GestaError (usage) where there are no such weights, or those of the two streams ask for different ones.
@@ -74,8 +74,8 @@ def median_fps(samples: Sequence[Sample]) -> float | None:
 
 
 def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
-    """The transform of a settled recipe; an unsettled one is settled by the samples first."""
-    recipe, _ = settle_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
+    """The transform of a resolved recipe; an unresolved one is resolved by the samples first."""
+    recipe, _ = resolve_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
     given = recipe.input
     return Transform.model_validate(
         {

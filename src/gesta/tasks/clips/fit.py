@@ -23,9 +23,9 @@ from gesta.progress import bar
 from gesta.schema import Clip, GestaError, Problem, Sample
 from gesta.tasks.clips.context import before
 from gesta.tasks.clips.data import ClipSet
-from gesta.tasks.clips.distil import Lesson, Teacher, attend, lesson_of
+from gesta.tasks.clips.distil import DistillationTargets, Teacher, precompute_targets, targets_of
 from gesta.tasks.clips.evaluate import identities
-from gesta.tasks.clips.facts import settle_for, settle_padding, transform_for
+from gesta.tasks.clips.facts import resolve_for, resolve_padding, transform_for
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.module import ClassifyClips
 from gesta.tasks.clips.recipe import ClipRecipe
@@ -40,7 +40,7 @@ from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, precision_for, run_stage
 from gesta.training.transfer import freeze
 
-__all__ = ["Warm", "fit", "settle_for", "transform_for"]
+__all__ = ["Warm", "fit", "resolve_for", "transform_for"]
 
 
 class Cache(Protocol):
@@ -98,19 +98,19 @@ def fit(
     if not recipe.training.validation:
         samples = [replace(s, split="train") if s.split == "val" else s for s in samples]
     used, labels = _usable(samples)
-    recipe, picked = settle_for(used, recipe)
+    recipe, picked = resolve_for(used, recipe)
     transform = (None if warm is None else warm.transform) or transform_for(recipe, used)
     if warm is None:
-        recipe = settle_padding(recipe)
+        recipe = resolve_padding(recipe)
         _tried(recipe, transform, len(labels))
     store, started = cache or ClipCache(), time.perf_counter()
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
-        good, broken = _prepared(used, transform, store, run.progress)
+        good, broken = _preprocessed(used, transform, store, run.progress)
         good, labels = _usable(good, broken)
         skipped = broken + _unknown_classes(samples, labels)
         if recipe.augmentation.context > 0:
-            _prepared([e for earlier in before(samples).values() for e in earlier], transform, store, run.progress)
+            _preprocessed([e for earlier in before(samples).values() for e in earlier], transform, store, run.progress)
         clear(run)
         data = _data(good, before(samples), labels, transform, store, recipe, run.seed)
         taught = _taught(data.train, recipe, teachers, run, store)
@@ -139,12 +139,12 @@ def fit(
 def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run: Run, store: Cache) -> dict[str, Any]:
     """What teachers say of the training clips, where the recipe asks for it."""
     device = accelerator_of(run.device)
-    return attend(
+    return precompute_targets(
         train,
         recipe.distillation,
         teachers,
         device,
-        lambda clips, sight: _prepared(clips, sight, store, run.progress)[1],
+        lambda clips, sight: _preprocessed(clips, sight, store, run.progress)[1],
     )
 
 
@@ -172,7 +172,7 @@ def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[
     )
 
 
-def _prepared(
+def _preprocessed(
     samples: Sequence[Sample], transform: Transform, store: Cache, progress: bool
 ) -> tuple[list[Sample], tuple[Problem, ...]]:
     """Fills the cache; the samples that can be used, and a problem for each that cannot."""
@@ -218,7 +218,7 @@ def _train(job: _Job) -> tuple[nn.Module, list[Row], Row, int]:
     training, run = job.recipe.training, job.run
     seed_everything(run.seed)
     warm = job.warm
-    network = warm.network if warm is not None else _begun(job.recipe, job.transform, len(job.labels))
+    network = warm.network if warm is not None else _initialized(job.recipe, job.transform, len(job.labels))
     frozen: nn.Module | None = None
     if training.freeze is not None:
         if warm is None:
@@ -229,13 +229,16 @@ def _train(job: _Job) -> tuple[nn.Module, list[Row], Row, int]:
     if training.pretrain_epochs:
         frozen = _pretrain(job, network) or frozen
     assert isinstance(training.epochs, int)
-    lesson = lesson_of(job.recipe.distillation, job.teachers, job.labels)
-    if lesson is not None and lesson.settings.way == "soft_then_hard":
-        _learn_softly(job, network, lesson, frozen)
-        lesson = None
+    distillation = targets_of(job.recipe.distillation, job.teachers, job.labels)
+    if distillation is not None and distillation.settings.way == "soft_then_hard":
+        _learn_softly(job, network, distillation, frozen)
+        distillation = None
     stage = _stage(job, "training", 1, "train", training.epochs)
     history, best, rank = run_stage(
-        stage, network, job.data, _learner(job, network, over=training.loss_over, frozen=frozen, lesson=lesson)
+        stage,
+        network,
+        job.data,
+        _learner(job, network, over=training.loss_over, frozen=frozen, distillation=distillation),
     )
     return network, history, best, rank
 
@@ -257,7 +260,7 @@ def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
 
 
 def _tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
-    """Wrong settings are reported before any clip is prepared. Raises GestaError (usage) for them."""
+    """Wrong settings are reported before any clip is preprocessed. Raises GestaError (usage) for them."""
     if not recipe.model.is_outside:
         with torch.device("meta"):
             _fresh(recipe, transform, classes)
@@ -277,7 +280,7 @@ def _tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
         raise GestaError(f"{recipe.model.name} gives {list(shape)}, expected {expected}.", usage=True)
 
 
-def _begun(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
+def _initialized(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
     """The recipe's network with the published weights that it names. Raises GestaError (usage) if they do not fit."""
     network, model = _fresh(recipe, transform, classes), recipe.model
     try:
@@ -287,15 +290,15 @@ def _begun(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
     return network
 
 
-def _learn_softly(job: _Job, network: nn.Module, lesson: Lesson, frozen: nn.Module | None) -> None:
+def _learn_softly(job: _Job, network: nn.Module, distillation: DistillationTargets, frozen: nn.Module | None) -> None:
     """First the teachers' answers alone; the best epoch of that stays in `network`, and the labels come after."""
     training = job.recipe.training
-    alone = replace(lesson, settings=lesson.settings.model_copy(update={"alpha": 1.0}))
-    stage = _stage(job, "soft", 2, "soft targets", lesson.settings.soft_epochs or int(training.epochs))
+    alone = replace(distillation, settings=distillation.settings.model_copy(update={"alpha": 1.0}))
+    stage = _stage(job, "soft", 2, "soft targets", distillation.settings.soft_epochs or int(training.epochs))
     done = job.run.out / "checkpoints" / "soft.safetensors"
     if not (job.run.resume and done.exists()):
         run_stage(
-            stage, network, job.data, _learner(job, network, over=training.loss_over, frozen=frozen, lesson=alone)
+            stage, network, job.data, _learner(job, network, over=training.loss_over, frozen=frozen, distillation=alone)
         )
         save_network(done, network)
     load_network(done, network)

@@ -63,7 +63,7 @@ class ClipManifest(Manifest):
             return "unknown"
         if "width" not in model and is_outside(model.get("name")):
             return str(model["name"])
-        width = "slimmed" if model.get("layers") else f"at width {model.get('width', 1.0)}"
+        width = "with pruned channels" if model.get("layers") else f"at width {model.get('width', 1.0)}"
         return f"{model.get('name', 'unknown')} {width}"
 
     @property

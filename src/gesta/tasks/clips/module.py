@@ -9,17 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from gesta.tasks.clips.augment import warp
-from gesta.tasks.clips.distil import Lesson, mixed, soft_loss
+from gesta.tasks.clips.distil import DistillationTargets, mixed, soft_loss
 from gesta.training.classify import Classify
 from gesta.training.losses import sequence_loss
 
 
 class ClassifyClips(Classify):
-    """`lesson`: what teachers have to say."""
+    """`distillation`: what teachers have to say."""
 
-    def __init__(self, network: nn.Module, settings: Any, *, lesson: Lesson | None = None, **given: Any) -> None:
+    def __init__(
+        self, network: nn.Module, settings: Any, *, distillation: DistillationTargets | None = None, **given: Any
+    ) -> None:
         super().__init__(network, settings, **given)
-        self.lesson = lesson
+        self.distillation = distillation
 
     def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
         return warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
@@ -37,16 +39,18 @@ class ClassifyClips(Classify):
         loss = sequence_loss(logits.float(), target, counted, self.settings.label_smoothing)
         silent = torch.where(counted, 0.0, -torch.inf).unsqueeze(-1)  # B m 1
         answer = (logits.float().log_softmax(-1) + silent).logsumexp(1) - counted.sum(1, keepdim=True).log()  # B N
-        if self.lesson is not None:
-            given, one = self.lesson.settings, torch.ones_like(target)
-            loss = mixed(soft_loss(answer.unsqueeze(1), self.lesson.soft(batch), one, "last", given), loss, given.alpha)
+        if self.distillation is not None:
+            given, one = self.distillation.settings, torch.ones_like(target)
+            loss = mixed(
+                soft_loss(answer.unsqueeze(1), self.distillation.soft(batch), one, "last", given), loss, given.alpha
+            )
         self._count("train", loss, answer, target)
         return loss
 
     def loss_of(self, steps: Tensor, chunks: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         hard = super().loss_of(steps, chunks, batch)
-        if self.lesson is None:
+        if self.distillation is None:
             return hard
-        given = self.lesson.settings
-        soft = soft_loss(steps, self.lesson.soft(batch), chunks, self.over, given, self.start(batch))
+        given = self.distillation.settings
+        soft = soft_loss(steps, self.distillation.soft(batch), chunks, self.over, given, self.start(batch))
         return mixed(soft, hard, given.alpha)

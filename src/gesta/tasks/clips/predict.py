@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.clips.plane import RawFrame, as_frame, is_video
-from gesta.clips.prepare import Preparer, prepare
+from gesta.clips.preprocess import Preprocessor, preprocess
 from gesta.clips.read import iter_raw_sample
 from gesta.clips.sampling import central_window, to_network
 from gesta.engines.base import Engine, Placement
@@ -30,7 +30,7 @@ LONG_FRAMES = 256
 """Longer clips go through the streaming step, chunk by chunk, so that memory stays bounded; the result is the same."""
 
 Video = str | Path | Sample | Clip | NDArray[np.uint8]
-"""A file or recording, a Sample, a prepared clip (or its pixels [T, S, H, W, C]), or RGB frames [T, H, W, 3]."""
+"""A file or recording, a Sample, a preprocessed clip (or its pixels [T, S, H, W, C]), or RGB frames [T, H, W, 3]."""
 
 
 def load(bundle: Bundle[ClipManifest], at: Placement = Placement()) -> Recogniser:
@@ -75,17 +75,17 @@ class Recogniser:
         if isinstance(video, (str, Path)):
             video = one_sample(video)
         if isinstance(video, np.ndarray):
-            return self._named(self._prepared(video, fps) if is_video(video) else video, "")
+            return self._named(self._preprocessed(video, fps) if is_video(video) else video, "")
         if not isinstance(video, (Clip, Sample)):
             raise GestaError(f"A video is a path, a Sample, a Clip or an array of frames, not {type(video).__name__}.")
         if isinstance(video, Clip):
             return self._named(video.pixels, video.id)
         require(video, self.manifest)
-        found = self._named(prepare(video, self.manifest.transform).pixels, str(video.files[0]))
+        found = self._named(preprocess(video, self.manifest.transform).pixels, str(video.files[0]))
         return replace(found, notes=notes(video, self.manifest))
 
     def predict_clips(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-        """Probabilities [n, N] of prepared clips, each uint8 [T, S, H, W, C] of any length T."""
+        """Probabilities [n, N] of preprocessed clips, each uint8 [T, S, H, W, C] of any length T."""
         for pixels in clips:
             self._check(pixels)
         order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
@@ -117,12 +117,12 @@ class Recogniser:
         """A stream to push frames into by hand. Several may be open; each has its own state."""
         return Stream(self.engine, self.manifest, joints)
 
-    def _prepared(self, frames: NDArray[np.uint8], fps: float | None) -> NDArray[np.uint8]:
+    def _preprocessed(self, frames: NDArray[np.uint8], fps: float | None) -> NDArray[np.uint8]:
         """RGB frames [T, H, W, 3] as the network takes them, [t, S, H, W, C]."""
-        preparer = Preparer(self.manifest.transform)
+        preprocessor = Preprocessor(self.manifest.transform)
         rate = fps or self.manifest.transform.fps
-        pieces = [preparer.push(as_frame(frame, index, rate)) for index, frame in enumerate(frames)]
-        return np.concatenate([*pieces, preparer.flush()])
+        pieces = [preprocessor.push(as_frame(frame, index, rate)) for index, frame in enumerate(frames)]
+        return np.concatenate([*pieces, preprocessor.flush()])
 
     def _named(self, pixels: NDArray[np.uint8], source: str) -> Prediction:
         return prediction(self.labels, self.predict_clips([pixels])[0], source)
@@ -131,7 +131,7 @@ class Recogniser:
         expected = self.manifest.transform.frame_shape
         if pixels.dtype != np.uint8 or pixels.ndim != 5 or pixels.shape[1:] != expected or len(pixels) == 0:
             raise GestaError(
-                f"The model takes prepared clips, uint8 [T, {', '.join(map(str, expected))}], "
+                f"The model takes preprocessed clips, uint8 [T, {', '.join(map(str, expected))}], "
                 f"not {pixels.dtype} {list(pixels.shape)}. Give the video itself, or apply the bundle's transform."
             )
 

@@ -17,7 +17,7 @@ GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
 
 
 class InputSettings(Strict):
-    """Settings of the transform. "auto" is settled from what the data offers, and said so."""
+    """Settings of the transform. "auto" is resolved from what the data offers, and said so."""
 
     fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
     max_fps: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
@@ -45,7 +45,7 @@ class InputSettings(Strict):
 
 
 class LayerSettings(Strict):
-    """Widths of single layers: what is left after slimming. None: by `width`."""
+    """Widths of single layers: what is left after channel pruning. None: by `width`."""
 
     convolutions: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] | None = Field(
         None, description="of every stream the channels of its convolutions"
@@ -80,7 +80,7 @@ class ModelSettings(NetworkSettings):
         lt=1,
         description="weight of the past in a fading vote of the chunks; 0: the last chunk answers",
     )
-    layers: LayerSettings | None = Field(None, description="widths of single layers, left by slimming")
+    layers: LayerSettings | None = Field(None, description="widths of single layers, left by channel pruning")
     context: str | None = Field(
         None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or pairs of positions such as 98-104; null: 2"
     )

@@ -1,4 +1,4 @@
-"""Film strips of prepared clips, for the report of an evaluation."""
+"""Film strips of preprocessed clips, for the report of an evaluation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRAMES = 10
 
 
 def strips_of(transform: Transform) -> Strips:
-    """Film strips of samples from the cache of prepared clips; of one that is gone none."""
+    """Film strips of samples from the cache of preprocessed clips; of one that is gone none."""
     cache = ClipCache()
 
     def strips(sample: Sample) -> tuple[list[tuple[str, str]], float | None]:
@@ -31,7 +31,7 @@ def strips_of(transform: Transform) -> Strips:
 
 
 def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[str, str]]:
-    """Frames of a prepared clip T S H W C side by side, a strip for each stream and plane: (what, PNG data URI).
+    """Frames of a preprocessed clip T S H W C side by side, a strip for each stream and plane: (what, PNG data URI).
 
     Planes of differences are left out where the clip has others. No frames, no strips.
     """

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.plane import RawFrame, timed
-from gesta.clips.prepare import Preparer
+from gesta.clips.preprocess import Preprocessor
 from gesta.clips.sampling import to_network
 from gesta.engines.base import Engine, State
 from gesta.schema import KINECT_JOINTS, Frame, GestaError, Prediction
@@ -34,14 +34,14 @@ class Stream:
             step = f"streaming step for {engine.name}"
             raise GestaError(f"The model {manifest.name!r} has no {step}. Use another engine, or export it.")
         self._engine, self._manifest = engine, manifest
-        self._preparer = Preparer(manifest.transform, joints)
+        self._preprocessor = Preprocessor(manifest.transform, joints)
         self._ring = np.zeros((0, *manifest.transform.frame_shape), np.uint8)
         self._state: State = {}
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything, as before the first frame."""
-        self._preparer.reset()
+        self._preprocessor.reset()
         self._frames = self._chunks = 0
         self._clear()
 
@@ -50,10 +50,10 @@ class Stream:
 
         Raises GestaError that names the frame if it lacks what the model needs.
         """
-        return self.push_prepared(self._preparer.push(timed(frame, time_s)), self._preparer.ends_s)
+        return self.push_preprocessed(self._preprocessor.push(timed(frame, time_s)), self._preprocessor.ends_s)
 
-    def push_prepared(self, pixels: NDArray[np.uint8], ends_s: Sequence[float] | None = None) -> list[Prediction]:
-        """Prepared frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end.
+    def push_preprocessed(self, pixels: NDArray[np.uint8], ends_s: Sequence[float] | None = None) -> list[Prediction]:
+        """Preprocessed frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end.
 
         `ends_s`: when each of the chunks ends; counted from 0 where it is left out.
         """
@@ -68,7 +68,7 @@ class Stream:
 
     def finish(self) -> list[Prediction]:
         """The frames left over, as a last chunk filled up with zeros. Then the stream begins anew."""
-        last = self.push_prepared(self._preparer.flush(), self._preparer.ends_s)
+        last = self.push_preprocessed(self._preprocessor.flush(), self._preprocessor.ends_s)
         self.reset()
         return last
 

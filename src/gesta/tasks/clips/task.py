@@ -61,11 +61,11 @@ class ClipTask(classification.Classifies):
         fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=self.distil(recipe))
         return replace(fitted, notes=(*fitted.notes, *told))
 
-    def settle(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
+    def resolve(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
         """The recipe with every "auto" decided by the training part, and what was decided and why."""
-        from gesta.tasks.clips.facts import settle_for
+        from gesta.tasks.clips.facts import resolve_for
 
-        return settle_for(parts.listing, recipe)
+        return resolve_for(parts.listing, recipe)
 
     def recipe_from(self, start: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
         """For training on from a bundle: its network and input, the recipe's training (None: the bundle's, too)."""
@@ -113,7 +113,7 @@ class ClipTask(classification.Classifies):
 
         return page.write_html(report, listing, out)
 
-    def remarks(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
+    def warnings(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 
     def outputs(
@@ -215,17 +215,17 @@ class ClipTask(classification.Classifies):
 
         return fine_tune(bundle, weights, masks, parts, changes, run)
 
-    def slimmable(self, weights: Mapping[str, NDArray[Any]]) -> bool:
+    def can_prune_channels(self, weights: Mapping[str, NDArray[Any]]) -> bool:
         """Whether `prune_channels` can narrow a network of these weights."""
-        from gesta.tasks.clips.channels import slimmable
+        from gesta.tasks.clips.channels import prunable_channels
 
-        return slimmable(weights)
+        return prunable_channels(weights)
 
     def prune_channels(
         self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], parameters: int, device: str
     ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """(weights of a narrower network with at most so many parameters, the recipe for it)."""
-        from gesta.tasks.clips.slim import narrowed
+        from gesta.tasks.clips.prune_channels import narrowed
 
         return narrowed(bundle, samples, parameters, device)
 

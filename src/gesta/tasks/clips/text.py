@@ -32,7 +32,7 @@ def _preparing(found: dict[str, Any]) -> str:
         return f"preparing  not measured: {found['skipped']}"
     share, raw = found["share_of_decoding"], found["decoded_frames_per_s"]
     return (
-        f"preparing  {found['prepared_frames_per_s']:.0f} frames/s, {share:.2f} of the raw decode's {raw:.0f} "
+        f"preparing  {found['preprocessed_frames_per_s']:.0f} frames/s, {share:.2f} of the raw decode's {raw:.0f} "
         f"({found['recordings']} recordings, {found['videos_each']} videos each)"
     )
 

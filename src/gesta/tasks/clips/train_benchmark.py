@@ -87,13 +87,13 @@ def train_benchmark(
     """Trains the bundle's network anew by its recipe for about `seconds` and counts; the bundle is not changed.
 
     Clips come from the cache, filled first; so what is measured is the second epoch on. Without samples random clips
-    are taken and the waiting is not measured. Raises GestaError if no clip can be prepared.
+    are taken and the waiting is not measured. Raises GestaError if no clip can be preprocessed.
     """
     manifest = bundle.manifest
     recipe, transform = ClipRecipe.model_validate(manifest.recipe), manifest.transform
     wanted = BATCHES * int(recipe.training.batch)
     store: ClipStore = cache or ClipCache()
-    chosen = _prepared(samples, transform, cache or ClipCache(), wanted, seed) if samples else []
+    chosen = _preprocessed(samples, transform, cache or ClipCache(), wanted, seed) if samples else []
     if not samples:
         store = RandomClips(transform, seed)
         blank = Sample(id="random", recording="random", color=Resource(Path("random")))
@@ -114,10 +114,10 @@ def train_benchmark(
     }
 
 
-def _prepared(
+def _preprocessed(
     samples: Sequence[Sample], transform: Transform, cache: ClipCache, wanted: int, seed: int
 ) -> list[Sample]:
-    """Up to `wanted` labelled samples that can be prepared, drawn by seed."""
+    """Up to `wanted` labelled samples that can be preprocessed, drawn by seed."""
     labelled = [s for s in samples if s.label is not None]
     order = np.random.default_rng(seed).permutation(len(labelled))[:wanted]
     drawn = [labelled[int(i)] for i in order]
@@ -130,7 +130,9 @@ def _prepared(
         except GestaError:
             continue
     if len(usable) < 2:
-        raise GestaError(f"of {len(drawn)} labelled clips {len(usable)} could be prepared; training needs at least 2.")
+        raise GestaError(
+            f"of {len(drawn)} labelled clips {len(usable)} could be preprocessed; training needs at least 2."
+        )
     return usable
 
 

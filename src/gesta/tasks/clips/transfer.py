@@ -46,7 +46,7 @@ def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, 
     from gesta.tasks.clips.fit import Warm
     from gesta.tasks.clips.inputs import require
     from gesta.tasks.clips.network import load_network
-    from gesta.training.transfer import take_over
+    from gesta.training.transfer import transfer_weights
 
     opened = io.read(path, ClipManifest)
     train = [s for s in samples if s.split == "train" and s.label is not None]
@@ -54,5 +54,5 @@ def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, 
         require(sample, opened.manifest)
     labels = sorted({str(s.label) for s in train})
     network = load_network(opened).requires_grad_(True)
-    told = take_over(network, opened.manifest.labels, labels, seed)
+    told = transfer_weights(network, opened.manifest.labels, labels, seed)
     return Warm(network, opened.manifest.transform), (f"From {path}, {told}.",)

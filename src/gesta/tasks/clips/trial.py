@@ -1,4 +1,4 @@
-"""What experiments ask of clips: to be prepared once for all, and what the order of their frames is worth."""
+"""What experiments ask of clips: to be preprocessed once for all, and what the order of their frames is worth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from gesta.clips.cache import ClipCache
 from gesta.schema import Sample
 from gesta.tasks.base import Evaluation
-from gesta.tasks.clips.facts import settle_for, transform_for
+from gesta.tasks.clips.facts import resolve_for, transform_for
 from gesta.tasks.clips.recipe import ClipRecipe
 
 
@@ -19,11 +19,11 @@ def prepare(
 ) -> None:
     """Prepares the clips once for all trainings, so that no two of them decode the same recording side by side.
 
-    What cannot be prepared is reported by the trainings themselves.
+    What cannot be preprocessed is reported by the trainings themselves.
     """
     transforms = {}
     for recipe in recipes:
-        transform = transform_for(settle_for(samples, recipe)[0], samples)
+        transform = transform_for(resolve_for(samples, recipe)[0], samples)
         transforms[transform.key()] = transform
     for transform in transforms.values():
         ClipCache().fill(samples, transform, progress)

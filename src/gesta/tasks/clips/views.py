@@ -1,4 +1,4 @@
-"""What a teacher sees of the frames that its student sees: the same instants, prepared by the teacher's own transform.
+"""What a teacher sees of the frames that its student sees: the same instants, by the teacher's own transform.
 
 The recording is the meeting place: the student's frames are turned into times, the times into the teacher's frames.
 """
@@ -17,7 +17,7 @@ from gesta.schema import Clip, Sample
 
 
 class ClipStore(Protocol):
-    """Where prepared clips come from: gesta.clips.cache.ClipCache, or a stand-in for tests."""
+    """Where preprocessed clips come from: gesta.clips.cache.ClipCache, or a stand-in for tests."""
 
     def load(self, sample: Sample, transform: Transform) -> Clip: ...
 
@@ -35,7 +35,7 @@ class View:
     def pixels(
         self, sample: Sample, chosen: NDArray[np.int64], student: Transform, store: ClipStore
     ) -> NDArray[np.uint8]:
-        """[T, S, H, W, C] of the instants that the student sees: frames `chosen` of its prepared clip, in that order.
+        """[T, S, H, W, C] of the instants that the student sees: frames `chosen` of its clip, in that order.
 
         For a central window exactly `window` frames, cut or with zeros behind.
         """

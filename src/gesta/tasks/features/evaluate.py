@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.prepare import unreadable
+from gesta.clips.preprocess import unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
 from gesta.tasks.features.predict import SequenceRecogniser

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gesta.clips.ahead import ahead
 from gesta.clips.chosen_frames import read_frames
-from gesta.clips.prepare import unreadable
+from gesta.clips.preprocess import unreadable
 from gesta.files import write_whole
 from gesta.schema import GestaError, Problem, Sample
 from gesta.tasks.features.engines import Engine

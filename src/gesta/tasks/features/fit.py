@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from gesta.bundle.io import Bundle, load_weights
 from gesta.metrics import accuracy
 from gesta.models.catalog import build_sequence
-from gesta.models.sequence import SequenceNet
+from gesta.models.feature_classifier import FeatureClassifier
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError, Sample
 from gesta.tasks.features.manifest import FeatureManifest
@@ -29,7 +29,7 @@ from gesta.training.data import Batch, TrainingData
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.stage import Stage, run_stage
-from gesta.training.transfer import freeze, take_over
+from gesta.training.transfer import freeze, transfer_weights
 
 EVALUATED = 256
 """Sequences that are recognised at a time."""
@@ -142,12 +142,12 @@ def _network(
             network = build_sequence(features=width, classes=len(labels), **recipe.model.model_dump())
         except ValueError as error:
             raise GestaError(f"{name} cannot be built: {error}", usage=True) from error
-        if isinstance(network, SequenceNet):
+        if isinstance(network, FeatureClassifier):
             network.fit_statistics(torch.from_numpy(np.concatenate(train.sequences)))
         return network, recipe, []
     settings = SequenceModelSettings.model_validate(start.manifest.recipe["model"])
-    network = _begun(start, folder)
-    told = f"from {start.path}, {take_over(network, start.manifest.labels, labels, seed)}"
+    network = _initialized(start, folder)
+    told = f"from {start.path}, {transfer_weights(network, start.manifest.labels, labels, seed)}"
     return network, recipe.model_copy(update={"model": settings}), [told]
 
 
@@ -169,7 +169,7 @@ def _metrics(
     return metrics | (measure(network, known["test"]) if len(known["test"]) else {})
 
 
-def _begun(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Module:
+def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Module:
     """The classifier to begin with. Raises GestaError where the features are others than it was trained on."""
     manifest, held = start.manifest, folder.recipe
     used = manifest.backbone

@@ -19,7 +19,7 @@ class StoredFeatures(Strict):
 
 
 class SequenceModelSettings(NetworkSettings):
-    """The classifier, gesta.models.sequence."""
+    """The classifier, gesta.models.feature_classifier."""
 
     name: Annotated[Literal["mean", "gru", "lstm"], *OR_OUTSIDE]
     hidden: int = Field(128, ge=1, description="units of a recurrent layer")

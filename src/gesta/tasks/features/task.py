@@ -118,7 +118,7 @@ class FeatureTask(classification.Classifies):
 
         return identities(samples)
 
-    def remarks(self, listing: Listing, manifest: FeatureManifest) -> list[str]:  # noqa: ARG002
+    def warnings(self, listing: Listing, manifest: FeatureManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 
     def outputs(

@@ -19,7 +19,7 @@ from gesta.schema import HandFrame
 from gesta.tasks.hands.center import nearest_object
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
-from gesta.tasks.hands.transform import prepare_images
+from gesta.tasks.hands.transform import preprocess_images
 
 FRAMES = 24
 """Frames that are gone over, spread over the data."""
@@ -63,9 +63,9 @@ def _follow(bundle: Path, frames: list[HandFrame], engine: str, precision: str) 
             center = nearest_object(depth, frame.camera, transform.cube_mm)
             times.append(time.perf_counter())
             place = center if frame.center_mm is None else frame.center_mm
-            hand = prepare_images(depth, color, frame.camera, transform, place)
+            hand = preprocess_images(depth, color, frame.camera, transform, place)
             times.append(time.perf_counter())
-            recogniser.predict_prepared(hand.image[None])
+            recogniser.predict_preprocessed(hand.image[None])
             times.append(time.perf_counter())
             for part, seconds in zip(took, np.diff(times), strict=True):
                 took[part].append(1000 * float(seconds))

@@ -44,7 +44,7 @@ class HandWindows:
     def __len__(self) -> int:
         return len(self.cubes)
 
-    def prepared(self, index: int, transform: HandTransform, cube: Cube | None = None) -> NDArray[np.float32]:
+    def preprocessed(self, index: int, transform: HandTransform, cube: Cube | None = None) -> NDArray[np.float32]:
         """What the network gets, C S S: of the hand's own cube, or of another one within a wide window."""
         patch, color = self.patch(index, transform, cube)
         return stacked(patch, color, transform)

@@ -41,7 +41,7 @@ class HandSet(Dataset):
             rng = np.random.default_rng([self.seed, self.epoch, index])
             shift, scale = settings.shift_mm, settings.scale
             cube = vary(cube, rng, turn=settings.rotation_deg, shift_mm=shift, scale=scale)
-        image = self.windows.prepared(index, self.transform, cube)
+        image = self.windows.preprocessed(index, self.transform, cube)
         return image, cube.normalise(self.joints_mm[index]).astype(np.float32), cube.side_mm / 2
 
     def collate(self, items: Sequence[Item]) -> Batch:

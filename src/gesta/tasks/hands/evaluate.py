@@ -19,7 +19,7 @@ from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.hands.compare import Compared
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.predict import BATCH, PoseRecogniser
-from gesta.tasks.hands.transform import PreparedHand, prepare_hand
+from gesta.tasks.hands.transform import PreprocessedHand, preprocess_hand
 
 AREA_MM = 80.0
 """The success-rate curve's area is taken up to this threshold."""
@@ -44,15 +44,15 @@ def labelled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFr
 def outputs(
     recogniser: PoseRecogniser, frames: Sequence[HandFrame], bar: Bar
 ) -> tuple[list[HandFrame], NDArray[np.float64], list[Problem]]:
-    """(frames estimated, joints and behind them the centre of the cube, n J+1 3 in mm, what could not be prepared).
+    """(frames estimated, joints and behind them the centre of the cube, n J+1 3 in mm, what could not be preprocessed).
 
     The centre is where `recogniser.rule` says: "data" or "nearest".
     """
     transform, rule = recogniser.manifest.transform, recogniser.rule
 
-    def prepared(frame: HandFrame) -> PreparedHand | Problem:
+    def preprocessed(frame: HandFrame) -> PreprocessedHand | Problem:
         try:
-            return prepare_hand(frame if rule == "data" else replace(frame, center_mm=None), transform)
+            return preprocess_hand(frame if rule == "data" else replace(frame, center_mm=None), transform)
         except GestaError as error:
             file = str(frame.depth)
             return Problem(file, "unprepared", str(error).removeprefix(f"{file}: "))
@@ -63,10 +63,10 @@ def outputs(
     with ThreadPoolExecutor(READERS) as pool:
         for first in range(0, len(frames), BATCH):
             batch = frames[first : first + BATCH]
-            hands = list(pool.map(prepared, batch))
+            hands = list(pool.map(preprocessed, batch))
             problems += [hand for hand in hands if isinstance(hand, Problem)]
-            good = [(f, h) for f, h in zip(batch, hands, strict=True) if isinstance(h, PreparedHand)]
-            answers = recogniser.predict_prepared(np.stack([h.image for _, h in good])) if good else ()
+            good = [(f, h) for f, h in zip(batch, hands, strict=True) if isinstance(h, PreprocessedHand)]
+            answers = recogniser.predict_preprocessed(np.stack([h.image for _, h in good])) if good else ()
             for (frame, hand), answer in zip(good, answers, strict=True):
                 used.append(frame)
                 found.append(np.concatenate([hand.joints_mm(answer), [hand.cube.center_mm]]))

@@ -1,4 +1,4 @@
-"""What exporting, calibrating and timing a hand pose model takes: prepared hands, and how far joints lie apart.
+"""What exporting, calibrating and timing a hand pose model takes: preprocessed hands, and how far joints lie apart.
 
 What must agree are the joints: `LARGEST_MM` and `MEAN_MM` say by how much they may differ, by precision. A cube's side
 turns the network's units into millimetres.
@@ -19,7 +19,7 @@ from gesta.schema import GestaError, HandFrame
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.predict import PoseRecogniser
-from gesta.tasks.hands.transform import HandTransform, prepare_hand
+from gesta.tasks.hands.transform import HandTransform, preprocess_hand
 
 LARGEST_MM = {"fp32": 0.1, "fp16": 2.0, "int8": 30.0}
 """Largest distance of a joint from PyTorch's, over all frames, that passes, by precision."""
@@ -30,7 +30,7 @@ Images = NDArray[np.float32]  # n C S S
 
 
 def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, source: str) -> Examples:
-    """At most `limit` prepared hands with joints, spread over the frames; those that cannot be prepared are left out.
+    """At most `limit` preprocessed hands with joints, spread over the frames; without those that fail.
 
     `truth`: J 3 in units of half a cube.
     """
@@ -41,7 +41,7 @@ def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, so
     found = Examples([], [], source)
     for frame in (frames[i * len(frames) // count] for i in range(count)):
         try:
-            hand = prepare_hand(frame, manifest.transform)
+            hand = preprocess_hand(frame, manifest.transform)
         except GestaError:
             continue  # a broken image: `gesta data inspect` names it
         if frame.joints_mm is not None:
@@ -71,7 +71,7 @@ def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
 def compare(reference: PoseRecogniser, other: PoseRecogniser, shown: Examples, artifact: Artifact) -> Agreement:
     """How far the joints of two models lie apart, and the errors of both where the truth is known."""
     images = np.stack(shown.inputs)
-    expected, found = (recogniser.predict_prepared(images) for recogniser in (reference, other))
+    expected, found = (recogniser.predict_preprocessed(images) for recogniser in (reference, other))
     cube_mm = reference.manifest.transform.cube_mm
     largest, mean = compared_mm(expected, found, cube_mm)
     errors: dict[str, float] = {}
@@ -98,5 +98,5 @@ def compared_mm(one: NDArray[Any], other: NDArray[Any], cube_mm: float) -> tuple
 
 
 def timings(recogniser: PoseRecogniser, hands: Sequence[Images]) -> dict[str, Timing]:
-    """One prepared hand through the network."""
-    return {"frame": Timing(lambda i: recogniser.predict_prepared(hands[i % len(hands)][None]))}
+    """One preprocessed hand through the network."""
+    return {"frame": Timing(lambda i: recogniser.predict_preprocessed(hands[i % len(hands)][None]))}

@@ -68,11 +68,11 @@ def fit(
         learning: PoseNet = network
         trained = _train_parts(learning, _stage(recipe, run, names, len(sets.train), callbacks), sets, recipe)
         history, rank = [row for part in trained.values() for row in part[0]], next(iter(trained.values()))[2]
-        network.settle(_batches(network, sets.val, recipe.training.batch))
+        network.calibrate(_batches(network, sets.val, recipe.training.batch))
         errors, squared = measure(network, sets.val, recipe.training.batch)
         best = trained["training"][1] if "training" in trained else _best_of(network, trained, sets, recipe)
         metrics = _metrics(best, history, errors, squared, sets)
-        remarks = _remarks(sets, transform)
+        warnings = _warnings(sets, transform)
         if rank == 0:
             for name, (rows, _, _) in trained.items():
                 draw_history(
@@ -84,10 +84,10 @@ def fit(
             known: dict[str, Any] = {"layout": listing.layout, "data": data_of, "identities": identities}
             origin = provenance_of(used, run, **known, skipped=len(skipped), seconds=spent)
             fields: dict[str, Any] = {"joints": names, "transform": transform, "metrics": metrics}
-            write_bundle(run.out / "bundle", HandManifest, network, recipe, origin, notes=remarks, **fields)
+            write_bundle(run.out / "bundle", HandManifest, network, recipe, origin, notes=warnings, **fields)
     facts = {"mean_pose_mm": mean_pose_error(sets.train, sets.val)}
     seconds = time.perf_counter() - started
-    told = (*run.notes, *remarks)
+    told = (*run.notes, *warnings)
     bundle = run.out / "bundle"
     return Fitted(bundle, metrics, history, seconds, recipe, skipped, told, (), rank, network, facts)
 
@@ -157,7 +157,7 @@ def mean_pose_error(train: HandSet, hands: HandSet) -> float:
     return float(((hands.poses() - mean).norm(dim=-1).mean(1) * halves).mean())
 
 
-def prepare_hands(
+def preprocess_hands(
     frames: Sequence[HandFrame],
     transform: HandTransform,
     *,
@@ -203,7 +203,7 @@ def _sets(
             "and 1 are needed. Add frames with joints."
         )
     found = {
-        name: prepare_hands(
+        name: preprocess_hands(
             part, transform, joints=joints, wide=wide and name == "train", progress=run.progress, cache=cache
         )
         for name, part in parts.items()
@@ -275,7 +275,7 @@ def _metrics(
     }
 
 
-def _remarks(sets: _Sets, transform: HandTransform) -> tuple[str, ...]:
+def _warnings(sets: _Sets, transform: HandTransform) -> tuple[str, ...]:
     """What about the data a reader of the results should know."""
     beyond = (sets.train.poses().abs() > 1).any(-1).any(-1)
     if not bool(beyond.any()):

@@ -16,7 +16,7 @@ from gesta.schema import Camera, CenterSource, GestaError, HandEstimate, HandFra
 from gesta.tasks.hands.inputs import one_hand
 from gesta.tasks.hands.manifest import HandManifest
 from gesta.tasks.hands.read import read_hand
-from gesta.tasks.hands.transform import PreparedHand, prepare_images
+from gesta.tasks.hands.transform import PreprocessedHand, preprocess_images
 
 BATCH = 32
 Hand = HandFrame | str | Path
@@ -89,12 +89,12 @@ class PoseRecogniser:
 
         Without `center_mm` (x, y, z) the nearest object is taken for the hand. Raises GestaError as `predict` does.
         """
-        hand = prepare_images(depth_mm, color, camera, self.manifest.transform, center_mm)
-        output = self.predict_prepared(hand.image[None])[0]
+        hand = preprocess_images(depth_mm, color, camera, self.manifest.transform, center_mm)
+        output = self.predict_preprocessed(hand.image[None])[0]
         return estimate(hand, output, source or ("nearest" if center_mm is None else "given"), input)
 
-    def predict_prepared(self, hands: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Prepared images [n, C, S, S] -> joints [n, J, 3] in units of half a cube, in batches.
+    def predict_preprocessed(self, hands: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Preprocessed images [n, C, S, S] -> joints [n, J, 3] in units of half a cube, in batches.
 
         Raises GestaError for another shape or type, and where the network gives a number that is not finite.
         """
@@ -102,7 +102,7 @@ class PoseRecogniser:
         expected = (transform.channels, transform.size, transform.size)
         if hands.ndim != 4 or hands.shape[1:] != expected or hands.dtype != np.float32:
             raise GestaError(
-                f"The model takes prepared hands, float32 [n, {', '.join(map(str, expected))}], "
+                f"The model takes preprocessed hands, float32 [n, {', '.join(map(str, expected))}], "
                 f"not {hands.dtype} {list(hands.shape)}. Give the depth image itself, or apply the bundle's transform."
             )
         answers = [
@@ -126,6 +126,8 @@ def centre_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) ->
     return None, "nearest"
 
 
-def estimate(hand: PreparedHand, output: NDArray[np.float32], source: CenterSource, input: str = "") -> HandEstimate:
-    """What a network's output J 3 says of a prepared hand."""
+def estimate(
+    hand: PreprocessedHand, output: NDArray[np.float32], source: CenterSource, input: str = ""
+) -> HandEstimate:
+    """What a network's output J 3 says of a preprocessed hand."""
     return HandEstimate(hand.joints_mm(output), hand.joints_uv(output), hand.cube.center_mm, source, input)

@@ -65,7 +65,7 @@ def parse_center(text: str) -> Center:
 def _found(
     recogniser: PoseRecogniser, wanted: Wanted, center: Center, failed: list[str], told: list[str]
 ) -> Iterator[Found]:
-    """One after the other; what cannot be predicted is added to `failed`, remarks to `told`."""
+    """One after the other; what cannot be predicted is added to `failed`, warnings to `told`."""
     camera: str | None = wanted.options.get("camera")
     for path in wanted.inputs:
         try:

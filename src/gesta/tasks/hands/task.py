@@ -112,7 +112,7 @@ class HandTask:
 
         return audit.write_hand_page(report, listing, out)
 
-    def remarks(self, listing: Listing, manifest: HandManifest) -> list[str]:
+    def warnings(self, listing: Listing, manifest: HandManifest) -> list[str]:
         names = listing.joint_names if isinstance(listing, HandListing) else ()
         if not names or tuple(names) == manifest.joints:
             return [str(problem) for problem in listing.problems]

@@ -71,7 +71,7 @@ class HandTransform(BaseModel):
 
 
 @dataclass(frozen=True)
-class PreparedHand:
+class PreprocessedHand:
     """What a network gets, `image` float32 C size size, and the cube that leads back from its output."""
 
     image: NDArray[np.float32]
@@ -86,8 +86,8 @@ class PreparedHand:
         return self.cube.camera.project(self.cube.restore(output).astype(np.float32))
 
 
-def prepare_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None) -> PreparedHand:
-    """A frame's images, read and prepared. The centre is the one given, else the frame's, else the nearest object's.
+def preprocess_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None) -> PreprocessedHand:
+    """A frame's images, read and preprocessed. The centre: given, else the frame's, else the nearest object's.
 
     Raises GestaError where an image cannot be read, colour is needed and absent or of another size, the cube is empty
     or no object is found.
@@ -95,18 +95,18 @@ def prepare_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLik
     depth, color = read_hand(frame, color=transform.needs_color)
     center = frame.center_mm if center_mm is None else center_mm
     try:
-        return prepare_images(depth, color, frame.camera, transform, center)
+        return preprocess_images(depth, color, frame.camera, transform, center)
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error
 
 
-def prepare_images(
+def preprocess_images(
     depth_mm: NDArray[np.float32],
     color: NDArray[np.uint8] | None,
     camera: Camera,
     transform: HandTransform,
     center_mm: ArrayLike | None = None,
-) -> PreparedHand:
+) -> PreprocessedHand:
     """The same from arrays, e.g. of a live camera: depth H W mm, colour H W 3 RGB or None.
 
     Raises GestaError where colour is needed and None, the cube is empty, or no object is found.
@@ -114,11 +114,11 @@ def prepare_images(
     cube = cube_of(depth_mm, camera, transform, center_mm)
     patch = cube.patch(depth_mm, transform.size)  # S S
     if not transform.needs_color:
-        return PreparedHand(patch[None], cube)
+        return PreprocessedHand(patch[None], cube)
     if color is None:
         raise GestaError("this model needs colour beside depth, and there is none.")
     found = cube.color_patch(color, patch if transform.mask else np.zeros_like(patch))
-    return PreparedHand(stacked(patch, found, transform), cube)
+    return PreprocessedHand(stacked(patch, found, transform), cube)
 
 
 def cube_of(

@@ -36,7 +36,7 @@ class TextBase:
     def identities(self, samples: Sequence[Any]) -> list[str]:
         return [sample.identity for sample in samples]
 
-    def remarks(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
+    def warnings(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
         return []
 
     def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:  # noqa: ARG002

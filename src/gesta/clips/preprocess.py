@@ -29,8 +29,8 @@ LEAST_SHARE = 0.5  # of a span of frames must lie inside the recording
 DEPTH_MEMORY = 0.9  # weight of the previous frame's reference depth
 
 
-class Preparer:
-    """Turns frames into prepared ones, a chunk at a time: at the transform's rate, cropped, scaled, uint8.
+class Preprocessor:
+    """Turns frames into preprocessed ones, a chunk at a time: at the transform's rate, cropped, scaled, uint8.
 
     `hand` fixes the hand ("left", "right") where the rule is "clip"; without it the highest hand so far is taken.
     """
@@ -65,7 +65,7 @@ class Preparer:
         self._levels = depth_levels(0.0, t.depth_range_mm)
 
     def push(self, frame: Frame | RawFrame) -> NDArray[np.uint8]:
-        """Adds a frame; returns the prepared frames that are complete now, t S H W C (t = 0 or whole chunks).
+        """Adds a frame; returns the preprocessed frames that are complete now, t S H W C (t = 0 or whole chunks).
 
         `ends_s` has the time of the frames' own clock at which each of these chunks ends. Raises GestaError that names
         the frame where its time is no number or its images are none.
@@ -81,13 +81,13 @@ class Preparer:
             if due > most:  # the frame was on for longer: what the network sees is cut, the clock goes on
                 self._first_s += (due - most) / self.transform.fps
         self._pending = frame
-        return self._prepared(complete=True)
+        return self._preprocessed(complete=True)
 
     def flush(self) -> NDArray[np.uint8]:
         """The end: the frames left over, t S H W C with t up to a chunk; not padded. Starts anew afterwards."""
         if self._pending is not None:
             self._take(self._pending, 1, self._last_s)
-        out = self._prepared(complete=False)
+        out = self._preprocessed(complete=False)
         ends_s = self.ends_s
         self.reset()
         self.ends_s = ends_s
@@ -109,23 +109,23 @@ class Preparer:
             self._done += 1
             self._group.append((frame, max(self._first_s + self._done / self.transform.fps, least_s)))
 
-    def _prepared(self, complete: bool) -> NDArray[np.uint8]:
+    def _preprocessed(self, complete: bool) -> NDArray[np.uint8]:
         t, out = self.transform, []
         self.ends_s = []
         while len(self._group) >= t.chunk or (self._group and not complete):
             group, self._group = self._group[: t.chunk], self._group[t.chunk :]
             self.ends_s.append(group[-1][1])
-            out += self._prepare_group([frame for frame, _ in group])
+            out += self._preprocess_group([frame for frame, _ in group])
         return np.stack(out) if out else np.zeros((0, *t.frame_shape), np.uint8)
 
-    def _prepare_group(self, group: list[RawFrame]) -> list[NDArray[np.uint8]]:
+    def _preprocess_group(self, group: list[RawFrame]) -> list[NDArray[np.uint8]]:
         if self.transform.body == "motion":
             for frame in group:
                 self._motion.see(*_motion_image(frame))
             self._body = self._motion.follow(*group[0].size)
-        return [self._prepare_frame(frame) for frame in group]
+        return [self._preprocess_frame(frame) for frame in group]
 
-    def _prepare_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
+    def _preprocess_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
         t = self.transform
         self._follow(frame)
         planes = {name: _plane(frame, name) for name in {_source(c) for c in t.channels}}
@@ -302,21 +302,21 @@ def highest_hand(sample: Sample) -> str:
     return "right" if best["right"] < best["left"] else "left"
 
 
-def preparer_for(sample: Sample, transform: Transform) -> Preparer:
-    """A preparer with the sample's joints and, where the rule is "clip", its hand."""
+def preprocessor_for(sample: Sample, transform: Transform) -> Preprocessor:
+    """A preprocessor with the sample's joints and, where the rule is "clip", its hand."""
     fixed = highest_hand(sample) if transform.body == "skeleton" and transform.hand_rule == "clip" else None
-    return Preparer(transform, sample.joints, fixed)
+    return Preprocessor(transform, sample.joints, fixed)
 
 
-def prepare(sample: Sample, transform: Transform) -> Clip:
+def preprocess(sample: Sample, transform: Transform) -> Clip:
     """One sample. Raises GestaError naming the file for what cannot be read or lacks what the transform needs."""
-    result = next(prepare_recording([sample], transform))
+    result = next(preprocess_recording([sample], transform))
     if isinstance(result, Problem):
         raise GestaError(str(result))
     return result
 
 
-def prepare_recording(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
+def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
     """Samples of ONE recording, in one decode pass; yields a clip or a problem for each, in the order they end."""
     lacking = {s.id: [m for m in transform.needs if getattr(s, m) is None] for s in samples}
     for s in samples:
@@ -340,7 +340,7 @@ def unreadable(sample: Sample, error: GestaError, kind: str = "unreadable") -> P
 
 
 def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:
-    work = {s.id: (preparer_for(s, transform), []) for s in waiting}  # type: ignore[var-annotated]
+    work = {s.id: (preprocessor_for(s, transform), []) for s in waiting}  # type: ignore[var-annotated]
     lost = {s.id: LostFrames(s) for s in waiting}
     last = list(waiting)
 
@@ -363,8 +363,8 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
         for index, frame in ahead(iter_raw(waiting[0], wanted, stop, transform.colored, lose)):
             for s in last:
                 if inside(s, index, frame.time_s):
-                    preparer, parts = work[s.id]
-                    parts.append(preparer.push(frame))
+                    preprocessor, parts = work[s.id]
+                    parts.append(preprocessor.push(frame))
             yield from finished([s for s in waiting if past(s, index, frame.time_s)])
     except GestaError:
         yield from finished([s for s in waiting if len(work[s.id][1]) == _span_frames(s)])  # whole before the damage
@@ -380,13 +380,13 @@ def _span_frames(sample: Sample) -> int | None:
 
 
 def _finished(
-    sample: Sample, preparer: Preparer, parts: list[NDArray[np.uint8]], transform: Transform, lost: LostFrames
+    sample: Sample, preprocessor: Preprocessor, parts: list[NDArray[np.uint8]], transform: Transform, lost: LostFrames
 ) -> Clip | Problem:
     try:
         lost.check(len(parts))
     except GestaError as error:
         return unreadable(sample, error)
-    pixels = np.concatenate([*parts, preparer.flush()])
+    pixels = np.concatenate([*parts, preprocessor.flush()])
     if len(parts) < LEAST_SHARE * (_span_frames(sample) or 1):
         reason = f"{sample.id}: the recording holds {len(parts) or 'no'} frames of its span."
         return Problem(str(sample.files[0]), "span", reason, "Correct the label's frames or times.")

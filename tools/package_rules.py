@@ -1,7 +1,7 @@
 """An import-linter contract that reads like the table "Who may import whom" in docs/architecture.md.
 
-Each line of `rooms` names a room and the rooms it may import directly. A longer name (`runtime.engines.torch`) gets
-its own line and wins over its room's. A room without a line is an error, so that a new one gets a decision.
+Each line of `packages` names a package and those it may import directly. A longer name (`engines.torch`) gets its own
+line and wins over its package's. A package without a line is an error, so that a new one gets a decision.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def parse(lines: list[str]) -> dict[str, set[str]]:
     """Lines like "clips: schema" -> {"clips": {"schema"}}."""
     table = {}
     for line in lines:
-        room, _, allowed = line.partition(":")
-        table[room.strip()] = {name.strip() for name in allowed.split(",") if name.strip()}
+        package, _, allowed = line.partition(":")
+        table[package.strip()] = {name.strip() for name in allowed.split(",") if name.strip()}
     return table
 
 
@@ -41,14 +41,14 @@ def violations(imports: list[tuple[str, str]], table: dict[str, set[str]]) -> li
     return sorted(set(found))
 
 
-class RoomsContract(Contract):
-    """Every direct import between rooms must stand in the table."""
+class PackagesContract(Contract):
+    """Every direct import between packages must stand in the table."""
 
-    type_name = "rooms"
-    rooms = fields.ListField(subfield=fields.StringField())
+    type_name = "packages"
+    packages = fields.ListField(subfield=fields.StringField())
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: ARG002
-        table = parse([str(line) for line in self.rooms])  # type: ignore[attr-defined]
+        table = parse([str(line) for line in self.packages])  # type: ignore[attr-defined]
         prefix = ROOT + "."
         imports = [
             (module.removeprefix(prefix), imported.removeprefix(prefix))

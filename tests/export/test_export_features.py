@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from calls import load
-from runtime.tiny_chains import make_chain, narrow, write_videos
+from runtime.tiny_feature_bundles import make_feature_bundle, narrow, write_videos
 
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact, Provenance
@@ -33,7 +33,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("to", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
     videos = write_videos(tmp_path / "videos")
-    bundle = make_chain(tmp_path / "chain", videos, every=3)
+    bundle = make_feature_bundle(tmp_path / "features", videos, every=3)
     out = tmp_path / "int8"
     words = ("export", bundle.path, "--to", to, "--precision", "int8")
     done = gesta(*words, "--out", out)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from calls import export
-from runtime.tiny_chains import make_chain, narrow, write_videos
+from runtime.tiny_feature_bundles import make_feature_bundle, narrow, write_videos
 
 from gesta.bundle import io
 from gesta.tasks.features.manifest import FeatureManifest
@@ -18,7 +18,7 @@ from gesta.tasks.features.manifest import FeatureManifest
 def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     narrow(monkeypatch)
     torch.set_num_threads(1)
-    return make_chain(tmp_path / "chain", write_videos(tmp_path / "videos", each=2), every=3).path
+    return make_feature_bundle(tmp_path / "features", write_videos(tmp_path / "videos", each=2), every=3).path
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ LEAST = 1 / 8
 
 Weights = Mapping[str, NDArray[Any]]
 Judged = Sequence[tuple[NDArray[np.uint8], int]]
-"""Prepared clips with the numbers of their classes."""
+"""Preprocessed clips with the numbers of their classes."""
 
 
 def narrowed(
@@ -48,10 +48,12 @@ def narrowed(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """(weights of at most `parameters`, those channels left that count most on training clips; the recipe for them).
 
-    Raises GestaError for a network that cannot be slimmed, a number that one step cannot reach, and without clips.
+    Raises GestaError for a network whose channels cannot be pruned, a number that one step cannot reach, and no clips.
     """
     weights = io.load_weights(bundle)
-    layers = layers_of(weights)  # a network that cannot be slimmed is refused before clips are prepared
+    layers = layers_of(
+        weights
+    )  # a network that whose channels cannot be pruned is refused before clips are preprocessed
     keep = chosen(weights, layers, scores(bundle, layers, judged(bundle, samples), device), parameters)
     left = taken(weights, layers, keep)
     model = {**bundle.manifest.recipe["model"], "layers": widths_of(left)}
@@ -64,7 +66,9 @@ def judged(bundle: Bundle[ClipManifest], samples: Sequence[Sample]) -> Judged:
     train = [s for s in samples if s.split == "train" and s.label in labels]
     found = examples(bundle.manifest, train, CLIPS, "training") if train else None
     if found is None or not found.inputs:
-        raise GestaError(f"{bundle.path}: slimming needs training recordings of the bundle's classes; there are none.")
+        raise GestaError(
+            f"{bundle.path}: channel pruning needs training recordings of the bundle's classes; there are none."
+        )
     return [(pixels, labels.index(label)) for pixels, label in zip(found.inputs, found.truth, strict=True)]
 
 
@@ -122,8 +126,8 @@ def chosen(
     least = parameters_left(weights, layers, counts(bars[high]))
     if least > parameters:
         raise GestaError(
-            f"slimming to {parameters:,} parameters takes more than one step: it leaves at least {least:,}, an eighth "
-            "of every layer. Give more --steps, or keep more."
+            f"channel pruning to {parameters:,} parameters takes more than one step: it leaves at least {least:,}, "
+            "an eighth of every layer. Give more --steps, or keep more."
         )
     if parameters_left(weights, layers, counts(bars[low])) <= parameters:
         high = low

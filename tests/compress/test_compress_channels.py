@@ -1,4 +1,4 @@
-"""Slimming: which channels go, that the rest computes the same, and that the new bundle runs everywhere."""
+"""Channel pruning: which channels go, that the rest computes the same, and that the new bundle runs everywhere."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from training.learnable import MemoryStore, samples, tiny
 
 import gesta
 from gesta.bundle import io as bundle_io
-from gesta.compression.slim import Slimming, slim
+from gesta.compression.channels import ChannelPruning, prune_channels
 from gesta.compression.weights import count
 from gesta.models.catalog import VIDEO_MODELS, build
 from gesta.recipes import RecipeError
 from gesta.schema import GestaError
 from gesta.tasks.catalog import load_recipe
-from gesta.tasks.clips import slim as slimming
-from gesta.tasks.clips.channels import layers_of, parameters_left, slimmable, taken, widths_of
+from gesta.tasks.clips import prune_channels as scoring
+from gesta.tasks.clips.channels import layers_of, parameters_left, prunable_channels, taken, widths_of
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.prune_channels import chosen, scores
 from gesta.tasks.clips.recipe import ClipRecipe
-from gesta.tasks.clips.slim import chosen, scores
 from gesta.training.run import Run
 
 
@@ -51,8 +51,8 @@ def test_taking_channels_out_is_as_if_nothing_read_them(model: str) -> None:
     left = taken(weights, layers, keep)
     counts = {name: int(stays.sum()) for name, stays in keep.items()}
     assert parameters_left(weights, layers, counts) == count(left)[0] < 0.6 * count(weights)[0]
-    slimmed = build(model, **SMALL, layers=widths_of(left)).eval()
-    slimmed.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in left.items()})
+    narrow = build(model, **SMALL, layers=widths_of(left)).eval()
+    narrow.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in left.items()})
     silent = {name: np.array(array) for name, array in weights.items()}
     for layer in layers:
         for reader in layer.readers:
@@ -62,14 +62,14 @@ def test_taking_channels_out_is_as_if_nothing_read_them(model: str) -> None:
     whole.load_state_dict({name: torch.from_numpy(array) for name, array in silent.items()})
     clip = 255 * torch.rand(2, 2, 2, 32, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(slimmed(clip), whole(clip), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(narrow(clip), whole(clip), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("model", VIDEO_MODELS)
-def test_networks_that_are_not_slimmed(model: str) -> None:
+def test_networks_whose_channels_are_not_pruned(model: str) -> None:
     weights = {name: tensor.numpy() for name, tensor in build(model, **SMALL, window=16).state_dict().items()}
-    assert not slimmable(weights)
-    with pytest.raises(GestaError, match="slimming knows cnn3d, lstm and joint"):
+    assert not prunable_channels(weights)
+    with pytest.raises(GestaError, match="channel pruning knows cnn3d, lstm and joint"):
         layers_of(weights)
 
 
@@ -86,7 +86,7 @@ def test_the_wanted_number_is_met_and_the_best_stay(share: float) -> None:
     for layer in layers:
         stays = keep[layer.name]
         assert found[layer.name][stays].min() >= found[layer.name][~stays].max(initial=0)
-        assert stays.sum() % slimming.MULTIPLE == 0 and stays.sum() >= layer.count / 8
+        assert stays.sum() % scoring.MULTIPLE == 0 and stays.sum() >= layer.count / 8
 
 
 def test_all_stay_where_all_fit() -> None:
@@ -113,7 +113,7 @@ def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
         network.load_state_dict({n: torch.from_numpy(np.array(a)) for n, a in silenced.items()})
         network.double()
         pixels = torch.from_numpy(np.array(clips[0][0])).permute(1, 4, 0, 2, 3).unsqueeze(0).double()
-        logits = network(pixels) / slimming.TEMPERATURE
+        logits = network(pixels) / scoring.TEMPERATURE
         return torch.nn.functional.cross_entropy(logits, torch.tensor([clips[0][1]])).item()
 
     for layer in (layers[1], layers[5], layers[-1]):
@@ -134,26 +134,26 @@ SETTINGS = {"classes": 4, "streams": 1, "channels": 2, "size": 16, "chunk": 4, "
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["joint_memory", "cnn3d"])
-def test_a_slimmed_bundle_runs_streams_and_exports(model: str, tmp_path: Path, monkeypatch) -> None:
+def test_a_channel_pruned_bundle_runs_streams_and_exports(model: str, tmp_path: Path, monkeypatch) -> None:
     source = make_bundle(tmp_path / "source", model)
     bundle = bundle_io.read(source, ClipManifest)
-    monkeypatch.setattr(slimming, "judged", lambda *_: labelled(source))
-    slim(source, tmp_path / "slim", Slimming(keep=0.6), parts=parts_of(()))
-    slimmed = bundle_io.read(tmp_path / "slim", ClipManifest)
-    assert slimmed.manifest.parameters <= 0.6 * bundle.manifest.parameters
-    assert slimmed.manifest.recipe["model"]["layers"]["linear"] < 26
-    assert "slimmed" in (tmp_path / "slim" / bundle_io.CARD).read_text()
+    monkeypatch.setattr(scoring, "judged", lambda *_: labelled(source))
+    prune_channels(source, tmp_path / "narrow", ChannelPruning(keep=0.6), parts=parts_of(()))
+    narrow = bundle_io.read(tmp_path / "narrow", ClipManifest)
+    assert narrow.manifest.parameters <= 0.6 * bundle.manifest.parameters
+    assert narrow.manifest.recipe["model"]["layers"]["linear"] < 26
+    assert "with pruned channels" in (tmp_path / "narrow" / bundle_io.CARD).read_text()
     clips = clips_for(source)
     pixels = [clip.pixels for clip in clips]
-    expected = gesta.load(tmp_path / "slim", engine="torch").predict_clips(pixels)
+    expected = gesta.load(tmp_path / "narrow", engine="torch").predict_clips(pixels)
     assert np.isfinite(expected).all()
     for to, engine in (("openvino", "openvino"), ("onnx", "onnxruntime"))[: 1 if model == "cnn3d" else 2]:
-        export(slimmed, tmp_path / to, to, examples=clip_examples(clips))
+        export(narrow, tmp_path / to, to, examples=clip_examples(clips))
         found = gesta.load(tmp_path / to, engine=engine, threads=1)
         assert np.abs(found.predict_clips(pixels) - expected).max() < 1e-4
     if model != "cnn3d":
         stream = gesta.load(tmp_path / "openvino", threads=1).open_stream()
-        said = [said for i in range(0, 16, 4) for said in stream.push_prepared(pixels[3][i : i + 4])]
+        said = [said for i in range(0, 16, 4) for said in stream.push_preprocessed(pixels[3][i : i + 4])]
         assert np.abs(np.array(list(said[-1].probabilities.values())) - expected[3]).max() < 1e-4
 
 
@@ -172,10 +172,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fit(samples(), recipe, out, device="cpu", progress=False, cache=MemoryStore()).bundle
 
 
-def test_slimmed_and_trained_again(trained: Path, tmp_path: Path) -> None:
+def test_channels_pruned_and_trained_again(trained: Path, tmp_path: Path) -> None:
     source = trained
-    how = Slimming(keep=0.3, steps=2, epochs=3, sets=("training.learning_rate=0.003", f"teacher={source}"))
-    step = slim(source, tmp_path / "slim", how, measured=samples(), **OPTIONS)
+    how = ChannelPruning(keep=0.3, steps=2, epochs=3, sets=("training.learning_rate=0.003", f"teacher={source}"))
+    step = prune_channels(source, tmp_path / "narrow", how, measured=samples(), **OPTIONS)
     manifest = bundle_io.read(step.bundle, ClipManifest).manifest
     assert step.parameters == manifest.parameters <= 0.3 * bundle_io.read(source, ClipManifest).manifest.parameters
     assert step.comparison is not None and step.comparison.after > 0.6
@@ -185,30 +185,30 @@ def test_slimmed_and_trained_again(trained: Path, tmp_path: Path) -> None:
     assert kept.model_copy(
         update={"model": kept.model.model_copy(update={"layers": None})}
     ) == ClipRecipe.model_validate(bundle_io.read(source, ClipManifest).manifest.recipe)
-    again = slim(step.bundle, tmp_path / "again", Slimming(keep=0.6), **OPTIONS)
+    again = prune_channels(step.bundle, tmp_path / "again", ChannelPruning(keep=0.6), **OPTIONS)
     assert again.parameters <= 0.6 * step.parameters
 
 
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        (Slimming(keep=0), "--keep is above 0"),
-        (Slimming(parameters=0), "--parameters is at least 1"),
-        (Slimming(steps=0), "--steps is at least 1"),
-        (Slimming(epochs=1, sets=("training.speed=1",)), "unknown key training.speed"),
-        (Slimming(parameters=10), "takes more than one step"),
+        (ChannelPruning(keep=0), "--keep is above 0"),
+        (ChannelPruning(parameters=0), "--parameters is at least 1"),
+        (ChannelPruning(steps=0), "--steps is at least 1"),
+        (ChannelPruning(epochs=1, sets=("training.speed=1",)), "unknown key training.speed"),
+        (ChannelPruning(parameters=10), "takes more than one step"),
     ],
 )
-def test_mistakes(trained: Path, how: Slimming, message: str, tmp_path: Path) -> None:
+def test_mistakes(trained: Path, how: ChannelPruning, message: str, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=message):
-        slim(trained, tmp_path / "out", how, **OPTIONS)
+        prune_channels(trained, tmp_path / "out", how, **OPTIONS)
     assert not (tmp_path / "out").exists()
 
 
-def test_slimming_needs_training_clips(tmp_path: Path) -> None:
+def test_channel_pruning_needs_training_clips(tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", "joint")
     with pytest.raises(GestaError, match="needs training recordings of the bundle's classes"):
-        slim(source, tmp_path / "out", parts=parts_of(()))
+        prune_channels(source, tmp_path / "out", parts=parts_of(()))
 
 
 def test_widths_that_do_not_fit() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from calls import load
 from features.numbered_videos import numbers, video, write_numbered
-from runtime.tiny_chains import make_chain, narrow, write_videos
+from runtime.tiny_feature_bundles import make_feature_bundle, narrow, write_videos
 
 from gesta.bundle.manifest import Provenance
 from gesta.clips.annotated import VideoWriter
@@ -118,7 +118,7 @@ def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     narrow(monkeypatch)
     videos = write_videos(tmp_path / "videos", each=2)
     model = {} if name == "mean" else {"hidden": 8}
-    bundle = make_chain(tmp_path / "chain", videos, every=2, name=name, **model)
+    bundle = make_feature_bundle(tmp_path / "features", videos, every=2, name=name, **model)
     recogniser, path = load(bundle.path), videos / "light" / "light1.mkv"
     expected, found = recogniser.predict(path), list(recogniser.stream(path))
     assert len(found) == 4
@@ -131,7 +131,7 @@ def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.Mo
         assert rows[-1]["label"] == "light"
         done = gesta("predict", bundle.path, videos / "dark", "--stream")
         assert done.exit_code == 0 and done.stdout.count(" s  ") == 8 and "dark1.mkv" in done.stdout
-        fixed = make_chain(tmp_path / "fixed", videos, frames=3)
+        fixed = make_feature_bundle(tmp_path / "fixed", videos, frames=3)
         for ready, options, lines in ((bundle, ["--stream"], 4), (bundle, [], 1), (fixed, [], 1)):
             out = tmp_path / "drawn.mp4"
             done = gesta("predict", ready.path, path, "--annotate", out, *options, "--json")

@@ -20,7 +20,7 @@ from gesta.training.run import Run
 
 
 @dataclass(frozen=True)
-class Slimming:
+class ChannelPruning:
     """How many parameters stay: the share `keep`, or `parameters` of them.
 
     `steps` goes there gradually, by the same factor each, every step followed by `epochs` of fine-tuning (0: none).
@@ -41,10 +41,10 @@ class Slimming:
             raise GestaError("--steps is at least 1 and --epochs at least 0.", usage=True)
 
 
-def slim(
+def prune_channels(
     bundle: Path | str,
     out: Path,
-    how: Slimming | None = None,
+    how: ChannelPruning | None = None,
     *,
     parts: Parts,
     run: Run | None = None,
@@ -56,9 +56,9 @@ def slim(
     `parts` (train and val): channels are judged on the training part, and the network is fine-tuned on it, with a
     teacher where `how.sets` names one ("teacher=BUNDLE"), on the device and with the seed of `run`. `measured`: both
     are measured on them. Raises GestaError for numbers that make no sense or cannot be reached, a bundle without
-    weights or of a network that is not slimmed, or data that do not fit it.
+    weights or of a network whose channels are not pruned, or data that do not fit it.
     """
-    how = how or Slimming()
+    how = how or ChannelPruning()
     how.check()
     task, source = catalog.of_bundle(bundle)
     narrow, run = need(task, "prune_channels", "Structured pruning"), run or Run(out)
@@ -82,7 +82,7 @@ def slim(
         out,
         {task.trained_stage: weights},
         precision=precision or stored_precision(source),
-        done=f"slimmed ({count(weights)[0] / before:.1%} of {before:,} parameters stay{trained})",
+        done=f"channels pruned ({count(weights)[0] / before:.1%} of {before:,} parameters stay{trained})",
         metrics={"fine_tuning_epochs": how.steps * how.epochs} if how.epochs else {},
         samples=measured,
     )

@@ -1,6 +1,6 @@
 """The import rules: the table in .importlinter is read as written and catches what it should."""
 
-from tools.rooms import parse, violations
+from tools.package_rules import parse, violations
 
 TABLE = parse(["schema:", "clips: schema", "engines: clips, schema", "engines.torch: clips, models", "models:"])
 
@@ -14,11 +14,11 @@ def test_forbidden_import_is_named():
     assert "gesta.clips.read imports gesta.engines.onnx" in message
 
 
-def test_longer_line_wins_over_its_room():
+def test_longer_line_wins_over_its_package():
     assert violations([("engines.torch", "models.catalog")], TABLE) == []
     assert violations([("engines.onnx", "models.catalog")], TABLE)
 
 
-def test_room_without_a_line_is_an_error():
-    (message,) = violations([("newroom.x", "schema")], TABLE)
+def test_package_without_a_line_is_an_error():
+    (message,) = violations([("newcomer.x", "schema")], TABLE)
     assert "no line in the table" in message

@@ -20,11 +20,11 @@ import gesta
 from gesta.bundle import io as bundle_io
 from gesta.bundle import sparse
 from gesta.cli import main
-from gesta.compression import measure, path
+from gesta.compression import measure, pipeline
+from gesta.compression.channels import prune_channels
 from gesta.compression.frontier import choose, difference, draw, markdown, table
 from gesta.compression.plan import Plan, needed_sparsity
 from gesta.compression.prune import masked, masks_for
-from gesta.compression.slim import slim
 from gesta.compression.store import store_as
 from gesta.compression.weights import narrowed
 from gesta.models.catalog import build
@@ -43,7 +43,7 @@ def _one_thread():
 
 
 def compress(source: Path, out: Path, plan: Plan, found: Any = (), **options: Any) -> dict[str, Any]:
-    return path.compress(source, plan, parts_of(found), Run(out, device="cpu", progress=False), **options)
+    return pipeline.compress(source, plan, parts_of(found), Run(out, device="cpu", progress=False), **options)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
@@ -58,7 +58,7 @@ def test_the_sparsity_that_some_bytes_need(share: float) -> None:
     assert needed_sparsity(weights, dense) == 0
 
 
-def test_how_far_to_slim() -> None:
+def test_how_many_channels_go() -> None:
     assert Plan().sizes(1000) == [500, 250]
     assert Plan(keep=(0.7, 0.1)).sizes(1000) == [700, 100]
     assert Plan(target_bytes=500_000).sizes(18_400_000) == [int(485_000 / 0.425)]
@@ -84,9 +84,9 @@ def row(step: str, stored: tuple[int, float], runnable: tuple[int, float] | None
 
 ROWS = [
     row("teacher", (1000, 0.95), (1200, 0.95)),
-    row("slim-50", (500, 0.94), (700, 0.94)),
-    row("slim-50-pruned", (300, 0.945), None),
-    row("slim-25", (300, 0.90), (400, 0.91)),
+    row("channels-50", (500, 0.94), (700, 0.94)),
+    row("channels-50-pruned", (300, 0.945), None),
+    row("channels-25", (300, 0.90), (400, 0.91)),
 ]
 
 
@@ -98,7 +98,7 @@ def test_choosing_by_hand() -> None:
     found = choose(ROWS, 0.95, 500, 1.0, ACCURACY)
     assert found["stored"] == 2 and found["runnable"] is None
     assert "no runnable network has at most 500 bytes and at most 1 points lost" in found["runnable_why"]
-    assert "Smallest: slim-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
+    assert "Smallest: channels-25 in int8, 400 bytes, loses 4.0 points" in found["runnable_why"]
     assert found["runnable_why"].endswith("Remove more (--keep, --sparsity), train longer (--epochs), or ask for less.")
     alone = choose(ROWS, 0.95, 1, None, ACCURACY, {"backbone_weights"})["stored_why"]
     assert alone.endswith("Start from a smaller model, or ask for less.")
@@ -137,7 +137,7 @@ def document(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def test_table_and_figure(tmp_path: Path) -> None:
     lines = table(document(ROWS), ACCURACY)
-    assert lines[3][:7] == ["3", "slim-50-pruned", "int8", "10", "5", "300*", "93.5 [92.5, 95.5]"]
+    assert lines[3][:7] == ["3", "channels-50-pruned", "int8", "10", "5", "300*", "93.5 [92.5, 95.5]"]
     assert lines[3][7:9] == ["-", "not exported"] and lines[4][7] == "400*" and lines[1][9] == "1.00 / 1.50"
     stored, runnable = ({"mean": mean, "low": mean - 1, "high": mean + 1} for mean in (-0.5, -2.0))
     both = {name: {**ROWS[0][name], "difference": gap} for name, gap in (("stored", stored), ("runnable", runnable))}
@@ -169,11 +169,15 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     plan = Plan(keep=(0.5,), max_drop=50.0, sparsity=0.6, epochs=1, steps=1)
     first = compress(source, tmp_path / "out", plan, found, say=said.append)
     steps = [(one["step"], one["precision"]) for one in first["rows"]]
-    assert [name for name, precision in steps if precision == "int8"] == ["teacher", "slim-50", "slim-50-pruned"]
+    assert [name for name, precision in steps if precision == "int8"] == [
+        "teacher",
+        "channels-50",
+        "channels-50-pruned",
+    ]
     assert len(steps) == 9 and len(said) == 11
-    start, slimmed, pruned = (one for one in first["rows"] if one["precision"] == "int8")
-    assert slimmed["parameters"] <= 0.5 * start["parameters"]
-    assert pruned["nonzero"] < 0.5 * pruned["parameters"] and pruned["stored"]["bytes"] < slimmed["stored"]["bytes"]
+    start, narrow, pruned = (one for one in first["rows"] if one["precision"] == "int8")
+    assert narrow["parameters"] <= 0.5 * start["parameters"]
+    assert pruned["nonzero"] < 0.5 * pruned["parameters"] and pruned["stored"]["bytes"] < narrow["stored"]["bytes"]
     assert first["chosen"]["stored"] is not None and first["chosen"]["runnable"] is None
     best = bundle_io.read(tmp_path / "out" / "best" / "stored", ClipManifest)
     assert best.manifest.metrics["weights_bytes"] == first["rows"][first["chosen"]["stored"]]["stored"]["bytes"]
@@ -181,19 +185,19 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     assert any("Differences of each file in points to teacher in fp32, stored" in note for note in first["notes"])
     written = json.loads((tmp_path / "out" / "frontier.json").read_text())
     assert written == first and (tmp_path / "out" / "frontier.png").exists()
-    assert "| slim-50-pruned | int8 |" in (tmp_path / "out" / "frontier.md").read_text()
+    assert "| channels-50-pruned | int8 |" in (tmp_path / "out" / "frontier.md").read_text()
 
     said.clear()
     assert compress(source, tmp_path / "out", plan, found, say=said.append) == first and said == []
-    shutil.rmtree(tmp_path / "out" / "stored" / "slim-50-fp16")
+    shutil.rmtree(tmp_path / "out" / "stored" / "channels-50-fp16")
     compress(source, tmp_path / "out", plan, found, say=said.append)
-    assert said == ["slim-50 in fp16: storing, exporting, measuring"]
+    assert said == ["channels-50 in fp16: storing, exporting, measuring"]
     said.clear()
     other = Plan(keep=(0.5,), sparsity=0, epochs=2, steps=1, distil=False)
     again = compress(source, tmp_path / "out", other, found, say=said.append)
-    assert said[0].startswith("slim-50: slimming") and again["chosen"] == {}
+    assert said[0].startswith("channels-50: channel pruning") and again["chosen"] == {}
     assert not (tmp_path / "out" / "best" / "stored").exists(), "an earlier run's choice"
-    assert {one["step"] for one in again["rows"]} == {"teacher", "slim-50"}
+    assert {one["step"] for one in again["rows"]} == {"teacher", "channels-50"}
     whole = Plan(target_bytes=10**6, sparsity=0.5, epochs=1, steps=1, distil=False)
     again = compress(source, tmp_path / "out", whole, found, say=said.append)
     assert {one["step"] for one in again["rows"]} == {"teacher", "teacher-pruned"}
@@ -206,7 +210,7 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
+def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> None:
     _, found = quick
     recipe = tiny("auto", "input.size=32", "input.window=16", "model.name=c3d", "model.width=0.0625", "model.memory=0")
     source = fit(found[:30], recipe, tmp_path / "c3d", device="cpu", progress=False).bundle
@@ -214,13 +218,15 @@ def test_a_network_that_is_not_slimmed_is_pruned(quick, tmp_path: Path) -> None:
     document = compress(source, tmp_path / "out", plan, found)
     assert [one["step"] for one in document["rows"]] == 3 * ["teacher"] + 3 * ["teacher-pruned"]
     assert document["rows"][-1]["nonzero"] < 0.35 * document["rows"][0]["nonzero"]
-    assert any(note.startswith("Not slimmed") for note in document["notes"])
+    assert any(note.startswith("No channels pruned") for note in document["notes"])
     assert document["chosen"]["stored"] == 5 and "--keep" not in document["chosen"]["runnable_why"]
-    with pytest.raises(GestaError, match="--keep is for networks that can be slimmed: cnn3d, lstm and joint") as caught:
+    with pytest.raises(
+        GestaError, match="--keep is for networks whose channels can be pruned: cnn3d, lstm and joint"
+    ) as caught:
         compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), found)
     assert caught.value.usage
-    with pytest.raises(GestaError, match=r"slimming knows cnn3d, lstm and joint.*`gesta prune`"):
-        slim(source, tmp_path / "slim", parts=parts_of(found))
+    with pytest.raises(GestaError, match=r"channel pruning knows cnn3d, lstm and joint.*`gesta prune`"):
+        prune_channels(source, tmp_path / "narrow", parts=parts_of(found))
 
 
 @pytest.mark.parametrize(
@@ -257,13 +263,13 @@ def test_a_run_that_was_stopped_in_its_first_step_goes_on(tmp_path: Path, monkey
 def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
     make_bundle(tmp_path / "stored" / "start", "joint")
     made = {"stored": {"bundle": "stored/start"}, "runnable": {"bundle": "stored/start"}}
-    best = [tmp_path / name for name in path.BEST.values()]
-    path.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
+    best = [tmp_path / name for name in pipeline.BEST.values()]
+    pipeline.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
     assert all(bundle_io.read(one, ClipManifest).manifest.name == "tiny joint" for one in best)
-    path.keep_best(tmp_path, [made], {"stored": 0, "runnable": None})
+    pipeline.keep_best(tmp_path, [made], {"stored": 0, "runnable": None})
     assert [one.exists() for one in best] == [True, False]
     for _ in range(2):
-        path.keep_best(tmp_path, [made], {})
+        pipeline.keep_best(tmp_path, [made], {})
         assert not any(one.exists() for one in best)
 
 
@@ -296,7 +302,7 @@ def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd
     options = ("--keep", 0.4, "--sparsity", 0.5, "--epochs", 2, "--steps", 1, "--seconds", 0.1, "--out", "small")
     code, out, err = call("compress", "run/bundle", data, "--max-drop", 100, *options)
     assert code == 0, err
-    assert "slim-40-pruned" in out and "best/stored" in out.replace("\\", "/") and "frontier.png" in out
+    assert "channels-40-pruned" in out and "best/stored" in out.replace("\\", "/") and "frontier.png" in out
     code, out, err = call("predict", "small/best/runnable.zip", data / "p0_right_0.mkv")
     assert code == 0 and ("right" in out or "down" in out), err
     code, out, err = call("compress", "run/bundle", data, "--target-bytes", 10, *options, "--json")
@@ -306,7 +312,7 @@ def test_the_whole_path_from_the_command_line(tmp_path: Path, monkeypatch, capfd
     exported = [one for one in found["rows"] if "bytes" in one["runnable"]]
     assert len(exported) >= 6 and all(one["runnable"]["latency_ms"][0] > 0 for one in exported)
     sizes = {one["step"]: one["runnable"]["bytes"] for one in exported if one["precision"] == "fp32"}
-    assert sizes["slim-40"] < sizes["teacher"]
+    assert sizes["channels-40"] < sizes["teacher"]
     code, out, err = call("prune", "run/bundle", "--channels", "--data", data, "--out", "half", "--keep", 0.5)
     assert code == 0 and "parameters" in out, err
     assert gesta.load("half", engine="torch").predict(data / "p0_right_0.mkv").label in ("right", "down")

@@ -38,7 +38,7 @@ def write_videos(folder: Path, each: int = 8, frames: int = 7) -> Path:
     return folder
 
 
-def make_chain(
+def make_feature_bundle(
     folder: Path, videos: Path, *, frames: int | None = None, every: int | None = None, **model: Any
 ) -> Bundle[FeatureManifest]:
     """Of a mean the linear layer tells the classes' mean features apart; a recurrent one is random."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from calls import load
-from runtime.tiny_chains import make_chain, narrow, write_videos
+from runtime.tiny_feature_bundles import make_feature_bundle, narrow, write_videos
 
 from gesta.bundle import io
 from gesta.compression.store import store_as
@@ -34,7 +34,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def chain(tmp_path: Path) -> Path:
-    return make_chain(tmp_path / "chain", write_videos(tmp_path / "videos", each=10), every=3).path
+    return make_feature_bundle(tmp_path / "features", write_videos(tmp_path / "videos", each=10), every=3).path
 
 
 def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clips.videos import gray_frames, moving_square, skeleton_csv, standing, write_video
 
-from gesta.clips.prepare import Preparer, highest_hand, prepare, prepare_recording
+from gesta.clips.preprocess import Preprocessor, highest_hand, preprocess, preprocess_recording
 from gesta.clips.read import iter_sample
 from gesta.clips.transform import Transform
 from gesta.schema import KINECT_JOINTS, Frame, GestaError, Problem, Resource, Sample
@@ -40,33 +40,33 @@ def levels(pixels):
 
 
 def test_the_same_rate_takes_every_frame_once(tmp_path):
-    clip = prepare(sample(write_video(tmp_path / "a.mkv", gray_frames(10))), GRAY)
+    clip = preprocess(sample(write_video(tmp_path / "a.mkv", gray_frames(10))), GRAY)
     assert clip.pixels.shape == (10, 1, 64, 64, 1)
     assert levels(clip.pixels) == [20 + 5 * i for i in range(10)]
 
 
 def test_half_the_rate_takes_every_second_frame(tmp_path):
-    clip = prepare(sample(write_video(tmp_path / "a.mkv", gray_frames(9))), GRAY.model_copy(update={"fps": 10.0}))
+    clip = preprocess(sample(write_video(tmp_path / "a.mkv", gray_frames(9))), GRAY.model_copy(update={"fps": 10.0}))
     assert levels(clip.pixels)[:4] == [20, 30, 40, 50]
 
 
 def test_irregular_time_stamps_are_resampled_by_time(tmp_path):
     stamps = [0, 50, 100, 300, 350]  # two frames missing after 100 ms, at 20 frames/s
     path = write_video(tmp_path / "a.mkv", gray_frames(5), pts_ms=stamps)
-    assert levels(prepare(sample(path), GRAY).pixels) == [20, 25, 30, 30, 30, 30, 35, 40]
+    assert levels(preprocess(sample(path), GRAY).pixels) == [20, 25, 30, 30, 30, 30, 35, 40]
 
 
 def test_a_stalled_camera_repeats_its_last_frame_for_two_seconds_at_most():
-    preparer = Preparer(GRAY)
+    preprocessor = Preprocessor(GRAY)
     gray = np.full((48, 64), 100, np.uint8)
-    parts = [preparer.push(Frame(time_s, gray=gray)) for time_s in (0.0, 0.05, 600.0, 600.05, 600.1)]
-    assert len(np.concatenate([*parts, preparer.flush()])) == 1 + 2 * 20 + 3
+    parts = [preprocessor.push(Frame(time_s, gray=gray)) for time_s in (0.0, 0.05, 600.0, 600.05, 600.1)]
+    assert len(np.concatenate([*parts, preprocessor.flush()])) == 1 + 2 * 20 + 3
 
 
 def test_spans_in_frames_and_in_seconds_agree(tmp_path):
     path = write_video(tmp_path / "a.mkv", gray_frames(20))
-    by_frame = prepare(sample(path, first_frame=5, last_frame=9), GRAY)
-    by_time = prepare(sample(path, start_s=0.25, end_s=0.5), GRAY)
+    by_frame = preprocess(sample(path, first_frame=5, last_frame=9), GRAY)
+    by_time = preprocess(sample(path, start_s=0.25, end_s=0.5), GRAY)
     assert levels(by_frame.pixels) == [45, 50, 55, 60, 65]
     np.testing.assert_array_equal(by_frame.pixels, by_time.pixels)
 
@@ -74,28 +74,28 @@ def test_spans_in_frames_and_in_seconds_agree(tmp_path):
 def test_a_span_outside_the_video_is_named(tmp_path):
     path = write_video(tmp_path / "a.mkv", gray_frames(5))
     with pytest.raises(GestaError, match="span"):
-        prepare(sample(path, first_frame=50, last_frame=60), GRAY)
+        preprocess(sample(path, first_frame=50, last_frame=60), GRAY)
 
 
 def test_central_window_cuts_long_and_pads_short_clips(tmp_path):
     window = GRAY.model_copy(update={"sampling": "central", "window": 8})
-    long = prepare(sample(write_video(tmp_path / "a.mkv", gray_frames(20))), window)
-    short = prepare(sample(write_video(tmp_path / "b.mkv", gray_frames(5))), window)
+    long = preprocess(sample(write_video(tmp_path / "a.mkv", gray_frames(20))), window)
+    short = preprocess(sample(write_video(tmp_path / "b.mkv", gray_frames(5))), window)
     assert levels(long.pixels) == [20 + 5 * i for i in range(6, 14)]
     assert levels(short.pixels) == [20, 25, 30, 35, 40, 0, 0, 0]
 
 
 def test_the_letter_box_keeps_the_aspect(tmp_path):
     image = np.full((32, 64, 3), 100, np.uint8)
-    pixels = prepare(sample(write_video(tmp_path / "a.mkv", [image] * 4)), GRAY).pixels[0, 0, :, :, 0]
+    pixels = preprocess(sample(write_video(tmp_path / "a.mkv", [image] * 4)), GRAY).pixels[0, 0, :, :, 0]
     assert (pixels[:16] == 0).all() and (pixels[48:] == 0).all() and (pixels[17:47] == 100).all()
 
 
 def test_difference_is_128_where_nothing_moves(tmp_path):
     t = GRAY.model_copy(update={"channels": ("gray", "gray_difference")})
-    still = prepare(sample(write_video(tmp_path / "a.mkv", [gray_frames(1)[0]] * 5)), t)
+    still = preprocess(sample(write_video(tmp_path / "a.mkv", [gray_frames(1)[0]] * 5)), t)
     assert (still.pixels[..., 1][:, :, 10:50] == 128).all()
-    rising = prepare(sample(write_video(tmp_path / "b.mkv", gray_frames(5))), t)
+    rising = preprocess(sample(write_video(tmp_path / "b.mkv", gray_frames(5))), t)
     assert (rising.pixels[1:, 0, 32, 32, 1] == 128 + 4 * 5).all()
 
 
@@ -104,34 +104,34 @@ def test_the_body_crop_follows_equation_3_1(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("depth",), mask=False, smooth=False)
     s = person(tmp_path, uv, 4)
     # h = 24: columns 40..88, rows 26.4..76.8 lie inside the image: no zero anywhere
-    assert (prepare(s, t).pixels > 0).all()
+    assert (preprocess(s, t).pixels > 0).all()
     # moved up by 40: the box starts at row -13.6 and its top part is outside
     moved = person(tmp_path, uv - np.array([0, 40], np.float32), 4)
-    crop = prepare(moved, t).pixels[0, 0, :, :, 0]
+    crop = preprocess(moved, t).pixels[0, 0, :, :, 0]
     assert (crop[:16] == 0).all() and (crop[20:] > 0).all()
 
 
 def test_parts_of_other_lengths_are_refused_but_two_frames_do_not_matter(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray", "depth"))
-    assert len(prepare(person(tmp_path, standing(10), count=12), t).pixels) == 10
+    assert len(preprocess(person(tmp_path, standing(10), count=12), t).pixels) == 10
     with pytest.raises(GestaError, match=r"s.csv: has 8 frames, and the video goes on"):
-        prepare(person(tmp_path, standing(8), count=12), t)
+        preprocess(person(tmp_path, standing(8), count=12), t)
     s = person(tmp_path, standing(20), count=12)
     write_video(tmp_path / "c.mkv", moving_square(20))
     with pytest.raises(GestaError, match="the gray video goes on after another one ended"):
-        prepare(s, t)
+        preprocess(s, t)
 
 
 def test_gestures_before_a_cut_and_mostly_inside_are_kept(tmp_path):
     path = write_video(tmp_path / "a.avi", moving_square(40), codec="mpeg4", pix_fmt="yuv420p")
     spans = [(0, 9), (10, 19), (30, 45), (36, 60)]
     samples = [replace(sample(path), id=f"g{a}", first_frame=a, last_frame=b) for a, b in spans]
-    found = list(prepare_recording(samples, GRAY))
+    found = list(preprocess_recording(samples, GRAY))
     assert [len(c.pixels) for c in found[:3]] == [10, 10, 10]
     assert "g36: the recording holds 4 frames of its span. Correct the label's" in str(found[3])
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"idx1") - 500])
-    whole, *rest = prepare_recording(samples[:1] + samples[2:], GRAY)
+    whole, *rest = preprocess_recording(samples[:1] + samples[2:], GRAY)
     assert len(whole.pixels) == 10 and all(isinstance(p, Problem) for p in rest)
 
 
@@ -147,22 +147,22 @@ def test_the_highest_hand_is_that_of_the_span_in_frames_or_seconds(tmp_path):
 def test_mask_gives_zero_outside_the_person(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray", "depth"), smooth=False)
     s = person(tmp_path, standing(4, hip=(48, 60)), count=4)
-    crop = prepare(s, t).pixels[0, 0]
+    crop = preprocess(s, t).pixels[0, 0]
     assert (crop[:, :18] == 0).all()  # the box starts at column 24, the person at column 40
     assert (crop[:, 24:] > 0).all()
-    bare = prepare(s, t.model_copy(update={"mask": False})).pixels[0, 0]
+    bare = preprocess(s, t.model_copy(update={"mask": False})).pixels[0, 0]
     assert (bare[:, :18] > 0).all()
 
 
 def test_depth_is_scaled_around_the_person():
     t = Transform(fps=20, streams=("body",), channels=("depth",), smooth=False)
-    preparer = Preparer(t)
+    preprocessor = Preprocessor(t)
     depth = np.full((96, 128), 2000, np.uint16)
     depth[60:62] = 1200  # 800 mm in front: 255
     depth[64:66] = 2800  # 800 mm behind: 1
     depth[68:70] = 0  # no reading
-    preparer.push(Frame(0.0, depth_mm=depth, joints_uv=standing(1)[0]))
-    crop = preparer.flush()[0, 0, :, :, 0]
+    preprocessor.push(Frame(0.0, depth_mm=depth, joints_uv=standing(1)[0]))
+    crop = preprocessor.flush()[0, 0, :, :, 0]
     assert crop.max() == 255 and crop.min() == 0 and np.median(crop) == 128
 
 
@@ -172,8 +172,8 @@ def test_the_highest_hand_of_the_clip_is_taken_and_mirrored(tmp_path):
     s = person(tmp_path, uv)
     t = Transform(fps=20, channels=("gray",), mask=False, smooth=False)
     assert highest_hand(s) == "right"
-    mirrored = prepare(s, t).pixels
-    plain = prepare(s, t.model_copy(update={"mirror": False})).pixels
+    mirrored = preprocess(s, t).pixels
+    plain = preprocess(s, t.model_copy(update={"mirror": False})).pixels
     np.testing.assert_array_equal(mirrored, plain[:, :, :, ::-1])
 
 
@@ -189,10 +189,10 @@ def test_the_highest_hand_so_far_switches_late_and_with_hysteresis(tmp_path):
     t = Transform(fps=20, channels=("gray",), mask=False, smooth=False, hand_rule="so_far")
     plain = t.model_copy(update={"mirror": False})
     s = person(tmp_path, uv)
-    np.testing.assert_array_equal(prepare(s, t).pixels, prepare(s, plain).pixels)
+    np.testing.assert_array_equal(preprocess(s, t).pixels, preprocess(s, plain).pixels)
     uv[6:, 11, 1] = 20
     s = person(tmp_path, uv)
-    out, kept = prepare(s, t).pixels, prepare(s, plain).pixels
+    out, kept = preprocess(s, t).pixels, preprocess(s, plain).pixels
     np.testing.assert_array_equal(out[:6], kept[:6])
     np.testing.assert_array_equal(out[6:], kept[6:, :, :, ::-1])
 
@@ -201,17 +201,17 @@ def test_while_nobody_is_tracked_the_boxes_stay(tmp_path):
     uv = standing(12)
     uv[4:8] = np.nan
     t = Transform(fps=20, streams=("body",), channels=("depth",), mask=False, smooth=False)
-    pixels = prepare(person(tmp_path, uv), t).pixels
+    pixels = preprocess(person(tmp_path, uv), t).pixels
     np.testing.assert_array_equal(pixels[5], pixels[3])
 
 
 def test_the_motion_box_closes_in_on_what_moves(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray",), body="motion", smooth=False)
-    pixels = prepare(sample(write_video(tmp_path / "a.mkv", moving_square(24))), t).pixels[:, 0, :, :, 0]
+    pixels = preprocess(sample(write_video(tmp_path / "a.mkv", moving_square(24))), t).pixels[:, 0, :, :, 0]
     share = (pixels > 150).mean(axis=(1, 2))
     whole = 16 * 16 / (128 * 128)
     assert share[-1] > 3 * whole  # the square fills far more of the crop than of the frame
-    still = prepare(sample(write_video(tmp_path / "b.mkv", [moving_square(1)[0]] * 8)), t).pixels
+    still = preprocess(sample(write_video(tmp_path / "b.mkv", [moving_square(1)[0]] * 8)), t).pixels
     assert ((still[:, 0, :, :, 0] > 150).mean() - whole) < 0.005  # nothing moves: the whole frame
 
 
@@ -220,17 +220,17 @@ def test_live_pushing_equals_preparing_the_file(tmp_path):
     uv[5:, 11, 1] = 20
     s = person(tmp_path, uv, 11)
     t = Transform(fps=20, channels=("gray", "depth_difference"), hand_rule="so_far", box_smoothing=0.5)
-    preparer = Preparer(t)
-    parts = [preparer.push(f) for f in iter_sample(s)]
+    preprocessor = Preprocessor(t)
+    parts = [preprocessor.push(f) for f in iter_sample(s)]
     assert {len(p) for p in parts} == {0, 4}
-    np.testing.assert_array_equal(np.concatenate([*parts, preparer.flush()]), prepare(s, t).pixels)
+    np.testing.assert_array_equal(np.concatenate([*parts, preprocessor.flush()]), preprocess(s, t).pixels)
 
 
 def test_preparing_does_not_depend_on_the_future(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray",), body="motion", box_smoothing=0.8)
     frames = moving_square(24)
-    whole = prepare(sample(write_video(tmp_path / "a.mkv", frames)), t).pixels
-    part = prepare(sample(write_video(tmp_path / "b.mkv", frames[:13])), t).pixels
+    whole = preprocess(sample(write_video(tmp_path / "a.mkv", frames)), t).pixels
+    part = preprocess(sample(write_video(tmp_path / "b.mkv", frames[:13])), t).pixels
     np.testing.assert_array_equal(part[:12], whole[:12])
 
 
@@ -241,14 +241,14 @@ def test_several_spans_of_a_recording_equal_each_alone(tmp_path):
         Sample(id=f"s{i}", recording="r", color=Resource(path), first_frame=a, last_frame=b)
         for i, (a, b) in enumerate(spans)
     ]
-    together = {c.id: c.pixels for c in prepare_recording(samples, GRAY)}
+    together = {c.id: c.pixels for c in preprocess_recording(samples, GRAY)}
     for s in samples:
-        np.testing.assert_array_equal(together[s.id], prepare(s, GRAY).pixels)
+        np.testing.assert_array_equal(together[s.id], preprocess(s, GRAY).pixels)
 
 
 def test_what_a_recording_lacks_is_a_problem_not_a_guess(tmp_path):
     path = write_video(tmp_path / "a.mkv", gray_frames(4))
-    (problem,) = prepare_recording([sample(path)], Transform(fps=20))
+    (problem,) = preprocess_recording([sample(path)], Transform(fps=20))
     assert isinstance(problem, Problem)
     assert "depth and skeleton" in problem.reason
 
@@ -263,7 +263,7 @@ def test_a_damaged_recording_keeps_the_spans_before_the_damage(tmp_path):
         Sample(id=f"s{i}", recording="r", color=Resource(path), first_frame=i * 10, last_frame=i * 10 + 5)
         for i in range(4)
     ]
-    results = list(prepare_recording(samples, GRAY))
+    results = list(preprocess_recording(samples, GRAY))
     assert len(results) == 4
     assert not isinstance(results[0], Problem) and isinstance(results[-1], Problem)
 

@@ -37,7 +37,7 @@ class Standardised(nn.Module):
         return (features - self.mean) / self.deviation
 
 
-class SequenceNet(nn.Module):
+class FeatureClassifier(nn.Module):
     """Features -> (z-normalisation) -> mean over time, or the last output of 1-2 recurrent layers -> 1-2 linear layers.
 
     `recurrent`: None is the mean. `hidden`: units of each recurrent layer; dropout stands behind every one of them.
@@ -128,7 +128,7 @@ class SequenceNet(nn.Module):
         return self.forward_head(self.forward_features(features, lengths))
 
 
-def _as_keras_begins(network: SequenceNet) -> None:
+def _as_keras_begins(network: FeatureClassifier) -> None:
     """Glorot's uniform weights, orthogonal recurrent ones, biases of zero, of LSTMs a forget bias of 1."""
     for name, tensor in network.named_parameters():
         if "weight_hh" in name:

@@ -1,4 +1,4 @@
-"""The whole pipeline: a trained bundle slimmed, pruned, stored in fewer bits, exported; each step measured, resumable.
+"""A trained bundle with channels and weights pruned, stored in fewer bits, exported; each step measured, resumable.
 
 In the folder: `networks/` (what training left), `stored/` and `runnable/` (their weights' files and exports by
 precision), `steps/` (a JSON file a finished step, with the key of all it came from), `best/` (what was chosen),
@@ -19,10 +19,10 @@ from typing import Any
 
 from gesta.bundle import io
 from gesta.compression import frontier
+from gesta.compression.channels import ChannelPruning, prune_channels
 from gesta.compression.measure import Measuring, measured_row
 from gesta.compression.plan import Plan, named
 from gesta.compression.prune import Pruning, prune
-from gesta.compression.slim import Slimming, slim
 from gesta.compression.store import weights_of
 from gesta.compression.weights import Precision
 from gesta.engines import host
@@ -99,10 +99,10 @@ def compress(
     task, source = catalog.of_bundle(bundle)
     check_out(run.out, source.path)
     weights = weights_of(task, source, **options)
-    slims = has(task, "slimmable") and task.slimmable(weights[task.trained_stage])  # type: ignore[attr-defined]
-    if plan.keep and not slims:
+    by_channels = has(task, "can_prune_channels") and task.can_prune_channels(weights[task.trained_stage])  # type: ignore[attr-defined]
+    if plan.keep and not by_channels:
         raise GestaError(
-            "--keep is for networks that can be slimmed: cnn3d, lstm and joint; others are pruned.", usage=True
+            "--keep is for networks whose channels can be pruned: cnn3d, lstm and joint; others are pruned.", usage=True
         )
     measuring = Measuring(task, parts, plan, run.device, run.progress, options)
     _check_splits(measuring)
@@ -113,16 +113,16 @@ def compress(
     measure(work, own, bundle)
     first = [row for row in work.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
-    sizes = plan.sizes(parameters) if slims else []
+    sizes = plan.sizes(parameters) if by_channels else []
     if "sparsity" in task.options["compress"] and (not sizes or plan.prunes_start(parameters)):
         _pruned(work, own, bundle, bundle)
     before = bundle
     for size in sizes:
         name = named(size, parameters)
-        before = _slimmed(work, name, before, size, bundle)
+        before = _channel_pruned(work, name, before, size, bundle)
         measure(work, name, before)
         _pruned(work, name, before, bundle)
-    return conclude(work, task, source.path, command, first, slims)
+    return conclude(work, task, source.path, command, first, by_channels)
 
 
 def _check_splits(measuring: Measuring) -> None:
@@ -133,29 +133,29 @@ def _check_splits(measuring: Measuring) -> None:
         raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
 
 
-def _slimmed(work: Pipeline, name: str, source: Path, size: int, teacher: Path) -> Path:
-    """The source slimmed to so many parameters, at networks/NAME; as many steps as its layers need at least."""
+def _channel_pruned(work: Pipeline, name: str, source: Path, size: int, teacher: Path) -> Path:
+    """The source with channels pruned to so many parameters, at networks/NAME; in as many steps as needed."""
     plan, out = work.plan, work.out / "networks" / name
     factor = catalog.read_bundle(source).manifest.parameters / size
     steps = max(plan.steps, math.ceil(math.log(factor) / math.log(8)))  # an eighth of a layer's channels stays
-    how = Slimming(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(work, teacher))
+    how = ChannelPruning(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(work, teacher))
 
     def make() -> dict[str, Any]:
-        slim(source, out, how, parts=work.measuring.parts, run=work.run, precision="fp32")
+        prune_channels(source, out, how, parts=work.measuring.parts, run=work.run, precision="fp32")
         return {"made": [f"networks/{name}"]}
 
-    title = f"{name}: slimming to {size:,} parameters, {steps} x {plan.epochs} epochs"
-    work.once(name, title, ["slim", sha_of(source), how, _taught_by(work, teacher), work.run.seed], make)
+    title = f"{name}: channel pruning to {size:,} parameters, {steps} x {plan.epochs} epochs"
+    work.once(name, title, ["channels", sha_of(source), how, _taught_by(work, teacher), work.run.seed], make)
     return out
 
 
 def _pruned(work: Pipeline, name: str, source: Path, teacher: Path) -> None:
     """The source pruned as the plan says, at networks/NAME-pruned, and measured; nothing where it is to stay whole.
 
-    Of a task without slimming several shares are tried where none is asked for, at networks/pruned-PERCENT.
+    Of a task without channel pruning several shares are tried where none is asked for, at networks/pruned-PERCENT.
     """
     plan, task = work.plan, work.measuring.task
-    alone = not has(task, "slimmable")
+    alone = not has(task, "can_prune_channels")
     weights = weights_of(task, catalog.read_bundle(source))[task.trained_stage]
     for sparsity in plan.sparsities(weights, alone):
         title = f"pruned-{100 * sparsity:.3g}" if alone else f"{name}-pruned"
@@ -195,7 +195,7 @@ def measure(work: Pipeline, name: str, bundle: Path, precisions: Sequence[Precis
 
 
 def conclude(
-    work: Pipeline, task: Task, source: Path, command: str, first: Sequence[frontier.Row], slims: bool
+    work: Pipeline, task: Task, source: Path, command: str, first: Sequence[frontier.Row], by_channels: bool
 ) -> dict[str, Any]:
     """Differences to the best of `first`, what there was before; the choice, table and figure, in the folder."""
     plan, quality, rows = work.plan, task.quality, work.rows
@@ -207,8 +207,11 @@ def conclude(
             row[form]["difference"] = frontier.difference(row[form], reference["stored"], subjects)
     seen = frontier.shown(reference["stored"])
     value = reference["stored"].get("val")
-    wishes, options = (plan.target_bytes, plan.max_drop), task.options["compress"] - ({"keep"} if not slims else set())
-    chosen = frontier.choose(rows, value, *wishes, quality, options) if plan.chooses else {}
+    constraints, options = (
+        (plan.target_bytes, plan.max_drop),
+        task.options["compress"] - ({"keep"} if not by_channels else set()),
+    )
+    chosen = frontier.choose(rows, value, *constraints, quality, options) if plan.chooses else {}
     people = "test" if reference["stored"].get("test") is not None else "validation"
     document = {
         "bundle": str(source),
@@ -219,7 +222,7 @@ def conclude(
         "reference": {"step": reference["step"], "value": seen[0] if seen else None, "val": value, "people": people},
         "chosen": chosen,
         "rows": [_bare(row) for row in rows],
-        "notes": _notes(work, source, reference["step"], slims),
+        "notes": _notes(work, source, reference["step"], by_channels),
         "unit": task.step_unit(catalog.read_bundle(source).manifest),
         "machine": host.text(host.describe()),
     }
@@ -238,7 +241,7 @@ def _bare(row: frontier.Row) -> frontier.Row:
     }
 
 
-def _notes(work: Pipeline, source: Path, reference: str, slims: bool) -> list[str]:
+def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> list[str]:
     """What must be known to read the table: whom the numbers are from, and whether the training met them."""
     task, splits = work.measuring.task, work.measuring.splits
     origin, layout = catalog.read_bundle(source).manifest.provenance, work.measuring.parts.listing.layout
@@ -259,8 +262,8 @@ def _notes(work: Pipeline, source: Path, reference: str, slims: bool) -> list[st
             f"Differences of each file in points to {frontier.LINE.format(step=reference)}, on the same test "
             f"{task.unit}, 95 % interval clustered by person."
         )
-    if has(task, "prune_channels") and not slims:
-        notes.append("Not slimmed: that is for cnn3d, lstm and joint; this network keeps its channels.")
+    if has(task, "prune_channels") and not by_channels:
+        notes.append("No channels pruned: that is for cnn3d, lstm and joint; this network keeps its channels.")
     if "val" not in origin.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
     if any("reason" in row["runnable"] for row in work.rows):
