@@ -50,8 +50,8 @@ def fit_sequences(features: Path, recipe: Any, out: Path, *, samples: Any = None
     """Trains a classifier of stored features; without `samples` people are divided."""
     from dataclasses import replace
 
+    from gesta.tasks.feature_store import FeatureFolder
     from gesta.tasks.features.fit import fit as train
-    from gesta.tasks.features.store import FeatureFolder
 
     folder, run = FeatureFolder(features, recipe.features.model_dump()), run_of(out, options)
     if samples is None:

@@ -228,8 +228,8 @@ class Sample:
 
     Labels and subjects are kept in Unicode NFC, bytes of names that are no UTF-8 as \\xNN: all can be written.
     `id` is unique within its data set and stable between runs. `recording` is shared by the spans of one recording.
-    At least one of `color` and `depth` is there. The span is [start_s, end_s) in seconds of the recording, or
-    [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means the whole recording.
+    At least one of `color`, `depth` and `skeleton` is there. The span is [start_s, end_s) in seconds of the recording,
+    or [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means all of it.
     `depth` holds raw values times `depth_unit_mm` = millimetres; 8-bit ChaLearn depth has max_depth_mm / 255 there.
     `mask`: the person is where the mean of the colour channels is above 150.
     `skeleton`: ChaLearn csv (pixels inside), or `.npy` T J 3 world metres, which needs `camera`.
@@ -257,8 +257,8 @@ class Sample:
             text = getattr(self, name)
             if text is not None and not text.isascii():
                 object.__setattr__(self, name, same_text(text) if name in ("label", "subject") else valid_text(text))
-        if self.color is None and self.depth is None:
-            raise ValueError(f"sample {self.id}: needs a colour or a depth video")
+        if self.color is None and self.depth is None and self.skeleton is None:
+            raise ValueError(f"sample {self.id}: needs a colour or a depth video, or a skeleton")
         if (self.first_frame is None) != (self.last_frame is None):
             raise ValueError(f"sample {self.id}: first_frame and last_frame come together")
         if self.first_frame is not None and self.start_s is not None:

@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from gesta.schema import Resource, Sample
-from gesta.tasks.features.store import FeatureRecipe
+from gesta.tasks.feature_store import FeatureRecipe
 
 RECIPE = FeatureRecipe("numbers", "0" * 64, "last", True, 32, frames=3, every=None)
 

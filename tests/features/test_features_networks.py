@@ -17,9 +17,9 @@ from gesta.models.c3d import C3d
 from gesta.models.catalog import build_backbone
 from gesta.models.i3d import I3d
 from gesta.schema import GestaError
+from gesta.tasks.feature_store import FeatureFolder
 from gesta.tasks.features.backbones import Extractor, FrameFeatures, WindowFeatures, extractor
 from gesta.tasks.features.engines import ENGINES, engine_for
-from gesta.tasks.features.store import FeatureFolder
 
 
 def small(stage: str, pooled: bool) -> Extractor:

@@ -15,10 +15,10 @@ import safetensors.numpy
 from features.numbered_videos import RECIPE, numbers, several, write_numbered
 
 from gesta.schema import GestaError, Listing, Problem, Sample
+from gesta.tasks.feature_store import FeatureFolder, claim, shards, write_index
 from gesta.tasks.features import extract as room
 from gesta.tasks.features.extract import Settings, Work, extract, gather_work, leave_work
 from gesta.tasks.features.extraction import Machines, run
-from gesta.tasks.features.store import FeatureFolder, claim, shards, write_index
 
 EXPECTED = {"0.mkv": [0, 4, 8], "1.mkv": [22, 28, 34], "2.mkv": [40, 44, 46], "3.mkv": [60] * 3, "4.mkv": [82, 86, 90]}
 

@@ -16,8 +16,8 @@ from gesta.schema import GestaError, Resource, Sample
 from gesta.sources.split import assign_splits
 from gesta.tasks.catalog import load_recipe, of_recipe, read_bundle
 from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.feature_store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
-from gesta.tasks.features.store import FeatureFolder, FeatureRecipe, claim, write_index, write_shard
 
 RECIPES = [name for name in names() if of_recipe(name).name == "features"]
 FOLDER = FeatureRecipe("resnet50", "0" * 64, "layer4", True, 224, frames=None, every=10)

@@ -98,7 +98,10 @@ Images = Annotated[
 def make(
     context: typer.Context,
     kind: Annotated[
-        str, typer.Argument(help="What to generate: chalearn2014, ucf101, isogd, ledasila, cifar10, cifar100 or nyu.")
+        str,
+        typer.Argument(
+            help="What to generate: chalearn2014, ucf101, isogd, ledasila, captions, cifar10, cifar100, nyu."
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
@@ -107,56 +110,54 @@ def make(
     test_recordings: TestRecordings = None,
     size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
     images: Images = 5000,
+    videos: Annotated[
+        bool,
+        typer.Option("--videos/--no-videos", help="captions: without, skeletons alone, in a fraction of the time."),
+    ] = True,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
     """Generate recordings of synthetic people, small images or hands, in the layout of a real data set."""
     from gesta.cli.common import emit, progress
-    from gesta.synthetic.catalog import CLIP_GENERATORS, IMAGE_GENERATORS
+    from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, IMAGE_GENERATORS
 
     start = time.perf_counter()
     if kind in IMAGE_GENERATORS:
-        _refuse(context, kind, "people", "recordings", "test_recordings", "size", "classes")
+        _refuse(context, kind, "people", "recordings", "test_recordings", "size", "classes", "videos")
         with progress(f"generating {kind}") as tick:
             files = IMAGE_GENERATORS[kind](out, images=images, seed=seed, progress=tick)
         seconds = time.perf_counter() - start
         document = {"out": str(out), "files": files, "images": images, "seconds": round(seconds, 2)}
         emit(document, f"{images} training and {images // 5} test images in {out} ({seconds:.1f} s)", json)
         return
-    if kind in CLIP_GENERATORS:
-        _refuse(context, kind, "images", "test_recordings")
-        settings = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed}
+    if kind in CLIP_GENERATORS or kind in DESCRIBED_GENERATORS:
+        described = kind in DESCRIBED_GENERATORS
+        _refuse(context, kind, "images", "test_recordings", "classes" if described else "videos")
+        own = {"videos": videos} if described else {"classes": classes}
+        settings = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed, **own}
         with progress(f"generating {kind}") as tick:
-            videos = CLIP_GENERATORS[kind](out, **settings, classes=classes, progress=tick)
+            names = {**CLIP_GENERATORS, **DESCRIBED_GENERATORS}[kind](out, **settings, progress=tick)
         seconds = time.perf_counter() - start
-        document = {"out": str(out), "videos": len(videos), **settings, "classes": classes}
-        document["seconds"] = round(seconds, 2)
-        emit(document, f"{len(videos)} videos of {people} people in {out} ({seconds:.1f} s)", json)
+        document = {"out": str(out), **settings, "videos": len(names), "seconds": round(seconds, 2)}
+        emit(document, f"{len(names)} videos of {people} people in {out} ({seconds:.1f} s)", json)
         return
     maker = _generator(kind)
-    _refuse(context, kind, "images", "classes")
+    _refuse(context, kind, "images", "classes", "videos")
+    whole = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed}
     with progress(f"generating {kind}") as tick:
-        names = maker(
-            out,
-            people=people,
-            recordings=recordings,
-            test_recordings=test_recordings,
-            size=parse_size(size),
-            seed=seed,
-            progress=tick,
-        )
+        names = maker(out, **whole, test_recordings=test_recordings, progress=tick)
     seconds = time.perf_counter() - start
-    document = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}
-    emit(document, f"{len(names)} recordings of {people} people in {out} ({seconds:.1f} s)", json)
+    found = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}
+    emit(found, f"{len(names)} recordings of {people} people in {out} ({seconds:.1f} s)", json)
 
 
 def _generator(kind: str) -> Callable[..., list[str]]:
 
     from gesta.schema import GestaError
-    from gesta.synthetic.catalog import CLIP_GENERATORS, GENERATORS, IMAGE_GENERATORS
+    from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, GENERATORS, IMAGE_GENERATORS
 
     if kind not in GENERATORS:
-        known = [*GENERATORS, *CLIP_GENERATORS, *IMAGE_GENERATORS]
+        known = [*GENERATORS, *CLIP_GENERATORS, *DESCRIBED_GENERATORS, *IMAGE_GENERATORS]
         meant = did_you_mean(kind, known)
         raise GestaError(f"unknown data set {kind!r}; can make {', '.join(known)}.{meant}", usage=True)
     return GENERATORS[kind]

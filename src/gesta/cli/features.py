@@ -62,10 +62,10 @@ def features(
     if frames is not None and every is not None:
         raise GestaError("--frames and --every are two ways to choose frames. Give one of them.", usage=True)
     from gesta.sources.catalog import read
+    from gesta.tasks.feature_store import FeatureRecipe
     from gesta.tasks.features.backbones import describe, extractor
     from gesta.tasks.features.extract import Settings
     from gesta.tasks.features.extraction import Machines, run
-    from gesta.tasks.features.store import FeatureRecipe
 
     if most_frequent is not None or at_least > 1:
         layout = f"{layout or ''}+{most_frequent or 'all'}x{at_least}"

@@ -68,9 +68,9 @@ def run_features(
     listing: Listing, wanted: StoredFeatures, backbone: str, size: int | None, weights: str | None, leaves: Path
 ) -> dict[str, Any]:
     """Stores the features of all samples, as `gesta features` does."""
+    from gesta.tasks.feature_store import FeatureRecipe
     from gesta.tasks.features.backbones import describe, extractor
     from gesta.tasks.features.extraction import Machines, run
-    from gesta.tasks.features.store import FeatureRecipe
 
     started = time.monotonic()
     ready = extractor(backbone, weights, stage=wanted.stage, size=size)

@@ -19,7 +19,7 @@ from gesta.experiments.trial import run_trial, trial_job
 from gesta.recipes import Recipe
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts
-from gesta.tasks.features.store import INDEX, FeatureFolder, FeatureRecipe, claim, listing_of, write_index, write_shard
+from gesta.tasks.feature_store import INDEX, FeatureFolder, FeatureRecipe, claim, listing_of, write_index, write_shard
 from gesta.training.run import Run
 
 

@@ -151,8 +151,11 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
     if resource is None:
         raise RowError("missing-file", f"{name} is not there.")
     path = resource.path
-    if path.suffix.lower() in (".txt", ".npy", ".csv"):
+    alone = path.suffix.lower() == ".npy" and not row.get("skeleton")
+    if path.suffix.lower() in (".txt", ".npy", ".csv") and not alone:
         raise RowError("no-video", f"{name} is not a video; a sample needs a colour or a depth video.")
+    if alone:
+        return _of_skeleton(folder, line, {**row, "skeleton": name}, path)
     depth = _optional(folder, line, row, "depth")
     color: Resource | None = resource
     if depth == resource and sum(tracks := tracks_of(path)) == 1 < len(tracks):  # a Kinect's: both in one file
@@ -185,6 +188,16 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
         joints=joints,
         camera=camera,
     )
+
+
+def _of_skeleton(folder: Folder, line: int, row: dict[str, str], path: Path) -> Sample:
+    """A recording of which there is nothing but the skeleton."""
+    skeleton, joints, camera = _skeleton(folder, line, row)
+    if skeleton is None:
+        raise RowError("no-video", f"{row['path']} is not a video, and no skeleton that can be used.")
+    name = path.relative_to(folder.root).as_posix()
+    label, subject = row.get("label") or None, row.get("subject") or None
+    return Sample(name, name, None, None, None, skeleton, label, subject, _split(row), joints=joints, camera=camera)
 
 
 def _existing(folder: Folder, name: str) -> Path | None:

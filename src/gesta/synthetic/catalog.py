@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gesta.synthetic import action_sets, chalearn2014, cifar, nyu_hands
+from gesta.synthetic import action_sets, chalearn2014, cifar, described, nyu_hands
 
 GENERATORS: dict[str, Callable[..., list[str]]] = {"chalearn2014": chalearn2014.make}
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings."""
@@ -16,6 +16,9 @@ CLIP_GENERATORS: dict[str, Callable[..., list[str]]] = {
     "ledasila": action_sets.make_ledasila,
 }
 """Name -> function(out, *, people, recordings, size, seed, classes, ...) -> names of the videos."""
+
+DESCRIBED_GENERATORS: dict[str, Callable[..., list[str]]] = {"captions": described.make}
+"""Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings in captions.csv."""
 
 IMAGE_GENERATORS: dict[str, Callable[..., list[str]]] = {
     **{kind: partial(cifar.make, kind=kind) for kind in cifar.FOLDERS},

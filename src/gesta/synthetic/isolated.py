@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -41,6 +42,20 @@ class Task:
     plan: Plan
     color: Path | None
     depth: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        return [path for path in (self.color, self.depth) if path is not None]
+
+
+class Writable(Protocol):
+    """What leaves files."""
+
+    @property
+    def files(self) -> list[Path]: ...
+
+
+W = TypeVar("W", bound=Writable)
 
 
 def vocabulary(count: int, *, rare: bool = False) -> list[Word]:
@@ -96,10 +111,13 @@ def write(task: Task) -> None:
 
 
 def write_all(
-    tasks: Sequence[Task], workers: int | None = None, progress: Callable[[int, int], None] | None = None
+    tasks: Sequence[W],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    write: Callable[[W], None] = write,  # type: ignore[assignment]
 ) -> None:
-    """All videos that are not there yet, in `workers` processes (a core each if None; with 1 in this process)."""
-    todo = [t for t in tasks if not all(p.exists() for p in (t.color, t.depth) if p is not None)]
+    """All that is not there yet, in `workers` processes (a core each if None; with 1 in this process)."""
+    todo = [t for t in tasks if not all(path.exists() for path in t.files)]
     done = len(tasks) - len(todo)
     if progress:
         progress(done, len(tasks))

@@ -5,6 +5,7 @@ Times are frames at 20 fps. The result is a path of 27 numbers a hand (see `gest
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,8 @@ from gesta.synthetic.gestures import PROGRAMS, Program, Stroke, pose
 from gesta.synthetic.person import Difficulty, Person
 
 Array = NDArray[np.float64]
+Side = tuple[int, Array, tuple[Stroke, ...]]
+"""A hand (0 main, 1 other), its start and its cycle."""
 
 REST = {
     "hang": pose((0.40, -0.95, 0.06), (0.05, -1.0, 0.08), (-1.0, 0.0, -0.1), "relaxed"),
@@ -136,13 +139,18 @@ class Actor:
         program: Program = PROGRAMS[CHALEARN_GESTURES[gesture - 1]]
         low, high = program.repeats
         repeats = low if low == high else low + int(self.rng.random() < self.person.eager)
-        mood = self._mood(repeats * len(program.cycle))
+        sides = [(0, program.start, program.cycle)] + ([(1, *program.other)] if program.other else [])
+        self.act(gesture, sides, repeats, back)
+
+    def act(self, number: int, sides: Sequence[Side], repeats: int, back: bool, slowness: float = 1.0) -> None:
+        """The same with the hands and the number of repetitions given. `slowness`: durations relative to usual."""
+        mood = self._mood(repeats * len(sides[0][2]))
+        mood["tempo"] *= slowness
         begin = self.now
         reach = self.rng.uniform(6, 12) * self.person.tempo
-        sides = [(program.start, program.cycle)] + ([program.other] if program.other else [])
         ends = []
-        for hand, (start, cycle) in enumerate(sides):
-            time = begin + (self.rng.uniform(0, 1.2) if hand else 0.0)
+        for place, (hand, start, cycle) in enumerate(sides):
+            time = begin + (self.rng.uniform(0, 1.2) if place else 0.0)
             self.tracks[hand].stay(time)
             for i, stroke in enumerate(self._moves(start, cycle, repeats, hand, mood)):
                 time += stroke.frames if i else reach
@@ -151,16 +159,17 @@ class Actor:
                     time += self.person.pause
                     self.tracks[hand].stay(time)
             ends.append(time)
-        if len(sides) == 1 and self.tracks[1].poses[-1][1] > -0.5:  # the other hand was up: bring it down
-            self.tracks[1].stay(begin)
-            self.tracks[1].add(begin + reach, self._rests[1])
+        for idle in {0, 1} - {hand for hand, _, _ in sides}:
+            if self.tracks[idle].poses[-1][1] > -0.5:  # it was up: bring it down
+                self.tracks[idle].stay(begin)
+                self.tracks[idle].add(begin + reach, self._rests[idle])
         self.now = max(ends)
         end = self.now
         if back:
             back_frames = self.rng.uniform(6, 12) * self.person.tempo
             self._to_rest(back_frames)
             end += self.rng.uniform(0.6, 0.95) * back_frames
-        self.spans.append(Span(gesture, round(begin + self.rng.uniform(0, 1.5)), round(end)))
+        self.spans.append(Span(number, round(begin + self.rng.uniform(0, 1.5)), round(end)))
 
     def _to_rest(self, frames: float) -> None:
         for track, rest in zip(self.tracks, self._rests, strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from gesta.synthetic.body import Stand, capsules, pose_body
 from gesta.synthetic.hand import unit
 from gesta.synthetic.motion import Span, play
-from gesta.synthetic.person import PRESETS, Person, make_person
+from gesta.synthetic.person import PRESETS, Difficulty, Person, make_person
 from gesta.synthetic.render import Renderer
 from gesta.synthetic.scene import Room, make_room
 from gesta.synthetic.sensor import Reading, Sensor, track_skeleton
 from gesta.synthetic.video import VideoWriter
 
 Array = NDArray[np.float64]
+Play = Callable[[Person, list[int], Difficulty, np.random.Generator], tuple[Array, list[Span]]]
 
 FPS = 20
-_FOCAL = 0.895  # of the image width: the first Kinect's depth camera
+FOCAL = 0.895  # of the image width: the first Kinect's depth camera
 _PARENT = (0, 0, 1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18)
 
 
@@ -67,7 +68,7 @@ class Recording:
 def _stand(person: Person, rng: np.random.Generator, size: tuple[int, int]) -> Stand:
     """A place where HipCenter to Head spans about 90 of 320 pixels and the hip is at two thirds of the height."""
     width, height = size
-    focal = _FOCAL * width
+    focal = FOCAL * width
     distance = focal * person.torso / (0.28 * width * float(rng.uniform(0.93, 1.05)))
     u = float(rng.uniform(-0.05, 0.05)) * width
     v = float(rng.uniform(0.145, 0.185)) * height
@@ -75,10 +76,10 @@ def _stand(person: Person, rng: np.random.Generator, size: tuple[int, int]) -> S
     return Stand(hip, yaw=float(rng.normal(0, 0.10)), pitch=float(rng.uniform(-0.08, 0.16)))
 
 
-def prepare(plan: Plan) -> Recording:
-    """Everything of a recording but its pixels."""
+def prepare(plan: Plan, play: Play = play, dressed: Callable[[Person], Person] = lambda person: person) -> Recording:
+    """Everything of a recording but its pixels. `play`: what is done; `dressed`: what else is known of the person."""
     difficulty = PRESETS[plan.preset]
-    person = make_person(plan.seed, plan.person, difficulty)
+    person = dressed(make_person(plan.seed, plan.person, difficulty))
     rng = np.random.default_rng([plan.seed, 202, plan.person, plan.take])
     path, spans = play(person, list(plan.gestures), difficulty, rng)
     stand = _stand(person, rng, plan.size)
@@ -88,7 +89,7 @@ def prepare(plan: Plan) -> Recording:
     parts = capsules(person, body)
     parts = type(parts)(**{**vars(parts), "color": parts.color * room.tint})
     light = unit(room.light)
-    renderer = Renderer(parts, person.clothes, plan.size, _FOCAL * plan.size[0], light, room.ambient)
+    renderer = Renderer(parts, person.clothes, plan.size, FOCAL * plan.size[0], light, room.ambient)
     max_depth_mm = int(np.ceil(room.depth.max() * 1000 / 100 + rng.integers(1, 6)) * 100)
     lost = int(rng.integers(2, 10)) if rng.random() < 0.2 else 0
     tracked = track_skeleton(body.joints, rng, difficulty.sensor, lost)
@@ -109,7 +110,7 @@ def skeleton_rows(tracked: Array, size: tuple[int, int]) -> Array:
     width, height = size
     seen = tracked[..., 2:3] > 0
     depth = np.where(seen, tracked[..., 2:3], 1.0)
-    pixel = tracked[..., :2] * [1, -1] * (_FOCAL * width) / depth + [(width - 1) / 2, (height - 1) / 2]
+    pixel = tracked[..., :2] * [1, -1] * (FOCAL * width) / depth + [(width - 1) / 2, (height - 1) / 2]
     rows = np.concatenate([tracked, _orientation(tracked), np.round(pixel)], axis=-1)
     return np.asarray(np.where(seen.any(axis=1, keepdims=True), rows, 0.0).reshape(len(tracked), -1))
 

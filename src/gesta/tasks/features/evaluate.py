@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gesta.clips.preprocess import unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
+from gesta.tasks.feature_store import RECIPE, FeatureFolder
 from gesta.tasks.features.predict import SequenceRecogniser
-from gesta.tasks.features.store import RECIPE, FeatureFolder
 from gesta.tasks.predicting import Item
 
 

@@ -21,8 +21,8 @@ from gesta.clips.chosen_frames import read_frames
 from gesta.clips.preprocess import unreadable
 from gesta.files import write_whole
 from gesta.schema import GestaError, Problem, Sample
+from gesta.tasks.feature_store import FeatureRecipe, bytes_of, shards, write_shard
 from gesta.tasks.features.engines import Engine
-from gesta.tasks.features.store import FeatureRecipe, bytes_of, shards, write_shard
 
 Progress = Callable[[int, int], None]
 SHARD_VIDEOS = 64

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 
 from gesta.schema import Listing
+from gesta.tasks.feature_store import FeatureRecipe, claim, write_index
 from gesta.tasks.features.backbones import Extractor
 from gesta.tasks.features.engines import Engine, engine_for
 from gesta.tasks.features.extract import (
@@ -30,7 +31,6 @@ from gesta.tasks.features.extract import (
     stream,
     timed,
 )
-from gesta.tasks.features.store import FeatureRecipe, claim, write_index
 from gesta.training.machine import accelerator_of, quiet
 
 

@@ -19,10 +19,10 @@ from gesta.models.catalog import build_sequence
 from gesta.models.feature_classifier import FeatureClassifier
 from gesta.recipes.schema import TrainingSettings
 from gesta.schema import GestaError, Sample
+from gesta.tasks.feature_store import FeatureFolder
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe, SequenceModelSettings
 from gesta.tasks.features.save import backbone_for, write_features_bundle
-from gesta.tasks.features.store import FeatureFolder
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
 from gesta.training.data import Batch, TrainingData

@@ -8,10 +8,10 @@ from typing import Any
 from torch import nn
 
 from gesta.schema import GestaError, Sample
+from gesta.tasks.feature_store import FeatureFolder, identities
 from gesta.tasks.features.backbones import Extractor, extractor
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
-from gesta.tasks.features.store import FeatureFolder, identities
 from gesta.training.run import Run
 from gesta.training.save import provenance_of, write_bundle
 

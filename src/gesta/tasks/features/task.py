@@ -17,9 +17,9 @@ from gesta.schema import GestaError, Listing, Problem, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
+from gesta.tasks.feature_store import RECIPE, FeatureFolder, listing_of
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
-from gesta.tasks.features.store import RECIPE, FeatureFolder, listing_of
 from gesta.training.run import Fitted, Run
 from gesta.words import command
 
@@ -114,7 +114,7 @@ class FeatureTask(classification.Classifies):
         return load_head(bundle, at) if light else load(bundle, at, backbone_weights)
 
     def identities(self, samples: Sequence[Sample]) -> list[str]:
-        from gesta.tasks.features.store import identities
+        from gesta.tasks.feature_store import identities
 
         return identities(samples)
 
