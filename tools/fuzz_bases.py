@@ -87,7 +87,7 @@ def bundle(folder: Path) -> dict[str, bytes]:
         name="fuzz",
         labels=("wave", "clap"),
         transform=Transform(fps=10, streams=("body",), channels=("gray",), body="frame"),
-        recipe={"name": "auto", "model": {"name": "joint", "width": 0.25}},
+        recipe={"name": "auto", "model": {"name": "cnn3d_lstm", "width": 0.25}},
         parameters=6,
         metrics={"val_accuracy": 0.5},
         provenance=Provenance(created="2026-01-01", gesta="0", seed=0, layout="videos", data_fingerprint="0"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,15 @@ from gesta.schema import GestaError
 
 CUTOFF = 0.4
 """How alike two names must be, from 0 to 1, for one to be suggested for the other."""
+
+
+class FormerNameWarning(UserWarning):
+    """Something was asked for by a former name."""
+
+
+def note_former(name: str, today: str) -> None:
+    """Warns that `name` is called `today` now, and still works."""
+    warnings.warn(f"{name} is now called {today}; the former name still works.", FormerNameWarning, stacklevel=1)
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:

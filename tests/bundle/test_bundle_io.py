@@ -24,7 +24,7 @@ def manifest(**changes: object) -> ClipManifest:
         "name": "test",
         "labels": ("sì", "no"),
         "transform": Transform(fps=10),
-        "recipe": {"name": "auto", "model": {"name": "joint", "width": 0.25}},
+        "recipe": {"name": "auto", "model": {"name": "cnn3d_lstm", "width": 0.25}},
         "parameters": 6,
         "provenance": Provenance(created="2026-01-01", gesta="0.1.0", seed=0, layout="videos", data_fingerprint="00"),
         "artifacts": (Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(WEIGHTS)),),

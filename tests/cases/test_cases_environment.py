@@ -255,7 +255,7 @@ def test_predictions_of_labels_and_names_that_terminals_obey(tmp_path, encoding)
     from runtime.tiny_bundles import make_bundle
 
     pytest.importorskip("torch")
-    bundle = make_bundle(tmp_path / "b", "joint")
+    bundle = make_bundle(tmp_path / "b", "cnn3d_lstm")
     document = json.loads((bundle / "manifest.json").read_text())
     labels = ["wa\x1b[31mve\n", "sì\x9b2J", "\u202eclap", "rest"]
     (bundle / "manifest.json").write_text(json.dumps({**document, "labels": labels}))

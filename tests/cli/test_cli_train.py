@@ -120,8 +120,21 @@ def test_one_class_is_refused(gesta, tmp_path: Path) -> None:
 
 
 def test_recipes_are_listed_and_printed_whole(gesta) -> None:
-    code, out, _ = gesta("recipes", "--json")
-    assert code == 0 and [r["name"] for r in json.loads(out)["recipes"]] == names()
-    code, out, _ = gesta("recipes")
+    code, out, _ = gesta("recipes", "--all", "--json")
+    every = json.loads(out)["recipes"]
+    assert code == 0 and sorted(r["name"] for r in every) == names() and all(r["cost"] for r in every)
+    code, out, _ = gesta("recipes", "--all")
     assert code == 0 and all(name in out for name in names())
+    code, out, _ = gesta("recipes", "--json")
+    listed = [r["name"] for r in json.loads(out)["recipes"]]
+    assert code == 0 and listed == [r["name"] for r in every if not r["reproduces"]] and len(listed) < len(every)
+    code, out, _ = gesta("recipes")
+    assert "mullick/lstm" not in out and out.startswith("gesture recognition in clips\n  auto ")
+    assert out.index("  auto") < out.index("hand pose estimation") < out.index("  kazakos/depth-net")
     assert gesta("recipes", "mullick/lstm") == (0, read_text("mullick/lstm"), "")
+
+
+def test_a_recipe_by_its_former_name(gesta) -> None:
+    code, out, err = gesta("recipes", "tutorial/c3d-small")
+    assert (code, out) == (0, read_text("c3d-small"))
+    assert err == "Note: the recipe tutorial/c3d-small is now called c3d-small; the former name still works.\n"

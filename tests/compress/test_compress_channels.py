@@ -38,7 +38,7 @@ def _one_thread():
 SMALL = {"classes": 5, "size": 32, "width": 0.1}
 
 
-@pytest.mark.parametrize("model", ["joint", "cnn3d", "lstm"])
+@pytest.mark.parametrize("model", ["cnn3d_lstm", "cnn3d", "lstm"])
 def test_taking_channels_out_is_as_if_nothing_read_them(model: str) -> None:
     torch.manual_seed(0)
     whole = build(model, **SMALL).eval()
@@ -69,13 +69,13 @@ def test_taking_channels_out_is_as_if_nothing_read_them(model: str) -> None:
 def test_networks_whose_channels_are_not_pruned(model: str) -> None:
     weights = {name: tensor.numpy() for name, tensor in build(model, **SMALL, window=16).state_dict().items()}
     assert not prunable_channels(weights)
-    with pytest.raises(GestaError, match="channel pruning knows cnn3d, lstm and joint"):
+    with pytest.raises(GestaError, match="channel pruning knows cnn3d, lstm and cnn3d_lstm"):
         layers_of(weights)
 
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
 def test_the_wanted_number_is_met_and_the_best_stay(share: float) -> None:
-    weights = {name: tensor.numpy() for name, tensor in build("joint", classes=5, width=0.25).state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in build("cnn3d_lstm", classes=5, width=0.25).state_dict().items()}
     layers = layers_of(weights)
     rng = np.random.default_rng(0)
     found = {layer.name: rng.random(layer.count) for layer in layers}
@@ -90,7 +90,7 @@ def test_the_wanted_number_is_met_and_the_best_stay(share: float) -> None:
 
 
 def test_all_stay_where_all_fit() -> None:
-    weights = {name: tensor.numpy() for name, tensor in build("joint", **SMALL).state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in build("cnn3d_lstm", **SMALL).state_dict().items()}
     layers = layers_of(weights)
     keep = chosen(weights, layers, {layer.name: np.ones(layer.count) for layer in layers}, count(weights)[0])
     assert all(stays.all() for stays in keep.values())
@@ -102,7 +102,7 @@ def labelled(bundle: Path) -> list[tuple[np.ndarray, int]]:
 
 def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
     """Against turning one channel's readers down by a little, one clip a batch."""
-    path = make_bundle(tmp_path / "source", "joint_memory")
+    path = make_bundle(tmp_path / "source", "cnn3d_lstm_memory")
     bundle, clips = bundle_io.read(path, ClipManifest), labelled(path)[:1]
     weights = bundle_io.load_weights(bundle)
     layers = layers_of(weights)
@@ -133,7 +133,7 @@ SETTINGS = {"classes": 4, "streams": 1, "channels": 2, "size": 16, "chunk": 4, "
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["joint_memory", "cnn3d"])
+@pytest.mark.parametrize("model", ["cnn3d_lstm_memory", "cnn3d"])
 def test_a_channel_pruned_bundle_runs_streams_and_exports(model: str, tmp_path: Path, monkeypatch) -> None:
     source = make_bundle(tmp_path / "source", model)
     bundle = bundle_io.read(source, ClipManifest)
@@ -206,16 +206,16 @@ def test_mistakes(trained: Path, how: ChannelPruning, message: str, tmp_path: Pa
 
 
 def test_channel_pruning_needs_training_clips(tmp_path: Path) -> None:
-    source = make_bundle(tmp_path / "source", "joint")
+    source = make_bundle(tmp_path / "source", "cnn3d_lstm")
     with pytest.raises(GestaError, match="needs training recordings of the bundle's classes"):
         prune_channels(source, tmp_path / "out", parts=parts_of(()))
 
 
 def test_widths_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="6 convolutions"):
-        build("joint", classes=2, layers={"convolutions": [[4, 4], [4, 4]]})
+        build("cnn3d_lstm", classes=2, layers={"convolutions": [[4, 4], [4, 4]]})
     with pytest.raises(ValueError, match="1 streams have their own widths, but there are 2"):
-        build("joint", classes=2, layers={"convolutions": [[4] * 6]})
+        build("cnn3d_lstm", classes=2, layers={"convolutions": [[4] * 6]})
     with pytest.raises(RecipeError, match="linear"):
         load_recipe("auto", ["model.layers.linear=0"])
     assert "layers" not in load_recipe("auto").model_dump(mode="json")["model"]

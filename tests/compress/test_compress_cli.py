@@ -80,7 +80,7 @@ def test_without_data(gesta, tmp_path: Path) -> None:
     "command", [("prune", "--data"), ("prune", "--channels", "--data"), ("quantize", "--data"), ("slim",)]
 )
 def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command) -> None:
-    model = make_bundle(tmp_path / "model", "joint")
+    model = make_bundle(tmp_path / "model", "cnn3d_lstm")
     manifest = json.loads((model / "manifest.json").read_text())
     manifest["provenance"]["seed"] = 7
     (model / "manifest.json").write_text(json.dumps(manifest))
@@ -120,7 +120,7 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
     ],
 )
 def test_mistakes(gesta, tmp_path: Path, arguments, code: int, message: str) -> None:
-    make_bundle(tmp_path / "model", "joint")
+    make_bundle(tmp_path / "model", "cnn3d_lstm")
     if "data" in arguments:
         write_set(tmp_path / "data")
     found, _, err = gesta(*arguments)

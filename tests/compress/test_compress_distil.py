@@ -162,7 +162,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("teacher"), *changes, name="mullick/cnn3d").bundle
 
 
-@pytest.mark.parametrize("changes", [("distillation.sees=same",), ("distillation.way=soft_then_hard",)])
+@pytest.mark.parametrize("changes", [("distillation.sees=same",), ("distillation.mode=soft_then_hard",)])
 def test_a_student_over_chunks_learns_from_a_central_window(teacher: Path, tmp_path: Path, changes) -> None:
     result = run(tmp_path, f"teacher={teacher}", "distillation.soft_epochs=2", "training.epochs=6", *changes)
     manifest = bundle_io.read(result.bundle, ClipManifest).manifest
@@ -174,7 +174,7 @@ def test_a_student_over_chunks_learns_from_a_central_window(teacher: Path, tmp_p
         assert result.metrics["teacher_train_accuracy"] > 0.5
 
 
-def test_of_few_sights_the_teacher_sees_each_once(tmp_path: Path) -> None:
+def test_of_drawn_views_the_teacher_sees_each_once(tmp_path: Path) -> None:
     class Counts(nn.Module):
         shown = 0
 
@@ -193,9 +193,9 @@ def test_of_few_sights_the_teacher_sees_each_once(tmp_path: Path) -> None:
 
     clips = sum(sample.split == "train" for sample in samples())
     assert shown("training.epochs=4") == (4 * clips, 4)
-    assert shown("training.epochs=4", "distillation.sights=2") == (2 * clips, 4)
-    with pytest.raises(RecipeError, match=r"sights is for distillation\.sees=same"):
-        tiny("auto", "teacher=x", "distillation.sights=2")
+    assert shown("training.epochs=4", "distillation.views=2") == (2 * clips, 4)
+    with pytest.raises(RecipeError, match=r"views is for distillation\.sees=same"):
+        tiny("auto", "teacher=x", "distillation.views=2")
 
 
 def test_the_soft_loss_alone_teaches(teacher: Path, tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_resumed_distillation_ends_as_the_uninterrupted_one(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gesta.tasks.clips.data.HELD_BYTES", 0)
-    changes = (f"teacher={teacher}", "distillation.way=soft_then_hard", "distillation.soft_epochs=1")
+    changes = (f"teacher={teacher}", "distillation.mode=soft_then_hard", "distillation.soft_epochs=1")
     whole = run(tmp_path / "whole", *changes)
     with pytest.raises(RuntimeError, match="killed"):
         run(tmp_path / "broken", *changes, cache=MemoryStore(fail_after=24 + 30 + 40))
@@ -227,7 +227,7 @@ def test_without_a_teacher_the_next_step_is_said(tmp_path: Path) -> None:
 
 
 def test_a_teacher_of_other_classes_is_refused_before_training(tmp_path: Path) -> None:
-    strange = make_bundle(tmp_path / "strange", "joint")
+    strange = make_bundle(tmp_path / "strange", "cnn3d_lstm")
     with pytest.raises(GestaError, match=r"strange: this teacher does not know.*the data alone have c0"):
         run(tmp_path / "out", f"teacher={strange}")
     with pytest.raises(GestaError, match="no such bundle"):

@@ -48,7 +48,9 @@ def compress(source: Path, out: Path, plan: Plan, found: Any = (), **options: An
 
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.3])
 def test_the_sparsity_that_some_bytes_need(share: float) -> None:
-    weights = {name: tensor.numpy() for name, tensor in build("joint", classes=20, width=0.25).state_dict().items()}
+    weights = {
+        name: tensor.numpy() for name, tensor in build("cnn3d_lstm", classes=20, width=0.25).state_dict().items()
+    }
     values, scales, _ = narrowed(weights, "int8")
     dense = len(sparse.encode(values, scales)[0])
     wanted = round(share * dense)
@@ -221,11 +223,11 @@ def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> N
     assert any(note.startswith("No channels pruned") for note in document["notes"])
     assert document["chosen"]["stored"] == 5 and "--keep" not in document["chosen"]["runnable_why"]
     with pytest.raises(
-        GestaError, match="--keep is for networks whose channels can be pruned: cnn3d, lstm and joint"
+        GestaError, match="--keep is for networks whose channels can be pruned: cnn3d, lstm and cnn3d_lstm"
     ) as caught:
         compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), found)
     assert caught.value.usage
-    with pytest.raises(GestaError, match=r"channel pruning knows cnn3d, lstm and joint.*`gesta prune`"):
+    with pytest.raises(GestaError, match=r"channel pruning knows cnn3d, lstm and cnn3d_lstm.*`gesta prune`"):
         prune_channels(source, tmp_path / "narrow", parts=parts_of(found))
 
 
@@ -254,14 +256,14 @@ def test_a_run_that_was_stopped_in_its_first_step_goes_on(tmp_path: Path, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setattr(measure, "store_as", stopped)
-    source = make_bundle(tmp_path / "source", "joint")
+    source = make_bundle(tmp_path / "source", "cnn3d_lstm")
     for _ in range(2):  # the second time it does not say that the folder is something else's
         with pytest.raises(KeyboardInterrupt):
             compress(source, tmp_path / "out", Plan(), samples(9))
 
 
 def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
-    make_bundle(tmp_path / "stored" / "start", "joint")
+    make_bundle(tmp_path / "stored" / "start", "cnn3d_lstm")
     made = {"stored": {"bundle": "stored/start"}, "runnable": {"bundle": "stored/start"}}
     best = [tmp_path / name for name in pipeline.BEST.values()]
     pipeline.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
@@ -274,7 +276,7 @@ def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
 
 
 def test_choosing_needs_validation_and_a_folder_of_its_own(tmp_path: Path) -> None:
-    source = make_bundle(tmp_path / "source", "joint")
+    source = make_bundle(tmp_path / "source", "cnn3d_lstm")
     with pytest.raises(GestaError, match="needs validation recordings"):
         compress(source, tmp_path / "out", Plan(max_drop=1), samples(9, val=False))
     (tmp_path / "full").mkdir()

@@ -112,14 +112,14 @@ def test_narrowing() -> None:
 
 @pytest.fixture
 def joint(tmp_path: Path) -> Path:
-    return make_bundle(tmp_path / "joint", "joint")
+    return make_bundle(tmp_path / "cnn3d_lstm", "cnn3d_lstm")
 
 
 def probabilities(bundle: Path, clips) -> np.ndarray:
     return gesta.load(bundle, engine="torch").predict_clips([clip.pixels for clip in clips])
 
 
-@pytest.mark.parametrize("model", ["joint", "cnn3d"])
+@pytest.mark.parametrize("model", ["cnn3d_lstm", "cnn3d"])
 def test_halves(model: str, tmp_path: Path) -> None:
     source = make_bundle(tmp_path / "source", model)
     step = store_as(source, tmp_path / "half", "fp16")

@@ -72,7 +72,7 @@ def make_bundle(tmp_path):
             data_fingerprint="0" * 64,
             people=tuple(fingerprint(p, LAYOUT) for p in people),
         )
-        recipe = {"name": "stand-in", "model": {"name": "joint", "width": 0.25}}
+        recipe = {"name": "stand-in", "model": {"name": "cnn3d_lstm", "width": 0.25}}
         manifest = ClipManifest(
             name=name, labels=labels, transform=transform, recipe=recipe, parameters=1, provenance=provenance
         )

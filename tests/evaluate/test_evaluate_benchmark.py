@@ -35,7 +35,7 @@ def network_bundle(make_bundle):
     from gesta.models.catalog import build
     from gesta.tasks.clips.recipe import ClipRecipe
 
-    settings = {"name": "joint", "width": 0.125, "dropout": 0.0}
+    settings = {"name": "cnn3d_lstm", "width": 0.125, "dropout": 0.0}
     torch.manual_seed(0)
     network = build(classes=4, streams=1, channels=1, size=16, chunk=4, window=32, **settings)
     weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})

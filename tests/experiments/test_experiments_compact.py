@@ -48,7 +48,9 @@ def test_students_learn_from_the_teacher_of_their_seed(tmp_path):
 @pytest.mark.parametrize(("scale", "widths"), [("quick", (0.25, 0.125, 0.0625)), ("full", (1.0, 0.5, 0.25))])
 def test_sizes_keep_their_ratio_at_every_scale(tmp_path, scale, widths):
     found = jobs_of(planned(tmp_path, "mullick/table-4.1", scale))
-    assert [found[n].model.width for n in ("original joint", "medium, distilled", "small, labels only")] == list(widths)
+    assert [
+        found[n].model.width for n in ("original 3D-CNN + LSTM", "medium, distilled", "small, labels only")
+    ] == list(widths)
 
 
 def test_tables_share_trainings(tmp_path):
@@ -63,7 +65,7 @@ def test_tables_share_trainings(tmp_path):
 
 def test_adam_and_sgd_differ_in_the_optimiser_alone(tmp_path):
     found = jobs_of(planned(tmp_path, "mullick/table-4.3"))
-    for size in ("original joint", "medium, distilled", "small, distilled"):
+    for size in ("original 3D-CNN + LSTM", "medium, distilled", "small, distilled"):
         sgd, adam = (found[f"{size}, {name}"] for name in ("SGD", "Adam"))
         settings = {"optimizer": "adam", "learning_rate": 0.001}
         assert adam.training == sgd.training.model_copy(update=settings) and adam.model == sgd.model
@@ -81,7 +83,7 @@ def test_markdown_of_compact_models():
     table = ClipTable("mullick/table-4.3", catalog.TABLES["mullick/table-4.3"])
     line = table.line(row, [result | {"parameters": 1_150_000}])
     shown = table.markdown({"name": "n", "title": "t", "note": "", "source": "s", "rows": [line]})
-    assert "| original joint, Adam, pruned | 92.30 | 90.00 | 90.0 | 3.94 M (-78.56 %) | 1.200 | 75.0 |" in shown
+    assert "| original 3D-CNN + LSTM, Adam, pruned | 92.30 | 90.00 | 90.0 | 3.94 M (-78.56 %) | 1.200 | 75.0 |" in shown
 
 
 @pytest.mark.slow

@@ -57,7 +57,7 @@ def steps(monkeypatch):
 
 def test_a_stopped_demo_goes_on_where_it_was(tmp_path, steps):
     done, fails = steps
-    recipe = load_recipe("demo")
+    recipe = load_recipe("cnn3d-lstm-stream")
     fails.append(True)
     with pytest.raises(GestaError, match="disk is full"):
         module.demo(tmp_path, recipe)
@@ -72,15 +72,15 @@ def test_a_stopped_demo_goes_on_where_it_was(tmp_path, steps):
 
 def test_other_settings_are_done_anew(tmp_path, steps):
     done, _ = steps
-    module.demo(tmp_path, load_recipe("demo"))
-    module.demo(tmp_path, load_recipe("demo", ["training.epochs=2"]))
+    module.demo(tmp_path, load_recipe("cnn3d-lstm-stream"))
+    module.demo(tmp_path, load_recipe("cnn3d-lstm-stream", ["training.epochs=2"]))
     assert len(done) == 8
 
 
 @pytest.mark.slow
 def test_the_whole_demo_with_three_people_and_one_epoch(tmp_path, monkeypatch):
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
-    recipe = load_recipe("demo", ["training.epochs=1", "model.width=0.0625", "input.size=32"])
+    recipe = load_recipe("cnn3d-lstm-stream", ["training.epochs=1", "model.width=0.0625", "input.size=32"])
     document = module.demo(tmp_path / "demo", recipe, people=3, recordings=1)
     assert document["n"] == document["streaming"]["gestures"] == 20
     assert document["people"] == 1

@@ -158,7 +158,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 def test_other_tasks_search_around_their_recipe_by_their_quality() -> None:
-    search = Search(find("clips"), load_recipe("mullick/joint", ["training.learning_rate=0.01"]))
+    search = Search(find("clips"), load_recipe("mullick/cnn3d-lstm", ["training.learning_rate=0.01"]))
     assert search.objective == ("val_accuracy", True) and set(search.space) >= {"training.learning_rate"}
     rate = search.space["training.learning_rate"]
     assert (rate.low, rate.high, rate.log) == (pytest.approx(0.001), pytest.approx(0.1), True)

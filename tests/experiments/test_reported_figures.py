@@ -23,8 +23,8 @@ from gesta.tasks.catalog import load_recipe
 TABLE_3_2 = {
     "LSTM": 86.57,
     "3D-CNN": 90.13,
-    "joint 3D-CNN + LSTM, end to end": 93.18,
-    "joint 3D-CNN + LSTM, encoder pre-trained": 96.45,
+    "3D-CNN + LSTM, end to end": 93.18,
+    "3D-CNN + LSTM, encoder pre-trained": 96.45,
 }
 ACCURACY: dict[str, dict[str, float]] = {
     "mullick/table-3.1": {"only hand": 87.33, "only upper body": 87.59, "both": 90.13},
@@ -33,11 +33,11 @@ ACCURACY: dict[str, dict[str, float]] = {
     "mullick/table-3.3": {
         "Wu et al.": 87.9,
         "Pigou et al.": 91.4,
-        "joint 3D-CNN + LSTM": 96.4,
+        "3D-CNN + LSTM": 96.4,
         "Neverova et al. (ModDrop)": 96.8,
     },
     "mullick/table-4.1": {
-        "original joint": 93.18,
+        "original 3D-CNN + LSTM": 93.18,
         "teacher (3D-CNN)": 90.13,
         "medium, labels only": 86.18,
         "medium, distilled": 88.35,
@@ -47,29 +47,29 @@ ACCURACY: dict[str, dict[str, float]] = {
     "mullick/table-4.2": {
         "teacher (3D-CNN), single": 90.13,
         "teacher (3D-CNN), half": 89.5,
-        "original joint, single": 93.18,
-        "original joint, half": 93.18,
+        "original 3D-CNN + LSTM, single": 93.18,
+        "original 3D-CNN + LSTM, half": 93.18,
         "medium, distilled, single": 88.35,
         "medium, distilled, half": 88.35,
         "small, distilled, single": 86.05,
         "small, distilled, half": 85.98,
     },
     "mullick/table-4.3": {
-        "original joint, SGD": 93.18,
-        "original joint, Adam, pruned": 92.3,
+        "original 3D-CNN + LSTM, SGD": 93.18,
+        "original 3D-CNN + LSTM, Adam, pruned": 92.3,
         "medium, distilled, SGD": 88.35,
         "medium, distilled, Adam, pruned": 88.98,
         "small, distilled, SGD": 86.05,
         "small, distilled, Adam, pruned": 85.48,
     },
-    "mullick/section-3.3.2": {"joint 3D-CNN + LSTM, encoder pre-trained": 96.45},  # it does not say which of the two
+    "mullick/section-3.3.2": {"3D-CNN + LSTM, encoder pre-trained": 96.45},  # it does not say which of the two
     "mullick/figure-4.3": {},
     "gesta/inputs": {},
     "gesta/networks": {},
 }
 SIZES: dict[str, dict[str, str]] = {
     "mullick/table-4.1": {
-        "original joint": "18.37 M",
+        "original 3D-CNN + LSTM": "18.37 M",
         "teacher (3D-CNN)": "18.82 M",
         "medium, labels only": "4.59 M",
         "medium, distilled": "4.59 M",
@@ -79,17 +79,17 @@ SIZES: dict[str, dict[str, str]] = {
     "mullick/table-4.2": {
         "teacher (3D-CNN), single": "72 MB",
         "teacher (3D-CNN), half": "36 MB",
-        "original joint, single": "71 MB",
-        "original joint, half": "35.5 MB",
+        "original 3D-CNN + LSTM, single": "71 MB",
+        "original 3D-CNN + LSTM, half": "35.5 MB",
         "medium, distilled, single": "19 MB",
         "medium, distilled, half": "9.5 MB",
         "small, distilled, single": "4.5 MB",
         "small, distilled, half": "2.25 MB",
     },
     "mullick/table-4.3": {
-        "original joint, SGD": "18.37 M",
-        "original joint, Adam": "18.37 M",
-        "original joint, Adam, pruned": "3.94 M (-78.56 %)",
+        "original 3D-CNN + LSTM, SGD": "18.37 M",
+        "original 3D-CNN + LSTM, Adam": "18.37 M",
+        "original 3D-CNN + LSTM, Adam, pruned": "3.94 M (-78.56 %)",
         "medium, distilled, SGD": "4.59 M",
         "medium, distilled, Adam": "4.59 M",
         "medium, distilled, Adam, pruned": "0.98 M (-78.71 %)",

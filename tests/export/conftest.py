@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))  # tiny_bundles
 def _exported(tmp_path_factory):
     from tiny_bundles import clips_for, make_bundle
 
-    folder = make_bundle(tmp_path_factory.mktemp("joint") / "bundle", "joint")
+    folder = make_bundle(tmp_path_factory.mktemp("joint") / "bundle", "cnn3d_lstm")
     add_networks(folder, clips_for(folder))
     return folder
 

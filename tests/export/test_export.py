@@ -32,7 +32,7 @@ def test_openvino_agrees_and_is_recorded(model, tmp_path):
         assert list(artifact.companions) == [artifact.file.replace(".xml", ".bin")]
         assert artifact.inputs[0].dtype == "uint8"
     if model != "cnn3d":
-        states = ["h", "c", "votes"] if model == "joint_memory" else ["h", "c"]
+        states = ["h", "c", "votes"] if model == "cnn3d_lstm_memory" else ["h", "c"]
         assert [s.name for s in made[1].states] == states
         assert [t.name for t in made[1].outputs] == ["logits", *(f"{name}_out" for name in states)]
         assert made[0].inputs[0].shape[3] == -1
@@ -57,7 +57,7 @@ def test_exporting_again_replaces(exported):
 
 
 def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
-    folder = make_bundle(tmp_path / "bundle", "joint")
+    folder = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     real = openvino.convert
 
@@ -90,7 +90,7 @@ def test_states_are_two_inputs(exported):
 
 
 def test_a_zip_is_never_changed(tmp_path):
-    folder = make_bundle(tmp_path / "bundle", "joint")
+    folder = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     with pytest.raises(GestaError, match="is a zip"):
         add_networks(io.save_zip(io.read(folder, ClipManifest), tmp_path / "b.zip"), clips_for(folder))
 
@@ -101,7 +101,7 @@ def test_nan_never_passes():
 
 
 def test_parts_name_what_goes_in_and_out(tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
+    bundle = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     for part in parts(bundle):
         results = part.module(*part.example)
         results = results if isinstance(results, tuple) else (results,)

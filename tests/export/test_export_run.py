@@ -28,7 +28,7 @@ from gesta.tasks.clips.network import load_network, parts
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A joint bundle with votes over time, PyTorch weights only."""
-    return make_bundle(tmp_path_factory.mktemp("trained") / "bundle", "joint_memory")
+    return make_bundle(tmp_path_factory.mktemp("trained") / "bundle", "cnn3d_lstm_memory")
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_wrong_use(trained, clips, tmp_path, settings, message):
 def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
     with pytest.raises(GestaError, match="is the bundle itself"):
         ways(trained, clips, trained, to="openvino")
-    other = make_bundle(tmp_path / "other", "joint")
+    other = make_bundle(tmp_path / "other", "cnn3d_lstm")
     with pytest.raises(GestaError, match="holds a trained bundle, whose weights would be lost"):
         ways(trained, clips, other, to="openvino")
     (tmp_path / "notes.txt").write_text("mine")
@@ -201,7 +201,7 @@ def test_an_exported_bundle_is_replaced_only_when_asked_for(trained, clips, tmp_
     assert {a.precision for a in io.read(out, ClipManifest).manifest.artifacts} == {"fp16"}
     assert not (out / "openvino_step_fp32.xml").exists(), "nothing of the former export stays"
     with pytest.raises(GestaError, match="weights would be lost"):
-        ways(trained, clips, make_bundle(tmp_path / "other", "joint"), to="openvino", overwrite=True)
+        ways(trained, clips, make_bundle(tmp_path / "other", "cnn3d_lstm"), to="openvino", overwrite=True)
 
 
 @pytest.mark.slow
@@ -343,7 +343,7 @@ def test_the_vote_as_exported_is_the_network_s(trained):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["cnn3d", "joint", "joint_memory"])
+@pytest.mark.parametrize("model", ["cnn3d", "cnn3d_lstm", "cnn3d_lstm_memory"])
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_onnx_in_fewer_bytes(model, precision, tmp_path):
     folder = make_bundle(tmp_path / "bundle", model)

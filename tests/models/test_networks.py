@@ -20,9 +20,9 @@ def small(name: str, **changes: float) -> torch.nn.Module:
 @pytest.mark.parametrize(
     ("name", "width", "millions"),
     [
-        ("joint", 1.0, 18.368),
-        ("joint", 0.5, 4.597),
-        ("joint", 0.25, 1.152),
+        ("cnn3d_lstm", 1.0, 18.368),
+        ("cnn3d_lstm", 0.5, 4.597),
+        ("cnn3d_lstm", 0.25, 1.152),
         ("cnn3d", 1.0, 18.824),
         ("lstm", 1.0, 34.350),
     ],
@@ -75,7 +75,7 @@ def test_padding_changes_nothing(name: str, memory: float) -> None:
 
 
 def test_fading_vote_by_hand() -> None:
-    network = small("joint", memory=0.5)
+    network = small("cnn3d_lstm", memory=0.5)
     steps = torch.tensor([[[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 3.0, 0.0]]])
     p = [row.softmax(0) for row in steps[0]]
     expected = torch.stack([p[0], p[1] + 0.5 * p[0], p[2] + 0.5 * p[1] + 0.25 * p[0]]).log()
@@ -103,7 +103,7 @@ def test_folded_convolutions_equal_plain_ones(frames: int, halves_time: tuple[in
 
 
 def test_single_chunks_for_pretraining() -> None:
-    network = small("joint")
+    network = small("cnn3d_lstm")
     chunks = ChunkNet(network, checks.CLASSES).eval()
     clip, lengths = checks.clips(frames=12), torch.tensor([4, 8, 12, 12])
     with torch.no_grad():
@@ -122,10 +122,10 @@ def test_chunk_mask_by_hand() -> None:
 
 
 def test_unknown_network_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"cnn3d, lstm, joint.*\. Did you mean joint\?"):
-        build("jiont", classes=2)
+    with pytest.raises(ValueError, match=r"cnn3d, lstm, cnn3d_lstm.*\. Did you mean cnn3d_lstm\?"):
+        build("cnn3d_lsmt", classes=2)
 
 
 def test_too_small_input_is_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
-        build("joint", classes=2, size=8)
+        build("cnn3d_lstm", classes=2, size=8)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gesta.recipes import RecipeError, names, read_text
+from gesta.recipes.load import FORMER_RECIPES
 from gesta.tasks.catalog import load_recipe, of_recipe
 from gesta.tasks.clips.auto import Facts, epochs_for, is_sided, resolve
 from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.words import FormerNameWarning
 
 ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
 
@@ -24,9 +26,9 @@ CLIPS = [n for n in names() if of_recipe(n).name == "clips"]
 @pytest.mark.parametrize("name", CLIPS)
 def test_every_recipe_is_whole_and_says_what_it_costs(name: str) -> None:
     recipe = load_recipe(name)
-    assert recipe.name == name
+    assert recipe.name == name and recipe.cost
     head = [line for line in read_text(name).splitlines() if line.startswith("#")]
-    assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
+    assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Measured"))
     resolved, _ = resolve(recipe, Facts(300, ("a", "b"), 20.0, ALL))
     left = {**resolved.input.model_dump(), **resolved.augmentation.model_dump(), "epochs": resolved.training.epochs}
     assert "auto" not in left.values()
@@ -55,14 +57,40 @@ def test_teachers() -> None:
     assert recipe.distillation is not None and recipe.distillation.loss == "kl"
     assert recipe.distillation.teachers == ("runs/a b/bundle", "c")
     made = load_recipe("auto", ["teacher=x"]).distillation
-    assert made is not None and (made.temperature, made.alpha, made.loss, made.way) == (4, 0.5, "mse", "joint")
+    assert made is not None and (made.temperature, made.alpha, made.loss, made.mode) == (4, 0.5, "mse", "joint")
 
 
 def test_a_recipe_without_teacher_is_written_without() -> None:
     """So that what was trained before there were teachers is still found by its key."""
     assert set(load_recipe("auto").model_dump()) == {"name", "title", "input", "model", "augmentation", "training"}
     kept = load_recipe("mullick/distil-small")
-    assert ClipRecipe.model_validate(kept.model_dump(mode="json")) == kept
+    written = kept.model_dump(mode="json")
+    assert ClipRecipe.model_validate(written).model_dump(mode="json") == written
+
+
+@pytest.mark.parametrize(("former", "name"), FORMER_RECIPES.items())
+def test_former_names_of_recipes(former: str, name: str) -> None:
+    with pytest.warns(
+        FormerNameWarning, match=f"the recipe {former} is now called {name}; the former name still works"
+    ):
+        assert read_text(former) == read_text(name)
+
+
+def test_former_names_of_settings(tmp_path: Path) -> None:
+    sets = ["teacher=x", "distillation.sees=same", "distillation.sights=2", "distillation.way=soft_then_hard"]
+    with pytest.warns(FormerNameWarning) as told:
+        recipe = load_recipe("mullick/distil-small", [*sets, "model.name=joint"])
+    assert {str(one.message).partition(" is now called ")[0] for one in told} == {"sights", "way", "name=joint"}
+    assert recipe.distillation is not None and recipe.model.name == "cnn3d_lstm"
+    assert (recipe.distillation.views, recipe.distillation.mode) == (2, "soft_then_hard")
+    file = tmp_path / "older.yaml"
+    text = read_text("mullick/distil-small").replace("name: cnn3d_lstm", "name: joint")
+    file.write_text(text.replace("mode: joint", "way: soft_then_hard"), encoding="utf-8")
+    with pytest.warns(FormerNameWarning, match="name=joint is now called name=cnn3d_lstm"):
+        older = load_recipe(file)
+    assert older.distillation is not None and older.distillation.mode == "soft_then_hard"
+    with pytest.raises(RecipeError, match=r"unknown key distillation.ways; there are .*, mode, "):
+        load_recipe(file, ["distillation.ways=joint"])
 
 
 def test_a_recipe_file(tmp_path: Path) -> None:
@@ -74,7 +102,7 @@ def test_a_recipe_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("mulick/joint", "", r"no recipe 'mulick/joint'; there are auto,.*Did you mean mullick/joint\?"),
+        ("mulick/lstm", "", r"no recipe 'mulick/lstm'; there are a2j-compact, auto,.*Did you mean mullick/lstm\?"),
         ("missing.yaml", "", "no such recipe file"),
         ("auto", "traning.epochs=3", r"unknown key traning; there are .*Did you mean training\?"),
         ("auto", "training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
@@ -126,7 +154,7 @@ def test_mistakes_in_files_are_named(tmp_path: Path, text: str, message: str) ->
         ({"color": 1.0, "depth": 0.95, "skeleton": 0.5}, ("body",), ("gray", "depth"), "motion"),
     ],
 )
-@pytest.mark.parametrize("name", ["auto", "mullick/joint"])
+@pytest.mark.parametrize("name", ["auto", "mullick/cnn3d-lstm"])
 def test_inputs_follow_the_data(name: str, share: dict[str, float], streams, channels, body: str) -> None:
     recipe, notes = resolve(load_recipe(name), facts(**share))
     assert (recipe.input.streams, recipe.input.channels, recipe.input.body) == (streams, channels, body)
@@ -144,7 +172,7 @@ def test_thinned_frames_are_a_whole_fraction(rate: float, taken: float) -> None:
 
 
 def test_replaced_inputs_are_said() -> None:
-    _, notes = resolve(load_recipe("mullick/joint"), facts(color=1.0))
+    _, notes = resolve(load_recipe("mullick/cnn3d-lstm"), facts(color=1.0))
     assert any("no hand stream" in note for note in notes)
     assert any("instead of gray, depth" in note for note in notes)
 
@@ -189,21 +217,21 @@ def test_data_that_cannot_serve(change: str, share: dict[str, float], message: s
     ("recipe", "sets", "message"),
     [
         (
-            "tutorial/c3d-small",
+            "c3d-small",
             ["model.context=2"],
             r"context is for st_resnet18, st_resnet50, not for c3d; leave it out",
         ),
-        ("tutorial/i3d-small", ["model.kind=linear"], r"kind is for st_resnet18, st_resnet50, not for i3d"),
+        ("i3d-small", ["model.kind=linear"], r"kind is for st_resnet18, st_resnet50, not for i3d"),
         (
             "auto",
             ["model.overlap=false"],
-            r"overlap is for st_resnet18, .*, not for joint; .*model\.overlap=null",
+            r"overlap is for st_resnet18, .*, not for cnn3d_lstm; .*model\.overlap=null",
         ),
         ("auto", ["model.name=lstm", "model.weights=x.pt"], r"weights is for c3d, .*, not for lstm"),
         ("iqbal/st-resnet-small", ["model.name=c3d"], r"kind is for st_resnet18, st_resnet50, not for c3d"),
-        ("tutorial/c3d-small", ["model.layers.lstm=8"], r"layers is for cnn3d, lstm, joint, not for c3d"),
-        ("mullick/cnn3d", ["model.memory=0.5"], "memory is for lstm, joint, not for cnn3d; leave it out"),
-        ("auto", ["model.name=c3d", "model.memory=0.5"], "memory is for lstm, joint, not for c3d"),
+        ("c3d-small", ["model.layers.lstm=8"], r"layers is for cnn3d, lstm, cnn3d_lstm, not for c3d"),
+        ("mullick/cnn3d", ["model.memory=0.5"], "memory is for lstm, cnn3d_lstm, not for cnn3d; leave it out"),
+        ("auto", ["model.name=c3d", "model.memory=0.5"], "memory is for lstm, cnn3d_lstm, not for c3d"),
     ],
 )
 def test_settings_that_the_network_does_not_know_are_refused(recipe: str, sets: list[str], message: str) -> None:
@@ -220,6 +248,6 @@ def test_another_network_leaves_the_memory_of_the_first_one_aside() -> None:
 def test_a_recipe_file_may_not_name_settings_of_other_networks(tmp_path: Path) -> None:
     for setting in ("memory: 0.5", "context: 2"):
         file = tmp_path / "mine.yaml"
-        file.write_text(read_text("tutorial/c3d-small").replace("  memory: 0.0\n", f"  {setting}\n"))
+        file.write_text(read_text("c3d-small").replace("  memory: 0.0\n", f"  {setting}\n"))
         with pytest.raises(RecipeError, match=f"mine.yaml: model: {setting.partition(':')[0]} is for .*, not for c3d"):
             load_recipe(file)

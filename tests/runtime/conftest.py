@@ -16,4 +16,4 @@ def bundles(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def joint(bundles):
-    return bundles["joint"]
+    return bundles["cnn3d_lstm"]

@@ -53,7 +53,7 @@ def test_hands_are_loaded(pose_bundle: Path, hand_data: Path) -> None:
 
 @pytest.mark.parametrize("stream", [(), ("--stream",)])
 def test_several_videos_are_drawn_into_a_folder(stream, gesta, tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "bundle", "joint")
+    bundle = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     places = [tmp_path / "data" / name for name in ("one/a.mkv", "two/a.mkv", "two/b.mkv")]
     for seed, path in enumerate(places):
         write_video(path, frames=10 + seed, seed=seed)
@@ -68,7 +68,7 @@ def test_several_videos_are_drawn_into_a_folder(stream, gesta, tmp_path: Path) -
 
 
 def test_of_several_videos_a_broken_one_is_named_and_the_others_are_drawn(gesta, tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "bundle", "joint")
+    bundle = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     whole, cut = (write_video(tmp_path / "data" / f"{name}.mkv") for name in ("whole", "cut"))
     cut.write_bytes(cut.read_bytes()[:200])
     done = gesta("predict", bundle, tmp_path / "data", "--annotate", tmp_path / "drawn")

@@ -81,7 +81,7 @@ def test_broken_inputs_are_listed_and_the_others_predicted(predict, joint, tmp_p
 
 
 def test_missing_modality_is_a_failure_with_its_reason(predict, tmp_path):
-    bundle = make_bundle(tmp_path / "bundle", "joint", **RGBD)
+    bundle = make_bundle(tmp_path / "bundle", "cnn3d_lstm", **RGBD)
     video = write_video(tmp_path / "a.mkv")
     for options in ((), ("--stream",)):
         code, lines, err = predict(bundle, video, *options)

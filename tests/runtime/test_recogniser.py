@@ -59,9 +59,9 @@ def test_long_clips_go_through_the_step_with_the_same_result(joint, monkeypatch)
     same(gesta.load(joint).predict_clips(clips), whole)
 
 
-@pytest.mark.parametrize("model", ["joint", "cnn3d"])
+@pytest.mark.parametrize("model", ["cnn3d_lstm", "cnn3d"])
 def test_streaming_a_file_equals_predicting_it(bundles, model, tmp_path):
-    frames = 23 if model == "joint" else 15
+    frames = 23 if model == "cnn3d_lstm" else 15
     video = write_video(tmp_path / "a.mkv", frames)
     recogniser = gesta.load(bundles[model])
     whole = recogniser.predict(video)
@@ -93,7 +93,7 @@ def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
 
 
 def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
+    bundle = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     engine = gesta.load(tmp_path / "bundle", "torch").engine
     recogniser = module.Recogniser(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
     (clip,) = clips_for(tmp_path / "bundle", (8,))
@@ -112,7 +112,7 @@ def test_sliding_window_is_the_prediction_of_the_last_frames(bundles):
 
 
 def test_state_is_reset_after_so_many_chunks(tmp_path):
-    folder = make_bundle(tmp_path / "bundle", "joint", reset_after_chunks=2)
+    folder = make_bundle(tmp_path / "bundle", "cnn3d_lstm", reset_after_chunks=2)
     recogniser = gesta.load(folder, "torch")
     (clip,) = clips_for(folder, (20,))
     steps = [array(p) for p in recogniser.open_stream().push_preprocessed(clip.pixels)]
@@ -170,7 +170,7 @@ def test_softmax_of_large_logits():
 
 def test_engine_is_the_best_there_is(joint, tmp_path, monkeypatch):
     assert gesta.load(joint).engine.name == "openvino"
-    plain = make_bundle(tmp_path / "bundle", "joint")
+    plain = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     assert gesta.load(plain).engine.name == "torch"
     monkeypatch.setattr(catalog.importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(GestaError, match=r"runs with torch, which is not installed.*\[train\]"):
@@ -185,7 +185,7 @@ def test_engines_that_are_not_there(joint, tmp_path):
     assert caught.value.usage
     with pytest.raises(GestaError, match=r"nothing for onnxruntime\. It has openvino fp32, torch fp32"):
         gesta.load(joint, "onnxruntime")
-    empty = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
+    empty = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     with pytest.raises(GestaError, match="no weights and no network"):
         gesta.load(io.update(empty, artifacts=()).path)
 
@@ -198,7 +198,7 @@ def test_unknown_device(joint, engine):
 
 
 def test_damaged_network_with_a_fitting_hash(joint, tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
+    bundle = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     for engine, name, reader in (("openvino", "a.xml", "OpenVINO"), ("onnxruntime", "a.onnx", "ONNX Runtime")):
         artifact = Artifact(role="whole", engine=engine, file=name, sha256=io.digest(b"rubbish"))
         folder = io.add_artifact(bundle, artifact, {name: b"rubbish"}).path
@@ -212,15 +212,15 @@ def test_onnx_with_outside_data_is_refused(joint, tmp_path):
     data = b"...external_data \x0a\x08location\x12\x0b/etc/passwd"
     artifact = Artifact(role="whole", engine="onnxruntime", file="a.onnx", sha256=io.digest(data))
     folder = io.add_artifact(
-        io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest), artifact, {"a.onnx": data}
+        io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest), artifact, {"a.onnx": data}
     ).path
     with pytest.raises(GestaError, match="refers to data outside itself"):
         gesta.load(folder, "onnxruntime").predict_clips([clips_for(joint)[0].pixels])
 
 
 def test_weights_that_do_not_fit_the_recipe(tmp_path):
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
-    io.update(bundle, recipe={"model": {"name": "joint", "width": 0.1}})
+    bundle = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
+    io.update(bundle, recipe={"model": {"name": "cnn3d_lstm", "width": 0.1}})
     with pytest.raises(GestaError, match="weights do not fit the network of its recipe"):
         gesta.load(bundle.path, "torch")
 
@@ -237,7 +237,7 @@ def test_whole_network_without_step_does_not_stream(joint):
 
 
 def test_modalities_that_are_missing(tmp_path):
-    recogniser = gesta.load(make_bundle(tmp_path / "bundle", "joint", **RGBD), "torch")
+    recogniser = gesta.load(make_bundle(tmp_path / "bundle", "cnn3d_lstm", **RGBD), "torch")
     video = write_video(tmp_path / "rgb.mkv")
     words = r"rgb.mkv: has color only; .*needs color, depth, skeleton \(missing: depth, skeleton\)"
     with pytest.raises(GestaError, match=words):
@@ -250,7 +250,7 @@ def test_modalities_that_are_missing(tmp_path):
 
 def test_a_mask_that_training_had_is_missed(tmp_path):
     video = write_video(tmp_path / "a.mkv")
-    bundle = io.read(make_bundle(tmp_path / "bundle", "joint"), ClipManifest)
+    bundle = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     assert gesta.load(bundle.path, "torch").predict(video).notes == ("No user mask: nothing is masked.",)
     io.update(bundle, notes=("No user mask: nothing is masked.",))
     assert gesta.load(bundle.path, "torch").predict(video).notes == ()

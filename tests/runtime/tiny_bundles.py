@@ -14,7 +14,7 @@ from gesta.schema import Clip
 from gesta.tasks.clips.manifest import ClipManifest
 
 LABELS = ("wave", "point", "clap", "rest")
-MODELS = ("joint", "lstm", "cnn3d", "joint_memory")
+MODELS = ("cnn3d_lstm", "lstm", "cnn3d", "cnn3d_lstm_memory")
 MEMORY = 0.9
 RGB = {"streams": ("body",), "channels": ("gray", "gray_difference"), "body": "motion"}
 RGBD = {"streams": ("body", "hand"), "channels": ("gray", "depth"), "body": "skeleton", "hand_rule": "so_far"}
@@ -27,7 +27,7 @@ def make_bundle(folder: Path, model: str, *, reset_after_chunks: int | None = No
 
     from gesta.models.catalog import build
 
-    model, memory = ("joint", MEMORY) if model == "joint_memory" else (model, 0.0)
+    model, memory = ("cnn3d_lstm", MEMORY) if model == "cnn3d_lstm_memory" else (model, 0.0)
     sampling = "central" if model == "cnn3d" else "chunks"
     spec = Transform(**{"fps": 10, "size": 16, "window": 16, "sampling": sampling, **RGB, **transform})
     torch.manual_seed(0)

@@ -292,7 +292,7 @@ def test_every_recipe_is_one() -> None:
         made = catalog.load_recipe(name)
         assert made.name == name
         head = [line for line in recipes.read_text(name).splitlines() if line.startswith("#")]
-        assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Hardware", "Measured"))
+        assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Measured"))
 
 
 def test_what_is_not_offered_is_refused(tmp_path: Path, text: Path) -> None:

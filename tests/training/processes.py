@@ -51,7 +51,7 @@ def main(out: Path, devices: int, batch: int, which: str) -> None:
     torch.set_num_threads(1)
     changes = (*SAME, f"training.batch={batch}")
     if which == "c3d":
-        recipe, network = tiny("tutorial/c3d-small", *changes), None
+        recipe, network = tiny("c3d-small", *changes), None
     else:
         recipe = tiny("mullick/cnn3d", *changes, "training.freeze=all")
         network = with_statistics(recipe)

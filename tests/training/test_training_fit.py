@@ -63,7 +63,7 @@ def test_it_learns_and_leaves_a_bundle(trained: Fitted) -> None:
     assert manifest.provenance.clips == {"train": 24, "val": 6}
     assert len(manifest.provenance.people) == 5 and "p0" not in manifest.model_dump_json()
     assert manifest.provenance.split_notes == ("a note on the split",)
-    network = build("joint", classes=3, streams=1, size=16, width=0.125)
+    network = build("cnn3d_lstm", classes=3, streams=1, size=16, width=0.125)
     tensors = {k: torch.from_numpy(v) for k, v in bundle_io.load_weights(bundle).items()}
     network.load_state_dict(tensors)
     assert manifest.parameters == sum(p.numel() for p in network.parameters())
@@ -231,7 +231,7 @@ def test_early_stopping(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops(tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=r"loss became (nan|inf) in epoch.*learning_rate"):
-        run(tmp_path, "training.learning_rate=1e30", name="mullick/joint-small")
+        run(tmp_path, "training.learning_rate=1e30", name="mullick/cnn3d-lstm-small")
 
 
 def test_16_bit_floats_on_a_cpu_are_refused(tmp_path: Path) -> None:

@@ -42,9 +42,9 @@ def learns(network: torch.nn.Module) -> set[str]:
 def test_layers_have_names() -> None:
     assert list(layers(lstm())) == ["recurrent.0", "recurrent.1", "inner", "classifier"]
     assert list(layers(st_resnet())) == ["conv1", "layer1", "layer2", "layer3", "layer4", "fc", "adapters"]
-    assert list(layers(build("joint", classes=3, width=0.125))) == ["encoder", "lstm", "classifier"]
+    assert list(layers(build("cnn3d_lstm", classes=3, width=0.125))) == ["encoder", "lstm", "classifier"]
     assert last_layer(st_resnet()) == ["network.fc"] and last_layer(lstm()) == ["classifier"]
-    assert last_layer(build("joint", classes=3, width=0.125)) == ["classifier"]
+    assert last_layer(build("cnn3d_lstm", classes=3, width=0.125)) == ["classifier"]
 
 
 def two_streams(name: str = "st_resnet18", **settings) -> torch.nn.Module:

@@ -75,7 +75,7 @@ def compress(
 ) -> None:
     """Prunes channels and weights, stores in 32, 16 and 8 bits, exports; a table and a figure tell what each step cost.
 
-    Channels are pruned of cnn3d, lstm and joint; of other networks only weights are.
+    Channels are pruned of cnn3d, lstm and cnn3d_lstm; of other networks only weights are.
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
     Of a hand pose model: prunes, stores, exports; millimetres, not points. Of stored features: stores, exports.

@@ -61,11 +61,11 @@ def add_option(name: str, command: Any) -> None:
 
 
 def tell_warnings() -> None:
-    """From now on, what was left out of a file is one line on stderr; other warnings stay as they are."""
+    """From now on, what was left out of a file, and a former name, is one line on stderr; others stay as they are."""
     before = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
-        if category.__name__ != "DamageWarning":
+        if category.__name__ not in ("DamageWarning", "FormerNameWarning"):
             before(message, category, *where, **more)
             return
         from gesta.cli.common import console

@@ -22,14 +22,14 @@ def demo(
 ) -> None:
     """Generates a small set, trains, measures on unseen people, follows a whole recording. About 6 minutes.
 
-    A stopped demo goes on where it was. The recipe is `demo` (see `gesta recipes demo`).
+    A stopped demo goes on where it was. The recipe is `cnn3d-lstm-stream`.
     """
     need("train", "torch", "lightning", "matplotlib")
     from gesta.experiments.demo import STEPS
     from gesta.experiments.demo import demo as run
     from gesta.tasks.catalog import load_recipe
 
-    recipe = load_recipe("demo", sets or ())
+    recipe = load_recipe("cnn3d-lstm-stream", sets or ())
     titles = [title for title, _ in STEPS.values()]
     with progress("demo") as bar:
         document = run(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from gesta.cli.common import JsonFlag, emit
 from gesta.schema import GestaError
@@ -13,19 +12,16 @@ from gesta.schema import GestaError
 
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one whole.", show_default=False)] = None,
+    every: Annotated[bool, typer.Option("--all", help="List also those that only reproduce a paper.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """List the recipes, or print one whole: copy it, change it, and give it to `gesta train --recipe FILE`."""
-    from gesta.recipes import RecipeError, names, read_text
-    from gesta.tasks.catalog import every, load_recipe
+    from gesta.recipes import RecipeError, read_text
+    from gesta.tasks.catalog import load_recipe
 
     if name is None:
-        brought = [task.default_recipe for task in every()]  # a file where another package brings the task
-        titles = {known: load_recipe(known).title for known in dict.fromkeys([*names(), *brought])}
-        table = Table("recipe", "what it is for", box=None)
-        for known, title in titles.items():
-            table.add_row(known, title)
-        emit({"recipes": [{"name": known, "title": title} for known, title in titles.items()]}, table, json)
+        listed = [entry for entry in _entries() if every or not entry["reproduces"]]
+        emit({"recipes": listed}, None if json else _lines(listed, every), json)
         return
     try:
         text, recipe = read_text(name), load_recipe(name)
@@ -35,3 +31,34 @@ def recipes(
         emit({"name": name, "recipe": recipe.model_dump(mode="json"), "yaml": text}, None, json)
     else:
         typer.echo(text, nl=False)
+
+
+def _entries() -> list[dict[str, Any]]:
+    """Every recipe as a document, by task; a task of another package brings its default one, a file."""
+    from gesta.recipes import names
+    from gesta.tasks import catalog
+
+    tasks = catalog.every()
+    found = [
+        (name, catalog.load_recipe(name)) for name in dict.fromkeys([*names(), *(t.default_recipe for t in tasks)])
+    ]
+    return [
+        {"name": name, "title": recipe.title, "task": task.name, "cost": recipe.cost, "reproduces": recipe.reproduces}
+        for task in tasks
+        for name, recipe in found
+        if recipe.task == task.name
+    ]
+
+
+def _lines(listed: list[dict[str, Any]], every: bool) -> str:
+    """The list for people: a heading a task; of each recipe its name and purpose, and below them its cost."""
+    from gesta.tasks.catalog import find
+
+    width, lines = max(len(entry["name"]) for entry in listed), []
+    for before, entry in zip([None, *listed], listed, strict=False):
+        if before is None or before["task"] != entry["task"]:
+            lines += ["", find(entry["task"]).title]
+        of = f"; reproduces {entry['reproduces']}" if entry["reproduces"] else ""
+        lines += [f"  {entry['name']:{width}}  {entry['title']}", f"  {'':{width}}  Cost: {entry['cost'] or '-'}{of}."]
+    hint = [] if every else ["", "Recipes that only reproduce a paper: gesta recipes --all"]
+    return "\n".join([*lines[1:], *hint])

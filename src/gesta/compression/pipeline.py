@@ -102,7 +102,8 @@ def compress(
     by_channels = has(task, "can_prune_channels") and task.can_prune_channels(weights[task.trained_stage])  # type: ignore[attr-defined]
     if plan.keep and not by_channels:
         raise GestaError(
-            "--keep is for networks whose channels can be pruned: cnn3d, lstm and joint; others are pruned.", usage=True
+            "--keep is for networks whose channels can be pruned: cnn3d, lstm and cnn3d_lstm; others are pruned.",
+            usage=True,
         )
     measuring = Measuring(task, parts, plan, run.device, run.progress, options)
     _check_splits(measuring)
@@ -263,7 +264,7 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
             f"{task.unit}, 95 % interval clustered by person."
         )
     if has(task, "prune_channels") and not by_channels:
-        notes.append("No channels pruned: that is for cnn3d, lstm and joint; this network keeps its channels.")
+        notes.append("No channels pruned: that is for cnn3d, lstm and cnn3d_lstm; this network keeps its channels.")
     if "val" not in origin.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
     if any("reason" in row["runnable"] for row in work.rows):

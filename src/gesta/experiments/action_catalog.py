@@ -96,11 +96,16 @@ def _published(name: str, *errors: tuple[str, float]) -> tuple[ActionRow, ...]:
 
 
 _ISOGD = ActionRow(
-    "2 LSTM, 1 linear layer", 0.74, "sprint/isogd", loss=0.806, cost=SEQUENCE_COST, overrides=("model.layers=2",)
+    "2 LSTM, 1 linear layer",
+    0.74,
+    "inception-lstm-isogd",
+    loss=0.806,
+    cost=SEQUENCE_COST,
+    overrides=("model.layers=2",),
 )
 _FEW_STEPS = ("training.learning_rate=0.001",)
 _LEDASILA = ActionRow(
-    "1 LSTM, 2 linear layers", 0.47, "sprint/ledasila", loss=2.597, cost=SEQUENCE_COST, quick=_FEW_STEPS
+    "1 LSTM, 2 linear layers", 0.47, "inception-lstm-ledasila", loss=2.597, cost=SEQUENCE_COST, quick=_FEW_STEPS
 )
 _MOVED = replace(_ISOGD, label="IsoGD -> LedaSila", start=_ISOGD, cost=2 * SEQUENCE_COST, quick=_FEW_STEPS)
 _SLOW = ("training.learning_rate=0.0001",)

@@ -55,23 +55,23 @@ class Scale:
 
 LSTM = Row("LSTM", 86.57, "mullick/lstm", cost=0.8)
 CNN3D = Row("3D-CNN", 90.13, "mullick/cnn3d", cost=2.0)
-JOINT = Row("joint 3D-CNN + LSTM, end to end", 93.18, "mullick/joint", cost=2.1)
-PRETRAINED = Row("joint 3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/joint-pretrained", cost=3.5)
+CNN3D_LSTM = Row("3D-CNN + LSTM, end to end", 93.18, "mullick/cnn3d-lstm", cost=2.1)
+PRETRAINED = Row("3D-CNN + LSTM, encoder pre-trained", 96.45, "mullick/cnn3d-lstm-pretrained", cost=3.5)
 FROZEN = replace(
     PRETRAINED, label=f"{PRETRAINED.label}, then fixed", reported=None, overrides=("training.freeze_encoder=true",)
 )
-SMALL = Row("joint small, body and hand", None, "auto", cost=2.3)
-SMALL_BODY = Row("joint small, body alone", None, "auto", ("input.streams=[body]",), cost=1.2)
-SMALL_HAND = Row("joint small, hand alone", None, "auto", ("input.streams=[hand]",), cost=1.3)
+SMALL = Row("3D-CNN + LSTM small, body and hand", None, "auto", cost=2.3)
+SMALL_BODY = Row("3D-CNN + LSTM small, body alone", None, "auto", ("input.streams=[body]",), cost=1.2)
+SMALL_HAND = Row("3D-CNN + LSTM small, hand alone", None, "auto", ("input.streams=[hand]",), cost=1.3)
 _MULLICK = "Mullick 2018, chapter 3"
 
 _ADAM = ("training.optimizer=adam", "training.learning_rate=0.001")
 _MEDIUM, _SMALL = ("model.width=0.125",), ("model.width=0.0625",)  # the quick scale's original has a quarter's width
 TEACHER = replace(CNN3D, label="teacher (3D-CNN)", stored="fp32", size="18.82 M")
-ORIGINAL = replace(JOINT, label="original joint", stored="fp32", size="18.37 M")
-ORIGINAL_ADAM = replace(ORIGINAL, label="original, by Adam", reported=None, recipe="mullick/joint-adam")
-MEDIUM = Row("medium, labels only", 86.18, "mullick/joint-medium", (), 1.2, _MEDIUM, None, "fp32", "4.59 M")
-SMALL_LABELS = Row("small, labels only", 81.50, "mullick/joint-small", (), 0.8, _SMALL, None, "fp32", "1.15 M")
+ORIGINAL = replace(CNN3D_LSTM, label="original 3D-CNN + LSTM", stored="fp32", size="18.37 M")
+ORIGINAL_ADAM = replace(ORIGINAL, label="original, by Adam", reported=None, recipe="mullick/cnn3d-lstm-adam")
+MEDIUM = Row("medium, labels only", 86.18, "mullick/cnn3d-lstm-medium", (), 1.2, _MEDIUM, None, "fp32", "4.59 M")
+SMALL_LABELS = Row("small, labels only", 81.50, "mullick/cnn3d-lstm-small", (), 0.8, _SMALL, None, "fp32", "1.15 M")
 MEDIUM_DISTILLED = replace(
     MEDIUM, label="medium, distilled", reported=88.35, recipe="mullick/distil-medium", cost=1.3, teacher=TEACHER
 )
@@ -109,14 +109,14 @@ TABLES: dict[str, Table] = {
             Row("both", 90.13, CNN3D.recipe, CNN3D.overrides, CNN3D.cost),
         ),
     ),
-    "mullick/table-3.2": Table("networks", f"{_MULLICK}, table 3.2", (LSTM, CNN3D, JOINT, PRETRAINED)),
+    "mullick/table-3.2": Table("networks", f"{_MULLICK}, table 3.2", (LSTM, CNN3D, CNN3D_LSTM, PRETRAINED)),
     "mullick/table-3.3": Table(
         "beside published results on the same data set",
         f"{_MULLICK}, table 3.3",
         (
             Row("Wu et al.", 87.9),
             Row("Pigou et al.", 91.4),
-            Row("joint 3D-CNN + LSTM", 96.4, PRETRAINED.recipe, PRETRAINED.overrides, PRETRAINED.cost),
+            Row("3D-CNN + LSTM", 96.4, PRETRAINED.recipe, PRETRAINED.overrides, PRETRAINED.cost),
             Row("Neverova et al. (ModDrop)", 96.8),
         ),
     ),
@@ -125,7 +125,7 @@ TABLES: dict[str, Table] = {
         "Mullick 2018, section 3.3.2; the accuracy is table 3.2's",
         (PRETRAINED, FROZEN),
     ),
-    "gesta/inputs": Table("joint small by input, recipe auto", "-", (SMALL, SMALL_BODY, SMALL_HAND)),
+    "gesta/inputs": Table("3D-CNN + LSTM small by input, recipe auto", "-", (SMALL, SMALL_BODY, SMALL_HAND)),
     "gesta/networks": Table(
         "networks and inputs with the settings of the recipe auto",
         "-",
@@ -137,7 +137,7 @@ TABLES: dict[str, Table] = {
         ),
     ),
     "mullick/figure-3.6": Table(
-        "accuracy against epochs", f"{_MULLICK}, figure 3.6", (LSTM, CNN3D, JOINT, PRETRAINED), figure=True
+        "accuracy against epochs", f"{_MULLICK}, figure 3.6", (LSTM, CNN3D, CNN3D_LSTM, PRETRAINED), figure=True
     ),
     "mullick/table-4.1": Table(
         "students from labels and from a teacher",

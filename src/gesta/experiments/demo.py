@@ -197,7 +197,7 @@ def recognised(
 STEPS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
     "generate": ("Generating recordings of people", _generate),
     "inspect": ("Looking into the recordings", _inspect),
-    "train": ("Training the small joint model", _train),
+    "train": ("Training the small 3D-CNN + LSTM", _train),
     "evaluate": ("Measuring on people it has not seen", _evaluate),
     "stream": ("Following a whole recording", _stream),
 }

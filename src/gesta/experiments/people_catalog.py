@@ -45,14 +45,14 @@ LEAVE_OUT_TABLES = {
             LeaveOutRow("ST-ResNet-18, context 3", ST, (*_GRAY, "model.context=3"), RATES),
             _classified("mean of frame features, linear", "iqbal/mean-znorm"),
             _classified("GRU over frame features", "iqbal/gru-znorm"),
-            LeaveOutRow("C3D, small", "tutorial/c3d-small", (*_GRAY, "model.width=0.125"), RATES),
+            LeaveOutRow("C3D, small", "c3d-small", (*_GRAY, "model.width=0.125"), RATES),
             LeaveOutRow(
                 "two streams: frames, and flow of five",
                 ST,
                 ("input.channels=[gray, flow]", *_SHORT, "model.context=1", "model.stack=5"),
                 ("model.fusion=score", "model.fusion=feature"),
             ),
-            LeaveOutRow("auto (joint 3D-CNN + LSTM)", "auto", (), RATES),
+            LeaveOutRow("auto (3D-CNN + LSTM)", "auto", (), RATES),
         ),
     ),
 }

@@ -54,9 +54,9 @@ RGB = PoseRow("RGB-Net (colour alone)", "kazakos/rgb-net", mm=25.0)
 INPUT = PoseRow("RGBD-Net (input fusion)", "kazakos/rgbd-net")
 SCORE = PoseRow("FusePred-Net (score fusion)", "kazakos/fusepred-net", cost=2.0)
 DOUBLE = PoseRow("Fuse-Net (double stream, convolution)", "kazakos/fuse-net", cost=1.5)
-COMPACT = PoseRow("compact (anchors), beyond the document", "kazakos/compact", cost=0.6, own=True)
-PRIOR = PoseRow("DeepPrior, trained here", "kazakos/deep-prior", cost=0.1)
-MODEL = PoseRow("DeepModel, trained here", "kazakos/deep-model", cost=0.1)
+COMPACT = PoseRow("compact (anchors), beyond the document", "a2j-compact", cost=0.6, own=True)
+PRIOR = PoseRow("DeepPrior, trained here", "deep-prior", cost=0.1)
+MODEL = PoseRow("DeepModel, trained here", "deep-model", cost=0.1)
 
 
 def _fused(function: str) -> PoseRow:

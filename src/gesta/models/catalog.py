@@ -13,7 +13,7 @@ from gesta import outside
 from gesta.models.backbone import Backbone
 from gesta.models.c3d import SPORTS1M, C3d
 from gesta.models.cnn3d import Cnn3d
-from gesta.models.cnn3d_lstm import joint
+from gesta.models.cnn3d_lstm import cnn3d_lstm
 from gesta.models.dd_net import DdNet
 from gesta.models.efficientnet_lite import EfficientNetLite0
 from gesta.models.feature_classifier import FeatureClassifier
@@ -41,15 +41,15 @@ def _cnn3d(*, chunk: int, memory: float, **settings: Any) -> nn.Module:  # noqa:
     return Cnn3d(**settings)
 
 
-def _joint(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
-    return joint(**settings)
+def _cnn3d_lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
+    return cnn3d_lstm(**settings)
 
 
 def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
     return lstm(**settings)
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "joint": _joint}
+MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "cnn3d_lstm": _cnn3d_lstm}
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
     "c3d": lambda *, context, kind, overlap, padding, weights, **given: _c3d(weights, **given),  # noqa: ARG005
@@ -82,7 +82,7 @@ def _st_resnet(
     return st_resnet(depth, context=context or "2", kind=kind or "identity", overlap=bool(overlap), **given)
 
 
-CHUNK_MODELS = ("lstm", "joint")
+CHUNK_MODELS = ("lstm", "cnn3d_lstm")
 """Networks that take chunks of any number, and have `forward_steps` and `step`."""
 
 

@@ -1,4 +1,4 @@
-"""Joint 3D-CNN + LSTM (Mullick 2018, chapter 3; the plan of spec 1 "Networks").
+"""3D-CNN + LSTM (Mullick 2018, chapter 3; the plan of spec 1 "Networks").
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W] in chunks of 4 frames, lengths [B]. Out: logits [B, N].
 Parameters with two streams of two channels, 64 x 64, N = 20: 18.368 M (original), 4.597 M (width 0.5, "medium"),
@@ -49,7 +49,7 @@ class ChunkEncoder(nn.Module):
         return self.norm(self.linear(self.dropout(maps))).relu()  # N 512
 
 
-def joint(
+def cnn3d_lstm(
     *,
     classes: int,
     streams: int = 2,
@@ -61,7 +61,7 @@ def joint(
     memory: float = 0.0,
     layers: Layers = BY_WIDTH,
 ) -> RecurrentNet:
-    """The joint model; `width` multiplies every layer's width, `layers` gives single ones."""
+    """The 3D-CNN + LSTM; `width` multiplies every layer's width, `layers` gives single ones."""
     features = layers.linear or scaled(512, width)
     encoder = ChunkEncoder(
         streams=streams,

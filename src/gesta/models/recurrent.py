@@ -1,4 +1,4 @@
-"""A chunk encoder, an LSTM over the chunks, a linear classifier: the shape that the joint model and the LSTM
+"""A chunk encoder, an LSTM over the chunks, a linear classifier: the shape that the 3D-CNN + LSTM and the LSTM
 baseline share (Mullick 2018, chapter 3).
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W], T a multiple of the chunk; lengths int64 [B] in frames, None = T.

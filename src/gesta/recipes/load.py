@@ -11,20 +11,38 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic.fields import FieldInfo
 
 from gesta import outside
-from gesta.recipes.schema import Recipe, RecipeError
-from gesta.words import did_you_mean
+from gesta.recipes.schema import Recipe, RecipeError, Strict
+from gesta.words import did_you_mean, note_former
 
 R = TypeVar("R", bound=Recipe)
 
 _ROOT = Path(__file__).parent
 FORMER = {"pose": "hands"}
 """Names of tasks in older recipes -> today's."""
+FORMER_RECIPES = {
+    "demo": "cnn3d-lstm-stream",
+    "package": "cnn3d-lstm-rgb",
+    "kazakos/compact": "a2j-compact",
+    "kazakos/deep-model": "deep-model",
+    "kazakos/deep-prior": "deep-prior",
+    "mullick/joint": "mullick/cnn3d-lstm",
+    "mullick/joint-adam": "mullick/cnn3d-lstm-adam",
+    "mullick/joint-medium": "mullick/cnn3d-lstm-medium",
+    "mullick/joint-pretrained": "mullick/cnn3d-lstm-pretrained",
+    "mullick/joint-small": "mullick/cnn3d-lstm-small",
+    "sprint/isogd": "inception-lstm-isogd",
+    "sprint/ledasila": "inception-lstm-ledasila",
+    "tutorial/c3d-linear": "c3d-linear",
+    "tutorial/c3d-small": "c3d-small",
+    "tutorial/i3d-small": "i3d-small",
+}
+"""Recipes by their former names -> today's."""
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 """What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
 
 
 def names() -> list[str]:
-    """Names of the recipes that come with the package, e.g. "auto", "mullick/joint-small"."""
+    """Names of the recipes that come with the package, e.g. "auto", "mullick/cnn3d-lstm-small"."""
     return sorted(path.relative_to(_ROOT).with_suffix("").as_posix() for path in _ROOT.rglob("*.yaml"))
 
 
@@ -98,6 +116,9 @@ def _find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
+    if text in FORMER_RECIPES:
+        note_former(f"the recipe {text}", FORMER_RECIPES[text])
+        return _ROOT / f"{FORMER_RECIPES[text]}.yaml"
     if path.suffix in (".yaml", ".yml"):
         raise RecipeError(f"{path}: no such recipe file.")
     raise RecipeError(
@@ -119,18 +140,29 @@ def _apply(document: dict[str, Any], change: str, schema: type[BaseModel]) -> No
     key, equals, value = change.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set {change}: write key=value, e.g. training.epochs=20.")
-    *parents, last = key.strip().split(".")
+    *parents, last = _by_todays_names(key.strip(), schema)
     place = document
     for depth, part in enumerate(parents):
         _check_key(".".join([*parents[:depth], part]), schema)
         place = place.setdefault(part, {})
         if not isinstance(place, dict):
             raise RecipeError(f"--set {change}: {part} holds a value, not further keys.")
-    _check_key(key.strip(), schema)
+    _check_key(".".join([*parents, last]), schema)
     try:
         place[last] = yaml.safe_load(value)
     except NOT_YAML as error:
         raise RecipeError(f"--set {change}: {value!r} is not a YAML value ({error}).") from error
+
+
+def _by_todays_names(key: str, schema: type[BaseModel]) -> list[str]:
+    """The parts of a dotted key, former ones by their names of today."""
+    parts: list[str] = []
+    model: type[BaseModel] | None = schema
+    for part in key.split("."):
+        parts.append(model.today(part)[0] if model is not None and issubclass(model, Strict) else part)
+        fields = model.model_fields if model is not None else {}
+        model = _inner(fields[parts[-1]]) if parts[-1] in fields else None
+    return parts
 
 
 def _check_key(key: str, schema: type[BaseModel]) -> None:

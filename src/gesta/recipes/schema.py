@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import (
@@ -20,6 +20,7 @@ from pydantic import (
 
 from gesta import outside
 from gesta.schema import GestaError
+from gesta.words import note_former
 
 Auto = Literal["auto"]
 
@@ -32,9 +33,27 @@ class RecipeError(GestaError):
 
 
 class Strict(BaseModel):
-    """A section of settings: unknown keys are refused, values never change."""
+    """A section of settings: unknown keys are refused, values never change.
+
+    FORMER: former names of keys, "sights", and of a key's values, "name=joint" -> today's. They are noted.
+    """
+
+    FORMER: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_todays_names(cls, settings: Any) -> Any:
+        return dict(cls.today(*pair) for pair in settings.items()) if isinstance(settings, dict) else settings
+
+    @classmethod
+    def today(cls, key: str, value: Any = None) -> tuple[str, Any]:
+        """A key and its value by their names of today."""
+        name, pair = cls.FORMER.get(key, key), cls.FORMER.get(f"{key}={value}")
+        if name != key or pair is not None:
+            note_former(f"{key}={value}" if pair else key, pair or name)
+        return (name, value) if pair is None else (name, pair.partition("=")[2])
 
 
 def _place_or(name: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -77,13 +96,15 @@ class NetworkSettings(Strict):
 
 
 class Recipe(Strict):
-    """What the recipes of all tasks share; purpose and cost stand in the YAML file's header comment."""
+    """What the recipes of all tasks share. `cost` and `reproduces` are for those who choose, and in no bundle."""
 
     task: ClassVar[str] = "clips"
     """Name of the task that it is for: what `kind` says in its YAML file."""
 
     name: str
     title: str = Field(description="one line: what it is for")
+    cost: str = Field("", exclude=True, description="the machine and the time that a training takes")
+    reproduces: str = Field("", exclude=True, description="what it only reproduces; `gesta recipes --all` lists it")
 
     @classmethod
     def expanded(cls, sets: Sequence[str]) -> list[str]:
@@ -120,7 +141,7 @@ class TrainingSettings(Strict):
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
     validation: bool = Field(True, description="false: validation clips are trained on, too, and the last epoch stays")
-    pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (joint model)")
+    pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (3D-CNN + LSTM)")
     freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
     accumulate: float | None = Field(

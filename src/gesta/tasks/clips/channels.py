@@ -47,7 +47,7 @@ class Channels:
 
 
 def prunable_channels(weights: Weights) -> bool:
-    """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, joint."""
+    """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, cnn3d_lstm."""
     return any(name.endswith("linear.weight") for name in weights)
 
 
@@ -58,7 +58,7 @@ def layers_of(weights: Weights) -> list[Channels]:
     """
     if not prunable_channels(weights):
         raise GestaError(
-            "channel pruning knows cnn3d, lstm and joint, and this network is none of them. `gesta prune` makes its "
+            "channel pruning knows cnn3d, lstm and cnn3d_lstm, and this network is none of them. `gesta prune` makes its "
             "weights' file smaller; `gesta compress` prunes, stores and exports it."
         )
     found = []

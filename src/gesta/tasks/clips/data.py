@@ -44,7 +44,7 @@ class Item(NamedTuple):
 class ClipSet(Dataset):
     """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
 
-    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `sights`: so
+    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `view_count`: so
     many versions of each clip come out, in turn; None: another one in each epoch.
     """
 
@@ -58,7 +58,7 @@ class ClipSet(Dataset):
     before: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     soft: Tensor | None = None
     views: Sequence[View] = ()
-    sights: int | None = None
+    view_count: int | None = None
     _held: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
     _held_bytes: int = 0
 
@@ -71,7 +71,7 @@ class ClipSet(Dataset):
         target = list(self.labels).index(str(sample.label))
         if self.augmentation is None:
             return Item(np.asarray(pixels), target, place=index)
-        rng = generator(self.seed, self.sight, index)
+        rng = generator(self.seed, self.view_id, index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
         theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
         taken = np.asarray(pixels[chosen])
@@ -86,9 +86,9 @@ class ClipSet(Dataset):
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
 
     @property
-    def sight(self) -> int:
+    def view_id(self) -> int:
         """Which of a clip's versions come out in this epoch."""
-        return self.epoch if self.sights is None else self.epoch % self.sights
+        return self.epoch if self.view_count is None else self.epoch % self.view_count
 
     def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
         """A clip's pixels, kept in memory while there is room."""
@@ -123,8 +123,8 @@ class ClipSet(Dataset):
             batch["theta"] = torch.from_numpy(np.stack(maps))
         if self.soft is not None:
             batch["soft"] = self.soft[[item.place for item in items]]
-        if self.sights is not None:
-            batch["sight"] = torch.tensor([[item.place, self.sight] for item in items])
+        if self.view_count is not None:
+            batch["view_id"] = torch.tensor([[item.place, self.view_id] for item in items])
         for j, view in enumerate(self.views):
             clip, lengths = to_network([item.views[j] for item in items], view.transform.chunk)
             batch |= {f"view{j}": torch.from_numpy(clip), f"view{j}_lengths": torch.from_numpy(lengths)}

@@ -100,7 +100,7 @@ def mixed(soft: Tensor, hard: Tensor, alpha: float) -> Tensor:
 class DistillationTargets:
     """What a stage of training learns from teachers. `orders`: of each teacher, its classes in the student's order.
 
-    Where a batch brings stored answers (`soft`) the teachers are not asked, and of few sights each is shown them once.
+    Where a batch brings stored answers (`soft`) the teachers are not asked, and of few views each is shown them once.
     """
 
     settings: DistillationSettings
@@ -113,12 +113,12 @@ class DistillationTargets:
         """The teachers' softened answers to a batch, [B, N]; what they see is moved as what the student sees."""
         if "soft" in batch:
             return batch["soft"]
-        if "sight" not in batch:
+        if "view_id" not in batch:
             return self._asked(batch)
-        sights = [tuple(row) for row in batch["sight"].tolist()]
-        if any(sight not in self._said for sight in sights):
-            self._said.update(zip(sights, self._asked(batch), strict=True))
-        return torch.stack([self._said[sight] for sight in sights])
+        views = [tuple(row) for row in batch["view_id"].tolist()]
+        if any(view_id not in self._said for view_id in views):
+            self._said.update(zip(views, self._asked(batch), strict=True))
+        return torch.stack([self._said[view_id] for view_id in views])
 
     def _asked(self, batch: Mapping[str, Tensor]) -> Tensor:
         said = []
@@ -163,7 +163,7 @@ def precompute_targets(
             raise GestaError(f"{teacher.name}: this teacher cannot see every training clip. The first: {problems[0]}")
     noted: dict[str, Any] = {"teachers": ", ".join(fingerprint(teacher) for teacher in teachers)}
     if settings.sees == "same":
-        train.views, train.sights = views, settings.sights
+        train.views, train.view_count = views, settings.views
         return noted
     train.soft = soft_targets(teachers, train.samples, train.labels, train.store, settings.temperature, device)
     truth = [list(train.labels).index(str(sample.label)) for sample in train.samples]

@@ -144,7 +144,7 @@ def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run
         recipe.distillation,
         teachers,
         device,
-        lambda clips, sight: _preprocessed(clips, sight, store, run.progress)[1],
+        lambda clips, transform: _preprocessed(clips, transform, store, run.progress)[1],
     )
 
 
@@ -230,7 +230,7 @@ def _train(job: _Job) -> tuple[nn.Module, list[Row], Row, int]:
         frozen = _pretrain(job, network) or frozen
     assert isinstance(training.epochs, int)
     distillation = targets_of(job.recipe.distillation, job.teachers, job.labels)
-    if distillation is not None and distillation.settings.way == "soft_then_hard":
+    if distillation is not None and distillation.settings.mode == "soft_then_hard":
         _learn_softly(job, network, distillation, frozen)
         distillation = None
     stage = _stage(job, "training", 1, "train", training.epochs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
@@ -23,6 +23,14 @@ class ClipManifest(Manifest):
     labels: Names
     transform: Transform
     reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _networks_by_todays_names(cls, recipe: Any) -> Any:
+        model = recipe.get("model") if isinstance(recipe, dict) else None
+        if isinstance(model, dict) and model.get("name") == "joint":
+            return {**recipe, "model": {**model, "name": "cnn3d_lstm"}}
+        return recipe
 
     @classmethod
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:

@@ -60,17 +60,19 @@ SETTINGS_OF = {
     **dict.fromkeys(("context", "kind", "overlap"), ST_RESNETS),
     **dict.fromkeys(("stack", "fusion", "weights", "motion_weights"), VIDEO_NETWORKS),
     "padding": ("i3d",),
-    "layers": ("cnn3d", "lstm", "joint"),
+    "layers": ("cnn3d", "lstm", "cnn3d_lstm"),
 }
 """Settings in `model` that only some networks take; the others refuse them."""
-WITH_MEMORY = ("lstm", "joint")
+WITH_MEMORY = ("lstm", "cnn3d_lstm")
 
 
 class ModelSettings(NetworkSettings):
     """Which network. Names stand in gesta.models.catalog; others are of other packages, as in my_package.net:MyNet."""
 
-    name: Annotated[Literal["cnn3d", "lstm", "joint", "c3d", "i3d", "st_resnet18", "st_resnet50"], *OR_OUTSIDE] = (
-        "joint"
+    FORMER = {"name=joint": "name=cnn3d_lstm"}
+
+    name: Annotated[Literal["cnn3d", "lstm", "cnn3d_lstm", "c3d", "i3d", "st_resnet18", "st_resnet50"], *OR_OUTSIDE] = (
+        "cnn3d_lstm"
     )
     width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
@@ -161,25 +163,27 @@ class AugmentationSettings(Strict):
 class DistillationSettings(Strict):
     """Learning from a teacher's softened answers beside the labels (Mullick 2018, chapter 4; spec 2)."""
 
+    FORMER = {"way": "mode", "sights": "views"}
+
     teachers: tuple[str, ...] = Field((), description="bundles; of several the mean of their softened answers is taken")
     temperature: float = Field(4.0, gt=0, description="T: the teacher's logits are divided by it before the softmax")
     alpha: float = Field(0.5, ge=0, le=1, description="share of the soft loss; the labels' share is 1 - alpha")
     loss: Literal["mse", "kl"] = Field("mse", description="mse: the document's. kl: Hinton's, times T squared")
-    way: Literal["joint", "soft_then_hard"] = Field("joint", description="both losses together, or labels afterwards")
+    mode: Literal["joint", "soft_then_hard"] = Field("joint", description="both losses together, or labels afterwards")
     soft_epochs: int | None = Field(None, ge=1, description="soft_then_hard: epochs on soft targets; null: epochs")
     sees: Literal["clip", "same"] = Field(
         "clip", description="clip: the teacher sees each whole clip once, as recorded. same: what the student sees"
     )
-    sights: int | None = Field(
+    views: int | None = Field(
         None,
         ge=1,
         description="with same: versions of a clip drawn, each shown to the teacher once; null: new ones always",
     )
 
     @model_validator(mode="after")
-    def _few_sights_are_same(self) -> DistillationSettings:
-        if self.sights is not None and self.sees != "same":
-            raise ValueError("sights is for distillation.sees=same: of the clip as recorded there is one")
+    def _drawn_views_are_same(self) -> DistillationSettings:
+        if self.views is not None and self.sees != "same":
+            raise ValueError("views is for distillation.sees=same: of the clip as recorded there is one")
         return self
 
 

@@ -24,7 +24,7 @@ class ClipStore(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """A teacher's sight. `transform` is the teacher's; its clips are loaded whole (`whole`) and cut here."""
+    """What a teacher sees. `transform` is the teacher's; its clips are loaded whole (`whole`) and cut here."""
 
     transform: Transform
 

@@ -30,7 +30,7 @@ class HandTask:
     unit = "frames"
     recipe = HandRecipe
     manifest = HandManifest
-    default_recipe = "kazakos/compact"
+    default_recipe = "a2j-compact"
     quality = Quality("val_error_mm", "mean_error_mm", False, "mm")
     needs_validation = True
     tuning = Tuning(
