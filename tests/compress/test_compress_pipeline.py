@@ -267,7 +267,7 @@ def test_what_an_earlier_run_chose_goes(tmp_path: Path) -> None:
     made = {"stored": {"bundle": "stored/start"}, "runnable": {"bundle": "stored/start"}}
     best = [tmp_path / name for name in pipeline.BEST.values()]
     pipeline.keep_best(tmp_path, [made], {"stored": 0, "runnable": 0})
-    assert all(bundle_io.read(one, ClipManifest).manifest.name == "tiny joint" for one in best)
+    assert all(bundle_io.read(one, ClipManifest).manifest.name == "tiny cnn3d_lstm" for one in best)
     pipeline.keep_best(tmp_path, [made], {"stored": 0, "runnable": None})
     assert [one.exists() for one in best] == [True, False]
     for _ in range(2):

@@ -58,8 +58,8 @@ def layers_of(weights: Weights) -> list[Channels]:
     """
     if not prunable_channels(weights):
         raise GestaError(
-            "channel pruning knows cnn3d, lstm and cnn3d_lstm, and this network is none of them. `gesta prune` makes its "
-            "weights' file smaller; `gesta compress` prunes, stores and exports it."
+            "channel pruning knows cnn3d, lstm and cnn3d_lstm, and this network is none of them. `gesta prune` makes "
+            "its weights' file smaller; `gesta compress` prunes, stores and exports it."
         )
     found = []
     linear = next(name.removesuffix(".weight") for name in weights if name.endswith("linear.weight"))

@@ -44,8 +44,8 @@ class Item(NamedTuple):
 class ClipSet(Dataset):
     """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
 
-    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `view_count`: so
-    many versions of each clip come out, in turn; None: another one in each epoch.
+    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `view_count`:
+    so many versions of each clip come out, in turn; None: another one in each epoch.
     """
 
     samples: Sequence[Sample]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
@@ -69,7 +69,7 @@ WITH_MEMORY = ("lstm", "cnn3d_lstm")
 class ModelSettings(NetworkSettings):
     """Which network. Names stand in gesta.models.catalog; others are of other packages, as in my_package.net:MyNet."""
 
-    FORMER = {"name=joint": "name=cnn3d_lstm"}
+    FORMER: ClassVar[Mapping[str, str]] = {"name=joint": "name=cnn3d_lstm"}
 
     name: Annotated[Literal["cnn3d", "lstm", "cnn3d_lstm", "c3d", "i3d", "st_resnet18", "st_resnet50"], *OR_OUTSIDE] = (
         "cnn3d_lstm"
@@ -163,7 +163,7 @@ class AugmentationSettings(Strict):
 class DistillationSettings(Strict):
     """Learning from a teacher's softened answers beside the labels (Mullick 2018, chapter 4; spec 2)."""
 
-    FORMER = {"way": "mode", "sights": "views"}
+    FORMER: ClassVar[Mapping[str, str]] = {"way": "mode", "sights": "views"}
 
     teachers: tuple[str, ...] = Field((), description="bundles; of several the mean of their softened answers is taken")
     temperature: float = Field(4.0, gt=0, description="T: the teacher's logits are divided by it before the softmax")
