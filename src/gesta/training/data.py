@@ -17,7 +17,7 @@ from gesta.clips.ahead import ahead
 Batch = dict[str, Tensor]
 """clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labelled part begins;
 when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answers, or for each j what it is to see:
-view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and of a fixed number of views which one it is: view_id [B, 2]."""
+view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and of a number of views which one it is: view_id [B, 2]."""
 
 
 class Examples(Protocol):
