@@ -164,3 +164,12 @@ def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if dtype.kind not in "fiu" or dtype.itemsize == 0 or any(n < 0 for n in shape):
         raise ValueError(f"it holds {dtype} of shape {shape}, not numbers")
     return shape, fortran, dtype
+
+
+def is_number(text: str) -> bool:
+    """Whether `text` is a number as `float` reads it; also "nan" and "inf"."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -45,6 +45,13 @@ def escaped(text: str) -> str:
     return re.sub(r"[^\n\t]+", lambda found: printable(found[0]), text)
 
 
+def group(about: str) -> typer.Typer:
+    """A command of several commands, such as `gesta pose compare`."""
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app.callback(help=about)(lambda: None)
+    return app
+
+
 console = SafeConsole(stderr=True, emoji=False)
 WHOLE = 1000
 """Columns of what goes to a pipe or a file: no cell of a table is cut."""

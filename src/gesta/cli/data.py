@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, SeedOption
+from gesta.cli.common import FormatOption, JsonFlag, SeedOption, group
 from gesta.words import did_you_mean
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = group("Look into a data folder, or generate one.")
 
 
 @app.command()

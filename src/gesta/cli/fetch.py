@@ -7,14 +7,9 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import JsonFlag
+from gesta.cli.common import JsonFlag, group
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def _fetch() -> None:
-    """Published networks that gesta uses and does not contain."""
+app = group("Published networks that gesta uses and does not contain.")
 
 
 @app.command()

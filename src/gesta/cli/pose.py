@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from gesta.cli.common import JsonFlag, console, emit, existing, need, progress
+from gesta.cli.common import JsonFlag, console, emit, existing, group, need, progress
 from gesta.files import write_files
 from gesta.schema import GestaError
 
@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from gesta.tasks.hands.compare import Compared
     from gesta.tasks.hands.joint_files import Coordinates
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def _pose() -> None:
-    """Hand pose: compare files of predicted joints with the truth."""
+app = group("Hand pose: compare files of predicted joints with the truth.")
 
 
 @app.command()

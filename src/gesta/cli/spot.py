@@ -8,17 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from gesta.cli.common import JsonFlag, console, emit
+from gesta.cli.common import JsonFlag, console, emit, group
 
 if TYPE_CHECKING:
     from gesta.evaluation.spot_compare import Compared, EventFile
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-
-
-@app.callback()
-def _spot() -> None:
-    """Continuous recognition: compare files of recognized events with the truth."""
+app = group("Continuous recognition: compare files of recognized events with the truth.")
 
 
 @app.command()

@@ -52,8 +52,11 @@ def track(
 
 
 def _text(document: dict[str, Any]) -> str:
+    from gesta.trackers.joints import SOUGHT
+
     shares = {"a person": document["person_share"], "a hand": document["hand_share"]}
-    shown = {"hands": ("a hand",), "pose": ("a person",), "both": ("a person", "a hand")}[document["what"]]
+    sought = SOUGHT[document["what"]]
+    shown = ("a person",) * sought.body + ("a hand",) * sought.hands
     lines = [
         f"recordings  {document['recordings']}, of them {document['resumed']} tracked before",
         f"frames      {document['frames']}; " + ", ".join(f"{shares[name]:.0%} with {name}" for name in shown),

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.skeleton_sets import BLAZEPOSE_JOINTS, HAND_JOINTS, UNIQUE_BY_COUNT
+from gesta.untrusted import is_number
 
 AXES = {"x": 0, "y": 1, "z": 2, "v": 3, "vis": 3, "visibility": 3, "conf": 3, "confidence": 3, "score": 3}
 TIMES = {"time_s": 1.0, "timestamp_s": 1.0, "seconds": 1.0, "time_ms": 1e-3, "timestamp_ms": 1e-3}
@@ -103,7 +104,7 @@ def _long(header: list[str], rows: list[list[str]]) -> Read:
             f"a row a landmark needs a column {FRAMES[0]} and one {LANDMARKS[0]}; it has {', '.join(header)}"
         )
     cells = [(row[frame], row[landmark]) for row in rows if len(row) > max(frame, landmark)]
-    numbers = sorted({int(float(number)) for number, _ in cells if _is_number(number)})
+    numbers = sorted({int(float(number)) for number, _ in cells if is_number(number)})
     names = list(dict.fromkeys(name for _, name in cells))
     if len(names) > LARGEST:
         raise ValueError(f"it names {len(names)} landmarks")
@@ -111,7 +112,7 @@ def _long(header: list[str], rows: list[list[str]]) -> Read:
     points = np.full((len(numbers), len(names), 4), np.nan)
     axes = [(AXES[name], index) for index, name in enumerate(header) if name in AXES]
     for row in rows:
-        if len(row) > max(frame, landmark) and _is_number(row[frame]):
+        if len(row) > max(frame, landmark) and is_number(row[frame]):
             place = at[int(float(row[frame]))], names.index(row[landmark])
             for axis, index in axes:
                 points[(*place, axis)] = _number(row, index)
@@ -211,12 +212,4 @@ def _json_times(frames: list[Any]) -> NDArray[np.float64] | None:
 
 
 def _number(row: list[str], index: int) -> float:
-    return float(row[index]) if index < len(row) and _is_number(row[index]) else math.nan
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return float(row[index]) if index < len(row) and is_number(row[index]) else math.nan

@@ -25,6 +25,7 @@ from gesta.metrics_events import (
     shrec_rates,
 )
 from gesta.schema import GestaError
+from gesta.untrusted import is_number
 
 LAST_FRAME = 10_000_000
 """Four days at 30 frames/s: a number above it counts no frames."""
@@ -192,7 +193,7 @@ def _events(cells: list[str], place: str) -> list[Event]:
     """Cells behind the id: LABEL, first, last, last frame used, of each event; or without the last frame used."""
     for size in (4, 3):
         groups = [cells[i : i + size] for i in range(0, len(cells), size)]
-        if all(len(group) == size and not _is_number(group[0]) for group in groups):
+        if all(len(group) == size and not is_number(group[0]) for group in groups):
             return [_event(group, place) for group in groups]
     raise GestaError(
         f"{place} has another form (`{';'.join(cells)[:60]}` behind the id). "
@@ -211,16 +212,8 @@ def _event(group: list[str], place: str) -> Event:
 
 def _frame(text: str) -> float | None:
     """A frame's number, or None: no number, not finite, or none that counts frames."""
-    number = float(text) if _is_number(text) else math.nan
+    number = float(text) if is_number(text) else math.nan
     return number if abs(number) <= LAST_FRAME else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _oddities(sequences: dict[str, list[Event]], repeated: list[str]) -> list[str]:

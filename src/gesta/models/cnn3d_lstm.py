@@ -8,11 +8,12 @@ Parameters with two streams of two channels, 64 x 64, N = 20: 18.368 M (original
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from gesta.models.layers import BY_WIDTH, ClipEncoder, Layers, scaled
-from gesta.models.recurrent import RecurrentNet
+from gesta.models.layers import ClipEncoder, Layers
+from gesta.models.recurrent import RecurrentNet, recurrent
 
 
 class ChunkEncoder(nn.Module):
@@ -50,28 +51,12 @@ class ChunkEncoder(nn.Module):
 
 
 def cnn3d_lstm(
-    *,
-    classes: int,
-    streams: int = 2,
-    channels: int = 2,
-    size: int = 64,
-    chunk: int = 4,
-    width: float = 1.0,
-    dropout: float = 0.0,
-    memory: float = 0.0,
-    layers: Layers = BY_WIDTH,
+    *, streams: int, channels: int, size: int, chunk: int, width: float, dropout: float, layers: Layers, **rest: Any
 ) -> RecurrentNet:
-    """The 3D-CNN + LSTM; `width` multiplies every layer's width, `layers` gives single ones."""
-    features = layers.linear or scaled(512, width)
-    encoder = ChunkEncoder(
-        streams=streams,
-        channels=channels,
-        size=size,
-        chunk=chunk,
-        width=width,
-        features=features,
-        dropout=dropout,
-        convolutions=layers.convolutions,
-    )
-    hidden = layers.lstm or scaled(256, width)
-    return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)
+    """The 3D-CNN + LSTM; `width` multiplies every layer's width, `layers` gives single ones; `rest`: of `recurrent`."""
+
+    def encode(features: int) -> nn.Module:
+        shape: dict[str, Any] = {"streams": streams, "channels": channels, "size": size, "chunk": chunk, "width": width}
+        return ChunkEncoder(**shape, features=features, dropout=dropout, convolutions=layers.convolutions)
+
+    return recurrent(encode, chunk=chunk, width=width, dropout=dropout, layers=layers, **rest)

@@ -6,10 +6,11 @@ Parameters with two streams of two channels, 64 x 64, N = 20: 34.35 M, nearly al
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
-from gesta.models.layers import BY_WIDTH, Layers, scaled
-from gesta.models.recurrent import RecurrentNet
+from gesta.models.recurrent import RecurrentNet, recurrent
 
 
 class FlatEncoder(nn.Module):
@@ -25,20 +26,7 @@ class FlatEncoder(nn.Module):
         return self.norm(self.linear(self.dropout(chunks.flatten(1))).relu())  # N 512
 
 
-def lstm(
-    *,
-    classes: int,
-    streams: int = 2,
-    channels: int = 2,
-    size: int = 64,
-    chunk: int = 4,
-    width: float = 1.0,
-    dropout: float = 0.0,
-    memory: float = 0.0,
-    layers: Layers = BY_WIDTH,
-) -> RecurrentNet:
-    """The baseline without convolutions; `width` multiplies 512 and 256, `layers` gives them."""
-    features = layers.linear or scaled(512, width)
-    encoder = FlatEncoder(streams * channels * chunk * size * size, features, dropout)
-    hidden = layers.lstm or scaled(256, width)
-    return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)
+def lstm(*, streams: int, channels: int, size: int, chunk: int, dropout: float, **rest: Any) -> RecurrentNet:
+    """The baseline without convolutions; `rest`: of `recurrent`."""
+    inputs = streams * channels * chunk * size * size
+    return recurrent(lambda features: FlatEncoder(inputs, features, dropout), chunk=chunk, dropout=dropout, **rest)

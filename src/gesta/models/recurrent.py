@@ -9,10 +9,12 @@ chunk's own probabilities: a vote in which old chunks fade, the same in a stream
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from gesta.models.layers import to_unit
+from gesta.models.layers import Layers, scaled, to_unit
 
 
 class RecurrentNet(nn.Module):
@@ -146,3 +148,19 @@ def last_valid(steps: Tensor, lengths: Tensor | None, chunk: int) -> Tensor:
         return steps[:, -1]
     last = (chunk_count(lengths, chunk) - 1).reshape(-1, 1, 1).expand(-1, 1, steps.shape[-1])  # B 1 D
     return steps.gather(1, last)[:, 0]
+
+
+def recurrent(
+    encode: Callable[[int], nn.Module],
+    *,
+    classes: int,
+    chunk: int,
+    width: float,
+    dropout: float,
+    memory: float,
+    layers: Layers,
+) -> RecurrentNet:
+    """An LSTM of 256 on what `encode` makes for 512 features a chunk; `width` multiplies both, `layers` gives them."""
+    features, hidden = layers.linear or scaled(512, width), layers.lstm or scaled(256, width)
+    encoder = encode(features)
+    return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)

@@ -11,9 +11,7 @@ GENERATORS: dict[str, Callable[..., list[str]]] = {"chalearn2014": chalearn2014.
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings."""
 
 CLIP_GENERATORS: dict[str, Callable[..., list[str]]] = {
-    "ucf101": action_sets.make_ucf101,
-    "isogd": action_sets.make_isogd,
-    "ledasila": action_sets.make_ledasila,
+    name: partial(action_sets.make, name) for name in action_sets.SETS
 }
 """Name -> function(out, *, people, recordings, size, seed, classes, ...) -> names of the videos."""
 

@@ -16,7 +16,7 @@ from gesta.schema import GestaError
 from gesta.tasks.base import Parts
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
-from gesta.training.data import Batch, TrainingData
+from gesta.training.data import Batch, ByIndex, TrainingData
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
@@ -24,7 +24,7 @@ from gesta.training.stage import Stage, run_stage
 
 
 @dataclass
-class Arrays:
+class Arrays(ByIndex):
     """Arrays [n, ...] with their classes [n], as the batches that clips give."""
 
     arrays: NDArray[np.float32]
@@ -33,9 +33,6 @@ class Arrays:
 
     def __len__(self) -> int:
         return len(self.classes)
-
-    def __getitem__(self, index: int) -> int:
-        return index
 
     def collate(self, items: Sequence[int]) -> Batch:
         chosen = np.asarray(items)

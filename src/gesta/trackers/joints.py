@@ -7,9 +7,19 @@ of a hand. Left and right are the person's own.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 What = Literal["hands", "pose", "both"]
+
+
+class Sought(NamedTuple):
+    """Whether hands, and whether a body, is looked for."""
+
+    hands: bool
+    body: bool
+
+
+SOUGHT: dict[What, Sought] = {"hands": Sought(True, False), "pose": Sought(False, True), "both": Sought(True, True)}
 SIDES = ("left", "right")
 
 _FINGERS = {
@@ -68,5 +78,5 @@ BLAZEPOSE_BONES = tuple(
 
 def joint_names(what: What) -> tuple[str, ...]:
     """Names of what `Landmarks.joints(what)` returns: 42 of two hands, 33 of the body, or 33 and 42."""
-    names = {"hands": TWO_HANDS_JOINTS, "pose": BLAZEPOSE_JOINTS, "both": BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS}
-    return names[what]
+    sought = SOUGHT[what]
+    return BLAZEPOSE_JOINTS * sought.body + TWO_HANDS_JOINTS * sought.hands

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.trackers.joints import BLAZEPOSE_JOINTS, HAND_JOINTS, SIDES, What
+from gesta.trackers.joints import BLAZEPOSE_JOINTS, HAND_JOINTS, SIDES, SOUGHT, What
 
 Side = Literal["left", "right"]
 
@@ -91,8 +91,8 @@ class Landmarks:
 
     def joints(self, what: What) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(pixels [N, 3], confidence [N]) in the order of `joint_names(what)`; NaN and 0 where there is nothing."""
-        parts = [] if what == "hands" else [_person_rows(self.person)]
-        if what != "pose":
+        parts = [_person_rows(self.person)] if SOUGHT[what].body else []
+        if SOUGHT[what].hands:
             parts += [_hand_rows(hand) for hand in placed(self.hands)]
         points, confidence = zip(*parts, strict=True)
         return np.concatenate(points), np.concatenate(confidence)

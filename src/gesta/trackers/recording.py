@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gesta.clips.decode import iter_frames
 from gesta.schema import GestaError, Resource
-from gesta.trackers.joints import BLAZEPOSE_JOINTS, What, joint_names
+from gesta.trackers.joints import BLAZEPOSE_JOINTS, SOUGHT, What, joint_names
 from gesta.trackers.tracker import Tracker
 
 CAMERA = {"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0}
@@ -48,7 +48,7 @@ class Summary:
 
 def skeleton_names(what: What) -> tuple[str, ...]:
     """Names of the joints in the skeleton files: those of the tracker, and with a body BODY_CENTERS."""
-    return joint_names(what) + (tuple(BODY_CENTERS) if what != "hands" else ())
+    return joint_names(what) + tuple(BODY_CENTERS) * SOUGHT[what].body
 
 
 def track_recording(tracker: Tracker, video: Resource, stem: Path, key: str, mask: Path | None = None) -> Summary:
@@ -128,7 +128,7 @@ def content(video: Resource) -> str:
 def skeleton(points_px: NDArray[np.float32], what: What) -> NDArray[np.float32]:
     """T J 3 pixels in the order of the tracker -> T J' 3 of a skeleton file, with BODY_CENTERS."""
     uv = points_px[..., :2]
-    if what != "hands":
+    if SOUGHT[what].body:
         places = {name: [BLAZEPOSE_JOINTS.index(joint) for joint in joints] for name, joints in BODY_CENTERS.items()}
         uv = np.concatenate([uv, *(uv[:, indices].mean(axis=1, keepdims=True) for indices in places.values())], axis=1)
     depth = np.where(np.isnan(uv[..., :1]), np.nan, 1.0)

@@ -20,7 +20,7 @@ from gesta.schema import GestaError
 from gesta.trackers import hands, pose
 from gesta.trackers.detector import Detector
 from gesta.trackers.files import default_folder, fingerprint, located
-from gesta.trackers.joints import What, joint_names
+from gesta.trackers.joints import SOUGHT, What, joint_names
 from gesta.trackers.landmarks import Landmarks
 from gesta.trackers.networks import Network
 
@@ -63,14 +63,14 @@ class Tracker:
         self._hands: hands.HandTracker | None = None
         self._pose: pose.PoseTracker | None = None
         self.networks: tuple[Network, ...] = ()
-        if what != "pose":
+        if SOUGHT[what].hands:
             palm = Network(files[f"palm_detection_{hand_model}"], 192, _PALM, threads=threads)
             hand = Network(files[f"hand_landmark_{hand_model}"], 224, _HAND, keep=(0, 1, 2), threads=threads)
             self._hands = hands.HandTracker(
                 Detector(palm, PALM_STRIDES), hand, max_hands=max_hands, static=static, smooth=smooth
             )
             self.networks += (palm, hand)
-        if what != "hands":
+        if SOUGHT[what].body:
             person = Network(files["pose_detection"], 224, _PERSON, low=-1.0, threads=threads)
             kept = (0, 1, 3, 2) if mask else (0, 1, 3)
             body = Network(files["pose_landmark_full"], 256, _POSE, keep=kept, threads=threads)
@@ -100,7 +100,7 @@ def needed(what: What, hand_model: Model = "full") -> tuple[str, ...]:
     """Names of the networks that a tracker needs."""
     of_hands = (f"palm_detection_{hand_model}", f"hand_landmark_{hand_model}")
     of_pose = ("pose_detection", "pose_landmark_full")
-    return {"hands": of_hands, "pose": of_pose, "both": of_hands + of_pose}[what]
+    return of_hands * SOUGHT[what].hands + of_pose * SOUGHT[what].body
 
 
 def identity(
@@ -121,17 +121,17 @@ def identity(
     files = located(needed(what, hand_model), folder or default_folder())
     prints = {name: fingerprint(file) for name, file in files.items()}
     settings = {"what": what, "static": static, "smooth": smooth, "version": VERSION}
-    if what != "pose":
+    if SOUGHT[what].hands:
         settings["max_hands"] = max_hands
     return hashlib.sha256(json.dumps([prints, settings], sort_keys=True).encode()).hexdigest()
 
 
-def _check(what: str, hand_model: str, max_hands: int, mask: bool) -> None:
+def _check(what: What, hand_model: str, max_hands: int, mask: bool) -> None:
     if what not in get_args(What):
         raise GestaError(f"tracker {what!r} is unknown; there are {', '.join(get_args(What))}.", usage=True)
     if hand_model not in get_args(Model):
         raise GestaError(f"hand model {hand_model!r} is unknown; there are {', '.join(get_args(Model))}.", usage=True)
     if max_hands < 1:
         raise GestaError(f"max_hands is {max_hands}, expected at least 1.", usage=True)
-    if mask and what == "hands":
+    if mask and not SOUGHT[what].body:
         raise GestaError("A mask is of a person: use the tracker pose or both.", usage=True)

@@ -10,7 +10,7 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from gesta.clips.ahead import ahead
 
@@ -30,6 +30,13 @@ class Examples(Protocol):
     def __getitem__(self, index: int) -> Any: ...
 
     def collate(self, items: Sequence[Any]) -> Batch: ...
+
+
+class ByIndex(Dataset):
+    """Examples whose items are their indices: `collate` takes a batch from arrays at once."""
+
+    def __getitem__(self, index: int) -> int:
+        return index
 
 
 @dataclass

@@ -77,18 +77,5 @@ def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
     """The transform of a resolved recipe; an unresolved one is resolved by the samples first."""
     recipe, _ = resolve_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
     given = recipe.input
-    return Transform.model_validate(
-        {
-            "fps": given.fps,
-            "size": given.size,
-            "streams": given.streams,
-            "channels": given.channels,
-            "body": given.body,
-            "hand_rule": given.hand_rule,
-            "hand_side": given.hand_side,
-            "mirror": given.mirror,
-            "box_smoothing": given.box_smoothing,
-            "sampling": given.sampling if takes_chunks(recipe.model.name) else "central",
-            "window": given.window,
-        }
-    )
+    sampling = given.sampling if takes_chunks(recipe.model.name) else "central"
+    return Transform.model_validate({**given.model_dump(exclude={"max_fps"}), "sampling": sampling})

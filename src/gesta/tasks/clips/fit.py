@@ -14,7 +14,6 @@ from torch import nn
 from gesta.clips.cache import ClipCache, default_root
 from gesta.clips.fallbacks import notes as fallback_notes
 from gesta.clips.transform import Transform
-from gesta.models.catalog import build
 from gesta.models.recurrent import ChunkNet, RecurrentNet
 from gesta.models.start import start_from
 from gesta.models.weights import WeightsError
@@ -28,6 +27,7 @@ from gesta.tasks.clips.evaluate import identities
 from gesta.tasks.clips.facts import resolve_for, resolve_padding, transform_for
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.module import ClassifyClips
+from gesta.tasks.clips.network import fresh
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.checkpoints import full_disk_explained, load_network, save_network, seed_everything
 from gesta.training.classify import BEST_BY
@@ -246,15 +246,7 @@ def _train(job: _Job) -> tuple[nn.Module, list[Row], Row, int]:
 def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
     """The recipe's network, untrained. Raises GestaError (usage) for settings that no network can have."""
     try:
-        return build(
-            classes=classes,
-            streams=len(transform.streams),
-            channels=len(transform.channels),
-            size=transform.size,
-            chunk=transform.chunk,
-            window=transform.window,
-            **recipe.model.model_dump(),
-        )
+        return fresh(recipe.model.model_dump(), transform, classes)
     except ValueError as error:
         raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
+from gesta.clips.transform import Transform
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
 from gesta.models.catalog import build
@@ -72,18 +76,23 @@ def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:
 
     Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
     """
-    manifest, transform = bundle.manifest, bundle.manifest.transform
+    manifest = bundle.manifest
     with fitting(bundle):
-        network = build(
-            classes=len(manifest.labels),
-            streams=len(transform.streams),
-            channels=len(transform.channels),
-            size=transform.size,
-            chunk=transform.chunk,
-            window=transform.window,
-            **manifest.recipe.get("model", {}),
-        )
+        network = fresh(manifest.recipe.get("model", {}), bundle.manifest.transform, len(manifest.labels))
         return loaded(network, load_weights(bundle))
+
+
+def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Module:
+    """The untrained network of a recipe's `model` for clips of a transform. Raises ValueError as `build` does."""
+    return build(
+        classes=classes,
+        streams=len(transform.streams),
+        channels=len(transform.channels),
+        size=transform.size,
+        chunk=transform.chunk,
+        window=transform.window,
+        **model,
+    )
 
 
 def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> list[Part]:

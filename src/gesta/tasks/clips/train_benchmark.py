@@ -16,11 +16,11 @@ import torch
 from gesta.bundle.io import Bundle
 from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
-from gesta.models.catalog import build
 from gesta.schema import Clip, GestaError, Resource, Sample
 from gesta.tasks.clips.data import ClipSet, ClipStore
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.module import ClassifyClips
+from gesta.tasks.clips.network import fresh
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.data import TrainingData
 from gesta.training.machine import quiet
@@ -148,15 +148,7 @@ def _train(
     transform = manifest.transform
     labels = sorted({s.label for s in samples if s.label is not None} | set(manifest.labels))
     torch.manual_seed(seed)
-    network = build(
-        classes=len(labels),
-        streams=len(transform.streams),
-        channels=len(transform.channels),
-        size=transform.size,
-        chunk=transform.chunk,
-        window=transform.window,
-        **recipe.model.model_dump(),
-    )
+    network = fresh(recipe.model.model_dump(), transform, len(labels))
     clips = ClipSet(samples, labels, transform, store, recipe.augmentation, seed)
     nothing = ClipSet([], labels, transform, store)
     data = TrainingData(clips, nothing, min(int(recipe.training.batch), len(samples)), seed)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from gesta.bundle.io import Bundle, load_weights
 from gesta.metrics import accuracy
@@ -25,7 +24,7 @@ from gesta.tasks.features.recipe import FeatureClassifierRecipe, SequenceModelSe
 from gesta.tasks.features.save import backbone_for, write_features_bundle
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
-from gesta.training.data import Batch, TrainingData
+from gesta.training.data import Batch, ByIndex, TrainingData
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.stage import Stage, run_stage
@@ -36,7 +35,7 @@ EVALUATED = 256
 
 
 @dataclass
-class FeatureSet(Dataset):
+class FeatureSet(ByIndex):
     """Sequences [T, D] with their classes, as the batches that clips give: clip float32 [B, T, D]."""
 
     sequences: Sequence[NDArray[np.float32]]
@@ -45,9 +44,6 @@ class FeatureSet(Dataset):
 
     def __len__(self) -> int:
         return len(self.sequences)
-
-    def __getitem__(self, index: int) -> int:
-        return index
 
     def collate(self, items: Sequence[int]) -> Batch:
         chosen = [torch.from_numpy(self.sequences[index]) for index in items]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gesta.files import write_whole
 from gesta.schema import Camera, GestaError
 from gesta.tasks.hands.read import METRES_BELOW
+from gesta.untrusted import is_number
 
 Coordinates = Literal["uvd", "xyz", "uv"]
 NEGATIVE_SHARE = 0.1
@@ -84,7 +85,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
         raise GestaError(f"{path}: is no text file. Give one row of joints a frame, as text.") from error
     if not lines:
         raise GestaError(f"{path}: is empty. Expected one row of joints a frame.")
-    if not _is_number(lines[0].split()[0]):
+    if not is_number(lines[0].split()[0]):
         lines = [line.split(maxsplit=1)[-1] for line in lines]
     try:
         rows = np.loadtxt(lines, dtype=np.float64, ndmin=2, comments=None)
@@ -105,18 +106,10 @@ def _fault(lines: list[str]) -> str:
         cells = line.split()
         if len(cells) != columns:
             return f"row {number} has {len(cells)} columns, the first row {columns}. Is the file complete?"
-        wrong = next((cell for cell in cells if not _is_number(cell)), None)
+        wrong = next((cell for cell in cells if not is_number(cell)), None)
         if wrong is not None:
             return f"row {number} holds {wrong!r}, expected numbers"
     return "cannot be read as rows of numbers"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _guess(values: NDArray[np.float64]) -> Coordinates:

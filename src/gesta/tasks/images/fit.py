@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.utils.data import Dataset
 
 from gesta.models.catalog import build_image
 from gesta.schema import GestaError
@@ -19,7 +18,7 @@ from gesta.sources.cifar import Images
 from gesta.tasks.images.recipe import ImageRecipe
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.classify import BEST_BY, Classify
-from gesta.training.data import Batch, TrainingData
+from gesta.training.data import Batch, ByIndex, TrainingData
 from gesta.training.run import Fitted, Run
 from gesta.training.stage import Stage, run_stage
 
@@ -28,7 +27,7 @@ EVALUATED = 250
 
 
 @dataclass
-class ImageExamples(Dataset):
+class ImageExamples(ByIndex):
     """Images by index, as the batches that clips give: clip uint8 [B, C, H, W], one "frame" long."""
 
     images: Images
@@ -36,9 +35,6 @@ class ImageExamples(Dataset):
 
     def __len__(self) -> int:
         return len(self.images)
-
-    def __getitem__(self, index: int) -> int:
-        return index
 
     def collate(self, items: Sequence[int]) -> Batch:
         chosen = self.images.take(np.asarray(items))
