@@ -48,12 +48,12 @@ from tools.modules import Module, is_text, modules_of
 from tools.near_duplicates import near_duplicates
 
 LIMITS: dict[str, tuple[int | None, int | None]] = {
-    "task-branches": (15, 10),
+    "task-branches": (3, 10),
     "import-circles": (0, 0),
     "package-circles": (None, None),
     "long-functions": (0, 0),
-    "many-parameters": (6, 5),
-    "near-duplicates": (55, 42),
+    "many-parameters": (3, 5),
+    "near-duplicates": (35, 42),
     "statements": (None, 17961),
 }
 """Rule -> today's limit (`make lint` fails above it) and the goal; None: only reported.

@@ -1,4 +1,4 @@
-"""gesta compress on a chain: both stages stored in fewer bits, exported and measured; what is refused."""
+"""gesta compress on a feature classifier: both stages stored in fewer bits, exported and measured; what is refused."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def chain(tmp_path: Path) -> Path:
+def classifier(tmp_path: Path) -> Path:
     return make_feature_bundle(tmp_path / "features", write_videos(tmp_path / "videos", each=10), every=3).path
 
 
-def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
+def test_both_stages_in_fewer_bits(classifier: Path, tmp_path: Path) -> None:
     video = tmp_path / "videos" / "light" / "light2.mkv"
-    expected = np.array(list(load(chain, "torch").predict(video).probabilities.values()))
-    steps = {p: store_as(chain, tmp_path / p, p) for p in ("fp32", "fp16", "int8")}
+    expected = np.array(list(load(classifier, "torch").predict(video).probabilities.values()))
+    steps = {p: store_as(classifier, tmp_path / p, p) for p in ("fp32", "fp16", "int8")}
     small, half, whole = (steps[p].bytes_after for p in ("int8", "fp16", "fp32"))
     assert small < 0.5 * whole and half < 0.65 * whole
-    opened = io.read(chain, FeatureManifest)
+    opened = io.read(classifier, FeatureManifest)
     inner, head = load_backbone(opened, opened).module.network, opened.manifest.parameters
     assert steps["int8"].parameters == head + sum(p.numel() for p in inner.parameters())
     for precision, apart in (("fp32", 1e-6), ("fp16", 0.02), ("int8", 0.2)):
         found = load(tmp_path / precision).predict(video).probabilities
         np.testing.assert_allclose(list(found.values()), expected, atol=apart)
     assert io.read(tmp_path / "int8", FeatureManifest).manifest.metrics["steps"] == "weights stored in 8 bits"
-    alone(chain, tmp_path / "alone")
+    alone(classifier, tmp_path / "alone")
     with pytest.raises(GestaError, match=r"is not in the bundle.*--backbone-weights FILE"):
         store_as(tmp_path / "alone", tmp_path / "x", "fp16")
     assert store_as(tmp_path / "alone", tmp_path / "x", "fp16", backbone_weights="random").bytes_after == half
@@ -58,11 +58,11 @@ def test_both_stages_in_fewer_bits(chain: Path, tmp_path: Path) -> None:
         store_as(tmp_path / "alone", tmp_path / "x", "fp16", backbone_weights="random:1")
 
 
-def test_latency_of_a_new_frame(chain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latency_of_a_new_frame(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency.machine, "pin_to_one_core", lambda: True)  # the tests' process goes on
-    used = io.read(chain, FeatureManifest).manifest.backbone
+    used = io.read(classifier, FeatureManifest).manifest.backbone
     videos = list(videos_of(read(tmp_path / "videos").samples, used, 2))
-    found = latency.measure(chain, videos, "torch", "fp32", 0.0)
+    found = latency.measure(classifier, videos, "torch", "fp32", 0.0)
     assert 0 < found["feature"]["p50_ms"] <= found["feature"]["p95_ms"] and found["engine"] == "torch"
     assert 0 < found["head"]["p50_ms"] < found["feature"]["p50_ms"]
 
@@ -74,36 +74,36 @@ def zeros(bundle: Path, stage: str) -> float:
     return sum(int((w == 0).sum()) for w in held) / sum(w.size for w in held)
 
 
-def alone(chain: Path, folder: Path) -> Path:
+def alone(classifier: Path, folder: Path) -> Path:
     """The classifier without its backbone."""
-    whole = io.read(chain, FeatureManifest)
+    whole = io.read(classifier, FeatureManifest)
     head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
     io.write(folder, whole.manifest.model_copy(update={"artifacts": head}), {a.file: whole.read(a) for a in head})
     return folder
 
 
-def test_pruning_is_of_the_classifier(chain: Path, tmp_path: Path, gesta) -> None:
-    done = gesta("prune", chain, "--out", tmp_path / "thin", "--sparsity", "0.5")
+def test_pruning_is_of_the_classifier(classifier: Path, tmp_path: Path, gesta) -> None:
+    done = gesta("prune", classifier, "--out", tmp_path / "thin", "--sparsity", "0.5")
     assert done.exit_code == 0 and "--data DATA does it" in done.stdout, done.stderr
     assert zeros(tmp_path / "thin", "head") == 0.5 and zeros(tmp_path / "thin", "backbone") < 0.01
-    before, after = (io.load_weights(io.read(b, FeatureManifest), "backbone") for b in (chain, tmp_path / "thin"))
+    before, after = (io.load_weights(io.read(b, FeatureManifest), "backbone") for b in (classifier, tmp_path / "thin"))
     assert all(array.tobytes() == after[name].tobytes() for name, array in before.items())
     assert load(tmp_path / "thin").predict(tmp_path / "videos" / "light" / "light2.mkv").label in ("dark", "light")
     data = ("--data", tmp_path / "videos")
-    done = gesta("prune", chain, "--out", tmp_path / "measured", "--sparsity", "0.2", *data, "--json")
+    done = gesta("prune", classifier, "--out", tmp_path / "measured", "--sparsity", "0.2", *data, "--json")
     assert done.exit_code == 0, done.stderr
     comparison = json.loads(done.stdout)["comparison"]
     assert comparison["accuracy_before"] == 1 and comparison["videos"] == 4 and comparison["accuracy_after"] > 0.4
     assert io.read(tmp_path / "measured", FeatureManifest).manifest.metrics["accuracy_before"] == 1
-    done = gesta("prune", chain, "--out", tmp_path / "no", "--sparsity", "0.5", "--epochs", "1", *data)
+    done = gesta("prune", classifier, "--out", tmp_path / "no", "--sparsity", "0.5", "--epochs", "1", *data)
     assert done.exit_code == 2 and "Fine-tuning (--epochs) is not offered for classification of stored" in done.stderr
-    done = gesta("prune", chain, "--out", tmp_path / "no", "--channels", *data)
+    done = gesta("prune", classifier, "--out", tmp_path / "no", "--channels", *data)
     assert done.exit_code == 2 and "pruning is not offered for classification of stored features" in done.stderr
     assert not (tmp_path / "no").exists()
 
 
-def test_a_classifier_without_its_backbone_is_pruned_and_quantized(chain: Path, tmp_path: Path, gesta) -> None:
-    bundle = alone(chain, tmp_path / "alone")
+def test_a_classifier_without_its_backbone_is_pruned_and_quantized(classifier: Path, tmp_path: Path, gesta) -> None:
+    bundle = alone(classifier, tmp_path / "alone")
     done = gesta("prune", bundle, "--out", tmp_path / "thin", "--sparsity", "0.5")
     assert done.exit_code == 0 and zeros(tmp_path / "thin", "head") == 0.5, done.stderr
     assert {a.stage for a in io.read(tmp_path / "thin", FeatureManifest).manifest.artifacts} == {"head"}
@@ -114,19 +114,19 @@ def test_a_classifier_without_its_backbone_is_pruned_and_quantized(chain: Path, 
         assert json.loads(done.stdout)["comparison"]["accuracy_before"] == 1
 
 
-def test_options_of_clips_are_refused(chain: Path, tmp_path: Path, gesta) -> None:
-    words = ("compress", chain, tmp_path / "videos", "--out", tmp_path / "out")
+def test_options_of_clips_are_refused(classifier: Path, tmp_path: Path, gesta) -> None:
+    words = ("compress", classifier, tmp_path / "videos", "--out", tmp_path / "out")
     for option in (("--keep", "0.5"), ("--sparsity", "0.5"), ("--set", "training.batch=4")):
         done = gesta(*words, *option)
         assert done.exit_code == 2 and f"{option[0]} is not for classification of stored features" in done.stderr
-    done = gesta("compress", chain, tmp_path / "nowhere", "--out", tmp_path / "out")
+    done = gesta("compress", classifier, tmp_path / "nowhere", "--out", tmp_path / "out")
     assert done.exit_code == 2 and "no such data folder" in done.stderr
 
 
 @pytest.mark.slow
-def test_whole_path(chain: Path, tmp_path: Path, gesta) -> None:
+def test_whole_path(classifier: Path, tmp_path: Path, gesta) -> None:
     out = tmp_path / "out"
-    words = ("compress", chain, tmp_path / "videos", "--out", out, "--max-drop", "5", "--json")
+    words = ("compress", classifier, tmp_path / "videos", "--out", out, "--max-drop", "5", "--json")
     done = gesta(*words)
     assert done.exit_code == 0, done.stderr
     document = json.loads((out / "frontier.json").read_text())

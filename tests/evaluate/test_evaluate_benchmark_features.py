@@ -15,15 +15,15 @@ from gesta.tasks.features.manifest import FeatureManifest
 
 
 @pytest.fixture
-def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     narrow(monkeypatch)
     torch.set_num_threads(1)
     return make_feature_bundle(tmp_path / "features", write_videos(tmp_path / "videos", each=2), every=3).path
 
 
 @pytest.mark.slow
-def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) -> None:
-    export(chain, tmp_path / "small")
+def test_an_export_on_videos_and_on_noise(classifier: Path, tmp_path: Path, gesta) -> None:
+    export(classifier, tmp_path / "small")
     words = ("benchmark", tmp_path / "small", "--seconds", "0.1")
     done = gesta(*words, tmp_path / "videos", "--json")
     assert done.exit_code == 0, done.stderr
@@ -39,15 +39,15 @@ def test_an_export_on_videos_and_on_noise(chain: Path, tmp_path: Path, gesta) ->
     assert "4 videos of 16 to 16 features (random)" in done.stdout and "torch  " not in done.stdout
 
 
-def test_what_is_refused(chain: Path, tmp_path: Path, gesta) -> None:
-    done = gesta("benchmark", chain, "--train")
+def test_what_is_refused(classifier: Path, tmp_path: Path, gesta) -> None:
+    done = gesta("benchmark", classifier, "--train")
     assert done.exit_code == 2 and "--train is not for classification of stored features" in done.stderr
-    whole = io.read(chain, FeatureManifest)
+    whole = io.read(classifier, FeatureManifest)
     head = tuple(a for a in whole.manifest.artifacts if a.stage == "head")
     alone = whole.manifest.model_copy(update={"artifacts": head})
     io.write(tmp_path / "alone", alone, {a.file: whole.read(a) for a in head})
     done = gesta("benchmark", tmp_path / "alone")
     assert done.exit_code == 1 and "its backbone resnet18 is not in the bundle" in done.stderr
     assert f"gesta export {tmp_path / 'alone'} --to openvino --backbone-weights FILE --out OUT" in done.stderr
-    done = gesta("benchmark", chain, tmp_path / "nowhere", "--no-train")
+    done = gesta("benchmark", classifier, tmp_path / "nowhere", "--no-train")
     assert done.exit_code == 2 and "no such data folder" in done.stderr

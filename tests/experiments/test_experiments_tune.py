@@ -1,4 +1,4 @@
-"""Search of hyperparameters: ranges that narrow, a stopped search that goes on, several workers, what it leaves."""
+"""Search of hyperparameters: ranges that narrow, a stopped search that resumes, several workers, what it leaves."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from gesta.sources import hand_folder
 
 
 @pytest.fixture
-def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     narrow(monkeypatch)
     torch.set_num_threads(1)
     return make_feature_bundle(tmp_path / "features", write_videos(tmp_path / "videos", each=2), every=3).path
@@ -29,15 +29,17 @@ def frames_of(path: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def test_stored_features_are_loaded(chain: Path, tmp_path: Path) -> None:
-    model = load(chain)
+def test_stored_features_are_loaded(classifier: Path, tmp_path: Path) -> None:
+    model = load(classifier)
     assert model.engine.name == "torch" and model.manifest.labels == ("dark", "light")
     for label in ("dark", "light"):
         found = model.predict(tmp_path / "videos" / label / f"{label}1.mkv")
         assert isinstance(found, Prediction) and found.label == label
-    assert load(chain, backbone_weights="random").predict(tmp_path / "videos" / "dark" / "dark0.mkv").label == "dark"
+    assert (
+        load(classifier, backbone_weights="random").predict(tmp_path / "videos" / "dark" / "dark0.mkv").label == "dark"
+    )
     with pytest.raises(GestaError, match=r"unknown engine 'tensorrt'; there are openvino") as error:
-        load(chain, "tensorrt")
+        load(classifier, "tensorrt")
     assert error.value.usage
 
 
@@ -80,9 +82,9 @@ def test_of_several_videos_a_broken_one_is_named_and_the_others_are_drawn(gesta,
     assert done.exit_code == 2 and "ends in .mp4, or a folder" in done.stderr
 
 
-def test_videos_of_stored_features_are_drawn_into_a_folder(gesta, chain: Path, tmp_path: Path) -> None:
+def test_videos_of_stored_features_are_drawn_into_a_folder(gesta, classifier: Path, tmp_path: Path) -> None:
     out = tmp_path / "drawn"
-    done = gesta("predict", chain, tmp_path / "videos", "--annotate", out)
+    done = gesta("predict", classifier, tmp_path / "videos", "--annotate", out)
     assert done.exit_code == 0, done.stderr
     assert sorted(path.name for path in out.iterdir()) == [f"{n}{i}.mp4" for n in ("dark", "light") for i in (0, 1)]
     assert frames_of(out / "dark0.mp4") == 7

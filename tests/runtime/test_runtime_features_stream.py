@@ -1,4 +1,4 @@
-"""Chains follow streams: the end of a clip is what `predict` says of it; what cannot follow says why."""
+"""Feature classifiers follow streams: the end of a clip is what `predict` says of it; what cannot follow says why."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Numbers:
         return {"logits": np.array([[float(valid @ np.arange(1, len(valid) + 1)) / 500, 1.0]], np.float32)}
 
 
-def chain(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecogniser:
+def classifier(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecogniser:
     used = BackboneUse(name="n", weights="0", stage="s", size=8, frames=frames, every=every, window=window, features=2)
     provenance = Provenance(created="now", gesta="0", seed=0, layout="", data_fingerprint="0")
     manifest = FeatureManifest(
@@ -52,7 +52,7 @@ def chain(every: int | None = 2, window: int = 1, frames: int | None = None) -> 
 @pytest.mark.parametrize("span", [{}, {"first_frame": 3, "last_frame": 8}, {"start_s": 0.1, "end_s": 0.3}])
 def test_the_end_of_a_clip_is_what_predict_says(every: int, window: int, span: dict, tmp_path: Path) -> None:
     sample = video(write_numbered(tmp_path / "v.mkv", 11), **span)
-    whole, live = chain(every, window), chain(every, window)
+    whole, live = classifier(every, window), classifier(every, window)
     expected, found = whole.predict(sample), list(live.stream(sample))
     assert found[-1].probabilities == expected.probabilities
     assert live.engine.seen[-1] == whole.engine.seen[0] and len(found) == len(whole.engine.seen[0])
@@ -65,7 +65,7 @@ def test_the_end_of_a_clip_is_what_predict_says(every: int, window: int, span: d
 def test_frames_pushed_by_hand_are_the_files(tmp_path: Path) -> None:
     path = write_numbered(tmp_path / "v.mkv", 7)
     images = [np.full((48, 64, 3), 2 * i, np.uint8) for i in range(7)]
-    found, live = list(chain().stream(path)), chain()
+    found, live = list(classifier().stream(path)), classifier()
     assert list(live.stream(images, fps=25)) == found
     assert len(found) == 4 and [p.time_s for p in found] == pytest.approx([0, 0.08, 0.16, 0.24])
     assert live.engine.seen[-1] == [0, 4, 8, 12]
@@ -88,14 +88,14 @@ def test_annotated_frames_carry_the_newest_answer(
     write = VideoWriter.write
     monkeypatch.setattr(VideoWriter, "write", lambda *given: (drawn.append(given[-1]), write(*given)))
     sample, out = video(write_numbered(tmp_path / "v.mkv", 7)), tmp_path / "out.mp4"
-    live, plain = (chain(every, window, None if every else 3) for _ in range(2))
+    live, plain = (classifier(every, window, None if every else 3) for _ in range(2))
     answers = list(annotate(live, sample, out))
     assert answers == (list(plain.stream(sample)) if every else [plain.predict(sample)])
     assert [answers.index(found) for found in drawn] == expected and probe(Resource(out)).frames == 7
 
 
 def test_memory_is_bounded_by_a_sliding_window() -> None:
-    live = chain(every=1)
+    live = classifier(every=1)
     list(live.stream((np.full((8, 8, 3), i, np.uint8) for i in range(9)), last=3))
     assert live.engine.seen[-1] == [6, 7, 8] and live.engine.seen[1] == [0, 1]
     with pytest.raises(GestaError, match="at least one feature"):
@@ -106,10 +106,10 @@ def test_exactly_n_frames_cannot_follow() -> None:
     with pytest.raises(
         GestaError, match=r"sees exactly 20 frames.*Predict whole videos.*gesta features DATA --every"
     ) as e:
-        chain(every=None, frames=20).open_stream()
+        classifier(every=None, frames=20).open_stream()
     assert e.value.usage
     with pytest.raises(GestaError, match="no image"):
-        chain().open_stream().push(Frame(0.0))
+        classifier().open_stream().push(Frame(0.0))
 
 
 @pytest.mark.parametrize("name", ["mean", "gru", "lstm"])

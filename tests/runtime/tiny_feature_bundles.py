@@ -1,4 +1,4 @@
-"""Chains of a narrow ResNet-18 and a small classifier, written without training, and videos that they tell apart."""
+"""A narrow ResNet-18 and a small feature classifier, written without training, and videos that they tell apart."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def make_feature_bundle(
     files = {io.WEIGHTS: network_bytes(head), "backbone.safetensors": network_bytes(ready.module.network)}
     stages = {io.WEIGHTS: "head", "backbone.safetensors": "backbone"}
     manifest = FeatureManifest(
-        name="tiny chain",
+        name="tiny classifier",
         labels=LABELS,
         backbone=BackboneUse(
             name="resnet18",

@@ -1,4 +1,4 @@
-"""Videos of one gesture each in three layouts: what the readers find in them, and that a stopped run goes on."""
+"""Videos of one gesture each in three layouts: what the readers find in them, and that a stopped run resumes."""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ def add_artifact(bundle: Bundle[M], artifact: Artifact, files: Mapping[str, Cont
 
 
 def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArray[np.generic]]:
-    """The network's tensors by name, from any precision and layout (docs/sparse_format.md); of a chain a stage's.
+    """The network's tensors by name, from any precision and layout (docs/sparse_format.md); with two stages, one's.
 
     Raises GestaError if the bundle has none or the file is damaged.
     """

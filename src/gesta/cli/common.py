@@ -77,7 +77,7 @@ DataOption = Annotated[
     Path | None, typer.Option("--data", help="Labelled recordings: measures before and after on their test part.")
 ]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
+    str, typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test.")
 ]
 StepOut = Annotated[Path, typer.Option("--out", help="Folder for the new bundle.", show_default=False)]
 BackboneOption = Annotated[

@@ -45,7 +45,7 @@ Teacher = Annotated[
 ]
 
 WorkFolder = Annotated[
-    Path, typer.Option("--out", help="Folder for everything; started again, it goes on there.", show_default=False)
+    Path, typer.Option("--out", help="Folder for everything; started again, it resumes there.", show_default=False)
 ]
 
 

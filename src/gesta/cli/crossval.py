@@ -28,7 +28,7 @@ def crossval(
         str, typer.Option("--by", help="subject: one person at a time; a number: so many groups of people; label.")
     ] = "subject",
     seeds: Annotated[int, typer.Option("--seeds", help="Whole rounds, with seeds 0, 1, ...", min=1)] = 1,
-    out: Annotated[Path, typer.Option("--out", help="Results by fold; a stopped run goes on from them.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Results by fold; a stopped run resumes from them.")] = Path(
         "runs/crossval"
     ),
     sets: SetOption = None,

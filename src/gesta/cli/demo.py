@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Generates a small set, trains, measures on unseen people, follows a whole recording. About 6 minutes.
 
-    A stopped demo goes on where it was. The recipe is `cnn3d-lstm-stream`.
+    A stopped demo resumes where it was. The recipe is `cnn3d-lstm-stream`.
     """
     need("train", "torch", "lightning", "matplotlib")
     from gesta.experiments.demo import STEPS

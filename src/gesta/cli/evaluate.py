@@ -32,7 +32,8 @@ def evaluate(
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     protocol: Annotated[
-        str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
+        str,
+        typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test."),
     ] = "subject",
     center: Annotated[
         str, typer.Option("--center", help="Of hand poses: data (the annotation's centre) or nearest (object).")
@@ -46,7 +47,7 @@ def evaluate(
     backbone_weights: BackboneOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Accuracy with its interval, top five, per class, confusion; a report with the surest mistakes as film strips.
+    """Accuracy with its interval, top five, per class, confusion; a report with the most confident errors.
 
     The same data and protocol give the same split as `gesta train`, so that test means people never trained on.
     Of a hand pose model: errors in mm, success rate, joints, people, the worst frames in the image and in space.

@@ -37,7 +37,7 @@ FeatureEngine = Annotated[
 
 def features(
     data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run goes on in it.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run resumes in it.")],
     backbone: BackboneName = "resnet50",
     weights: WeightsOption = None,
     frames: FramesOption = None,

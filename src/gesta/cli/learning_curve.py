@@ -33,7 +33,7 @@ def learning_curve(
     freeze: Annotated[str | None, typer.Option("--freeze", help="With --from, as of gesta train.")] = None,
     clips: Annotated[str, typer.Option("--clips", help="Training clips a class, with commas.")] = "1,2,4,8",
     seeds: Annotated[int, typer.Option("--seeds", help="Draws of the clips, and trainings.", min=1)] = 3,
-    out: Annotated[Path, typer.Option("--out", help="Table, figure and results; a stopped run goes on.")] = Path(
+    out: Annotated[Path, typer.Option("--out", help="Table, figure and results; a stopped run resumes.")] = Path(
         "runs/learning-curve"
     ),
     sets: SetOption = None,

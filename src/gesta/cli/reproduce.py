@@ -42,7 +42,7 @@ def reproduce(
 ) -> None:
     """Trains what the table needs on generated data (or on --data, by the document's protocol), says the cost first.
 
-    A stopped run goes on where it was, line by line.
+    A stopped run resumes where it was, line by line.
     """
     need("train", "torch", "lightning", "matplotlib", "scipy", "h5py")
     from gesta.experiments import tables

@@ -44,7 +44,8 @@ def train(
     devices: Annotated[int, typer.Option("--devices", help="Processes (GPUs) on each computer.", min=1)] = 1,
     nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
     protocol: Annotated[
-        str, typer.Option("--protocol", help="subject: people apart. document: ChaLearn's Validation is the test.")
+        str,
+        typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test."),
     ] = "subject",
     start: Annotated[
         Path | None, typer.Option("--from", help="Bundle to begin with: its network, its last layer if classes agree.")

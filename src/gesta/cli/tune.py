@@ -39,7 +39,7 @@ def tune(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Random search of learning rate, momentum and dropout in narrowing rounds. A stopped search goes on."""
+    """Random search of learning rate, momentum and dropout in narrowing rounds. A stopped search resumes."""
     need("train", "torch", "lightning", "scipy", "h5py")
     need("tune", "optuna")
     from gesta.experiments.train import recipe_of, task_of

@@ -70,7 +70,7 @@ def artifact_for(
 def artifacts_for(
     bundle: Bundle[Any], engines: Sequence[str], precision: str | None, stage: str | None = None
 ) -> tuple[Artifact | None, Artifact | None]:
-    """(whole, step) made for the first of `engines` for which there is one; of a chain those of a stage.
+    """(whole, step) made for the first of `engines` for which there is one; of a feature classifier those of a stage.
 
     Raises GestaError if the bundle has neither, naming what it has.
     """

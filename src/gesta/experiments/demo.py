@@ -1,6 +1,6 @@
 """In minutes: generate, inspect, train, evaluate on unseen people, follow a whole recording, report.
 
-Each step leaves `out/steps/<name>.json`; a step that is there is not done again, so a stopped demo goes on.
+Each step leaves `out/steps/<name>.json`; a step that is there is not done again, so a stopped demo resumes.
 """
 
 from __future__ import annotations

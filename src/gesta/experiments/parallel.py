@@ -1,7 +1,7 @@
 """Many trainings side by side: each in a process of its own with one thread, its result a JSON file.
 
 On two cores two processes of one thread each are about 1.7 times faster than one process of two threads. A result
-that is already there with the same key is taken as it is, so a stopped run goes on where it was.
+that is already there with the same key is taken as it is, so a stopped run resumes where it was.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def run_trial(
     start: Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Trains (a stopped training goes on), measures on the split "test"; the training folder is removed at the end.
+    """Trains (a stopped training resumes), measures on the split "test"; the training folder is removed at the end.
 
     `options`: `keep` leaves the folder, `may_diverge` makes a loss that is not finite a result, with only `diverged`.
     A test sample whose class the training part lacks counts as an error. Returns the task's quality by its name, n,

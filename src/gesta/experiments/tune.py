@@ -5,7 +5,7 @@ Kazakos, section 4.4.3: three rounds of 50 trials; learning rate log-uniform in 
 it is log-uniform), centred on the best trial, within the first ranges. Hand pose is searched so, by the validation's
 mean squared error; other tasks around the learning rate of the recipe, by their quality on the validation part.
 
-The trials lie in an Optuna storage, by default a file in the folder of results: a stopped search goes on, and several
+The trials lie in an Optuna storage, by default a file in the folder of results: a stopped search resumes, and several
 workers, also on several machines, share one search through `--storage URL`.
 """
 

@@ -145,7 +145,7 @@ def make(
     test_recordings: recordings of each person in the test part, if not as many as of the others.
     size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
     progress: called with (done, all) after each recording, first with those that were already there.
-    A stopped run goes on where it was: finished recordings of the same settings are kept.
+    A stopped run resumes where it was: finished recordings of the same settings are kept.
 
     Raises GestaError on settings out of range and on a folder that holds recordings of other settings.
     """

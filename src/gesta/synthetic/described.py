@@ -78,7 +78,7 @@ def make(
     """`recordings` of each person, at 20 fps, with skeletons and captions; people are train, val or test.
 
     `videos`: without, there are skeletons alone, which take a fraction of the time. Returns the names in captions.csv.
-    A stopped run goes on where it was. Raises GestaError on settings out of range and on a folder that holds something
+    A stopped run resumes where it was. Raises GestaError on settings out of range and on a folder that holds something
     else.
     """
     check(people, recordings, size, PRESET)

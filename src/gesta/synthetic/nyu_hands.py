@@ -58,7 +58,7 @@ class HandScene:
 def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[str]:
     """Writes `images` training frames and a fifth as many test frames, each in three views. Returns the parts' names.
 
-    A stopped run goes on where it was: finished frames of the same settings are kept.
+    A stopped run resumes where it was: finished frames of the same settings are kept.
     Raises GestaError where `out` holds something else, `images` is below 5, or scipy is not installed.
     """
     if images < 5:

@@ -1,4 +1,4 @@
-"""What a generated folder is made of, written beside it: a stopped run goes on only with the same settings."""
+"""What a generated folder is made of, written beside it: a stopped run resumes only with the same settings."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def _per_person(hits: NDArray[np.bool_], subjects: Sequence[str | None]) -> dict
 
 
 def most_confident_mistakes(result: Evaluation, count: int) -> list[int]:
-    """Rows where the model was wrong, the surest first."""
+    """Rows where the model was wrong, the most confident first."""
     wrong = np.flatnonzero(predicted(result) != result.truth)
     sureness = result.outputs[wrong].max(axis=1)
     return [int(i) for i in wrong[np.argsort(-sureness, kind="stable")][:count]]

@@ -33,7 +33,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A clip that was called something else. `guesses`: (label, probability), the surest first."""
+    """A clip that was called something else. `guesses`: (label, probability), the most confident first."""
 
     id: str
     subject: str | None

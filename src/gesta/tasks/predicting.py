@@ -109,7 +109,7 @@ def _drawn(drawing: Iterable[Prediction], failed: list[str]) -> None:
 
 
 def said(item: Item, found: Prediction) -> Said:
-    """An answer for --json and, its surest classes, for people."""
+    """An answer for --json and, its most probable classes, for people."""
     return Said(_document(item, found), _clip_line(item, found))
 
 

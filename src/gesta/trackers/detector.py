@@ -52,7 +52,7 @@ class Detector:
         self._min_logit = float(np.log(min_score / (1 - min_score)))
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Detections in an RGB frame, H W 3, the surest first."""
+        """Detections in an RGB frame, H W 3, the most confident first."""
         region = Region.whole(*image.shape[:2])
         raw, logits = self._network(region.cut(image, self._network.size, zero_border=True))
         boxes, scores = self._decoded(raw[0], logits[0, :, 0])
@@ -72,7 +72,7 @@ class Detector:
 
 
 def blended(points: NDArray[np.float32], scores: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], float]]:
-    """Boxes that overlap become one, the average of their corners and keypoints weighted by score; surest first.
+    """Boxes that overlap become one, the average of their corners and keypoints weighted by score; best first.
 
     `points` n P 2 (top-left, bottom-right, keypoints), `scores` n.
     """

@@ -103,7 +103,7 @@ class HandTracker:
         return tuple(hands)
 
     def _palms(self, image: NDArray[np.uint8], taken: list[Region]) -> list[Region]:
-        """Regions of detected palms that no hand has yet, the surest first, as many as there is room for."""
+        """Regions of detected palms that no hand has yet, the most confident first, as many as there is room for."""
         regions: list[Region] = []
         for detection in self._detector(image)[: self._max]:
             region = palm_region(detection.box, detection.keypoints)

@@ -99,7 +99,7 @@ class Landmarks:
 
 
 def placed(hands: tuple[Hand, ...]) -> tuple[Hand | None, Hand | None]:
-    """(left, right): each hand at its side, the surest first; a second hand of the same side takes the free place."""
+    """(left, right): each hand at its side, by confidence; a second hand of the same side takes the free place."""
     places: dict[Side, Hand | None] = {"left": None, "right": None}
     for hand in sorted(hands, key=lambda hand: -hand.side_confidence):
         other: Side = "left" if hand.side == "right" else "right"

@@ -84,5 +84,5 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
             raise
         raise GestaError(
             f"{folder}: the disk is full. What was finished is still there: free some space (`gesta cache` shows what "
-            "preprocessed clips take), then run the command again; gesta train goes on with --resume."
+            "preprocessed clips take), then run the command again; gesta train resumes with --resume."
         ) from error

@@ -12,7 +12,7 @@ from gesta.schema import Problem
 
 @dataclass(frozen=True)
 class Run:
-    """One training. `out` gets the bundle, checkpoints and logs; with `resume` it goes on after the last whole epoch.
+    """One training. `out` gets the bundle, checkpoints and logs; with `resume` it resumes after the last whole epoch.
 
     `device`: auto, cpu or cuda; `devices` processes on each of `nodes` computers. `notes`: on the split, for the
     bundle's provenance. `progress`: whether to show where it stands, on stderr.

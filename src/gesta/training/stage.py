@@ -128,7 +128,7 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
                     continue
                 raise GestaError(
                     f"{keeper.last}: was made with another recipe: for {saved[name]['training']['epochs']} epochs, not "
-                    f"{stage.epochs}. A training goes on for more, not fewer, and only with the schedule "
+                    f"{stage.epochs}. A training resumes for more, not fewer, and only with the schedule "
                     f"{' or '.join(FIXED)}, whose learning rates do not depend on the number. Repeat the first run's "
                     "epochs, or train anew without --resume."
                 )

@@ -100,7 +100,7 @@ def run(
 ) -> Summary | None:
     """Features of all samples into `out`; the index is made when all processes have ended. None in all but the first.
 
-    A stopped run goes on where it was. `source`: of the backbone's weights, noted for bundles. Raises GestaError where
+    A stopped run resumes where it was. `source`: of the backbone's weights, noted for bundles. Raises GestaError where
     the folder holds other features or a damaged shard.
     """
     claim(out, recipe, listing.layout, source)

@@ -10,7 +10,7 @@ from gesta.bundle.manifest import Artifact, Manifest, Names, Strict
 
 
 class BackboneUse(Strict):
-    """The frozen backbone of a chain: which one, and what of a video it sees. `weights`: sha256 over its tensors."""
+    """The frozen backbone: which one, and what of a video it sees. `weights`: sha256 over its tensors."""
 
     name: str
     weights: str

@@ -1,4 +1,4 @@
-"""A chain of a frozen backbone and a classifier of its features at work. Needs no PyTorch for an exported bundle."""
+"""A frozen backbone and a classifier of its features at work. Needs no PyTorch for an exported bundle."""
 
 from __future__ import annotations
 

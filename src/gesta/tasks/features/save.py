@@ -1,4 +1,4 @@
-"""A trained classifier of stored features -> a bundle: a chain of the frozen backbone and the classifier."""
+"""A trained classifier of stored features -> a bundle of the frozen backbone and the classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following a stream with a chain: each kept frame goes through the backbone once, the classifier sees what was kept.
+"""A feature classifier in a stream: each kept frame goes through the backbone once, the classifier sees what was kept.
 
 Letters: t features kept so far, D numbers of a feature, w frames of a window (video backbones).
 """
@@ -126,6 +126,8 @@ def follow(
         for index, given in enumerate(frames):
             frame = as_frame(given, index, fps)
             if isinstance(frame, RawFrame):
-                raise GestaError("A chain follows gesta Frames or RGB images (uint8, H W 3), not RawFrames.")
+                raise GestaError(
+                    "A feature classifier follows gesta Frames or RGB images (uint8, H W 3), not RawFrames."
+                )
             yield from stream.push(frame)
     yield from stream.finish()
