@@ -1,4 +1,4 @@
-"""Features in 8 bits: the backbone calibrated on training videos, the classifier's matrices stored with a scale a row."""
+"""Features in 8 bits: the backbone calibrated on training videos, the classifier's matrices with a scale a row."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Artifact(Strict):
     `whole`: clip uint8 [B, S, C, T, H, W], lengths int64 [B] -> logits [B, N] (for sampling "central": no lengths).
     `step`: chunk uint8 [B, S, C, chunk, H, W] and the state tensors -> logits [B, N] and the state tensors.
     `whole` of a hand pose model: hand float32 [B, C, H, W] -> joints float32 [B, J, 3] in units of half a cube.
-    `whole` of stored features, stage "backbone": frames uint8 [B, H, W, 3] (or windows [B, w, H, W, 3]) -> features [B, D];
+    `whole`, stage "backbone": frames uint8 [B, H, W, 3] (or windows [B, w, H, W, 3]) -> features [B, D];
     stage "head": features float32 [B, T, D], lengths int64 [B] -> logits [B, N].
     """
 
