@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from gesta.clips.cache import default_root
+from gesta.models.backbone import Backbone
 from gesta.models.c3d import C3d, load_c3d
 from gesta.models.catalog import BACKBONES, build_backbone, fetch_backbone, load_backbone
 from gesta.models.i3d import I3d, load_i3d
@@ -126,7 +128,8 @@ def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | 
     size = size or published
     if window > 1 and isinstance(network, C3d) and size != published:
         raise GestaError(f"{name} takes {published} x {published} pixels only; leave --size out.", usage=True)
-    if window == 1 and size < published and size < (least := _least_size(name, stage, published)):
+    if window == 1 and size < published and not _reaches(network, stage, size):
+        least = bisect_left(range(published), True, lo=1, key=lambda least: _reaches(network, stage, least))
         raise GestaError(
             f"{size} pixels are too few for {name} up to {stage}: give --size {least} or more.", usage=True
         )
@@ -134,19 +137,15 @@ def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | 
     return Extractor(name, module, fingerprint(network), stage, size, window, pooled)
 
 
-def _least_size(name: str, stage: str, published: int) -> int:
-    """The smallest images that leave anything at the stage of an image network."""
-    with torch.device("meta"):
-        network = build_backbone(name).eval()
-
-    def reaches(size: int) -> bool:
-        try:
-            network.forward_maps(torch.zeros(1, 3, size, size, device="meta"), stage)
-        except RuntimeError:  # a kernel larger than its maps
-            return False
-        return True
-
-    return bisect_left(range(published), True, lo=1, key=reaches)
+def _reaches(network: nn.Module, stage: str, size: int) -> bool:
+    """Whether images of this size leave anything at the stage of an image network."""
+    device = next(network.parameters()).device
+    try:
+        with torch.no_grad():
+            network.forward_maps(torch.zeros(1, 3, size, size, device=device), stage)  # type: ignore[operator]
+    except RuntimeError:  # a kernel larger than its maps
+        return False
+    return True
 
 
 def names() -> list[str]:
@@ -161,9 +160,14 @@ def _facts(name: str) -> tuple[list[str], int, int]:
     if name not in BACKBONES:
         meant = did_you_mean(name, names())
         raise GestaError(f"unknown backbone {name!r}; there are {', '.join(names())}.{meant}", usage=True)
+    return *_stages_and_size(BACKBONES[name]), 1
+
+
+@cache
+def _stages_and_size(build: Callable[..., Backbone]) -> tuple[list[str], int]:
     with torch.device("meta"):
-        network = build_backbone(name)
-    return list(network.stages), network.size, 1
+        network = build(classes=1)
+    return list(network.stages), network.size
 
 
 def _network(name: str, weights: str | None) -> nn.Module:
