@@ -143,7 +143,7 @@ def _network(
         return network, recipe, []
     settings = SequenceModelSettings.model_validate(start.manifest.recipe["model"])
     network = _initialized(start, folder)
-    told = f"from {start.path}, {transfer_weights(network, start.manifest.labels, labels, seed)}"
+    told = f"From {start.path}, {transfer_weights(network, start.manifest.labels, labels, seed)}."
     return network, recipe.model_copy(update={"model": settings}), [told]
 
 
