@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import re
@@ -9,10 +12,13 @@ import shlex
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from gesta.cli import main
+from gesta.tasks import catalog
 
 pytest.importorskip("torch")
 PAGE = (Path(__file__).parents[2] / "docs" / "add_a_task.md").read_text(encoding="utf-8")
@@ -70,10 +76,31 @@ def program(place: Path, code: str, *arguments: object, installed: bool = True) 
     )
 
 
-def gesta(place: Path, *arguments: object, installed: bool = True) -> subprocess.CompletedProcess[str]:
-    done = program(place, "from gesta.cli import main; main()", *arguments, installed=installed)
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
+@contextlib.contextmanager
+def installed(place: Path) -> Iterator[None]:
+    """As in a new process in this folder, with what is installed there: nothing of it was imported before."""
+    here = Path.cwd()
+    catalog._places.cache_clear()
+    sys.path.insert(0, str(place / "installed"))
+    os.chdir(place)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        os.chdir(here)
+        sys.path.remove(str(place / "installed"))
+        for name in [name for name in sys.modules if name.split(".")[0] == "rows"]:
+            del sys.modules[name]
+        catalog._places.cache_clear()
+
+
+def gesta(place: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    words, out, err = ["gesta", *map(str, arguments)], io.StringIO(), io.StringIO()
+    with installed(place), pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(sys, "argv", words)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    return subprocess.CompletedProcess(words, int(end.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def as_shown(place: Path, command: str) -> str:
@@ -130,15 +157,15 @@ def test_it_predicts_files_and_names_a_wrong_one(place: Path, trained: str) -> N
 def test_the_python_api_loads_it(place: Path, trained: str) -> None:
     assert trained
     *_, code = re.findall(r"```python\n(import gesta\n.*?)```", PAGE, re.S)
-    done = program(place, code)
-    assert done.stdout == "right\n", done.stderr
     done = program(place, f"{code}\nimport sys; print('torch' in sys.modules, model.engine.name)")
+    assert done.stdout.splitlines()[0] == "right", done.stderr
     assert done.stdout.splitlines()[-1] == "False openvino", "an exported model needs no torch"
 
 
 def test_without_its_package_a_bundle_says_what_is_missing(place: Path, trained: str) -> None:
     assert trained
-    done = gesta(place, "predict", "run/bundle", "data/cleo.csv", installed=False)
+    start = "from gesta.cli import main; main()"
+    done = program(place, start, "predict", "run/bundle", "data/cleo.csv", installed=False)
     assert done.returncode == 1 and "of the task 'rows', which is not installed" in done.stderr
     assert len(lines(done.stderr)) == 1
 
