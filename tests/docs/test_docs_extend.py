@@ -136,6 +136,7 @@ def trained(call, request):
     return Path("run/bundle")
 
 
+@pytest.mark.slow  # each command by itself: test_installed_network_..., test_strangers_code_is_not_imported
 @pytest.mark.usefixtures("my_gestures")
 def test_model_page_runs_as_it_stands(call):
     write_files("add_a_model.md")
