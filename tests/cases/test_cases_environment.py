@@ -261,7 +261,7 @@ def odd(tmp_path_factory):
 
     pytest.importorskip("torch")
     folder = tmp_path_factory.mktemp("odd")
-    bundle = make_bundle(folder / "b", "joint")
+    bundle = make_bundle(folder / "b", "cnn3d_lstm")
     document = json.loads((bundle / "manifest.json").read_text())
     labels = ["wa\x1b[31mve\n", "sì\x9b2J", "\u202eclap", "rest"]
     (bundle / "manifest.json").write_text(json.dumps({**document, "labels": labels}))

@@ -125,15 +125,16 @@ def test_stopped_run_goes_on(tmp_path: Path) -> None:
         if done == 1:
             raise Stopped
 
+    small = {**SETTINGS, "size": (96, 72), "gestures_per_recording": 1}
     with pytest.raises(Stopped):
-        make(tmp_path, **SETTINGS, progress=stop)
+        make(tmp_path, **small, progress=stop)
     first = tmp_path / "Train1/Sample0001/Sample0001_color.mp4"
     written = first.stat().st_mtime_ns
     half_done = tmp_path / "Validation1/.Sample0002.partial"
     half_done.mkdir(parents=True)
     (half_done / "Sample0002_color.mp4").write_bytes(b"cut short")
     seen: list[tuple[int, int]] = []
-    make(tmp_path, **SETTINGS, progress=lambda done, of: seen.append((done, of)))
+    make(tmp_path, **small, progress=lambda done, of: seen.append((done, of)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert first.stat().st_mtime_ns == written
     assert not list(tmp_path.rglob("*.partial"))

@@ -165,11 +165,11 @@ def test_one_beam_is_greedy_and_sentences_do_not_disturb_each_other() -> None:
     assert search([[0, 0], [1, 0]], 3) == [search([[0, 0]], 3)[0], search([[1, 0]], 3)[0]]
 
 
-def toy(folder: Path) -> Path:
+def toy(folder: Path, pairs: int = 600) -> Path:
     """A language whose sentences are the other's, word by word, in reverse."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for part, count in (("train", 600), ("dev", 20), ("test", 20)):
+    for part, count in (("train", pairs), ("dev", 20), ("test", 20)):
         lines = [rng.choice(list("abcdef"), rng.integers(1, 5)).tolist() for _ in range(count)]
         (folder / f"{part}.gloss").write_text("".join(" ".join(line).upper() + "\n" for line in lines))
         (folder / f"{part}.de").write_text("".join(" ".join(line[::-1]) + "\n" for line in lines))
@@ -211,7 +211,7 @@ def test_the_exported_translator_says_the_same(tmp_path: Path, attention: bool) 
     from gesta.exporting.run import add
 
     made = toy_recipe(epochs=2, model={"attention": attention, "layers": 2})
-    parts = TASK.split(TASK.read(toy(tmp_path / "toy")), 0, made.model_dump())
+    parts = TASK.split(TASK.read(toy(tmp_path / "toy", 60)), 0, made.model_dump())
     bundle = TASK.fit(parts, made, Run(tmp_path / "run", progress=False)).bundle
     assert all(agreement.passes for agreement in add(bundle))
     one, other = (api.load(bundle, engine) for engine in ("torch", "openvino"))
