@@ -194,7 +194,14 @@ def test_the_path_and_going_on_with_it(quick, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "out" / "stored" / "channels-50-fp16")
     compress(source, tmp_path / "out", plan, found, say=said.append)
     assert said == ["channels-50 in fp16: storing, exporting, measuring"]
-    said.clear()
+
+
+@pytest.mark.slow
+def test_other_plans_in_the_same_folder(quick, tmp_path: Path) -> None:
+    source, found = quick
+    said: list[str] = []
+    plan = Plan(keep=(0.5,), max_drop=50.0, sparsity=0.6, epochs=1, steps=1)
+    assert compress(source, tmp_path / "out", plan, found)["chosen"]["stored"] is not None
     other = Plan(keep=(0.5,), sparsity=0, epochs=2, steps=1, distil=False)
     again = compress(source, tmp_path / "out", other, found, say=said.append)
     assert said[0].startswith("channels-50: channel pruning") and again["chosen"] == {}
