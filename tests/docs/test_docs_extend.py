@@ -256,7 +256,7 @@ def test_reader_that_does_not_fit_is_told_in_one_line(call, layout, source, said
 @pytest.mark.usefixtures("my_gestures")
 def test_options_are_for_other_packages(call):
     done = call("train", "my_gestures", "--set", "model.options.a=3", "--out", "run")
-    assert done.exit_code == 2 and "options is for networks of other packages, not for joint" in done.stderr
+    assert done.exit_code == 2 and "options is for networks of other packages, not for cnn3d_lstm" in done.stderr
 
 
 OTHERS = """

@@ -89,7 +89,7 @@ def test_stacks_have_sequences_too() -> None:
 def test_the_documents_recipe_trains_so_and_others_cannot() -> None:
     assert load_recipe("iqbal/st-resnet").training.loss_over == "sequences"
     assert load_recipe("iqbal/st-resnet-small").training.loss_over == "last"
-    with pytest.raises(RecipeError, match="loss_over=sequences is for st_resnet18, st_resnet50, not for joint"):
+    with pytest.raises(RecipeError, match="loss_over=sequences is for st_resnet18, st_resnet50, not for cnn3d_lstm"):
         load_recipe("auto", ["training.loss_over=sequences"])
 
 

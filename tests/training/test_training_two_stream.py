@@ -122,6 +122,6 @@ def gesta_transform(recipe):
 def test_recipes_say_what_fusion_needs() -> None:
     with pytest.raises(RecipeError, match="end with flow"):
         tiny("auto", *ST, "model.fusion=score", "input.channels=[flow, gray]")
-    with pytest.raises(RecipeError, match="stack is for c3d, i3d, st_resnet18, st_resnet50, not for joint"):
+    with pytest.raises(RecipeError, match="stack is for c3d, i3d, st_resnet18, st_resnet50, not for cnn3d_lstm"):
         tiny("auto", "model.stack=3")
     assert not {"stack", "fusion", "weights"} & set(tiny("auto").model_dump(mode="json")["model"])
