@@ -5,10 +5,10 @@ from __future__ import annotations
 import difflib
 import shlex
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from gesta.schema import GestaError
+from gesta.schema import CHALEARN_GESTURES, GestaError
 
 CUTOFF = 0.4
 """How alike two names must be, from 0 to 1, for one to be suggested for the other."""
@@ -27,6 +27,40 @@ def did_you_mean(text: str, known: Iterable[str]) -> str:
     """ " Did you mean NAME?" for the name most like `text`, or ""."""
     near = difflib.get_close_matches(text, list(known), n=1, cutoff=CUTOFF)
     return f" Did you mean {near[0]}?" if near else ""
+
+
+_MEANINGS = (
+    "go away",
+    "come here",
+    "perfect",
+    "crafty",
+    "what a bore",
+    "what do you want",
+    "they get along",
+    "you are crazy",
+    "what have you done",
+    "I don't care",
+    "OK",
+    "what I would do to you",
+    "enough",
+    "do you want a beating",
+    "there is none left",
+    "hungry",
+    "long ago",
+    "delicious",
+    "they have made a deal",
+    "I am fed up",
+)
+ENGLISH = dict(zip(CHALEARN_GESTURES, _MEANINGS, strict=True))
+"""What the Italian gestures of ChaLearn 2014 mean. For people to read only: files keep the data set's own labels."""
+
+
+def in_english(label: str, labels: Collection[str]) -> str:
+    """`vieniqui (come here)` where all `labels` of the model are ChaLearn's; any other label as it is."""
+    meaning = ENGLISH.get(label)
+    if meaning is None or meaning.lower() == label or not ENGLISH.keys() >= set(labels):
+        return label
+    return f"{label} ({meaning})"
 
 
 DISTRIBUTION = "gesta-vision"

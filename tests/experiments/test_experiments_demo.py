@@ -45,10 +45,11 @@ def steps(monkeypatch):
         return do
 
     results = {
+        "first_look": {"picture": "look.jpg", "video": "look.mp4", "gestures": 6, "recognized": 5},
         "inspect": {"page": "page.html", "problems": []},
         "train": {},
         "evaluate": {"accuracy": 0.9, "accuracy_interval": [0.8, 0.95], "n": 20, "people": 1},
-        "stream": {"recording": "Sample0001", "gestures": 20, "recognised": 15, "share": 0.75},
+        "stream": {"recording": "Sample0001", "gestures": 20, "recognised": 15, "share": 0.75, "missed": ["fame"]},
     }
     fails: list[bool] = []
     monkeypatch.setattr(module, "STEPS", {name: (name, work(name, result)) for name, result in results.items()})
@@ -63,18 +64,19 @@ def test_a_stopped_demo_goes_on_where_it_was(tmp_path, steps):
         module.demo(tmp_path, recipe)
     fails.clear()
     document = module.demo(tmp_path, recipe)
-    assert done == ["inspect", "train", "evaluate", "stream", "stream"]
+    assert done == ["first_look", "inspect", "train", "evaluate", "stream", "stream"]
     assert document["accuracy"] == 0.9
     assert document["streaming"]["share"] == 0.75
     assert json.loads((tmp_path / "demo.json").read_text())["n"] == 20
-    assert "15 of 20 gestures of Sample0001" in text(document)
+    assert "15 of 20 gestures of Sample0001 recognised (0.75), missed: fame (hungry)" in text(document)
+    assert "5 of 6 gestures: look.jpg" in text(document)
 
 
 def test_other_settings_are_done_anew(tmp_path, steps):
     done, _ = steps
     module.demo(tmp_path, load_recipe("cnn3d-lstm-stream"))
     module.demo(tmp_path, load_recipe("cnn3d-lstm-stream", ["training.epochs=2"]))
-    assert len(done) == 8
+    assert len(done) == 10
 
 
 @pytest.mark.slow

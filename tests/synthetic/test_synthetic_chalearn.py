@@ -66,6 +66,20 @@ def test_counts_and_labels_agree(made: Path) -> None:
             before = last
 
 
+def test_half_the_frames_show_every_second_moment(made: Path, tmp_path: Path) -> None:
+    make_recording(tmp_path, plan_tasks(3, 1, (160, 120), 3, 2, "standard", fps=10)[0], zipped=False)
+    whole, half = made / "Train1/Sample0001", tmp_path / "Train1/Sample0001"
+    skeleton = np.array(_rows(whole / "Sample0001_skeleton.csv"))[::2]
+    np.testing.assert_array_equal(np.array(_rows(half / "Sample0001_skeleton.csv")), skeleton)
+    assert _rows(half / "Sample0001_data.csv")[0][:2] == [len(skeleton), 10]
+    assert len(_decode(half / "Sample0001_user.mp4")) == len(skeleton)
+    masks = [_decode(folder / "Sample0001_user.mp4")[..., 0] > 150 for folder in (whole, half)]
+    same, later = ((masks[0][start::2][:-1] == masks[1][:-1]).mean() for start in (0, 1))
+    assert same > 0.98 and same > later
+    for (gesture, first, last), seen in zip(*(_rows(f / "Sample0001_labels.csv") for f in (whole, half)), strict=True):
+        assert tuple(seen) == (gesture, first // 2 + 1, (last - 1) // 2 + 1)  # from 1 on
+
+
 def test_decoding_gives_depth_and_mask_back(made: Path) -> None:
     task = plan_tasks(3, 1, (160, 120), 3, 2, "standard")[0]
     drawn = list(prepare(task.plan).frames())
@@ -150,6 +164,7 @@ def test_folder_of_other_settings_is_refused(made: Path) -> None:
     [
         ({"people": 0}, "people is 0"),
         ({"size": (161, 120)}, "even sides"),
+        ({"fps": 15}, "divisor of 20"),
         ({"preset": "standart"}, "easy, standard, hard"),
     ],
 )

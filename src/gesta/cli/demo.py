@@ -9,6 +9,7 @@ import typer
 
 from gesta.cli.common import DeviceOption, JsonFlag, SeedOption, SetOption, command, console, emit, need, progress
 from gesta.experiments.catalog import DATA_SEED
+from gesta.words import in_english
 
 
 def demo(
@@ -25,12 +26,10 @@ def demo(
     A stopped demo resumes where it was. The recipe is `cnn3d-lstm-stream`.
     """
     need("train", "torch", "lightning", "matplotlib")
-    from gesta.experiments.demo import STEPS
     from gesta.experiments.demo import demo as run
     from gesta.tasks.catalog import load_recipe
 
     recipe = load_recipe("cnn3d-lstm-stream", sets or ())
-    titles = [title for title, _ in STEPS.values()]
     with progress("demo") as bar:
         document = run(
             out,
@@ -39,7 +38,7 @@ def demo(
             recordings=recordings,
             seed=seed,
             device=device,
-            told=lambda title: console.print(f"{titles.index(title) + 1} of {len(titles)}: {title}", highlight=False),
+            told=lambda line: console.print(line, highlight=False, soft_wrap=True),
             progress=bar,
         )
     emit(document, text(document), json)
@@ -48,13 +47,15 @@ def demo(
 def text(document: dict[str, Any]) -> str:
     """What was reached and where things are, in lines."""
     low, high = document["accuracy_interval"]
-    stream, files = document["streaming"], document["files"]
+    stream, files, look = document["streaming"], document["files"], document["first_look"]
+    missed = ", ".join(in_english(label, [label]) for label in stream["missed"])
     return "\n".join(
         [
+            f"packaged   {look['recognized']} of {look['gestures']} gestures: {look['picture']}, {look['video']}",
             f"accuracy   {document['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) on {document['n']} "
             f"gestures of {document['people']} people it has not seen; chance is 0.05",
             f"streaming  {stream['recognised']} of {stream['gestures']} gestures of {stream['recording']} recognised "
-            f"({stream['share']:.2f})",
+            f"({stream['share']:.2f}){f', missed: {missed}' if missed else ''}",
             f"time       {document['seconds'] / 60:.1f} minutes",
             f"report     {files['report']}",
             f"video      {files['video']}",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gesta import draw
 from gesta.schema import Frame, GestaError, Prediction, Sample
+from gesta.words import in_english
 
 LEAST_HEIGHT = 240
 """Smaller videos are enlarged, so that the label can be read."""
@@ -55,7 +56,8 @@ class VideoWriter:
         return self
 
     def write(self, time_s: float, image: NDArray[np.uint8], found: Prediction) -> None:
-        self.picture(time_s, draw.draw_label(image, found.label, found.confidence))
+        label = in_english(found.label, found.probabilities)
+        self.picture(time_s, draw.draw_label(image, label, found.confidence))
 
     def picture(self, time_s: float, image: NDArray[np.uint8]) -> None:
         height, width = (n - n % 2 for n in image.shape[:2])  # the encoder takes even sizes only

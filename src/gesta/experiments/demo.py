@@ -1,4 +1,4 @@
-"""In minutes: generate, inspect, train, evaluate on unseen people, follow a whole recording, report.
+"""The whole pipeline in minutes: a first look, then generate, inspect, train, evaluate on unseen people, stream.
 
 Each step leaves `out/steps/<name>.json`; a step that is there is not done again, so a stopped demo resumes.
 """
@@ -27,11 +27,13 @@ PEOPLE = 24
 RECORDINGS = 1
 LAYOUT = "chalearn2014"
 PARITY_CLIPS = 16
+LESS_FPS = 10
+"""Frames a second that are generated where the recipe looks at no more: half the time for the same examples."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What all steps share. `told(title)` is called as a step begins; `progress` counts within it."""
+    """What all steps share. `told` hears of steps that begin and of what can be seen; `progress` counts within one."""
 
     out: Path
     recipe: Recipe
@@ -60,18 +62,20 @@ def demo(
     recordings: int = RECORDINGS,
     seed: int = DATA_SEED,
     device: str = "auto",
-    told: Callable[[str], None] = lambda title: None,  # noqa: ARG005
+    told: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> dict[str, Any]:
     """Does what is not done yet of the steps in STEPS, in order.
 
-    Returns accuracy, accuracy_interval, n and people (nobody of whom was trained on), streaming (recording, gestures,
-    recognised, share), files, problems (that inspect found), seconds and seconds by step. Raises GestaError.
+    Returns first_look (of the packaged model), accuracy, accuracy_interval, n and people (nobody of whom was trained
+    on), streaming (recording, gestures, recognised, share), files, problems (that inspect found), seconds and seconds
+    by step. Raises GestaError.
     """
     key = key_of(recipe.model_dump(mode="json"), people, recordings, seed)
     run = Run(out, recipe, people, recordings, seed, device, told, progress, key)
     done = {name: _step(run, name, title, work) for name, (title, work) in STEPS.items()}
     document = {
+        "first_look": _result(done["first_look"]),
         **_result(done["evaluate"]),
         "streaming": _result(done["stream"]),
         "problems": done["inspect"]["problems"],
@@ -98,7 +102,7 @@ def _step(run: Run, name: str, title: str, work: Callable[[Run], dict[str, Any]]
             return found
     except (OSError, ValueError, KeyError):
         pass
-    run.told(title)
+    run.told(f"{list(STEPS).index(name) + 1} of {len(STEPS)}: {title}")
     started = time.monotonic()
     result = work(run)
     result |= {"key": run.key, "seconds": round(time.monotonic() - started, 1)}
@@ -110,11 +114,21 @@ def _result(step: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in step.items() if name not in ("key", "seconds")}
 
 
+def _first_look(run: Run) -> dict[str, Any]:
+    from gesta.experiments.first_look import first_look
+
+    result = first_look(run.out / "first_look")
+    run.told(f"        It names {result['recognized']} of {result['gestures']} gestures; look at {result['picture']}")
+    return result
+
+
 def _generate(run: Run) -> dict[str, Any]:
     from gesta.synthetic import chalearn2014
+    from gesta.synthetic.recording import FPS
 
+    fps = FPS if run.recipe.input.fps > LESS_FPS else LESS_FPS  # type: ignore[attr-defined]
     names = chalearn2014.make(
-        run.data, people=run.people, recordings=run.recordings, seed=run.seed, progress=run.progress
+        run.data, people=run.people, recordings=run.recordings, seed=run.seed, fps=fps, progress=run.progress
     )
     return {"recordings": len(names)}
 
@@ -195,6 +209,7 @@ def recognised(
 
 
 STEPS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
+    "first_look": ("Showing the model that comes with gesta to someone new", _first_look),
     "generate": ("Generating recordings of people", _generate),
     "inspect": ("Looking into the recordings", _inspect),
     "train": ("Training the small 3D-CNN + LSTM", _train),

@@ -5,7 +5,7 @@
     OUT/Train1/Sample0001/Sample0001_color.mp4, _depth.mp4, _user.mp4, _skeleton.csv, _labels.csv, _data.csv
     OUT/Validation1/..., OUT/Test1/...       other people than in Train
 
-Recordings are at 20 fps. With `zipped` each recording is `Sample0001.zip` with the six files at its root.
+Recordings are at 20 fps, as the original's, or a divisor of it. With `zipped` each recording is `Sample0001.zip` with the six files at its root.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 
 from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
-from gesta.synthetic.recording import Plan, write
+from gesta.synthetic.recording import FPS, Plan, write
 from gesta.synthetic.stamp import claim
 from gesta.synthetic.workers import in_processes
 
@@ -65,6 +65,7 @@ def plan_tasks(
     count: int,
     preset: str,
     test_recordings: int | None = None,
+    fps: int = FPS,
 ) -> list[Task]:
     """All recordings, numbered through the splits in order. A person's recordings all lie in one split."""
     splits = split_people(people)
@@ -76,13 +77,13 @@ def plan_tasks(
         for take in range(takes[person]):
             nth = in_split.get(split, 0)
             in_split[split] = nth + 1
-            plan = Plan(seed, person, take, orders[len(tasks)], size, preset)
+            plan = Plan(seed, person, take, orders[len(tasks)], size, preset, fps=fps)
             tasks.append(Task(f"Sample{len(tasks) + 1:04d}", f"{split}{nth // _PER_FOLDER + 1}", plan))
     return tasks
 
 
 def _check(
-    people: int, recordings: int, size: tuple[int, int], count: int, preset: str, test_recordings: int | None
+    people: int, recordings: int, size: tuple[int, int], count: int, preset: str, test_recordings: int | None, fps: int
 ) -> None:
     counts = {"people": people, "recordings": recordings, "gestures_per_recording": count}
     for name, value in (*counts.items(), ("test_recordings", test_recordings)):
@@ -92,6 +93,8 @@ def _check(
         raise GestaError(
             f"size is {size[0]}x{size[1]}, expected even sides of at least 64, such as 320x240.", usage=True
         )
+    if fps < 1 or FPS % fps:
+        raise GestaError(f"fps is {fps}, expected a divisor of {FPS}, such as 10.", usage=True)
     if preset not in PRESETS:
         raise GestaError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}.", usage=True)
 
@@ -139,17 +142,18 @@ def make(
     progress: Callable[[int, int], None] | None = None,
     preset: str = "standard",
     test_recordings: int | None = None,
+    fps: int = FPS,
 ) -> list[str]:
     """Writes `people` x `recordings` recordings into `out`; returns their names in order.
 
     test_recordings: recordings of each person in the test part, if not as many as of the others.
-    size: (width, height) in pixels. workers: processes, by default one a core; with 1 all is done in this process.
+    size: (width, height) in pixels. fps: 20 or a divisor of it; fewer frames are quicker to make. workers: processes, by default one a core; with 1 all is done in this process.
     progress: called with (done, all) after each recording, first with those that were already there.
     A stopped run resumes where it was: finished recordings of the same settings are kept.
 
     Raises GestaError on settings out of range and on a folder that holds recordings of other settings.
     """
-    _check(people, recordings, size, gestures_per_recording, preset, test_recordings)
+    _check(people, recordings, size, gestures_per_recording, preset, test_recordings, fps)
     out = Path(out)
     stamp: dict[str, object] = {
         "generator": "chalearn2014",
@@ -164,8 +168,10 @@ def make(
     }
     if test_recordings is not None:
         stamp["test_recordings"] = test_recordings
+    if fps != FPS:
+        stamp["fps"] = fps
     claim(out, stamp)
-    tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset, test_recordings)
+    tasks = plan_tasks(people, recordings, size, seed, gestures_per_recording, preset, test_recordings, fps)
     _write_subjects(out, tasks)
     suffix = ".zip" if zipped else ""
     todo = [task for task in tasks if not (out / task.folder / f"{task.name}{suffix}").exists()]

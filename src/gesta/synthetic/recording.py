@@ -30,7 +30,10 @@ _PARENT = (0, 0, 1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18)
 
 @dataclass(frozen=True)
 class Plan:
-    """What makes a recording: everything follows from these values. `place`: recordings of one are in the same room."""
+    """What makes a recording: everything follows from these values. `place`: recordings of one are in the same room.
+
+    `fps`: of what is kept of the movement, which is played at FPS: a divisor of it.
+    """
 
     seed: int
     person: int
@@ -39,6 +42,7 @@ class Plan:
     size: tuple[int, int]
     preset: str
     place: int | None = None
+    fps: int = FPS
 
 
 @dataclass
@@ -58,9 +62,19 @@ class Recording:
     def __len__(self) -> int:
         return len(self.joints)
 
+    @property
+    def kept(self) -> slice:
+        """Which of the moments played at FPS become frames."""
+        return slice(None, None, FPS // self.plan.fps)
+
+    def label_rows(self) -> list[tuple[int, int, int]]:
+        """(gesture, first, last) of each span, in frames from 1 on."""
+        every = FPS // self.plan.fps
+        return [(s.gesture, -(-s.first // every) + 1, s.last // every + 1) for s in self.spans]
+
     def frames(self) -> Iterator[Reading]:
         """The frames in order; to be walked through once."""
-        for t in range(len(self)):
+        for t in range(len(self))[self.kept]:
             color, depth = self.renderer.draw(t, self.room.color)
             yield self.sensor.read(color, depth)
 
@@ -121,16 +135,16 @@ def write(plan: Plan, folder: Path, name: str) -> None:
     coding = {"color": (22, "ultrafast"), "depth": (17, "ultrafast"), "user": (20, "ultrafast")}
     with ExitStack() as stack:
         videos = {
-            kind: stack.enter_context(VideoWriter(folder / f"{name}_{kind}.mp4", plan.size, FPS, *how))
+            kind: stack.enter_context(VideoWriter(folder / f"{name}_{kind}.mp4", plan.size, plan.fps, *how))
             for kind, how in coding.items()
         }
         for reading in recording.frames():
             videos["color"].write(reading.color)
             videos["depth"].write(reading.depth)
             videos["user"].write(reading.user)
-    rows = skeleton_rows(recording.tracked, plan.size)
+    rows = skeleton_rows(recording.tracked[recording.kept], plan.size)
     np.savetxt(folder / f"{name}_skeleton.csv", rows, fmt="%.6g", delimiter=",")
     with (folder / f"{name}_labels.csv").open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows((s.gesture, s.first + 1, s.last + 1) for s in recording.spans)
+        csv.writer(stream).writerows(recording.label_rows())
     with (folder / f"{name}_data.csv").open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerow((len(recording), FPS, recording.max_depth_mm))
+        csv.writer(stream).writerow((len(rows), plan.fps, recording.max_depth_mm))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +12,12 @@ from gesta.synthetic.person import Clothes
 Image = NDArray[np.float32]
 
 FAR = np.float32(1e3)
+
+
+def _to_unit(values: NDArray) -> None:
+    """Cuts to [0, 1], in place; np.clip takes longer than this on small patches."""
+    np.maximum(values, 0, out=values)
+    np.minimum(values, 1, out=values)
 
 
 class Renderer:
@@ -34,14 +41,16 @@ class Renderer:
         self._rb = radii[..., 1] * focal / far[..., 2]
         self._order = np.argsort(-(near[..., 2] - radii[..., 0]), axis=1)
         self._metres = (near[..., 2] / focal * parts.flat).astype(np.float32)
-        self._color = parts.color.astype(np.float32)
+        self._color = parts.color.astype(np.float32)[..., None, None]  # P 3 1 1
         self._cloth = parts.cloth
         self._clothes = clothes
+        self._second = (clothes.second - clothes.color).astype(np.float32)[:, None, None]
         self._period = np.float32(clothes.period * focal / float(np.median(near[..., 2])))
-        self._light = np.asarray(light, dtype=np.float32)
+        self._light = tuple(np.asarray(light, dtype=np.float32).tolist())
         self._ambient = np.float32(ambient)
         self._x = np.arange(self.width, dtype=np.float32)
         self._y = np.arange(self.height, dtype=np.float32)[:, None]
+        self._planes = np.zeros((3, self.height, self.width), np.float32)
         self.color = np.zeros((self.height, self.width, 3), np.float32)
         self.depth = np.full((self.height, self.width), FAR, np.float32)
 
@@ -55,10 +64,11 @@ class Renderer:
 
         Both are buffers of the renderer and hold until the next call.
         """
-        np.copyto(self.color, background)
+        np.copyto(self._planes, background.transpose(2, 0, 1))
         self.depth.fill(FAR)
-        for p in self._order[t]:
+        for p in self._order[t].tolist():
             self._paint(t, p)
+        cv2.merge(list(self._planes), self.color)
         return self.color, self.depth
 
     def _paint(self, t: int, p: int) -> None:
@@ -73,36 +83,43 @@ class Renderer:
         length2 = dx * dx + dy * dy + 1e-3
         ex, ey = self._x[left:right] - np.float32(ax), self._y[top:bottom] - np.float32(ay)
         along = ex * np.float32(dx / length2) + ey * np.float32(dy / length2)
-        np.clip(along, 0, 1, out=along)
+        _to_unit(along)
         radius = along * np.float32(rb - ra) + np.float32(ra)
         fx, fy = ex - along * np.float32(dx), ey - along * np.float32(dy)
         rest = 1 - (fx * fx + fy * fy) / (radius * radius)
         alpha = radius * rest
         alpha *= np.float32(0.5)
         alpha += np.float32(0.5)
-        np.clip(alpha, 0, 1, out=alpha)
-        bulge = np.sqrt(np.maximum(rest, 0))
+        _to_unit(alpha)
+        bulge = np.sqrt(np.maximum(rest, 0, out=rest), out=rest)
         za, zb = self._za[t, p], self._zb[t, p]
         depth = along * (zb - za) + za - bulge * radius * self._metres[t, p]
-        place = (slice(top, bottom), slice(left, right))
-        held = self.depth[place]
+        held = self.depth[top:bottom, left:right]
         alpha *= depth < held
         np.copyto(held, depth, where=alpha > 0.5)
-        lx, ly, lz = self._light.tolist()
-        shade = (fx * lx - fy * ly) / radius
-        shade -= bulge * np.float32(lz)
+        shade = self._shade(fx, fy, radius, bulge)
+        tones = shade * self._color[p]  # 3 h w
+        if self._cloth[p]:
+            second = self._pattern(along, fx, fy, (dx, dy), length2**0.5)
+            if second is not None:
+                tones += shade * second * self._second
+        pixels = self._planes[:, top:bottom, left:right]
+        tones -= pixels
+        tones *= alpha
+        pixels += tones
+
+    def _shade(self, fx: NDArray, fy: NDArray, radius: NDArray, bulge: NDArray) -> NDArray:
+        """Light that falls on every pixel, from `ambient` to 1. Changes `bulge`."""
+        lx, ly, lz = self._light
+        shade = fx * lx
+        shade -= fy * ly
+        shade /= radius
+        bulge *= np.float32(lz)
+        shade -= bulge
         np.maximum(shade, 0, out=shade)
         shade *= 1 - self._ambient
         shade += self._ambient
-        pixels = self.color[place]
-        second = self._pattern(along, fx, fy, (dx, dy), length2**0.5) if self._cloth[p] else None
-        for c in range(3):
-            tone = shade * self._color[p, c]
-            if second is not None:
-                tone += shade * second * np.float32(self._clothes.second[c] - self._clothes.color[c])
-            tone -= pixels[..., c]
-            tone *= alpha
-            pixels[..., c] += tone
+        return shade
 
     def _pattern(
         self, along: NDArray, fx: NDArray, fy: NDArray, axis: tuple[float, float], length: float

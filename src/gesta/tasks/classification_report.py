@@ -15,6 +15,7 @@ from gesta.bundle import card
 from gesta.files import json_text, write_files
 from gesta.tasks.base import Evaluation
 from gesta.tasks.classification import Strips, most_confident_mistakes, predicted
+from gesta.words import in_english
 
 MISTAKES = 12
 MATRIX_CLASSES = 60
@@ -71,6 +72,7 @@ def render(result: Evaluation, strips: Strips) -> str:
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["named"] = lambda label: in_english(label, result.manifest.labels)
     rows = matrix(result.metrics["confusion"], result.manifest.labels)
     return environment.get_template("classification_report.html").render(
         m=result.metrics,

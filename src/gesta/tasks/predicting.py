@@ -10,6 +10,7 @@ from typing import Any
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.sources.inputs import find, lost, whole_recordings
 from gesta.tasks.base import Said, Wanted
+from gesta.words import in_english
 
 SHOWN = 3
 """Classes in a line of text."""
@@ -91,9 +92,8 @@ def _streamed(items: Sequence[Item], follow: Follow, failed: list[str]) -> Itera
         yield Said(None, item.input, heading=True)
         try:
             for found in follow(item.sample):
-                yield Said(
-                    _document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {found.label}"
-                )
+                label = in_english(found.label, found.probabilities)
+                yield Said(_document(item, found), f"{found.time_s or 0.0:9.2f} s  {found.confidence:.2f}  {label}")
         except GestaError as error:
             if error.usage:
                 raise
@@ -126,4 +126,4 @@ def _document(item: Item, found: Prediction) -> dict[str, object]:
 def _clip_line(item: Item, found: Prediction) -> str:
     whole = item.sample.id == item.sample.recording
     name = item.input if whole else f"{item.input} [{item.sample.id}]"
-    return f"{name}  " + ", ".join(f"{label} {p:.2f}" for label, p in found.top(SHOWN))
+    return f"{name}  " + ", ".join(f"{in_english(label, found.probabilities)} {p:.2f}" for label, p in found.top(SHOWN))
