@@ -21,7 +21,7 @@ def demo(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Generates a small set, trains, measures on unseen people, follows a whole recording. About 6 minutes.
+    """Generates a small set, trains, measures on unseen people, follows a whole recording. A few minutes.
 
     A stopped demo resumes where it was. The recipe is `cnn3d-lstm-stream`.
     """

@@ -5,7 +5,8 @@
     OUT/Train1/Sample0001/Sample0001_color.mp4, _depth.mp4, _user.mp4, _skeleton.csv, _labels.csv, _data.csv
     OUT/Validation1/..., OUT/Test1/...       other people than in Train
 
-Recordings are at 20 fps, as the original's, or a divisor of it. With `zipped` each recording is `Sample0001.zip` with the six files at its root.
+Recordings are at 20 fps, as the original's, or a divisor of it. With `zipped` each recording is `Sample0001.zip` with
+the six files at its root.
 """
 
 from __future__ import annotations
@@ -147,7 +148,8 @@ def make(
     """Writes `people` x `recordings` recordings into `out`; returns their names in order.
 
     test_recordings: recordings of each person in the test part, if not as many as of the others.
-    size: (width, height) in pixels. fps: 20 or a divisor of it; fewer frames are quicker to make. workers: processes, by default one a core; with 1 all is done in this process.
+    size: (width, height) in pixels. fps: 20 or a divisor of it; fewer frames are quicker to make.
+    workers: processes, by default one a core; with 1 all is done in this process.
     progress: called with (done, all) after each recording, first with those that were already there.
     A stopped run resumes where it was: finished recordings of the same settings are kept.
 
