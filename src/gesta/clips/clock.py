@@ -9,7 +9,7 @@ from gesta.schema import GestaError
 
 JITTER_S = 0.1
 """A stamp that lies back by no more than this is late, not a new beginning: time stands still until it is passed."""
-_STEP_S = 1 / 25  # before two frames were seen
+STEP_S = 1 / 25  # before two frames were seen
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
     def __init__(self) -> None:
         self.restarts = 0
         self._shift_s = 0.0
-        self._step_s = _STEP_S
+        self._step_s = STEP_S
         self._last_s: float | None = None
 
     def at(self, stamp_s: float) -> float:

@@ -1,0 +1,177 @@
+"""The whole of a recognizer in one ONNX file: RGB frames and their times in, probabilities out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from gesta.bundle.manifest import Artifact, Tensor
+from gesta.clips.transform import COLORS, Transform
+from gesta.engines.onnx_graph import (
+    Op,
+    Value,
+    as_type,
+    cut,
+    inlined,
+    length,
+    loop,
+    new_graph,
+    output,
+    serialized,
+)
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.standalone import boxes, resize, ticks
+
+FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
+GRAY = (9798 / 32768, 19235 / 32768, 3735 / 32768)
+"""Shares of red, green and blue in OpenCV's grey; exact in single precision, as are their sums."""
+
+
+def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
+    """An ONNX file around an exported network (its step, or the network of one window).
+
+    Inputs: frames uint8 [T, H, W, 3] RGB, times_s float64 [T], last bool [] (true with the end of a recording) and the
+    states, zeros at the start. Outputs: probabilities float32 [K, N], ends_s float64 [K] for each chunk that became
+    complete, and the states as NAME_out.
+    """
+    t = manifest.transform
+    builder = new_graph("recognizer")
+    op = builder.op
+    frames = builder.input("frames", UINT8, ["T", "height", "width", 3])
+    times = builder.input("times_s", DOUBLE, ["T"])
+    last = as_type(op, op.Reshape(builder.input("last", ir.DataType.BOOL, []), [1]), INT64)
+    clock = builder.input("clock", DOUBLE, [ticks.CLOCK])
+    held = builder.input("held", UINT8, ["held", "height", "width", 3])
+    found = ticks.ticks(op, t, times, last, clock)
+    group = ticks.grouped(op, t.chunk, found, frames, last, held, clock)
+    box_states, squares = _boxes(op, t, group.frames)
+    clips = _prepared(op, t, group.frames, squares)
+    answer = _stepped if artifact.role == "step" else _windowed
+    probabilities, ends, states = answer(op, manifest, network, artifact, clips, group)
+    output(op, probabilities, "probabilities", FLOAT, ["chunks", len(manifest.labels)])
+    output(op, ends, "ends_s", DOUBLE, ["chunks"])
+    output(op, found.clock, "clock_out", DOUBLE, [ticks.CLOCK])
+    output(op, group.held, "held_out", UINT8, ["held_out", "height", "width", 3])
+    for name, value, kind, shape in (*box_states, *states):
+        output(op, value, f"{name}_out", kind, shape)
+    return serialized(builder, _notes(manifest, artifact))
+
+
+def _notes(manifest: ClipManifest, artifact: Artifact) -> dict[str, str]:
+    """What run.py reads from the file. `window`, `reset_after_chunks`: of a stream without an end; "0" for none."""
+    return {
+        "labels": json.dumps(manifest.labels, ensure_ascii=False),
+        "window": str(0 if artifact.role == "step" else manifest.transform.window),
+        "reset_after_chunks": str(manifest.reset_after_chunks or 0),
+    }
+
+
+State = tuple[str, Value, ir.DataType, Sequence[int | str]]
+
+
+def _gray(op: Op, colors: Value) -> Value:
+    """Red, green, blue float32 [..., 3] -> grey [..., 1], in whole levels."""
+    return op.Floor(op.Add(op.MatMul(colors, op.Reshape(op.CastLike(list(GRAY), colors), [3, 1])), 0.5))
+
+
+def _boxes(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
+    """The states of the box, and a box for each frame but the one before, float64 [n, 4]."""
+    if t.body == "frame":
+        height, width = (as_type(op, length(op, frames, axis), DOUBLE) for axis in (1, 2))
+        count = op.Sub(length(op, frames), [1])
+        return [], op.Expand(boxes.whole_frame(op, height, width), op.Concat(count, [4], axis=0))
+    energy = op.builder.input("energy", FLOAT, ["energy_height", "energy_width"])
+    found = op.builder.input("box", DOUBLE, [boxes.FOUND])
+    gray = op.Squeeze(_gray(op, as_type(op, frames, FLOAT)), [3])
+    made = boxes.motion_boxes(op, t, gray, energy, found)
+    shape = ["energy_height_out", "energy_width_out"]
+    return [("energy", made.energy, FLOAT, shape), ("box", made.found, DOUBLE, [boxes.FOUND])], made.boxes
+
+
+def _prepared(op: Op, t: Transform, frames: Value, squares: Value) -> Value:
+    """What the network sees of each frame, uint8 [n, C, size, size]."""
+
+    def prepare(inner: Op, i: Value, *_: Value) -> tuple[list[Value], list[Value]]:
+        box = inner.Squeeze(inner.Gather(squares, inner.Reshape(i, [1])), [0])
+        pair = cut(inner, frames, i, inner.Add(inner.Reshape(i, [1]), [2]))  # the frame before it, and itself
+        colors = as_type(inner, resize.cropped(inner, pair, box), FLOAT)
+        levels = inner.Transpose(inner.Concat(colors, _gray(inner, colors), axis=3), perm=[0, 3, 1, 2])
+        before, now = (inner.Squeeze(cut(inner, levels, place, place + 1), [0]) for place in (0, 1))
+        channels = inner.Concat(*(_channel(inner, t, channel, before, now) for channel in t.channels), axis=0)
+        smooth = resize.smoothed(inner, channels) if t.smooth else channels
+        return [], [as_type(inner, resize.resized(inner, smooth, t.size), UINT8)]
+
+    shape = (len(t.channels), t.size, t.size)
+    return loop(op, length(op, squares), [], prepare, [shape])[1][0]
+
+
+def _channel(op: Op, t: Transform, channel: str, before: Value, now: Value) -> Value:
+    """Of crops of red, green, blue and grey float32 [4, h, w], the channel [1, h, w]."""
+    source = channel.removesuffix("_difference")
+    place = COLORS.index(source) if source in COLORS else len(COLORS)
+    level = cut(op, now, place, place + 1)
+    if source == channel:
+        return level
+    change = op.Mul(op.Sub(level, cut(op, before, place, place + 1)), t.difference_gain)
+    return op.Clip(op.Round(op.Add(change, 128.0)), 0.0, 255.0)
+
+
+def _stepped(
+    op: Op, manifest: ClipManifest, network: bytes, artifact: Artifact, clips: Value, group: ticks.Group
+) -> tuple[Value, Value, list[State]]:
+    """The streaming step, chunk by chunk: probabilities [K, N], ends [K] and the network's states."""
+    t, names = manifest.transform, [state.name for state in artifact.states]
+    missing = op.Sub(op.Mul(group.chunks, [t.chunk]), length(op, clips))
+    padded = op.Pad(clips, op.Concat([0, 0, 0, 0], missing, [0, 0, 0], axis=0), op.CastLike(0, clips))
+    begun = [op.builder.input(state.name, FLOAT, _of_one(state)) for state in artifact.states]
+
+    def step(inner: Op, k: Value, *states: Value) -> tuple[list[Value], list[Value]]:
+        start = inner.Mul(inner.Reshape(k, [1]), [t.chunk])
+        piece = cut(inner, padded, start, inner.Add(start, [t.chunk]))
+        found = inlined(inner, network, {"chunk": _in_order(inner, piece), **dict(zip(names, states, strict=True))})
+        logits = inner.Squeeze(found["logits"], [0])
+        return [found[f"{name}_out"] for name in names], [inner.Softmax(logits, axis=-1)]
+
+    after, (probabilities,) = loop(op, group.chunks, begun, step, [(len(manifest.labels),)])
+    ends = op.Gather(group.ends_s, _last_of_chunks(op, t.chunk, group))
+    states = [(s.name, value, FLOAT, _of_one(s)) for s, value in zip(artifact.states, after, strict=True)]
+    return probabilities, ends, states
+
+
+def _windowed(
+    op: Op, manifest: ClipManifest, network: bytes, artifact: Artifact, clips: Value, group: ticks.Group
+) -> tuple[Value, Value, list[State]]:
+    """The central window of all that was seen: probabilities [1, N] (none before the first chunk), end and the clip."""
+    t = manifest.transform
+    shape = [len(t.channels), t.size, t.size]
+    seen = op.Concat(op.builder.input("clip", UINT8, ["clip", *shape]), clips, axis=0)
+    total = length(op, seen)
+    start = op.Max(op.Div(op.Sub(total, [t.window]), [2]), [0])
+    window = cut(op, seen, start, op.Add(start, [t.window]))
+    missing = op.Sub([t.window], length(op, window))
+    padded = op.Pad(window, op.Concat([0, 0, 0, 0], missing, [0, 0, 0], axis=0), op.CastLike(0, clips))
+    logits = inlined(op, network, {artifact.inputs[0].name: _in_order(op, padded)})["logits"]
+    some = op.Min(group.chunks, [1])
+    return (
+        cut(op, op.Softmax(logits, axis=-1), 0, some),
+        op.Slice(group.ends_s, [-1], [2**62], [0]),
+        [("clip", seen, UINT8, ["clip_out", *shape])],
+    )
+
+
+def _in_order(op: Op, frames: Value) -> Value:
+    """T C H W -> B S C T H W with one of B and S."""
+    return op.Unsqueeze(op.Transpose(frames, perm=[1, 0, 2, 3]), [0, 1])
+
+
+def _last_of_chunks(op: Op, chunk: int, group: ticks.Group) -> Value:
+    """Numbers of the frames with which each chunk ends, int64 [K]."""
+    numbers = op.Add(op.Range(0, op.Squeeze(group.chunks), 1), 1)
+    return op.Sub(op.Min(op.Mul(numbers, chunk), length(op, group.ends_s)), 1)
+
+
+def _of_one(state: Tensor) -> list[int | str]:
+    """A state's shape for one recording."""
+    return [1 if size == -1 else size for size in state.shape]
