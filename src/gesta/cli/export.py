@@ -36,6 +36,9 @@ def export(
     clips: Annotated[int, typer.Option("--clips", help="Validation clips to compare on, at most.", min=1)] = 500,
     force: Annotated[bool, typer.Option("--force", help="Write it even if it does not agree with PyTorch.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an exported bundle at --out.")] = False,
+    with_preprocessing: Annotated[
+        bool, typer.Option("--with-preprocessing", help="Also an ONNX file that takes camera frames, and run.py.")
+    ] = False,
     protocol: TrainingProtocol = "subject",
     seed: SplitSeedOption = None,
     layout: FormatOption = None,
@@ -49,17 +52,21 @@ def export(
     top class is the same on all of them (int8: on 99 %). int8 is calibrated on training clips and needs --data.
     Of a hand pose model the joints must be PyTorch's, up to 0.1 mm (fp16: 2 mm, int8: 30 mm, 3 mm on average).
     Of a model of stored features its backbone goes into the new bundle, too, whatever its size; int8 is the backbone's.
+    --with-preprocessing adds what runs without gesta: model.onnx, run.py, preprocessing.md and an example.
     """
     need("train", "torch")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
     from gesta.evaluation.data import examples_for
     from gesta.exporting.run import CALIBRATION, Export, check_out, chosen_format, export_bundle
+    from gesta.exporting.standalone import add_standalone, check_option
     from gesta.tasks import catalog
 
     task, opened = catalog.of_bundle(existing(bundle, "bundle"))
     given = {"protocol": protocol, "seed": seed, "seconds": seconds, "backbone_weights": backbone_weights}
     options = given_options(context, task, **given)
     chosen_format(to, precision)
+    if with_preprocessing:
+        check_option(task, to)
     check_out(opened, out, overwrite)
     protocol, seed = options.pop("protocol", "subject"), options.pop("seed", None)
     shown = training = None
@@ -78,7 +85,13 @@ def export(
     if not report.agrees:
         console.print(f"[yellow]Warning:[/yellow] {escape(report.bundle.manifest.notes[-1])}", soft_wrap=True)
     document = report.document | {"to": to, "precision": precision}
-    emit(document, "\n".join(task.lines("export", document)), json)
+    lines = task.lines("export", document)
+    if with_preprocessing:
+        _say("adding the preprocessing")
+        added = add_standalone(task, report.bundle)
+        document |= {"standalone": added}
+        lines += [f"alone    {added['takes']}", f"check    {added['check']} (python {out}/run.py --check)"]
+    emit(document, "\n".join(lines), json)
 
 
 def _say(text: str) -> None:

@@ -195,6 +195,12 @@ class ClipTask(classification.Classifies):
 
         return train_benchmark(bundle, samples, device=device, seed=seed)
 
+    def standalone(self, bundle: Bundle[ClipManifest]) -> tuple[dict[str, bytes], str]:
+        """(what is written beside an ONNX export for those without gesta, what it takes in a sentence)."""
+        from gesta.tasks.clips.standalone import files
+
+        return files.files(bundle), files.told(bundle.manifest)
+
     def distil(self, recipe: ClipRecipe) -> Any:
         """The teachers that a recipe names (--set teacher=BUNDLE), opened."""
         from gesta.tasks.clips.distil import teachers_of

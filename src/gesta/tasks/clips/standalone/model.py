@@ -23,6 +23,7 @@ from gesta.engines.onnx_graph import (
 )
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.standalone import boxes, resize, ticks
+from gesta.tasks.clips.standalone.rules import missing
 
 FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
 GRAY = (9798 / 32768, 19235 / 32768, 3735 / 32768)
@@ -32,30 +33,31 @@ GRAY = (9798 / 32768, 19235 / 32768, 3735 / 32768)
 def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
     """An ONNX file around an exported network (its step, or the network of one window).
 
-    Inputs: frames uint8 [T, H, W, 3] RGB, times_s float64 [T], last bool [] (true with the end of a recording) and the
-    states, zeros at the start. Outputs: probabilities float32 [K, N], ends_s float64 [K] for each chunk that became
-    complete, and the states as NAME_out.
+    Inputs: frames uint8 [T, H, W, 3] RGB (uint8 [T, S, H, W, C] as the network takes them where `rules.missing` names
+    something), times_s float64 [T], last bool [] (true with the end of a recording) and the states, zeros at the start.
+    Outputs: probabilities float32 [K, N], ends_s float64 [K] for each chunk that became complete, and the states as
+    NAME_out.
     """
     t = manifest.transform
     builder = new_graph("recognizer")
     op = builder.op
-    frames = builder.input("frames", UINT8, ["T", "height", "width", 3])
+    shape = ["height", "width", 3] if missing(t) is None else list(t.frame_shape)
+    frames = builder.input("frames", UINT8, ["T", *shape])
     times = builder.input("times_s", DOUBLE, ["T"])
     last = as_type(op, op.Reshape(builder.input("last", ir.DataType.BOOL, []), [1]), INT64)
     clock = builder.input("clock", DOUBLE, [ticks.CLOCK])
-    held = builder.input("held", UINT8, ["held", "height", "width", 3])
+    held = builder.input("held", UINT8, ["held", *shape])
     found = ticks.ticks(op, t, times, last, clock)
     group = ticks.grouped(op, t.chunk, found, frames, last, held, clock)
-    box_states, squares = _boxes(op, t, group.frames)
-    clips = _prepared(op, t, group.frames, squares)
+    boxes_after, clips = _prepared(op, t, group.frames) if missing(t) is None else ([], _as_given(op, group.frames))
     answer = _stepped if artifact.role == "step" else _windowed
     probabilities, ends, states = answer(op, manifest, network, artifact, clips, group)
     output(op, probabilities, "probabilities", FLOAT, ["chunks", len(manifest.labels)])
     output(op, ends, "ends_s", DOUBLE, ["chunks"])
     output(op, found.clock, "clock_out", DOUBLE, [ticks.CLOCK])
-    output(op, group.held, "held_out", UINT8, ["held_out", "height", "width", 3])
-    for name, value, kind, shape in (*box_states, *states):
-        output(op, value, f"{name}_out", kind, shape)
+    output(op, group.held, "held_out", UINT8, ["held_out", *shape])
+    for name, value, kind, size in (*boxes_after, *states):
+        output(op, value, f"{name}_out", kind, size)
     return serialized(builder, _notes(manifest, artifact))
 
 
@@ -90,8 +92,14 @@ def _boxes(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
     return [("energy", made.energy, FLOAT, shape), ("box", made.found, DOUBLE, [boxes.FOUND])], made.boxes
 
 
-def _prepared(op: Op, t: Transform, frames: Value, squares: Value) -> Value:
-    """What the network sees of each frame, uint8 [n, C, size, size]."""
+def _as_given(op: Op, frames: Value) -> Value:
+    """Frames that are prepared already, without the one before: uint8 [n, S, H, W, C] -> [n, S, C, H, W]."""
+    return op.Transpose(cut(op, frames, 1), perm=[0, 1, 4, 2, 3])
+
+
+def _prepared(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
+    """The states of the box, and what the network sees of each frame: uint8 [n, 1, C, size, size]."""
+    states, squares = _boxes(op, t, frames)
 
     def prepare(inner: Op, i: Value, *_: Value) -> tuple[list[Value], list[Value]]:
         box = inner.Squeeze(inner.Gather(squares, inner.Reshape(i, [1])), [0])
@@ -104,7 +112,7 @@ def _prepared(op: Op, t: Transform, frames: Value, squares: Value) -> Value:
         return [], [as_type(inner, resize.resized(inner, smooth, t.size), UINT8)]
 
     shape = (len(t.channels), t.size, t.size)
-    return loop(op, length(op, squares), [], prepare, [shape])[1][0]
+    return states, op.Unsqueeze(loop(op, length(op, squares), [], prepare, [shape])[1][0], [1])
 
 
 def _channel(op: Op, t: Transform, channel: str, before: Value, now: Value) -> Value:
@@ -123,8 +131,8 @@ def _stepped(
 ) -> tuple[Value, Value, list[State]]:
     """The streaming step, chunk by chunk: probabilities [K, N], ends [K] and the network's states."""
     t, names = manifest.transform, [state.name for state in artifact.states]
-    missing = op.Sub(op.Mul(group.chunks, [t.chunk]), length(op, clips))
-    padded = op.Pad(clips, op.Concat([0, 0, 0, 0], missing, [0, 0, 0], axis=0), op.CastLike(0, clips))
+    lacking = op.Sub(op.Mul(group.chunks, [t.chunk]), length(op, clips))
+    padded = op.Pad(clips, op.Concat([0] * 5, lacking, [0] * 4, axis=0), op.CastLike(0, clips))
     begun = [op.builder.input(state.name, FLOAT, _of_one(state)) for state in artifact.states]
 
     def step(inner: Op, k: Value, *states: Value) -> tuple[list[Value], list[Value]]:
@@ -145,13 +153,13 @@ def _windowed(
 ) -> tuple[Value, Value, list[State]]:
     """The central window of all that was seen: probabilities [1, N] (none before the first chunk), end and the clip."""
     t = manifest.transform
-    shape = [len(t.channels), t.size, t.size]
+    shape = [len(t.streams), len(t.channels), t.size, t.size]
     seen = op.Concat(op.builder.input("clip", UINT8, ["clip", *shape]), clips, axis=0)
     total = length(op, seen)
     start = op.Max(op.Div(op.Sub(total, [t.window]), [2]), [0])
     window = cut(op, seen, start, op.Add(start, [t.window]))
-    missing = op.Sub([t.window], length(op, window))
-    padded = op.Pad(window, op.Concat([0, 0, 0, 0], missing, [0, 0, 0], axis=0), op.CastLike(0, clips))
+    lacking = op.Sub([t.window], length(op, window))
+    padded = op.Pad(window, op.Concat([0] * 5, lacking, [0] * 4, axis=0), op.CastLike(0, clips))
     logits = inlined(op, network, {artifact.inputs[0].name: _in_order(op, padded)})["logits"]
     some = op.Min(group.chunks, [1])
     return (
@@ -162,8 +170,8 @@ def _windowed(
 
 
 def _in_order(op: Op, frames: Value) -> Value:
-    """T C H W -> B S C T H W with one of B and S."""
-    return op.Unsqueeze(op.Transpose(frames, perm=[1, 0, 2, 3]), [0, 1])
+    """T S C H W -> B S C T H W, with one of B."""
+    return op.Unsqueeze(op.Transpose(frames, perm=[1, 2, 0, 3, 4]), [0])
 
 
 def _last_of_chunks(op: Op, chunk: int, group: ticks.Group) -> Value:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from gesta.engines.onnx_graph import Op, Value, as_type, branch, cut, length, loop
+from gesta.engines.onnx_graph import Op, Value, as_type, branch, length, loop
 
-FLOAT, DOUBLE, INT64 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64
+FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
 STEPS = 2048.0
 """OpenCV interpolates with weights in whole 2048ths."""
 
@@ -51,7 +51,9 @@ def _grown(op: Op, image: Value, size: int) -> Value:
     wide = op.Add(op.Mul(op.Gather(exact, left, axis=2), near), op.Mul(op.Gather(exact, right, axis=2), far))
     top, bottom, near, far = _between(op, length(op, image, 1), size)
     parts = [
-        op.Floor(op.Div(op.Mul(op.Floor(op.Div(op.Gather(wide, rows, axis=1), 16.0)), op.Unsqueeze(share, [1])), 65536.0))
+        op.Floor(
+            op.Div(op.Mul(op.Floor(op.Div(op.Gather(wide, rows, axis=1), 16.0)), op.Unsqueeze(share, [1])), 65536.0)
+        )
         for rows, share in ((top, near), (bottom, far))
     ]
     return as_type(op, op.Floor(op.Div(op.Add(op.Add(*parts), 2.0), 4.0)), FLOAT)
@@ -60,7 +62,9 @@ def _grown(op: Op, image: Value, size: int) -> Value:
 def _between(op: Op, large: Value, size: int) -> tuple[Value, Value, Value, Value]:
     """For each of `size` places: the pixels on both sides (int64), and their weights in 2048ths (float64)."""
     pixels = as_type(op, large, DOUBLE)
-    place = op.Sub(op.Mul(op.Add(_numbers(op, op.CastLike([float(size)], pixels)), 0.5), op.Div(pixels, float(size))), 0.5)
+    place = op.Sub(
+        op.Mul(op.Add(_numbers(op, op.CastLike([float(size)], pixels)), 0.5), op.Div(pixels, float(size))), 0.5
+    )
     place = op.Min(op.Max(place, op.CastLike(0.0, place)), op.Sub(pixels, 1.0))
     first = op.Floor(place)
     far = op.Round(op.Mul(op.Sub(place, first), STEPS))

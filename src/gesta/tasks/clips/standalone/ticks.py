@@ -1,4 +1,4 @@
-"""Frames as a camera gives them -> frames at the model's rate, in a graph (gesta.clips.clock, sampling and prepare)."""
+"""Frames as a camera gives them -> frames at the model's rate, in a graph (gesta.clips.preprocess)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from gesta.clips.clock import JITTER_S, STEP_S
-from gesta.clips.prepare import LONGEST_GAP_S
+from gesta.clips.preprocess import LONGEST_GAP_S
 from gesta.clips.transform import Transform
 from gesta.engines.onnx_graph import ALL, Op, Value, as_type, cut, length, loop
 

@@ -1,0 +1,77 @@
+"""What is written beside an exported recognizer for those who have no gesta: model, program, rules and an example."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.clips.preprocess import Preprocessor
+from gesta.clips.transform import Transform
+from gesta.engines.base import Placement
+from gesta.schema import Frame, GestaError
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.predict import Recogniser, load
+from gesta.tasks.clips.standalone import model, rules
+
+PROGRAM = Path(__file__).with_name("run.py")
+SIZE = 96, 128
+"""Height and width of the example's frames."""
+
+
+def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
+    """Name -> content, for a bundle with ONNX networks. Raises GestaError where it has none."""
+    manifest = bundle.manifest
+    artifact = bundle.find("step", "onnxruntime") or bundle.find("whole", "onnxruntime")
+    if artifact is None:
+        raise GestaError(f"{bundle.path}: has no ONNX network. Export it: gesta export BUNDLE --to onnx --out DIR")
+    inside = rules.missing(manifest.transform) is None
+    return {
+        "model.onnx": model.build(manifest, bundle.read(artifact), artifact),
+        "preprocessing.md": rules.markdown(manifest, inside).encode(),
+        "run.py": PROGRAM.read_bytes(),
+        "golden.npz": _golden(load(bundle, Placement("onnxruntime", "cpu", precision=artifact.precision)), inside),
+    }
+
+
+def told(manifest: ClipManifest) -> str:
+    """What the files take and leave out, in a sentence."""
+    lacking = rules.missing(manifest.transform)
+    if lacking is None:
+        return "model.onnx takes RGB frames and their times; run.py shows how, preprocessing.md what happens inside"
+    return f"model.onnx takes prepared frames, since {lacking} cannot be in it; preprocessing.md tells how to prepare"
+
+
+def _golden(recogniser: Recogniser, inside: bool) -> bytes:
+    """An example that is nobody's recording, and gesta's answer to it."""
+    t = recogniser.manifest.transform
+    count = round(1.25 * min(max(3 * t.chunk + 2, 18), 48))
+    rng = np.random.default_rng(0)
+    if inside:  # frames come a little faster than they are taken, and unevenly
+        times, frames = np.cumsum(rng.uniform(0.6, 1.0, count)) / t.fps, _moving_disc(count)
+        clip = _preprocessed(t, frames, times)
+    else:
+        times, frames = np.arange(count) / t.fps, rng.integers(0, 256, (count, *t.frame_shape)).astype(np.uint8)
+        clip = frames
+    held = io.BytesIO()
+    np.savez_compressed(held, frames=frames, times_s=times, probabilities=recogniser.predict_clips([clip])[0])
+    return held.getvalue()
+
+
+def _preprocessed(t: Transform, frames: NDArray[np.uint8], times_s: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """RGB frames [T, H, W, 3] at their times as the network takes them."""
+    preprocessor = Preprocessor(t)
+    pieces = [preprocessor.push(Frame(float(s), color=image)) for s, image in zip(times_s, frames, strict=True)]
+    return np.concatenate([*pieces, preprocessor.flush()])
+
+
+def _moving_disc(count: int) -> NDArray[np.uint8]:
+    """RGB frames [count, H, W, 3] of a disc that swings over a slope of colors."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    slope = np.stack([rows, columns, rows + columns], axis=-1).astype(np.uint8)
+    middles = [(48 + 20 * np.sin(i / 2), 64 + 36 * np.cos(i / 5)) for i in range(count)]
+    near = [np.hypot(rows - v, columns - u) < 14 for v, u in middles]
+    return np.stack([np.where(disc[..., None], np.uint8([230, 180, 120]), slope) for disc in near])

@@ -1,0 +1,204 @@
+"""The ONNX file that takes camera frames, run by the program beside it, says what gesta says."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+pytest.importorskip("onnxscript")
+import onnxruntime
+
+import gesta
+from gesta.cli import app
+from gesta.clips import crops
+from gesta.clips.transform import Transform
+from gesta.exporting import standalone
+from gesta.schema import Frame, GestaError
+from gesta.tasks import catalog
+from gesta.tasks.clips.standalone import files, resize, rules
+from gesta.tasks.clips.standalone.run import Recognizer
+
+BUNDLES = Path(__file__).parents[1] / "bundles_v1"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A small recognizer in ONNX with its preprocessing."""
+    folder = tmp_path_factory.mktemp("alone") / "exported"
+    shutil.unpack_archive(BUNDLES / "clips_onnx.zip", folder)
+    task, bundle = catalog.of_bundle(folder)
+    document = standalone.add_standalone(task, bundle)
+    assert document["check"].startswith("same")
+    return folder
+
+
+def recording(height=90, width=130, count=41, fps=26.0, seed=3):
+    """(RGB frames of a bright square that moves over noise, uneven times)."""
+    rng = np.random.default_rng(seed)
+    frames = np.repeat(rng.integers(0, 120, (1, height, width, 3)).astype(np.uint8), count, axis=0)
+    for i, frame in enumerate(frames):
+        frame[20:50, 2 * i : 2 * i + 25] = (230, 160, 60 + 4 * i)
+    return frames, 7 + np.cumsum(rng.uniform(0.4, 1.6, count)) / fps
+
+
+def streamed(folder, frames, times):
+    """What gesta's own stream says: (until seconds, probabilities)."""
+    stream = gesta.load(folder, engine="onnxruntime", threads=1).open_stream()
+    found = [p for frame, s in zip(frames, times, strict=True) for p in stream.push(Frame(float(s), color=frame))]
+    found += stream.finish()
+    return [p.time_s for p in found], np.array([list(p.probabilities.values()) for p in found])
+
+
+def pushed(folder, frames, times, piece):
+    model = Recognizer(folder / "model.onnx")
+    starts = range(0, len(frames), piece)
+    answers = [
+        answer
+        for start in starts
+        for answer in model.push(
+            frames[start : start + piece], times[start : start + piece], last=start + piece >= len(frames)
+        )
+    ]
+    return [end for end, _ in answers], np.array([probabilities for _, probabilities in answers])
+
+
+@pytest.mark.parametrize("piece", [41, 7, 1])
+def test_any_number_of_frames_at_a_time_gives_gestas_stream(exported, piece):
+    frames, times = recording()
+    ends, expected = streamed(exported, frames, times)
+    found_ends, found = pushed(exported, frames, times, piece)
+    assert len(ends) > 3
+    np.testing.assert_allclose(found_ends, ends, atol=1e-9)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not np.allclose(found[0], found[-1], atol=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:The clock of the stream")
+def test_pauses_and_a_clock_that_starts_anew(exported):
+    frames, times = recording()
+    times[15:] += 9.0  # a pause
+    times[30:] -= 20.0  # another clock
+    times[20] = times[19] - 0.02  # a late stamp
+    ends, expected = streamed(exported, frames, times)
+    found_ends, found = pushed(exported, frames, times, 5)
+    np.testing.assert_allclose(found_ends, ends, atol=1e-9)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_recording_of_one_frame_and_the_next_one_begins_anew(exported):
+    frames, times = recording()
+    model = Recognizer(exported / "model.onnx")
+    first = model.push(frames[:1], times[:1], last=True)
+    assert len(first) == 1
+    assert model.state == {}
+    again = model.push(frames[:1], times[:1], last=True)
+    np.testing.assert_array_equal(first[0][1], again[0][1])
+
+
+@pytest.mark.parametrize("shape", [(33, 40), (64, 64), (70, 90), (130, 131), (300, 257)])
+def test_crops_are_scaled_as_opencv_does(shape):
+    from gesta.engines.onnx_graph import new_graph, output, serialized
+
+    graph = new_graph("resize")
+    image = graph.input("image", resize.FLOAT, [1, "h", "w"])
+    output(graph.op, resize.resized(graph.op, image, 64), "small", resize.FLOAT, [1, 64, 64])
+    session = onnxruntime.InferenceSession(serialized(graph, {}))
+    levels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    (found,) = session.run(None, {"image": levels[None].astype(np.float32)})
+    assert np.abs(found[0] - crops.resized(levels, 64)).max() <= 1
+    assert (found[0] == crops.resized(levels, 64)).mean() > 0.98
+
+
+@pytest.mark.parametrize("box", [(10.5, 4.5, 40.2, 34.2), (-12, -7, 30, 35), (90, 70, 160, 140), (-30, -30, 200, 200)])
+def test_boxes_that_leave_the_image_are_filled_with_zeros(box):
+    from gesta.engines.onnx_graph import new_graph, output, serialized
+
+    graph = new_graph("crop")
+    image, edges = graph.input("image", resize.UINT8, [1, "h", "w", 3]), graph.input("box", resize.DOUBLE, [4])
+    output(graph.op, resize.cropped(graph.op, image, edges), "crop", resize.UINT8, [1, "a", "b", 3])
+    session = onnxruntime.InferenceSession(serialized(graph, {}))
+    frame = recording()[0][0]
+    (found,) = session.run(None, {"image": frame[None], "box": np.array(box, float)})
+    np.testing.assert_array_equal(found[0], crops.cut(frame, box))
+
+
+def test_the_program_is_short_and_needs_no_gesta(exported):
+    program = (exported / "run.py").read_text()
+    assert len(program.splitlines()) <= 120
+    names = {
+        name
+        for node in ast.walk(ast.parse(program))
+        for name in ([a.name for a in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None)])
+    }
+    assert names - {None} <= {"json", "sys", "time", "pathlib", "numpy", "onnxruntime", "cv2"}
+    shown = subprocess.run([sys.executable, exported / "run.py"], capture_output=True, text=True, check=False)
+    assert "python run.py --camera 0" in shown.stderr
+    missing = subprocess.run(
+        [sys.executable, exported / "run.py", "no.mp4"], capture_output=True, text=True, check=False
+    )
+    assert missing.returncode == 1
+    assert "no.mp4: cannot be opened" in missing.stderr
+
+
+def test_a_video_file_is_named_as_by_gesta(exported, tmp_path):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "runtime"))
+    from tiny_bundles import write_video
+
+    video = write_video(tmp_path / "clip.avi", frames=30, fps=20, size=(120, 160))
+    done = subprocess.run([sys.executable, exported / "run.py", video], capture_output=True, text=True, check=True)
+    found = gesta.load(exported, engine="onnxruntime").predict(video)
+    label, value = done.stdout.split("  ")[1].split(",")[0].split()
+    assert label == found.label
+    assert float(value) == pytest.approx(found.confidence, abs=0.02)
+
+
+def test_an_answer_that_is_not_gestas_leaves_nothing(exported, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(exported, tmp_path / "copy"))
+    for name in ("model.onnx", "run.py", "preprocessing.md", "golden.npz"):
+        (folder / name).unlink()
+    answers = files.Recogniser.predict_clips
+    monkeypatch.setattr(files.Recogniser, "predict_clips", lambda self, clips: np.roll(answers(self, clips), 1, axis=1))
+    with pytest.raises(GestaError, match=r"does not answer what gesta answers \(NOT the same; largest difference"):
+        standalone.add_standalone(*catalog.of_bundle(folder))
+    assert not (folder / "model.onnx").exists()
+
+
+def test_the_rules_have_the_numbers_of_the_transform(exported):
+    written = (exported / "preprocessing.md").read_text()
+    for number in ("20 frames a second", "9798 R", "128 + 4 (this frame", "16 x 16", "**Chunks** of 4"):
+        assert number in written
+    t = Transform(
+        fps=12.5, size=48, streams=("body",), channels=("red",), body="frame", sampling="central", smooth=False
+    )
+    manifest = catalog.of_bundle(exported)[1].manifest.model_copy(update={"transform": t})
+    other = rules.markdown(manifest, True)
+    assert "12.5 frames a second" in other
+    assert "48 x 48" in other
+    assert "central 32" in other
+    assert "moves" not in other
+    assert "Smoothing" not in other
+
+
+def test_what_has_no_place_in_a_graph_is_told():
+    depth = Transform(fps=10, streams=("body",), channels=("depth",), body="motion")
+    assert "depth" in rules.missing(depth)
+    assert "skeleton" in rules.missing(Transform(fps=10, channels=("gray",)))
+    assert "flow" in rules.missing(Transform(fps=10, streams=("body",), body="frame", channels=("flow_x", "flow_y")))
+    assert rules.missing(Transform(fps=10, streams=("body",), body="motion", channels=("gray", "blue"))) is None
+
+
+def test_only_onnx_and_tasks_that_can(tmp_path):
+    rest = ["--out", str(tmp_path / "o"), "--with-preprocessing", "--to"]
+    for bundle, to, words in (
+        ("clips_joint", "openvino", "Give --to onnx"),
+        ("features", "onnx", "is not offered for"),
+    ):
+        result = CliRunner().invoke(app, ["export", str(BUNDLES / f"{bundle}.zip"), *rest, to])
+        assert words in str(result.exception)
+        assert result.exception.usage
+    assert not (tmp_path / "o").exists()
