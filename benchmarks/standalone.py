@@ -23,10 +23,10 @@ def main(exported: Path, folders: list[Path]) -> None:
     same, differences = 0, []
     for number, video in enumerate(videos, start=1):
         expected = np.array(list(model.predict(video).probabilities.values()))
-        found = program.predict(alone, program.read(str(video)))
+        found = program.predict(alone, program.read(str(video), alone.notes["color"] == "1"))
         same += int(found.argmax() == expected.argmax())
         differences.append(float(np.abs(found - expected).max()))
-        print(f"\r{number} of {len(videos)}", end="", file=sys.stderr)
+        print(f"\r{same} same of {number}, in all {len(videos)}", end="", file=sys.stderr)
     print(f"\nsame label on {same} of {len(videos)} videos ({same / len(videos):.1%}); difference of a probability:")
     print(f"largest {max(differences):.3f}, 95 % below {np.quantile(differences, 0.95):.4f}", flush=True)
 

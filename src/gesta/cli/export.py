@@ -58,7 +58,7 @@ def export(
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")
     from gesta.evaluation.data import examples_for
     from gesta.exporting.run import CALIBRATION, Export, check_out, chosen_format, export_bundle
-    from gesta.exporting.standalone import add_standalone, check_option
+    from gesta.exporting.standalone import add_standalone, check_option, told
     from gesta.tasks import catalog
 
     task, opened = catalog.of_bundle(existing(bundle, "bundle"))
@@ -71,15 +71,8 @@ def export(
     protocol, seed = options.pop("protocol", "subject"), options.pop("seed", None)
     shown = training = None
     if data is not None:
-        shown, training = examples_for(
-            task,
-            opened.manifest,
-            existing(data, "data folder"),
-            (clips, CALIBRATION * (precision == "int8")),
-            layout,
-            protocol,
-            seed,
-        )
+        limits, folder = (clips, CALIBRATION * (precision == "int8")), existing(data, "data folder")
+        shown, training = examples_for(task, opened.manifest, folder, limits, layout, protocol, seed)
     how = Export(to, precision, force, overwrite, options.pop("seconds", 0.0))
     report = export_bundle(opened, out, how, examples=shown, calibration=training, say=_say, **options)
     if not report.agrees:
@@ -87,10 +80,8 @@ def export(
     document = report.document | {"to": to, "precision": precision}
     lines = task.lines("export", document)
     if with_preprocessing:
-        _say("adding the preprocessing")
-        added = add_standalone(task, report.bundle)
-        document |= {"standalone": added}
-        lines += [f"alone    {added['takes']}", f"check    {added['check']} (python {out}/run.py --check)"]
+        document["standalone"] = add_standalone(task, report.bundle, _say)
+        lines += told(document["standalone"], out)
     emit(document, "\n".join(lines), json)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from gesta.bundle.io import Bundle
+from gesta.exporting.run import Say
 from gesta.files import write_files
 from gesta.schema import GestaError
 from gesta.tasks.base import Task, need
+from gesta.words import command
 
 OPTION = "Preprocessing inside the export (--with-preprocessing)"
 PROGRAM = "run.py"
@@ -23,15 +26,16 @@ def check_option(task: Task, to: str) -> None:
         raise GestaError(f"{OPTION} is written as ONNX. Give --to onnx, not {to}.", usage=True)
 
 
-def add_standalone(task: Task, bundle: Bundle[Any]) -> dict[str, Any]:
+def add_standalone(task: Task, bundle: Bundle[Any], say: Say = lambda _text: None) -> dict[str, Any]:
     """Adds model, program, rules and example to an exported bundle, and runs the example as a stranger would.
 
     Raises GestaError, and leaves the bundle without them, where the program does not answer what gesta answers.
     """
-    files, told = need(task, "standalone", OPTION)(bundle)
+    say("adding the preprocessing")
+    files, takes = need(task, "standalone", OPTION)(bundle)
     write_files(bundle.path, files)
-    command = [sys.executable, str(bundle.path / PROGRAM), "--check"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST_S, check=False)
+    words = [sys.executable, str(bundle.path / PROGRAM), "--check"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=LONGEST_S, check=False)
     if done.returncode != 0:
         for name in files:
             (bundle.path / name).unlink()
@@ -41,4 +45,9 @@ def add_standalone(task: Task, bundle: Bundle[Any]) -> dict[str, Any]:
             "was left out; the exported networks are there. Report it with the recipe."
         )
     sizes = {name: len(content) for name, content in files.items()}
-    return {"files": sizes, "takes": told, "check": done.stdout.strip()}
+    return {"files": sizes, "takes": takes, "check": done.stdout.strip()}
+
+
+def told(added: dict[str, Any], out: Path) -> list[str]:
+    """What was added, in lines for people."""
+    return [f"alone    {added['takes']}", f"check    {added['check']} ({command('python', out / PROGRAM, '--check')})"]

@@ -202,6 +202,12 @@ class HandTask:
 
         return fine_tune(bundle, weights, masks, parts, changes, run)
 
+    def standalone(self, bundle: Bundle[HandManifest]) -> tuple[dict[str, bytes], str]:
+        """(what is written beside an ONNX export for those without gesta, what it takes in a sentence)."""
+        from gesta.tasks.hands.standalone import files
+
+        return files.files(bundle), files.TOLD
+
     def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
         """How far two models' answers to the same samples lie apart."""
         from gesta.metrics import joint_errors

@@ -62,9 +62,13 @@ def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
 
 
 def _notes(manifest: ClipManifest, artifact: Artifact) -> dict[str, str]:
-    """What run.py reads from the file. `window`, `reset_after_chunks`: of a stream without an end; "0" for none."""
+    """What run.py reads from the file.
+
+    `color`: "0" where gray is enough; `window`, `reset_after_chunks`: of a stream without an end, "0" for none.
+    """
     return {
         "labels": json.dumps(manifest.labels, ensure_ascii=False),
+        "color": str(int(manifest.transform.colored)),
         "window": str(0 if artifact.role == "step" else manifest.transform.window),
         "reset_after_chunks": str(manifest.reset_after_chunks or 0),
     }

@@ -1,15 +1,13 @@
 """Says which gesture or action is in a video, or in front of a camera. Needs no gesta.
 
-    pip install numpy onnxruntime opencv-python    (opencv-python reads videos and cameras; the model needs none)
-    python run.py --check                          computes the example in golden.npz and compares the answers
-    python run.py wave.mp4 clap.mp4                names what is in each video
-    python run.py --camera 0                       names what the camera sees while it sees it; Ctrl-C ends
-
+    pip install numpy onnxruntime    (and av to read videos, opencv-python to read cameras)
+    python run.py --check            computes the example in golden.npz and compares the answers
+    python run.py wave.mp4 clap.mp4  names what is in each video
+    python run.py --camera 0         names what the camera sees while it sees it; Ctrl-C ends
 In a program of your own:
     model = Recognizer("model.onnx")
     answers = model.push(frames, times)             # again and again, as many frames at a time as you like
     answers = model.push(frames, times, last=True)  # the end of the recording; the next push begins a new one
-
 frames: uint8 array [T, height, width, 3]: red, green, blue; upright; of one size within a recording.
 times: T seconds, when each frame was taken; any frame rate will do. Details: preprocessing.md.
 answers: pairs (until which second, probabilities in the order of model.labels); the last one is about all of it.
@@ -33,8 +31,7 @@ class Recognizer:
         onnxruntime.set_default_logger_severity(3)
         self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         self.notes = self.session.get_modelmeta().custom_metadata_map
-        self.labels = json.loads(self.notes["labels"])
-        self.state = {}
+        self.labels, self.state = json.loads(self.notes["labels"]), {}
 
     def push(self, frames, times, last=False):
         """[(until second, probabilities), ...]: one for every few frames, often none yet."""
@@ -53,15 +50,16 @@ class Recognizer:
         return {port.name: np.zeros(shape, TYPES[port.type]) for port, shape in zip(ports, shapes, strict=True)}
 
 
-def read(source):
-    """(frame, second) of a video file, or of a camera by its number."""
-    import cv2  # the model needs none
+def read(video, color):
+    """(frame, second) of a video file, turned as it is stored."""
+    import av
 
-    if not (video := cv2.VideoCapture(source)).isOpened():
-        sys.exit(f"{source}: cannot be opened. Give a video file, or --camera and the number of a camera (0).")
-    while (got := video.read())[0]:
-        second = time.monotonic() if isinstance(source, int) else video.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        yield got[1][..., ::-1], second  # blue, green, red -> red, green, blue
+    try:
+        for frame in av.open(video).decode(video=0):
+            image = frame.to_ndarray(format="rgb24" if color else "gray")  # gray as it is stored, as gesta takes it
+            yield image if color else np.stack([image] * 3, axis=-1), float(frame.time)
+    except (OSError, av.error.FFmpegError) as error:
+        sys.exit(f"{video}: cannot be read as a video ({error}).")
 
 
 def predict(model, frames):
@@ -72,23 +70,25 @@ def predict(model, frames):
             model.push(*map(np.stack, zip(*held, strict=True)))
             held.clear()
         held.append(pair)
-    if not held:
-        sys.exit("The video has no frames. Is the file complete?")
+    held or sys.exit("The video has no frames. Is the file complete?")
     return model.push(*map(np.stack, zip(*held, strict=True)), last=True)[-1][1]
 
 
 def follow(model, number):
     """Prints what a camera sees, until it is stopped. A camera has no end, so the model must forget."""
+    import cv2
+
     window, limit = int(model.notes["window"]), int(model.notes["reset_after_chunks"])
-    answers = 0
-    for frame, second in read(number):
-        for _, probabilities in model.push(frame[None], [second]):
+    camera, answers = cv2.VideoCapture(number), 0
+    while (got := camera.read())[0]:
+        for _, probabilities in model.push(got[1][None, ..., ::-1], [time.monotonic()]):  # blue, green, red -> RGB
             answers += 1
             print(f"{probabilities.max():.2f}  {model.labels[probabilities.argmax()]}", flush=True)
         if window:
             model.state["clip"] = model.state["clip"][-window:]
         elif limit and answers == limit:
             model.state, answers = {}, 0
+    sys.exit(f"Camera {number} gives no picture. Is another program using it?")
 
 
 def check(model):
@@ -110,7 +110,7 @@ def main(wanted):
     if wanted[0] == "--camera":
         return follow(model, int(wanted[1] if wanted[1:] else 0))
     for video in wanted:
-        probabilities = predict(model, read(video))
+        probabilities = predict(model, read(video, model.notes["color"] == "1"))
         best = [f"{model.labels[i]} {probabilities[i]:.4f}" for i in np.argsort(-probabilities)[:3]]
         print(f"{video}  {', '.join(best)}")
     return 0
