@@ -18,10 +18,14 @@ from gesta.cli import app
 from gesta.clips import crops
 from gesta.clips.transform import Transform
 from gesta.exporting import standalone
-from gesta.schema import Frame, GestaError
+from gesta.exporting.run import Export, export_bundle
+from gesta.schema import Camera, Frame, GestaError
 from gesta.tasks import catalog
 from gesta.tasks.clips.standalone import files, resize, rules
 from gesta.tasks.clips.standalone.run import Recognizer
+from gesta.tasks.hands.standalone import model as hand_model
+from gesta.tasks.hands.standalone.run import Hands, nearest_object
+from gesta.tasks.hands.transform import HandTransform, preprocess_images
 
 BUNDLES = Path(__file__).parents[1] / "bundles_v1"
 
@@ -202,3 +206,76 @@ def test_only_onnx_and_tasks_that_can(tmp_path):
         assert words in str(result.exception)
         assert result.exception.usage
     assert not (tmp_path / "o").exists()
+
+
+@pytest.fixture(scope="module")
+def hands(tmp_path_factory):
+    """A hand pose model in ONNX with its preprocessing."""
+    task, bundle = catalog.of_bundle(BUNDLES / "hands.zip")
+    folder = tmp_path_factory.mktemp("hands") / "exported"
+    export_bundle(bundle, folder, Export("onnx", seconds=0))
+    assert "joint" in standalone.add_standalone(task, catalog.of_bundle(folder)[1])["check"]
+    return folder
+
+
+def arm(at=(120, 160), length=90):
+    """Depth 240 x 320 of a fist at the end of an arm before a wall, mm."""
+    rows, columns = np.mgrid[:240, :320]
+    depth = np.full((240, 320), 1600, np.float32)
+    depth[(rows > at[0]) & (rows < at[0] + length) & (np.abs(columns - at[1]) < 11)] = 640
+    depth[np.hypot(rows - at[0], columns - at[1]) < 24] = 610
+    depth[5:7, 5:7] = 200  # a speck
+    return depth
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", [(120, 160), (30, 40), (150, 300), (60, 8)])
+def test_joints_and_the_hands_middle_are_gestas(hands, at):
+    camera = Camera(240.0, 238.0, 158.0, 121.0)
+    depth = arm(at)
+    expected = gesta.load(hands, engine="onnxruntime").predict_images(depth, None, camera)
+    given = camera.fx, camera.fy, camera.cx, camera.cy
+    np.testing.assert_allclose(nearest_object(depth, given, 300.0), expected.center_mm, atol=1e-3)
+    joints_mm, joints_uv = Hands(hands / "model.onnx").find(depth, given)
+    np.testing.assert_allclose(joints_mm, expected.joints_mm, atol=0.5)
+    np.testing.assert_allclose(joints_uv, expected.joints_uv, atol=0.5)
+
+
+@pytest.mark.slow
+def test_no_hand_and_an_empty_cube(hands):
+    model, camera = Hands(hands / "model.onnx"), (240, 240, 160, 120)
+    with pytest.raises(ValueError, match="shows no object"):
+        model.find(np.zeros((240, 320), np.float32), camera)
+    with pytest.raises(ValueError, match="nothing within 150 mm"):
+        model.find(arm(), camera, (0, 0, 3000))
+
+
+@pytest.mark.slow
+def test_the_hands_program_is_short_and_the_rules_have_its_numbers(hands):
+    assert len((hands / "run.py").read_text().splitlines()) <= 120
+    rules_text = (hands / "preprocessing.md").read_text()
+    for number in ("32 x 32 pixels", "300 fx / z / 32", "(d - z) / 150"):
+        assert number in rules_text
+
+
+def test_color_is_cut_out_as_gesta_does():
+    from gesta.engines.onnx_graph import new_graph, output, serialized
+
+    t = HandTransform(inputs="rgbd", size=32, color_mean=(90, 100, 110), color_deviation=(40, 50, 60))
+    depth, camera, center = arm(), Camera(240.0, 238.0, 158.0, 121.0), (5.0, 2.0, 620.0)
+    color = np.random.default_rng(0).integers(0, 256, (240, 320, 3)).astype(np.uint8)
+    expected = preprocess_images(depth, color, camera, t, center).image
+    graph = new_graph("hand")
+    op = graph.op
+    images = (
+        graph.input("depth_mm", hand_model.FLOAT, ["h", "w"]),
+        graph.input("color", hand_model.UINT8, ["h", "w", 3]),
+    )
+    inputs = [graph.input(name, hand_model.DOUBLE, [n]) for name, n in (("camera", 4), ("center_mm", 3))]
+    output(op, hand_model.prepared(op, t, *images, *inputs)[0], "hand", hand_model.FLOAT, [1, 4, 32, 32])
+    lens = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
+    feed = {"depth_mm": depth, "color": color, "camera": lens, "center_mm": np.array(center)}
+    (found,) = onnxruntime.InferenceSession(serialized(graph, {})).run(None, feed)
+    near = np.abs(found[0] - expected) < 2 / 40  # two levels: OpenCV rounds places to a share of a pixel
+    assert near[0].mean() > 0.99
+    assert near[1:].mean() > 0.9

@@ -74,4 +74,4 @@ def _moving_disc(count: int) -> NDArray[np.uint8]:
     slope = np.stack([rows, columns, rows + columns], axis=-1).astype(np.uint8)
     middles = [(48 + 20 * np.sin(i / 2), 64 + 36 * np.cos(i / 5)) for i in range(count)]
     near = [np.hypot(rows - v, columns - u) < 14 for v, u in middles]
-    return np.stack([np.where(disc[..., None], np.uint8([230, 180, 120]), slope) for disc in near])
+    return np.stack([np.where(disc[..., None], np.array([230, 180, 120], np.uint8), slope) for disc in near])

@@ -148,7 +148,7 @@ def _stepped(
 
     after, (probabilities,) = loop(op, group.chunks, begun, step, [(len(manifest.labels),)])
     ends = op.Gather(group.ends_s, _last_of_chunks(op, t.chunk, group))
-    states = [(s.name, value, FLOAT, _of_one(s)) for s, value in zip(artifact.states, after, strict=True)]
+    states: list[State] = [(s.name, value, FLOAT, _of_one(s)) for s, value in zip(artifact.states, after, strict=True)]
     return probabilities, ends, states
 
 
@@ -166,10 +166,11 @@ def _windowed(
     padded = op.Pad(window, op.Concat([0] * 5, lacking, [0] * 4, axis=0), op.CastLike(0, clips))
     logits = inlined(op, network, {artifact.inputs[0].name: _in_order(op, padded)})["logits"]
     some = op.Min(group.chunks, [1])
+    states: list[State] = [("clip", seen, UINT8, ["clip_out", *shape])]
     return (
         cut(op, op.Softmax(logits, axis=-1), 0, some),
         op.Slice(group.ends_s, [-1], [2**62], [0]),
-        [("clip", seen, UINT8, ["clip_out", *shape])],
+        states,
     )
 
 

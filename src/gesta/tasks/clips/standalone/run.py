@@ -23,7 +23,7 @@ import onnxruntime
 
 MODEL, GOLDEN = (Path(__file__).with_name(name) for name in ("model.onnx", "golden.npz"))
 TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(double)": np.float64}
-PIECE, LARGEST_DIFFERENCE = 16, 0.01  # frames of a video at a time; of a probability, that --check passes
+GRAY = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)  # of a video's luma
 
 
 class Recognizer:
@@ -56,8 +56,8 @@ def read(video, color):
 
     try:
         for frame in av.open(video).decode(video=0):
-            image = frame.to_ndarray(format="rgb24" if color else "gray")  # gray as it is stored, as gesta takes it
-            yield image if color else np.stack([image] * 3, axis=-1), float(frame.time)
+            image = frame.to_ndarray(format="rgb24" if color else "yuv444p")  # gray as it is stored
+            yield image if color else np.stack([GRAY[image[0]]] * 3, axis=-1), float(frame.time)
     except (OSError, av.error.FFmpegError) as error:
         sys.exit(f"{video}: cannot be read as a video ({error}).")
 
@@ -66,7 +66,7 @@ def predict(model, frames):
     """Probabilities for a whole recording, from (frame, second) one by one."""
     held = []
     for pair in frames:
-        if len(held) == PIECE:
+        if len(held) == 16:
             model.push(*map(np.stack, zip(*held, strict=True)))
             held.clear()
         held.append(pair)
@@ -96,7 +96,7 @@ def check(model):
     golden = np.load(GOLDEN)
     found, expected = predict(model, zip(golden["frames"], golden["times_s"], strict=True)), golden["probabilities"]
     difference = float(np.abs(found - expected).max())
-    same = found.argmax() == expected.argmax() and difference <= LARGEST_DIFFERENCE
+    same = found.argmax() == expected.argmax() and difference <= 0.01
     print(f"{'same' if same else 'NOT the same'}; largest difference of a probability {difference:.2g}")
     return int(not same)
 

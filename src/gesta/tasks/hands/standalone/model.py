@@ -26,17 +26,9 @@ def build(manifest: HandManifest, network: bytes) -> bytes:
     op = builder.op
     depth = builder.input("depth_mm", FLOAT, ["height", "width"])
     camera, center = builder.input("camera", DOUBLE, [4]), builder.input("center_mm", DOUBLE, [3])
+    color = builder.input("color", UINT8, ["height", "width", 3]) if t.needs_color else None
+    hand, inside = prepared(op, t, depth, color, camera, center)
     fx, fy, cx, cy = op.Split(camera, axis=0, num_outputs=4, _outputs=4)
-    x, y, z = op.Split(center, axis=0, num_outputs=3, _outputs=3)
-    u, v = op.Add(cx, op.Div(op.Mul(fx, x), z)), op.Sub(cy, op.Div(op.Mul(fy, y), z))
-    columns, rows = (_places(op, t, middle, focal, z) for middle, focal in ((u, fx), (v, fy)))
-    patch = _patch(op, t, depth, rows, columns, z)
-    inside = op.Less(op.Abs(patch), 1.0)
-    planes = [op.Unsqueeze(patch, [0])]
-    if t.needs_color:
-        colors = _color(op, t, builder.input("color", UINT8, ["height", "width", 3]), rows, columns, inside)
-        planes = [colors] if t.inputs == "rgb" else [*planes, colors]
-    hand = op.Unsqueeze(op.Concat(*planes, axis=0), [0])
     found = as_type(op, op.Squeeze(inlined(op, network, {"hand": hand})["joints"], [0]), DOUBLE)
     joints_mm = op.Add(op.Mul(found, t.cube_mm / 2), center)
     across, up, depths = op.Split(joints_mm, axis=1, num_outputs=3, _outputs=3)
@@ -47,6 +39,23 @@ def build(manifest: HandManifest, network: bytes) -> bytes:
     output(op, as_type(op, op.Concat(*pixels, axis=1), FLOAT), "joints_uv", FLOAT, [joints, 2])
     output(op, op.Where(enough, readings, 0), "readings", INT64, [])
     return serialized(builder, {"joints": json.dumps(manifest.joints), "cube_mm": str(t.cube_mm)})
+
+
+def prepared(
+    op: Op, t: HandTransform, depth: Value, color: Value | None, camera: Value, center: Value
+) -> tuple[Value, Value]:
+    """(what the network takes, float32 [1, C, size, size]; where depth shows the hand, bool [size, size])."""
+    fx, fy, cx, cy = op.Split(camera, axis=0, num_outputs=4, _outputs=4)
+    x, y, z = op.Split(center, axis=0, num_outputs=3, _outputs=3)
+    u, v = op.Add(cx, op.Div(op.Mul(fx, x), z)), op.Sub(cy, op.Div(op.Mul(fy, y), z))
+    columns, rows = (_places(op, t, middle, focal, z) for middle, focal in ((u, fx), (v, fy)))
+    patch = _patch(op, t, depth, rows, columns, z)
+    inside = op.Less(op.Abs(patch), 1.0)
+    planes = [op.Unsqueeze(patch, [0])]
+    if color is not None:
+        colors = _color(op, t, color, rows, columns, inside)
+        planes = [colors] if t.inputs == "rgb" else [*planes, colors]
+    return op.Unsqueeze(op.Concat(*planes, axis=0), [0]), inside
 
 
 def _places(op: Op, t: HandTransform, middle: Value, focal: Value, z: Value) -> Value:
