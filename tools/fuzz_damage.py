@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -158,9 +159,9 @@ def damage_json(rng: Rng, document: dict[str, Any]) -> bytes:
             if isinstance(place, dict) and rng.random() < 0.2:
                 del place[key]
             elif isinstance(place, dict) and rng.random() < 0.1:
-                place[pick(rng, TEXTS[:40])] = pick(rng, VALUES)
+                place[pick(rng, TEXTS[:40])] = deepcopy(pick(rng, VALUES))
             else:
-                place[key] = pick(rng, VALUES)
+                place[key] = deepcopy(pick(rng, VALUES))
             break
     return json.dumps(found).encode()
 

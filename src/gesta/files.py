@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,28 @@ from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError
 
 
-def write_whole(path: Path, content: bytes | str) -> Path:
-    """Writes bytes, or text in UTF-8. Raises OSError and then leaves nothing behind."""
+@contextmanager
+def replacing(path: Path, ending: str = "tmp") -> Iterator[Path]:
+    """A temporary name beside `path` to write to: it becomes `path` when the block ends well, and is gone when not.
+
+    What earlier crashes left of such names is removed first. Raises OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_left_behind(path)
-    made = temporary(path)
+    made = temporary(path, ending)
     try:
-        with made.open("wb") as stream:
-            stream.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
-            stream.flush()
-            os.fsync(stream.fileno())
+        yield made
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | str) -> Path:
+    """Writes bytes, or text in UTF-8. Raises OSError and then leaves nothing behind."""
+    with replacing(path) as made, made.open("wb") as stream:
+        stream.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+        stream.flush()
+        os.fsync(stream.fileno())
     return path
 
 

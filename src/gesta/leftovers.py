@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _NAME = re.compile(r"\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]{8}\.(tmp|old|part)(\.\w+)?$")
+_TEMPORARY = re.compile(r"\.(tmp|old|part)(\.\w+)?$")
 _OLD_S = 24 * 3600.0
 """What another machine, or an older gesta, has not touched for so long is taken to be left behind."""
 
@@ -37,7 +38,7 @@ def remove_left_behind(path: Path) -> None:
     """Removes what earlier crashes left of temporary names of `path`."""
     with contextlib.suppress(OSError):
         start = f".{path.name}."
-        remove(p for p in path.parent.iterdir() if p.name.startswith(start) and p.suffix in (".tmp", ".old", ".part"))
+        remove(p for p in path.parent.iterdir() if p.name.startswith(start) and _TEMPORARY.search(p.name))
 
 
 def remove(paths: Iterable[Path]) -> int:

@@ -27,6 +27,7 @@ MAX_TEXT_BYTES = 64 * 1024**2
 MAX_MEMBER_BYTES = 512 * 1024**2
 MAX_PIXELS = 40_000_000
 """Of an image or a video's frame: 8K has 33 million. Decoders make room for what a header states."""
+PNG = b"\x89PNG\r\n\x1a\n"
 MAX_EXPANSION = 200
 SMALL_BYTES = 16 * 1024**2
 """Zip members are unpacked in memory: beyond 512 MB, or 200 times the packed size and 16 MB, they are refused."""
@@ -129,16 +130,42 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYT
 
 def image_pixels(data: bytes) -> int | None:
     """How many pixels the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
+    if data.startswith(PNG) and len(data) >= 24:
         return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
     if not data.startswith(b"\xff\xd8"):
         return None
     at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        if 0xC0 <= data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # a start of frame (T.81, B.2.2)
+    while at + 9 <= len(data):
+        if data[at] != 0xFF or not 0xC0 <= data[at + 1] <= 0xFE:  # bytes that fill up, or do not belong there
+            at += 1
+        elif data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # a start of frame (T.81, B.2.2)
             return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+def image_fault(data: bytes) -> str:
+    """What speaks against decoding an image, in words; empty where nothing does.
+
+    Decoders make room for what a header states: of the picture, and of each part of a PNG.
+    """
+    pixels = image_pixels(data)
+    if not pixels:
+        return "is no readable PNG or JPEG"
+    if pixels > MAX_PIXELS:
+        return f"states more than {MAX_PIXELS:,} pixels, which is not read"
+    return "" if not data.startswith(PNG) or _png_is_whole(data) else "is a PNG that is cut short or damaged"
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Whether every chunk lies inside the file, up to IEND (PNG specification, 5.3)."""
+    at = 8
+    while at + 12 <= len(data):
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return at == len(data)
 
 
 def read_npy(data: bytes) -> NDArray[Any]:

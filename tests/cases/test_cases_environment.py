@@ -199,6 +199,35 @@ def test_names_of_temporary_files_tell_whose_they_are(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([mine, elsewhere, other])
 
 
+@pytest.mark.parametrize("what", ["annotated video", "mask video", "skeleton"])
+def test_what_other_writers_left_is_removed_by_the_next_one(tmp_path, monkeypatch, what):
+    from gesta.clips.annotated import VideoWriter
+    from gesta.trackers.recording import MaskVideo, whole
+
+    out = tmp_path / {"annotated video": "a.mp4", "mask video": "a.mkv", "skeleton": "a.npy"}[what]
+    image = np.zeros((48, 64, 3), np.uint8)
+
+    def drawn():
+        with VideoWriter(out) as writer:
+            writer.picture(0.0, image)
+
+    def masked():
+        video = MaskVideo(out)
+        video.add(image[..., 0] > 0, (48, 64))
+        video.close()
+
+    writers = {"annotated video": drawn, "mask video": masked, "skeleton": lambda: whole(out, lambda f: f.write(b"1"))}
+    left = []
+    with monkeypatch.context() as patch:
+        patch.setattr(leftovers.os, "getpid", lambda: 2**22 + 1)  # no process has this number
+        patch.setattr(Path, "replace", lambda self, _to: left.append(self.touch() or self.name))
+        patch.setattr(Path, "unlink", lambda *_a, **_k: None)  # killed before it could
+        writers[what]()
+    assert left and (tmp_path / left[0]).exists()
+    writers[what]()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name]
+
+
 def test_a_torn_entry_of_the_cache_is_made_again(tmp_path):
     write_video(tmp_path / "a.mkv", gray_frames(8))
     sample = Sample("a", "a", color=Resource(tmp_path / "a.mkv"))

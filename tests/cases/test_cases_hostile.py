@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -19,9 +20,11 @@ from clips.videos import gray_frames, write_video
 
 from gesta.audit.inspection import inspect
 from gesta.audit.page import write_html
+from gesta.clips.images import read_image
 from gesta.clips.skeleton import read_joints
 from gesta.schema import KINECT_JOINTS, Camera, GestaError, Resource, Sample
 from gesta.sources.catalog import detect, read
+from gesta.tasks.hands.read import read_depth
 from gesta.untrusted import printable, read_npy, valid_text
 
 
@@ -398,6 +401,43 @@ def test_images_that_state_more_pixels_than_are_read(tmp_path):
     report = inspect(read(tmp_path))
     assert report.usable == 0
     assert "more than 40,000,000 pixels" in " ".join(p.reason for p in report.problems)
+
+
+@pytest.mark.parametrize("damage", ["a chunk of 4 GB", "cut short", "no width", "another format"])
+def test_a_damaged_png_is_refused_before_it_is_decoded(tmp_path, damage):
+    """OpenCV makes room for the length that a chunk states: 4 GB of it, 40 s long."""
+    import cv2
+
+    data = cv2.imencode(".png", np.full((30, 50), 1500, np.uint16))[1].tobytes()
+    at = data.index(b"IDAT") - 4
+    bad = {
+        "a chunk of 4 GB": data[:at] + b"\xff\xff\0\0" + data[at + 4 :],
+        "cut short": data[: at + 20],
+        "no width": data[:16] + bytes(4) + data[20:],
+        "another format": cv2.imencode(".bmp", np.zeros((3, 5), np.uint8))[1].tobytes(),
+    }[damage]
+    for path in (tmp_path / "clip" / "0.png", tmp_path / "clip" / "1.png"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bad)
+    start = time.perf_counter()
+    with pytest.raises(GestaError, match=r"0\.png: is (no readable PNG or JPEG|a PNG that is cut short or damaged)"):
+        read_image(tmp_path / "clip" / "0.png")
+    with pytest.raises(GestaError, match=r"0\.png: is (no readable PNG or JPEG|a PNG that is cut short or damaged)"):
+        read_depth(Resource(tmp_path / "clip" / "0.png"))
+    assert inspect(read(tmp_path / "clip")).usable == 0
+    assert time.perf_counter() - start < 5
+
+
+def test_images_are_decoded_with_bytes_that_fill_up(tmp_path):
+    import cv2
+
+    data = cv2.imencode(".jpg", np.full((30, 50, 3), 90, np.uint8))[1].tobytes()
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:2] + b"\xff" * 3 + data[2:])  # T.81, B.1.1.2
+    assert read_image(path).shape == (30, 50, 3)
+    png = cv2.imencode(".png", np.full((30, 50, 3), 90, np.uint8))[1].tobytes()
+    (tmp_path / "b.png").write_bytes(png + b"what some programs add")
+    assert read_image(tmp_path / "b.png").shape == (30, 50, 3)
 
 
 def test_videos_of_more_pixels_than_are_read(tmp_path, monkeypatch):

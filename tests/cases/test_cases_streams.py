@@ -10,7 +10,7 @@ from cases.shared_cases import case
 import gesta
 from gesta.clips.plane import RawFrame
 from gesta.clips.read import iter_raw_sample
-from gesta.schema import Frame, GestaError
+from gesta.schema import Frame, GestaError, Resource
 from gesta.tasks.features.stream import SequenceStream
 
 RGB = np.zeros((48, 64, 3), np.uint8)
@@ -106,6 +106,25 @@ def test_annotations_follow_the_frames_clock(tmp_path):
     for time_s, end_s in written:
         assert -tick_s <= end_s - time_s <= chunk_s + tick_s or (0.8 < time_s < 1 and end_s <= 3.0)
     assert odd.shown(tmp_path / "out.mp4")[1][-1] == pytest.approx(times[-1] / 1000, abs=0.01)
+
+
+@pytest.mark.parametrize("way", ["whole", "stream", "annotate"])
+def test_parts_that_the_model_does_not_look_at_may_be_broken(tmp_path, way):
+    """The packaged model takes colour alone: a colour video in `depth`, or a torn skeleton, costs it nothing."""
+    from gesta.tasks.clips.annotate import annotate
+
+    color = odd.write(tmp_path / "a.mp4", 40, b_frames=0)
+    torn = tmp_path / "s.csv"
+    torn.write_text("1,2,3\n")
+    short = odd.write(tmp_path / "short.mp4", 5, b_frames=0)
+    sample = odd.sample(color, depth=Resource(short), skeleton=Resource(torn))
+    model = gesta.load("demo")
+    looks = {
+        "whole": lambda s: [model.predict(s).label],
+        "stream": lambda s: [(p.time_s, p.label) for p in model.stream(s)],
+        "annotate": lambda s: [(p.time_s, p.label) for p in annotate(model, s, tmp_path / "out.mp4")],
+    }
+    assert looks[way](sample) == looks[way](odd.sample(color))
 
 
 def test_a_stream_of_a_turned_video_sees_it_upright(tmp_path):

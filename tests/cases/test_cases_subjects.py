@@ -63,6 +63,13 @@ def test_names_that_are_no_people_are_not_proposed(tmp_path, names):
     assert proposed(tmp_path, *names) is None
 
 
+@pytest.mark.parametrize("pattern", ["{p}/{label}/{take}.mp4", "{label}/{p}/{take}.mp4", "{label}/{p}_{take}.mp4"])
+@pytest.mark.parametrize("parts", [("train", "val", "test"), ("Training set", "Validation-videos")])
+def test_the_parts_of_a_set_are_no_people(tmp_path, pattern, parts):
+    put(tmp_path, *every(pattern, parts))
+    assert list(subject_faults(tmp_path, read(tmp_path).samples)) == []
+
+
 def test_the_proposal_counts_and_names_the_command(tmp_path):
     root = tmp_path / "my set"
     put(root, *every("{label}/{p}_{take}.mp4", [f"p{i}" for i in range(8)]))

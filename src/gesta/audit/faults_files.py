@@ -79,8 +79,8 @@ def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
 
 
 def is_unusable(sample: Sample, info: VideoInfo) -> bool:
-    """Whether the video breaks off before the sample ends, or has lost too much."""
-    if info.damaged:
+    """Whether the video breaks off before the sample ends, has lost too much, or is depth where colour is expected."""
+    if info.damaged or (sample.color is not None and is_depth(info.pixels)):
         return True
     if not (info.error or info.lacks):
         return False

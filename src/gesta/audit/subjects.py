@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from gesta.schema import Problem, Sample
+from gesta.sources.files import folder_split
 from gesta.sources.folder_roles import is_technical, looks_like_person
 
 _SEPARATORS = re.compile(r"[_\-. ]+")
@@ -57,6 +58,11 @@ def propose(samples: Sequence[Sample]) -> Proposal | None:
     return None if best is None else best[1]
 
 
+def _is_nobody(name: str) -> bool:
+    """Numbers, `cam1`, and the parts of a set: they stand in every class, too."""
+    return not name or name.isdecimal() or is_technical(name) or folder_split(name) is not None
+
+
 def _candidates(paths: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
     """(pattern, what it finds in each path): folders, then words of the files' names, then their last word."""
     parts = [PurePosixPath(path).parts for path in paths]
@@ -88,7 +94,7 @@ def _judged(pattern: str, names: Sequence[str], samples: Sequence[Sample]) -> tu
     share = sum(len(found) for found in classes.values()) / (len(labels) * len(classes))
     if not 2 <= len(classes) <= len(samples) / 2 or share < _IN_CLASSES or everywhere == 0:
         return 0, proposal
-    if any(name.isdecimal() or is_technical(name) or not name or name in labels for name in classes):
+    if any(_is_nobody(name) or name in labels for name in classes):
         return 0, proposal
     if all(map(looks_like_person, classes)):
         return 3, proposal

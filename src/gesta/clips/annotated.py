@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -14,6 +13,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gesta import draw
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import Frame, GestaError, Prediction, Sample
 from gesta.words import in_english
 
@@ -40,12 +40,13 @@ class VideoWriter:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._temporary = out.with_name(f".{out.stem}.{secrets.token_hex(4)}.tmp.mp4")
+        self._temporary = temporary(out, "tmp.mp4")
         self._last = -1
 
     def __enter__(self) -> VideoWriter:
         try:
             self._out.parent.mkdir(parents=True, exist_ok=True)
+            remove_left_behind(self._out)
             self._container = av.open(str(self._temporary), "w")
         except (OSError, av.error.FFmpegError) as error:
             raise GestaError(f"{self._out}: cannot be written ({error}). Choose another place.") from error

@@ -25,6 +25,7 @@ from gesta import leftovers
 from gesta.clips.damage import max_damage
 from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.clips.transform import Transform
+from gesta.files import write_whole
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files
 from gesta.untrusted import NPY_FAULTS
 
@@ -143,8 +144,7 @@ class ClipCache:
 
     def set_limit(self, limit_bytes: int) -> None:
         """Remembers the limit and removes what is over it."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        _write(self.root / "settings.json", json.dumps({"limit_bytes": limit_bytes}).encode())
+        write_whole(self.root / "settings.json", json.dumps({"limit_bytes": limit_bytes}))
         self._limit = None
         self.evict()
 
@@ -245,16 +245,6 @@ def _size(path: Path) -> int:
     with contextlib.suppress(OSError):
         return path.stat().st_size
     return 0
-
-
-def _write(path: Path, data: bytes) -> None:
-    leftovers.remove_left_behind(path)
-    part = leftovers.temporary(path)
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _read_entry(entry: Path) -> NDArray[np.uint8] | None:

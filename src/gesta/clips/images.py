@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError, Resource, frame_files
-from gesta.untrusted import MAX_PIXELS, image_pixels
+from gesta.untrusted import PNG, image_fault
 
 FOLDER_FPS = 30.0
 """Rate assumed for a folder of numbered images, which carries no time stamps, unless its resource says another."""
@@ -33,12 +33,12 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
     Raises GestaError for what is no such image.
     """
     data = file.read_bytes()
-    if (image_pixels(data) or 0) > MAX_PIXELS:
-        raise GestaError(f"{file}: states more than {MAX_PIXELS:,} pixels, which is not read. Make the image smaller.")
+    if fault := image_fault(data):
+        raise GestaError(f"{file}: {fault}. Copy the file again, or make the image smaller.")
     raw = np.frombuffer(data, np.uint8)
-    png = file.suffix.lower() == ".png"
+    png = data.startswith(PNG)
     # the other mode turns a photograph as its camera was held, and knows eight bits and three colours only
-    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED if png else cv2.IMREAD_COLOR) if raw.size else None
+    image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED if png else cv2.IMREAD_COLOR)
     if image is None:
         raise GestaError(f"{file}: is no readable {'PNG' if png else 'JPEG'}. Copy the file again.")
     is_depth = image.dtype == np.uint16 and image.ndim == 2

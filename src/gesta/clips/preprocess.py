@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from gesta.clips.damage import note
 from gesta.clips.decode import header_times
 from gesta.clips.flow import STILL, flow_levels, mirrored
 from gesta.clips.plane import Plane, RawFrame, check_frame, depth_levels, raw_frame
-from gesta.clips.read import LostFrames, inside, iter_raw, past
+from gesta.clips.read import LostFrames, inside, iter_raw, iter_raw_sample, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
 from gesta.clips.transform import COLORS, FLOW, Channel, Transform
@@ -308,6 +309,22 @@ def preprocessor_for(sample: Sample, transform: Transform) -> Preprocessor:
     return Preprocessor(transform, sample.joints, fixed)
 
 
+def looked_at(sample: Sample, transform: Transform) -> Sample:
+    """The sample with what the transform looks at only, and the video that its labels count in.
+
+    What is not needed is not decoded, and may be broken or missing.
+    """
+    needs = transform.needs
+    depth = sample.depth if "depth" in needs or sample.color is None else None
+    skeleton = sample.skeleton if "skeleton" in needs else None
+    return replace(sample, depth=depth, skeleton=skeleton, mask=sample.mask if transform.mask else None)
+
+
+def raw_frames(sample: Sample, transform: Transform) -> Iterator[RawFrame]:
+    """The sample's frames as a stream of this transform takes them. Raises GestaError as `iter_raw_sample` does."""
+    return iter_raw_sample(looked_at(sample, transform), transform.colored)
+
+
 def preprocess(sample: Sample, transform: Transform) -> Clip:
     """One sample. Raises GestaError naming the file for what cannot be read or lacks what the transform needs."""
     result = next(preprocess_recording([sample], transform))
@@ -323,7 +340,7 @@ def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Ite
         if lacking[s.id]:
             what = " and ".join(lacking[s.id])
             yield Problem(str(s.files[0]), "modality", f"{s.id} has no {what}, which the model's input needs.")
-    waiting = [s for s in samples if not lacking[s.id]]
+    waiting = [looked_at(s, transform) for s in samples if not lacking[s.id]]
     if not waiting:
         return
     try:

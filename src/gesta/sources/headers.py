@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 from gesta.schema import IMAGE_SUFFIXES, frame_files
-from gesta.untrusted import npy_header, open_file
+from gesta.untrusted import PNG, npy_header, open_file
 
 _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)([lb]e)?")
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def holds_depth(path: Path) -> bool | None:
@@ -54,7 +53,7 @@ def png_header(path: Path) -> tuple[int, int, int, int] | None:
     """
     with open_file(path) as stream:
         head = stream.read(26)
-    if not head.startswith(_PNG_SIGNATURE) or len(head) < 26:
+    if not head.startswith(PNG) or len(head) < 26:
         return None
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), head[24], head[25]
 

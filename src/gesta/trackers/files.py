@@ -18,6 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from gesta.files import write_whole
 from gesta.schema import UNREADABLE, GestaError
 
 PACKAGE = "mediapipe==0.10.21"
@@ -213,19 +214,9 @@ def _store(networks: Iterator[tuple[str, bytes]], folder: Path, source: Path) ->
         digests = {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
         noted = _noted(folder) | {name: digest for name, digest in digests.items() if digest != SHA256[name]}
         if noted:
-            _write(folder / FROM_BUNDLES, json.dumps(noted, indent=1).encode())
-        return [_write(folder / f"{name}.tflite", data) for name, data in sorted(found.items())]
+            write_whole(folder / FROM_BUNDLES, json.dumps(noted, indent=1))
+        return [write_whole(folder / f"{name}.tflite", data) for name, data in sorted(found.items())]
     except OSError as error:
         raise GestaError(
             f"{folder}: cannot be written ({error}). Free space, or name another with GESTA_DATA."
         ) from error
-
-
-def _write(file: Path, data: bytes) -> Path:
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
-    return file

@@ -7,8 +7,6 @@ length of one pixel at (0, 0), so that (u, v) pixels are (u, -v, 1); NaN where n
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.decode import iter_frames
+from gesta.files import replacing
+from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError, Resource
 from gesta.trackers.joints import BLAZEPOSE_JOINTS, SOUGHT, What, joint_names
 from gesta.trackers.tracker import Tracker
@@ -138,16 +138,8 @@ def skeleton(points_px: NDArray[np.float32], what: What) -> NDArray[np.float32]:
 def whole(path: Path, write: Any) -> None:
     """Calls write(stream) on a temporary file and renames it. Raises GestaError if that fails."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-            try:
-                write(part)
-                part.close()
-                Path(part.name).chmod(0o644)
-                Path(part.name).replace(path)
-            except BaseException:
-                Path(part.name).unlink(missing_ok=True)
-                raise
+        with replacing(path) as part, part.open("wb") as stream:
+            write(stream)
     except OSError as error:
         raise GestaError(f"{path}: cannot be written ({error}). Free space, or give another --out.") from error
 
@@ -160,7 +152,7 @@ class MaskVideo:
     """The person's mask as a lossless grey video: 255 on the person. One frame for each frame of the recording."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._part = path, path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+        self._path, self._part = path, temporary(path, f"part{path.suffix}")
         self._container: Any = None
         self._stream: Any = None
 
@@ -168,6 +160,7 @@ class MaskVideo:
         """The next frame's mask; None where nobody was found."""
         if self._container is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            remove_left_behind(self._path)
             self._container = av.open(str(self._part), "w")
             self._stream = self._container.add_stream("ffv1", rate=30)
             self._stream.height, self._stream.width = size

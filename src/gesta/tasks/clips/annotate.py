@@ -1,4 +1,4 @@
-"""A video with the recognizer's prediction, chunk by chunk, drawn over it (and the skeleton, where there is one)."""
+"""A video with the recognizer's prediction, chunk by chunk, drawn over it (and the skeleton, where it sees one)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.annotated import VideoWriter, picture_of
-from gesta.clips.read import iter_raw_sample, iter_sample
+from gesta.clips.preprocess import looked_at, raw_frames
+from gesta.clips.read import iter_sample
 from gesta.schema import Prediction, Sample
 from gesta.tasks.clips.inputs import require
 from gesta.tasks.clips.predict import Recogniser
@@ -22,10 +23,11 @@ def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Pred
     GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
     """
     require(sample, recogniser.manifest)
+    sample = looked_at(sample, recogniser.manifest.transform)
     stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     with VideoWriter(out) as writer:
-        raw = iter_raw_sample(sample, recogniser.manifest.transform.colored)
+        raw = raw_frames(sample, recogniser.manifest.transform)
         for frame, seen in zip(iter_sample(sample, color=True), raw, strict=True):
             waiting.append((frame.time_s, picture_of(frame, sample)))
             for found in stream.push(seen):

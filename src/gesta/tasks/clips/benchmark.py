@@ -13,7 +13,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.clips.decode import Kind, iter_frames
-from gesta.clips.preprocess import preprocess
+from gesta.clips.preprocess import looked_at, preprocess
 from gesta.clips.transform import Transform
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
@@ -56,7 +56,7 @@ def preparing_rates(
     usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
     if not usable:
         return {"skipped": f"no recording has what the model needs ({', '.join(transform.needs)})"}
-    files = list({s.files: whole(s) for s in usable}.values())[:recordings]
+    files = list({s.files: looked_at(whole(s), transform) for s in usable}.values())[:recordings]
     decode: list[list[float]] = [[] for _ in files]
     ready: list[list[float]] = [[] for _ in files]
     counts, failed = [0] * len(files), []
@@ -117,7 +117,7 @@ def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) ->
 
 def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:
     pinned = machine.pin_to_one_core()
-    from gesta.clips.read import iter_raw_sample
+    from gesta.clips.preprocess import raw_frames
     from gesta.tasks.clips.predict import load
 
     recogniser = load(io.read(bundle, ClipManifest), Placement(engine, "cpu", 1, precision))
@@ -125,7 +125,7 @@ def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> 
     for _ in range(2):
         before, times = time.perf_counter(), []
         stream = recogniser.open_stream(sample.joints)
-        for frame in iter_raw_sample(sample, recogniser.manifest.transform.colored):
+        for frame in raw_frames(sample, recogniser.manifest.transform):
             times.append(frame.time_s)
             stream.push(frame)
         stream.finish()

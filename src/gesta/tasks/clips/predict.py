@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.clips.plane import RawFrame, as_frame, is_video
-from gesta.clips.preprocess import Preprocessor, preprocess
-from gesta.clips.read import iter_raw_sample
+from gesta.clips.preprocess import Preprocessor, preprocess, raw_frames
 from gesta.clips.sampling import central_window, to_network
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
@@ -107,7 +106,7 @@ class Recogniser:
             frames = one_sample(frames)
         if isinstance(frames, Sample):
             require(frames, self.manifest)
-            joints, frames = frames.joints, iter_raw_sample(frames, self.manifest.transform.colored)
+            joints, frames = frames.joints, raw_frames(frames, self.manifest.transform)
         stream = self.open_stream(joints)
         for index, frame in enumerate(frames):
             yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.cache import ClipCache
+from gesta.leftovers import temporary
 from gesta.schema import GestaError, HandFrame, Problem
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_hand
@@ -162,7 +163,7 @@ def _write(
     """Windows of all frames one after another, then what is known of them; each under a temporary name first."""
     folder.mkdir(parents=True, exist_ok=True)
     kept, centers, problems = [], [], []
-    parts = {name: folder / f"{key}-{name}.{os.getpid()}.part" for name in ("depth", "color", "meta")}
+    parts = {name: temporary(folder / f"{key}-{name}", "part") for name in ("depth", "color", "meta")}
     try:
         with parts["depth"].open("wb") as depths, parts["color"].open("wb") as colors:
             for index, found in enumerate(_all(frames, transform, wide)):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import DepthEncoding, GestaError, HandFrame, Resource
-from gesta.untrusted import MAX_PIXELS, image_pixels
+from gesta.untrusted import image_fault
 
 METRES_BELOW = 20.0
 """A median reading under this many "millimetres" is taken for metres (or centimetres)."""
@@ -64,12 +64,9 @@ def read_color(resource: Resource) -> NDArray[np.uint8]:
 
 def _image(resource: Resource, how: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
     data = resource.read()
-    if (image_pixels(data) or 0) > MAX_PIXELS:
-        raise GestaError(f"{resource}: states more than {MAX_PIXELS:,} pixels, which is not read.")
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
-    except cv2.error:  # an empty file, or a header that states a size beyond all bounds
-        image = None
+    if fault := image_fault(data):
+        raise GestaError(f"{resource}: {fault}. Is the file complete?")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     if image is None:
         raise GestaError(f"{resource}: cannot be read as an image. Is the file complete?")
     return np.asarray(image)
