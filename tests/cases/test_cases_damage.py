@@ -72,6 +72,46 @@ def test_bad_packets_cost_their_frames(whole, tmp_path, codec, bad):
 
 
 @pytest.mark.parametrize("codec", CODECS)
+def test_a_bad_first_packet_moves_no_other_frame(whole, tmp_path, monkeypatch, codec):
+    """Labels count from the first frame, also where that one, and all that leans on it, cannot be shown."""
+    monkeypatch.setenv("GESTA_MAX_DAMAGE", "1")
+    path = odd.remux(whole[codec], tmp_path / f"bad{CODECS[codec]}", junk(0))
+    numbers, times = quietly(path)
+    info = probe(Resource(path))
+    assert info.frames + info.lost == 120 and info.lost in (1, 30)
+    sound = [(n, t) for n, t in zip(numbers, times, strict=True) if t > 0.99]
+    assert [n for n, _ in sound] == list(range(30, 120))
+    assert [t for _, t in sound] == pytest.approx([n / 30 for n in range(30, 120)], abs=0.0011)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        frames = read_frames(odd.sample(path, first_frame=50, last_frame=53), 160, every=1)
+    assert [odd.number_in(f) for f in frames] == [50, 51, 52, 53]
+
+
+def cut_in_half(*bad):
+    return lambda number, data: data[: len(data) // 2] + bytes(len(data) - len(data) // 2) if number in bad else data
+
+
+@pytest.mark.parametrize("bad", [45, 75, 119])
+def test_what_a_decoder_passes_over_without_a_word_is_counted(tmp_path, bad):
+    """That of HEVC does not tell of slices that it cannot use."""
+    options = {"x265-params": "log-level=none:bframes=3:open-gop=0"}
+    whole = odd.write(tmp_path / "whole.mkv", 120, codec="libx265", options=options)
+    path = odd.remux(whole, tmp_path / "bad.mkv", cut_in_half(bad))
+    info = probe(Resource(path))
+    assert (info.frames, info.lost) == (119, 1)
+    assert len(quietly(path)[0]) == 119 and "damaged-frames" in inspect(read(path)).kinds()
+
+
+@pytest.mark.parametrize("bad", [45, 60, 75, 119])
+def test_frames_out_of_order_behind_damage_are_no_jump_of_the_clock(tmp_path, bad):
+    whole = odd.write(tmp_path / "whole.ts", 120, codec="mpeg2video")
+    path = odd.remux(whole, tmp_path / "bad.ts", lambda n, data: data[: len(data) // 3] if n == bad else data)
+    info = probe(Resource(path))
+    assert info.restarts == 0 and info.times_s[-1] <= 119 / 30 + 0.01
+
+
+@pytest.mark.parametrize("codec", CODECS)
 def test_every_frame_is_shown_or_counted_as_lost(whole, tmp_path, monkeypatch, codec):
     monkeypatch.setenv("GESTA_MAX_DAMAGE", "1")
     path = odd.remux(whole[codec], tmp_path / f"bad{CODECS[codec]}", junk(45, 46, 47, 77, 78, 117, 118))

@@ -144,6 +144,26 @@ def test_packets_before_the_first_key_frame_are_no_frames(base, tmp_path, suffix
     assert odd.shown(path)[0] == list(range(30, 120))
 
 
+@pytest.mark.parametrize("dropped", [1, 18])
+@pytest.mark.parametrize(("codec", "suffix"), [("wmv2", ".asf"), ("libx264", ".flv"), ("mpeg2video", ".mpg")])
+def test_other_files_without_their_first_key_frame(tmp_path, codec, suffix, dropped):
+    whole = odd.write(tmp_path / f"whole{suffix}", 120, codec=codec, b_frames=0)
+    path = odd.remux(whole, tmp_path / f"cut{suffix}", lambda n, data: None if n < dropped else data)
+    numbers, times = odd.shown(path)
+    assert numbers == list(range(30, 120)) and times[-1] == pytest.approx(89 / 30, abs=0.002)
+    assert frame_times(Resource(path)) == pytest.approx(times, abs=0.002)
+    assert inspect(read(path)).usable == 1
+
+
+def test_times_of_an_avi_that_has_null_chunks_and_is_not_decoded(tmp_path):
+    """H.264 in avi, whose stamps are guessed: `header_times` are those of its slots, as decoding gives them."""
+    whole = odd.write(tmp_path / "whole.avi", 40, b_frames=0, gop=1)
+    path = odd.remux(whole, tmp_path / "a.avi", lambda n, data: None if n % 3 == 2 else data)
+    numbers, times = odd.shown(path)
+    assert times == pytest.approx([n / 30 for n in numbers], abs=0.001) and len(numbers) == 27
+    assert header_times(Resource(path)) == pytest.approx(times, abs=0.001)
+
+
 def test_a_decoder_that_draws_without_a_key_frame_is_not_believed(tmp_path):
     path = odd.write(tmp_path / "a.avi", codec="mpeg4", b_frames=0)
     dump = odd.remux(path, tmp_path / "dump.avi", lambda n, data: data if n >= 10 else None)

@@ -30,9 +30,10 @@ from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_file
 from gesta.untrusted import NPY_FAULTS
 
 DEFAULT_LIMIT = 20 * 2**30
-DECODER_VERSION = 2
+DECODER_VERSION = 3
 """Raised whenever a file gives other frames or times than before, so that old entries are made anew.
 
+3: a damaged first frame counts, and what HEVC passes over in silence.
 2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, grey of more than 8, natural order.
 """
 Progress = Callable[[int, int], None]

@@ -23,10 +23,10 @@ class Clock:
         self._step_s = STEP_S
         self._last_s: float | None = None
 
-    def at(self, stamp_s: float) -> float:
+    def at(self, stamp_s: float, jitter_s: float = JITTER_S) -> float:
         """Seconds on this clock, for the next stamp."""
         time_s, last_s = stamp_s + self._shift_s, self._last_s
-        if last_s is not None and time_s < last_s - JITTER_S:
+        if last_s is not None and time_s < last_s - jitter_s:
             self.restarts += 1
             self._shift_s += last_s + self._step_s - time_s
             time_s = last_s + self._step_s

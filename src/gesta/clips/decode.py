@@ -21,8 +21,9 @@ from gesta.clips.geometry import Display
 from gesta.clips.images import FOLDER_FPS, images, iter_images, rate, read_image
 from gesta.clips.pixels import FULL_RANGE, Kind, converted, plane
 from gesta.clips.plane import Plane
+from gesta.clips.stated import nominal_rate, packet_times
 from gesta.clips.tracks import Role, choose_track, open_container
-from gesta.clips.walk import Walk, nominal_rate, packet_times
+from gesta.clips.walk import Walk
 from gesta.schema import GestaError, Resource
 
 __all__ = ["FOLDER_FPS", "FULL_RANGE", "Kind", "VideoInfo", "frame_rate", "frame_times", "iter_frames", "iter_planes"]

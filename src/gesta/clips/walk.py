@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from gesta.clips.clock import Clock
+from gesta.clips.clock import JITTER_S, Clock
 from gesta.clips.geometry import pixel_ratio, square_size
+from gesta.clips.stated import ASSUMED_FPS, first_key, is_key, nominal_rate, stated_end_s, whole_riff
 from gesta.clips.tracks import Role, choose_track, open_container
-from gesta.schema import GestaError, Resource
+from gesta.schema import Resource
 from gesta.untrusted import MAX_PIXELS
 
-ASSUMED_FPS = 25.0
-"""Of a file without any times."""
-
-_CLOCKS_OWN = 1000
-"""A guess this high is the rate of the time stamps, not that of the frames."""
 _LOST_END_FRAMES = 2.5
 _LOST_END_SHARE = 0.01
 """A file whose last packet ends more than so many frames, and more than this share, before the end that its header
@@ -40,6 +34,10 @@ _HIDES_FRAMES = frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1
 """Have packets that show nothing, and never change the order: only refused packets are lost frames there."""
 _EVERY_PACKET_SHOWS = frozenset({"h264", "hevc"})
 """Once damaged, these may pass over more than they refuse: all that leans on it, up to the next key frame."""
+_DROPS_SILENTLY = frozenset({"hevc"})
+"""Passes over damaged packets without a word; nothing in it is hidden behind the first key frame."""
+_OUT_OF_ORDER_S = 0.5
+"""Behind damage pictures may come in another order: stamps that lie back by no more than this are no new beginning."""
 _DRAWS_WITHOUT_KEY = frozenset({"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"})
 """Decoders that give pictures, wrong ones, before the first key frame."""
 
@@ -115,7 +113,7 @@ class Walk:
 
     def __iter__(self) -> Iterator[Shown]:
         order = yield from self._through(0)
-        if order.cut_off:  # several threads were at work on the last pictures when one of them failed
+        if order.cut_off:  # several threads were at work on the first or last pictures when one of them failed
             order = yield from self._through(order.index, threads=False)
         yield from order.rest()
 
@@ -126,14 +124,16 @@ class Walk:
             track.thread_type = "AUTO" if threads else "NONE"
             track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             avi = container.format.name == "avi"
-            self.seen = Pass(nominal_rate(track), stated_end_s=_stated_end_s(container, track))
-            self.seen.whole = avi and _whole_riff(self.resource)
-            order = _Order(track, self.seen, in_order=avi)
+            self.seen = Pass(nominal_rate(track), stated_end_s=stated_end_s(container, track))
+            self.seen.whole = avi and whole_riff(self.resource)
+            order = _Order(track, self.seen, avi, threads)
             try:
                 for packet in container.demux(track):
                     for shown in order.shown(packet):
                         if shown.number >= given:
                             yield shown
+                    if order.cut_off:
+                        return order
                 if self.seen.whole:  # an avi's index has an entry for each packet that shows something
                     order.not_found = max(len(track.index_entries) - order.packets, 0)
             finally:
@@ -146,20 +146,22 @@ class Walk:
 class _Order:
     """Pairs what comes out of the decoder with what went in."""
 
-    def __init__(self, track: VideoStream, seen: Pass, in_order: bool) -> None:
-        self._track, self._seen, self._in_order = track, seen, in_order
+    def __init__(self, track: VideoStream, seen: Pass, in_order: bool, threads: bool) -> None:
+        self._track, self._seen, self._in_order, self._threads = track, seen, in_order, threads
         self._base_s = float(track.time_base or 0)
         self._by_stamp = track.codec_context.name not in _HIDES_FRAMES and not in_order
         self._key: int | None = None  # stamp of the first key frame's packet
+        self._first_key = first_key(track)
         self._needs_key = track.codec_context.name in _DRAWS_WITHOUT_KEY
         self._waiting: list[int] = []  # stamps of packets whose picture has not come, a heap
         self._slots: deque[int] = deque()  # of an avi, those that are filled and were not shown yet
         self._refused = 0  # packets that gave no picture, not yet found among those
         self._damaged = False  # whether there was any
         self._strict = self._by_stamp and track.codec_context.name in _EVERY_PACKET_SHOWS
+        self._complete = self._by_stamp and track.codec_context.name in _DROPS_SILENTLY
         self._clock = Clock()
         self.index = 0  # pictures so far
-        self.cut_off = False  # the decoder failed when it was asked for the last ones
+        self.cut_off = False  # the decoder failed where it does not tell at which packet
         self.packets = self.not_found = 0
         self._last_packet = self._last_shown = -math.inf  # stamps
         self._first_s: float | None = None
@@ -175,33 +177,40 @@ class _Order:
             frames = self._track.decode(packet)
         except av.error.FFmpegError:
             frames = []
-            self.cut_off = packet.size == 0
-            # what comes before the first picture is no damage: nothing could be shown yet
-            if self.index > 0 and packet.size > 0:
+            if packet.size == 0 or (self.index == 0 and self._key is not None and self._threads):
+                self.cut_off = True
+            # what comes before the first key frame is no damage: nothing could be shown yet
+            elif self.index > 0 or self._is_after_key(packet.dts if packet.pts is None else packet.pts):
                 self._refused, self._damaged = self._refused + 1, True
         for frame in frames:
             yield from self._out(frame)
         if packet.size == 0:
-            self.cut_off = self.cut_off or self._lacks_last()
+            self.cut_off = self._threads and (self.cut_off or self._lacks_last())
         if self._refused and not self._by_stamp:
             yield from self._lost([None] * self._refused)
 
     def _lacks_last(self) -> bool:
-        """Whether a picture should have come after the last one. An avi's stamps do not tell."""
-        return not self._in_order and self.index > 0 and self._last_packet > self._last_shown
+        """Whether a picture should have come after the last one."""
+        return self.index > 0 and (bool(self._slots) if self._in_order else self._last_packet > self._last_shown)
+
+    def _is_after_key(self, stamp: int | None) -> bool:
+        return self._key is not None and stamp is not None and stamp >= self._key
 
     def rest(self) -> Iterator[Shown]:
         """What was lost after the last picture."""
+        waiting = sorted(stamp for stamp in self._waiting if self._is_after_key(stamp))
+        if self._complete or (self._damaged and self._strict):
+            yield from self._lost(waiting)
+        elif self._damaged:
+            yield from self._lost(waiting[: self._refused])
         if self._damaged:
-            waiting = sorted(self._waiting)
-            yield from self._lost(waiting if self._strict else waiting[: self._refused])
             yield from self._lost([None] * self._refused)
         yield from self._lost([None] * self.not_found)
 
     def _note(self, packet: Packet[Any]) -> None:
         """Remembers where a packet lies that is to be shown."""
         stamp = packet.dts if packet.pts is None else packet.pts
-        if packet.is_keyframe and self._key is None:
+        if self._key is None and is_key(packet, self._first_key):
             self._key = packet.dts if self._in_order else stamp
         if stamp is None or packet.is_discard:
             return
@@ -226,10 +235,8 @@ class _Order:
         self._needs_key = False
         if stamp is not None:  # the second field of a last interlaced picture may be a packet of its own
             self._last_shown = max(self._last_shown, math.inf if frame.interlaced_frame else stamp)
-        passed = self._passed(frame.pts)
-        if self._damaged:
-            yield from self._lost(passed if self._strict and not frame.interlaced_frame else passed[: self._refused])
-        if frame.is_corrupt and not self.index:
+        yield from self._lost(self._missed(frame))
+        if frame.is_corrupt and not self.index and not (stamp == self._key and frame.pict_type == PictureType.I):
             return
         self._time_s = self._timed(self._slot_s() if self._slots else self._stamp_s(stamp))
         self.index += 1
@@ -239,10 +246,20 @@ class _Order:
             self._seen.good += 1
         yield Shown(self.index - 1, self._time_s, None if frame.is_corrupt else frame)
 
+    def _missed(self, frame: av.VideoFrame) -> list[int]:
+        """Stamps of what should have been shown before this picture, and damage has cost."""
+        passed = self._passed(frame.pts)
+        if self.index == 0:  # from the first key frame on; decoded by one thread where it was refused
+            lost = [stamp for stamp in passed if self._is_after_key(stamp)] if self._damaged else []
+            self._refused = len(lost)
+            return lost
+        if self._complete or (self._damaged and self._strict and not frame.interlaced_frame):
+            return passed
+        return passed[: self._refused] if self._damaged else []
+
     def _leans_on_key(self, frame: av.VideoFrame, stamp: int | None) -> bool:
         """Whether a key frame was decoded before this picture, or is it."""
-        after = self._key is not None and stamp is not None and stamp >= self._key
-        return after or frame.pict_type in (PictureType.I, PictureType.SI)
+        return self._is_after_key(stamp) or frame.pict_type in (PictureType.I, PictureType.SI)
 
     def _stamp_s(self, stamp: int | None) -> float:
         return self.index / self._seen.rate if stamp is None else stamp * self._base_s
@@ -264,7 +281,7 @@ class _Order:
     def _timed(self, stamp_s: float) -> float:
         if self._first_s is None:
             self._first_s = self._seen.first_s = stamp_s
-        time_s = self._clock.at(stamp_s - self._first_s)
+        time_s = self._clock.at(stamp_s - self._first_s, _OUT_OF_ORDER_S if self._seen.lost else JITTER_S)
         self._seen.restarts = self._clock.restarts
         return time_s
 
@@ -275,75 +292,8 @@ class _Order:
             self._seen.lost += 1
             self.index += 1
             time_s = self._time_s
+            if stamp is None and self._first_s is None and self._key is not None and not self._slots:
+                stamp = self._key
             if stamp is not None or self._slots:
                 time_s = self._timed(self._slot_s() if stamp is None else stamp * self._base_s)
             yield Shown(self.index - 1, time_s, None)
-
-
-def packet_times(resource: Resource, role: Role = "any") -> list[float]:
-    """Seconds from the first frame of what the packets of a healthy file will show; nothing is decoded.
-
-    Where some cannot be shown (`Walk` tells), there are too many. Raises GestaError for a file that is no video.
-    """
-    stamps: list[int | None] = []
-    key: int | None = None
-    started = False
-    with resource.open() as stream, open_container(stream, resource) as container:
-        track = choose_track(container, resource, role)
-        base_s, rate = float(track.time_base or 0), nominal_rate(track)
-        try:
-            for packet in container.demux(track):
-                if packet.is_keyframe and not started:
-                    started, key = True, packet.pts
-                if packet.size and started and not packet.is_discard:
-                    stamps.append(packet.pts)
-        except av.error.FFmpegError as error:
-            raise GestaError(f"{resource}: is damaged ({error}). Copy or encode the file again.") from error
-    if key is None or None in stamps:  # avi may have no times: frames at a constant rate
-        return [index / rate for index in range(len(stamps))]
-    shown = sorted(stamp for stamp in stamps if stamp is not None and stamp >= key)  # others lean on what is not there
-    return [(stamp - shown[0]) * base_s for stamp in shown]
-
-
-def nominal_rate(track: VideoStream) -> float:
-    """Frames a second by the header."""
-    guess = track.guessed_rate
-    if not track.average_rate and guess and guess < _CLOCKS_OWN:
-        return float(guess)
-    return float(track.average_rate or ASSUMED_FPS)
-
-
-def _stated_end_s(container: InputContainer, track: VideoStream) -> float | None:
-    """Where, on the file's own clock, the header says that the track ends. None where it says nothing."""
-    base_s = float(track.time_base or 0)
-    if container.format.name == "avi" and track.frames:
-        return track.frames * base_s  # the duration is guessed where the file is cut
-    if track.duration is not None:
-        # in mp4 it counts from 0, an empty edit before the first picture included
-        start = 0 if container.format.name.startswith("mov") else track.start_time or 0
-        return (track.duration + start) * base_s
-    if "DURATION" in track.metadata:
-        length_s = _clock_s(track.metadata["DURATION"])
-        if length_s is None or "_STATISTICS_TAGS" not in track.metadata:
-            return length_s  # of ffmpeg: where it ends
-        return length_s + (track.start_time or 0) * base_s  # of mkvtoolnix: how long it is
-    if container.duration is not None and len(container.streams) == 1:
-        return container.duration / 1_000_000
-    return None
-
-
-def _clock_s(text: str) -> float | None:
-    """`00:01:02.500` -> 62.5; None where it is something else."""
-    try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
-
-
-def _whole_riff(resource: Resource) -> bool:
-    """Whether an avi is as long as its first chunk says."""
-    with resource.open() as stream:
-        head = stream.read(8)
-        stated = int.from_bytes(head[4:8], "little")
-        return head[:4] == b"RIFF" and 0 < stated <= stream.seek(0, os.SEEK_END) - 8
