@@ -14,8 +14,9 @@ import safetensors
 import safetensors.numpy
 from features.numbered_videos import RECIPE, numbers, several, write_numbered
 
+from gesta.clips.decode import DECODER_VERSION
 from gesta.schema import GestaError, Listing, Problem, Sample
-from gesta.tasks.feature_store import FeatureFolder, claim, shards, write_index
+from gesta.tasks.feature_store import FeatureFolder, claim, drop_older, shards, write_index
 from gesta.tasks.features import extract as room
 from gesta.tasks.features.extract import Settings, Work, extract, gather_work, leave_work
 from gesta.tasks.features.extraction import Machines, run
@@ -157,6 +158,41 @@ def test_shards_without_sizes_are_taken_as_they_are(samples: list[Sample], tmp_p
     facts = {"format": "gesta.features", "recipe": RECIPE.key}
     safetensors.numpy.save_file(features, folder / "shard-0000-00000.safetensors", facts)
     assert made(samples, folder).kept == 5
+
+
+def as_older(shard: Path) -> None:
+    """The shard as a gesta wrote it that did not tell of its decoder."""
+    with safetensors.safe_open(shard, framework="numpy") as opened:
+        facts = {name: value for name, value in opened.metadata().items() if name != "decoder"}
+        tensors = {name: opened.get_tensor(name) - 1 for name in opened.keys()}  # noqa: SIM118
+    shard.write_bytes(safetensors.numpy.save(tensors, facts))
+
+
+def test_features_of_an_older_decoder_are_told_of_and_renewed_when_asked(samples: list[Sample], tmp_path: Path) -> None:
+    out = tmp_path / "f"
+    made(samples, out, Settings(batch=1, shard_videos=2))
+    assert FeatureFolder(out).notes == ()
+    assert json.loads((out / "index.json").read_text())["decoder"] == DECODER_VERSION
+    first, *others = sorted(out.glob("*.safetensors"))
+    as_older(first)
+    write_index(out, samples, RECIPE, [])
+    (note,) = FeatureFolder(out).notes
+    assert f"read by decoder 1, today's is {DECODER_VERSION}" in note and "--renew" in note
+    assert made(samples, out).videos == 0  # nothing is computed again unasked
+    before = [path.stat().st_mtime_ns for path in others]
+    assert drop_older(out) == 1
+    assert made(samples, out, Settings(batch=1, shard_videos=2)).videos == 2
+    assert held(out) == EXPECTED and FeatureFolder(out).notes == ()
+    assert [path.stat().st_mtime_ns for path in others] == before
+
+
+def test_an_index_of_an_older_gesta_is_of_the_first_decoder(samples: list[Sample], tmp_path: Path) -> None:
+    made(samples, tmp_path / "f")
+    index = tmp_path / "f" / "index.json"
+    document = json.loads(index.read_text())
+    del document["decoder"]
+    index.write_text(json.dumps(document))
+    assert "decoder 1" in FeatureFolder(tmp_path / "f").notes[0]
 
 
 def test_the_next_frames_are_decoded_while_the_network_works(

@@ -54,6 +54,9 @@ def features(
     nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Frames (c3d, i3d: windows) at a time.")] = 32,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Compute again what an older gesta decoded, in a folder made before.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Compute a frozen backbone's features of every video once, for training on them."""
@@ -84,12 +87,15 @@ def features(
             settings=Settings(batch=batch),
             progress=tick,
             source=_source(weights),
+            renew=renew,
         )
     if summary is None:
         return
     document = summary.to_json()
     for problem in listing.problems[:SHOWN_SKIPPED]:
         console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+    for note in summary.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     emit(document, _text(document), json)
     if not summary.videos:
         raise GestaError(f"{data}: no video could be used. Look with gesta data inspect.")

@@ -23,6 +23,7 @@ from pydantic_core import from_json
 
 from gesta import leftovers
 from gesta.clips.damage import max_damage
+from gesta.clips.decode import DECODER_VERSION
 from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.clips.transform import Transform
 from gesta.files import write_whole
@@ -30,12 +31,6 @@ from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_file
 from gesta.untrusted import NPY_FAULTS
 
 DEFAULT_LIMIT = 20 * 2**30
-DECODER_VERSION = 3
-"""Raised whenever a file gives other frames or times than before, so that old entries are made anew.
-
-3: a damaged first frame counts, and what HEVC passes over in silence.
-2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, grey of more than 8, natural order.
-"""
 Progress = Callable[[int, int], None]
 
 

@@ -28,6 +28,13 @@ from gesta.schema import GestaError, Resource
 
 __all__ = ["FOLDER_FPS", "FULL_RANGE", "Kind", "VideoInfo", "frame_rate", "frame_times", "iter_frames", "iter_planes"]
 
+DECODER_VERSION = 3
+"""Raised whenever a file gives other frames or times than before: cached clips are made anew, stored features told of.
+
+3: a damaged first frame counts, and what HEVC passes over in silence.
+2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, grey of more than 8, natural order.
+"""
+
 Wanted = Callable[[int, float], bool]
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""Features on disk: safetensors shards, an index, and what they were made with. Numpy only.
+"""Features on disk: safetensors shards, an index, and what they were made with. No torch.
 
     DIR/features.json                     the recipe: backbone, weights, stage, frames, size
     DIR/shard-<process>-<number>.safetensors   a tensor a video: [n, D] pooled, [n, C, h, w] maps
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from gesta.clips.decode import DECODER_VERSION
 from gesta.files import write_whole
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
 
@@ -32,6 +33,8 @@ RECIPE, INDEX = "features.json", "index.json"
 SHARD = ".safetensors"
 SIZES = "bytes"
 """In a shard's metadata: the size of each video it was made of, as JSON."""
+DECODER = "decoder"
+"""In a shard's metadata: DECODER_VERSION of the gesta that decoded its videos; 1 where it is not told."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,7 @@ def write_shard(
     while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
         number += 1
     facts = {"format": "gesta.features", "recipe": recipe.key, SIZES: json.dumps(dict(sizes or {}))}
+    facts[DECODER] = str(DECODER_VERSION)
     write_whole(folder / name, safetensors.numpy.save(dict(features), facts))
     return name
 
@@ -161,6 +165,24 @@ def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = ()) 
     return found
 
 
+def decoders(folder: Path) -> dict[str, int]:
+    """Shard -> version of the decoder that its videos were read by. Raises GestaError for a damaged shard."""
+    found = {}
+    for path in sorted(folder.glob("shard-*.safetensors")):
+        with _opened(path) as shard:
+            text = (shard.metadata() or {}).get(DECODER, "1")
+        found[path.name] = int(text) if text.isdecimal() else 1
+    return found
+
+
+def drop_older(folder: Path) -> int:
+    """Deletes the shards that an older decoder made, so that their videos are computed again; returns how many."""
+    older = [name for name, version in decoders(folder).items() if version < DECODER_VERSION]
+    for name in older:
+        (folder / name).unlink(missing_ok=True)
+    return len(older)
+
+
 def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, skipped: Sequence[Problem]) -> int:
     """Makes the index anew from the shards, in the order of the samples; returns how many of them have features.
 
@@ -171,6 +193,7 @@ def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, 
     used = [entry.shard for entry in entries if entry.shard is not None]
     document = {
         "format_version": FORMAT_VERSION,
+        DECODER: min((version for name, version in decoders(folder).items() if name in used), default=DECODER_VERSION),
         "shards": {name: (folder / name).stat().st_size for name in sorted(set(used))},
         "videos": [asdict(entry) for entry in entries],
         "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in skipped],
@@ -209,7 +232,13 @@ class FeatureFolder:
         self.listed: list[Entry] = _field(list[Entry], document, "videos", index)
         self.entries = [entry for entry in self.listed if entry.shard is not None]
         self.skipped = _field(list[Problem], document, "skipped", index)
+        self.decoder = _field(int, document, DECODER, index, 1)
         self._shard = {entry.id: str(entry.shard) for entry in self.entries}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What somebody who uses the features should know."""
+        return older_note(self.decoder)
 
     def load(self, identity: str) -> NDArray[np.float32]:
         """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for none, and a damaged shard."""
@@ -232,6 +261,17 @@ class FeatureFolder:
                 raise GestaError(f"{path}: the index names this shard, and it is not there. {_AGAIN}")
             if held != size:
                 raise GestaError(f"{path}: is cut short or changed: {held} bytes, the index says {size}. {_AGAIN}")
+
+
+def older_note(decoder: int) -> tuple[str, ...]:
+    """A sentence where features were made by an older decoder; nothing where they were not."""
+    if decoder >= DECODER_VERSION:
+        return ()
+    return (
+        f"The features were read by decoder {decoder}, today's is {DECODER_VERSION}: of healthy videos they are the "
+        "same; trimmed, turned, damaged or 16-bit ones may give other frames. gesta features ... --renew makes them "
+        "anew.",
+    )
 
 
 def listing_of(folder: FeatureFolder) -> Listing:

@@ -14,8 +14,9 @@ import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 
+from gesta.clips.decode import DECODER_VERSION
 from gesta.schema import Listing
-from gesta.tasks.feature_store import FeatureRecipe, claim, write_index
+from gesta.tasks.feature_store import FeatureRecipe, claim, decoders, drop_older, older_note, write_index
 from gesta.tasks.features.backbones import Extractor
 from gesta.tasks.features.engines import Engine, engine_for
 from gesta.tasks.features.extract import (
@@ -66,6 +67,7 @@ class Summary:
     engine: str
     videos: int
     works: tuple[Work, ...]
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         seconds = max(work.seconds for work in self.works)
@@ -81,6 +83,7 @@ class Summary:
             "seconds": round(seconds, 3),
             "features_per_s": round(features / seconds, 2) if seconds > 0 else 0.0,
             "of_network_rate": round(network / sum(w.seconds for w in self.works), 3) if features else None,
+            "notes": list(self.notes),
             "skipped": [
                 {"path": p.path, "kind": p.kind, "reason": p.reason} for work in self.works for p in work.skipped
             ],
@@ -97,13 +100,16 @@ def run(
     settings: Settings = Settings(),  # noqa: B008
     progress: Progress | None = None,
     source: str | None = None,
+    renew: bool = False,
 ) -> Summary | None:
     """Features of all samples into `out`; the index is made when all processes have ended. None in all but the first.
 
-    A stopped run resumes where it was. `source`: of the backbone's weights, noted for bundles. Raises GestaError where
-    the folder holds other features or a damaged shard.
+    A stopped run resumes where it was. `source`: of the backbone's weights, noted for bundles. `renew`: what an older
+    decoder made is computed again. Raises GestaError where the folder holds other features or a damaged shard.
     """
     claim(out, recipe, listing.layout, source)
+    if renew:
+        drop_older(out)
     samples = list(listing.samples)
     accelerator = machines.accelerator
     if machines.devices * machines.nodes == 1:
@@ -120,7 +126,8 @@ def run(
             return None
         works = gather_work(out, machines.devices * machines.nodes)
     skipped = [problem for work in works for problem in work.skipped]
-    return Summary(out, name, write_index(out, samples, recipe, skipped), tuple(works))
+    videos = write_index(out, samples, recipe, skipped)
+    return Summary(out, name, videos, tuple(works), older_note(min(decoders(out).values(), default=DECODER_VERSION)))
 
 
 class _Share(pl.LightningModule):

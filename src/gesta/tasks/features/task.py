@@ -55,7 +55,8 @@ class FeatureTask(classification.Classifies):
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         divided, notes = split_samples(listing, seed, protocol)
-        return Parts(divided, notes)
+        stored = FeatureFolder(listing.root).notes if (listing.root / RECIPE).is_file() else ()
+        return Parts(divided, (*notes, *stored))
 
     def fit(
         self,
