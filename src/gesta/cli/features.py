@@ -30,6 +30,7 @@ FramesOption = Annotated[
     typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 (c3d, i3d: 20 windows)."),
 ]
 MostFrequent = Annotated[int | None, typer.Option("--most-frequent", min=1, help="Only the n most frequent classes.")]
+RenewOption = Annotated[bool, typer.Option("--renew", help="Compute again what an older gesta decoded.")]
 FeatureEngine = Annotated[
     str | None, typer.Option("--engine", help="openvino or torch; openvino on a CPU if left out.")
 ]
@@ -54,9 +55,7 @@ def features(
     nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Frames (c3d, i3d: windows) at a time.")] = 32,
-    renew: Annotated[
-        bool, typer.Option("--renew", help="Compute again what an older gesta decoded, in a folder made before.")
-    ] = False,
+    renew: RenewOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Compute a frozen backbone's features of every video once, for training on them."""
@@ -84,18 +83,15 @@ def features(
             ready,
             recipe,
             machines=machines,
-            settings=Settings(batch=batch),
+            settings=Settings(batch=batch, renew=renew),
             progress=tick,
             source=_source(weights),
-            renew=renew,
         )
     if summary is None:
         return
     document = summary.to_json()
-    for problem in listing.problems[:SHOWN_SKIPPED]:
-        console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
-    for note in summary.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    for line in (*map(str, listing.problems[:SHOWN_SKIPPED]), *summary.notes):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     emit(document, _text(document), json)
     if not summary.videos:
         raise GestaError(f"{data}: no video could be used. Look with gesta data inspect.")

@@ -32,12 +32,14 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Settings:
-    """How one process computes; none of it changes what comes out."""
+    """How one process computes; none of it changes what comes out, but `renew`: whether what an older decoder made is
+    computed again."""
 
     batch: int = BATCH
     shard_videos: int = SHARD_VIDEOS
     rank: int = 0
     processes: int = 1
+    renew: bool = False
 
 
 @dataclass(frozen=True)

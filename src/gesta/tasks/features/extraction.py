@@ -100,15 +100,15 @@ def run(
     settings: Settings = Settings(),  # noqa: B008
     progress: Progress | None = None,
     source: str | None = None,
-    renew: bool = False,
 ) -> Summary | None:
     """Features of all samples into `out`; the index is made when all processes have ended. None in all but the first.
 
-    A stopped run resumes where it was. `source`: of the backbone's weights, noted for bundles. `renew`: what an older
-    decoder made is computed again. Raises GestaError where the folder holds other features or a damaged shard.
+    A stopped run resumes where it was; with `settings.renew` what an older decoder made is computed again. `source`: of
+    the backbone's weights, noted for bundles. Raises GestaError where the folder holds other features or a damaged
+    shard.
     """
     claim(out, recipe, listing.layout, source)
-    if renew:
+    if settings.renew:
         drop_older(out)
     samples = list(listing.samples)
     accelerator = machines.accelerator
