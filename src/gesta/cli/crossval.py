@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
@@ -79,6 +81,7 @@ def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
     lines = [
         f"{name} {show(document[metric])}{within}, by seed: {rounds}",
         f"over folds: mean {show(document[f'{metric}_mean'])}, standard deviation {show(document[f'{metric}_std'])}",
+        *pooled(document.get("pooled", ())),
         f"computing time {document['seconds'] / 60:.1f} min; results in {out / 'crossval.json'}",
     ]
     counted = Counter((e["id"], e["truth"], e["predicted"]) for e in document["errors"])
@@ -86,3 +89,14 @@ def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
     for (clip, truth, predicted), times in counted.most_common(SHOWN_ERRORS):
         wrong.add_row(clip, truth, predicted or "(class unknown to the training part)", str(times))
     return Group(folds, *lines, *([wrong] if counted else []))
+
+
+def pooled(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each measure over the samples of all folds together: mean and standard deviation over the seeds."""
+    lines = []
+    for name, first in dict(rounds[0]).items() if rounds else ():
+        if isinstance(first, float):
+            values = [row[name] for row in rounds]
+            spread = f" +- {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+            lines.append(f"all folds together: {name.replace('_', ' ')} {np.mean(values):.3f}{spread}")
+    return lines

@@ -37,7 +37,8 @@ def _model(part: Part) -> Any:
         {axis: torch.export.Dim.AUTO for axis, n in enumerate(tensor.shape) if n == -1} for tensor in part.inputs
     )
     if part.role == "step":
-        dynamic = (dynamic[0], dynamic[1:])  # as in its signature: the states are one argument, *states
+        given = len(part.inputs) - len(part.states)
+        dynamic = (*dynamic[:given], dynamic[given:])  # as in its signature: the states are one argument, *states
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -55,6 +55,8 @@ def crossval(
     training part are set aside to stop by. Each fold's result is a JSON file in `out`, and a run with the same recipe
     and data takes what it finds there. `job`: what a fold is, as trial_job.
 
+    `pooled`, where the task has that ability: by seed, its measures over the samples of all folds together.
+
     Returns the task's quality under its name (pooled over all held-out samples and seeds), its _mean and _std over
     folds, folds (held_out, quality, n, with several recipes also chosen and inner_...), per_seed, errors, skipped and
     seconds (of computing, summed over folds). Raises GestaError.
@@ -85,6 +87,9 @@ def crossval(
     if len(options) > 1:
         for fold in document["folds"]:
             fold["chosen"], fold[f"inner_{metric}"] = chosen[fold["held_out"]]
+    if has(task, "pooled"):
+        trials = [[result for _, s, result in named if s == seed] for seed in range(folding.seeds)]
+        document["pooled"] = [{"seed": seed, **task.pooled(found)} for seed, found in enumerate(trials)]  # type: ignore[attr-defined]
     document |= {
         "by": folding.by if folding.k is None else f"{folding.k} groups",
         "recipe": recipes[0].name,

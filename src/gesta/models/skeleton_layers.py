@@ -27,6 +27,13 @@ def movement(skeleton: Tensor, mask: Tensor, frames: int) -> Tensor:
     return torch.cat([torch.zeros_like(skeleton[:, :frames]), moved], 1)[:, : skeleton.shape[1]]
 
 
+def centered(skeleton: Tensor, mask: Tensor) -> Tensor:
+    """Positions from the middle of each frame's joints, [B, T, J, D]; 0 where one is missing."""
+    seen = (mask > 0).unsqueeze(-1).to(skeleton.dtype)  # B T J 1
+    middle = (skeleton * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)  # B T 1 D
+    return (skeleton - middle) * seen
+
+
 def pairs(joints: int) -> tuple[Tensor, Tensor]:
     """Both ends of every pair of joints, [P] each."""
     first, second = torch.triu_indices(joints, joints, offset=1)

@@ -6,7 +6,8 @@ In: skeleton float32 [B, T, J, D], mask [B, T, J], lengths [B] (gesta.models.ske
 the last frame, `forward_steps`: [B, T, N] after each. `step` takes the next frames and the state, named arrays of
 `state_shapes`: what the convolutions look back on; frame by frame equals the whole clip.
 A frame is positions, movement over 1 and 4 frames, distances of all pairs and the mask; blocks look 2, 4, 8, 16, 32
-frames further back each: 63 in all. Parameters with 20 joints in 3-D, N = 14, width 128: 0.38 M.
+frames further back each: 63 in all. `centered`: positions from each frame's middle, so that movement alone tells where
+the body is. Parameters with 20 joints in 3-D, N = 14, width 128: 0.38 M.
 Deviations: batch normalization over the frames of clips alone (padding left out) for weight normalization, one
 convolution and one 1 x 1 in a block where the paper has two.
 """
@@ -18,7 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gesta.models.skeleton_layers import SkeletonClassifier, distances, masked, movement, pairs
+from gesta.models.skeleton_layers import SkeletonClassifier, centered, distances, masked, movement, pairs
 
 SLOW, FAST = 1, 4
 KERNEL = 3
@@ -52,10 +53,65 @@ class CausalBlock(nn.Module):
         return x + self.mix(found), longer[:, :, longer.shape[2] - self.back :]
 
 
-class CausalTcn(nn.Module):
-    """Frames -> linear, BN, ReLU -> causal blocks -> classes, after every frame."""
+class CausalNet(nn.Module):
+    """What networks share that answer after every frame. A subclass has `state_shapes`, `forward_head`, `advance`."""
 
     chunk = 1
+    joints: int
+    dimensions: int
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        raise NotImplementedError
+
+    def advance(
+        self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """[B, t, J, D] -> features after every frame [B, t, C], and the state behind the last one."""
+        raise NotImplementedError
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Features [..., C] -> logits [..., N]."""
+        raise NotImplementedError
+
+    def step(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """The next frames [B, t, J, D], [B, t, J] and the state -> logits [B, N] after the last one, the new state."""
+        features, after = self.advance(skeleton, mask, state)
+        return self.forward_head(features[:, -1]), *after
+
+    def steps(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """As `step`, with the logits after every one of the frames, [B, t, N]."""
+        features, after = self.advance(skeleton, mask, state)
+        return self.forward_head(features), *after
+
+    def forward_steps(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
+        return self.forward_head(self._whole(skeleton, mask, lengths))
+
+    def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """[B, C] after the last frame."""
+        features = self._whole(skeleton, mask, lengths)  # B T C
+        if lengths is None:
+            return features[:, -1]
+        last = (lengths - 1).clamp(min=0).reshape(-1, 1, 1).expand(-1, 1, features.shape[2])
+        return features.gather(1, last)[:, 0]
+
+    def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        return self.forward_head(self.forward_features(skeleton, mask, lengths))
+
+    def _whole(self, skeleton: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
+        state = [
+            skeleton.new_zeros([skeleton.shape[0] if n == -1 else n for n in shape])
+            for shape in self.state_shapes.values()
+        ]
+        frames = torch.arange(skeleton.shape[1], device=skeleton.device)
+        valid = None if lengths is None else frames < lengths.unsqueeze(1)  # B T
+        return self.advance(skeleton, mask, state, valid)[0]
+
+
+class CausalTcn(CausalNet):
+    """Frames -> linear, BN, ReLU -> causal blocks -> classes, after every frame."""
 
     def __init__(
         self,
@@ -66,8 +122,10 @@ class CausalTcn(nn.Module):
         width: int = 128,
         dilations: Sequence[int] = (1, 2, 4, 8, 16),
         dropout: float = 0.2,
+        centered: bool = False,
     ) -> None:
         super().__init__()
+        self.centered = centered
         first, second = pairs(joints)
         self.register_buffer("first", first, persistent=False)
         self.register_buffer("second", second, persistent=False)
@@ -83,7 +141,6 @@ class CausalTcn(nn.Module):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
         width = self.inputs.out_channels
         layers = {f"layer{i}": (-1, width, _back(block)) for i, block in enumerate(self.blocks)}
         return {"points": (-1, FAST, self.joints, self.dimensions), "seen": (-1, FAST, self.joints), **layers}
@@ -92,47 +149,12 @@ class CausalTcn(nn.Module):
         """A new, untrained last layer for so many classes."""
         self.head.reset(classes)
 
-    def step(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """The next frames [B, t, J, D], [B, t, J] and the state -> logits [B, N] after the last one, the new state."""
-        features, after = self._advance(skeleton, mask, state)
-        return self.forward_head(features[:, -1]), *after
-
-    def steps(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """As `step`, with the logits after every one of the frames, [B, t, N]."""
-        features, after = self._advance(skeleton, mask, state)
-        return self.forward_head(features), *after
-
-    def forward_steps(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
-        return self.forward_head(self._whole(skeleton, mask, lengths))
-
-    def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """[B, C] after the last frame."""
-        features = self._whole(skeleton, mask, lengths)  # B T C
-        if lengths is None:
-            return features[:, -1]
-        last = (lengths - 1).clamp(min=0).reshape(-1, 1, 1).expand(-1, 1, features.shape[2])
-        return features.gather(1, last)[:, 0]
-
     def forward_head(self, features: Tensor) -> Tensor:
         return self.head(features)  # type: ignore[no-any-return]
 
-    def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        return self.forward_head(self.forward_features(skeleton, mask, lengths))
-
-    def _whole(self, skeleton: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
-        state = [
-            skeleton.new_zeros([skeleton.shape[0] if n == -1 else n for n in shape])
-            for shape in self.state_shapes.values()
-        ]
-        frames = torch.arange(skeleton.shape[1], device=skeleton.device)
-        valid = None if lengths is None else frames < lengths.unsqueeze(1)  # B T
-        return self._advance(skeleton, mask, state, valid)[0]
-
-    def _advance(
+    def advance(
         self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """[B, t, J, D] -> features after every frame [B, t, C], and the state behind the last one."""
         points, seen = masked(skeleton, mask)
         points, seen = torch.cat([state[0], points], 1), torch.cat([state[1], seen], 1)  # B FAST+t J D
         x = self.norm(self.inputs(self._frames(points, seen)), valid).relu()
@@ -145,7 +167,7 @@ class CausalTcn(nn.Module):
     def _frames(self, points: Tensor, seen: Tensor) -> Tensor:
         """What is known of every frame but the first FAST, which only serve the movement: [B, inputs, t]."""
         parts = [
-            points.flatten(2),
+            (centered(points, seen) if self.centered else points).flatten(2),
             movement(points, seen, SLOW).flatten(2),
             movement(points, seen, FAST).flatten(2),
             distances(points, seen, self.first, self.second),

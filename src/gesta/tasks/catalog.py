@@ -23,6 +23,7 @@ BUILT_IN = {
     "features": "gesta.tasks.features.task:TASK",
     "hands": "gesta.tasks.hands.task:TASK",
     "images": "gesta.tasks.images.task:TASK",
+    "spotting": "gesta.tasks.spotting.task:TASK",
     "text": "gesta.tasks.text.task:TASK",
     "translation": "gesta.tasks.text.translate_task:TASK",
 }

@@ -1,0 +1,1 @@
+"""Gesture spotting: what is done, and from when to when, in long recordings."""

@@ -1,0 +1,149 @@
+"""Windows to train on: cut out of recordings, or composed of single gestures with rests between. Numpy only.
+
+Gestures come from files of one gesture each and from the spans of recordings; rests are what lies between spans. Where
+the data have no rests they are generated: somebody who holds still as at the start of a gesture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.skeleton_augment import SkeletonAugmentation
+from gesta.clips.skeleton_sets import JointSet
+from gesta.clips.skeleton_space import Skeleton, stretch
+from gesta.metrics_events import runs
+from gesta.tasks.spotting.data import Track
+
+IGNORED = -1
+"""Target of a frame that does not count."""
+SHORTEST_REST = 8
+REST_FRAMES = (8, 60)
+STEP_FRAMES = (3, 10)
+"""From the last frame of a piece to the first of the next."""
+STILL = 0.01
+"""Deviation of the joints of a person that holds still, in sizes of the skeleton."""
+
+Labelled = tuple[Skeleton, NDArray[np.int64]]
+"""Skeleton T J D, target [T]."""
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """What windows are made of."""
+
+    whole: tuple[Labelled, ...]
+    gestures: tuple[Labelled, ...]
+    rests: tuple[Skeleton, ...]
+
+
+def pieces(tracks: Sequence[Track]) -> Pieces:
+    """Recordings, their gestures, and the rests between them; files of one gesture are no recordings."""
+    whole = [(t.skeleton, t.target) for t in tracks if not t.recording.isolated]
+    gestures, rests = [(t.skeleton, t.target) for t in tracks if t.recording.isolated], []
+    for skeleton, target in whole:
+        for label, first, last in runs(target):
+            part = skeleton[first : last + 1]
+            if label > 0:
+                gestures.append((part, np.full(len(part), label)))
+            elif len(part) >= SHORTEST_REST:
+                rests.append(part)
+    known = [(s, t) for s, t in gestures if np.isfinite(s).all(axis=(1, 2)).any()]
+    return Pieces(tuple(whole), tuple(known), tuple(rests))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Makes windows of `frames` frames. `share`: of those that are composed; all where there are no recordings."""
+
+    pieces: Pieces
+    joints: JointSet
+    augmentation: SkeletonAugmentation
+    frames: int
+    share: float
+
+    def draw(self, rng: np.random.Generator) -> Labelled:
+        """One random window, augmented: skeleton [t, J, D], target [t], t at most `frames`."""
+        composed = not self.pieces.whole or (self.pieces.gestures and rng.random() < self.share)
+        skeleton, target = self._composed(rng) if composed else self._cut(rng)
+        skeleton, target = at_speed(skeleton, target, self._speed(rng))
+        start = int(rng.integers(0, max(len(skeleton) - self.frames, 0) + 1))
+        skeleton, target = skeleton[start : start + self.frames], target[start : start + self.frames]
+        still = self.augmentation.model_copy(update={"speed": 0.0})
+        return still(skeleton, self.joints, rng), target
+
+    def _speed(self, rng: np.random.Generator) -> float:
+        return float(rng.uniform(1 - self.augmentation.speed, 1 + self.augmentation.speed))
+
+    def _cut(self, rng: np.random.Generator) -> Labelled:
+        """A stretch of a recording, long recordings as often as they have frames."""
+        lengths = np.array([len(target) for _, target in self.pieces.whole], float)
+        skeleton, target = self.pieces.whole[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
+        wanted = round(self.frames * (1 + self.augmentation.speed)) + 1
+        start = int(rng.integers(0, max(len(skeleton) - wanted, 0) + 1))
+        return skeleton[start : start + wanted], target[start : start + wanted]
+
+    def _composed(self, rng: np.random.Generator) -> Labelled:
+        parts: list[Labelled] = []
+        while sum(len(target) for _, target in parts) < self.frames * (1 + self.augmentation.speed):
+            rest = self._rest(rng)
+            gesture = self.pieces.gestures[int(rng.integers(len(self.pieces.gestures)))]
+            parts += [(rest, np.zeros(len(rest), np.int64)), at_speed(*gesture, self._speed(rng))]
+        return joined(parts, rng)
+
+    def _rest(self, rng: np.random.Generator) -> Skeleton:
+        frames = int(rng.integers(*REST_FRAMES))
+        if not self.pieces.rests:
+            gesture, _ = self.pieces.gestures[int(rng.integers(len(self.pieces.gestures)))]
+            return still_rest(gesture, frames, rng)
+        rest = self.pieces.rests[int(rng.integers(len(self.pieces.rests)))]
+        start = int(rng.integers(0, max(len(rest) - frames, 0) + 1))
+        return rest[start : start + frames]
+
+
+def still_rest(skeleton: Skeleton, frames: int, rng: np.random.Generator) -> Skeleton:
+    """The first frame with a person, held, with joints that tremble."""
+    seen = np.isfinite(skeleton).all(axis=(1, 2))
+    pose = skeleton[int(seen.argmax())]
+    return (pose + rng.normal(0, STILL, (frames, *pose.shape))).astype(np.float32)
+
+
+def joined(parts: Sequence[Labelled], rng: np.random.Generator) -> Labelled:
+    """The parts one after the other: each begins where the one before ended, with a few frames of none between."""
+    skeletons, targets = [parts[0][0]], [parts[0][1]]
+    for skeleton, target in parts[1:]:
+        before = skeletons[-1][-1]
+        moved = skeleton + np.nan_to_num(_middle(before) - _middle(skeleton[0]))
+        step = transition(before, moved[0], int(rng.integers(*STEP_FRAMES)))
+        skeletons += [step, moved.astype(np.float32)]
+        targets += [np.zeros(len(step), np.int64), target]
+    return np.concatenate(skeletons), np.concatenate(targets)
+
+
+def transition(before: Skeleton, after: Skeleton, frames: int) -> Skeleton:
+    """Frames between two poses J D, slow at both ends; NaN where a joint is missing in either."""
+    share = np.linspace(0, 1, frames + 2)[1:-1, None, None]
+    share = share**2 * (3 - 2 * share)
+    return np.asarray((1 - share) * before + share * after, np.float32)
+
+
+def at_speed(skeleton: Skeleton, target: NDArray[np.int64], speed: float) -> Labelled:
+    """The same movement `speed` times as fast, with the target of the nearest frame."""
+    frames = max(2, round(len(skeleton) / speed))
+    nearest = np.round(np.linspace(0, len(target) - 1, frames)).astype(int)
+    return stretch(skeleton, frames), target[nearest]
+
+
+def _middle(pose: Skeleton) -> NDArray[np.float64]:
+    """Mean of the joints that are there, D; NaN where none is."""
+    seen = pose[np.isfinite(pose).all(axis=-1)]
+    return seen.mean(axis=0) if len(seen) else np.full(pose.shape[-1], np.nan)
+
+
+def late(target: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
+    """What the network answers behind each frame: the class `delay` frames before; the first ones do not count."""
+    before = np.full(min(delay, len(target)), IGNORED, np.int64)
+    return np.concatenate([before, target[: len(target) - len(before)]])

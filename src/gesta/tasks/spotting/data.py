@@ -1,0 +1,112 @@
+"""Recordings as the network sees them: normalized skeletons and a class for every frame."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.skeleton_files import Skeletons, read_skeletons
+from gesta.clips.skeleton_space import Normalizer, Skeleton, SkeletonSpace, fill, resample
+from gesta.decoding import DecoderSpec
+from gesta.metrics_events import Event
+from gesta.schema import GestaError, Problem
+from gesta.sources.recordings import Recording
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What of a manifest says how skeletons go in and what comes out; each is as in SpottingManifest."""
+
+    space: SkeletonSpace
+    fps: float
+    classes: tuple[str, ...]
+    delay_frames: int = 0
+    decoder: DecoderSpec = field(default_factory=DecoderSpec)
+
+
+@dataclass(frozen=True)
+class Track:
+    """A recording at the network's rate. `skeleton`: normalized, T J D, NaN where a joint is missing; `target`: [T]."""
+
+    recording: Recording
+    skeleton: Skeleton
+    target: NDArray[np.int64]
+
+
+def positions(recording: Recording) -> Skeletons:
+    """The skeletons of a recording's file. Raises GestaError naming the file."""
+    return read_skeletons(recording.skeleton, recording.joints)
+
+
+def raw(recording: Recording, facts: Facts) -> tuple[Skeleton, NDArray[np.float64]]:
+    """Skeletons in the joints' order of the model, not normalized, T J D, and their times in seconds.
+
+    Joints whose confidence is too low are NaN. Raises GestaError where the file lacks joints or a dimension.
+    """
+    found = positions(recording)
+    values = ordered(found, facts.space, str(recording.skeleton))
+    times = np.arange(len(values)) / (found.fps or recording.fps) if found.times_s is None else found.times_s
+    if (np.diff(times) < 0).any():
+        raise GestaError(f"{recording.skeleton}: its times go back. Mend the column of times.")
+    return values, times - (times[0] if len(times) else 0)
+
+
+def ordered(found: Skeletons, space: SkeletonSpace, name: str) -> Skeleton:
+    """Positions in the order of a space's joints; NaN where the confidence is below its least."""
+    missing = [joint for joint in space.joints if joint not in found.joints]
+    if missing or found.values.shape[2] < space.dimensions:
+        lack = f"the joints {', '.join(missing[:5])}" if missing else f"a position in {space.dimensions}-D"
+        raise GestaError(f"{name}: lacks {lack}. Give skeletons of the joints that the model was trained on.")
+    places = [found.joints.index(joint) for joint in space.joints]
+    values = found.values[:, places, : space.dimensions]
+    if found.confidence is None:
+        return values
+    return np.where((found.confidence[:, places] >= space.least_confidence)[..., None], values, np.nan)
+
+
+def track(recording: Recording, facts: Facts) -> Track:
+    """A recording as the network sees it; gestures that are none of the classes count as none. Raises GestaError."""
+    values, times = raw(recording, facts)
+    labels = resample(frame_classes(recording, len(values), facts.classes)[:, None, None], times, facts.fps)[:, 0, 0]
+    skeleton = Normalizer(facts.space)(resample(values, times, facts.fps))
+    return Track(recording, skeleton, labels.astype(np.int64))
+
+
+def frame_classes(recording: Recording, frames: int, classes: Sequence[str]) -> NDArray[np.int64]:
+    """The class of every frame of the file, [T]; of spans that overlap the later one."""
+    found = np.zeros(frames, np.int64)
+    for span in recording.spans:
+        if span.label in classes:
+            found[span.first : min(span.last, frames - 1) + 1] = classes.index(span.label)
+    return found
+
+
+def events(recording: Recording, frames: int, fps: float) -> list[Event]:
+    """The true events of a recording of so many frames of the network: seconds of their first and last frame."""
+    end_s = (frames - 1) / fps
+    found = [Event(s.label, s.first / recording.fps, min(s.last / recording.fps, end_s)) for s in recording.spans]
+    return [event for event in found if event.start < event.end]
+
+
+def tracks(recordings: Sequence[Recording], facts: Facts) -> tuple[list[Track], list[Problem]]:
+    """(those that can be read, what cannot be)."""
+    used, problems = [], []
+    for recording in recordings:
+        try:
+            used.append(track(recording, facts))
+        except GestaError as error:
+            problems.append(Problem(str(recording.skeleton), "unreadable", str(error)))
+    return used, problems
+
+
+def identities(recordings: Sequence[Recording]) -> list[str]:
+    """Hashes of the positions and the person."""
+    found = []
+    for recording in recordings:
+        values = fill(positions(recording).values)[0]
+        found.append(hashlib.sha256(str(recording.subject).encode() + values.tobytes()).hexdigest()[:16])
+    return found

@@ -1,0 +1,249 @@
+"""Training a spotter: a class after every frame of windows; then the decoder's numbers, chosen on validation."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from gesta.clips.skeleton_sets import joint_set
+from gesta.clips.skeleton_space import SkeletonSpace, to_network
+from gesta.decoding import Scored, choose
+from gesta.engines.base import Placement
+from gesta.engines.torch import open_parts
+from gesta.models.tcn import CausalNet
+from gesta.schema import GestaError, Problem
+from gesta.sources.recordings import Recording
+from gesta.tasks.base import Parts
+from gesta.tasks.spotting import data
+from gesta.tasks.spotting.compose import IGNORED, Labelled, Pieces, Windows, late, pieces
+from gesta.tasks.spotting.data import Facts, Track
+from gesta.tasks.spotting.evaluate import measured
+from gesta.tasks.spotting.manifest import NONE, SpottingManifest
+from gesta.tasks.spotting.network import build, part
+from gesta.tasks.spotting.predict import Spotter
+from gesta.tasks.spotting.recipe import SpottingInputSettings, SpottingRecipe, SpottingTrainingSettings
+from gesta.training.checkpoints import full_disk_explained, seed_everything
+from gesta.training.data import TrainingData
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import Learner
+from gesta.training.run import Fitted, Run, clear
+from gesta.training.save import provenance_of, write_bundle
+from gesta.training.stage import Stage, run_stage
+
+BEST_BY = ("-val_accuracy", "val_loss")
+CHANGE_LIMIT = 16.0
+"""Largest squared change of a log probability that the smoothness counts (Farha and Gall 2019, MS-TCN)."""
+
+
+@dataclass
+class Drawn:
+    """Training windows, a new draw each epoch: what one is depends on (seed, epoch, index) alone."""
+
+    windows: Windows
+    count: int
+    seed: int
+    delay: int
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Labelled:
+        return self.windows.draw(np.random.default_rng([self.seed, self.epoch, index]))
+
+    def collate(self, items: Sequence[Labelled]) -> dict[str, Tensor]:
+        return batch(items, self.delay)
+
+
+@dataclass
+class Whole:
+    """Whole recordings, to validate on."""
+
+    items: Sequence[Labelled]
+    delay: int
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Labelled:
+        return self.items[index]
+
+    def collate(self, items: Sequence[Labelled]) -> dict[str, Tensor]:
+        return batch(items, self.delay)
+
+
+def batch(items: Sequence[Labelled], delay: int) -> dict[str, Tensor]:
+    """skeleton [B, T, J, D], mask [B, T, J], lengths [B], target [B, T]: IGNORED behind the end and in the delay."""
+    skeleton, mask, lengths = to_network([skeleton for skeleton, _ in items])
+    target = np.full(mask.shape[:2], IGNORED, np.int64)
+    for row, (_, wanted) in enumerate(items):
+        target[row, : len(wanted)] = late(wanted, delay)
+    arrays = {"skeleton": skeleton, "mask": mask.astype(np.float32), "lengths": lengths, "target": target}
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+class FrameLearner(Learner):
+    """Cross entropy of every frame, and how much neighboring answers differ."""
+
+    measures: ClassVar[Mapping[str, str]] = {"accuracy": "acc {:.3f}"}
+
+    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        settings: SpottingTrainingSettings = self.settings
+        logits = self.logits(batch)
+        loss = self._counted("train", logits, batch["target"], settings.label_smoothing)
+        return loss + settings.smoothness * change(logits, batch["target"]) if settings.smoothness else loss
+
+    def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
+        return self._counted("val", self.logits(batch), batch["target"], 0.0)
+
+    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """[B, T, N] in single precision."""
+        assert isinstance(self.network, CausalNet)
+        return self.network.forward_steps(batch["skeleton"], batch["mask"], batch["lengths"]).float()
+
+    def _counted(self, part: str, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=IGNORED, label_smoothing=smoothing)
+        counts = target != IGNORED
+        self.count(part, int(counts.sum()), loss, ((logits.argmax(-1) == target) & counts).sum())
+        return loss
+
+
+def change(logits: Tensor, target: Tensor) -> Tensor:
+    """Mean squared change of the log probabilities from a frame to the next, each at most CHANGE_LIMIT."""
+    logs = logits.log_softmax(-1)  # B T N
+    squared = (logs[:, 1:] - logs[:, :-1].detach()).square().clamp(max=CHANGE_LIMIT)
+    counts = (target[:, 1:] != IGNORED) & (target[:, :-1] != IGNORED)
+    return squared[counts].mean() if counts.any() else logits.new_zeros(())
+
+
+@dataclass(frozen=True)
+class Read:
+    """The training and validation recordings as the network sees them, and what could not be read."""
+
+    space: SkeletonSpace
+    fps: float
+    classes: tuple[str, ...]
+    train: list[Track]
+    val: list[Track]
+    problems: tuple[Problem, ...]
+
+
+def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -> Fitted:
+    """Trains on "train"; epoch and decoder are chosen on "val" (without it the last epoch and the decoder's defaults).
+
+    Raises GestaError for data that cannot be learned from, another run's checkpoint, a loss that is not finite, or a
+    full disk.
+    """
+    started, settings = time.perf_counter(), recipe.training
+    read = read_parts(parts, recipe.input)
+    delay = round(recipe.input.delay_s * read.fps)
+    made = pieces(read.train)
+    windows = Windows(
+        made, joint_set(read.space.joints), recipe.augmentation, _frames(settings, read.fps), settings.composed
+    )
+    content = b"".join(t.skeleton.tobytes() + t.target.tobytes() for t in (*read.train, *read.val))
+    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "data": hashlib.sha256(content).hexdigest()}
+    clear(run)
+    seed_everything(run.seed)
+    network = build(recipe.model, len(read.classes), len(read.space.joints), read.space.dimensions)
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, BEST_BY)
+    with full_disk_explained(run.out):
+        run.out.mkdir(parents=True, exist_ok=True)
+        sets = (
+            Drawn(windows, settings.windows, run.seed, delay),
+            Whole([(t.skeleton, t.target) for t in read.val], delay),
+        )
+        batches: TrainingData[Any] = TrainingData(*sets, settings.batch, run.seed)
+        history, best, rank = run_stage(stage, network, batches, lambda n: FrameLearner(network, settings, steps=n))
+        metrics = _metrics(best, len(history), read, made)
+        if rank == 0:
+            facts, more = decoded(network, Facts(read.space, read.fps, read.classes, delay), read.val)
+            metrics |= more
+            samples = [t.recording for t in (*read.train, *read.val)]
+            origin = provenance_of(
+                samples,
+                run,
+                layout=parts.listing.layout,
+                data=content,
+                identities=data.identities,
+                skipped=len(read.problems),
+                seconds=sum(row["seconds"] for row in history),
+            )
+            write_bundle(run.out / "bundle", SpottingManifest, network, recipe, origin, metrics=metrics, **vars(facts))
+            if drawn:
+                draw_history(history, run.out / FIGURE, recipe.name)
+    seconds = time.perf_counter() - started
+    return Fitted(run.out / "bundle", metrics, history, seconds, recipe, read.problems, rank=rank, network=network)
+
+
+def _frames(settings: SpottingTrainingSettings, fps: float) -> int:
+    return max(2, round(settings.window_s * fps))
+
+
+def _metrics(best: Mapping[str, float], epochs: int, read: Read, made: Pieces) -> dict[str, Any]:
+    found: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    counts = {
+        "train_recordings": len(made.whole),
+        "train_gestures": len(made.gestures),
+        "val_recordings": len(read.val),
+    }
+    return found | counts | {"best_epoch": int(best["epoch"]), "epochs": epochs}
+
+
+def read_parts(parts: Parts, settings: SpottingInputSettings) -> Read:
+    """What the parts hold, at one rate. Raises GestaError where there is nothing to learn from."""
+    train, val = (
+        [r for r in parts.of(name) if r.label is not None and not (name == "val" and r.isolated)]
+        for name in ("train", "val")
+    )
+    labels = sorted({span.label for r in train for span in r.spans})
+    if not labels:
+        raise GestaError("The training part holds no gesture: no span of any recording has a label. Add labels.")
+    first = next((found for r in train if (found := _joints(r)) is not None), None)
+    if first is None:
+        raise GestaError(
+            f"None of the {len(train)} recordings of the training part can be read. See gesta data inspect."
+        )
+    joints, dimensions = first
+    space = SkeletonSpace(joints=joints, dimensions=dimensions, **settings.model_dump(exclude={"fps", "delay_s"}))
+    rates = Counter(r.fps for r in train)
+    fps = max(rates, key=lambda rate: rates[rate]) if settings.fps == "auto" else settings.fps
+    facts = Facts(space, fps, (NONE, *labels))
+    (used, broken), (held, lost) = (data.tracks(recordings, facts) for recordings in (train, val))
+    return Read(space, fps, facts.classes, used, held, (*broken, *lost))
+
+
+def _joints(recording: Recording) -> tuple[tuple[str, ...], Any] | None:
+    """(names, dimensions) of a recording's skeletons; None where it cannot be read."""
+    try:
+        found = data.positions(recording)
+    except GestaError:
+        return None
+    return found.joints, found.values.shape[2]
+
+
+def decoded(network: CausalNet, facts: Facts, val: Sequence[Track]) -> tuple[Facts, dict[str, Any]]:
+    """The facts with the decoder that has the best events on validation recordings, and the measures there.
+
+    The decoder's defaults where they hold no event.
+    """
+    if not any((t.target > 0).any() for t in val):
+        return facts, {}
+    spotter = Spotter(open_parts([part(network.eval().cpu(), len(facts.classes))], Placement(device="cpu")), facts)
+    outputs = [spotter.probabilities(t.skeleton) for t in val]
+    truth = [data.events(t.recording, len(t.target), facts.fps) for t in val]
+    times = [np.arange(len(p)) / facts.fps for p in outputs]
+    scored = [Scored(t, p, events) for t, p, events in zip(times, outputs, truth, strict=True)]
+    chosen = replace(facts, decoder=choose(facts.classes, scored)[0])
+    found = measured(val, outputs, Spotter(spotter.engine, chosen))
+    return chosen, {f"val_{name}": found[name] for name in ("jaccard", "edit_error", "detection_rate")}

@@ -1,0 +1,66 @@
+"""What stands in the manifest of a gesture spotter."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field
+
+from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
+from gesta.clips.skeleton_space import SkeletonSpace
+from gesta.decoding import DecoderSpec
+
+NONE = DecoderSpec().none
+"""The class of frames without a gesture, the network's first."""
+
+
+def _first_is_none(classes: tuple[str, ...]) -> tuple[str, ...]:
+    if classes[0] != NONE or len(classes) < 2:
+        raise ValueError(f"the first class is {NONE!r}, and a gesture or more follow")
+    return classes
+
+
+class SpottingManifest(Manifest):
+    """Of a spotter. `classes`: what the network tells apart in every frame, `none` first; the gestures follow."""
+
+    title: ClassVar[str] = "a gesture spotter"
+    unit: ClassVar[str] = "recordings"
+
+    kind: Literal["spotting"] = "spotting"
+    classes: Annotated[Names, AfterValidator(_first_is_none)]
+    space: SkeletonSpace
+    fps: float = Field(gt=0, le=240, description="frames a second that the network sees")
+    delay_frames: int = Field(0, ge=0, le=480, description="an answer is about the frame so many before the last one")
+    decoder: DecoderSpec
+
+    def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
+        expected = ("float32", (-1, -1, len(self.space.joints), self.space.dimensions))
+        found = inputs.get("skeleton")
+        if inputs and not alike(expected, found):
+            return f"takes {shown(found)}, and its manifest says {shown(expected)}."
+        answers = outputs.get("logits")
+        if answers is not None and answers[1] and answers[1][-1] not in (-1, len(self.classes)):
+            return f"tells {answers[1][-1]} classes apart, and the manifest names {len(self.classes)}."
+        return None
+
+    @property
+    def gestures(self) -> tuple[str, ...]:
+        return self.classes[1:]
+
+    @property
+    def delay_s(self) -> float:
+        return self.delay_frames / self.fps
+
+    @property
+    def summary(self) -> str:
+        return f"Spots {len(self.gestures)} gestures in a stream: {', '.join(self.gestures)}."
+
+    @property
+    def input_lines(self) -> list[str]:
+        space, decoder = self.space, self.decoder
+        return [
+            f"skeletons of {len(space.joints)} joints in {space.dimensions}-D, {self.fps:g} frames a second",
+            f"an answer after every frame, about the frame {self.delay_s:.2f} s before",
+            f"an event opens at {decoder.on:g}, ends below {decoder.off:g} for {decoder.rearm_s:g} s and lasts "
+            f"{decoder.least_s:g} s or more; probabilities are smoothed over {decoder.smoothing_s:g} s",
+        ]

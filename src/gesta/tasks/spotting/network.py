@@ -1,0 +1,67 @@
+"""A spotter's bundle as the network of PyTorch, to run and to export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor as Torch
+from torch import nn
+
+from gesta.bundle.io import Bundle, load_weights
+from gesta.bundle.manifest import Tensor
+from gesta.engines.part import Part
+from gesta.engines.torch import fitting, loaded
+from gesta.models.tcn import CausalNet, CausalTcn
+from gesta.models.window import WindowLinear
+from gesta.tasks.spotting.manifest import SpottingManifest
+from gesta.tasks.spotting.recipe import SpottingModelSettings
+
+EXAMPLE_FRAMES = 5
+
+
+class Steps(nn.Module):
+    """The next frames skeleton [B, t, J, D], mask [B, t, J] and the state -> logits after each [B, t, N], the state."""
+
+    def __init__(self, network: CausalNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, skeleton: Torch, mask: Torch, *states: Torch) -> tuple[Torch, ...]:
+        return self.network.steps(skeleton, mask, *states)
+
+
+def build(settings: SpottingModelSettings, classes: int, joints: int, dimensions: int) -> CausalNet:
+    """The recipe's untrained network."""
+    shape = {"classes": classes, "joints": joints, "dimensions": dimensions}
+    if settings.name == "window":
+        return WindowLinear(**shape, window=settings.window)
+    return CausalTcn(**shape, **settings.model_dump(exclude={"name", "window"}))
+
+
+def parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
+    """The step with the bundle's weights. Raises GestaError where they do not fit the network of its recipe."""
+    manifest = bundle.manifest
+    joints, dimensions = len(manifest.space.joints), manifest.space.dimensions
+    with fitting(bundle):
+        settings = SpottingModelSettings.model_validate(manifest.recipe["model"])
+        network = loaded(build(settings, len(manifest.classes), joints, dimensions), load_weights(bundle))
+    return [part(network, len(manifest.classes))]
+
+
+def part(network: CausalNet, classes: int) -> Part:
+    """The step with names and shapes; any number of recordings beside one another, and of frames."""
+    joints, dimensions = network.joints, network.dimensions
+    inputs = (
+        Tensor(name="skeleton", dtype="float32", shape=(-1, -1, joints, dimensions)),
+        Tensor(name="mask", dtype="float32", shape=(-1, -1, joints)),
+    )
+    states = tuple(Tensor(name=k, dtype="float32", shape=shape) for k, shape in network.state_shapes.items())
+    later = tuple(state.model_copy(update={"name": f"{state.name}_out"}) for state in states)
+    logits = Tensor(name="logits", dtype="float32", shape=(-1, -1, classes))
+    example: tuple[Any, ...] = (
+        torch.rand(2, EXAMPLE_FRAMES, joints, dimensions),
+        torch.ones(2, EXAMPLE_FRAMES, joints),
+        *(torch.rand([2 if n == -1 else n for n in state.shape]) for state in states),
+    )
+    return Part("step", Steps(network), example, (*inputs, *states), (logits, *later), states)

@@ -1,0 +1,211 @@
+"""A spotter at work: the events of a recording, or of a stream while it goes on. No PyTorch for an exported bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.clips.skeleton_space import Normalizer, Skeleton, resample
+from gesta.decoding import Decoder, GestureEvent
+from gesta.engines.base import Engine, Placement, State
+from gesta.engines.catalog import open_engine
+from gesta.engines.part import Part
+from gesta.schema import GestaError
+from gesta.sources import recordings
+from gesta.sources.recordings import Recording
+from gesta.tasks.classification import softmax
+from gesta.tasks.spotting import data
+from gesta.tasks.spotting.manifest import SpottingManifest
+
+BLOCK = 512
+"""Frames of a recording that go through the network at once."""
+PAUSE_S = 1.0
+"""A stream without frames for so long has ended, and another one begins."""
+
+Given = str | Path | Recording | NDArray[Any]
+"""A file of skeletons, a Recording, or skeletons T J D at the model's rate, NaN where a joint is missing."""
+
+
+def load(bundle: Bundle[SpottingManifest], at: Placement = Placement()) -> Spotter:
+    """The spotter of a bundle. Raises GestaError for one that is damaged, and for an engine that is not there."""
+    return Spotter(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest)
+
+
+def _parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
+    from gesta.tasks.spotting.network import parts
+
+    return parts(bundle)
+
+
+class Spotter:
+    """Spots gestures. Holds a network on one device; use one a thread. `manifest`: a SpottingManifest, or Facts."""
+
+    def __init__(self, engine: Engine, manifest: Any) -> None:
+        self.engine, self.manifest = engine, manifest
+
+    def predict(self, given: Given) -> list[GestureEvent]:
+        """The events of a whole recording. Raises GestaError for what is none, or has other joints."""
+        return self.events(self.probabilities(self.skeleton(given)))
+
+    def skeleton(self, given: Given) -> Skeleton:
+        """What is given as the network sees it: normalized, at the model's rate, T J D."""
+        if isinstance(given, str | Path):
+            given = one(Path(given))
+        if isinstance(given, Recording):
+            values, times = data.raw(self._named(given), self.manifest)
+            given = resample(values, times, self.manifest.fps)
+        return normalized(Normalizer(self.manifest.space), given)
+
+    def probabilities(self, skeleton: Skeleton) -> NDArray[np.float64]:
+        """Of every class in every frame [T, N], from a normalized skeleton T J D, 1 frame or more."""
+        delay, state = self.manifest.delay_frames, self.engine.start(1)
+        longer = np.concatenate([skeleton, np.repeat(skeleton[-1:], delay, axis=0)])
+        rows = []
+        for at in range(0, len(longer), BLOCK):
+            found, state = steps(self.engine, longer[at : at + BLOCK], state)
+            rows.append(found)
+        return np.concatenate(rows)[delay:]
+
+    def events(self, probabilities: NDArray[np.float64]) -> list[GestureEvent]:
+        """The events of a recording from its probabilities [T, N], in order. `decided_s` counts the delay."""
+        manifest = self.manifest
+        times = np.arange(len(probabilities)) / manifest.fps
+        decoder = Decoder(manifest.decoder, manifest.classes)
+        found = decoder.step(times, probabilities) + decoder.finish()
+        return [seen_late(event, manifest.delay_frames / manifest.fps, float(times[-1])) for event in found]
+
+    def stream(self, given: Given) -> Iterator[GestureEvent]:
+        """The same events one after the other, each as soon as it is decided, in constant memory."""
+        stream = self.open_stream()
+        if isinstance(given, str | Path):
+            given = one(Path(given))
+        if isinstance(given, Recording):
+            values, times = data.raw(self._named(given), self.manifest)
+        else:
+            values, times = given, np.arange(len(given)) / self.manifest.fps
+        for frame, time_s in zip(values, times, strict=True):
+            yield from stream.push(frame, float(time_s))
+        yield from stream.finish()
+
+    def open_stream(self) -> SpottingStream:
+        """A stream to push skeletons into by hand. Several may be open; each has its own state."""
+        return SpottingStream(self.engine, self.manifest)
+
+    def _named(self, recording: Recording) -> Recording:
+        """With the model's joints, where neither the file nor the folder names them."""
+        if recording.joints is not None or not recording.skeleton.name.lower().endswith(".npy"):
+            return recording
+        return replace(recording, joints=self.manifest.space.joints)
+
+
+class SpottingStream:
+    """One stream of skeletons on its way through a spotter: `push` gives the events that have just been decided.
+
+    Times are the frames' own; between them the last skeleton stands, as `gesta.clips.skeleton_space.resample` has it.
+    After a pause of PAUSE_S what is going on has ended, and the stream begins anew.
+    """
+
+    def __init__(self, engine: Engine, manifest: Any) -> None:
+        self._engine, self._manifest = engine, manifest
+        self._normalizer = Normalizer(manifest.space)
+        self._decoder = Decoder(manifest.decoder, manifest.classes)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, as before the first frame."""
+        self._normalizer.reset()
+        self._decoder.reset()
+        self._state: State = self._engine.start(1)
+        self._start_s: float | None = None
+        self._last: tuple[float, Skeleton] | None = None
+        self._frames = 0  # that the network has seen
+
+    def push(self, skeleton: ArrayLike, time_s: float) -> list[GestureEvent]:
+        """A skeleton J D, NaN where a joint is missing, at its time; events decided by it.
+
+        Raises GestaError for another shape, and for a time that is not after the last one.
+        """
+        frame = np.asarray(skeleton, np.float32)
+        before = self._last
+        if before is not None and not time_s > before[0]:
+            raise GestaError(f"A skeleton at {time_s:.3f} s comes after one at {before[0]:.3f} s. Times must increase.")
+        ended = self.finish() if before is not None and time_s - before[0] > PAUSE_S else []
+        if self._start_s is None:
+            self._start_s = time_s
+        elif before is not None:
+            ended += self._see(before[1], self._until(time_s, inclusive=False))
+        self._last = time_s, frame
+        return ended + self._see(frame, self._until(time_s, inclusive=True))
+
+    def finish(self) -> list[GestureEvent]:
+        """What is still going on, ended at the last frame. Then the stream begins anew."""
+        if self._last is None or self._start_s is None:
+            return []
+        seen_s = (self._frames - 1) / self._manifest.fps
+        found = self._see(self._last[1], self._frames + self._manifest.delay_frames, seen_s)
+        found += [self._real(event, seen_s) for event in self._decoder.finish()]
+        self.reset()
+        return found
+
+    def _until(self, time_s: float, *, inclusive: bool) -> int:
+        """How many frames the network has seen once all are there that lie before a time, or at it, too."""
+        assert self._start_s is not None
+        place = (time_s - self._start_s) * self._manifest.fps
+        return int(np.floor(place + 1e-6)) + 1 if inclusive else int(np.ceil(place - 1e-6))
+
+    def _see(self, frame: Skeleton, until: int, seen_s: float | None = None) -> list[GestureEvent]:
+        """The frame as often as the network is to have seen `until` frames."""
+        count = until - self._frames
+        if count <= 0:
+            return []
+        rows = normalized(self._normalizer, np.repeat(frame[None], count, axis=0))
+        found, self._state = steps(self._engine, rows, self._state)
+        about = np.arange(self._frames, until) - self._manifest.delay_frames  # which frames the answers are about
+        self._frames = until
+        known = about >= 0
+        events = self._decoder.step(about[known] / self._manifest.fps, found[known])
+        return [self._real(event, (until - 1) / self._manifest.fps if seen_s is None else seen_s) for event in events]
+
+    def _real(self, event: GestureEvent, seen_s: float) -> GestureEvent:
+        """On the clock of the frames."""
+        assert self._start_s is not None
+        event = seen_late(event, self._manifest.delay_frames / self._manifest.fps, seen_s)
+        times = (event.start_s, event.end_s, event.decided_s)
+        start_s, end_s, decided_s = (round(time_s + self._start_s, 6) for time_s in times)
+        return replace(event, start_s=start_s, end_s=end_s, decided_s=decided_s)
+
+
+def seen_late(event: GestureEvent, delay_s: float, last_s: float) -> GestureEvent:
+    """An event decided when the network had looked on for its delay; not later than the last frame."""
+    return replace(event, decided_s=min(event.decided_s + delay_s, last_s))
+
+
+def normalized(normalizer: Normalizer, skeleton: ArrayLike) -> Skeleton:
+    """Raises GestaError where the skeleton is none of the model's."""
+    try:
+        return normalizer(skeleton)
+    except ValueError as error:
+        raise GestaError(f"The model does not take this skeleton: {error}.") from error
+
+
+def steps(engine: Engine, skeleton: Skeleton, state: State) -> tuple[NDArray[np.float64], State]:
+    """Normalized frames [t, J, D] and the state -> probabilities after each [t, N], the next state."""
+    mask = np.isfinite(skeleton).all(axis=-1)
+    feed = {"skeleton": np.nan_to_num(skeleton)[None], "mask": mask.astype(np.float32)[None]}
+    found, state = engine.step(feed, state)
+    return softmax(found["logits"][0]), state
+
+
+def one(path: Path) -> Recording:
+    """The one recording at a path. Raises GestaError if there are several."""
+    found = recordings.read(path).samples
+    if len(found) != 1:
+        raise GestaError(f"{path}: holds {len(found)} recordings, expected one. `gesta predict` takes folders.")
+    recording: Recording = found[0]
+    return recording

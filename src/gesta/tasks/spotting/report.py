@@ -1,0 +1,120 @@
+"""A spotter's evaluation as files: metrics.json, events.csv, and report.html with a timeline of every recording."""
+
+from __future__ import annotations
+
+import csv
+import html
+from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from gesta.files import json_text, write_files
+from gesta.metrics_events import Event, match
+from gesta.tasks.base import Evaluation
+from gesta.tasks.spotting.evaluate import Seen
+
+SHOWN = 100
+"""Timelines on the page, the worst recordings first; events.csv has all."""
+WIDTH, ROW, GAP = 900, 16, 4
+COLORS = (
+    *("#3d6cb9", "#d1793b", "#4f9d69", "#b04a5a", "#7d63b0", "#8a6d4b", "#c06fa6"),
+    *("#6b7785", "#a3a043", "#3f9fae", "#5a8f2f", "#9c5fc9", "#c9962e", "#587fd6"),
+)
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#1d2433}"
+    "table{border-collapse:collapse}td,th{text-align:left;padding:3px 14px 3px 0;border-bottom:1px solid #dfe3ec}"
+    "svg{display:block;margin:2px 0 14px}h3{margin:0;font-size:14px;font-weight:600}.key span{margin-right:14px}"
+)
+
+
+def report(result: Evaluation, out: Path) -> None:
+    """Writes the three files. Raises GestaError."""
+    recordings: Sequence[Seen] = result.facts["seen"]
+    contents = {
+        "metrics.json": json_text(result.metrics),
+        "events.csv": events_csv(recordings),
+        "report.html": page(result.manifest.name, result.metrics, recordings),
+    }
+    write_files(out, contents)
+
+
+def events_csv(recordings: Sequence[Seen]) -> str:
+    """A row an event, true or spotted: `verdict` is found or missed, right, false or partial."""
+    text = StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["recording", "side", "label", "start_s", "end_s", "decided_s", "verdict"])
+    for one in recordings:
+        for side, event, verdict in verdicts(one):
+            decided = "" if event.decided is None else f"{event.decided:.3f}"
+            rows.writerow([one.id, side, event.label, f"{event.start:.3f}", f"{event.end:.3f}", decided, verdict])
+    return text.getvalue()
+
+
+def verdicts(one: Seen) -> Iterator[tuple[str, Event, str]]:
+    """(side, event, what became of it) of a recording, by SHREC 2022's rule."""
+    found = match(one.truth, one.spotted)
+    hits, right = ({pair[side] for pair in found.right} for side in (0, 1))
+    for index, event in enumerate(one.truth):
+        yield "true", event, "found" if index in hits else "missed"
+    for index, event in enumerate(one.spotted):
+        yield "spotted", event, "right" if index in right else "false" if index in found.false else "partial"
+
+
+def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen]) -> str:
+    """One HTML file without scripts or other files."""
+    names = sorted({str(e.label) for one in recordings for e in (*one.truth, *one.spotted)})
+    colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
+    worst = sorted(recordings, key=lambda one: one.jaccard)[:SHOWN]
+    key = "".join(f'<span style="color:{color}">&#9632; {html.escape(name)}</span>' for name, color in colors.items())
+    numbers = [(name, _number(value)) for name, value in metrics.items() if isinstance(value, int | float)]
+    notes = [("note", str(note)) for note in (*metrics.get("notes", ()), *metrics.get("warnings", ()))]
+    classes = [
+        (label, str(row["true"]), str(row["right"]), str(row["false"])) for label, row in metrics["per_class"].items()
+    ]
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"
+        f"<h1>{html.escape(title)}</h1>{_table([*numbers, *notes])}"
+        f"<h2>Gestures</h2>{_table([('gesture', 'true', 'right', 'false'), *classes])}"
+        f"<h2>{len(worst)} of {len(recordings)} recordings, the worst first</h2>"
+        f"<p>Above what was done, below what was spotted; a dot where the gesture was known.</p><p class=key>{key}</p>"
+        f"{''.join(timeline(one, colors) for one in worst)}</html>\n"
+    )
+
+
+def timeline(one: Seen, colors: Mapping[str, str]) -> str:
+    """Two rows of bars over the recording's time, as SVG with a heading."""
+    seconds = max(one.frames / one.fps, 1e-6)
+    bars = [_bar(event, seconds, row, colors) for row, side in enumerate((one.truth, one.spotted)) for event in side]
+    dots = [
+        f'<circle cx="{_x(e.decided, seconds)}" cy="{2 * ROW + GAP + 5}" r="2.5" fill="{colors[str(e.label)]}"/>'
+        for e in one.spotted
+        if e.decided is not None
+    ]
+    height = 2 * ROW + GAP + 10
+    back = "".join(f'<rect y="{row * (ROW + GAP)}" width="{WIDTH}" height="{ROW}" fill="#eef0f4"/>' for row in (0, 1))
+    return (
+        f"<h3>{html.escape(one.id)} &middot; {seconds:.1f} s, Jaccard {one.jaccard:.2f}</h3>"
+        f'<svg width="{WIDTH}" height="{height}" role="img">{back}{"".join(bars)}{"".join(dots)}</svg>'
+    )
+
+
+def _bar(event: Event, seconds: float, row: int, colors: Mapping[str, str]) -> str:
+    label = html.escape(f"{event.label} {event.start:.2f} - {event.end:.2f} s")
+    left, right = _x(event.start, seconds), _x(event.end, seconds)
+    return (
+        f'<rect x="{left}" y="{row * (ROW + GAP)}" width="{max(right - left, 1)}" height="{ROW}" '
+        f'fill="{colors[str(event.label)]}"><title>{label}</title></rect>'
+    )
+
+
+def _x(time_s: float, seconds: float) -> float:
+    return round(WIDTH * min(max(time_s / seconds, 0), 1), 1)
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return "<table>" + "".join("<tr>" + "".join(f"<td>{html.escape(c)}" for c in row) for row in rows) + "</table>"

@@ -1,0 +1,190 @@
+"""Gesture spotting in long recordings, behind the contract in gesta.tasks.base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.manifest import Artifact
+from gesta.engines.base import Engine, Placement
+from gesta.engines.part import Part
+from gesta.schema import GestaError, Listing, Problem
+from gesta.sources import recordings
+from gesta.sources.inputs import split_samples
+from gesta.sources.recordings import Recording
+from gesta.sources.split import folds
+from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
+from gesta.tasks.spotting.evaluate import KEPT, Seen, measures
+from gesta.tasks.spotting.manifest import SpottingManifest
+from gesta.tasks.spotting.recipe import SpottingRecipe
+from gesta.training.run import Fitted, Run
+
+
+class SpottingTask:
+    """What is done in a long recording of skeletons, and from when to when, while it goes on."""
+
+    name = "spotting"
+    title = "gesture spotting"
+    unit = "recordings"
+    recipe = SpottingRecipe
+    manifest = SpottingManifest
+    default_recipe = "spotting/tcn"
+    quality = Quality("val_jaccard", "jaccard", True, "%")
+    kept = KEPT
+    trained_stage = "network"
+    needs_validation = True
+    options: Mapping[str, frozenset[str]] = {
+        "train": frozenset({"layout"}),
+        "evaluate": frozenset(),
+        "export": frozenset({"seed", "seconds"}),
+        "predict": frozenset({"stream"}),
+        "benchmark": frozenset(),
+    }
+
+    def recognizes(self, data: Path, layout: str | None) -> bool:
+        return (layout or recordings.detect(data)) in recordings.READERS
+
+    def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
+        return recordings.read(data, layout)
+
+    def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
+        """Whole recordings, by subject where they are known. Files of one gesture each are for training only."""
+        whole, isolated = _apart(listing.samples)
+        divided, notes = split_samples(replace(listing, samples=tuple(whole)), seed, protocol)
+        if isolated:
+            notes = (*notes, f"{len(isolated)} files of one gesture each are for training only.")
+        return Parts(replace(divided, samples=(*divided.samples, *isolated)), notes)
+
+    def folds(self, samples: Sequence[Recording], recipe: Any, by: str, k: int | None) -> list[Any]:  # noqa: ARG002
+        """Folds of whole recordings; files of one gesture each train in all of them."""
+        whole, isolated = _apart(samples)
+        return [(name, [*train, *isolated], test) for name, train, test in folds(whole, by=by, k=k, seed=0)]
+
+    def fit(self, parts: Parts, recipe: SpottingRecipe, run: Run, start: Path | None = None, **options: Any) -> Fitted:
+        from gesta.tasks.spotting.fit import fit
+
+        if start is not None:
+            raise GestaError(f"--from: {self.title} does not begin from a bundle. Leave it out.", usage=True)
+        return fit(parts, recipe, run, drawn=not options.get("light"))
+
+    def load(self, bundle: Bundle[SpottingManifest], at: Placement, **_: Any) -> Any:
+        from gesta.tasks.spotting.predict import load
+
+        return load(bundle, at)
+
+    def identities(self, samples: Sequence[Recording]) -> list[str]:
+        from gesta.tasks.spotting.data import identities
+
+        return identities(samples)
+
+    def remarks(self, listing: Listing, manifest: SpottingManifest) -> list[str]:  # noqa: ARG002
+        return []
+
+    def labelled(self, samples: Sequence[Recording], manifest: SpottingManifest) -> list[Recording]:
+        """Whole recordings with labels. Raises GestaError where there are none, or all gestures are unknown."""
+        found = [r for r in samples if r.label is not None and not r.isolated]
+        labels = {span.label for r in found for span in r.spans}
+        if not found or (labels and not labels & set(manifest.gestures)):
+            what = f"the model knows none of their gestures {', '.join(sorted(labels)[:10])}" if labels else "none"
+            raise GestaError(
+                f"nothing to measure: of {len(samples)} recordings {what if found else 'none has labels'}. It spots "
+                f"{', '.join(manifest.gestures)}. Choose another split or data folder."
+            )
+        return found
+
+    def outputs(
+        self, predictor: Any, samples: Sequence[Recording], bar: Bar
+    ) -> tuple[list[Recording], NDArray[Any], list[Problem]]:
+        from gesta.tasks.spotting.evaluate import outputs
+
+        return outputs(predictor, samples, bar)
+
+    def evaluate(self, predictor: Any, samples: Sequence[Recording], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
+        from gesta.tasks.spotting.evaluate import evaluation
+
+        return evaluation(predictor, samples, outputs)
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.spotting.report import report
+
+        report(result, out)
+
+    def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
+        """An ability: each recording's events, so that those of all folds can be measured together."""
+        return {"recordings": [one.document for one in result.facts["seen"]]}
+
+    def pooled(self, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """An ability: the measures over the recordings of several trials together."""
+        return measures([Seen.read(one) for trial in trials for one in trial["recordings"]])
+
+    def graphs(self, bundle: Bundle[SpottingManifest], **_: Any) -> list[Part]:
+        from gesta.tasks.spotting.network import parts
+
+        return parts(bundle)
+
+    def examples(self, manifest: SpottingManifest, samples: Sequence[Recording], limit: int, source: str) -> Examples:
+        from gesta.tasks.spotting.export import examples
+
+        return examples(manifest, samples, limit, source)
+
+    def feeds(self, bundle: Bundle[SpottingManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
+        from gesta.tasks.spotting.export import feeds
+
+        return feeds(self.load(bundle, Placement("torch", "cpu")), examples)
+
+    def predictor(self, engine: Engine, manifest: SpottingManifest) -> Any:
+        from gesta.tasks.spotting.predict import Spotter
+
+        return Spotter(engine, manifest)
+
+    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
+        from gesta.tasks.spotting.export import compare
+
+        return compare(reference, other, examples, artifact)
+
+    def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        """The events of files and folders; with --stream each as soon as it is known."""
+        from gesta.tasks.spotting.text import event_document, event_line
+
+        for path in wanted.inputs:
+            try:
+                found = self.read(Path(path), wanted.layout)
+            except GestaError as error:
+                failed.append(str(error))
+                continue
+            failed += map(str, found.problems)
+            for recording in found.samples:
+                name = str(path) if len(found.samples) == 1 else recording.id
+                yield Said(None, name, heading=True)
+                try:
+                    events = predictor.stream(recording) if wanted.stream else predictor.predict(recording)
+                    for event in events:
+                        yield Said({"input": name, **event_document(event)}, event_line(event))
+                except GestaError as error:
+                    failed.append(str(error))
+
+    def step_unit(self, manifest: SpottingManifest) -> str:  # noqa: ARG002
+        return "frame"
+
+    def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+        from gesta.tasks.spotting.export import timings
+
+        return timings(predictor, inputs)
+
+    def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
+        from gesta.tasks.spotting import text
+
+        return text.LINES[command](document)
+
+
+def _apart(samples: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
+    """(whole recordings, files of one gesture each)."""
+    return [r for r in samples if not r.isolated], [r for r in samples if r.isolated]
+
+
+TASK = SpottingTask()
