@@ -63,6 +63,14 @@ def shown(tensor: tuple[str, tuple[int, ...]] | None) -> str:
     return "missing" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
 
 
+def unfit_answers(outputs: Interface, classes: int) -> str | None:
+    """Why logits cannot be those of so many classes, as the rest of a sentence; None where they can be."""
+    answers = outputs.get("logits")
+    if answers is None or not answers[1] or answers[1][-1] in (-1, classes):
+        return None
+    return f"tells {answers[1][-1]} classes apart, and the manifest names {classes}."
+
+
 class Parity(Strict):
     """How an artifact compares with the PyTorch network on the same preprocessed clips."""
 

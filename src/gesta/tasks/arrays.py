@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from gesta.bundle.io import Bundle
-from gesta.bundle.manifest import Artifact, Interface, Manifest, Names, alike, shown
+from gesta.bundle.manifest import Artifact, Interface, Manifest, Names, alike, shown, unfit_answers
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
@@ -59,10 +59,7 @@ class ArrayManifest(Manifest):
         expected, found = ("float32", (-1, *self.shape)), inputs.get("array")
         if inputs and not alike(expected, found):
             return f"takes {shown(found)}, and its manifest says {shown(expected)}."
-        answers = outputs.get("logits")
-        if answers is not None and answers[1] and answers[1][-1] not in (-1, len(self.labels)):
-            return f"tells {answers[1][-1]} classes apart, and the manifest names {len(self.labels)}."
-        return None
+        return unfit_answers(outputs, len(self.labels))
 
     @property
     def summary(self) -> str:

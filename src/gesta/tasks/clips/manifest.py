@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
+from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown, unfit_answers
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
 from gesta.outside import is_outside
 from gesta.recipes.positions import named
@@ -59,10 +59,7 @@ class ClipManifest(Manifest):
                     f"takes {shown(found)}, and the manifest's transform makes {shown(expected)}: it would not see "
                     "what it was trained on."
                 )
-        answers = outputs.get("logits")
-        if answers is not None and answers[1] and answers[1][-1] not in (-1, len(self.labels)):
-            return f"tells {answers[1][-1]} classes apart, and the manifest names {len(self.labels)}."
-        return None
+        return unfit_answers(outputs, len(self.labels))
 
     @property
     def network(self) -> str:

@@ -71,9 +71,10 @@ def ordered(found: Skeletons, space: SkeletonSpace, name: str) -> Skeleton:
 def track(recording: Recording, facts: Facts) -> Track:
     """A recording as the network sees it; gestures that are none of the classes count as none. Raises GestaError."""
     values, times = raw(recording, facts)
-    labels = resample(frame_classes(recording, len(values), facts.classes)[:, None, None], times, facts.fps)[:, 0, 0]
+    classes = frame_classes(recording, len(values), facts.classes)
+    latest = resample(np.arange(len(values), dtype=np.float32)[:, None, None], times, facts.fps)[:, 0, 0].astype(int)
     skeleton = Normalizer(facts.space)(resample(values, times, facts.fps))
-    return Track(recording, skeleton, labels.astype(np.int64))
+    return Track(recording, skeleton, classes[latest])
 
 
 def frame_classes(recording: Recording, frames: int, classes: Sequence[str]) -> NDArray[np.int64]:

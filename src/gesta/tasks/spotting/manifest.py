@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown
+from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown, unfit_answers
 from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.decoding import DecoderSpec
 
@@ -38,10 +38,7 @@ class SpottingManifest(Manifest):
         found = inputs.get("skeleton")
         if inputs and not alike(expected, found):
             return f"takes {shown(found)}, and its manifest says {shown(expected)}."
-        answers = outputs.get("logits")
-        if answers is not None and answers[1] and answers[1][-1] not in (-1, len(self.classes)):
-            return f"tells {answers[1][-1]} classes apart, and the manifest names {len(self.classes)}."
-        return None
+        return unfit_answers(outputs, len(self.classes))
 
     @property
     def gestures(self) -> tuple[str, ...]:

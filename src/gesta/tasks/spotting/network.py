@@ -33,10 +33,10 @@ class Steps(nn.Module):
 
 def build(settings: SpottingModelSettings, classes: int, joints: int, dimensions: int) -> CausalNet:
     """The recipe's untrained network."""
-    shape = {"classes": classes, "joints": joints, "dimensions": dimensions}
     if settings.name == "window":
-        return WindowLinear(**shape, window=settings.window)
-    return CausalTcn(**shape, **settings.model_dump(exclude={"name", "window"}))
+        return WindowLinear(classes=classes, joints=joints, dimensions=dimensions, window=settings.window)
+    given = settings.model_dump(exclude={"name", "window"})
+    return CausalTcn(classes=classes, joints=joints, dimensions=dimensions, **given)
 
 
 def parts(bundle: Bundle[SpottingManifest]) -> list[Part]:

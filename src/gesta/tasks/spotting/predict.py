@@ -197,7 +197,8 @@ def normalized(normalizer: Normalizer, skeleton: ArrayLike) -> Skeleton:
 def steps(engine: Engine, skeleton: Skeleton, state: State) -> tuple[NDArray[np.float64], State]:
     """Normalized frames [t, J, D] and the state -> probabilities after each [t, N], the next state."""
     mask = np.isfinite(skeleton).all(axis=-1)
-    feed = {"skeleton": np.nan_to_num(skeleton)[None], "mask": mask.astype(np.float32)[None]}
+    rows, seen = np.asarray(np.nan_to_num(skeleton)), np.asarray(mask, np.float32)
+    feed = {"skeleton": rows[np.newaxis], "mask": seen[np.newaxis]}
     found, state = engine.step(feed, state)
     return softmax(found["logits"][0]), state
 

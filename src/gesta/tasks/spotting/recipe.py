@@ -39,16 +39,16 @@ class SpottingTrainingSettings(Strict):
     windows: int = Field(240, ge=1, description="an epoch")
     window_s: float = Field(9.6, gt=0, le=600)
     composed: float = Field(0.5, ge=0, le=1, description="share of windows composed of single gestures and rests")
-    batch: int = Field(12, ge=1)
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
     learning_rate: float = Field(0.002, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
-    weight_decay: float = Field(0.01, ge=0)
     schedule: Literal["constant", "one_cycle"] = "one_cycle"
+    weight_decay: float = Field(0.01, ge=0)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     smoothness: float = Field(
         0.15, ge=0, le=10, description="weight of the squared change of the log probabilities from frame to frame"
     )
+    batch: int = Field(12, ge=1)
     gradient_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"

@@ -63,7 +63,7 @@ class SpottingTask:
     def folds(self, samples: Sequence[Recording], recipe: Any, by: str, k: int | None) -> list[Any]:  # noqa: ARG002
         """Folds of whole recordings; files of one gesture each train in all of them."""
         whole, isolated = _apart(samples)
-        return [(name, [*train, *isolated], test) for name, train, test in folds(whole, by=by, k=k, seed=0)]
+        return [(name, [*train, *isolated], test) for name, train, test in folds(whole, by=by, k=k, seed=0)]  # type: ignore[arg-type]
 
     def fit(self, parts: Parts, recipe: SpottingRecipe, run: Run, start: Path | None = None, **options: Any) -> Fitted:
         from gesta.tasks.spotting.fit import fit
@@ -77,75 +77,10 @@ class SpottingTask:
 
         return load(bundle, at)
 
-    def identities(self, samples: Sequence[Recording]) -> list[str]:
-        from gesta.tasks.spotting.data import identities
-
-        return identities(samples)
-
-    def remarks(self, listing: Listing, manifest: SpottingManifest) -> list[str]:  # noqa: ARG002
-        return []
-
-    def labelled(self, samples: Sequence[Recording], manifest: SpottingManifest) -> list[Recording]:
-        """Whole recordings with labels. Raises GestaError where there are none, or all gestures are unknown."""
-        found = [r for r in samples if r.label is not None and not r.isolated]
-        labels = {span.label for r in found for span in r.spans}
-        if not found or (labels and not labels & set(manifest.gestures)):
-            what = f"the model knows none of their gestures {', '.join(sorted(labels)[:10])}" if labels else "none"
-            raise GestaError(
-                f"nothing to measure: of {len(samples)} recordings {what if found else 'none has labels'}. It spots "
-                f"{', '.join(manifest.gestures)}. Choose another split or data folder."
-            )
-        return found
-
-    def outputs(
-        self, predictor: Any, samples: Sequence[Recording], bar: Bar
-    ) -> tuple[list[Recording], NDArray[Any], list[Problem]]:
-        from gesta.tasks.spotting.evaluate import outputs
-
-        return outputs(predictor, samples, bar)
-
-    def evaluate(self, predictor: Any, samples: Sequence[Recording], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
-        from gesta.tasks.spotting.evaluate import evaluation
-
-        return evaluation(predictor, samples, outputs)
-
-    def report(self, result: Evaluation, out: Path) -> None:
-        from gesta.tasks.spotting.report import report
-
-        report(result, out)
-
-    def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
-        """An ability: each recording's events, so that those of all folds can be measured together."""
-        return {"recordings": [one.document for one in result.facts["seen"]]}
-
-    def pooled(self, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """An ability: the measures over the recordings of several trials together."""
-        return measures([Seen.read(one) for trial in trials for one in trial["recordings"]])
-
-    def graphs(self, bundle: Bundle[SpottingManifest], **_: Any) -> list[Part]:
-        from gesta.tasks.spotting.network import parts
-
-        return parts(bundle)
-
-    def examples(self, manifest: SpottingManifest, samples: Sequence[Recording], limit: int, source: str) -> Examples:
-        from gesta.tasks.spotting.export import examples
-
-        return examples(manifest, samples, limit, source)
-
-    def feeds(self, bundle: Bundle[SpottingManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
-        from gesta.tasks.spotting.export import feeds
-
-        return feeds(self.load(bundle, Placement("torch", "cpu")), examples)
-
     def predictor(self, engine: Engine, manifest: SpottingManifest) -> Any:
         from gesta.tasks.spotting.predict import Spotter
 
         return Spotter(engine, manifest)
-
-    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        from gesta.tasks.spotting.export import compare
-
-        return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """The events of files and folders; with --stream each as soon as it is known."""
@@ -168,18 +103,83 @@ class SpottingTask:
                 except GestaError as error:
                     failed.append(str(error))
 
-    def step_unit(self, manifest: SpottingManifest) -> str:  # noqa: ARG002
-        return "frame"
+    def labelled(self, samples: Sequence[Recording], manifest: SpottingManifest) -> list[Recording]:
+        """Whole recordings with labels. Raises GestaError where there are none, or all gestures are unknown."""
+        found = [r for r in samples if r.label is not None and not r.isolated]
+        labels = {span.label for r in found for span in r.spans}
+        if not found or (labels and not labels & set(manifest.gestures)):
+            what = f"the model knows none of their gestures {', '.join(sorted(labels)[:10])}" if labels else "none"
+            raise GestaError(
+                f"nothing to measure: of {len(samples)} recordings {what if found else 'none has labels'}. It spots "
+                f"{', '.join(manifest.gestures)}. Choose another split or data folder."
+            )
+        return found
+
+    def evaluate(self, predictor: Any, samples: Sequence[Recording], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
+        from gesta.tasks.spotting.evaluate import evaluation
+
+        return evaluation(predictor, samples, outputs)
+
+    def warnings(self, listing: Listing, manifest: SpottingManifest) -> list[str]:  # noqa: ARG002
+        return []
+
+    def identities(self, samples: Sequence[Recording]) -> list[str]:
+        from gesta.tasks.spotting.data import identities
+
+        return identities(samples)
+
+    def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
+        """An ability: each recording's events, so that those of all folds can be measured together."""
+        return {"recordings": [one.document for one in result.facts["seen"]]}
+
+    def outputs(
+        self, predictor: Any, samples: Sequence[Recording], bar: Bar
+    ) -> tuple[list[Recording], NDArray[Any], list[Problem]]:
+        from gesta.tasks.spotting.evaluate import outputs
+
+        return outputs(predictor, samples, bar)
+
+    def pooled(self, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """An ability: the measures over the recordings of several trials together."""
+        return measures([Seen.read(one) for trial in trials for one in trial["recordings"]])
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.tasks.spotting.report import report
+
+        report(result, out)
+
+    def graphs(self, bundle: Bundle[SpottingManifest], **_: Any) -> list[Part]:
+        from gesta.tasks.spotting.network import parts
+
+        return parts(bundle)
 
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.spotting.export import timings
 
         return timings(predictor, inputs)
 
+    def examples(self, manifest: SpottingManifest, samples: Sequence[Recording], limit: int, source: str) -> Examples:
+        from gesta.tasks.spotting.export import examples
+
+        return examples(manifest, samples, limit, source)
+
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
         from gesta.tasks.spotting import text
 
         return text.LINES[command](document)
+
+    def feeds(self, bundle: Bundle[SpottingManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
+        from gesta.tasks.spotting.export import feeds
+
+        return feeds(self.load(bundle, Placement("torch", "cpu")), examples)
+
+    def step_unit(self, manifest: SpottingManifest) -> str:  # noqa: ARG002
+        return "frame"
+
+    def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
+        from gesta.tasks.spotting.export import compare
+
+        return compare(reference, other, examples, artifact)
 
 
 def _apart(samples: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
