@@ -24,6 +24,8 @@ COMMANDS = {
     "crossval": "Leave one person out, or k groups.",
     "export": "A trained model as a network that runs without PyTorch.",
     "predict": "Recognise what is in videos or recordings.",
+    "live": "Follow a camera, a file or a stream: events as they happen.",
+    "record": "Film gestures with a camera into a data folder.",
     "write": "Text by a language model.",
     "embed": "Word vectors: learn them, ask them, test them.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",

@@ -1,1 +1,1 @@
-"""live"""
+"""Models at work on what a camera sees now."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
@@ -234,6 +235,17 @@ class ClipTask(classification.Classifies):
         from gesta.tasks.clips.prune_channels import narrowed
 
         return narrowed(bundle, samples, parameters, device)
+
+    def follow(self, predictor: Any, threshold: float | None = None) -> Any:
+        """An ability: what turns a source's images into events (gesta.live.session.Follower)."""
+        from gesta.tasks.clips.follow import ChunkFollower
+
+        stream, transform = predictor.open_stream(), predictor.manifest.transform
+        stream.push_preprocessed(
+            np.zeros((transform.chunk, *transform.frame_shape), np.uint8)
+        )  # the network is made ready
+        stream.reset()
+        return ChunkFollower(stream, predictor.labels, threshold)
 
     def step_unit(self, manifest: ClipManifest) -> str:  # noqa: ARG002
         return "chunk"

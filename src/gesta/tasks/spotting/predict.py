@@ -58,7 +58,7 @@ class Spotter:
         if isinstance(given, str | Path):
             given = one(Path(given))
         if isinstance(given, Recording):
-            values, times = data.raw(self._named(given), self.manifest)
+            values, times = data.raw(self.named(given), self.manifest)
             given = resample(values, times, self.manifest.fps)
         return normalized(Normalizer(self.manifest.space), given)
 
@@ -86,7 +86,7 @@ class Spotter:
         if isinstance(given, str | Path):
             given = one(Path(given))
         if isinstance(given, Recording):
-            values, times = data.raw(self._named(given), self.manifest)
+            values, times = data.raw(self.named(given), self.manifest)
         else:
             values, times = given, np.arange(len(given)) / self.manifest.fps
         for frame, time_s in zip(values, times, strict=True):
@@ -97,8 +97,8 @@ class Spotter:
         """A stream to push skeletons into by hand. Several may be open; each has its own state."""
         return SpottingStream(self.engine, self.manifest)
 
-    def _named(self, recording: Recording) -> Recording:
-        """With the model's joints, where neither the file nor the folder names them."""
+    def named(self, recording: Recording) -> Recording:
+        """A recording with the model's joints, where neither the file nor the folder names them."""
         if recording.joints is not None or not recording.skeleton.name.lower().endswith(".npy"):
             return recording
         return replace(recording, joints=self.manifest.space.joints)
@@ -110,6 +110,8 @@ class SpottingStream:
     Times are the frames' own; between them the last skeleton stands, as `gesta.clips.skeleton_space.resample` has it.
     After a pause of PAUSE_S what is going on has ended, and the stream begins anew.
     """
+
+    takes = "skeletons"
 
     def __init__(self, engine: Engine, manifest: Any) -> None:
         self._engine, self._manifest = engine, manifest

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
@@ -172,6 +173,26 @@ class SpottingTask:
         from gesta.tasks.spotting.export import feeds
 
         return feeds(self.load(bundle, Placement("torch", "cpu")), examples)
+
+    def follow(self, predictor: Any, threshold: float | None = None) -> Any:
+        """An ability: what turns a source's skeletons into events (gesta.live.session.Follower)."""
+        from gesta.tasks.spotting.predict import Spotter
+
+        manifest = predictor.manifest
+        still = np.zeros((1, len(manifest.space.joints), manifest.space.dimensions), np.float32)
+        predictor.probabilities(still)  # the network is made ready
+        if threshold is None:
+            return predictor.open_stream()
+        decoder = manifest.decoder.model_copy(update={"on": threshold, "off": min(manifest.decoder.off, threshold)})
+        return Spotter(predictor.engine, manifest.model_copy(update={"decoder": decoder})).open_stream()
+
+    def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
+        """An ability: the skeletons of a file with their times, as `follow` takes them."""
+        from gesta.tasks.spotting import data
+        from gesta.tasks.spotting.predict import one
+
+        values, times = data.raw(predictor.named(one(path)), predictor.manifest)
+        yield from zip(values, times.tolist(), strict=True)
 
     def step_unit(self, manifest: SpottingManifest) -> str:  # noqa: ARG002
         return "frame"

@@ -1,0 +1,73 @@
+"""`gesta record`: gestures filmed with a camera into a data folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from gesta.cli.common import JsonFlag, command, console, emit
+
+if TYPE_CHECKING:
+    from gesta.live.recorder import Take
+    from gesta.live.sources import Source
+
+
+def record(
+    data: Annotated[Path, typer.Argument(help="Folder that the clips go to; made if it is not there.")],
+    label: Annotated[str, typer.Option("--label", help="The gesture; none for clips of anything else.")],
+    subject: Annotated[str, typer.Option("--subject", help="Who is filmed.")],
+    source: Annotated[str, typer.Option("--source", help="Camera's number, file, or address.")] = "0",
+    count: Annotated[int, typer.Option("--count", help="Clips.", min=1, max=1000)] = 10,
+    seconds: Annotated[float, typer.Option("--seconds", help="Length of a clip.", min=0.2, max=600)] = 2.5,
+    countdown: Annotated[int, typer.Option("--countdown", help="Seconds before each clip.", min=0, max=60)] = 3,
+    yes: Annotated[bool, typer.Option("--yes", help="Keep every take without asking.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Counts down, films, asks whether to keep the take, and writes it with its real times into DATA/LABEL.
+
+    index.csv gets a row a clip: path, label, subject. Warns of dim light and of fewer than 12 frames a second.
+    """
+    from gesta.live.recorder import add_to_index, next_path
+    from gesta.live.sources import Video
+
+    camera = Video(source)
+    next_path(data, label, subject)
+    kept: list[Take] = []
+    while len(kept) < count:
+        one = filmed(camera, next_path(data, label, subject), seconds, countdown, f"{len(kept) + 1} of {count}")
+        answer = "" if yes or not sys.stdin.isatty() else asked()
+        if answer == "r":
+            one.path.unlink()
+            continue
+        add_to_index(data, one, label, subject)
+        kept.append(one)
+        if answer == "q":
+            break
+    clips = [{"path": str(t.path), "frames": t.frames, "fps": round(t.fps, 2), "warnings": t.warnings} for t in kept]
+    lines = [
+        f"recorded  {len(kept)} clips of {label} by {subject} in {data / label}",
+        f"next      {command('gesta', 'data', 'inspect', data)}",
+    ]
+    emit({"data": str(data), "label": label, "subject": subject, "clips": clips}, "\n".join(lines), json)
+
+
+def filmed(camera: Source, path: Path, seconds: float, countdown: int, which: str) -> Take:
+    """One take, with what is to be told of it on stderr."""
+    from gesta.live.recorder import take
+
+    console.print(f"Clip {which}:", highlight=False)
+    one = take(camera, path, seconds, countdown, lambda text: console.print(f"  {text}", highlight=False))
+    console.print(f"  {one.frames} frames, {one.fps:.1f} a second", highlight=False)
+    for warning in one.warnings:
+        console.print(f"  [yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
+    return one
+
+
+def asked() -> str:
+    """What the person wants: "" keeps, "r" films again, "q" keeps and ends."""
+    console.print("  Enter keeps it, r films it again, q keeps it and ends: ", end="", highlight=False)
+    return sys.stdin.readline().strip().lower()[:1]

@@ -1,0 +1,58 @@
+"""Commands that run when a gesture was made: a list of words each, never through a shell."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from gesta.schema import GestaError
+from gesta.words import did_you_mean
+
+MOST_AT_ONCE = 4
+"""Of the commands that are still at work; further events do nothing until one has ended."""
+
+
+@dataclass
+class Actions:
+    """Label -> the command's words."""
+
+    commands: dict[str, tuple[str, ...]]
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def lines(self) -> list[str]:
+        """What would run, for people."""
+        return [f"{label}: {shlex.join(words)}" for label, words in self.commands.items()]
+
+    def run(self, label: str) -> bool:
+        """Starts the label's command, without waiting for it; False where there is none, or too many are at work."""
+        self._running = [process for process in self._running if process.poll() is None]
+        words = self.commands.get(label)
+        if words is None or len(self._running) >= MOST_AT_ONCE:
+            return False
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        self._running.append(subprocess.Popen(words, **quiet))  # type: ignore[call-overload]
+        return True
+
+
+def parsed(given: Sequence[str], labels: Sequence[str]) -> Actions:
+    """Of texts 'wave=playerctl next'. Raises GestaError (usage) for an unknown label or a program that is not there."""
+    commands: dict[str, tuple[str, ...]] = {}
+    for text in given:
+        label, sign, command = text.partition("=")
+        try:
+            words = tuple(shlex.split(command))
+        except ValueError as error:
+            raise GestaError(f"--do {text!r}: {error}. Quote the command's words.", usage=True) from error
+        if not sign or not words:
+            raise GestaError(f"--do is {text!r}; expected 'label=command words', as 'wave=playerctl next'.", usage=True)
+        if label not in labels:
+            known = ", ".join(labels)
+            raise GestaError(f"--do {text!r}: the model knows {known}.{did_you_mean(label, labels)}", usage=True)
+        if shutil.which(words[0]) is None:
+            raise GestaError(f"--do {text!r}: there is no program {words[0]!r} here. Give its path.", usage=True)
+        commands[label] = words
+    return Actions(commands)

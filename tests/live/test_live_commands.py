@@ -1,0 +1,176 @@
+"""`gesta live` and `gesta record` with files in the place of a camera; commands for events; the preview's page."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from live.sources import Script, write_video
+
+from gesta.clips.decode import frame_times
+from gesta.clips.skeleton_space import SkeletonSpace
+from gesta.decoding import GestureEvent
+from gesta.live.actions import Actions, parsed
+from gesta.live.preview import Preview
+from gesta.live.recorder import take
+from gesta.live.tracked import TrackedFollower
+from gesta.schema import GestaError, Prediction, Resource
+from gesta.sources import catalog
+from gesta.tasks.clips.follow import ChunkFollower
+
+WAVE = GestureEvent("wave", 1.0, 2.0, 0.9, 2.1)
+
+
+def test_a_clip_model_follows_a_file(gesta, tmp_path):
+    video = write_video(tmp_path / "a.mp4", frames=20)
+    called = gesta("live", "demo", "--source", video, "--json", "--threshold", 0.05)
+    assert called.exit_code == 0, called.stderr
+    events = [json.loads(line) for line in called.stdout.splitlines()]
+    assert all(event.keys() == {"label", "start_s", "end_s", "confidence", "decided_s"} for event in events)
+    assert "from frame to answer" in called.stderr
+
+
+@pytest.mark.parametrize(
+    ("do", "reason"),
+    [
+        ("wave", "expected 'label=command words'"),
+        ("no-such-label=true", "the model knows"),
+        ("LABEL=no-such-program-anywhere", "there is no program"),
+        ("LABEL='open", "Quote the command's words"),
+    ],
+)
+def test_commands_that_cannot_be(do, reason):
+    with pytest.raises(GestaError, match=reason):
+        parsed([do.replace("LABEL", "wave")], ["wave", "clap"])
+
+
+def test_a_command_runs_without_a_shell(tmp_path):
+    mark = tmp_path / "a b;c"
+    script = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text('x')"
+    actions = Actions({"wave": (sys.executable, "-c", script, str(mark))})
+    assert not actions.run("clap")
+    assert actions.run("wave")
+    actions._running[0].wait(timeout=60)
+    assert mark.read_text() == "x"
+    assert "'" in actions.lines[0]  # shown as it would be typed
+
+
+def test_live_shows_its_commands_before(gesta, tmp_path):
+    video = write_video(tmp_path / "a.mp4", frames=3)
+    label = catalog_labels()[0]
+    called = gesta("live", "demo", "--source", video, "--do", f"{label}={sys.executable} -c pass")
+    assert called.exit_code == 0, called.stderr
+    assert called.stderr.index(f"For {label}") < called.stderr.index("Following")
+
+
+def catalog_labels():
+    from gesta.tasks.catalog import read_bundle
+
+    return read_bundle("demo").manifest.labels
+
+
+def test_the_preview_answers_its_own_address_only():
+    with Preview() as page:
+        page.show(np.zeros((4, 4, 3), np.uint8), [WAVE])
+        assert b"gesta live" in read(page.address)
+        assert json.loads(read(page.address + "events")) == ["wave 1.0 - 2.0 s, 0.90"]
+        assert read(page.address + "picture").startswith(b"\xff\xd8")
+        for request in (
+            page.address + "else",
+            urllib.request.Request(page.address, headers={"Host": "evil.example:1"}),
+        ):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(request, timeout=10)
+
+
+def read(address):
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        return answer.read()
+
+
+def test_a_tracker_before_a_follower_of_skeletons():
+    class Keeps:
+        takes = "skeletons"
+
+        def push(self, value, _time_s):
+            self.seen = value
+            return []
+
+    points = np.arange(6, dtype=float).reshape(2, 3)
+    follower = Keeps()
+    space = SkeletonSpace(joints=("a", "b"), dimensions=2)
+    TrackedFollower(follower, lambda _image, _time: (points, np.array([0.9, 0.0])), space).push(
+        np.zeros((2, 2, 3)), 0.0
+    )
+    np.testing.assert_array_equal(follower.seen, [[0, 1], [np.nan, np.nan]])
+
+
+def test_chunks_become_events():
+    class Stream:
+        def push(self, _value, time_s):
+            sure = 0.9 if 1.0 <= time_s < 2.0 else 0.1
+            return [Prediction("wave", {"none": 1 - sure, "wave": sure}, time_s)]
+
+        def finish(self):
+            return []
+
+    follower = ChunkFollower(Stream(), ("none", "wave"))
+    found = [e for n in range(30) for e in follower.push(np.zeros(1), n / 10)] + follower.finish()
+    assert [event.label for event in found] == ["wave"]
+    assert found[0].start_s == pytest.approx(1.1, abs=0.11)
+    assert found[0].decided_s < 2.9
+
+
+def test_record_writes_clips_and_an_index(gesta, tmp_path):
+    video = write_video(tmp_path / "camera.mp4", frames=12)
+    data = tmp_path / "data"
+    common = ("--source", video, "--seconds", 0.4, "--countdown", 0, "--yes")
+    called = gesta("record", data, "--label", "wave", "--subject", "anna", "--count", 2, *common, "--json")
+    assert called.exit_code == 0, called.stderr
+    assert [clip["frames"] for clip in json.loads(called.stdout)["clips"]] == [9, 9]
+    assert gesta("record", data, "--label", "none", "--subject", "ben", "--count", 1, *common).exit_code == 0
+    rows = list(csv.DictReader((data / "index.csv").open()))
+    assert [(row["label"], row["subject"]) for row in rows] == [("wave", "anna"), ("wave", "anna"), ("none", "ben")]
+    assert [sample.subject for sample in catalog.read(data).samples] == ["anna", "anna", "ben"]
+
+
+def test_clips_that_lie_there_are_in_the_index(gesta, tmp_path):
+    data = tmp_path / "data"
+    write_video(data / "clap" / "old.mp4")
+    video = write_video(tmp_path / "camera.mp4", frames=12)
+    called = gesta("record", data, "--label", "wave", "--subject", "anna", "--source", video, "--count", 1,
+                   "--seconds", 0.3, "--countdown", 0, "--yes")  # fmt: skip
+    assert called.exit_code == 0, called.stderr
+    rows = {row["path"]: row["label"] for row in csv.DictReader((data / "index.csv").open())}
+    assert rows == {"clap/old.mp4": "clap", "wave/anna_wave_001.mp4": "wave"}
+
+
+def test_the_times_are_those_of_the_frames(tmp_path):
+    times = [0.0, 0.11, 0.19, 0.42, 0.6]
+    source = Script([(np.full((48, 64, 3), 30, np.uint8), time_s) for time_s in times])
+    one = take(source, tmp_path / "a.mp4", seconds=2)
+    assert np.allclose(frame_times(Resource(one.path)), times, atol=1e-3)
+    assert one.frames == 5
+    assert [warning.split(" (")[0].split(":")[0] for warning in one.warnings] == [
+        "the picture is dim",
+        "only 6.7 frames/s came",
+    ]
+
+
+def test_too_few_frames_leave_nothing(tmp_path):
+    with pytest.raises(GestaError, match="only 1 frames came"):
+        take(Script([(np.zeros((48, 64, 3), np.uint8), 0.0)]), tmp_path / "a.mp4", seconds=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("label", ["../up", "", "a/b", ".hidden"])
+def test_labels_that_are_no_folders(gesta, label, tmp_path):
+    video = write_video(tmp_path / "camera.mp4")
+    called = gesta("record", tmp_path / "data", "--label", label, "--subject", "anna", "--source", video)
+    assert called.exit_code == 2
+    assert "--label" in called.stderr
