@@ -23,7 +23,7 @@ def values(times):
 class Counting:
     """An event for every frame whose time is a whole number; what goes on at the end is one, too."""
 
-    takes = "images"
+    takes = "rgb"
 
     def __init__(self):
         self.seen, self.finished = [], 0

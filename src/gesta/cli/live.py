@@ -83,7 +83,7 @@ def matched(task: Any, predictor: Any, follower: Any, source: str) -> tuple[Sour
     """The source, and the follower that takes what it gives. Raises GestaError where they do not go together."""
     from gesta.live.sources import Played, Video
 
-    if follower.takes == "images":
+    if follower.takes == "rgb":
         return Video(source), follower
     path = Path(source)
     if path.is_file() and path.suffix.lower() in (".npy", ".csv", ".txt", ".json", ".skeleton"):

@@ -20,7 +20,7 @@ KEPT = 20_000
 
 
 class Follower(Protocol):
-    """What turns frames into events. `takes`: "images" (RGB, H W 3) or "skeletons" (J D)."""
+    """What turns frames into events. `takes`: "rgb" (images H W 3) or "skeletons" (J D)."""
 
     takes: str
 

@@ -19,7 +19,7 @@ Track = Callable[[NDArray[np.uint8], float], tuple[NDArray[Any], NDArray[Any]]]
 class TrackedFollower:
     """Images -> joints of `track` -> `follower`; joints whose confidence is 0, or below the model's least, are NaN."""
 
-    takes = "images"
+    takes = "rgb"
 
     def __init__(self, follower: Follower, track: Track, space: SkeletonSpace) -> None:
         self._follower, self._track, self._space = follower, track, space

@@ -17,7 +17,7 @@ NONE = ("none", "nothing", "no_gesture", "rest", "idle", "background")
 class ChunkFollower:
     """RGB images -> events. `threshold`: probability at which one opens; it ends below two thirds of it."""
 
-    takes = "images"
+    takes = "rgb"
 
     def __init__(self, stream: Stream, labels: tuple[str, ...], threshold: float | None = None) -> None:
         none = next((label for label in labels if label.lower() in NONE), DecoderSpec().none)
