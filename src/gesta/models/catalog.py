@@ -23,6 +23,7 @@ from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
 from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
+from gesta.models.nearest import NearestNet, width_of
 from gesta.models.nin import NetworkInNetwork
 from gesta.models.packaged import PACKAGES, fetch_packaged
 from gesta.models.recurrent import RecurrentNet
@@ -49,7 +50,16 @@ def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
     return lstm(**settings)
 
 
-MODELS: dict[str, Callable[..., nn.Module]] = {"cnn3d": _cnn3d, "lstm": _lstm, "cnn3d_lstm": _cnn3d_lstm}
+def _nearest(*, classes: int, streams: int, channels: int, chunk: int, examples: int = 1, **_: Any) -> nn.Module:
+    return NearestNet(classes=classes, examples=examples, width=width_of(streams, channels), chunk=chunk)
+
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "cnn3d": _cnn3d,
+    "lstm": _lstm,
+    "cnn3d_lstm": _cnn3d_lstm,
+    "nearest": _nearest,
+}
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
     "c3d": lambda *, context, kind, overlap, padding, weights, **given: _c3d(weights, **given),  # noqa: ARG005
@@ -82,7 +92,7 @@ def _st_resnet(
     return st_resnet(depth, context=context or "2", kind=kind or "identity", overlap=bool(overlap), **given)
 
 
-CHUNK_MODELS = ("lstm", "cnn3d_lstm")
+CHUNK_MODELS = ("lstm", "cnn3d_lstm", "nearest")
 """Networks that take chunks of any number, and have `forward_steps` and `step`."""
 
 
@@ -118,6 +128,7 @@ def build(
     padding: Padding | None = None,
     weights: str | None = None,
     motion_weights: str | None = None,
+    examples: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
@@ -125,8 +136,9 @@ def build(
     `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
     `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last two channels are the flow, and
     only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read here: it
-    tells C3D which colours to expect; `motion_weights`: those of the motion stream. `options`: for a network of another
-    package, as my_package.net:MyNet (gesta.outside), which gets none of the settings from `width` on.
+    tells C3D which colours to expect; `motion_weights`: those of the motion stream. `examples`: clips that the nearest
+    neighbor keeps. `options`: for a network of another package, as my_package.net:MyNet (gesta.outside), which gets
+    none of the settings from `width` on.
     Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
     built, and for an unknown name, with the list and the nearest match.
     """
@@ -152,6 +164,7 @@ def build(
         dropout=dropout,
         memory=memory,
         layers=BY_WIDTH if layers is None else Layers(**layers),
+        **({} if examples is None else {"examples": examples}),
     )
 
 

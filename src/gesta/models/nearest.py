@@ -6,8 +6,8 @@ is that series, each number less its mean and over its spread in the training cl
 best cosine among its examples (nearest neighbor; Cover and Hart 1967), or that of their mean (nearest class mean;
 Mensink et al. 2013) where one vector a class is kept.
 
-In: clip uint8 or float 0..255 [B, S, C, T, H, W], or skeletons float32 [B, T, J, D + 1] with 0 where a joint is missing,
-T a multiple of the chunk; lengths int64 [B] in frames, None = T. Out: logits [B, N]. Nothing in it learns.
+In: clip uint8 or float 0..255 [B, S, C, T, H, W], or skeletons float32 [B, T, J, D + 1], 0 where a joint is missing; T
+is a multiple of the chunk; lengths int64 [B] in frames, None = T. Out: logits [B, N]. Nothing in it learns.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class NearestNet(nn.Module):
     def __init__(self, *, classes: int, examples: int, width: int, chunk: int) -> None:
         super().__init__()
         self.chunk, self.width = chunk, width
+        self.center: Tensor
+        self.spread: Tensor
+        self.examples: Tensor
+        self.classes: Tensor
         self.register_buffer("center", torch.zeros(POINTS * width))
         self.register_buffer("spread", torch.ones(POINTS * width))
         self.register_buffer("examples", torch.zeros(examples, POINTS * width))
@@ -57,6 +61,10 @@ class NearestNet(nn.Module):
         if lengths is not None:
             count = chunk_count(lengths, self.chunk).unsqueeze(1).to(described.dtype)  # B 1
         return _moments(described, (count - LONGEST).clamp(min=0), count)
+
+    def answer(self, series: Tensor) -> Tensor:
+        """`series` [B, D] -> logits [B, N]."""
+        return self.forward_head(self._standardized(series))
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The vectors of clips, [B, D], standardized, of length 1."""
@@ -76,10 +84,10 @@ class NearestNet(nn.Module):
         count = (count + 1).clamp(max=LONGEST)
         first = LONGEST - count[0]  # B 1
         series = _moments(seen.reshape(-1, LONGEST, self.width), first, torch.full_like(first, LONGEST))
-        return self.forward_head(self._standardized(series)), seen.unsqueeze(0), count
+        return self.answer(series), seen.unsqueeze(0), count
 
     def keep(self, series: Tensor, targets: Tensor, *, means: bool = False) -> None:
-        """Takes the `series` [M, D] of training clips of classes `targets` [M] as the examples, or their class means."""
+        """Takes the `series` [M, D] of clips of classes `targets` [M] as the examples, or the means of the classes."""
         classes = F.one_hot(targets, self.classes.shape[1]).to(series.dtype)  # M N
         spread = series.std(0, correction=0)
         self.center, self.spread = series.mean(0), (spread + SPREAD_FLOOR * spread.mean()).clamp(min=1e-6)

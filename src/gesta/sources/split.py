@@ -141,8 +141,8 @@ def _move(
             return
         why = "people are not known" if unknown else f"there are only {len(people)} people"
         notes.append(
-            f"{what}: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be on "
-            "both sides, so the accuracy is optimistic for new people. Name the person of each recording to mend this."
+            f"{what} part: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be "
+            "on both sides, so the accuracy is optimistic for new people. Name the person of each recording to mend it."
         )
     splits.update(dict.fromkeys(taken, part))
 

@@ -14,7 +14,8 @@ SHOWN_SKIPPED = 10
 def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
     """The result of a training; `measured`: what was reached, and how the exported network compares."""
     metrics = document["metrics"]
-    lines = [f"trained   {metrics['epochs']} epochs in {document['seconds']:.0f} s, best epoch {metrics['best_epoch']}"]
+    best = f", best epoch {metrics['best_epoch']}" if metrics["best_epoch"] else ""
+    lines = [f"trained   {metrics['epochs']} epochs in {document['seconds']:.0f} s{best}"]
     lines += [*measured, *skipped(document["skipped"])]
     options = ["--protocol", "document"] if document.get("protocol") == "document" else []
     lines.append(f"bundle    {document['bundle']}")

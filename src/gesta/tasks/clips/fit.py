@@ -20,6 +20,7 @@ from gesta.models.weights import WeightsError
 from gesta.outside import told
 from gesta.progress import bar
 from gesta.schema import Clip, GestaError, Problem, Sample
+from gesta.tasks.clips.baselines import FEW, Lookup, in_folds, look_up
 from gesta.tasks.clips.context import before
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import DistillationTargets, Teacher, precompute_targets, targets_of
@@ -114,10 +115,9 @@ def fit(
         clear(run)
         data = _data(good, before(samples), labels, transform, store, recipe, run.seed)
         taught = _taught(data.train, recipe, teachers, run, store)
-        network, history, best, rank = _train(_Job(recipe, transform, labels, data, run, warm, teachers, callbacks))
-        metrics = _metrics(best, history, data) | taught
-        if rank == 0:
-            draw_history(history, run.out / FIGURE, recipe.name)
+        learned = _learned(_Job(recipe, transform, labels, data, run, warm, teachers, callbacks))
+        metrics, history = learned.metrics | taught, learned.history
+        if learned.rank == 0:
             spent = sum(row["seconds"] for row in history)
             files = sorted(store.fingerprint(s) for s in good if s.split == "train")
             origin = provenance_of(
@@ -131,9 +131,22 @@ def fit(
             )
             fields: dict[str, Any] = {"labels": labels, "transform": transform, "metrics": metrics}
             notes = fallback_notes(transform, good)
-            write_bundle(run.out / "bundle", ClipManifest, network, recipe, origin, notes=notes, **fields)
+            write_bundle(
+                run.out / "bundle", ClipManifest, learned.network, learned.recipe, origin, notes=notes, **fields
+            )
     seconds = time.perf_counter() - started
-    return Fitted(run.out / "bundle", metrics, history, seconds, recipe, skipped, (), tuple(picked), rank, network)
+    return Fitted(
+        run.out / "bundle",
+        metrics,
+        history,
+        seconds,
+        learned.recipe,
+        skipped,
+        (),
+        tuple(picked),
+        learned.rank,
+        learned.network,
+    )
 
 
 def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run: Run, store: Cache) -> dict[str, Any]:
@@ -211,6 +224,61 @@ def _data(
         int(recipe.training.batch),
         seed,
     )
+
+
+@dataclass(frozen=True)
+class _Learned:
+    network: nn.Module
+    recipe: ClipRecipe
+    metrics: dict[str, Any]
+    history: list[Row]
+    rank: int = 0
+
+
+def _learned(job: _Job) -> _Learned:
+    """The network at its best; where the recipe asks for baselines and one is better, that one instead."""
+    alone = job.recipe.model.name == "nearest"
+    if not (job.recipe.baselines or alone):
+        return _trained(job)
+    lookup = look_up(job.data)
+    if alone or not lookup.measured.clips:
+        return _looked_up(lookup, job, [], None)
+    trained = _trained(job)
+    accuracy = _accuracy(job, trained.metrics)
+    if lookup.measured.delivers(accuracy) != "network":
+        return replace(_looked_up(lookup, job, trained.history, accuracy), rank=trained.rank)
+    return replace(trained, metrics=trained.metrics | {"baselines": lookup.measured.document(accuracy)})
+
+
+def _trained(job: _Job) -> _Learned:
+    network, history, best, rank = _train(job)
+    if rank == 0:
+        draw_history(history, job.run.out / FIGURE, job.recipe.name)
+    return _Learned(network, job.recipe, _metrics(best, history, job.data), history, rank)
+
+
+def _looked_up(lookup: Lookup, job: _Job, history: list[Row], accuracy: float | None) -> _Learned:
+    network, model = lookup.network()
+    baselines = lookup.measured.document(accuracy)
+    measured = {"val_accuracy": baselines[lookup.measured.better.replace(" ", "_")]} if len(job.data.val) else {}
+    metrics = {**measured, "best_epoch": 0, "epochs": len(history), "val_clips": len(job.data.val)}
+    recipe = job.recipe.model_copy(update={"model": model})
+    return _Learned(network, recipe, metrics | {"baselines": baselines}, history)
+
+
+def _accuracy(job: _Job, metrics: Mapping[str, Any]) -> float | None:
+    """The trained network's, on what the baselines were measured on; None where that would take too long."""
+    if "val_accuracy" in metrics:
+        return float(metrics["val_accuracy"])
+    if len(job.data.train) >= FEW * len(job.labels) or job.warm is not None:
+        return None
+
+    def in_fold(fold: int, data: TrainingData[ClipSet]) -> float:
+        run = replace(job.run, out=job.run.out / "held-out" / str(fold))
+        _, history, _, _ = _train(replace(job, data=data, run=run, callbacks=()))
+        return float(history[-1]["val_accuracy"])  # the last epoch, as the one that is delivered
+
+    return in_folds(job.data, in_fold)
 
 
 def _train(job: _Job) -> tuple[nn.Module, list[Row], Row, int]:

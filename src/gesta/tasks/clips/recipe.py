@@ -61,6 +61,7 @@ SETTINGS_OF = {
     **dict.fromkeys(("stack", "fusion", "weights", "motion_weights"), VIDEO_NETWORKS),
     "padding": ("i3d",),
     "layers": ("cnn3d", "lstm", "cnn3d_lstm"),
+    "examples": ("nearest",),
 }
 """Settings in `model` that only some networks take; the others refuse them."""
 WITH_MEMORY = ("lstm", "cnn3d_lstm")
@@ -71,9 +72,9 @@ class ModelSettings(NetworkSettings):
 
     FORMER: ClassVar[Mapping[str, str]] = {"name=joint": "name=cnn3d_lstm"}
 
-    name: Annotated[Literal["cnn3d", "lstm", "cnn3d_lstm", "c3d", "i3d", "st_resnet18", "st_resnet50"], *OR_OUTSIDE] = (
-        "cnn3d_lstm"
-    )
+    name: Annotated[
+        Literal["cnn3d", "lstm", "cnn3d_lstm", "c3d", "i3d", "st_resnet18", "st_resnet50", "nearest"], *OR_OUTSIDE
+    ] = "cnn3d_lstm"
     width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
     memory: float = Field(
@@ -100,6 +101,7 @@ class ModelSettings(NetworkSettings):
     weights: str | None = Field(
         None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
     )
+    examples: int | None = Field(None, ge=1, description="nearest: clips it compares with; null: those of the training")
     motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
 
     @model_validator(mode="after")
@@ -194,6 +196,9 @@ class ClipRecipe(Recipe):
     model: ModelSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
+    baselines: bool = Field(
+        False, description="deliver the nearest neighbor or the nearest class mean where the network is worse"
+    )
     distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
 
     @model_validator(mode="after")
@@ -215,10 +220,11 @@ class ClipRecipe(Recipe):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A recipe without a teacher is written as it was before there were any: bundles and run keys stay the same."""
+        """A recipe without baselines or a teacher is written as before there were any: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        if self.distillation is None:
-            document.pop("distillation", None)
+        for name in ("baselines", "distillation"):
+            if not getattr(self, name):
+                document.pop(name, None)
         return document
 
     @classmethod

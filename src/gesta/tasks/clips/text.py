@@ -9,7 +9,22 @@ from gesta.tasks import lines as text
 
 
 def _train(document: Mapping[str, Any]) -> list[str]:
-    return text.trained(document, [*text.accuracy(document["metrics"]), text.same_classes(document["parity"])])
+    measured = [*text.accuracy(document["metrics"]), *_baselines(document["metrics"].get("baselines"))]
+    return text.trained(document, [*measured, text.same_classes(document["parity"])])
+
+
+def _baselines(found: Mapping[str, Any] | None) -> list[str]:
+    """What the network was compared with, and which of them is in the bundle."""
+    if found is None:
+        return []
+    if not found["clips"]:
+        return ["baselines no class has two clips, so nothing can be measured: the nearest neighbor is delivered"]
+    names = ("chance", "nearest_neighbor", "nearest_class_mean", "network")
+    shown = ", ".join(f"{name.replace('_', ' ')} {found[name]:.1%}" for name in names if found[name] is not None)
+    return [
+        f"baselines on {found['clips']} clips of {found['where']}: {shown}",
+        f"delivered {found['delivered']}",
+    ]
 
 
 def _export(document: Mapping[str, Any]) -> list[str]:
