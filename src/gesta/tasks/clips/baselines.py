@@ -56,8 +56,8 @@ class Baselines:
         best = max(self.nearest_neighbor, self.nearest_class_mean)
         return "network" if network is None or network >= best else self.better
 
-    def document(self, network: float | None) -> dict[str, Any]:
-        """For a bundle's metrics."""
+    def document(self, network: float | None, delivered: str) -> dict[str, Any]:
+        """For a bundle's metrics; `network`: the trained one's accuracy on the same clips, if it is known."""
         return {
             "chance": round(self.chance, 4),
             "nearest_neighbor": _or_none(self.nearest_neighbor),
@@ -65,7 +65,7 @@ class Baselines:
             "network": _or_none(network),
             "clips": self.clips,
             "where": self.where,
-            "delivered": self.delivers(network),
+            "delivered": delivered,
         }
 
 

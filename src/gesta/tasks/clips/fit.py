@@ -247,7 +247,8 @@ def _learned(job: _Job) -> _Learned:
     accuracy = _accuracy(job, trained.metrics)
     if lookup.measured.delivers(accuracy) != "network":
         return replace(_looked_up(lookup, job, trained.history, accuracy), rank=trained.rank)
-    return replace(trained, metrics=trained.metrics | {"baselines": lookup.measured.document(accuracy)})
+    baselines = lookup.measured.document(accuracy, "network")
+    return replace(trained, metrics=trained.metrics | {"baselines": baselines})
 
 
 def _trained(job: _Job) -> _Learned:
@@ -259,7 +260,7 @@ def _trained(job: _Job) -> _Learned:
 
 def _looked_up(lookup: Lookup, job: _Job, history: list[Row], accuracy: float | None) -> _Learned:
     network, model = lookup.network()
-    baselines = lookup.measured.document(accuracy)
+    baselines = lookup.measured.document(accuracy, lookup.measured.better)
     measured = {"val_accuracy": baselines[lookup.measured.better.replace(" ", "_")]} if len(job.data.val) else {}
     metrics = {**measured, "best_epoch": 0, "epochs": len(history), "val_clips": len(job.data.val)}
     recipe = job.recipe.model_copy(update={"model": model})

@@ -87,10 +87,12 @@ def train_benchmark(
     """Trains the bundle's network anew by its recipe for about `seconds` and counts; the bundle is not changed.
 
     Clips come from the cache, filled first; so what is measured is the second epoch on. Without samples random clips
-    are taken and the waiting is not measured. Raises GestaError if no clip can be preprocessed.
+    are taken and the waiting is not measured. Raises GestaError if no clip can be preprocessed, and for a lookup.
     """
     manifest = bundle.manifest
     recipe, transform = ClipRecipe.model_validate(manifest.recipe), manifest.transform
+    if recipe.model.name == "nearest":
+        raise GestaError("the nearest neighbor has nothing to train.")
     wanted = BATCHES * int(recipe.training.batch)
     store: ClipStore = cache or ClipCache()
     chosen = _preprocessed(samples, transform, cache or ClipCache(), wanted, seed) if samples else []

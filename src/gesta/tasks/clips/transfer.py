@@ -53,6 +53,8 @@ def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, 
     for sample in train:
         require(sample, opened.manifest)
     labels = sorted({str(s.label) for s in train})
+    if opened.manifest.recipe.get("model", {}).get("name") == "nearest":
+        raise GestaError(f"{path} looks up its nearest training clips: it has no network to begin from.", usage=True)
     network = load_network(opened).requires_grad_(True)
     told = transfer_weights(network, opened.manifest.labels, labels, seed)
     return Warm(network, opened.manifest.transform), (f"From {path}, {told}.",)
