@@ -116,29 +116,14 @@ def fit(
         data = _data(good, before(samples), labels, transform, store, recipe, run.seed)
         taught = _taught(data.train, recipe, teachers, run, store)
         learned = _learned(_Job(recipe, transform, labels, data, run, warm, teachers, callbacks))
-        metrics, history = learned.metrics | taught, learned.history
+        learned = replace(learned, metrics=learned.metrics | taught)
         if learned.rank == 0:
-            spent = sum(row["seconds"] for row in history)
-            files = sorted(store.fingerprint(s) for s in good if s.split == "train")
-            origin = provenance_of(
-                good,
-                run,
-                layout=layout,
-                data="".join(files).encode(),
-                identities=lambda used: identities(used, store),
-                skipped=len(skipped),
-                seconds=spent,
-            )
-            fields: dict[str, Any] = {"labels": labels, "transform": transform, "metrics": metrics}
-            notes = fallback_notes(transform, good)
-            write_bundle(
-                run.out / "bundle", ClipManifest, learned.network, learned.recipe, origin, notes=notes, **fields
-            )
+            _write(learned, good, run, layout, store, transform, len(skipped))
     seconds = time.perf_counter() - started
     return Fitted(
         run.out / "bundle",
-        metrics,
-        history,
+        learned.metrics,
+        learned.history,
         seconds,
         learned.recipe,
         skipped,
@@ -147,6 +132,31 @@ def fit(
         learned.rank,
         learned.network,
     )
+
+
+def _write(
+    learned: _Learned,
+    samples: Sequence[Sample],
+    run: Run,
+    layout: str,
+    store: Cache,
+    transform: Transform,
+    skipped: int,
+) -> None:
+    """Leaves the bundle at run.out/bundle, with where it comes from."""
+    files = sorted(store.fingerprint(s) for s in samples if s.split == "train")
+    origin = provenance_of(
+        samples,
+        run,
+        layout=layout,
+        data="".join(files).encode(),
+        identities=lambda used: identities(used, store),
+        skipped=skipped,
+        seconds=sum(row["seconds"] for row in learned.history),
+    )
+    fields: dict[str, Any] = {"labels": learned.labels, "transform": transform, "metrics": learned.metrics}
+    notes = fallback_notes(transform, samples)
+    write_bundle(run.out / "bundle", ClipManifest, learned.network, learned.recipe, origin, notes=notes, **fields)
 
 
 def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run: Run, store: Cache) -> dict[str, Any]:
@@ -230,6 +240,7 @@ def _data(
 class _Learned:
     network: nn.Module
     recipe: ClipRecipe
+    labels: tuple[str, ...]
     metrics: dict[str, Any]
     history: list[Row]
     rank: int = 0
@@ -255,7 +266,7 @@ def _trained(job: _Job) -> _Learned:
     network, history, best, rank = _train(job)
     if rank == 0:
         draw_history(history, job.run.out / FIGURE, job.recipe.name)
-    return _Learned(network, job.recipe, _metrics(best, history, job.data), history, rank)
+    return _Learned(network, job.recipe, job.labels, _metrics(best, history, job.data), history, rank)
 
 
 def _looked_up(lookup: Lookup, job: _Job, history: list[Row], accuracy: float | None) -> _Learned:
@@ -264,7 +275,7 @@ def _looked_up(lookup: Lookup, job: _Job, history: list[Row], accuracy: float | 
     measured = {"val_accuracy": baselines[lookup.measured.better.replace(" ", "_")]} if len(job.data.val) else {}
     metrics = {**measured, "best_epoch": 0, "epochs": len(history), "val_clips": len(job.data.val)}
     recipe = job.recipe.model_copy(update={"model": model})
-    return _Learned(network, recipe, metrics | {"baselines": baselines}, history)
+    return _Learned(network, recipe, job.labels, metrics | {"baselines": baselines}, history)
 
 
 def _accuracy(job: _Job, metrics: Mapping[str, Any]) -> float | None:
