@@ -13,6 +13,7 @@ from gesta.audit.inspection import inspect
 from gesta.clips.cache import ClipCache
 from gesta.clips.chosen_frames import iter_every, read_frames
 from gesta.clips.decode import iter_frames, probe
+from gesta.clips.geometry import orientation
 from gesta.clips.preprocess import preprocess
 from gesta.clips.read import iter_raw_sample, iter_sample
 from gesta.clips.transform import Transform
@@ -351,6 +352,37 @@ def test_semi_planar_ten_bits():
         plane.update(rows.tobytes())
     raw, table = _gray(planar.reformat(format="p010le"))
     assert np.abs(table[raw].astype(float) - (ramp - 64.0) * 255 / 876).max() <= 1.5
+
+
+@pytest.mark.parametrize("matrix", [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)])
+def test_turns_are_known_where_side_data_cannot_be_listed(tmp_path, matrix):
+    """PyAV gives no side data of a frame that has a kind it does not know, such as Exif."""
+    path = odd.with_matrix(odd.write(tmp_path / "a.mp4", 3, b_frames=0), tmp_path / "b.mp4", *matrix)
+
+    class Unlisted:
+        def __init__(self, frame):
+            self.rotation = frame.rotation
+
+        @property
+        def side_data(self):
+            raise ValueError("31 is not a valid Type")
+
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert orientation(Unlisted(frame)) == orientation(frame)
+
+
+def test_a_frame_with_exif_is_decoded(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.tif"), np.full((48, 64, 3), 90, np.uint8))
+    ((time_s, image),) = iter_frames(Resource(tmp_path / "a.tif"))
+    assert time_s == 0 and image.shape == (48, 64, 3) and abs(int(image.mean()) - 90) <= 1
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+def test_one_picture_is_refused_by_predict(tmp_path, gesta, suffix):
+    cv2.imwrite(str(tmp_path / f"a{suffix}"), np.full((48, 64, 3), 90, np.uint8))
+    done = gesta("predict", "demo", tmp_path / f"a{suffix}")
+    assert done.exit_code == 1 and f"a{suffix}: is one picture, and this model" in done.stderr
 
 
 # -- the shared cases ------------------------------------------------------------------------------------------------

@@ -43,6 +43,14 @@ class Orientation:
 UPRIGHT = Orientation()
 
 
+_TURNS = {
+    90: Orientation(True, upside_down=True),
+    180: Orientation(mirrored=True, upside_down=True),
+    270: Orientation(True, mirrored=True),
+}
+"""By PyAV's degrees, which are counted counterclockwise. That tells no mirroring."""
+
+
 class Display:
     """Applies a track's geometry to its pictures; the orientation is looked up again only when it turns."""
 
@@ -74,7 +82,11 @@ def square_size(width: int, height: int, ratio: float) -> tuple[int, int]:
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """Of the frame's display matrix; upright where it has none."""
-    for data in cast("Iterable[SideData]", frame.side_data):
+    try:
+        everything = list(cast("Iterable[SideData]", frame.side_data))
+    except ValueError:  # beside data of a kind that PyAV does not know, as Exif, it gives none
+        return _TURNS.get(frame.rotation % 360, UPRIGHT)
+    for data in everything:
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
             if abs(b) + abs(c) > abs(a) + abs(d):

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from gesta.clips.tracks import choose_track, is_depth, open_container
-from gesta.schema import IMAGE_SUFFIXES, TRACK, GestaError, Listing, Resource, Sample, base
+from gesta.schema import TRACK, GestaError, Listing, Resource, Sample, base
 from gesta.sources import catalog
 from gesta.sources.files import is_video
+from gesta.sources.left_out import IMAGE_SUFFIXES
 from gesta.sources.split import Protocol, assign_splits
 
 PROTOCOLS = ("subject", "document")
