@@ -111,6 +111,22 @@ def test_frames_out_of_order_behind_damage_are_no_jump_of_the_clock(tmp_path, ba
     assert info.restarts == 0 and info.times_s[-1] <= 119 / 30 + 0.01
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix", "options"),
+    [
+        ("libx264", ".mkv", {"x264-params": "tff=1:interlaced=1"}),
+        ("libx264", ".ts", {"x264-params": "bff=1:interlaced=1"}),
+        ("mpeg2video", ".mpg", {"flags": "+ilme+ildct"}),
+    ],
+)
+def test_interlaced_video_shows_all_its_frames_and_none_is_lost(tmp_path, codec, suffix, options):
+    path = odd.write(tmp_path / f"a{suffix}", 60, codec=codec, options=options)
+    numbers, times = quietly(path)
+    info = probe(Resource(path))
+    assert numbers == list(range(60)) and times == pytest.approx([n / 30 for n in range(60)], abs=0.0011)
+    assert (info.frames, info.lost) == (60, 0) and not {"damaged-frames"} & set(inspect(read(path)).kinds())
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_frame_is_shown_or_counted_as_lost(whole, tmp_path, monkeypatch, codec):
     monkeypatch.setenv("GESTA_MAX_DAMAGE", "1")

@@ -13,7 +13,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
 from gesta.clips.decode import Kind, iter_frames
-from gesta.clips.preprocess import looked_at, preprocess
+from gesta.clips.preprocess import preprocess
 from gesta.clips.transform import Transform
 from gesta.engines import host as machine
 from gesta.engines.base import Placement
@@ -56,7 +56,7 @@ def preparing_rates(
     usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
     if not usable:
         return {"skipped": f"no recording has what the model needs ({', '.join(transform.needs)})"}
-    files = list({s.files: looked_at(whole(s), transform) for s in usable}.values())[:recordings]
+    files = list({s.files: whole(s) for s in usable}.values())[:recordings]
     decode: list[list[float]] = [[] for _ in files]
     ready: list[list[float]] = [[] for _ in files]
     counts, failed = [0] * len(files), []
