@@ -160,6 +160,13 @@ def test_shards_without_sizes_are_taken_as_they_are(samples: list[Sample], tmp_p
     assert made(samples, folder).kept == 5
 
 
+def test_names_of_skipped_videos_cannot_break_a_line() -> None:
+    from gesta.tasks.lines import skipped
+
+    named = {"path": "a\nbundle    elsewhere\x1b[31m.mp4", "reason": "is no\nvideo"}
+    assert skipped([named]) == ["skipped   a\\x0abundle    elsewhere\\x1b[31m.mp4: is no\\x0avideo"]
+
+
 def as_older(shard: Path) -> None:
     """The shard as a gesta wrote it that did not tell of its decoder."""
     with safetensors.safe_open(shard, framework="numpy") as opened:

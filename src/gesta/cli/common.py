@@ -166,8 +166,8 @@ def say_notes(metrics: Mapping[str, Any]) -> None:
     for warning in metrics["warnings"]:
         console.print(f"[yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     for problem in metrics["skipped"][:SHOWN_SKIPPED]:
-        text = f"[yellow]Skipped[/yellow] {escape(problem['path'])}: {escape(problem['reason'])}"
-        console.print(text, highlight=False, soft_wrap=True)
+        text = escape(printable(f"{problem['path']}: {problem['reason']}"))
+        console.print(f"[yellow]Skipped[/yellow] {text}", highlight=False, soft_wrap=True)
     if len(metrics["skipped"]) > SHOWN_SKIPPED:
         console.print(f"... {len(metrics['skipped'])} skipped in all; metrics.json lists them.", highlight=False)
 

@@ -9,10 +9,18 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, console, emit, existing, need, progress
+from gesta.cli.common import (
+    SHOWN_SKIPPED,
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    console,
+    emit,
+    existing,
+    need,
+    progress,
+)
 from gesta.schema import GestaError
-
-SHOWN_SKIPPED = 10
 
 BackboneName = Annotated[
     str,
@@ -105,14 +113,13 @@ def _source(weights: str | None) -> str:
 
 
 def _text(document: dict[str, Any]) -> Text:
+    from gesta.tasks.lines import skipped
+
     lines = [f"videos    {document['videos']} in {document['out']} ({document['computed']} new)"]
     if document["features"]:
         lines.append(
             f"speed     {document['features_per_s']:.1f} features a second by {document['engine']}, "
             f"{document['of_network_rate']:.0%} of the time in the network ({os.cpu_count()} cores)"
         )
-    skipped = document["skipped"]
-    lines += [f"skipped   {p['path']}: {p['reason']}" for p in skipped[:SHOWN_SKIPPED]]
-    if len(skipped) > SHOWN_SKIPPED:
-        lines.append(f"          ... {len(skipped)} in all; --json lists them")
+    lines += skipped(document["skipped"])
     return Text("\n".join(lines))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gesta.engines import host
+from gesta.untrusted import printable
 from gesta.words import command
 
 SHOWN_SKIPPED = 10
@@ -25,7 +26,10 @@ def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
 
 def skipped(problems: list[Mapping[str, Any]]) -> list[str]:
     """The first of the samples that were left out."""
-    lines = [f"skipped   {problem['path']}: {problem['reason']}" for problem in problems[:SHOWN_SKIPPED]]
+    lines = [
+        f"skipped   {printable(problem['path'])}: {printable(problem['reason'])}"
+        for problem in problems[:SHOWN_SKIPPED]
+    ]
     if len(problems) > SHOWN_SKIPPED:
         lines.append(f"          ... {len(problems)} in all; --json lists them")
     return lines
