@@ -232,7 +232,8 @@ class Sample:
     or [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means all of it.
     `depth` holds raw values times `depth_unit_mm` = millimetres; 8-bit ChaLearn depth has max_depth_mm / 255 there.
     `mask`: the person is where the mean of the colour channels is above 150.
-    `skeleton`: ChaLearn csv (pixels inside), or `.npy` T J 3 world metres, which needs `camera`.
+    `skeleton`: a file of gesta.clips.skeleton_files. Crops of a video need its pixels: ChaLearn's csv has them, `.npy`
+    T J 3 in world metres needs `camera`. `joints`: the names in `.npy`; empty where the number of joints tells them.
     """
 
     id: str
@@ -401,31 +402,45 @@ class Frame:
     depth_mm: NDArray[np.uint16] | None = None  # H W, 0 = no reading
     mask: NDArray[np.bool_] | None = None  # H W, True on the person
     joints_uv: NDArray[np.float32] | None = None  # J 2, pixels of this frame's image
+    joints: NDArray[np.float32] | None = None  # J 2 or J 3, in the space of the skeleton's file
+    confidence: NDArray[np.floating[Any]] | None = None  # J in [0, 1], of `joints`
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the images."""
-        image = next((i for i in (self.gray, self.color, self.depth_mm) if i is not None), None)
-        if image is None:
+        images = [i for i in (self.gray, self.color, self.depth_mm) if i is not None]
+        if not images:
             raise ValueError("a frame needs a colour or a depth image")
-        return image.shape[0], image.shape[1]
+        return images[0].shape[0], images[0].shape[1]
+
+
+def is_none(value: object) -> bool:
+    """For settings that are written only where they are set, as documents were written before they were there."""
+    return value is None
+
+
+def is_preprocessed(array: NDArray[Any]) -> bool:
+    """Whether an array can be a preprocessed clip: pixels uint8 T S H W C, or a skeleton float32 T J D."""
+    return (array.ndim, str(array.dtype)) in ((5, "uint8"), (3, "float32"))
 
 
 @dataclass(frozen=True)
 class Clip:
     """A sample after the transform: what cache, training, calibration and runtime all see.
 
-    `pixels` is uint8, T S H W C: frames at the transform's rate, S streams (body, hand), C channels.
+    `pixels` is uint8, T S H W C: frames at the transform's rate, S streams (body, hand), C channels; of the skeleton
+    stream float32, T J D: normalized joints, NaN where one is missing.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     label: str | None = None
     subject: str | None = None
     id: str = ""
 
     def __post_init__(self) -> None:
-        if self.pixels.ndim != 5 or self.pixels.dtype != np.uint8:
-            raise ValueError(f"clip {self.id}: expected uint8 T S H W C, got {self.pixels.dtype} {self.pixels.shape}")
+        if not is_preprocessed(self.pixels):
+            expected = "expected uint8 T S H W C, or float32 T J D"
+            raise ValueError(f"clip {self.id}: {expected}, got {self.pixels.dtype} {self.pixels.shape}")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from gesta.tasks.clips.auto import Facts, epochs_for, is_sided, resolve
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.words import FormerNameWarning
 
-ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0}
+ALL = {"color": 1.0, "depth": 1.0, "mask": 1.0, "skeleton": 1.0, "joints": 1.0}
 
 
 def facts(labels: tuple[str, ...] = ("wave", "clap"), clips: int = 300, **share: float) -> Facts:
@@ -110,7 +110,7 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("auto", "model.width.x=1", "holds a value"),
         ("auto", "training.epochs=0", "training.epochs cannot be '0'.*greater than or equal to 1"),
         ("auto", "training.optimizer=sdg", r"Allowed: adam, adamw, rprop, sgd. Did you mean sgd\?"),
-        ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand. Did you mean body\?"),
+        ("auto", "input.streams=[boddy]", r"input.streams.*Allowed: auto, body, hand, skeleton. Did you mean body\?"),
         ("auto", "augmentation.speed=[2, 1]", "speed: expected"),
         ("auto", "training.epochs=[", "is not a YAML value"),
         ("auto", "title=2020-13-45", "is not a YAML value"),

@@ -103,17 +103,18 @@ def test_npy_skeleton_takes_joints_and_camera_beside_the_index(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "words", "kept"),
     [
-        ({}, "need joints.txt beside the index"),
-        ({"joints.txt": "head\nleft_hand\n"}, "need camera.yaml beside the index"),
+        ({}, "need joints.txt beside the index", False),
+        ({"joints.txt": "head\nleft_hand\n"}, "need camera.yaml beside the index", True),  # for the skeleton stream
         (
             {"joints.txt": "head\n", "camera.yaml": "fx: 1\nfy: 1\ncx: 1\ncy: 1\n"},
             "has 2 joints and joints.txt names 1",
+            False,
         ),
     ],
 )
-def test_npy_skeleton_that_cannot_be_used_is_left_out_and_said_once(tmp_path, files, words):
+def test_npy_skeleton_that_cannot_be_used_is_left_out_and_said_once(tmp_path, files, words, kept):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     for name in ("a", "b"):
@@ -121,7 +122,7 @@ def test_npy_skeleton_that_cannot_be_used_is_left_out_and_said_once(tmp_path, fi
         np.save(tmp_path / f"{name}.npy", np.zeros((5, 2, 3), np.float32))
     write_index(tmp_path, "path,label,skeleton", "a.mp4,wave,a.npy", "b.mp4,wave,b.npy")
     listing = read(tmp_path)
-    assert [s.skeleton for s in listing.samples] == [None, None]
+    assert [s.skeleton is not None for s in listing.samples] == [kept, kept]
     assert all(words in problem.reason or "b.npy" in problem.reason for problem in listing.problems)
     assert words in listing.problems[0].reason
 

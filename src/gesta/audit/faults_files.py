@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ from gesta.audit.probing import Facts, VideoFacts, main_video
 from gesta.clips.damage import described
 from gesta.clips.decode import VideoInfo
 from gesta.clips.read import ALLOWED_DIFFERENCE
+from gesta.clips.skeleton_sets import describe_joints, order_of
 from gesta.clips.tracks import depth_bits, is_depth
 from gesta.schema import Problem, Resource, Sample
 from gesta.sources.chalearn2014 import stated_facts
@@ -34,8 +36,20 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
             yield Problem(str(resource), "unreadable", skeleton.error, hint)
         elif not any(skeleton.tracked):
             hint = "Crops cannot follow the person here; leave the recording out or record it again."
-            reason = "no person is tracked in any frame (all rows are zero)."
+            reason = "no person is tracked in any frame (all rows are zero or missing)."
             yield Problem(str(resource), "skeleton-all-zero", reason, hint)
+    yield from _joint_faults(facts)
+
+
+def _joint_faults(facts: Facts) -> Iterator[Problem]:
+    """Skeletons of another joint set than most: a model sees one."""
+    sets = Counter(skeleton.joints for skeleton in facts.skeletons.values() if skeleton.joints)
+    usual = max(sets, key=lambda joints: sets[joints], default=())
+    for resource, skeleton in facts.skeletons.items():
+        if skeleton.joints and order_of(skeleton.joints, usual) is None:
+            reason = f"has {describe_joints(skeleton.joints)}; most of the set have {describe_joints(usual)}."
+            hint = "A model sees one joint set: keep them apart; those of the fewer are left out."
+            yield Problem(str(resource), "other-joints", reason, hint)
 
 
 def _depth_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:

@@ -34,8 +34,9 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
         *faults_sets.mixed_faults(listing.root, samples),
     ]
     lengths = list(_lengths_s(samples, facts))
-    infos = [video.info for video in facts.videos.values() if video.info is not None and video.info.frames > 0]
-    sizes = [(i.height, i.width) if i.rotation % 180 else (i.width, i.height) for i in infos]
+    found = [*(video.info for video in facts.videos.values()), *(one.info for one in facts.skeletons.values())]
+    infos = [info for info in found if info is not None and info.frames > 0]
+    sizes = [(i.height, i.width) if i.rotation % 180 else (i.width, i.height) for i in infos if i.width]
     return Report(
         root=listing.root,
         layout=listing.layout,
@@ -56,6 +57,9 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
 
 def missing_notes(samples: Sequence[Sample], rates: Sequence[float]) -> tuple[str, ...]:
     """What a transform that fits all these samples does about the modalities they lack."""
+    if not samples:
+        return ()
+    samples = [s for s in samples if s.color is not None or s.depth is not None]
     if not samples:
         return ()
     everywhere = set.intersection(*(set(s.modalities) for s in samples))

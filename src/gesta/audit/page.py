@@ -74,6 +74,8 @@ def strips(samples: Sequence[Sample], n: int = FRAMES, height: int = 120) -> dic
 
 def _recording_strips(members: Sequence[Sample], n: int, height: int) -> dict[str, Image | str]:
     main = members[0]
+    if main.color is None and main.depth is None:
+        raise GestaError("A skeleton alone: there is no picture.")
     if main.color is not None:
         main = replace(main, depth=None, mask=None)
     spans = {s.id: _wanted(s, n) for s in members}

@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 
 from gesta.clips.decode import VideoInfo, probe
-from gesta.clips.skeleton import read_joints
+from gesta.clips.skeleton import pixels_known, read_joints
+from gesta.clips.skeleton_files import NobodyTracked
+from gesta.clips.skeleton_frames import UNKNOWN_FPS, skeletons_of, times_of
 from gesta.clips.tracks import Role
 from gesta.schema import GestaError, Resource, Sample
 
@@ -30,10 +32,15 @@ class VideoFacts:
 
 @dataclass(frozen=True)
 class SkeletonFacts:
-    """`tracked` has a value a frame: whether any joint of it is there. None, with `error`, where unreadable."""
+    """`tracked` has a value a frame: whether any joint of it is there. None, with `error`, where unreadable.
+
+    `info`: of a recording without video, as of one; `joints`: their names.
+    """
 
     tracked: tuple[bool, ...] | None
     error: str = ""
+    info: VideoInfo | None = None
+    joints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,16 +51,14 @@ class Facts:
     skeletons: dict[Resource, SkeletonFacts]
 
     def main(self, sample: Sample) -> VideoInfo | None:
-        """The video that the sample's labels count in: colour, else depth; None if it cannot be read."""
+        """What the sample's labels count in: colour, else depth, else the skeleton; None if it cannot be read."""
         resource = main_video(sample)
-        return self.videos[resource].info
+        return self.videos[resource].info if resource in self.videos else self.skeletons[resource].info
 
 
 def main_video(sample: Sample) -> Resource:
-    """Colour where there is colour, else depth."""
-    resource = sample.color or sample.depth
-    assert resource is not None  # a sample has one of them, by its contract
-    return resource
+    """Colour where there is colour, else depth; the skeleton where there is no video."""
+    return sample.files[0]
 
 
 def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> Facts:
@@ -95,12 +100,27 @@ def open_video(resource: Resource, role: Role = "any") -> VideoFacts:
 def open_skeleton(sample: Sample) -> SkeletonFacts:
     """Reads a skeleton file. Never raises for what a file holds."""
     try:
+        if main_video(sample) == sample.skeleton or not pixels_known(sample):
+            return _alone(sample)
         joints = read_joints(sample)
+    except NobodyTracked:
+        return SkeletonFacts((False,))
     except (GestaError, OSError, ValueError) as error:
         return SkeletonFacts(None, str(error).removeprefix(f"{sample.skeleton}: "))
     if joints is None:
         return SkeletonFacts(None, "holds no skeleton")
-    return SkeletonFacts(tuple(bool(np.isfinite(frame).any()) for frame in joints))
+    return SkeletonFacts(tuple(bool(np.isfinite(frame).any()) for frame in joints), joints=sample.joints)
+
+
+def _alone(sample: Sample) -> SkeletonFacts:
+    """Of a skeleton that is looked at without a video."""
+    found = skeletons_of(sample)
+    times = times_of(sample, found)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / UNKNOWN_FPS
+    rate = 1 / step if step > 0 else UNKNOWN_FPS
+    length_s = float(times[-1]) + step
+    info = VideoInfo(len(times), rate, 0, 0, 0, "", "", None, None, length_s, None, times_s=times.astype(np.float32))
+    return SkeletonFacts(tuple(bool(np.isfinite(f).any()) for f in found.values), info=info, joints=found.joints)
 
 
 def _unique(resources: Iterable[Resource]) -> list[Resource]:

@@ -64,6 +64,12 @@ FormatOption = Annotated[
         help="Layout of the data, isogd+rgb, ledasila+21x18, ... or my_package.reader; detected when left out.",
     ),
 ]
+SkeletonOption = Annotated[
+    Path | None, typer.Option("--skeleton", help="The recording's file of skeletons, where the model needs one.")
+]
+DepthOption = Annotated[
+    Path | None, typer.Option("--depth", help="The recording's depth video, where the model needs it.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.", min=0)]
 SplitSeedOption = Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)]

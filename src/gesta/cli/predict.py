@@ -9,7 +9,17 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import BackboneOption, DeviceOption, EngineOption, FormatOption, console, given_options, json_line
+from gesta.cli.common import (
+    BackboneOption,
+    DepthOption,
+    DeviceOption,
+    EngineOption,
+    FormatOption,
+    SkeletonOption,
+    console,
+    given_options,
+    json_line,
+)
 from gesta.untrusted import printable
 
 
@@ -33,6 +43,8 @@ def predict(
             help="Write the video with the predictions: an .mp4, or a folder of them (hands: also .png).",
         ),
     ] = None,
+    skeleton: SkeletonOption = None,
+    depth: DepthOption = None,
     camera: Annotated[
         str | None,
         typer.Option("--camera", help="Of hand poses: nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy."),
@@ -56,7 +68,7 @@ def predict(
 
     task, opened = catalog.of_bundle(bundle)
     given = {"camera": camera, "center": center, "backbone_weights": backbone_weights}
-    options = given_options(context, task, **given)
+    options = given_options(context, task, skeleton=skeleton, depth=depth, **given)
     predictor = task.load(opened, Placement(engine, device), **options)
     failed: list[str] = []
     for said in task.predictions(predictor, Wanted(tuple(inputs), format, stream, annotate, options), failed):

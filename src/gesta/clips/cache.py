@@ -27,7 +27,7 @@ from gesta.clips.decode import DECODER_VERSION
 from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.clips.transform import Transform
 from gesta.files import write_whole
-from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files
+from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files, is_preprocessed
 from gesta.untrusted import NPY_FAULTS
 
 DEFAULT_LIMIT = 20 * 2**30
@@ -250,4 +250,4 @@ def _read_entry(entry: Path) -> NDArray[np.uint8] | None:
         os.utime(entry)
     except NPY_FAULTS:  # torn by a crash of the machine, or no array at all
         return None
-    return pixels if isinstance(pixels, np.ndarray) and pixels.ndim == 5 and pixels.dtype == np.uint8 else None
+    return pixels if isinstance(pixels, np.ndarray) and is_preprocessed(pixels) else None

@@ -10,6 +10,8 @@ from gesta.schema import Sample
 
 def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
     """One sentence for each thing the samples lack that the transform makes up for."""
+    if transform.skeleton is not None:
+        return ()
     have = {m for s in samples for m in s.modalities}
     found = []
     if transform.body == "motion":

@@ -44,14 +44,16 @@ class RawFrame:
     mask: Plane | None = None  # 255 on the person, else 0
     joints_uv: NDArray[np.float32] | None = None
     color: NDArray[np.uint8] | None = None  # H W 3, RGB; only where a channel needs it
+    joints: NDArray[np.float32] | None = None  # as of schema.Frame
+    confidence: NDArray[np.float32] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """(height, width)."""
         plane = self.gray or self.depth
-        if plane is None:
-            raise ValueError("a frame needs a colour or a depth image")
-        return plane.raw.shape[0], plane.raw.shape[1]
+        if plane is not None:
+            return plane.raw.shape[0], plane.raw.shape[1]
+        raise GestaError("The model needs pictures, and the frames have none. Give their colour, grey or depth.")
 
 
 def gray_plane(color: NDArray[np.uint8]) -> Plane:
@@ -71,6 +73,8 @@ def raw_frame(frame: Frame) -> RawFrame:
         None if frame.mask is None else Plane(frame.mask.view(np.uint8) * np.uint8(255)),
         frame.joints_uv,
         frame.color,
+        frame.joints,
+        frame.confidence,
     )
 
 
@@ -81,6 +85,7 @@ def check_frame(frame: Any, number: int) -> None:
     named: dict[str, tuple[Any, Any, int]] = {
         "color": (frame.color, np.uint8, 3),
         "joints_uv": (frame.joints_uv, None, 2),
+        "joints": (frame.joints, None, 2),
     }
     if isinstance(frame, Frame):
         named |= {"gray": (frame.gray, np.uint8, 2), "depth_mm": (frame.depth_mm, np.uint16, 2)}
@@ -99,7 +104,7 @@ def check_frame(frame: Any, number: int) -> None:
             raise GestaError(f"Frame {number} of the stream: {name} is {found}. Expected {_EXPECTED[name]}.")
         images.add(name)
     if not images - {"mask", "joints_uv"}:
-        raise GestaError(f"Frame {number} of the stream has no image. Give its colour, grey or depth.")
+        raise GestaError(f"Frame {number} of the stream has no image. Give its colour, grey or depth (or joints).")
 
 
 _EXPECTED = {
@@ -109,6 +114,7 @@ _EXPECTED = {
     "depth": "a plane H W",
     "mask": "bool H W",
     "joints_uv": "float J 2, pixels",
+    "joints": "float J 2 or J 3",
 }
 
 

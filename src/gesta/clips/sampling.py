@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,38 @@ def resample_indices(times_s: Sequence[float], fps: float) -> list[int]:
     return taken
 
 
-def to_network(clips: Sequence[NDArray[np.uint8]], chunk: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Clips T S H W C -> (B S C T H W with zeros at the end, T a multiple of chunk; lengths B in frames)."""
+def to_network(clips: Sequence[NDArray[Any]], chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Clips T S H W C -> (B S C T H W with zeros at the end, T a multiple of chunk; lengths B in frames).
+
+    Skeletons T J D, NaN where a joint is missing -> B T J D+1: coordinates, 0 where missing, then 1 where it is there.
+    """
     lengths = np.array([len(c) for c in clips], dtype=np.int64)
     total = n_chunks(int(lengths.max()), chunk) * chunk
+    if clips[0].ndim == 3:
+        return _skeletons(clips, total), lengths
     _, s, h, w, c = clips[0].shape
     batch = np.zeros((len(clips), s, c, total, h, w), dtype=np.uint8)
     for row, pixels in zip(batch, clips, strict=True):
         row[:, :, : len(pixels)] = pixels.transpose(1, 4, 0, 2, 3)  # T S H W C -> S C T H W
     return batch, lengths
+
+
+def frames_axis(batch: NDArray[Any]) -> int:
+    """The axis of time in network order."""
+    return 3 if batch.ndim == 6 else 1
+
+
+def part_of(batch: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
+    """Frames [start, stop) of a batch in network order."""
+    span = (slice(None),) * frames_axis(batch) + (slice(start, stop),)
+    return np.ascontiguousarray(batch[span])
+
+
+def _skeletons(clips: Sequence[NDArray[np.float32]], total: int) -> NDArray[np.float32]:
+    joints, dimensions = clips[0].shape[1:]
+    batch = np.zeros((len(clips), total, joints, dimensions + 1), np.float32)
+    for row, clip in zip(batch, clips, strict=True):
+        there = np.asarray(np.isfinite(clip).all(axis=-1))  # T J
+        row[: len(clip), :, :dimensions] = np.where(there[..., None], clip, 0)
+        row[: len(clip), :, dimensions] = there
+    return batch

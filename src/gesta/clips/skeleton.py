@@ -33,18 +33,41 @@ def _key(name: str) -> frozenset[str]:
 def read_joints(sample: Sample) -> NDArray[np.float32] | None:
     """T J 2 pixels of a sample's whole recording, NaN where nobody is tracked; None if it has no skeleton.
 
-    Raises GestaError naming the file if it is neither ChaLearn's csv nor `.npy` T J 3.
+    Raises GestaError naming the file if it is neither ChaLearn's csv nor `.npy` T J 3, or has no camera.
     """
     if sample.skeleton is None:
         return None
-    csv = not sample.skeleton.name.lower().endswith(".npy")
-    uv = _from_csv(sample.skeleton, len(sample.joints)) if csv else _from_world(sample, sample.skeleton)
+    reader = _CROPS.get(suffix_of(sample.skeleton))
+    if reader is None:
+        raise GestaError(
+            f"{sample.skeleton}: has no pixels for crops. They take ChaLearn's csv, or .npy with camera.yaml; without "
+            "crops it serves the stream skeleton: --set input.streams=[skeleton]"
+        )
+    uv = reader(sample, sample.skeleton)
     with np.errstate(invalid="ignore"):
         uv[~(np.abs(uv) <= _FARTHEST_PX).all(axis=2)] = np.nan
     return uv
 
 
-def _from_csv(resource: Resource, n_joints: int) -> NDArray[np.float32]:
+def serves_crops(sample: Sample) -> bool:
+    """Whether crops can follow the sample's skeleton: its pixels are known, and it has the joints that they need."""
+    return pixels_known(sample) and all(joint_index(sample.joints, name) is not None for name in ("HipCenter", "Head"))
+
+
+def pixels_known(sample: Sample) -> bool:
+    """Whether the sample's skeleton has pixels, by its ending and camera."""
+    if sample.skeleton is None or suffix_of(sample.skeleton) not in _CROPS:
+        return False
+    return suffix_of(sample.skeleton) != ".npy" or sample.camera is not None
+
+
+def suffix_of(resource: Resource) -> str:
+    """The ending of a file's name, in small letters: `.npy`."""
+    return resource.name[resource.name.rfind(".") :].lower()
+
+
+def _from_csv(sample: Sample, resource: Resource) -> NDArray[np.float32]:
+    n_joints = len(sample.joints)
     expected = n_joints * _VALUES_PER_JOINT
     try:
         text = resource.read(MAX_TEXT_BYTES).decode("utf-8-sig").replace(";", ",")
@@ -79,3 +102,6 @@ def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
         raise GestaError(f"{resource}: world coordinates need camera.yaml (fx, fy, cx, cy) beside the index.")
     with np.errstate(all="ignore"):  # what overflows is no reading
         return sample.camera.project(world.astype(np.float32))
+
+
+_CROPS = {".csv": _from_csv, ".npy": _from_world}

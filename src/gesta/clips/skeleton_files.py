@@ -23,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import skeleton_mediapipe, skeleton_msr
+from gesta.clips.skeleton import suffix_of
 from gesta.clips.skeleton_sets import KINECT2_JOINTS, SFINGE3D_JOINTS, UNIQUE_BY_COUNT
 from gesta.schema import KINECT_JOINTS, GestaError, Resource
+from gesta.untrusted import MAX_TEXT_BYTES
 
 NOT_NPY = (
     ValueError,
@@ -59,16 +61,20 @@ class Skeletons:
     fps: float | None = None
 
 
+class NobodyTracked(GestaError):
+    """A file of skeletons in which no joint is seen."""
+
+
 def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> Skeletons:
     """The skeletons of one file. `joints`: their names, where the file has none of its own (`.npy`), in its order.
 
     Raises GestaError naming the file where it is none of the known ones, holds no frame, no joint in any frame, or
     another number of joints than named.
     """
-    suffix = resource.name[resource.name.rfind(".") :].lower()
+    suffix = suffix_of(resource)
     if suffix not in READERS:
         raise GestaError(f"{resource}: is no file of skeletons. There are {', '.join(READERS)}.")
-    raw = resource.read()
+    raw = resource.read(MAX_TEXT_BYTES)
     try:
         found = READERS[suffix](raw, joints)
     except ValueError as error:
@@ -81,7 +87,7 @@ def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> S
         )
     found = replace(found, values=_without_halves(found.values))
     if np.isnan(found.values).all():
-        raise GestaError(f"{resource}: nobody is tracked in any of its {len(found.values)} frames. Leave it out.")
+        raise NobodyTracked(f"{resource}: nobody is tracked in any of its {len(found.values)} frames. Leave it out.")
     return found
 
 
@@ -101,7 +107,7 @@ def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
         )
     if len(names) != values.shape[1]:
         raise ValueError(f"it has {values.shape[1]} joints, and {len(names)} are named")
-    values = values.astype(np.float32)
+    values = _unseen_are_nan(values.astype(np.float32))
     return Skeletons(names, values[..., :3], values[..., 3] if values.shape[2] == 4 else None)
 
 

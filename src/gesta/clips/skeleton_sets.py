@@ -190,6 +190,25 @@ def joint_set(joints: Sequence[str]) -> JointSet:
     return JointSet("other", names, (), _mirror(names), every, ())
 
 
+def order_of(joints: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
+    """Where each of the `wanted` joints stands among `joints`, in any style; None where they are not the same ones."""
+    if tuple(joints) == tuple(wanted):
+        return list(range(len(wanted)))
+    if len(joints) != len(wanted):
+        return None
+    hands = len(wanted) == len(TWO_HANDS_JOINTS)
+    plain = tuple(_plain(name, hands=hands) for name in joints)
+    order = [joint_index(plain, _plain(name, hands=hands)) for name in wanted]
+    return [i for i in order if i is not None] if None not in order and len(set(order)) == len(order) else None
+
+
+def describe_joints(joints: Sequence[str]) -> str:
+    """`20 joints of kinect (HipCenter, Spine, ...)`."""
+    name = joint_set(joints).name
+    of = "" if name == "other" else f" of {name}"
+    return f"{len(joints)} joints{of} ({', '.join(joints[:2])}, ...)"
+
+
 def _ordered(name: str, family: _Family, names: tuple[str, ...], plain: tuple[str, ...]) -> JointSet:
     def group(words: str) -> Group:
         found = [joint_index(plain, word) for word in words.split()]

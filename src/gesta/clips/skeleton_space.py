@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from gesta.clips.skeleton_sets import Group, JointSet, joint_set
+from gesta.clips.skeleton_sets import Group, JointSet, describe_joints, joint_set
 
 Skeleton = NDArray[np.float32]
 
@@ -33,6 +33,14 @@ class SkeletonSpace(BaseModel):
     scale: Literal["so_far", "first", "none"] = Field("so_far", description="mean size until now, or the first one")
     view: Literal["first", "none"] = "none"
     least_confidence: float = Field(0.0, ge=0, le=1, description="joints below it count as missing")
+
+    @property
+    def line(self) -> str:
+        """What it takes, for people."""
+        return (
+            f"skeletons of {describe_joints(self.joints)} in {self.dimensions}-D; origin: {self.origin}, "
+            f"scale: {self.scale}, view: {self.view}, least confidence: {self.least_confidence:g}"
+        )
 
 
 class Normalizer:

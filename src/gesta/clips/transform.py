@@ -6,11 +6,16 @@ A specification only. `preprocess.py` applies it; cache, training, calibration a
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Stream = Literal["body", "hand"]
+from gesta.clips.skeleton_space import SkeletonSpace
+from gesta.schema import is_none
+
+Stream = Literal["body", "hand", "skeleton"]
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 COLORS = ("red", "green", "blue")
 FLOW = ("flow_x", "flow_y")
@@ -25,6 +30,8 @@ TRANSFORM_VERSION = 2
 class Transform(BaseModel):
     """Turns decoded frames into uint8 arrays T S H W C, at `fps`, one crop a stream, one plane a channel.
 
+    The stream "skeleton" gives float32 arrays T J D instead, normalized as `skeleton` says, NaN where a joint is
+    missing; it stands alone and has no channels.
     What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
     `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
     Flow is grey's between two frames of the crop, in the levels of gesta.clips.flow.
@@ -52,15 +59,25 @@ class Transform(BaseModel):
     )
     depth_range_mm: float = Field(800.0, gt=0)
     difference_gain: float = Field(4.0, gt=0)
-    sampling: Literal["chunks", "central"] = Field("chunks", description="chunks of 4 frames, or the central window")
+    sampling: Literal["chunks", "central", "whole"] = Field(
+        "chunks", description="chunks of `chunk` frames, the central window, or the whole clip at once"
+    )
     chunk: int = Field(4, ge=1, le=64, description="frames a chunk")
-    window: int = Field(32, ge=1, le=512, description="frames of the central window; zeros fill a shorter clip")
+    window: int = Field(32, ge=1, le=512, description="frames of the central window; whole: the last of a stream")
+    skeleton: SkeletonSpace | None = Field(
+        None, exclude_if=is_none, description="joints of the skeleton stream, and how they are normalized"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Transform:
         if not self.streams or len(set(self.streams)) != len(self.streams):
-            raise ValueError("streams: one or both of body, hand, each once")
-        if not self.channels or len(set(self.channels)) != len(self.channels):
+            raise ValueError("streams: one or both of body, hand, each once; or skeleton alone")
+        if ("skeleton" in self.streams) != (self.skeleton is not None):
+            raise ValueError("skeleton: says how the stream skeleton is normalized, so they come together")
+        if self.skeleton is not None:
+            if len(self.streams) > 1 or self.channels:
+                raise ValueError("the stream skeleton stands alone, without channels")
+        elif not self.channels or len(set(self.channels)) != len(self.channels):
             raise ValueError("channels: at least one, each once")
         if "hand" in self.streams and self.body != "skeleton":
             raise ValueError("the hand stream needs a skeleton: body must be 'skeleton'")
@@ -72,7 +89,7 @@ class Transform(BaseModel):
     def needs(self) -> tuple[str, ...]:
         """Modalities a recording must have for this transform, of color, depth, skeleton."""
         wanted = {"depth" if c.startswith("depth") else "color" for c in self.channels}
-        if self.body == "skeleton":
+        if self.body == "skeleton" or self.skeleton is not None:
             wanted.add("skeleton")
         return tuple(m for m in ("color", "depth", "skeleton") if m in wanted)
 
@@ -82,9 +99,25 @@ class Transform(BaseModel):
         return any(c in COLORS for c in self.channels)
 
     @property
-    def frame_shape(self) -> tuple[int, int, int, int]:
-        """(S, H, W, C) of one preprocessed frame."""
+    def frame_shape(self) -> tuple[int, ...]:
+        """(S, H, W, C) of one preprocessed frame; of the skeleton stream (J, D)."""
+        if self.skeleton is not None:
+            return len(self.skeleton.joints), self.skeleton.dimensions
         return len(self.streams), self.size, self.size, len(self.channels)
+
+    def empty(self, frames: int) -> NDArray[Any]:
+        """Preprocessed frames in which there is nothing: black ones, or skeletons without a joint."""
+        if self.skeleton is not None:
+            return np.full((frames, *self.frame_shape), np.nan, np.float32)
+        return np.zeros((frames, *self.frame_shape), np.uint8)
+
+    def network_input(self, frames: int) -> tuple[str, tuple[int, ...]]:
+        """Element type and shape of what a network sees of so many frames, -1 for any number: see `to_network`."""
+        if self.skeleton is not None:
+            joints, dimensions = self.frame_shape
+            return "float32", (-1, frames, joints, dimensions + 1)
+        streams, height, width, channels = self.frame_shape
+        return "uint8", (-1, streams, channels, frames, height, width)
 
     def key(self) -> str:
         """Short hash of everything that decides the pixels."""

@@ -29,6 +29,7 @@ from gesta.models.packaged import PACKAGES, fetch_packaged
 from gesta.models.recurrent import RecurrentNet
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
+from gesta.models.skeleton_clips import SkeletonClips, SkeletonSteps
 from gesta.models.st_gcn import StGcn
 from gesta.models.st_resnet import StResNet, st_resnet
 from gesta.models.tcn import CausalTcn
@@ -312,6 +313,52 @@ def build_skeleton(
     """
     _known(name, SKELETON_MODELS)
     return SKELETON_MODELS[name](classes=classes, joints=joints, dimensions=dimensions, edges=edges, **more)
+
+
+WIDTHS: dict[str, Callable[[float], dict[str, Any]]] = {
+    "dd_net": lambda width: {"width": _eights(48 * width)},
+    "st_gcn": lambda width: {"widths": tuple(_eights(c * width) for c in (32, 32, 64, 64, 128, 128))},
+    "tcn": lambda width: {"width": _eights(128 * width)},
+}
+"""What `width` = 1 means of a network on skeletons."""
+
+
+def _eights(channels: float) -> int:
+    return max(8, round(channels / 8) * 8)
+
+
+def steps_on_skeletons(name: str) -> bool:
+    """Whether a network on skeletons answers after every frame."""
+    return name in STEP_MODELS
+
+
+def build_on_skeletons(
+    name: str,
+    *,
+    classes: int,
+    joints: int,
+    dimensions: int,
+    edges: Sequence[tuple[int, int]],
+    width: float = 1.0,
+    **more: Any,
+) -> SkeletonClips:
+    """A fresh network of the skeleton stream: `forward(clip float32 [B, T, J, D + 1], lengths [B]) -> logits [B, N]`.
+
+    `edges`: the bones; `more`: what the network's own class takes, None where it decides itself.
+    Raises ValueError for an unknown name, and for a graph network of joints without bones.
+    """
+    _known(name, SKELETON_MODELS)
+    own = {key: value for key, value in more.items() if value is not None}
+    network = build_skeleton(
+        name,
+        classes=classes,
+        joints=joints,
+        dimensions=dimensions,
+        edges=edges,
+        **WIDTHS[name](width),
+        **own,
+    )
+    return SkeletonSteps(network) if name in STEP_MODELS else SkeletonClips(network)
 
 
 def _known(name: str, networks: Mapping[str, object]) -> None:

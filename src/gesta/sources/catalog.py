@@ -12,7 +12,18 @@ from typing import Any
 
 from gesta import outside
 from gesta.schema import GestaError, Listing, Sample, base
-from gesta.sources import autsl, chalearn2014, class_folders, index_csv, isogd, jester, ledasila, ucf101, videos
+from gesta.sources import (
+    autsl,
+    chalearn2014,
+    class_folders,
+    index_csv,
+    isogd,
+    jester,
+    ledasila,
+    skeletons,
+    ucf101,
+    videos,
+)
 from gesta.sources.frequent import most_frequent
 from gesta.sources.left_out import ARCHIVE_SUFFIXES
 from gesta.words import did_you_mean
@@ -43,8 +54,15 @@ READERS: dict[str, Reader] = {
         isogd.matches, isogd.read, "train_list.txt with lines `train/001/M_00001.avi train/001/K_00001.avi 36`"
     ),
     "ledasila": Reader(ledasila.matches, ledasila.read, "signs.csv with the columns file,sign (person optional)"),
+    "skeletons": Reader(
+        skeletons.matches,
+        skeletons.read,
+        "S001C001P001R001A001.skeleton, ... (NTU), a01_s01_e01_skeleton.txt, ... (MSR)",
+    ),
     "class_folders": Reader(
-        class_folders.matches, class_folders.read, "<label>/<video>.mp4, .avi, .mov, .mkv, .webm, ..."
+        class_folders.matches,
+        class_folders.read,
+        "<label>/<video>.mp4, .avi, ...; or <label>/<skeleton>.npy, ...",
     ),
     "videos": Reader(
         videos.matches, videos.read, "one video, or a folder of videos (no labels); a folder of images is one"

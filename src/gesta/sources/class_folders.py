@@ -1,6 +1,7 @@
 """Folders of videos whose names are the classes: `root/<label>/<anything, deeper too>.{mp4,avi,mov,mkv,webm,...}`.
 
-A video may be a folder of JPEG or PNG images, a frame each: `root/<label>/<clip>/00001.jpg`.
+A video may be a folder of JPEG or PNG images, a frame each: `root/<label>/<clip>/00001.jpg`. Where there is no video,
+files of skeletons (see `skeletons`) are the recordings: `root/<label>/01.npy`, with `root/joints.txt`.
 Above or below the classes there may be folders of the parts (`train/<label>/...`) and of people (`anna/<label>/...`,
 `<label>/p01/...`): see `folder_roles`. `level=2` says that the second folder is the class.
 """
@@ -8,10 +9,12 @@ Above or below the classes there may be folders of the parts (`train/<label>/...
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from gesta.schema import Listing, Problem, Resource, Sample
+from gesta.sources import skeletons
 from gesta.sources.files import folder_split, frame_folders, is_hidden, is_video, walk, walk_all
 from gesta.sources.folder_roles import Role, Roles, read_roles
 from gesta.sources.headers import holds_depth
@@ -24,13 +27,14 @@ FOLDER_ROLES = "folder-roles"
 
 
 def matches(root: Path) -> bool:
-    """True where some video lies below `root` in a folder of its own."""
-    images = []
+    """True where some video, or file of skeletons, lies below `root` in a folder of its own."""
+    files = []
     for path in walk(root) if root.is_dir() else ():
         if is_video(path) and path.parent != root:
             return True
-        images.append(path)
-    return bool(_clip_folders(root, images))
+        files.append(path)
+    finder = skeletons.Finder(skeletons.joints_of(root)) if files else None
+    return bool(_clip_folders(root, files)) or any(finder(path) for path in files if finder and path.parent != root)
 
 
 def read(root: Path, level: int | None = None) -> Listing:
@@ -42,10 +46,20 @@ def read(root: Path, level: int | None = None) -> Listing:
     files = [path for path, regular in entries if regular]
     videos = [path for path in files if is_video(path) and path.parent != root]
     clips = sorted([*videos, *_clip_folders(root, files)])
+    joints = skeletons.joints_of(root)
+    of_skeletons = not clips
+    if of_skeletons:
+        clips = sorted(skeletons.among((path for path in files if path.parent != root), joints))
     relative = [path.relative_to(root) for path in clips]
     roles = read_roles([path.parts[:-1] for path in relative]) if level is None else _stated(relative, level)
     kept = [path for path in relative if roles.levels[0] != "split" or folder_split(path.parts[0])]
-    samples = tuple(_sample(root, path, roles.levels) for path in kept)
+    named = [(path, _named(path, roles.levels)) for path in kept]
+    if of_skeletons:
+        samples = tuple(
+            skeletons.skeleton_sample(root / path, path.as_posix(), joints, **known) for path, known in named
+        )
+    else:
+        samples = tuple(_sample(root, path, known) for path, known in named)
     problems = [*_note(root, roles), *_unlabelled(root, samples, roles), *left_out(entries, set(clips))]
     return Listing(root, LAYOUT, samples, (*problems, *_folder_problems(root, samples, roles)))
 
@@ -63,8 +77,14 @@ def _stated(relative: list[Path], level: int) -> Roles:
     return Roles((*above, "label"))
 
 
-def _sample(root: Path, relative: Path, levels: tuple[Role, ...]) -> Sample:
+def _named(relative: Path, levels: tuple[Role, ...]) -> dict[str, Any]:
+    """What the folders above a clip say of it."""
     named = dict(zip(levels, relative.parts[:-1], strict=False))
+    split = folder_split(named["split"]) if "split" in named else None
+    return {"label": named.get("label"), "subject": named.get("subject"), "split": split}
+
+
+def _sample(root: Path, relative: Path, known: Mapping[str, Any]) -> Sample:
     name = relative.as_posix()
     path = root / relative
     depth = path.is_dir() and holds_depth(path)
@@ -73,9 +93,7 @@ def _sample(root: Path, relative: Path, levels: tuple[Role, ...]) -> Sample:
         recording=name,
         color=None if depth else Resource(path),
         depth=Resource(path) if depth else None,
-        label=named.get("label"),
-        subject=named.get("subject"),
-        split=folder_split(named["split"]) if "split" in named else None,
+        **known,
     )
 
 

@@ -6,7 +6,8 @@ Paths are relative to the file and stay inside its folder; other columns are ign
 recording with different spans. `path` may itself be a depth video (grey of 9 to 16 bits) or a folder of 16-bit PNGs;
 then there is no colour. Behind a path, `#track=1` or `#track=NAME` names one of several video tracks. Skeletons are
 ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and `camera.yaml` (fx, fy, cx,
-cy, optionally depth_unit_mm) beside the index.
+cy, optionally depth_unit_mm) beside the index. `path` may itself name a file of skeletons (see `clips.skeleton_files`):
+then there is no video, and a column `fps` says its rate where the file does not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any
 from gesta.schema import KINECT_JOINTS, TRACK, Camera, GestaError, Listing, Problem, Resource, Sample
 from gesta.sources.files import read_text, read_yaml, split_name
 from gesta.sources.headers import holds_depth, joint_count, tracks_of
-from gesta.sources.index_paths import Finder
+from gesta.sources.index_paths import Finder as Paths
+from gesta.sources.skeletons import SUFFIXES, Finder, joints_in
 from gesta.sources.tables import table
 
 LAYOUT = "index_csv"
@@ -41,11 +43,10 @@ _LIKE_SPANS = re.compile(
     r"(start|end|begin|stop|first|last|from|to|onset|offset|duration)"
     r"(_(s|sec|seconds|ms|time|frame|frames|msec|milliseconds))?|fps|frames?"
 )
-SKELETON_SUFFIXES = (".csv", ".npy")
 SELDOM_DEPTH = (".mp4", ".webm")
 
 
-_PLAIN = ("depth", "mask", "skeleton", "depth_unit_mm", "start_s", "end_s")
+_PLAIN = ("depth", "mask", "skeleton", "depth_unit_mm", "start_s", "end_s", "fps")
 _MEND = "The row is left out; mend it."
 
 
@@ -63,7 +64,7 @@ class Folder:
 
     root: Path
     index: Path
-    finder: Finder
+    finder: Paths
     joints: tuple[str, ...] | None = None
     camera: Camera | None = None
     depth_unit_mm: float = 1.0
@@ -71,6 +72,7 @@ class Folder:
     depth_seen: dict[tuple[str, str], bool] = field(default_factory=dict)
     joints_seen: dict[str, int | None] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    skeletons: Finder | None = None
 
     def report(self, line: int, kind: str, reason: str, hint: str) -> None:
         self.problems.append(Problem(str(self.index), kind, f"line {line}: {reason}", hint))
@@ -89,10 +91,11 @@ def read(root: Path) -> Listing:
     index = _index(root)
     if index is None:
         raise GestaError(f"{root}: has no {INDEX_FILE}. Write one with the columns path,label and a row a video.")
-    folder = Folder(index.parent, index, Finder(index.parent))
+    folder = Folder(index.parent, index, Paths(index.parent))
     rows = table(read_text(index), lambda line, reason: folder.report(line, "bad-row", f"{reason}.", _MEND))
     columns = _columns(folder, rows[0][1] if rows else [])
     _read_camera(folder)
+    folder.skeletons = Finder(folder.joints or ())
     if "label" not in columns:
         folder.report(1, "no-labels", "there is no column label.", "Add one to train or evaluate on these videos.")
     samples: dict[str, Sample] = {}
@@ -151,11 +154,8 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
     if resource is None:
         raise RowError("missing-file", f"{name} is not there.")
     path = resource.path
-    alone = path.suffix.lower() == ".npy" and not row.get("skeleton")
-    if path.suffix.lower() in (".txt", ".npy", ".csv") and not alone:
-        raise RowError("no-video", f"{name} is not a video; a sample needs a colour or a depth video.")
-    if alone:
-        return _of_skeleton(folder, line, {**row, "skeleton": name}, path)
+    if path.suffix.lower() in SUFFIXES:
+        return _of_skeleton(folder, row, resource)
     depth = _optional(folder, line, row, "depth")
     color: Resource | None = resource
     if depth == resource and sum(tracks := tracks_of(path)) == 1 < len(tracks):  # a Kinect's: both in one file
@@ -167,37 +167,50 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
             raise RowError("two-depths", f"{name} is a depth video, and so is {row['depth']} in column depth.")
         color, depth = None, resource
     skeleton, joints, camera = _skeleton(folder, line, row)
-    start_s, end_s = _span(row)
     recording = path.relative_to(folder.root).as_posix()
     if TRACK in name:
         recording += f"{TRACK}{resource.track}"
-    span = "" if start_s is None and end_s is None else f"@{row.get('start_s') or '0'}-{row.get('end_s') or 'end'}"
     return Sample(
-        id=recording + span,
-        recording=recording,
         color=color,
         depth=depth,
         mask=_optional(folder, line, row, "mask"),
         skeleton=skeleton,
-        label=row.get("label") or None,
-        subject=row.get("subject") or None,
-        split=_split(row),
-        start_s=start_s,
-        end_s=end_s,
         depth_unit_mm=_depth_unit(folder, row),
         joints=joints,
         camera=camera,
+        **_known(row, recording),
     )
 
 
-def _of_skeleton(folder: Folder, line: int, row: dict[str, str], path: Path) -> Sample:
-    """A recording of which there is nothing but the skeleton."""
-    skeleton, joints, camera = _skeleton(folder, line, row)
-    if skeleton is None:
-        raise RowError("no-video", f"{row['path']} is not a video, and no skeleton that can be used.")
-    name = path.relative_to(folder.root).as_posix()
-    label, subject = row.get("label") or None, row.get("subject") or None
-    return Sample(name, name, None, None, None, skeleton, label, subject, _split(row), joints=joints, camera=camera)
+def _of_skeleton(folder: Folder, row: dict[str, str], resource: Resource) -> Sample:
+    """A recording of which there is a file of skeletons, and no video. Raises RowError where it is none."""
+    path, fps = resource.path, _number(row, "fps")
+    if folder.skeletons is None or not folder.skeletons(path):
+        raise RowError(
+            "no-video", f"{row['path']} is not a video, and no skeleton can be read from it; a sample needs one."
+        )
+    if fps is not None and fps <= 0:
+        raise RowError("bad-number", f"fps is {fps:g}, expected more than 0.")
+    return Sample(
+        skeleton=replace(resource, fps=fps),
+        joints=joints_in(path, folder.joints or ()),
+        **_known(row, path.relative_to(folder.root).as_posix()),
+    )
+
+
+def _known(row: dict[str, str], recording: str) -> dict[str, Any]:
+    """What a row says of a sample beside its files. Raises RowError."""
+    start_s, end_s = _span(row)
+    span = "" if start_s is None and end_s is None else f"@{row.get('start_s') or '0'}-{row.get('end_s') or 'end'}"
+    return {
+        "id": recording + span,
+        "recording": recording,
+        "label": row.get("label") or None,
+        "subject": row.get("subject") or None,
+        "split": _split(row),
+        "start_s": start_s,
+        "end_s": end_s,
+    }
 
 
 def _existing(folder: Folder, name: str) -> Path | None:
@@ -260,16 +273,21 @@ def _skeleton(folder: Folder, line: int, row: dict[str, str]) -> tuple[Resource 
     suffix = skeleton.path.suffix.lower()
     if suffix == ".csv":
         return skeleton, KINECT_JOINTS, None
-    reason = f"skeletons are {' or '.join(SKELETON_SUFFIXES)}, not {suffix}" if suffix != ".npy" else folder.npy_refused
-    if reason is None and folder.joints is not None:
+    if suffix in SUFFIXES and suffix != ".npy":
+        return skeleton, (), None
+    reason = f"skeletons are {', '.join(SUFFIXES)}, not {suffix}" if suffix not in SUFFIXES else folder.npy_refused
+    found: tuple[Resource | None, tuple[str, ...], Camera | None] = (None, KINECT_JOINTS, None)
+    hint = "Mend it; until then the samples go on without skeleton."
+    if suffix == ".npy" and folder.joints is not None:
         count = _joint_count(folder, skeleton.path)
         if count is None or count == len(folder.joints):
-            return skeleton, folder.joints, folder.camera
-        reason = f"{row['skeleton']} has {count} joints and joints.txt names {len(folder.joints)}"
-    if not any(reason in problem.reason for problem in folder.problems if reason):
-        hint = "Mend it; until then the samples go on without skeleton."
+            found = skeleton, folder.joints, folder.camera
+            hint = "Mend it for crops of the video; until then they serve input.streams=[skeleton] alone."
+        else:
+            reason = f"{row['skeleton']} has {count} joints and joints.txt names {len(folder.joints)}"
+    if reason is not None and not any(reason in problem.reason for problem in folder.problems):
         folder.report(line, "bad-skeleton", f"{reason}.", hint)
-    return None, KINECT_JOINTS, None
+    return found
 
 
 def _joint_count(folder: Folder, path: Path) -> int | None:
@@ -347,6 +365,7 @@ def _read_camera(folder: Folder) -> None:
             raise ValueError(f"depth_unit_mm is {unit_mm:g}, expected more than 0")
         folder.depth_unit_mm = unit_mm
     except (GestaError, KeyError, TypeError, ValueError, OverflowError) as error:
+        folder.camera = None
         folder.npy_refused = "camera.yaml beside the index cannot be read: expected numbers fx, fy, cx, cy"
         reason = f"expected the numbers fx, fy, cx, cy and optionally depth_unit_mm ({type(error).__name__}: {error})."
         folder.problems.append(Problem(str(camera_file), "bad-camera", reason, "Mend it to use .npy skeletons."))

@@ -77,8 +77,7 @@ def _row(root: Path, sample: Sample) -> dict[str, str]:
         raise GestaError(
             f"{root}: its recordings lie in archives or have labels that count frames; an index.csv says neither."
         )
-    main = sample.color or sample.depth
-    assert main is not None  # a sample has one of them, by its contract
+    main = sample.files[0]
     unit = "" if sample.depth_unit_mm == 1.0 else f"{sample.depth_unit_mm:.17g}"
     return {
         "path": _relative(root, main),
@@ -87,7 +86,7 @@ def _row(root: Path, sample: Sample) -> dict[str, str]:
         "split": sample.split or "",
         "depth": "" if sample.color is None else _relative(root, sample.depth),
         "mask": _relative(root, sample.mask),
-        "skeleton": _relative(root, sample.skeleton),
+        "skeleton": "" if main == sample.skeleton else _relative(root, sample.skeleton),
         "depth_unit_mm": unit,
         "start_s": "" if sample.start_s is None else f"{sample.start_s:.17g}",
         "end_s": "" if sample.end_s is None else f"{sample.end_s:.17g}",

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from gesta.clips.tracks import choose_track, is_depth, open_container
-from gesta.schema import TRACK, GestaError, Listing, Resource, Sample, base
-from gesta.sources import catalog
+from gesta.schema import KINECT_JOINTS, TRACK, GestaError, Listing, Resource, Sample, base
+from gesta.sources import catalog, skeletons, videos
+from gesta.sources.cameras import read_camera
 from gesta.sources.files import is_video
 from gesta.sources.left_out import IMAGE_SUFFIXES
 from gesta.sources.split import Protocol, assign_splits
@@ -37,6 +38,8 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
         raise GestaError(
             f"{path}: is one picture, and this model recognises videos. Give a video or a folder of pictures."
         )
+    if path.is_file() and layout is None and skeletons.among([path], skeletons.joints_of(path.parent)):
+        return videos.read(path)
     if path.is_file() and layout is None and not is_video(path) and path.suffix.lower() not in (".zip", ".csv"):
         return Listing(path, "videos", (Sample(id=path.name, recording=path.name, color=Resource(path)),))
     listing = catalog.read(path, layout)
@@ -78,6 +81,31 @@ def _of_track(resource: Resource) -> Sample:
         depth = is_depth(choose_track(container, resource).codec_context.pix_fmt)
     name = f"{resource.name}{TRACK}{resource.track}"
     return Sample(id=name, recording=name, color=None if depth else resource, depth=resource if depth else None)
+
+
+def with_files(listing: Listing, skeleton: Path | None, depth: Path | None) -> Listing:
+    """The listing of one recording with these files beside its own. In the folder of a `.npy`, joints.txt names its
+    joints, and camera.yaml is for crops.
+
+    Raises GestaError (usage) for several recordings, and for files that are not there.
+    """
+    if skeleton is None and depth is None:
+        return listing
+    for path in (skeleton, depth):
+        if path is not None and not path.exists():
+            raise GestaError(f"{path}: does not exist. Give the file that belongs to {listing.root}.", usage=True)
+    if len({sample.recording for sample in listing.samples}) > 1:
+        raise GestaError(
+            f"{listing.root}: --skeleton and --depth are for one recording; write an index.csv.", usage=True
+        )
+    known: dict[str, object] = {} if depth is None else {"depth": Resource(depth)}
+    if skeleton is not None:
+        named = skeletons.joints_in(skeleton, skeletons.joints_of(skeleton.parent))
+        camera = skeleton.parent / "camera.yaml"
+        known["skeleton"] = Resource(skeleton)
+        known["joints"] = named if skeleton.suffix.lower() == ".npy" else KINECT_JOINTS
+        known["camera"] = read_camera(camera)[0] if camera.is_file() else None
+    return replace(listing, samples=tuple(replace(sample, **known) for sample in listing.samples))
 
 
 def lost(listing: Listing) -> list[str]:

@@ -1,6 +1,6 @@
 """Videos without labels: one, or a folder with videos directly inside. For prediction and inspection.
 
-A video is a file, or a folder of JPEG or PNG images, a frame each.
+A video is a file, or a folder of JPEG or PNG images, a frame each. Where there is none, files of skeletons are read.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gesta.schema import Listing, Problem, Resource, Sample
+from gesta.sources import skeletons
 from gesta.sources.files import frame_folders, is_video, walk, walk_all
 from gesta.sources.headers import holds_depth
 from gesta.sources.left_out import left_out, tables_beside
@@ -17,13 +18,15 @@ LAYOUT = "videos"
 
 def matches(root: Path) -> bool:
     if root.is_file():
-        return is_video(root)
-    return any(is_video(path) for path in walk(root, depth=1)) or bool(_clip_folders(root))
+        return is_video(root) or bool(_skeletons(root))
+    return any(is_video(path) for path in walk(root, depth=1)) or bool(_clip_folders(root)) or bool(_skeletons(root))
 
 
 def read(root: Path) -> Listing:
     """One sample without label a video, sorted by name; videos of 16-bit grey are depth."""
     folders = [] if root.is_file() else _clip_folders(root)
+    if samples := () if folders else _skeletons(root):
+        return Listing(root, LAYOUT, samples)
     if root.is_file() or folders == [root]:
         return Listing(root, LAYOUT, (_sample(root),))
     entries = list(walk_all(root, depth=1))
@@ -38,6 +41,15 @@ def _clip_folders(root: Path) -> list[Path]:
     """`root` itself where it is a folder of images, a frame each; else those directly in it."""
     here = frame_folders(walk(root, depth=1))
     return here or [folder for folder in frame_folders(walk(root, depth=2)) if folder != root]
+
+
+def _skeletons(root: Path) -> tuple[Sample, ...]:
+    """The files of skeletons that `root` is, or that lie directly in it where no video does."""
+    folder, paths = (root.parent, [root]) if root.is_file() else (root, list(walk(root, depth=1)))
+    if any(is_video(path) for path in paths):
+        return ()
+    joints = skeletons.joints_of(folder)
+    return tuple(skeletons.skeleton_sample(path, path.name, joints) for path in skeletons.among(paths, joints))
 
 
 def _sample(path: Path) -> Sample:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gesta.schema import GestaError, Prediction, Sample
-from gesta.sources.inputs import find, lost, whole_recordings
+from gesta.sources.inputs import find, lost, whole_recordings, with_files
 from gesta.tasks.base import Said, Wanted
 from gesta.words import in_english
 
@@ -53,7 +53,8 @@ def predictions(
 def _items(wanted: Wanted, failed: list[str]) -> Iterator[Item]:
     for path in wanted.inputs:
         try:
-            listing = find(path, wanted.layout)
+            beside = (wanted.options.get("skeleton"), wanted.options.get("depth"))
+            listing = with_files(find(path, wanted.layout), *beside)
         except GestaError as error:
             if error.usage:
                 raise

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gesta.models.recurrent import ChunkNet, RecurrentNet, chunk_count
+from gesta.models.recurrent import chunk_count
 from gesta.training.learner import Learner
 from gesta.training.losses import Over, clip_loss
 
@@ -31,9 +31,11 @@ class Classify(Learner):
 
     def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
         """Logits of every chunk [B, K, N]; networks without chunks give K = 1."""
-        if isinstance(self.network, (RecurrentNet, ChunkNet)):
-            return self.network.forward_steps(clip, lengths)
-        return self.network(clip).unsqueeze(1)
+        if hasattr(self.network, "forward_steps"):
+            return self.network.forward_steps(clip, lengths)  # type: ignore[operator,no-any-return]
+        if getattr(self.network, "takes_lengths", False):
+            return self.network(clip, lengths).unsqueeze(1)  # type: ignore[no-any-return]
+        return self.network(clip).unsqueeze(1)  # type: ignore[no-any-return]
 
     def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
         """What the network sees of a training batch."""
@@ -68,8 +70,8 @@ class Classify(Learner):
 
     def _answer(self, steps: Tensor, chunks: Tensor) -> Tensor:
         """The logits [B, N] that count as the answer: the last valid chunk's; single chunks are averaged."""
-        if isinstance(self.network, RecurrentNet):
-            steps = self.network.answers(steps)
+        if hasattr(self.network, "answers"):
+            steps = self.network.answers(steps)  # type: ignore[operator]
             return steps[torch.arange(len(steps), device=steps.device), chunks - 1]
         valid = torch.arange(steps.shape[1], device=steps.device) < chunks.unsqueeze(1)
         return (steps * valid.unsqueeze(-1)).sum(1) / chunks.unsqueeze(1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gesta.clips.annotated import VideoWriter, picture_of
 from gesta.clips.preprocess import looked_at, raw_frames
 from gesta.clips.read import iter_sample
-from gesta.schema import Prediction, Sample
+from gesta.schema import GestaError, Prediction, Sample
 from gesta.tasks.clips.inputs import require
 from gesta.tasks.clips.predict import Recogniser
 
@@ -23,6 +23,8 @@ def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Pred
     GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
     """
     require(sample, recogniser.manifest)
+    if recogniser.manifest.transform.skeleton is not None:
+        raise GestaError(f"{sample.files[0]}: --annotate draws on the video, and the model sees skeletons alone.")
     sample = looked_at(sample, recogniser.manifest.transform)
     stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gesta.recipes.load import RecipeError
-from gesta.tasks.clips.recipe import ClipRecipe, InputSettings
+from gesta.tasks.clips.recipe import ClipRecipe, InputSettings, SkeletonSettings
 
 ENOUGH = 0.9
 """Share of the clips that must have a modality for it to be used; the others are then skipped and listed."""
@@ -30,7 +30,9 @@ _SIDED = re.compile(
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data offers. `share`: part of the clips that has color, depth, mask, skeleton; `fps`: the median."""
+    """What the data offers. `share`: part of the clips that has color, depth, mask, skeleton (that crops can follow),
+    joints (any skeleton); `fps`: the median.
+    """
 
     clips: int
     labels: tuple[str, ...]
@@ -48,6 +50,8 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     """
     notes: list[str] = []
     given = recipe.input
+    if given.of_skeletons:
+        return _resolve_skeletons(recipe, facts, notes), notes
     body = _body(given, facts, notes)
     channels = _channels(given, facts, notes)
     if recipe.model.fusion is not None and channels != tuple(given.channels):
@@ -60,14 +64,39 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
         "channels": channels,
         "box_smoothing": _smoothing(given, body, notes),
     }
+    return _resolved(recipe, facts, resolved, _flip(recipe, facts, body, notes), notes), notes
+
+
+def _resolve_skeletons(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> ClipRecipe:
+    """For the stream skeleton: no crops, no channels. Raises RecipeError where the recordings have no skeletons."""
+    if not facts.has("joints"):
+        raise RecipeError(
+            f"input.streams is skeleton, and {facts.share.get('joints', 0):.0%} of the clips have one. "
+            "`gesta track DATA --out TRACKED` finds hands and bodies in plain video; train on TRACKED then."
+        )
+    given = recipe.input
+    resolved = {
+        "fps": _fps(given, facts, notes),
+        "max_fps": _max_fps(given, facts),
+        "body": "frame",
+        "channels": (),
+        "box_smoothing": 0.0,
+        "skeleton": given.skeleton or SkeletonSettings(),
+    }
+    return _resolved(recipe, facts, resolved, 0.0, notes)
+
+
+def _resolved(
+    recipe: ClipRecipe, facts: Facts, resolved: Mapping[str, object], flip: float, notes: list[str]
+) -> ClipRecipe:
     changes = {
-        "input": given.model_copy(update=resolved),
-        "augmentation": recipe.augmentation.model_copy(update={"flip": _flip(recipe, facts, body, notes)}),
+        "input": recipe.input.model_copy(update=resolved),
+        "augmentation": recipe.augmentation.model_copy(update={"flip": flip}),
         "training": recipe.training.model_copy(
             update={"epochs": _epochs(recipe, facts, notes), "batch": _batch(recipe, facts, notes)}
         ),
     }
-    return ClipRecipe.model_validate(recipe.model_copy(update=changes).model_dump()), notes
+    return ClipRecipe.model_validate(recipe.model_copy(update=changes).model_dump())
 
 
 def epochs_for(clips: int) -> int:

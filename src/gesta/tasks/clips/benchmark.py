@@ -53,6 +53,8 @@ def preparing_rates(
     """
     if not samples:
         return {"skipped": "no data given: name a data folder to measure preparing"}
+    if transform.skeleton is not None:
+        return {"skipped": "the model sees skeletons, and no video is decoded"}
     usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
     if not usable:
         return {"skipped": f"no recording has what the model needs ({', '.join(transform.needs)})"}
@@ -124,7 +126,7 @@ def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> 
     seconds, times = 0.0, [0.0]
     for _ in range(2):
         before, times = time.perf_counter(), []
-        stream = recogniser.open_stream(sample.joints)
+        stream = recogniser.open_stream_of(sample)
         for frame in raw_frames(sample, recogniser.manifest.transform):
             times.append(frame.time_s)
             stream.push(frame)

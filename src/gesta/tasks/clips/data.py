@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import Dataset
 
 from gesta.clips.flow import mirrored
 from gesta.clips.sampling import to_network
+from gesta.clips.skeleton_sets import JointSet, joint_set
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Sample
 from gesta.tasks.clips.augment import choose_frames, draw_affine, generator, moves_pixels
@@ -27,17 +29,18 @@ HELD_BYTES = 512 * 2**20
 
 
 class Item(NamedTuple):
-    """One clip: pixels [T, S, H, W, C], its class, the frame where the labelled part begins, an affine map or None.
+    """One clip: pixels [T, S, H, W, C] or a skeleton [T, J, D], its class, the frame where the labelled part begins, an
+    affine map or None.
 
     `place` in the set; `views`: what the teachers see of it.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: NDArray[Any]
     target: int
     start: int = 0
     theta: NDArray[np.float32] | None = None
     place: int = 0
-    views: tuple[NDArray[np.uint8], ...] = ()
+    views: tuple[NDArray[Any], ...] = ()
 
 
 @dataclass
@@ -59,7 +62,7 @@ class ClipSet(Dataset):
     soft: Tensor | None = None
     views: Sequence[View] = ()
     view_count: int | None = None
-    _held: dict[str, NDArray[np.uint8]] = field(default_factory=dict, repr=False)
+    _held: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
     _held_bytes: int = 0
 
     def __len__(self) -> int:
@@ -73,7 +76,7 @@ class ClipSet(Dataset):
             return Item(np.asarray(pixels), target, place=index)
         rng = generator(self.seed, self.view_id, index)
         chosen = choose_frames(len(pixels), self.augmentation, rng)
-        theta = draw_affine(self.transform.size, self.augmentation, rng) if moves_pixels(self.augmentation) else None
+        theta = self._map(self.augmentation, rng)
         taken = np.asarray(pixels[chosen])
         start = 0
         if self.augmentation.context > 0:
@@ -82,6 +85,8 @@ class ClipSet(Dataset):
         if theta is not None and "flow_x" in self.transform.channels and np.linalg.det(theta[:, :2]) < 0:
             x = self.transform.channels.index("flow_x")
             taken[..., x] = mirrored(taken[..., x])
+        if self._joints is not None and self.augmentation.skeleton is not None:
+            taken = self.augmentation.skeleton(taken, self._joints, rng)
         views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
 
@@ -90,7 +95,17 @@ class ClipSet(Dataset):
         """Which of a clip's versions come out in this epoch."""
         return self.epoch if self.view_count is None else self.epoch % self.view_count
 
-    def _pixels(self, sample: Sample) -> NDArray[np.uint8]:
+    @cached_property
+    def _joints(self) -> JointSet | None:
+        """Of a skeleton stream its joint set."""
+        return None if self.transform.skeleton is None else joint_set(self.transform.skeleton.joints)
+
+    def _map(self, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.float32] | None:
+        """How the crops are moved; None where they stay, and of skeletons."""
+        moves = self.transform.skeleton is None and moves_pixels(settings)
+        return draw_affine(self.transform.size, settings, rng) if moves else None
+
+    def _pixels(self, sample: Sample) -> NDArray[Any]:
         """A clip's pixels, kept in memory while there is room."""
         if sample.id not in self._held:
             pixels = self.store.load(sample, self.transform).pixels
@@ -100,10 +115,10 @@ class ClipSet(Dataset):
             self._held_bytes += pixels.nbytes
         return self._held[sample.id]
 
-    def _context(self, sample: Sample, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
+    def _context(self, sample: Sample, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[Any]:
         """The last frames of what came before the gesture; none where nothing did, or where the draw says so."""
         share, length = rng.random(), int(rng.integers(1, settings.context_frames + 1))
-        parts = [np.zeros((0, *self.transform.frame_shape), np.uint8)]
+        parts = [self.transform.empty(0)]
         for earlier in self.before.get(sample.id, ()) if share < settings.context else ():
             with contextlib.suppress(GestaError):  # a rest that cannot be read is none
                 parts.append(self._pixels(earlier)[-length:])
@@ -131,10 +146,9 @@ class ClipSet(Dataset):
         return batch
 
 
-def _fitted(pixels: NDArray[np.uint8], transform: Transform) -> NDArray[np.uint8]:
-    """For the central window, exactly `window` frames again: cut, or zeros behind; chunks may be of any number."""
-    if transform.sampling == "chunks":
+def _fitted(pixels: NDArray[Any], transform: Transform) -> NDArray[Any]:
+    """For the central window, exactly `window` frames again: cut, or zeros behind; else there may be any number."""
+    if transform.sampling != "central":
         return pixels
     pixels = pixels[: transform.window]
-    pad = np.zeros((transform.window - len(pixels), *pixels.shape[1:]), np.uint8)
-    return np.concatenate([pixels, pad])
+    return np.concatenate([pixels, transform.empty(transform.window - len(pixels))])

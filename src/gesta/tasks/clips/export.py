@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.clips.cache import ClipCache
-from gesta.clips.sampling import central_window, to_network
+from gesta.clips.sampling import central_window, frames_axis, part_of, to_network
 from gesta.clips.transform import Transform
 from gesta.engines.quantize import Feed, spread
 from gesta.schema import GestaError, Sample
@@ -42,16 +42,20 @@ def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, sour
     return found
 
 
-def random_clips(transform: Transform, count: int = 16, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Clips of noise whose brightness drifts, for where no data are given; of one to four seconds."""
+def random_clips(transform: Transform, count: int = 16, seed: int = 0) -> list[NDArray[Any]]:
+    """Clips for where no data are given; of one to four seconds."""
     rng = np.random.default_rng(seed)
-    clips = []
-    for _ in range(count):
-        frames = max(transform.chunk, round(rng.uniform(1, 4) * transform.fps))
-        drift = np.linspace(rng.uniform(0, 128), rng.uniform(0, 128), frames).reshape(-1, 1, 1, 1, 1)
-        noise = rng.integers(0, 128, (frames, *transform.frame_shape))
-        clips.append((noise + drift).astype(np.uint8))
-    return clips
+    lengths = (max(transform.chunk, round(rng.uniform(1, 4) * transform.fps)) for _ in range(count))
+    return [random_clip(transform, frames, rng) for frames in lengths]
+
+
+def random_clip(transform: Transform, frames: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Noise whose brightness drifts, or joints that wander."""
+    if transform.skeleton is not None:
+        return rng.normal(0, 0.05, (frames, *transform.frame_shape)).cumsum(0).astype(np.float32)
+    drift = np.linspace(rng.uniform(0, 128), rng.uniform(0, 128), frames).reshape(-1, 1, 1, 1, 1)
+    noise = rng.integers(0, 128, (frames, *transform.frame_shape))
+    return (noise + drift).astype(np.uint8)
 
 
 def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:
@@ -70,12 +74,14 @@ def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str]
     for pixels in shown.inputs:
         batch, lengths = to_network([pixels[:LONG_FRAMES]], transform.chunk)
         found[whole].append({"clip": batch, "lengths": lengths})
+        if not engine.inputs("step"):
+            continue
         state = engine.start(1)
-        for start in range(0, batch.shape[3], transform.chunk):
-            chunk = np.ascontiguousarray(batch[:, :, :, start : start + transform.chunk])
+        for start in range(0, batch.shape[frames_axis(batch)], transform.chunk):
+            chunk = part_of(batch, start, start + transform.chunk)
             found[step].append({"chunk": chunk, **state})
             _, state = engine.step({"chunk": chunk}, state)
-    return {key: spread(inputs) for key, inputs in found.items()}
+    return {key: spread(inputs) for key, inputs in found.items() if inputs}
 
 
 def compare(reference: Recogniser, other: Recogniser, shown: Examples, artifact: Artifact) -> Agreement:

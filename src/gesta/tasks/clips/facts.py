@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from gesta.clips.cache import default_root
-from gesta.clips.decode import frame_rate
+from gesta.clips.skeleton import serves_crops
+from gesta.clips.skeleton_frames import rate_of, skeletons_of
+from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.clips.transform import Transform
-from gesta.models.catalog import takes_chunks
+from gesta.models.catalog import steps_on_skeletons, takes_chunks
 from gesta.models.start import padding_for
 from gesta.models.weights import WeightsError
 from gesta.recipes import RecipeError
 from gesta.schema import GestaError, Listing, Sample
 from gesta.tasks.clips.auto import Facts, resolve
-from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.clips.recipe import ClipRecipe, SkeletonSettings
 
 _PROBED = 25
 
@@ -61,16 +65,39 @@ def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> F
     used = [s for s in labelled if s.split in splits] or labelled
     if not used:
         raise GestaError("No recording has a label, so there is nothing to learn. See docs/data_conventions.md.")
-    share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask", "skeleton")}
+    share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask")}
+    share |= {"skeleton": sum(map(serves_crops, used)) / len(used)}
+    share |= {"joints": sum(s.skeleton is not None for s in used) / len(used)}
     return Facts(len(used), tuple(sorted({str(s.label) for s in used})), median_fps(used), share)
 
 
 def median_fps(samples: Sequence[Sample]) -> float | None:
     """Median frame rate by the files' headers, of up to 25 recordings to 0.01; None without any."""
-    first = list({s.recording: s.files[0] for s in samples}.values())
-    step = max(1, len(first) // _PROBED)
-    rates = [rate for resource in first[::step] if (rate := frame_rate(resource))]
+    rates = [rate for sample in _some_of(samples) if (rate := rate_of(sample))]
     return round(statistics.median_low(rates), 2) if rates else None
+
+
+def _some_of(samples: Sequence[Sample]) -> list[Sample]:
+    """Up to 25 or so recordings, evenly spread."""
+    first = list({s.recording: s for s in samples}.values())
+    return first[:: max(1, len(first) // _PROBED)]
+
+
+def space_for(settings: SkeletonSettings, samples: Sequence[Sample]) -> SkeletonSpace:
+    """The space of the joint set that most of the samples have. Raises GestaError where no skeleton can be read."""
+    found: Counter[tuple[tuple[str, ...], int]] = Counter()
+    first = ""
+    for sample in _some_of([s for s in samples if s.skeleton is not None]):
+        try:
+            read = skeletons_of(sample)
+        except GestaError as error:
+            first = first or str(error)
+            continue
+        found[(read.joints, read.values.shape[2])] += 1
+    if not found:
+        raise GestaError(f"No skeleton can be read. The first: {first or 'there is none'}")
+    (joints, dimensions), _ = found.most_common(1)[0]
+    return SkeletonSpace.model_validate({**settings.model_dump(), "joints": joints, "dimensions": dimensions})
 
 
 def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
@@ -78,4 +105,17 @@ def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
     recipe, _ = resolve_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
     given = recipe.input
     sampling = given.sampling if takes_chunks(recipe.model.name) else "central"
-    return Transform.model_validate({**given.model_dump(exclude={"max_fps"}), "sampling": sampling})
+    own = _of_skeletons(recipe, samples) if given.of_skeletons else {}
+    return Transform.model_validate({**given.model_dump(exclude={"max_fps", "skeleton"}), "sampling": sampling, **own})
+
+
+def _of_skeletons(recipe: ClipRecipe, samples: Sequence[Sample]) -> dict[str, Any]:
+    """What a transform of skeletons has of its own: networks with a step take frame by frame, the others all at once.
+
+    Of a clip without labels in training any sample tells the joints.
+    """
+    used = [s for s in samples if s.split == "train" and s.label is not None] or samples
+    space = space_for(recipe.input.skeleton or SkeletonSettings(), used)
+    if steps_on_skeletons(recipe.model.name):
+        return {"skeleton": space, "sampling": "chunks", "chunk": 1}
+    return {"skeleton": space, "sampling": "whole"}

@@ -333,6 +333,9 @@ def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
 
 def _tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
     """Wrong settings are reported before any clip is preprocessed. Raises GestaError (usage) for them."""
+    if transform.skeleton is not None:
+        _fresh(recipe, transform, classes)
+        return
     if not recipe.model.is_outside:
         with torch.device("meta"):
             _fresh(recipe, transform, classes)

@@ -16,14 +16,22 @@ def require(sample: Sample, manifest: ClipManifest) -> None:
     if lacking:
         raise GestaError(
             f"{sample.files[0]}: has {' and '.join(sample.modalities)} only; the model {manifest.name!r} needs "
-            f"{', '.join(needs)} (missing: {', '.join(lacking)}). Give a recording that has all (columns of index.csv, "
-            "or a ChaLearn recording), or use a model trained without."
+            f"{', '.join(needs)} (missing: {', '.join(lacking)}). Give {' and '.join(map(_option, lacking))}, or a "
+            "recording that has all (columns of index.csv, or a ChaLearn recording), or use a model trained without."
         )
+
+
+def _option(lacking: str) -> str:
+    """How a modality can be given."""
+    return {
+        "skeleton": "a file of skeletons (--skeleton FILE; `gesta track` finds one in plain video)",
+        "depth": "the depth video (--depth FILE)",
+    }.get(lacking, "a video in colour")
 
 
 def notes(sample: Sample, manifest: ClipManifest) -> tuple[str, ...]:
     """What this sample lacks that the data the model was trained on had, where the model does without: the mask."""
-    if sample.mask is not None or not manifest.transform.mask:
+    if sample.mask is not None or not manifest.transform.mask or manifest.transform.skeleton is not None:
         return ()
     with_mask = fallbacks.notes(manifest.transform, [replace(sample, mask=sample.files[0])])
     told = {*with_mask, *manifest.notes}

@@ -50,15 +50,12 @@ class ClipManifest(Manifest):
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
         """Its own input has to be what the transform makes, and its answers as many as the labels."""
         transform = self.transform
-        streams, height, width, channels = transform.frame_shape
         frames = {"chunk": transform.chunk, "clip": transform.window if transform.sampling == "central" else -1}
         for name, found in inputs.items():
-            expected = ("uint8", (-1, streams, channels, frames.get(name, -1), height, width))
+            expected = transform.network_input(frames.get(name, -1))
+            makes = f"the manifest's transform makes {shown(expected)}"
             if name in frames and not alike(expected, found):
-                return (
-                    f"takes {shown(found)}, and the manifest's transform makes {shown(expected)}: it would not see "
-                    "what it was trained on."
-                )
+                return f"takes {shown(found)}, and {makes}: it would not see what it was trained on."
         return unfit_answers(outputs, len(self.labels))
 
     @property
@@ -78,15 +75,20 @@ class ClipManifest(Manifest):
     @property
     def input_lines(self) -> list[str]:
         transform = self.transform
-        central = transform.sampling == "central"
-        window = f"the central {transform.window} frames" if central else f"chunks of {transform.chunk}"
-        lines = [
-            f"needs: {', '.join(transform.needs)}",
-            f"{transform.fps:g} frames a second, {window}",
-            f"streams {', '.join(transform.streams)} of {transform.size} x {transform.size} pixels, "
-            f"channels {', '.join(transform.channels)}",
-            f"body crop from: {transform.body}",
-        ]
+        window = {
+            "central": f"the central {transform.window} frames",
+            "chunks": f"chunks of {transform.chunk}",
+            "whole": f"whole clips (streams: the last {transform.window} frames)",
+        }[transform.sampling]
+        lines = [f"needs: {', '.join(transform.needs)}", f"{transform.fps:g} frames a second, {window}"]
+        if transform.skeleton is not None:
+            lines.append(transform.skeleton.line)
+        else:
+            lines += [
+                f"streams {', '.join(transform.streams)} of {transform.size} x {transform.size} pixels, "
+                f"channels {', '.join(transform.channels)}",
+                f"body crop from: {transform.body}",
+            ]
         if self.reset_after_chunks:
             lines.append(f"streaming: the state is reset after {self.reset_after_chunks} chunks")
         return lines

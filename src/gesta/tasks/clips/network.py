@@ -10,16 +10,20 @@ from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
+from gesta.clips.skeleton_sets import joint_set
 from gesta.clips.transform import Transform
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
-from gesta.models.catalog import build
+from gesta.models.catalog import build, build_on_skeletons
 from gesta.models.recurrent import chunk_count
 from gesta.tasks.clips.manifest import ClipManifest
 
+OF_SKELETONS = ("width", "dropout", "embedding_dropout", "topology")
+"""What a recipe says of networks on skeletons."""
+
 
 class Whole(nn.Module):
-    """clip, lengths -> logits, for networks of chunks."""
+    """clip, lengths -> logits, for networks of clips of any length."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -84,6 +88,17 @@ def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:
 
 def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Module:
     """The untrained network of a recipe's `model` for clips of a transform. Raises ValueError as `build` does."""
+    if transform.skeleton is not None:
+        joints = transform.skeleton.joints
+        given = {key: model[key] for key in OF_SKELETONS if key in model}
+        return build_on_skeletons(
+            model["name"],
+            classes=classes,
+            joints=len(joints),
+            dimensions=transform.skeleton.dimensions,
+            edges=joint_set(joints).edges,
+            **given,
+        )
     return build(
         classes=classes,
         streams=len(transform.streams),
@@ -99,20 +114,23 @@ def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> lis
     """The whole network and, where it has one, its streaming step. Batch and number of frames are dynamic (-1)."""
     network = load_network(bundle) if network is None else network
     transform, classes = bundle.manifest.transform, len(bundle.manifest.labels)
-    streams, height, width, channels = transform.frame_shape
     logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
 
-    def pixels(name: str, frames: int) -> Tensor:
-        return Tensor(name=name, dtype="uint8", shape=(-1, streams, channels, frames, height, width))
+    def seen(name: str, frames: int) -> Tensor:
+        dtype, shape = transform.network_input(frames)
+        return Tensor(name=name, dtype=dtype, shape=shape)
 
-    if not hasattr(network, "step"):
-        clip = pixels("clip", transform.window)
+    if transform.sampling == "central":
+        clip = seen("clip", transform.window)
         return [Part("whole", Window(network), (_example(clip),), (clip,), (logits,))]
-    clip, lengths = pixels("clip", -1), Tensor(name="lengths", dtype="int64", shape=(-1,))
-    chunk = pixels("chunk", transform.chunk)
+    clip, lengths = seen("clip", -1), Tensor(name="lengths", dtype="int64", shape=(-1,))
+    if transform.sampling == "whole":
+        example = (_example(clip, 24), torch.tensor([24, 23]))
+        return [Part("whole", Whole(network), example, (clip, lengths), (logits,))]
+    chunk = seen("chunk", transform.chunk)
     states = tuple(Tensor(name=k, dtype="float32", shape=s) for k, s in network.state_shapes.items())  # type: ignore[operator,union-attr]
     later = tuple(s.model_copy(update={"name": f"{s.name}_out"}) for s in states)
-    frames = 2 * transform.chunk
+    frames = max(2 * transform.chunk, 8)
     whole = (_example(clip, frames), torch.tensor([frames, frames - 1]))
     step = (_example(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
     plain = Whole(network)
@@ -124,6 +142,7 @@ def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> lis
 
 
 def _example(tensor: Tensor, frames: int | None = None) -> torch.Tensor:
-    """Zeros of a batch of 2: tracing needs shapes, not values."""
-    _, streams, channels, time, height, width = tensor.shape
-    return torch.zeros(2, streams, channels, frames or time, height, width, dtype=torch.uint8)
+    """Zeros of a batch of 2, with so many frames where their number is open: tracing needs shapes, not values."""
+    batch, *shape = tensor.shape
+    lengths = [2 if batch == -1 else batch, *(frames or 1 if n == -1 else n for n in shape)]
+    return torch.zeros(lengths, dtype=getattr(torch, tensor.dtype))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from gesta.bundle.io import Bundle
 from gesta.clips.plane import RawFrame, as_frame, is_video
 from gesta.clips.preprocess import Preprocessor, preprocess, raw_frames
-from gesta.clips.sampling import central_window, to_network
+from gesta.clips.sampling import central_window, frames_axis, part_of, to_network
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
-from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Prediction, Sample
+from gesta.schema import Clip, Frame, GestaError, Prediction, Sample
 from gesta.sources.inputs import one_sample
 from gesta.tasks.classification import prediction, probabilities
 from gesta.tasks.clips.inputs import notes, require
@@ -83,8 +83,8 @@ class Recogniser:
         found = self._named(preprocess(video, self.manifest.transform).pixels, str(video.files[0]))
         return replace(found, notes=notes(video, self.manifest))
 
-    def predict_clips(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
-        """Probabilities [n, N] of preprocessed clips, each uint8 [T, S, H, W, C] of any length T."""
+    def predict_clips(self, clips: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """Probabilities [n, N] of preprocessed clips of any length T, uint8 [T, S, H, W, C] or float32 [T, J, D]."""
         for pixels in clips:
             self._check(pixels)
         order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
@@ -101,20 +101,30 @@ class Recogniser:
 
         RGB images without time stamps are taken to come at `fps` (the model's own rate if left out).
         """
-        joints: Sequence[str] = KINECT_JOINTS
+        joints: Sequence[str] | None = None
         if isinstance(frames, (str, Path)):
             frames = one_sample(frames)
         if isinstance(frames, Sample):
             require(frames, self.manifest)
-            joints, frames = frames.joints, raw_frames(frames, self.manifest.transform)
+            joints, frames = self._joints_of(frames), raw_frames(frames, self.manifest.transform)
         stream = self.open_stream(joints)
         for index, frame in enumerate(frames):
             yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))
         yield from stream.finish()
 
-    def open_stream(self, joints: Sequence[str] = KINECT_JOINTS) -> Stream:
-        """A stream to push frames into by hand. Several may be open; each has its own state."""
+    def open_stream(self, joints: Sequence[str] | None = None) -> Stream:
+        """A stream to push frames into by hand. Several may be open; each has its own state.
+
+        `joints`: those of the frames, in their order; None: the Kinect's, of a skeleton stream the model's.
+        """
         return Stream(self.engine, self.manifest, joints)
+
+    def open_stream_of(self, sample: Sample) -> Stream:
+        """A stream for the frames of a sample (`gesta.clips.preprocess.raw_frames`)."""
+        return self.open_stream(self._joints_of(sample))
+
+    def _joints_of(self, sample: Sample) -> Sequence[str] | None:
+        return sample.joints if self.manifest.transform.skeleton is None else None
 
     def _preprocessed(self, frames: NDArray[np.uint8], fps: float | None) -> NDArray[np.uint8]:
         """RGB frames [T, H, W, 3] as the network takes them, [t, S, H, W, C]."""
@@ -123,18 +133,18 @@ class Recogniser:
         pieces = [preprocessor.push(as_frame(frame, index, rate)) for index, frame in enumerate(frames)]
         return np.concatenate([*pieces, preprocessor.flush()])
 
-    def _named(self, pixels: NDArray[np.uint8], source: str) -> Prediction:
+    def _named(self, pixels: NDArray[Any], source: str) -> Prediction:
         return prediction(self.labels, self.predict_clips([pixels])[0], source)
 
-    def _check(self, pixels: NDArray[np.uint8]) -> None:
-        expected = self.manifest.transform.frame_shape
-        if pixels.dtype != np.uint8 or pixels.ndim != 5 or pixels.shape[1:] != expected or len(pixels) == 0:
+    def _check(self, pixels: NDArray[Any]) -> None:
+        empty = self.manifest.transform.empty(0)
+        if pixels.dtype != empty.dtype or pixels.shape[1:] != empty.shape[1:] or len(pixels) == 0:
             raise GestaError(
-                f"The model takes preprocessed clips, uint8 [T, {', '.join(map(str, expected))}], "
+                f"The model takes preprocessed clips, {empty.dtype} [T, {', '.join(map(str, empty.shape[1:]))}], "
                 f"not {pixels.dtype} {list(pixels.shape)}. Give the video itself, or apply the bundle's transform."
             )
 
-    def _logits(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def _logits(self, clips: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
         transform, engine = self.manifest.transform, self.engine
         if is_windowed(engine):
             spans = (central_window(len(pixels), transform.window) for pixels in clips)
@@ -146,12 +156,12 @@ class Recogniser:
             return engine.run({"clip": batch, "lengths": lengths})["logits"]
         return self._by_steps(batch, lengths)
 
-    def _by_steps(self, batch: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _by_steps(self, batch: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Like the whole network, through the step: of each clip the logits after its last chunk."""
         chunk, state = self.manifest.transform.chunk, self.engine.start(len(batch))
         final = np.zeros((len(batch), len(self.labels)), np.float32)
-        for k in range(batch.shape[3] // chunk):
-            piece = np.ascontiguousarray(batch[:, :, :, k * chunk : (k + 1) * chunk])
+        for k in range(batch.shape[frames_axis(batch)] // chunk):
+            piece = part_of(batch, k * chunk, (k + 1) * chunk)
             found, state = self.engine.step({"chunk": piece}, state)
             last = -(-lengths // chunk) == k + 1
             final[last] = found["logits"][last]

@@ -8,12 +8,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from gesta.clips.skeleton_augment import SkeletonAugmentation
 from gesta.recipes.positions import named
 from gesta.recipes.schema import OR_OUTSIDE, Auto, NetworkSettings, Recipe, RecipeError, Strict, TrainingSettings
+from gesta.schema import is_none
 
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
 """Names in `input.channels` that stand for several."""
+
+
+class SkeletonSettings(Strict):
+    """How the skeleton stream is normalized: see gesta.clips.skeleton_space. Joints are the training recordings'."""
+
+    origin: Literal["frame", "first", "none"] = Field("frame", description="middle of each frame, or of the first")
+    scale: Literal["so_far", "first", "none"] = Field("so_far", description="mean size until now, or the first one")
+    view: Literal["first", "none"] = Field("none", description="turned to face the camera in the first frame (3-D)")
+    least_confidence: float = Field(0.0, ge=0, le=1, description="joints below it count as missing")
 
 
 class InputSettings(Strict):
@@ -24,7 +35,7 @@ class InputSettings(Strict):
         None, description="fps auto: every n-th frame, so that it is at most this; auto: 15 with depth, 30 without"
     )
     size: int = Field(64, ge=16, le=512)
-    streams: tuple[Literal["body", "hand"], ...] | Auto = ("body", "hand")
+    streams: tuple[Literal["body", "hand", "skeleton"], ...] | Auto = ("body", "hand")
     channels: tuple[Channel, ...] | Auto = ("gray", "depth")
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"
@@ -32,7 +43,21 @@ class InputSettings(Strict):
     hand_side: float = Field(0.5, gt=0, le=2, description="side of the hand crop, in hip-to-head heights")
     box_smoothing: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
     sampling: Literal["chunks", "central"] = "chunks"
-    window: int = Field(32, ge=4, description="frames of the central window")
+    window: int = Field(
+        32, ge=4, description="frames of the central window; of networks of whole skeletons: a stream's last ones"
+    )
+    skeleton: SkeletonSettings | None = Field(None, exclude_if=is_none, description="of the stream skeleton")
+
+    @property
+    def of_skeletons(self) -> bool:
+        """Whether the network sees skeletons and no picture."""
+        return self.streams == ("skeleton",)
+
+    @model_validator(mode="after")
+    def _skeletons_alone(self) -> InputSettings:
+        if "skeleton" in self.streams and not self.of_skeletons:
+            raise ValueError("streams: skeleton stands alone, as in [skeleton]")
+        return self
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -55,6 +80,7 @@ class LayerSettings(Strict):
 
 
 ST_RESNETS = ("st_resnet18", "st_resnet50")
+SKELETON_NETWORKS = ("dd_net", "st_gcn", "tcn")
 VIDEO_NETWORKS = ("c3d", "i3d", *ST_RESNETS)
 SETTINGS_OF = {
     **dict.fromkeys(("context", "kind", "overlap"), ST_RESNETS),
@@ -62,6 +88,8 @@ SETTINGS_OF = {
     "padding": ("i3d",),
     "layers": ("cnn3d", "lstm", "cnn3d_lstm"),
     "examples": ("nearest",),
+    "embedding_dropout": ("dd_net",),
+    "topology": ("st_gcn",),
 }
 """Settings in `model` that only some networks take; the others refuse them."""
 WITH_MEMORY = ("lstm", "cnn3d_lstm")
@@ -73,7 +101,20 @@ class ModelSettings(NetworkSettings):
     FORMER: ClassVar[Mapping[str, str]] = {"name=joint": "name=cnn3d_lstm"}
 
     name: Annotated[
-        Literal["cnn3d", "lstm", "cnn3d_lstm", "c3d", "i3d", "st_resnet18", "st_resnet50", "nearest"], *OR_OUTSIDE
+        Literal[
+            "cnn3d",
+            "lstm",
+            "cnn3d_lstm",
+            "c3d",
+            "i3d",
+            "st_resnet18",
+            "st_resnet50",
+            "nearest",
+            "dd_net",
+            "st_gcn",
+            "tcn",
+        ],
+        *OR_OUTSIDE,
     ] = "cnn3d_lstm"
     width: float = Field(1.0, gt=0, le=4, description="multiplies every width: 1 original, 0.5 medium, 0.25 small")
     dropout: float = Field(0.0, ge=0, lt=1, description="before the linear layers")
@@ -103,6 +144,12 @@ class ModelSettings(NetworkSettings):
     )
     examples: int | None = Field(None, ge=1, description="nearest: clips it compares with; null: those of the training")
     motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
+    embedding_dropout: float | None = Field(
+        None, ge=0, lt=1, description="dd_net: share of the channels left out between convolutions; null: 0.1"
+    )
+    topology: Literal["fixed", "refined"] | None = Field(
+        None, description="st_gcn: graphs as learned, or refined for each clip and channel (CTR-GCN); null: refined"
+    )
 
     @model_validator(mode="after")
     def _known_to_the_network(self) -> ModelSettings:
@@ -151,6 +198,9 @@ class AugmentationSettings(Strict):
     context_frames: int = Field(24, ge=1, description="at most so many frames of it")
     flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
         0.0, description="probability of a left-right mirror (classes must not depend on it)"
+    )
+    skeleton: SkeletonAugmentation | None = Field(
+        None, exclude_if=is_none, description="of skeletons, in the space of their joints"
     )
 
     @model_validator(mode="after")
@@ -206,6 +256,16 @@ class ClipRecipe(Recipe):
         channels = self.input.channels
         if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
             raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
+        return self
+
+    @model_validator(mode="after")
+    def _skeletons_have_their_networks(self) -> ClipRecipe:
+        if self.input.of_skeletons != (self.model.name in SKELETON_NETWORKS):
+            which = ", ".join(SKELETON_NETWORKS)
+            raise ValueError(
+                f"model.name={self.model.name} and input.streams={self.input.streams} do not go together: {which} are "
+                "the networks of input.streams=[skeleton], and of nothing else"
+            )
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ def strips_of(transform: Transform) -> Strips:
         try:
             pixels = np.asarray(cache.load(sample, transform).pixels)
         except GestaError:
-            pixels = np.zeros((0, *transform.frame_shape), np.uint8)
+            pixels = transform.empty(0)
         return film_strips(pixels, transform), len(pixels) / transform.fps
 
     return strips
@@ -35,7 +35,7 @@ def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[s
 
     Planes of differences are left out where the clip has others. No frames, no strips.
     """
-    if len(pixels) == 0:
+    if len(pixels) == 0 or transform.skeleton is not None:
         return []
     plain = [c for c, name in enumerate(transform.channels) if not name.endswith(("_difference", "_x", "_y"))]
     shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))

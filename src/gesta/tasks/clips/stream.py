@@ -1,12 +1,14 @@
 """Streaming: frames in, a prediction a chunk out, in constant memory.
 
-Networks with a step carry their state from chunk to chunk; the others see a sliding window of the last frames.
-Feeding a clip this way ends with the prediction of the whole clip (for windows: of a clip no longer than the window).
+Networks with a step carry their state from chunk to chunk; the others see a sliding window of the last frames: those of
+one window filled up, those of whole clips as long as it is. Feeding a clip this way ends with the prediction of the
+whole clip (for windows: of a clip no longer than the window).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from gesta.clips.plane import RawFrame, timed
 from gesta.clips.preprocess import Preprocessor
 from gesta.clips.sampling import to_network
 from gesta.engines.base import Engine, State
-from gesta.schema import KINECT_JOINTS, Frame, GestaError, Prediction
+from gesta.schema import Frame, GestaError, Prediction
 from gesta.tasks.classification import prediction, probabilities
 from gesta.tasks.clips.manifest import ClipManifest
 
@@ -28,14 +30,14 @@ class Stream:
     the end of its chunk on the frames' own clock, over pauses of any length; a clock that jumps back continues.
     """
 
-    def __init__(self, engine: Engine, manifest: ClipManifest, joints: Sequence[str] = KINECT_JOINTS) -> None:
+    def __init__(self, engine: Engine, manifest: ClipManifest, joints: Sequence[str] | None = None) -> None:
         self._steps = bool(engine.inputs("step"))
-        if not (self._steps or is_windowed(engine)):
+        if not (self._steps or is_windowed(engine) or manifest.transform.sampling == "whole"):
             step = f"streaming step for {engine.name}"
             raise GestaError(f"The model {manifest.name!r} has no {step}. Use another engine, or export it.")
         self._engine, self._manifest = engine, manifest
         self._preprocessor = Preprocessor(manifest.transform, joints)
-        self._ring = np.zeros((0, *manifest.transform.frame_shape), np.uint8)
+        self._ring = manifest.transform.empty(0)
         self._state: State = {}
         self.reset()
 
@@ -52,7 +54,7 @@ class Stream:
         """
         return self.push_preprocessed(self._preprocessor.push(timed(frame, time_s)), self._preprocessor.ends_s)
 
-    def push_preprocessed(self, pixels: NDArray[np.uint8], ends_s: Sequence[float] | None = None) -> list[Prediction]:
+    def push_preprocessed(self, pixels: NDArray[Any], ends_s: Sequence[float] | None = None) -> list[Prediction]:
         """Preprocessed frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end.
 
         `ends_s`: when each of the chunks ends; counted from 0 where it is left out.
@@ -77,7 +79,7 @@ class Stream:
         if self._steps:
             self._state = self._engine.start(1)
 
-    def _advance(self, pixels: NDArray[np.uint8], time_s: float) -> Prediction:
+    def _advance(self, pixels: NDArray[Any], time_s: float) -> Prediction:
         limit = self._manifest.reset_after_chunks
         if limit is not None and self._chunks == limit:
             self._clear()
@@ -86,18 +88,21 @@ class Stream:
         logits = self._step(pixels) if self._steps else self._window(pixels)
         return prediction(self._manifest.labels, probabilities(logits, self._manifest)[0], time_s=time_s)
 
-    def _step(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _step(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         batch, _ = to_network([pixels], self._manifest.transform.chunk)
         found, self._state = self._engine.step({"chunk": batch}, self._state)
         return found["logits"]
 
-    def _window(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _window(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         window = self._manifest.transform.window
         self._ring = np.concatenate([self._ring, pixels])[-window:]
+        if not is_windowed(self._engine):
+            batch, lengths = to_network([self._ring], self._manifest.transform.chunk)
+            return self._engine.run({"clip": batch, "lengths": lengths})["logits"]
         return self._engine.run({"clip": windows([self._ring], window)})["logits"]
 
 
-def windows(clips: Sequence[NDArray[np.uint8]], window: int) -> NDArray[np.uint8]:
+def windows(clips: Sequence[NDArray[Any]], window: int) -> NDArray[Any]:
     """Clips of at most `window` frames in network order, each filled up with zeros to the window."""
     return to_network(clips, window)[0]
 

@@ -37,7 +37,7 @@ class ClipTask(classification.Classifies):
         "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze"}),
         "evaluate": frozenset({"protocol"}),
         "export": frozenset({"protocol", "seed", "seconds"}),
-        "predict": frozenset({"stream", "annotate"}),
+        "predict": frozenset({"stream", "annotate", "skeleton", "depth"}),
         "benchmark": frozenset({"train", "device", "seed"}),
         "compress": frozenset({"keep", "sparsity", "epochs", "steps", "teacher", "distil", "sets", "protocol"}),
         "prune": frozenset({"protocol"}),

@@ -18,6 +18,7 @@ from gesta.clips.cache import ClipCache
 from gesta.clips.transform import Transform
 from gesta.schema import Clip, GestaError, Resource, Sample
 from gesta.tasks.clips.data import ClipSet, ClipStore
+from gesta.tasks.clips.export import random_clip
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.module import ClassifyClips
 from gesta.tasks.clips.network import fresh
@@ -37,8 +38,7 @@ class RandomClips:
 
     def __init__(self, transform: Transform, seed: int) -> None:
         frames = max(transform.window if transform.sampling == "central" else 0, round(RANDOM_CLIP_S * transform.fps))
-        rng = np.random.default_rng(seed)
-        self._pixels = rng.integers(256, size=(frames, *transform.frame_shape), dtype=np.uint8)
+        self._pixels = random_clip(transform, frames, np.random.default_rng(seed))
 
     def load(self, sample: Sample, transform: Transform) -> Clip:  # noqa: ARG002
         return Clip(self._pixels, sample.label, sample.subject, sample.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gesta.clips import crops, flow, preprocess
+from gesta.clips import cropping, crops, flow, preprocess
 from gesta.clips.clock import JITTER_S
 from gesta.clips.transform import COLORS, FLOW, Transform
 from gesta.tasks.clips.manifest import ClipManifest
@@ -130,8 +130,8 @@ def _skeleton(t: Transform) -> Iterator[str]:
             else ""
         )
         + f"The left one first. The greatest height above HipCenter in units of h is remembered of each, less "
-        f"{preprocess.HAND_LEAK_PER_S:g} a second; the other one is chosen when it exceeds by "
-        f"{preprocess.HAND_MARGIN:g}."
+        f"{cropping.HAND_LEAK_PER_S:g} a second; the other one is chosen when it exceeds by "
+        f"{cropping.HAND_MARGIN:g}."
         + (" Where the right one is chosen, all crops are mirrored left to right." if t.mirror else "")
     )
 
@@ -150,7 +150,7 @@ def _channels(t: Transform) -> Iterator[str]:
             "reading. The reference is the median depth of every fourth pixel of the person (of the mask in the "
             "body's crop; "
             "without one, of the crop's middle quarter in width and third in height), "
-            f"{preprocess.DEPTH_MEMORY:g} of the one before and {1 - preprocess.DEPTH_MEMORY:g} of the new one."
+            f"{cropping.DEPTH_MEMORY:g} of the one before and {1 - cropping.DEPTH_MEMORY:g} of the new one."
         )
     listed = ", ".join(f"`{channel}`" for channel in t.channels)
     yield f"**Channels**, each cut out of the square: {listed}.{_difference(t)}{_color(t)}{_flow(t)}{_mask(t)}"

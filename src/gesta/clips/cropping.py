@@ -1,0 +1,212 @@
+"""Crops of the person and the hand from decoded frames: the pixel part of the transform."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips import crops
+from gesta.clips.flow import STILL, flow_levels, mirrored
+from gesta.clips.plane import Plane, RawFrame, depth_levels
+from gesta.clips.skeleton import joint_index
+from gesta.clips.transform import COLORS, FLOW, Channel, Transform
+from gesta.schema import GestaError
+
+HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
+HAND_LEAK_PER_S = 0.15  # of h: how fast an old height is forgotten
+DEPTH_MEMORY = 0.9  # weight of the previous frame's reference depth
+
+
+class Cropper:
+    """Turns groups of frames into pixels S H W C. `hand`: as of gesta.clips.preprocess.Preprocessor."""
+
+    def __init__(self, transform: Transform, joints: Sequence[str], hand: str | None) -> None:
+        self.transform = transform
+        self._names = tuple(joints)
+        self._fixed_hand = hand
+        self._index = {n: joint_index(joints, n) for n in ("HipCenter", "Head", "HandLeft", "HandRight")}
+        if transform.body == "skeleton" and None in self._index.values():
+            lacking = ", ".join(n for n, i in self._index.items() if i is None)
+            raise GestaError(f"The skeleton has no joint {lacking}, which the crops need. Joints: {', '.join(joints)}.")
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, as before the first frame."""
+        t = self.transform
+        self._motion = crops.MotionBox(t.fps, t.box_smoothing)
+        self._before: dict[str, Plane] = {}
+        self._body: crops.Box | None = None
+        self._hand_box: crops.Box | None = None
+        self._hand = self._fixed_hand or "left"
+        self._heights = {"left": -np.inf, "right": -np.inf}
+        self._depth_mm = 0.0
+        self._levels = depth_levels(0.0, t.depth_range_mm)
+
+    def preprocess(self, group: Sequence[RawFrame]) -> list[NDArray[np.uint8]]:
+        """A chunk of frames, each S H W C. Raises GestaError where they lack what the transform needs."""
+        if self.transform.body == "motion":
+            for frame in group:
+                self._motion.see(*_motion_image(frame))
+            self._body = self._motion.follow(*group[0].size)
+        return [self._preprocess_frame(frame) for frame in group]
+
+    def _preprocess_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
+        t = self.transform
+        self._follow(frame)
+        planes = {name: _plane(frame, name) for name in {_source(c) for c in t.channels}}
+        out = np.zeros(t.frame_shape, np.uint8)
+        flip = t.mirror and t.body == "skeleton" and self._hand == "right"
+        for s, stream in enumerate(t.streams):
+            box = self._body if stream == "body" else self._hand_box
+            if box is not None:
+                crop = self._crop(frame, planes, box)
+                out[s] = _mirrored(crop, t.channels) if flip else crop
+        self._before = planes
+        return out
+
+    def _crop(self, frame: RawFrame, planes: dict[str, Plane], box: crops.Box) -> NDArray[np.uint8]:
+        """All channels of one box, size x size x C."""
+        t = self.transform
+        mask = frame.mask.crop(box) if frame.mask is not None and t.mask else None
+        out = np.empty((t.size, t.size, len(t.channels)), np.uint8)
+        flow = self._flow(planes["gray"], box, mask) if any(c in FLOW for c in t.channels) else None
+        for c, channel in enumerate(t.channels):  # one by one: OpenCV has no fast way for two channels side by side
+            if flow is not None and channel in FLOW:
+                out[..., c] = flow[..., FLOW.index(channel)]
+                continue
+            image = self._channel(planes, channel, box)
+            if mask is not None:
+                image = np.asarray(cv2.bitwise_and(image, mask))
+            out[..., c] = crops.resized(self._smooth(image), t.size)
+        return out
+
+    def _channel(self, planes: dict[str, Plane], channel: Channel, box: crops.Box) -> NDArray[np.uint8]:
+        name = channel.removesuffix("_difference")
+        levels = self._levels if name == "depth" else None
+        image = planes[name].crop(box, levels)
+        if channel.endswith("_difference"):
+            before = self._before.get(name, planes[name])
+            other = before.crop(box, levels) if before.raw.shape == planes[name].raw.shape else image
+            gain = self.transform.difference_gain
+            image = cv2.addWeighted(image, gain, other, -gain, 128.0)
+        return np.asarray(image, np.uint8)
+
+    def _flow(self, now: Plane, box: crops.Box, mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+        """Levels of the flow from the frame before, size x size x 2, in the same box; still in the first frame."""
+        t = self.transform
+        before = self._before.get("gray", now)
+        if before is now or before.raw.shape != now.raw.shape:
+            levels = np.full((t.size, t.size, 2), STILL, np.uint8)
+        else:
+            pair = (crops.resized(self._smooth(plane.crop(box)), t.size) for plane in (before, now))
+            levels = flow_levels(*pair)
+        if mask is not None:
+            levels[crops.resized(mask, t.size) < STILL] = 0
+        return levels
+
+    def _smooth(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(cv2.GaussianBlur(image, (3, 3), 0)) if self.transform.smooth else image
+
+    def _follow(self, frame: RawFrame) -> None:
+        """Moves the boxes, the chosen hand and the reference depth on to this frame."""
+        t = self.transform
+        height, width = frame.size
+        if t.body == "skeleton":
+            self._follow_skeleton(frame)
+        if self._body is None or t.body == "frame":
+            self._body = crops.whole_frame(height, width)
+        if frame.depth is not None and any(c.startswith("depth") for c in t.channels):
+            seen = self._person_depth(frame)
+            old = self._depth_mm or seen
+            self._depth_mm = DEPTH_MEMORY * old + (1 - DEPTH_MEMORY) * seen if seen else old
+            self._levels = depth_levels(self._depth_mm, t.depth_range_mm)
+
+    def _follow_skeleton(self, frame: RawFrame) -> None:
+        t = self.transform
+        uv = frame.joints_uv
+        if uv is None:
+            raise GestaError("The model needs a skeleton, and the recording has none. Use a model trained without.")
+        if len(uv) != len(self._names):
+            raise GestaError(f"A frame has {len(uv)} joints; the stream was opened for {len(self._names)} of them.")
+        hip, head, left, right = (uv[self._index[n] or 0] for n in ("HipCenter", "Head", "HandLeft", "HandRight"))
+        if not np.isfinite([*hip, *head]).all():
+            return  # nobody tracked: the boxes stay where they were
+        h = max(float(np.linalg.norm(hip - head)), 1.0)
+        self._choose_hand(float(hip[1]), h, float(left[1]), float(right[1]))
+        hand = left if self._hand == "left" else right
+        self._body = self._smoothed(self._body, crops.body_box(hip, head, t))
+        if np.isfinite(hand).all():
+            self._hand_box = crops.hand_box(hand, h, t)
+
+    def _choose_hand(self, hip_v: float, h: float, left_v: float, right_v: float) -> None:
+        if self._fixed_hand is not None:
+            return
+        leak = HAND_LEAK_PER_S / self.transform.fps
+        for side, v in (("left", left_v), ("right", right_v)):
+            height = (hip_v - v) / h if np.isfinite(v) else -np.inf
+            self._heights[side] = max(self._heights[side] - leak, height)
+        other = "right" if self._hand == "left" else "left"
+        if self._heights[other] > self._heights[self._hand] + HAND_MARGIN:
+            self._hand = other
+
+    def _smoothed(self, old: crops.Box | None, new: crops.Box) -> crops.Box:
+        a = self.transform.box_smoothing
+        if old is None or a == 0:
+            return new
+        left, top, right, bottom = (a * o + (1 - a) * n for o, n in zip(old, new, strict=True))
+        return left, top, right, bottom
+
+    def _person_depth(self, frame: RawFrame) -> float:
+        """Median depth of the person's pixels in the body box, mm; 0 where there is no reading."""
+        assert frame.depth is not None and self._body is not None
+        left, top, right, bottom = self._body
+        if (frame.mask is None or not self.transform.mask) and self.transform.body == "skeleton":
+            width, height = right - left, bottom - top  # the torso: in the middle, between hip and head
+            left, right = left + width * 3 / 8, left + width * 5 / 8
+            top, bottom = top + height / 3, top + height * 2 / 3
+        box = (left, top, right, bottom)
+        depth = Plane(crops.cut(frame.depth.raw, box)[::4, ::4], frame.depth.table).whole()
+        valid = depth > 0
+        if frame.mask is not None and self.transform.mask:
+            valid &= Plane(crops.cut(frame.mask.raw, box)[::4, ::4], frame.mask.table).whole() > 0
+        values = depth[valid]
+        return float(np.median(values)) if values.size else 0.0
+
+
+def _source(channel: Channel) -> str:
+    """The plane that a channel is computed from."""
+    return "gray" if channel in FLOW else channel.removesuffix("_difference")
+
+
+def _mirrored(crop: NDArray[np.uint8], channels: Sequence[Channel]) -> NDArray[np.uint8]:
+    """H W C as in a mirror: what went to the right goes to the left."""
+    out = crop[:, ::-1]
+    if "flow_x" in channels:
+        out = out.copy()
+        out[..., channels.index("flow_x")] = mirrored(out[..., channels.index("flow_x")])
+    return out
+
+
+def _plane(frame: RawFrame, name: str) -> Plane:
+    """Grey, one of the colours, or depth. Raises GestaError where the recording has none."""
+    if name in COLORS:
+        if frame.color is None:
+            raise GestaError("The model needs colour, and the frames are grey or depth. Use a model trained on them.")
+        return Plane(frame.color[..., COLORS.index(name)])
+    if name == "gray":
+        if frame.gray is None:
+            raise GestaError("The model needs colour, and the recording has none. Use a model trained on depth.")
+        return frame.gray
+    if frame.depth is None:
+        raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")
+    return frame.depth
+
+
+def _motion_image(frame: RawFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """The image that motion is looked for in, and the table of its levels."""
+    if frame.gray is not None:
+        return frame.gray.raw, frame.gray.table
+    return (np.minimum(_plane(frame, "depth").whole(), 8191) // 32).astype(np.uint8), None  # 32 mm a level

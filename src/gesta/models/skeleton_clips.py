@@ -1,0 +1,61 @@
+"""Networks on skeletons as networks of clips: coordinates and mask in one tensor, as `to_network` makes them.
+
+In: clip float32 [B, T, J, D + 1], the last number 1 where the joint is there, else 0; lengths int64 [B], None = T.
+Out: logits [B, N]. Letters as in gesta.models.skeleton_layers.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class SkeletonClips(nn.Module):
+    """A network that sees a clip at once, whatever its length."""
+
+    takes_lengths = True
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def reset_classifier(self, classes: int) -> None:
+        """A new, untrained last layer for so many classes."""
+        self.network.reset_classifier(classes)  # type: ignore[operator]
+
+    def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """[B, C] of a whole clip."""
+        return self.network.forward_features(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.network.forward_head(features)  # type: ignore[operator,no-any-return]
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.forward_head(self.forward_features(clip, lengths))
+
+
+class SkeletonSteps(SkeletonClips):
+    """A network that answers after every frame: `step` on one after another equals `forward_steps` on the clip."""
+
+    chunk = 1
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        return self.network.state_shapes  # type: ignore[return-value]
+
+    def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
+        return self.network.forward_steps(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
+
+    def answers(self, steps: Tensor) -> Tensor:
+        """The answer after every frame, which is the frame's own: [B, T, N]."""
+        return steps
+
+    def step(self, chunk: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """One frame [B, 1, J, D + 1] and the state -> logits [B, N], the new state."""
+        return self.network.step(*_parts(chunk), *state)  # type: ignore[operator,no-any-return]
+
+
+def _parts(clip: Tensor) -> tuple[Tensor, Tensor]:
+    """Skeleton [B, T, J, D] and mask [B, T, J]."""
+    return clip[..., :-1], clip[..., -1]
