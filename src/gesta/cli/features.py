@@ -20,14 +20,20 @@ from gesta.cli.common import (
     need,
     progress,
 )
+from gesta.files import write_whole
 from gesta.schema import GestaError
+
+SKELETON, CAPTIONS = "skeleton", "captions.csv"
 
 BackboneName = Annotated[
     str,
     typer.Option(
         "--backbone",
-        help="resnet18, resnet34, resnet50, inception_v1, inception_v3, efficientnet_lite0, c3d or i3d.",
+        help="resnet18, resnet34, resnet50, inception_v1, inception_v3, efficientnet_lite0, c3d, i3d; or skeleton.",
     ),
+]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", help="States of a recognizer instead of a backbone's features: its bundle.")
 ]
 WeightsOption = Annotated[
     str | None,
@@ -48,6 +54,7 @@ def features(
     data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run resumes in it.")],
     backbone: BackboneName = "resnet50",
+    model: ModelOption = None,
     weights: WeightsOption = None,
     frames: FramesOption = None,
     every: Annotated[int | None, typer.Option("--every", min=1, help="Every n-th frame instead.")] = None,
@@ -66,9 +73,18 @@ def features(
     renew: RenewOption = False,
     json: JsonFlag = False,
 ) -> None:
-    """Compute a frozen backbone's features of every video once, for training on them."""
+    """Compute a frozen backbone's features of every video once, for training on them.
+
+    --backbone skeleton: the joints of recordings with skeletons, 4 frames (--every) a vector. captions.csv comes along.
+    """
     need("train", "torch", "lightning")
     existing(data, "data folder")
+    if model is not None or backbone == SKELETON:
+        others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size, "--maps": maps or None}
+        others |= {"--every": every} if model is not None else {}
+        summary = _encoded(data, out, model, every, layout, others, (engine, device))
+        _told(summary.to_json(), data, json)
+        return
     if frames is not None and every is not None:
         raise GestaError("--frames and --every are two ways to choose frames. Give one of them.", usage=True)
     from gesta.sources.catalog import read
@@ -85,24 +101,45 @@ def features(
     recipe = FeatureRecipe(**describe(ready), frames=count, every=every)
     machines = Machines(device, devices, nodes, threads, engine)
     with progress(f"features of {len(listing.samples)} videos") as tick:
-        summary = run(
-            listing,
-            out,
-            ready,
-            recipe,
-            machines=machines,
-            settings=Settings(batch=batch, renew=renew),
-            progress=tick,
-            source=_source(weights),
-        )
-    if summary is None:
-        return
-    document = summary.to_json()
-    for line in (*map(str, listing.problems[:SHOWN_SKIPPED]), *summary.notes):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        how: dict[str, Any] = {"machines": machines, "settings": Settings(batch=batch, renew=renew), "progress": tick}
+        summary = run(listing, out, ready, recipe, source=_source(weights), **how)
+    if summary is not None:
+        _told(summary.to_json(), data, json, (*listing.problems[:SHOWN_SKIPPED], *summary.notes))
+
+
+def _told(document: dict[str, Any], data: Path, json: bool, problems: tuple[Any, ...] = ()) -> None:
+    """What came out; captions of the data go with it."""
+    captions = data / CAPTIONS
+    if captions.is_file():
+        write_whole(Path(document["out"]) / CAPTIONS, captions.read_bytes())
+    for problem in problems:
+        console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
     emit(document, _text(document), json)
-    if not summary.videos:
+    if not document["videos"]:
         raise GestaError(f"{data}: no video could be used. Look with gesta data inspect.")
+
+
+def _encoded(
+    data: Path,
+    out: Path,
+    model: str | None,
+    every: int | None,
+    layout: str | None,
+    others: dict[str, Any],
+    at: tuple[str | None, str],
+) -> Any:
+    """Vectors by a skeleton or a model. Raises GestaError (usage) for options of backbones."""
+    from gesta.engines.base import Placement
+    from gesta.sources.catalog import read
+    from gesta.tasks.encoders import model_encoder, skeleton_encoder
+    from gesta.tasks.features.encode import encode_all
+
+    if given := [name for name, value in others.items() if value is not None]:
+        raise GestaError(f"{', '.join(given)}: not for a skeleton or --model. Leave it out.", usage=True)
+    recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at))
+    listing = read(data, layout)
+    with progress(f"features of {len(listing.samples)} recordings") as tick:
+        return encode_all(listing, out, recipe, encode, tick)
 
 
 def _source(weights: str | None) -> str:

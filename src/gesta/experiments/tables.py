@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gesta.experiments.action_catalog import ACTION_TABLES
 from gesta.experiments.action_tables import ActionTables
+from gesta.experiments.caption_tables import DESCRIBED_TABLES, DescribedTables
 from gesta.experiments.catalog import TABLES
 from gesta.experiments.clip_tables import ClipTable
 from gesta.experiments.hand_tables import HandTable
@@ -24,6 +25,7 @@ KINDS = (
     (PeopleTable, LEAVE_OUT_TABLES),
     (ActionTables, ACTION_TABLES),
     (TextTables, TEXT_TABLES),
+    (DescribedTables, DESCRIBED_TABLES),
 )
 
 

@@ -6,6 +6,7 @@ no test) is scored once. Nothing is generated: a language is not to be made up.
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -110,9 +111,10 @@ TEXT_TABLES: dict[str, TextTable] = {
 class TextTables(Experiment):
     """`data` of its plans: the user's text."""
 
-    scales = SCALES
+    scales: Mapping[str, Any] = SCALES
+    trial = "gesta.experiments.text_tables:run_text_trial"
     headings = ("model", "parameters", "reported", "measured", "n-gram", "part", "minutes", "balanced LaTeX")
-    brief = ("model", "reported", "measured", "n-gram")
+    brief: Sequence[str] | None = ("model", "reported", "measured", "n-gram")
 
     def data(self, wanted: Wanted) -> tuple[Path, str]:
         if wanted.data is None:
@@ -136,8 +138,7 @@ class TextTables(Experiment):
                     "device": wanted.device,
                     "latex": self.table.latex,
                 }
-                function = "gesta.experiments.text_tables:run_text_trial"
-                job = Job(f"{row.label}, seed {seed}", function, arguments, key, wanted.out / "rows" / f"{key}.json")
+                job = Job(f"{row.label}, seed {seed}", self.trial, arguments, key, wanted.out / "rows" / f"{key}.json")
                 lines.append(Line(row.label, job, row.cost))
         return Plan((tuple(lines),), note, scale.minutes, wanted.workers)
 
@@ -173,31 +174,48 @@ class TextTables(Experiment):
         return f"{self.table.measure} {result[self.table.measure]:.{self.table.digits}f} on {result['part']}"
 
 
-def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: str, latex: bool) -> dict[str, Any]:
-    """Trains, scores test (dev without one) once, writes a sample; the folder is removed at the end."""
-    import math
+@dataclass(frozen=True)
+class Scored:
+    """A training that is over: its parts, what came out, the model, the part that was scored and its result."""
 
+    parts: Any
+    fitted: Any
+    model: Any
+    part: str
+    result: Any
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"part": self.part, "parameters": self.model.manifest.parameters, "history": self.fitted.history}
+
+
+def scored(data: Path, recipe: Recipe, folder: Path, seed: int, device: str) -> Scored:
+    """Trains and scores test (dev without one) once; the folder is removed at the end."""
     from gesta.bundle import io
     from gesta.engines.base import Placement
     from gesta.evaluation.run import measure
 
-    started = time.monotonic()
     task = find(recipe.task)
     try:
         parts = task.split(task.read(data), seed, recipe.model_dump())
         fitted = task.fit(parts, recipe, Run(folder, seed, device=device, progress=False))
         model = task.load(io.read(fitted.bundle, task.manifest), Placement("torch", device))
         part = "test" if parts.of("test") else "dev"
-        metrics = measure(task, model, parts.of(part), seed=seed, progress=False).metrics
-        found: dict[str, Any] = {k: v for k, v in metrics.items() if isinstance(v, int | float)}
-        if found.get("ngram_loss") is not None:
-            found["ngram_perplexity"] = math.exp(found["ngram_loss"])
-        found |= {"part": part, "parameters": model.manifest.parameters, "history": fitted.history}
-        if hasattr(model, "write"):
-            found |= _samples(model, latex)
-        return {**found, "seconds": time.monotonic() - started}
+        result = measure(task, model, parts.of(part), seed=seed, progress=False)
+        return Scored(parts, fitted, model, part, result)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: str, latex: bool) -> dict[str, Any]:
+    """Trains, scores, writes a sample."""
+    started = time.monotonic()
+    done = scored(data, recipe, folder, seed, device)
+    found: dict[str, Any] = {k: v for k, v in done.result.metrics.items() if isinstance(v, int | float)}
+    if found.get("ngram_loss") is not None:
+        found["ngram_perplexity"] = math.exp(found["ngram_loss"])
+    samples = _samples(done.model, latex) if hasattr(done.model, "write") else {}
+    return {**found, **done.facts, **samples, "seconds": time.monotonic() - started}
 
 
 def _samples(model: Any, latex: bool) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | No
         wanted = found if start is None else catalog.of_bundle(start)[0]
     if not wanted.recognizes(data, layout) and wanted.name == found.name:
         raise GestaError(f"{data}: holds no data for {wanted.title}.", usage=True)
-    if found.name not in (wanted.name, catalog.DEFAULT):
+    shared = wanted.name != catalog.DEFAULT and wanted.recognizes(data, layout)
+    if found.name not in (wanted.name, catalog.DEFAULT) and not shared:
         raise GestaError(
             f"{data}: holds data for {found.title}, and {recipe or start} is for {wanted.title}. "
             f"Take a recipe that fits, e.g. --recipe {found.default_recipe}; `gesta recipes` lists them.",

@@ -13,7 +13,7 @@ no input feeding, so that the fused LSTM runs over a whole sentence.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,10 @@ class Memory(NamedTuple):
     vector: Tensor
 
 
-def places(tokens: Tensor) -> Tensor:
-    """[T, B] -> 0, 1, 2 ... along each text; a running sum, since exporters keep the sizes of their example."""
-    return torch.ones_like(tokens).cumsum(0) - 1
+def places(sequence: Tensor) -> Tensor:
+    """[T, B] or [T, B, D] -> [T, B]: 0, 1, 2 ... along each; a running sum, as exporters keep their example's sizes."""
+    first = sequence if sequence.ndim == 2 else sequence[..., 0]
+    return torch.ones_like(first, dtype=torch.int64).cumsum(0) - 1
 
 
 def reversed_within(steps: Tensor, place: Tensor, lengths: Tensor) -> Tensor:
@@ -50,17 +51,26 @@ def at_end(steps: Tensor, lengths: Tensor) -> Tensor:
     return steps.gather(0, last)[0]
 
 
-class Encoder(nn.Module):
-    """Words -> LSTM layers in both directions. The direction back runs on reversed sequences: padding stays behind."""
+def words(tokens: int, width: int) -> nn.Embedding:
+    """An embedding of words as they start."""
+    embedding = nn.Embedding(tokens, width)
+    nn.init.uniform_(embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
+    return embedding
 
-    def __init__(self, tokens: int, embedding: int, hidden: int, layers: int, dropout: Dropout) -> None:
+
+class Encoder(nn.Module):
+    """Sources -> LSTM layers in both directions. The direction back runs on reversed sequences: padding stays behind.
+
+    `embedding`: sources [S, B] or [S, B, D] -> [S, B, width].
+    """
+
+    def __init__(self, embedding: nn.Module, width: int, hidden: int, layers: int, dropout: Dropout) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(tokens, embedding)
-        widths = [embedding] + [2 * hidden] * (layers - 1)
+        self.embedding = embedding
+        widths = [width] + [2 * hidden] * (layers - 1)
         self.onward = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)
         self.back = nn.ModuleList(nn.LSTM(width, hidden) for width in widths)
         self.dropout = dropout
-        nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
 
     def forward(self, source: Tensor, lengths: Tensor) -> Memory:
         place = places(source)  # S B
@@ -92,13 +102,14 @@ class Attention(nn.Module):
         return self.combine(torch.cat([seen, outputs], -1)).tanh()  # T B E
 
 
-class TranslationNet(nn.Module):
-    """`source_tokens`, `target_tokens`: sizes of the vocabularies; `dropout`: of embeddings, layers and features."""
+class SequenceToText(nn.Module):
+    """`source`: what the encoder makes vectors of `embedding` numbers with; `target_tokens`: size of the vocabulary;
+    `dropout`: of embeddings, layers and features."""
 
     def __init__(
         self,
         *,
-        source_tokens: int,
+        source: nn.Module,
         target_tokens: int,
         embedding: int,
         hidden: int,
@@ -110,15 +121,14 @@ class TranslationNet(nn.Module):
         super().__init__()
         self.hidden, self.layers = hidden, layers
         self.dropout = Dropout(dropout, variational)
-        self.encoder = Encoder(source_tokens, embedding, hidden, layers, self.dropout)
+        self.encoder = Encoder(source, embedding, hidden, layers, self.dropout)
         self.bridge = nn.Linear(2 * hidden, 2 * layers * hidden)
-        self.embedding = nn.Embedding(target_tokens, embedding)
+        self.embedding = words(target_tokens, embedding)
         first = embedding if attention else embedding + 2 * hidden
         self.decoder = nn.ModuleList(nn.LSTM(first if i == 0 else hidden, hidden) for i in range(layers))
         self.attention = Attention(2 * hidden, hidden, embedding) if attention else None
         self.combine = None if attention else nn.Linear(hidden, embedding)
         self.bias = nn.Parameter(torch.zeros(target_tokens))
-        nn.init.uniform_(self.embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
 
     def encode(self, source: Tensor, lengths: Tensor) -> Memory:
         return self.encoder(source, lengths)
@@ -147,7 +157,14 @@ class TranslationNet(nn.Module):
         return F.linear(features, self.embedding.weight, self.bias).float()
 
     def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
-        """Sources [S, B] and the words before each target [T, B] -> logits [T, B, V]."""
+        """Sources [S, B] (or [S, B, D]) and the words before each target [T, B] -> logits [T, B, V]."""
         memory = self.encode(source, lengths)
         features, _ = self.decode(inputs, memory, *self.start(memory))
         return self.logits(features)
+
+
+class TranslationNet(SequenceToText):
+    """From words: `source_tokens` is the size of their vocabulary, `settings` those of SequenceToText."""
+
+    def __init__(self, *, source_tokens: int, embedding: int, **settings: Any) -> None:
+        super().__init__(source=words(source_tokens, embedding), embedding=embedding, **settings)

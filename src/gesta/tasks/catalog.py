@@ -26,6 +26,8 @@ BUILT_IN = {
     "spotting": "gesta.tasks.spotting.task:TASK",
     "text": "gesta.tasks.text.task:TASK",
     "translation": "gesta.tasks.text.translate_task:TASK",
+    "captions": "gesta.tasks.text.caption_task:TASK",
+    "video2vec": "gesta.tasks.text.vector_task:TASK",
 }
 """Name of a task -> where its object is."""
 DEFAULT = "clips"

@@ -18,18 +18,18 @@ LABELS = {"error_mm": "joint error, mm", "mse": "mean squared error"}
 
 
 def draw_history(
-    history: Sequence[Mapping[str, float]], path: Path, title: str, quantities: tuple[str, str] = ("accuracy", "loss")
+    history: Sequence[Mapping[str, float]], path: Path, title: str, quantities: Sequence[str] = ("accuracy", "loss")
 ) -> None:
     """Writes a PNG: the best of each quantity (columns `train_*`, `val_*`) in the title of its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = Figure(figsize=(5 * len(quantities), 4), layout="constrained")
     FigureCanvasAgg(figure)
     epochs = [row["epoch"] for row in history]
     measured = "val" if "val_loss" in history[0] else "train"
     names = {"train": "training", "val": "validation"}
-    for axes, quantity in zip(figure.subplots(1, 2), quantities, strict=True):
+    for axes, quantity in zip(figure.subplots(1, len(quantities), squeeze=False)[0], quantities, strict=True):
         for part, style in (("train", "--"), ("val", "-")):
             values = [row[f"{part}_{quantity}"] for row in history if f"{part}_{quantity}" in row]
             if values:

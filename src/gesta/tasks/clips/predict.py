@@ -156,6 +156,23 @@ class Recogniser:
             return engine.run({"clip": batch, "lengths": lengths})["logits"]
         return self._by_steps(batch, lengths)
 
+    def states(self, sample: Sample) -> NDArray[np.float32]:
+        """What the model knows after each chunk of a recording: its states and logits side by side, [K, D].
+
+        Of a network without a step the logits alone, [1, N]. Raises GestaError as `predict` does.
+        """
+        require(sample, self.manifest)
+        pixels = preprocess(sample, self.manifest.transform).pixels
+        if not self.engine.inputs("step"):
+            return self._logits([pixels])
+        chunk, state, rows = self.manifest.transform.chunk, self.engine.start(1), []
+        batch, _ = to_network([pixels], chunk)
+        for k in range(batch.shape[frames_axis(batch)] // chunk):
+            piece = part_of(batch, k * chunk, (k + 1) * chunk)
+            found, state = self.engine.step({"chunk": piece}, state)
+            rows.append(np.concatenate([*(array.ravel() for array in state.values()), found["logits"][0]]))
+        return np.stack(rows)
+
     def _by_steps(self, batch: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Like the whole network, through the step: of each clip the logits after its last chunk."""
         chunk, state = self.manifest.transform.chunk, self.engine.start(len(batch))

@@ -177,6 +177,17 @@ class ClipTask(classification.Classifies):
         )
         yield from (Said(None, f"Note, other than in training: {note}") for note in sorted(noted))
 
+    def embed(self, predictor: Any, sample: Sample) -> NDArray[Any]:
+        """The network's states over a recording, [K, D]."""
+        found: NDArray[Any] = predictor.states(sample)
+        return found
+
+    def embeds(self, manifest: ClipManifest) -> Any:
+        """What tells these vectors from others, a FeatureRecipe."""
+        from gesta.tasks.encoders import states_of
+
+        return states_of(manifest)
+
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.clips.export import timings
 

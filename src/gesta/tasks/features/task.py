@@ -17,7 +17,7 @@ from gesta.schema import GestaError, Listing, Problem, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
-from gesta.tasks.feature_store import RECIPE, FeatureFolder, listing_of
+from gesta.tasks.feature_store import RECIPE, FeatureFolder, FeatureRecipe, listing_of
 from gesta.tasks.features.manifest import FeatureManifest
 from gesta.tasks.features.recipe import FeatureClassifierRecipe
 from gesta.training.run import Fitted, Run
@@ -185,6 +185,16 @@ class FeatureTask(classification.Classifies):
             predictor.stream,
             lambda sample, out: annotate(predictor, sample, out),
         )
+
+    def embed(self, predictor: Any, sample: Sample) -> NDArray[Any]:
+        """The backbone's features of a video, [T, D]."""
+        found: NDArray[Any] = predictor.features(sample)
+        return found
+
+    def embeds(self, manifest: FeatureManifest) -> FeatureRecipe:
+        """What these vectors were made with, as `gesta features` says it."""
+        used = manifest.backbone
+        return FeatureRecipe(used.name, used.weights, used.stage, True, used.size, used.frames, used.every, used.window)
 
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
         from gesta.tasks.features.export import timings

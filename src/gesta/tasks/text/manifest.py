@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from gesta.bundle.manifest import Manifest, Names, Strict
+from gesta.tasks.feature_store import FeatureRecipe
 from gesta.tasks.text.vocabulary import Unit, Vocabulary
 
 
@@ -52,14 +55,9 @@ class LanguageManifest(Manifest):
         return [f"text in UTF-8, as {self.known.unit}s: {', '.join(map(repr, self.known.tokens[:20]))} ..."]
 
 
-class TranslationManifest(Manifest):
-    """Of a translator: the networks of the stages "encoder" (a `whole`) and "network" (the decoder's `step`)."""
+class SentenceManifest(Manifest):
+    """Of what writes sentences: networks of the stages "encoder" (a `whole`) and "network" (the decoder's `step`)."""
 
-    title: ClassVar[str] = "a translator"
-    unit: ClassVar[str] = "sentence pairs"
-
-    kind: Literal["translation"] = "translation"
-    source: KnownTokens
     target: KnownTokens
 
     @property
@@ -72,6 +70,16 @@ class TranslationManifest(Manifest):
         how = "with attention" if self.attention else "without attention"
         return f"encoder-decoder LSTM, {model['layers']} x {model['hidden']}, {how}"
 
+
+class TranslationManifest(SentenceManifest):
+    """Of a translator."""
+
+    title: ClassVar[str] = "a translator"
+    unit: ClassVar[str] = "sentence pairs"
+
+    kind: Literal["translation"] = "translation"
+    source: KnownTokens
+
     @property
     def summary(self) -> str:
         languages = self.recipe["input"]
@@ -83,3 +91,60 @@ class TranslationManifest(Manifest):
             f"a sentence, words with spaces between them; {len(self.source.tokens)} words are known",
             f"written with {len(self.target.tokens)} words",
         ]
+
+
+class FeatureUse(Strict):
+    """What a model of features was trained on: how they are made, numbers of each, and how many a video has, about."""
+
+    recipe: FeatureRecipe
+    width: int = Field(ge=1)
+    usual: int = Field(ge=1)
+
+    @property
+    def line(self) -> str:
+        made = self.recipe
+        rate = f"one for every {made.every} frames" if made.every else f"{made.frames or self.usual} a video"
+        return f"features of a video, {self.width} numbers each, {rate}: {made.backbone}, {made.stage}"
+
+
+class CaptionManifest(SentenceManifest):
+    """Of a captioner. `frequent`: the most frequent caption of the training part."""
+
+    title: ClassVar[str] = "a captioner"
+    unit: ClassVar[str] = "videos"
+
+    kind: Literal["captions"] = "captions"
+    features: FeatureUse
+    frequent: str
+
+    @property
+    def summary(self) -> str:
+        return f"Says what happens in a video, with {len(self.target.tokens)} words."
+
+    @property
+    def input_lines(self) -> list[str]:
+        return [self.features.line]
+
+
+class VectorManifest(Manifest):
+    """Of vectors of videos: the networks of the stages "video" and, where they learned from captions, "text"."""
+
+    title: ClassVar[str] = "vectors of videos"
+    unit: ClassVar[str] = "videos"
+
+    kind: Literal["video2vec"] = "video2vec"
+    features: FeatureUse
+    known: KnownTokens | None = None
+
+    @property
+    def network(self) -> str:
+        return f"LSTM in both directions, {self.recipe['model']['hidden']}, learned from {self.recipe['objective']}"
+
+    @property
+    def summary(self) -> str:
+        what = "videos and sentences" if self.known is not None else "videos"
+        return f"Gives {what} vectors of {self.recipe['model']['vector']} numbers, to find what is alike."
+
+    @property
+    def input_lines(self) -> list[str]:
+        return [self.features.line]

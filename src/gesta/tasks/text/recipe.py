@@ -125,3 +125,44 @@ class TranslationRecipe(Recipe):
     model: TranslationModelSettings = TranslationModelSettings()
     training: TextTrainingSettings = TextTrainingSettings()
     search: BeamSettings = BeamSettings()
+
+
+class CaptionInputSettings(Strict):
+    """Which words are known."""
+
+    minimum_count: int = Field(2, ge=1, description="rarer words of the captions become <unk>, which is never written")
+
+
+class CaptionRecipe(Recipe):
+    """A complete recipe for captions of videos from their features."""
+
+    task: ClassVar[str] = "captions"
+
+    kind: Literal["captions"]
+    input: CaptionInputSettings = CaptionInputSettings()
+    search: BeamSettings = BeamSettings()
+    model: TranslationModelSettings = TranslationModelSettings()
+    training: TextTrainingSettings = TextTrainingSettings()
+
+
+class VectorModelSettings(Strict):
+    """The network, gesta.models.video2vec."""
+
+    embedding: int = Field(128, ge=1)
+    hidden: int = Field(128, ge=1, description="units of an LSTM layer in one direction")
+    vector: int = Field(128, ge=1, description="numbers of a video's vector")
+    dropout: float = Field(0.3, ge=0, lt=1)
+
+
+class VectorRecipe(Recipe):
+    """A complete recipe for vectors of videos, to search by."""
+
+    task: ClassVar[str] = "video2vec"
+
+    kind: Literal["video2vec"]
+    objective: Literal["captions", "classes", "reconstruction"] = Field(
+        "captions", description="what the vectors learn from; only captions make them comparable with sentences"
+    )
+    input: CaptionInputSettings = CaptionInputSettings()
+    model: VectorModelSettings = VectorModelSettings()
+    training: TextTrainingSettings = TextTrainingSettings()

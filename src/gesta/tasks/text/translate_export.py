@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,13 @@ from gesta.engines.quantize import Feed, spread
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.text.manifest import TranslationManifest
-from gesta.tasks.text.pairs import SentencePair, sources
-from gesta.tasks.text.translate_predict import Arrays, Translator
+from gesta.tasks.text.pairs import SentencePair
+from gesta.tasks.text.translate_predict import Arrays, SentenceWriter
 
 WORDS, SAID = 12, 8
 """Of a random sentence; steps of the decoder that are compared."""
-Text = NDArray[np.int64]
+Source = NDArray[Any]
+"""Numbers of words [S], or features [S, D]."""
 
 
 def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], limit: int, source: str) -> Examples:
@@ -31,7 +33,7 @@ def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], lim
     return Examples([vocabulary.sentence(p.texts[language].split()) for p in chosen], [None] * count, source)
 
 
-def feeds(texts: Sequence[Text], translator: Translator) -> dict[tuple[str, str], list[Feed]]:
+def feeds(texts: Sequence[Source], translator: SentenceWriter) -> dict[tuple[str, str], list[Feed]]:
     """Sentences for the encoder; for the decoder its most probable words with what it finds."""
     steps: list[Feed] = []
     for text in texts:
@@ -41,10 +43,13 @@ def feeds(texts: Sequence[Text], translator: Translator) -> dict[tuple[str, str]
             steps.append({"tokens": token[None], **{name: state[name] for name in (*seen, "h", "c")}})
             logs, state = translator.step(token, state)
             token = logs.argmax(1)
-    return {("whole", "encoder"): spread([sources([text], 0) for text in texts]), ("step", "network"): spread(steps)}
+    return {
+        ("whole", "encoder"): spread([translator.feed([text]) for text in texts]),
+        ("step", "network"): spread(steps),
+    }
 
 
-def compare(reference: Translator, other: Translator, shown: Examples, artifact: Artifact) -> Agreement:
+def compare(reference: SentenceWriter, other: SentenceWriter, shown: Examples, artifact: Artifact) -> Agreement:
     """How the encoder's outputs agree or, of the decoder's step, the probabilities from random memories."""
     if artifact.role == "whole":
         one, two = ([t.encode([text])["memory"][:, 0] for text in shown.inputs] for t in (reference, other))
@@ -54,7 +59,7 @@ def compare(reference: Translator, other: Translator, shown: Examples, artifact:
     return agreement(one, two, shown, artifact, (), None)
 
 
-def _random_state(manifest: TranslationManifest, words: int, seed: int) -> Arrays:
+def _random_state(manifest: Any, words: int, seed: int) -> Arrays:
     rng, model = np.random.default_rng(seed), manifest.recipe["model"]
     hidden, layers = model["hidden"], model["layers"]
     shapes = {"memory": (words, 1, 2 * hidden), "vector": (1, 2 * hidden), "h": (layers, 1, hidden)}
@@ -62,7 +67,7 @@ def _random_state(manifest: TranslationManifest, words: int, seed: int) -> Array
     return {"lengths": np.array([words])} | {n: rng.uniform(-1, 1, s).astype(np.float32) for n, s in shapes.items()}
 
 
-def _said(translator: Translator, state: Arrays) -> NDArray[np.float32]:
+def _said(translator: SentenceWriter, state: Arrays) -> NDArray[np.float32]:
     """Probabilities of some words in a row, [SAID, V]."""
     found = []
     for token in range(SAID):
@@ -71,6 +76,6 @@ def _said(translator: Translator, state: Arrays) -> NDArray[np.float32]:
     return np.stack(found)
 
 
-def timings(translator: Translator, texts: Sequence[Text]) -> dict[str, Timing]:
+def timings(translator: SentenceWriter, texts: Sequence[Source]) -> dict[str, Timing]:
     """A sentence, by the recipe's beam search."""
     return {"sentence": Timing(lambda i: translator._search([texts[i % len(texts)]]))}

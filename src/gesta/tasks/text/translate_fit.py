@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,26 +35,33 @@ class TranslationLearner(TokenLearner):
 
 
 def fit_translation(corpus: PairCorpus, recipe: TranslationRecipe, run: Run) -> tuple[TranslationNet, Row, list[Row]]:
-    """Trains on the training pairs: (network at its best epoch on `val`, or the last, its row, all rows).
-
-    Leaves checkpoints and logs in run.out. Raises GestaError as run_stage does.
-    """
-    settings = recipe.training
+    """Trains on the training pairs, as `learned` says."""
     seed_everything(run.seed)
     source, target = len(corpus.source), len(corpus.target)
     network = TranslationNet(source_tokens=source, target_tokens=target, **recipe.model.model_dump())
-    identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "pairs": corpus.folder}
-    end = corpus.target.end
+    end, batch = corpus.target.end, recipe.training.batch
     assert end is not None
-    train = PairSet(corpus.parts["train"], settings.batch, end, shuffle=True, seed=run.seed)
-    val = PairSet(corpus.parts["val"], settings.batch, end)
-    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, identity, ("val_loss",))
+    train = PairSet(corpus.parts["train"], batch, end, shuffle=True, seed=run.seed)
+    val = PairSet(corpus.parts["val"], batch, end)
+    learner = partial(TranslationLearner, network, recipe.training)
+    return network, *learned(network, recipe, run, TextData(train, val, run.seed), learner, pairs=corpus.folder)
+
+
+def learned(
+    network: nn.Module, recipe: Any, run: Run, data: TextData, learner: Callable[[int], TokenLearner], **identity: Any
+) -> tuple[Row, list[Row]]:
+    """Trains a network: the row of its best epoch by `val_loss`, or of the last, whose weights it has; and all rows.
+
+    `identity`: what else, beside recipe and seed, makes a run another one. Leaves checkpoints and logs in run.out.
+    Raises GestaError as run_stage does.
+    """
+    known = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, **identity}
+    settings = recipe.training
+    stage = Stage("training", 1, recipe.name, settings.epochs, settings, run, known, ("val_loss",))
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
-        history, best, _ = run_stage(
-            stage, network, TextData(train, val, run.seed), lambda steps: TranslationLearner(network, settings, steps)
-        )
-    return network, best, history
+        history, best, _ = run_stage(stage, network, data, learner)
+    return best, history
 
 
 def fit(parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:

@@ -10,7 +10,7 @@ from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
-from gesta.models.translation import Memory, TranslationNet
+from gesta.models.translation import Memory, SequenceToText, TranslationNet
 from gesta.tasks.text.manifest import TranslationManifest
 
 WORDS, BATCH = 4, 2
@@ -18,9 +18,9 @@ WORDS, BATCH = 4, 2
 
 
 class Encode(nn.Module):
-    """source [S, B], lengths [B] -> memory [S, B, 2H], vector [B, 2H], and the decoder's first h, c [L, B, H]."""
+    """source [S, B] or [S, B, D], lengths [B] -> memory [S, B, 2H], vector [B, 2H], first h and c [L, B, H]."""
 
-    def __init__(self, network: TranslationNet) -> None:
+    def __init__(self, network: SequenceToText) -> None:
         super().__init__()
         self.network = network
 
@@ -32,7 +32,7 @@ class Encode(nn.Module):
 class AttendingStep(nn.Module):
     """tokens [T, B], memory [S, B, 2H], lengths [B], h, c -> log probabilities [T, B, V], h, c."""
 
-    def __init__(self, network: TranslationNet) -> None:
+    def __init__(self, network: SequenceToText) -> None:
         super().__init__()
         self.network = network
 
@@ -46,7 +46,7 @@ class AttendingStep(nn.Module):
 class VectorStep(nn.Module):
     """tokens [T, B], vector [B, 2H], h, c -> log probabilities [T, B, V], h, c: without attention."""
 
-    def __init__(self, network: TranslationNet) -> None:
+    def __init__(self, network: SequenceToText) -> None:
         super().__init__()
         self.network = network
 
@@ -66,26 +66,31 @@ def load_network(bundle: Bundle[TranslationManifest]) -> TranslationNet:
         return loaded(network, load_weights(bundle))
 
 
-def parts(bundle: Bundle[TranslationManifest], network: TranslationNet | None = None) -> list[Part]:
+def parts(bundle: Bundle[TranslationManifest]) -> list[Part]:
     """Encoder and decoder; batch and lengths are dynamic (-1)."""
-    network = load_network(bundle) if network is None else network
-    width, words = 2 * network.hidden, len(bundle.manifest.target.tokens)
-    source, lengths = _tensor("source", "int64", -1, -1), _tensor("lengths", "int64", -1)
+    example = torch.zeros(WORDS, BATCH, dtype=torch.int64)
+    return networks(load_network(bundle), _tensor("source", "int64", -1, -1), example)
+
+
+def networks(network: SequenceToText, source: Tensor, example: Torch) -> list[Part]:
+    """The same of any encoder-decoder, with what its encoder takes."""
+    width, words = 2 * network.hidden, network.embedding.num_embeddings
+    lengths = _tensor("lengths", "int64", -1)
     memory, vector = _tensor("memory", "float32", -1, -1, width), _tensor("vector", "float32", -1, width)
     states = tuple(_tensor(name, "float32", network.layers, -1, network.hidden) for name in ("h", "c"))
     later = tuple(state.model_copy(update={"name": f"{state.name}_out"}) for state in states)
     logs, tokens = _tensor("log_probabilities", "float32", -1, -1, words), _tensor("tokens", "int64", -1, -1)
-    read = (torch.zeros(WORDS, BATCH, dtype=torch.int64), torch.tensor([WORDS, WORDS - 1]))
+    read = (example, torch.tensor([WORDS, WORDS - 1]))
     said = torch.zeros(1, BATCH, dtype=torch.int64)
     before = tuple(torch.rand(network.layers, BATCH, network.hidden) for _ in states)
     encoder = Part("whole", Encode(network), read, (source, lengths), (memory, vector, *states), stage="encoder")
     known: tuple[Torch, ...] = (torch.rand(WORDS, BATCH, width), read[1])
     names: tuple[Tensor, ...] = (memory, lengths)
     module: nn.Module = AttendingStep(network)
-    if not bundle.manifest.attention:
+    if network.attention is None:
         known, names, module = (torch.rand(BATCH, width),), (vector,), VectorStep(network)
-    example, inputs = (said, *known, *before), (tokens, *names, *states)
-    return [encoder, Part("step", module, example, inputs, (logs, *later), states)]
+    inputs = (tokens, *names, *states)
+    return [encoder, Part("step", module, (said, *known, *before), inputs, (logs, *later), states)]
 
 
 def _tensor(name: str, dtype: str, *shape: int) -> Tensor:

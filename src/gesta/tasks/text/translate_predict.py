@@ -16,8 +16,10 @@ from gesta.engines.part import Part
 from gesta.schema import GestaError
 from gesta.tasks.text.beam import Hypothesis, beam_search
 from gesta.tasks.text.manifest import TranslationManifest
-from gesta.tasks.text.pairs import SentencePair, sources
+from gesta.tasks.text.pairs import SentencePair
+from gesta.tasks.text.pairs import sources as token_sources
 from gesta.tasks.text.recipe import BeamSettings
+from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.words import install
 
 TOGETHER = 32
@@ -37,31 +39,33 @@ class Translation:
     hypotheses: tuple[Hypothesis, ...]
 
 
-class Translator:
-    """Translates sentences. Holds two networks on one device; use one a thread."""
+class SentenceWriter:
+    """Writes a sentence for each source by beam search. Holds two networks on one device; use one a thread.
 
-    def __init__(self, engine: Engine, manifest: TranslationManifest) -> None:
+    A subclass says by `feed` how sources [S] or [S, D] go into the encoder.
+    """
+
+    def __init__(self, engine: Engine, manifest: Any) -> None:
         self.engine, self.manifest = engine, manifest
-        self.source, self.target = manifest.source.vocabulary, manifest.target.vocabulary
+        self.target: Vocabulary = manifest.target.vocabulary
         self.search = BeamSettings.model_validate(manifest.recipe["search"])
 
-    def predict(self, given: str | SentencePair) -> Translation:
-        """The translation of a sentence. Words that the model does not know are read as `<unk>`."""
-        return self.translate([given.source if isinstance(given, SentencePair) else given])[0]
+    def feed(self, sources: Sequence[NDArray[Any]]) -> Arrays:
+        """source and lengths, as the encoder takes them."""
+        raise NotImplementedError
 
-    def translate(
-        self, sentences: Sequence[str], bar: Callable[[int, int], None] = lambda _d, _t: None
+    def sentences(
+        self, sources: Sequence[NDArray[Any]], bar: Callable[[int, int], None] = lambda _d, _t: None
     ) -> list[Translation]:
-        """Translations of sentences, in their order; those of similar length are translated together."""
-        texts = [self.source.sentence(sentence.split()) for sentence in sentences]
-        order = np.argsort([len(text) for text in texts], kind="stable")
+        """A sentence for each source, in their order; those of similar length are worked on together."""
+        order = np.argsort([len(source) for source in sources], kind="stable")
         found: dict[int, Translation] = {}
         for i in range(0, len(order), TOGETHER):
             rows = order[i : i + TOGETHER]
-            for row, hypotheses in zip(rows, self._search([texts[r] for r in rows]), strict=True):
+            for row, hypotheses in zip(rows, self._search([sources[r] for r in rows]), strict=True):
                 found[int(row)] = self._translation(hypotheses)
             bar(min(i + TOGETHER, len(order)), len(order))
-        return [found[row] for row in range(len(texts))]
+        return [found[row] for row in range(len(sources))]
 
     def _translation(self, hypotheses: Sequence[Hypothesis]) -> Translation:
         if not hypotheses:
@@ -69,21 +73,21 @@ class Translator:
         best = hypotheses[0]
         return Translation(" ".join(self.target.decode(best.tokens)), best.score, tuple(hypotheses))
 
-    def _search(self, texts: Sequence[Text]) -> list[list[Hypothesis]]:
+    def _search(self, sources: Sequence[NDArray[Any]]) -> list[list[Hypothesis]]:
         assert self.target.end is not None
         return beam_search(
             self.step,
             select,
-            self.encode(texts),
-            sentences=len(texts),
+            self.encode(sources),
+            sentences=len(sources),
             end=self.target.end,
             never=self.target.unknown,
             how=self.search,
         )
 
-    def encode(self, texts: Sequence[Text]) -> Arrays:
+    def encode(self, sources: Sequence[NDArray[Any]]) -> Arrays:
         """What the decoder starts from: memory [S, B, 2H], lengths [B], vector [B, 2H], h and c [L, B, H]."""
-        feed = sources(texts, 0)
+        feed = self.feed(sources)
         return {**self.engine.run(feed, stage="encoder"), "lengths": feed["lengths"]}
 
     def step(self, tokens: Text, state: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], Arrays]:
@@ -92,6 +96,27 @@ class Translator:
         feed = {"tokens": tokens[None], **{name: state[name] for name in seen}}
         found, later = self.engine.step(feed, {name: state[name] for name in ("h", "c")})
         return found["log_probabilities"][0], {**state, **later}
+
+
+class Translator(SentenceWriter):
+    """Translates sentences."""
+
+    def __init__(self, engine: Engine, manifest: TranslationManifest) -> None:
+        super().__init__(engine, manifest)
+        self.source = manifest.source.vocabulary
+
+    def feed(self, sources: Sequence[Text]) -> Arrays:
+        return token_sources(sources, 0)
+
+    def predict(self, given: str | SentencePair) -> Translation:
+        """The translation of a sentence. Words that the model does not know are read as `<unk>`."""
+        return self.translate([given.source if isinstance(given, SentencePair) else given])[0]
+
+    def translate(
+        self, sentences: Sequence[str], bar: Callable[[int, int], None] = lambda _d, _t: None
+    ) -> list[Translation]:
+        """Translations of sentences, in their order."""
+        return self.sentences([self.source.sentence(sentence.split()) for sentence in sentences], bar)
 
     def vectors(self, sentences: Sequence[str]) -> NDArray[np.float32]:
         """The encoder's last states, [n, 2H]: a vector for each sentence, or paragraph of known words."""
@@ -111,18 +136,21 @@ def nearest_sentences(vectors: NDArray[np.float32], wanted: NDArray[np.float32],
     return [(int(i), float(cosine[i])) for i in np.argsort(-cosine, kind="stable")[:count]]
 
 
-def bleu(translations: Sequence[str], references: Sequence[str]) -> float:
+def bleu(said: Sequence[str], *references: Sequence[str | None]) -> float:
     """Corpus BLEU by sacrebleu on the tokens as they are (`--tokenize none`), in percent.
 
-    Raises GestaError for different counts, and where sacrebleu is not installed.
+    `references`: a sequence for each of several wordings; None where a sentence has fewer. Raises GestaError for
+    different counts, and where sacrebleu is not installed.
     """
-    if len(translations) != len(references):
-        raise GestaError(f"{len(translations)} translations for {len(references)} references: one each is needed.")
+    for wording in references:
+        if len(said) != len(wording):
+            raise GestaError(f"{len(said)} translations for {len(wording)} references: one each is needed.")
     try:
         import sacrebleu
     except ImportError as error:
         raise GestaError(f"BLEU needs sacrebleu, which is not installed. Install it: {install('text')}") from error
-    return float(sacrebleu.corpus_bleu(list(translations), [list(references)], tokenize="none").score)
+    columns: list[Any] = [list(wording) for wording in references]
+    return float(sacrebleu.corpus_bleu(list(said), columns, tokenize="none").score)
 
 
 def load(bundle: Bundle[TranslationManifest], at: Placement) -> Translator:

@@ -34,7 +34,7 @@ class TranslationTask(TextBase):
     manifest = TranslationManifest
     default_recipe = "text/german-to-english"
     quality = Quality("val_loss", "bleu", True, "BLEU")
-    kept = ("bleu",)
+    kept: Sequence[str] = ("bleu",)
 
     def recognizes(self, data_path: Path, layout: str | None) -> bool:
         return (layout or data.recognized(data_path)) == "pairs"

@@ -1,0 +1,103 @@
+"""A vector for a video, and for a sentence in the same space (Ptucha 2019, part V).
+
+The encoder of `models.captions` (LSTMs in both directions over features); its last states, brought to E numbers and to
+length 1, are the vector. It learns, by `objective`,
+
+- "captions": an encoder alike makes vectors of sentences, and a softmax over the batch says which sentence belongs to
+  which video and which video to which sentence (Radford et al. 2021), at a temperature that is learned; a sentence that
+  stands in a batch more than once is right for each of its videos;
+- "classes": a linear layer on the vector;
+- "reconstruction": an LSTM that is given the vector at every step gives the normalized features back, in mean squares
+  (Srivastava et al. 2015).
+
+Parameters from 240 features, 128 wide, vector 128, 75 words: 0.66 M with captions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gesta.models.captions import FeatureEmbedding
+from gesta.models.language import Dropout
+from gesta.models.translation import Encoder, places, words
+
+FIRST_SCALE = 10.0
+"""1 / temperature, before training."""
+
+
+class VectorEncoder(nn.Module):
+    """Sequences [S, B] or [S, B, D] with lengths [B] -> vectors [B, E] of length 1."""
+
+    def __init__(self, embedding: nn.Module, width: int, hidden: int, vector: int, dropout: Dropout) -> None:
+        super().__init__()
+        self.encoder = Encoder(embedding, width, hidden, 1, dropout)
+        self.linear = nn.Linear(2 * hidden, vector)
+
+    def forward(self, source: Tensor, lengths: Tensor) -> Tensor:
+        return F.normalize(self.linear(self.encoder(source, lengths).vector), dim=-1)
+
+
+class VideoVectors(nn.Module):
+    """`tokens`: words of the sentences; `classes`: of the videos; 0 where the objective has none.
+
+    `losses` gives a loss for each video of a batch, [B].
+    """
+
+    def __init__(
+        self,
+        *,
+        objective: str,
+        features: int,
+        tokens: int,
+        classes: int,
+        embedding: int,
+        hidden: int,
+        vector: int,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        share = Dropout(dropout, False)
+        self.video = VectorEncoder(FeatureEmbedding(features, embedding), embedding, hidden, vector, share)
+        self.text: VectorEncoder | None = None
+        if objective == "captions":
+            self.text = VectorEncoder(words(tokens, embedding), embedding, hidden, vector, share)
+            self.scale = nn.Parameter(torch.tensor(FIRST_SCALE).log())
+        elif objective == "classes":
+            self.classifier = nn.Linear(vector, classes)
+        else:
+            self.decoder = nn.LSTM(vector, hidden)
+            self.restore = nn.Linear(hidden, features)
+        self.objective = objective
+
+    def fit_statistics(self, features: Tensor) -> None:
+        """Takes the normalization from the training part's features [n, D]."""
+        self.video.encoder.embedding.norm.fit(features)  # type: ignore[union-attr,operator]
+
+    def losses(self, batch: dict[str, Tensor]) -> Tensor:
+        vectors = self.video(batch["source"], batch["lengths"])
+        if self.text is not None:
+            said = self.text(batch["text"], batch["text_lengths"])
+            return matching(vectors @ said.T * self.scale.exp(), batch["same"])
+        if self.objective == "classes":
+            return F.cross_entropy(FIRST_SCALE * self.classifier(vectors), batch["class"], reduction="none")
+        return self._reconstruction(vectors, batch["source"], batch["lengths"])
+
+    def _reconstruction(self, vectors: Tensor, source: Tensor, lengths: Tensor) -> Tensor:
+        """Mean square of what differs, over each video's features, [B]."""
+        outputs, _ = self.decoder(vectors.expand(len(source), -1, -1))  # S B H
+        wanted = self.video.encoder.embedding.norm(source)  # type: ignore[union-attr,operator]
+        mask = places(source) < lengths  # S B
+        return ((self.restore(outputs) - wanted).square().mean(-1) * mask).sum(0) / lengths
+
+
+def matching(scores: Tensor, same: Tensor) -> Tensor:
+    """scores [B, B] of videos (rows) and sentences, same [B, B]: which belong together -> loss of each video, [B].
+
+    The mean over both ways of -log of the share of softmax that right ones have together.
+    """
+    wrong = ~same
+    by_video = scores.logsumexp(1) - scores.masked_fill(wrong, -torch.inf).logsumexp(1)
+    by_text = scores.logsumexp(0) - scores.masked_fill(wrong, -torch.inf).logsumexp(0)
+    return (by_video + by_text) / 2

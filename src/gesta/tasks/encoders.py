@@ -1,0 +1,66 @@
+"""What turns a recording into a sequence of vectors: its skeleton, or a model that has the ability `embed`.
+
+A model of stored features says by a FeatureRecipe what its features were made with; here it is found again. A task with
+`embed(predictor, sample) -> float32 [T, D]` also has `embeds(manifest) -> FeatureRecipe`, which tells its vectors from
+others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.bundle.manifest import Manifest
+from gesta.clips.skeleton_features import EVERY, NAME, skeleton_features
+from gesta.engines.base import Placement
+from gesta.schema import GestaError, Sample
+from gesta.tasks import catalog
+from gesta.tasks.base import need
+from gesta.tasks.feature_store import FeatureRecipe
+
+Encode = Callable[[Sample], NDArray[np.float32]]
+"""A recording -> vectors [T, D]. Raises GestaError where it cannot be read."""
+
+
+def skeleton_encoder(every: int | None = None) -> tuple[FeatureRecipe, Encode]:
+    """The joints themselves, `every` frames a vector."""
+    count = every or EVERY
+    recipe = FeatureRecipe(NAME, "", "joints", True, 1, None, count, count)
+    return recipe, lambda sample: skeleton_features(sample, count)
+
+
+def model_encoder(path: Path | str, at: Placement = Placement()) -> tuple[FeatureRecipe, Encode]:
+    """The states of a model. Raises GestaError where there is no such bundle, or its task has none."""
+    task, bundle = catalog.of_bundle(path)
+    embed = need(task, "embed", f"{path}: vectors of recordings")
+    predictor = task.load(bundle, at)
+    return task.embeds(bundle.manifest), lambda sample: embed(predictor, sample)  # type: ignore[attr-defined]
+
+
+def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = Placement()) -> Encode:
+    """What makes features of this recipe. `model`: the bundle that made them, where it was one.
+
+    Raises GestaError (usage) where a bundle is needed and none is given, or another one.
+    """
+    if recipe.backbone == NAME:
+        return skeleton_encoder(recipe.every)[1]
+    if model is None:
+        raise GestaError(
+            f"The model sees features of {recipe.backbone} ({recipe.stage}). Give a folder of them (gesta features), "
+            "or the bundle that makes them: --backbone-weights BUNDLE.",
+            usage=True,
+        )
+    found, encode = model_encoder(model, at)
+    if differ := found.differences(recipe):
+        raise GestaError(f"{model}: makes other features than the model was trained on: {'; '.join(differ)}.")
+    return encode
+
+
+def states_of(manifest: Manifest) -> FeatureRecipe:
+    """Of a model whose vectors are its own states: told by its training, so that an export has the same."""
+    training = hashlib.sha256(manifest.provenance.model_dump_json().encode()).hexdigest()
+    return FeatureRecipe(manifest.name, training, "states", True, 1, None, None)

@@ -1,0 +1,153 @@
+"""Described recordings: the features of `gesta features` (or recordings themselves) and captions.csv beside them.
+
+captions.csv has the columns `path,caption`, one or more rows a recording, or `label,caption`: what is said of every
+recording with that label. A column `group`, if there is one, divides the results of an evaluation.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.grammar import words_of
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample
+from gesta.sources.inputs import read_data
+from gesta.tasks.encoders import Encode
+from gesta.tasks.feature_store import RECIPE, FeatureFolder, identities, listing_of
+from gesta.tasks.text.data import read_text
+
+CAPTIONS = "captions.csv"
+UNLABELED = "-"
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Described:
+    """A recording with what is said of it, words with spaces between them; `folder`: where its features are stored."""
+
+    sample: Sample
+    captions: tuple[str, ...]
+    group: str | None = None
+    folder: FeatureFolder | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        return self.sample.id
+
+    @property
+    def label(self) -> str | None:
+        return None if self.sample.label == UNLABELED else self.sample.label
+
+    @property
+    def subject(self) -> str | None:
+        return self.sample.subject
+
+    @property
+    def split(self) -> str | None:
+        return self.sample.split
+
+    @property
+    def files(self) -> tuple[Resource, ...]:
+        return self.sample.files
+
+    @property
+    def identity(self) -> str:
+        return identities([self.sample])[0]
+
+    def features(self, encode: Encode | None = None) -> Features:
+        """[T, D], as they are stored, else by `encode`. Raises GestaError where they cannot be had."""
+        if self.folder is not None:
+            return self.folder.load(self.id)
+        if encode is None:
+            raise GestaError(f"{self.files[0]}: is no folder of features, and no encoder was given.", usage=True)
+        return encode(self.sample)
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """captions.csv: by `column` (path or label) the captions, by path or label the group."""
+
+    column: str
+    captions: Mapping[str, tuple[str, ...]]
+    groups: Mapping[str, str]
+
+
+def has_captions(data: Path) -> bool:
+    return (data / CAPTIONS).is_file()
+
+
+def stored(data: Path) -> FeatureFolder | None:
+    """The features in a folder; None where it holds recordings. Raises GestaError where they are damaged."""
+    return FeatureFolder(data) if (data / RECIPE).is_file() else None
+
+
+def read_captions(path: Path) -> Sentences:
+    """Raises GestaError naming the line for columns that are missing, and for an empty caption."""
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    columns = rows.fieldnames or []
+    column = next((name for name in ("path", "label") if name in columns), None)
+    if column is None or "caption" not in columns:
+        raise GestaError(
+            f"{path}: has the columns {', '.join(columns) or 'none'}; expected path,caption (or label,caption)."
+        )
+    captions: dict[str, list[str]] = defaultdict(list)
+    groups: dict[str, str] = {}
+    try:
+        for number, row in enumerate(rows, 2):
+            words = words_of(row["caption"] or "")
+            if not words or not row[column]:
+                raise GestaError(f"{path}: line {number} has no {'caption' if row[column] else column}. Leave it out.")
+            captions[row[column]].append(" ".join(words))
+            groups |= {row[column]: row["group"]} if row.get("group") else {}
+    except csv.Error as error:
+        raise GestaError(f"{path}: cannot be read as csv ({error}).") from error
+    return Sentences(column, {name: tuple(dict.fromkeys(found)) for name, found in captions.items()}, groups)
+
+
+def read(data: Path, layout: str | None = None, like: str | None = None, described: bool = True) -> Listing:
+    """Recordings with their captions; without `described` also those that have none, and no captions.csv is needed.
+
+    Raises GestaError where no recording has a caption.
+    """
+    folder = stored(data)
+    listing = read_data(data, layout, like) if folder is None else listing_of(folder)
+    if described and not has_captions(data):
+        raise GestaError(f"{data}: has no {CAPTIONS}. Write one beside the data, with the columns path,caption.")
+    said = read_captions(data / CAPTIONS) if has_captions(data) else Sentences("path", {}, {})
+    held = None if folder is None else {entry.id for entry in folder.entries}
+    samples, used = [], set()
+    for sample in listing.samples:
+        key = sample.id if said.column == "path" else str(sample.label)
+        used.add(key)
+        captions = said.captions.get(key, ())
+        if (captions or not described) and (held is None or sample.id in held):
+            known = replace(sample, label=sample.label or UNLABELED)  # who has no label would get no part
+            samples.append(Described(known, captions, said.groups.get(key), folder))
+    lost = [name for name in said.captions if name not in used]
+    problems = [Problem(str(data / CAPTIONS), "no-recording", f"{name} is not among the recordings.") for name in lost]
+    if not samples:
+        why = f" The first of its {said.column}s is {lost[0]!r}." if lost else ""
+        raise GestaError(f"{data}: {CAPTIONS} describes none of the {len(listing.samples)} recordings.{why}")
+    return replace(listing, samples=tuple(samples), problems=(*listing.problems, *problems))
+
+
+def with_splits(listing: Listing, divided: Listing) -> Listing:
+    """The described recordings with the splits of their samples."""
+    samples = zip(listing.samples, divided.samples, strict=True)
+    return replace(listing, samples=tuple(replace(one, sample=sample) for one, sample in samples))
+
+
+def sources(videos: Sequence[Features]) -> dict[str, NDArray]:
+    """source float32 [S, B, D], zeros behind the shorter ones, and lengths [B]."""
+    lengths = np.array([len(video) for video in videos], np.int64)
+    batch = np.zeros((int(lengths.max()), len(videos), videos[0].shape[1]), np.float32)
+    for b, video in enumerate(videos):
+        batch[: len(video), b] = video
+    return {"source": batch, "lengths": lengths}

@@ -1,0 +1,126 @@
+"""Training a captioner on stored features and captions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gesta.models.captions import CaptionNet
+from gesta.schema import GestaError
+from gesta.tasks.base import Parts
+from gesta.tasks.text.batches import Arranged, Batch, following
+from gesta.tasks.text.caption_data import Described, Features, sources
+from gesta.tasks.text.fit import TextData, bundled
+from gesta.tasks.text.manifest import CaptionManifest, FeatureUse, KnownTokens
+from gesta.tasks.text.recipe import CaptionRecipe
+from gesta.tasks.text.translate_fit import TranslationLearner, learned
+from gesta.tasks.text.vocabulary import Vocabulary, words
+from gesta.training.checkpoints import seed_everything
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.run import Fitted, Run, clear
+
+Text = NDArray[np.int64]
+
+
+class CaptionSet(Arranged):
+    """Batches of videos of similar length, each with one of its captions: drawn by (seed, epoch), else the first.
+
+    source float32 [S, B, D], lengths [B], inputs, targets and mask [T, B].
+    """
+
+    def __init__(
+        self, videos: Sequence[Features], captions: Sequence[Sequence[Text]], batch: int, end: int, seed: int | None
+    ) -> None:
+        super().__init__([len(video) for video in videos], batch, shuffle=seed is not None, seed=seed or 0)
+        self.videos, self.captions, self.end = videos, captions, end
+
+    def drawn(self, row: int) -> Text:
+        """The caption of a video in this epoch."""
+        texts = self.captions[row]
+        return (
+            texts[0]
+            if not self.shuffle
+            else texts[int(np.random.default_rng([self.seed, self.epoch, row]).integers(len(texts)))]
+        )
+
+    def collate(self, items: Sequence[int]) -> Batch:
+        (index,) = items
+        rows = self.rows(index)
+        return {
+            **sources([self.videos[row] for row in rows]),
+            **following([self.drawn(row) for row in rows], self.end),
+        }
+
+
+def known_words(samples: Sequence[Described], minimum_count: int) -> Vocabulary:
+    """The words of the training captions."""
+    return words((c.split() for s in samples for c in s.captions), minimum_count=minimum_count)
+
+
+def most_frequent(samples: Sequence[Described]) -> str:
+    """The caption that stands most often; of several, the first by the alphabet."""
+    counts = Counter(caption for sample in samples for caption in sample.captions)
+    return min(counts, key=lambda caption: (-counts[caption], caption))
+
+
+def features_of(samples: Sequence[Described]) -> tuple[list[Features], FeatureUse]:
+    """The stored features of videos, and what they are. Raises GestaError where they are not vectors, or not stored."""
+    folder = samples[0].folder
+    if folder is None:
+        raise GestaError("Training needs stored features: gesta features DATA --out FEATURES, then train on FEATURES.")
+    if not folder.recipe.pooled:
+        raise GestaError(f"{folder.folder}: holds maps, and vectors are needed. Make them without --maps.")
+    videos = [sample.features() for sample in samples]
+    widths = {video.shape[1] for video in videos}
+    if len(widths) > 1:
+        raise GestaError(
+            f"{folder.folder}: features have {' and '.join(map(str, sorted(widths)))} numbers; expected one."
+        )
+    usual = int(np.median([len(video) for video in videos]))
+    return videos, FeatureUse(recipe=folder.recipe, width=widths.pop(), usual=usual)
+
+
+def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
+    """Trains, and leaves the bundle at run.out/bundle and a figure of the history."""
+    clear(run)
+    seed_everything(run.seed)
+    train, val = parts.of("train"), parts.of("val")
+    if not train:
+        raise GestaError(f"{parts.listing.root}: no described recording is in the training part.")
+    videos, use = features_of(train)
+    vocabulary = known_words(train, recipe.input.minimum_count)
+    network = CaptionNet(features=use.width, target_tokens=len(vocabulary), **recipe.model.model_dump())
+    network.fit_statistics(torch.from_numpy(np.concatenate(videos)))
+    data = TextData(
+        captioned(train, videos, vocabulary, recipe.training.batch, run.seed),
+        captioned(val, features_of(val)[0] if val else [], vocabulary, recipe.training.batch, None),
+        run.seed,
+    )
+    learner = partial(TranslationLearner, network, recipe.training)
+    best, history = learned(network, recipe, run, data, learner, videos=[s.identity for s in train])
+    draw_history(history, run.out / FIGURE, recipe.title, ("loss", "perplexity"))
+    fields: dict[str, Any] = {"features": use, "target": KnownTokens.of(vocabulary), "frequent": most_frequent(train)}
+    return bundled(parts, recipe, run, CaptionManifest, network, best, history, fields)
+
+
+S = TypeVar("S", bound=CaptionSet)
+
+
+def captioned(
+    samples: Sequence[Described],
+    videos: Sequence[Features],
+    vocabulary: Vocabulary,
+    batch: int,
+    seed: int | None,
+    kind: type[S] = CaptionSet,  # type: ignore[assignment]
+) -> S:
+    """Videos with their captions as numbers."""
+    assert vocabulary.end is not None
+    texts = [[vocabulary.sentence(caption.split()) for caption in sample.captions] for sample in samples]
+    return kind(videos, texts, batch, vocabulary.end, seed)

@@ -1,0 +1,100 @@
+"""How good captions are: BLEU, ROUGE-L, CIDEr, word for word, and whether their meaning is right. No PyTorch.
+
+Sentences are words with spaces between them; each video has one or more references.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from gesta.grammar import parse
+from gesta.tasks.text.translate_predict import bleu
+
+BETA = 1.2
+"""Of ROUGE-L: how much recall counts beside precision, as in the COCO captions' evaluation."""
+LONGEST = 4
+"""Words of CIDEr's n-grams at most."""
+References = Sequence[Sequence[str]]
+Grams = Counter[tuple[str, ...]]
+
+
+def scores(said: Sequence[str], references: References) -> dict[str, float]:
+    """All measures, as shares or, of BLEU, in percent; "meaning" only where every reference is of the grammar."""
+    wordings = max(map(len, references))
+    columns = [[row[i] if i < len(row) else None for row in references] for i in range(wordings)]
+    pairs = list(zip(said, references, strict=True))
+    found = {
+        "bleu": bleu(said, *columns),
+        "rouge_l": sum(rouge_l(text, row) for text, row in pairs) / len(pairs),
+        "cider": cider(said, references),
+        "word_for_word": sum(text in row for text, row in pairs) / len(pairs),
+    }
+    meanings = [parse(row[0]) for row in references]
+    if all(meaning is not None for meaning in meanings):
+        right = [parse(text) == meaning for text, meaning in zip(said, meanings, strict=True)]
+        found["meaning"] = sum(right) / len(right)
+    return found
+
+
+def rouge_l(said: str, references: Sequence[str]) -> float:
+    """F of the longest common subsequence with each reference: the best precision and the best recall (Lin 2004)."""
+    words = said.split()
+    common = [(_longest_common(words, text.split()), len(text.split())) for text in references]
+    precision = max(count for count, _ in common) / max(len(words), 1)
+    recall = max(count / max(length, 1) for count, length in common)
+    if not precision or not recall:
+        return 0.0
+    return (1 + BETA**2) * precision * recall / (recall + BETA**2 * precision)
+
+
+def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
+    row = [0] * (len(other) + 1)
+    for word in one:
+        before = row
+        row = [0]
+        for j, second in enumerate(other):
+            row.append(before[j] + 1 if word == second else max(before[j + 1], row[j]))
+    return row[-1]
+
+
+def cider(said: Sequence[str], references: References) -> float:
+    """CIDEr (Vedantam et al. 2015), times 10: cosines of n-grams weighted by tf-idf, mean over n, references, videos.
+
+    An n-gram's idf is log(videos / videos in whose references it is). Words are not stemmed.
+    """
+    documents = len(references)
+    held = [[_grams(text) for text in row] for row in references]
+    seen: Counter[tuple[str, ...]] = Counter(gram for row in held for gram in set().union(*row))
+    idf = {gram: math.log(documents / count) for gram, count in seen.items()}
+    unseen = math.log(documents)
+    total = 0.0
+    for text, row in zip(said, held, strict=True):
+        mine = _weighted(_grams(text), idf, unseen)
+        total += sum(_cosines(mine, _weighted(grams, idf, unseen)) for grams in row) / len(row)
+    return 10 * total / documents
+
+
+def _grams(text: str) -> Grams:
+    words = text.split()
+    return Counter(tuple(words[i : i + n]) for n in range(1, LONGEST + 1) for i in range(len(words) - n + 1))
+
+
+def _weighted(grams: Grams, idf: dict[tuple[str, ...], float], unseen: float) -> dict[tuple[str, ...], float]:
+    return {gram: count * idf.get(gram, unseen) for gram, count in grams.items()}
+
+
+def _cosines(one: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> float:
+    """The mean cosine over the lengths of n-grams; 0 where a side has none of weight."""
+
+    def of_length(n: int) -> float:
+        a, b = ({gram: weight for gram, weight in side.items() if len(gram) == n} for side in (one, other))
+        size = math.sqrt(_square(a.values()) * _square(b.values()))
+        return sum(weight * b.get(gram, 0.0) for gram, weight in a.items()) / size if size else 0.0
+
+    return sum(map(of_length, range(1, LONGEST + 1))) / LONGEST
+
+
+def _square(weights: Iterable[float]) -> float:
+    return sum(weight**2 for weight in weights)

@@ -1,0 +1,115 @@
+"""An index of videos by their vectors, on disk, and what is nearest in it. Numpy only.
+
+    FOLDER/index.json     format_version, the model, and the id and identity of every video
+    FOLDER/vectors.npy    float16 [n, E], memory-mapped when it is searched
+
+A video with 128 numbers takes 256 bytes and its name. An index that is there is brought up to date: vectors of videos
+that have not changed stay.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from gesta.clips.cache import default_root
+from gesta.files import write_whole
+from gesta.schema import GestaError
+
+FORMAT_VERSION = 1
+INDEX, VECTORS = "index.json", "vectors.npy"
+ROWS = 16_384
+"""Vectors that are compared at a time."""
+
+
+class _Stored(BaseModel):
+    format_version: int
+    model: str
+    ids: list[str]
+    identities: list[str]
+
+
+@dataclass(frozen=True)
+class Index:
+    """Videos and their vectors [n, E], each of length 1."""
+
+    ids: Sequence[str]
+    identities: Sequence[str]
+    vectors: NDArray[np.float16]
+
+    def nearest(self, vector: NDArray[np.float32], count: int) -> list[tuple[str, float]]:
+        """The `count` videos whose vectors [E] make the smallest angle, each with its cosine, the nearest first."""
+        pieces = [self.vectors[i : i + ROWS].astype(np.float32) @ vector for i in range(0, len(self.ids), ROWS)]
+        cosines = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+        return [(self.ids[i], float(cosines[i])) for i in np.argsort(-cosines, kind="stable")[:count]]
+
+
+def place_of(data: Path, model: str) -> Path:
+    """Where the index of a folder by a model lies, if nobody says otherwise: in the cache."""
+    name = hashlib.sha256(f"{data.resolve()}|{model}".encode()).hexdigest()[:16]
+    return default_root() / "search" / name
+
+
+def write(folder: Path, model: str, index: Index) -> None:
+    """Writes an index, the vectors first; one that is there is replaced."""
+    content = io.BytesIO()
+    np.save(content, np.asarray(index.vectors, np.float16))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / VECTORS, content.getvalue())
+    known = {"format_version": FORMAT_VERSION, "model": model, "ids": index.ids, "identities": index.identities}
+    write_whole(folder / INDEX, json.dumps(known, ensure_ascii=False) + "\n")
+
+
+def read(folder: Path, model: str) -> Index | None:
+    """The index in a folder; None where there is none.
+
+    Raises GestaError where it is damaged, of a newer version or another model, or the folder holds something else.
+    """
+    path = folder / INDEX
+    if not path.is_file():
+        if folder.is_dir() and any(not f.name.startswith(".") and f.name != VECTORS for f in folder.iterdir()):
+            raise GestaError(f"{folder}: holds something else already. Choose an empty or a new --index.", usage=True)
+        return None
+    try:
+        stored = _Stored.model_validate_json(path.read_bytes())
+        vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
+    except (ValidationError, OSError, ValueError) as error:
+        raise GestaError(
+            f"{folder}: its index cannot be read ({str(error).splitlines()[0]}). Delete the folder."
+        ) from error
+    if stored.format_version > FORMAT_VERSION:
+        raise GestaError(
+            f"{folder}: is of format {stored.format_version}; this gesta reads {FORMAT_VERSION}. Update it."
+        )
+    if stored.model != model:
+        raise GestaError(f"{folder}: is the index of another model. Choose another --index, or delete it.", usage=True)
+    if not len(stored.ids) == len(stored.identities) == len(vectors):
+        raise GestaError(f"{folder}: {VECTORS} and {INDEX} do not fit each other. Delete the folder.")
+    return Index(stored.ids, stored.identities, vectors)
+
+
+def updated(
+    old: Index | None,
+    videos: Mapping[str, str],
+    embed: Callable[[list[str]], Mapping[str, NDArray[np.float32]]],
+    width: int,
+) -> Index:
+    """The index of `videos` (id -> identity). `embed`: vectors of those ids that have none yet; what it leaves out, as
+    a broken video, is not in the index."""
+    known = {} if old is None else dict(zip(zip(old.ids, old.identities, strict=True), old.vectors, strict=True))
+    held = {id: known[id, identity] for id, identity in videos.items() if (id, identity) in known}
+    missing = [id for id in videos if id not in held]
+    if old is not None and not missing and len(held) == len(old.ids):
+        return old
+    held |= {id: vector.astype(np.float16) for id, vector in embed(missing).items()} if missing else {}
+    ids = [id for id in videos if id in held]
+    vectors = np.stack([held[id] for id in ids]) if ids else np.zeros((0, width), np.float16)
+    return Index(ids, [videos[id] for id in ids], vectors)

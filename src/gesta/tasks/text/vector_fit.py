@@ -1,0 +1,93 @@
+"""Training vectors of videos on stored features: with captions, with classes, or by reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from gesta.models.video2vec import VideoVectors
+from gesta.schema import GestaError
+from gesta.tasks.base import Parts
+from gesta.tasks.text.batches import Batch, padded
+from gesta.tasks.text.caption_data import sources
+from gesta.tasks.text.caption_fit import CaptionSet, captioned, features_of, known_words
+from gesta.tasks.text.fit import TextData, TokenLearner, bundled
+from gesta.tasks.text.manifest import KnownTokens, VectorManifest
+from gesta.tasks.text.recipe import VectorRecipe
+from gesta.tasks.text.translate_fit import learned
+from gesta.training.checkpoints import seed_everything
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.run import Fitted, Run, clear
+
+
+class VectorSet(CaptionSet):
+    """Videos with a caption each and their class: source, lengths, text, text_lengths, same [B, B], class [B]."""
+
+    classes: Sequence[int]
+
+    def rows(self, index: int) -> NDArray[np.int64]:
+        """Any videos, not those of similar length: what a batch never holds side by side is not told apart."""
+        order = np.random.default_rng([self.seed, self.epoch if self.shuffle else 0]).permutation(len(self.videos))
+        return order[index * self.batch : (index + 1) * self.batch]
+
+    def collate(self, items: Sequence[int]) -> Batch:
+        (index,) = items
+        rows = self.rows(index)
+        texts = [self.drawn(row) for row in rows]
+        same = [[np.array_equal(one, other) for other in texts] for one in texts]
+        return {
+            **sources([self.videos[row] for row in rows]),
+            "text": padded(texts, self.end)[0],
+            "text_lengths": np.array([len(text) for text in texts], np.int64),
+            "same": np.array(same),
+            "class": np.array([self.classes[row] for row in rows], np.int64),
+        }
+
+
+class VectorLearner(TokenLearner):
+    """A loss for each video."""
+
+    def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        assert isinstance(network, VideoVectors)
+        losses = network.losses(dict(batch))
+        return losses, torch.ones_like(losses)
+
+
+def fit(parts: Parts, recipe: VectorRecipe, run: Run) -> Fitted:
+    """Trains, and leaves the bundle at run.out/bundle and a figure of the history.
+
+    Raises GestaError where classes are to be learned and there are fewer than two.
+    """
+    clear(run)
+    seed_everything(run.seed)
+    train, labels = parts.of("train"), sorted({s.label for s in parts.of("train") if s.label is not None})
+    if recipe.objective == "classes" and len(labels) < 2:
+        raise GestaError(f"{parts.listing.root}: the training part has {len(labels)} classes; two are needed to learn.")
+    val = [s for s in parts.of("val") if recipe.objective != "classes" or s.label in labels]
+    videos, use = features_of(train)
+    vocabulary = known_words(train, recipe.input.minimum_count)
+    network = VideoVectors(
+        objective=recipe.objective,
+        features=use.width,
+        tokens=len(vocabulary),
+        classes=len(labels),
+        **recipe.model.model_dump(),
+    )
+    network.fit_statistics(torch.from_numpy(np.concatenate(videos)))
+    sets = []
+    for samples, seed in ((train, run.seed), (val, None)):
+        features = videos if samples is train else features_of(samples)[0] if samples else []
+        made = captioned(samples, features, vocabulary, recipe.training.batch, seed, VectorSet)
+        made.classes = [labels.index(s.label) if s.label in labels else 0 for s in samples]
+        sets.append(made)
+    learner = partial(VectorLearner, network, recipe.training)
+    data = TextData(sets[0], sets[1], run.seed)
+    best, history = learned(network, recipe, run, data, learner, videos=[s.identity for s in train])
+    draw_history(history, run.out / FIGURE, recipe.title, ("loss",))
+    known = KnownTokens.of(vocabulary) if recipe.objective == "captions" else None
+    return bundled(parts, recipe, run, VectorManifest, network, best, history, {"features": use, "known": known})

@@ -1,0 +1,153 @@
+"""Captions: measures by hand, what captions.csv may hold, padding, and a training from features to sentences."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from text.described_features import SAID, write
+
+from gesta import api
+from gesta.models.captions import CaptionNet
+from gesta.schema import GestaError
+from gesta.tasks.catalog import load_recipe, of_data
+from gesta.tasks.text.caption_data import read, read_captions
+from gesta.tasks.text.caption_metrics import cider, rouge_l, scores
+from gesta.tasks.text.caption_task import TASK
+from gesta.training.run import Run
+
+
+def test_rouge_l_by_hand() -> None:
+    # common subsequence "a cat sat" of 3; precision 3/4, recall 3/5
+    precision, recall, beta = 3 / 4, 3 / 5, 1.2
+    expected = (1 + beta**2) * precision * recall / (recall + beta**2 * precision)
+    assert rouge_l("a cat sat down", ["a black cat sat there"]) == pytest.approx(expected)
+    assert rouge_l("a cat", ["a cat", "a dog runs"]) == pytest.approx(1.0)
+    assert rouge_l("a cat", ["the dog"]) == 0 == rouge_l("", ["the dog"])
+
+
+def test_cider_by_hand() -> None:
+    # two videos; "a" is in both (idf 0), "b" and "c" in one each (idf log 2); bigrams "a b", "a c" in one each
+    references = [["a b"], ["a c"]]
+    assert cider(["a b", "a c"], references) == pytest.approx(10 * (1 + 1) / 4)  # n = 3 and 4 have none
+    assert cider(["a c", "a b"], references) == pytest.approx(0)
+    one = math.log(2)
+    # said "b b": unigrams {b: 2 idf}, cosine with {b: idf} is 1; its bigram "b b" is in no reference
+    assert cider(["b b", "a c"], references) == pytest.approx(10 * (1 / 4 + 2 / 4) / 2)
+    # several references: their mean; said "b c": (b, c) with "b": 1 / sqrt 2
+    assert cider(["b c", "a c"], [["a b", "b"], ["a c"]]) == pytest.approx(
+        10 * ((one / (math.sqrt(2) * one)) / 4 + 2 / 4) / 2
+    )
+
+
+def test_scores() -> None:
+    pytest.importorskip("sacrebleu")
+    found = scores(
+        ["a person waves", "a person knocks twice"],
+        [["a person waves", "somebody greets somebody"], ["somebody knocks two times"]],
+    )
+    assert found["word_for_word"] == 0.5 and found["meaning"] == 1.0 and 0 < found["bleu"] < 100
+    assert "meaning" not in scores(["a person waves"], [["a dog barks"]])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,caption\n", "describes none"),
+        ("file,caption\na,b\n", "has the columns file, caption; expected path,caption"),
+        ("path,caption\nx.mp4,\n", "line 2 has no caption"),
+        ("path,caption\n,a person waves\n", "line 2 has no path"),
+        ("path,caption\nother.mp4,a person waves\n", "describes none of the .* first of its paths is 'other.mp4'"),
+        ("", "is empty"),
+        ("path,caption\nx.mp4,\0\n", "is a binary file"),
+    ],
+)
+def test_captions_that_cannot_be_used(text: str, said: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, takes=1)
+    (folder / "captions.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(GestaError, match=said):
+        read(folder)
+
+
+def test_captions_by_label_and_words(tmp_path: Path) -> None:
+    folder = write(tmp_path, takes=1)
+    lines = ["label,caption", 'up,"A person, waving."', "up,A person waves", "other,nobody"]
+    (folder / "captions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    listing = read(folder)
+    assert {s.label for s in listing.samples} == {"up"}
+    assert listing.samples[0].captions == ("a person , waving", "a person waves")
+    assert [p.reason for p in listing.problems] == ["other is not among the recordings."]
+    (folder / "captions.csv").unlink()
+    with pytest.raises(GestaError, match=r"has no captions.csv"):
+        read(folder)
+
+
+def test_groups(tmp_path: Path) -> None:
+    (tmp_path / "captions.csv").write_text("path,caption,group\na.mp4,x,seen\na.mp4,y,seen\n", encoding="utf-8")
+    found = read_captions(tmp_path / "captions.csv")
+    assert found.captions == {"a.mp4": ("x", "y")} and found.groups == {"a.mp4": "seen"}
+
+
+def test_features_of_both_tasks_are_found(tmp_path: Path) -> None:
+    folder = write(tmp_path, takes=1)
+    assert TASK.recognizes(folder, None) and of_data(folder).name == "features"
+
+
+def test_padding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    network = CaptionNet(features=3, target_tokens=7, embedding=5, hidden=6, layers=1, attention=True).eval()
+    network.fit_statistics(torch.randn(50, 3) * 4 + 2)
+    videos, inputs = [torch.randn(length, 3) for length in (2, 5)], torch.randint(0, 7, (4, 2))
+    batch = torch.nn.utils.rnn.pad_sequence(videos)
+    together = network(batch, torch.tensor([2, 5]), inputs)
+    for b, video in enumerate(videos):
+        alone = network(video.unsqueeze(1), torch.tensor([len(video)]), inputs[:, b : b + 1])
+        torch.testing.assert_close(together[:, b : b + 1], alone)
+
+
+SMALL = {
+    "model.embedding": 16,
+    "model.hidden": 24,
+    "model.dropout": 0,
+    "training.epochs": 50,
+    "training.batch": 8,
+    "training.averaging": 0,
+    "training.learning_rate": 0.01,
+    "input.minimum_count": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    data, out = write(tmp_path_factory.mktemp("described")), tmp_path_factory.mktemp("run")
+    return {"data": data, "bundle": api.train(data, recipe="text/video-captions", out=out, **SMALL).bundle}
+
+
+def test_from_features_to_sentences(trained: dict[str, Any], tmp_path: Path) -> None:
+    pytest.importorskip("sacrebleu")
+    found = api.evaluate(trained["bundle"], trained["data"], out=tmp_path).document
+    assert found["meaning"] > 0.9 > found["most_frequent"]["meaning"]
+    assert found["engine"] == "openvino" and found["n"] == 12
+    model = api.load(trained["bundle"])
+    rising = np.stack([np.linspace(0, 1, 5), np.ones(5)], 1).astype(np.float32)
+    assert model.predict(rising).text in SAID["up"]
+    with pytest.raises(GestaError, match=r"takes features \[T, 2\], not \[5, 3\]"):
+        model.predict(np.zeros((5, 3), np.float32))
+    with pytest.raises(GestaError, match="no numbers"):
+        model.predict(np.full((5, 2), np.nan, np.float32))
+    assert json.loads((tmp_path / "metrics.json").read_text())["n"] == 12
+    assert (tmp_path / "captions.csv").read_text().startswith("video,said,references")
+
+
+def test_recordings_without_features_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    (tmp_path / "captions.csv").write_text("path,caption\nclip.mp4,a person waves\n", encoding="utf-8")
+    recipe = load_recipe("text/video-captions")
+    parts = TASK.split(TASK.read(tmp_path), 0, recipe.model_dump())
+    with pytest.raises(GestaError, match=r"holds no stored features, .* gesta features"):
+        TASK.fit(parts, recipe, Run(tmp_path / "run", progress=False))
