@@ -66,6 +66,8 @@ def take(folder: Path, src: Path, only: list[str], rename: bool, scratch: Path) 
     """Runs the steps of the sections and writes what they answered; prints the seconds of each."""
     table = yaml.safe_load((HERE / "golden_steps.yaml").read_text(encoding="utf-8"))
     short = table.pop("short")
+    added = _TABLE["added"] if rename else {}
+    short |= {name: f"{short[name]} {words}" for name, words in added.items()}
     unknown = [name for name in only if name not in table]
     if unknown:
         sys.exit(f"unknown section {unknown[0]}; there are {', '.join(table)}")

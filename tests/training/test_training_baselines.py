@@ -44,7 +44,9 @@ def test_of_one_clip_a_class_the_nearest_neighbor_is_delivered(tmp_path: Path) -
     one_each = [next(s for s in samples() if s.label == label) for label in ("c0", "c1", "c2")]
     one_each = [replace(s, split="train") for s in one_each]
     store = MemoryStore()
-    found = fit(one_each, tiny("auto"), tmp_path, layout="memory", device="cpu", progress=False, cache=store)
+    found = fit(
+        one_each, tiny("auto", "baselines=true"), tmp_path, layout="memory", device="cpu", progress=False, cache=store
+    )
     baselines = found.metrics["baselines"]
     assert (baselines["clips"], baselines["delivered"], found.history) == (0, "nearest neighbor", [])
     recognizer = load(found.bundle, engine="torch", device="cpu")
@@ -61,7 +63,7 @@ def test_a_network_is_measured_where_the_lookups_are(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     some = [replace(s, split="train") for s in samples() if s.split == "train"]
     few = [s for label in ("c0", "c1") for s in [s for s in some if s.label == label][:3]]
-    recipe = tiny("auto", "training.epochs=1")
+    recipe = tiny("auto", "baselines=true", "training.epochs=1")
     found = fit(few, recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
     baselines = found.metrics["baselines"]
     assert baselines["where"] == "training clips held out in turn" and baselines["clips"] == 6

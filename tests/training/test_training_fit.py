@@ -40,7 +40,7 @@ def _one_thread():
 def run(out: Path, *changes: str, name: str = "auto", **options) -> Fitted:
     options = {"layout": "memory", "device": "cpu", "progress": False, "cache": MemoryStore()} | options
     found = options.pop("samples", None) or samples()
-    return fit(found, tiny(name, "baselines=false", *changes), out, **options)
+    return fit(found, tiny(name, *changes), out, **options)
 
 
 def same_losses(one: Fitted, other: Fitted) -> bool:

@@ -59,8 +59,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "cnn3d": _cnn3d,
     "lstm": _lstm,
     "cnn3d_lstm": _cnn3d_lstm,
-    "nearest": _nearest,
 }
+
+LOOKUPS: dict[str, Callable[..., nn.Module]] = {"nearest": _nearest}
+"""What answers without having learned; by chunks, too."""
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
     "c3d": lambda *, context, kind, overlap, padding, weights, **given: _c3d(weights, **given),  # noqa: ARG005
@@ -93,7 +95,7 @@ def _st_resnet(
     return st_resnet(depth, context=context or "2", kind=kind or "identity", overlap=bool(overlap), **given)
 
 
-CHUNK_MODELS = ("lstm", "cnn3d_lstm", "nearest")
+CHUNK_MODELS = ("lstm", "cnn3d_lstm")
 """Networks that take chunks of any number, and have `forward_steps` and `step`."""
 
 
@@ -102,8 +104,8 @@ def takes_chunks(name: str) -> bool:
 
     Raises GestaError for such a network that cannot be imported, or is not allowed.
     """
-    if not is_foreign(name, {**MODELS, **VIDEO_MODELS}):
-        return name in CHUNK_MODELS
+    if not is_foreign(name, {**MODELS, **VIDEO_MODELS, **LOOKUPS}):
+        return name in (*CHUNK_MODELS, *LOOKUPS)
     found = outside.find(name)
     return isinstance(found, type) and issubclass(found, RecurrentNet)
 
@@ -143,10 +145,10 @@ def build(
     Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
     built, and for an unknown name, with the list and the nearest match.
     """
-    if is_foreign(name, {**MODELS, **VIDEO_MODELS}):
+    if is_foreign(name, {**MODELS, **VIDEO_MODELS, **LOOKUPS}):
         given = {"streams": streams, "channels": channels, "size": size, "window": window, "chunk": chunk}
         return made(name, nn.Module, {"classes": classes}, given, options)
-    _known(name, {**MODELS, **VIDEO_MODELS})
+    _known(name, {**MODELS, **VIDEO_MODELS, **LOOKUPS})
     if name in VIDEO_MODELS:
         own = {"context": context, "kind": kind, "overlap": overlap, "padding": padding}
         tower = partial(
@@ -154,7 +156,7 @@ def build(
         )
         motion = partial(tower, weights=motion_weights or weights)
         return _streams(partial(tower, weights=weights), motion, streams, channels, stack, fusion)
-    return MODELS[name](
+    return {**MODELS, **LOOKUPS}[name](
         classes=classes,
         streams=streams,
         channels=channels,

@@ -249,7 +249,7 @@ class _Learned:
 def _learned(job: _Job) -> _Learned:
     """The network at its best; where the recipe asks for baselines and one is better, that one instead."""
     alone = job.recipe.model.name == "nearest"
-    if not (job.recipe.baselines or alone):
+    if not (_compares(job) or alone):
         return _trained(job)
     lookup = look_up(job.data)
     if alone or not lookup.measured.clips:
@@ -260,6 +260,13 @@ def _learned(job: _Job) -> _Learned:
         return replace(_looked_up(lookup, job, trained.history, accuracy), rank=trained.rank)
     baselines = lookup.measured.document(accuracy, "network")
     return replace(trained, metrics=trained.metrics | {"baselines": baselines})
+
+
+def _compares(job: _Job) -> bool:
+    """Whether the network is measured against lookups: not one that the user brings, or one on skeletons."""
+    recipe, transform = job.recipe, job.transform
+    brought = recipe.model.is_outside or recipe.distillation is not None or job.warm is not None
+    return recipe.baselines and not brought and transform.sampling == "chunks" and transform.skeleton is None
 
 
 def _trained(job: _Job) -> _Learned:
