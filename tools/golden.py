@@ -214,14 +214,14 @@ def compare(old: Path, new: Path, learn: bool, tolerance: float, strict: bool) -
         if not (new / file.parent.name).is_dir():
             continue  # a section that was not taken
         if not (new / file.relative_to(old)).is_file():
-            found.append((step, "", "the step is not in NEW"))
+            (said if reason_of(step) else found).append((step, "", reason_of(step) or "the step is not in NEW"))
             continue
         read = [json.loads((at / file.relative_to(old)).read_text(encoding="utf-8")) for at in (old, new)]
         was, now = (renamed(masked(document, HERE, HERE)) for document in read)  # masks may have grown since
         for path, what in differences(was, now, tolerance):
             if path.startswith(("/took", "/command")) or f"{step}{path}" in volatile:
                 continue
-            reason = next((why for pattern, why in MEANT.items() if re.match(pattern, f"{step}{path}")), None)
+            reason = reason_of(f"{step}{path}")
             quiet = reason is not None or (path == "/message" and not strict)
             (said if quiet else found).append((step, path, f"{what} ({reason})" if reason else what))
     if learn:
@@ -233,6 +233,11 @@ def compare(old: Path, new: Path, learn: bool, tolerance: float, strict: bool) -
             print(f"{title}: {step}{path}: {what}")
     print(f"{len(found)} differences, and {len(said)} that are not counted: wording of refusals, or meant")
     return len(found)
+
+
+def reason_of(place: str) -> str | None:
+    """Why what stands there is another one on purpose."""
+    return next((why for pattern, why in MEANT.items() if re.match(pattern, place)), None)
 
 
 def differences(was: Any, now: Any, tolerance: float, path: str = "") -> Iterator[tuple[str, str]]:
