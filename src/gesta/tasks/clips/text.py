@@ -18,7 +18,10 @@ def _baselines(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return []
     if not found["clips"]:
-        return ["baselines no class has two clips, so nothing can be measured: the nearest neighbor is delivered"]
+        return [
+            "baselines no class has two clips, so nothing can be measured: the nearest neighbor is delivered",
+            "          (--set baselines=false trains the network, which may be better or worse)",
+        ]
     names = ("chance", "nearest_neighbor", "nearest_class_mean", "network")
     shown = ", ".join(f"{name.replace('_', ' ')} {found[name]:.1%}" for name in names if found[name] is not None)
     return [
