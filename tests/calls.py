@@ -20,8 +20,8 @@ def run_of(out: Path, options: dict[str, Any]) -> Any:
 
 def fit(samples: Any, recipe: Any, out: Path, *, layout: str = "memory", **options: Any) -> Any:
     """Trains a recognizer of clips."""
-    from gesta.tasks.clips.fit import Warm
     from gesta.tasks.clips.fit import fit as train
+    from gesta.tasks.clips.learn import Warm
 
     network, transform = options.pop("network", None), options.pop("transform", None)
     if network is not None:

@@ -114,7 +114,7 @@ def test_a_random_mirror_turns_the_flow_around() -> None:
 
 
 def gesta_transform(recipe):
-    from gesta.tasks.clips.fit import transform_for
+    from gesta.tasks.clips.facts import transform_for
 
     return transform_for(recipe, samples(3))
 

@@ -61,9 +61,10 @@ class Summary:
         quick = "no frame was answered"
         if found["latency_p50_ms"] is not None:
             quick = f"{found['latency_p50_ms']:.1f} ms from frame to answer (p95 {found['latency_p95_ms']:.1f})"
+        again = f", connected again {self.reconnected} x" if self.reconnected else ""
         return (
-            f"{self.events} events in {self.seconds:.1f} s, {self.frames} frames seen, {self.dropped_share:.1%} of "
-            f"{self.taken} dropped, reconnected {self.reconnected} times; {quick}; load {self.load:.0%} of a core"
+            f"{self.events} event{'s' * (self.events != 1)} in {self.seconds:.1f} s, {self.frames} frames seen, "
+            f"{self.dropped_share:.1%} of {self.taken} dropped{again}; {quick}; load {self.load:.0%} of a core"
         )
 
 

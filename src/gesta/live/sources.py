@@ -49,6 +49,7 @@ class Video:
             raise GestaError(f"{where}: no such video. Give a camera's number, a file, or an address.", usage=True)
 
     def open(self) -> None:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it in words
         self._capture = cv2.VideoCapture(int(self.where) if self.where.isdecimal() else self.where)
         if not self._capture.isOpened():
             kind = "camera" if self.where.isdecimal() else "video"

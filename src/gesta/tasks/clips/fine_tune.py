@@ -19,7 +19,8 @@ from gesta.schema import GestaError
 from gesta.tasks.base import Parts
 from gesta.tasks.clips.distil import teachers_of
 from gesta.tasks.clips.facts import transform_for
-from gesta.tasks.clips.fit import Cache, Warm, fit
+from gesta.tasks.clips.fit import Cache, fit
+from gesta.tasks.clips.learn import Warm
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import load_network
 from gesta.tasks.clips.recipe import ClipRecipe

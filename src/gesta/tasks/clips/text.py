@@ -31,7 +31,7 @@ def _baselines(found: Mapping[str, Any] | None) -> list[str]:
 
 
 def _export(document: Mapping[str, Any]) -> list[str]:
-    return text.exported(document, text.exported_classifier(document), "VIDEO")
+    return text.exported(document, text.exported_classifier(document), "FILE")
 
 
 def _benchmark(document: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
 
 if TYPE_CHECKING:
-    from gesta.tasks.clips.fit import Warm
+    from gesta.tasks.clips.learn import Warm
 
 
 def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
@@ -43,8 +43,8 @@ def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, 
 
     Raises GestaError for a bundle without weights or of another task, and data that lack what the network sees.
     """
-    from gesta.tasks.clips.fit import Warm
     from gesta.tasks.clips.inputs import require
+    from gesta.tasks.clips.learn import Warm
     from gesta.tasks.clips.network import load_network
     from gesta.training.transfer import transfer_weights
 

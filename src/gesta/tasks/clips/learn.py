@@ -1,0 +1,247 @@
+"""How a network of clips learns: the stages of its recipe, and what it is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from gesta.clips.cache import default_root
+from gesta.clips.transform import Transform
+from gesta.models.recurrent import ChunkNet, RecurrentNet
+from gesta.models.start import start_from
+from gesta.models.weights import WeightsError
+from gesta.outside import told
+from gesta.schema import GestaError
+from gesta.tasks.clips.baselines import FEW, Lookup, in_folds, look_up
+from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.distil import DistillationTargets, Teacher, targets_of
+from gesta.tasks.clips.module import ClassifyClips
+from gesta.tasks.clips.network import fresh
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.training.checkpoints import load_network, save_network, seed_everything
+from gesta.training.classify import BEST_BY
+from gesta.training.data import TrainingData
+from gesta.training.figure import FIGURE, draw_history
+from gesta.training.learner import LearnerFor, Row
+from gesta.training.run import Run
+from gesta.training.stage import Stage, run_stage
+from gesta.training.transfer import freeze
+
+
+@dataclass(frozen=True)
+class Warm:
+    """A trained network to train on, in place, with its transform; its classes are the labels in alphabetical order."""
+
+    network: nn.Module
+    transform: Transform | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    recipe: ClipRecipe
+    transform: Transform
+    labels: tuple[str, ...]
+    data: TrainingData
+    run: Run
+    warm: Warm | None = None
+    teachers: Sequence[Teacher] = ()
+    callbacks: Sequence[Callback] = ()
+
+
+@dataclass(frozen=True)
+class Learned:
+    network: nn.Module
+    recipe: ClipRecipe
+    labels: tuple[str, ...]
+    metrics: dict[str, Any]
+    history: list[Row]
+    rank: int = 0
+
+
+def learned(job: Job) -> Learned:
+    """The network at its best; where the recipe asks for baselines and one is better, that one instead."""
+    alone = job.recipe.model.name == "nearest"
+    if not (_compares(job) or alone):
+        return _trained(job)
+    lookup = look_up(job.data)
+    if alone or not lookup.measured.clips:
+        return _looked_up(lookup, job, [], None)
+    trained = _trained(job)
+    accuracy = _accuracy(job, trained.metrics)
+    if lookup.measured.delivers(accuracy) != "network":
+        return replace(_looked_up(lookup, job, trained.history, accuracy), rank=trained.rank)
+    baselines = lookup.measured.document(accuracy, "network")
+    return replace(trained, metrics=trained.metrics | {"baselines": baselines})
+
+
+def _compares(job: Job) -> bool:
+    """Whether the network is measured against lookups: not one that the user brings, or one on skeletons."""
+    recipe, transform = job.recipe, job.transform
+    brought = recipe.model.is_outside or recipe.distillation is not None or job.warm is not None
+    return recipe.baselines and not brought and transform.sampling == "chunks" and transform.skeleton is None
+
+
+def _trained(job: Job) -> Learned:
+    network, history, best, rank = _train(job)
+    if rank == 0:
+        draw_history(history, job.run.out / FIGURE, job.recipe.name)
+    return Learned(network, job.recipe, job.labels, _metrics(best, history, job.data), history, rank)
+
+
+def _looked_up(lookup: Lookup, job: Job, history: list[Row], accuracy: float | None) -> Learned:
+    network, model = lookup.network()
+    baselines = lookup.measured.document(accuracy, lookup.measured.better)
+    measured = {"val_accuracy": baselines[lookup.measured.better.replace(" ", "_")]} if len(job.data.val) else {}
+    metrics = {**measured, "best_epoch": 0, "epochs": len(history), "val_clips": len(job.data.val)}
+    recipe = job.recipe.model_copy(update={"model": model})
+    return Learned(network, recipe, job.labels, metrics | {"baselines": baselines}, history)
+
+
+def _accuracy(job: Job, metrics: Mapping[str, Any]) -> float | None:
+    """The trained network's, on what the baselines were measured on; None where that would take too long."""
+    if "val_accuracy" in metrics:
+        return float(metrics["val_accuracy"])
+    if len(job.data.train) >= FEW * len(job.labels):
+        return None
+
+    def in_fold(fold: int, data: TrainingData[ClipSet]) -> float:
+        run = replace(job.run, out=job.run.out / "held-out" / str(fold))
+        _, history, _, _ = _train(replace(job, data=data, run=run, callbacks=()))
+        return float(history[-1]["val_accuracy"])  # the last epoch, as the one that is delivered
+
+    return in_folds(job.data, in_fold)
+
+
+def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:
+    """The stages of the recipe, one after another: (network at its best, history, best row, rank)."""
+    training, run = job.recipe.training, job.run
+    seed_everything(run.seed)
+    warm = job.warm
+    network = warm.network if warm is not None else _initialized(job.recipe, job.transform, len(job.labels))
+    frozen: nn.Module | None = None
+    if training.freeze is not None:
+        if warm is None:
+            raise GestaError(
+                "training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True
+            )
+        frozen = freeze(network, training.freeze)
+    if training.pretrain_epochs:
+        frozen = _pretrain(job, network) or frozen
+    assert isinstance(training.epochs, int)
+    distillation = targets_of(job.recipe.distillation, job.teachers, job.labels)
+    if distillation is not None and distillation.settings.mode == "soft_then_hard":
+        _learn_softly(job, network, distillation, frozen)
+        distillation = None
+    stage = _stage(job, "training", 1, "train", training.epochs)
+    history, best, rank = run_stage(
+        stage,
+        network,
+        job.data,
+        _learner(job, network, over=training.loss_over, frozen=frozen, distillation=distillation),
+    )
+    return network, history, best, rank
+
+
+def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
+    """The recipe's network, untrained. Raises GestaError (usage) for settings that no network can have."""
+    try:
+        return fresh(recipe.model.model_dump(), transform, classes)
+    except ValueError as error:
+        raise GestaError(f"recipe {recipe.name}: {recipe.model.name} cannot be built: {error}", usage=True) from error
+
+
+def tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
+    """Wrong settings are reported before any clip is preprocessed. Raises GestaError (usage) for them."""
+    if transform.skeleton is not None:
+        _fresh(recipe, transform, classes)
+        return
+    if not recipe.model.is_outside:
+        with torch.device("meta"):
+            _fresh(recipe, transform, classes)
+        return
+    network = _fresh(recipe, transform, classes).eval()
+    _, height, width, channels = transform.frame_shape
+    clip = torch.zeros(1, len(transform.streams), channels, transform.window, height, width, dtype=torch.uint8)
+    try:
+        with torch.inference_mode():
+            found = network(clip, torch.tensor([transform.window])) if hasattr(network, "step") else network(clip)
+        shape = tuple(found.shape)
+    except Exception as error:
+        given = f"a clip uint8 {list(clip.shape)} [B, S, C, T, H, W]"
+        raise GestaError(f"{recipe.model.name} does not take {given}: {told(error)}", usage=True) from error
+    if shape != (1, classes):
+        expected = f"logits [1, {classes}] for a batch of one and {classes} classes"
+        raise GestaError(f"{recipe.model.name} gives {list(shape)}, expected {expected}.", usage=True)
+
+
+def _initialized(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
+    """The recipe's network with the published weights that it names. Raises GestaError (usage) if they do not fit."""
+    network, model = _fresh(recipe, transform, classes), recipe.model
+    try:
+        start_from(model.name, network, model.weights, default_root() / "weights", model.motion_weights)
+    except WeightsError as error:
+        raise GestaError(f"model.weights: {error}", usage=True) from error
+    return network
+
+
+def _learn_softly(job: Job, network: nn.Module, distillation: DistillationTargets, frozen: nn.Module | None) -> None:
+    """First the teachers' answers alone; the best epoch of that stays in `network`, and the labels come after."""
+    training = job.recipe.training
+    alone = replace(distillation, settings=distillation.settings.model_copy(update={"alpha": 1.0}))
+    stage = _stage(job, "soft", 2, "soft targets", distillation.settings.soft_epochs or int(training.epochs))
+    done = job.run.out / "checkpoints" / "soft.safetensors"
+    if not (job.run.resume and done.exists()):
+        run_stage(
+            stage, network, job.data, _learner(job, network, over=training.loss_over, frozen=frozen, distillation=alone)
+        )
+        save_network(done, network)
+    load_network(done, network)
+
+
+def _pretrain(job: Job, network: nn.Module) -> nn.Module | None:
+    """The encoder learns the clip's label from single chunks (spec 1); its best epoch stays in `network`.
+
+    Returns the encoder, if it is to stay as it is from then on.
+    """
+    training = job.recipe.training
+    if not isinstance(network, RecurrentNet):
+        raise GestaError(
+            f"pretrain_epochs is for networks over chunks, not {job.recipe.model.name}. Set it to 0.", usage=True
+        )
+    stage = _stage(job, "pretraining", 0, "encoder", training.pretrain_epochs)
+    done = job.run.out / "checkpoints" / "encoder.safetensors"
+    if not (job.run.resume and done.exists()):
+        chunks = ChunkNet(network, len(job.labels))
+        run_stage(stage, chunks, job.data, _learner(job, chunks, over="all"))
+        save_network(done, network.encoder)
+    load_network(done, network.encoder)
+    network.requires_grad_(True)
+    if not training.freeze_encoder:
+        return None
+    network.encoder.requires_grad_(False)
+    return network.encoder
+
+
+def _learner(job: Job, network: nn.Module, **given: Any) -> LearnerFor:
+    return lambda steps: ClassifyClips(network, job.recipe.training, steps=steps, **given)
+
+
+def _stage(job: Job, name: str, number: int, title: str, epochs: int) -> Stage:
+    identity = {
+        "recipe": job.recipe.model_dump(mode="json"),
+        "seed": job.run.seed,
+        "set of classes": list(job.labels),
+        "number of training clips": len(job.data.train),
+    }
+    return Stage(name, number, title, epochs, job.recipe.training, job.run, identity, BEST_BY, job.callbacks)
+
+
+def _metrics(best: dict[str, float], history: list[dict[str, float]], data: TrainingData) -> dict[str, Any]:
+    """What training measured, for the manifest."""
+    values = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
+    return {**values, "best_epoch": int(best["epoch"]), "epochs": len(history), "val_clips": len(data.val)}
