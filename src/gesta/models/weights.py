@@ -6,6 +6,7 @@ Read are safetensors and PyTorch state dicts (`.pt`, `.pth`: pickles, opened so 
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
@@ -14,6 +15,8 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+
+from gesta.files import write_whole
 
 OFFICIAL = {
     "resnet18": "https://download.pytorch.org/models/resnet18-f37072fd.pth",
@@ -116,10 +119,12 @@ def fetch(name: str, folder: Path) -> Path:
     path = folder / address.rpartition("/")[2]
     if path.exists():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
     digits = path.stem.rpartition("-")[2]
     try:
-        torch.hub.download_url_to_file(address, str(path), hash_prefix=digits, progress=False)
+        with tempfile.TemporaryDirectory(prefix="gesta-fetch-") as place:
+            made = Path(place) / path.name
+            torch.hub.download_url_to_file(address, str(made), hash_prefix=digits, progress=False)
+            write_whole(path, made.read_bytes())
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"{address}: cannot be downloaded ({error}). Download it elsewhere and give it with --weights FILE."
