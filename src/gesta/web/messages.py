@@ -1,0 +1,469 @@
+"""What the studio's page and server say to each other: every request, every answer, every limit. docs/studio.md has the
+calls. Seconds, unless a name says otherwise; times of day are seconds since 1970; labels are the data's own (`none` is
+shown as "nothing"); names of people and labels are text, never HTML."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+PREFIX = "/api"
+TOKEN_HEADER = "X-Gesta-Token"
+NONE = "none"
+"""Label of nothing."""
+
+_NAME = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+$"
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=_NAME)]
+"""1 to 40 characters, no control characters."""
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Message(BaseModel):
+    """Unknown keys are refused, and so are numbers that are not finite."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Refusal(Message):
+    """The body of every answer 4xx and 5xx."""
+
+    error: str = Field(description="what happened")
+    expected: str = ""
+    hint: str = Field("", description="what to do next")
+    field: str = Field("", description="which part of the request")
+
+
+class Limits(Message):
+    """Beyond them the server refuses; the page asks for no more."""
+
+    labels: int = 60
+    name_characters: int = 40
+    open_takes: int = 4
+    part_bytes: int = 8 * 2**20
+    part_frames: int = 120
+    take_s: float = 60.0
+    take_parts: int = 400
+    side_pixels: int = 1280
+    import_bytes: int = 200 * 2**20
+    import_s: float = 600.0
+    import_frames: int = 20_000
+    zip_files: int = 500
+    zip_unpacked_bytes: int = 2 * 2**30
+    waiting_jobs: int = 8
+    page: int = 200
+    live_bytes: int = 256 * 2**10
+    live_sockets: int = 4
+    sockets: int = 16
+    idle_s: float = 30.0
+    free_bytes: int = Field(2**30, description="of disk, below which nothing is recorded")
+
+
+class LabelBody(Message):
+    """PUT /labels/{id}: makes a label, or renames it with all its clips; 409 where another has the name."""
+
+    name: Name
+
+
+class Label(Message):
+    id: Id
+    name: str = Field(description="as in the data; `none` is fixed")
+    clips: int = Field(0, description="that training uses")
+    seconds: float = Field(0.0, description="of them together")
+    recordings: int = Field(0, description="files that they lie in: nothing is recorded in long ones")
+    people: dict[str, int] = Field(default_factory=dict, description="person -> clips")
+
+
+class Person(Message):
+    name: str
+    clips: int
+
+
+class Ready(Message):
+    """Whether training can begin."""
+
+    ok: bool
+    sentence: str = Field("", description="why not, or what is still missing for a good model")
+    button: str = Field("", description="what stands on the button where it is not ok")
+
+
+class Counts(Message):
+    clips: int = Field(0, description="that training uses")
+    left_out: int = 0
+    unlabeled: int = Field(0, description="kept by That was wrong, to be labelled in Check")
+    findings: int = Field(0, description="that nobody has kept as they are")
+    none_s: float = Field(0.0, description="seconds of nothing")
+
+
+class Abilities(Message):
+    """What is installed."""
+
+    train: bool
+    onnx: bool
+    web: bool
+    missing: str = Field("", description="the command that installs what is missing for training")
+
+
+class TakeBody(Message):
+    """POST /takes."""
+
+    label: Name = Field(description="of a label that is there")
+    subject: Name
+    length_s: float = Field(2.0, ge=0.5, le=60, description="that was asked for; of nothing: of the whole recording")
+    span_s: float = Field(2.0, ge=0.5, le=10, description="of nothing: length of the clips that it is cut into")
+    width: int = Field(ge=16, le=1280)
+    height: int = Field(ge=16, le=1280)
+
+
+class Take(Message):
+    """An open recording. `parts`: numbers that are on the disk."""
+
+    take: Id
+    label: str
+    subject: str
+    parts: list[int] = []
+    frames: int = 0
+    seconds: float = 0.0
+
+
+class FinishBody(Message):
+    """POST /takes/{id}/finish. `parts`: how many there are, 0 to parts - 1."""
+
+    parts: int = Field(ge=1, le=400)
+    lost: int = Field(0, ge=0, le=1_000_000, description="frames that the browser says it did not show")
+    reason: Literal["", "camera", "page"] = Field("", description="why it ended early, where it did")
+
+
+class Clip(Message):
+    """One recorded gesture: a row of index.csv, or what was left out or deleted of it."""
+
+    id: Id
+    label: str = Field(description="empty: not labelled yet")
+    subject: str
+    name: str = Field(description="for people, as 'anna 004'")
+    path: str = Field(description="inside the folder")
+    start_s: float
+    end_s: float
+    file_s: float = Field(description="length of the whole file")
+    frames: int
+    fps: float
+    width: int
+    height: int
+    brightness: float = Field(description="mean grey level, 0 to 255")
+    lost: int = Field(0, description="frames that the camera gave and the browser lost")
+    made: float = Field(description="time of day")
+    state: Literal["used", "left_out", "unlabeled", "deleted"] = "used"
+    revision: int = Field(description="rises with every change; to be sent back with the next")
+    findings: list[str] = Field(default_factory=list, description="kinds of those that nobody kept, worst first")
+
+
+class TakeDone(Message):
+    """Answer of finish: one clip, or the clips that a recording of nothing was cut into."""
+
+    clips: list[Clip]
+    seconds: float
+    frames: int
+
+
+class Clips(Message):
+    """GET /clips?after=&state=: newest first. `next`: of the following page, as `after`; empty at the end."""
+
+    clips: list[Clip]
+    next: str = ""
+    total: int
+
+
+class ClipPatch(Message):
+    """PATCH /clips/{id}: what is given is changed; 409 where `revision` is not the clip's."""
+
+    revision: int
+    label: Name | None = None
+    subject: Name | None = None
+    start_s: float | None = Field(None, ge=0)
+    end_s: float | None = Field(None, gt=0)
+    left_out: bool | None = None
+
+
+class Motion(Message):
+    """GET /clips/{id}/motion: for trimming. `start_s, end_s`: 2 to 98 % of the motion, widened a little."""
+
+    times_s: list[float] = Field(description="in the file, from its first frame")
+    motion: list[float] = Field(description="0 to 1 of the clip's largest")
+    start_s: float
+    end_s: float
+
+
+class Channel(Message):
+    name: str
+    jpeg: str = Field(description="base64 of a JPEG: the moments side by side")
+
+
+class Seen(Message):
+    """GET /clips/{id}/seen: what the network gets."""
+
+    times_s: list[float]
+    channels: list[Channel]
+
+
+class Finding(Message):
+    """What is to be looked at; `clip` is empty where it is about the folder."""
+
+    id: Id
+    kind: str
+    clip: str = ""
+    sentence: str
+    hint: str = ""
+    stops: bool = Field(False, description="training cannot begin")
+    kept: bool = Field(False, description="somebody said: keep as it is")
+    fixes: list[Literal["record", "trim", "leave_out", "keep", "relabel"]] = []
+    start_s: float | None = Field(None, description="a better span, for Trim")
+    end_s: float | None = None
+
+
+class Findings(Message):
+    """GET /findings: worst first. `looked` of `of` clips have been looked at."""
+
+    findings: list[Finding]
+    looked: int
+    of: int
+    ready: Ready
+
+
+class FindingBody(Message):
+    """PUT /findings/{id}."""
+
+    kept: bool
+
+
+class Refused(Message):
+    name: str
+    reason: str
+
+
+class Imported(Message):
+    """POST /imports?label=&subject=&name=: one video or zip, streamed as the body."""
+
+    clips: list[Clip]
+    refused: list[Refused] = []
+
+
+class JobBody(Message):
+    """POST /jobs. `model`: of measure and export; `to`: of export; `everyone`: train on all people, after measuring."""
+
+    kind: Literal["train", "measure", "export"]
+    recipe: str | None = Field(None, max_length=60, pattern=r"^[\w/.-]+$")
+    model: Id | None = None
+    to: Literal["bundle", "onnx", "web", "clips"] | None = None
+    everyone: bool = False
+
+
+class Curves(Message):
+    """Shares of clips that were right, an entry an epoch; `held_out` names the line of `val`."""
+
+    epochs: list[int] = []
+    train: list[float | None] = []
+    val: list[float | None] = []
+    held_out: list[str] = []
+    train_n: int = 0
+    val_n: int = 0
+    best_epoch: int | None = None
+
+
+class Note(Message):
+    """What `auto` chose, and why."""
+
+    title: str
+    reason: str = ""
+
+
+class Job(Message):
+    """State lost: its process is gone. Lost, stopped and failed ones can be resumed where `resumable`."""
+
+    id: Id
+    kind: Literal["train", "measure", "export"]
+    state: Literal["waiting", "running", "stopping", "stopped", "done", "failed", "canceled", "lost"]
+    done: int = 0
+    of: int = 0
+    unit: Literal["epoch", "person", "step"] = "step"
+    doing: str = Field("", description="a sentence on what goes on")
+    left_s: float | None = Field(None, description="from the third epoch or first person on")
+    seconds: float = 0.0
+    made: float
+    curves: Curves = Curves()
+    notes: list[Note] = []
+    error: Refusal | None = None
+    resumable: bool = False
+    model: str = Field("", description="that it makes, measures or exports")
+    to: str = ""
+    revision: int = 0
+
+
+class Thresholds(Message):
+    """PATCH /models/{id}: the decoder's numbers, saved in the bundle."""
+
+    on: float = Field(gt=0, lt=1)
+    off: float = Field(gt=0, lt=1)
+    least_s: float = Field(ge=0, le=5)
+
+
+class Decoder(Thresholds):
+    """`chosen`: what training chose, to reset to; `on_what`: the clips that it was chosen on, for people."""
+
+    chosen: Thresholds | None = None
+    on_what: str = ""
+
+
+class File(Message):
+    """What can be downloaded: GET /models/{id}/files/{name}."""
+
+    to: Literal["bundle", "onnx", "web", "clips"]
+    name: str
+    bytes: int = 0
+    there: bool = Field(False, description="made already; else a job export makes it")
+    note: str = Field("", description="as: same label as here for 62 of 62 clips")
+
+
+class CardLine(Message):
+    name: str
+    value: str
+
+
+class Model(Message):
+    id: Id
+    made: float
+    labels: list[str]
+    demo: bool = Field(False, description="the one that comes with gesta")
+    everyone: bool = False
+    clips: int = Field(0, description="that it was trained on")
+    trained_on: list[str] = []
+    chose_epoch: list[str] = Field(default_factory=list, description="people who chose the epoch")
+    sentence: str = Field("", description="the honest line of Try")
+    seconds: float = Field(0.0, description="that its training took")
+    decoder: Decoder
+    measured: bool = False
+    newer_clips: int = Field(0, description="clips that were recorded or changed since")
+    files: list[File] = []
+    card: list[CardLine] = []
+    command: str = Field("", description="gesta live ..., to copy")
+    joints: list[tuple[int, int]] = Field(default_factory=list, description="bones: pairs of places in live `joints`")
+
+
+class State(Message):
+    """GET /state: everything that is small. Pages draw from it and ask again when /ws/state says so."""
+
+    version: str
+    folder: str
+    revision: int
+    labels: list[Label]
+    people: list[Person]
+    counts: Counts
+    ready: Ready
+    jobs: list[Job] = Field(description="newest first")
+    models: list[Model] = Field(description="newest first, then the one that comes with gesta")
+    limits: Limits = Limits()
+    abilities: Abilities
+    free_bytes: int
+    takes: list[Take] = []
+
+
+class PersonResult(Message):
+    name: str
+    right: int
+    n: int
+
+
+class GestureResult(Message):
+    label: str
+    n: int
+    right: int
+    called: int = Field(description="clips that were called so")
+    taken_for: list[tuple[str, int]] = []
+
+
+class Mistake(Message):
+    clip: str
+    label: str
+    called: str
+    confidence: Share
+    person: str
+
+
+class Alarms(Message):
+    """Of held-out nothing."""
+
+    count: int
+    seconds: float
+    per_minute: float
+    found: int = Field(0, description="gestures that gave their event")
+    of: int = 0
+    delay_p50_s: float | None = Field(None, description="from the end of a gesture to its event")
+    delay_p95_s: float | None = None
+
+
+class Results(Message):
+    """GET /models/{id}/results. `sentence`: the first that applies; `gray`: no measure for others."""
+
+    state: Literal["none", "measuring", "measured"]
+    done: int = 0
+    of: int = 0
+    right: int = 0
+    n: int = 0
+    accuracy: float | None = None
+    interval: tuple[float, float] | None = None
+    interval_how: str = ""
+    people: list[PersonResult] = Field(default_factory=list, description="worst first")
+    gestures: list[GestureResult] = Field(default_factory=list, description="worst first")
+    labels: list[str] = []
+    confusion: list[list[int]] = Field(default_factory=list, description="row: what it was; column: called")
+    mistake: Mistake | None = None
+    alarms: Alarms | None = None
+    sentences: list[str] = []
+    gray: bool = False
+    report: bool = False
+
+
+class Changed(Message):
+    """From /ws/state."""
+
+    type: Literal["hello", "clip", "finding", "job", "model", "label"]
+    id: str = ""
+    revision: int
+
+
+class Hello(Message):
+    """The first message to a socket. Of /ws/live also the person in front, for That was wrong."""
+
+    token: str = Field(max_length=200)
+    subject: str = Field("", max_length=40)
+
+
+class Wrong(Message):
+    """To /ws/live: keep the last 5 s as a clip. Answer: Kept."""
+
+    wrong: Literal[True]
+
+
+class Kept(Message):
+    kept: str = Field(description="the clip's id")
+
+
+class LiveEvent(Message):
+    """Times are those of the frames' own clock, as captured."""
+
+    label: str
+    start_s: float
+    end_s: float
+    confidence: float
+    decided_s: float
+
+
+class Answer(Message):
+    """From /ws/live, one for every frame that was answered."""
+
+    seq: int
+    probabilities: dict[str, float] = Field(description="the last ones known; empty before the first chunk")
+    joints: list[tuple[float, float, float]] | None = Field(None, description="x, y in 0 to 1 of the frame, confidence")
+    events: list[LiveEvent] = []
+    server_ms: float
+    cores: float = Field(0.0, description="that the server used lately")
