@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from clips.videos import moving_square, write_video
 
-from gesta.clips.flow import BOUND_PX, STILL, flow_levels, mirrored
+from gesta.clips.flow import BOUND_PX, STILL, flow_levels, flow_mirrored
 from gesta.clips.preprocess import Preprocessor, preprocess
 from gesta.clips.read import iter_raw_sample, iter_sample
 from gesta.clips.transform import Transform
@@ -35,7 +35,13 @@ def test_flow_is_the_displacement_in_levels():
 
 
 def test_a_mirror_turns_the_flow_around_and_leaves_what_is_outside():
-    assert mirrored(np.array([0, 1, 100, 128, 255], np.uint8)).tolist() == [0, 255, 156, 128, 1]
+    assert flow_mirrored(np.array([0, 1, 100, 128, 255], np.uint8)[:, None], ["flow_x"])[:, 0].tolist() == [
+        0,
+        255,
+        156,
+        128,
+        1,
+    ]
 
 
 def test_colours_are_the_recordings_own_in_their_order(tmp_path):
@@ -67,6 +73,28 @@ def test_a_stream_gives_what_the_file_gives(tmp_path, body):
         np.testing.assert_array_equal(np.concatenate([*parts, preprocessor.flush()]), whole)
 
 
+def test_stacked_flow_is_between_the_recordings_own_frames():
+    """Every fifth frame is kept, each moves by a pixel: the flows of a stack are a pixel each, between kept ones 5."""
+    wanted = transform("gray", "flow_x", "flow_y", flow_stack=3)
+    assert wanted.planes == ("gray", "flow_x", "flow_y", "flow_x", "flow_y", "flow_x", "flow_y")
+    medians = {}
+    for stack in (0, 3):
+        preprocessor = Preprocessor(wanted.model_copy(update={"fps": 4.0, "size": 128, "flow_stack": stack}))
+        parts = [preprocessor.push(Frame(i / 20, gray=textured(i))) for i in range(16)]
+        pixels = np.concatenate([*parts, preprocessor.flush()])
+        assert pixels.shape == (4, 1, 128, 128, 1 + 2 * (stack or 1))
+        medians[stack] = np.median(pixels[:, 0, 40:88, 24:104, 1:].astype(int) - STILL, axis=(1, 2))
+    pixel = 127 / BOUND_PX
+    assert medians[0][1:3] == pytest.approx(np.array([[5 * pixel, 0]] * 2), abs=1.5)
+    assert medians[3][1:3] == pytest.approx(np.array([[pixel, 0] * 3] * 2), abs=1.5)
+    assert not medians[0][0].any() and not medians[3][0][4:].any()  # fewer than four frames were before
+
+
+def test_a_stack_of_flow_must_be_the_last_channels():
+    with pytest.raises(ValueError, match="end with flow_x, flow_y"):
+        transform("flow_x", "flow_y", "gray", flow_stack=2)
+
+
 def test_the_chosen_hands_mirror_turns_the_flow_around():
     wanted = Transform(fps=20, streams=("body",), channels=("gray", "flow_x", "flow_y"), hand_rule="clip")
     joints = np.zeros((20, 2), np.float32)
@@ -78,8 +106,8 @@ def test_the_chosen_hands_mirror_turns_the_flow_around():
         for i in range(2):
             preprocessor.push(Frame(i / 20, gray=textured(4 * i), joints_uv=joints))
         found[hand] = preprocessor.flush()[1, 0]
-    np.testing.assert_array_equal(found["right"][..., 0], found["left"][:, ::-1, 0])
-    np.testing.assert_array_equal(found["right"][..., 1], mirrored(found["left"][:, ::-1, 1]))
+    assert (found["left"][..., 1] != STILL).any()
+    np.testing.assert_array_equal(found["right"], flow_mirrored(found["left"][:, ::-1], wanted.planes))
 
 
 def test_frames_without_colours_are_refused():

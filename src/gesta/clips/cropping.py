@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips import crops
-from gesta.clips.flow import STILL, flow_levels, mirrored
+from gesta.clips.flow import STILL, flow_levels, flow_mirrored
 from gesta.clips.plane import Plane, RawFrame, depth_levels
 from gesta.clips.skeleton import joint_index
 from gesta.clips.transform import COLORS, FLOW, Channel, Transform
@@ -63,7 +64,7 @@ class Cropper:
             box = self._body if stream == "body" else self._hand_box
             if box is not None:
                 crop = self._crop(frame, planes, box)
-                out[s] = _mirrored(crop, t.channels) if flip else crop
+                out[s] = flow_mirrored(crop[:, ::-1], t.planes) if flip else crop
         self._before = planes
         return out
 
@@ -71,11 +72,12 @@ class Cropper:
         """All channels of one box, size x size x C."""
         t = self.transform
         mask = frame.mask.crop(box) if frame.mask is not None and t.mask else None
-        out = np.empty((t.size, t.size, len(t.channels)), np.uint8)
-        flow = self._flow(planes["gray"], box, mask) if any(c in FLOW for c in t.channels) else None
-        for c, channel in enumerate(t.channels):  # one by one: OpenCV has no fast way for two channels side by side
-            if flow is not None and channel in FLOW:
-                out[..., c] = flow[..., FLOW.index(channel)]
+        out = np.empty((t.size, t.size, len(t.planes)), np.uint8)
+        flows = self._flows(frame, planes["gray"], box, mask) if any(c in FLOW for c in t.channels) else []
+        moved = {name: iter([levels[..., i] for levels in flows]) for i, name in enumerate(FLOW)}
+        for c, channel in enumerate(t.planes):  # one by one: OpenCV has no fast way for two channels side by side
+            if channel in moved:
+                out[..., c] = next(moved[channel])
                 continue
             image = self._channel(planes, channel, box)
             if mask is not None:
@@ -94,18 +96,21 @@ class Cropper:
             image = cv2.addWeighted(image, gain, other, -gain, 128.0)
         return np.asarray(image, np.uint8)
 
-    def _flow(self, now: Plane, box: crops.Box, mask: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
-        """Levels of the flow from the frame before, size x size x 2, in the same box; still in the first frame."""
+    def _flows(
+        self, frame: RawFrame, now: Plane, box: crops.Box, mask: NDArray[np.uint8] | None
+    ) -> list[NDArray[np.uint8]]:
+        """Levels of the flow up to this frame, in the same box, size x size x 2 each; still where none was before."""
         t = self.transform
-        before = self._before.get("gray", now)
-        if before is now or before.raw.shape != now.raw.shape:
-            levels = np.full((t.size, t.size, 2), STILL, np.uint8)
-        else:
-            pair = (crops.resized(self._smooth(plane.crop(box)), t.size) for plane in (before, now))
-            levels = flow_levels(*pair)
+        before = frame.before if t.flow_stack else tuple(filter(None, [self._before.get("gray")]))
+        seen = [now, *before]
+        shown = [crops.resized(self._smooth(p.crop(box)), t.size) for p in seen if p.raw.shape == now.raw.shape]
+        still = np.full((t.size, t.size, 2), STILL, np.uint8)
+        flows = [flow_levels(earlier, later) for later, earlier in pairwise(shown)]
+        flows += [still] * ((t.flow_stack or 1) - len(flows))
         if mask is not None:
-            levels[crops.resized(mask, t.size) < STILL] = 0
-        return levels
+            hidden = crops.resized(mask, t.size)[..., None] < STILL
+            flows = [np.where(hidden, np.uint8(0), levels) for levels in flows]
+        return flows
 
     def _smooth(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(cv2.GaussianBlur(image, (3, 3), 0)) if self.transform.smooth else image
@@ -179,15 +184,6 @@ class Cropper:
 def _source(channel: Channel) -> str:
     """The plane that a channel is computed from."""
     return "gray" if channel in FLOW else channel.removesuffix("_difference")
-
-
-def _mirrored(crop: NDArray[np.uint8], channels: Sequence[Channel]) -> NDArray[np.uint8]:
-    """H W C as in a mirror: what went to the right goes to the left."""
-    out = crop[:, ::-1]
-    if "flow_x" in channels:
-        out = out.copy()
-        out[..., channels.index("flow_x")] = mirrored(out[..., channels.index("flow_x")])
-    return out
 
 
 def _plane(frame: RawFrame, name: str) -> Plane:

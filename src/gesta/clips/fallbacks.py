@@ -25,7 +25,8 @@ def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
     if "depth_difference" in transform.channels and "gray" not in transform.channels:
         found.append("No RGB: the channels are depth and its temporal difference.")
     if any(c in FLOW for c in transform.channels):
-        found.append("Optical flow: of grey, between successive frames of the crop.")
+        of = f"{transform.flow_stack} flows between consecutive frames" if transform.flow_stack else "successive frames"
+        found.append(f"Optical flow: of grey, {of} of the crop.")
     if "mask" not in have:
         found.append("No user mask: nothing is masked.")
     return tuple(found)

@@ -5,6 +5,8 @@ Farneback's method: the same on one thread and on many, so that cached and live 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,12 @@ def flow_levels(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np
     return np.asarray(steps + STILL, np.uint8)
 
 
-def mirrored(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Levels of the flow to the right as a mirror shows it; 0, outside every crop, stays 0."""
-    return np.where(levels > 0, np.uint8(0) - levels, levels).astype(np.uint8)  # 256 - level
+def flow_mirrored(pixels: NDArray[np.uint8], planes: Sequence[str]) -> NDArray[np.uint8]:
+    """The last axis' planes, so named, with the flow to the right turned round; 0, outside every crop, stays 0."""
+    turned = [i for i, name in enumerate(planes) if name == "flow_x"]
+    if not turned:
+        return pixels
+    out = pixels.copy()
+    levels = out[..., turned]
+    out[..., turned] = np.where(levels > 0, np.uint8(0) - levels, levels)  # 256 - level
+    return out

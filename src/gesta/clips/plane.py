@@ -46,6 +46,7 @@ class RawFrame:
     color: NDArray[np.uint8] | None = None  # H W 3, RGB; only where a channel needs it
     joints: NDArray[np.float32] | None = None  # as of schema.Frame
     confidence: NDArray[np.float32] | None = None
+    before: tuple[Plane, ...] = ()  # grey of the frames that the recording shows before, the latest first
 
     @property
     def size(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from gesta.clips.clock import Clock, checked_time
 from gesta.clips.cropping import Cropper
 from gesta.clips.damage import note
 from gesta.clips.decode import header_times
-from gesta.clips.plane import RawFrame, check_frame, raw_frame
+from gesta.clips.plane import Plane, RawFrame, check_frame, raw_frame
 from gesta.clips.read import LostFrames, inside, iter_raw, iter_raw_sample, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
@@ -47,6 +47,7 @@ class Preprocessor:
         """Forgets everything, as before the first frame."""
         self._maker.reset()
         self._pending: RawFrame | None = None
+        self._past: tuple[Plane, ...] = ()
         self._clock = Clock()
         self._frames = self._restarts = 0
         self._first_s = 0.0
@@ -70,7 +71,7 @@ class Preprocessor:
             self._take(self._pending, min(due, most))
             if due > most:  # the frame was on for longer: what the network sees is cut, the clock goes on
                 self._first_s += (due - most) / self.transform.fps
-        self._pending = frame
+        self._pending = self._with_past(frame)
         return self._preprocessed(complete=True)
 
     def flush(self) -> NDArray[Any]:
@@ -82,6 +83,13 @@ class Preprocessor:
         self.reset()
         self.ends_s = ends_s
         return out
+
+    def _with_past(self, frame: RawFrame) -> RawFrame:
+        """The frame with as many before it as the flow up to it needs."""
+        past = self._past
+        if self.transform.flow_stack and frame.gray is not None:
+            self._past = (frame.gray, *past)[: self.transform.flow_stack]
+        return replace(frame, before=past) if past else frame
 
     def _checked(self, frame: Frame | RawFrame) -> float:
         """The frame's time on a clock that does not run back. Raises GestaError for a frame that cannot be used."""

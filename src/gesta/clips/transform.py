@@ -18,7 +18,7 @@ from gesta.schema import is_none
 Stream = Literal["body", "hand", "skeleton"]
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 COLORS = ("red", "green", "blue")
-FLOW = ("flow_x", "flow_y")
+FLOW: tuple[Channel, ...] = ("flow_x", "flow_y")
 
 TRANSFORM_VERSION = 2
 """Raised whenever the same specification would give other pixels: old caches and bundles are then told apart.
@@ -34,7 +34,8 @@ class Transform(BaseModel):
     missing; it stands alone and has no channels.
     What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
     `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
-    Flow is grey's between two frames of the crop, in the levels of gesta.clips.flow.
+    Flow is grey's between two frames of the crop, in the levels of gesta.clips.flow: the two kept last, or, with
+    `flow_stack`, consecutive ones of the recording (Simonyan and Zisserman 2014, section 3.1).
     Depth is 255 at depth_range_mm in front of the person's median depth, 1 as far behind it, 0 without reading.
     """
 
@@ -59,6 +60,14 @@ class Transform(BaseModel):
     )
     depth_range_mm: float = Field(800.0, gt=0)
     difference_gain: float = Field(4.0, gt=0)
+    flow_stack: int = Field(
+        0,
+        ge=0,
+        le=20,
+        exclude_if=lambda n: n == 0,
+        description="so many flows between consecutive frames of the recording up to the kept one, the latest first; "
+        "0: one, from the frame kept before",
+    )
     sampling: Literal["chunks", "central", "whole"] = Field(
         "chunks", description="chunks of `chunk` frames, the central window, or the whole clip at once"
     )
@@ -79,6 +88,8 @@ class Transform(BaseModel):
                 raise ValueError("the stream skeleton stands alone, without channels")
         elif not self.channels or len(set(self.channels)) != len(self.channels):
             raise ValueError("channels: at least one, each once")
+        if self.flow_stack and self.channels[-2:] != FLOW:
+            raise ValueError("flow_stack: the channels must end with flow_x, flow_y")
         if "hand" in self.streams and self.body != "skeleton":
             raise ValueError("the hand stream needs a skeleton: body must be 'skeleton'")
         if self.version > TRANSFORM_VERSION:
@@ -94,6 +105,11 @@ class Transform(BaseModel):
         return tuple(m for m in ("color", "depth", "skeleton") if m in wanted)
 
     @property
+    def planes(self) -> tuple[Channel, ...]:
+        """What each of the C planes of a preprocessed frame shows: the channels, stacked flow spelled out."""
+        return (*self.channels[:-2], *FLOW * self.flow_stack) if self.flow_stack else self.channels
+
+    @property
     def colored(self) -> bool:
         """Whether frames are decoded in colour, not as grey alone."""
         return any(c in COLORS for c in self.channels)
@@ -103,7 +119,7 @@ class Transform(BaseModel):
         """(S, H, W, C) of one preprocessed frame; of the skeleton stream (J, D)."""
         if self.skeleton is not None:
             return len(self.skeleton.joints), self.skeleton.dimensions
-        return len(self.streams), self.size, self.size, len(self.channels)
+        return len(self.streams), self.size, self.size, len(self.planes)
 
     def empty(self, frames: int) -> NDArray[Any]:
         """Preprocessed frames in which there is nothing: black ones, or skeletons without a joint."""

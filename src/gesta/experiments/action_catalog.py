@@ -220,13 +220,13 @@ ACTION_TABLES: dict[str, ActionTable] = {
             *_published("spatiotemporal ResNets", ("appearance", 0.177), ("motion", 0.209), ("fused", 0.105)),
             _st("this, appearance (mean of the three splits)", 0.198, splits=(1, 2, 3), cost=3.0),
             _st("this, appearance (split 1)", 0.197),
-            _st("this, motion (split 1)", None, "input.channels=[flow]", "model.stack=5"),
+            _st("this, motion (split 1)", None, "input.channels=[flow]", "input.flow_stack=10"),
             *(
                 _st(
                     f"this, fused by {way} (split 1)",
                     None,
                     "input.channels=[rgb, flow]",
-                    "model.stack=5",
+                    "input.flow_stack=10",
                     f"model.fusion={way}",
                     cost=2.0,
                 )

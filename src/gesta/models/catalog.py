@@ -127,6 +127,7 @@ def build(
     kind: str | None = None,
     overlap: bool | None = None,
     stack: int | None = None,
+    flow: int = FLOW_CHANNELS,
     fusion: Fusion | None = None,
     padding: Padding | None = None,
     weights: str | None = None,
@@ -137,11 +138,11 @@ def build(
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
     `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
-    `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last two channels are the flow, and
-    only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read here: it
-    tells C3D which colours to expect; `motion_weights`: those of the motion stream. `examples`: clips that the nearest
-    neighbor keeps. `options`: for a network of another package, as my_package.net:MyNet (gesta.outside), which gets
-    none of the settings from `width` on.
+    `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last `flow` channels are the flow's,
+    and only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read
+    here: it tells C3D which colours to expect; `motion_weights`: those of the motion stream. `examples`: clips that the
+    nearest neighbor keeps. `options`: for a network of another package, as my_package.net:MyNet (gesta.outside), which
+    gets none of the settings from `width` on.
     Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
     built, and for an unknown name, with the list and the nearest match.
     """
@@ -155,7 +156,7 @@ def build(
             VIDEO_MODELS[name], classes=classes, size=size, window=window, width=width, dropout=dropout, **own
         )
         motion = partial(tower, weights=motion_weights or weights)
-        return _streams(partial(tower, weights=weights), motion, streams, channels, stack, fusion)
+        return _streams(partial(tower, weights=weights), motion, streams, channels, stack, flow, fusion)
     return {**MODELS, **LOOKUPS}[name](
         classes=classes,
         streams=streams,
@@ -177,14 +178,15 @@ def _streams(
     streams: int,
     channels: int,
     stack: int | None,
+    flow: int,
     fusion: Fusion | None,
 ) -> nn.Module:
-    """One network on all channels, or one on the last two and one on the others."""
+    """One network on all channels, or one on the last `flow` of them and one on the others."""
     if fusion is None:
         network = tower(channels=streams * channels * (stack or 1))
         return network if stack is None else Stack(network, stack)
-    moved = Stack(motion(channels=streams * FLOW_CHANNELS * (stack or 1)), stack or 1)
-    return TwoStream(tower(channels=streams * (channels - FLOW_CHANNELS)), moved, fusion)
+    moved = Stack(motion(channels=streams * flow * (stack or 1)), stack or 1)
+    return TwoStream(tower(channels=streams * (channels - flow)), moved, fusion, flow)
 
 
 IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {

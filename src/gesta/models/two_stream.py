@@ -1,9 +1,9 @@
 """Two streams (Simonyan and Zisserman 2014, "Two-stream convolutional networks for action recognition in videos"; the
 next step that Iqbal names): one network for how things look, one for stacked optical flow, fused by score or feature.
 
-In: clip uint8 or float 0..255 [B, S, C, T, H, W]; with two networks the last two channels are the flow's. Out: logits
-[B, N]. Parameters: those of the networks. Deviations: both are trained together, on the fused loss; the flow of frame
-t is stacked with that of the frames before it, not behind it, so that a stream needs no look ahead.
+In: clip uint8 or float 0..255 [B, S, C, T, H, W]; with two networks the last `flow` channels are the flow's. Out:
+logits [B, N]. Parameters: those of the networks. Deviations: both are trained together, on the fused loss; the flow of
+frame t is stacked with that of the frames before it, not behind it, so that a stream needs no look ahead.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ class TwoStream(nn.Module):
     by side, which is the sum of the two networks' last layers.
     """
 
-    def __init__(self, appearance: nn.Module, motion: nn.Module, fusion: Fusion) -> None:
+    def __init__(self, appearance: nn.Module, motion: nn.Module, fusion: Fusion, flow: int = FLOW_CHANNELS) -> None:
         super().__init__()
         self.appearance: Any = appearance
         self.motion: Any = motion
-        self.fusion = fusion
+        self.fusion, self.flow = fusion, flow
         self.window = self.appearance.window
 
     def reset_classifier(self, classes: int) -> None:
@@ -79,7 +79,7 @@ class TwoStream(nn.Module):
         self.motion.reset_classifier(classes)
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        looks, flow = clip[:, :, :-FLOW_CHANNELS], clip[:, :, -FLOW_CHANNELS:]
+        looks, flow = clip[:, :, : -self.flow], clip[:, :, -self.flow :]
         if self.fusion == "feature":
             seen = self.appearance.forward_head(self.appearance.forward_features(looks, lengths))
             return seen + self.motion.forward_head(self.motion.forward_features(flow, lengths))
@@ -87,7 +87,7 @@ class TwoStream(nn.Module):
 
     def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits of each sequence of spatio-temporal ResNets, fused, [B, m, N], and whether it is one, [B, m]."""
-        looks, flow = clip[:, :, :-FLOW_CHANNELS], clip[:, :, -FLOW_CHANNELS:]
+        looks, flow = clip[:, :, : -self.flow], clip[:, :, -self.flow :]
         seen, counted = self.appearance.forward_windows(looks, lengths)
         moved, _ = self.motion.forward_windows(flow, lengths)
         return (seen + moved if self.fusion == "feature" else mean_of_scores(seen, moved)), counted

@@ -163,7 +163,7 @@ def _series(clips: ClipSet) -> tuple[Tensor, Tensor]:
 
 
 def _empty(transform: Transform, classes: int = 1) -> NearestNet:
-    width = width_of(len(transform.streams), len(transform.channels))
+    width = width_of(len(transform.streams), len(transform.planes))
     return NearestNet(classes=classes, examples=1, width=width, chunk=transform.chunk).eval()
 
 

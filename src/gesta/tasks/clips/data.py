@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from gesta.clips.flow import mirrored
+from gesta.clips.flow import flow_mirrored
 from gesta.clips.sampling import to_network
 from gesta.clips.skeleton_sets import JointSet, joint_set
 from gesta.clips.transform import Transform
@@ -82,9 +82,8 @@ class ClipSet(Dataset):
         if self.augmentation.context > 0:
             context = self._context(sample, self.augmentation, rng)
             taken, start = np.concatenate([context, taken]), len(context)
-        if theta is not None and "flow_x" in self.transform.channels and np.linalg.det(theta[:, :2]) < 0:
-            x = self.transform.channels.index("flow_x")
-            taken[..., x] = mirrored(taken[..., x])
+        if theta is not None and np.linalg.det(theta[:, :2]) < 0:
+            taken = flow_mirrored(taken, self.transform.planes)
         if self._joints is not None and self.augmentation.skeleton is not None:
             taken = self.augmentation.skeleton(taken, self._joints, rng)
         views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)

@@ -11,7 +11,7 @@ from torch import nn
 from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
 from gesta.clips.skeleton_sets import joint_set
-from gesta.clips.transform import Transform
+from gesta.clips.transform import FLOW, Transform
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
 from gesta.models.catalog import build, build_on_skeletons
@@ -102,7 +102,8 @@ def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Mo
     return build(
         classes=classes,
         streams=len(transform.streams),
-        channels=len(transform.channels),
+        channels=len(transform.planes),
+        flow=sum(plane in FLOW for plane in transform.planes),
         size=transform.size,
         chunk=transform.chunk,
         window=transform.window,

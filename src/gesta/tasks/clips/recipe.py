@@ -37,6 +37,9 @@ class InputSettings(Strict):
     size: int = Field(64, ge=16, le=512)
     streams: tuple[Literal["body", "hand", "skeleton"], ...] | Auto = ("body", "hand")
     channels: tuple[Channel, ...] | Auto = ("gray", "depth")
+    flow_stack: int = Field(
+        0, ge=0, le=20, exclude_if=lambda n: n == 0, description="flows between consecutive frames up to the kept one"
+    )
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"
     mirror: bool = True
@@ -256,6 +259,10 @@ class ClipRecipe(Recipe):
         channels = self.input.channels
         if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
             raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
+        if self.input.flow_stack and tuple(channels[-2:]) != GROUPS["flow"]:
+            raise ValueError("input.flow_stack needs input.channels that end with flow, e.g. [flow] or [rgb, flow]")
+        if self.input.flow_stack and self.model.stack is not None:
+            raise ValueError("input.flow_stack stacks the recording's own frames, model.stack the kept ones: give one")
         return self
 
     @model_validator(mode="after")

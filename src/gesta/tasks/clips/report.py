@@ -37,13 +37,13 @@ def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[s
     """
     if len(pixels) == 0 or transform.skeleton is not None:
         return []
-    plain = [c for c, name in enumerate(transform.channels) if not name.endswith(("_difference", "_x", "_y"))]
+    plain = [c for c, name in enumerate(transform.planes) if not name.endswith(("_difference", "_x", "_y"))]
     shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))
     strips = []
     for s, stream in enumerate(transform.streams):
-        for c in plain or range(len(transform.channels)):
+        for c in plain or range(len(transform.planes)):
             picture = np.concatenate(list(pixels[shown, s, :, :, c]), axis=1)
             _, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-            name = f"{stream}, {transform.channels[c].replace('_', ' ')}"
+            name = f"{stream}, {transform.planes[c].replace('_', ' ')}"
             strips.append((name, "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()))
     return strips

@@ -173,8 +173,13 @@ def _color(t: Transform) -> str:
 def _flow(t: Transform) -> str:
     if not any(c in FLOW for c in t.channels):
         return ""
+    which = (
+        f"between the last {t.flow_stack + 1} frames of the recording up to this one, the latest pair first"
+        if t.flow_stack
+        else "from the frame that was taken before to this one"
+    )
     return (
-        f" Flow is Farneback's, from the frame before to this one, both scaled first; {flow.BOUND_PX:g} pixels are "
+        f" Flow is Farneback's, {which}, all scaled first; {flow.BOUND_PX:g} pixels are "
         f"127 levels, "
         f"and {flow.STILL} is no motion."
     )
