@@ -44,6 +44,20 @@ class DecoderSpec(BaseModel):
             raise ValueError(f"off ({self.off:g}) must not be above on ({self.on:g})")
         return self
 
+    @property
+    def line(self) -> str:
+        """What it does, for people."""
+        return (
+            f"an event opens at {self.on:g}, ends below {self.off:g} for {self.rearm_s:g} s and lasts "
+            f"{self.least_s:g} s or more; probabilities are smoothed over {self.smoothing_s:g} s"
+        )
+
+    def at(self, threshold: float | None) -> DecoderSpec:
+        """The same, but that an event opens at another probability, where one is given."""
+        if threshold is None:
+            return self
+        return self.model_copy(update={"on": threshold, "off": min(self.off, threshold)})
+
 
 @dataclass(frozen=True)
 class GestureEvent:

@@ -7,6 +7,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from gesta.live.recorder import take
 from gesta.live.tracked import TrackedFollower
 from gesta.schema import GestaError, Prediction, Resource
 from gesta.sources import catalog
-from gesta.tasks.clips.follow import ChunkFollower
+from gesta.tasks.clips.follow import EventStream
 
 WAVE = GestureEvent("wave", 1.0, 2.0, 0.9, 2.1)
 
@@ -119,10 +120,11 @@ def test_chunks_become_events():
         def finish(self):
             return []
 
-    follower = ChunkFollower(Stream(), ("none", "wave"))
+    manifest = SimpleNamespace(labels=("none", "wave"), decoder=None, chunk_s=0.1, space=None)
+    follower = EventStream(Stream(), manifest)
     found = [e for n in range(30) for e in follower.push(np.zeros(1), n / 10)] + follower.finish()
     assert [event.label for event in found] == ["wave"]
-    assert found[0].start_s == pytest.approx(1.1, abs=0.11)
+    assert found[0].start_s == pytest.approx(0.9)  # where the chunk that ends at 1.0 begins
     assert found[0].decided_s < 2.9
 
 

@@ -72,7 +72,7 @@ def live(
 
 def tell(event: GestureEvent, json: bool) -> None:
     """One event on stdout."""
-    from gesta.tasks.spotting.text import event_document, event_line
+    from gesta.tasks.events_text import event_document, event_line
     from gesta.untrusted import printable
 
     sys.stdout.write((json_line(event_document(event)) if json else printable(event_line(event))) + "\n")

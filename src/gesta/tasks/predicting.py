@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gesta.decoding import GestureEvent
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.sources.inputs import find, lost, whole_recordings, with_files
 from gesta.tasks.base import Said, Wanted
+from gesta.tasks.events_text import event_document, event_line
 from gesta.words import in_english
 
 SHOWN = 3
@@ -48,6 +50,26 @@ def predictions(
     for place in places.values():
         if place.exists():
             yield Said(None, f"Wrote {place}")
+
+
+def spotted(wanted: Wanted, failed: list[str], events: Callable[[Sample], Iterable[GestureEvent]]) -> Iterator[Said]:
+    """The events of each recording, each as soon as it is known."""
+    for item in whole_items(wanted, failed):
+        yield Said(None, item.input, heading=True)
+        try:
+            for event in events(item.sample):
+                yield Said({"input": item.input, **event_document(event)}, event_line(event))
+        except GestaError as error:
+            failed.append(str(error))
+
+
+def whole_items(wanted: Wanted, failed: list[str]) -> Iterator[Item]:
+    """Each recording once, from its first frame to its last."""
+    known: set[str] = set()
+    for item in _items(wanted, failed):
+        if item.sample.recording not in known:
+            known.add(item.sample.recording)
+            yield Item(item.input, whole_recordings([item.sample])[0])
 
 
 def _items(wanted: Wanted, failed: list[str]) -> Iterator[Item]:

@@ -14,6 +14,7 @@ from gesta.clips.fallbacks import notes as fallback_notes
 from gesta.clips.transform import Transform
 from gesta.progress import bar
 from gesta.schema import Clip, GestaError, Problem, Sample
+from gesta.tasks.clips import continuous
 from gesta.tasks.clips.context import before
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import Teacher, precompute_targets
@@ -64,7 +65,7 @@ def fit(
     precision_for(recipe.training.precision, run.device)
     if not recipe.training.validation:
         samples = [replace(s, split="train") if s.split == "val" else s for s in samples]
-    used, labels = _usable(samples)
+    used, labels = _usable(samples, recipe)
     recipe, picked = resolve_for(used, recipe)
     transform = (None if warm is None else warm.transform) or transform_for(recipe, used)
     if warm is None:
@@ -73,18 +74,16 @@ def fit(
     store, started = cache or ClipCache(), time.perf_counter()
     with full_disk_explained(run.out):
         run.out.mkdir(parents=True, exist_ok=True)
-        good, broken = _preprocessed(used, transform, store, run.progress)
-        good, labels = _usable(good, broken)
-        skipped = broken + _unknown_classes(samples, labels)
-        if recipe.augmentation.context > 0:
-            _preprocessed([e for earlier in before(samples).values() for e in earlier], transform, store, run.progress)
+        if recipe.continuous is not None:
+            labels, good, skipped, data = _passages(used, labels, transform, recipe, run)
+        else:
+            labels, good, skipped, data = _clips(samples, used, transform, store, recipe, run)
         clear(run)
-        data = _data(good, before(samples), labels, transform, store, recipe, run.seed)
-        taught = _taught(data.train, recipe, teachers, run, store)
+        taught = {} if recipe.continuous is not None else _taught(data.train, recipe, teachers, run, store)
         trained = learned(Job(recipe, transform, labels, data, run, warm, teachers, callbacks))
         trained = replace(trained, metrics=trained.metrics | taught)
         if trained.rank == 0:
-            _write(trained, good, run, layout, store, transform, len(skipped))
+            trained = _write(trained, good, run, layout, store, transform, len(skipped), data.val)
     seconds = time.perf_counter() - started
     return Fitted(
         run.out / "bundle",
@@ -100,6 +99,35 @@ def fit(
     )
 
 
+def _clips(
+    samples: Sequence[Sample],
+    used: Sequence[Sample],
+    transform: Transform,
+    store: Cache,
+    recipe: ClipRecipe,
+    run: Run,
+) -> tuple[tuple[str, ...], list[Sample], tuple[Problem, ...], TrainingData[Any]]:
+    """(classes, clips that can be used, what cannot be, the training and validation clips by themselves)."""
+    good, broken = _preprocessed(used, transform, store, run.progress)
+    good, labels = _usable(good, recipe, broken)
+    earlier = before(samples)
+    if recipe.augmentation.context > 0:
+        _preprocessed([e for rests in earlier.values() for e in rests], transform, store, run.progress)
+    skipped = broken + _unknown_classes(samples, labels)
+    return labels, good, skipped, _data(good, earlier, labels, transform, store, recipe, run.seed)
+
+
+def _passages(
+    used: Sequence[Sample], labels: tuple[str, ...], transform: Transform, recipe: ClipRecipe, run: Run
+) -> tuple[tuple[str, ...], list[Sample], tuple[Problem, ...], TrainingData[Any]]:
+    """The same of a recipe for streams: continuous recordings, made of the clips where need be."""
+    with bar("join", run.progress) as tick:
+        data, broken = continuous.data_of(used, labels, transform, recipe, run.seed, tick)
+    lost = {problem.path for problem in broken}
+    good = [s for s in used if str(s.files[0]) not in lost]
+    return labels, good, tuple(broken), data
+
+
 def _write(
     learned: Learned,
     samples: Sequence[Sample],
@@ -108,8 +136,9 @@ def _write(
     store: Cache,
     transform: Transform,
     skipped: int,
-) -> None:
-    """Leaves the bundle at run.out/bundle, with where it comes from."""
+    val: Any,
+) -> Learned:
+    """Leaves the bundle at run.out/bundle, with where it comes from. Of a recipe for streams the decoder is chosen."""
     files = sorted(store.fingerprint(s) for s in samples if s.split == "train")
     origin = provenance_of(
         samples,
@@ -120,9 +149,14 @@ def _write(
         skipped=skipped,
         seconds=sum(row["seconds"] for row in learned.history),
     )
-    fields: dict[str, Any] = {"labels": learned.labels, "transform": transform, "metrics": learned.metrics}
+    fields: dict[str, Any] = {}
+    if learned.recipe.continuous is not None:
+        fields["decoder"], found = continuous.decoded(learned.network, val)
+        learned = replace(learned, metrics=learned.metrics | found)
+    fields |= {"labels": learned.labels, "transform": transform, "metrics": learned.metrics}
     notes = fallback_notes(transform, samples)
     write_bundle(run.out / "bundle", ClipManifest, learned.network, learned.recipe, origin, notes=notes, **fields)
+    return learned
 
 
 def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run: Run, store: Cache) -> dict[str, Any]:
@@ -137,8 +171,13 @@ def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run
     )
 
 
-def _usable(samples: Sequence[Sample], skipped: Sequence[Problem] = ()) -> tuple[list[Sample], tuple[str, ...]]:
+def _usable(
+    samples: Sequence[Sample], recipe: ClipRecipe, skipped: Sequence[Problem] = ()
+) -> tuple[list[Sample], tuple[str, ...]]:
     """Labelled samples for training and validation, and the classes. Raises GestaError if nothing can be learned."""
+    if recipe.continuous is not None:
+        labels = continuous.labels_of(samples)
+        return [s for s in samples if s.split in ("train", "val") and s.label is not None], labels
     train = [s for s in samples if s.split == "train" and s.label is not None]
     labels = tuple(sorted({str(s.label) for s in train}))
     if len(labels) < 2:

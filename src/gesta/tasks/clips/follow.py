@@ -4,42 +4,50 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from gesta.clips.plane import RawFrame
 from gesta.decoding import Decoder, DecoderSpec, GestureEvent
-from gesta.schema import Prediction
+from gesta.schema import Frame, Prediction
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.passages import is_none
+from gesta.tasks.clips.spot import real
 from gesta.tasks.clips.stream import Stream
 
-NONE = ("none", "nothing", "no_gesture", "rest", "idle", "background")
-"""Labels of no gesture; of a model that has none of them a sure answer is an event."""
 
+class EventStream:
+    """Frames -> events. Of a model that was not trained for streams every sure answer is one, unless it is `none`.
 
-class ChunkFollower:
-    """RGB images -> events. `threshold`: probability at which one opens; it ends below two thirds of it."""
+    `threshold`: the probability at which one opens. `takes`: "rgb" (images H W 3) or "skeletons" (J D).
+    """
 
-    takes = "rgb"
-
-    def __init__(self, stream: Stream, labels: tuple[str, ...], threshold: float | None = None) -> None:
-        none = next((label for label in labels if label.lower() in NONE), DecoderSpec().none)
-        spec = (
-            DecoderSpec(none=none) if threshold is None else DecoderSpec(none=none, on=threshold, off=threshold / 1.5)
-        )
-        self._stream, self._labels, self._decoder = stream, labels, Decoder(spec, labels)
+    def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
+        labels = manifest.labels
+        none = next((label for label in labels if is_none(label)), DecoderSpec().none)
+        spec = manifest.decoder or DecoderSpec(none=none)
+        self.takes = "rgb" if manifest.space is None else "skeletons"
+        self._half_s = manifest.chunk_s / 2
+        self._stream, self._labels, self._decoder = stream, labels, Decoder(spec.at(threshold), labels)
         self._last_s = -1.0
 
-    def push(self, value: NDArray[Any], time_s: float) -> list[GestureEvent]:
-        """The next image; the events that its chunk has decided."""
+    def push(self, value: Frame | RawFrame | NDArray[Any], time_s: float | None = None) -> list[GestureEvent]:
+        """The next frame, or an RGB image H W 3 (a skeleton J D) and its time; events that its chunk has decided."""
+        if self.takes == "skeletons" and isinstance(value, np.ndarray) and time_s is not None:
+            value = RawFrame(time_s, joints=value)
         return [event for found in self._stream.push(value, time_s) for event in self._seen(found)]
 
     def finish(self) -> list[GestureEvent]:
         """What is still going on, ended. Then the stream begins anew."""
         found = [event for last in self._stream.finish() for event in self._seen(last)]
         self._last_s = -1.0
-        return found + self._decoder.finish()
+        return found + [real(event, self._half_s) for event in self._decoder.finish()]
 
     def _seen(self, found: Prediction) -> list[GestureEvent]:
-        time_s = found.time_s or 0.0
+        """An answer is about the middle of its chunk."""
+        time_s = (found.time_s or 0.0) - self._half_s
         if time_s <= self._last_s:
             return []
         self._last_s = time_s
-        return self._decoder.step([time_s], [[found.probabilities[label] for label in self._labels]])
+        decided = self._decoder.step([time_s], [[found.probabilities[label] for label in self._labels]])
+        return [real(event, self._half_s) for event in decided]

@@ -18,6 +18,7 @@ from gesta.models.weights import WeightsError
 from gesta.outside import told
 from gesta.schema import GestaError
 from gesta.tasks.clips.baselines import FEW, Lookup, in_folds, look_up
+from gesta.tasks.clips.continuous import ChunkLearner, check
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import DistillationTargets, Teacher, targets_of
 from gesta.tasks.clips.module import ClassifyClips
@@ -157,12 +158,11 @@ def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
 
 def tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
     """Wrong settings are reported before any clip is preprocessed. Raises GestaError (usage) for them."""
-    if transform.skeleton is not None:
-        _fresh(recipe, transform, classes)
-        return
-    if not recipe.model.is_outside:
-        with torch.device("meta"):
-            _fresh(recipe, transform, classes)
+    if transform.skeleton is not None or not recipe.model.is_outside:
+        with torch.device("cpu" if transform.skeleton is not None else "meta"):
+            network = _fresh(recipe, transform, classes)
+        if recipe.continuous is not None:
+            check(recipe, network)
         return
     network = _fresh(recipe, transform, classes).eval()
     _, height, width, channels = transform.frame_shape
@@ -228,6 +228,12 @@ def _pretrain(job: Job, network: nn.Module) -> nn.Module | None:
 
 
 def _learner(job: Job, network: nn.Module, **given: Any) -> LearnerFor:
+    continuous = job.recipe.continuous
+    if continuous is not None:
+        frozen, training = given["frozen"], job.recipe.training
+        return lambda steps: ChunkLearner(
+            network, training, steps=steps, frozen=frozen, smoothness=continuous.smoothness
+        )
     return lambda steps: ClassifyClips(network, job.recipe.training, steps=steps, **given)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from gesta.bundle.manifest import Interface, Manifest, Names, alike, shown, unfit_answers
+from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.clips.transform import TRANSFORM_VERSION, Transform
+from gesta.decoding import DecoderSpec
 from gesta.outside import is_outside
 from gesta.recipes.positions import named
+from gesta.schema import is_none
 
 
 class ClipManifest(Manifest):
@@ -23,6 +26,15 @@ class ClipManifest(Manifest):
     labels: Names
     transform: Transform
     reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
+    decoder: DecoderSpec | None = Field(
+        None, exclude_if=is_none, description="of a continuous recognizer: what makes events of its chunks"
+    )
+
+    @model_validator(mode="after")
+    def _none_is_a_class(self) -> ClipManifest:
+        if self.decoder is not None and (self.decoder.none not in self.labels or len(self.labels) < 2):
+            raise ValueError(f"decoder: its none, {self.decoder.none!r}, is a class beside a gesture or more")
+        return self
 
     @field_validator("recipe", mode="before")
     @classmethod
@@ -69,7 +81,25 @@ class ClipManifest(Manifest):
         return f"{model.get('name', 'unknown')} {width}"
 
     @property
+    def gestures(self) -> tuple[str, ...]:
+        """The labels that events can have."""
+        none = None if self.decoder is None else self.decoder.none
+        return tuple(label for label in self.labels if label != none)
+
+    @property
+    def space(self) -> SkeletonSpace | None:
+        """Of a recognizer of skeletons their joints and normalization."""
+        return self.transform.skeleton
+
+    @property
+    def chunk_s(self) -> float:
+        """Length of a chunk in seconds."""
+        return self.transform.chunk / self.transform.fps
+
+    @property
     def summary(self) -> str:
+        if self.decoder is not None:
+            return f"Spots {len(self.gestures)} gestures in a stream: {', '.join(self.gestures)}."
         return f"Recognises {len(self.labels)} classes: {', '.join(self.labels)}."
 
     @property
@@ -89,6 +119,8 @@ class ClipManifest(Manifest):
                 f"channels {', '.join(transform.channels)}",
                 f"body crop from: {transform.body}",
             ]
+        if self.decoder is not None:
+            lines.append(self.decoder.line)
         if self.reset_after_chunks:
             lines.append(f"streaming: the state is reset after {self.reset_after_chunks} chunks")
         return lines

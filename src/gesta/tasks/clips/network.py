@@ -114,7 +114,11 @@ def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Mo
 def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> list[Part]:
     """The whole network and, where it has one, its streaming step. Batch and number of frames are dynamic (-1)."""
     network = load_network(bundle) if network is None else network
-    transform, classes = bundle.manifest.transform, len(bundle.manifest.labels)
+    return parts_of(network, bundle.manifest.transform, len(bundle.manifest.labels))
+
+
+def parts_of(network: nn.Module, transform: Transform, classes: int) -> list[Part]:
+    """The same of a network that is in no bundle yet."""
     logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
 
     def seen(name: str, frames: int) -> Tensor:

@@ -14,12 +14,14 @@ from gesta.bundle.io import Bundle
 from gesta.clips.plane import RawFrame, as_frame, is_video
 from gesta.clips.preprocess import Preprocessor, preprocess, raw_frames
 from gesta.clips.sampling import central_window, frames_axis, part_of, to_network
+from gesta.decoding import GestureEvent
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
 from gesta.schema import Clip, Frame, GestaError, Prediction, Sample
 from gesta.sources.inputs import one_sample
 from gesta.tasks.classification import prediction, probabilities
+from gesta.tasks.clips.follow import EventStream
 from gesta.tasks.clips.inputs import notes, require
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.stream import Stream, is_windowed, windows
@@ -111,6 +113,23 @@ class Recogniser:
         for index, frame in enumerate(frames):
             yield from stream.push(as_frame(frame, index, fps or self.manifest.transform.fps))
         yield from stream.finish()
+
+    def events(self, video: str | Path | Sample) -> Iterator[GestureEvent]:
+        """The events of a recording, each as soon as it is known. Raises GestaError as `stream` does."""
+        sample = one_sample(video) if isinstance(video, (str, Path)) else video
+        require(sample, self.manifest)
+        following = self.open_events(joints=self._joints_of(sample))
+        for frame in raw_frames(sample, self.manifest.transform):
+            yield from following.push(frame)
+        yield from following.finish()
+
+    def open_events(self, threshold: float | None = None, joints: Sequence[str] | None = None) -> EventStream:
+        """A stream that gives events instead of an answer a chunk: `push(frame, time_s)`, `finish()`.
+
+        The decoder's numbers are the bundle's, or its defaults where the bundle was not trained for streams.
+        `threshold`: probability at which an event opens, instead of theirs.
+        """
+        return EventStream(self.open_stream(joints), self.manifest, threshold)
 
     def open_stream(self, joints: Sequence[str] | None = None) -> Stream:
         """A stream to push frames into by hand. Several may be open; each has its own state.

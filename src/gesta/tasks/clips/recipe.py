@@ -242,6 +242,14 @@ class DistillationSettings(Strict):
         return self
 
 
+class ContinuousSettings(Strict):
+    """Learning to follow a stream: windows cut out of continuous recordings, made of single clips where need be."""
+
+    windows: int = Field(128, ge=1, description="an epoch")
+    window_s: float = Field(6.4, gt=0, le=60)
+    smoothness: float = Field(0.15, ge=0, le=10, description="weight of the answers' change from chunk to chunk")
+
+
 class ClipRecipe(Recipe):
     """A complete recipe for clips of recordings."""
 
@@ -253,6 +261,28 @@ class ClipRecipe(Recipe):
         False, description="deliver the nearest neighbor or the nearest class mean where the network is worse"
     )
     distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
+    continuous: ContinuousSettings | None = Field(
+        None, description="for streams: gestures fire once, a class `none` otherwise; true: with the defaults"
+    )
+
+    @field_validator("continuous", mode="before")
+    @classmethod
+    def _continuous_or_not(cls, given: Any) -> Any:
+        return {True: {}, False: None}[given] if isinstance(given, bool) else given
+
+    @model_validator(mode="after")
+    def _continuous_goes_with(self) -> ClipRecipe:
+        if self.continuous is not None:
+            strange = [n for n in ("baselines", "distillation") if getattr(self, n)]
+            strange += ["training.pretrain_epochs"] if self.training.pretrain_epochs else []
+            strange += ["input.sampling=central"] if self.input.sampling == "central" else []
+            strange += ["model.memory"] if self.model.memory else []
+            if strange:
+                raise ValueError(
+                    f"continuous does not go with {', '.join(strange)}: its "
+                    "network answers for every chunk of a stream by itself; leave them out, or take --recipe live"
+                )
+        return self
 
     @model_validator(mode="after")
     def _fusion_has_both(self) -> ClipRecipe:
@@ -287,9 +317,9 @@ class ClipRecipe(Recipe):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A recipe without baselines or a teacher is written as before there were any: run keys stay the same."""
+        """What is not asked for is not written, as before there was any: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("baselines", "distillation"):
+        for name in ("baselines", "distillation", "continuous"):
             if not getattr(self, name):
                 document.pop(name, None)
         return document

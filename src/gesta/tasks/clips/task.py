@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
@@ -117,18 +116,43 @@ class ClipTask(classification.Classifies):
     def warnings(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 
+    def labelled(self, samples: Sequence[Sample], manifest: ClipManifest) -> list[Sample]:
+        """Of a continuous recognizer those with a label of no gesture, too."""
+        if manifest.decoder is None:
+            return classification.labelled(samples, manifest)
+        from gesta.tasks.clips.spot import labelled
+
+        return labelled(samples, manifest)
+
     def outputs(
         self, predictor: Any, samples: Sequence[Sample], bar: Bar
-    ) -> tuple[list[Sample], NDArray[Any], list[Problem]]:
+    ) -> tuple[list[Any], NDArray[Any], list[Problem]]:
+        """Of a continuous recognizer the recordings are whole ones, made of the clips where need be."""
+        if predictor.manifest.decoder is not None:
+            from gesta.tasks.clips import spot
+
+            return spot.outputs(predictor, samples, bar)
         from gesta.tasks.clips.evaluate import outputs
 
         return outputs(predictor, samples, bar)
 
-    def report(self, result: Evaluation, out: Path) -> None:
-        from gesta.tasks.classification_report import report
-        from gesta.tasks.clips.report import strips_of
+    def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:
+        if predictor.manifest.decoder is None:
+            return super().evaluate(predictor, samples, outputs, seed)
+        from gesta.tasks.clips.spot import evaluation
 
-        report(result, out, strips_of(result.manifest.transform))
+        return evaluation(predictor, samples, outputs)
+
+    def report(self, result: Evaluation, out: Path) -> None:
+        if result.manifest.decoder is not None:
+            from gesta.tasks import events_report
+
+            events_report.report(result, out)
+        else:
+            from gesta.tasks.classification_report import report
+            from gesta.tasks.clips.report import strips_of
+
+            report(result, out, strips_of(result.manifest.transform))
 
     def graphs(self, bundle: Bundle[ClipManifest], **_: Any) -> list[Part]:
         from gesta.tasks.clips.network import parts
@@ -157,10 +181,11 @@ class ClipTask(classification.Classifies):
         return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+        """What is in each file; of a continuous recognizer its events."""
         from gesta.tasks.clips.annotate import annotate
         from gesta.tasks.clips.evaluate import answers
         from gesta.tasks.clips.inputs import notes
-        from gesta.tasks.predicting import predictions
+        from gesta.tasks.predicting import predictions, spotted
 
         noted: set[str] = set()
 
@@ -168,6 +193,9 @@ class ClipTask(classification.Classifies):
             noted.update(notes(sample, predictor.manifest))
             return predictor.stream(sample)  # type: ignore[no-any-return]
 
+        if predictor.manifest.decoder is not None and wanted.annotate is None:
+            yield from spotted(wanted, failed, predictor.events)
+            return
         yield from predictions(
             wanted,
             failed,
@@ -249,14 +277,17 @@ class ClipTask(classification.Classifies):
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
         """An ability: what turns a source's images into events (gesta.live.session.Follower)."""
-        from gesta.tasks.clips.follow import ChunkFollower
-
         stream, transform = predictor.open_stream(), predictor.manifest.transform
-        stream.push_preprocessed(
-            np.zeros((transform.chunk, *transform.frame_shape), np.uint8)
-        )  # the network is made ready
-        stream.reset()
-        return ChunkFollower(stream, predictor.labels, threshold)
+        stream.push_preprocessed(transform.empty(transform.chunk))  # the network is made ready
+        return predictor.open_events(threshold)
+
+    def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
+        """An ability: the skeletons of a file with their times, as `follow` takes them."""
+        from gesta.clips.preprocess import raw_frames
+        from gesta.sources.inputs import one_sample
+
+        for frame in raw_frames(one_sample(path), predictor.manifest.transform):
+            yield frame.joints, frame.time_s  # type: ignore[misc]
 
     def step_unit(self, manifest: ClipManifest) -> str:  # noqa: ARG002
         return "chunk"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gesta.tasks import events_text
 from gesta.tasks import lines as text
 
 
 def _train(document: Mapping[str, Any]) -> list[str]:
+    if document["recipe"].get("continuous") is not None:
+        return text.trained(document, [events_text.trained(document["metrics"]), text.same_classes(document["parity"])])
     measured = [*text.accuracy(document["metrics"]), *_baselines(document["metrics"].get("baselines"))]
     return text.trained(document, [*measured, text.same_classes(document["parity"])])
 
@@ -78,7 +81,7 @@ def _followed(row: Mapping[str, Any]) -> str:
 
 LINES: dict[str, Callable[[Mapping[str, Any]], list[str]]] = {
     "train": _train,
-    "evaluate": text.classified,
+    "evaluate": lambda document: events_text.evaluated(document) if "events" in document else text.classified(document),
     "export": _export,
     "benchmark": _benchmark,
 }

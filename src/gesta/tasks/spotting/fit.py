@@ -7,12 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gesta.clips.skeleton_sets import joint_set
 from gesta.clips.skeleton_space import SkeletonSpace, to_network
@@ -34,14 +33,12 @@ from gesta.tasks.spotting.recipe import SpottingInputSettings, SpottingRecipe, S
 from gesta.training.checkpoints import full_disk_explained, seed_everything
 from gesta.training.data import TrainingData
 from gesta.training.figure import FIGURE, draw_history
-from gesta.training.learner import Learner
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, run_stage
+from gesta.training.steps import StepLearner
 
 BEST_BY = ("-val_accuracy", "val_loss")
-CHANGE_LIMIT = 16.0
-"""Largest squared change of a log probability that the smoothness counts (Farha and Gall 2019, MS-TCN)."""
 
 
 @dataclass
@@ -92,38 +89,12 @@ def batch(items: Sequence[Labelled], delay: int) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-class FrameLearner(Learner):
-    """Cross entropy of every frame, and how much neighboring answers differ."""
+class FrameLearner(StepLearner):
+    """A class for every frame of skeletons."""
 
-    measures: ClassVar[Mapping[str, str]] = {"accuracy": "acc {:.3f}"}
-
-    def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        settings: SpottingTrainingSettings = self.settings
-        logits = self.logits(batch)
-        loss = self._counted("train", logits, batch["target"], settings.label_smoothing)
-        return loss + settings.smoothness * change(logits, batch["target"]) if settings.smoothness else loss
-
-    def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return self._counted("val", self.logits(batch), batch["target"], 0.0)
-
-    def logits(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """[B, T, N] in single precision."""
+    def logits(self, batch: Mapping[str, Tensor], training: bool) -> Tensor:  # noqa: ARG002
         assert isinstance(self.network, CausalNet)
         return self.network.forward_steps(batch["skeleton"], batch["mask"], batch["lengths"]).float()
-
-    def _counted(self, part: str, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
-        loss = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=IGNORED, label_smoothing=smoothing)
-        counts = target != IGNORED
-        self.count(part, int(counts.sum()), loss, ((logits.argmax(-1) == target) & counts).sum())
-        return loss
-
-
-def change(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean squared change of the log probabilities from a frame to the next, each at most CHANGE_LIMIT."""
-    logs = logits.log_softmax(-1)  # B T N
-    squared = (logs[:, 1:] - logs[:, :-1].detach()).square().clamp(max=CHANGE_LIMIT)
-    counts = (target[:, 1:] != IGNORED) & (target[:, :-1] != IGNORED)
-    return squared[counts].mean() if counts.any() else logits.new_zeros(())
 
 
 @dataclass(frozen=True)
@@ -164,7 +135,11 @@ def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -
             Whole([(t.skeleton, t.target) for t in read.val], delay),
         )
         batches: TrainingData[Any] = TrainingData(*sets, settings.batch, run.seed)
-        history, best, rank = run_stage(stage, network, batches, lambda n: FrameLearner(network, settings, steps=n))
+
+        def learner(steps: int) -> FrameLearner:
+            return FrameLearner(network, settings, steps=steps, smoothness=settings.smoothness)
+
+        history, best, rank = run_stage(stage, network, batches, learner)
         metrics = _metrics(best, len(history), read, made)
         if rank == 0:
             facts, more = decoded(network, Facts(read.space, read.fps, read.classes, delay), read.val)

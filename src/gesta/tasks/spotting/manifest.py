@@ -54,10 +54,9 @@ class SpottingManifest(Manifest):
 
     @property
     def input_lines(self) -> list[str]:
-        space, decoder = self.space, self.decoder
+        space = self.space
         return [
             f"skeletons of {len(space.joints)} joints in {space.dimensions}-D, {self.fps:g} frames a second",
             f"an answer after every frame, about the frame {self.delay_s:.2f} s before",
-            f"an event opens at {decoder.on:g}, ends below {decoder.off:g} for {decoder.rearm_s:g} s and lasts "
-            f"{decoder.least_s:g} s or more; probabilities are smoothed over {decoder.smoothing_s:g} s",
+            self.decoder.line,
         ]

@@ -20,7 +20,7 @@ from gesta.sources.inputs import split_samples
 from gesta.sources.recordings import Recording
 from gesta.sources.split import folds
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Wanted
-from gesta.tasks.spotting.evaluate import KEPT, Seen, measures
+from gesta.tasks.events import KEPT, Seen, measures
 from gesta.tasks.spotting.manifest import SpottingManifest
 from gesta.tasks.spotting.recipe import SpottingRecipe
 from gesta.training.run import Fitted, Run
@@ -85,7 +85,7 @@ class SpottingTask:
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """The events of files and folders; with --stream each as soon as it is known."""
-        from gesta.tasks.spotting.text import event_document, event_line
+        from gesta.tasks.events_text import event_document, event_line
 
         for path in wanted.inputs:
             try:
@@ -145,7 +145,7 @@ class SpottingTask:
         return measures([Seen.read(one) for trial in trials for one in trial["recordings"]])
 
     def report(self, result: Evaluation, out: Path) -> None:
-        from gesta.tasks.spotting.report import report
+        from gesta.tasks.events_report import report
 
         report(result, out)
 
@@ -183,8 +183,8 @@ class SpottingTask:
         predictor.probabilities(still)  # the network is made ready
         if threshold is None:
             return predictor.open_stream()
-        decoder = manifest.decoder.model_copy(update={"on": threshold, "off": min(manifest.decoder.off, threshold)})
-        return Spotter(predictor.engine, manifest.model_copy(update={"decoder": decoder})).open_stream()
+        changed = manifest.model_copy(update={"decoder": manifest.decoder.at(threshold)})
+        return Spotter(predictor.engine, changed).open_stream()
 
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
         """An ability: the skeletons of a file with their times, as `follow` takes them."""

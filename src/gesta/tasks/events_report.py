@@ -1,4 +1,4 @@
-"""A spotter's evaluation as files: metrics.json, events.csv, and report.html with a timeline of every recording."""
+"""Spotted events as files: metrics.json, events.csv, and report.html with a timeline of every recording."""
 
 from __future__ import annotations
 
@@ -12,10 +12,30 @@ from typing import Any
 from gesta.files import json_text, write_files
 from gesta.metrics_events import Event, match
 from gesta.tasks.base import Evaluation
-from gesta.tasks.spotting.evaluate import Seen
+from gesta.tasks.events import Seen
 
 SHOWN = 100
 """Timelines on the page, the worst recordings first; events.csv has all."""
+MEASURES = {
+    "jaccard": ("overlap of true and spotted frames (ChaLearn's Jaccard index)", "%"),
+    "frame_accuracy": ("frames named rightly, before events are made of them", "%"),
+    "detection_rate": ("gestures found", "%"),
+    "false_alarms_per_minute": ("false alarms a minute", ""),
+    "edit_error": ("gestures missed, added or confused, of all", "%"),
+    "delay_p50_s": ("from a gesture's end until it is known, half of them within", "s"),
+    "delay_p95_s": ("from a gesture's end until it is known, 95 % of them within", "s"),
+    "f1_10": ("F1 of events that overlap by 10 %", "%"),
+    "f1_25": ("F1 of events that overlap by 25 %", "%"),
+    "f1_50": ("F1 of events that overlap by 50 %", "%"),
+    "shrec_detection_rate": ("gestures found, mean of the classes (SHREC 2022)", "%"),
+    "shrec_false_positive_rate": ("false alarms for each gesture, mean of the classes (SHREC 2022)", ""),
+    "shrec_jaccard_index": ("found, of found, missed and false ones, mean of the classes (SHREC 2022)", "%"),
+    "shuffled_detection_rate": ("gestures found with the frames of each shuffled", "%"),
+    "events": ("gestures", ""),
+    "minutes": ("minutes", ""),
+    "n": ("recordings", ""),
+}
+"""What the page says of a metric, and its unit."""
 WIDTH, ROW, GAP = 900, 16, 4
 COLORS = (
     *("#3d6cb9", "#d1793b", "#4f9d69", "#b04a5a", "#7d63b0", "#8a6d4b", "#c06fa6"),
@@ -67,7 +87,7 @@ def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen]) -> 
     colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
     worst = sorted(recordings, key=lambda one: one.jaccard)[:SHOWN]
     key = "".join(f'<span style="color:{color}">&#9632; {html.escape(name)}</span>' for name, color in colors.items())
-    numbers = [(name, _number(value)) for name, value in metrics.items() if isinstance(value, int | float)]
+    numbers = [(MEASURES[name][0], _number(metrics[name], unit)) for name, unit in _shown(metrics)]
     notes = [("note", str(note)) for note in (*metrics.get("notes", ()), *metrics.get("warnings", ()))]
     classes = [
         (label, str(row["true"]), str(row["right"]), str(row["false"])) for label, row in metrics["per_class"].items()
@@ -112,8 +132,15 @@ def _x(time_s: float, seconds: float) -> float:
     return round(WIDTH * min(max(time_s / seconds, 0), 1), 1)
 
 
-def _number(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+def _shown(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(name, unit) of the numbers that the page shows."""
+    return [(name, unit) for name, (_, unit) in MEASURES.items() if isinstance(metrics.get(name), int | float)]
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "%":
+        return f"{100 * value:.1f} %"
+    return str(value) if isinstance(value, int) else f"{value:.3g} {unit}".rstrip()
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

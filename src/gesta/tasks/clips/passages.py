@@ -1,0 +1,203 @@
+"""Continuous recordings as a continuous recognizer learns from them and is measured on: pixels, and what is done when.
+
+Recordings with labels for stretches of them are taken whole; single clips are joined to recordings of one person each,
+with generated rests between (gesta.clips.joining), and preprocessed as a stream would be. Clips with a label of NONE
+are other motion inside those rests. No torch.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.joining import Part, Truth, joined
+from gesta.clips.plane import RawFrame
+from gesta.clips.preprocess import Preprocessor, raw_frames, unreadable
+from gesta.clips.transform import Transform
+from gesta.decoding import DecoderSpec
+from gesta.metrics_events import Event
+from gesta.schema import GestaError, Problem, Sample
+from gesta.sources.inputs import whole_recordings
+from gesta.sources.recordings import NONE as NONE_LABELS
+
+NONE = DecoderSpec().none
+CLIPS_EACH = 8
+"""Gestures of one joined recording, at most."""
+ENOUGH_CLIPS = 300
+"""Fewer clips are joined in several orders, so that about so many come of them."""
+MOST_ROUNDS = 4
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A continuous recording as the network sees it: whole chunks of `pixels` (T S H W C, or T J D), when each of the
+    chunks ends [K], and what is done in it, in seconds."""
+
+    id: str
+    pixels: NDArray[np.generic]
+    ends_s: NDArray[np.float64]
+    truth: tuple[Event, ...]
+
+    def classes(self, labels: Sequence[str], fps: float) -> NDArray[np.int64]:
+        """The class of every frame, [T]."""
+        chunk = len(self.pixels) // max(len(self.ends_s), 1)
+        before = (np.arange(chunk)[::-1] + 0.5) / fps
+        middle = (self.ends_s[:, None] - before).ravel()
+        found = np.full(len(middle), labels.index(NONE), np.int64)
+        for event in self.truth:
+            if event.label in labels:
+                found[(middle >= event.start) & (middle < event.end)] = labels.index(str(event.label))
+        return found
+
+
+def is_none(label: str | None) -> bool:
+    """Whether a label says that nothing is done."""
+    return label is not None and label.lower() in NONE_LABELS
+
+
+def gestures(samples: Iterable[Sample]) -> list[str]:
+    """The labels of gestures among the samples, in order."""
+    return sorted({str(s.label) for s in samples if s.label is not None and not is_none(s.label)})
+
+
+def passages(
+    samples: Sequence[Sample],
+    transform: Transform,
+    seed: int,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    shuffled: bool = False,
+) -> tuple[list[Passage], list[Problem]]:
+    """All of the samples as passages, and what could not be read. The same arguments give the same passages.
+
+    `shuffled`: the frames of every gesture in random order, each at another one's time.
+    """
+    spanned, single = _sorted(samples)
+    plans = _plans(single, np.random.default_rng(seed))
+    problems: list[Problem] = []
+
+    def make(number: int) -> Passage | None:
+        rng = np.random.default_rng([seed, number])
+        try:
+            if number < len(spanned):
+                return _whole(spanned[number], transform)
+            return _joined(plans[number - len(spanned)], f"joined {number + 1}", transform, rng, problems, shuffled)
+        except GestaError as error:
+            problems.append(unreadable(spanned[number][0], error))
+            return None
+
+    total, found = len(spanned) + len(plans), []
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for done, passage in enumerate(pool.map(make, range(total)), start=1):
+            progress(done, total)
+            if passage is not None and len(passage.ends_s):
+                found.append(passage)
+    return found, list(dict.fromkeys(problems))
+
+
+def _sorted(samples: Sequence[Sample]) -> tuple[list[list[Sample]], list[Sample]]:
+    """(samples of each recording whose labels are for stretches of it, clips that are a recording each)."""
+    spanned: dict[str, list[Sample]] = defaultdict(list)
+    single = []
+    for sample in samples:
+        if sample.first_frame is None and sample.start_s is None and sample.end_s is None:
+            single.append(sample)
+        else:
+            spanned[sample.recording].append(sample)
+    return list(spanned.values()), single
+
+
+def _plans(single: Sequence[Sample], rng: np.random.Generator) -> list[list[Sample]]:
+    """Which clips are joined, in their order: those of one person, every clip as often as there are rounds."""
+    people: dict[str | None, list[Sample]] = defaultdict(list)
+    others: dict[str | None, list[Sample]] = defaultdict(list)
+    for sample in single:
+        (others if is_none(sample.label) else people)[sample.subject].append(sample)
+    count = sum(map(len, people.values()))
+    rounds = min(MOST_ROUNDS, max(1, round(ENOUGH_CLIPS / max(count, 1))))
+    plans = []
+    for _ in range(rounds):
+        for person, clips in people.items():
+            order = [clips[int(i)] for i in rng.permutation(len(clips))]
+            for part in np.array_split(np.arange(len(order)), -(-len(order) // CLIPS_EACH)):
+                plans.append(_with_others([order[int(i)] for i in part], others.get(person) or others.get(None), rng))
+    return plans
+
+
+def _with_others(clips: list[Sample], others: Sequence[Sample] | None, rng: np.random.Generator) -> list[Sample]:
+    """The clips with a clip of no gesture before every other one, where there are any."""
+    found = []
+    for clip in clips:
+        if others and rng.random() < 0.5:
+            found.append(others[int(rng.integers(len(others)))])
+        found.append(clip)
+    return found
+
+
+def _joined(
+    clips: Sequence[Sample],
+    name: str,
+    transform: Transform,
+    rng: np.random.Generator,
+    problems: list[Problem],
+    shuffled: bool,
+) -> Passage:
+    def frames_of(sample: Sample) -> list[RawFrame]:
+        try:
+            found = list(raw_frames(sample, transform))
+        except GestaError as error:
+            problems.append(unreadable(sample, error))
+            return []
+        return _shuffled(found, rng) if shuffled else found
+
+    parts = [Part(lambda s=s: frames_of(s), None if is_none(s.label) else s.label) for s in clips]  # type: ignore[misc]
+    truth: list[Truth] = []
+    joints = clips[0].joints if transform.skeleton is None else None
+    pixels, ends_s = streamed(joined(parts, rng, truth), Preprocessor(transform, joints))
+    who = f", {clips[0].subject}" if clips[0].subject else ""
+    return Passage(f"{name}{who}", pixels, ends_s, tuple(Event(*event) for event in truth))
+
+
+def _shuffled(frames: Sequence[RawFrame], rng: np.random.Generator) -> list[RawFrame]:
+    order = rng.permutation(len(frames))
+    return [replace(frames[int(i)], time_s=frame.time_s) for i, frame in zip(order, frames, strict=True)]
+
+
+def _whole(samples: Sequence[Sample], transform: Transform) -> Passage:
+    """A recording with labels for stretches of it."""
+    sample, times = whole_recordings(samples)[0], list[float]()
+
+    def timed() -> Iterator[RawFrame]:
+        for frame in raw_frames(sample, transform):
+            times.append(frame.time_s)
+            yield frame
+
+    joints = sample.joints if transform.skeleton is None else None
+    pixels, ends_s = streamed(timed(), Preprocessor(transform, joints))
+    truth = [_event(s, times) for s in samples if s.label is not None and not is_none(s.label)]
+    found = sorted((e for e in truth if e.start < e.end), key=lambda e: e.start)
+    return Passage(sample.recording, pixels, ends_s, tuple(found))
+
+
+def _event(sample: Sample, times: Sequence[float]) -> Event:
+    """A labelled span in seconds of its recording, whose frames have these times."""
+    if sample.first_frame is None or sample.last_frame is None:
+        return Event(sample.label, sample.start_s or 0.0, times[-1] if sample.end_s is None else sample.end_s)
+    step = times[-1] / max(len(times) - 1, 1)
+    last = len(times) - 1
+    return Event(sample.label, times[min(sample.first_frame, last)], times[min(sample.last_frame, last)] + step)
+
+
+def streamed(frames: Iterable[RawFrame], preprocessor: Preprocessor) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+    """Frames as a stream shows them to the network: (whole chunks, when each of them ends)."""
+    pieces, ends_s = [preprocessor.transform.empty(0)], list[float]()
+    for frame in frames:
+        pieces.append(preprocessor.push(frame))
+        ends_s += preprocessor.ends_s
+    return np.concatenate(pieces), np.array(ends_s)

@@ -1,0 +1,123 @@
+"""A continuous recognizer's events: from the probabilities of its chunks, and what they are worth. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.sampling import to_network
+from gesta.clips.transform import Transform
+from gesta.decoding import DecoderSpec, GestureEvent, decode
+from gesta.engines.base import Engine
+from gesta.metrics_events import match
+from gesta.schema import Problem, Sample
+from gesta.tasks.base import Bar, Evaluation
+from gesta.tasks.classification import softmax
+from gesta.tasks.clips.passages import Passage, is_none, passages
+from gesta.tasks.events import Seen, measures
+
+TEST_SEED = 104_729
+"""The rests of what is measured are others than those of training and validation."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """What of a manifest makes events of chunks."""
+
+    labels: tuple[str, ...]
+    transform: Transform
+    decoder: DecoderSpec
+
+    @property
+    def half_s(self) -> float:
+        """Half a chunk: an answer is about the middle of its chunk."""
+        return self.transform.chunk / self.transform.fps / 2
+
+
+def following(manifest: Any) -> Following:
+    """Of a manifest of clips with a decoder."""
+    return Following(manifest.labels, manifest.transform, manifest.decoder)
+
+
+def chunk_probabilities(engine: Engine, chunk: int, pixels: NDArray[Any]) -> NDArray[np.float64]:
+    """Of every class after every chunk [K, N], from whole chunks of preprocessed frames, as a stream answers."""
+    state, rows = engine.start(1), []
+    for at in range(0, len(pixels), chunk):
+        found, state = engine.step({"chunk": to_network([pixels[at : at + chunk]], chunk)[0]}, state)
+        rows.append(softmax(found["logits"])[0])
+    return np.array(rows, np.float64).reshape(len(rows), -1)
+
+
+def real(event: GestureEvent, half_s: float) -> GestureEvent:
+    """An event of middles of chunks, from the start of its first chunk to the end of its last one."""
+    return replace(
+        event, start_s=event.start_s - half_s, end_s=event.end_s + half_s, decided_s=event.decided_s + half_s
+    )
+
+
+def events(probabilities: NDArray[np.float64], ends_s: NDArray[np.float64], what: Following) -> list[GestureEvent]:
+    """The events of a whole recording from its chunks' probabilities [K, N] and ends [K]."""
+    found = decode(what.decoder, what.labels, ends_s - what.half_s, probabilities)
+    return [real(event, what.half_s) for event in found]
+
+
+def seen(passage: Passage, probabilities: NDArray[np.float64], what: Following) -> Seen:
+    """One passage with what was made of it. Frames are the network's; those of a chunk have one answer."""
+    fps, classes = what.transform.fps, passage.classes(what.labels, what.transform.fps)
+    answers = np.repeat(probabilities.argmax(axis=1), what.transform.chunk)
+    found = tuple(event.measured() for event in events(probabilities, passage.ends_s, what))
+    return Seen(passage.id, fps, len(classes), int((answers == classes).sum()), passage.truth, found)
+
+
+def measured(recordings: Sequence[Passage], rows: Sequence[NDArray[np.float64]], what: Following) -> dict[str, Any]:
+    """`measures` of passages from their chunks' probabilities; `accuracy`: right events of all true and false ones."""
+    return _measures([seen(p, row, what) for p, row in zip(recordings, rows, strict=True)])
+
+
+def _measures(shown: Sequence[Seen]) -> dict[str, Any]:
+    found = [match(one.truth, one.spotted) for one in shown]
+    right, false = sum(len(one.right) for one in found), sum(len(one.false) for one in found)
+    events_in_all = sum(len(one.truth) for one in shown) + false
+    return {"accuracy": right / events_in_all if events_in_all else 1.0, **measures(shown)}
+
+
+def outputs(recognizer: Any, samples: Sequence[Sample], bar: Bar) -> tuple[list[Passage], NDArray[Any], list[Problem]]:
+    """(passages of the samples, probabilities [K, N] of each, what could not be read)."""
+    manifest = recognizer.manifest
+    seed = manifest.provenance.seed + TEST_SEED
+
+    def progress(done: int, total: int) -> None:
+        bar("Joining clips", done, total)
+
+    found, problems = passages(samples, manifest.transform, seed, progress)
+    return found, _rows(recognizer, found), problems
+
+
+def _rows(recognizer: Any, recordings: Sequence[Passage]) -> NDArray[Any]:
+    rows = np.empty(len(recordings), object)
+    chunk = recognizer.manifest.transform.chunk
+    rows[:] = [chunk_probabilities(recognizer.engine, chunk, p.pixels) for p in recordings]
+    return rows
+
+
+def evaluation(recognizer: Any, recordings: Sequence[Passage], rows: NDArray[Any]) -> Evaluation:
+    """What the probabilities are worth; `facts["seen"]` holds each passage's events."""
+    what = following(recognizer.manifest)
+    shown = [seen(p, row, what) for p, row in zip(recordings, rows, strict=True)]
+    truth = np.empty(len(recordings), object)
+    truth[:] = [p.classes(what.labels, what.transform.fps) for p in recordings]
+    metrics = {**_measures(shown), "notes": []}
+    return Evaluation(metrics, tuple(recordings), rows, truth, recognizer.manifest, {"seen": shown})
+
+
+def labelled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:
+    """Samples with a gesture of the model, or with none. Raises GestaError as `classification.labelled` does."""
+    from gesta.tasks import classification
+
+    return classification.labelled([s for s in samples if not is_none(s.label)], manifest) + [
+        s for s in samples if is_none(s.label)
+    ]
