@@ -128,10 +128,10 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYT
     return archive.read(info)
 
 
-def image_pixels(data: bytes) -> int | None:
-    """How many pixels the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
+def image_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) that the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
     if data.startswith(PNG) and len(data) >= 24:
-        return int.from_bytes(data[16:20], "big") * int.from_bytes(data[20:24], "big")
+        return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if not data.startswith(b"\xff\xd8"):
         return None
     at = 2
@@ -139,10 +139,16 @@ def image_pixels(data: bytes) -> int | None:
         if data[at] != 0xFF or not 0xC0 <= data[at + 1] <= 0xFE:  # bytes that fill up, or do not belong there
             at += 1
         elif data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # a start of frame (T.81, B.2.2)
-            return int.from_bytes(data[at + 5 : at + 7], "big") * int.from_bytes(data[at + 7 : at + 9], "big")
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return None
+
+
+def image_pixels(data: bytes) -> int | None:
+    """How many pixels the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
+    size = image_size(data)
+    return None if size is None else size[0] * size[1]
 
 
 def image_fault(data: bytes) -> str:

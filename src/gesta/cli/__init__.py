@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "Recognise what is in videos or recordings.",
     "live": "Follow a camera, a file or a stream: events as they happen.",
     "record": "Film gestures with a camera into a data folder.",
+    "studio": "A page that records, trains and tries your own gestures.",
     "write": "Text by a language model.",
     "embed": "Word vectors: learn them, ask them, test them.",
     "search": "Videos that show what a sentence says, or another video.",

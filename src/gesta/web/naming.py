@@ -1,0 +1,36 @@
+"""Names of files and folders: the server's own, made of what people typed, fit for every system."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path
+
+LONGEST = 32
+_RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)\d|index|train|val|test", re.I)
+"""Names that Windows gives to devices, and those that readers take for parts of a set."""
+_NUMBERED = re.compile(r".*_(\d{3,})\.\w+")
+
+
+def slug(name: str, fallback: str = "gesture") -> str:
+    """Lower-case ASCII letters, digits and single hyphens: `Swipe left!` -> `swipe-left`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    made = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:LONGEST].strip("-")
+    if not made or _RESERVED.fullmatch(made):
+        return f"{fallback}-{made}".strip("-")
+    return made
+
+
+def next_file(folder: Path, person: str, suffix: str, taken: Iterable[str] = ()) -> Path:
+    """`folder/<person>_<nnn><suffix>` with the number after the highest in the folder and among the names `taken`."""
+    stem = slug(person, "person")
+    there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    numbers = [number_of(name) for name in (*there, *taken) if name.startswith(f"{stem}_")]
+    return folder / f"{stem}_{max(numbers, default=0) + 1:03d}{suffix}"
+
+
+def number_of(name: str) -> int:
+    """The number of a file that was named so; 0 of others."""
+    found = _NUMBERED.fullmatch(name)
+    return int(found[1]) if found else 0
