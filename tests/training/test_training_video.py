@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NoReturn
 
+import numpy as np
 import pytest
 import torch
 from calls import add_networks, fit
@@ -25,7 +26,7 @@ WAYS = {
     "c3d": (),
     "i3d": (),
     "st_resnet18": ("model.context=3", "model.kind=linear", "model.overlap=true", *RPROP),
-    "st_resnet50": ("model.context=special3", "training.loss_over=sequences"),
+    "st_resnet50": ("model.context=special3", "training.loss_over=sequences", "input.sampling=whole"),
 }
 
 
@@ -35,11 +36,17 @@ def test_a_recipe_becomes_a_bundle_that_runs_without_torch(name: str, tmp_path: 
     recipe = tiny("auto", *WINDOW, f"model.name={name}", *WAYS[name], "training.accumulate=0.5")
     result = fit(samples(18), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
     transform = io.read(result.bundle, ClipManifest).manifest.transform
-    assert transform.sampling == "central"
+    assert transform.sampling == ("whole" if "input.sampling=whole" in WAYS[name] else "central")
     clips = [MemoryStore().load(sample, transform) for sample in samples(6)]
     parity = add_networks(result.bundle, clips)
     assert parity.top_class_agreement == 1.0 and parity.largest_difference < 1e-3
-    assert gesta.load(result.bundle, engine="openvino").predict(clips[0]).label in ("c0", "c1", "c2")
+    model = gesta.load(result.bundle, engine="openvino")
+    assert model.predict(clips[0]).label in ("c0", "c1", "c2")
+    if transform.sampling == "whole":
+        longer = np.concatenate([clips[0].pixels, clips[1].pixels, clips[2].pixels])  # more than the window
+        alone = [model.predict(pixels).confidence for pixels in (clips[0].pixels, longer)]
+        together = model.predict_clips([clips[0].pixels, longer]).max(axis=1)
+        np.testing.assert_allclose(alone, together, atol=1e-4)
 
 
 class Untouched(MemoryStore):
@@ -91,6 +98,8 @@ def test_recipes_take_contexts_as_numbers_and_names() -> None:
     assert tiny("auto", "model.name=st_resnet50", "model.context=5-11").model.context == "layer1.0.bn1-layer1.1.bn1"
     with pytest.raises(RecipeError, match=r"Allowed: .*st_resnet18.* Did you mean st_resnet18\?"):
         tiny("auto", "model.name=st_resnet81")
+    with pytest.raises(RecipeError, match=r"input.sampling=whole is for st_resnet18, .*, not for c3d; set central"):
+        tiny("auto", "model.name=c3d", "input.sampling=whole")
     with pytest.raises(RecipeError, match="rprop finds its own steps, so the schedule is constant"):
         tiny("auto", "training.optimizer=rprop", "training.schedule=one_cycle")
 

@@ -218,6 +218,7 @@ class _Work:
         rate = median_fps(self.listing(layout, row.splits[0]).samples) or 25.0
         window = max(4, round(self.size.frames / row.every))
         changes = [*self.size.clips, f"input.fps={rate / row.every:g}", f"input.window={window}"]
+        changes.append(f"augmentation.window=[{window}, {window}]")
         changes += ["model.width=1.0", f"model.weights={self.weights}"] if self.weights else []
         return recipe_of(row, *changes, *self._overrides(row), *more, *self.sets)
 

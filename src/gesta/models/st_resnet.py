@@ -201,10 +201,6 @@ class StResNet(nn.Module):
         starts = range(0, frames.shape[1] - self.context + 1, 1 if self.overlap else self.context)
         return torch.stack([self.forward_frames(frames[:, s : s + self.context])[:, -1] for s in starts], 1)
 
-    def ends(self, count: int) -> list[int]:
-        """The last frame (0-based) of each of `count` sequences."""
-        return [self.context - 1 + index * (1 if self.overlap else self.context) for index in range(count)]
-
     def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Logits of each sequence, [B, m, N], and whether it ends within the clip, [B, m]: examples to train on."""
         logits = self.forward_head(self.forward_sequences(clip, lengths))
@@ -225,9 +221,9 @@ class StResNet(nn.Module):
 
     def _weights(self, sequences: Tensor, lengths: Tensor) -> Tensor:
         """[B, m, 1]: 1 / number of sequences that end within a clip; the first always counts."""
-        ends = torch.tensor(self.ends(sequences.shape[1]), device=sequences.device)
-        valid = (ends < lengths.unsqueeze(1)).to(sequences.dtype)
-        valid = torch.where(ends == ends[0], torch.ones_like(valid), valid)
+        starts = torch.arange(sequences.shape[1], device=sequences.device) * (1 if self.overlap else self.context)
+        ends = starts + self.context - 1  # the last frame of each, 0-based
+        valid = ((ends < lengths.unsqueeze(1)) | (starts == 0)).to(sequences.dtype)
         return (valid / valid.sum(1, keepdim=True)).unsqueeze(-1)
 
 

@@ -21,6 +21,8 @@ from gesta.tasks.clips.auto import Facts, resolve
 from gesta.tasks.clips.recipe import ClipRecipe, SkeletonSettings
 
 _PROBED = 25
+LONGEST_CONTEXT = 5
+"""Frames of a sequence of spatio-temporal ResNets at most (Iqbal, table 5.7): shorter clips are filled up to them."""
 
 
 def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
@@ -104,9 +106,12 @@ def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
     """The transform of a resolved recipe; an unresolved one is resolved by the samples first."""
     recipe, _ = resolve_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
     given = recipe.input
-    sampling = given.sampling if takes_chunks(recipe.model.name) else "central"
-    own = _of_skeletons(recipe, samples) if given.of_skeletons else {}
-    return Transform.model_validate({**given.model_dump(exclude={"max_fps", "skeleton"}), "sampling": sampling, **own})
+    own: dict[str, Any] = {"sampling": given.sampling if takes_chunks(recipe.model.name) else "central"}
+    if given.of_skeletons:
+        own = _of_skeletons(recipe, samples)
+    elif given.sampling == "whole":
+        own = {"sampling": "whole", "chunk": LONGEST_CONTEXT}
+    return Transform.model_validate({**given.model_dump(exclude={"max_fps", "skeleton"}), **own})
 
 
 def _of_skeletons(recipe: ClipRecipe, samples: Sequence[Sample]) -> dict[str, Any]:

@@ -45,7 +45,9 @@ class InputSettings(Strict):
     mirror: bool = True
     hand_side: float = Field(0.5, gt=0, le=2, description="side of the hand crop, in hip-to-head heights")
     box_smoothing: Annotated[float, Field(ge=0, lt=1)] | Auto = 0.0
-    sampling: Literal["chunks", "central"] = "chunks"
+    sampling: Literal["chunks", "central", "whole"] = Field(
+        "chunks", description="whole: all frames at once, where the network can (st_resnet); else the central window"
+    )
     window: int = Field(
         32, ge=4, description="frames of the central window; of networks of whole skeletons: a stream's last ones"
     )
@@ -307,12 +309,13 @@ class ClipRecipe(Recipe):
 
     @model_validator(mode="after")
     def _sequences_are_of_st_resnets(self) -> ClipRecipe:
-        if self.training.loss_over != "sequences":
+        if self.model.name in ST_RESNETS:
             return self
-        if self.model.name not in ST_RESNETS:
-            raise ValueError(
-                f"training.loss_over=sequences is for {', '.join(ST_RESNETS)}, not for {self.model.name}; set last"
-            )
+        only = f"is for {', '.join(ST_RESNETS)}, not for {self.model.name}"
+        if self.training.loss_over == "sequences":
+            raise ValueError(f"training.loss_over=sequences {only}; set last")
+        if self.input.sampling == "whole":
+            raise ValueError(f"input.sampling=whole {only}; set central, or chunks")
         return self
 
     @model_serializer(mode="wrap")
