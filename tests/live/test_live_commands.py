@@ -128,6 +128,19 @@ def test_chunks_become_events():
     assert found[0].decided_s < 2.9
 
 
+def test_a_session_is_kept_on_request(gesta, tmp_path):
+    video = write_video(tmp_path / "a.mp4", frames=20)
+    kept = tmp_path / "kept"
+    called = gesta("live", "demo", "--source", video, "--record", kept, "--threshold", 0.05)
+    assert called.exit_code == 0, called.stderr
+    (path,) = kept.glob("live_*.mp4")
+    assert len(frame_times(Resource(path))) == 20
+    events = called.stdout.splitlines()
+    rows = list(csv.DictReader((kept / "index.csv").open())) if events else []
+    assert [row["label"] for row in rows] == [line.split("  ")[-3] for line in events]
+    assert all(row["path"] == path.name and float(row["start_s"]) < float(row["end_s"]) for row in rows)
+
+
 def test_record_writes_clips_and_an_index(gesta, tmp_path):
     video = write_video(tmp_path / "camera.mp4", frames=12)
     data = tmp_path / "data"

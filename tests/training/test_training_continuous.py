@@ -117,6 +117,8 @@ def test_a_training_leaves_a_bundle_that_spots(gesta, data, tmp_path):
     assert found["detection_rate"] >= 0.75
     page = (tmp_path / "report" / "report.html").read_text()
     assert "gestures found" in page and "<svg" in page
+    control = gesta("evaluate", bundle, data, "--shuffled", "--json")
+    assert json.loads(control.stdout)["accuracy"] < found["accuracy"]
     video = next((data / "right").glob("*.avi"))
     said = gesta("predict", bundle, video, "--json")
     assert said.exit_code == 0, said.stderr

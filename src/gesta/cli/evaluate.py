@@ -41,23 +41,23 @@ def evaluate(
     record: Annotated[
         bool, typer.Option("--record", help="Write the main numbers into the bundle and its card.")
     ] = False,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Seed of the split; that of the bundle's training if left out.", min=0)
-    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
     backbone_weights: BackboneOption = None,
+    shuffled: Annotated[bool, typer.Option("--shuffled", help="A control: gestures' frames in random order.")] = False,
     json: JsonFlag = False,
 ) -> None:
     """Accuracy with its interval, top five, per class, confusion; a report with the most confident errors.
 
-    The same data and protocol give the same split as `gesta train`, so that test means people never trained on.
-    Of a hand pose model: errors in mm, success rate, joints, people, the worst frames in the image and in space.
+    The same data and protocol give the same split as `gesta train`, so that test means people never trained on. For
+    hand pose models: errors in mm. For streams: events found, false alarms, delays, timelines of whole recordings.
     """
     from gesta.engines.base import Placement
     from gesta.evaluation import run
     from gesta.tasks import catalog
 
     task, opened = catalog.of_bundle(bundle)
-    options = given_options(context, task, protocol=protocol, center=center, backbone_weights=backbone_weights)
+    given: dict[str, Any] = {"center": center, "shuffled": shuffled, "backbone_weights": backbone_weights}
+    options = given_options(context, task, protocol=protocol, **given)
     protocol = options.pop("protocol", "subject")
     result = run.evaluate_data(
         opened,
@@ -75,7 +75,13 @@ def evaluate(
     if record:
         run.record(opened.path, result, split, task.kept)
     say_notes(result.metrics)
-    document: dict[str, Any] = {**result.metrics, "bundle": bundle, "split": split, "data": str(data)}
+    document: dict[str, Any] = {
+        **result.metrics,
+        "bundle": bundle,
+        "split": split,
+        "data": str(data),
+        "shuffled": shuffled,
+    }
     document |= {"protocol": protocol} if "protocol" in task.options.get("evaluate", ()) else {}
     lines = task.lines("evaluate", document)
     lines += [] if out is None else [f"report    {out / 'report.html'}"]

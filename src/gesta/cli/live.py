@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,8 @@ from gesta.schema import GestaError
 
 if TYPE_CHECKING:
     from gesta.decoding import GestureEvent
+    from gesta.live.actions import Actions
+    from gesta.live.recording import Recorded
     from gesta.live.sources import Source
 
 
@@ -29,6 +32,12 @@ def live(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Probability that opens an event.", min=0.05, max=1.0)
     ] = None,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="Of models of whole videos: Enter begins a segment and ends it, not motion.")
+    ] = False,
+    record: Annotated[
+        Path | None, typer.Option("--record", help="Keep the video and its events (index.csv) in this folder.")
+    ] = None,
     seconds: Annotated[float | None, typer.Option("--seconds", help="End after so long.", min=0.0)] = None,
     engine: EngineOption = None,
     device: DeviceOption = "auto",
@@ -36,7 +45,8 @@ def live(
 ) -> None:
     """Events as they happen, one a line, until the source ends or Ctrl-C. At the end: latency and dropped frames.
 
-    Only the newest frames are looked at. A camera or stream that vanishes is opened again. Nothing is stored.
+    Only the newest frames are looked at. A camera or stream that vanishes is opened again. Nothing is stored, unless
+    --record asks for it.
     """
     from gesta.engines.base import Placement
     from gesta.live.actions import parsed
@@ -49,10 +59,13 @@ def live(
     follow = need(task, "follow", "gesta live")
     predictor = task.load(opened, Placement(engine, device))
     follower = follow(predictor, threshold)
+    if keys:
+        by_keys(follower, task.title)
     actions = parsed(do or (), getattr(predictor.manifest, "gestures", None) or predictor.manifest.labels)
     taken, follower = matched(task, predictor, follower, source)
     for line in actions.lines:
         console.print(f"For {escape(line)}", highlight=False, soft_wrap=True)
+    recorded = None if record is None else kept(taken, record)
     summary = Summary()
     with ExitStack() as stack:
         watch: dict[str, Any] = {}
@@ -61,13 +74,24 @@ def live(
             watch["watch"] = page.show
             console.print(f"Preview at {page.address}", highlight=False)
         console.print("Following; Ctrl-C ends.", highlight=False)
-        try:
-            for event in session(taken, follower, summary, seconds=seconds, **watch):
-                tell(event, json)
-                actions.run(event.label)
-        except KeyboardInterrupt:
-            pass
+        tell_all(session(recorded or taken, follower, summary, seconds=seconds, **watch), actions, recorded, json)
         console.print(summary.line, highlight=False, soft_wrap=True)
+
+
+def tell_all(events: Iterator[GestureEvent], actions: Actions, recorded: Recorded | None, json: bool) -> None:
+    """Each event as it comes: told, acted upon, and kept where that is asked for. Ctrl-C ends it."""
+    try:
+        for event in events:
+            tell(event, json)
+            actions.run(event.label)
+            if recorded is not None:
+                recorded.keep(event)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if recorded is not None:
+            recorded.finish()
+            console.print(f"Kept {recorded.path}", highlight=False, soft_wrap=True)
 
 
 def tell(event: GestureEvent, json: bool) -> None:
@@ -77,6 +101,26 @@ def tell(event: GestureEvent, json: bool) -> None:
 
     sys.stdout.write((json_line(event_document(event)) if json else printable(event_line(event))) + "\n")
     sys.stdout.flush()
+
+
+def by_keys(follower: Any, title: str) -> None:
+    """Segments are opened and closed at the terminal. Raises GestaError (usage) for a model that has none."""
+    from gesta.live.keys import KeyGate
+
+    if not hasattr(follower, "gate"):
+        raise GestaError(f"--keys is for models of whole videos; {title} follows on its own. Leave it out.", usage=True)
+    follower.gate = KeyGate()
+    console.print("Enter begins a segment, Enter ends it.", highlight=False)
+
+
+def kept(source: Source, folder: Path) -> Recorded:
+    """The source with its video kept in a folder. Raises GestaError (usage) for stored skeletons."""
+    from gesta.live.recording import Recorded
+    from gesta.live.sources import Video
+
+    if not isinstance(source, Video):
+        raise GestaError("--record keeps video, and the source is a file of skeletons. Leave it out.", usage=True)
+    return Recorded(source, folder)
 
 
 def matched(task: Any, predictor: Any, follower: Any, source: str) -> tuple[Source, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,10 @@ from gesta.tasks.events import Seen
 
 SHOWN = 100
 """Timelines on the page, the worst recordings first; events.csv has all."""
+STRIPS = 12
+"""Stretches that are shown as pictures."""
+Strips = Callable[[str, float, float], list[tuple[str, str]]]
+"""A recording's id, from and to in seconds -> pictures (what they show, data URI)."""
 MEASURES = {
     "jaccard": ("overlap of true and spotted frames (ChaLearn's Jaccard index)", "%"),
     "frame_accuracy": ("frames named rightly, before events are made of them", "%"),
@@ -44,17 +48,19 @@ COLORS = (
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#1d2433}"
     "table{border-collapse:collapse}td,th{text-align:left;padding:3px 14px 3px 0;border-bottom:1px solid #dfe3ec}"
-    "svg{display:block;margin:2px 0 14px}h3{margin:0;font-size:14px;font-weight:600}.key span{margin-right:14px}"
+    "svg{display:block;margin:2px 0 14px}img{max-width:100%}"
+    "h3{margin:0;font-size:14px;font-weight:600}.key span{margin-right:14px}"
 )
 
 
 def report(result: Evaluation, out: Path) -> None:
     """Writes the three files. Raises GestaError."""
     recordings: Sequence[Seen] = result.facts["seen"]
+    strips = worst_stretches(recordings, result.facts["strips"]) if "strips" in result.facts else ""
     contents = {
         "metrics.json": json_text(result.metrics),
         "events.csv": events_csv(recordings),
-        "report.html": page(result.manifest.name, result.metrics, recordings),
+        "report.html": page(result.manifest.name, result.metrics, recordings, strips),
     }
     write_files(out, contents)
 
@@ -81,8 +87,31 @@ def verdicts(one: Seen) -> Iterator[tuple[str, Event, str]]:
         yield "spotted", event, "right" if index in right else "false" if index in found.false else "partial"
 
 
-def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen]) -> str:
-    """One HTML file without scripts or other files."""
+def worst_stretches(recordings: Sequence[Seen], strips: Strips) -> str:
+    """Film strips of gestures that were missed and of false alarms, the longest first, as HTML."""
+    wrong = [
+        (event.end - event.start, one, event, "missed" if side == "true" else "false alarm")
+        for one in recordings
+        for side, event, verdict in verdicts(one)
+        if verdict in ("missed", "false")
+    ]
+    shown = sorted(wrong, key=lambda row: -row[0])[:STRIPS]
+    return "".join(_stretch(one, event, what, strips) for _, one, event, what in shown)
+
+
+def _stretch(one: Seen, event: Event, what: str, strips: Strips) -> str:
+    found = strips(one.id, event.start, event.end)
+    pictures = "".join(f'<p><img src="{uri}" alt="{html.escape(name)}"></p>' for name, uri in found)
+    if not pictures:
+        return ""
+    others = [e for e in (*one.truth, *one.spotted) if min(e.end, event.end) > max(e.start, event.start)]
+    meanwhile = ", ".join(sorted({str(e.label) for e in others} - {str(event.label)})) or "nothing"
+    told = f"{what}: {event.label}, {event.start:.1f} to {event.end:.1f} s of {one.id}; meanwhile {meanwhile}"
+    return f"<h3>{html.escape(told)}</h3>{pictures}"
+
+
+def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen], strips: str = "") -> str:
+    """One HTML file without scripts or other files. `strips`: HTML of the worst stretches."""
     names = sorted({str(e.label) for one in recordings for e in (*one.truth, *one.spotted)})
     colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
     worst = sorted(recordings, key=lambda one: one.jaccard)[:SHOWN]
@@ -98,7 +127,8 @@ def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen]) -> 
         f"<h2>Gestures</h2>{_table([('gesture', 'true', 'right', 'false'), *classes])}"
         f"<h2>{len(worst)} of {len(recordings)} recordings, the worst first</h2>"
         f"<p>Above what was done, below what was spotted; a dot where the gesture was known.</p><p class=key>{key}</p>"
-        f"{''.join(timeline(one, colors) for one in worst)}</html>\n"
+        f"{''.join(timeline(one, colors) for one in worst)}"
+        f"{'<h2>What was missed, and false alarms</h2>' + strips if strips else ''}</html>\n"
     )
 
 

@@ -81,7 +81,8 @@ class Windows:
         settings, rng = self.augmentation, generator(self.seed, self.epoch, index)
         number = int(rng.choice(len(self.passages), p=self._shares))
         pixels, classes = self._pixels[number], self._classes[number]
-        percent = int(rng.integers(round(100 * settings.speed[0]), round(100 * settings.speed[1]) + 1))
+        low, high = settings.speed if settings.skeleton is None else _about_one(settings.skeleton.speed)
+        percent = int(rng.integers(round(100 * low), round(100 * high) + 1))
         wanted = min(self.frames * percent // 100, len(pixels))
         start = int(rng.integers(0, len(pixels) - wanted + 1))
         chosen = start + at_speed(wanted, percent)
@@ -105,6 +106,10 @@ class Windows:
         if maps:
             arrays["theta"] = np.stack(maps)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _about_one(share: float) -> tuple[float, float]:
+    return 1 - share, 1 + share
 
 
 def chunk_classes(classes: NDArray[np.int64], chunk: int) -> NDArray[np.int64]:

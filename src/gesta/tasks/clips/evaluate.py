@@ -19,6 +19,8 @@ from gesta.tasks.predicting import Item
 
 SHORT = 16
 """Hex digits of a sample's hash."""
+SHUFFLING = 0
+"""Seed of the order of shuffled frames."""
 BATCH = 32
 """Clips read and predicted at once."""
 
@@ -29,19 +31,20 @@ def outputs(
     """(samples predicted, probabilities n N, what could not be preprocessed)."""
     cache, transform = cache or ClipCache(), recogniser.manifest.transform
     cache.fill(samples, transform, lambda done, total: bar("Preparing clips", done, total))
-    used: list[Sample] = []
+    used, rng = list[Sample](), np.random.default_rng(SHUFFLING)
     rows: list[NDArray[np.float64]] = []
     problems: list[Problem] = []
     for start in range(0, len(samples), BATCH):
         clips = []
         for sample in samples[start : start + BATCH]:
             try:
-                clips.append(cache.load(sample, transform))
+                clip = cache.load(sample, transform)
+                clips.append(rng.permutation(clip.pixels) if recogniser.shuffled else clip.pixels)
                 used.append(sample)
             except GestaError as error:
                 problems.append(unreadable(sample, error, "unprepared"))
         if clips:
-            rows.append(np.asarray(recogniser.predict_clips([clip.pixels for clip in clips]), np.float64))
+            rows.append(np.asarray(recogniser.predict_clips(clips), np.float64))
         bar("Recognising", min(start + BATCH, len(samples)), len(samples))
     return used, np.concatenate(rows) if rows else np.zeros((0, 0)), problems
 

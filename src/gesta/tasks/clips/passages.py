@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from gesta.clips.joining import Part, Truth, joined
 from gesta.clips.plane import RawFrame
 from gesta.clips.preprocess import Preprocessor, raw_frames, unreadable
+from gesta.clips.read import inside
 from gesta.clips.transform import Transform
 from gesta.decoding import DecoderSpec
 from gesta.metrics_events import Event
@@ -28,7 +30,7 @@ from gesta.sources.recordings import NONE as NONE_LABELS
 NONE = DecoderSpec().none
 CLIPS_EACH = 8
 """Gestures of one joined recording, at most."""
-ENOUGH_CLIPS = 300
+ENOUGH_CLIPS = 160
 """Fewer clips are joined in several orders, so that about so many come of them."""
 MOST_ROUNDS = 4
 WORKERS = 2
@@ -40,7 +42,7 @@ class Passage:
     chunks ends [K], and what is done in it, in seconds."""
 
     id: str
-    pixels: NDArray[np.generic]
+    pixels: NDArray[Any]
     ends_s: NDArray[np.float64]
     truth: tuple[Event, ...]
 
@@ -86,7 +88,7 @@ def passages(
         rng = np.random.default_rng([seed, number])
         try:
             if number < len(spanned):
-                return _whole(spanned[number], transform)
+                return _whole(spanned[number], transform, rng if shuffled else None)
             return _joined(plans[number - len(spanned)], f"joined {number + 1}", transform, rng, problems, shuffled)
         except GestaError as error:
             problems.append(unreadable(spanned[number][0], error))
@@ -169,20 +171,38 @@ def _shuffled(frames: Sequence[RawFrame], rng: np.random.Generator) -> list[RawF
     return [replace(frames[int(i)], time_s=frame.time_s) for i, frame in zip(order, frames, strict=True)]
 
 
-def _whole(samples: Sequence[Sample], transform: Transform) -> Passage:
-    """A recording with labels for stretches of it."""
+def _whole(samples: Sequence[Sample], transform: Transform, shuffling: np.random.Generator | None) -> Passage:
+    """A recording with labels for stretches of it. `shuffling`: draws the order of the frames of each stretch."""
     sample, times = whole_recordings(samples)[0], list[float]()
+    done = [s for s in samples if s.label is not None and not is_none(s.label)]
 
     def timed() -> Iterator[RawFrame]:
         for frame in raw_frames(sample, transform):
             times.append(frame.time_s)
             yield frame
 
+    frames = timed() if shuffling is None else _shuffled_spans(timed(), done, shuffling)
     joints = sample.joints if transform.skeleton is None else None
-    pixels, ends_s = streamed(timed(), Preprocessor(transform, joints))
-    truth = [_event(s, times) for s in samples if s.label is not None and not is_none(s.label)]
+    pixels, ends_s = streamed(frames, Preprocessor(transform, joints))
+    truth = [_event(s, times) for s in done]
     found = sorted((e for e in truth if e.start < e.end), key=lambda e: e.start)
     return Passage(sample.recording, pixels, ends_s, tuple(found))
+
+
+def _shuffled_spans(frames: Iterable[RawFrame], done: Sequence[Sample], rng: np.random.Generator) -> Iterator[RawFrame]:
+    """The frames of a recording, those of each stretch in random order; only one stretch's are held."""
+    held: list[RawFrame] = []
+    inside_of: Sample | None = None
+    for index, frame in enumerate(frames):
+        now = next((s for s in done if inside(s, index, frame.time_s)), None)
+        if now is not inside_of:
+            yield from _shuffled(held, rng)
+            held, inside_of = [], now
+        if now is None:
+            yield frame
+        else:
+            held.append(frame)
+    yield from _shuffled(held, rng)
 
 
 def _event(sample: Sample, times: Sequence[float]) -> Event:
@@ -194,7 +214,7 @@ def _event(sample: Sample, times: Sequence[float]) -> Event:
     return Event(sample.label, times[min(sample.first_frame, last)], times[min(sample.last_frame, last)] + step)
 
 
-def streamed(frames: Iterable[RawFrame], preprocessor: Preprocessor) -> tuple[NDArray[np.generic], NDArray[np.float64]]:
+def streamed(frames: Iterable[RawFrame], preprocessor: Preprocessor) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Frames as a stream shows them to the network: (whole chunks, when each of them ends)."""
     pieces, ends_s = [preprocessor.transform.empty(0)], list[float]()
     for frame in frames:

@@ -51,6 +51,7 @@ class Recogniser:
 
     def __init__(self, engine: Engine, manifest: ClipManifest) -> None:
         self.engine, self.manifest = engine, manifest
+        self.shuffled = False  # a control: frames in random order where it is measured
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from gesta.schema import Problem, Sample
 from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.classification import softmax
 from gesta.tasks.clips.passages import Passage, is_none, passages
+from gesta.tasks.clips.report import film_strips
 from gesta.tasks.events import Seen, measures
+from gesta.tasks.events_report import Strips
 
 TEST_SEED = 104_729
 """The rests of what is measured are others than those of training and validation."""
@@ -93,7 +95,7 @@ def outputs(recognizer: Any, samples: Sequence[Sample], bar: Bar) -> tuple[list[
     def progress(done: int, total: int) -> None:
         bar("Joining clips", done, total)
 
-    found, problems = passages(samples, manifest.transform, seed, progress)
+    found, problems = passages(samples, manifest.transform, seed, progress, shuffled=recognizer.shuffled)
     return found, _rows(recognizer, found), problems
 
 
@@ -111,7 +113,20 @@ def evaluation(recognizer: Any, recordings: Sequence[Passage], rows: NDArray[Any
     truth = np.empty(len(recordings), object)
     truth[:] = [p.classes(what.labels, what.transform.fps) for p in recordings]
     metrics = {**_measures(shown), "notes": []}
-    return Evaluation(metrics, tuple(recordings), rows, truth, recognizer.manifest, {"seen": shown})
+    facts = {"seen": shown, "strips": _strips(recordings, what.transform)}
+    return Evaluation(metrics, tuple(recordings), rows, truth, recognizer.manifest, facts)
+
+
+def _strips(recordings: Sequence[Passage], transform: Transform) -> Strips:
+    """Film strips of stretches of the recordings, as the network saw them."""
+    known = {passage.id: passage for passage in recordings}
+
+    def strips(name: str, start_s: float, end_s: float) -> list[tuple[str, str]]:
+        passage = known[name]
+        times = np.repeat(passage.ends_s, transform.chunk)
+        return film_strips(passage.pixels[(times >= start_s) & (times <= end_s)], transform)
+
+    return strips
 
 
 def labelled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:

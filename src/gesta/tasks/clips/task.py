@@ -34,7 +34,7 @@ class ClipTask(classification.Classifies):
     trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze"}),
-        "evaluate": frozenset({"protocol"}),
+        "evaluate": frozenset({"protocol", "shuffled"}),
         "export": frozenset({"protocol", "seed", "seconds"}),
         "predict": frozenset({"stream", "annotate", "skeleton", "depth"}),
         "benchmark": frozenset({"train", "device", "seed"}),
@@ -91,10 +91,13 @@ class ClipTask(classification.Classifies):
 
         return {"shuffled_accuracy": shuffled_accuracy(predictor, result, total, seed)}
 
-    def load(self, bundle: Bundle[ClipManifest], at: Placement, **_: Any) -> Any:
+    def load(self, bundle: Bundle[ClipManifest], at: Placement, *, shuffled: bool = False, **_: Any) -> Any:
+        """`shuffled`: what it is measured on has its frames in random order."""
         from gesta.tasks.clips.predict import load
 
-        return load(bundle, at)
+        found = load(bundle, at)
+        found.shuffled = shuffled
+        return found
 
     def identities(self, samples: Sequence[Sample]) -> list[str]:
         from gesta.tasks.clips.evaluate import identities

@@ -232,6 +232,12 @@ class FeatureTask(classification.Classifies):
         """What a measurement depends on beside the classifier's weights."""
         return str(bundle.manifest.backbone.model_dump())
 
+    def follow(self, predictor: Any, threshold: float | None = None) -> Any:
+        """An ability: what turns a source's images into events (gesta.live.session.Follower), a segment at a time."""
+        from gesta.tasks.features.follow import SegmentFollower
+
+        return SegmentFollower(predictor, threshold)
+
     def step_unit(self, manifest: FeatureManifest) -> str:
         return "frame" if manifest.backbone.window == 1 else "window"
 

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.clips.skeleton_space import Skeleton
 from gesta.decoding import GestureEvent
+from gesta.metrics_events import runs
 from gesta.schema import GestaError, Problem
 from gesta.sources.recordings import Recording
 from gesta.tasks.base import Bar, Evaluation
@@ -18,6 +20,8 @@ from gesta.tasks.spotting.data import Track
 from gesta.tasks.spotting.predict import Spotter
 
 Probabilities = NDArray[np.float64]
+SHUFFLING = 0
+"""Seed of the order of shuffled frames."""
 
 
 def seen(track: Track, probabilities: Probabilities, spotted: Sequence[GestureEvent], fps: float) -> Seen:
@@ -38,10 +42,13 @@ def outputs(
     spotter: Spotter, recordings: Sequence[Recording], bar: Bar
 ) -> tuple[list[Recording], NDArray[Any], list[Problem]]:
     """(the recordings that could be read, probabilities [T, N] of each, what could not be read)."""
-    used, problems, rows = [], [], []
+    used, problems, rows, rng = [], [], [], np.random.default_rng(SHUFFLING)
     for number, recording in enumerate(recordings, start=1):
         try:
-            rows.append(spotter.probabilities(spotter.skeleton(recording)))
+            skeleton = spotter.skeleton(recording)
+            if spotter.shuffled:
+                skeleton = shuffled(skeleton, data.track(recording, spotter.manifest).target, rng)
+            rows.append(spotter.probabilities(skeleton))
             used.append(recording)
         except GestaError as error:
             problems.append(Problem(str(recording.skeleton), "unreadable", str(error)))
@@ -49,6 +56,15 @@ def outputs(
     found = np.empty(len(rows), object)
     found[:] = rows
     return used, found, problems
+
+
+def shuffled(skeleton: Skeleton, target: NDArray[np.int64], rng: np.random.Generator) -> Skeleton:
+    """The frames of every gesture (classes above 0, in `target` [T]) in random order."""
+    order = np.arange(len(skeleton))
+    for label, first, last in runs(target):
+        if label > 0:
+            order[first : last + 1] = first + rng.permutation(last + 1 - first)
+    return skeleton[order]
 
 
 def evaluation(spotter: Spotter, recordings: Sequence[Recording], found: NDArray[Any]) -> Evaluation:

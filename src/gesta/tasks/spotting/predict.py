@@ -48,6 +48,7 @@ class Spotter:
 
     def __init__(self, engine: Engine, manifest: Any) -> None:
         self.engine, self.manifest = engine, manifest
+        self.shuffled = False  # a control: gestures' frames in random order where it is measured
 
     def predict(self, given: Given) -> list[GestureEvent]:
         """The events of a whole recording. Raises GestaError for what is none, or has other joints."""

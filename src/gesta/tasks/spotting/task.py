@@ -41,7 +41,7 @@ class SpottingTask:
     needs_validation = True
     options: Mapping[str, frozenset[str]] = {
         "train": frozenset({"layout"}),
-        "evaluate": frozenset(),
+        "evaluate": frozenset({"shuffled"}),
         "export": frozenset({"seed", "seconds"}),
         "predict": frozenset({"stream"}),
         "benchmark": frozenset(),
@@ -73,10 +73,13 @@ class SpottingTask:
             raise GestaError(f"--from: {self.title} does not begin from a bundle. Leave it out.", usage=True)
         return fit(parts, recipe, run, drawn=not options.get("light"))
 
-    def load(self, bundle: Bundle[SpottingManifest], at: Placement, **_: Any) -> Any:
+    def load(self, bundle: Bundle[SpottingManifest], at: Placement, *, shuffled: bool = False, **_: Any) -> Any:
+        """`shuffled`: in what it is measured on, the frames of every gesture are in random order."""
         from gesta.tasks.spotting.predict import load
 
-        return load(bundle, at)
+        found = load(bundle, at)
+        found.shuffled = shuffled
+        return found
 
     def predictor(self, engine: Engine, manifest: SpottingManifest) -> Any:
         from gesta.tasks.spotting.predict import Spotter

@@ -1,0 +1,64 @@
+"""What a live session saw, kept: one video with the frames' real times, and its events as rows of an index.csv."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime
+from pathlib import Path
+
+from gesta.decoding import GestureEvent
+from gesta.files import write_whole
+from gesta.live.recorder import Writer
+from gesta.live.sources import Source, Taken
+from gesta.schema import GestaError
+from gesta.sources.index_csv import INDEX_FILE
+from gesta.sources.tables import read_table
+
+COLUMNS = ("path", "label", "start_s", "end_s")
+
+
+class Recorded:
+    """A source whose frames are written to a file as they are taken, those that are dropped later, too."""
+
+    def __init__(self, source: Source, folder: Path, name: str | None = None) -> None:
+        self._source, self.lasting = source, source.lasting
+        self._folder = folder
+        self.path = folder / f"{name or datetime.now().strftime('live_%Y%m%d_%H%M%S')}.mp4"
+        if self.path.exists():
+            raise GestaError(f"{self.path}: is there already. Choose another --record folder, or wait a second.")
+        self._writer: Writer | None = None
+        self._first_s = 0.0
+
+    def open(self) -> None:
+        self._source.open()
+
+    def take(self) -> Taken | None:
+        found = self._source.take()
+        if found is not None:
+            if self._writer is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._writer, self._first_s = Writer(self.path), found[1]
+            self._writer.write(found[0], found[1] - self._first_s)
+        return found
+
+    def close(self) -> None:
+        self._source.close()
+
+    def finish(self) -> None:
+        """Ends the file; to be called when nothing is taken any more."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def keep(self, event: GestureEvent) -> None:
+        """Adds an event to the folder's index.csv, in seconds of the video. Raises GestaError for another table."""
+        index = self._folder / INDEX_FILE
+        rows = [cells for _, cells in read_table(index)] if index.is_file() else [list(COLUMNS)]
+        if tuple(rows[0]) != COLUMNS:
+            raise GestaError(f"{index}: has other columns than {','.join(COLUMNS)}. Choose another --record folder.")
+        times = (max(time_s - self._first_s, 0.0) for time_s in (event.start_s, event.end_s))
+        text = io.StringIO()
+        rows.append([self.path.name, event.label, *(f"{time_s:.3f}" for time_s in times)])
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_whole(index, text.getvalue())

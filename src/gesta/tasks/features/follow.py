@@ -1,0 +1,78 @@
+"""A classifier of whole videos followed live: it answers for a segment that motion, or a person, opens and closes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gesta.clips.chosen_frames import fit_frame
+from gesta.clips.motion_gate import MotionGate
+from gesta.decoding import GestureEvent
+from gesta.schema import Frame
+
+LEAST_S = 0.4
+"""A shorter segment is none."""
+MOST_FRAMES = 512
+"""Of a longer segment every other frame is kept."""
+SURE = 0.5
+
+
+class Gate(Protocol):
+    """Says of each frame whether it belongs to a segment."""
+
+    def __call__(self, image: NDArray[np.uint8], time_s: float) -> bool: ...
+
+
+@dataclass
+class Segment:
+    """What has been seen of one: frames at the backbone's size, every `every`-th of `seen`."""
+
+    start_s: float
+    last_s: float
+    kept: list[NDArray[np.uint8]] = field(default_factory=list)
+    seen: int = 0
+    every: int = 1
+
+    def add(self, image: NDArray[np.uint8], time_s: float, size: int) -> None:
+        """The next frame, an RGB image."""
+        if self.seen % self.every == 0:
+            self.kept.append(fit_frame(Frame(time_s, color=image), size))
+        if len(self.kept) > MOST_FRAMES:
+            self.kept, self.every = self.kept[::2], 2 * self.every
+        self.last_s, self.seen = time_s, self.seen + 1
+
+
+class SegmentFollower:
+    """RGB images -> an event for each segment that is named with `threshold` or more. `gate` says where they are."""
+
+    takes = "rgb"
+
+    def __init__(self, recogniser: Any, threshold: float | None = None, gate: Gate | None = None) -> None:
+        self._recogniser, self._threshold = recogniser, SURE if threshold is None else threshold
+        self.gate: Gate = gate or MotionGate()
+        self._segment: Segment | None = None
+
+    def push(self, value: NDArray[np.uint8], time_s: float) -> list[GestureEvent]:
+        """The next image; the event of the segment that it ends."""
+        if not self.gate(value, time_s):
+            return self._close(time_s)
+        self._segment = self._segment or Segment(time_s, time_s)
+        self._segment.add(value, time_s, self._recogniser.manifest.backbone.size)
+        return []
+
+    def finish(self) -> list[GestureEvent]:
+        """What is still going on, ended."""
+        return self._close(None)
+
+    def _close(self, time_s: float | None) -> list[GestureEvent]:
+        segment, self._segment = self._segment, None
+        if segment is None or segment.last_s - segment.start_s < LEAST_S:
+            return []
+        found = self._recogniser.predict(np.stack(segment.kept))
+        if found.confidence < self._threshold:
+            return []
+        decided_s = segment.last_s if time_s is None else time_s
+        return [GestureEvent(found.label, segment.start_s, segment.last_s, found.confidence, decided_s)]
