@@ -58,31 +58,24 @@ def evaluate(
     task, opened = catalog.of_bundle(bundle)
     given: dict[str, Any] = {"center": center, "shuffled": shuffled, "backbone_weights": backbone_weights}
     options = given_options(context, task, protocol=protocol, **given)
-    protocol = options.pop("protocol", "subject")
     result = run.evaluate_data(
         opened,
         existing(data, "data folder"),
         Placement(engine, device),
         split=split,
         layout=layout,
-        protocol=protocol,
         seed=seed,
         progress=not json,
-        **options,
+        **{"protocol": "subject", **options},
     )
     if out is not None:
         task.report(result, out)
     if record:
         run.record(opened.path, result, split, task.kept)
     say_notes(result.metrics)
-    document: dict[str, Any] = {
-        **result.metrics,
-        "bundle": bundle,
-        "split": split,
-        "data": str(data),
-        "shuffled": shuffled,
-    }
-    document |= {"protocol": protocol} if "protocol" in task.options.get("evaluate", ()) else {}
+    asked = {"bundle": bundle, "split": split, "data": str(data), "shuffled": shuffled}
+    document = {**result.metrics, **asked}
+    document |= {"protocol": protocol} if "protocol" in options else {}
     lines = task.lines("evaluate", document)
     lines += [] if out is None else [f"report    {out / 'report.html'}"]
     emit(document, "\n".join(lines), json)
