@@ -123,13 +123,14 @@ def export(
 ) -> Made:
     """Writes the networks in another format (openvino, onnx) into a new bundle that runs without PyTorch.
 
-    `out`: <bundle>-<to>-<precision> beside the bundle if left out. `data`: what it was trained on, to compare with
+    `to="web"` writes a page that runs the model in a browser (docs/export.md). `out`: <bundle>-<to>-<precision> beside the bundle if left out. `data`: what it was trained on, to compare with
     PyTorch and (int8) to calibrate. Raises GestaError where the networks do not say what PyTorch says.
 
         small = gesta.export("runs/mine/bundle", to="onnx", precision="fp16")
     """
     from gesta.evaluation.data import examples_for
     from gesta.exporting.run import CALIBRATION, COMPARED, Export, export_bundle
+    from gesta.exporting.web import site
 
     task, opened = catalog.of_bundle(bundle)
     folder = Path(out) if out is not None else opened.path.with_name(f"{opened.path.stem}-{to}-{precision}")
@@ -138,6 +139,9 @@ def export(
         limits = (COMPARED, CALIBRATION * (precision == "int8"))
         shown, training = examples_for(task, opened.manifest, Path(data), limits)
     how = Export(to, precision, force, overwrite, seconds=0.0)
+    if to == site.TO:
+        page = site.export_site(opened, folder, how, examples=shown, calibration=training, **options)
+        return Made(folder, {"bytes": page["bytes"]}, page)
     report = export_bundle(opened, folder, how, examples=shown, calibration=training, **options)
     numbers = {"bytes": report.document["bytes"], "bytes_torch": report.bytes_torch, "agrees": report.agrees}
     return Made(folder, numbers, report.document)

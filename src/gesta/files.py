@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,3 +56,40 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
             write_whole(folder / name, content)
     except OSError as error:
         raise GestaError(f"{folder}: the results cannot be written ({error}). Give another --out.") from error
+
+
+def write_folder(folder: Path, contents: Mapping[str, bytes | str]) -> None:
+    """Writes a folder, `a/b.txt` in folders of it, whole or not at all; one that is there is replaced. Raises OSError."""
+    remove_left_behind(folder)
+    made = temporary(folder)
+    try:
+        for name, content in contents.items():
+            write_whole(made / name, content)
+        swap_in(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def swap_in(new: Path, folder: Path) -> None:
+    """Puts a folder in the place of another, which may be there already. Raises OSError and then changes nothing."""
+    if not folder.exists():
+        new.replace(folder)
+        return
+    old = temporary(folder, "old")
+    folder.replace(old)
+    try:
+        new.replace(folder)
+    except OSError:
+        old.replace(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def user_data(name: str) -> Path:
+    """A folder for what gesta uses and does not contain: `GESTA_DATA`/name, else `gesta/name` in the user's data folder
+    (`~/.local/share`, `%LOCALAPPDATA%`)."""
+    named, local = os.environ.get("GESTA_DATA"), os.environ.get("LOCALAPPDATA")
+    if named:
+        return Path(named) / name
+    base = Path(local) if local else Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "gesta" / name

@@ -24,7 +24,7 @@ from typing_extensions import TypeVar
 from gesta.bundle import card as card_module
 from gesta.bundle.manifest import FORMAT_VERSION, Artifact, Manifest
 from gesta.bundle.safe import check_name, read_member
-from gesta.files import write_whole
+from gesta.files import swap_in, write_whole
 from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError
 from gesta.words import install
@@ -145,7 +145,7 @@ def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: s
             _write_file(made / name, content)
         _write_file(made / CARD, (card or card_module.render(manifest)).encode())
         _write_file(made / MANIFEST, _dump(manifest))
-        _swap(made, folder)
+        swap_in(made, folder)
     except OSError as error:
         raise GestaError(f"{folder}: the bundle could not be written ({error.strerror}). {_disk_hint()}") from error
     finally:
@@ -296,21 +296,6 @@ def _dump(manifest: Manifest) -> bytes:
 
 def _write_file(path: Path, content: Content) -> None:
     write_whole(path, content if isinstance(content, bytes) else content.read_bytes())
-
-
-def _swap(new: Path, folder: Path) -> None:
-    """Puts `new` in the place of `folder`, which may hold an older bundle."""
-    if not folder.exists():
-        new.replace(folder)
-        return
-    old = temporary(folder, "old")
-    folder.replace(old)
-    try:
-        new.replace(folder)
-    except OSError:
-        old.replace(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _disk_hint() -> str:

@@ -40,3 +40,25 @@ def trackers(
     if missing:
         lines.append(f"not in {source}: {', '.join(missing)}")
     emit(document, "\n".join(lines), json)
+
+
+@app.command("onnxruntime-web")
+def onnxruntime_web(
+    source: Annotated[
+        Path | None, typer.Option("--from", help="The package's .tgz, as `npm pack` makes it, or a folder with its files.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """What runs networks in a browser (MIT, 14 MB), for `gesta export --to web`: by npm and its settings, or from a file.
+
+    It lies in the user's data folder; GESTA_DATA names another place.
+    """
+    from gesta.cli.common import console, emit, existing
+    from gesta.exporting.web.runtime import PACKAGE, default_folder, fetch
+
+    folder = default_folder()
+    given = None if source is None else existing(source, "file or folder")
+    files = fetch(folder, given, told=lambda text: console.print(text, highlight=False))
+    sizes = {file.name: file.stat().st_size for file in files}
+    lines = [f"{name}  {size / 1e6:.1f} MB" for name, size in sizes.items()]
+    emit({"folder": str(folder), "package": PACKAGE, "files": sizes}, "\n".join([*lines, f"in {folder}"]), json)

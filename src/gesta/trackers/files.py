@@ -10,7 +10,6 @@ import functools
 import hashlib
 import io
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from gesta.files import write_whole
+from gesta.files import user_data, write_whole
 from gesta.schema import UNREADABLE, GestaError
 
 PACKAGE = "mediapipe==0.10.21"
@@ -57,14 +56,8 @@ _ARCHIVES = (".whl", ".task", ".zip")
 
 
 def default_folder() -> Path:
-    """`GESTA_DATA`/trackers, else `gesta/trackers` in the user's data folder (`~/.local/share`, `%LOCALAPPDATA%`)."""
-    named = os.environ.get("GESTA_DATA")
-    if named:
-        return Path(named) / "trackers"
-    local = os.environ.get("LOCALAPPDATA")
-    if local:
-        return Path(local) / "gesta" / "trackers"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "gesta" / "trackers"
+    """`GESTA_DATA`/trackers, else `gesta/trackers` in the user's data folder."""
+    return user_data("trackers")
 
 
 def located(names: Iterable[str], folder: Path) -> dict[str, Path]:

@@ -23,9 +23,7 @@ class EventStream:
     """
 
     def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
-        labels = manifest.labels
-        none = next((label for label in labels if is_none(label)), DecoderSpec().none)
-        spec = manifest.decoder or DecoderSpec(none=none)
+        labels, spec = manifest.labels, decoder_of(manifest)
         self.takes = "rgb" if manifest.space is None else "skeletons"
         self._half_s = manifest.chunk_s / 2
         self._stream, self._labels, self._decoder = stream, labels, Decoder(spec.at(threshold), labels)
@@ -51,3 +49,9 @@ class EventStream:
         self._last_s = time_s
         decided = self._decoder.step([time_s], [[found.probabilities[label] for label in self._labels]])
         return [real(event, self._half_s) for event in decided]
+
+
+def decoder_of(manifest: ClipManifest) -> DecoderSpec:
+    """The bundle's own numbers, else the default ones with its label of no gesture, where it has one."""
+    none = next((label for label in manifest.labels if is_none(label)), DecoderSpec().none)
+    return manifest.decoder or DecoderSpec(none=none)

@@ -19,6 +19,7 @@ from gesta.tasks import classification
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.tasks.web import WebModel
 from gesta.training.run import Fitted, Run
 
 
@@ -243,6 +244,18 @@ class ClipTask(classification.Classifies):
         from gesta.tasks.clips.standalone import files
 
         return files.files(bundle), files.told(bundle.manifest)
+
+    def web_check(self, manifest: ClipManifest) -> None:
+        """Raises GestaError where no page in a browser can run the model."""
+        from gesta.tasks.clips import web
+
+        web.check(manifest)
+
+    def web(self, bundle: Bundle[ClipManifest]) -> WebModel:
+        """An ability: what a page in the browser needs of a bundle with ONNX networks."""
+        from gesta.tasks.clips import web
+
+        return web.web_model(bundle)
 
     def distil(self, recipe: ClipRecipe) -> Any:
         """The teachers that a recipe names (--set teacher=BUNDLE), opened."""

@@ -208,6 +208,15 @@ class HandTask:
 
         return files.files(bundle), files.TOLD
 
+    def web_check(self, manifest: HandManifest) -> None:  # noqa: ARG002
+        """Raises GestaError (usage): browsers have no depth camera."""
+        raise GestaError(
+            "A page in the browser has a camera's colors only, and hand pose models take depth images. Run it beside a "
+            "depth camera: gesta export BUNDLE --to onnx --with-preprocessing. For hands in colors, MediaPipe's hand "
+            "landmarks feed a model trained on skeletons: gesta fetch trackers, docs/trackers.md.",
+            usage=True,
+        )
+
     def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
         """How far two models' answers to the same samples lie apart."""
         from gesta.metrics import joint_errors

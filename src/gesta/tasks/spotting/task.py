@@ -23,6 +23,7 @@ from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Qualit
 from gesta.tasks.events import KEPT, Seen, measures
 from gesta.tasks.spotting.manifest import SpottingManifest
 from gesta.tasks.spotting.recipe import SpottingRecipe
+from gesta.tasks.web import WebModel
 from gesta.training.run import Fitted, Run
 
 
@@ -188,6 +189,15 @@ class SpottingTask:
             return predictor.open_stream()
         changed = manifest.model_copy(update={"decoder": manifest.decoder.at(threshold)})
         return Spotter(predictor.engine, changed).open_stream()
+
+    def web_check(self, manifest: SpottingManifest) -> None:
+        """Every spotter runs on a page, behind a tracker."""
+
+    def web(self, bundle: Bundle[SpottingManifest]) -> WebModel:
+        """An ability: what a page in the browser needs of a bundle with an ONNX network."""
+        from gesta.tasks.spotting.web import web_model
+
+        return web_model(bundle)
 
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
         """An ability: the skeletons of a file with their times, as `follow` takes them."""

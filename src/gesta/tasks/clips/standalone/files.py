@@ -15,11 +15,9 @@ from gesta.engines.base import Placement
 from gesta.schema import Frame, GestaError
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.predict import Recogniser, load
-from gesta.tasks.clips.standalone import model, rules
+from gesta.tasks.clips.standalone import example, model, rules
 
 PROGRAM = Path(__file__).with_name("run.py")
-SIZE = 96, 128
-"""Height and width of the example's frames."""
 
 
 def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
@@ -50,12 +48,12 @@ def told(manifest: ClipManifest) -> str:
 def _golden(recogniser: Recogniser, inside: bool) -> bytes:
     """An example that is nobody's recording, and gesta's answer to it."""
     t = recogniser.manifest.transform
-    count = round(1.25 * min(max(3 * t.chunk + 2, 18), 48))
-    rng = np.random.default_rng(0)
-    if inside:  # frames come a little faster than they are taken, and unevenly
-        times, frames = np.cumsum(rng.uniform(0.6, 1.0, count)) / t.fps, _moving_disc(count)
+    count = example.count_for(t)
+    if inside:
+        times, frames = example.times(t), example.drawn(example.drawing(count))
         clip = _preprocessed(t, frames, times)
     else:
+        rng = np.random.default_rng(0)
         times, frames = np.arange(count) / t.fps, rng.integers(0, 256, (count, *t.frame_shape)).astype(np.uint8)
         clip = frames
     held = io.BytesIO()
@@ -68,12 +66,3 @@ def _preprocessed(t: Transform, frames: NDArray[np.uint8], times_s: NDArray[np.f
     preprocessor = Preprocessor(t)
     pieces = [preprocessor.push(Frame(float(s), color=image)) for s, image in zip(times_s, frames, strict=True)]
     return np.concatenate([*pieces, preprocessor.flush()])
-
-
-def _moving_disc(count: int) -> NDArray[np.uint8]:
-    """RGB frames [count, H, W, 3] of a disc that swings over a slope of colors."""
-    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
-    slope = np.stack([rows, columns, rows + columns], axis=-1).astype(np.uint8)
-    middles = [(48 + 20 * np.sin(i / 2), 64 + 36 * np.cos(i / 5)) for i in range(count)]
-    near = [np.hypot(rows - v, columns - u) < 14 for v, u in middles]
-    return np.stack([np.where(disc[..., None], np.array([230, 180, 120], np.uint8), slope) for disc in near])

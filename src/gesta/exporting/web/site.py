@@ -1,0 +1,111 @@
+"""The folder: page, modules, model, example and onnxruntime-web."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gesta.bundle.io import Bundle
+from gesta.exporting.web import runtime
+from gesta.files import json_text, write_folder
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.tasks.base import Examples, Task, need
+from gesta.tasks.web import NETWORK, WebModel
+from gesta.words import command
+
+if TYPE_CHECKING:
+    from gesta.exporting.run import Export
+
+TO = "web"
+OPTION = "A page in the browser (--to web)"
+STATIC = Path(__file__).with_name("static")
+MODEL = "model.json"
+MARKS = (MODEL, "gesta/gesta.js")
+"""Files by which an earlier export is known."""
+EXAMPLES = {True: "example_pictures.html", False: "example_joints.html"}
+"""Whether the model takes pictures -> the example of use that is written as example.html."""
+
+
+def check_option(task: Task, bundle: Bundle[Any], out: Path, overwrite: bool) -> None:
+    """Raises GestaError where the model cannot run on a page, `out` holds something, or onnxruntime-web is missing."""
+    need(task, "web_check", OPTION)(bundle.manifest)
+    check_out(out, overwrite)
+    runtime.located()
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Raises GestaError (usage) if something would be lost."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not all((out / name).is_file() for name in MARKS):
+        raise GestaError(f"{out}: is there already and is no page of a model, so it is not replaced. Choose another.")
+    if not overwrite:
+        raise GestaError(f"{out}: holds a page already. Choose another --out, or replace it: --overwrite.", usage=True)
+
+
+def converts(bundle: Bundle[Any]) -> bool:
+    """Whether the networks are made anew from the weights, which needs PyTorch; else the bundle has them in ONNX."""
+    return bundle.find("weights", "torch") is not None
+
+
+def export_site(
+    bundle: Bundle[Any],
+    out: Path,
+    how: Export,
+    *,
+    examples: Examples | None = None,
+    calibration: Examples | None = None,
+    say: Callable[[str], None] = lambda _text: None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Writes the folder, its network compared with PyTorch as by any export to ONNX; what was written as plain values.
+
+    A bundle that holds ONNX networks already gives them as they are. `how`: its `to` is not looked at. Raises GestaError
+    as `check_option` and `export_bundle` do.
+    """
+    task, _ = catalog.of_bundle(bundle.path)
+    check_option(task, bundle, out, how.overwrite)
+    with tempfile.TemporaryDirectory(prefix="gesta-web-") as scratch:
+        if converts(bundle):
+            from gesta.exporting.run import export_bundle
+
+            onnx = replace(how, to="onnx", seconds=0.0, roles=("step",))
+            given = {"examples": examples, "calibration": calibration, "say": say}
+            bundle = export_bundle(bundle, Path(scratch) / "onnx", onnx, **given, **options).bundle
+        say("writing the page")
+        files = dict(contents(need(task, "web", OPTION)(bundle)))
+    try:
+        write_folder(out, files)
+    except OSError as error:
+        raise GestaError(f"{out}: cannot be written ({error}). Free space, or give another --out.") from error
+    sizes = {name: len(content) for name, content in files.items()}
+    return {"out": str(out), "to": TO, "precision": how.precision, "bytes": sum(sizes.values()), "files": sizes}
+
+
+def contents(web: WebModel) -> Iterator[tuple[str, bytes]]:
+    """Name in the folder -> content."""
+    for path in sorted(STATIC.rglob("*")):
+        if path.is_file() and path.name not in EXAMPLES.values():
+            yield path.relative_to(STATIC).as_posix(), path.read_bytes()
+    yield "example.html", (STATIC / EXAMPLES[web.golden["drawing"] is not None]).read_bytes()
+    for name, content in runtime.located().items():
+        yield f"onnxruntime/{name}", content
+    yield "package.json", b'{"private": true, "type": "module"}\n'
+    yield NETWORK, web.network
+    yield "golden.json", json_text(web.golden).encode()
+    yield MODEL, json_text(web.model).encode()
+
+
+def told(document: dict[str, Any]) -> list[str]:
+    """What was written, in lines for people."""
+    network = document["files"][NETWORK]
+    serve = command("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", document["out"], "8000")
+    return [
+        f"page     {document['out']}: {document['bytes'] / 1e6:.1f} MB, of which the network {network / 1e6:.2f} MB",
+        f"look     {serve}, then http://127.0.0.1:8000 in a browser",
+        "use      example.html shows the model in a page of your own; on a server of yours it needs https",
+    ]

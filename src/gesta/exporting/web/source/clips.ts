@@ -1,0 +1,179 @@
+/** A recognizer of clips at work: frames in, an answer a chunk out (gesta.tasks.clips.stream and follow). */
+
+import { Ticker } from "./clock.js";
+import type { Chunk } from "./clock.js";
+import { Decoder } from "./decoder.js";
+import type { GestureEvent } from "./decoder.js";
+import type { Picture } from "./image.js";
+import type { ClipModel } from "./model.js";
+import type { Feed, Network } from "./network.js";
+import { Cropper, Planes } from "./pixels.js";
+import { Normalizer } from "./skeleton.js";
+import type { Skeleton } from "./skeleton.js";
+
+/** Probabilities in the order of the labels, and until when they speak. */
+export interface Answer {
+  timeS: number;
+  probabilities: number[];
+}
+
+export interface Joints {
+  skeleton: Skeleton;
+  confidence: ArrayLike<number> | null;
+}
+
+/** What a model sees of one tick: the planes of its channels side by side, or joints. */
+type Seen = Uint8Array | Float32Array;
+
+/** Frames as the network takes them. */
+interface Maker<F> {
+  reset(): void;
+  chunk(frames: F[]): Seen[];
+  feed(frames: Seen[], length: number): { data: Uint8Array | Float32Array; shape: number[] };
+}
+
+export class ClipFollower<F extends Picture | Joints> {
+  private readonly ticker: Ticker<F>;
+  private readonly decoder: Decoder;
+  private ring: Seen[] = [];
+  private chunks = 0;
+  private decodedS = -1;
+
+  /** `onAnswer` is told every answer, also of no gesture. */
+  constructor(
+    private readonly model: ClipModel,
+    private readonly network: Network,
+    private readonly maker: Maker<F>,
+    private readonly onAnswer: (answer: Answer) => void,
+  ) {
+    this.ticker = new Ticker(model.timing);
+    this.decoder = new Decoder(model.decoder, model.labels);
+  }
+
+  /** A frame at its time in seconds -> the events that it has decided. */
+  async push(frame: F, timeS: number): Promise<GestureEvent[]> {
+    return this.see(this.ticker.push(frame, timeS));
+  }
+
+  /** What is still going on, ended. Then the stream begins anew. */
+  async finish(): Promise<GestureEvent[]> {
+    const events = await this.see(this.ticker.flush());
+    this.maker.reset();
+    this.clear();
+    this.chunks = 0;
+    this.decodedS = -1;
+    return [...events, ...this.decoder.finish()];
+  }
+
+  private async see(chunks: Chunk<F>[]): Promise<GestureEvent[]> {
+    const events: GestureEvent[] = [];
+    for (const { frames, endS } of chunks) {
+      const [probabilities] = await this.answer(this.maker.chunk(frames));
+      this.onAnswer({ timeS: endS, probabilities });
+      if (endS > this.decodedS) {
+        this.decodedS = endS;
+        events.push(...this.decoder.step(endS, probabilities));
+      }
+    }
+    return events;
+  }
+
+  private answer(frames: Seen[]): Promise<number[][]> {
+    const { reset_after_chunks, sampling, window, timing } = this.model;
+    if (reset_after_chunks !== null && this.chunks === reset_after_chunks) {
+      this.clear();
+      this.chunks = 0;
+    }
+    this.chunks++;
+    if (this.network.file.role === "step") return this.network.run({ chunk: this.maker.feed(frames, timing.chunk) });
+    this.ring = [...this.ring, ...frames].slice(-window);
+    const length = sampling === "central" ? window : Math.ceil(this.ring.length / timing.chunk) * timing.chunk;
+    const feed: Feed = { clip: this.maker.feed(this.ring, length) };
+    if (this.network.file.inputs.some(({ name }) => name === "lengths")) {
+      feed["lengths"] = { data: BigInt64Array.of(BigInt(this.ring.length)), shape: [1] };
+    }
+    return this.network.run(feed);
+  }
+
+  private clear(): void {
+    this.network.reset();
+    this.ring = [];
+  }
+}
+
+/** Pictures: 1, 1, channels, frames, height, width, black behind the last one. */
+export class PictureMaker implements Maker<Picture> {
+  private readonly cropper: Cropper;
+  private readonly planes = new WeakMap<Picture, Planes>();
+
+  constructor(model: ClipModel) {
+    if (model.pixels === null) throw new Error("The model sees no pictures. Push joints.");
+    this.cropper = new Cropper(model.pixels, model.timing.fps);
+  }
+
+  reset(): void {
+    this.cropper.reset();
+  }
+
+  chunk(frames: Picture[]): Uint8Array[] {
+    const seen = this.cropper.preprocess(frames.map((frame) => this.planesOf(frame)));
+    return seen.map((channels) => {
+      const size = channels[0].data.length;
+      const joined = new Uint8Array(channels.length * size);
+      channels.forEach((plane, i) => joined.set(plane.data, i * size));
+      return joined;
+    });
+  }
+
+  feed(frames: Uint8Array[], length: number): { data: Uint8Array; shape: number[] } {
+    const { size, channels } = this.cropper.pixels;
+    const area = size * size;
+    const data = new Uint8Array(channels.length * length * area);
+    frames.forEach((frame, t) => {
+      channels.forEach((_, c) => data.set(frame.subarray(c * area, (c + 1) * area), (c * length + t) * area));
+    });
+    return { data, shape: [1, 1, channels.length, length, size, size] };
+  }
+
+  /** The same planes for a frame that is taken twice. */
+  private planesOf(frame: Picture): Planes {
+    const planes = this.planes.get(frame) ?? new Planes(frame);
+    this.planes.set(frame, planes);
+    return planes;
+  }
+}
+
+/** Joints: 1, frames, joints, coordinates and then 1 where the joint is there. */
+export class SkeletonMaker implements Maker<Joints> {
+  private readonly normalizer: Normalizer;
+
+  constructor(private readonly model: ClipModel) {
+    if (model.space === null) throw new Error("The model sees no joints. Push pictures.");
+    this.normalizer = new Normalizer(model.space);
+  }
+
+  reset(): void {
+    this.normalizer.reset();
+  }
+
+  chunk(frames: Joints[]): Float32Array[] {
+    return frames.map(({ skeleton, confidence }) => this.normalizer.next(skeleton, confidence));
+  }
+
+  feed(frames: Float32Array[], length: number): { data: Float32Array; shape: number[] } {
+    const space = this.model.space!;
+    const [joints, dimensions] = [space.joints.length, space.dimensions];
+    const data = new Float32Array(length * joints * (dimensions + 1));
+    frames.forEach((frame, t) => {
+      for (let joint = 0; joint < joints; joint++) {
+        const at = (t * joints + joint) * (dimensions + 1);
+        const point = frame.subarray(joint * dimensions, (joint + 1) * dimensions);
+        if (point.every(Number.isFinite)) {
+          data.set(point, at);
+          data[at + dimensions] = 1;
+        }
+      }
+    });
+    return { data, shape: [1, length, joints, dimensions + 1] };
+  }
+}

@@ -1,0 +1,85 @@
+/** Frames as a camera gives them -> chunks of frames at the model's rate (gesta.clips.clock, gesta.clips.preprocess). */
+import { roundEven } from "./numbers.js";
+/** Follows time stamps; where they jump back it continues one step after the last frame. */
+export class Clock {
+    timing;
+    shiftS = 0;
+    stepS;
+    lastS = null;
+    constructor(timing) {
+        this.timing = timing;
+        this.stepS = timing.step_s;
+    }
+    at(stampS) {
+        if (!Number.isFinite(stampS))
+            throw new Error(`A frame has the time ${stampS}. Expected seconds as a finite number.`);
+        let timeS = stampS + this.shiftS;
+        const lastS = this.lastS;
+        if (lastS !== null && timeS < lastS - this.timing.jitter_s) {
+            this.shiftS += lastS + this.stepS - timeS;
+            timeS = lastS + this.stepS;
+        }
+        else if (lastS !== null) {
+            timeS = Math.max(timeS, lastS);
+            if (timeS - lastS > 0 && timeS - lastS < 1)
+                this.stepS = timeS - lastS;
+        }
+        this.lastS = timeS;
+        return timeS;
+    }
+}
+/** Takes frames by their time stamps: early ones are passed over, one that stays is taken again. Looks back only. */
+export class Ticker {
+    timing;
+    clock;
+    pending = null;
+    firstS = 0;
+    lastS = 0;
+    done = 0;
+    group = [];
+    constructor(timing) {
+        this.timing = timing;
+        this.clock = new Clock(timing);
+    }
+    /** A frame at its time in seconds -> the chunks that are complete now. */
+    push(frame, stampS) {
+        const { fps, longest_gap_s } = this.timing;
+        this.lastS = this.clock.at(stampS);
+        if (this.pending === null) {
+            this.firstS = this.lastS;
+        }
+        else {
+            const due = Math.max(0, Math.floor((this.lastS - this.firstS) * fps - 0.5 + 1e-6) + 1 - this.done);
+            const most = roundEven(longest_gap_s * fps);
+            this.take(this.pending.frame, Math.min(due, most), -Infinity);
+            if (due > most)
+                this.firstS += (due - most) / fps;
+        }
+        this.pending = { frame };
+        return this.chunks(this.timing.chunk);
+    }
+    /** The end of a recording: what is left over. Starts anew afterwards. */
+    flush() {
+        if (this.pending !== null)
+            this.take(this.pending.frame, 1, this.lastS);
+        const last = this.chunks(1);
+        this.clock = new Clock(this.timing);
+        this.pending = null;
+        this.done = 0;
+        return last;
+    }
+    take(frame, times, leastS) {
+        for (let i = 0; i < times; i++) {
+            this.done++;
+            this.group.push([frame, Math.max(this.firstS + this.done / this.timing.fps, leastS)]);
+        }
+    }
+    chunks(least) {
+        const found = [];
+        while (this.group.length >= least) {
+            const part = this.group.splice(0, this.timing.chunk);
+            found.push({ frames: part.map(([frame]) => frame), endS: part[part.length - 1][1] });
+        }
+        return found;
+    }
+}

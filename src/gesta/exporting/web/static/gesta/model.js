@@ -1,0 +1,2 @@
+/** model.json: what the export knows of a model, in the words of its bundle's manifest. */
+export {};

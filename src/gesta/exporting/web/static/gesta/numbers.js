@@ -1,0 +1,28 @@
+/** Arithmetic as Python and numpy do it. */
+/** Whole numbers, .5 to the even one. */
+export function roundEven(value) {
+    const low = Math.floor(value);
+    const rest = value - low;
+    if (rest !== 0.5)
+        return rest < 0.5 ? low : low + 1;
+    return low % 2 === 0 ? low : low + 1;
+}
+/** The place of the largest value, the first of several. */
+export function argmax(values) {
+    let best = 0;
+    for (let i = 1; i < values.length; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+/** Probabilities of a network's answers. */
+export function softmax(logits) {
+    const values = Array.from(logits);
+    if (!values.every(Number.isFinite)) {
+        throw new Error("The network answers with values that are no numbers (NaN). Export the model again.");
+    }
+    const largest = Math.max(...values);
+    const powers = values.map((value) => Math.exp(value - largest));
+    const sum = powers.reduce((a, b) => a + b, 0);
+    return powers.map((power) => power / sum);
+}
