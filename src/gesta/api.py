@@ -123,8 +123,9 @@ def export(
 ) -> Made:
     """Writes the networks in another format (openvino, onnx) into a new bundle that runs without PyTorch.
 
-    `to="web"` writes a page that runs the model in a browser (docs/export.md). `out`: <bundle>-<to>-<precision> beside the bundle if left out. `data`: what it was trained on, to compare with
-    PyTorch and (int8) to calibrate. Raises GestaError where the networks do not say what PyTorch says.
+    `to="web"` writes a page that runs the model in a browser (docs/export.md). `out`: <bundle>-<to>-<precision> beside
+    the bundle if left out. `data`: what it was trained on, to compare with PyTorch and (int8) to calibrate. Raises
+    GestaError where the networks do not say what PyTorch says.
 
         small = gesta.export("runs/mine/bundle", to="onnx", precision="fp16")
     """

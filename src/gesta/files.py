@@ -59,7 +59,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes | str]) -> None:
-    """Writes a folder, `a/b.txt` in folders of it, whole or not at all; one that is there is replaced. Raises OSError."""
+    """Writes a folder whole or not at all, `a/b.txt` in folders of it; replaces one that is there. Raises OSError."""
     remove_left_behind(folder)
     made = temporary(folder)
     try:

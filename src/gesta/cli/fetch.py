@@ -45,11 +45,12 @@ def trackers(
 @app.command("onnxruntime-web")
 def onnxruntime_web(
     source: Annotated[
-        Path | None, typer.Option("--from", help="The package's .tgz, as `npm pack` makes it, or a folder with its files.")
+        Path | None,
+        typer.Option("--from", help="The package's .tgz (npm pack), or a folder with it."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """What runs networks in a browser (MIT, 14 MB), for `gesta export --to web`: by npm and its settings, or from a file.
+    """What runs networks in a browser (MIT, 14 MB), for `gesta export --to web`: by npm, or from a file.
 
     It lies in the user's data folder; GESTA_DATA names another place.
     """

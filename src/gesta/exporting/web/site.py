@@ -14,7 +14,7 @@ from gesta.files import json_text, write_folder
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Examples, Task, need
-from gesta.tasks.web import NETWORK, WebModel
+from gesta.tasks.web import NETWORK, WebModel, network_of
 from gesta.words import command
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def export_site(
 ) -> dict[str, Any]:
     """Writes the folder, its network compared with PyTorch as by any export to ONNX; what was written as plain values.
 
-    A bundle that holds ONNX networks already gives them as they are. `how`: its `to` is not looked at. Raises GestaError
-    as `check_option` and `export_bundle` do.
+    A bundle without weights gives its ONNX networks as they are. `how`: its `to` is not looked at. Raises GestaError as
+    `check_option` and `export_bundle` do.
     """
     task, _ = catalog.of_bundle(bundle.path)
     check_option(task, bundle, out, how.overwrite)
@@ -77,13 +77,24 @@ def export_site(
             given = {"examples": examples, "calibration": calibration, "say": say}
             bundle = export_bundle(bundle, Path(scratch) / "onnx", onnx, **given, **options).bundle
         say("writing the page")
-        files = dict(contents(need(task, "web", OPTION)(bundle)))
+        return write_site(bundle, out, how.overwrite)
+
+
+def write_site(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> dict[str, Any]:
+    """Writes the folder for a bundle with ONNX networks as they are; what was written as plain values.
+
+    Raises GestaError as `check_option` does, and where the bundle has no such network or the disk is full.
+    """
+    task, _ = catalog.of_bundle(bundle.path)
+    check_option(task, bundle, out, overwrite)
+    files = dict(contents(need(task, "web", OPTION)(bundle)))
     try:
         write_folder(out, files)
     except OSError as error:
         raise GestaError(f"{out}: cannot be written ({error}). Free space, or give another --out.") from error
     sizes = {name: len(content) for name, content in files.items()}
-    return {"out": str(out), "to": TO, "precision": how.precision, "bytes": sum(sizes.values()), "files": sizes}
+    precision = network_of(bundle).precision
+    return {"out": str(out), "to": TO, "precision": precision, "bytes": sum(sizes.values()), "files": sizes}
 
 
 def contents(web: WebModel) -> Iterator[tuple[str, bytes]]:
@@ -94,7 +105,6 @@ def contents(web: WebModel) -> Iterator[tuple[str, bytes]]:
     yield "example.html", (STATIC / EXAMPLES[web.golden["drawing"] is not None]).read_bytes()
     for name, content in runtime.located().items():
         yield f"onnxruntime/{name}", content
-    yield "package.json", b'{"private": true, "type": "module"}\n'
     yield NETWORK, web.network
     yield "golden.json", json_text(web.golden).encode()
     yield MODEL, json_text(web.model).encode()

@@ -40,7 +40,7 @@ def web_model(bundle: Bundle[ClipManifest]) -> WebModel:
     document = model_document(
         bundle,
         bundle.manifest.labels,
-        getattr(bundle.manifest, "decoder", None) or decoder_of(bundle.manifest.labels),
+        decoder_of(bundle.manifest),
         timing=_timing(t),
         pixels=None if t.skeleton is not None else _pixels(t),
         space=None if t.skeleton is None else space_document(t.skeleton),
@@ -58,15 +58,9 @@ def _timing(t: Transform) -> dict[str, float]:
 
 def _pixels(t: Transform) -> dict[str, Any]:
     named = ("size", "channels", "body", "smooth", "box_smoothing", "difference_gain")
-    motion = {
-        "side": crops.MOTION_SIDE,
-        "threshold": crops.MOTION_THRESHOLD,
-        "half_life_s": crops.MOTION_HALF_LIFE_S,
-        "least": crops.MOTION_LEAST,
-        "margin": crops.MOTION_MARGIN,
-        "smallest": crops.MOTION_SMALLEST,
-    }
-    return {**{name: getattr(t, name) for name in named}, "motion": motion}
+    motion = ("side", "threshold", "half_life_s", "least", "margin", "smallest")
+    numbers = {name: getattr(crops, f"MOTION_{name.upper()}") for name in motion}
+    return {**{name: getattr(t, name) for name in named}, "motion": numbers}
 
 
 def _golden(bundle: Bundle[ClipManifest], precision: str) -> dict[str, Any]:

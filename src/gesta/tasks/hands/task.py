@@ -12,7 +12,7 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
-from gesta.schema import HandFrame, HandListing, Listing, Problem
+from gesta.schema import GestaError, HandFrame, HandListing, Listing, Problem
 from gesta.sources import hand_catalog
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Quality, Said, Timing, Tuning, Wanted
 from gesta.tasks.hands.manifest import HandManifest

@@ -38,6 +38,7 @@ export class ClipFollower<F extends Picture | Joints> {
   private ring: Seen[] = [];
   private chunks = 0;
   private decodedS = -1;
+  private readonly halfS: number;
 
   /** `onAnswer` is told every answer, also of no gesture. */
   constructor(
@@ -47,6 +48,7 @@ export class ClipFollower<F extends Picture | Joints> {
     private readonly onAnswer: (answer: Answer) => void,
   ) {
     this.ticker = new Ticker(model.timing);
+    this.halfS = model.timing.chunk / model.timing.fps / 2;
     this.decoder = new Decoder(model.decoder, model.labels);
   }
 
@@ -62,7 +64,7 @@ export class ClipFollower<F extends Picture | Joints> {
     this.clear();
     this.chunks = 0;
     this.decodedS = -1;
-    return [...events, ...this.decoder.finish()];
+    return [...events, ...this.real(this.decoder.finish())];
   }
 
   private async see(chunks: Chunk<F>[]): Promise<GestureEvent[]> {
@@ -70,12 +72,19 @@ export class ClipFollower<F extends Picture | Joints> {
     for (const { frames, endS } of chunks) {
       const [probabilities] = await this.answer(this.maker.chunk(frames));
       this.onAnswer({ timeS: endS, probabilities });
-      if (endS > this.decodedS) {
-        this.decodedS = endS;
-        events.push(...this.decoder.step(endS, probabilities));
-      }
+      const middleS = endS - this.halfS; // an answer is about the middle of its chunk
+      if (middleS <= this.decodedS) continue;
+      this.decodedS = middleS;
+      events.push(...this.real(this.decoder.step(middleS, probabilities)));
     }
     return events;
+  }
+
+  /** Events of middles of chunks, from the start of their first chunk to the end of their last one. */
+  private real(events: GestureEvent[]): GestureEvent[] {
+    return events.map(({ startS, endS, decidedS, ...event }) => {
+      return { ...event, startS: startS - this.halfS, endS: endS + this.halfS, decidedS: decidedS + this.halfS };
+    });
   }
 
   private answer(frames: Seen[]): Promise<number[][]> {

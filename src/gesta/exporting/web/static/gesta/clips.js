@@ -13,6 +13,7 @@ export class ClipFollower {
     ring = [];
     chunks = 0;
     decodedS = -1;
+    halfS;
     /** `onAnswer` is told every answer, also of no gesture. */
     constructor(model, network, maker, onAnswer) {
         this.model = model;
@@ -20,6 +21,7 @@ export class ClipFollower {
         this.maker = maker;
         this.onAnswer = onAnswer;
         this.ticker = new Ticker(model.timing);
+        this.halfS = model.timing.chunk / model.timing.fps / 2;
         this.decoder = new Decoder(model.decoder, model.labels);
     }
     /** A frame at its time in seconds -> the events that it has decided. */
@@ -33,19 +35,26 @@ export class ClipFollower {
         this.clear();
         this.chunks = 0;
         this.decodedS = -1;
-        return [...events, ...this.decoder.finish()];
+        return [...events, ...this.real(this.decoder.finish())];
     }
     async see(chunks) {
         const events = [];
         for (const { frames, endS } of chunks) {
             const [probabilities] = await this.answer(this.maker.chunk(frames));
             this.onAnswer({ timeS: endS, probabilities });
-            if (endS > this.decodedS) {
-                this.decodedS = endS;
-                events.push(...this.decoder.step(endS, probabilities));
-            }
+            const middleS = endS - this.halfS; // an answer is about the middle of its chunk
+            if (middleS <= this.decodedS)
+                continue;
+            this.decodedS = middleS;
+            events.push(...this.real(this.decoder.step(middleS, probabilities)));
         }
         return events;
+    }
+    /** Events of middles of chunks, from the start of their first chunk to the end of their last one. */
+    real(events) {
+        return events.map(({ startS, endS, decidedS, ...event }) => {
+            return { ...event, startS: startS - this.halfS, endS: endS + this.halfS, decidedS: decidedS + this.halfS };
+        });
     }
     answer(frames) {
         const { reset_after_chunks, sampling, window, timing } = this.model;

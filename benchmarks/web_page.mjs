@@ -1,0 +1,25 @@
+/** The modules of an exported page in Node, one core: a line of JSON for each clip on stdin, one with its answers out. */
+
+import { readFile } from "node:fs/promises";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const folder = pathToFileURL(`${process.argv[2]}/`);
+const { load } = await import(new URL("gesta/gesta.js", folder));
+const model = await load(folder, async (name) => new Uint8Array(await readFile(new URL(name, folder))));
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { file, width, height, numbers, times } = JSON.parse(line);
+  const data = await readFile(file);
+  const answers = [];
+  model.onAnswer = ({ probabilities }) => answers.push(probabilities);
+  const length = data.length / times.length;
+  const begun = performance.now();
+  for (const [i, time] of times.entries()) {
+    const part = data.subarray(i * length, (i + 1) * length);
+    const joints = () => new Float32Array(data.buffer, data.byteOffset + i * length, numbers);
+    await model.push(numbers ? joints() : { data: part, width, height }, time);
+  }
+  await model.finish();
+  process.stdout.write(`${JSON.stringify({ answers, seconds: (performance.now() - begun) / 1000 })}\n`);
+}

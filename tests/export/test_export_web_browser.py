@@ -1,0 +1,62 @@
+"""The page in Chromium: on a plain static server, with a camera that plays a file, it says what gesta says."""
+
+import shutil
+from pathlib import Path
+
+import browser
+import numpy as np
+import pytest
+
+import gesta
+from gesta.exporting.web import runtime, site
+from gesta.schema import Frame, GestaError
+from gesta.tasks import catalog
+from gesta.tasks.clips.standalone import example
+
+BUNDLE = Path(__file__).parents[1] / "bundles_v1" / "clips_onnx.zip"
+FPS = 20
+READY = "['good', 'bad'].includes(document.getElementById('status')?.dataset.state)"
+
+
+def text(name):
+    return f"document.getElementById('{name}').textContent"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    browser.needed()
+    try:
+        runtime.located()
+    except GestaError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("browser")
+    shutil.unpack_archive(BUNDLE, folder / "bundle")
+    site.write_site(catalog.of_bundle(folder / "bundle")[1], folder / "page")
+    return folder
+
+
+@pytest.mark.slow
+def test_the_page_names_what_the_camera_shows(page, tmp_path):
+    frames = example.drawn(example.drawing(60))
+    stream = gesta.load(page / "bundle").open_stream()
+    looped = enumerate(np.concatenate([frames] * 3))
+    found = [answer.label for i, image in looped for answer in stream.push(Frame(i / FPS, color=image))]
+    (expected,) = set(found[len(found) // 2 :])
+    camera = browser.write_y4m(tmp_path / "camera.y4m", frames, FPS)
+    with browser.served(page / "page") as url, browser.opened(url, tmp_path / "profile", camera) as tab:
+        tab.wait(READY)
+        assert tab.run(text("status")).startswith("Ready.")
+        assert tab.run("crossOriginIsolated") is False
+        tab.run("document.getElementById('start').click()")
+        tab.wait(f"document.querySelector('#bars span')?.textContent === '{expected}' && {text('rate')}")
+        tab.run("document.getElementById('start').click()")
+        tab.wait(f"{text('status')} === 'Stopped.'")
+        assert not tab.errors
+        assert all(request.startswith((url, "blob:", "data:")) for request in tab.requests)
+        for scheme, width in (("light", 1280), ("dark", 390), ("light", 320)):
+            tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+            given = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+            tab.call("Emulation.setDeviceMetricsOverride", **given)
+            assert tab.run("document.documentElement.scrollWidth") <= width
+            light = tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
+            assert light == (scheme == "light")
