@@ -74,8 +74,16 @@ def export_site(
             from gesta.exporting.run import export_bundle
 
             onnx = replace(how, to="onnx", seconds=0.0, roles=("step",))
-            given = {"examples": examples, "calibration": calibration, "say": say}
-            bundle = export_bundle(bundle, Path(scratch) / "onnx", onnx, **given, **options).bundle
+            report = export_bundle(
+                bundle,
+                Path(scratch) / "onnx",
+                onnx,
+                examples=examples,
+                calibration=calibration,
+                say=say,
+                **options,
+            )
+            bundle = report.bundle
         say("writing the page")
         return write_site(bundle, out, how.overwrite)
 

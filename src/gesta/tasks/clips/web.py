@@ -72,7 +72,8 @@ def _golden(bundle: Bundle[ClipManifest], precision: str) -> dict[str, Any]:
         given["drawing"] = example.drawing(len(times))
         frames = [Frame(s, color=image) for s, image in zip(times, example.drawn(given["drawing"]), strict=True)]
     else:
-        given["skeletons"] = wandering(*t.frame_shape, len(times))
+        joints, dimensions = t.frame_shape
+        given["skeletons"] = wandering(joints, dimensions, len(times))
         frames = [Frame(s, joints=joints) for s, joints in zip(times, given["skeletons"], strict=True)]
     return golden_document(bundle.manifest.labels, precision, times, _answers(bundle, precision, frames), **given)
 
