@@ -198,10 +198,13 @@ def test_events_of_random_probabilities_are_gestas():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    """The page of a small recognizer."""
+    """The page of a small recognizer with a decoder of its own."""
     fetched()
     folder = tmp_path_factory.mktemp("web")
     shutil.unpack_archive(BUNDLES / "clips_onnx.zip", folder / "bundle")
+    document = json.loads((folder / "bundle" / "manifest.json").read_text())
+    document["decoder"] = {"none": document["labels"][0], "on": 0.4, "off": 0.35, "least_s": 0.1}
+    (folder / "bundle" / "manifest.json").write_text(json.dumps(document))
     _, bundle = catalog.of_bundle(folder / "bundle")
     site.write_site(bundle, folder / "page")
     return folder / "page"
