@@ -81,7 +81,8 @@ class Takes:
         return self._shown(self._read(take_id))
 
     def listed(self) -> list[Take]:
-        return [self._shown(take) for take in self._all()]
+        with self._lock:  # one that is just being opened would look like one that was killed
+            return [self._shown(take) for take in self._all()]
 
     def put(self, take_id: str, number: int, data: bytes) -> Take:
         """One part, on the disk when this returns; the same part again changes nothing. Raises Refuse."""

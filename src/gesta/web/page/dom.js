@@ -1,0 +1,67 @@
+/** Elements without HTML strings: whatever a person typed becomes a text node, never markup. */
+
+const PROPERTIES = new Set(["value", "checked", "disabled", "selected", "hidden", "muted", "open", "srcObject"]);
+const SVG = "http://www.w3.org/2000/svg";
+
+function dress(element, given) {
+  for (const [name, value] of Object.entries(given)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (PROPERTIES.has(name)) element[name] = value;
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+}
+
+function grow(element, children) {
+  element.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null && child !== false));
+  return element;
+}
+
+/** An element: attributes, listeners (`onclick`) and children (elements or text). */
+export function h(tag, given = {}, ...children) {
+  const element = document.createElement(tag);
+  grow(element, children);
+  dress(element, given);
+  return element;
+}
+
+/** The same for SVG. */
+export function s(tag, given = {}, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  dress(element, given);
+  return grow(element, children);
+}
+
+/** Replaces the children; the focus stays on the element with the same `data-key`. */
+export function fill(node, ...children) {
+  const active = document.activeElement;
+  const key = active && node.contains(active) ? active.dataset.key : undefined;
+  node.replaceChildren();
+  grow(node, children);
+  if (key !== undefined) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+}
+
+export function button(text, onclick, given = {}) {
+  return h("button", { type: "button", ...given, onclick }, text);
+}
+
+export function key(name) {
+  return h("kbd", {}, name);
+}
+
+/** A bar of `share` (0 to 1); only drawn, so beside it stands the number. */
+export function bar(share, kind = "") {
+  const filled = h("span", { class: "bar-fill" });
+  filled.style.inlineSize = `${Math.max(0, Math.min(1, share)) * 100}%`;
+  return h("span", { class: `bar ${kind}`, "aria-hidden": "true" }, filled);
+}
+
+/** A labelled choice. `options`: values, or [value, text] pairs. */
+export function choice(label, options, value, onchange, given = {}) {
+  const select = h("select", { ...given, onchange: () => onchange(select.value) });
+  for (const option of options) {
+    const [own, text] = Array.isArray(option) ? option : [option, option];
+    select.append(h("option", { value: String(own), selected: String(own) === String(value) }, String(text)));
+  }
+  return h("label", { class: "field" }, h("span", {}, label), select);
+}

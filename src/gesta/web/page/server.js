@@ -1,0 +1,99 @@
+/** Calls to the server: the token, refusals, pictures as blobs, sockets. */
+
+const KEPT = "gesta-token";
+const HEADER = "X-Gesta-Token";
+const SILENT = { error: "The server does not answer.", hint: "Is gesta studio still running? What you recorded is kept here and sent when it answers." };
+
+/** Moves the token from the address into this tab's storage. */
+export function keepToken() {
+  const found = /(?:^#|&)token=([^&]+)/.exec(location.hash);
+  if (!found) return;
+  sessionStorage.setItem(KEPT, decodeURIComponent(found[1]));
+  history.replaceState(null, "", location.pathname);
+}
+
+export const token = () => sessionStorage.getItem(KEPT) ?? "";
+
+/** The server said no (`status` 4xx, 5xx) or nothing (`status` 0). */
+export class Refused extends Error {
+  constructor(status, refusal) {
+    super(refusal.error);
+    this.status = status;
+    this.refusal = refusal;
+  }
+
+  get sentence() {
+    return [this.refusal.error, this.refusal.hint].filter(Boolean).join(" ");
+  }
+}
+
+async function refusalOf(answer) {
+  try {
+    const body = await answer.json();
+    if (body.error) return body;
+  } catch { /* not JSON */ }
+  return { error: `The server answered ${answer.status}.`, hint: "" };
+}
+
+async function ask(method, path, body) {
+  const binary = body instanceof ArrayBuffer || body instanceof Blob;
+  const headers = { [HEADER]: token() };
+  if (body !== undefined) headers["Content-Type"] = binary ? "application/octet-stream" : "application/json";
+  let answer;
+  try {
+    answer = await fetch(`/api${path}`, { method, headers, body: body === undefined || binary ? body : JSON.stringify(body) });
+  } catch {
+    throw new Refused(0, SILENT);
+  }
+  if (!answer.ok) throw new Refused(answer.status, await refusalOf(answer));
+  return answer;
+}
+
+/** The JSON that a call answers with. Throws Refused. */
+export async function call(method, path, body) {
+  const answer = await ask(method, path, body);
+  return answer.status === 204 ? null : answer.json();
+}
+
+export const get = (path) => call("GET", path);
+
+/** What a call answers with, as a blob: pictures, videos, downloads. */
+export async function blob(path) {
+  return (await ask("GET", path)).blob();
+}
+
+const pictures = new Map();
+const MOST_PICTURES = 400;
+
+/** An object URL of a picture; asked once for each path. The oldest are forgotten. */
+export function picture(path) {
+  if (!pictures.has(path)) {
+    const asked = blob(path).then(URL.createObjectURL);
+    asked.catch(() => pictures.delete(path));
+    pictures.set(path, asked);
+    if (pictures.size > MOST_PICTURES) forgetOldest();
+  }
+  return pictures.get(path);
+}
+
+function forgetOldest() {
+  const [path, asked] = pictures.entries().next().value;
+  pictures.delete(path);
+  asked.then(URL.revokeObjectURL, () => {});
+}
+
+/** Saves what a call answers with as a file. */
+export async function download(path, name) {
+  const url = URL.createObjectURL(await blob(path));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
+export function socket(path) {
+  const made = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/api/ws${path}`);
+  made.binaryType = "arraybuffer";
+  return made;
+}

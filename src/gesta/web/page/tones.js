@@ -1,0 +1,21 @@
+/** Short tones: the countdown's and the end's. */
+
+let context;
+
+/** Browsers allow sound only after a click or key: call it there. */
+export function readyTones() {
+  context ??= new AudioContext();
+  if (context.state === "suspended") context.resume();
+}
+
+export function tone(hertz, length_s = 0.12) {
+  if (!context) return;
+  const [swing, loud] = [context.createOscillator(), context.createGain()];
+  const end = context.currentTime + length_s;
+  swing.frequency.value = hertz;
+  loud.gain.setValueAtTime(0.2, context.currentTime);
+  loud.gain.exponentialRampToValueAtTime(0.001, end);
+  swing.connect(loud).connect(context.destination);
+  swing.start();
+  swing.stop(end);
+}
