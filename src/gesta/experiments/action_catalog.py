@@ -15,8 +15,7 @@ class ActionRow:
 
     Without `recipe` it is someone else's published result. `quick`: overrides at the quick scale alone; `every`: of
     which frames; `splits`: of UCF-101's, of several the mean counts; `features`: of recipes for stored features, of
-    which backbone; `start`: the line whose network this one begins with, on that line's data, with its recurrent layers
-    `frozen` or not.
+    which backbone; `start`: the line whose network this one begins with, on that line's data.
     """
 
     label: str
@@ -29,7 +28,6 @@ class ActionRow:
     splits: tuple[int, ...] = (1,)
     features: Features = "image"
     start: ActionRow | None = None
-    frozen: bool = False
     cost: float = 1.0
 
 
@@ -109,6 +107,23 @@ _LEDASILA = ActionRow(
 )
 _MOVED = replace(_ISOGD, label="IsoGD -> LedaSila", start=_ISOGD, cost=2 * SEQUENCE_COST, quick=_FEW_STEPS)
 _SLOW = ("training.learning_rate=0.0001",)
+
+
+def _tried(change: str, *overrides: str, network: tuple[str, ...] = ("model.layers=2",)) -> ActionRow:
+    """What the report says was tried for the transfer, without a figure. `network`: on both vocabularies."""
+    start = replace(_ISOGD, label=f"{_ISOGD.label}, {change}", overrides=network)
+    quick = () if any("learning_rate" in o for o in overrides) else _FEW_STEPS
+    return replace(
+        _MOVED,
+        label=f"from IsoGD, fine-tuned, {change}",
+        reported=None,
+        loss=None,
+        overrides=(*network, *_SLOW, *overrides),
+        start=start,
+        quick=quick,
+    )
+
+
 _HALF = ("training.accumulate=0.5",)
 """At the quick scale a batch is 17 % of the clips, so that an update after 10 % would be one after 1 %."""
 
@@ -281,9 +296,14 @@ ACTION_TABLES: dict[str, ActionTable] = {
                 label="from IsoGD, both LSTMs frozen",
                 reported=0.32,
                 loss=2.150,
-                overrides=("model.layers=2", *_SLOW),
-                frozen=True,
+                overrides=("model.layers=2", *_SLOW, "training.freeze=recurrent.0,recurrent.1"),
             ),
+            _tried("first LSTM frozen", "training.freeze=recurrent.0"),
+            *(_tried(f"dropout {share}", f"model.dropout={share}") for share in (0, 0.25)),
+            *(_tried(f"learning rate {rate}", f"training.learning_rate={rate}") for rate in (0.001, 0.01)),
+            _tried("2 linear layers", network=("model.layers=2", "model.dense=2")),
+            _tried("1 LSTM", network=("model.layers=1",)),
+            _tried("1 LSTM, 2 linear layers", network=("model.layers=1", "model.dense=2")),
         ),
         "accuracy",
         figure=True,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gesta.experiments.action_catalog import ACTION_SCALES, ActionRow, ActionTable
-from gesta.experiments.action_trials import backbone_job, feature_job, frozen, sequence_job
+from gesta.experiments.action_trials import backbone_job, feature_job, sequence_job
 from gesta.experiments.catalog import DATA_SEED
 from gesta.experiments.parallel import Job
 from gesta.experiments.table import (
@@ -31,7 +31,7 @@ from gesta.experiments.table import (
 )
 from gesta.experiments.trial import trial_job
 from gesta.progress import bar
-from gesta.recipes import Recipe, changed
+from gesta.recipes import Recipe
 from gesta.schema import GestaError, Listing
 from gesta.tasks.base import Parts
 
@@ -47,7 +47,7 @@ class ActionTables(Experiment):
     def estimate(self, wanted: Wanted) -> str:
         scale = self.scale_of(wanted)
         costs = {
-            (r.recipe, r.overrides, r.every, split, r.frozen): r.cost / len(r.splits)
+            (r.recipe, r.overrides, r.every, split): r.cost / len(r.splits)
             for r in trained(self.table)
             for split in r.splits
         }
@@ -226,8 +226,7 @@ class _Work:
         changes = list(self.size.sequences)
         if self.backbone is not None:
             changes += [f"features.backbone={self.backbone[0]}", "features.stage=layer4"]  # its last; a line's own wins
-        recipe: Any = recipe_of(row, *changes, *self._overrides(row), *self.sets)
-        return changed(recipe, [f"training.freeze={frozen(recipe.model.layers)}"]) if row.frozen else recipe
+        return recipe_of(row, *changes, *self._overrides(row), *self.sets)
 
     def _overrides(self, row: ActionRow) -> tuple[str, ...]:
         return row.overrides + (row.quick if self.wanted.scale == "quick" else ())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +98,3 @@ def run_sequence(
     task = catalog.of_data(features)
     parts = task.split(task.read(features), seed, recipe.model_dump())
     return run_trial(task.name, parts, recipe, folder, seed, device, start, keep=True)
-
-
-def frozen(layers: int) -> str:
-    """As of training.freeze: every recurrent layer of a classifier of stored features."""
-    names: Sequence[str] = ["recurrent"] if layers == 1 else [f"recurrent.{n}" for n in range(layers)]
-    return ",".join(names)
