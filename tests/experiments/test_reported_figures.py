@@ -153,6 +153,7 @@ POSES = {
     "kazakos/figure-4.9",
     "kazakos/figure-4.10",
     "kazakos/figure-4.11",
+    "kazakos/next-steps",
     "gesta/pose",
 }
 

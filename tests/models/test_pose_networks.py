@@ -9,6 +9,7 @@ from gesta.models.hand_tree import LIMITS
 from gesta.models.pose_catalog import POSE_MODELS, build_pose
 from gesta.models.pose_fusion import FUNCTIONS, FuseNet, Interleaved, ScoreFusion
 from gesta.models.pose_layers import PoseNet, joint_loss
+from gesta.models.pose_prior import PosePrior
 
 NYU = ("P1", "P2", "R1", "R2", "M1", "M2", "I1", "I2", "T1", "T2", "T3", "W1", "W2", "C")
 ICVL = ("palm", *(f"{f}_{p}" for f in ("thumb", "index", "middle", "ring", "little") for p in ("root", "mid", "tip")))
@@ -120,6 +121,53 @@ def test_streams_join_behind_any_layer(function: str, after: str) -> None:
     assert not torch.equal(network(images), network(changed))  # both streams are heard
 
 
+def test_streams_join_behind_several_layers() -> None:
+    torch.manual_seed(0)
+    plain = {"joints": 14, "size": 16, "hidden": 16, "dropout": 0.0, "function": "sum"}
+    network = FuseNet(**plain, after=["conv2", "conv4"])
+    images = torch.rand(2, 4, 16, 16)
+    once = FuseNet(**plain, after="conv4")
+    once.load_state_dict(network.state_dict())  # sums have no weights
+    color = dict(network.color.items())
+    depth, colors = images[:, :1], images[:, 1:]
+    for name, layer in network.depth.items():
+        depth, colors = layer(depth), color[name](colors)
+        depth = depth + colors if name in ("conv2", "conv4") else depth
+    for layer in network.rest.values():
+        depth = layer(depth)
+    torch.testing.assert_close(network(images), torch.tanh(depth).unflatten(1, (14, 3)))
+    assert not torch.equal(network(images), once(images))
+
+
+@pytest.mark.parametrize("function", ["gated", "attention"])
+@pytest.mark.parametrize("shape", [(2, 8, 4, 4), (2, 8)])
+def test_gates_and_attention_begin_as_the_mean_and_learn_to_choose(function: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(shape), torch.randn(shape)
+    join = FUNCTIONS[function](8, len(shape) == 2)
+    torch.testing.assert_close(join(a, b), (a + b) / 2)
+    optimizer = torch.optim.Adam(join.parameters(), lr=0.1)
+    for _ in range(60):
+        loss = (join(a, b) - b).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05 * (a - b).square().mean().item() / 4
+
+
+def test_the_prior_asks_for_usual_poses() -> None:
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.randn(2, 12, generator=generator)
+    poses = (torch.randn(50, 2, generator=generator) @ directions + 0.3).unflatten(1, (4, 3))  # a plane of poses
+    prior = PosePrior(poses)
+    assert prior.components.shape == (2, 12)
+    assert prior(poses).item() < 1e-10
+    off = torch.randn(1, 12, generator=generator)
+    off -= off @ prior.components.T @ prior.components
+    moved = poses[:1] + off.unflatten(1, (4, 3))
+    assert prior(moved).item() == pytest.approx(off.square().sum().item() / 8, rel=1e-4)  # 1 / (2J), J = 4
+
+
 def test_interleaved_channels() -> None:
     a, b = torch.arange(3.0).reshape(1, 3, 1, 1), 10 + torch.arange(3.0).reshape(1, 3, 1, 1)
     assert Interleaved()(a, b).flatten().tolist() == [0, 10, 1, 11, 2, 12]
@@ -205,6 +253,8 @@ def test_angles_within_their_limits_cost_nothing() -> None:
         ({"name": "fuse_net"}, "depth", ("rgbd",)),
         ({"name": "fuse_net", "after": "conv12"}, "rgbd", ("conv12", "pool3")),
         ({"name": "fuse_net", "function": "mean"}, "rgbd", ("mean", "max")),
+        ({"name": "fuse_net", "after": ["conv4", "conv2"]}, "rgbd", ("conv4, conv2", "follow one another")),
+        ({"name": "fuse_net", "after": ["conv2", "conv4"], "function": "concatenation"}, "rgbd", ("one layer",)),
         ({"name": "score_fusion", "weights": "best"}, "rgbd", ("best", "per_output")),
     ],
 )

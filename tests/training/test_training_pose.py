@@ -25,7 +25,7 @@ from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.hands.cache import collect
 from gesta.tasks.hands.data import HandSet, color_statistics
 from gesta.tasks.hands.manifest import HandManifest
-from gesta.tasks.hands.module import halvings
+from gesta.tasks.hands.module import LearnPose, halvings
 from gesta.tasks.hands.network import load_network as load_pose_network
 from gesta.tasks.hands.recipe import HandRecipe
 from gesta.tasks.hands.split import assign_hand_splits
@@ -94,6 +94,31 @@ def test_every_kind_of_input_trains(name: str, frames: list[HandFrame], cache: P
     if name == "fusepred-net":
         share = io.load_weights(io.read(found.bundle, HandManifest))["share"]
         assert share.min() > 0 and share.max() < 1 and not np.allclose(share, 0.5)
+
+
+def test_the_loss_has_the_prior_of_the_training_poses(
+    frames: list[HandFrame], cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learners: list[LearnPose] = []
+    monkeypatch.setattr(
+        "gesta.tasks.hands.fit.LearnPose", lambda *a, **k: learners.append(LearnPose(*a, **k)) or learners[-1]
+    )
+    sets = ("model.after=[conv2, conv4]", "model.function=gated", "training.epochs=1")
+    found = fitted(frames, recipe("fuse-net", "training.prior=3", *sets), tmp_path, cache)
+    kept = io.read(found.bundle, HandManifest).manifest.recipe
+    assert kept["model"]["after"] == ["conv2", "conv4"] and kept["training"]["prior"] == 3
+    learner, plain = learners[0], LearnPose(found.network, recipe("fuse-net").training, steps=1)
+    assert learner.prior is not None and len(learner.prior.mean) == 3 * len(NAMES)
+    batch = {
+        "hand": torch.randn(2, 4, 16, 16),
+        "joints": torch.rand(2, len(NAMES), 3),
+        "half_mm": torch.full((2,), 130.0),
+    }
+    learner.network.eval()
+    with torch.no_grad():
+        more = learner.loss(batch) - plain.loss(batch)
+        torch.testing.assert_close(more, 3 * learner.prior(learner.network(batch["hand"])))
+    assert more > 0
 
 
 def test_each_network_of_a_score_fusion_ends_at_its_own_best(

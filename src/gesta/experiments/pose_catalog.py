@@ -63,6 +63,11 @@ def _fused(function: str) -> PoseRow:
     return PoseRow(f"double stream, {function}", "kazakos/fuse-net", (f"model.function={function}",), cost=1.5)
 
 
+def _several(function: str) -> PoseRow:
+    more = (f"model.function={function}", "model.after=[conv2, conv4]")
+    return PoseRow(f"joined behind conv2 and conv4, {function}", "kazakos/fuse-net", more, cost=1.5)
+
+
 def _net(number: int, train: float, validation: float, cost: float) -> PoseRow:
     return PoseRow(f"Net{number}", f"kazakos/net{number}", mse=(train, validation), cost=cost)
 
@@ -94,6 +99,20 @@ POSE_TABLES: dict[str, PoseTable] = {
         f"{_CHAPTER_4}, figure 4.8",
         (_fused("max"), _fused("sum"), _fused("concatenation"), DOUBLE),
         "curves",
+    ),
+    "kazakos/next-steps": PoseTable(
+        "what the document names as next steps: more ways of fusing, a prior of hand poses",
+        f"{_CHAPTER_4} and 5; figures only for what it measured itself",
+        (
+            DEPTH,
+            DOUBLE,
+            _fused("gated"),
+            _fused("attention"),
+            _several("convolution"),
+            _several("attention"),
+            PoseRow("Depth-Net, prior of poses as a penalty", "kazakos/depth-net", ("training.prior=1",)),
+            PRIOR,
+        ),
     ),
     "kazakos/figure-4.9": PoseTable(
         "beside published methods",

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from gesta.models.layers import he_initialised
 from gesta.models.pose_layers import PlainPose, PoseNet, made, specs, through
 from gesta.models.pose_nets import DEPTH_NET
 
@@ -134,17 +135,58 @@ class Summed(nn.Module):
         return a + b
 
 
+class Gated(nn.Module):
+    """g * a + (1 - g) * b, a gate for every place, which sees both (Arevalo et al. 2017, "Gated multimodal units")."""
+
+    def __init__(self, width: int, flat: bool) -> None:
+        super().__init__()
+        self.gate = nn.Linear(2 * width, width) if flat else nn.Conv2d(2 * width, width, 1)
+        nn.init.zeros_(self.gate.weight)  # begins as the mean of the two
+        nn.init.zeros_(self.gate.bias)  # type: ignore[arg-type]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        gate = torch.sigmoid(self.gate(torch.cat([a, b], 1)))
+        return gate * a + (1 - gate) * b
+
+
+class Attention(nn.Module):
+    """Each channel's share of the two streams, from the means of all channels of their sum over the image: a softmax
+    over the streams (Li et al. 2019, "Selective kernel networks").
+    """
+
+    def __init__(self, width: int, flat: bool, reduction: int = 4) -> None:
+        super().__init__()
+        self.flat = flat
+        self.squeeze = nn.Linear(width, max(8, width // reduction))
+        self.shares = nn.Linear(self.squeeze.out_features, 2 * width)
+        he_initialised(self)
+        nn.init.zeros_(self.shares.weight)  # begins as the mean of the two
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        both = a + b
+        seen = both if self.flat else both.mean((2, 3))
+        shares = self.shares(self.squeeze(seen).relu()).unflatten(1, (2, -1)).softmax(1)  # B 2 D
+        of_a, of_b = (s if self.flat else s[..., None, None] for s in shares.unbind(1))
+        return of_a * a + of_b * b
+
+
 FUNCTIONS: dict[str, Callable[[int, bool], nn.Module]] = {
     "max": lambda width, flat: Largest(),  # noqa: ARG005
     "sum": lambda width, flat: Summed(),  # noqa: ARG005
     "concatenation": lambda width, flat: Interleaved(),  # noqa: ARG005
     "convolution": Mixed,
+    "gated": Gated,
+    "attention": Attention,
 }
 """How two streams are joined, by name: function(width D, whether they are flat) -> module of two tensors."""
 
 
 class FuseNet(PoseNet):
-    """Two streams up to the layer `after` (behind its ReLU), joined by `function`, then one network."""
+    """Two streams up to the layer `after` (behind its ReLU), joined by `function`, then one network.
+
+    Of several layers the depth stream goes on with what is joined behind each, the colour stream with its own
+    (Hazirbas et al. 2016, "FuseNet"), and behind the last one network is left.
+    """
 
     def __init__(
         self,
@@ -154,27 +196,48 @@ class FuseNet(PoseNet):
         hidden: int,
         dropout: float,
         function: str = "convolution",
-        after: str = "conv4",
+        after: str | Sequence[str] = "conv4",
     ) -> None:
         super().__init__()
         if function not in FUNCTIONS:
             raise ValueError(f"no function {function!r}; there are {', '.join(FUNCTIONS)}")
         self.joints = joints
-        doubled = after if function == "concatenation" else None
+        *earlier, last = [after] if isinstance(after, str) else after
+        doubled = last if function == "concatenation" else None
         plain = {"size": size, "hidden": hidden, "dropout": dropout, "outputs": 3 * joints}
         depth = specs(DEPTH_NET, channels=1, **plain)  # type: ignore[arg-type]
         color = specs(DEPTH_NET, channels=3, **plain)  # type: ignore[arg-type]
-        rest = specs(DEPTH_NET, channels=1, doubled_after=doubled, **plain)  # type: ignore[arg-type]
         names = [name for name, _ in depth[:-1]]
-        if after not in names:
-            raise ValueError(f"no layer {after!r} to join behind; there are {', '.join(names)}")
-        cut = names.index(after) + 1
+        _refuse(names, earlier, last, function)
+        rest = specs(DEPTH_NET, channels=1, doubled_after=doubled, **plain)  # type: ignore[arg-type]
+        cut = names.index(last) + 1
         self.depth, self.color, self.rest = made(depth[:cut]), made(color[:cut]), made(rest[cut:])
-        self.join = FUNCTIONS[function](_width(names, after, hidden), after.startswith("fc"))
+        joins = {name: FUNCTIONS[function](_width(names, name, hidden), name.startswith("fc")) for name in earlier}
+        self.joins = nn.ModuleDict(joins)
+        self.join = FUNCTIONS[function](_width(names, last, hidden), last.startswith("fc"))
 
     def forward(self, hand: Tensor) -> Tensor:
-        joined = self.join(through(self.depth, hand[:, :1]), through(self.color, hand[:, 1:]))
+        depth, color = hand[:, :1], hand[:, 1:]
+        for name, layer in self.depth.items():
+            depth, color = layer(depth), self.color[name](color)
+            if name in self.joins:
+                depth = self.joins[name](depth, color)
+        joined = self.join(depth, color)
         return torch.tanh(through(self.rest, joined)).unflatten(1, (self.joints, 3))  # B J 3
+
+
+def _refuse(names: Sequence[str], earlier: Sequence[str], last: str, function: str) -> None:
+    """Raises ValueError for layers that are not there, out of order, or that this function cannot join."""
+    for after in (*earlier, last):
+        if after not in names:
+            raise ValueError(f"no layer {after!r} to join behind; there are {', '.join(names)}")
+    order = [names.index(name) for name in (*earlier, last)]
+    if order != sorted(set(order)):
+        raise ValueError(f"model.after: {', '.join([*earlier, last])} must follow one another, from the image on")
+    if earlier and function == "concatenation":
+        raise ValueError(
+            "model.function=concatenation doubles the channels, so it joins behind one layer; take another"
+        )
 
 
 def _width(names: Sequence[str], after: str, hidden: int) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gesta.models.pose_catalog import build_pose
 from gesta.models.pose_layers import PoseNet
+from gesta.models.pose_prior import PosePrior
 from gesta.progress import bar
 from gesta.schema import GestaError, HandFrame, HandListing, Problem
 from gesta.sources.nyu import PROTOCOL
@@ -118,16 +119,17 @@ Trained = dict[str, tuple[list[Row], Row, int]]
 def _train_parts(network: PoseNet, stage: Stage, sets: _Sets, recipe: HandRecipe) -> Trained:
     """Trains what the network says is to be trained by itself, one part after the other, in place."""
     trained: Trained = {}
+    prior = PosePrior(sets.train.poses()) if recipe.training.prior else None
     for number, (name, part) in enumerate(network.parts(), 1):
         halving = [Halving(recipe.training)] if recipe.training.schedule == "plateau" else []
         own = replace(stage, name=name, number=number, callbacks=[*halving, *stage.callbacks])
         data = TrainingData(sets.train, sets.val, recipe.training.batch, stage.run.seed)
-        trained[name] = run_stage(own, part, data, partial(_learner, part, recipe))
+        trained[name] = run_stage(own, part, data, partial(_learner, part, recipe, prior))
     return trained
 
 
-def _learner(part: PoseNet, recipe: HandRecipe, steps: int) -> LearnPose:
-    return LearnPose(part, recipe.training, steps=steps)
+def _learner(part: PoseNet, recipe: HandRecipe, prior: PosePrior | None, steps: int) -> LearnPose:
+    return LearnPose(part, recipe.training, prior=prior, steps=steps)
 
 
 def _best_of(network: PoseNet, trained: Trained, sets: _Sets, recipe: HandRecipe) -> Row:

@@ -13,20 +13,25 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from gesta.models.pose_layers import joint_loss
+from gesta.models.pose_prior import PosePrior
 from gesta.tasks.hands.recipe import PoseTrainingSettings
 from gesta.training.callbacks import Keeper
 from gesta.training.learner import Learner
 
 
 class LearnPose(Learner):
-    """`network`: a hand pose network."""
+    """`network`: a hand pose network. `prior`: what says how unusual a pose is, with the recipe's weight."""
 
     measures: ClassVar[Mapping[str, str]] = {"mse": "mse {:.5f}", "error_mm": "{:.1f} mm"}
+
+    def __init__(self, *given: Any, prior: PosePrior | None = None, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self.prior = prior
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
         found, loss = self.network.learn(batch["hand"], batch["joints"])  # type: ignore[operator]
         self._count("train", loss, found, batch)
-        return loss
+        return loss if self.prior is None else loss + self.settings.prior * self.prior(found)
 
     def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
         found = self.network(batch["hand"])

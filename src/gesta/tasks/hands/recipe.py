@@ -45,10 +45,12 @@ class PoseModelSettings(NetworkSettings):
     weights: Literal["fixed", "per_output", "learned"] = Field(
         "fixed", description="score_fusion: 0.5 each, by the validation errors of each output, or learned"
     )
-    function: Literal["max", "sum", "concatenation", "convolution"] = Field(
+    function: Literal["max", "sum", "concatenation", "convolution", "gated", "attention"] = Field(
         "convolution", description="fuse_net: how the two streams are joined"
     )
-    after: str = Field("conv4", description="fuse_net: layer behind which they are joined: conv1-9, pool1-3, fc1, fc2")
+    after: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        "conv4", description="fuse_net: layer behind which they are joined, or several: conv1-9, pool1-3, fc1, fc2"
+    )
     bottleneck: int = Field(30, ge=1, description="deep_prior: dimensions of the pose space")
     width: float = Field(1.0, gt=0, le=4, description="anchors: multiplies every width")
 
@@ -86,6 +88,9 @@ class PoseTrainingSettings(Strict):
     patience: int | None = Field(12, ge=1, description="stop after so many epochs without a better validation loss")
     validation_share: float = Field(0.25, gt=0, le=0.5, description="of the training frames, drawn evenly")
     gradient_clip: float | None = Field(None, gt=0)
+    prior: float = Field(
+        0.0, ge=0, exclude_if=lambda weight: weight == 0, description="weight of a penalty on unusual hands"
+    )
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"
 
 
