@@ -420,7 +420,10 @@ def is_none(value: object) -> bool:
 
 
 def is_preprocessed(array: NDArray[Any]) -> bool:
-    """Whether an array can be a preprocessed clip: pixels uint8 T S H W C, or a skeleton float32 T J D."""
+    """Whether an array can be a preprocessed clip: pixels uint8 T S H W C, a skeleton float32 T J D, or records of
+    both, T."""
+    if array.dtype.names is not None:
+        return array.ndim == 1 and array.dtype.names == ("pixels", "skeleton")
     return (array.ndim, str(array.dtype)) in ((5, "uint8"), (3, "float32"))
 
 
@@ -429,7 +432,8 @@ class Clip:
     """A sample after the transform: what cache, training, calibration and runtime all see.
 
     `pixels` is uint8, T S H W C: frames at the transform's rate, S streams (body, hand), C channels; of the skeleton
-    stream float32, T J D: normalized joints, NaN where one is missing.
+    stream float32, T J D: normalized joints, NaN where one is missing; of both together T records of `pixels` and
+    `skeleton`, black and NaN where a recording has one of them only.
     """
 
     pixels: NDArray[Any]
@@ -439,7 +443,7 @@ class Clip:
 
     def __post_init__(self) -> None:
         if not is_preprocessed(self.pixels):
-            expected = "expected uint8 T S H W C, or float32 T J D"
+            expected = "expected uint8 T S H W C, float32 T J D, or T records of both"
             raise ValueError(f"clip {self.id}: {expected}, got {self.pixels.dtype} {self.pixels.shape}")
 
 

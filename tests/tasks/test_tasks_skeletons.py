@@ -114,8 +114,10 @@ def test_a_transform_of_pixels_is_written_as_before():
     assert "skeleton" not in Transform(fps=10).model_dump()
     with pytest.raises(ValueError, match="come together"):
         Transform(fps=10, streams=("skeleton",), channels=())
-    with pytest.raises(ValueError, match="stands alone"):
-        Transform(fps=10, streams=("body", "skeleton"), skeleton=SkeletonSpace(joints=JOINTS))
+    with pytest.raises(ValueError, match="of skeleton alone none"):
+        Transform(fps=10, streams=("skeleton",), skeleton=SkeletonSpace(joints=JOINTS))
+    with pytest.raises(ValueError, match="not as a central window"):
+        Transform(fps=10, streams=("body", "skeleton"), sampling="central", skeleton=SkeletonSpace(joints=JOINTS))
 
 
 @pytest.mark.parametrize(

@@ -46,25 +46,29 @@ class Cropper:
         self._depth_mm = 0.0
         self._levels = depth_levels(0.0, t.depth_range_mm)
 
-    def preprocess(self, group: Sequence[RawFrame]) -> list[NDArray[np.uint8]]:
-        """A chunk of frames, each S H W C. Raises GestaError where they lack what the transform needs."""
+    def preprocess(self, group: Sequence[RawFrame]) -> NDArray[np.uint8]:
+        """A chunk of frames, t S H W C. Raises GestaError where they lack what the transform needs."""
         if self.transform.body == "motion":
             for frame in group:
                 self._motion.see(*_motion_image(frame))
             self._body = self._motion.follow(*group[0].size)
-        return [self._preprocess_frame(frame) for frame in group]
+        return np.stack([self._preprocess_frame(frame) for frame in group])
+
+    @property
+    def flips(self) -> bool:
+        """Whether the last frame was mirrored, because the right hand is the chosen one."""
+        return self.transform.mirror and self.transform.body == "skeleton" and self._hand == "right"
 
     def _preprocess_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
         t = self.transform
         self._follow(frame)
         planes = {name: _plane(frame, name) for name in {_source(c) for c in t.channels}}
         out = np.zeros(t.frame_shape, np.uint8)
-        flip = t.mirror and t.body == "skeleton" and self._hand == "right"
-        for s, stream in enumerate(t.streams):
+        for s, stream in enumerate(t.pictures):
             box = self._body if stream == "body" else self._hand_box
             if box is not None:
                 crop = self._crop(frame, planes, box)
-                out[s] = flow_mirrored(crop[:, ::-1], t.planes) if flip else crop
+                out[s] = flow_mirrored(crop[:, ::-1], t.planes) if self.flips else crop
         self._before = planes
         return out
 

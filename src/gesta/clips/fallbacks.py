@@ -10,12 +10,18 @@ from gesta.schema import Sample
 
 def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
     """One sentence for each thing the samples lack that the transform makes up for."""
-    if transform.skeleton is not None:
-        return ()
-    have = {m for s in samples for m in s.modalities}
     found = []
+    if transform.tracker is not None:
+        found.append(
+            "Behind a tracker: the networks take its landmarks. The bundle names it by its sha256 and does not contain "
+            "it; `gesta fetch trackers` gets it."
+        )
+    if not transform.pictures:
+        return tuple(found)
+    have = {m for s in samples for m in s.modalities}
     if transform.body == "motion":
-        found.append("No skeleton: the body stream is a smoothed motion box, the whole frame until something moves.")
+        without = "" if transform.fused else "No skeleton: "
+        found.append(f"{without}the body stream is a smoothed motion box, the whole frame until something moves.")
     elif transform.body == "frame":
         found.append("No crop: the body stream is the whole letter-boxed frame.")
     if "hand" not in transform.streams:
@@ -27,6 +33,6 @@ def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
     if any(c in FLOW for c in transform.channels):
         of = f"{transform.flow_stack} flows between consecutive frames" if transform.flow_stack else "successive frames"
         found.append(f"Optical flow: of grey, {of} of the crop.")
-    if "mask" not in have:
+    if "mask" not in have and not (transform.tracker and transform.tracker.mask):
         found.append("No user mask: nothing is masked.")
     return tuple(found)

@@ -15,11 +15,13 @@ from gesta.clips.clock import Clock, checked_time
 from gesta.clips.cropping import Cropper
 from gesta.clips.damage import note
 from gesta.clips.decode import header_times
+from gesta.clips.fused_frames import FusedPreprocessor, JoinedSkeletons, iter_joined, joined
 from gesta.clips.plane import Plane, RawFrame, check_frame, raw_frame
 from gesta.clips.read import LostFrames, inside, iter_raw, iter_raw_sample, past
 from gesta.clips.sampling import central_window, ticks_due
 from gesta.clips.skeleton import joint_index, read_joints
 from gesta.clips.skeleton_frames import SkeletonPreprocessor, iter_skeleton, recording_frames
+from gesta.clips.tracking import FrameTracker
 from gesta.clips.transform import Transform
 from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
 
@@ -35,17 +37,16 @@ class Preprocessor:
     """
 
     def __init__(self, transform: Transform, joints: Sequence[str] | None = None, hand: str | None = None) -> None:
-        self.transform, space = transform, transform.skeleton
-        self._maker: Cropper | SkeletonPreprocessor = (
-            Cropper(transform, joints or KINECT_JOINTS, hand)
-            if space is None
-            else SkeletonPreprocessor(space, joints or space.joints)
-        )
+        self.transform = transform
+        self._tracker = None if transform.tracker is None else FrameTracker(transform.tracker)
+        self._maker = _maker(transform, joints, hand)
         self.reset()
 
     def reset(self) -> None:
         """Forgets everything, as before the first frame."""
         self._maker.reset()
+        if self._tracker is not None:
+            self._tracker.close()
         self._pending: RawFrame | None = None
         self._past: tuple[Plane, ...] = ()
         self._clock = Clock()
@@ -103,6 +104,8 @@ class Preprocessor:
 
     def _take(self, frame: RawFrame, times: int, least_s: float = -math.inf) -> None:
         """The frame for as many ticks, with the time at which each of them ends."""
+        if times and self._tracker is not None:
+            frame = self._tracker(frame)
         for _ in range(times):
             self._done += 1
             self._group.append((frame, max(self._first_s + self._done / self.transform.fps, least_s)))
@@ -113,8 +116,19 @@ class Preprocessor:
         while len(self._group) >= t.chunk or (self._group and not complete):
             group, self._group = self._group[: t.chunk], self._group[t.chunk :]
             self.ends_s.append(group[-1][1])
-            out += self._maker.preprocess([frame for frame, _ in group])
-        return np.stack(out) if out else t.empty(0)
+            out.append(self._maker.preprocess([frame for frame, _ in group]))
+        return np.concatenate(out) if out else t.empty(0)
+
+
+def _maker(
+    transform: Transform, joints: Sequence[str] | None, hand: str | None
+) -> Cropper | SkeletonPreprocessor | FusedPreprocessor:
+    """What turns chunks of frames into arrays."""
+    space = transform.skeleton
+    if space is not None and not transform.fused:
+        return SkeletonPreprocessor(space, joints or space.joints)
+    named = joints or KINECT_JOINTS if transform.tracker is None else transform.tracker.crop_joints
+    return (Cropper if space is None else FusedPreprocessor)(transform, named, hand)
 
 
 def highest_hand(sample: Sample) -> str:
@@ -137,7 +151,7 @@ def highest_hand(sample: Sample) -> str:
 
 def preprocessor_for(sample: Sample, transform: Transform) -> Preprocessor:
     """A preprocessor with the joints of the sample's frames and, where the rule is "clip", its hand."""
-    if transform.skeleton is not None:
+    if not transform.pictures or transform.tracker is not None:
         return Preprocessor(transform)
     fixed = highest_hand(sample) if transform.body == "skeleton" and transform.hand_rule == "clip" else None
     return Preprocessor(transform, sample.joints, fixed)
@@ -151,15 +165,23 @@ def looked_at(sample: Sample, transform: Transform) -> Sample:
     needs = transform.needs
     depth = sample.depth if "depth" in needs or sample.color is None else None
     alone = sample.color is None and depth is None
-    skeleton = sample.skeleton if "skeleton" in needs or alone else None
+    crops = transform.body == "skeleton" and "skeleton" in needs
+    skeleton = sample.skeleton if crops or alone else None
     return replace(sample, depth=depth, skeleton=skeleton, mask=sample.mask if transform.mask else None)
 
 
 def raw_frames(sample: Sample, transform: Transform) -> Iterator[RawFrame]:
     """The sample's frames as a stream of this transform takes them. Raises GestaError as `iter_raw_sample` does."""
-    if transform.skeleton is not None:
+    if transform.skeleton is not None and not _decodes(sample, transform):
         return iter_skeleton(sample, transform.skeleton)
+    if transform.fused:
+        return iter_joined(sample, looked_at(sample, transform), transform)
     return iter_raw_sample(looked_at(sample, transform), transform.colored)
+
+
+def _decodes(sample: Sample, transform: Transform) -> bool:
+    """Whether the sample's video is decoded: it is not where only its skeleton can be looked at."""
+    return transform.decoded and "pixels" not in transform.withheld(sample.modalities)
 
 
 def preprocess(sample: Sample, transform: Transform) -> Clip:
@@ -172,19 +194,21 @@ def preprocess(sample: Sample, transform: Transform) -> Clip:
 
 def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
     """Samples of ONE recording, in one decode pass; yields a clip or a problem for each, in the order they end."""
-    lacking = {s.id: [m for m in transform.needs if getattr(s, m) is None] for s in samples}
+    lacking = {s.id: transform.lacking(s.modalities) for s in samples}
     for s in samples:
         if lacking[s.id]:
             what = " and ".join(lacking[s.id])
             yield Problem(str(s.files[0]), "modality", f"{s.id} has no {what}, which the model's input needs.")
-    waiting = [looked_at(s, transform) for s in samples if not lacking[s.id]]
+    whole = [s for s in samples if not lacking[s.id]]
+    waiting = [looked_at(s, transform) for s in whole]
     if not waiting:
         return
     try:
-        if transform.skeleton is not None:
+        if transform.skeleton is not None and not _decodes(whole[0], transform):
+            waiting = whole
             yield from _skeletons(waiting, transform)
         else:
-            yield from _one_pass(waiting, transform)
+            yield from _one_pass(waiting, transform, joined(whole[0], transform))
     except GestaError as error:
         for s in waiting:  # the damage lies in the file: what ended before it has been yielded and removed
             yield unreadable(s, error)
@@ -196,7 +220,9 @@ def unreadable(sample: Sample, error: GestaError, kind: str = "unreadable") -> P
     return Problem(path, kind, str(error).removeprefix(f"{path}: "))
 
 
-def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:
+def _one_pass(
+    waiting: list[Sample], transform: Transform, skeletons: JoinedSkeletons | None
+) -> Iterator[Clip | Problem]:
     work = {s.id: (preprocessor_for(s, transform), []) for s in waiting}  # type: ignore[var-annotated]
     lost = {s.id: LostFrames(s) for s in waiting}
     last = list(waiting)
@@ -217,7 +243,8 @@ def _one_pass(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Pr
             count(index, time_s)
 
     try:
-        for index, frame in ahead(iter_raw(waiting[0], wanted, stop, transform.colored, lose)):
+        for index, found in ahead(iter_raw(waiting[0], wanted, stop, transform.colored, lose)):
+            frame = found if skeletons is None else skeletons.on(found)
             for s in last:
                 if inside(s, index, frame.time_s):
                     preprocessor, parts = work[s.id]
@@ -258,7 +285,11 @@ def _finished(
         lost.check(len(parts))
     except GestaError as error:
         return unreadable(sample, error)
-    return _clip(sample, [*parts, preprocessor.flush()], len(parts), transform)
+    frames = [*parts, preprocessor.flush()]
+    if transform.tracker is not None and not transform.pictures and not any(np.isfinite(p).any() for p in frames):
+        reason = f"{sample.id}: the tracker finds nobody in any of the {len(parts)} frames."
+        return Problem(str(sample.files[0]), "untracked", reason, "Leave it out.")
+    return _clip(sample, frames, len(parts), transform)
 
 
 def _clip(sample: Sample, parts: list[NDArray[Any]], frames: int, transform: Transform) -> Clip | Problem:

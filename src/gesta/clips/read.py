@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -45,9 +45,9 @@ def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
 
     Raises GestaError naming the file where one is unreadable, damaged or cut short, or no frame lies in the span.
     """
-    wanted, stop = _span(sample)
+    wanted, stop = span_of(sample)
     lost = LostFrames(sample)
-    yield from _from_zero(sample, iter_recording(sample, wanted, color, stop, lost), lost)
+    yield from from_zero(sample, iter_recording(sample, wanted, color, stop, lost), lost)
 
 
 def iter_raw_sample(sample: Sample, color: bool = False) -> Iterator[RawFrame]:
@@ -56,10 +56,10 @@ def iter_raw_sample(sample: Sample, color: bool = False) -> Iterator[RawFrame]:
     `color`: as the transform's `colored` says.
     """
     lost = LostFrames(sample)
-    yield from _from_zero(sample, iter_raw(sample, *_span(sample), color, lost), lost)
+    yield from from_zero(sample, iter_raw(sample, *span_of(sample), color, lost), lost)
 
 
-def _span(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, float], bool]]:
+def span_of(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, float], bool]]:
     """(which frames belong to the sample, which come after it)."""
     return (lambda i, t: inside(sample, i, t)), (lambda i, t: past(sample, i, t))
 
@@ -79,7 +79,8 @@ class LostFrames:
         damage.check(self._sample.files[0], self.count, self.count + good)
 
 
-def _from_zero(sample: Sample, frames: Iterator[tuple[int, F]], lost: LostFrames) -> Iterator[F]:
+def from_zero(sample: Sample, frames: Iterable[tuple[int, F]], lost: LostFrames) -> Iterator[F]:
+    """The sample's frames with times from the first one. Raises GestaError where none is left, or too many are lost."""
     start: float | None = None
     good = 0
     for _, frame in frames:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,15 +55,38 @@ def to_network(clips: Sequence[NDArray[Any]], chunk: int) -> tuple[NDArray[Any],
     return batch, lengths
 
 
-def frames_axis(batch: NDArray[Any]) -> int:
+def feed(
+    clips: Sequence[NDArray[Any]], chunk: int, name: str = "clip"
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
+    """Clips as the inputs of a network by name, and their lengths in frames: `name` alone, as `to_network` makes it.
+
+    Records of pixels and skeletons give `name`, "skeleton", and "present" float32 B T 2: whether a frame has pixels
+    (any that is not 0) and a skeleton (any joint).
+    """
+    if clips[0].dtype.names is None:
+        batch, lengths = to_network(clips, chunk)
+        return {name: batch}, lengths
+    pixels, lengths = to_network([clip["pixels"] for clip in clips], chunk)
+    skeleton, _ = to_network([clip["skeleton"] for clip in clips], chunk)
+    there = np.stack([pixels.any(axis=(1, 2, 4, 5)), skeleton[..., -1].any(axis=2)], axis=-1)  # B T 2
+    return {name: pixels, "skeleton": skeleton, "present": there.astype(np.float32)}, lengths
+
+
+def frames_of(inputs: Mapping[str, NDArray[Any]]) -> int:
+    """Frames in a feed of clips."""
+    batch = next(iter(inputs.values()))
+    return int(batch.shape[_frames_axis(batch)])
+
+
+def part_of(inputs: Mapping[str, NDArray[Any]], start: int, stop: int) -> dict[str, NDArray[Any]]:
+    """Frames [start, stop) of a feed of clips, as the input of a step: `clip` is called `chunk`."""
+    spans = {n: (slice(None),) * _frames_axis(batch) + (slice(start, stop),) for n, batch in inputs.items()}
+    return {"chunk" if n == "clip" else n: np.ascontiguousarray(batch[spans[n]]) for n, batch in inputs.items()}
+
+
+def _frames_axis(batch: NDArray[Any]) -> int:
     """The axis of time in network order."""
     return 3 if batch.ndim == 6 else 1
-
-
-def part_of(batch: NDArray[Any], start: int, stop: int) -> NDArray[Any]:
-    """Frames [start, stop) of a batch in network order."""
-    span = (slice(None),) * frames_axis(batch) + (slice(start, stop),)
-    return np.ascontiguousarray(batch[span])
 
 
 def _skeletons(clips: Sequence[NDArray[np.float32]], total: int) -> NDArray[np.float32]:

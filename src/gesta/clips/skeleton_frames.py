@@ -40,9 +40,9 @@ class SkeletonPreprocessor:
         """Forgets everything, as before the first frame."""
         self._normalize.reset()
 
-    def preprocess(self, group: Sequence[RawFrame]) -> list[Skeleton]:
-        """A chunk of frames, each J D. Raises GestaError where one has no joints, or others."""
-        return [self._frame(frame) for frame in group]
+    def preprocess(self, group: Sequence[RawFrame]) -> Skeleton:
+        """A chunk of frames, t J D. Raises GestaError where one has no joints, or others."""
+        return np.stack([self._frame(frame) for frame in group])
 
     def _frame(self, frame: RawFrame) -> Skeleton:
         if frame.joints is None:

@@ -6,6 +6,7 @@ A specification only. `preprocess.py` applies it; cache, training, calibration a
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gesta.clips.skeleton_space import SkeletonSpace
+from gesta.clips.tracker_spec import TrackerSpec
 from gesta.schema import is_none
 
 Stream = Literal["body", "hand", "skeleton"]
@@ -31,7 +33,8 @@ class Transform(BaseModel):
     """Turns decoded frames into uint8 arrays T S H W C, at `fps`, one crop a stream, one plane a channel.
 
     The stream "skeleton" gives float32 arrays T J D instead, normalized as `skeleton` says, NaN where a joint is
-    missing; it stands alone and has no channels.
+    missing, and has no channels. Beside other streams (`fused`) it gives records of both, T; of a recording that has
+    one of the two only, the other is empty. With `tracker` skeletons are found in the colours.
     What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
     `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
     Flow is grey's between two frames of the crop, in the levels of gesta.clips.flow: the two kept last, or, with
@@ -76,18 +79,20 @@ class Transform(BaseModel):
     skeleton: SkeletonSpace | None = Field(
         None, exclude_if=is_none, description="joints of the skeleton stream, and how they are normalized"
     )
+    tracker: TrackerSpec | None = Field(
+        None, exclude_if=is_none, description="finds the skeletons that streams and crops ask for"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Transform:
         if not self.streams or len(set(self.streams)) != len(self.streams):
-            raise ValueError("streams: one or both of body, hand, each once; or skeleton alone")
+            raise ValueError("streams: one or more of body, hand, skeleton, each once")
         if ("skeleton" in self.streams) != (self.skeleton is not None):
             raise ValueError("skeleton: says how the stream skeleton is normalized, so they come together")
-        if self.skeleton is not None:
-            if len(self.streams) > 1 or self.channels:
-                raise ValueError("the stream skeleton stands alone, without channels")
-        elif not self.channels or len(set(self.channels)) != len(self.channels):
-            raise ValueError("channels: at least one, each once")
+        if bool(self.channels) != bool(self.pictures) or len(set(self.channels)) != len(self.channels):
+            raise ValueError("channels: at least one of body and hand, each once; of skeleton alone none")
+        if self.fused and self.sampling == "central":
+            raise ValueError("pixels and skeletons together are taken by chunks or whole, not as a central window")
         if self.flow_stack and self.channels[-2:] != FLOW:
             raise ValueError("flow_stack: the channels must end with flow_x, flow_y")
         if "hand" in self.streams and self.body != "skeleton":
@@ -98,9 +103,11 @@ class Transform(BaseModel):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Modalities a recording must have for this transform, of color, depth, skeleton."""
-        wanted = {"depth" if c.startswith("depth") else "color" for c in self.channels}
-        if self.body == "skeleton" or self.skeleton is not None:
+        """Modalities that a recording has for this transform, of color, depth, skeleton: see `lacking`."""
+        wanted = set(self._seen_by_pictures)
+        if self.tracker is not None:
+            wanted.add("color")
+        elif self.body == "skeleton" or self.skeleton is not None:
             wanted.add("skeleton")
         return tuple(m for m in ("color", "depth", "skeleton") if m in wanted)
 
@@ -110,30 +117,71 @@ class Transform(BaseModel):
         return (*self.channels[:-2], *FLOW * self.flow_stack) if self.flow_stack else self.channels
 
     @property
+    def _seen_by_pictures(self) -> set[str]:
+        return {"depth" if c.startswith("depth") else "color" for c in self.channels}
+
+    def lacking(self, modalities: Collection[str]) -> tuple[str, ...]:
+        """What a recording of these modalities lacks so that it cannot be used; pixels or skeleton are enough."""
+        lost = tuple(m for m in self.needs if m not in modalities)
+        whole = self.fused and self.tracker is None and len(self.withheld(modalities)) < 2
+        return () if whole else lost
+
+    def withheld(self, modalities: Collection[str]) -> tuple[str, ...]:
+        """Which of "pixels" and "skeleton" a recording of these modalities has not, where both are looked at."""
+        if not self.fused:
+            return ()
+        pixels = self._seen_by_pictures <= set(modalities)
+        skeleton = "skeleton" in modalities or (self.tracker is not None and "color" in modalities)
+        return ("pixels",) * (not pixels) + ("skeleton",) * (not skeleton)
+
+    @property
+    def pictures(self) -> tuple[Stream, ...]:
+        """The streams of pixels."""
+        return tuple(stream for stream in self.streams if stream != "skeleton")
+
+    @property
+    def fused(self) -> bool:
+        """Whether pixels and skeletons are looked at together."""
+        return self.skeleton is not None and bool(self.pictures)
+
+    @property
+    def decoded(self) -> bool:
+        """Whether videos are decoded; of skeletons alone they are not, unless they are tracked."""
+        return bool(self.pictures) or self.tracker is not None
+
+    @property
     def colored(self) -> bool:
         """Whether frames are decoded in colour, not as grey alone."""
-        return any(c in COLORS for c in self.channels)
+        return self.tracker is not None or any(c in COLORS for c in self.channels)
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """(S, H, W, C) of one preprocessed frame; of the skeleton stream (J, D)."""
-        if self.skeleton is not None:
+        """(S, H, W, C) of one preprocessed frame's pixels; of the skeleton stream alone (J, D)."""
+        if self.skeleton is not None and not self.pictures:
             return len(self.skeleton.joints), self.skeleton.dimensions
-        return len(self.streams), self.size, self.size, len(self.planes)
+        return len(self.pictures), self.size, self.size, len(self.planes)
 
     def empty(self, frames: int) -> NDArray[Any]:
         """Preprocessed frames in which there is nothing: black ones, or skeletons without a joint."""
-        if self.skeleton is not None:
-            return np.full((frames, *self.frame_shape), np.nan, np.float32)
-        return np.zeros((frames, *self.frame_shape), np.uint8)
+        if self.skeleton is None:
+            return np.zeros((frames, *self.frame_shape), np.uint8)
+        joints = (len(self.skeleton.joints), self.skeleton.dimensions)
+        if not self.fused:
+            return np.full((frames, *joints), np.nan, np.float32)
+        records = np.zeros(frames, [("pixels", np.uint8, self.frame_shape), ("skeleton", np.float32, joints)])
+        records["skeleton"] = np.nan
+        return records
 
-    def network_input(self, frames: int) -> tuple[str, tuple[int, ...]]:
-        """Element type and shape of what a network sees of so many frames, -1 for any number: see `to_network`."""
+    def network_inputs(self, frames: int, name: str = "clip") -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Element type and shape of what a network sees of so many frames, -1 for any number: see `sampling.feed`."""
+        found: dict[str, tuple[str, tuple[int, ...]]] = {}
+        if self.pictures:
+            streams, height, width, channels = self.frame_shape
+            found[name] = ("uint8", (-1, streams, channels, frames, height, width))
         if self.skeleton is not None:
-            joints, dimensions = self.frame_shape
-            return "float32", (-1, frames, joints, dimensions + 1)
-        streams, height, width, channels = self.frame_shape
-        return "uint8", (-1, streams, channels, frames, height, width)
+            joints, dimensions = len(self.skeleton.joints), self.skeleton.dimensions
+            found["skeleton" if found else name] = ("float32", (-1, frames, joints, dimensions + 1))
+        return found | ({"present": ("float32", (-1, frames, 2))} if self.fused else {})
 
     def key(self) -> str:
         """Short hash of everything that decides the pixels."""

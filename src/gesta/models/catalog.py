@@ -18,6 +18,10 @@ from gesta.models.dd_net import DdNet
 from gesta.models.efficientnet_lite import EfficientNetLite0
 from gesta.models.feature_classifier import FeatureClassifier
 from gesta.models.foreign import is_foreign, made
+from gesta.models.fused import FusedNet, FusedSteps
+from gesta.models.fusion_attention import LayerAttention
+from gesta.models.fusion_features import FeatureFusion
+from gesta.models.fusion_scores import ScoreFusion
 from gesta.models.i3d import I3d, Padding
 from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
@@ -363,6 +367,31 @@ def build_on_skeletons(
         **own,
     )
     return SkeletonSteps(network) if name in STEP_MODELS else SkeletonClips(network)
+
+
+FUSIONS: dict[str, Callable[..., nn.Module]] = {
+    "scores": ScoreFusion,
+    "features": FeatureFusion,
+    "attention": LayerAttention,
+}
+"""How a network on pixels and one on skeletons become one (gesta.models.fused)."""
+
+
+def build_fused(
+    fusion: str, pixels: nn.Module, skeleton: SkeletonClips, *, classes: int, dropout: float = 0.0
+) -> FusedNet:
+    """A fresh network: `forward(FusedClip, lengths [B]) -> logits [B, N]`; with a skeleton network of STEP_MODELS an
+    answer after every chunk. The parts' own last layers go; `dropout`: before the new ones.
+
+    Raises ValueError for an unknown fusion, and for a network on pixels that does not work by chunks.
+    """
+    _known(fusion, FUSIONS)
+    if not isinstance(pixels, RecurrentNet) or pixels.memory:
+        raise ValueError(f"pixels are fused with skeletons by {' or '.join(CHUNK_MODELS)}, without memory")
+    widths = (pixels.lstm.input_size, pixels.lstm.hidden_size)
+    head = FUSIONS[fusion](widths, skeleton.layer_widths, classes=classes, dropout=dropout)
+    pixels.classifier = skeleton.network.head = nn.Identity()  # type: ignore[assignment]
+    return (FusedSteps if isinstance(skeleton, SkeletonSteps) else FusedNet)(pixels, skeleton, head)
 
 
 def _known(name: str, networks: Mapping[str, object]) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from gesta.models.skeleton_layers import (
     SkeletonClassifier,
+    WholeClipNet,
     distances,
     masked,
     movement,
@@ -55,7 +56,7 @@ class Embedding(nn.Module):
         return self.layers(x)  # type: ignore[no-any-return]
 
 
-class DdNet(nn.Module):
+class DdNet(WholeClipNet):
     """Distances, slow and fast movement (and positions) -> an embedding each -> three levels -> largest over time."""
 
     def __init__(
@@ -101,12 +102,16 @@ class DdNet(nn.Module):
     first: Tensor
     second: Tensor
 
-    def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
-        self.head.reset(classes)
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Channels of what `forward_layers` gives."""
+        width = self.dense.in_features // 8
+        return 2 * width, 4 * width, 8 * width, self.dense.out_features
 
-    def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """[B, 128] of a whole clip."""
+    def forward_layers(
+        self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
+    ) -> list[Tensor]:
+        """The largest over time of each of the three levels, and the features: [B, C] each."""
         points, seen = to_length(*masked(skeleton, mask), lengths, self.frames)  # B F J D, B F J
         slow = movement(points, seen, 1).flatten(2)  # B F J*D
         fast = movement(points, seen, 2).flatten(2)[:, ::2]  # B F/2 J*D
@@ -117,11 +122,8 @@ class DdNet(nn.Module):
         ]
         if self.positions is not None:
             parts.append(self.positions(torch.cat([points.flatten(2), seen], 2).transpose(1, 2)))
-        maps = self.levels(torch.cat(parts, 1))  # B 4w F/2 -> B 8w F/8
-        return nn.functional.leaky_relu(self.norm(self.dense(maps.amax(2))), 0.2)  # B 128
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        return self.head(features)  # type: ignore[no-any-return]
-
-    def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        return self.forward_head(self.forward_features(skeleton, mask, lengths))
+        maps, found = torch.cat(parts, 1), []
+        for level in self.levels:  # B 4w F/2 -> B 8w F/8
+            maps = level(maps)
+            found.append(maps.amax(2))
+        return [*found, nn.functional.leaky_relu(self.norm(self.dense(found[-1])), 0.2)]  # the last: B 128

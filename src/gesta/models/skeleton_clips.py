@@ -6,6 +6,8 @@ Out: logits [B, N]. Letters as in gesta.models.skeleton_layers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 
@@ -25,6 +27,15 @@ class SkeletonClips(nn.Module):
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """[B, C] of a whole clip."""
         return self.network.forward_features(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Channels of what the layers say."""
+        return self.network.layer_widths  # type: ignore[return-value]
+
+    def forward_layers(self, clip: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        """What every layer says of a whole clip, [B, C] each (after every frame, [B, T, C], where it answers so)."""
+        return self.network.forward_layers(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
 
     def forward_head(self, features: Tensor) -> Tensor:
         return self.network.forward_head(features)  # type: ignore[operator,no-any-return]
@@ -54,6 +65,10 @@ class SkeletonSteps(SkeletonClips):
     def step(self, chunk: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """One frame [B, 1, J, D + 1] and the state -> logits [B, N], the new state."""
         return self.network.step(*_parts(chunk), *state)  # type: ignore[operator,no-any-return]
+
+    def advance_layers(self, chunk: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The next frames [B, t, J, D + 1] and the state -> what every layer says, [B, t, C] each, the new state."""
+        return self.network.advance_layers(*_parts(chunk), state)  # type: ignore[operator,no-any-return]
 
 
 def _parts(clip: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,3 +84,34 @@ class SkeletonClassifier(nn.Module):
     def reset(self, classes: int) -> None:
         old = self.linear
         self.linear = nn.Linear(old.in_features, classes).to(old.weight.device)
+
+
+class WholeClipNet(nn.Module):
+    """What networks share that see a clip at once. A subclass has a `head`, `layer_widths` and `forward_layers`."""
+
+    head: SkeletonClassifier
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Channels of what `forward_layers` gives."""
+        raise NotImplementedError
+
+    def forward_layers(
+        self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
+    ) -> list[Tensor]:
+        """What every layer says of a whole clip, [B, C] each, the features last."""
+        raise NotImplementedError
+
+    def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        """[B, C] of a whole clip."""
+        return self.forward_layers(skeleton, mask, lengths)[-1]
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        return self.head(features)  # type: ignore[no-any-return]
+
+    def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
+        return self.forward_head(self.forward_features(skeleton, mask, lengths))
+
+    def reset_classifier(self, classes: int) -> None:
+        """A new, untrained last layer for so many classes."""
+        self.head.reset(classes)

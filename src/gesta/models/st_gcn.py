@@ -21,7 +21,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gesta.models.skeleton_layers import SkeletonClassifier, masked, movement, to_length
+from gesta.models.skeleton_layers import SkeletonClassifier, WholeClipNet, masked, movement, to_length
 
 Topology = Literal["fixed", "refined"]
 REDUCTION = 8
@@ -115,7 +115,7 @@ class Block(nn.Module):
         return (self.time(mixed) + self.shortcut(mixed)).relu()  # type: ignore[no-any-return]
 
 
-class StGcn(nn.Module):
+class StGcn(WholeClipNet):
     """Positions, movement and mask of every joint -> blocks -> mean over time and joints -> classes."""
 
     def __init__(
@@ -143,21 +143,22 @@ class StGcn(nn.Module):
         )
         self.head = SkeletonClassifier(widths[-1], classes, dropout)
 
-    def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
-        self.head.reset(classes)
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Channels of what `forward_layers` gives."""
+        return tuple(block.joints.outputs for block in self.blocks)  # type: ignore[union-attr,misc]
 
-    def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """[B, C] of a whole clip."""
+    def forward_layers(
+        self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
+    ) -> list[Tensor]:
+        """What every block says of a whole clip, [B, C] each."""
         points, seen = to_length(*masked(skeleton, mask), lengths, self.frames)  # B F J D, B F J
         every = torch.cat([points, movement(points, seen, 1), seen.unsqueeze(-1)], -1)  # B F J 2D+1
         joints, channels = every.shape[2:]
         normed = self.norm(every.flatten(2).transpose(1, 2))  # B J*(2D+1) F
         maps = normed.unflatten(1, (joints, channels)).permute(0, 2, 3, 1)  # B C F J
-        return self.blocks(maps).mean((2, 3))  # type: ignore[no-any-return]
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        return self.head(features)  # type: ignore[no-any-return]
-
-    def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        return self.forward_head(self.forward_features(skeleton, mask, lengths))
+        found = []
+        for block in self.blocks:
+            maps = block(maps)
+            found.append(maps.mean((2, 3)))
+        return found

@@ -71,6 +71,13 @@ class CausalNet(nn.Module):
         """[B, t, J, D] -> features after every frame [B, t, C], and the state behind the last one."""
         raise NotImplementedError
 
+    def advance_layers(
+        self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """As `advance`, with what every layer says, the last one's features last."""
+        features, after = self.advance(skeleton, mask, state, valid)
+        return [features], after
+
     def forward_head(self, features: Tensor) -> Tensor:
         """Features [..., C] -> logits [..., N]."""
         raise NotImplementedError
@@ -87,11 +94,11 @@ class CausalNet(nn.Module):
 
     def forward_steps(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
-        return self.forward_head(self._whole(skeleton, mask, lengths))
+        return self.forward_head(self.forward_layers(skeleton, mask, lengths)[-1])
 
     def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         """[B, C] after the last frame."""
-        features = self._whole(skeleton, mask, lengths)  # B T C
+        features = self.forward_layers(skeleton, mask, lengths)[-1]  # B T C
         if lengths is None:
             return features[:, -1]
         last = (lengths - 1).clamp(min=0).reshape(-1, 1, 1).expand(-1, 1, features.shape[2])
@@ -100,14 +107,17 @@ class CausalNet(nn.Module):
     def forward(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
         return self.forward_head(self.forward_features(skeleton, mask, lengths))
 
-    def _whole(self, skeleton: Tensor, mask: Tensor | None, lengths: Tensor | None) -> Tensor:
+    def forward_layers(
+        self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
+    ) -> list[Tensor]:
+        """What every layer says after every frame, [B, T, C] each."""
         state = [
             skeleton.new_zeros([skeleton.shape[0] if n == -1 else n for n in shape])
             for shape in self.state_shapes.values()
         ]
         frames = torch.arange(skeleton.shape[1], device=skeleton.device)
         valid = None if lengths is None else frames < lengths.unsqueeze(1)  # B T
-        return self.advance(skeleton, mask, state, valid)[0]
+        return self.advance_layers(skeleton, mask, state, valid)[0]
 
 
 class CausalTcn(CausalNet):
@@ -155,14 +165,27 @@ class CausalTcn(CausalNet):
     def advance(
         self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
+        layers, after = self.advance_layers(skeleton, mask, state, valid)
+        return layers[-1], after
+
+    @property
+    def layer_widths(self) -> tuple[int, ...]:
+        """Channels of what `forward_layers` gives."""
+        return (self.inputs.out_channels,) * (len(self.blocks) + 1)
+
+    def advance_layers(
+        self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
+    ) -> tuple[list[Tensor], list[Tensor]]:
         points, seen = masked(skeleton, mask)
         points, seen = torch.cat([state[0], points], 1), torch.cat([state[1], seen], 1)  # B FAST+t J D
         x = self.norm(self.inputs(self._frames(points, seen)), valid).relu()
         after = [points[:, points.shape[1] - FAST :], seen[:, seen.shape[1] - FAST :]]
+        layers = []
         for block, before in zip(self.blocks, state[2:], strict=True):
             x, left = block(x, before, valid)
             after.append(left)
-        return self.last(x, valid).relu().transpose(1, 2), after
+            layers.append(x.transpose(1, 2))
+        return [*layers, self.last(x, valid).relu().transpose(1, 2)], after
 
     def _frames(self, points: Tensor, seen: Tensor) -> Tensor:
         """What is known of every frame but the first FAST, which only serve the movement: [B, inputs, t]."""

@@ -143,6 +143,8 @@ def _document(item: Item, found: Prediction) -> dict[str, object]:
     if item.sample.label is not None:
         document["truth"] = item.sample.label
     document["probabilities"] = {label: round(p, 6) for label, p in found.probabilities.items()}
+    if found.notes:
+        document["notes"] = list(found.notes)
     return document
 
 

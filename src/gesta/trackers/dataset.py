@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample
-from gesta.trackers.joints import What
-from gesta.trackers.recording import CAMERA, Summary, content, finished, job, skeleton_names, whole
+from gesta.trackers.joints import What, skeleton_names
+from gesta.trackers.recording import CAMERA, Summary, content, finished, job, whole
 from gesta.trackers.tracker import identity
 
 COLUMNS = (

@@ -9,6 +9,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 What = Literal["hands", "pose", "both"]
 
 
@@ -74,6 +77,29 @@ BLAZEPOSE_BONES = tuple(
     for one, other in pairwise(chain.split())
 )
 """Pairs of BLAZEPOSE_JOINTS."""
+
+
+BODY_CENTERS = {
+    "hip_center": ("left_hip", "right_hip"),
+    "head": ("left_ear", "right_ear"),
+    "left_hand": ("left_wrist", "left_index", "left_pinky"),
+    "right_hand": ("right_wrist", "right_index", "right_pinky"),
+}
+"""Joints that the crops around body and hand ask for, each the mean of some of the 33."""
+
+
+def skeleton_names(what: What) -> tuple[str, ...]:
+    """Names of the joints in skeleton files: those of the tracker, and with a body BODY_CENTERS."""
+    return joint_names(what) + tuple(BODY_CENTERS) * SOUGHT[what].body
+
+
+def with_centers(points: NDArray[np.float32], what: What) -> NDArray[np.float32]:
+    """Joints [..., J, D] in the order of the tracker -> in that of `skeleton_names`."""
+    if not SOUGHT[what].body:
+        return points
+    places = [[BLAZEPOSE_JOINTS.index(joint) for joint in joints] for joints in BODY_CENTERS.values()]
+    centers = [points[..., rows, :].mean(axis=-2, keepdims=True) for rows in places]
+    return np.concatenate([points, *centers], axis=-2)
 
 
 def joint_names(what: What) -> tuple[str, ...]:

@@ -21,18 +21,10 @@ from gesta.clips.decode import iter_frames
 from gesta.files import replacing
 from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import GestaError, Resource
-from gesta.trackers.joints import BLAZEPOSE_JOINTS, SOUGHT, What, joint_names
+from gesta.trackers.joints import What, with_centers
 from gesta.trackers.tracker import Tracker
 
 CAMERA = {"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0}
-
-BODY_CENTERS = {
-    "hip_center": ("left_hip", "right_hip"),
-    "head": ("left_ear", "right_ear"),
-    "left_hand": ("left_wrist", "left_index", "left_pinky"),
-    "right_hand": ("right_wrist", "right_index", "right_pinky"),
-}
-"""Joints that the crops around body and hand ask for, each the mean of some of the 33."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +36,6 @@ class Summary:
     with_hand: int
     hands: int
     seconds: float = 0.0
-
-
-def skeleton_names(what: What) -> tuple[str, ...]:
-    """Names of the joints in the skeleton files: those of the tracker, and with a body BODY_CENTERS."""
-    return joint_names(what) + tuple(BODY_CENTERS) * SOUGHT[what].body
 
 
 def track_recording(tracker: Tracker, video: Resource, stem: Path, key: str, mask: Path | None = None) -> Summary:
@@ -127,10 +114,7 @@ def content(video: Resource) -> str:
 
 def skeleton(points_px: NDArray[np.float32], what: What) -> NDArray[np.float32]:
     """T J 3 pixels in the order of the tracker -> T J' 3 of a skeleton file, with BODY_CENTERS."""
-    uv = points_px[..., :2]
-    if SOUGHT[what].body:
-        places = {name: [BLAZEPOSE_JOINTS.index(joint) for joint in joints] for name, joints in BODY_CENTERS.items()}
-        uv = np.concatenate([uv, *(uv[:, indices].mean(axis=1, keepdims=True) for indices in places.values())], axis=1)
+    uv = with_centers(points_px[..., :2], what)
     depth = np.where(np.isnan(uv[..., :1]), np.nan, 1.0)
     return np.concatenate([uv[..., :1], -uv[..., 1:], depth], axis=-1).astype(np.float32)
 

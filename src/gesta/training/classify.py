@@ -38,7 +38,7 @@ class Classify(Learner):
         return self.network(clip).unsqueeze(1)  # type: ignore[no-any-return]
 
     def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """What the network sees of a training batch."""
+        """What the network sees of a batch."""
         return batch["clip"]
 
     def chunks(self, lengths: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ class Classify(Learner):
 
     def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Counts the plain cross entropy and the accuracy of a clip's last answer."""
-        steps, chunks = self(batch["clip"], batch["lengths"]), self.chunks(batch["lengths"])
+        steps, chunks = self(self.seen(batch), batch["lengths"]), self.chunks(batch["lengths"])
         answer = self._answer(steps.float(), chunks)
         loss = F.cross_entropy(answer.clamp(min=LEAST_LOGIT), batch["target"])  # a vote of 0 is a logit of -inf
         self._count("val", loss, answer, batch["target"])

@@ -23,13 +23,15 @@ def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Pred
     GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
     """
     require(sample, recogniser.manifest)
-    if recogniser.manifest.transform.skeleton is not None:
-        raise GestaError(f"{sample.files[0]}: --annotate draws on the video, and the model sees skeletons alone.")
-    sample = looked_at(sample, recogniser.manifest.transform)
+    if not recogniser.manifest.transform.decoded or "pixels" in recogniser.manifest.transform.withheld(
+        sample.modalities
+    ):
+        raise GestaError(f"{sample.files[0]}: --annotate draws on the video, and here the model sees skeletons alone.")
+    whole, sample = sample, looked_at(sample, recogniser.manifest.transform)
     stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     with VideoWriter(out) as writer:
-        raw = raw_frames(sample, recogniser.manifest.transform)
+        raw = raw_frames(whole, recogniser.manifest.transform)
         for frame, seen in zip(iter_sample(sample, color=True), raw, strict=True):
             waiting.append((frame.time_s, picture_of(frame, sample)))
             for found in stream.push(seen):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gesta.recipes.load import RecipeError
-from gesta.tasks.clips.recipe import ClipRecipe, InputSettings, SkeletonSettings
+from gesta.tasks.clips.recipe import OF_FLOW, ClipRecipe, InputSettings, SkeletonSettings
 
 ENOUGH = 0.9
 """Share of the clips that must have a modality for it to be used; the others are then skipped and listed."""
@@ -50,13 +50,20 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     """
     notes: list[str] = []
     given = recipe.input
+    if given.tracker is not None and not facts.has("color"):
+        raise RecipeError(
+            f"input.tracker={given.tracker} looks for people in colour, which {facts.share.get('color', 0):.0%} of the "
+            "clips have. Set input.tracker=null."
+        )
+    if "skeleton" in given.streams:
+        _need_joints(facts)
     if given.of_skeletons:
         return _resolve_skeletons(recipe, facts, notes), notes
     body = _body(given, facts, notes)
     channels = _channels(given, facts, notes)
-    if recipe.model.fusion is not None and channels != tuple(given.channels):
+    if recipe.model.fusion in OF_FLOW and channels != tuple(given.channels):
         raise RecipeError("model.fusion needs colour for the optical flow, which the recordings lack.")
-    resolved = {
+    resolved: dict[str, object] = {
         "fps": _fps(given, facts, notes),
         "max_fps": _max_fps(given, facts),
         "body": body,
@@ -64,16 +71,26 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
         "channels": channels,
         "box_smoothing": _smoothing(given, body, notes),
     }
+    if given.fused:
+        resolved["skeleton"] = given.skeleton or SkeletonSettings()
+    if given.tracker is not None and given.hand_rule == "clip":
+        notes.append("hand_rule so_far: a tracker knows no more than it has seen.")
+        resolved["hand_rule"] = "so_far"
     return _resolved(recipe, facts, resolved, _flip(recipe, facts, body, notes), notes), notes
 
 
-def _resolve_skeletons(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> ClipRecipe:
-    """For the stream skeleton: no crops, no channels. Raises RecipeError where the recordings have no skeletons."""
+def _need_joints(facts: Facts) -> None:
+    """Raises RecipeError where the recordings have no skeletons, and no tracker finds them."""
     if not facts.has("joints"):
         raise RecipeError(
-            f"input.streams is skeleton, and {facts.share.get('joints', 0):.0%} of the clips have one. "
-            "`gesta track DATA --out TRACKED` finds hands and bodies in plain video; train on TRACKED then."
+            f"input.streams has skeleton, and {facts.share.get('joints', 0):.0%} of the clips have one. In plain RGB a "
+            "tracker finds hands and bodies: --set input.tracker=pose (or hands, both; first `gesta fetch trackers`), "
+            "or `gesta track DATA --out TRACKED` once; train on TRACKED then."
         )
+
+
+def _resolve_skeletons(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> ClipRecipe:
+    """For the stream skeleton: no crops, no channels."""
     given = recipe.input
     resolved = {
         "fps": _fps(given, facts, notes),
@@ -130,6 +147,9 @@ def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
 
 
 def _body(given: InputSettings, facts: Facts, notes: list[str]) -> str:
+    if given.body == "auto" and given.fused and given.pictures == ("body",):
+        notes.append("body crop from motion: so the pixels serve where the skeleton is missing.")
+        return "motion"
     if given.body == "auto":
         if facts.has("skeleton"):
             notes.append("body crop from the skeleton: the recordings have one.")
@@ -148,8 +168,8 @@ def _streams(given: InputSettings, facts: Facts, body: str, notes: list[str]) ->
         why = "a skeleton shows where the hand is" if len(possible) == 2 else "the hand stream needs skeletons"
         notes.append(f"streams {', '.join(possible)}: {why}.")
         return possible
-    kept = tuple(s for s in given.streams if s in possible)
-    if not kept:
+    kept = tuple(s for s in given.streams if s in (*possible, "skeleton"))
+    if not set(kept) & set(possible):
         raise RecipeError(
             f"input.streams is only hand, which needs skeletons and input.body = skeleton; "
             f"{facts.share.get('skeleton', 0):.0%} of the clips have a skeleton. Set input.streams=[body]."

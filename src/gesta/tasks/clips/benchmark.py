@@ -35,7 +35,7 @@ def rates(
     preparing = preparing_rates(samples, transform)
 
     def follow(engine: str, precision: str) -> dict[str, Any]:
-        usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
+        usable = [s for s in samples if not transform.lacking(s.modalities)]
         try:
             return {"stream": followed(bundle.path, whole(usable[0]), engine, precision)} if usable else {}
         except GestaError as error:
@@ -53,9 +53,9 @@ def preparing_rates(
     """
     if not samples:
         return {"skipped": "no data given: name a data folder to measure preparing"}
-    if transform.skeleton is not None:
+    if not transform.decoded:
         return {"skipped": "the model sees skeletons, and no video is decoded"}
-    usable = [s for s in samples if all(getattr(s, need) is not None for need in transform.needs)]
+    usable = [s for s in samples if not transform.lacking({*s.modalities} & {"color", "depth", "mask"})]
     if not usable:
         return {"skipped": f"no recording has what the model needs ({', '.join(transform.needs)})"}
     files = list({s.files: whole(s) for s in usable}.values())[:recordings]

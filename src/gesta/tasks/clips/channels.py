@@ -48,7 +48,8 @@ class Channels:
 
 def prunable_channels(weights: Weights) -> bool:
     """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, cnn3d_lstm."""
-    return any(name.endswith("linear.weight") for name in weights)
+    on_skeletons = any(name.startswith(("network.", "skeleton.")) for name in weights)
+    return not on_skeletons and any(name.endswith("linear.weight") for name in weights)
 
 
 def layers_of(weights: Weights) -> list[Channels]:

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gesta.clips.flow import flow_mirrored
-from gesta.clips.sampling import to_network
+from gesta.clips.sampling import feed, to_network
+from gesta.clips.skeleton_augment import mirrored as mirrored_joints
 from gesta.clips.skeleton_sets import JointSet, joint_set
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Sample
@@ -82,12 +83,29 @@ class ClipSet(Dataset):
         if self.augmentation.context > 0:
             context = self._context(sample, self.augmentation, rng)
             taken, start = np.concatenate([context, taken]), len(context)
-        if theta is not None and np.linalg.det(theta[:, :2]) < 0:
-            taken = flow_mirrored(taken, self.transform.planes)
-        if self._joints is not None and self.augmentation.skeleton is not None:
-            taken = self.augmentation.skeleton(taken, self._joints, rng)
+        flipped = theta is not None and bool(np.linalg.det(theta[:, :2]) < 0)
+        taken = self._augmented(taken, self.augmentation, flipped, rng)
         views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
+
+    def _augmented(
+        self, taken: NDArray[Any], settings: AugmentationSettings, flipped: bool, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        """Frames with what the map of the crops does not do: flow and joints of a `flipped` clip, joints moved."""
+        fused = self.transform.fused
+        if flipped and fused:
+            taken["pixels"] = flow_mirrored(taken["pixels"], self.transform.planes)
+        elif flipped:
+            taken = flow_mirrored(taken, self.transform.planes)
+        if self._joints is None or (settings.skeleton is None and not flipped):
+            return taken
+        skeleton = taken["skeleton"] if fused else taken
+        skeleton = mirrored_joints(skeleton, self._joints) if flipped else skeleton
+        moved = skeleton if settings.skeleton is None else settings.skeleton(skeleton, self._joints, rng)
+        if not fused:
+            return moved
+        taken["skeleton"] = moved
+        return taken
 
     @property
     def view_id(self) -> int:
@@ -101,7 +119,7 @@ class ClipSet(Dataset):
 
     def _map(self, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.float32] | None:
         """How the crops are moved; None where they stay, and of skeletons."""
-        moves = self.transform.skeleton is None and moves_pixels(settings)
+        moves = bool(self.transform.pictures) and moves_pixels(settings)
         return draw_affine(self.transform.size, settings, rng) if moves else None
 
     def _pixels(self, sample: Sample) -> NDArray[Any]:
@@ -124,10 +142,10 @@ class ClipSet(Dataset):
         return np.concatenate(parts)[-length:]
 
     def collate(self, items: Sequence[Item]) -> Batch:
-        """Items -> one batch, shorter clips with zeros behind them."""
-        clip, lengths = to_network([item.pixels for item in items], self.transform.chunk)
+        """Items -> one batch, shorter clips with zeros behind them; "skeleton" and "present" as of `sampling.feed`."""
+        inputs, lengths = feed([item.pixels for item in items], self.transform.chunk)
         batch = {
-            "clip": torch.from_numpy(clip),
+            **{name: torch.from_numpy(array) for name, array in inputs.items()},
             "lengths": torch.from_numpy(lengths),
             "target": torch.tensor([item.target for item in items]),
             "start": torch.tensor([item.start for item in items]),

@@ -18,13 +18,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.bundle import io
-from gesta.clips.sampling import to_network
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Problem, Sample
 from gesta.tasks.clips.augment import warp
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.tasks.clips.network import load_network
+from gesta.tasks.clips.network import as_input, load_network
 from gesta.tasks.clips.recipe import ClipRecipe, DistillationSettings
 from gesta.tasks.clips.views import ClipStore, View
 from gesta.training.losses import Over, chunk_weights
@@ -199,9 +198,7 @@ def _answers(teacher: Teacher, samples: Sequence[Sample], store: ClipStore, devi
     logits = torch.zeros(len(clips), len(teacher.labels))
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        clip, lengths = to_network([clips[i] for i in rows], transform.chunk)
-        found = network(torch.from_numpy(clip).to(device), torch.from_numpy(lengths).to(device))
-        logits[rows] = found.float().cpu()
+        logits[rows] = network(*as_input([clips[i] for i in rows], transform, device)).float().cpu()
     network.cpu()
     return logits
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from gesta.clips.cache import ClipCache
 from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
-from gesta.tasks.base import Bar
+from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.clips.inputs import notes, require
 from gesta.tasks.clips.predict import Recogniser
 from gesta.tasks.predicting import Item
@@ -49,6 +51,16 @@ def outputs(
     return used, np.concatenate(rows) if rows else np.zeros((0, 0)), problems
 
 
+def with_withheld(result: Evaluation) -> Evaluation:
+    """The same with, where pixels and skeletons are looked at, of how many samples either is missing."""
+    transform = result.manifest.transform
+    if not transform.fused:
+        return result
+    parts = Counter(part for sample in result.samples for part in transform.withheld(sample.modalities))
+    notes = [f"The {part} is missing in {n} of {len(result.samples)} clips." for part, n in parts.items()]
+    return replace(result, metrics={**result.metrics, "withheld": dict(parts), "notes": notes})
+
+
 def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
     """A short hash of each sample's files and span; "" where they cannot be read."""
     store, found = cache or ClipCache(), []
@@ -76,5 +88,6 @@ def answers(
             if isinstance(clip, Problem):
                 failed.append(str(clip))
             else:
-                noted.update(notes(fit[clip.id].sample, recogniser.manifest))
-                yield fit[clip.id], recogniser.predict(clip)
+                lacks = notes(fit[clip.id].sample, recogniser.manifest)
+                noted.update(lacks)
+                yield fit[clip.id], replace(recogniser.predict(clip), notes=lacks)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.clips.cache import ClipCache
-from gesta.clips.sampling import central_window, frames_axis, part_of, to_network
+from gesta.clips.sampling import central_window, feed, frames_of, part_of
 from gesta.clips.transform import Transform
 from gesta.engines.quantize import Feed, spread
 from gesta.schema import GestaError, Sample
@@ -50,12 +50,16 @@ def random_clips(transform: Transform, count: int = 16, seed: int = 0) -> list[N
 
 
 def random_clip(transform: Transform, frames: int, rng: np.random.Generator) -> NDArray[Any]:
-    """Noise whose brightness drifts, or joints that wander."""
+    """Noise whose brightness drifts, joints that wander, or both."""
+    clip = transform.empty(frames)
+    skeleton = clip["skeleton"] if transform.fused else clip
     if transform.skeleton is not None:
-        return rng.normal(0, 0.05, (frames, *transform.frame_shape)).cumsum(0).astype(np.float32)
-    drift = np.linspace(rng.uniform(0, 128), rng.uniform(0, 128), frames).reshape(-1, 1, 1, 1, 1)
-    noise = rng.integers(0, 128, (frames, *transform.frame_shape))
-    return (noise + drift).astype(np.uint8)
+        skeleton[...] = rng.normal(0, 0.05, skeleton.shape).cumsum(0)
+    if transform.pictures:
+        drift = np.linspace(rng.uniform(0, 128), rng.uniform(0, 128), frames).reshape(-1, 1, 1, 1, 1)
+        pixels = clip["pixels"] if transform.fused else clip
+        pixels[...] = rng.integers(0, 128, pixels.shape) + drift
+    return clip
 
 
 def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:
@@ -72,15 +76,15 @@ def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str]
         return {whole: spread([{"clip": windows([pixels], transform.window)} for pixels in central])}
     found: dict[tuple[str, str], list[Feed]] = {whole: [], step: []}
     for pixels in shown.inputs:
-        batch, lengths = to_network([pixels[:LONG_FRAMES]], transform.chunk)
-        found[whole].append({"clip": batch, "lengths": lengths})
+        inputs, lengths = feed([pixels[:LONG_FRAMES]], transform.chunk)
+        found[whole].append({**inputs, "lengths": lengths})
         if not engine.inputs("step"):
             continue
         state = engine.start(1)
-        for start in range(0, batch.shape[frames_axis(batch)], transform.chunk):
-            chunk = part_of(batch, start, start + transform.chunk)
-            found[step].append({"chunk": chunk, **state})
-            _, state = engine.step({"chunk": chunk}, state)
+        for start in range(0, frames_of(inputs), transform.chunk):
+            chunk = part_of(inputs, start, start + transform.chunk)
+            found[step].append({**chunk, **state})
+            _, state = engine.step(chunk, state)
     return {key: spread(inputs) for key, inputs in found.items() if inputs}
 
 

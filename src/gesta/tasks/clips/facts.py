@@ -11,6 +11,7 @@ from gesta.clips.cache import default_root
 from gesta.clips.skeleton import serves_crops
 from gesta.clips.skeleton_frames import rate_of, skeletons_of
 from gesta.clips.skeleton_space import SkeletonSpace
+from gesta.clips.tracker_spec import TrackerSpec
 from gesta.clips.transform import Transform
 from gesta.models.catalog import steps_on_skeletons, takes_chunks
 from gesta.models.start import padding_for
@@ -18,7 +19,9 @@ from gesta.models.weights import WeightsError
 from gesta.recipes import RecipeError
 from gesta.schema import GestaError, Listing, Sample
 from gesta.tasks.clips.auto import Facts, resolve
+from gesta.tasks.clips.offer import offer
 from gesta.tasks.clips.recipe import ClipRecipe, SkeletonSettings
+from gesta.trackers.joints import SOUGHT, What, joint_names
 
 _PROBED = 25
 LONGEST_CONTEXT = 5
@@ -32,9 +35,11 @@ def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[
     """
     samples = found.samples if isinstance(found, Listing) else found
     try:
-        return resolve(recipe, facts_of(samples, ("train",) if recipe.training.validation else ("train", "val")))
+        splits = ("train",) if recipe.training.validation else ("train", "val")
+        resolved, notes = resolve(recipe, facts_of(samples, splits, recipe.input.tracker))
     except RecipeError as error:
         raise GestaError(f"recipe {recipe.name}: {error}", usage=True) from error
+    return resolved, [*notes, *offer(samples, recipe)]
 
 
 def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
@@ -61,8 +66,11 @@ def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
     return recipe.model_copy(update={"model": model.model_copy(update={"padding": padding})})
 
 
-def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> Facts:
-    """What the samples trained on offer. Raises GestaError if none has a label."""
+def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",), tracker: What | None = None) -> Facts:
+    """What the samples trained on offer; `tracker`: finds skeletons in those with colours.
+
+    Raises GestaError if none has a label.
+    """
     labelled = [s for s in samples if s.label is not None]
     used = [s for s in labelled if s.split in splits] or labelled
     if not used:
@@ -70,6 +78,8 @@ def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",)) -> F
     share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask")}
     share |= {"skeleton": sum(map(serves_crops, used)) / len(used)}
     share |= {"joints": sum(s.skeleton is not None for s in used) / len(used)}
+    if tracker is not None:
+        share |= {"joints": share["color"], "skeleton": share["color"] * SOUGHT[tracker].body}
     return Facts(len(used), tuple(sorted({str(s.label) for s in used})), median_fps(used), share)
 
 
@@ -107,20 +117,29 @@ def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
     recipe, _ = resolve_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
     given = recipe.input
     own: dict[str, Any] = {"sampling": given.sampling if takes_chunks(recipe.model.name) else "central"}
-    if given.of_skeletons:
+    if "skeleton" in given.streams:
         own = _of_skeletons(recipe, samples)
     elif given.sampling == "whole":
         own = {"sampling": "whole", "chunk": LONGEST_CONTEXT}
-    return Transform.model_validate({**given.model_dump(exclude={"max_fps", "skeleton"}), **own})
+    if given.tracker is not None:
+        mask = bool(given.pictures) and SOUGHT[given.tracker].body
+        own["tracker"] = TrackerSpec.of_this_computer(given.tracker, mask=mask)
+    return Transform.model_validate({**given.model_dump(exclude={"max_fps", "skeleton", "tracker"}), **own})
 
 
 def _of_skeletons(recipe: ClipRecipe, samples: Sequence[Sample]) -> dict[str, Any]:
-    """What a transform of skeletons has of its own: networks with a step take frame by frame, the others all at once.
+    """What a transform of skeletons has of its own: networks with a step take frame by frame (beside pixels chunk by
+    chunk), the others all at once.
 
     Of a clip without labels in training any sample tells the joints.
     """
     used = [s for s in samples if s.split == "train" and s.label is not None] or samples
-    space = space_for(recipe.input.skeleton or SkeletonSettings(), used)
-    if steps_on_skeletons(recipe.model.name):
-        return {"skeleton": space, "sampling": "chunks", "chunk": 1}
-    return {"skeleton": space, "sampling": "whole"}
+    settings, tracker = recipe.input.skeleton or SkeletonSettings(), recipe.input.tracker
+    space = (
+        space_for(settings, used)
+        if tracker is None
+        else SkeletonSpace(**settings.model_dump(), joints=joint_names(tracker), dimensions=2)
+    )
+    steps = steps_on_skeletons((recipe.model.skeleton or recipe.model).name)
+    chunk = {"chunk": 1} if steps and recipe.input.of_skeletons else {}
+    return {"skeleton": space, "sampling": "chunks" if steps else "whole", **chunk}

@@ -11,8 +11,7 @@ from gesta.tasks.clips.manifest import ClipManifest
 
 def require(sample: Sample, manifest: ClipManifest) -> None:
     """Raises GestaError if the sample lacks a modality that the model's input needs."""
-    needs = manifest.transform.needs
-    lacking = [name for name in needs if name not in sample.modalities]
+    needs, lacking = manifest.transform.needs, manifest.transform.lacking(sample.modalities)
     if lacking:
         raise GestaError(
             f"{sample.files[0]}: has {' and '.join(sample.modalities)} only; the model {manifest.name!r} needs "
@@ -30,8 +29,13 @@ def _option(lacking: str) -> str:
 
 
 def notes(sample: Sample, manifest: ClipManifest) -> tuple[str, ...]:
-    """What this sample lacks that the data the model was trained on had, where the model does without: the mask."""
-    if sample.mask is not None or not manifest.transform.mask or manifest.transform.skeleton is not None:
+    """What this sample lacks that the data the model was trained on had, where the model does without: the mask; of
+    pixels and skeletons one."""
+    withheld = manifest.transform.withheld(sample.modalities)
+    if withheld:
+        other = "the pixels" if withheld == ("skeleton",) else "the skeleton"
+        return (f"No {' and '.join(withheld)}: the answer is from {other} alone.",)
+    if sample.mask is not None or not manifest.transform.mask or not manifest.transform.pictures:
         return ()
     with_mask = fallbacks.notes(manifest.transform, [replace(sample, mask=sample.files[0])])
     told = {*with_mask, *manifest.notes}

@@ -165,8 +165,8 @@ def tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
             check(recipe, network)
         return
     network = _fresh(recipe, transform, classes).eval()
-    _, height, width, channels = transform.frame_shape
-    clip = torch.zeros(1, len(transform.streams), channels, transform.window, height, width, dtype=torch.uint8)
+    streams, height, width, channels = transform.frame_shape
+    clip = torch.zeros(1, streams, channels, transform.window, height, width, dtype=torch.uint8)
     try:
         with torch.inference_mode():
             found = network(clip, torch.tensor([transform.window])) if hasattr(network, "step") else network(clip)
@@ -234,7 +234,8 @@ def _learner(job: Job, network: nn.Module, **given: Any) -> LearnerFor:
         return lambda steps: ChunkLearner(
             network, training, steps=steps, frozen=frozen, smoothness=continuous.smoothness
         )
-    return lambda steps: ClassifyClips(network, job.recipe.training, steps=steps, **given)
+    alone = job.recipe.augmentation.modality_dropout
+    return lambda steps: ClassifyClips(network, job.recipe.training, steps=steps, alone=alone, **given)
 
 
 def _stage(job: Job, name: str, number: int, title: str, epochs: int) -> Stage:

@@ -62,12 +62,13 @@ class ClipManifest(Manifest):
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
         """Its own input has to be what the transform makes, and its answers as many as the labels."""
         transform = self.transform
-        frames = {"chunk": transform.chunk, "clip": transform.window if transform.sampling == "central" else -1}
-        for name, found in inputs.items():
-            expected = transform.network_input(frames.get(name, -1))
-            makes = f"the manifest's transform makes {shown(expected)}"
-            if name in frames and not alike(expected, found):
-                return f"takes {shown(found)}, and {makes}: it would not see what it was trained on."
+        first = "chunk" if "chunk" in inputs else "clip"
+        whole = transform.window if transform.sampling == "central" else -1
+        made = transform.network_inputs(transform.chunk if first == "chunk" else whole, first)
+        for name in made.keys() & inputs.keys():
+            makes = f"the manifest's transform makes {shown(made[name])}"
+            if not alike(made[name], inputs[name]):
+                return f"takes {shown(inputs[name])}, and {makes}: it would not see what it was trained on."
         return unfit_answers(outputs, len(self.labels))
 
     @property
@@ -88,8 +89,8 @@ class ClipManifest(Manifest):
 
     @property
     def space(self) -> SkeletonSpace | None:
-        """Of a recognizer of skeletons their joints and normalization."""
-        return self.transform.skeleton
+        """Of a recognizer that is given skeletons and no pictures their joints and normalization."""
+        return None if self.transform.decoded else self.transform.skeleton
 
     @property
     def chunk_s(self) -> float:
@@ -111,16 +112,17 @@ class ClipManifest(Manifest):
             "whole": f"whole clips (streams: the last {transform.window} frames)",
         }[transform.sampling]
         lines = [f"needs: {', '.join(transform.needs)}", f"{transform.fps:g} frames a second, {window}"]
-        if transform.skeleton is not None:
-            lines.append(transform.skeleton.line)
-        else:
+        lines += [space.line for space in (transform.tracker, transform.skeleton) if space is not None]
+        if transform.pictures:
             lines += [
-                f"streams {', '.join(transform.streams)} of {transform.size} x {transform.size} pixels, "
+                f"streams {', '.join(transform.pictures)} of {transform.size} x {transform.size} pixels, "
                 f"channels {', '.join(transform.channels)}",
                 f"body crop from: {transform.body}",
             ]
         if self.decoder is not None:
             lines.append(self.decoder.line)
+        if transform.fused:
+            lines.append("answers from pixels and skeletons together, and from either alone")
         if self.reset_after_chunks:
             lines.append(f"streaming: the state is reset after {self.reset_after_chunks} chunks")
         return lines

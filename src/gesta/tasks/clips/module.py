@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gesta.models.fused import FusedClip
 from gesta.tasks.clips.augment import warp
 from gesta.tasks.clips.distil import DistillationTargets, mixed, soft_loss
 from gesta.training.classify import Classify
@@ -15,19 +16,43 @@ from gesta.training.losses import sequence_loss
 
 
 class ClassifyClips(Classify):
-    """`distillation`: what teachers have to say."""
+    """`distillation`: what teachers have to say; `alone`: weight of each part of a fused network, learning alone."""
 
     def __init__(
-        self, network: nn.Module, settings: Any, *, distillation: DistillationTargets | None = None, **given: Any
+        self,
+        network: nn.Module,
+        settings: Any,
+        *,
+        distillation: DistillationTargets | None = None,
+        alone: float | None = None,
+        **given: Any,
     ) -> None:
         super().__init__(network, settings, **given)
-        self.distillation = distillation
+        self.distillation, self.alone = distillation, alone
 
-    def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
-        return warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
+    def seen(self, batch: Mapping[str, Tensor]) -> Any:
+        clip = warp(batch["clip"], batch["theta"]) if "theta" in batch else batch["clip"]
+        return FusedClip(clip, batch["skeleton"], batch["present"]) if "skeleton" in batch else clip
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
+        if self.alone is not None:
+            return self._loss_of_parts(batch, self.alone)
         return self._loss_of_sequences(batch) if self.over == "sequences" else super().loss(batch)
+
+    def _loss_of_parts(self, batch: Mapping[str, Tensor], alone: float) -> Tensor:
+        """Modality dropout without draws: every clip is learned from as it is, and with each of its parts alone."""
+        network = self.network
+        encoded = network.encode(self.seen(batch), batch["lengths"])  # type: ignore[operator]
+        chunks, loss = self.chunks(batch["lengths"]), encoded.there.new_zeros(())
+        for weight, kept in ((1 - 2 * alone, (1, 1)), (alone, (1, 0)), (alone, (0, 1))):
+            left = encoded.there * encoded.there.new_tensor(kept)
+            left = torch.where(left.any(-1, keepdim=True), left, encoded.there)  # a clip has at least what it has
+            steps = network.fuse(encoded._replace(there=left)).float()  # type: ignore[operator]  # B K N
+            loss = loss + weight * self.loss_of(steps, chunks, batch)
+            if kept == (1, 1):
+                answer = self._answer(steps, chunks)
+        self._count("train", loss, answer, batch["target"])
+        return loss
 
     def _loss_of_sequences(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer.

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from gesta.bundle.io import Bundle, load_weights
 from gesta.bundle.manifest import Tensor
+from gesta.clips.sampling import feed
 from gesta.clips.skeleton_sets import joint_set
+from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.clips.transform import FLOW, Transform
 from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
-from gesta.models.catalog import build, build_on_skeletons
+from gesta.models.catalog import build, build_fused, build_on_skeletons
+from gesta.models.fused import FusedClip
 from gesta.models.recurrent import chunk_count
+from gesta.models.skeleton_clips import SkeletonClips
 from gesta.tasks.clips.manifest import ClipManifest
 
 OF_SKELETONS = ("width", "dropout", "embedding_dropout", "topology")
@@ -64,6 +69,32 @@ class Window(nn.Module):
         return self.network(clip)
 
 
+class FusedWhole(nn.Module):
+    """clip, skeleton, present, lengths -> logits, for networks on pixels and skeletons."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, clip: torch.Tensor, skeleton: torch.Tensor, present: torch.Tensor, lengths: torch.Tensor
+    ) -> torch.Tensor:
+        return self.network(FusedClip(clip, skeleton, present), lengths)
+
+
+class FusedStep(nn.Module):
+    """chunk, skeleton, present, states -> logits, states."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, chunk: torch.Tensor, skeleton: torch.Tensor, present: torch.Tensor, *states: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        return self.network.step(FusedClip(chunk, skeleton, present), *states)  # type: ignore[operator,no-any-return]
+
+
 class Step(nn.Module):
     """chunk, states -> logits, states. An input for each state: one tensor given twice went wrong in ONNX."""
 
@@ -88,20 +119,20 @@ def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:
 
 def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Module:
     """The untrained network of a recipe's `model` for clips of a transform. Raises ValueError as `build` does."""
-    if transform.skeleton is not None:
-        joints = transform.skeleton.joints
-        given = {key: model[key] for key in OF_SKELETONS if key in model}
-        return build_on_skeletons(
-            model["name"],
-            classes=classes,
-            joints=len(joints),
-            dimensions=transform.skeleton.dimensions,
-            edges=joint_set(joints).edges,
-            **given,
-        )
+    if transform.skeleton is None:
+        return _on_pixels(model, transform, classes)
+    if not transform.fused:
+        return _on_skeletons(model, transform.skeleton, classes)
+    own = {key: value for key, value in model.items() if key not in ("fusion", "skeleton")}
+    skeleton = _on_skeletons(model["skeleton"], transform.skeleton, classes)
+    pixels = _on_pixels(own, transform, classes)
+    return build_fused(model["fusion"], pixels, skeleton, classes=classes, dropout=model.get("dropout", 0.0))
+
+
+def _on_pixels(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Module:
     return build(
         classes=classes,
-        streams=len(transform.streams),
+        streams=len(transform.pictures),
         channels=len(transform.planes),
         flow=sum(plane in FLOW for plane in transform.planes),
         size=transform.size,
@@ -109,6 +140,28 @@ def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Mo
         window=transform.window,
         **model,
     )
+
+
+def _on_skeletons(model: Mapping[str, Any], space: SkeletonSpace, classes: int) -> SkeletonClips:
+    given = {key: model[key] for key in OF_SKELETONS if key in model}
+    joints = joint_set(space.joints)
+    return build_on_skeletons(
+        model["name"],
+        classes=classes,
+        joints=len(joints.joints),
+        dimensions=space.dimensions,
+        edges=joints.edges,
+        **given,
+    )
+
+
+def as_input(
+    clips: Sequence[NDArray[Any]], transform: Transform, device: Any
+) -> tuple[torch.Tensor | FusedClip, torch.Tensor]:
+    """Preprocessed clips as a network of the transform takes them on a device: the batch, and lengths in frames."""
+    inputs, lengths = feed(clips, transform.chunk)
+    tensors = [torch.from_numpy(array).to(device) for array in inputs.values()]
+    return FusedClip(*tensors) if transform.fused else tensors[0], torch.from_numpy(lengths).to(device)
 
 
 def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> list[Part]:
@@ -121,33 +174,37 @@ def parts_of(network: nn.Module, transform: Transform, classes: int) -> list[Par
     """The same of a network that is in no bundle yet."""
     logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
 
-    def seen(name: str, frames: int) -> Tensor:
-        dtype, shape = transform.network_input(frames)
-        return Tensor(name=name, dtype=dtype, shape=shape)
+    def seen(name: str, frames: int) -> tuple[Tensor, ...]:
+        inputs = transform.network_inputs(frames, name)
+        return tuple(Tensor(name=key, dtype=dtype, shape=shape) for key, (dtype, shape) in inputs.items())
 
     if transform.sampling == "central":
         clip = seen("clip", transform.window)
-        return [Part("whole", Window(network), (_example(clip),), (clip,), (logits,))]
+        return [Part("whole", Window(network), _examples(clip), clip, (logits,))]
     clip, lengths = seen("clip", -1), Tensor(name="lengths", dtype="int64", shape=(-1,))
+    plain = FusedWhole(network) if transform.fused else Whole(network)
     if transform.sampling == "whole":
-        example = (_example(clip, 24), torch.tensor([24, 23]))
-        return [Part("whole", Whole(network), example, (clip, lengths), (logits,))]
+        example = (*_examples(clip, 24), torch.tensor([24, 23]))
+        return [Part("whole", plain, example, (*clip, lengths), (logits,))]
     chunk = seen("chunk", transform.chunk)
     states = tuple(Tensor(name=k, dtype="float32", shape=s) for k, s in network.state_shapes.items())  # type: ignore[operator,union-attr]
     later = tuple(s.model_copy(update={"name": f"{s.name}_out"}) for s in states)
     frames = max(2 * transform.chunk, 8)
-    whole = (_example(clip, frames), torch.tensor([frames, frames - 1]))
-    step = (_example(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
-    plain = Whole(network)
+    whole = (*_examples(clip, frames), torch.tensor([frames, frames - 1]))
+    step = (*_examples(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
     wrapped = VotedWhole(network) if getattr(network, "memory", 0) else plain
+    stepping = FusedStep(network) if transform.fused else Step(network)
     return [
-        Part("whole", wrapped, whole, (clip, lengths), (logits,), reference=plain),
-        Part("step", Step(network), step, (chunk, *states), (logits, *later), states),
+        Part("whole", wrapped, whole, (*clip, lengths), (logits,), reference=plain),
+        Part("step", stepping, step, (*chunk, *states), (logits, *later), states),
     ]
 
 
-def _example(tensor: Tensor, frames: int | None = None) -> torch.Tensor:
+def _examples(tensors: Sequence[Tensor], frames: int | None = None) -> tuple[torch.Tensor, ...]:
     """Zeros of a batch of 2, with so many frames where their number is open: tracing needs shapes, not values."""
-    batch, *shape = tensor.shape
-    lengths = [2 if batch == -1 else batch, *(frames or 1 if n == -1 else n for n in shape)]
-    return torch.zeros(lengths, dtype=getattr(torch, tensor.dtype))
+    found = []
+    for tensor in tensors:
+        batch, *shape = tensor.shape
+        lengths = [2 if batch == -1 else batch, *(frames or 1 if n == -1 else n for n in shape)]
+        found.append(torch.zeros(lengths, dtype=getattr(torch, tensor.dtype)))
+    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gesta.bundle.io import Bundle
 from gesta.clips.plane import RawFrame, as_frame, is_video
 from gesta.clips.preprocess import Preprocessor, preprocess, raw_frames
-from gesta.clips.sampling import central_window, frames_axis, part_of, to_network
+from gesta.clips.sampling import central_window, feed, frames_of, part_of
 from gesta.decoding import GestureEvent
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
@@ -87,7 +87,7 @@ class Recogniser:
         return replace(found, notes=notes(video, self.manifest))
 
     def predict_clips(self, clips: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """Probabilities [n, N] of preprocessed clips of any length T, uint8 [T, S, H, W, C] or float32 [T, J, D]."""
+        """Probabilities [n, N] of preprocessed clips of any length T, as gesta.schema.Clip has them."""
         for pixels in clips:
             self._check(pixels)
         order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
@@ -144,7 +144,7 @@ class Recogniser:
         return self.open_stream(self._joints_of(sample))
 
     def _joints_of(self, sample: Sample) -> Sequence[str] | None:
-        return sample.joints if self.manifest.transform.skeleton is None else None
+        return sample.joints if self.manifest.transform.pictures else None
 
     def _preprocessed(self, frames: NDArray[np.uint8], fps: float | None) -> NDArray[np.uint8]:
         """RGB frames [T, H, W, 3] as the network takes them, [t, S, H, W, C]."""
@@ -160,7 +160,7 @@ class Recogniser:
         empty = self.manifest.transform.empty(0)
         if pixels.dtype != empty.dtype or pixels.shape[1:] != empty.shape[1:] or len(pixels) == 0:
             raise GestaError(
-                f"The model takes preprocessed clips, {empty.dtype} [T, {', '.join(map(str, empty.shape[1:]))}], "
+                f"The model takes preprocessed clips, {empty.dtype} [{', '.join(['T', *map(str, empty.shape[1:])])}], "
                 f"not {pixels.dtype} {list(pixels.shape)}. Give the video itself, or apply the bundle's transform."
             )
 
@@ -171,10 +171,10 @@ class Recogniser:
             taken = [pixels[start:end] for pixels, (start, end) in zip(clips, spans, strict=True)]
             return engine.run({"clip": windows(taken, transform.window)})["logits"]
         short = max(len(pixels) for pixels in clips) <= LONG_FRAMES
-        batch, lengths = to_network(clips, transform.chunk)
+        inputs, lengths = feed(clips, transform.chunk)
         if not engine.inputs("step") or (engine.inputs("whole") and short):
-            return engine.run({"clip": batch, "lengths": lengths})["logits"]
-        return self._by_steps(batch, lengths)
+            return engine.run({**inputs, "lengths": lengths})["logits"]
+        return self._by_steps(inputs, lengths)
 
     def states(self, sample: Sample) -> NDArray[np.float32]:
         """What the model knows after each chunk of a recording: its states and logits side by side, [K, D].
@@ -186,20 +186,18 @@ class Recogniser:
         if not self.engine.inputs("step"):
             return self._logits([pixels])
         chunk, state, rows = self.manifest.transform.chunk, self.engine.start(1), []
-        batch, _ = to_network([pixels], chunk)
-        for k in range(batch.shape[frames_axis(batch)] // chunk):
-            piece = part_of(batch, k * chunk, (k + 1) * chunk)
-            found, state = self.engine.step({"chunk": piece}, state)
+        inputs, _ = feed([pixels], chunk)
+        for k in range(frames_of(inputs) // chunk):
+            found, state = self.engine.step(part_of(inputs, k * chunk, (k + 1) * chunk), state)
             rows.append(np.concatenate([*(array.ravel() for array in state.values()), found["logits"][0]]))
         return np.stack(rows)
 
-    def _by_steps(self, batch: NDArray[Any], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _by_steps(self, inputs: Mapping[str, NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Like the whole network, through the step: of each clip the logits after its last chunk."""
-        chunk, state = self.manifest.transform.chunk, self.engine.start(len(batch))
-        final = np.zeros((len(batch), len(self.labels)), np.float32)
-        for k in range(batch.shape[frames_axis(batch)] // chunk):
-            piece = part_of(batch, k * chunk, (k + 1) * chunk)
-            found, state = self.engine.step({"chunk": piece}, state)
+        chunk, state = self.manifest.transform.chunk, self.engine.start(len(lengths))
+        final = np.zeros((len(lengths), len(self.labels)), np.float32)
+        for k in range(frames_of(inputs) // chunk):
+            found, state = self.engine.step(part_of(inputs, k * chunk, (k + 1) * chunk), state)
             last = -(-lengths // chunk) == k + 1
             final[last] = found["logits"][last]
         return final

@@ -21,12 +21,11 @@ from torch.nn import functional as F
 
 from gesta.bundle import io
 from gesta.bundle.io import Bundle
-from gesta.clips.sampling import to_network
 from gesta.schema import GestaError, Sample
 from gesta.tasks.clips.channels import Channels, cost, layers_of, parameters_left, taken, widths_of
 from gesta.tasks.clips.export import examples
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.tasks.clips.network import load_network
+from gesta.tasks.clips.network import as_input, load_network
 from gesta.training.machine import accelerator_of
 
 CLIPS, BATCH = 256, 8
@@ -88,8 +87,7 @@ def scores(
     total = {layer.name: np.zeros(layer.count) for layer in layers}
     for first in range(0, len(clips), BATCH):
         part = clips[first : first + BATCH]
-        pixels, lengths = to_network([clip for clip, _ in part], bundle.manifest.transform.chunk)
-        logits = network(torch.from_numpy(pixels).to(place), torch.from_numpy(lengths).to(place))
+        logits = network(*as_input([clip for clip, _ in part], bundle.manifest.transform, place))
         network.zero_grad()
         F.cross_entropy(logits / TEMPERATURE, torch.tensor([target for _, target in part], device=place)).backward()
         for layer in layers:

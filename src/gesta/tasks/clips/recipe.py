@@ -52,17 +52,24 @@ class InputSettings(Strict):
         32, ge=4, description="frames of the central window; of networks of whole skeletons: a stream's last ones"
     )
     skeleton: SkeletonSettings | None = Field(None, exclude_if=is_none, description="of the stream skeleton")
+    tracker: Literal["hands", "pose", "both"] | None = Field(
+        None, exclude_if=is_none, description="finds skeletons in plain RGB: gesta fetch trackers"
+    )
 
     @property
     def of_skeletons(self) -> bool:
         """Whether the network sees skeletons and no picture."""
         return self.streams == ("skeleton",)
 
-    @model_validator(mode="after")
-    def _skeletons_alone(self) -> InputSettings:
-        if "skeleton" in self.streams and not self.of_skeletons:
-            raise ValueError("streams: skeleton stands alone, as in [skeleton]")
-        return self
+    @property
+    def fused(self) -> bool:
+        """Whether the network sees pixels and skeletons."""
+        return "skeleton" in self.streams and not self.of_skeletons
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """The streams of pixels, where they are named."""
+        return () if self.streams == "auto" else tuple(stream for stream in self.streams if stream != "skeleton")
 
     @field_validator("channels", mode="before")
     @classmethod
@@ -89,15 +96,36 @@ SKELETON_NETWORKS = ("dd_net", "st_gcn", "tcn")
 VIDEO_NETWORKS = ("c3d", "i3d", *ST_RESNETS)
 SETTINGS_OF = {
     **dict.fromkeys(("context", "kind", "overlap"), ST_RESNETS),
-    **dict.fromkeys(("stack", "fusion", "weights", "motion_weights"), VIDEO_NETWORKS),
+    **dict.fromkeys(("stack", "weights", "motion_weights"), VIDEO_NETWORKS),
+    "fusion": (*VIDEO_NETWORKS, "lstm", "cnn3d_lstm"),
     "padding": ("i3d",),
     "layers": ("cnn3d", "lstm", "cnn3d_lstm"),
+    "skeleton": ("lstm", "cnn3d_lstm"),
     "examples": ("nearest",),
     "embedding_dropout": ("dd_net",),
     "topology": ("st_gcn",),
 }
 """Settings in `model` that only some networks take; the others refuse them."""
+OF_FLOW = ("score", "feature")
+FUSIONS = ("scores", "features", "attention")
 WITH_MEMORY = ("lstm", "cnn3d_lstm")
+
+
+class SkeletonNetwork(Strict):
+    """The network on the stream skeleton beside one on pixels."""
+
+    name: Literal["dd_net", "st_gcn", "tcn"] = "dd_net"
+    width: float = Field(1.0, gt=0, le=4)
+    dropout: float = Field(0.0, ge=0, lt=1, description="inside networks that have some before their last layer")
+    embedding_dropout: float | None = Field(None, ge=0, lt=1, description="dd_net")
+    topology: Literal["fixed", "refined"] | None = Field(None, description="st_gcn")
+
+    @model_validator(mode="after")
+    def _known_to_the_network(self) -> SkeletonNetwork:
+        for setting, name in (("embedding_dropout", "dd_net"), ("topology", "st_gcn")):
+            if getattr(self, setting) is not None and self.name != name:
+                raise ValueError(f"{setting} is for {name}, not for {self.name}; leave it out")
+        return self
 
 
 class ModelSettings(NetworkSettings):
@@ -138,9 +166,12 @@ class ModelSettings(NetworkSettings):
     stack: int | None = Field(
         None, ge=1, le=20, description="flow of so many frames side by side (c3d, i3d, st_resnet)"
     )
-    fusion: Literal["score", "feature"] | None = Field(
-        None, description="a second network for the flow, fused by probabilities or features (c3d, i3d, st_resnet)"
+    fusion: Literal["score", "feature", "scores", "features", "attention"] | None = Field(
+        None,
+        description="score, feature: a second network for the flow (c3d, i3d, st_resnet); scores, features, attention: "
+        "of pixels and skeletons (lstm, cnn3d_lstm)",
     )
+    skeleton: SkeletonNetwork | None = Field(None, description="with streams of pixels and skeleton: its network")
     padding: Literal["same", "inception_v1"] | None = Field(
         None, description="i3d: at the borders, inception_v1 for image weights; null: by the weights, same without"
     )
@@ -203,6 +234,13 @@ class AugmentationSettings(Strict):
     context_frames: int = Field(24, ge=1, description="at most so many frames of it")
     flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
         0.0, description="probability of a left-right mirror (classes must not depend on it)"
+    )
+    modality_dropout: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        exclude_if=is_none,
+        description="of pixels and skeletons: weight with which each alone is learned from",
     )
     skeleton: SkeletonAugmentation | None = Field(
         None, exclude_if=is_none, description="of skeletons, in the space of their joints"
@@ -279,6 +317,7 @@ class ClipRecipe(Recipe):
             strange += ["training.pretrain_epochs"] if self.training.pretrain_epochs else []
             strange += ["input.sampling=central"] if self.input.sampling == "central" else []
             strange += ["model.memory"] if self.model.memory else []
+            strange += ["input.streams of pixels and skeletons"] if self.input.fused else []
             if strange:
                 raise ValueError(
                     f"continuous does not go with {', '.join(strange)}: its "
@@ -289,12 +328,28 @@ class ClipRecipe(Recipe):
     @model_validator(mode="after")
     def _fusion_has_both(self) -> ClipRecipe:
         channels = self.input.channels
-        if self.model.fusion is not None and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
+        if self.model.fusion in OF_FLOW and (tuple(channels[-2:]) != GROUPS["flow"] or len(channels) < 3):
             raise ValueError("model.fusion needs input.channels that end with flow, e.g. [rgb, flow] or [gray, flow]")
         if self.input.flow_stack and tuple(channels[-2:]) != GROUPS["flow"]:
             raise ValueError("input.flow_stack needs input.channels that end with flow, e.g. [flow] or [rgb, flow]")
         if self.input.flow_stack and self.model.stack is not None:
             raise ValueError("input.flow_stack stacks the recording's own frames, model.stack the kept ones: give one")
+        return self
+
+    @model_validator(mode="after")
+    def _pixels_and_skeletons_are_fused(self) -> ClipRecipe:
+        model, augmented = self.model, self.augmentation.skeleton
+        wanted = (self.input.fused, self.input.fused, self.input.fused)
+        has = (model.skeleton is not None, model.fusion in FUSIONS, self.augmentation.modality_dropout is not None)
+        if has != wanted:
+            raise ValueError(
+                "input.streams with skeleton and body or hand, model.skeleton, model.fusion (scores, features, "
+                "attention) and augmentation.modality_dropout come together; see the recipe fused"
+            )
+        if self.input.fused and augmented is not None and (augmented.speed or augmented.mirror):
+            raise ValueError(
+                "augmentation.skeleton.speed and .mirror are 0 beside pixels: augmentation.speed and .flip are of both"
+            )
         return self
 
     @model_validator(mode="after")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,17 +31,18 @@ def strips_of(transform: Transform) -> Strips:
     return strips
 
 
-def film_strips(pixels: NDArray[np.uint8], transform: Transform) -> list[tuple[str, str]]:
+def film_strips(pixels: NDArray[Any], transform: Transform) -> list[tuple[str, str]]:
     """Frames of a preprocessed clip T S H W C side by side, a strip for each stream and plane: (what, PNG data URI).
 
     Planes of differences are left out where the clip has others. No frames, no strips.
     """
-    if len(pixels) == 0 or transform.skeleton is not None:
+    if len(pixels) == 0 or not transform.pictures:
         return []
+    pixels = pixels["pixels"] if transform.fused else pixels
     plain = [c for c, name in enumerate(transform.planes) if not name.endswith(("_difference", "_x", "_y"))]
     shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))
     strips = []
-    for s, stream in enumerate(transform.streams):
+    for s, stream in enumerate(transform.pictures):
         for c in plain or range(len(transform.planes)):
             picture = np.concatenate(list(pixels[shown, s, :, :, c]), axis=1)
             _, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])

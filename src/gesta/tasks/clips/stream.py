@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gesta.clips.plane import RawFrame, timed
 from gesta.clips.preprocess import Preprocessor
-from gesta.clips.sampling import to_network
+from gesta.clips.sampling import feed, to_network
 from gesta.engines.base import Engine, State
 from gesta.schema import Frame, GestaError, Prediction
 from gesta.tasks.classification import prediction, probabilities
@@ -89,16 +89,16 @@ class Stream:
         return prediction(self._manifest.labels, probabilities(logits, self._manifest)[0], time_s=time_s)
 
     def _step(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        batch, _ = to_network([pixels], self._manifest.transform.chunk)
-        found, self._state = self._engine.step({"chunk": batch}, self._state)
+        inputs, _ = feed([pixels], self._manifest.transform.chunk, "chunk")
+        found, self._state = self._engine.step(inputs, self._state)
         return found["logits"]
 
     def _window(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         window = self._manifest.transform.window
         self._ring = np.concatenate([self._ring, pixels])[-window:]
         if not is_windowed(self._engine):
-            batch, lengths = to_network([self._ring], self._manifest.transform.chunk)
-            return self._engine.run({"clip": batch, "lengths": lengths})["logits"]
+            inputs, lengths = feed([self._ring], self._manifest.transform.chunk)
+            return self._engine.run({**inputs, "lengths": lengths})["logits"]
         return self._engine.run({"clip": windows([self._ring], window)})["logits"]
 
 

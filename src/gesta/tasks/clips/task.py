@@ -142,7 +142,9 @@ class ClipTask(classification.Classifies):
 
     def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:
         if predictor.manifest.decoder is None:
-            return super().evaluate(predictor, samples, outputs, seed)
+            from gesta.tasks.clips.evaluate import with_withheld
+
+            return with_withheld(super().evaluate(predictor, samples, outputs, seed))
         from gesta.tasks.clips.spot import evaluation
 
         return evaluation(predictor, samples, outputs)
@@ -295,6 +297,7 @@ class ClipTask(classification.Classifies):
         """An ability: what turns a source's images into events (gesta.live.session.Follower)."""
         stream, transform = predictor.open_stream(), predictor.manifest.transform
         stream.push_preprocessed(transform.empty(transform.chunk))  # the network is made ready
+        stream.reset()
         return predictor.open_events(threshold)
 
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:

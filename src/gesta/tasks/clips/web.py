@@ -23,7 +23,9 @@ from gesta.tasks.web import WebModel, golden_document, model_document, network_o
 
 def check(manifest: ClipManifest) -> None:
     """Raises GestaError (usage) where a camera does not give what the model needs."""
-    lacking = None if manifest.transform.skeleton is not None else missing(manifest.transform)
+    t = manifest.transform
+    both = "pixels and skeletons together" if t.fused else None
+    lacking = both if t.skeleton is not None else missing(t)
     if lacking is not None:
         raise GestaError(
             f"A page in the browser has a camera's colors only, and this model needs {lacking}. Train one on them: "

@@ -23,8 +23,10 @@ PROGRAM = Path(__file__).with_name("run.py")
 def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
     """Name -> content, for a bundle with ONNX networks. Raises GestaError where it has none."""
     manifest = bundle.manifest
-    if manifest.transform.skeleton is not None:
-        raise GestaError("standalone: is for models that see pictures; this one takes skeletons. Export it to onnx.")
+    if manifest.transform.skeleton is not None or manifest.transform.tracker is not None:
+        raise GestaError(
+            "standalone: is for models that see pictures; this one takes skeletons, or a tracker's. Export it to onnx."
+        )
     artifact = bundle.find("step", "onnxruntime") or bundle.find("whole", "onnxruntime")
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no ONNX network. Export it: gesta export BUNDLE --to onnx --out DIR")

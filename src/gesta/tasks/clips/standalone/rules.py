@@ -46,6 +46,8 @@ DEPTH = "crops and levels of depth images with their masks"
 
 def missing(t: Transform) -> str | None:
     """What of a transform is not in the graph, in words; None where all is."""
+    if t.tracker is not None:
+        return "crops and masks of a tracker's people"
     if any(channel in FLOW for channel in t.channels):
         return "optical flow"
     if any(channel.startswith("depth") for channel in t.channels):
