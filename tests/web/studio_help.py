@@ -57,6 +57,9 @@ class Page:
         is_json = answer.content and answer.headers.get("content-type") == "application/json"
         return answer.json() if is_json else answer.content
 
+    def socket(self, path: str) -> Any:
+        return self.client.websocket_connect(f"ws://{HOST}{path}")
+
     def label(self, name: str) -> None:
         self.ask("PUT", f"/labels/{slug(name)}", json={"name": name})
 

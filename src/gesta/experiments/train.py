@@ -53,15 +53,15 @@ def train(
     """Trains on a data folder and leaves the bundle at run.out/bundle; None in the other processes of a run.
 
     `recipe`: a name or YAML file; None: the default of the data's task, or `start`'s own. `start`: a bundle to begin
-    with. `told` is called before the work begins. `options`: those of the task's `fit` and of its split (protocol).
-    Raises GestaError for data, recipes and bundles that do not fit together, a run.out that holds a finished training,
-    and as the task's `fit` does.
+    with. `told` is called before the work begins. `options`: those of the task's `fit` and of its split (protocol, or
+    divide(listing), which is called instead of it). Raises GestaError for data, recipes and bundles
+    that do not fit together, a run.out that holds a finished training, and as the task's `fit` does.
     """
     task = task_of(data, recipe, layout, start)
     chosen = recipe_of(task, recipe, sets, start)
-    protocol = options.pop("protocol", "subject")
+    protocol, divide = options.pop("protocol", "subject"), options.pop("divide", None)
     listing = task.read(data, layout)
-    parts = task.split(listing, run.seed, chosen.model_dump(), protocol)
+    parts = task.split(listing, run.seed, chosen.model_dump(), protocol) if divide is None else divide(listing)
     if has(task, "resolve"):
         chosen, picked = task.resolve(parts, chosen)  # type: ignore[attr-defined]
         parts = replace(parts, picked=tuple(picked))

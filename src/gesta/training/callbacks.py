@@ -37,16 +37,23 @@ class Keeper(Callback):
     """Ends an epoch: a row of history, logs, the best network, the state to resume, and whether to stop early.
 
     `best_by`: columns of the history, "-" before one that should be high; the first decides, of equal ones the next.
-    Without validation the last epoch is the best.
+    Without validation the last epoch is the best. `stop`: a file that asks to stop after the epoch that is going on.
     """
 
     def __init__(
-        self, folder: Path, stage: str, identity: dict[str, Any], patience: int | None, best_by: Sequence[str]
+        self,
+        folder: Path,
+        stage: str,
+        identity: dict[str, Any],
+        patience: int | None,
+        best_by: Sequence[str],
+        stop: Path | None = None,
     ) -> None:
         self.last = folder / "checkpoints" / f"{stage}.ckpt"
         self.best = folder / "checkpoints" / f"{stage}-best.safetensors"
         self.logs = folder / "logs"
         self.stage, self.identity, self.patience, self.best_by = stage, identity, patience, best_by
+        self._stop = stop
         self.history: list[Row] = []
         self._writer: Any = None
         self._started = self._waiting = self._asked = 0.0
@@ -88,13 +95,16 @@ class Keeper(Callback):
                 save_network(self.best, pl_module.network)
             self._log(row)
         trainer.save_checkpoint(self.last)
-        trainer.should_stop = self._patience_is_over()
+        trainer.should_stop = self._patience_is_over() or self._is_asked_to_stop()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         trainer.should_stop = self._patience_is_over()  # a resumed run may have been over already
 
     def _patience_is_over(self) -> bool:
         return self.patience is not None and len(self.history) - 1 - self.best_epoch >= self.patience
+
+    def _is_asked_to_stop(self) -> bool:
+        return self._stop is not None and self._stop.exists()
 
     def teardown(self, *_: Any, **__: Any) -> None:
         if self._writer is not None:

@@ -15,7 +15,8 @@ class Run:
     """One training. `out` gets the bundle, checkpoints and logs; with `resume` it resumes after the last whole epoch.
 
     `device`: auto, cpu or cuda; `devices` processes on each of `nodes` computers. `notes`: on the split, for the
-    bundle's provenance. `progress`: whether to show where it stands, on stderr.
+    bundle's provenance. `progress`: whether to show where it stands, on stderr. `stop`: once this file is there, the
+    training ends after the epoch that is going on, with the best so far.
     """
 
     out: Path
@@ -26,6 +27,7 @@ class Run:
     nodes: int = 1
     progress: bool = True
     notes: tuple[str, ...] = ()
+    stop: Path | None = None
 
 
 @dataclass(frozen=True)

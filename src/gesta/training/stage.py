@@ -66,7 +66,7 @@ def run_stage(
     Raises GestaError for a checkpoint of another run, a loss that is not finite, or a full disk.
     """
     run = stage.run
-    keeper = Keeper(run.out, stage.name, dict(stage.identity), stage.settings.patience, stage.best_by)
+    keeper = Keeper(run.out, stage.name, dict(stage.identity), stage.settings.patience, stage.best_by, run.stop)
     checkpoint = _checkpoint(keeper, stage)
     batches = batches_an_epoch(len(data.train), data.batch, run.devices * run.nodes)
     together = batches_an_update(stage.settings, batches)

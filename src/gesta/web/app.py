@@ -13,7 +13,7 @@ from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Res
 from starlette.exceptions import HTTPException
 
 from gesta.schema import GestaError
-from gesta.web import calls_clips, calls_folder
+from gesta.web import calls_clips, calls_folder, calls_jobs, calls_sockets
 from gesta.web.guard import Door, Guard
 from gesta.web.messages import PREFIX, Refusal
 from gesta.web.refuse import Refuse
@@ -43,11 +43,12 @@ def create(studio: Studio, door: Door) -> Guard:
     app = FastAPI(
         title="gesta studio", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=f"{PREFIX}/openapi.json"
     )
-    app.state.studio, app.state.door = studio, door
-    for module in (calls_folder, calls_clips):
+    app.state.studio, app.state.door, app.state.places = studio, door, calls_sockets.Places()
+    for module in (calls_folder, calls_clips, calls_jobs):
         app.include_router(
             module.router, prefix=PREFIX, responses={"4XX": {"model": Refusal}, "5XX": {"model": Refusal}}
         )
+    app.include_router(calls_sockets.router, prefix=PREFIX)
     _answer_errors(app)
     app.get("/", include_in_schema=False)(lambda: _page("index.html"))
     app.get("/{name:path}", include_in_schema=False)(_page)

@@ -123,12 +123,12 @@ class Clips:
                 )
             )
 
-    def keep_last(self, frames: Callable[[Path], None], subject: str, **facts: object) -> Record:
-        """A clip without label, whose video `frames` writes, to be labelled in Check."""
+    def keep_last(self, write: Callable[[Path], None], subject: str, **facts: object) -> Record:
+        """A clip without label, whose video `write` writes, to be labelled in Check."""
         clip_id = new_id()
         path = f"{UNLABELED}/{clip_id}.mkv"
         (self.folder.root / path).parent.mkdir(parents=True, exist_ok=True)
-        frames(self.folder.root / path)
+        write(self.folder.root / path)
         times = {"made": now(), "changed": now()}
         record = Record(id=clip_id, path=path, label="", subject=subject, state="unlabeled")
         record = record.model_copy(update=times | facts)

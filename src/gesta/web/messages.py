@@ -252,7 +252,7 @@ class JobBody(Message):
     """POST /jobs. `model`: of measure and export; `to`: of export; `everyone`: train on all people, after measuring."""
 
     kind: Literal["train", "measure", "export"]
-    recipe: str | None = Field(None, max_length=60, pattern=r"^[\w/.-]+$")
+    recipe: str | None = Field(None, max_length=60, pattern=r"^[\w-]+(/[\w-]+)?$")
     model: Id | None = None
     to: Literal["bundle", "onnx", "web", "clips"] | None = None
     everyone: bool = False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -16,14 +19,22 @@ from gesta.web.clips import Clips, is_none
 from gesta.web.folder import Folder
 from gesta.web.hub import Hub
 from gesta.web.imports import Imports
+from gesta.web.jobfiles import Asked, Progress
+from gesta.web.jobs import Jobs
 from gesta.web.labels import Labels
 from gesta.web.looks import Looker
-from gesta.web.messages import Counts, Finding, Findings, State
+from gesta.web.messages import Abilities, Counts, Finding, Findings, Job, JobBody, Results, State
+from gesta.web.models import Models
 from gesta.web.records import Record
-from gesta.web.refuse import missing
+from gesta.web.refuse import Refuse, missing
+from gesta.web.report import report_page
+from gesta.web.results import mistakes
+from gesta.web.results import results as results_of
 from gesta.web.takes import Takes
+from gesta.web.work_export import CLIPS
+from gesta.words import DISTRIBUTION, install
 
-LOOK_AROUND_S = 1.0
+LOOK_AROUND_S = 0.5
 
 
 class Studio:
@@ -41,6 +52,8 @@ class Studio:
         self._kept_file = folder.hidden / "kept.json"
         self._audit: tuple[int, list[Finding]] = (-1, [])
         self._stop = Event()
+        self.models = Models(folder)
+        self.jobs = Jobs(folder, lambda job_id: self.hub.tell("job", job_id), self._job_ended)
         self._thread = Thread(target=self._look_around, daemon=True, name="gesta-studio")
 
     def start(self) -> None:
@@ -50,13 +63,10 @@ class Studio:
     def stop(self) -> None:
         self._stop.set()
         self.looker.stop()
+        self.jobs.end()
         self.folder.close()
 
     def state(self) -> State:
-        from importlib.metadata import version
-
-        from gesta.words import DISTRIBUTION
-
         records = self.clips.all()
         found = self.findings()
         return State(
@@ -70,7 +80,7 @@ class Studio:
             free_bytes=self.folder.free_bytes(),
             takes=self.takes.listed(),
             limits=self.folder.limits,
-            **self._jobs_and_models(),
+            **self._jobs_and_models([record for record in records if record.state == "used"]),
         )
 
     def findings(self) -> Findings:
@@ -113,15 +123,83 @@ class Studio:
 
     def transform(self) -> Transform | None:
         """Of the newest model."""
+        for model_id in self.models.ids()[:1]:
+            found: Transform = self.models.bundle(model_id).manifest.transform
+            return found
         return None
 
-    def _jobs_and_models(self) -> dict[str, Any]:
-        from gesta.web.messages import Abilities
+    def add_job(self, body: JobBody) -> Job:
+        """Raises Refuse 409 where it cannot begin, 422 where it says too little."""
+        if body.kind == "train":
+            found = rules.ready(self.clips.used())
+            if not found.ok:
+                raise Refuse(409, found.sentence, "two gestures, or one and nothing", found.button, "kind")
+            if not self._abilities().train:
+                raise Refuse(409, "What training needs is not installed.", hint=self._abilities().missing, field="kind")
+            return self.jobs.add(body, self.models.new_id())
+        if body.kind == "export" and body.to in (None, "bundle"):
+            raise Refuse(422, "It is not said what to export to.", "onnx, web or clips", field="to")
+        model = body.model or next(iter(self.models.ids()), "")
+        self.models.place(model)
+        return self.jobs.add(body, model)
 
-        return {"jobs": [], "models": [], "abilities": Abilities(train=False, onnx=False, web=False)}
+    def delete_model(self, model_id: str) -> None:
+        """Raises Refuse 409 while a job is at work on it."""
+        going = [job for job in self.jobs.all() if job.model == model_id and job.state in ("running", "waiting")]
+        if going:
+            raise Refuse(409, "A job is at work on this model.", hint="Stop it first.")
+        self.models.delete(model_id)
+        self.hub.tell("model", model_id)
+
+    def results(self, model_id: str) -> Results:
+        """What a measurement of a model found, or how far it is. Raises Refuse 404."""
+        self.models.place(model_id)
+        records = self.clips.all()
+        for job in self.jobs.all():
+            if job.kind == "measure" and job.model == model_id and job.state in ("running", "waiting", "stopping"):
+                return Results(state="measuring", done=job.done, of=job.of)
+        measured = self.models.measured(model_id)
+        if measured is None:
+            return Results(state="none")
+        return results_of(measured, records, self.models.newer(model_id, records))
+
+    def report(self, model_id: str) -> str:
+        """The results as a page of its own. Raises Refuse 404 where there are none."""
+        found = self.results(model_id)
+        if found.state != "measured":
+            raise Refuse(404, "This model has not been measured.", hint="Measure it first.")
+        return report_page(self.folder.root.resolve().name, self.models.get(model_id, self.clips.used()), found)
+
+    def _jobs_and_models(self, used: list[Record]) -> dict[str, Any]:
+        return {"jobs": self.jobs.all(), "models": self.models.all(used), "abilities": self._abilities()}
+
+    def _abilities(self) -> Abilities:
+        def there(*modules: str) -> bool:
+            return all(importlib.util.find_spec(module) is not None for module in modules)
+
+        train = there("torch", "lightning", "scipy", "matplotlib", "tensorboard", "h5py")
+        onnx = train and there("onnx", "onnxscript", "onnxruntime", "nncf")
+        web = onnx and there("gesta.exporting.web")
+        return Abilities(train=train, onnx=onnx, web=web, missing="" if onnx else install("all"))
 
     def _mistakes(self) -> dict[str, tuple[str, float]]:
+        """Clips that the newest measured model called otherwise."""
+        for model_id in self.models.ids():
+            measured = self.models.measured(model_id)
+            if measured is not None:
+                return mistakes(measured, self.clips.all())
         return {}
+
+    def _job_ended(self, asked: Asked, progress: Progress) -> None:
+        """A training is measured next; an export says how it agrees."""
+        if progress.state not in ("done", "stopped") or asked.ended:
+            return
+        if asked.work == "export" and asked.to != CLIPS:
+            self.models.note_export(asked.model, asked.to, str(progress.result.get("note", "")))
+        if asked.work == "train" and not asked.everyone:
+            with suppress(Refuse):
+                self.jobs.add(JobBody(kind="measure", recipe=asked.recipe, model=asked.model), asked.model)
+        self.hub.tell("model", asked.model)
 
     def _audited(self, used: list[Record]) -> list[Finding]:
         """The audit's findings, looked for anew when a clip has changed."""
@@ -153,7 +231,7 @@ class Studio:
     @property
     def _behind(self) -> list[Callable[[], object]]:
         """What is done every second."""
-        return [self.takes.close_abandoned]
+        return [self.takes.close_abandoned, self.jobs.look]
 
 
 def _counts(records: list[Record], found: list[Finding]) -> Counts:

@@ -19,8 +19,11 @@ from gesta.tasks.clips.stream import Stream
 class EventStream:
     """Frames -> events. Of a model that was not trained for streams every sure answer is one, unless it is `none`.
 
-    `threshold`: the probability at which one opens. `takes`: "rgb" (images H W 3) or "skeletons" (J D).
+    `threshold`: the probability at which one opens. `takes`: "rgb" (images H W 3) or "skeletons" (J D). `latest`: the
+    last chunk's answer.
     """
+
+    latest: Prediction | None = None
 
     def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
         labels, spec = manifest.labels, decoder_of(manifest)
@@ -35,6 +38,10 @@ class EventStream:
             value = RawFrame(time_s, joints=value)
         return [event for found in self._stream.push(value, time_s) for event in self._seen(found)]
 
+    def decode_with(self, spec: DecoderSpec) -> None:
+        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        self._decoder = Decoder(spec, self._labels)
+
     def finish(self) -> list[GestureEvent]:
         """What is still going on, ended. Then the stream begins anew."""
         found = [event for last in self._stream.finish() for event in self._seen(last)]
@@ -43,6 +50,7 @@ class EventStream:
 
     def _seen(self, found: Prediction) -> list[GestureEvent]:
         """An answer is about the middle of its chunk."""
+        self.latest = found
         time_s = (found.time_s or 0.0) - self._half_s
         if time_s <= self._last_s:
             return []

@@ -1,0 +1,236 @@
+"""The models of a studio: bundles of its trainings, and the one that comes with gesta."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from gesta.bundle import io
+from gesta.bundle.io import Bundle
+from gesta.decoding import DecoderSpec
+from gesta.files import replacing, write_json
+from gesta.schema import GestaError
+from gesta.tasks import catalog
+from gesta.web.folder import Folder
+from gesta.web.messages import NONE, CardLine, Decoder, File, Model, Thresholds
+from gesta.web.records import Record
+from gesta.web.refuse import Refuse, missing
+from gesta.web.work_export import file_name
+from gesta.web.work_measure import RESULTS
+from gesta.web.work_train import FACTS
+from gesta.words import command
+
+DEMO = "demo"
+TO = ("bundle", "onnx", "web", "clips")
+
+
+class Models:
+    """Reads what trainings left. Every method may be called from any thread."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder, self._lock = folder, RLock()
+        self._read: dict[str, tuple[int, Bundle[Any]]] = {}
+
+    def ids(self) -> list[str]:
+        """Newest first; without the one that comes with gesta."""
+        found = [path for path in self._root().iterdir() if (path / "bundle" / io.MANIFEST).is_file()]
+        return [path.name for path in sorted(found, key=lambda path: path.name, reverse=True) if self._facts(path)]
+
+    def new_id(self) -> str:
+        """By the time of day, `2026-11-27-1406`."""
+        stem = time.strftime("%Y-%m-%d-%H%M")
+        number, name = 1, stem
+        while (self._root() / name).exists():
+            number += 1
+            name = f"{stem}-{number}"
+        (self._root() / name).mkdir(parents=True)
+        return name
+
+    def all(self, records: Sequence[Record]) -> list[Model]:
+        """Newest first, then the one that comes with gesta."""
+        found = []
+        for model_id in self.ids():
+            with suppress(GestaError, Refuse):
+                found.append(self._shown(model_id, records))
+        return [*found, self._demo()]
+
+    def get(self, model_id: str, records: Sequence[Record]) -> Model:
+        if model_id == DEMO:
+            return self._demo()
+        self.place(model_id)
+        return self._shown(model_id, records)
+
+    def place(self, model_id: str) -> Path:
+        """The folder of a training. Raises Refuse 404."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", model_id):
+            raise missing("model", model_id[:60])
+        path = self._root() / model_id
+        if model_id == DEMO or not (path / "bundle" / io.MANIFEST).is_file():
+            raise missing("model", model_id)
+        return path
+
+    def bundle(self, model_id: str) -> Bundle[Any]:
+        """The bundle as it is now. Raises Refuse 404 and GestaError."""
+        if model_id == DEMO:
+            return catalog.read_bundle(DEMO)
+        path = self.place(model_id) / "bundle"
+        stamp = (path / io.MANIFEST).stat().st_mtime_ns
+        with self._lock:
+            if self._read.get(model_id, (0, None))[0] != stamp:
+                self._read[model_id] = stamp, catalog.read_bundle(path)
+            return self._read[model_id][1]
+
+    def set_thresholds(self, model_id: str, wanted: Thresholds) -> None:
+        """Saves the decoder's numbers in the bundle. Raises Refuse 422 where off is above on, 409 for the demo."""
+        if wanted.off > wanted.on:
+            raise Refuse(422, f"Off below {wanted.off:g} is above on above {wanted.on:g}.", "off up to on", field="off")
+        if model_id == DEMO:
+            raise Refuse(409, "The model that comes with gesta is not changed.", hint="Train one of your own.")
+        with self._lock:
+            bundle, place = self.bundle(model_id), self.place(model_id)
+            spec = spec_of(bundle.manifest)
+            facts = self._facts(place)
+            if "chosen" not in facts:
+                write_json(place / FACTS, facts | {"chosen": _thresholds(spec).model_dump()})
+            io.update(bundle, decoder=spec.model_copy(update=wanted.model_dump()).model_dump())
+            shutil.rmtree(place / "files", ignore_errors=True)  # they hold the former numbers
+
+    def delete(self, model_id: str) -> None:
+        shutil.rmtree(self.place(model_id))
+
+    def measured(self, model_id: str) -> dict[str, Any] | None:
+        """What the measurement left, where there is one."""
+        try:
+            found: dict[str, Any] = json.loads((self._root() / model_id / RESULTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def facts(self, model_id: str) -> dict[str, Any]:
+        """What stands beside the bundle."""
+        return self._facts(self._root() / model_id)
+
+    def file(self, model_id: str, name: str) -> Path:
+        """A download by its name from the list; the bundle's zip is made now. Raises Refuse 404."""
+        place = self.place(model_id)
+        to = next((one for one in TO if file_name(self._folder.root, one) == name), None)
+        if to is None:
+            raise missing("file", name)
+        path = place / "files" / name
+        if to == "bundle" and not path.is_file():
+            with replacing(path) as made:
+                io.save_zip(self.bundle(model_id), made)
+        if not path.is_file():
+            raise Refuse(404, f"{name} is not made yet.", hint="Make it first (POST /jobs, kind export).")
+        return path
+
+    def newer(self, model_id: str, records: Sequence[Record]) -> int:
+        """Clips that the model has not seen as they are now."""
+        known = set(self.facts(model_id).get("samples", ()))
+        return sum(f"{one.sample_id} {one.label}" not in known for one in records if one.state == "used")
+
+    def _shown(self, model_id: str, records: Sequence[Record]) -> Model:
+        place, facts, bundle = self.place(model_id), self.facts(model_id), self.bundle(model_id)
+        trained, chose = facts.get("trained_on", []), facts.get("chose_epoch", [])
+        chosen = Thresholds.model_validate(facts["chosen"]) if "chosen" in facts else None
+        numbers = _thresholds(spec_of(bundle.manifest))
+        on_what = f"Chosen on {_names(chose)}'s clips" if chose else ""
+        return Model(
+            id=model_id,
+            made=facts["made"],
+            labels=list(bundle.manifest.labels),
+            everyone=bool(facts.get("everyone")),
+            clips=facts.get("clips", 0),
+            trained_on=trained,
+            chose_epoch=chose,
+            sentence=honest(trained, chose),
+            seconds=facts.get("seconds", 0.0),
+            decoder=Decoder(**numbers.model_dump(), chosen=chosen or numbers, on_what=on_what),
+            measured=(place / RESULTS).is_file(),
+            newer_clips=self.newer(model_id, records),
+            files=[self._file(model_id, to) for to in TO],
+            card=self._card(bundle, facts),
+            command=command("gesta", "live", f"{self._folder.root}/.studio/runs/{model_id}/bundle"),
+        )
+
+    def _file(self, model_id: str, to: Any) -> File:
+        path = self._root() / model_id / "files" / file_name(self._folder.root, to)
+        size = path.stat().st_size if path.is_file() else 0
+        note = str(self.facts(model_id).get("notes", {}).get(to, ""))
+        if to == "bundle" and not size:
+            size = sum(one.stat().st_size for one in (self._root() / model_id / "bundle").rglob("*") if one.is_file())
+        return File(to=to, name=path.name, bytes=size, there=path.is_file() or to == "bundle", note=note)
+
+    def note_export(self, model_id: str, to: str, note: str) -> None:
+        """What an export said of itself."""
+        place = self.place(model_id)
+        facts = self._facts(place)
+        write_json(place / FACTS, facts | {"notes": {**facts.get("notes", {}), to: note}})
+
+    def _card(self, bundle: Bundle[Any], facts: dict[str, Any]) -> list[CardLine]:
+        manifest, trained, chose = bundle.manifest, facts.get("trained_on", []), facts.get("chose_epoch", [])
+        learnt = f"{facts.get('clips', 0)} clips of {len(trained)} people" + (
+            "; another chose the epoch" if chose else ""
+        )
+        lines = {
+            "gestures": ", ".join("nothing" if label == NONE else label for label in manifest.labels),
+            "learnt from": learnt,
+            "input": f"color camera, {manifest.transform.fps:g} frames/s",
+            "network": f"{manifest.network}, {manifest.parameters:,} parameters",
+            "made with": f"gesta {manifest.provenance.gesta}, recipe {manifest.recipe.get('name', '')}",
+        }
+        return [CardLine(name=name, value=value) for name, value in lines.items()]
+
+    def _demo(self) -> Model:
+        manifest = catalog.read_bundle(DEMO).manifest
+        numbers = _thresholds(spec_of(manifest))
+        return Model(
+            id=DEMO,
+            made=0.0,
+            labels=list(manifest.labels),
+            demo=True,
+            sentence="It comes with gesta and was trained on generated people.",
+            decoder=Decoder(**numbers.model_dump(), chosen=numbers),
+            command=command("gesta", "live", DEMO),
+        )
+
+    def _facts(self, place: Path) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((place / FACTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def _root(self) -> Path:
+        return self._folder.place("runs")
+
+
+def spec_of(manifest: Any) -> DecoderSpec:
+    """The decoder's numbers of a bundle, or what stands for them."""
+    found = getattr(manifest, "decoder", None)
+    return found if found is not None else DecoderSpec(none=NONE)
+
+
+def _thresholds(spec: DecoderSpec) -> Thresholds:
+    return Thresholds(on=min(spec.on, 0.999), off=min(spec.off, 0.999), least_s=min(spec.least_s, 5.0))
+
+
+def honest(trained: Sequence[str], chose: Sequence[str]) -> str:
+    """On whom a model was trained, for Try."""
+    if not trained:
+        return "It is not known on whom it was trained."
+    if len(trained) == 1 and not chose:
+        return f"Trained on {trained[0]} only."
+    chosen = f"; {_names(chose)} chose its epoch" if chose else ""
+    return f"Trained on {_names(trained)}{chosen}. Try it with someone new as well."
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
