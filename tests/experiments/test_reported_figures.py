@@ -65,6 +65,7 @@ ACCURACY: dict[str, dict[str, float]] = {
     "mullick/section-3.3.2": {"3D-CNN + LSTM, encoder pre-trained": 96.45},  # it does not say which of the two
     "mullick/figure-4.3": {},
     "gesta/inputs": {},
+    "gesta/distillation": {},
     "gesta/networks": {},
 }
 SIZES: dict[str, dict[str, str]] = {

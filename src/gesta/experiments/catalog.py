@@ -80,6 +80,10 @@ SMALL_DISTILLED = replace(
 )
 
 
+def _distilled(label: str, *overrides: str) -> Row:
+    return replace(SMALL_DISTILLED, label=f"small, {label}", reported=None, overrides=overrides, size="")
+
+
 def _halved(row: Row, single: float, half: float, megabytes: float) -> tuple[Row, Row]:
     return (
         replace(row, label=f"{row.label}, single", reported=single, size=f"{megabytes:g} MB"),
@@ -143,6 +147,19 @@ TABLES: dict[str, Table] = {
         "students from labels and from a teacher",
         f"{_CHAPTER_4}, table 4.1",
         (ORIGINAL, TEACHER, MEDIUM, MEDIUM_DISTILLED, SMALL_LABELS, SMALL_DISTILLED),
+    ),
+    "gesta/distillation": Table(
+        "the small student by temperature and form of the soft loss (cross-entropy: eq. 1.10), and in two stages",
+        "-; the document says neither temperature nor how much its soft loss weighs",
+        (
+            replace(SMALL_LABELS, reported=None, size=""),
+            *(_distilled(f"mean squared error, T = {t}", f"distillation.temperature={t}") for t in (1, 2, 4, 8)),
+            *(
+                _distilled(f"cross-entropy, T = {t}", "distillation.loss=kl", f"distillation.temperature={t}")
+                for t in (1, 2, 4, 8)
+            ),
+            _distilled("cross-entropy, T = 4, then labels", "distillation.loss=kl", "distillation.mode=soft_then_hard"),
+        ),
     ),
     "mullick/table-4.2": Table(
         "half precision",
