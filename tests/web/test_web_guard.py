@@ -142,3 +142,13 @@ def test_addresses(tmp_path: Path) -> None:
     assert Address().checked().link("t") == "http://127.0.0.1:8765/#token=t"
     assert len(qr_code("https://192.168.1.5:8765/#token=abc").splitlines()) > 10
     assert Limits().import_bytes == 200 * 2**20
+
+
+def test_at_every_address_the_link_names_one_that_others_can_open(monkeypatch):
+    monkeypatch.setattr("gesta.web.serve.outward", lambda v6: ("fd00::7",) if v6 else ("192.168.1.5",))
+    every = Address("0.0.0.0")
+    assert every.link("t") == "http://192.168.1.5:8765/#token=t"
+    assert "localhost" in every.names and "0.0.0.0" not in every.names
+    assert Address("::").link("t") == "http://[fd00::7]:8765/#token=t"
+    monkeypatch.setattr("gesta.web.serve.outward", lambda _: ())  # no network
+    assert every.names[-1] == "localhost" and len(every.names) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import ssl
 import sys
 import webbrowser
@@ -59,8 +60,15 @@ class Address:
                 ) from error
         return self
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Under which names it is reached, the best first: of every address of this computer those that it knows."""
+        if self.host not in ("0.0.0.0", "::"):
+            return (self.host,)
+        return (*outward(self.host == "::"), socket.gethostname(), "localhost")
+
     def link(self, token: str) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.names[0]}]" if ":" in self.names[0] else self.names[0]
         return f"{'https' if self.cert else 'http'}://{host}:{self.port}/#token={token}"
 
 
@@ -90,7 +98,8 @@ def serve(data: Path, address: Address, *, opens: bool = True) -> None:
     folder = Folder(data).open()
     try:
         token = secrets.token_urlsafe(16)
-        door = Door(token, hosts_of(address.host, address.port), address.cert is not None)
+        hosts = {host for name in address.names for host in hosts_of(name, address.port)}
+        door = Door(token, tuple(sorted(hosts)), address.cert is not None)
         server = uvicorn.Server(_config(create(Studio(folder), door), address))
         link = address.link(token)
         sys.stderr.write(f"gesta studio of {data}: {link}\nCtrl-C ends it.\n")
@@ -121,6 +130,16 @@ def _config(app: Any, address: Address) -> uvicorn.Config:
         ssl_certfile=address.cert,
         ssl_keyfile=address.key,
     )
+
+
+def outward(v6: bool = False) -> tuple[str, ...]:
+    """This computer's address towards others, where it has one. Nothing is sent."""
+    with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if v6 else "192.0.2.1", 9))  # addresses for documentation
+        except OSError:
+            return ()
+        return (probe.getsockname()[0],)
 
 
 def qr_code(text: str) -> str:
