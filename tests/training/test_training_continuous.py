@@ -119,6 +119,9 @@ def test_a_training_leaves_a_bundle_that_spots(gesta, data, tmp_path):
     assert "gestures found" in page and "<svg" in page
     control = gesta("evaluate", bundle, data, "--shuffled", "--json")
     assert json.loads(control.stdout)["accuracy"] < found["accuracy"]
+    again = gesta("train", data, "--from", bundle, "--set", "training.epochs=1", "--out", tmp_path / "on", "--json")
+    assert again.exit_code == 0, again.stderr
+    assert json.loads((tmp_path / "on" / "bundle" / "manifest.json").read_text())["labels"] == manifest["labels"]
     video = next((data / "right").glob("*.avi"))
     said = gesta("predict", bundle, video, "--json")
     assert said.exit_code == 0, said.stderr

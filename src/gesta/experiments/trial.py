@@ -101,7 +101,9 @@ def run_trial(
 def measured(task: Task, bundle: Path, parts: Parts, seed: int, device: str, facts: bool = True) -> dict[str, Any]:
     """What a bundle reaches on the split "test": see `run_trial`."""
     predictor = task.load(catalog.read_bundle(bundle), Placement("torch", device), light=True)
-    test, labels = parts.of("test"), getattr(predictor.manifest, "labels", None)
+    test, manifest = parts.of("test"), predictor.manifest
+    by_events = getattr(manifest, "decoder", None) is not None  # then no sample has an answer of its own
+    labels = None if by_events else getattr(manifest, "labels", None)
     seen = test if labels is None else [s for s in test if s.label in labels]
     result = measure(task, predictor, seen, layout=parts.listing.layout, progress=False)
     more = task.trial_facts(predictor, result, len(test), seed) if facts and has(task, "trial_facts") else {}  # type: ignore[attr-defined]
@@ -112,8 +114,7 @@ def measured(task: Task, bundle: Path, parts: Parts, seed: int, device: str, fac
         errors = [*_errors(result), *({"id": s.id, "truth": s.label, "predicted": None} for s in strange)]
         ids = [s.id for s in (*result.samples, *strange)]
         found |= {task.quality.measured: (n - len(errors)) / n, "errors": errors, "ids": ids}
-    parameters = predictor.manifest.parameters
-    return {**more, **found, "parameters": parameters, "skipped": result.metrics["skipped"]}
+    return {**more, **found, "parameters": manifest.parameters, "skipped": result.metrics["skipped"]}
 
 
 def _errors(result: Evaluation) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gesta.recipes.load import RecipeError
+from gesta.tasks.clips.passages import is_none
 from gesta.tasks.clips.recipe import OF_FLOW, ClipRecipe, InputSettings, SkeletonSettings
 
 ENOUGH = 0.9
@@ -76,6 +77,9 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     if given.tracker is not None and given.hand_rule == "clip":
         notes.append("hand_rule so_far: a tracker knows no more than it has seen.")
         resolved["hand_rule"] = "so_far"
+    nothing = next((label for label in facts.labels if is_none(label)), None)
+    if nothing is not None and recipe.continuous is None:
+        notes.append(f"{nothing!r} is a class like the others; for gestures that fire once in a stream: --recipe live.")
     return _resolved(recipe, facts, resolved, _flip(recipe, facts, body, notes), notes), notes
 
 

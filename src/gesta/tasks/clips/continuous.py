@@ -25,7 +25,7 @@ from gesta.metrics_events import Event, delays
 from gesta.schema import GestaError, Problem, Sample
 from gesta.tasks.clips.augment import at_speed, draw_affine, generator, moves_pixels, warp
 from gesta.tasks.clips.network import parts_of
-from gesta.tasks.clips.passages import NONE, Passage, gestures, passages
+from gesta.tasks.clips.passages import NONE, Passage, classes_of, passages
 from gesta.tasks.clips.recipe import AugmentationSettings, ClipRecipe
 from gesta.tasks.clips.spot import Following, chunk_probabilities, measured
 from gesta.training.data import Batch, TrainingData
@@ -141,10 +141,10 @@ def check(recipe: ClipRecipe, network: nn.Module) -> None:
 
 def labels_of(samples: Sequence[Sample]) -> tuple[str, ...]:
     """NONE and the gestures, in order. Raises GestaError where there is no gesture to learn."""
-    found = gestures(s for s in samples if s.split == "train")
-    if not found:
+    found = classes_of(samples, continuous=True)
+    if len(found) < 2:
         raise GestaError("The training part holds no gesture, only clips of nothing. Add clips of gestures.")
-    return tuple(sorted((NONE, *found)))
+    return found
 
 
 def data_of(

@@ -23,6 +23,7 @@ from gesta.tasks.clips.fit import Cache, fit
 from gesta.tasks.clips.learn import Warm
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import load_network
+from gesta.tasks.clips.passages import classes_of
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.callbacks import HoldZeros
 from gesta.training.run import Run
@@ -45,7 +46,7 @@ def fine_tune(
     """
     manifest, recipe = source.manifest, recipe_of(source, changes)
     samples = parts.listing.samples
-    found = tuple(sorted({str(s.label) for s in samples if s.split == "train" and s.label is not None}))
+    found = classes_of(samples, recipe.continuous is not None)
     if found != manifest.labels:
         odd = sorted(set(found) ^ set(manifest.labels))
         raise GestaError(

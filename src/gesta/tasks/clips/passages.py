@@ -68,6 +68,12 @@ def gestures(samples: Iterable[Sample]) -> list[str]:
     return sorted({str(s.label) for s in samples if s.label is not None and not is_none(s.label)})
 
 
+def classes_of(samples: Iterable[Sample], continuous: bool) -> tuple[str, ...]:
+    """The classes that training samples teach, in order; of a continuous recognizer NONE and the gestures."""
+    train = [s for s in samples if s.split == "train" and s.label is not None]
+    return tuple(sorted({NONE, *gestures(train)} if continuous else {str(s.label) for s in train}))
+
+
 def passages(
     samples: Sequence[Sample],
     transform: Transform,

@@ -285,8 +285,8 @@ class DistillationSettings(Strict):
 class ContinuousSettings(Strict):
     """Learning to follow a stream: windows cut out of continuous recordings, made of single clips where need be."""
 
-    windows: int = Field(128, ge=1, description="an epoch")
-    window_s: float = Field(6.4, gt=0, le=60)
+    windows: int = Field(160, ge=1, description="an epoch")
+    window_s: float = Field(4.8, gt=0, le=60)
     smoothness: float = Field(0.15, ge=0, le=10, description="weight of the answers' change from chunk to chunk")
 
 

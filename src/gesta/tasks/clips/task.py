@@ -57,7 +57,8 @@ class ClipTask(classification.Classifies):
         from gesta.tasks.clips.transfer import warm_start
 
         samples, layout = parts.listing.samples, parts.listing.layout
-        warm, told = (None, ()) if start is None else warm_start(start, samples, run.seed)
+        continuous = recipe.continuous is not None
+        warm, told = (None, ()) if start is None else warm_start(start, samples, run.seed, continuous)
         noted = replace(run, notes=(*run.notes, *told))
         fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=self.distil(recipe))
         return replace(fitted, notes=(*fitted.notes, *told))
@@ -90,6 +91,8 @@ class ClipTask(classification.Classifies):
         """What an experiment reports of a model beside its quality on `total` samples."""
         from gesta.tasks.clips.trial import shuffled_accuracy
 
+        if predictor.manifest.decoder is not None:
+            return {"recordings": [one.document for one in result.facts["seen"]]}
         return {"shuffled_accuracy": shuffled_accuracy(predictor, result, total, seed)}
 
     def load(self, bundle: Bundle[ClipManifest], at: Placement, *, shuffled: bool = False, **_: Any) -> Any:

@@ -10,6 +10,7 @@ from gesta.bundle import io
 from gesta.recipes import changed
 from gesta.schema import GestaError, Sample
 from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.passages import classes_of
 from gesta.tasks.clips.recipe import ClipRecipe
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
     return recipe.model_copy(update={"model": without})
 
 
-def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, tuple[str, ...]]:
+def warm_start(
+    path: Path, samples: Sequence[Sample], seed: int, continuous: bool = False
+) -> tuple[Warm, tuple[str, ...]]:
     """A bundle's network, ready for the classes of the training samples, with its transform; and what was done.
 
     Raises GestaError for a bundle without weights or of another task, and data that lack what the network sees.
@@ -52,7 +55,7 @@ def warm_start(path: Path, samples: Sequence[Sample], seed: int) -> tuple[Warm, 
     train = [s for s in samples if s.split == "train" and s.label is not None]
     for sample in train:
         require(sample, opened.manifest)
-    labels = sorted({str(s.label) for s in train})
+    labels = list(classes_of(samples, continuous))
     if opened.manifest.recipe.get("model", {}).get("name") == "nearest":
         raise GestaError(f"{path} looks up its nearest training clips: it has no network to begin from.", usage=True)
     network = load_network(opened).requires_grad_(True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from gesta.clips import cropping, crops, flow, preprocess
 from gesta.clips.clock import JITTER_S
 from gesta.clips.transform import COLORS, FLOW, Transform
+from gesta.decoding import DecoderSpec
 from gesta.tasks.clips.manifest import ClipManifest
 
 
@@ -227,4 +228,19 @@ def _network(manifest: ClipManifest) -> Iterator[str]:
         "probabilities by "
         f"softmax, exp(x) / sum of exp(x), in this order: {', '.join(manifest.labels)}. The last answer is the "
         f"recording's."
+    )
+    if manifest.decoder is not None:
+        yield _events(manifest, manifest.decoder)
+
+
+def _events(manifest: ClipManifest, spec: DecoderSpec) -> str:
+    """What makes events of a stream's answers."""
+    return (
+        f"**Events.** An answer is about the middle of its chunk, {manifest.chunk_s / 2:.3f} s before its end. "
+        f"Probabilities are smoothed: the mean keeps exp(-dt / {spec.smoothing_s:g}) of itself after dt seconds (none "
+        f"where that is 0). Active is 1 minus the probability of {spec.none!r}. An event begins where active rises "
+        f"to {spec.off:g} before it reaches {spec.on:g}, and ends where it was at {spec.off:g} for the last time, once "
+        f"it has been below for {spec.rearm_s:g} s; one shorter than {spec.least_s:g} s is dropped. Its label has the "
+        "largest sum of probabilities over it; another label that leads at the opening level for the least length "
+        "begins an event of its own. Half a chunk is added at both ends."
     )
