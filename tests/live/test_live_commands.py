@@ -120,7 +120,9 @@ def test_chunks_become_events():
         def finish(self):
             return []
 
-    manifest = SimpleNamespace(labels=("none", "wave"), decoder=None, chunk_s=0.1, space=None)
+    manifest = SimpleNamespace(
+        labels=("none", "wave"), decoder=None, chunk_s=0.1, transform=SimpleNamespace(decoded=True)
+    )
     follower = EventStream(Stream(), manifest)
     found = [e for n in range(30) for e in follower.push(np.zeros(1), n / 10)] + follower.finish()
     assert [event.label for event in found] == ["wave"]

@@ -131,6 +131,12 @@ class ChunkLearner(StepLearner):
 
 def check(recipe: ClipRecipe, network: nn.Module) -> None:
     """Raises GestaError (usage) for a network that cannot follow a stream."""
+    if recipe.input.fused:
+        raise GestaError(
+            "continuous learns from pixels or from skeletons, not from both at once yet. Set input.streams=[body] or "
+            "[skeleton].",
+            usage=True,
+        )
     if not hasattr(network, "step") or getattr(network, "memory", False):
         raise GestaError(
             f"continuous is for networks with a streaming step and model.memory=0 (cnn3d_lstm, lstm, tcn), not for "

@@ -27,7 +27,7 @@ class EventStream:
 
     def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
         labels, spec = manifest.labels, decoder_of(manifest)
-        self.takes = "rgb" if manifest.space is None else "skeletons"
+        self.takes = "rgb" if manifest.transform.decoded else "skeletons"
         self._half_s = manifest.chunk_s / 2
         self._stream, self._labels, self._decoder = stream, labels, Decoder(spec.at(threshold), labels)
         self._last_s = -1.0

@@ -166,10 +166,15 @@ def _joined(
 
     parts = [Part(lambda s=s: frames_of(s), None if is_none(s.label) else s.label) for s in clips]  # type: ignore[misc]
     truth: list[Truth] = []
-    joints = clips[0].joints if transform.skeleton is None else None
-    pixels, ends_s = streamed(joined(parts, rng, truth), Preprocessor(transform, joints))
+    pixels, ends_s = streamed(joined(parts, rng, truth), _causal(clips[0], transform))
     who = f", {clips[0].subject}" if clips[0].subject else ""
     return Passage(f"{name}{who}", pixels, ends_s, tuple(Event(*event) for event in truth))
+
+
+def _causal(sample: Sample, transform: Transform) -> Preprocessor:
+    """A preprocessor for the sample's frames as a stream has it: which hand is shown is not known beforehand."""
+    follows = bool(transform.pictures) and transform.tracker is None
+    return Preprocessor(transform, sample.joints if follows else None)
 
 
 def _shuffled(frames: Sequence[RawFrame], rng: np.random.Generator) -> list[RawFrame]:
@@ -188,8 +193,7 @@ def _whole(samples: Sequence[Sample], transform: Transform, shuffling: np.random
             yield frame
 
     frames = timed() if shuffling is None else _shuffled_spans(timed(), done, shuffling)
-    joints = sample.joints if transform.skeleton is None else None
-    pixels, ends_s = streamed(frames, Preprocessor(transform, joints))
+    pixels, ends_s = streamed(frames, _causal(sample, transform))
     truth = [_event(s, times) for s in done]
     found = sorted((e for e in truth if e.start < e.end), key=lambda e: e.start)
     return Passage(sample.recording, pixels, ends_s, tuple(found))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.clips.sampling import to_network
+from gesta.clips.sampling import feed
 from gesta.clips.transform import Transform
 from gesta.decoding import DecoderSpec, GestureEvent, decode
 from gesta.engines.base import Engine
@@ -49,7 +49,7 @@ def chunk_probabilities(engine: Engine, chunk: int, pixels: NDArray[Any]) -> NDA
     """Of every class after every chunk [K, N], from whole chunks of preprocessed frames, as a stream answers."""
     state, rows = engine.start(1), []
     for at in range(0, len(pixels), chunk):
-        found, state = engine.step({"chunk": to_network([pixels[at : at + chunk]], chunk)[0]}, state)
+        found, state = engine.step(feed([pixels[at : at + chunk]], chunk, "chunk")[0], state)
         rows.append(softmax(found["logits"])[0])
     return np.array(rows, np.float64).reshape(len(rows), -1)
 
