@@ -13,7 +13,7 @@ from gesta.schema import CHALEARN_GESTURES
 from gesta.synthetic.recording import FPS, Plan, prepare
 
 Image = NDArray[np.uint8]
-WORDS = {"wave": "sonostufo", "salute": "seipazzo", "open arms": "basta"}
+WORDS = {"wave": "vattene", "salute": "seipazzo", "open arms": "basta"}
 """What the generated people do under these names."""
 
 

@@ -33,6 +33,10 @@ def fill(studio: Studio, people: tuple[str, ...] = (ANNA, BEN, CARLA), clips: in
             for take in range(clips):
                 frames = list(doing(label, number, take))
                 record(studio, label, person, frames if label != NONE else frames * 8)
+    last = list(doing("wave", 1, 0))
+    record(studio, "wave", BEN, last[: len(last) // 2])
+    record(studio, "salute", CARLA, [frame // 6 for frame in doing("salute", 2, 3)])
+    record(studio, "wave", CARLA, list(doing("wave", 2, 3))[::2], fps=10)
 
 
 def record(studio: Studio, label: str, person: str, frames: list[Any], fps: int = 20) -> None:

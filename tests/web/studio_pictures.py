@@ -27,7 +27,8 @@ def _shown(driver: Any, view: str) -> None:
 
 
 def _click(driver: Any, selector: str) -> None:
-    until(lambda: driver.find_elements("css selector", selector), said=selector)[0].click()
+    press = "const found = document.querySelector(arguments[0]); found?.click(); return Boolean(found)"
+    until(lambda: driver.execute_script(press, selector), said=selector)
 
 
 def _first(driver: Any, _app: Staged) -> None:

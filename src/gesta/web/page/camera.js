@@ -20,6 +20,7 @@ export class Camera extends EventTarget {
   video = h("video", { muted: true, playsinline: true, autoplay: true, class: "mirrored", "aria-label": "The camera's picture, mirrored" });
   facing = "user";
   brightness = null;
+  many = false;
   #stream = null;
   #canvas = document.createElement("canvas");
   #light = Object.assign(document.createElement("canvas"), { width: LIGHT_SIZE[0], height: LIGHT_SIZE[1] });
@@ -71,6 +72,8 @@ export class Camera extends EventTarget {
       if (this.video.videoWidth) done();
       else this.video.addEventListener("loadedmetadata", done, { once: true });
     });
+    const devices = await navigator.mediaDevices.enumerateDevices().catch(() => []);
+    this.many = devices.filter((one) => one.kind === "videoinput").length > 1;
     this.dispatchEvent(new Event("on"));
   }
 

@@ -90,10 +90,10 @@ export class ClipList {
   #card(clip) {
     const warning = clip.findings[0];
     const kind = ["clip", warning && "warned", clip.id === this.chosen && "chosen", clip.state === "left_out" && "out"].filter(Boolean).join(" ");
-    return h("button", { type: "button", class: kind, "aria-label": clipWords(clip), "aria-pressed": String(clip.id === this.chosen), "data-key": clip.id,
+    return h("button", { type: "button", class: kind, "aria-pressed": String(clip.id === this.chosen), "data-key": clip.id,
       "data-clip": clip.id, onclick: () => this.choose(this.chosen === clip.id ? "" : clip.id) },
-    middle(clip), h("span", { class: "clip-words" }, `${clip.subject} ${seconds(clipSeconds(clip))}`),
-    clip.state === "left_out" ? h("span", { class: "tag" }, "left out") : warning && h("span", { class: "tag warn" }, warning));
+    middle(clip), h("span", { class: "unseen" }, clipWords(clip)), h("span", { class: "clip-words", "aria-hidden": "true" }, `${clip.subject} ${seconds(clipSeconds(clip))}`),
+    clip.state === "left_out" ? h("span", { class: "tag", "aria-hidden": "true" }, "left out") : warning && h("span", { class: "tag warn", "aria-hidden": "true" }, warning));
   }
 }
 

@@ -3,10 +3,12 @@
 import { h, s } from "./dom.js";
 import { listed } from "./words.js";
 
-const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [700, 330, 46, 60, 12, 24];
+const [LEFT, RIGHT, TOP, BOTTOM] = [46, 60, 12, 24];
+let [WIDTH, HEIGHT] = [700, 330];
 
 export function curves(job) {
   const { epochs, train, val, held_out: held, best_epoch: best } = job.curves;
+  [WIDTH, HEIGHT] = innerWidth > 720 ? [700, 330] : [380, 240];
   const last = Math.max(job.of, epochs.at(-1) ?? 1, 2);
   const x = (epoch) => LEFT + ((WIDTH - LEFT - RIGHT) * (epoch - 1)) / (last - 1);
   const y = (share) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);

@@ -32,8 +32,29 @@ export function s(tag, given = {}, ...children) {
   return grow(element, children);
 }
 
-/** Replaces the children; the focus stays on the element with the same `data-key`. */
+let held = null;
+const waiting = new Map();
+
+addEventListener("pointerdown", (event) => { held = event.target; }, true);
+for (const name of ["pointerup", "pointercancel"]) {
+  addEventListener(name, () => {
+    held = null;
+    setTimeout(() => {
+      const all = [...waiting];
+      waiting.clear();
+      for (const [node, children] of all) fill(node, ...children);
+    });
+  }, true);
+}
+
+/** Replaces the children. The focus stays on the element with the same `data-key`, and what is being pressed stays
+ * until it is let go, so that no click is lost. */
 export function fill(node, ...children) {
+  if (held && node !== held && node.contains(held) && held.closest("button, a, select, input, label")) {
+    waiting.set(node, children);
+    return;
+  }
+  waiting.delete(node);
   const active = document.activeElement;
   const key = active && node.contains(active) ? active.dataset.key : undefined;
   node.replaceChildren();

@@ -42,7 +42,7 @@ function tagOf(step) {
 
 function step([name, text]) {
   const tag = tagOf(name);
-  return h("a", { href: `#${name}`, "aria-current": name === current ? "page" : undefined, "data-key": name },
+  return h("a", { href: `./#${name}`, "aria-current": name === current ? "page" : undefined, "data-key": name },
     h("span", { class: "step" }, text),
     tag && h("span", { class: `tag ${tag[1]}`, title: tag[2] }, tag[0]));
 }

@@ -13,6 +13,7 @@ export function stage(over, off) {
     if (camera.on && camera.video.videoWidth) root.style.aspectRatio = `${camera.video.videoWidth} / ${camera.video.videoHeight}`;
     if (camera.on !== drawn || camera.on !== root.contains(camera.video)) {
       drawn = camera.on;
+      over.querySelector(".turner")?.classList.toggle("many", camera.many);
       if (camera.on) root.replaceChildren(camera.video, over);
       else fill(root, off());
     }
@@ -51,6 +52,7 @@ export async function turnOn(show) {
   }
 }
 
+/** Shown where there are several. */
 export function turner() {
-  return button("Other camera", () => attempt(() => camera.turn()), { class: "quiet turner" });
+  return button("Other camera", () => attempt(() => camera.turn()), { class: `quiet turner ${camera.many ? "many" : ""}` });
 }

@@ -41,7 +41,7 @@ export function firstRun(begin) {
         h("div", {}, h("h2", {}, "Which gestures?"), h("p", { class: "small muted" }, "At least one. Movements, not still poses: a wave, a swipe, a circle."), chips)),
       h("p", { class: "small ruled" }, h("strong", {}, "nothing"), " is always there. ", h("span", { class: "muted" },
         "It is everything that is not a gesture: sitting, drinking, reaching for the mouse. A minute of it keeps the model silent when you do nothing.")),
-      h("div", { class: "panel-row" }, h("button", { class: "filled", id: "begin" }, "Turn on the camera"),
+      h("div", { class: "panel-row" }, h("div", { class: "bar-bottom" }, h("button", { class: "filled", id: "begin" }, "Turn on the camera")),
         h("p", { class: "small muted" }, "Your browser asks for permission. Sound is never recorded."))),
     h("div", { class: "two" }, importer(h("h2", {}, "Already have videos?")), justLooking()),
     h("p", { class: "small muted" }, "What to expect: 2 people, 5 clips of each gesture and a minute of nothing take about 6 minutes to record; training takes 3 to 5 minutes on two cores."));

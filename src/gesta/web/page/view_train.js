@@ -66,9 +66,9 @@ class Train {
 
   #running(job) {
     const share = job.of ? job.done / job.of : 0;
-    const words = job.state === "waiting" ? "Waiting for the job before it" : job.state === "stopping" ? "Stopping" : `Training, ${job.unit} ${job.done} of ${job.of}`;
+    const words = job.state === "waiting" ? "Waiting for the job before it" : job.state === "stopping" ? "Stopping" : !job.of ? job.doing || "Training" : `Training, ${job.unit} ${job.done} of ${job.of}`;
     return [h("div", { class: "head plain" }, h("h1", {}, words), job.left_s !== null && h("p", { class: "end big-number" }, `about ${duration(job.left_s)} left`)), bar(share, "thick"),
-      h("p", { class: "small muted" }, job.doing ? `${job.doing} ` : "", "Then each person is measured; you can try it before that. You may close this page: training goes on."),
+      h("p", { class: "small muted" }, "Then each person is measured; you can try it before that. You may close this page: training goes on."),
       this.#curves(job),
       h("div", { class: "panel-row" }, button("Stop, keep the best so far", () => act(job, "/stop"), { class: "quiet", "data-key": "stop", disabled: job.state !== "running" }), this.#cancel(job),
         this.#logButton(job)), this.#log && h("pre", { class: "log", tabindex: "0", "aria-label": "Log" }, this.#log)];
@@ -131,8 +131,9 @@ function trainButton(text) {
 }
 
 function heldOut(people) {
-  if (people < 2) return "There is one person only, so part of the clips is held out to choose the epoch. The result says little about others.";
-  return "One person is held out to choose the epoch; afterwards each person is held out once, to measure.";
+  if (people < 2) return "There is one person only: the result says little about others.";
+  if (people < 3) return "Nobody is held out in it; afterwards each person is held out once, to measure.";
+  return "One person in five is held out to choose the epoch; afterwards each person is held out once, to measure.";
 }
 
 function expected() {

@@ -197,7 +197,7 @@ class Try {
     const toggle = button([camera.on ? "Stop the camera " : "Turn on the camera ", key("Space")], () => this.#toggle(), { class: camera.on ? "quiet tall" : "filled", "data-key": "main", id: "camera" });
     const names = models.map((one) => [one.id, modelName(one)]);
     fill(this.#head, h("div", { class: "head plain" }, h("h1", {}, "Try it"), choice("Model", names, this.model.id, (id) => { location.hash = `#try/${id}`; }, { "data-key": "model" }),
-      h("div", { class: "end bar-bottom" }, toggle)), h("p", { class: "small muted" }, honest(this.model)));
+      h("div", { class: "end bar-bottom" }, toggle, camera.on && !this.model.demo && button("That was wrong", () => this.#wrong(), { class: "quiet only-phone" }))), h("p", { class: "small muted" }, honest(this.model)));
   }
 
   #drawBars() {
@@ -220,7 +220,7 @@ class Try {
       this.#log.length > 0 && button("Save as csv", () => this.#save(), { class: "link end small", "data-key": "csv" })),
     rows.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Event log" }, h("table", { class: "events" }, h("thead", {}, h("tr", {}, h("th", {}, "time"), h("th", {}, "gesture"), h("th", { class: "number" }, "confidence"), h("th", { class: "number" }, "delay"))), h("tbody", {}, rows)))
       : h("p", { class: "muted" }, camera.on ? "No event yet: make a gesture, then rest." : "Turn on the camera and make a gesture."),
-    !this.model.demo && h("div", { class: "panel-row" }, button(["That was wrong ", key("W")], () => this.#wrong(), { class: "quiet", disabled: !camera.on, "data-key": "wrong" }), h("p", { class: "small muted" }, "keeps the last 5 s as a clip, to label in Check")));
+    !this.model.demo && h("div", { class: "panel-row" }, button(["That was wrong ", key("W")], () => this.#wrong(), { class: "quiet only-desk", disabled: !camera.on, "data-key": "wrong" }), h("p", { class: "small muted" }, "keeps the last 5 s as a clip, to label in Check")));
   }
 
   #wrong() {
