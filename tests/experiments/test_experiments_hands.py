@@ -84,6 +84,7 @@ def test_one_trial_its_table_and_its_pictures(
     document = table("kazakos/figure-4.10").run(planned, tmp_path)  # nothing left to train
     row = document["rows"][0]
     assert row["test_mm"] == [result["mean_error_mm"]] and row["reported_mse"] is None
+    assert row["nearest_mm"] == [result["nearest_mm"]] and result["nearest_mm"] != result["mean_error_mm"]
     text = (tmp_path / "kazakos-figure-4.10" / "table.md").read_text()
     assert (
         f"{result['mean_error_mm']:.2f}" in text

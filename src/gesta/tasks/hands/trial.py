@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from gesta.tasks.base import Evaluation
-from gesta.tasks.hands.evaluate import errors_mm
+from gesta.tasks.hands.evaluate import errors_mm, evaluation, outputs
+from gesta.tasks.hands.predict import PoseRecogniser
 
 SHOWN = 6
 """Test frames of a person that a figure shows."""
@@ -22,7 +23,15 @@ def facts(recognizer: Any, result: Evaluation) -> dict[str, Any]:
         "subjects": [frame.subject for frame in result.samples],
         "shown": _shown(result),
         "cube_mm": recognizer.manifest.transform.cube_mm,
+        "nearest_mm": _nearest_mm(recognizer, result),
     }
+
+
+def _nearest_mm(recognizer: PoseRecogniser, result: Evaluation) -> float | None:
+    """The mean error where no annotation places the cube: around the nearest object. None where nothing can be."""
+    found = PoseRecogniser(recognizer.engine, recognizer.manifest, "nearest")
+    used, answers, _ = outputs(found, result.samples, lambda *_: None)
+    return evaluation(found, used, answers).metrics["mean_error_mm"] if used else None
 
 
 def _shown(result: Evaluation) -> list[dict[str, Any]]:
