@@ -51,8 +51,8 @@ const WORK = {
     });
   },
 
-  /** The whole model: its check, and the events of its own example, shown some times over. */
-  async model({ repeats = 0 }) {
+  /** The whole model: its check, the events of its own example, shown some times over, and those of joints. */
+  async model({ repeats = 0, skeletons = [], times = [] }) {
     const { load } = await module("gesta");
     const model = await load(folder, async (name) => new Uint8Array(await readFile(new URL(name, folder))));
     const check = await model.check();
@@ -63,6 +63,7 @@ const WORK = {
       const shown = [...examples(golden)];
       for (const [i, input] of shown.entries()) events.push(...(await model.push(input, again * last + golden.times_s[i])));
     }
+    for (const [i, skeleton] of skeletons.entries()) events.push(...(await model.push(numbers(skeleton), times[i])));
     events.push(...(await model.finish()));
     return { check, events };
   },

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gesta.bundle.io import Bundle
+from gesta.clips.skeleton_space import Normalizer
 from gesta.engines.base import Placement
 from gesta.tasks.spotting.manifest import SpottingManifest
-from gesta.tasks.spotting.predict import PAUSE_S, load
+from gesta.tasks.spotting.predict import PAUSE_S, Spotter, load, steps
 from gesta.tasks.web import WebModel, golden_document, model_document, network_of, space_document, wandering
 
 FRAMES = 40
@@ -27,7 +31,14 @@ def web_model(bundle: Bundle[SpottingManifest]) -> WebModel:
     spotter = load(bundle, Placement(device="cpu", threads=1, precision=artifact.precision))
     skeletons = wandering(len(manifest.space.joints), manifest.space.dimensions, FRAMES)
     times = [frame / manifest.fps for frame in range(FRAMES)]
-    rows = spotter.probabilities(spotter.skeleton(skeletons))
-    answers = list(zip(times, rows, strict=True))
+    answers = list(zip(times, _streamed(spotter, skeletons), strict=True))
     golden = golden_document(manifest.classes, artifact.precision, times, answers, skeletons=skeletons)
     return WebModel(document, golden, bundle.read(artifact))
+
+
+def _streamed(spotter: Spotter, skeletons: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities [T, N] as a stream of these frames gives them, which sees the last one for the delay, too."""
+    delay = spotter.manifest.delay_frames
+    longer = np.concatenate([skeletons, np.repeat(skeletons[-1:], delay, axis=0)])
+    normalized = Normalizer(spotter.manifest.space)(longer)
+    return steps(spotter.engine, normalized, spotter.engine.start(1))[0][delay:]
