@@ -57,9 +57,11 @@ def test_a_training_is_stopped_tried_measured_and_exported(root: Path) -> None:
     (folder / STOP).touch()
     result = train(root, folder, asked(root, "train"), told(seen))
     assert result == {"stopped": True, "epochs": 1}
-    assert {
-        k: v for k, v in seen[-1].items() if k in ("of", "train_n", "val_n")
-    } == {"of": 3, "train_n": 12, "val_n": 0}
+    assert {k: v for k, v in seen[-1].items() if k in ("of", "train_n", "val_n")} == {
+        "of": 3,
+        "train_n": 12,
+        "val_n": 0,
+    }
     assert any("motion" in note.title for note in seen[-1]["notes"])
     (folder / STOP).unlink()
     measured = measure(root, folder, asked(root, "measure"), told(seen))
