@@ -16,7 +16,7 @@ PEOPLE = ("anna", "ben")
 GESTURES = ("salute", "open arms")
 CLIPS = 4
 LENGTH_S = 2.5
-TRAINED_S = 900
+TRAINED_S = 1800
 FILM_BEGINS = f"return document.querySelector('.stage video').currentTime % {LENGTH_S} < 0.3"
 
 
@@ -124,7 +124,11 @@ def check_and_train(driver):
     until(lambda: said(driver, "#to-train").startswith("Train on"), 60, "nothing stops training")
     press(driver, "#to-train")
     press(driver, "#train")
-    until(lambda: re.match(r"Trained in|Training (failed|was)", said(driver, "#main h1")), TRAINED_S, "a trained model")
+    until(
+        lambda: re.match(r"Trained in|Training (failed|was)|Stopped", said(driver, "#main h1")),
+        TRAINED_S,
+        "a trained model",
+    )
     assert said(driver, "#main h1").startswith("Trained in"), said(driver, "#main")
 
 
@@ -142,6 +146,13 @@ def results_and_export(driver):
     driver.execute_script("location.hash = 'results'")
     until(lambda: "of clips right" in said(driver, "#main"), TRAINED_S, "measured")
     assert f"{len(PEOPLE)} people" in said(driver, "#main")
+    press(driver, "[data-key=report]")
+    until(lambda: len(driver.window_handles) == 2, said="the report opens")
+    own, report = driver.window_handles
+    driver.switch_to.window(report)
+    until(lambda: "Confusion" in said(driver, "body"), said="the report is drawn")
+    assert driver.execute_script("return getComputedStyle(document.body).maxWidth") == "960px"
+    driver.switch_to.window(own)
     driver.execute_script("location.hash = 'export'")
     press(driver, "#get-bundle")
     end = time.monotonic() + 120

@@ -32,7 +32,7 @@ function tagOf(step) {
   const { counts } = store.state;
   const clips = counts.clips + counts.left_out;
   if (step === "record" && clips) return [String(clips), "count", `${clips} clips`];
-  if (step === "check" && counts.findings) return [String(counts.findings), "warn", `${counts.findings} to look at`];
+  if (step === "check" && store.toLookAt) return [String(store.toLookAt), "warn", `${store.toLookAt} to look at`];
   const job = { train: "train", results: "measure", export: "export" }[step];
   const running = job && store.job(job, ...OPEN);
   if (!running) return null;

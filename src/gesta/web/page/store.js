@@ -84,6 +84,12 @@ class Store extends EventTarget {
     return this.state.jobs.find((one) => one.kind === kind && (!states.length || states.includes(one.state)));
   }
 
+  /** Clips with a finding that nobody kept, and findings on the folder. */
+  get toLookAt() {
+    const open = this.findings.findings.filter((one) => !one.kept);
+    return new Set(open.map((one) => one.clip || one.id)).size;
+  }
+
   /** The model that was made here last, else undefined. */
   get newest() {
     return this.state.models.find((one) => !one.demo);

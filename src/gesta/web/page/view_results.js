@@ -122,7 +122,7 @@ function byGesture({ gestures }) {
   const row = (one) => {
     const recall = one.n ? one.right / one.n : 0;
     return h("tr", {}, h("th", { scope: "row" }, shown(one.label)), h("td", { class: "number" }, String(one.n)), h("td", {}, h("span", { class: "recall" }, bar(recall), h("span", { class: "row-number" }, percent(recall)))),
-      h("td", { class: "number" }, one.called ? percent(one.right / one.called) : "never"), h("td", {}, one.taken_for.map(([label, n]) => `${shown(label)} (${n})`).join(", ")));
+      h("td", { class: "number" }, one.called ? percent(one.right / one.called) : "never"), h("td", { class: "taken" }, one.taken_for.map(([label, n]) => `${shown(label)} (${n})`).join(", ")));
   };
   return h("section", {}, h("h2", {}, "By gesture"), h("p", { class: "small muted" }, "Worst first. Recall: share of its clips that were found. Precision: share of the clips called so that were it."),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "By gesture" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "gesture"), h("th", { class: "number" }, "clips"), h("th", {}, "recall"), h("th", { class: "number" }, "precision"), h("th", {}, "taken for"))),
@@ -159,6 +159,6 @@ async function openReport(model) {
   const made = await attempt(() => blob(`/models/${model.id}/report`));
   if (!made) return;
   const url = URL.createObjectURL(made);
-  h("a", { href: url, target: "_blank", rel: "noopener", download: "report.html" }).click();
+  h("a", { href: url, target: "_blank" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -41,7 +41,8 @@ class Train {
     const job = store.job("train");
     const isOpen = job && OPEN.includes(job.state);
     this.#asking &&= Boolean(isOpen);
-    const draw = isOpen ? this.#running : { done: this.#done, stopped: this.#stopped, failed: this.#stopped, lost: this.#stopped }[job?.state] ?? this.#idle;
+    const isMade = store.state.models.some((one) => one.id === job?.model);
+    const draw = isMade && !isOpen ? this.#done : isOpen ? this.#running : { done: this.#done, stopped: this.#stopped, failed: this.#stopped, lost: this.#stopped }[job?.state] ?? this.#idle;
     fill(this.#left, draw.call(this, job));
     this.#notes(job);
     if (isOpen) this.#tell(job);
@@ -102,7 +103,8 @@ class Train {
     const measuring = store.job("measure", ...OPEN);
     const model = store.model(job.model);
     const { newer_clips: newer = 0, measured = false, everyone = false } = model ?? {};
-    return [h("h1", {}, `Trained in ${duration(job.seconds)}.`),
+    const title = job.state === "done" ? `Trained in ${duration(job.seconds)}.` : `Stopped after epoch ${job.done}. The best so far is kept.`;
+    return [h("h1", {}, title),
       measuring ? [h("p", {}, `Measuring: ${measuring.done} of ${count(measuring.of, "person", "people")} measured. Each is held out once.`), bar(measuring.of ? measuring.done / measuring.of : 0, "thick")]
         : h("p", {}, measured ? ["Measured: ", h("a", { href: "#results" }, "see Results"), "."] : ["Not measured yet: ", h("a", { href: "#results" }, "see Results"), "."]),
       newer > 0 && h("p", { class: "warning" }, `${count(newer, "clip")} ${newer === 1 ? "is" : "are"} newer than this model.`),

@@ -220,7 +220,7 @@ class Try {
       this.#log.length > 0 && button("Save as csv", () => this.#save(), { class: "link end small", "data-key": "csv" })),
     rows.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Event log" }, h("table", { class: "events" }, h("thead", {}, h("tr", {}, h("th", {}, "time"), h("th", {}, "gesture"), h("th", { class: "number" }, "confidence"), h("th", { class: "number" }, "delay"))), h("tbody", {}, rows)))
       : h("p", { class: "muted" }, camera.on ? "No event yet: make a gesture, then rest." : "Turn on the camera and make a gesture."),
-    !this.model.demo && h("div", { class: "panel-row" }, button(["That was wrong ", key("W")], () => this.#wrong(), { class: "quiet only-desk", disabled: !camera.on, "data-key": "wrong" }), h("p", { class: "small muted" }, "keeps the last 5 s as a clip, to label in Check")));
+    !this.model.demo && h("div", { class: "panel-row" }, button(["That was wrong ", key("W")], () => this.#wrong(), { class: "quiet only-desk", disabled: !camera.on, "data-key": "wrong" }), h("p", { class: "small muted only-desk" }, "keeps the last 5 s as a clip, to label in Check")));
   }
 
   #wrong() {
