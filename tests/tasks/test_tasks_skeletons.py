@@ -193,3 +193,32 @@ def test_a_recipe_of_skeletons_wants_skeletons_and_their_networks():
     ]
     with pytest.raises(GestaError, match="0% of the clips have one"):
         fit(videos, load_recipe("skeleton-tcn"), run_of(None, {}), layout="x")
+
+
+@pytest.mark.slow
+def test_a_graph_network_from_training_to_export_and_folds(tmp_path, gesta):
+    from gesta.schema import KINECT_JOINTS
+
+    rng, rows = np.random.default_rng(0), ["path,label,subject"]
+    still = rng.normal(0, 1, (20, 3))
+    for number in range(16):
+        side = ("Left", "Right")[number % 2]
+        clip = np.repeat(still[None], FRAMES, 0) + rng.normal(0, 0.01, (FRAMES, 20, 3))
+        clip[:, KINECT_JOINTS.index(f"Hand{side}"), 1] += np.sin(np.arange(FRAMES) / 3)
+        np.save(tmp_path / f"{number}.npy", clip.astype(np.float32))
+        rows.append(f"{number}.npy,{side.lower()},{number // 4}")
+    (tmp_path / "index.csv").write_text("\n".join(rows))
+    (tmp_path / "joints.txt").write_text("\n".join(KINECT_JOINTS))
+    small = ["--set", "model.width=0.25", "--set", "training.validation=false"]
+    small += ["--set", "training.learning_rate=0.01", "--set", "training.batch=4", "--recipe", "st-gcn"]
+    trained = gesta("train", tmp_path, "--out", tmp_path / "run", *small, "--set", "training.epochs=30")
+    assert trained.exit_code == 0, trained.stderr
+    bundle = tmp_path / "run" / "bundle"
+    exported = gesta("export", bundle, "--to", "onnx", "--out", tmp_path / "onnx", "--json")
+    assert exported.exit_code == 0, exported.stderr
+    answer = gesta("predict", tmp_path / "onnx", tmp_path / "0.npy", "--json")
+    assert json.loads(answer.stdout)["label"] == "left"
+    small += ["--by", 2, "--workers", 1, "--out", tmp_path / "folds", "--set", "training.epochs=1", "--json"]
+    folds = gesta("crossval", tmp_path, *small)
+    assert folds.exit_code == 0, folds.stderr
+    assert json.loads(folds.stdout)["n"] == 16
