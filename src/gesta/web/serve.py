@@ -87,6 +87,10 @@ class Patient(H11Protocol):
         if hasattr(self, "_silence"):
             self._silence.cancel()
 
+    def handle_websocket_upgrade(self, event: Any) -> None:
+        self._silence.cancel()  # from here on the socket's own limits hold
+        super().handle_websocket_upgrade(event)
+
     def _close_silent(self) -> None:
         if self.cycle is None and self.transport is not None and not self.transport.is_closing():
             self.transport.close()

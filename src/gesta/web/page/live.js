@@ -10,6 +10,7 @@ const REASONS = {
   4404: "This model is gone.",
   4408: "No picture was sent for 30 s.",
   4413: "A frame was too large for the server.",
+  4422: "The server could not read a frame.",
   4429: "Four cameras are tried already. Close one of them.",
 };
 
