@@ -14,7 +14,7 @@ from training.learnable import MemoryStore, samples, tiny
 from training.test_training_features import FOLDER, TINY, feature_folder
 
 from gesta.experiments import parallel
-from gesta.experiments.action_trials import frozen
+from gesta.experiments.action_catalog import ACTION_TABLES
 from gesta.experiments.learning_curve import Curve, curve_of, drawn, interval, learning_curve, markdown, parts
 from gesta.experiments.parallel import Workers
 from gesta.models.catalog import build, build_sequence
@@ -132,13 +132,22 @@ def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
     torch.testing.assert_close(network.classifier.weight, other.classifier.weight)  # by the seed
 
 
-def test_a_line_with_frozen_recurrent_layers_learns_the_others() -> None:
+@pytest.mark.parametrize(
+    ("line", "learnt"),
+    [
+        ("from IsoGD, fine-tuned whole", {"recurrent", "inner", "classifier"}),
+        ("from IsoGD, fine-tuned, first LSTM frozen", {"recurrent", "inner", "classifier"}),
+        ("from IsoGD, both LSTMs frozen", {"inner", "classifier"}),
+    ],
+)
+def test_a_line_with_frozen_recurrent_layers_learns_the_others(line: str, learnt: set[str]) -> None:
+    row = next(row for row in ACTION_TABLES["sprint/transfer"].rows if row.label == line)
+    frozen = [o.removeprefix("training.freeze=") for o in row.overrides if o.startswith("training.freeze=")]
     network = lstm()
-    freeze(network, frozen(layers=2))
-    assert learns(network) == {"inner", "classifier"}
-    network = build_sequence("lstm", features=8, classes=3, hidden=6)
-    freeze(network, frozen(layers=1))
-    assert learns(network) == {"classifier"}
+    for names in frozen:
+        freeze(network, names)
+    assert {name.split(".")[0] for name in learns(network)} == learnt
+    assert ("recurrent.0" in learns(network)) == (not frozen)
 
 
 def test_a_learning_rate_for_each_layer() -> None:
