@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gesta.api import benchmark, compress, crossval, evaluate, export, inspect, load, train
+    from gesta.api import benchmark, compress, crossval, enroll, evaluate, export, inspect, load, train
     from gesta.schema import Frame, GestaError, Prediction, Sample
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "benchmark",
     "compress",
     "crossval",
+    "enroll",
     "evaluate",
     "export",
     "inspect",
@@ -37,7 +38,7 @@ __all__ = [
 
 _PLACES = {
     **dict.fromkeys(
-        ("benchmark", "compress", "crossval", "evaluate", "export", "inspect", "load", "train"), "gesta.api"
+        ("benchmark", "compress", "crossval", "enroll", "evaluate", "export", "inspect", "load", "train"), "gesta.api"
     ),
     **dict.fromkeys(("Frame", "GestaError", "Prediction", "Sample"), "gesta.schema"),
 }

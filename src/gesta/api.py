@@ -65,21 +65,38 @@ def train(
     """Trains on a data folder; the bundle is left at out/bundle (runs/<data>-<recipe>-<number>/bundle if left out).
 
     `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a
-    bundle to begin with), `layout`, `protocol`, and changes of the recipe by dotted names. Returns a result with
-    `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
+    bundle to begin with), `layout`, `protocol`, `final`, and changes of the recipe by name, dotted where it is. Returns
+    a result with `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
     """
     from gesta.experiments import train as flow
     from gesta.training.run import Run
 
-    sets = [f"{name}={_yaml(options.pop(name))}" for name in list(options) if "." in name]
     start, layout = options.pop("start", None), options.pop("layout", None)
     task = flow.task_of(Path(data), recipe, layout, start)
+    changed = [name for name in options if "." in name or name in task.recipe.model_fields]
+    sets = [f"{name}={_yaml(options.pop(name))}" for name in changed]
     folder = Path(out) if out is not None else flow.new_folder(Path(data), recipe or task.default_recipe)
     flow.refuse_finished(folder, resume, overwrite)
     run = Run(folder, seed, resume, device, progress=options.pop("progress", False))
     return flow.train(Path(data), run, recipe=recipe, sets=sets, start=start, layout=layout, **options)
+
+
+def enroll(
+    bundle: Path | str, data: Path | str, out: Path | str, *, layout: str | None = None, overwrite: bool = False
+) -> Made:
+    """A new bundle with the classes of a data folder added, without training. Needs PyTorch.
+
+    For a nearest neighbor or a metric-trained embedding (`**{"model.head": "prototypes"}` in training). Raises
+    GestaError for other networks, classes that the bundle knows, and data that lack what it needs.
+
+        more = gesta.enroll("runs/mine/bundle", "two_new_signs", "runs/more")
+    """
+    from gesta.experiments.enroll import enroll as run
+
+    document = run(Path(bundle), Path(data), Path(out), layout, overwrite=overwrite)
+    return Made(Path(out), {"classes": len(document["classes"]), "clips": document["clips"]}, document)
 
 
 def evaluate(

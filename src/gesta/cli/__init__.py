@@ -17,6 +17,7 @@ COMMANDS = {
     "data": "Look into a data folder, or generate one.",
     "features": "Features of a frozen backbone, computed once and stored.",
     "train": "Train a model on labelled recordings.",
+    "enroll": "Further classes for a bundle that compares with examples: nothing is trained.",
     "tune": "Search the hyperparameters of a recipe.",
     "evaluate": "Measure a model on people it has not seen.",
     "compare": "The difference between two models on the same clips, with its interval.",

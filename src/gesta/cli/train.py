@@ -53,6 +53,10 @@ def train(
     freeze: Annotated[
         str | None, typer.Option("--freeze", help="With --from: none, all (but the last layer), first, or names.")
     ] = None,
+    final: Annotated[
+        bool,
+        typer.Option("--final", help="After the choice train once more, on everything; accuracies stay as they were."),
+    ] = False,
     backbone_weights: BackboneOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
@@ -70,7 +74,7 @@ def train(
     from gesta.training.run import Run
 
     task = flow.task_of(data, recipe, layout, start)
-    options = given_options(context, task, protocol=protocol, backbone_weights=backbone_weights)
+    options = given_options(context, task, protocol=protocol, backbone_weights=backbone_weights, final=final)
     changes = [*(sets or ()), *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
     folder = out or flow.new_folder(data, recipe or task.default_recipe)
     flow.refuse_finished(folder, resume, overwrite)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from gesta.models.inception_v1 import InceptionV1
 from gesta.models.inception_v3 import InceptionV3
 from gesta.models.layers import BY_WIDTH, Layers
 from gesta.models.lstm import lstm
-from gesta.models.nearest import NearestNet, width_of
+from gesta.models.nearest import Lookup, NearestNet, NearestSkeletons, width_of
+from gesta.models.nearest_vote import NearestVote
 from gesta.models.nin import NetworkInNetwork
 from gesta.models.packaged import PACKAGES, fetch_packaged
+from gesta.models.prototypes import with_prototypes
 from gesta.models.recurrent import RecurrentNet
 from gesta.models.resnet import ResNet
 from gesta.models.resnet_cifar import ResNetCifar
@@ -55,8 +57,8 @@ def _lstm(*, window: int, **settings: Any) -> nn.Module:  # noqa: ARG001
     return lstm(**settings)
 
 
-def _nearest(*, classes: int, streams: int, channels: int, chunk: int, examples: int = 1, **_: Any) -> nn.Module:
-    return NearestNet(classes=classes, examples=examples, width=width_of(streams, channels), chunk=chunk)
+def _nearest(*, streams: int, channels: int, **given: int) -> NearestNet:
+    return NearestNet(width=width_of(streams, channels), **given)
 
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -65,7 +67,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "cnn3d_lstm": _cnn3d_lstm,
 }
 
-LOOKUPS: dict[str, Callable[..., nn.Module]] = {"nearest": _nearest}
+LOOKUPS = ("nearest",)
 """What answers without having learned; by chunks, too."""
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -108,7 +110,7 @@ def takes_chunks(name: str) -> bool:
 
     Raises GestaError for such a network that cannot be imported, or is not allowed.
     """
-    if not is_foreign(name, {**MODELS, **VIDEO_MODELS, **LOOKUPS}):
+    if not is_foreign(name, (*MODELS, *VIDEO_MODELS, *LOOKUPS)):
         return name in (*CHUNK_MODELS, *LOOKUPS)
     found = outside.find(name)
     return isinstance(found, type) and issubclass(found, RecurrentNet)
@@ -137,6 +139,7 @@ def build(
     weights: str | None = None,
     motion_weights: str | None = None,
     examples: int | None = None,
+    head: str | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
@@ -144,16 +147,17 @@ def build(
     `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
     `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last `flow` channels are the flow's,
     and only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read
-    here: it tells C3D which colours to expect; `motion_weights`: those of the motion stream. `examples`: clips that the
-    nearest neighbor keeps. `options`: for a network of another package, as my_package.net:MyNet (gesta.outside), which
-    gets none of the settings from `width` on.
+    here: it tells C3D which colours to expect; `motion_weights`: those of the motion stream. `examples`: clips that are
+    kept, the nearest of which answers, or votes beside a network. `head`: None, linear, or "prototypes"
+    (gesta.models.prototypes). `options`: for a network of another package, as my_package.net:MyNet (gesta.outside),
+    which gets none of the settings from `width` on.
     Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
     built, and for an unknown name, with the list and the nearest match.
     """
-    if is_foreign(name, {**MODELS, **VIDEO_MODELS, **LOOKUPS}):
+    if is_foreign(name, (*MODELS, *VIDEO_MODELS, *LOOKUPS)):
         given = {"streams": streams, "channels": channels, "size": size, "window": window, "chunk": chunk}
         return made(name, nn.Module, {"classes": classes}, given, options)
-    _known(name, {**MODELS, **VIDEO_MODELS, **LOOKUPS})
+    _known(name, (*MODELS, *VIDEO_MODELS, *LOOKUPS))
     if name in VIDEO_MODELS:
         own = {"context": context, "kind": kind, "overlap": overlap, "padding": padding}
         tower = partial(
@@ -161,19 +165,13 @@ def build(
         )
         motion = partial(tower, weights=motion_weights or weights)
         return _streams(partial(tower, weights=weights), motion, streams, channels, stack, flow, fusion)
-    return {**MODELS, **LOOKUPS}[name](
-        classes=classes,
-        streams=streams,
-        channels=channels,
-        size=size,
-        chunk=chunk,
-        window=window,
-        width=width,
-        dropout=dropout,
-        memory=memory,
-        layers=BY_WIDTH if layers is None else Layers(**layers),
-        **({} if examples is None else {"examples": examples}),
-    )
+    shape = {"classes": classes, "streams": streams, "channels": channels, "chunk": chunk}
+    lookup = partial(_nearest, **shape, examples=examples or 1)
+    if name in LOOKUPS:
+        return lookup()
+    widths = {"width": width, "layers": BY_WIDTH if layers is None else Layers(**layers)}
+    network = MODELS[name](**shape, **widths, size=size, window=window, dropout=dropout, memory=memory)
+    return voting(network, head, lookup() if examples else None)
 
 
 def _streams(
@@ -296,6 +294,16 @@ def build_sequence(
     return FeatureClassifier(features=features, classes=classes, recurrent=SEQUENCES[name], **more)  # type: ignore[arg-type]
 
 
+def voting(network: nn.Module, head: str | None, lookup: Lookup | None) -> nn.Module:
+    """The network with the last layer that `head` names, its nearest examples voting where there are any.
+
+    Raises ValueError for a network that is not made for it.
+    """
+    if head == "prototypes":
+        network = with_prototypes(network)
+    return network if lookup is None else NearestVote(network, lookup)
+
+
 SKELETON_MODELS: dict[str, Callable[..., nn.Module]] = {
     "dd_net": lambda *, edges, **given: DdNet(**given),  # noqa: ARG005
     "st_gcn": StGcn,
@@ -348,14 +356,19 @@ def build_on_skeletons(
     dimensions: int,
     edges: Sequence[tuple[int, int]],
     width: float = 1.0,
+    examples: int | None = None,
+    head: str | None = None,
     **more: Any,
-) -> SkeletonClips:
+) -> nn.Module:
     """A fresh network of the skeleton stream: `forward(clip float32 [B, T, J, D + 1], lengths [B]) -> logits [B, N]`.
 
-    `edges`: the bones; `more`: what the network's own class takes, None where it decides itself.
-    Raises ValueError for an unknown name, and for a graph network of joints without bones.
+    `edges`: the bones; `more`: what the network's own class takes, None where it decides itself; `examples`, `head`: as
+    of `build`. Raises ValueError for an unknown name, and for a graph network of joints without bones.
     """
-    _known(name, SKELETON_MODELS)
+    _known(name, (*SKELETON_MODELS, *LOOKUPS))
+    lookup = partial(NearestSkeletons, classes=classes, examples=examples or 1, joints=joints, dimensions=dimensions)
+    if name in LOOKUPS:
+        return lookup()
     own = {key: value for key, value in more.items() if value is not None}
     network = build_skeleton(
         name,
@@ -366,7 +379,8 @@ def build_on_skeletons(
         **WIDTHS[name](width),
         **own,
     )
-    return SkeletonSteps(network) if name in STEP_MODELS else SkeletonClips(network)
+    wrapped = SkeletonSteps(network) if name in STEP_MODELS else SkeletonClips(network)
+    return voting(wrapped, head, lookup() if examples else None)
 
 
 FUSIONS: dict[str, Callable[..., nn.Module]] = {
@@ -394,6 +408,6 @@ def build_fused(
     return (FusedSteps if isinstance(skeleton, SkeletonSteps) else FusedNet)(pixels, skeleton, head)
 
 
-def _known(name: str, networks: Mapping[str, object]) -> None:
+def _known(name: str, networks: Collection[str]) -> None:
     if name not in networks:
         raise ValueError(f"no network {name!r}; there are {', '.join(networks)}.{did_you_mean(name, networks)}")

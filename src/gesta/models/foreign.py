@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from torch import nn
@@ -14,7 +14,7 @@ from gesta.models.recurrent import RecurrentNet
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def is_foreign(name: object, own: Mapping[str, object]) -> bool:
+def is_foreign(name: object, own: Collection[str]) -> bool:
     """Whether this names a network of another package, and none of our own."""
     return name not in own and outside.is_outside(name)
 

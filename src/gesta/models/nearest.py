@@ -1,16 +1,20 @@
 """Nearest examples: a classifier without training, for sets of a few clips a class, and the baseline of larger ones.
 
-A clip is seen as `POINTS` moments, evenly spread over its chunks. Of a chunk of pixels count the mean of each of 8 x 8
-blocks and the mean change in it from frame to frame; of a chunk of skeletons its mean coordinates. The vector of a clip
-is that series, each number less its mean and over its spread in the training clips, at length 1. A class scores the
-best cosine among its examples (nearest neighbor; Cover and Hart 1967), or that of their mean (nearest class mean;
-Mensink et al. 2013) where one vector a class is kept.
+A clip is seen as `POINTS` moments, evenly spread over it. Of pixels count the mean of each of 8 x 8 blocks and the mean
+change in it from frame to frame, a moment lying between two chunks; of skeletons (`NearestSkeletons`) the coordinates.
+Each number less its mean and over its spread in the training clips, the whole at length 1, is what is compared: by
+dynamic time warping (Sakoe and Chiba 1978) of squared distances, at most `BAND` moments apart. A class scores the least
+distance among its examples (nearest neighbor; Cover and Hart 1967), or that of their mean (nearest class mean;
+Mensink et al. 2013) where one series a class is kept.
 
-In: clip uint8 or float 0..255 [B, S, C, T, H, W], or skeletons float32 [B, T, J, D + 1], 0 where a joint is missing; T
-is a multiple of the chunk; lengths int64 [B] in frames, None = T. Out: logits [B, N]. Nothing in it learns.
+In: clip uint8 or float 0..255 [B, S, C, T, H, W], T a multiple of the chunk, or skeletons float32 [B, T, J, D + 1], 0
+where a joint is missing; lengths int64 [B] in frames, None = T. Out: logits [B, N]. Nothing in it learns.
+Letters: M examples, P moments, w numbers of a moment.
 """
 
 from __future__ import annotations
+
+import functools
 
 import torch
 from torch import Tensor, nn
@@ -18,36 +22,98 @@ from torch.nn import functional as F
 
 from gesta.models.layers import to_unit
 from gesta.models.recurrent import chunk_count
+from gesta.models.skeleton_layers import masked, movement, to_length
 
-POINTS = 8
+POINTS = 16
 """Moments of a clip that are compared."""
+BAND = 3
+"""Moments that two clips may be apart, in time."""
 BLOCKS = 8
 """Blocks of pixels in each direction."""
 LONGEST = 64
 """Chunks that a stream remembers; of longer clips the last so many count."""
 SHARPNESS = 20.0
-"""Cosines are multiplied by it, so that their softmax is decided."""
+"""Distances are multiplied by it, so that their softmax is decided."""
 SPREAD_FLOOR = 0.3
-"""Numbers that hardly vary are divided by at least this share of the mean spread."""
+"""Pixels: numbers that hardly vary are divided by at least this share of the mean spread."""
+STILL = 0.3
+"""Weight of how a block looks, beside how much it changes."""
+MOVEMENT = 2.0
+"""Weight of a joint's movement from moment to moment, beside its place."""
 
 
-class NearestNet(nn.Module):
-    """Compares clips with `examples` kept ones; `step` on one chunk after another equals `forward` on the whole.
+class Lookup(nn.Module):
+    """Compares clips with `examples` kept ones, each a series of moments; a subclass says what those are (`series`)."""
 
-    `width`: numbers that describe a chunk, `width_of` the stream.
-    """
+    takes_lengths = True
 
-    def __init__(self, *, classes: int, examples: int, width: int, chunk: int) -> None:
+    def __init__(self, *, classes: int, examples: int, width: int) -> None:
         super().__init__()
-        self.chunk, self.width = chunk, width
         self.center: Tensor
         self.spread: Tensor
         self.examples: Tensor
         self.classes: Tensor
-        self.register_buffer("center", torch.zeros(POINTS * width))
-        self.register_buffer("spread", torch.ones(POINTS * width))
-        self.register_buffer("examples", torch.zeros(examples, POINTS * width))
+        self.register_buffer("center", torch.zeros(width))
+        self.register_buffer("spread", torch.ones(width))
+        self.register_buffer("examples", torch.zeros(examples, POINTS, width))
         self.register_buffer("classes", torch.zeros(examples, classes))
+
+    def series(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """What of clips is compared, as it is: [B, P, w]."""
+        raise NotImplementedError
+
+    def spread_of(self, deviation: Tensor) -> Tensor:
+        """What numbers are divided by, from their standard deviation [w] in training clips."""
+        raise NotImplementedError
+
+    def answer(self, series: Tensor) -> Tensor:
+        """`series` [B, P, w] -> logits [B, N]."""
+        return self.forward_head(self._standardized(series))
+
+    def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Clips as they are compared, [B, P, w], each of length 1."""
+        return self._standardized(self.series(clip, lengths))
+
+    def forward_head(self, features: Tensor) -> Tensor:
+        """Series [B, P, w] -> logits [B, N]: a class's least distance, sharpened."""
+        far = warped(features, self.examples).unsqueeze(-1)  # B M 1
+        return -SHARPNESS * torch.where(self.classes > 0, far, far.new_tensor(2.0)).amin(1)  # B N
+
+    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return self.forward_head(self.forward_features(clip, lengths))
+
+    def keep(self, series: Tensor, targets: Tensor, *, means: bool = False) -> None:
+        """Takes the `series` [M, P, w] of clips of classes `targets` [M] as the examples, or the classes' means."""
+        classes = F.one_hot(targets, self.classes.shape[1]).to(series.dtype)  # M N
+        self.center = series.mean((0, 1))
+        self.spread = self.spread_of(series.flatten(0, 1).std(0, correction=0)).clamp(min=1e-6)
+        self.examples, self.classes = self._examples(series, classes, means)
+
+    def add(self, series: Tensor, targets: Tensor, classes: int, *, means: bool = False) -> None:
+        """Takes further examples, of `classes` new classes numbered from 0; what was kept stays as it is."""
+        examples, new = self._examples(series, F.one_hot(targets, classes).to(series.dtype), means)
+        self.classes = torch.block_diag(self.classes, new)
+        self.examples = torch.cat([self.examples, examples])
+
+    def _examples(self, series: Tensor, classes: Tensor, means: bool) -> tuple[Tensor, Tensor]:
+        examples = self._standardized(series)
+        if not means:
+            return examples, classes
+        return _unit(torch.tensordot(classes.T, examples, 1)), torch.eye(classes.shape[1])
+
+    def _standardized(self, series: Tensor) -> Tensor:
+        return _unit((series - self.center) / self.spread)
+
+
+class NearestNet(Lookup):
+    """Of pixels; `step` on one chunk after another equals `forward` on the whole.
+
+    `width`: numbers that describe a chunk, `width_of` the streams.
+    """
+
+    def __init__(self, *, classes: int, examples: int, width: int, chunk: int) -> None:
+        super().__init__(classes=classes, examples=examples, width=width)
+        self.chunk, self.width = chunk, width
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, int, int]]:
@@ -55,58 +121,65 @@ class NearestNet(nn.Module):
         return {"seen": (1, -1, LONGEST * self.width), "count": (1, -1, 1)}
 
     def series(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What of clips is compared, as it is: [B, D]."""
-        described = self._described(clip)  # B K w
+        """What of clips is compared, as it is: [B, P, w]."""
+        described = _of_pixels(clip, self.chunk)  # B K w
         count = described.new_full((described.shape[0], 1), described.shape[1])
         if lengths is not None:
             count = chunk_count(lengths, self.chunk).unsqueeze(1).to(described.dtype)  # B 1
         return _moments(described, (count - LONGEST).clamp(min=0), count)
 
-    def answer(self, series: Tensor) -> Tensor:
-        """`series` [B, D] -> logits [B, N]."""
-        return self.forward_head(self._standardized(series))
-
-    def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The vectors of clips, [B, D], standardized, of length 1."""
-        return self._standardized(self.series(clip, lengths))
-
-    def forward_head(self, features: Tensor) -> Tensor:
-        """Vectors [B, D] -> logits [B, N]: a class's best cosine, sharpened."""
-        cosines = torch.matmul(features, self.examples.T).unsqueeze(-1)  # B M 1
-        return SHARPNESS * torch.where(self.classes > 0, cosines, cosines.new_tensor(-1.0)).amax(1)  # B N
-
-    def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return self.forward_head(self.forward_features(clip, lengths))
+    def spread_of(self, deviation: Tensor) -> Tensor:
+        """Each number's own deviation and a share of the mean, of looks and changes apart."""
+        still, change = deviation.unflatten(0, (2, -1))
+        return torch.cat([(still + SPREAD_FLOOR * still.mean()) / STILL, change + SPREAD_FLOOR * change.mean()])
 
     def step(self, chunk: Tensor, seen: Tensor, count: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One chunk and the state (`state_shapes`) -> logits [B, N], the new state."""
-        seen = torch.cat([seen[0, :, self.width :], self._described(chunk).flatten(1)], 1)  # B LONGEST*w
+        seen = torch.cat([seen[0, :, self.width :], _of_pixels(chunk, self.chunk).flatten(1)], 1)  # B LONGEST*w
         count = (count + 1).clamp(max=LONGEST)
         first = LONGEST - count[0]  # B 1
         series = _moments(seen.reshape(-1, LONGEST, self.width), first, torch.full_like(first, LONGEST))
         return self.answer(series), seen.unsqueeze(0), count
 
-    def keep(self, series: Tensor, targets: Tensor, *, means: bool = False) -> None:
-        """Takes the `series` [M, D] of clips of classes `targets` [M] as the examples, or the means of the classes."""
-        classes = F.one_hot(targets, self.classes.shape[1]).to(series.dtype)  # M N
-        spread = series.std(0, correction=0)
-        self.center, self.spread = series.mean(0), (spread + SPREAD_FLOOR * spread.mean()).clamp(min=1e-6)
-        examples = self._standardized(series)
-        if means:
-            examples, classes = F.normalize(torch.matmul(classes.T, examples), dim=1), torch.eye(classes.shape[1])
-        self.examples, self.classes = examples, classes
 
-    def _standardized(self, series: Tensor) -> Tensor:
-        return F.normalize((series - self.center) / self.spread, dim=1)
+class NearestSkeletons(Lookup):
+    """Of normalized skeletons, clips at once."""
 
-    def _described(self, clip: Tensor) -> Tensor:
-        """The numbers of each chunk, [B, K, w]."""
-        return _of_skeletons(clip, self.chunk) if clip.dim() == 4 else _of_pixels(clip, self.chunk)
+    def __init__(self, *, classes: int, examples: int, joints: int, dimensions: int) -> None:
+        super().__init__(classes=classes, examples=examples, width=2 * joints * dimensions)
+
+    def series(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """What of clips is compared, as it is: places and movement, 0 where joints are missing, [B, P, 2 * J * D]."""
+        points, seen = to_length(*masked(clip[..., :-1], clip[..., -1]), lengths, POINTS)
+        return torch.cat([points, MOVEMENT * movement(points, seen, 1)], 2).flatten(2)
+
+    def spread_of(self, deviation: Tensor) -> Tensor:
+        """The same for all: what a joint that moves far does counts more."""
+        return torch.full_like(deviation, float(deviation.mean()))
+
+
+def warped(series: Tensor, examples: Tensor) -> Tensor:
+    """[B, P, w] and [M, P, w] -> the least sum of halved squared distances along paths through time, [B, M]."""
+    square, other = series.square().sum(-1), examples.square().sum(-1)  # B P, M P
+    flat = torch.matmul(series.flatten(0, 1), examples.flatten(0, 1).T)  # B*P M*P
+    shared = flat.reshape(-1, POINTS, examples.shape[0], POINTS).transpose(1, 2)  # B M P P
+    cost = (square[:, None, :, None] + other[None, :, None, :]) / 2 - shared
+    best: dict[tuple[int, int], Tensor] = {}
+    for i in range(POINTS):  # a number: of a length in a graph there is no loop
+        for j in range(max(0, i - BAND), min(POINTS, i + BAND + 1)):
+            ways = [best[place] for place in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if place in best]
+            best[i, j] = cost[..., i, j] + (functools.reduce(torch.minimum, ways) if ways else 0)
+    return best[POINTS - 1, POINTS - 1]
 
 
 def width_of(streams: int, channels: int) -> int:
     """Numbers that describe a chunk of pixels."""
     return 2 * streams * channels * BLOCKS**2
+
+
+def _unit(series: Tensor) -> Tensor:
+    """[B, P, w], each clip's numbers together of length 1."""
+    return series / series.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-6)
 
 
 def _of_pixels(clip: Tensor, chunk: int) -> Tensor:
@@ -121,18 +194,11 @@ def _of_pixels(clip: Tensor, chunk: int) -> Tensor:
     return both.permute(0, 2, 1, 3, 4).reshape(batch, count, 2 * streams * channels * BLOCKS**2)
 
 
-def _of_skeletons(clip: Tensor, chunk: int) -> Tensor:
-    """[B, T, J, D + 1] -> mean coordinates in each chunk, [B, K, J * D]."""
-    batch, frames, joints, numbers = clip.shape
-    chunks = clip[..., :-1].reshape(batch, frames // chunk, chunk, joints * (numbers - 1))
-    return chunks.mean(2)
-
-
 def _moments(described: Tensor, first: Tensor, end: Tensor) -> Tensor:
-    """Chunks [B, K, w], of which `first` to `end` [B, 1] count -> the moments in between, [B, POINTS * w]."""
+    """Chunks [B, K, w], of which `first` to `end` [B, 1] count -> the moments in between, [B, P, w]."""
     along = (torch.arange(POINTS, device=described.device) + 0.5) / POINTS  # P
     place = first + along * (end - first) - 0.5  # B P
     place = torch.minimum(torch.maximum(place, first), end - 1)
     index = torch.arange(described.shape[1], device=described.device, dtype=described.dtype)  # K
     weight = (1 - (place.unsqueeze(2) - index).abs()).clamp(min=0)  # B P K: linear between two chunks
-    return torch.matmul(weight, described).flatten(1)
+    return torch.matmul(weight, described)

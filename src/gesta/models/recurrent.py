@@ -52,7 +52,7 @@ class RecurrentNet(nn.Module):
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""
         old = self.classifier
-        self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
+        self.classifier = type(old)(old.in_features, classes).to(old.weight.device)
 
     def encode(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
         """[B, S, C, T, H, W] -> features of the chunks [B, K, D]. In training padding chunks are left out: zeros."""

@@ -83,7 +83,7 @@ class SkeletonClassifier(nn.Module):
 
     def reset(self, classes: int) -> None:
         old = self.linear
-        self.linear = nn.Linear(old.in_features, classes).to(old.weight.device)
+        self.linear = type(old)(old.in_features, classes).to(old.weight.device)
 
 
 class WholeClipNet(nn.Module):

@@ -128,6 +128,11 @@ class Recipe(Strict):
 
 class TrainingSettings(Strict):
     epochs: Annotated[int, Field(ge=1)] | Auto = Field(description="auto: from the number of training clips")
+    least_updates: int | None = Field(
+        None,
+        ge=1,
+        description="clips: more epochs where these give fewer updates; null with training.epochs set by hand",
+    )
     batch: Annotated[int, Field(ge=1)] | Auto = 32
     optimizer: Literal["sgd", "adam", "adamw", "rprop"] = "sgd"
     learning_rate: float = Field(0.005, gt=0)
@@ -164,7 +169,7 @@ class TrainingSettings(Strict):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """An update a batch is written as it was before there was another way: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("accumulate", "freeze", "rates"):
+        for name in ("accumulate", "freeze", "rates", "least_updates"):
             if getattr(self, name) is None:
                 document.pop(name, None)
         return document

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gesta.recipes.load import RecipeError
+from gesta.recipes.schema import TrainingSettings
 from gesta.tasks.clips.passages import is_none
 from gesta.tasks.clips.recipe import OF_FLOW, ClipRecipe, InputSettings, SkeletonSettings
 
@@ -113,8 +114,12 @@ def _resolved(
     changes = {
         "input": recipe.input.model_copy(update=resolved),
         "augmentation": recipe.augmentation.model_copy(update={"flip": flip}),
-        "training": recipe.training.model_copy(
-            update={"epochs": _epochs(recipe, facts, notes), "batch": _batch(recipe, facts, notes)}
+        "training": _enough(
+            recipe.training.model_copy(
+                update={"epochs": _epochs(recipe, facts, notes), "batch": _batch(recipe, facts, notes)}
+            ),
+            facts,
+            notes,
         ),
     }
     return ClipRecipe.model_validate(recipe.model_copy(update=changes).model_dump())
@@ -237,6 +242,18 @@ def _epochs(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> int:
     epochs = epochs_for(facts.clips)
     notes.append(f"{epochs} epochs: for {facts.clips} training clips.")
     return epochs
+
+
+def _enough(training: TrainingSettings, facts: Facts, notes: list[str]) -> TrainingSettings:
+    """With as many epochs as the least number of updates takes."""
+    if training.least_updates is None:
+        return training
+    each = -(-facts.clips // int(training.batch))
+    epochs = -(-training.least_updates // each)
+    if epochs <= int(training.epochs):
+        return training
+    notes.append(f"{epochs} epochs, not {training.epochs}: {training.least_updates} updates at least, {each} an epoch.")
+    return training.model_copy(update={"epochs": epochs})
 
 
 def _batch(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> int:

@@ -15,12 +15,13 @@ from gesta.clips.transform import Transform
 from gesta.progress import bar
 from gesta.schema import Clip, GestaError, Problem, Sample
 from gesta.tasks.clips import continuous
+from gesta.tasks.clips.choose import learned
 from gesta.tasks.clips.context import before
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import Teacher, precompute_targets
 from gesta.tasks.clips.evaluate import identities
 from gesta.tasks.clips.facts import resolve_for, resolve_padding, transform_for
-from gesta.tasks.clips.learn import Job, Learned, Warm, learned, tried
+from gesta.tasks.clips.learn import Job, Learned, Warm, tried
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.training.checkpoints import full_disk_explained
@@ -83,7 +84,7 @@ def fit(
         trained = learned(Job(recipe, transform, labels, data, run, warm, teachers, callbacks))
         trained = replace(trained, metrics=trained.metrics | taught)
         if trained.rank == 0:
-            trained = _write(trained, good, run, layout, store, transform, len(skipped), data.val)
+            trained = _write(trained, good, run, layout, store, len(skipped), data.val)
     seconds = time.perf_counter() - started
     return Fitted(
         run.out / "bundle",
@@ -134,7 +135,6 @@ def _write(
     run: Run,
     layout: str,
     store: Cache,
-    transform: Transform,
     skipped: int,
     val: Any,
 ) -> Learned:
@@ -153,8 +153,8 @@ def _write(
     if learned.recipe.continuous is not None:
         fields["decoder"], found = continuous.decoded(learned.network, val)
         learned = replace(learned, metrics=learned.metrics | found)
-    fields |= {"labels": learned.labels, "transform": transform, "metrics": learned.metrics}
-    notes = fallback_notes(transform, samples)
+    fields |= {"labels": learned.labels, "transform": learned.transform, "metrics": learned.metrics}
+    notes = fallback_notes(learned.transform, samples)
     write_bundle(run.out / "bundle", ClipManifest, learned.network, learned.recipe, origin, notes=notes, **fields)
     return learned
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,10 +17,11 @@ from gesta.models.start import start_from
 from gesta.models.weights import WeightsError
 from gesta.outside import told
 from gesta.schema import GestaError
-from gesta.tasks.clips.baselines import FEW, Lookup, in_folds, look_up
+from gesta.tasks.clips.baselines import accuracy_of
 from gesta.tasks.clips.continuous import ChunkLearner, check
 from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.distil import DistillationTargets, Teacher, targets_of
+from gesta.tasks.clips.embedding import take_means
 from gesta.tasks.clips.module import ClassifyClips
 from gesta.tasks.clips.network import fresh
 from gesta.tasks.clips.recipe import ClipRecipe
@@ -61,61 +62,21 @@ class Learned:
     labels: tuple[str, ...]
     metrics: dict[str, Any]
     history: list[Row]
+    transform: Transform
     rank: int = 0
 
 
-def learned(job: Job) -> Learned:
-    """The network at its best; where the recipe asks for baselines and one is better, that one instead."""
-    alone = job.recipe.model.name == "nearest"
-    if not (_compares(job) or alone):
-        return _trained(job)
-    lookup = look_up(job.data)
-    if alone or not lookup.measured.clips:
-        return _looked_up(lookup, job, [], None)
-    trained = _trained(job)
-    accuracy = _accuracy(job, trained.metrics)
-    if lookup.measured.delivers(accuracy) != "network":
-        return replace(_looked_up(lookup, job, trained.history, accuracy), rank=trained.rank)
-    baselines = lookup.measured.document(accuracy, "network")
-    return replace(trained, metrics=trained.metrics | {"baselines": baselines})
-
-
-def _compares(job: Job) -> bool:
-    """Whether the network is measured against lookups: not one that the user brings, or one on skeletons."""
-    recipe, transform = job.recipe, job.transform
-    brought = recipe.model.is_outside or recipe.distillation is not None or job.warm is not None
-    return recipe.baselines and not brought and transform.sampling == "chunks" and transform.skeleton is None
-
-
-def _trained(job: Job) -> Learned:
+def trained(job: Job) -> Learned:
+    """The recipe's network, whatever else could be better. Prototypes are the means of their classes' clips."""
     network, history, best, rank = _train(job)
+    metrics = _metrics(best, history, job.data)
+    if job.recipe.model.head == "prototypes" and job.warm is None and isinstance(job.data.train, ClipSet):
+        take_means(network, job.data.train)
+        if len(job.data.val):
+            metrics["val_accuracy"] = accuracy_of(network, job.data.val)
     if rank == 0:
         draw_history(history, job.run.out / FIGURE, job.recipe.name)
-    return Learned(network, job.recipe, job.labels, _metrics(best, history, job.data), history, rank)
-
-
-def _looked_up(lookup: Lookup, job: Job, history: list[Row], accuracy: float | None) -> Learned:
-    network, model = lookup.network()
-    baselines = lookup.measured.document(accuracy, lookup.measured.better)
-    measured = {"val_accuracy": baselines[lookup.measured.better.replace(" ", "_")]} if len(job.data.val) else {}
-    metrics = {**measured, "best_epoch": 0, "epochs": len(history), "val_clips": len(job.data.val)}
-    recipe = job.recipe.model_copy(update={"model": model})
-    return Learned(network, recipe, job.labels, metrics | {"baselines": baselines}, history)
-
-
-def _accuracy(job: Job, metrics: Mapping[str, Any]) -> float | None:
-    """The trained network's, on what the baselines were measured on; None where that would take too long."""
-    if "val_accuracy" in metrics:
-        return float(metrics["val_accuracy"])
-    if len(job.data.train) >= FEW * len(job.labels):
-        return None
-
-    def in_fold(fold: int, data: TrainingData[ClipSet]) -> float:
-        run = replace(job.run, out=job.run.out / "held-out" / str(fold))
-        _, history, _, _ = _train(replace(job, data=data, run=run, callbacks=()))
-        return float(history[-1]["val_accuracy"])  # the last epoch, as the one that is delivered
-
-    return in_folds(job.data, in_fold)
+    return Learned(network, job.recipe, job.labels, metrics, history, job.transform, rank)
 
 
 def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:

@@ -19,11 +19,12 @@ from gesta.engines.part import Part
 from gesta.engines.torch import fitting, loaded
 from gesta.models.catalog import build, build_fused, build_on_skeletons
 from gesta.models.fused import FusedClip
+from gesta.models.nearest_vote import NearestVote
 from gesta.models.recurrent import chunk_count
 from gesta.models.skeleton_clips import SkeletonClips
 from gesta.tasks.clips.manifest import ClipManifest
 
-OF_SKELETONS = ("width", "dropout", "embedding_dropout", "topology")
+OF_SKELETONS = ("width", "dropout", "embedding_dropout", "topology", "examples", "head")
 """What a recipe says of networks on skeletons."""
 
 
@@ -39,7 +40,7 @@ class Whole(nn.Module):
 
 
 class VotedWhole(nn.Module):
-    """Whole for networks with a vote over time: the same answer, only at the last chunk (RecurrentNet.answers).
+    """A network with a vote over time: the same answer, only at the last chunk (RecurrentNet.answers).
 
     The chunks are counted by a running sum of ones. From sizes the ONNX exporter draws a wrong formula for the number
     of chunks after the LSTM (2 * min(T // 4, T // 8), right for even numbers only), now and then, by chance.
@@ -126,6 +127,7 @@ def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Mo
     own = {key: value for key, value in model.items() if key not in ("fusion", "skeleton")}
     skeleton = _on_skeletons(model["skeleton"], transform.skeleton, classes)
     pixels = _on_pixels(own, transform, classes)
+    assert isinstance(skeleton, SkeletonClips)
     return build_fused(model["fusion"], pixels, skeleton, classes=classes, dropout=model.get("dropout", 0.0))
 
 
@@ -142,7 +144,7 @@ def _on_pixels(model: Mapping[str, Any], transform: Transform, classes: int) -> 
     )
 
 
-def _on_skeletons(model: Mapping[str, Any], space: SkeletonSpace, classes: int) -> SkeletonClips:
+def _on_skeletons(model: Mapping[str, Any], space: SkeletonSpace, classes: int) -> nn.Module:
     given = {key: model[key] for key in OF_SKELETONS if key in model}
     joints = joint_set(space.joints)
     return build_on_skeletons(
@@ -192,12 +194,19 @@ def parts_of(network: nn.Module, transform: Transform, classes: int) -> list[Par
     frames = max(2 * transform.chunk, 8)
     whole = (*_examples(clip, frames), torch.tensor([frames, frames - 1]))
     step = (*_examples(chunk), *(torch.rand([2 if n == -1 else n for n in s.shape]) for s in states))
-    wrapped = VotedWhole(network) if getattr(network, "memory", 0) else plain
+    wrapped = plain if transform.fused else Whole(_whole(network))
     stepping = FusedStep(network) if transform.fused else Step(network)
     return [
         Part("whole", wrapped, whole, (*clip, lengths), (logits,), reference=plain),
         Part("step", stepping, step, (*chunk, *states), (logits, *later), states),
     ]
+
+
+def _whole(network: nn.Module) -> nn.Module:
+    """What gives the network's answer to a whole clip, and can be exported."""
+    if isinstance(network, NearestVote):
+        return NearestVote(_whole(network.network), network.lookup)
+    return VotedWhole(network) if getattr(network, "memory", 0) else network
 
 
 def _examples(tensors: Sequence[Tensor], frames: int | None = None) -> tuple[torch.Tensor, ...]:

@@ -101,7 +101,8 @@ SETTINGS_OF = {
     "padding": ("i3d",),
     "layers": ("cnn3d", "lstm", "cnn3d_lstm"),
     "skeleton": ("lstm", "cnn3d_lstm"),
-    "examples": ("nearest",),
+    "examples": ("nearest", "lstm", "cnn3d_lstm", "dd_net", "st_gcn"),
+    "head": ("lstm", "cnn3d_lstm", *SKELETON_NETWORKS),
     "embedding_dropout": ("dd_net",),
     "topology": ("st_gcn",),
 }
@@ -178,7 +179,14 @@ class ModelSettings(NetworkSettings):
     weights: str | None = Field(
         None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
     )
-    examples: int | None = Field(None, ge=1, description="nearest: clips it compares with; null: those of the training")
+    examples: int | None = Field(
+        None,
+        ge=1,
+        description="clips that nearest compares with, or that vote beside a network; set by training",
+    )
+    head: Literal["prototypes"] | None = Field(
+        None, description="prototypes: a metric-trained embedding, which takes new classes; null: a linear layer"
+    )
     motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
     embedding_dropout: float | None = Field(
         None, ge=0, lt=1, description="dd_net: share of the channels left out between convolutions; null: 0.1"
@@ -290,6 +298,19 @@ class ContinuousSettings(Strict):
     smoothness: float = Field(0.15, ge=0, le=10, description="weight of the answers' change from chunk to chunk")
 
 
+Candidate = Literal[
+    "network",
+    "network with nearest neighbor",
+    "embedding",
+    "embedding with nearest neighbor",
+    "nearest class mean",
+    "nearest neighbor",
+    "nearest class mean of skeletons",
+    "nearest neighbor of skeletons",
+]
+"""What a training with `baselines` may deliver; of equal ones the first."""
+
+
 class ClipRecipe(Recipe):
     """A complete recipe for clips of recordings."""
 
@@ -297,9 +318,8 @@ class ClipRecipe(Recipe):
     model: ModelSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
-    baselines: bool = Field(
-        False, description="deliver the nearest neighbor or the nearest class mean where the network is worse"
-    )
+    baselines: bool = Field(False, description="compare with nearest neighbor and class mean, and deliver what is best")
+    deliver: Candidate | None = Field(None, description="deliver this candidate; null: the best, as measured")
     distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
     continuous: ContinuousSettings | None = Field(
         None, description="for streams: gestures fire once, a class `none` otherwise; true: with the defaults"
@@ -354,7 +374,7 @@ class ClipRecipe(Recipe):
 
     @model_validator(mode="after")
     def _skeletons_have_their_networks(self) -> ClipRecipe:
-        if self.input.of_skeletons != (self.model.name in SKELETON_NETWORKS):
+        if self.model.name != "nearest" and self.input.of_skeletons != (self.model.name in SKELETON_NETWORKS):
             which = ", ".join(SKELETON_NETWORKS)
             raise ValueError(
                 f"model.name={self.model.name} and input.streams={self.input.streams} do not go together: {which} are "
@@ -377,18 +397,24 @@ class ClipRecipe(Recipe):
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """What is not asked for is not written, as before there was any: run keys stay the same."""
         document: dict[str, Any] = handler(self)
-        for name in ("baselines", "distillation", "continuous"):
+        for name in ("baselines", "deliver", "distillation", "continuous"):
             if not getattr(self, name):
                 document.pop(name, None)
         return document
 
     @classmethod
     def expanded(cls, sets: Sequence[str]) -> list[str]:
-        """Every `teacher=BUNDLE` gathered into one change of distillation.teachers, in their order."""
+        """Every `teacher=BUNDLE` gathered into one change of distillation.teachers, in their order.
+
+        Epochs set by hand are that many: no least number of updates beside them, unless it is set, too.
+        """
         pairs = [(change.partition("=")[0].strip(), change) for change in sets]
+        keys = {key for key, _ in pairs}
+        if "training.epochs" in keys and "training.least_updates" not in keys:
+            pairs.append(("training.least_updates", "training.least_updates=null"))
         teachers = [change.partition("=")[2].strip() for key, change in pairs if key == "teacher"]
         if not teachers:
-            return list(sets)
+            return [change for _, change in pairs]
         if not all(teachers):
             raise RecipeError("--set teacher: write teacher=BUNDLE, the folder OUT/bundle of a training.")
         return [*(change for key, change in pairs if key != "teacher"), f"distillation.teachers={json.dumps(teachers)}"]

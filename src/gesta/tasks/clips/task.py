@@ -34,7 +34,7 @@ class ClipTask(classification.Classifies):
     default_recipe = "auto"
     trained_stage = "network"
     options: Mapping[str, frozenset[str]] = {
-        "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze"}),
+        "train": frozenset({"devices", "nodes", "protocol", "layout", "start", "freeze", "final"}),
         "evaluate": frozenset({"protocol", "shuffled"}),
         "export": frozenset({"protocol", "seed", "seconds"}),
         "predict": frozenset({"stream", "annotate", "skeleton", "depth"}),
@@ -52,16 +52,32 @@ class ClipTask(classification.Classifies):
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         return Parts(*split_samples(listing, seed, protocol))
 
-    def fit(self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, **_: Any) -> Fitted:
+    def fit(
+        self, parts: Parts, recipe: ClipRecipe, run: Run, start: Path | None = None, final: bool = False, **_: Any
+    ) -> Fitted:
+        from gesta.tasks.clips import final as last
         from gesta.tasks.clips.fit import fit
         from gesta.tasks.clips.transfer import warm_start
 
-        samples, layout = parts.listing.samples, parts.listing.layout
-        continuous = recipe.continuous is not None
-        warm, told = (None, ()) if start is None else warm_start(start, samples, run.seed, continuous)
-        noted = replace(run, notes=(*run.notes, *told))
-        fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=self.distil(recipe))
-        return replace(fitted, notes=(*fitted.notes, *told))
+        def once(samples: Sequence[Sample], recipe: ClipRecipe, run: Run) -> Fitted:
+            continuous = recipe.continuous is not None
+            warm, told = (None, ()) if start is None else warm_start(start, samples, run.seed, continuous)
+            noted = replace(run, notes=(*run.notes, *told))
+            layout, teachers = parts.listing.layout, self.distil(recipe)
+            fitted = fit(samples, recipe, noted, layout=layout, warm=warm, teachers=teachers)
+            return replace(fitted, notes=(*fitted.notes, *told))
+
+        if final:
+            last.check(recipe)
+        samples = parts.listing.samples
+        fitted = once(samples, recipe, run)
+        return last.refitted(fitted, samples, recipe, run, once) if final else fitted
+
+    def enroll(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: str, progress: bool) -> Any:
+        """(network, manifest, what cannot be used): the samples' classes behind the bundle's own, without training."""
+        from gesta.tasks.clips.enroll import enrolled
+
+        return enrolled(bundle, samples, layout, progress)
 
     def resolve(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
         """The recipe with every "auto" decided by the training part, and what was decided and why."""

@@ -22,11 +22,15 @@ def _baselines(found: Mapping[str, Any] | None) -> list[str]:
         return []
     if not found["clips"]:
         return [
-            "baselines no class has two clips, so nothing can be measured: the nearest neighbor is delivered",
-            "          (--set baselines=false trains the network, which may be better or worse)",
+            "baselines no class has two clips to hold one out, so nothing could be measured",
+            f"delivered {found['delivered']} (--set baselines=false: the network, which may be better or worse)",
         ]
-    names = ("chance", "nearest_neighbor", "nearest_class_mean", "network")
-    shown = ", ".join(f"{name.replace('_', ' ')} {found[name]:.1%}" for name in names if found[name] is not None)
+    told = {"clips", "where", "delivered"}
+    shown = ", ".join(
+        f"{name.replace('_', ' ')} {value:.1%}"
+        for name, value in found.items()
+        if name not in told and value is not None
+    )
     return [
         f"baselines on {found['clips']} clips of {found['where']}: {shown}",
         f"delivered {found['delivered']}",

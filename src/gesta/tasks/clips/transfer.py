@@ -26,6 +26,8 @@ def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) ->
     if held:
         raise GestaError(f"--set {held[0]}: with --from, network and input are the bundle's. Leave it out.", usage=True)
     own = ClipRecipe.model_validate(io.read(bundle, ClipManifest).manifest.recipe)
+    if own.model.name != "nearest":
+        own = own.model_copy(update={"model": own.model.model_copy(update={"examples": None}), "deliver": None})
     plain = own.training.model_copy(update={"freeze": None, "rates": None, "pretrain_epochs": 0})
     base = own.model_copy(update={"distillation": None, "training": plain})
     if recipe is not None:
@@ -46,6 +48,7 @@ def warm_start(
 
     Raises GestaError for a bundle without weights or of another task, and data that lack what the network sees.
     """
+    from gesta.models.nearest_vote import NearestVote
     from gesta.tasks.clips.inputs import require
     from gesta.tasks.clips.learn import Warm
     from gesta.tasks.clips.network import load_network
@@ -58,6 +61,9 @@ def warm_start(
     labels = list(classes_of(samples, continuous))
     if opened.manifest.recipe.get("model", {}).get("name") == "nearest":
         raise GestaError(f"{path} looks up its nearest training clips: it has no network to begin from.", usage=True)
-    network = load_network(opened).requires_grad_(True)
+    network = load_network(opened)
+    if isinstance(network, NearestVote):
+        network = network.network
+    network.requires_grad_(True)
     told = transfer_weights(network, opened.manifest.labels, labels, seed)
     return Warm(network, opened.manifest.transform), (f"From {path}, {told}.",)

@@ -1,0 +1,167 @@
+"""The choice between a network, a metric-trained embedding, lookups among the training clips, and their votes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gesta.models.nearest_vote import NearestVote
+from gesta.schema import GestaError, Sample
+from gesta.tasks.clips import baselines
+from gesta.tasks.clips.baselines import EMBEDDING, FEW, FOLDS, NETWORK, VOTE, Answers, Comparison
+from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.learn import Job, Learned, trained
+from gesta.tasks.clips.lookups import MEAN, NEIGHBOR, SKELETONS, Examples, Fold, examples_of, plain
+from gesta.tasks.clips.recipe import SETTINGS_OF, ClipRecipe
+from gesta.training.data import TrainingData
+
+
+def learned(job: Job) -> Learned:
+    """The network at its best; where the recipe asks for baselines and another candidate is better, that one."""
+    model = job.recipe.model
+    if job.warm is not None:
+        return trained(job)
+    if model.name == "nearest" or not model.examples:
+        choice, votes = Choice(job), False
+    else:
+        alone = model.model_copy(update={"examples": None})
+        choice, votes = Choice(replace(job, recipe=job.recipe.model_copy(update={"model": alone}))), True
+    if model.name == "nearest" or _compares(job):
+        return choice.best()
+    return choice.voting(trained(choice.job)) if votes else trained(job)
+
+
+def _compares(job: Job) -> bool:
+    """Whether the network is measured against lookups: not another package's, distilled, fused, or of one window."""
+    recipe = job.recipe
+    brought = recipe.model.is_outside or recipe.distillation is not None
+    return recipe.baselines and not brought and not job.transform.fused and job.transform.sampling != "central"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """All candidates of one training: what they answer on the same clips, and the best of them."""
+
+    job: Job
+
+    @cached_property
+    def examples(self) -> list[Examples]:
+        return examples_of(self.job.recipe, self.job.data)
+
+    @cached_property
+    def folds(self) -> list[Fold]:
+        """Training clips to hold out; none where there is a validation part."""
+        return [] if len(self.job.data.val) else baselines.held_out(self.examples[0].train.samples, FOLDS)
+
+    @property
+    def asked(self) -> list[Sample]:
+        """The clips that all candidates are measured on, in the order of their answers."""
+        samples = self.examples[0].train.samples
+        return list(self.job.data.val.samples) or [samples[i] for _, out in self.folds for i in out]
+
+    @property
+    def few(self) -> bool:
+        return len(self.job.data.train) < FEW * len(self.job.labels)
+
+    @property
+    def votes(self) -> bool:
+        """Whether the network's own kind of lookup can stand beside it."""
+        return self.few and self.recipe.model.name in SETTINGS_OF["examples"]
+
+    @property
+    def recipe(self) -> ClipRecipe:
+        return self.job.recipe
+
+    @cached_property
+    def candidates(self) -> dict[str, Job]:
+        """What learns, by name."""
+        model = self.recipe.model
+        if model.name == "nearest":
+            return {}
+        found = {NETWORK: self.job}
+        if self.few and model.head is None and model.name in SETTINGS_OF["head"]:
+            recipe = self.recipe.model_copy(update={"model": model.model_copy(update={"head": "prototypes"})})
+            run = replace(self.job.run, out=self.job.run.out / EMBEDDING)
+            found[EMBEDDING] = replace(self.job, recipe=recipe, run=run)
+        return found
+
+    def best(self) -> Learned:
+        """The candidate that is delivered, with what was measured in its metrics."""
+        if self.recipe.deliver is not None:
+            return self._settled(self.recipe.deliver)
+        if not self.asked:
+            return self._unmeasured()
+        answers = baselines.lookups(self.examples, self.folds)
+        done: dict[str, Learned] = {}
+        if len(self.job.data.val):
+            done = {name: trained(job) for name, job in self.candidates.items()}
+            answers |= {name: baselines.answers_of(one.network, plain(self.job.data.val)) for name, one in done.items()}
+        elif self.few:
+            answers |= {name: self._held_out(job) for name, job in self.candidates.items()}
+        if self.votes:
+            answers |= baselines.voted(answers)
+        where = "the validation part" if len(self.job.data.val) else "training clips held out in turn"
+        settled = NETWORK if self.candidates and NETWORK not in answers else None
+        labels = self.job.labels
+        return self._delivered(baselines.comparison(answers, self.asked, labels, where=where, settled=settled), done)
+
+    def _unmeasured(self) -> Learned:
+        """Of one clip a class: nothing can be held out."""
+        done: dict[str, Learned] = {}
+        if self.votes and self.candidates and len(self.examples) == 1:
+            done[NETWORK] = trained(self.job)
+        fits = done[NETWORK].history[-1].get("train_accuracy", 0.0) if done else 0.0
+        name = baselines.unmeasured(self.examples, fits) if self.few else NETWORK
+        return self._delivered(Comparison(len(self.job.labels), {}, 0, "nothing could be held out", name), done)
+
+    def _settled(self, name: str) -> Learned:
+        """A candidate by its name. Raises GestaError (usage) where this training has it not."""
+        lookups = [kind + seen.name for kind in (NEIGHBOR, MEAN) for seen in self.examples]
+        learners = [*self.candidates, *([one + VOTE for one in self.candidates] if self.votes else [])]
+        if name not in (*learners, *lookups):
+            there = ", ".join((*learners, *lookups))
+            raise GestaError(f"deliver={name}: this training has {there} to choose from.", usage=True)
+        return self._delivered(Comparison(len(self.job.labels), {}, 0, "the recipe settles it", name), {})
+
+    def _held_out(self, job: Job) -> Answers:
+        """What the candidate answers on each fold's clips, having learned from the others."""
+        found, clips = [], replace(job.data.train, samples=self.examples[0].train.samples)
+        for number, (rest, out) in enumerate(self.folds):
+            train, val = (replace(clips, samples=[clips.samples[i] for i in part]) for part in (rest, out))
+            data: TrainingData[ClipSet] = TrainingData(train, replace(val, samples=[]), job.data.batch, job.data.seed)
+            run = replace(job.run, out=job.run.out / "held-out" / str(number))
+            one = trained(replace(job, data=data, run=run, callbacks=()))
+            found.append(baselines.answers_of(one.network, plain(val)))
+        return np.concatenate(found)
+
+    def _delivered(self, found: Comparison, done: dict[str, Learned]) -> Learned:
+        name = found.delivered
+        if name.startswith((NEIGHBOR, MEAN)):
+            one = self._looked_up(name, done.get(NETWORK))
+        else:
+            learner = name.removesuffix(VOTE)
+            one = done[learner] if learner in done else trained(self.candidates[learner])
+            one = self.voting(one) if name.endswith(VOTE) else one
+        measured = (
+            {"val_accuracy": found.accuracies[name]} if name in found.accuracies and len(self.job.data.val) else {}
+        )
+        return replace(one, metrics={**one.metrics, **measured, "baselines": found.document})
+
+    def _looked_up(self, name: str, beaten: Learned | None) -> Learned:
+        seen = next(one for one in self.examples if one.name == (SKELETONS if name.endswith(SKELETONS) else ""))
+        network = seen.network(means=name.startswith(MEAN))
+        history, rank = ([], 0) if beaten is None else (beaten.history, beaten.rank)
+        metrics: dict[str, Any] = {"best_epoch": 0, "epochs": len(history), "val_clips": len(self.job.data.val)}
+        recipe = seen.bundle_recipe(network)
+        return Learned(network, recipe, self.job.labels, metrics, history, seen.transform, rank)
+
+    def voting(self, one: Learned) -> Learned:
+        """What has learned, with all training clips to vote beside it."""
+        lookup = self.examples[0].network(means=False)
+        model = one.recipe.model.model_copy(update={"examples": len(lookup.examples)})
+        network: nn.Module = NearestVote(one.network, lookup)
+        return replace(one, network=network, recipe=one.recipe.model_copy(update={"model": model}))

@@ -1,0 +1,120 @@
+"""Further classes for a recognizer of clips that compares with examples or prototypes: nothing is trained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from gesta.bundle.io import Bundle
+from gesta.bundle.people import fingerprint
+from gesta.clips.cache import ClipCache
+from gesta.models.nearest import Lookup
+from gesta.models.nearest_vote import NearestVote
+from gesta.models.prototypes import Prototypes, prototypes_of
+from gesta.progress import bar
+from gesta.schema import GestaError, Problem, Sample
+from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.embedding import class_means
+from gesta.tasks.clips.evaluate import identities
+from gesta.tasks.clips.inputs import require
+from gesta.tasks.clips.lookups import MEAN, series_of
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.network import load_network
+
+Taken = tuple[nn.Module, ClipManifest, tuple[Problem, ...]]
+
+
+def enrolled(bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: str, progress: bool = False) -> Taken:
+    """(network, manifest, recordings that cannot be used) of the bundle with the samples' classes behind its own.
+
+    Which of its own classes is more likely stays as it is, but for a vote. Raises GestaError for a network that has to
+    be trained for a new class, classes that it knows, and a class without any clip that can be used.
+    """
+    network, manifest = load_network(bundle), bundle.manifest
+    keeping = _keeping(network, bundle)
+    used, labels = _new(samples, manifest)
+    store = ClipCache()
+    with bar("prepare", progress) as tick:
+        problems = store.fill(used, manifest.transform, tick)
+    lost = {problem.path for problem in problems}
+    good = [s for s in used if str(s.files[0]) not in lost]
+    if empty := sorted(set(labels) - {str(s.label) for s in good}):
+        raise GestaError(f"{', '.join(empty)}: no clip of it can be used. The first: {problems[0]}")
+    clips = ClipSet(good, labels, manifest.transform, store)
+    learner = network.network if isinstance(network, NearestVote) else network
+    for part in keeping:
+        _add(part, learner, clips, manifest)
+    return network, _told(manifest, clips, layout, len(problems), keeping), problems
+
+
+def _keeping(network: nn.Module, bundle: Bundle[ClipManifest]) -> list[Lookup | Prototypes]:
+    """What keeps the classes in the network: a lookup, prototypes, or both where they vote."""
+    learner = network.network if isinstance(network, NearestVote) else network
+    found: list[Lookup | Prototypes] = [part for part in network.modules() if isinstance(part, Lookup)]
+    head = prototypes_of(network)
+    if head is not None:
+        found.append(head)
+    if head is None and not isinstance(learner, Lookup):
+        raise GestaError(
+            f"{bundle.path}: {bundle.manifest.network} has a linear last layer, which takes new classes by training "
+            "only: gesta train DATA --from BUNDLE. Bundles trained with --set model.head=prototypes or "
+            "--set model.name=nearest take them at once."
+        )
+    return found
+
+
+def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample], tuple[str, ...]]:
+    """The labelled samples, and their classes in order. Raises GestaError for none, and for classes that are known."""
+    used = [s for s in samples if s.label is not None]
+    labels = tuple(sorted({str(s.label) for s in used}))
+    if not labels:
+        raise GestaError("The data have no labelled recording to enroll. See docs/data_conventions.md.")
+    if known := [label for label in labels if label in manifest.labels]:
+        raise GestaError(
+            f"{', '.join(known)}: the bundle {manifest.name!r} knows {'it' if len(known) == 1 else 'them'} already. "
+            "Enroll new classes only: leave these recordings out, or name them otherwise."
+        )
+    for sample in used:
+        require(sample, manifest)
+    return used, labels
+
+
+def _add(part: Lookup | Prototypes, learner: nn.Module, clips: ClipSet, manifest: ClipManifest) -> None:
+    if isinstance(part, Prototypes):
+        part.add(class_means(learner, clips))
+        return
+    delivered = manifest.metrics.get("baselines", {}).get("delivered", "")
+    part.add(*series_of(clips), len(clips.labels), means=str(delivered).startswith(MEAN))
+
+
+def _told(
+    manifest: ClipManifest, clips: ClipSet, layout: str, skipped: int, keeping: Sequence[Lookup | Prototypes]
+) -> ClipManifest:
+    """The manifest with the new classes, and where they come from."""
+    origin, many = manifest.provenance, Counter(str(s.label) for s in clips.samples)
+    people = {fingerprint(s.subject, layout) for s in clips.samples if s.subject is not None}
+    names = ", ".join(f"{label} ({many[label]})" for label in clips.labels)
+    note = f"enrolled without training, clips in brackets: {names}; what was measured is of the other classes alone"
+    model: dict[str, Any] = dict(manifest.recipe["model"])
+    for part in keeping:
+        if isinstance(part, Lookup):
+            model["examples"] = len(part.examples)
+    came = origin.model_copy(
+        update={
+            "people": tuple(sorted({*origin.people, *people})),
+            "samples": tuple(sorted({*origin.samples, *identities(list(clips.samples))})),
+            "clips": {**origin.clips, "enrolled": origin.clips.get("enrolled", 0) + len(clips.samples)},
+            "skipped": origin.skipped + skipped,
+        }
+    )
+    return manifest.model_copy(
+        update={
+            "labels": (*manifest.labels, *clips.labels),
+            "recipe": {**manifest.recipe, "model": model},
+            "notes": (*manifest.notes, note),
+            "provenance": came,
+        }
+    )

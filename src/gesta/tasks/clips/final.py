@@ -1,0 +1,51 @@
+"""Training once more on everything, after the choice: for use, where no clip is held out to measure on any more."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gesta.bundle import io
+from gesta.schema import GestaError, Sample
+from gesta.tasks.clips.manifest import ClipManifest
+from gesta.tasks.clips.recipe import ClipRecipe
+from gesta.training.run import Fitted, Run
+
+
+def check(recipe: ClipRecipe) -> None:
+    """Raises GestaError (usage) for a recipe whose choice cannot be repeated without held-out clips."""
+    if recipe.continuous is not None:
+        raise GestaError(
+            f"--final: the decoder of recipe {recipe.name} is chosen on held-out recordings. Leave --final out.",
+            usage=True,
+        )
+
+
+def refitted(
+    before: Fitted, samples: Sequence[Sample], recipe: ClipRecipe, run: Run, fit: Callable[..., Fitted]
+) -> Fitted:
+    """What was delivered `before`, learned from all labelled samples; its metrics stay those measured before.
+
+    `fit`: samples, recipe, run -> a training. The bundle takes the place of the one before.
+    """
+    delivered = before.metrics.get("baselines", {}).get("delivered")
+    everything = [replace(s, split="train") for s in samples if s.label is not None]
+    done = fit(everything, recipe.model_copy(update={"deliver": delivered}), replace(run, out=run.out / "final"))
+    if done.rank != 0:
+        return replace(done, bundle=before.bundle)
+    held = int(before.metrics.get("val_clips", 0)) or before.metrics.get("baselines", {}).get("clips", 0)
+    count = len(everything) - len(done.skipped)
+    told = (
+        f"trained once more on all {count} clips after the choice; accuracies are of the training before, "
+        f"on {held} held-out clips"
+    )
+    metrics: dict[str, Any] = {**before.metrics, "final": told}
+    last = io.read(done.bundle, ClipManifest)
+    files = {a.file: last.read(a) for a in last.manifest.artifacts}
+    manifest = last.manifest.model_copy(update={"metrics": metrics, "notes": (*last.manifest.notes, told)})
+    io.write(before.bundle, manifest, files)
+    shutil.rmtree(done.bundle)
+    notes = (*before.notes, f"Final: {told}.")
+    return replace(done, bundle=before.bundle, metrics=metrics, notes=notes, seconds=before.seconds + done.seconds)

@@ -1,0 +1,145 @@
+"""Training clips as examples to look up: nearest neighbor and nearest class mean, of pixels and of skeletons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gesta.clips.sampling import to_network
+from gesta.clips.transform import Transform
+from gesta.models.nearest import Lookup
+from gesta.schema import GestaError
+from gesta.tasks.clips.data import ClipSet
+from gesta.tasks.clips.facts import transform_for
+from gesta.tasks.clips.network import fresh
+from gesta.tasks.clips.recipe import ClipRecipe, ModelSettings, SkeletonSettings
+from gesta.training.data import TrainingData
+
+KEPT = 4000
+"""Training clips that are compared at most, spread over all of them."""
+NEIGHBOR, MEAN = "nearest neighbor", "nearest class mean"
+SKELETONS = " of skeletons"
+Fold = tuple[Sequence[int], Sequence[int]]
+"""Indices of training clips: those that are learned from, and those that are held out."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Training clips as they are compared, `name` says by what; `recipe` and `transform` are those of a bundle of them.
+
+    `train`: at most KEPT of them; `asked`: the validation part, perhaps empty.
+    """
+
+    name: str
+    recipe: ClipRecipe
+    train: ClipSet
+    asked: ClipSet
+
+    @property
+    def transform(self) -> Transform:
+        return self.train.transform
+
+    @cached_property
+    def series(self) -> tuple[Tensor, Tensor]:
+        """Of the training clips, [M, P, w] and classes [M]."""
+        return series_of(self.train)
+
+    @cached_property
+    def asked_series(self) -> tuple[Tensor, Tensor]:
+        """Of the validation part."""
+        return series_of(self.asked)
+
+    def answers(self, folds: Sequence[Fold], *, means: bool) -> NDArray[np.float32]:
+        """Probabilities [n, N] of the validation part, or, where folds are given, of what each of them holds out."""
+        if not folds:
+            return self._answers(self.network(means=means), self.asked_series[0])
+        series, targets = self.series
+        found = [
+            self._answers(self._network(series[list(rest)], targets[list(rest)], means), series[list(out)])
+            for rest, out in folds
+        ]
+        return np.concatenate(found)
+
+    def network(self, *, means: bool) -> Lookup:
+        """The lookup among all the training clips."""
+        return self._network(*self.series, means)
+
+    def bundle_recipe(self, network: Lookup) -> ClipRecipe:
+        """What builds that lookup."""
+        return self.recipe.model_copy(update={"model": ModelSettings(name="nearest", examples=len(network.examples))})
+
+    def _network(self, series: Tensor, targets: Tensor, means: bool) -> Lookup:
+        network = empty(self.transform, len(self.train.labels))
+        network.keep(series, targets, means=means)
+        return network
+
+    @staticmethod
+    def _answers(network: Lookup, series: Tensor) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            parts = [network.answer(part).softmax(-1) for part in series.split(16)]
+        return torch.cat(parts).numpy()
+
+
+def examples_of(recipe: ClipRecipe, data: TrainingData[ClipSet]) -> list[Examples]:
+    """What the network sees, and beside pixels the skeletons, where every clip has one that can be read."""
+    train, asked = plain(data.train), plain(data.val)
+    train = replace(train, samples=train.samples[:: -(-len(train) // KEPT)])
+    if train.transform.skeleton is not None:
+        whole = train.transform.model_copy(
+            update={"sampling": "whole", "chunk": Transform.model_fields["chunk"].default}
+        )
+        return [Examples("", recipe, seen_by(whole, train), seen_by(whole, asked))]
+    found = [Examples("", recipe, train, asked)]
+    if all(s.skeleton is not None for s in (*train.samples, *asked.samples)):
+        try:
+            found.append(_of_skeletons(recipe, train, asked))
+            _ = found[-1].series, found[-1].asked_series
+        except GestaError:
+            del found[1:]
+    return found
+
+
+def _of_skeletons(recipe: ClipRecipe, train: ClipSet, asked: ClipSet) -> Examples:
+    given = {"streams": ("skeleton",), "channels": (), "body": "frame", "skeleton": SkeletonSettings()}
+    recipe = recipe.model_copy(
+        update={"input": recipe.input.model_copy(update=given), "model": ModelSettings(name="nearest")}
+    )
+    transform = transform_for(recipe, train.samples)
+    return Examples(SKELETONS, recipe, seen_by(transform, train), seen_by(transform, asked))
+
+
+def plain(clips: ClipSet) -> ClipSet:
+    """The same clips as they were recorded."""
+    return seen_by(clips.transform, clips)
+
+
+def seen_by(transform: Transform, clips: ClipSet) -> ClipSet:
+    """The same clips through another transform, as they were recorded."""
+    return ClipSet(clips.samples, clips.labels, transform, clips.store)
+
+
+def series_of(clips: ClipSet) -> tuple[Tensor, Tensor]:
+    """(numbers of each clip [n, P, w], its class [n])."""
+    network, labels = empty(clips.transform), list(clips.labels)
+    rows = [network.series(*batch_of(clips, index))[0] for index in range(len(clips))]
+    targets = torch.tensor([labels.index(str(s.label)) for s in clips.samples], dtype=torch.int64)
+    return torch.stack(rows) if rows else network.examples[:0], targets
+
+
+def batch_of(clips: ClipSet, index: int) -> tuple[Tensor, Tensor]:
+    """One clip as a batch: as a network takes it, and its length."""
+    clip, lengths = to_network([clips[index].pixels], clips.transform.chunk)
+    return torch.from_numpy(clip), torch.from_numpy(lengths)
+
+
+def empty(transform: Transform, classes: int = 1) -> Lookup:
+    """A lookup without examples, for clips of a transform."""
+    network = fresh({"name": "nearest"}, transform, classes).eval()
+    assert isinstance(network, Lookup)
+    return network
