@@ -33,13 +33,13 @@ def server(root, log):
         process.wait(20)
 
 
-def film(folder, label, person):
-    """Camera's film of one clip, `LENGTH_S` long: from rest to rest; played again and again."""
+def film(folder, label, person, rest_s=0.0):
+    """Camera's film of one clip, `LENGTH_S` long, and so long at rest; played again and again."""
     from web.people import FPS, doing, write_y4m
 
     frames = list(doing(label, person, 0, (160, 120)))
-    frames = (frames + [frames[-1]] * 99)[: round(LENGTH_S * FPS)]
-    path = folder / f"{label.replace(' ', '_')}_{person}.y4m"
+    frames = (frames + [frames[-1]] * 99)[: round((LENGTH_S + rest_s) * FPS)]
+    path = folder / f"{label.replace(' ', '_')}_{person}_{rest_s:g}.y4m"
     write_y4m(path, frames)
     return path
 
@@ -99,7 +99,7 @@ def test_from_the_first_run_to_the_export(tmp_path):
                     add_gestures(driver, address, person)
                     record(driver, "nothing" if label == "none" else label, 1 if label == "none" else CLIPS)
                     assert faults(driver) == []
-        with chromium(film(tmp_path, GESTURES[0], 0)) as driver:
+        with chromium(film(tmp_path, GESTURES[0], 0, rest_s=2.5)) as driver:  # without a rest it is one long event
             driver.get(address)
             check_and_train(driver)
             try_it(driver)
