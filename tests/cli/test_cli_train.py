@@ -45,7 +45,7 @@ def gesta(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
 
 
 def sets(*changes: str) -> list[str]:
-    return [part for change in (*QUICK, *changes) for part in ("--set", change)]
+    return [part for change in (*QUICK, "baselines=false", *changes) for part in ("--set", change)]
 
 
 def test_train_with_broken_recordings(gesta, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def bundles(data, tmp_path_factory):
         out = tmp_path_factory.mktemp("runs") / name
         settings = {"epochs": 15, "batch": 4, "validation": False, "learning_rate": 0.01}
         sets = {"model.width": 0.1, **{f"training.{key}": value for key, value in settings.items()}}
+        sets |= {"baselines": False} if name == "dd-net" else {}
         made[name] = package.train(data, recipe=name, out=out, **sets).bundle
     return made
 
