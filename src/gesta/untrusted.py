@@ -17,6 +17,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -174,6 +175,9 @@ def _png_is_whole(data: bytes) -> bool:
     return at == len(data)
 
 
+_ONE_AT_A_TIME = Lock()
+
+
 def read_npy(data: bytes) -> NDArray[Any]:
     """The numbers of a `.npy`. Raises ValueError for anything else: archives, objects, text, sizes that do not fit."""
     stream = io.BytesIO(data)
@@ -186,16 +190,28 @@ def read_npy(data: bytes) -> NDArray[Any]:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def npy_header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def npy_header(stream: BinaryIO, tries: int = 3) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """(shape, Fortran order, dtype) of a `.npy` of numbers. Raises ValueError for anything else."""
+    start = stream.tell()
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
+        with _ONE_AT_A_TIME:
+            shape, fortran, dtype = _header(stream)
+    except SystemError as error:  # Python's parser, at work in another thread at the same moment (its issue 106905)
+        if tries <= 1:
+            raise ValueError(f"its header cannot be read: {error}") from error
+        stream.seek(start)
+        return npy_header(stream, tries - 1)
     except NPY_FAULTS as error:
         raise ValueError(f"its header cannot be read: {error}") from error
     if dtype.kind not in "fiu" or dtype.itemsize == 0 or any(n < 0 for n in shape):
         raise ValueError(f"it holds {dtype} of shape {shape}, not numbers")
+    return shape, fortran, dtype
+
+
+def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
     return shape, fortran, dtype
 
 

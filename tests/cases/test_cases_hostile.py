@@ -18,6 +18,7 @@ import pytest
 from cases.shared_cases import case, put
 from clips.videos import gray_frames, write_video
 
+from gesta import untrusted
 from gesta.audit.inspection import inspect
 from gesta.audit.page import write_html
 from gesta.clips.images import read_image
@@ -469,3 +470,24 @@ def test_a_pipe_in_the_place_of_a_table_or_of_the_data(tmp_path):
         put(root, "wave/a.mp4", "clap/a.mp4")
         os.mkfifo(root / name)
         assert read(root).labels == ("clap", "wave")
+
+
+@pytest.mark.parametrize(("failures", "read"), [(2, True), (3, False)])
+def test_a_header_that_pythons_parser_stumbles_over_is_read_again(monkeypatch, failures, read):
+    """`ast` raises SystemError where another thread parses at the same moment: no fault of the file."""
+    stream, real, left = io.BytesIO(), untrusted._header, [None] * failures
+    np.save(stream, np.arange(6.0))
+
+    def stumbles(given):
+        if left:
+            left.pop()
+            given.read(3)
+            raise SystemError("AST constructor recursion depth mismatch")
+        return real(given)
+
+    monkeypatch.setattr(untrusted, "_header", stumbles)
+    if read:
+        assert untrusted.read_npy(stream.getvalue()).tolist() == list(range(6))
+    else:
+        with pytest.raises(ValueError, match="its header cannot be read"):
+            untrusted.read_npy(stream.getvalue())
