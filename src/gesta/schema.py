@@ -419,6 +419,11 @@ def is_none(value: object) -> bool:
     return value is None
 
 
+def is_zero(value: float) -> bool:
+    """As `is_none`, for numbers that are zero where they are not set."""
+    return value == 0
+
+
 def is_preprocessed(array: NDArray[Any]) -> bool:
     """Whether an array can be a preprocessed clip: pixels uint8 T S H W C, a skeleton float32 T J D, or records of
     both, T."""

@@ -1,5 +1,5 @@
 """A studio in which everything has happened already: real clips, invented jobs, models and results, for its pictures
-and for tests of the views. Every invented answer is one of `gesta.web.messages`."""
+and for tests of the views. Every invented answer is one of `gesta.web.messages` and `messages_work`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from web.people import WORDS, doing
 from web.studio_help import TOKEN, part
 
 from gesta.web import messages as m
+from gesta.web import messages_work as w
 from gesta.web.app import create
 from gesta.web.folder import Folder
 from gesta.web.guard import Door
@@ -51,20 +52,20 @@ def record(studio: Studio, label: str, person: str, frames: list[Any], fps: int 
     studio.takes.finish(take, m.FinishBody(parts=len(parts)))
 
 
-def model(studio: Studio) -> m.Model:
-    chosen = m.Thresholds(on=0.6, off=0.4, least_s=0.3)
+def model(studio: Studio) -> w.Model:
+    chosen = w.Thresholds(on=0.6, off=0.4, least_s=0.3)
     name = studio.folder.root.name
     files = [
-        m.File(to="bundle", name=f"{name}_bundle.zip", bytes=900_000, there=True),
-        m.File(
+        w.File(to="bundle", name=f"{name}_bundle.zip", bytes=900_000, there=True),
+        w.File(
             to="onnx",
             name=f"{name}_onnx.zip",
             bytes=1_400_000,
             there=True,
             note="same label as here for 62 of 62 clips",
         ),
-        m.File(to="web", name=f"{name}_web.zip", bytes=13_000_000, note="takes 20 s"),
-        m.File(to="clips", name=f"{name}_clips.zip", bytes=41_000_000, there=True),
+        w.File(to="web", name=f"{name}_web.zip", bytes=13_000_000, note="takes 20 s"),
+        w.File(to="clips", name=f"{name}_clips.zip", bytes=41_000_000, there=True),
     ]
     lines = {
         "gestures": "wave, salute, open arms, nothing",
@@ -74,7 +75,7 @@ def model(studio: Studio) -> m.Model:
         "input": "color camera, 20 frames/s",
         "made with": "gesta, recipe live",
     }
-    return m.Model(
+    return w.Model(
         id="m1",
         made=time.time(),
         labels=LABELS,
@@ -83,24 +84,24 @@ def model(studio: Studio) -> m.Model:
         chose_epoch=[CARLA],
         sentence="Trained on anna and ben; carla chose its epoch. Try it with someone new as well.",
         seconds=160,
-        decoder=m.Decoder(**chosen.model_dump(), chosen=chosen, on_what="carla's clips"),
+        decoder=w.Decoder(**chosen.model_dump(), chosen=chosen, on_what="carla's clips"),
         measured=True,
         files=files,
-        card=[m.CardLine(name=one, value=value) for one, value in lines.items()],
+        card=[w.CardLine(name=one, value=value) for one, value in lines.items()],
         command=f"gesta live {name}/.studio/runs/2026-11-27_1406/bundle",
     )
 
 
-def demo() -> m.Model:
-    decoder = m.Decoder(on=0.6, off=0.4, least_s=0.2)
+def demo() -> w.Model:
+    decoder = w.Decoder(on=0.6, off=0.4, least_s=0.2)
     labels = ["swipe left", "swipe right", "circle", "wave", "push", NONE]
-    return m.Model(id="demo", made=0, labels=labels, demo=True, decoder=decoder)
+    return w.Model(id="demo", made=0, labels=labels, demo=True, decoder=decoder)
 
 
-def training() -> m.Job:
+def training() -> w.Job:
     epochs = list(range(1, 24))
     val = [min(19, 7 + round(1.1 * e) - (e % 5 == 2)) / 20 for e in epochs]
-    curves = m.Curves(
+    curves = w.Curves(
         epochs=epochs,
         train=[min(42, 15 + round(1.7 * e) - (e % 4 == 1)) / 42 for e in epochs],
         val=val,
@@ -116,23 +117,23 @@ def training() -> m.Job:
         "40 epochs, batch 8": "For 42 training clips.",
         "carla held out": "To choose the epoch. Afterwards each person is held out once, for the accuracy.",
     }
-    notes = [m.Note(title=title, reason=reason) for title, reason in reasons.items()]
+    notes = [w.Note(title=title, reason=reason) for title, reason in reasons.items()]
     numbers: dict[str, Any] = {"done": 23, "of": 40, "unit": "epoch", "left_s": 80.0, "seconds": 92.0}
-    return m.Job(id="j1", kind="train", state="running", made=time.time(), curves=curves, notes=notes, **numbers)
+    return w.Job(id="j1", kind="train", state="running", made=time.time(), curves=curves, notes=notes, **numbers)
 
 
-def results(clip: str) -> m.Results:
+def results(clip: str) -> w.Results:
     confusion = [[16, 2, 0, 0], [2, 12, 0, 1], [0, 0, 15, 0], [1, 0, 0, 13]]
     gestures = [
-        m.GestureResult(label="salute", n=15, right=12, called=14, taken_for=[("wave", 2), (NONE, 1)]),
-        m.GestureResult(label="wave", n=18, right=16, called=19, taken_for=[("salute", 2)]),
-        m.GestureResult(label=NONE, n=14, right=13, called=14, taken_for=[("wave", 1)]),
-        m.GestureResult(label="open arms", n=15, right=15, called=15),
+        w.GestureResult(label="salute", n=15, right=12, called=14, taken_for=[("wave", 2), (NONE, 1)]),
+        w.GestureResult(label="wave", n=18, right=16, called=19, taken_for=[("salute", 2)]),
+        w.GestureResult(label=NONE, n=14, right=13, called=14, taken_for=[("wave", 1)]),
+        w.GestureResult(label="open arms", n=15, right=15, called=15),
     ]
-    people = [m.PersonResult(name=n, right=r, n=of) for n, r, of in ((CARLA, 16, 20), (ANNA, 20, 21), (BEN, 20, 21))]
-    alarms = m.Alarms(count=1, seconds=140, per_minute=0.43, found=44, of=48, delay_p50_s=0.09, delay_p95_s=0.12)
+    people = [w.PersonResult(name=n, right=r, n=of) for n, r, of in ((CARLA, 16, 20), (ANNA, 20, 21), (BEN, 20, 21))]
+    alarms = w.Alarms(count=1, seconds=140, per_minute=0.43, found=44, of=48, delay_p50_s=0.09, delay_p95_s=0.12)
     spread = "Three people say little about a fourth. carla came out at 80 %, anna and ben at 95 %."
-    return m.Results(
+    return w.Results(
         state="measured",
         right=56,
         n=62,
@@ -143,7 +144,7 @@ def results(clip: str) -> m.Results:
         gestures=gestures,
         labels=LABELS,
         confusion=confusion,
-        mistake=m.Mistake(clip=clip, label="salute", called="wave", confidence=0.94, person=CARLA),
+        mistake=w.Mistake(clip=clip, label="salute", called="wave", confidence=0.94, person=CARLA),
         alarms=alarms,
         sentences=[spread],
         report=True,
@@ -155,8 +156,8 @@ class Staged:
 
     def __init__(self, studio: Studio, door: Door) -> None:
         self.studio, self.inner = studio, create(studio, door)
-        self.jobs: list[m.Job] = []
-        self.models: list[m.Model] = [demo()]
+        self.jobs: list[w.Job] = []
+        self.models: list[w.Model] = [demo()]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "")
@@ -171,7 +172,7 @@ class Staged:
         else:
             await self.inner(scope, receive, send)
 
-    def _state(self) -> m.State:
+    def _state(self) -> w.State:
         return self.studio.state().model_copy(
             update={
                 "jobs": self.jobs,
@@ -209,8 +210,8 @@ async def _live(receive: Any, send: Any) -> None:
         if phase > 2.1 and number != fired:
             fired = number
             times = {"start_s": captured_s - 1.1, "end_s": captured_s - 0.1, "decided_s": captured_s - 0.01}
-            events = [m.LiveEvent(label=label, confidence=0.93, **times)]
-        answer = m.Answer(seq=seq, probabilities=probabilities, events=events, server_ms=8.0, cores=0.4)
+            events = [w.LiveEvent(label=label, confidence=0.93, **times)]
+        answer = w.Answer(seq=seq, probabilities=probabilities, events=events, server_ms=8.0, cores=0.4)
         await send({"type": "websocket.send", "text": answer.model_dump_json()})
 
 

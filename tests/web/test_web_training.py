@@ -12,7 +12,7 @@ from web.studio_help import Page, opened, wave
 
 from gesta.tasks import catalog
 from gesta.web.jobfiles import STOP, Asked
-from gesta.web.messages import JobBody
+from gesta.web.messages_work import JobBody
 from gesta.web.work_export import export, file_name
 from gesta.web.work_measure import measure
 from gesta.web.work_train import train

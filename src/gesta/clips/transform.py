@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.clips.tracker_spec import TrackerSpec
-from gesta.schema import is_none
+from gesta.schema import is_none, is_zero
 
 Stream = Literal["body", "hand", "skeleton"]
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
@@ -67,7 +67,7 @@ class Transform(BaseModel):
         0,
         ge=0,
         le=20,
-        exclude_if=lambda n: n == 0,
+        exclude_if=is_zero,
         description="so many flows between consecutive frames of the recording up to the kept one, the latest first; "
         "0: one, from the frame kept before",
     )

@@ -19,11 +19,11 @@ from gesta.web.messages import (
     Label,
     LabelBody,
     Name,
-    State,
     Take,
     TakeBody,
     TakeDone,
 )
+from gesta.web.messages_work import State
 from gesta.web.records import new_id
 from gesta.web.refuse import Refuse
 from gesta.web.studio import Studio

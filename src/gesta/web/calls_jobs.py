@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from gesta.web.calls_folder import studio_of
-from gesta.web.messages import Id, Job, JobBody, Model, Results, Thresholds
+from gesta.web.messages import Id
+from gesta.web.messages_work import Job, JobBody, Model, Results, Thresholds
 
 router = APIRouter()
 

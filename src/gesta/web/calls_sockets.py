@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from gesta.schema import GestaError
 from gesta.web.guard import Door
 from gesta.web.live import Following, Waiting, read_shot
-from gesta.web.messages import Changed, Hello, Kept, Thresholds, Wrong
+from gesta.web.messages_work import Changed, Hello, Kept, Thresholds, Wrong
 from gesta.web.models import DEMO
 from gesta.web.refuse import Refuse
 from gesta.web.studio import Studio

@@ -6,7 +6,7 @@ import asyncio
 from threading import Lock
 from typing import Literal
 
-from gesta.web.messages import Changed
+from gesta.web.messages_work import Changed
 
 Kind = Literal["hello", "clip", "finding", "job", "model", "label"]
 WAITING = 200

@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gesta.files import write_whole
-from gesta.web.messages import Curves, Note, Refusal
+from gesta.web.messages import Refusal
+from gesta.web.messages_work import Curves, Note
 
 ENDED = ("stopped", "done", "failed", "canceled")
 JOB, PROGRESS, LOCK, STOP, LOG = "job.json", "progress.json", "lock", "stop", "log.txt"

@@ -27,7 +27,7 @@ from gesta.web.jobfiles import (
     read_progress,
     write_asked,
 )
-from gesta.web.messages import Job, JobBody
+from gesta.web.messages_work import Job, JobBody
 from gesta.web.records import new_id, now
 from gesta.web.refuse import Refuse, missing
 

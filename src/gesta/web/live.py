@@ -20,7 +20,8 @@ from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import need
 from gesta.untrusted import image_size
-from gesta.web.messages import Answer, Limits, LiveEvent, Thresholds
+from gesta.web.messages import Limits
+from gesta.web.messages_work import Answer, LiveEvent, Thresholds
 from gesta.web.models import spec_of
 from gesta.web.parts import Frame, check_jpeg, write_video
 from gesta.web.refuse import Refuse

@@ -19,7 +19,8 @@ from gesta.files import replacing, write_json
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.web.folder import Folder
-from gesta.web.messages import NONE, CardLine, Decoder, File, Model, Thresholds
+from gesta.web.messages import NONE
+from gesta.web.messages_work import CardLine, Decoder, File, Model, Thresholds
 from gesta.web.records import Record
 from gesta.web.refuse import Refuse, missing
 from gesta.web.work_export import file_name

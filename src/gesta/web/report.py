@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jinja2
 
-from gesta.web.messages import Model, Results
+from gesta.web.messages_work import Model, Results
 
 
 def report_page(name: str, model: Model, found: Results) -> str:

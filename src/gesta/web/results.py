@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from gesta import metrics
-from gesta.web.messages import NONE, Alarms, GestureResult, Mistake, PersonResult, Results
+from gesta.web.messages import NONE
+from gesta.web.messages_work import Alarms, GestureResult, Mistake, PersonResult, Results
 from gesta.web.records import Record
 
 FEW_PEOPLE = 5

@@ -23,7 +23,8 @@ from gesta.web.jobfiles import Asked, Progress
 from gesta.web.jobs import Jobs
 from gesta.web.labels import Labels
 from gesta.web.looks import Looker
-from gesta.web.messages import Abilities, Counts, Finding, Findings, Job, JobBody, Results, State
+from gesta.web.messages import Abilities, Counts, Finding, Findings
+from gesta.web.messages_work import Job, JobBody, Results, State
 from gesta.web.models import Models
 from gesta.web.records import Record
 from gesta.web.refuse import Refuse, missing

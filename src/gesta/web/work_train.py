@@ -15,7 +15,7 @@ from gesta.tasks.base import Parts
 from gesta.training.run import Run
 from gesta.web.folder import HIDDEN
 from gesta.web.jobfiles import STOP, Asked
-from gesta.web.messages import Note
+from gesta.web.messages_work import Note
 from gesta.web.records import now
 
 RECIPE = "live"

@@ -11,7 +11,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from gesta.clips.skeleton_augment import SkeletonAugmentation
 from gesta.recipes.positions import named
 from gesta.recipes.schema import OR_OUTSIDE, Auto, NetworkSettings, Recipe, RecipeError, Strict, TrainingSettings
-from gesta.schema import is_none
+from gesta.schema import is_none, is_zero
 
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
@@ -38,7 +38,7 @@ class InputSettings(Strict):
     streams: tuple[Literal["body", "hand", "skeleton"], ...] | Auto = ("body", "hand")
     channels: tuple[Channel, ...] | Auto = ("gray", "depth")
     flow_stack: int = Field(
-        0, ge=0, le=20, exclude_if=lambda n: n == 0, description="flows between consecutive frames up to the kept one"
+        0, ge=0, le=20, exclude_if=is_zero, description="flows between consecutive frames up to the kept one"
     )
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings, Recipe, Strict
+from gesta.schema import is_zero
 
 
 class PoseInputSettings(Strict):
@@ -88,9 +89,7 @@ class PoseTrainingSettings(Strict):
     patience: int | None = Field(12, ge=1, description="stop after so many epochs without a better validation loss")
     validation_share: float = Field(0.25, gt=0, le=0.5, description="of the training frames, drawn evenly")
     gradient_clip: float | None = Field(None, gt=0)
-    prior: float = Field(
-        0.0, ge=0, exclude_if=lambda weight: weight == 0, description="weight of a penalty on unusual hands"
-    )
+    prior: float = Field(0.0, ge=0, exclude_if=is_zero, description="weight of a penalty on unusual hands")
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"
 
 
