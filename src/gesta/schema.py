@@ -13,10 +13,10 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -375,6 +375,22 @@ class Listing:
     @property
     def subjects(self) -> tuple[str, ...]:
         return tuple(sorted({s.subject for s in self.samples if s.subject is not None}))
+
+
+L = TypeVar("L", bound=Listing)
+
+
+def usable(listing: L) -> L:
+    """The listing as it is. Raises GestaError where it holds nothing that can be used, with the first reason."""
+    if not listing.samples:
+        raise nothing_usable(listing.root, listing.problems)
+    return listing
+
+
+def nothing_usable(root: Path, problems: Sequence[Problem]) -> GestaError:
+    """The error for a folder of which nothing is left."""
+    why = f"The first of {len(problems)} problems: {problems[0]}" if problems else "It holds no recording."
+    return GestaError(f"{root}: nothing in it can be used. {why}")
 
 
 @dataclass(frozen=True)

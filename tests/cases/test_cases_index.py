@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from cases.shared_cases import case, put
 
@@ -183,3 +185,25 @@ def test_a_list_of_hands_with_names_that_no_file_system_takes(tmp_path):
     listing = hand_catalog.read(tmp_path)
     assert not listing.frames
     assert listing.problems
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("train", "DATA"), ("crossval", "DATA"), ("evaluate", "demo", "DATA")],
+    ids=lambda command: command[0],
+)
+def test_a_table_of_which_nothing_is_left_says_why(tmp_path, monkeypatch, capfd, command):
+    """Every command that takes a data folder, not `inspect` alone."""
+    from gesta.cli import main
+
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "index.csv").write_text("path,label\n../elsewhere/a.avi,run\n../elsewhere/b.avi,walk\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["gesta", *(str(data) if part == "DATA" else part for part in command)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capfd.readouterr().err
+    assert ended.value.code == 1, said
+    assert f"{data}: nothing in it can be used. The first of 2 problems: " in said
+    assert "leads out of the folder" in said

@@ -27,7 +27,7 @@ def inspect(
     Hand poses (NYU, ICVL, MSRA, a folder of depth images): counts, resolution, intrinsics, unit, joints over depth.
     """
     from gesta.cli.common import console, emit, existing, progress
-    from gesta.schema import GestaError
+    from gesta.schema import nothing_usable
     from gesta.tasks import catalog
     from gesta.tasks.base import need as need_ability
 
@@ -43,7 +43,7 @@ def inspect(
         console.print(f"The page with pictures is {page}", highlight=False, soft_wrap=True)
     emit(document, report.to_text(), json)
     if report.usable == 0:
-        raise GestaError(f"{data}: nothing in it can be used. {_why(report.problems)}")
+        raise nothing_usable(data, report.problems)
 
 
 @app.command()
@@ -183,7 +183,3 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal() and int(width) >= 16 and int(height) >= 16):
         raise GestaError(f"--size {text!r}: expected WIDTHxHEIGHT of at least 16, e.g. 320x240.", usage=True)
     return int(width), int(height)
-
-
-def _why(problems: tuple[object, ...]) -> str:
-    return f"The first of {len(problems)} problems: {problems[0]}" if problems else "It holds no recording."

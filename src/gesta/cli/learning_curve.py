@@ -19,7 +19,7 @@ from gesta.cli.common import (
     need,
     progress,
 )
-from gesta.schema import GestaError
+from gesta.schema import GestaError, usable
 
 
 def learning_curve(
@@ -62,7 +62,7 @@ def learning_curve(
         console.print(f"{job.title}: {result['accuracy']:.3f}", highlight=False)
 
     with progress("Trainings") as bar:
-        document = run(curve, task.read(data, layout), out, Workers(workers, device, bar, told))
+        document = run(curve, usable(task.read(data, layout)), out, Workers(workers, device, bar, told))
     for note in document["notes"]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     emit({"data": str(data), **document}, _text(document), json)

@@ -45,11 +45,12 @@ def tune(
     from gesta.experiments.train import recipe_of, task_of
     from gesta.experiments.tune import Search
     from gesta.experiments.tune import tune as search_for
+    from gesta.schema import usable
 
     task = task_of(existing(data, "data folder"), recipe, layout)
     own = getattr(task, "tuning", None)
     chosen = recipe_of(task, recipe or (own.recipe if own else None), sets or ())
-    parts = task.split(task.read(data, layout), seed, chosen.model_dump())
+    parts = task.split(usable(task.read(data, layout)), seed, chosen.model_dump())
     search = Search(task, chosen, rounds, trials, seed, device)
     intro = f"{search.total} trainings of {chosen.name}, {rounds} rounds of {trials}. Results go to {out}."
     for line in (intro, *parts.notes):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gesta.bundle.manifest import Manifest
-from gesta.schema import GestaError
+from gesta.schema import GestaError, usable
 from gesta.tasks.base import Examples, Parts, Task
 
 SPLITS = ("test", "dev", "val", "train", "all")
@@ -26,7 +26,7 @@ def parts_for(
     `seed`: of the split; that of the training if left out. Raises GestaError.
     """
     origin = manifest.provenance
-    listing = task.read(data, layout, origin.layout)
+    listing = usable(task.read(data, layout, origin.layout))
     return task.split(listing, origin.seed if seed is None else seed, manifest.recipe, protocol)
 
 

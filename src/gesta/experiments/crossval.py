@@ -17,7 +17,7 @@ from gesta.experiments.train import task_of
 from gesta.experiments.trial import trial_job
 from gesta.files import json_text, write_files
 from gesta.recipes import Recipe
-from gesta.schema import GestaError, Listing
+from gesta.schema import GestaError, Listing, usable
 from gesta.sources.split import folds
 from gesta.tasks.base import Parts, Quality, Task, has
 from gesta.tasks.catalog import load_recipe
@@ -122,7 +122,7 @@ def crossval_data(data: Path, recipe: str | None, out: Path, **options: Any) -> 
     task = task_of(data, recipe, asked.layout)
     recipes = choices(recipe or task.default_recipe, asked.sets, asked.choose)
     workers = Workers(asked.workers, asked.device, asked.progress, asked.told)
-    return crossval(task, task.read(data, asked.layout), recipes, out, Folding(by, k, asked.seeds), workers)
+    return crossval(task, usable(task.read(data, asked.layout)), recipes, out, Folding(by, k, asked.seeds), workers)
 
 
 def choices(recipe: str, sets: Sequence[str], choose: Sequence[str]) -> dict[str, Recipe]:

@@ -8,7 +8,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.bundle.manifest import Artifact
 from gesta.exporting.run import add
-from gesta.schema import GestaError
+from gesta.schema import GestaError, usable
 from gesta.tasks import catalog
 from gesta.tasks.base import need
 from gesta.training.checkpoints import network_bytes
@@ -28,19 +28,19 @@ def enroll(
         raise GestaError(f"{out}: is the bundle itself. Choose another --out.", usage=True)
     if (out / io.MANIFEST).exists() and not overwrite:
         raise GestaError(f"{out}: holds a bundle. Choose another --out, or replace it: --overwrite.", usage=True)
-    listing = task.read(data, layout)
+    listing = usable(task.read(data, layout))
     network, manifest, skipped = take(source, listing.samples, listing.layout, progress)
     weights = network_bytes(network)
     artifact = Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(weights))
     written = io.write(out, manifest.with_artifacts((artifact,)), {io.WEIGHTS: weights})
-    usable = [s for s in listing.samples if s.label is not None]
-    shown = task.examples(manifest, usable, 32, "training")
+    labelled = [s for s in listing.samples if s.label is not None]
+    shown = task.examples(manifest, labelled, 32, "training")
     agreements = add(written.path, shown)
     return {
         "bundle": str(out),
         "classes": list(manifest.labels),
         "new": list(manifest.labels[len(source.manifest.labels) :]),
-        "clips": len(usable) - len(skipped),
+        "clips": len(labelled) - len(skipped),
         "parity": max(agreements, key=lambda one: one.difference).document,
         "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in (*listing.problems, *skipped)],
     }

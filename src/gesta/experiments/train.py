@@ -15,7 +15,7 @@ from typing import Any
 from gesta.bundle import io
 from gesta.recipes import Recipe, load
 from gesta.results import Result
-from gesta.schema import GestaError
+from gesta.schema import GestaError, usable
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts, Task, has
 from gesta.training.run import Fitted, Run
@@ -60,7 +60,7 @@ def train(
     task = task_of(data, recipe, layout, start)
     chosen = recipe_of(task, recipe, sets, start)
     protocol, divide = options.pop("protocol", "subject"), options.pop("divide", None)
-    listing = task.read(data, layout)
+    listing = usable(task.read(data, layout))
     parts = task.split(listing, run.seed, chosen.model_dump(), protocol) if divide is None else divide(listing)
     if has(task, "resolve"):
         chosen, picked = task.resolve(parts, chosen)  # type: ignore[attr-defined]
@@ -99,9 +99,9 @@ def _export(task: Task, fitted: Fitted, parts: Parts) -> list[Any]:
     bundle = catalog.read_bundle(fitted.bundle)
     broken = {problem.path for problem in fitted.skipped}
     for part in ("val", "train"):
-        usable = [s for s in parts.of(part) if not broken.intersection(map(str, s.files))]
-        if usable:
-            return add(fitted.bundle, task.examples(bundle.manifest, usable, COMPARED, "validation"), needed=False)
+        whole = [s for s in parts.of(part) if not broken.intersection(map(str, s.files))]
+        if whole:
+            return add(fitted.bundle, task.examples(bundle.manifest, whole, COMPARED, "validation"), needed=False)
     return add(fitted.bundle, needed=False)
 
 
