@@ -54,7 +54,7 @@ def test_another_package_is_refused_and_nothing_is_written(tmp_path, make, reaso
     make(tmp_path / "p.tgz")
     with pytest.raises(GestaError, match=reason) as error:
         runtime.fetch(runtime.default_folder(), tmp_path / "p.tgz")
-    assert runtime.PACKAGE in str(error.value)
+    assert runtime.PACKAGE in str(error.value) and "\n" not in str(error.value)
     assert not runtime.default_folder().exists()
 
 

@@ -113,4 +113,5 @@ def _members(source: Path) -> Iterator[tuple[str, bytes]]:
                 if stream is not None:
                     yield name, stream.read()
     except (*UNREADABLE, tarfile.TarError) as error:
-        raise GestaError(f"{source}: cannot be read ({error}). Expected the .tgz of {PACKAGE}.") from error
+        why = str(error).partition("\n")[0]  # tarfile tells a line for every way that it tried
+        raise GestaError(f"{source}: cannot be read ({why}). Expected the .tgz of {PACKAGE}.") from error
