@@ -147,7 +147,6 @@ def results(clip: str) -> w.Results:
         mistake=w.Mistake(clip=clip, label="salute", called="wave", confidence=0.94, person=CARLA),
         alarms=alarms,
         sentences=[spread],
-        report=True,
     )
 
 

@@ -182,7 +182,6 @@ class Results(Message):
     alarms: Alarms | None = None
     sentences: list[str] = Field(default_factory=list)
     gray: bool = False
-    report: bool = False
 
 
 class Changed(Message):

@@ -52,7 +52,7 @@ class Results {
     const models = store.state.models.filter((one) => !one.demo).map((one) => [one.id, modelName(one)]);
     const head = h("div", { class: "head plain" }, h("h1", {}, "How good is it?"),
       choice("Model", models, model.id, (id) => { this.wanted = id; this.redraw(); }, { "data-key": "model" }),
-      h("div", { class: "end panel-row" }, results?.report && button("Full report", () => openReport(model), { class: "link", "data-key": "report" }), results && this.#next(results, model, job)));
+      h("div", { class: "end panel-row" }, results?.state === "measured" && button("Full report", () => openReport(model), { class: "link", "data-key": "report" }), results && this.#next(results, model, job)));
     if (!results) return fill(this.root, head, h("p", { class: "muted" }, "Asking for the results."));
     return fill(this.root, head, this.#busy(model, job, results), results.n > 0 && this.#body(results), this.#newer(model));
   }
