@@ -51,7 +51,7 @@ format: setup
 bench: setup
 	$(VENV)/bin/gesta benchmark demo $(ARGS)
 
-# A fresh environment with only the base install (no PyTorch): one prediction in it, and its size.
+# The release: sdist and wheel in dist/, and the wheel alone (no PyTorch) in a fresh environment: one prediction, its size.
 base: setup
 	$(PY) tools/base_install.py
 

@@ -1,4 +1,5 @@
-"""Does the base install run a model? A fresh environment with nothing but it, one prediction, its size. `make base`.
+"""Does what is released run a model? `make base` builds the sdist and, from it, the wheel into `dist/`, installs the
+wheel alone into a fresh environment, and predicts there.
 
 Prints one JSON document; ends with an error if PyTorch is there, a command fails or the size is over the limit.
 """
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff")
 LIMIT_MB = 600
 ABSENT = ("torch", "lightning", "onnxruntime", "onnx", "nncf", "matplotlib")
 VIDEO = """
@@ -47,16 +50,12 @@ def main() -> None:
 
 
 def check(scratch: Path) -> dict[str, Any]:
-    """Installs a copy of the source (so that no build folder stays behind) and runs the package's own model."""
-    source = scratch / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    """Installs the wheel and runs the package's own model."""
+    wheel = build(scratch)
     home = scratch / "venv"
     venv.create(home, with_pip=True)
     python = str(home / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
-    run(scratch, python, "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(source))
+    run(scratch, python, "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt"), str(wheel))
     folder, present = json.loads(run(scratch, python, "-c", PACKAGES, *ABSENT))
     video = str(scratch / "video.mp4")
     run(scratch, python, "-c", VIDEO, video)
@@ -65,12 +64,28 @@ def check(scratch: Path) -> dict[str, Any]:
     streamed = run(scratch, *gesta, "predict", "demo", video, "--stream", "--json").splitlines()
     speed = json.loads(run(scratch, *gesta, "benchmark", "demo", "--seconds", "0.2", "--no-train", "--json"))
     return {
+        "wheel": {"name": wheel.name, "kb": round(wheel.stat().st_size / 1e3)},
+        "version": run(scratch, *gesta, "--version").strip(),
         "predicted": whole["label"],
         "stream": [json.loads(line)["label"] for line in streamed],
         "latency": [row for row in speed["latency"] if "chunk" in row],
         "not_wanted": present,
         "site_packages_mb": megabytes(Path(folder)),
     }
+
+
+def build(scratch: Path) -> Path:
+    """The wheel in dist/, made from the sdist beside it, of a copy of the source: no build folder stays behind."""
+    source = scratch / "source"
+    source.mkdir()
+    for name in SOURCES:
+        shutil.copy(ROOT / name, source / name)
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("*.egg-info", "__pycache__"))
+    for former in DIST.glob("gesta_vision-*"):
+        former.unlink()
+    run(scratch, sys.executable, "-m", "build", "--outdir", str(DIST), str(source))
+    (wheel,) = DIST.glob("*.whl")
+    return wheel
 
 
 def run(scratch: Path, *command: str) -> str:

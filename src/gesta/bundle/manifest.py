@@ -172,13 +172,15 @@ class Manifest(Strict):
     """What the manifests of all tasks say; a task's own says the rest. `kind` is the task's name.
 
     `title`: what such a model is, for messages; `unit`: what it is trained on; `former`: names that the task had in
-    older bundles; `transform_version`: the newest transform that is known, where it has one.
+    older bundles; `transform_version`: the newest transform that is known, where it has one; `pipeline_tag`: what model
+    hubs call the task.
     """
 
     title: ClassVar[str]
     unit: ClassVar[str] = "clips"
     former: ClassVar[tuple[str, ...]] = ()
     transform_version: ClassVar[int | None] = None
+    pipeline_tag: ClassVar[str | None] = None
 
     format_version: int = Field(FORMAT_VERSION, ge=1, strict=True)
     kind: str

@@ -31,6 +31,7 @@ COMMANDS = {
     "write": "Text by a language model.",
     "embed": "Word vectors: learn them, ask them, test them.",
     "search": "Videos that show what a sentence says, or another video.",
+    "card": "A bundle's model card, ready for a model hub.",
     "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
     "compress": "Prune, quantize and export to a small model, with a table of what each step cost.",
     "prune": "Remove weights, or whole channels, that matter little.",

@@ -20,6 +20,7 @@ class ClipManifest(Manifest):
 
     title: ClassVar[str] = "a gesture recognizer"
     former: ClassVar[tuple[str, ...]] = ("classifier",)
+    pipeline_tag: ClassVar[str | None] = "video-classification"
     transform_version: ClassVar[int | None] = TRANSFORM_VERSION
 
     kind: Literal["clips"] = "clips"

@@ -36,6 +36,7 @@ class FeatureManifest(Manifest):
 
     title: ClassVar[str] = "a classifier of stored features"
     former: ClassVar[tuple[str, ...]] = ("sequence",)
+    pipeline_tag: ClassVar[str | None] = "video-classification"
 
     kind: Literal["features"] = "features"
     labels: Names

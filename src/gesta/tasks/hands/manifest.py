@@ -12,6 +12,7 @@ class HandManifest(Manifest):
     """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
 
     title: ClassVar[str] = "a hand pose model"
+    pipeline_tag: ClassVar[str | None] = "keypoint-detection"
     unit: ClassVar[str] = "frames"
     former: ClassVar[tuple[str, ...]] = ("pose",)
     transform_version: ClassVar[int | None] = HAND_TRANSFORM_VERSION

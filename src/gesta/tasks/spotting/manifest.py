@@ -25,6 +25,7 @@ class SpottingManifest(Manifest):
 
     title: ClassVar[str] = "a gesture spotter"
     unit: ClassVar[str] = "recordings"
+    pipeline_tag: ClassVar[str | None] = "video-classification"
 
     kind: Literal["spotting"] = "spotting"
     classes: Annotated[Names, AfterValidator(_first_is_none)]

@@ -32,6 +32,7 @@ class LanguageManifest(Manifest):
 
     title: ClassVar[str] = "a language model"
     unit: ClassVar[str] = "passages"
+    pipeline_tag: ClassVar[str | None] = "text-generation"
 
     kind: Literal["text"] = "text"
     known: KnownTokens
@@ -76,6 +77,7 @@ class TranslationManifest(SentenceManifest):
 
     title: ClassVar[str] = "a translator"
     unit: ClassVar[str] = "sentence pairs"
+    pipeline_tag: ClassVar[str | None] = "translation"
 
     kind: Literal["translation"] = "translation"
     source: KnownTokens
@@ -112,6 +114,7 @@ class CaptionManifest(SentenceManifest):
 
     title: ClassVar[str] = "a captioner"
     unit: ClassVar[str] = "videos"
+    pipeline_tag: ClassVar[str | None] = "video-text-to-text"
 
     kind: Literal["captions"] = "captions"
     features: FeatureUse
@@ -131,6 +134,7 @@ class VectorManifest(Manifest):
 
     title: ClassVar[str] = "vectors of videos"
     unit: ClassVar[str] = "videos"
+    pipeline_tag: ClassVar[str | None] = "feature-extraction"
 
     kind: Literal["video2vec"] = "video2vec"
     features: FeatureUse

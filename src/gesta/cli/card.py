@@ -1,0 +1,38 @@
+"""`gesta card`: a bundle's model card, ready for a model hub."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gesta.cli.common import JsonFlag, emit
+
+License = Annotated[str | None, typer.Option("--license", help="Identifier, such as apache-2.0 or cc-by-4.0.")]
+Languages = Annotated[list[str] | None, typer.Option("--language", help="Language code, such as en. Repeatable.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the data that the figures were measured on.")]
+
+
+def card(
+    bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
+    license: License = None,
+    language: Languages = None,
+    dataset: Dataset = None,
+    json: JsonFlag = False,
+) -> None:
+    """Print the model card with the YAML header that model hubs read: license, tags, and the measured figures.
+
+    Measured are the figures that `gesta evaluate BUNDLE DATA --record` wrote into the bundle, with their intervals.
+    Example: gesta card runs/mine/bundle --license apache-2.0 --language en > README.md
+    """
+    from gesta.bundle import hub
+    from gesta.tasks import catalog
+
+    task, opened = catalog.of_bundle(bundle)
+    names = hub.measures(task.quality.measured, task.quality.trained, task.kept)
+    publication = hub.Publication(license, tuple(language or ()), dataset)
+    header = hub.header(opened.manifest, task.title, names, publication)
+    text = hub.render(opened.manifest, header)
+    emit({"header": header, "card": text}, None, json)
+    if not json:
+        typer.echo(text, nl=False)
