@@ -47,7 +47,7 @@ format: setup
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-# Preparing, training and recognising, as ratios in one run; the model is the one that comes with the package.
+# Preparing, training and recognizing, as ratios in one run; the model is the one that comes with the package.
 bench: setup
 	$(VENV)/bin/gesta benchmark demo $(ARGS)
 

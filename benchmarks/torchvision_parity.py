@@ -31,7 +31,7 @@ ALLOWED = 1e-4
 IMAGES = 2
 
 
-def randomised(name: str) -> nn.Module:
+def randomized(name: str) -> nn.Module:
     """torchvision's network with random weights and random batch statistics, as after a training."""
     torch.manual_seed(0)
     more = {"transform_input": True, "aux_logits": True, "init_weights": True} if "inception" in name else {}
@@ -44,7 +44,7 @@ def randomised(name: str) -> nn.Module:
     return network.eval()
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalized(images: Tensor) -> Tensor:
     """As torchvision's users do: [0, 1], then ImageNet's mean and deviation."""
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     return (images / 255 - mean.reshape(1, 3, 1, 1)) / deviation.reshape(1, 3, 1, 1)
@@ -60,7 +60,7 @@ def heads(network: nn.Module, name: str, images: Tensor, ours: bool) -> list[Ten
         )
         for place, head in places.get(name, {}).items()
     ]
-    network(images if ours else normalised(images))
+    network(images if ours else normalized(images))
     for hook in hooks:
         hook.remove()
     return list(found.values())
@@ -68,14 +68,14 @@ def heads(network: nn.Module, name: str, images: Tensor, ours: bool) -> list[Ten
 
 def compare(name: str) -> float:
     """The largest difference relative to the largest output, over logits and auxiliary heads."""
-    reference = randomised(name)
+    reference = randomized(name)
     own = build_backbone(name, **({"auxiliary": True} if "inception" in name else {}))
     load_tensors(own, reference.state_dict(), "torchvision")
     own.eval()
     size = own.size
     images = torch.randint(0, 256, (IMAGES, 3, size, size), generator=torch.Generator().manual_seed(1)).float()
     with torch.inference_mode():
-        pairs = [(own(images), reference(normalised(images)))]
+        pairs = [(own(images), reference(normalized(images)))]
         pairs += zip(heads(own, name, images, True), heads(reference, name, images, False), strict=True)
     for mine, _ in pairs:
         assert mine.std() > 0, "the outputs say nothing"

@@ -39,7 +39,7 @@ def fit_pose(frames: Any, recipe: Any, out: Path, *, layout: str, joint_names: A
 
 
 def divided(features: Path, seed: int = 0) -> tuple[list[Any], list[str]]:
-    """The labelled videos of a feature folder that have features, with their splits; notes on these."""
+    """The labeled videos of a feature folder that have features, with their splits; notes on these."""
     from gesta.tasks.features.task import TASK
 
     parts = TASK.split(TASK.read(features), seed, {})

@@ -74,7 +74,7 @@ def check_overfits(network: nn.Module, clip: Tensor, steps: int = 25, learning_r
 
 
 def check_independence(network: nn.Module, clip: Tensor) -> None:
-    """In eval, a clip's logits do not depend on its neighbours in the batch."""
+    """In eval, a clip's logits do not depend on its neighbors in the batch."""
     network.eval()
     with torch.no_grad():
         together = network(clip)

@@ -94,15 +94,15 @@ def test_film_strip_takes_first_and_last():
 
 def test_depth_image_shows_near_bright_and_holes_black():
     depth = np.array([[0, 1000], [2000, 3000]], np.uint16)
-    grey = draw.depth_image(depth)[..., 0]
-    assert grey[0, 0] == 0
-    assert grey[0, 1] > grey[1, 0] > grey[1, 1] > 0
+    gray = draw.depth_image(depth)[..., 0]
+    assert gray[0, 0] == 0
+    assert gray[0, 1] > gray[1, 0] > gray[1, 1] > 0
     assert not draw.depth_image(np.zeros((2, 2), np.uint16)).any()
     assert draw.jpeg(blank())[:3] == b"\xff\xd8\xff"
 
 
-def test_depth_image_gives_the_brighter_greys_to_what_matters():
+def test_depth_image_gives_the_brighter_grays_to_what_matters():
     depth = np.array([[700.0, 850, 1000, 1500, 1900, 0]])
-    greys = draw.depth_image(depth, between=(700, 1000))[0, :, 0].tolist()
-    assert greys[0] == 255 and greys[2] == 155 and greys[5] == 0
-    assert greys[:5] == sorted(set(greys[:5]), reverse=True)
+    grays = draw.depth_image(depth, between=(700, 1000))[0, :, 0].tolist()
+    assert grays[0] == 255 and grays[2] == 155 and grays[5] == 0
+    assert grays[:5] == sorted(set(grays[:5]), reverse=True)

@@ -164,7 +164,7 @@ def test_jaccard_equals_loop():
         assert metrics.jaccard_spans(*spans, 80) == pytest.approx(slow_jaccard(*spans, 80))
 
 
-def test_recognised_in_stream_by_hand():
+def test_recognized_in_stream_by_hand():
     times = np.arange(1, 11) * 1.0
     scores = np.zeros((10, 3))
     scores[:4, 0], scores[4:8, 1], scores[8:, 2] = 1, 1, 1
@@ -175,7 +175,7 @@ def test_recognised_in_stream_by_hand():
         (2, 8.2, 8.6),  # none in its second half; the next, at 9, is right
         (0, 12.0, 14.0),  # after the stream's end: missed
     ]
-    assert metrics.recognised_in_stream(truth, times, scores).tolist() == [True, True, False, True, False]
+    assert metrics.recognized_in_stream(truth, times, scores).tolist() == [True, True, False, True, False]
 
 
 def slow_levenshtein(a, b):

@@ -161,7 +161,7 @@ def test_five_lines_or_thin_ones_are_no_near_duplicate(count):
     assert count(c="class A:\n" + thin, d="class B:\n" + thin)["near-duplicates"][0] == 1
 
 
-def test_copies_in_one_file_pair_with_their_neighbours_and_many_are_too_common(count):
+def test_copies_in_one_file_pair_with_their_neighbors_and_many_are_too_common(count):
     copies = ["def f(data):" + SEVEN + f"a = {'(' * n}1{')' * n}\n" for n in range(9)]
     assert count(a="".join(copies[:3]))["near-duplicates"][0] == 2
     assert count(a="".join(copies))["near-duplicates"][0] == 0

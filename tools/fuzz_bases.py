@@ -51,7 +51,7 @@ def video(path: Path) -> bytes:
 
 
 def npy() -> bytes:
-    """A skeleton T 20 3 in metres."""
+    """A skeleton T 20 3 in meters."""
     stream = io.BytesIO()
     np.save(stream, np.ones((FRAMES, 20, 3), np.float32))
     return stream.getvalue()

@@ -54,7 +54,7 @@ def load(data: Path, side: int, seed: int) -> tuple[dict[str, Clips], tuple[str,
         chosen = [s for s in samples if s.split == part and s.label in labels]
         parts[part] = decode(chosen, labels, side)
         if not len(parts[part]):
-            raise GestaError(f"{data}: no clip for {part}. This benchmark needs labelled gestures of several people.")
+            raise GestaError(f"{data}: no clip for {part}. This benchmark needs labeled gestures of several people.")
         size = parts[part].pixels.nbytes / 2**20
         people = len(set(parts[part].people))
         print(f"{part}: {len(parts[part])} clips of {people} people, {size:.0f} MiB", file=sys.stderr)

@@ -54,7 +54,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     network = build(len(labels))
     fitted = train(network, parts["train"], parts["val"].spread(options.val_clips), settings)
-    print("recognising the test part ...", file=sys.stderr)
+    print("recognizing the test part ...", file=sys.stderr)
     document = {
         "network": "torchvision r3d_18, weights=None",
         "data": str(options.data),

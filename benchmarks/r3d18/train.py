@@ -133,16 +133,16 @@ def augmented(pixels: np.ndarray, settings: Settings, rng: np.random.Generator) 
         brightness, contrast = rng.uniform(0.8, 1.2, size=2)
         middle = crop.mean()
         clips.append(((crop * brightness - middle) * contrast + middle).clip(0, 1))
-    return normalised(np.stack(clips))
+    return normalized(np.stack(clips))
 
 
 def central(pixels: np.ndarray, size: int) -> Tensor:
     """uint8 B T H W 3 -> float B 3 T S S: the crop in the middle."""
     room = (pixels.shape[2] - size) // 2
-    return normalised(pixels[:, :, room : room + size, room : room + size].astype(np.float32) / 255)
+    return normalized(pixels[:, :, room : room + size, room : room + size].astype(np.float32) / 255)
 
 
-def normalised(images: np.ndarray) -> Tensor:
+def normalized(images: np.ndarray) -> Tensor:
     scaled = (images - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     return torch.from_numpy(scaled.astype(np.float32)).permute(0, 4, 1, 2, 3)
 

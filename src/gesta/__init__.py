@@ -1,4 +1,4 @@
-"""gesta: from labelled recordings of people to small, fast models that recognise gestures, signs and actions.
+"""gesta: from labeled recordings of people to small, fast models that recognize gestures, signs and actions.
 
     import gesta
 

@@ -34,7 +34,7 @@ def joint_key(name: str) -> frozenset[str]:
 
 
 def draw_skeleton(image: Image, joints_uv: NDArray[np.float32], joint_names: Sequence[str]) -> Image:
-    """The image with joints and bones, left and right in two colours.
+    """The image with joints and bones, left and right in two colors.
 
     `joints_uv` is J 2 pixels (u, v), NaN where not tracked. Joints are found by name, `HandLeft` or `left_hand`.
     """
@@ -78,7 +78,7 @@ def hand_bones(joint_names: Sequence[str]) -> list[tuple[int, int]]:
 def draw_hand(
     image: Image, joints_uv: NDArray[Any], bones: Sequence[tuple[int, int]], color: tuple[int, int, int] = ESTIMATE
 ) -> Image:
-    """The image with a hand's joints J 2 (u, v) and bones in one colour; what is not finite is left out."""
+    """The image with a hand's joints J 2 (u, v) and bones in one color; what is not finite is left out."""
     drawn = image.copy()
     size = max(1, round(min(image.shape[:2]) / 240))
     there = np.isfinite(joints_uv).all(axis=1)
@@ -126,9 +126,9 @@ def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
 
 
 def depth_image(depth_mm: NDArray[Any], between: tuple[float, float] | None = None) -> Image:
-    """H W millimetres -> grey RGB, near bright, no reading black; the range is that of the readings (2 to 98 %).
+    """H W millimeters -> gray RGB, near bright, no reading black; the range is that of the readings (2 to 98 %).
 
-    `between`: nearest and farthest mm of what matters, which gets the brighter half of the greys.
+    `between`: nearest and farthest mm of what matters, which gets the brighter half of the grays.
     """
     seen = depth_mm[depth_mm > 0]
     if seen.size == 0:
@@ -136,8 +136,8 @@ def depth_image(depth_mm: NDArray[Any], between: tuple[float, float] | None = No
     near, far = np.percentile(seen, (2, 98))
     marks = [near, far] if between is None else [between[0], between[1], max(far, between[1] + 1)]
     level = np.interp(depth_mm.astype(np.float32), marks, np.linspace(255, 55, len(marks)))
-    grey = np.where(depth_mm > 0, level, 0).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=2)
+    gray = np.where(depth_mm > 0, level, 0).astype(np.uint8)
+    return np.repeat(gray[..., None], 3, axis=2)
 
 
 def jpeg(image: Image, quality: int = 80) -> bytes:

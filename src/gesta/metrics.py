@@ -146,12 +146,12 @@ def jaccard_spans(truth: Sequence[Span], predicted: Sequence[Span], n_frames: in
     return float(np.mean(shares))
 
 
-def recognised_in_stream(
+def recognized_in_stream(
     truth: Sequence[tuple[int, float, float]], times_s: ArrayLike, probabilities: ArrayLike
 ) -> NDArray[np.bool_]:
     """Which gestures (class, start_s, end_s) a stream of predictions [K, N], made at times_s [K], got right: bool [n].
 
-    A gesture is recognised where its class has the largest mean probability over the predictions made in the second
+    A gesture is recognized where its class has the largest mean probability over the predictions made in the second
     half of its span. That half is taken because a prediction near the start still speaks of what came before. If no
     prediction falls there, the first one after it decides; a gesture after the last prediction is missed.
     """

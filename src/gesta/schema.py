@@ -3,7 +3,7 @@
 Numpy and the standard library only. Every object is validated when it is made and never changed afterwards.
 
 Letters for shapes: T frames, H height, W width, C channels, J joints. Units stand in the names: `depth_mm`, `time_s`.
-Pixels are (u, v) = (column, row), the origin at the centre of the top-left pixel.
+Pixels are (u, v) = (column, row), the origin at the center of the top-left pixel.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ FOCAL_DIFFERENCE = 0.1
 class Camera:
     """Pinhole intrinsics in pixels, for world coordinates: x right, y up, z forward.
 
-    `fy` is positive; v grows downwards, so v = cy - fy * y / z. The unit of x, y, z is the caller's: metres for
-    skeletons of people, millimetres for hands.
+    `fy` is positive; v grows downwards, so v = cy - fy * y / z. The unit of x, y, z is the caller's: meters for
+    skeletons of people, millimeters for hands.
     """
 
     fx: float
@@ -179,7 +179,7 @@ class Camera:
     cy: float
 
     def project(self, world_m: NDArray[np.float32]) -> NDArray[np.float32]:
-        """[..., 3] metres -> [..., 2] pixels (u, v); NaN where z is not positive (no person tracked)."""
+        """[..., 3] meters -> [..., 2] pixels (u, v); NaN where z is not positive (no person tracked)."""
         x, y, z = world_m[..., 0], world_m[..., 1], world_m[..., 2]
         safe = np.where(z > 0, z, np.nan)
         return np.stack([self.cx + self.fx * x / safe, self.cy - self.fy * y / safe], axis=-1).astype(np.float32)
@@ -217,23 +217,23 @@ class Camera:
             if not FIELD_OF_VIEW[0] <= degrees <= FIELD_OF_VIEW[1]:
                 found.append(
                     f"{name} = {focal:g} with {extent} pixels means a field of view of {degrees:.0f} degrees, expected "
-                    "20 to 120; is it in millimetres, or of another resolution?"
+                    "20 to 120; is it in millimeters, or of another resolution?"
                 )
         return found
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One labelled (or unlabelled) span of one recording. Says where things lie; holds no pixels.
+    """One labeled (or unlabeled) span of one recording. Says where things lie; holds no pixels.
 
     Labels and subjects are kept in Unicode NFC, bytes of names that are no UTF-8 as \\xNN: all can be written.
     `id` is unique within its data set and stable between runs. `recording` is shared by the spans of one recording.
     At least one of `color`, `depth` and `skeleton` is there. The span is [start_s, end_s) in seconds of the recording,
     or [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means all of it.
-    `depth` holds raw values times `depth_unit_mm` = millimetres; 8-bit ChaLearn depth has max_depth_mm / 255 there.
-    `mask`: the person is where the mean of the colour channels is above 150.
+    `depth` holds raw values times `depth_unit_mm` = millimeters; 8-bit ChaLearn depth has max_depth_mm / 255 there.
+    `mask`: the person is where the mean of the color channels is above 150.
     `skeleton`: a file of gesta.clips.skeleton_files. Crops of a video need its pixels: ChaLearn's csv has them, `.npy`
-    T J 3 in world metres needs `camera`. `joints`: the names in `.npy`; empty where the number of joints tells them.
+    T J 3 in world meters needs `camera`. `joints`: the names in `.npy`; empty where the number of joints tells them.
     """
 
     id: str
@@ -259,7 +259,7 @@ class Sample:
             if text is not None and not text.isascii():
                 object.__setattr__(self, name, same_text(text) if name in ("label", "subject") else valid_text(text))
         if self.color is None and self.depth is None and self.skeleton is None:
-            raise ValueError(f"sample {self.id}: needs a colour or a depth video, or a skeleton")
+            raise ValueError(f"sample {self.id}: needs a color or a depth video, or a skeleton")
         if (self.first_frame is None) != (self.last_frame is None):
             raise ValueError(f"sample {self.id}: first_frame and last_frame come together")
         if self.first_frame is not None and self.start_s is not None:
@@ -278,9 +278,9 @@ class Sample:
 
 
 DepthEncoding = Literal["gray16", "nyu", "msra"]
-"""gray16: 16-bit grey PNG. nyu: millimetres in the green (high byte) and blue (low byte) of a PNG.
+"""gray16: 16-bit gray PNG. nyu: millimeters in the green (high byte) and blue (low byte) of a PNG.
 
-msra: six int32 (width, height, left, top, right, bottom), then float32 millimetres of that box.
+msra: six int32 (width, height, left, top, right, bottom), then float32 millimeters of that box.
 """
 
 
@@ -289,8 +289,8 @@ class HandFrame:
     """One depth image of a hand, with its camera. Says where the images lie; holds no pixels.
 
     `id` is unique within its data set. `joints_mm`: J 3 (x right, y up, z forward) in mm in the camera's coordinates,
-    `center_mm`: the hand's centre there; None where the data have none. `color` is registered to the depth image.
-    Raw depth times `depth_unit_mm` = millimetres.
+    `center_mm`: the hand's center there; None where the data have none. `color` is registered to the depth image.
+    Raw depth times `depth_unit_mm` = millimeters.
     """
 
     id: str
@@ -414,7 +414,7 @@ class Frame:
 
     time_s: float
     color: NDArray[np.uint8] | None = None  # H W 3, RGB
-    gray: NDArray[np.uint8] | None = None  # H W, full range; stands for colour where only grey is needed
+    gray: NDArray[np.uint8] | None = None  # H W, full range; stands for color where only gray is needed
     depth_mm: NDArray[np.uint16] | None = None  # H W, 0 = no reading
     mask: NDArray[np.bool_] | None = None  # H W, True on the person
     joints_uv: NDArray[np.float32] | None = None  # J 2, pixels of this frame's image
@@ -426,7 +426,7 @@ class Frame:
         """(height, width) of the images."""
         images = [i for i in (self.gray, self.color, self.depth_mm) if i is not None]
         if not images:
-            raise ValueError("a frame needs a colour or a depth image")
+            raise ValueError("a frame needs a color or a depth image")
         return images[0].shape[0], images[0].shape[1]
 
 

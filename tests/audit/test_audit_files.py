@@ -76,11 +76,9 @@ def test_video_that_was_cut_off(tmp_path, name, codec):
         list(iter_frames(Resource(path), "gray"))
 
 
-def test_depth_taken_as_colour(tmp_path):
+def test_depth_taken_as_color(tmp_path):
     write_video(tmp_path / "wave" / "a.mkv", pixels="gray16le")
-    assert "is a 16-bit grey video, taken as colour. Name it in an index.csv" in found(
-        look(tmp_path), "depth-as-colour"
-    )
+    assert "is a 16-bit gray video, taken as color. Name it in an index.csv" in found(look(tmp_path), "depth-as-color")
 
 
 @pytest.mark.parametrize("frames", [17, 25])

@@ -32,7 +32,7 @@ def load(path: Path | str, engine: str) -> Any:
 
 
 def moving_square(size: int = 16) -> np.ndarray:
-    """RGB [T, H, W, 3]: a square that goes down and back over a slope of grey."""
+    """RGB [T, H, W, 3]: a square that goes down and back over a slope of gray."""
     frames = np.empty((FRAMES, HEIGHT, WIDTH, 3), np.uint8)
     frames[:] = np.linspace(20, 120, WIDTH).astype(np.uint8)[None, None, :, None]
     for t in range(FRAMES):

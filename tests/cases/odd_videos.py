@@ -21,7 +21,7 @@ WIDTH, HEIGHT, BLOCK = 160, 64, 20
 
 
 def numbered(number: int) -> np.ndarray:
-    """H W 3 RGB: the number in the top 16 rows, grey below."""
+    """H W 3 RGB: the number in the top 16 rows, gray below."""
     image = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
     for bit in range(8):
         image[:16, bit * BLOCK : (bit + 1) * BLOCK] = 235 if number >> bit & 1 else 20
@@ -29,9 +29,9 @@ def numbered(number: int) -> np.ndarray:
 
 
 def number_in(image: np.ndarray) -> int:
-    """Of grey H W or RGB H W 3 at any size."""
-    grey = image if image.ndim == 2 else image[..., 1]
-    small = cv2.resize(grey, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    """Of gray H W or RGB H W 3 at any size."""
+    gray = image if image.ndim == 2 else image[..., 1]
+    small = cv2.resize(gray, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     return sum(int(small[4:12, b * BLOCK + 6 : b * BLOCK + 14].mean() > 128) << b for b in range(8))
 
 

@@ -120,7 +120,7 @@ def test_labels_cannot_write_on_the_card():
 
 
 def test_plain_labels_look_plain_on_the_card():
-    assert "Recognises 2 classes: sì, come_here 2." in card.render(manifest(labels=("sì", "come_here 2")))
+    assert "Recognizes 2 classes: sì, come_here 2." in card.render(manifest(labels=("sì", "come_here 2")))
 
 
 def test_labels_of_a_bundle_are_compared_in_one_spelling(folder):  # noqa: F811

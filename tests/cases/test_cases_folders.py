@@ -41,10 +41,10 @@ def test_parts_with_one_more_folder_are_parts(tmp_path, tops):
 
 
 def test_a_folder_of_videos_beside_the_parts_is_left_out_and_told(tmp_path):
-    tree(tmp_path, "train|test/clap|wave/a|b", "unlabelled/x|y")
+    tree(tmp_path, "train|test/clap|wave/a|b", "unlabeled/x|y")
     listing = read(tmp_path)
     assert (len(listing.samples), listing.labels) == (8, ("clap", "wave"))
-    assert "unlabelled beside them is no part of the set and is left out" in told(listing)[0]
+    assert "unlabeled beside them is no part of the set and is left out" in told(listing)[0]
 
 
 def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):
@@ -60,7 +60,7 @@ def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):
     )
 
 
-def test_an_unlabelled_test_part_beside_classes_in_train(tmp_path):
+def test_an_unlabeled_test_part_beside_classes_in_train(tmp_path):
     tree(tmp_path, "train/clap|wave/a|b|c", "test/q|r")
     listing = read(tmp_path)
     assert Counter((s.split, s.label) for s in listing.samples) == {

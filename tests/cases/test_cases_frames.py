@@ -70,15 +70,15 @@ def ramp(height=24, width=32):
 
 def encodings():
     """Name -> (what is written, what it shows as RGB)."""
-    grey = ramp()
-    rgb = np.stack([grey, grey[:, ::-1], np.full_like(grey, 60)], axis=2)
-    alpha = np.full(grey.shape, 100, np.uint8)
+    gray = ramp()
+    rgb = np.stack([gray, gray[:, ::-1], np.full_like(gray, 60)], axis=2)
+    alpha = np.full(gray.shape, 100, np.uint8)
     return {
         "8 bits": (rgb[..., ::-1], rgb),
         "16 bits": (rgb[..., ::-1].astype(np.uint16) * 257, rgb),
         "16 bits and alpha": (np.dstack([rgb[..., ::-1].astype(np.uint16) * 257, alpha.astype(np.uint16) * 257]), rgb),
         "alpha": (np.dstack([rgb[..., ::-1], alpha]), rgb),
-        "grey": (grey, np.repeat(grey[..., None], 3, 2)),
+        "gray": (gray, np.repeat(gray[..., None], 3, 2)),
     }
 
 
@@ -88,11 +88,11 @@ def test_pngs_of_every_kind_show_the_same(tmp_path, name):
     for n in range(3):
         cv2.imwrite(str(tmp_path / f"{n}.png"), written)
     assert np.abs(values(tmp_path)[1].astype(int) - right).max() <= 1
-    grey = cv2.cvtColor(right, cv2.COLOR_RGB2GRAY).astype(int)
-    assert np.abs(values(tmp_path, "gray")[1].astype(int) - grey).max() <= 1
+    gray = cv2.cvtColor(right, cv2.COLOR_RGB2GRAY).astype(int)
+    assert np.abs(values(tmp_path, "gray")[1].astype(int) - gray).max() <= 1
 
 
-def test_a_palette_png_shows_its_colours(tmp_path):
+def test_a_palette_png_shows_its_colors(tmp_path):
     from gesta.clips.images import read_image
 
     def chunk(kind, data):
@@ -126,7 +126,7 @@ def test_a_photograph_is_turned_as_the_camera_was_held(tmp_path):
     assert odd.number_in(np.rot90(image)) == 1
 
 
-def test_sixteen_bit_grey_is_depth_and_nothing_else(tmp_path):
+def test_sixteen_bit_gray_is_depth_and_nothing_else(tmp_path):
     folder = tmp_path / "rec"
     folder.mkdir()
     for n in range(12):
@@ -135,10 +135,10 @@ def test_sixteen_bit_grey_is_depth_and_nothing_else(tmp_path):
     (sample,) = read(tmp_path).samples
     assert sample.modalities == ("depth",)
     assert [int(f.depth_mm.max()) for f in iter_sample(sample)] == [1000 + n for n in range(12)]
-    with pytest.raises(GestaError, match=r"depth_0\.png: is a 16-bit grey PNG.*index\.csv"):
+    with pytest.raises(GestaError, match=r"depth_0\.png: is a 16-bit gray PNG.*index\.csv"):
         values(folder)
     eight = frames(tmp_path / "eight", range(4), "{}.png")
-    with pytest.raises(GestaError, match="expected a 16-bit grey PNG of depth"):
+    with pytest.raises(GestaError, match="expected a 16-bit gray PNG of depth"):
         values(eight, "gray16")
 
 
@@ -281,7 +281,7 @@ def test_shared_depth_frames(name, count):
     assert [int(f.depth_mm.max()) for f in iter_sample(sample)] == list(range(1001, 1001 + count))
 
 
-def test_shared_sixteen_bit_colours():
+def test_shared_sixteen_bit_colors():
     eight, sixteen = (preprocess(s, FRAME).pixels.astype(int) for s in read(case("png_frames_rgb16")).samples)
     assert eight.shape == sixteen.shape and np.abs(eight - sixteen)[..., 0].max() <= 1
 

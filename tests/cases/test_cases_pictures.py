@@ -40,8 +40,8 @@ SIDE = {"top left": (0, 0), "top right": (0, 1), "bottom left": (1, 0), "bottom 
 
 def corners(image):
     """Mean of each corner's 12 x 12 pixels."""
-    grey = image if image.ndim == 2 else image.mean(2)
-    return [[grey[y, x].mean() for x in (slice(0, 12), slice(-12, None))] for y in (slice(0, 12), slice(-12, None))]
+    gray = image if image.ndim == 2 else image.mean(2)
+    return [[gray[y, x].mean() for x in (slice(0, 12), slice(-12, None))] for y in (slice(0, 12), slice(-12, None))]
 
 
 def marked(path):
@@ -169,7 +169,7 @@ def test_a_thumbnail_before_the_video_is_passed_over(tmp_path, kind):
     assert [odd.number_in(f) for f in read_frames(odd.sample(path), 160, frames=3)] == [105, 115, 125]
 
 
-def test_colour_and_depth_in_one_file(tmp_path):
+def test_color_and_depth_in_one_file(tmp_path):
     two_tracks(tmp_path / "k.mkv", ["color", "depth"])
     (tmp_path / "index.csv").write_text("path,label,depth\nk.mkv,a,k.mkv\n")
     listing = read(tmp_path)
@@ -177,18 +177,18 @@ def test_colour_and_depth_in_one_file(tmp_path):
     frames = list(iter_sample(sample))
     assert [odd.number_in(f.gray) for f in frames] == list(range(30))
     assert [int(f.depth_mm.min()) for f in frames] == [2000 + 10 * n for n in range(30)]
-    assert not {"colour-as-depth", "depth-as-colour", "other-length", "unreadable"} & set(inspect(listing).kinds())
+    assert not {"color-as-depth", "depth-as-color", "other-length", "unreadable"} & set(inspect(listing).kinds())
 
 
 @pytest.mark.parametrize(
-    ("cell", "millimetres"), [("k.mkv#track=1", 2000), ("k.mkv#track=2", 3000), ("k.mkv#track=IR", 3000)]
+    ("cell", "millimeters"), [("k.mkv#track=1", 2000), ("k.mkv#track=2", 3000), ("k.mkv#track=IR", 3000)]
 )
-def test_a_track_by_number_or_name(tmp_path, cell, millimetres):
+def test_a_track_by_number_or_name(tmp_path, cell, millimeters):
     two_tracks(tmp_path / "k.mkv", ["color", "depth", "depth"], ["COLOR", "DEPTH", "IR"])
     two_tracks(tmp_path / "c.mkv", ["color"])
     (tmp_path / "index.csv").write_text(f"path,label,depth\nc.mkv,a,{cell}\n")
     frame = next(iter_sample(read(tmp_path).samples[0]))
-    assert int(frame.depth_mm.min()) == millimetres
+    assert int(frame.depth_mm.min()) == millimeters
     cache, other = ClipCache(tmp_path / "cache"), "k.mkv#track=1" if cell != "k.mkv#track=1" else "k.mkv#track=2"
     prints = {cache.fingerprint(depth_sample(tmp_path / name)) for name in (cell, other)}
     assert len(prints) == 2
@@ -242,7 +242,7 @@ def depth_video(path, pix_fmt, codec="ffv1", top=4000):
         ("gray16be", "png", 65536),  # what an AVI or MOV of PNG images decodes to
     ],
 )
-def test_depth_of_any_grey_depth_is_read_as_it_is(tmp_path, pix_fmt, codec, top):
+def test_depth_of_any_gray_depth_is_read_as_it_is(tmp_path, pix_fmt, codec, top):
     path = depth_video(tmp_path / ("d.mov" if codec == "png" else "d.mkv"), pix_fmt, codec, top)
     (tmp_path / "index.csv").write_text(f"path,label\n{path.name},a\n")
     (sample,) = read(tmp_path).samples
@@ -262,12 +262,12 @@ def test_depth_units_scale_what_is_stored(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
-def test_a_colour_video_as_depth_is_refused(tmp_path, suffix):
+def test_a_color_video_as_depth_is_refused(tmp_path, suffix):
     odd.write(tmp_path / f"c{suffix}", 10)
     odd.write(tmp_path / f"d{suffix}", 10)
     (tmp_path / "index.csv").write_text(f"path,label,depth\nc{suffix},a,d{suffix}\n")
     listing = read(tmp_path)
-    assert "colour-as-depth" in inspect(listing).kinds()
+    assert "color-as-depth" in inspect(listing).kinds()
     (sample,) = listing.samples
     for reading in (lambda: list(iter_sample(sample)), lambda: preprocess(sample, DEPTH)):
         with pytest.raises(GestaError, match=r"d\.m(kv|p4): is an 8-bit video.*depth_unit_mm"):
@@ -281,22 +281,22 @@ def test_eight_bit_depth_with_a_unit_is_taken(tmp_path):
     odd.write(tmp_path / "d.mkv", 10)
     (tmp_path / "index.csv").write_text("path,label,depth,depth_unit_mm\nc.mkv,a,d.mkv,16\n")
     listing = read(tmp_path)
-    assert "colour-as-depth" not in inspect(listing).kinds()
+    assert "color-as-depth" not in inspect(listing).kinds()
     frame = next(iter_sample(listing.samples[0]))
     assert abs(int(frame.depth_mm[40, 80]) - 90 * 16) <= 3 * 16
 
 
-def test_a_depth_video_as_colour_is_refused(tmp_path):
+def test_a_depth_video_as_color_is_refused(tmp_path):
     path = depth_video(tmp_path / "wave" / "d.mkv", "gray12le") if (tmp_path / "wave").mkdir() is None else None
     listing = read(tmp_path)
-    assert "12-bit grey video, taken as colour" in str(listing.problems) + str(inspect(listing).problems)
+    assert "12-bit gray video, taken as color" in str(listing.problems) + str(inspect(listing).problems)
     with pytest.raises(GestaError, match=r"d\.mkv: is a video of depth \(gray12le\).*index\.csv"):
         preprocess(odd.sample(path), FRAME)
     with pytest.raises(GestaError, match="is a video of depth"):
         read_frames(odd.sample(path), 32, frames=2)
 
 
-# -- grey ------------------------------------------------------------------------------------------------------------
+# -- gray ------------------------------------------------------------------------------------------------------------
 
 BARS = np.array(
     [(255, 0, 0), (0, 255, 0), (0, 0, 255), (200, 120, 90), (90, 140, 60), (128, 128, 128), (255, 255, 255)]
@@ -304,7 +304,7 @@ BARS = np.array(
 
 
 def bars(path, pix_fmt, codec="ffv1", full=False):
-    """Bars of colours in BT.709, computed here: limited range unless `full`."""
+    """Bars of colors in BT.709, computed here: limited range unless `full`."""
     red, green, blue = BARS.T.astype(float)
     luma = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     planes = [luma, (blue - luma) / 1.8556 + 128, (red - luma) / 1.5748 + 128]
@@ -332,7 +332,7 @@ def bars(path, pix_fmt, codec="ffv1", full=False):
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("pix_fmt", ["yuv444p", "yuv420p", "yuv420p10le", "yuv422p10le", "yuv444p12le", "yuv420p16le"])
-def test_grey_is_the_luma_at_every_depth(tmp_path, pix_fmt, full):
+def test_gray_is_the_luma_at_every_depth(tmp_path, pix_fmt, full):
     path, luma = bars(tmp_path / "a.mkv", pix_fmt, full=full)
     middle = first(path)[24, 8::16].astype(float)
     assert np.abs(middle - luma).max() <= 1.5
@@ -432,14 +432,14 @@ def test_shared_twelve_bits():
         assert np.abs(next(iter_sample(sample)).depth_mm.astype(int) - 1500).max() <= 1
 
 
-def test_shared_colour_as_depth():
+def test_shared_color_as_depth():
     listing = read(case("depth_column_is_colour"))
-    assert "colour-as-depth" in inspect(listing).kinds()
+    assert "color-as-depth" in inspect(listing).kinds()
     with pytest.raises(GestaError, match="depth_unit_mm"):
         list(iter_sample(listing.samples[0]))
 
 
-def test_shared_grey():
+def test_shared_gray():
     one, other = (first(case(f"grey_8_and_10_bit_bt709/{n}.mp4")).astype(int) for n in ("c_bt709_tv", "c_10bit709"))
     inner = np.ix_(range(120), [x for x in range(160) if 5 <= x % 20 < 15])
     assert (

@@ -14,17 +14,17 @@ from gesta.schema import Frame, GestaError, Resource
 from gesta.tasks.features.stream import SequenceStream
 
 RGB = np.zeros((48, 64, 3), np.uint8)
-GREY = np.zeros((48, 64), np.uint8)
+GRAY = np.zeros((48, 64), np.uint8)
 
 ODD = {
     "empty": (Frame(0.2, color=np.zeros((0, 0, 3), np.uint8)), r"color is uint8 \[0, 0, 3\]"),
-    "empty grey": (Frame(0.2, gray=np.zeros((0, 0), np.uint8)), r"gray is uint8 \[0, 0\]"),
+    "empty gray": (Frame(0.2, gray=np.zeros((0, 0), np.uint8)), r"gray is uint8 \[0, 0\]"),
     "floats": (Frame(0.2, color=RGB.astype(np.float32)), "color is float32"),
     "a list": (Frame(0.2, color=[[0]]), "color is list"),  # type: ignore[arg-type]
     "four channels": (Frame(0.2, color=np.zeros((48, 64, 4), np.uint8)), r"color is uint8 \[48, 64, 4\]"),
-    "grey as colour": (Frame(0.2, color=GREY), r"color is uint8 \[48, 64\]"),
-    "depth of floats": (Frame(0.2, gray=GREY, depth_mm=GREY.astype(float)), "depth_mm is float64"),
-    "mask of numbers": (Frame(0.2, gray=GREY, mask=GREY), "mask is uint8"),
+    "gray as color": (Frame(0.2, color=GRAY), r"color is uint8 \[48, 64\]"),
+    "depth of floats": (Frame(0.2, gray=GRAY, depth_mm=GRAY.astype(float)), "depth_mm is float64"),
+    "mask of numbers": (Frame(0.2, gray=GRAY, mask=GRAY), "mask is uint8"),
     "nothing": (Frame(0.2), "has no image"),
     "a string": ("frame.png", "is a str"),
     "None": (None, "is a NoneType"),
@@ -48,7 +48,7 @@ def test_an_odd_frame_is_named(name):
     assert stream.push(Frame(5.0, color=RGB)) == []  # it can be used again
 
 
-@pytest.mark.parametrize("name", [name for name in ODD if "raw" not in name and name not in ("empty grey",)])
+@pytest.mark.parametrize("name", [name for name in ODD if "raw" not in name and name not in ("empty gray",)])
 def test_an_odd_frame_is_named_by_a_feature_classifier(name, monkeypatch):
     from types import SimpleNamespace
 
@@ -110,7 +110,7 @@ def test_annotations_follow_the_frames_clock(tmp_path):
 
 @pytest.mark.parametrize("way", ["whole", "stream", "annotate"])
 def test_parts_that_the_model_does_not_look_at_may_be_broken(tmp_path, way):
-    """The packaged model takes colour alone: a colour video in `depth`, or a torn skeleton, costs it nothing."""
+    """The packaged model takes color alone: a color video in `depth`, or a torn skeleton, costs it nothing."""
     from gesta.tasks.clips.annotate import annotate
 
     color = odd.write(tmp_path / "a.mp4", 40, b_frames=0)

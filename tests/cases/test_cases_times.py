@@ -219,7 +219,7 @@ def test_joined_files_whose_clock_starts_again(tmp_path):
 
 
 def pushed(times):
-    """End of each chunk that a preprocessor reports for grey frames at these times (10 a second, 4 a chunk)."""
+    """End of each chunk that a preprocessor reports for gray frames at these times (10 a second, 4 a chunk)."""
     preprocessor = Preprocessor(
         Transform(fps=10, streams=("body",), channels=("gray", "gray_difference"), body="motion")
     )

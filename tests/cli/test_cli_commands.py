@@ -80,7 +80,7 @@ def test_help_lists_every_command(gesta):
         (["nonsense"], "nonsense"),
         (["crossval"], "DATA"),
         (["crossval", "no_such_folder"], "no_such_folder"),
-        (["crossval", ".", "--by", "colour"], "colour"),
+        (["crossval", ".", "--by", "color"], "color"),
         (["crossval", ".", "--by", "²"], "--by is '²'"),
         (["crossval", "no:x:folder"], "no:x:folder: no such data folder"),
         (["crossval", ".", "--recipe", "auro"], "auto"),

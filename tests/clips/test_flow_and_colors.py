@@ -1,4 +1,4 @@
-"""Colour and flow channels: what they hold, that a stream equals the file, and that the others stay as they were."""
+"""Color and flow channels: what they hold, that a stream equals the file, and that the others stay as they were."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_mirror_turns_the_flow_around_and_leaves_what_is_outside():
     ]
 
 
-def test_colours_are_the_recordings_own_in_their_order(tmp_path):
+def test_colors_are_the_recordings_own_in_their_order(tmp_path):
     frames = [np.full((48, 64, 3), (200, 100, 20 + i), np.uint8) for i in range(6)]
     sample = Sample(id="s", recording="s", color=Resource(write_video(tmp_path / "a.mkv", frames)))
     pixels = preprocess(sample, transform("red", "green", "blue", "gray", smooth=False)).pixels[:, 0]
@@ -110,9 +110,9 @@ def test_the_chosen_hands_mirror_turns_the_flow_around():
     np.testing.assert_array_equal(found["right"], flow_mirrored(found["left"][:, ::-1], wanted.planes))
 
 
-def test_frames_without_colours_are_refused():
+def test_frames_without_colors_are_refused():
     preprocessor = Preprocessor(transform("red", "green", "blue"))
-    with pytest.raises(GestaError, match="needs colour"):
+    with pytest.raises(GestaError, match="needs color"):
         for i in range(5):
             preprocessor.push(Frame(i / 20, gray=np.zeros((48, 64), np.uint8)))
 

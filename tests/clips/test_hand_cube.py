@@ -7,7 +7,7 @@ import pytest
 
 from gesta.schema import Camera, GestaError, Resource
 from gesta.tasks.hands.center import nearest_object
-from gesta.tasks.hands.cube import Cube, hand_mask, restore_color, standardise, vary
+from gesta.tasks.hands.cube import Cube, hand_mask, restore_color, standardize, vary
 from gesta.tasks.hands.read import read_depth
 
 NYU = Camera(588.03, 587.07, 320, 240)
@@ -37,7 +37,7 @@ def test_values_by_hand():
     patch = cube.patch(depth, size=33)
     assert patch[14, 14] == 1 and patch[16, 16] == 0.25 and patch[16, 18] == 1 and patch[18, 18] == -1
     assert patch[0, 0] == 0
-    np.testing.assert_allclose(cube.normalise([[0, 160, 1000], [-80, 0, 1160]]), [[0, 1, 0], [-0.5, 0, 1]])
+    np.testing.assert_allclose(cube.normalize([[0, 160, 1000], [-80, 0, 1160]]), [[0, 1, 0], [-0.5, 0, 1]])
 
 
 @pytest.mark.parametrize("turn", [0.0, 30.0, -140.0])
@@ -45,8 +45,8 @@ def test_joints_come_back(turn):
     rng = np.random.default_rng(0)
     cube = Cube(NYU, CENTER, 260, turn)
     joints = np.asarray(CENTER) + rng.uniform(-130, 130, (50, 14, 3))
-    np.testing.assert_allclose(cube.restore(cube.normalise(joints)), joints, atol=1e-6)
-    as_stored = cube.normalise(joints).astype(np.float32)
+    np.testing.assert_allclose(cube.restore(cube.normalize(joints)), joints, atol=1e-6)
+    as_stored = cube.normalize(joints).astype(np.float32)
     np.testing.assert_allclose(cube.restore(as_stored), joints, atol=1e-3)
 
 
@@ -68,9 +68,9 @@ def test_depth_and_points_come_back(turn):
 
 
 def check_joints_lie_on_their_squares(cube, joints, depth, size=128):
-    """Normalised joints, drawn into the patch with the cube's own geometry, meet the depth of their square."""
+    """Normalized joints, drawn into the patch with the cube's own geometry, meet the depth of their square."""
     patch = cube.patch(depth, size)
-    normal = cube.normalise(joints)
+    normal = cube.normalize(joints)
     kept = 0
     for x, y, z in normal:
         distance = cube.center_mm[2] + z * cube.side_mm / 2  # mm from the camera
@@ -99,14 +99,14 @@ def test_augmentation_is_exactly_inverted_and_repeatable():
     for seed in range(20):
         one, two = (vary(cube, np.random.default_rng(seed)) for _ in range(2))
         assert one == two != cube
-        np.testing.assert_allclose(one.restore(one.normalise(joints)), joints, atol=1e-6)
+        np.testing.assert_allclose(one.restore(one.normalize(joints)), joints, atol=1e-6)
     still = vary(cube, np.random.default_rng(0), turn=0, shift_mm=0, scale=(1, 1))
     assert still == cube
 
 
 def test_turn_is_counter_clockwise():
-    """A joint to the right of the centre goes above it."""
-    x, y, _ = Cube(Camera(500, 500, 320, 240), (0, 0, 800), turn=90).normalise([[75, 0, 800]])[0]
+    """A joint to the right of the center goes above it."""
+    x, y, _ = Cube(Camera(500, 500, 320, 240), (0, 0, 800), turn=90).normalize([[75, 0, 800]])[0]
     assert (x, y) == pytest.approx((0, 0.5))
 
 
@@ -117,7 +117,7 @@ def test_hand_at_the_border_is_padded():
     assert (patch[:, :10] == 1).all() and (patch[:, 20:] == np.float32(10 / 160)).all()
 
 
-def test_colour_is_masked_and_standardised_and_back():
+def test_color_is_masked_and_standardized_and_back():
     cube = Cube(NYU, CENTER)
     depth = np.full((480, 640), 2000, np.float32)
     depth[200:300, 300:400] = 800
@@ -126,12 +126,12 @@ def test_colour_is_masked_and_standardised_and_back():
     masked = cube.color_patch(color, patch)
     assert masked.shape == (128, 128, 3) and (masked[~hand_mask(patch)] == 0).all() and masked[hand_mask(patch)].any()
     mean, deviation = masked.mean(axis=(0, 1)), masked.std(axis=(0, 1))
-    standard = standardise(masked, mean, deviation)
+    standard = standardize(masked, mean, deviation)
     np.testing.assert_allclose(standard.mean(axis=(0, 1)), 0, atol=1e-4)
     np.testing.assert_allclose(standard.std(axis=(0, 1)), 1, atol=1e-4)
     np.testing.assert_allclose(restore_color(standard, mean, deviation), masked, atol=1e-3)
     with pytest.raises(ValueError, match="positive"):
-        standardise(masked, mean, (1, 0, 1))
+        standardize(masked, mean, (1, 0, 1))
 
 
 @pytest.mark.parametrize("depth", [np.zeros((480, 640)), np.full((480, 640), 1500)])
@@ -141,7 +141,7 @@ def test_empty_cube(depth):
 
 
 @pytest.mark.parametrize("center", [(0, 0, 0), (0, 0, -800), (np.nan, 0, 800)])
-def test_centre_that_cannot_be(center):
+def test_center_that_cannot_be(center):
     with pytest.raises(GestaError, match="expected numbers with z in front of the camera"):
         Cube(NYU, center)
 
@@ -182,7 +182,7 @@ def arm(hand_end, elbow_depth=700.0):
 
 
 @pytest.mark.parametrize(("hand_end", "palm_u"), [("left", 200), ("right", 440)])
-def test_centre_lies_at_the_wide_end_of_an_arm_even_if_the_elbow_is_nearer(hand_end, palm_u):
+def test_center_lies_at_the_wide_end_of_an_arm_even_if_the_elbow_is_nearer(hand_end, palm_u):
     x, y, z = nearest_object(arm(hand_end), NYU)
     u, v = NYU.cx + NYU.fx * x / z, NYU.cy - NYU.fy * y / z
     assert abs(u - palm_u) < 35 and abs(v - 240) < 15  # 35 pixels: 48 mm
@@ -196,7 +196,7 @@ def test_an_arm_that_leaves_the_image_has_its_hand_at_the_other_end():
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="../shared/data/nyu_sample is not there")
-def test_centre_of_the_real_nyu_frame_holds_all_joints_in_the_cube():
+def test_center_of_the_real_nyu_frame_holds_all_joints_in_the_cube():
     """The first test frame; truth: row 1 of nyu_eval's ground truth."""
     row = np.loadtxt(REAL.parents[1] / "nyu_eval" / "groundtruth" / "nyu_test_groundtruth_label.txt", max_rows=1)
     joints = NYU.unproject(row.reshape(14, 3))

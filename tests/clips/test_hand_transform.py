@@ -30,13 +30,13 @@ def test_there_and_back(frames: tuple[HandFrame, ...]) -> None:
     hand = preprocess_hand(frames[0], DEPTH)
     assert hand.image.shape == (1, 32, 32) and hand.image.dtype == np.float32
     assert frames[0].joints_mm is not None
-    output = hand.cube.normalise(frames[0].joints_mm)
+    output = hand.cube.normalize(frames[0].joints_mm)
     assert np.abs(output).max() < 1
     np.testing.assert_allclose(hand.joints_mm(output), frames[0].joints_mm, atol=1e-3)
     np.testing.assert_allclose(hand.joints_uv(output), CAMERA.project(frames[0].joints_mm), atol=1e-3)
 
 
-def test_channels_are_depth_then_standardised_colour(frames: tuple[HandFrame, ...]) -> None:
+def test_channels_are_depth_then_standardized_color(frames: tuple[HandFrame, ...]) -> None:
     both = preprocess_hand(frames[0], COLOR).image
     alone = preprocess_hand(frames[0], COLOR.model_copy(update={"inputs": "rgb"})).image
     assert both.shape == (4, 32, 32) and alone.shape == (3, 32, 32)
@@ -44,12 +44,12 @@ def test_channels_are_depth_then_standardised_colour(frames: tuple[HandFrame, ..
     np.testing.assert_array_equal(both[1:], alone)
     outside = np.abs(both[0]) == 1
     for plane, mean, deviation in zip(alone, COLOR.color_mean or (), COLOR.color_deviation or (), strict=True):
-        np.testing.assert_allclose(plane[outside], -mean / deviation, rtol=1e-5)  # black, standardised
+        np.testing.assert_allclose(plane[outside], -mean / deviation, rtol=1e-5)  # black, standardized
     unmasked = preprocess_hand(frames[0], COLOR.model_copy(update={"mask": False})).image
     assert not np.allclose(unmasked[1:, outside], both[1:, outside])
 
 
-def test_the_centre_given_the_datas_or_the_nearest_object(frames: tuple[HandFrame, ...]) -> None:
+def test_the_center_given_the_datas_or_the_nearest_object(frames: tuple[HandFrame, ...]) -> None:
     given = preprocess_hand(frames[0], DEPTH, center_mm=(1.0, 2.0, 500.0))
     assert given.cube.center_mm == (1, 2, 500)
     assert frames[0].center_mm is not None and frames[0].joints_mm is not None
@@ -124,13 +124,13 @@ def test_image_of_another_size_than_the_cameras_is_told_as_such(frames: tuple[Ha
         preprocess_hand(small, DEPTH)
 
 
-def test_colour_of_another_size_or_none(tmp_path: Path) -> None:
+def test_color_of_another_size_or_none(tmp_path: Path) -> None:
     first, second, third = make_hands(tmp_path / "hands", 3).frames
     assert second.color is not None
     image = cv2.imread(str(second.color.path))
     cv2.imwrite(str(second.color.path), cv2.resize(image, (40, 30)))
     assert "40 x 30" in refused(second, first, tmp_path / "a", COLOR)
-    assert "no colour image" in refused(replace(third, color=None), first, tmp_path / "b", COLOR)
+    assert "no color image" in refused(replace(third, color=None), first, tmp_path / "b", COLOR)
 
 
 def test_when_none_can_be_used(frames: tuple[HandFrame, ...], tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_when_none_can_be_used(frames: tuple[HandFrame, ...], tmp_path: Path) ->
         collect([nowhere], DEPTH, root=tmp_path)
 
 
-def test_colour_that_a_model_needs_and_does_not_get() -> None:
+def test_color_that_a_model_needs_and_does_not_get() -> None:
     depth = np.full((60, 80), 500, np.float32)
-    with pytest.raises(GestaError, match="needs colour"):
+    with pytest.raises(GestaError, match="needs color"):
         preprocess_images(depth, None, CAMERA, COLOR)
 
 

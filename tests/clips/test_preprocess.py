@@ -19,7 +19,7 @@ def sample(path, **more):
 
 
 def person(tmp_path, uv, count=12, **more):
-    """A ChaLearn-like sample: colour, depth, mask and skeleton."""
+    """A ChaLearn-like sample: color, depth, mask and skeleton."""
     path = write_video(tmp_path / "c.mkv", moving_square(count))
     depth = [np.full((96, 128), 2000, np.uint16) for _ in range(count)]
     mask = [np.zeros((96, 128, 3), np.uint8) for _ in range(count)]

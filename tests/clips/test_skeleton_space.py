@@ -17,7 +17,7 @@ from gesta.schema import KINECT_JOINTS, GestaError
 
 
 def people(frames=12, joints=KINECT_JOINTS, dimensions=3, seed=0):
-    """A random skeleton that moves smoothly, in metres, 2 m away."""
+    """A random skeleton that moves smoothly, in meters, 2 m away."""
     rng = np.random.default_rng(seed)
     body = rng.normal(0, 0.4, (len(joints), dimensions))
     drift = np.cumsum(rng.normal(0, 0.02, (frames, len(joints), dimensions)), axis=0)

@@ -96,14 +96,14 @@ def test_all_stay_where_all_fit() -> None:
     assert all(stays.all() for stays in keep.values())
 
 
-def labelled(bundle: Path) -> list[tuple[np.ndarray, int]]:
+def labeled(bundle: Path) -> list[tuple[np.ndarray, int]]:
     return [(clip.pixels, i % 4) for i, clip in enumerate(clips_for(bundle, (4, 9, 16, 8)))]
 
 
 def test_scores_are_the_change_of_the_loss(tmp_path: Path) -> None:
     """Against turning one channel's readers down by a little, one clip a batch."""
     path = make_bundle(tmp_path / "source", "cnn3d_lstm_memory")
-    bundle, clips = bundle_io.read(path, ClipManifest), labelled(path)[:1]
+    bundle, clips = bundle_io.read(path, ClipManifest), labeled(path)[:1]
     weights = bundle_io.load_weights(bundle)
     layers = layers_of(weights)
     found = scores(bundle, layers, clips)
@@ -137,7 +137,7 @@ SETTINGS = {"classes": 4, "streams": 1, "channels": 2, "size": 16, "chunk": 4, "
 def test_a_channel_pruned_bundle_runs_streams_and_exports(model: str, tmp_path: Path, monkeypatch) -> None:
     source = make_bundle(tmp_path / "source", model)
     bundle = bundle_io.read(source, ClipManifest)
-    monkeypatch.setattr(scoring, "judged", lambda *_: labelled(source))
+    monkeypatch.setattr(scoring, "judged", lambda *_: labeled(source))
     prune_channels(source, tmp_path / "narrow", ChannelPruning(keep=0.6), parts=parts_of(()))
     narrow = bundle_io.read(tmp_path / "narrow", ClipManifest)
     assert narrow.manifest.parameters <= 0.6 * bundle.manifest.parameters

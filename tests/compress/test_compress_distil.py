@@ -114,7 +114,7 @@ class Ramp:
 
 
 @pytest.mark.parametrize(("chosen", "seen"), [(range(12), range(2, 10)), (range(3, 7), [3, 4, 5, 6, 0, 0, 0, 0])])
-def test_a_teacher_of_a_central_window_sees_the_centre_of_what_the_student_sees(chosen, seen) -> None:
+def test_a_teacher_of_a_central_window_sees_the_center_of_what_the_student_sees(chosen, seen) -> None:
     pixels = View(CENTRAL).pixels(samples(1)[0], np.array(chosen), CHUNKS, Ramp())
     assert pixels[:, 0, 0, 0, 0].tolist() == list(seen)
 

@@ -1,4 +1,4 @@
-"""gesta compress on a hand pose model: choice in millimetres, what is refused, the whole path once (slow)."""
+"""gesta compress on a hand pose model: choice in millimeters, what is refused, the whole path once (slow)."""
 
 import json
 
@@ -30,7 +30,7 @@ def row(step, size, val, reason=None):
 ROWS = [row("start", 100, 10.0), row("a", 50, 10.4), row("b", 25, 11.5), row("c", 20, 14.0, "does not agree")]
 
 
-def test_smallest_that_loses_few_millimetres():
+def test_smallest_that_loses_few_millimeters():
     assert choose(ROWS, 10.0, None, 2.0, ERROR)["stored"] == 2
     found = choose(ROWS, 10.0, None, 1.0, ERROR)
     assert found["stored"] == 1 and found["runnable"] == 0

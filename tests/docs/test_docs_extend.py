@@ -154,7 +154,7 @@ def test_data_page_runs_as_it_stands(call):
         done = call(*words)
         assert done.exit_code == 0, (words, done.stderr)
         if "inspect" in words:
-            assert "12 labelled" in done.stdout and "anna (3)" in done.stdout and "lost.avi" in done.stdout
+            assert "12 labeled" in done.stdout and "anna (3)" in done.stdout and "lost.avi" in done.stdout
     assert "3 of 1 person" in done.stdout
 
 
@@ -212,7 +212,7 @@ def test_class_that_is_imported_is_taken(monkeypatch):
     [
         (None, "model.name=my_package.nett:MyNet", "no module 'my_package.nett'"),
         (None, "model.name=my_package.net:MyNett", "my_package.net has no 'MyNett'. Did you mean MyNet?"),
-        (None, "model.options.colour=3", "unexpected keyword argument 'colour'"),
+        (None, "model.options.color=3", "unexpected keyword argument 'color'"),
         (None, "model.width=0.5", "model.width: my_package.net:MyNet is of another package"),
         ("import nothing_such", "", "No module named 'nothing_such' (net.py, line 1)"),
         ("def MyNet(classes): return 3", "", "it gives int, not a torch.nn.Module"),

@@ -1,4 +1,4 @@
-"""A tiny data set whose classes are brightnesses, and a recogniser that reads brightness: no network needed."""
+"""A tiny data set whose classes are brightnesses, and a recognizer that reads brightness: no network needed."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ LAYOUT = "index_csv"
 
 
 def write_video(path: Path, level: int, frames: int = 8) -> None:
-    """Lossless grey frames of one brightness, 32 x 32, 10 a second."""
+    """Lossless gray frames of one brightness, 32 x 32, 10 a second."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=10)
@@ -46,7 +46,7 @@ def data(tmp_path):
     return root
 
 
-class Recogniser:
+class Recognizer:
     """Stands for a trained network: the class whose brightness is nearest."""
 
     engine = SimpleNamespace(name="stand-in")
@@ -82,13 +82,13 @@ def make_bundle(tmp_path):
 
 
 @pytest.fixture
-def recogniser(monkeypatch):
+def recognizer(monkeypatch):
     """Loading gives the stand-in for whatever bundle it is asked for."""
     asked = SimpleNamespace(engine=None)
 
     def load(bundle, at):
         asked.engine = at.engine
-        return Recogniser(bundle.manifest)
+        return Recognizer(bundle.manifest)
 
     monkeypatch.setattr("gesta.tasks.clips.predict.load", load)
     return asked

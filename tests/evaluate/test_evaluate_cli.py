@@ -26,7 +26,7 @@ def call(monkeypatch, capsys):
     return run
 
 
-@pytest.mark.usefixtures("recogniser")
+@pytest.mark.usefixtures("recognizer")
 class TestEvaluate:
     def test_json_is_one_document_and_files_are_written(self, call, make_bundle, data, tmp_path):
         code, out, _ = call("evaluate", make_bundle(), data, "--out", tmp_path / "out", "--json")
@@ -63,9 +63,9 @@ class TestEvaluate:
         assert kept["test_accuracy"] == 0.875 and kept["test_n"] == 16 and len(kept["test_accuracy_interval"]) == 2
         assert "test accuracy: 0.875" in (bundle / "CARD.md").read_text()
 
-    def test_the_engine_is_handed_on(self, call, make_bundle, data, recogniser):
+    def test_the_engine_is_handed_on(self, call, make_bundle, data, recognizer):
         call("evaluate", make_bundle(), data, "--engine", "openvino")
-        assert recogniser.engine == "openvino"
+        assert recognizer.engine == "openvino"
 
 
 def test_cache_shows_limits_and_clears(call, cache, data, make_bundle):

@@ -71,7 +71,7 @@ def test_published_errors_and_figure(tmp_path):
     assert "| ICCVW17_NYU_DeepPrior++.txt | 12.238 |" in (tmp_path / "table.md").read_text()
 
 
-def test_pixels_with_depth_and_millimetres_agree(files, tmp_path):
+def test_pixels_with_depth_and_millimeters_agree(files, tmp_path):
     truth_file, predicted_file, truth, predicted = files
     expected = joint_errors(truth, predicted)
     pixels = compare(truth_file, [predicted_file], NYU)[0]
@@ -134,13 +134,13 @@ def test_depth_in_folders_below_and_in_other_steps(tmp_path):
 
 @pytest.mark.parametrize("spoilt", ["truth", "prediction"])
 @pytest.mark.parametrize("form", ["uvd", "xyz", "z negative"])
-def test_joints_in_metres_are_refused(files, tmp_path, spoilt, form):
+def test_joints_in_meters_are_refused(files, tmp_path, spoilt, form):
     truth_file, predicted_file, truth, predicted = files
     values = (truth if spoilt == "truth" else predicted) / 1000
     values = to_uvd(values) if form == "uvd" else values * (1, 1, -1 if form == "z negative" else 1)
-    metres = save(tmp_path / "metres.txt", values)
-    with pytest.raises(GestaError, match=r"metres.txt: .* so it looks like metres"):
-        compare(*(metres, [predicted_file]) if spoilt == "truth" else (truth_file, [metres]), NYU)
+    meters = save(tmp_path / "meters.txt", values)
+    with pytest.raises(GestaError, match=r"meters.txt: .* so it looks like meters"):
+        compare(*(meters, [predicted_file]) if spoilt == "truth" else (truth_file, [meters]), NYU)
 
 
 def test_two_files_of_one_name_stay_apart(tmp_path, files):

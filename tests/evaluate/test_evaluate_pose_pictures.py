@@ -1,4 +1,4 @@
-"""Points of a hand by depth, and the bar that says which colour is which depth."""
+"""Points of a hand by depth, and the bar that says which color is which depth."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def plane(tmp_path) -> tuple[Hand, np.ndarray]:
     return Hand(frame, CUBE, ("a",), None, np.zeros((1, 3))), depth
 
 
-def test_points_have_the_colour_that_the_bar_has_at_their_depth(tmp_path) -> None:
+def test_points_have_the_color_that_the_bar_has_at_their_depth(tmp_path) -> None:
     cloud = cloud_of(*plane(tmp_path), tones="depth")
     bar = depth_bar(CUBE)[MARGIN:-MARGIN, 10].astype(int)  # rows 3
     assert depth_bar(CUBE).shape == (SIDE, BAR, 3)
@@ -29,7 +29,7 @@ def test_points_have_the_colour_that_the_bar_has_at_their_depth(tmp_path) -> Non
     assert np.abs(bar[places] - cloud.colors).max() <= 6  # a row of the bar is about a step of the scale
 
 
-def test_without_colour_natural_tones_are_grey(tmp_path) -> None:
+def test_without_color_natural_tones_are_gray(tmp_path) -> None:
     colors = cloud_of(*plane(tmp_path)).colors.astype(int)
     assert np.abs(colors[:, 0] - colors[:, 2]).max() < 60
     near, far = colors[0].sum(), colors[-1].sum()

@@ -20,10 +20,10 @@ from gesta.tasks.hands.transform import preprocess_hand
 def test_figures_equal_a_slow_loop(pose_bundle, hand_data):
     frames = hand_folder.read(hand_data).frames[:6]
     found = evaluate(pose_bundle, frames)
-    recogniser, errors = load(pose_bundle), []
+    recognizer, errors = load(pose_bundle), []
     for frame in frames:
-        hand = preprocess_hand(frame, recogniser.manifest.transform)
-        joints = hand.joints_mm(recogniser.predict_preprocessed(hand.image[None])[0])
+        hand = preprocess_hand(frame, recognizer.manifest.transform)
+        joints = hand.joints_mm(recognizer.predict_preprocessed(hand.image[None])[0])
         errors.append([np.linalg.norm(a - b) for a, b in zip(joints, frame.joints_mm, strict=True)])
     np.testing.assert_allclose(errors_mm(found), errors, atol=1e-3)
     assert found.metrics["mean_error_mm"] == pytest.approx(np.mean(errors), abs=1e-3)
@@ -61,7 +61,7 @@ def test_command_writes_what_pose_compare_measures_the_same(gesta, pose_bundle, 
     assert len((out / "frames.csv").read_text().splitlines()) == 5
 
 
-def test_centre_from_the_detector_gives_other_figures(pose_bundle, hand_data):
+def test_center_from_the_detector_gives_other_figures(pose_bundle, hand_data):
     frames = hand_folder.read(hand_data).frames[:4]
     annotated, detected = (evaluate(pose_bundle, frames, center=rule) for rule in ("data", "nearest"))
     assert detected.metrics["center"] == "nearest"

@@ -18,7 +18,7 @@ from gesta.tasks.clips import predict
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.task import TASK
 
-pytestmark = pytest.mark.usefixtures("recogniser")
+pytestmark = pytest.mark.usefixtures("recognizer")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_unknown_labels_are_refused_and_named(make_bundle, tested):
         evaluate(bundle, tested, progress=False)
 
 
-def test_people_of_the_training_are_recognised(make_bundle, data):
+def test_people_of_the_training_are_recognized(make_bundle, data):
     everybody = read(data).samples
     result = evaluate(make_bundle(), everybody, layout="index_csv", progress=False)
     (warning,) = result.metrics["warnings"]
@@ -89,7 +89,7 @@ def test_nothing_to_measure_is_said(make_bundle, tested, data):
         evaluate(make_bundle(), tested, progress=False)
 
 
-def test_unlabelled_clips_are_counted_as_left_out(make_bundle, tested):
+def test_unlabeled_clips_are_counted_as_left_out(make_bundle, tested):
     mixed = [replace(tested[0], label=None), *tested[1:]]
     result = evaluate(make_bundle(), mixed, progress=False)
     assert result.metrics["n"] == 15 and "1 recordings without label" in result.metrics["warnings"][0]
@@ -125,7 +125,7 @@ def test_the_report_of_many_classes_and_no_mistakes(make_bundle, tested, tmp_pat
     right = [s for s in tested if s.label != "light"]
     evaluate(bundle, right, out=tmp_path / "out", progress=False)
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "too many for a matrix" in page and "every clip was recognised" in page
+    assert "too many for a matrix" in page and "every clip was recognized" in page
 
 
 def test_the_interval_is_the_wider_of_the_two():

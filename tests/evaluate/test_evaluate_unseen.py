@@ -35,7 +35,7 @@ def people_forgotten(data: Path) -> Path:
     return data
 
 
-@pytest.mark.usefixtures("recogniser")
+@pytest.mark.usefixtures("recognizer")
 class TestClips:
     def test_an_index_without_people_added_after_the_training(self, gesta, make_bundle, data):
         before = [s for s in read(data).samples if s.subject in ("A", "B")]

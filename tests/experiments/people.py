@@ -1,4 +1,4 @@
-"""A tiny labelled set: grey videos of a square that goes right or down, by several people."""
+"""A tiny labeled set: gray videos of a square that goes right or down, by several people."""
 
 from __future__ import annotations
 

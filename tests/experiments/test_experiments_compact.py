@@ -63,7 +63,7 @@ def test_tables_share_trainings(tmp_path):
     assert "8 lines x 1 seeds: 4 trainings, 0 already done" in cost
 
 
-def test_adam_and_sgd_differ_in_the_optimiser_alone(tmp_path):
+def test_adam_and_sgd_differ_in_the_optimizer_alone(tmp_path):
     found = jobs_of(planned(tmp_path, "mullick/table-4.3"))
     for size in ("original 3D-CNN + LSTM", "medium, distilled", "small, distilled"):
         sgd, adam = (found[f"{size}, {name}"] for name in ("SGD", "Adam"))

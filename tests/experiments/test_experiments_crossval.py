@@ -53,7 +53,7 @@ def test_ways_to_fold():
     assert fold_by("3") == ("subject", 3)
     assert fold_by("label") == ("label", None)
     with pytest.raises(GestaError, match="groups of people"):
-        fold_by("colour")
+        fold_by("color")
 
 
 def test_each_fold_chooses_inside_its_training_part(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def prediction(label: str, time_s: float) -> Prediction:
 def test_gestures_are_found_at_their_time_in_the_stream():
     spans = [span("ok", 0, 19), span("basta", 40, 59), span("ok", 80, 99)]  # at 20 frames/s: 0-1, 2-3 and 4-5 s
     stream = [prediction("ok", 0.8), prediction("basta", 2.8), prediction("basta", 4.8)]
-    assert module.recognised(spans, stream, LABELS, 20.0).tolist() == [True, True, False]
+    assert module.recognized(spans, stream, LABELS, 20.0).tolist() == [True, True, False]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def steps(monkeypatch):
         "inspect": {"page": "page.html", "problems": []},
         "train": {},
         "evaluate": {"accuracy": 0.9, "accuracy_interval": [0.8, 0.95], "n": 20, "people": 1},
-        "stream": {"recording": "Sample0001", "gestures": 20, "recognised": 15, "share": 0.75, "missed": ["fame"]},
+        "stream": {"recording": "Sample0001", "gestures": 20, "recognized": 15, "share": 0.75, "missed": ["fame"]},
     }
     fails: list[bool] = []
     monkeypatch.setattr(module, "STEPS", {name: (name, work(name, result)) for name, result in results.items()})
@@ -68,7 +68,7 @@ def test_a_stopped_demo_goes_on_where_it_was(tmp_path, steps):
     assert document["accuracy"] == 0.9
     assert document["streaming"]["share"] == 0.75
     assert json.loads((tmp_path / "demo.json").read_text())["n"] == 20
-    assert "15 of 20 gestures of Sample0001 recognised (0.75), missed: fame (hungry)" in text(document)
+    assert "15 of 20 gestures of Sample0001 recognized (0.75), missed: fame (hungry)" in text(document)
     assert "5 of 6 gestures: look.jpg" in text(document)
 
 

@@ -21,7 +21,7 @@ from gesta.schema import GestaError
 from gesta.sources import cifar as reader
 from gesta.synthetic import cifar as generator
 from gesta.tasks.catalog import load_recipe
-from gesta.tasks.images.fit import ImageExamples, fit, recognise, weights_of, with_weights
+from gesta.tasks.images.fit import ImageExamples, fit, recognize, weights_of, with_weights
 from gesta.training.learner import LossNotFinite
 from gesta.training.run import Run
 
@@ -49,7 +49,7 @@ def table(name: str = "mullick/table-4.4") -> experiment.ImageTable:
     return experiment.ImageTable(name, IMAGE_TABLES[name])
 
 
-def test_a_table_trains_three_networks_by_both_optimisers_alike(data: Path, tmp_path: Path) -> None:
+def test_a_table_trains_three_networks_by_both_optimizers_alike(data: Path, tmp_path: Path) -> None:
     plan = planned(data, tmp_path)
     assert "6 lines x 2 seeds: 12 trainings, 0 already done" in plan.cost
     assert "100 training images (10% of them to choose the epoch), 20 test images" in plan.note
@@ -136,13 +136,13 @@ def test_batches_keep_images_upright_and_labels_beside_them(data: Path) -> None:
     assert batch["target"].tolist() == train.labels[[3, 1]].tolist()
 
 
-def test_recognise_in_parts_is_recognise_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recognize_in_parts_is_recognize_at_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     network = build_image("resnet_cifar", classes=10)
     pixels = reader.read(data, "cifar10")[1].pixels
-    at_once = recognise(network, pixels)
+    at_once = recognize(network, pixels)
     monkeypatch.setattr("gesta.tasks.images.fit.EVALUATED", 3)
-    assert np.array_equal(recognise(network, pixels), at_once)
+    assert np.array_equal(recognize(network, pixels), at_once)
 
 
 def test_weights_go_out_and_in_again() -> None:
@@ -162,7 +162,7 @@ def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path
 
     runs = [fit(train, train, recipe, run(n)) for n in ("a", "b")]
     assert runs[0].history[-1]["train_loss"] < runs[0].history[0]["train_loss"]
-    assert recognise(runs[0].network, train.pixels).tolist() == recognise(runs[1].network, train.pixels).tolist()
+    assert recognize(runs[0].network, train.pixels).tolist() == recognize(runs[1].network, train.pixels).tolist()
     assert weights_of(runs[0].network)["stem.weight"].tolist() == weights_of(runs[1].network)["stem.weight"].tolist()
     with pytest.raises(GestaError, match="different classes"):
         fit(train, reader.Images(test.pixels, test.labels, ("a",) * 10), recipe, run("c"))

@@ -1,4 +1,4 @@
-"""Recognisers side by side, each person held out once: real lines on a tiny set, frame features, words for people."""
+"""Recognizers side by side, each person held out once: real lines on a tiny set, frame features, words for people."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ MSE = {
 }
 # Section 4.4.6 says "around 25mm"; figure 4.9 prints no numbers: these are of the published predictions that it draws
 MM: dict[str, dict[str, float]] = {
-    "kazakos/figure-4.7": {"RGB-Net (colour alone)": 25.0},
+    "kazakos/figure-4.7": {"RGB-Net (color alone)": 25.0},
     "kazakos/figure-4.9": {
         "DeepPrior (Oberweger et al. 2015a), published": 20.750,
         "DeepPrior with refinement, published": 19.726,
@@ -276,7 +276,7 @@ def test_published_hands_are_those_of_the_files() -> None:
 
 @pytest.mark.parametrize(("name", "lines"), [("iqbal/table-5.1", TABLE_5_1), ("iqbal/table-5.2", TABLE_5_2)])
 def test_frame_features(name: str, lines: list[Line]) -> None:
-    """By what a line trains, not by its name: a recipe that normalises has the figure of the column that does."""
+    """By what a line trains, not by its name: a recipe that normalizes has the figure of the column that does."""
 
     def trained(row: ActionRow) -> tuple[str, str, bool, bool]:
         assert row.recipe is not None
@@ -290,7 +290,7 @@ def test_frame_features(name: str, lines: list[Line]) -> None:
         expected[f"layer{line.block}", line.recipe, line.tuned, False] = line.without_norm
     assert {trained(row): row.reported for row in rows} == expected
     assert len(rows) == len(expected) == len({row.label for row in rows})
-    assert all(row.label.endswith("z-normalised") == trained(row)[3] for row in rows)
+    assert all(row.label.endswith("z-normalized") == trained(row)[3] for row in rows)
 
 
 @pytest.mark.parametrize("name", ERRORS)

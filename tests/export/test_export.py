@@ -118,9 +118,9 @@ def test_onnx_agrees_streams_and_is_recorded(model, tmp_path):
     clips = clips_for(folder)
     parity = add_networks(folder, clips, "onnxruntime")
     assert parity.largest_difference < 1e-5
-    recogniser = gesta.load(folder, "onnxruntime", threads=1)
+    recognizer = gesta.load(folder, "onnxruntime", threads=1)
     expected = gesta.load(folder, "torch").predict_clips([clip.pixels for clip in clips])
     for clip, row in zip(clips, expected, strict=True):
-        last = recogniser.open_stream().push_preprocessed(clip.pixels)[-1]
+        last = recognizer.open_stream().push_preprocessed(clip.pixels)[-1]
         assert list(last.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
-        assert list(recogniser.predict(clip).probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
+        assert list(recognizer.predict(clip).probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)

@@ -46,14 +46,14 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
         ("head", "int8"),
         ("backbone", "int8"),
     }
-    recogniser = load(out)
-    assert recogniser.engine.name == {"openvino": "openvino", "onnx": "onnxruntime"}[to]
+    recognizer = load(out)
+    assert recognizer.engine.name == {"openvino": "openvino", "onnx": "onnxruntime"}[to]
     for label in ("dark", "light"):
         path = videos / label / f"{label}3.mkv"
-        assert recogniser.predict(path).label == label
-        assert list(recogniser.stream(path))[-1].label == label
+        assert recognizer.predict(path).label == label
+        assert list(recognizer.stream(path))[-1].label == label
     made = io.read(out, FeatureManifest)
-    backbone = made.find("whole", recogniser.engine.name, stage="backbone")
+    backbone = made.find("whole", recognizer.engine.name, stage="backbone")
     if to == "onnx":
         assert b"QuantizeLinear" in made.read(backbone)
     else:
@@ -64,7 +64,7 @@ def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
 @pytest.mark.parametrize("name", ["lstm", "gru", "mean"])
 @pytest.mark.parametrize("engine", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
 def test_classifiers_beside_an_eight_bit_backbone(name: str, engine: str, tmp_path: Path) -> None:
-    """Also with a z-normalisation, whose deviations one common scale would turn to zeros."""
+    """Also with a z-normalization, whose deviations one common scale would turn to zeros."""
     torch.manual_seed(0)
     settings = {"name": name, "normalise": True} | ({} if name == "mean" else {"hidden": 48, "layers": 2})
     network = build_sequence(features=WIDE, classes=5, **settings).eval()

@@ -1,4 +1,4 @@
-"""Export of hand pose models: agreement in millimetres, what is refused, the other commands on such bundles."""
+"""Export of hand pose models: agreement in millimeters, what is refused, the other commands on such bundles."""
 
 import json
 import shutil

@@ -323,8 +323,8 @@ def test_onnx_runs_without_torch_and_without_onnxruntime(in_onnx):
         "import importlib.util as u; real = u.find_spec\n"
         "u.find_spec = lambda name, package=None: None if name == 'onnxruntime' else real(name, package)\n"
         "import gesta, numpy\n"
-        f"recogniser = gesta.load({str(in_onnx.path)!r})\n"
-        "print(recogniser.engine.name, recogniser.predict(numpy.zeros((9, 1, 16, 16, 2), numpy.uint8)).label)\n"
+        f"recognizer = gesta.load({str(in_onnx.path)!r})\n"
+        "print(recognizer.engine.name, recognizer.predict(numpy.zeros((9, 1, 16, 16, 2), numpy.uint8)).label)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -50,10 +50,10 @@ def test_short_clips_agree(engine: str, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     clips = [Clip(rng.integers(1, 256, (n, 1, 32, 32, 2), dtype=np.uint8), id=str(n)) for n in (1, 2, 4, 6)]
     assert add_networks(folder, clips, engine).largest_difference < 1e-4
-    recogniser = load(folder, engine=engine)
+    recognizer = load(folder, engine=engine)
     short = clips[2].pixels
     padded = np.concatenate([short, np.zeros((2, *short.shape[1:]), np.uint8)])
-    given, filled = recogniser.predict_clips([short, padded])
+    given, filled = recognizer.predict_clips([short, padded])
     np.testing.assert_allclose(given, filled, atol=1e-6)
-    whole = recogniser.predict_clips([np.concatenate([short, short[-1:], short[-1:]])])[0]
+    whole = recognizer.predict_clips([np.concatenate([short, short[-1:], short[-1:]])])[0]
     assert np.abs(whole - given).max() > 1e-6  # repeated frames would count; zeros do not

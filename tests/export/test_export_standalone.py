@@ -165,8 +165,8 @@ def test_an_answer_that_is_not_gestas_leaves_nothing(exported, tmp_path, monkeyp
     folder = Path(shutil.copytree(exported, tmp_path / "copy"))
     for name in ("model.onnx", "run.py", "preprocessing.md", "golden.npz"):
         (folder / name).unlink()
-    answers = files.Recogniser.predict_clips
-    monkeypatch.setattr(files.Recogniser, "predict_clips", lambda self, clips: np.roll(answers(self, clips), 1, axis=1))
+    answers = files.Recognizer.predict_clips
+    monkeypatch.setattr(files.Recognizer, "predict_clips", lambda self, clips: np.roll(answers(self, clips), 1, axis=1))
     with pytest.raises(GestaError, match=r"does not answer what gesta answers \(NOT the same; largest difference"):
         standalone.add_standalone(*catalog.of_bundle(folder))
     assert not (folder / "model.onnx").exists()

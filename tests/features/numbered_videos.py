@@ -14,7 +14,7 @@ RECIPE = FeatureRecipe("numbers", "0" * 64, "last", True, 32, frames=3, every=No
 
 
 def write_numbered(path: Path, count: int, first: int = 0, *, depth: bool = False) -> Path:
-    """Frame i is uniformly first + 2 i (depth: 16 times as many millimetres)."""
+    """Frame i is uniformly first + 2 i (depth: 16 times as many millimeters)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=25)

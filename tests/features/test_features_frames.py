@@ -60,7 +60,7 @@ def test_spans_in_frames_and_seconds(tmp_path: Path) -> None:
         read_frames(replace(sample, first_frame=30, last_frame=31), 32, every=1)
 
 
-def test_depth_becomes_grey(tmp_path: Path) -> None:
+def test_depth_becomes_gray(tmp_path: Path) -> None:
     path = write_numbered(tmp_path / "d.mkv", 5, depth=True)
     sample = Sample(id="d", recording="d", depth=Resource(path))
     assert values(read_frames(sample, 32, every=2)) == [0, 4, 8]

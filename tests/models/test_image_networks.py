@@ -88,7 +88,7 @@ def filled(shapes: dict[str, tuple[int, ...]]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", FORMER)
-def test_weights_from_before_batch_normalisation_everywhere(name: str) -> None:
+def test_weights_from_before_batch_normalization_everywhere(name: str) -> None:
     plain = build_image(name, classes=4, normalization=False)
     tensors = filled({key: tuple(tensor.shape) for key, tensor in plain.state_dict().items()})
     network = image_network_of(name, tensors, "old.safetensors").eval()
@@ -102,8 +102,8 @@ def test_weights_from_before_batch_normalisation_everywhere(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGE_MODELS)
-def test_every_convolution_and_hidden_layer_is_normalised(name: str) -> None:
-    """Scaling a layer's weights by ten changes nothing behind a batch normalisation."""
+def test_every_convolution_and_hidden_layer_is_normalized(name: str) -> None:
+    """Scaling a layer's weights by ten changes nothing behind a batch normalization."""
     network = fresh(name).train()
     for module in network.modules():
         if isinstance(module, nn.Dropout):

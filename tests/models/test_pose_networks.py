@@ -60,7 +60,7 @@ def test_parameter_counts_at_full_size(name: str) -> None:
     assert parameters(network) == pytest.approx(MILLIONS[name], abs=0.005)
 
 
-def test_colour_networks_have_as_many_but_for_the_first_layer() -> None:
+def test_color_networks_have_as_many_but_for_the_first_layer() -> None:
     with torch.device("meta"):
         counts = [
             sum(p.numel() for p in build_pose({"name": "net6"}, joint_names=NYU, inputs=i, size=128).parameters())

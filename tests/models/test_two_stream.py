@@ -74,7 +74,7 @@ def test_reset_classifier_changes_the_classes() -> None:
     assert network(clips()).shape == (4, 7)
 
 
-def test_kernels_for_other_channels_see_a_grey_picture_as_before() -> None:
+def test_kernels_for_other_channels_see_a_gray_picture_as_before() -> None:
     kernel, picture = torch.randn(4, 3, 7, 7), torch.randn(1, 1, 16, 16)
     before = torch.nn.functional.conv2d(picture.expand(-1, 3, -1, -1), kernel)
     other = torch.nn.functional.conv2d(picture.expand(-1, 5, -1, -1), for_channels(kernel, 5))
@@ -147,7 +147,7 @@ def test_kernels_of_flow_are_repeated_for_stacked_frames() -> None:
     torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-4)
 
 
-def test_a_flow_file_of_c3d_has_no_order_of_colours() -> None:
+def test_a_flow_file_of_c3d_has_no_order_of_colors() -> None:
     kernel = torch.arange(2.0).reshape(1, 2, 1, 1, 1)
     assert torch.equal(red_first({"conv1.weight": kernel})["conv1.weight"], kernel)
     colors = torch.arange(3.0).reshape(1, 3, 1, 1, 1)

@@ -206,7 +206,7 @@ def test_epochs_grow_with_fewer_clips() -> None:
     ("change", "share", "message"),
     [
         ("input.streams=[hand]", {"color": 1.0}, "only hand, which needs skeletons"),
-        ("input.size=64", {"color": 0.6, "depth": 0.5}, "colour nor depth"),
+        ("input.size=64", {"color": 0.6, "depth": 0.5}, "color nor depth"),
     ],
 )
 def test_data_that_cannot_serve(change: str, share: dict[str, float], message: str) -> None:

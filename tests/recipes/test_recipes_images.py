@@ -12,7 +12,7 @@ from gesta.tasks.images.recipe import ImageRecipe
 IMAGES = [name for name in names() if of_recipe(name).name == "images"]
 
 
-def test_each_network_with_both_optimisers() -> None:
+def test_each_network_with_both_optimizers() -> None:
     assert [f"mullick/cifar-{net}-{by}" for net in ("nin", "resnet", "vgg") for by in ("adam", "sgd")] == IMAGES
 
 
@@ -29,7 +29,7 @@ def test_the_documents_settings(name: str) -> None:
     assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Measured"))
 
 
-def test_optimisers_differ_in_nothing_else() -> None:
+def test_optimizers_differ_in_nothing_else() -> None:
     for net in ("nin", "resnet", "vgg"):
         one, other = (load_recipe(f"mullick/cifar-{net}-{by}") for by in ("adam", "sgd"))
         same = {"optimizer": "x", "learning_rate": 1.0}

@@ -31,8 +31,8 @@ def test_an_exported_bundle_runs_without_torch(joint, tmp_path):
         "import sys\n"
         "for name in ('torch', 'onnxruntime', 'lightning'): sys.modules[name] = None\n"
         "import gesta\n"
-        f"recogniser = gesta.load({str(joint)!r})\n"
-        f"print(recogniser.predict({str(video)!r}).label, len(list(recogniser.stream({str(video)!r}))))\n"
+        f"recognizer = gesta.load({str(joint)!r})\n"
+        f"print(recognizer.predict({str(video)!r}).label, len(list(recognizer.stream({str(video)!r}))))\n"
         f"from gesta.cli import main; sys.argv = ['gesta', 'predict', {str(joint)!r}, {str(video)!r}]\n"
         "main()\n"
     )

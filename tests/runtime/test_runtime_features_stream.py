@@ -18,11 +18,11 @@ from gesta.clips.decode import probe
 from gesta.schema import Frame, GestaError, Prediction, Resource
 from gesta.tasks.features.annotate import annotate
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
-from gesta.tasks.features.predict import SequenceRecogniser
+from gesta.tasks.features.predict import SequenceRecognizer
 
 
 class Numbers:
-    """The feature of a frame (or window) is its grey, twice; the answer depends on every feature and their order."""
+    """The feature of a frame (or window) is its gray, twice; the answer depends on every feature and their order."""
 
     name = "numbers"
 
@@ -39,13 +39,13 @@ class Numbers:
         return {"logits": np.array([[float(valid @ np.arange(1, len(valid) + 1)) / 500, 1.0]], np.float32)}
 
 
-def classifier(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecogniser:
+def classifier(every: int | None = 2, window: int = 1, frames: int | None = None) -> SequenceRecognizer:
     used = BackboneUse(name="n", weights="0", stage="s", size=8, frames=frames, every=every, window=window, features=2)
     provenance = Provenance(created="now", gesta="0", seed=0, layout="", data_fingerprint="0")
     manifest = FeatureManifest(
         name="n", labels=("a", "b"), backbone=used, recipe={}, parameters=1, provenance=provenance
     )
-    return SequenceRecogniser(Numbers(), manifest)
+    return SequenceRecognizer(Numbers(), manifest)
 
 
 @pytest.mark.parametrize(("every", "window"), [(1, 1), (2, 1), (3, 1), (1, 4), (2, 3)])
@@ -72,7 +72,7 @@ def test_frames_pushed_by_hand_are_the_files(tmp_path: Path) -> None:
     stream = live.open_stream()
     depth = [Frame(i / 25, depth_mm=np.full((48, 64), 32 * i, np.uint16)) for i in range(7)]
     assert [len(stream.push(frame)) for frame in depth] == [1, 0, 1, 0, 1, 0, 1] and stream.finish() == []
-    assert live.engine.seen[-1] == [0, 4, 8, 12]  # 16 mm are one level of grey
+    assert live.engine.seen[-1] == [0, 4, 8, 12]  # 16 mm are one level of gray
     stream.push(depth[3])
     assert live.engine.seen[-1] == [6]  # begun anew
 
@@ -119,8 +119,8 @@ def test_every_head_by_pytorch(name: str, tmp_path: Path, monkeypatch: pytest.Mo
     videos = write_videos(tmp_path / "videos", each=2)
     model = {} if name == "mean" else {"hidden": 8}
     bundle = make_feature_bundle(tmp_path / "features", videos, every=2, name=name, **model)
-    recogniser, path = load(bundle.path), videos / "light" / "light1.mkv"
-    expected, found = recogniser.predict(path), list(recogniser.stream(path))
+    recognizer, path = load(bundle.path), videos / "light" / "light1.mkv"
+    expected, found = recognizer.predict(path), list(recognizer.stream(path))
     assert len(found) == 4
     np.testing.assert_allclose(list(found[-1].probabilities.values()), list(expected.probabilities.values()), atol=1e-5)
     assert found[0].probabilities != found[-1].probabilities

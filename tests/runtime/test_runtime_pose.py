@@ -1,4 +1,4 @@
-"""A hand pose bundle at work on images, folders and recordings; its camera and centre; what is refused."""
+"""A hand pose bundle at work on images, folders and recordings; its camera and center; what is refused."""
 
 import importlib.util
 import json
@@ -52,7 +52,7 @@ def test_one_image_needs_a_camera(gesta, pose_bundle, image):
     assert beside["joints_mm"] == one["joints_mm"]
 
 
-def test_given_centre(gesta, pose_bundle, hand_data, image):
+def test_given_center(gesta, pose_bundle, hand_data, image):
     path, lens = image
     palm = hand_folder.read(hand_data).frames[0].joints_mm[0]
     u, v = 40 + 100 * palm[0] / palm[2], 30 - 100 * palm[1] / palm[2]
@@ -66,7 +66,7 @@ def test_given_centre(gesta, pose_bundle, hand_data, image):
 
 
 @pytest.mark.parametrize("text", ["middle", "1", "1,2,3,4", "1,nan", "1,2,-5", "a,b"])
-def test_centre_that_cannot_be(text):
+def test_center_that_cannot_be(text):
     with pytest.raises(GestaError, match="expected data, nearest") as caught:
         parse_center(text)
     assert caught.value.usage
@@ -112,27 +112,27 @@ def test_recording_goes_on_past_images_without_a_hand(gesta, pose_bundle, hand_d
     assert [json.loads(line)["frame"] for line in done.stdout.splitlines()] == ["gap:1", "gap:3"]
 
 
-def test_recording_in_metres_is_refused(gesta, pose_bundle, image, tmp_path):
+def test_recording_in_meters_is_refused(gesta, pose_bundle, image, tmp_path):
     _, lens = image
-    write_video(tmp_path / "metres.mkv", [np.zeros((60, 80), np.uint16), *[np.ones((60, 80), np.uint16)] * 3])
-    done = gesta("predict", pose_bundle, tmp_path / "metres.mkv", "--camera", lens)
-    assert done.exit_code == 1 and done.stderr.count("look like metres") == 1 and not done.stdout
+    write_video(tmp_path / "meters.mkv", [np.zeros((60, 80), np.uint16), *[np.ones((60, 80), np.uint16)] * 3])
+    done = gesta("predict", pose_bundle, tmp_path / "meters.mkv", "--camera", lens)
+    assert done.exit_code == 1 and done.stderr.count("look like meters") == 1 and not done.stdout
 
 
 def test_unit_of_depth_is_that_of_the_camera_file(gesta, pose_bundle, hand_data, tmp_path):
-    """An image alone, its folder and a recording, in steps of a quarter millimetre, beside one camera.yaml."""
+    """An image alone, its folder and a recording, in steps of a quarter millimeter, beside one camera.yaml."""
     depth = depth_images(hand_data, 1)[0]
     path = tmp_path / "depth" / "hand.png"
     path.parent.mkdir()
     (tmp_path / "camera.yaml").write_text(CAMERA)
     cv2.imwrite(str(path), depth)
-    (millimetres,) = lines(gesta("predict", pose_bundle, path, "--json"))
+    (millimeters,) = lines(gesta("predict", pose_bundle, path, "--json"))
     (tmp_path / "camera.yaml").write_text(CAMERA.replace("}", ", depth_unit_mm: 0.25}"))
     cv2.imwrite(str(path), depth * 4)
     write_video(tmp_path / "hand.mkv", [depth * 4])
     for asked in (path, path.parent, tmp_path, tmp_path / "hand.mkv"):
         (one,) = lines(gesta("predict", pose_bundle, asked, "--center", "nearest", "--json"))
-        assert one["joints_mm"] == millimetres["joints_mm"], asked
+        assert one["joints_mm"] == millimeters["joints_mm"], asked
 
 
 def test_camera_given_for_a_data_set_is_checked(gesta, pose_bundle, hand_data):
@@ -145,7 +145,7 @@ def test_pictures(gesta, pose_bundle, hand_data, image, tmp_path):
     one, folder = tmp_path / "one.png", tmp_path / "all"
     assert gesta("predict", pose_bundle, path, "--camera", lens, "--annotate", one).exit_code == 0
     drawn = cv2.imread(str(one))
-    assert drawn.shape == (60, 80, 3) and (np.ptp(drawn, axis=2) > 60).any()  # colour on grey
+    assert drawn.shape == (60, 80, 3) and (np.ptp(drawn, axis=2) > 60).any()  # color on gray
     assert gesta("predict", pose_bundle, hand_data, "--annotate", folder).exit_code == 0
     assert len(list(folder.glob("*.png"))) == 20
     several = gesta("predict", pose_bundle, hand_data, "--annotate", one)
@@ -181,9 +181,9 @@ def test_nyu_without_what_reads_mat_files(gesta, pose_bundle, tmp_path, monkeypa
 def test_bad_input(gesta, pose_bundle, image, tmp_path):
     path, lens = image
     bad = {
-        "eight.png": (np.full((60, 80), 90, np.uint8), "is 8-bit grey; expected depth as 16-bit grey PNG"),
-        "color.png": (np.full((60, 80, 3), 90, np.uint8), "is 8-bit colour"),
-        "metres.png": (np.full((60, 80), 1, np.uint16), "look like metres"),
+        "eight.png": (np.full((60, 80), 90, np.uint8), "is 8-bit gray; expected depth as 16-bit gray PNG"),
+        "color.png": (np.full((60, 80, 3), 90, np.uint8), "is 8-bit color"),
+        "meters.png": (np.full((60, 80), 1, np.uint16), "look like meters"),
         "empty.png": (np.zeros((60, 80), np.uint16), "shows no object"),
     }
     for name, (pixels, message) in bad.items():

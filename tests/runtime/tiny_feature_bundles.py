@@ -31,7 +31,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_videos(folder: Path, each: int = 8, frames: int = 7) -> Path:
-    """Grey videos in two class folders, each frame a little lighter than the one before."""
+    """Gray videos in two class folders, each frame a little lighter than the one before."""
     for number, label in enumerate(LABELS):
         for i in range(each):
             write_numbered(folder / label / f"{label}{i}.mkv", frames + i % 3, 20 + 130 * number + 3 * i)

@@ -122,7 +122,7 @@ class TestIsogd:
         root = isogd(tmp_path)
         for line in ("lost", "train/001/M_00002.avi train/001/K_00002.avi ²"):
             (root / "train_list.txt").write_text(f"train/001/M_00001.avi 36\n{line}\n", encoding="utf-8")
-            with pytest.raises(GestaError, match=r"train_list\.txt:2: expected a colour video"):
+            with pytest.raises(GestaError, match=r"train_list\.txt:2: expected a color video"):
                 read(root)
 
     def test_videos_that_are_named_twice(self, tmp_path: Path) -> None:

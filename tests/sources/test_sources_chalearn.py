@@ -168,7 +168,7 @@ def test_missing_modality_and_missing_video(tmp_path):
     assert listing.samples[0].mask is None
     reasons = {problem.kind: str(problem) for problem in listing.problems}
     assert "has no Sample0001_user.mp4" in str(listing.problems[0])
-    assert "neither a colour nor a depth video" in reasons["no-video"]
+    assert "neither a color nor a depth video" in reasons["no-video"]
 
 
 @pytest.mark.parametrize(

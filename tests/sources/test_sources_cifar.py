@@ -54,7 +54,7 @@ def write100(root: Path) -> Path:
     return folder
 
 
-def test_cifar10_keeps_official_parts_order_and_colours(tmp_path: Path) -> None:
+def test_cifar10_keeps_official_parts_order_and_colors(tmp_path: Path) -> None:
     folder = write10(tmp_path)
     for root in (tmp_path, folder):
         train, test = cifar.read(root, "cifar10")

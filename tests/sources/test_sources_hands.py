@@ -113,7 +113,7 @@ def test_index_of_80000_frames_under_5_seconds(tmp_path):
 
 @needs_real
 def test_real_first_frame_of_nyu():
-    """Joints lie a little behind the surface that the decoded depth shows; colour has the same size."""
+    """Joints lie a little behind the surface that the decoded depth shows; color has the same size."""
     depth = read_depth(Resource(REAL / "nyu_sample" / "depth_1_0000001.png"), "nyu")
     assert depth.shape == (480, 640) == read_color(Resource(REAL / "nyu_sample" / "rgb_1_0000001.png")).shape[:2]
     with (REAL / "nyu_eval" / "groundtruth" / "nyu_test_groundtruth_label.txt").open() as stream:
@@ -215,12 +215,12 @@ def test_folder_of_any_camera(tmp_path, axes):
     assert (depth == 801).all() and color.shape == (240, 320, 3)
 
 
-def test_folder_without_colour_and_joints(tmp_path):
+def test_folder_without_color_and_joints(tmp_path):
     files.write_folder(tmp_path, rgb=False)
     files.write_camera(tmp_path / "camera.yaml", 285, 285, 160, 120, "depth_unit_mm: 0.125")
     frame = hand_folder.read(tmp_path).frames[0]
     assert frame.joints_mm is None and frame.center_mm is None and read_hand(frame)[0].max() == 100
-    with pytest.raises(GestaError, match="has no colour image beside it"):
+    with pytest.raises(GestaError, match="has no color image beside it"):
         read_hand(frame, color=True)
 
 
@@ -281,7 +281,7 @@ def test_camera_file(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda j: j / 1000, "look like metres. Write mm"),
+        (lambda j: j / 1000, "look like meters. Write mm"),
         (lambda j: j * (1, 1, -1), "lie behind the camera"),
         (lambda j: j + np.array((0, 900, 0)), "lie inside the 320 x 240 images"),
         (lambda j: j * (0.1, 0.1, 1) + (0, -900, 0), "check them and the intrinsics"),
@@ -305,7 +305,7 @@ def test_split_of_an_unknown_name_is_no_training_data(tmp_path):
         hand_folder.read(tmp_path)
 
 
-def test_joints_with_y_down_are_recognised(tmp_path):
+def test_joints_with_y_down_are_recognized(tmp_path):
     """Hands in the lower half, with a camera that looks at it from above the middle."""
     camera = (285.6, 285.6, 160, 60)
     up = files.world(3, 5) * (0.3, 0.3, 1) - (0, 300, 0)  # in the lower half, y up
@@ -337,7 +337,7 @@ def test_folder_faults(tmp_path):
         hand_folder.read(tmp_path)
 
 
-def test_colour_of_another_size_is_told_when_opened(tmp_path):
+def test_color_of_another_size_is_told_when_opened(tmp_path):
     files.write_folder(tmp_path)
     cv2.imwrite(str(tmp_path / "rgb" / "2.jpg"), np.zeros((20, 30, 3), np.uint8))
     with pytest.raises(GestaError, match=r"is 30 x 20, its depth image 2\.png 320 x 240"):
@@ -347,8 +347,8 @@ def test_colour_of_another_size_is_told_when_opened(tmp_path):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.full((9, 9), 80, np.uint8), "is 8-bit grey; expected 16-bit grey depth"),
-        (np.full((9, 9, 3), 80, np.uint8), "is 8-bit colour; expected 16-bit grey depth"),
+        (np.full((9, 9), 80, np.uint8), "is 8-bit gray; expected 16-bit gray depth"),
+        (np.full((9, 9, 3), 80, np.uint8), "is 8-bit color; expected 16-bit gray depth"),
     ],
 )
 def test_depth_of_the_wrong_bit_depth(tmp_path, image, message):
@@ -362,14 +362,14 @@ def test_depth_of_the_wrong_bit_depth(tmp_path, image, message):
         cv2.imwrite(str(path), image)
     with pytest.raises(GestaError, match=message):
         hand_folder.read(tmp_path)
-    with pytest.raises(GestaError, match="expected depth as 16-bit grey PNG"):
+    with pytest.raises(GestaError, match="expected depth as 16-bit gray PNG"):
         read_depth(Resource(tmp_path / "depth" / "0.png"))
 
 
 def test_depth_files_that_look_wrong(tmp_path):
     path = tmp_path / "d.png"
     cv2.imwrite(str(path), np.full((9, 9), 2, np.uint16))
-    with pytest.raises(GestaError, match="look like metres"):
+    with pytest.raises(GestaError, match="look like meters"):
         read_depth(Resource(path))
     with pytest.raises(GestaError, match=r"16 bits and 1 channel; NYU's depth lies in green and blue"):
         read_depth(Resource(path), "nyu")

@@ -1,4 +1,4 @@
-"""The index.csv reader: all columns, depth without colour, spans, skeletons, and each row that cannot be used."""
+"""The index.csv reader: all columns, depth without color, spans, skeletons, and each row that cannot be used."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ def test_spans_of_one_long_recording_share_it(tmp_path):
     assert len({s.id for s in samples}) == 3
 
 
-def test_depth_video_or_folder_of_16_bit_images_as_path_has_no_colour(tmp_path):
+def test_depth_video_or_folder_of_16_bit_images_as_path_has_no_color(tmp_path):
     write_video(tmp_path / "depth_01.mkv", "ffv1", "gray16le")
-    write_video(tmp_path / "colour_01.mkv", "ffv1", "yuv420p")
+    write_video(tmp_path / "color_01.mkv", "ffv1", "yuv420p")
     for name, dtype in (("shots16", np.uint16), ("shots8", np.uint8)):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / "0001.png"), np.zeros((4, 4), dtype))
-    names = ("depth_01.mkv", "colour_01.mkv", "shots16", "shots8")
+    names = ("depth_01.mkv", "color_01.mkv", "shots16", "shots8")
     write_index(tmp_path, "path,label,depth_unit_mm", *(f"{name},wave,0.5" for name in names))
     modalities = {s.id: s.modalities for s in read(tmp_path).samples}
     assert modalities == {
         "depth_01.mkv": ("depth",),
-        "colour_01.mkv": ("color",),
+        "color_01.mkv": ("color",),
         "shots16": ("depth",),
         "shots8": ("color",),
     }

@@ -58,10 +58,10 @@ def test_a_part_without_labels_counts_as_none():
     hidden = people(3, labels=(None,), split="test", first=10)
     data = people(9, split="train") + people(2, split="val", first=20) + hidden
     done, notes = assign_splits(data, seed=0)
-    labelled = by_split([s for s in done if s.label is not None])
-    assert labelled["val"] == {"p20", "p21"}
-    assert len(labelled["test"]) == 2
-    assert labelled["test"] <= {f"p{i}" for i in range(9)}
+    labeled = by_split([s for s in done if s.label is not None])
+    assert labeled["val"] == {"p20", "p21"}
+    assert len(labeled["test"]) == 2
+    assert labeled["test"] <= {f"p{i}" for i in range(9)}
     assert [s for s in done if s.label is None] == hidden
     assert notes[0] == "The test part of the data has no labels: another one is taken out of training."
     assert "Test part: 2 of 9 people" in notes[1]
@@ -69,7 +69,7 @@ def test_a_part_without_labels_counts_as_none():
 
 
 def test_validation_without_labels_and_people_seen_there():
-    data = people(6) + people(2, labels=(None,), split="val")  # unlabelled recordings of people who are also labelled
+    data = people(6) + people(2, labels=(None,), split="val")  # unlabeled recordings of people who are also labeled
     done, notes = assign_splits(data, seed=0)
     parts = by_split([s for s in done if s.label is not None])
     assert parts["train"]
@@ -146,7 +146,7 @@ def test_rows_without_split_go_to_their_person():
 
 
 def test_samples_without_label_are_left_alone():
-    data = [*people(5), sample("unlabelled", None, "p1"), sample("kept", None, "p1", "test")]
+    data = [*people(5), sample("unlabeled", None, "p1"), sample("kept", None, "p1", "test")]
     done, _ = assign_splits(data, seed=0)
     assert [s.split for s in done[-2:]] == [None, "test"]
 
@@ -159,7 +159,7 @@ def test_the_documents_protocol():
     assert "validation = 2000 random ones of 7754" in notes[0]
     small, _ = assign_splits([*train[:100], *val], seed=0, protocol="document")
     assert Counter(s.split for s in small)["val"] == 26
-    with pytest.raises(GestaError, match=r"needs labelled recordings in folders Train\* and Validation\*"):
+    with pytest.raises(GestaError, match=r"needs labeled recordings in folders Train\* and Validation\*"):
         assign_splits(train, seed=0, protocol="document")
     with pytest.raises(GestaError, match="there are subject and document"):
         assign_splits(train, seed=0, protocol="random")
@@ -191,7 +191,7 @@ def test_groups_of_people_and_unknown_people():
 
 def test_folds_that_cannot_be():
     with pytest.raises(GestaError, match="there are subject and label"):
-        folds(people(3), by="colour")
+        folds(people(3), by="color")
     with pytest.raises(GestaError, match="cannot make 9 parts of 3 people"):
         folds(people(3), k=9)
     with pytest.raises(GestaError, match="needs at least 2 people, found 1"):
@@ -203,7 +203,7 @@ def test_folds_that_cannot_be():
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["p", "q", "r", "s", None])), max_size=40),
     st.integers(0, 5),
 )
-def test_every_labelled_sample_gets_a_part_and_people_are_not_shared_where_known(rows, seed):
+def test_every_labeled_sample_gets_a_part_and_people_are_not_shared_where_known(rows, seed):
     data = [sample(str(i), label, subject) for i, (label, subject) in enumerate(rows)]
     done, notes = assign_splits(data, seed=seed)
     assert all(s.split in ("train", "val", "test") for s in done)

@@ -1,4 +1,4 @@
-"""Recordings as grey 64 x 64 body crops, for the baselines that must fail on synthetic data."""
+"""Recordings as gray 64 x 64 body crops, for the baselines that must fail on synthetic data."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gesta.synthetic.recording import prepare, skeleton_rows
 SIDE = 64
 
 
-def body_crop(grey: np.ndarray, joints_uv: np.ndarray) -> np.ndarray:
+def body_crop(gray: np.ndarray, joints_uv: np.ndarray) -> np.ndarray:
     """The spec's box around HipCenter, (64, 64) float32."""
     hip, head = joints_uv[0], joints_uv[3]
     h = max(float(np.linalg.norm(hip - head)), 10.0)
     across, down = SIDE / (2 * h), SIDE / (2.1 * h)
     move = np.array([[across, 0, (h - hip[0]) * across], [0, down, (1.4 * h - hip[1]) * down]])
-    return cv2.warpAffine(grey, move, (SIDE, SIDE), flags=cv2.INTER_LINEAR).astype(np.float32)
+    return cv2.warpAffine(gray, move, (SIDE, SIDE), flags=cv2.INTER_LINEAR).astype(np.float32)
 
 
 def summaries(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean crop and middle crop of every gesture of a recording, masked grey, and the gesture ids."""
+    """Mean crop and middle crop of every gesture of a recording, masked gray, and the gesture ids."""
     recording = prepare(task.plan)
     uv = skeleton_rows(recording.tracked, task.plan.size).reshape(len(recording), 20, 9)[..., 7:]
     means = [np.zeros((SIDE, SIDE), np.float32) for _ in recording.spans]
@@ -33,8 +33,8 @@ def summaries(task: Task) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         inside = [i for i, s in enumerate(recording.spans) if s.first <= t <= s.last]
         if not inside:
             continue
-        grey = cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY) * (frame.user > 127)
-        crop = body_crop(grey, uv[t])
+        gray = cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY) * (frame.user > 127)
+        crop = body_crop(gray, uv[t])
         for i in inside:
             span = recording.spans[i]
             means[i] = means[i] + crop / (span.last - span.first + 1)

@@ -86,7 +86,7 @@ def test_decoding_gives_depth_and_mask_back(made: Path) -> None:
     folder = _folders(made)[0]
     depth = _decode(folder / f"{folder.name}_depth.mp4").astype(int)
     user = _decode(folder / f"{folder.name}_user.mp4").mean(-1)
-    assert np.abs(depth[..., 0] - depth[..., 2]).max() <= 2  # grey
+    assert np.abs(depth[..., 0] - depth[..., 2]).max() <= 2  # gray
     error = np.concatenate(
         [np.abs(depth[t, ..., 1] - f.depth)[(f.user > 0) & (f.depth > 0)] for t, f in enumerate(drawn)]
     )
@@ -110,7 +110,7 @@ def test_joints_lie_on_the_person(made: Path) -> None:
     assert np.mean(hits) > 0.93
 
 
-def test_pixels_follow_from_metres(made: Path) -> None:
+def test_pixels_follow_from_meters(made: Path) -> None:
     folder = _folders(made)[0]
     rows = np.array(_rows(folder / f"{folder.name}_skeleton.csv"))
     rows = rows[rows.any(axis=1)].reshape(-1, 20, 9)

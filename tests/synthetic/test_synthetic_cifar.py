@@ -64,7 +64,7 @@ def test_same_seed_same_bytes_and_what_is_there_stays(tmp_path: Path) -> None:
         cifar.make(tmp_path / "a", "cifar10", images=100, seed=4)
 
 
-def test_neither_pixels_nor_colours_tell_the_class(tmp_path: Path) -> None:
+def test_neither_pixels_nor_colors_tell_the_class(tmp_path: Path) -> None:
     cifar.make(tmp_path, "cifar10", images=1500)
     train, test = reader.read(tmp_path, "cifar10")
 
@@ -73,9 +73,9 @@ def test_neither_pixels_nor_colours_tell_the_class(tmp_path: Path) -> None:
         return float((train.labels[distances.argmin(1)] == test.labels).mean())
 
     whole = [part.pixels.reshape(len(part), -1).astype(np.float32) / 255 for part in (train, test)]
-    colour = [part.pixels.mean((1, 2), dtype=np.float32) for part in (train, test)]
+    color = [part.pixels.mean((1, 2), dtype=np.float32) for part in (train, test)]
     assert 0.1 < nearest(*whole) < 0.35  # something is there, but not much
-    assert nearest(*colour) < 0.2
+    assert nearest(*color) < 0.2
 
 
 def test_too_few_images_are_refused(tmp_path: Path) -> None:

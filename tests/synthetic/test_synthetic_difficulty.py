@@ -19,7 +19,7 @@ def _by_split(people: int, recordings: int, size: tuple[int, int]) -> tuple[list
 
 
 @pytest.mark.slow
-def test_nearest_neighbour_stays_below_half_on_unseen_people() -> None:
+def test_nearest_neighbor_stays_below_half_on_unseen_people() -> None:
     train, test = _by_split(23, 2, (320, 240))
     train = [task for task in train if task.plan.take == 0]
     means, middles, ids = all_summaries(train, 2)
@@ -28,7 +28,7 @@ def test_nearest_neighbour_stays_below_half_on_unseen_people() -> None:
     assert not {t.plan.person for t in train} & {t.plan.person for t in test}
     for name, known, seen in (("mean", means, test_means), ("middle", middles, test_middles)):
         accuracy = nearest_accuracy(known, ids, seen, test_ids)
-        print(f"nearest neighbour on {name} frames: {accuracy:.3f} ({len(test_ids)} clips)")
+        print(f"nearest neighbor on {name} frames: {accuracy:.3f} ({len(test_ids)} clips)")
         assert 0.05 < accuracy < 0.5, name
 
 

@@ -113,7 +113,7 @@ def test_written_set_is_read_like_the_original(tmp_path):
         assert depth.shape == (480, 640) and (color[depth == 0] == 0).all() and (depth == 0).any()
         cube = Cube(frame.camera, tuple(map(float, frame.center_mm)))
         assert cube.patch(depth).min() < 0.5
-        errors.append(np.abs(cube.restore(cube.normalise(frame.joints_mm)) - frame.joints_mm).max())
+        errors.append(np.abs(cube.restore(cube.normalize(frame.joints_mm)) - frame.joints_mm).max())
         u, v = np.rint(frame.camera.project(frame.joints_mm)).astype(int).T
         noise.append(np.median(frame.joints_mm[:, 2] - depth[np.clip(v, 0, 479), np.clip(u, 0, 639)]))
     assert max(errors) < 1e-3

@@ -81,7 +81,7 @@ def test_classes_are_enrolled_without_training(kind, known, new, embedding, tmp_
 
 
 def test_what_cannot_be_enrolled_is_told_by_name(embedding, known, new, tmp_path, gesta):
-    for data, words in ((known, "left, right"), (tmp_path / "empty", "no labelled")):
+    for data, words in ((known, "left, right"), (tmp_path / "empty", "no labeled")):
         data.mkdir(exist_ok=True)
         answer = gesta("enroll", embedding, data, "--out", tmp_path / "x")
         assert answer.exit_code != 0 and words in answer.stderr if data == known else answer.exit_code != 0

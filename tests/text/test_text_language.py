@@ -305,7 +305,7 @@ def test_what_is_not_offered_is_refused(tmp_path: Path, text: Path) -> None:
     with pytest.raises(GestaError, match="unknown layout 'videos' of text"):
         TASK.read(text, "videos")
     with pytest.raises(GestaError, match="no passages to score"):
-        TASK.labelled([], None)  # type: ignore[arg-type]
+        TASK.labeled([], None)  # type: ignore[arg-type]
 
 
 def test_recipes_that_cannot_be() -> None:

@@ -43,7 +43,7 @@ def split_hands(listing: HandListing) -> list[HandFrame]:
 
 
 def _seen(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Depth uint16 mm and colour of balls of 25, 14 and 10 mm."""
+    """Depth uint16 mm and color of balls of 25, 14 and 10 mm."""
     depth, image = np.full((SIZE[1], SIZE[0]), 900, np.uint16), np.full((SIZE[1], SIZE[0], 3), 40, np.uint8)
     colors = ((60, 90, 200), (60, 200, 90), (200, 90, 60))
     for (x, y, z), radius, shade in zip(joints, (25, 14, 10), colors, strict=True):

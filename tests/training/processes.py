@@ -2,7 +2,7 @@
 
     python processes.py OUT DEVICES BATCH c3d|frozen
 
-c3d has no batch normalisation; of "frozen", the 3D-CNN, everything but the last layer stays as it is. Neither has
+c3d has no batch normalization; of "frozen", the 3D-CNN, everything but the last layer stays as it is. Neither has
 dropout, so that nothing is drawn and nothing counted but what the batch decides.
 """
 
@@ -35,7 +35,7 @@ SAME = (
 
 
 def with_statistics(recipe: ClipRecipe) -> nn.Module:
-    """A random 3D-CNN whose normalisation has the statistics of the clips."""
+    """A random 3D-CNN whose normalization has the statistics of the clips."""
     transform = transform_for(recipe, samples(30))
     clips = [MemoryStore().load(sample, transform).pixels for sample in samples(12)]
     torch.manual_seed(0)

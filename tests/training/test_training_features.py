@@ -1,4 +1,4 @@
-"""Classifiers of stored features: the documents' sizes, what padding and z-normalisation do, training end to end."""
+"""Classifiers of stored features: the documents' sizes, what padding and z-normalization do, training end to end."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_sizes_of_the_documents(recipe: str, features: int, classes: int, parame
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
-def test_z_normalisation_by_hand() -> None:
+def test_z_normalization_by_hand() -> None:
     network = small("mean", normalise=True)
     network.fit_statistics(torch.tensor([[1.0] * 10, [3.0] * 9 + [1.0]]))
     assert network.norm is not None

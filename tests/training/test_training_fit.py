@@ -209,7 +209,7 @@ def test_a_class_whose_clips_are_all_broken_is_no_class_of_the_model(tmp_path: P
     assert sum("of the class 'c1', which no training clip has" in str(p) for p in result.skipped) == 2
     store = MemoryStore(broken=[s.id for s in samples() if s.split == "train"])
     with pytest.raises(
-        GestaError, match=r"no labelled.* 24 could not be used, the first: nowhere/0.avi: cut short\. Add"
+        GestaError, match=r"no labeled.* 24 could not be used, the first: nowhere/0.avi: cut short\. Add"
     ):
         run(tmp_path / "none", "training.epochs=1", cache=store)
 

@@ -1,4 +1,4 @@
-"""Losses, augmentation, batches, optimisers and the figure, each against something slow or worked by hand."""
+"""Losses, augmentation, batches, optimizers and the figure, each against something slow or worked by hand."""
 
 from __future__ import annotations
 
@@ -220,13 +220,13 @@ def test_what_came_before_leaves_other_parts_out() -> None:
 def test_a_clip_begins_with_the_end_of_what_came_before() -> None:
     clips = clip_set()
     clips.augmentation = NOTHING.model_copy(update={"context": 1.0, "context_frames": 6})
-    neighbour, clip = clips.samples[3], clips.samples[4]
-    clips.before = {clip.id: (neighbour,)}
+    neighbor, clip = clips.samples[3], clips.samples[4]
+    clips.before = {clip.id: (neighbor,)}
     starts = set()
     for epoch in range(20):
         clips.epoch = epoch
         item = clips[4]
-        earlier = clips.store.load(neighbour, clips.transform).pixels
+        earlier = clips.store.load(neighbor, clips.transform).pixels
         assert (item.pixels[: item.start] == earlier[len(earlier) - item.start :]).all()
         assert clips.collate([clips[3], item])["start"].tolist() == [0, item.start]
         starts.add(item.start)

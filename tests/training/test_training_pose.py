@@ -228,7 +228,7 @@ def test_too_little_and_a_loss_that_is_not_finite(frames: list[HandFrame], cache
         fitted(frames, recipe("deep-model"), tmp_path, cache)
 
 
-def test_colour_statistics_against_a_plain_loop(frames: list[HandFrame], cache: Path) -> None:
+def test_color_statistics_against_a_plain_loop(frames: list[HandFrame], cache: Path) -> None:
     transform = HandTransform(inputs="rgb", size=16, cube_mm=260)
     windows, kept, _ = collect(frames, transform, wide=True, root=cache)
     mean, deviation = color_statistics(windows, transform)
@@ -287,7 +287,7 @@ def test_the_other_layouts_train(layout: str, joints: int, cache: Path, tmp_path
     assert listing.layout == manifest.provenance.layout == layout and len(manifest.joints) == joints
 
 
-def test_a_pose_bundle_is_no_recogniser_and_the_other_way_round(
+def test_a_pose_bundle_is_no_recognizer_and_the_other_way_round(
     frames: list[HandFrame], cache: Path, tmp_path: Path
 ) -> None:
     found = fitted(frames, recipe("depth-net", "training.epochs=1"), tmp_path, cache)

@@ -109,7 +109,7 @@ def test_freezing(how: str, left: set[str]) -> None:
     assert learns(network) == left
 
 
-def test_frozen_normalisation_keeps_its_statistics() -> None:
+def test_frozen_normalization_keeps_its_statistics() -> None:
     network = st_resnet()
     still = freeze(network, "first")
     assert {type(module).__name__ for module in still} == {"Conv2d", "BatchNorm2d"} and len(still) == 2
@@ -133,20 +133,20 @@ def test_the_last_layer_is_kept_for_the_same_classes_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "learnt"),
+    ("line", "learned"),
     [
         ("from IsoGD, fine-tuned whole", {"recurrent", "inner", "classifier"}),
         ("from IsoGD, fine-tuned, first LSTM frozen", {"recurrent", "inner", "classifier"}),
         ("from IsoGD, both LSTMs frozen", {"inner", "classifier"}),
     ],
 )
-def test_a_line_with_frozen_recurrent_layers_learns_the_others(line: str, learnt: set[str]) -> None:
+def test_a_line_with_frozen_recurrent_layers_learns_the_others(line: str, learned: set[str]) -> None:
     row = next(row for row in ACTION_TABLES["sprint/transfer"].rows if row.label == line)
     frozen = [o.removeprefix("training.freeze=") for o in row.overrides if o.startswith("training.freeze=")]
     network = lstm()
     for names in frozen:
         freeze(network, names)
-    assert {name.split(".")[0] for name in learns(network)} == learnt
+    assert {name.split(".")[0] for name in learns(network)} == learned
     assert ("recurrent.0" in learns(network)) == (not frozen)
 
 

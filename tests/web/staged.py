@@ -69,7 +69,7 @@ def model(studio: Studio) -> w.Model:
     ]
     lines = {
         "gestures": "wave, salute, open arms, nothing",
-        "learnt from": "42 clips of 2 people; a third person chose the epoch",
+        "learned from": "42 clips of 2 people; a third person chose the epoch",
         "accuracy": "90 %, 80 to 95 %; each person held out once",
         "false alarms": "0.4 a minute",
         "input": "color camera, 20 frames/s",
@@ -112,7 +112,7 @@ def training() -> w.Job:
     )
     reasons = {
         "20 frames/s, clips of 2.0 s": "The median of the training clips.",
-        "Channels grey and its change": "There is no depth, so the temporal difference stands in.",
+        "Channels gray and its change": "There is no depth, so the temporal difference stands in.",
         "Random mirror of half the clips": "No label names a side.",
         "40 epochs, batch 8": "For 42 training clips.",
         "carla held out": "To choose the epoch. Afterwards each person is held out once, for the accuracy.",

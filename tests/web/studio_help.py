@@ -24,7 +24,7 @@ SIZE = (64, 48)
 
 
 def jpeg(place: float = 0.5, level: int = 120, size: tuple[int, int] = SIZE) -> bytes:
-    """A grey picture with a white square at `place` (0 to 1) of its width."""
+    """A gray picture with a white square at `place` (0 to 1) of its width."""
     image = np.full((size[1], size[0], 3), level, np.uint8)
     left = int(place * (size[0] - 12))
     image[size[1] // 3 : size[1] // 3 + 12, left : left + 12] = 255

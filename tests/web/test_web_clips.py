@@ -1,4 +1,4 @@
-"""Clips: trimmed, relabelled, left out, deleted and restored; by two pages at once; with their pictures."""
+"""Clips: trimmed, relabeled, left out, deleted and restored; by two pages at once; with their pictures."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def index(page: Page) -> str:
     return (page.studio.folder.root / "index.csv").read_text()
 
 
-def test_a_trimmed_and_relabelled_clip_keeps_its_file(page: Page) -> None:
+def test_a_trimmed_and_relabeled_clip_keeps_its_file(page: Page) -> None:
     (clip,) = page.record("wave")
     before = (page.studio.folder.root / clip["path"]).read_bytes()
     body = {"revision": clip["revision"], "start_s": 0.25, "end_s": 1.5, "label": "salute", "subject": "ben, jr"}

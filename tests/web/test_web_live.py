@@ -68,7 +68,7 @@ def test_the_packaged_model_answers_every_frame(page: Page) -> None:
     assert all(answer["server_ms"] > 0 for answer in answers)
 
 
-def test_that_was_wrong_keeps_the_last_seconds_to_be_labelled(page: Page) -> None:
+def test_that_was_wrong_keeps_the_last_seconds_to_be_labeled(page: Page) -> None:
     page.label("wave")
     with page.socket("/api/ws/live?model=demo") as socket:
         socket.send_json(HELLO)

@@ -17,7 +17,7 @@ from gesta.sources.chalearn2014 import stated_facts
 
 
 def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
-    """Each unreadable, empty or truncated file once, colour videos that hold depth, and skeletons without a person."""
+    """Each unreadable, empty or truncated file once, color videos that hold depth, and skeletons without a person."""
     for resource, video in facts.videos.items():
         problem = _video_fault(resource, video)
         if problem is not None:
@@ -27,8 +27,8 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
         info = facts.videos[resource].info
         if info is not None and is_depth(info.pixels):
             hint = "Name it in an index.csv, where path may be a depth video."
-            reason = f"is a {depth_bits(info.pixels)}-bit grey video, taken as colour."
-            yield Problem(str(resource), "depth-as-colour", reason, hint)
+            reason = f"is a {depth_bits(info.pixels)}-bit gray video, taken as color."
+            yield Problem(str(resource), "depth-as-color", reason, hint)
     yield from _depth_faults(samples, facts)
     for resource, skeleton in facts.skeletons.items():
         if skeleton.tracked is None:
@@ -53,13 +53,13 @@ def _joint_faults(facts: Facts) -> Iterator[Problem]:
 
 
 def _depth_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
-    """Depth videos of 8 bits of which nobody said what a grey level is worth."""
+    """Depth videos of 8 bits of which nobody said what a gray level is worth."""
     for resource, unit_mm in dict.fromkeys((s.depth, s.depth_unit_mm) for s in samples if s.depth is not None):
         info = facts.videos[resource].info
         if info is not None and info.frames and unit_mm == 1.0 and not is_depth(info.pixels):
-            reason = f"is an 8-bit or colour video ({info.pixels or 'images'}), taken as depth: no millimetres."
-            hint = "Name the depth video, or say in depth_unit_mm how many mm one of its grey levels is."
-            yield Problem(str(resource), "colour-as-depth", reason, hint)
+            reason = f"is an 8-bit or color video ({info.pixels or 'images'}), taken as depth: no millimeters."
+            hint = "Name the depth video, or say in depth_unit_mm how many mm one of its gray levels is."
+            yield Problem(str(resource), "color-as-depth", reason, hint)
 
 
 def recording_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
@@ -93,7 +93,7 @@ def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
 
 
 def is_unusable(sample: Sample, info: VideoInfo) -> bool:
-    """Whether the video breaks off before the sample ends, has lost too much, or is depth where colour is expected."""
+    """Whether the video breaks off before the sample ends, has lost too much, or is depth where color is expected."""
     if info.damaged or (sample.color is not None and is_depth(info.pixels)):
         return True
     if not (info.error or info.lacks):

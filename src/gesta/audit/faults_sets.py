@@ -22,7 +22,7 @@ def class_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
     if not samples:
         return
     if not counts:
-        hint = "These can be recognised (gesta predict), not learnt from."
+        hint = "These can be recognized (gesta predict), not learned from."
         yield Problem(str(root), "no-labels", "no sample has a label.", hint)
         return
     if len(counts) == 1:
@@ -42,21 +42,19 @@ def class_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
 
 def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
     """Nobody named, some not named, and the same person in train (or validation) and test."""
-    labelled = [s for s in samples if s.label is not None]
-    unnamed = [s for s in labelled if s.subject is None]
+    labeled = [s for s in samples if s.label is not None]
+    unnamed = [s for s in labeled if s.subject is None]
     hint = (
         "Name the person of each recording (subject in index.csv, or gesta_subjects.csv), so that splits are by person."
     )
-    if labelled and len(unnamed) == len(labelled):
+    if labeled and len(unnamed) == len(labeled):
         reason = "there is no information on people; the accuracy will be optimistic for new people."
         yield Problem(str(root), "no-people", reason, hint)
     elif unnamed:
-        reason = (
-            f"{len(unnamed)} of {_many(len(labelled), 'sample')} name no person, the first of them {unnamed[0].id}."
-        )
+        reason = f"{len(unnamed)} of {_many(len(labeled), 'sample')} name no person, the first of them {unnamed[0].id}."
         yield Problem(str(root), "no-people", reason, hint)
     parts: dict[str, set[str]] = defaultdict(set)
-    for sample in labelled:
+    for sample in labeled:
         if sample.subject is not None and sample.split is not None:
             parts[sample.split].add(sample.subject)
     for part in ("train", "val"):

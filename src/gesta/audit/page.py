@@ -58,7 +58,7 @@ def write_page(out: Path, template: Path, **values: Any) -> Path:
 def strips(samples: Sequence[Sample], n: int = FRAMES, height: int = 120) -> dict[str, Image | str]:
     """Film strip of `n` frames of each sample's span, by its id; or in words why there is none.
 
-    Colour, else depth, with the skeleton where there is one. Each recording is decoded once for all its samples.
+    Color, else depth, with the skeleton where there is one. Each recording is decoded once for all its samples.
     """
     recordings: dict[Resource, list[Sample]] = {}
     for sample in samples:
@@ -135,5 +135,5 @@ def _drawn(frame: Frame, sample: Sample) -> Image:
     elif frame.depth_mm is not None:
         image = depth_image(frame.depth_mm)
     else:
-        raise GestaError(f"{sample.id}: a frame has neither colour nor depth.")
+        raise GestaError(f"{sample.id}: a frame has neither color nor depth.")
     return image if frame.joints_uv is None else draw_skeleton(image, frame.joints_uv, sample.joints)

@@ -51,13 +51,13 @@ class Facts:
     skeletons: dict[Resource, SkeletonFacts]
 
     def main(self, sample: Sample) -> VideoInfo | None:
-        """What the sample's labels count in: colour, else depth, else the skeleton; None if it cannot be read."""
+        """What the sample's labels count in: color, else depth, else the skeleton; None if it cannot be read."""
         resource = main_video(sample)
         return self.videos[resource].info if resource in self.videos else self.skeletons[resource].info
 
 
 def main_video(sample: Sample) -> Resource:
-    """Colour where there is colour, else depth; the skeleton where there is no video."""
+    """Color where there is color, else depth; the skeleton where there is no video."""
     return sample.files[0]
 
 

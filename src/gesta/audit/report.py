@@ -47,7 +47,7 @@ class Report:
     fallbacks: tuple[str, ...] = field(default=())
 
     @property
-    def labelled(self) -> int:
+    def labeled(self) -> int:
         return sum(self.classes.values())
 
     def kinds(self) -> dict[str, int]:
@@ -58,7 +58,7 @@ class Report:
         """Plain dictionaries, lists, numbers and text."""
         document = asdict(self)
         document["root"] = str(self.root)
-        document["labelled"] = self.labelled
+        document["labeled"] = self.labeled
         document["problems"] = [asdict(problem) for problem in self.problems]
         document["fallbacks"] = list(self.fallbacks)
         return document
@@ -78,7 +78,7 @@ class Report:
             ("layout", self.layout),
             (
                 "samples",
-                f"{self.samples} in {self.recordings} recordings, {self.labelled} labelled, {self.usable} usable",
+                f"{self.samples} in {self.recordings} recordings, {self.labeled} labeled, {self.usable} usable",
             ),
             ("classes", f"{len(self.classes)}" + (f": {_counts(self.classes)}" if self.classes else "")),
             ("people", f"{len(self.people)}: {_counts(self.people)}" if self.people else "not known"),

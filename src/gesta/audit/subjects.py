@@ -45,13 +45,13 @@ def subject_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
 
 
 def propose(samples: Sequence[Sample]) -> Proposal | None:
-    """The likeliest place of people in the names of labelled samples; None where people are known or none is likely."""
-    labelled = [s for s in samples if s.label is not None]
-    if len({s.label for s in labelled}) < 2 or any(s.subject is not None for s in labelled):
+    """The likeliest place of people in the names of labeled samples; None where people are known or none is likely."""
+    labeled = [s for s in samples if s.label is not None]
+    if len({s.label for s in labeled}) < 2 or any(s.subject is not None for s in labeled):
         return None
     best: tuple[tuple[int, int, float], Proposal] | None = None
-    for order, (pattern, names) in enumerate(_candidates([s.recording for s in labelled])):
-        rank, proposal = _judged(pattern, names, labelled)
+    for order, (pattern, names) in enumerate(_candidates([s.recording for s in labeled])):
+        rank, proposal = _judged(pattern, names, labeled)
         score = (rank, proposal.everywhere, -order)
         if rank > 0 and (best is None or score > best[0]):
             best = score, proposal

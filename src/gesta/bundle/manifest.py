@@ -84,7 +84,7 @@ class Measured(Strict):
 
     clips: str = Field(description="where the clips come from: validation, training or random")
     bytes: int = Field(description="file and companions")
-    accuracy: float | None = Field(None, description="on the labelled ones of those clips")
+    accuracy: float | None = Field(None, description="on the labeled ones of those clips")
     accuracy_torch: float | None = None
     latency_ms: tuple[float, float] | None = Field(None, description="p50, p95 on one core: a chunk (step) or a clip")
     latency_torch_ms: tuple[float, float] | None = None

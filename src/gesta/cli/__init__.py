@@ -13,10 +13,10 @@ from typer.core import TyperCommand, TyperGroup
 from gesta.cli.damage import add_option, tell_warnings
 
 COMMANDS = {
-    "demo": "Generate a small set, train, evaluate, recognise, in minutes.",
+    "demo": "Generate a small set, train, evaluate, recognize, in minutes.",
     "data": "Look into a data folder, or generate one.",
     "features": "Features of a frozen backbone, computed once and stored.",
-    "train": "Train a model on labelled recordings.",
+    "train": "Train a model on labeled recordings.",
     "enroll": "Further classes for a bundle that compares with examples: nothing is trained.",
     "tune": "Search the hyperparameters of a recipe.",
     "evaluate": "Measure a model on people it has not seen.",
@@ -24,7 +24,7 @@ COMMANDS = {
     "learning-curve": "Accuracy against clips per class, with and without transfer.",
     "crossval": "Leave one person out, or k groups.",
     "export": "A trained model as a network that runs without PyTorch.",
-    "predict": "Recognise what is in videos or recordings.",
+    "predict": "Recognize what is in videos or recordings.",
     "live": "Follow a camera, a file or a stream: events as they happen.",
     "record": "Film gestures with a camera into a data folder.",
     "studio": "A page that records, trains and tries your own gestures.",
@@ -32,7 +32,7 @@ COMMANDS = {
     "embed": "Word vectors: learn them, ask them, test them.",
     "search": "Videos that show what a sentence says, or another video.",
     "card": "A bundle's model card, ready for a model hub.",
-    "benchmark": "Speed of preparing, training and recognising, as ratios in one run.",
+    "benchmark": "Speed of preparing, training and recognizing, as ratios in one run.",
     "compress": "Prune, quantize and export to a small model, with a table of what each step cost.",
     "prune": "Remove weights, or whole channels, that matter little.",
     "quantize": "Store a model's weights in 16 or 8 bits.",
@@ -114,7 +114,7 @@ def _gesta(
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """From labelled recordings of people to models that recognise gestures in a video."""
+    """From labeled recordings of people to models that recognize gestures in a video."""
 
 
 def main() -> None:

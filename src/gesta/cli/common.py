@@ -80,7 +80,7 @@ SetOption = Annotated[
 RecipeOption = Annotated[str, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file.")]
 EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, onnxruntime or torch; best present.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Labelled recordings: measures before and after on their test part.")
+    Path | None, typer.Option("--data", help="Labeled recordings: measures before and after on their test part.")
 ]
 ProtocolOption = Annotated[
     str, typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test.")

@@ -22,7 +22,7 @@ def compare(
 ) -> None:
     """The difference in accuracy on the same clips, with its 95 % interval by person.
 
-    Several seeds of a side count together: a clip with the share of them that recognised it.
+    Several seeds of a side count together: a clip with the share of them that recognized it.
     """
     from gesta.evaluation.compare import compare as measure
 

@@ -78,7 +78,7 @@ def compress(
     Channels are pruned of cnn3d, lstm and cnn3d_lstm; of other networks only weights are.
     What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
     --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
-    Of a hand pose model: prunes, stores, exports; millimetres, not points. Of stored features: stores, exports.
+    Of a hand pose model: prunes, stores, exports; millimeters, not points. Of stored features: stores, exports.
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")

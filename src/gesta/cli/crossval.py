@@ -21,7 +21,7 @@ SHOWN_ERRORS = 30
 
 
 def crossval(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labelled recordings.", show_default=False)],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
     recipe: Annotated[
         str | None,
         typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; auto, or what fits the data."),
@@ -85,7 +85,7 @@ def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
         f"computing time {document['seconds'] / 60:.1f} min; results in {out / 'crossval.json'}",
     ]
     counted = Counter((e["id"], e["truth"], e["predicted"]) for e in document["errors"])
-    wrong = Table(task.unit.removesuffix("s"), "label", "recognised as", "times")
+    wrong = Table(task.unit.removesuffix("s"), "label", "recognized as", "times")
     for (clip, truth, predicted), times in counted.most_common(SHOWN_ERRORS):
         wrong.add_row(clip, truth, predicted or "(class unknown to the training part)", str(times))
     return Group(folds, *lines, *([wrong] if counted else []))

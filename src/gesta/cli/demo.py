@@ -1,4 +1,4 @@
-"""`gesta demo`: from recordings to a recognised stream, without any data of one's own."""
+"""`gesta demo`: from recordings to a recognized stream, without any data of one's own."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def text(document: dict[str, Any]) -> str:
             f"packaged   {look['recognized']} of {look['gestures']} gestures: {look['picture']}, {look['video']}",
             f"accuracy   {document['accuracy']:.3f} (95 % interval {low:.3f} to {high:.3f}) on {document['n']} "
             f"gestures of {document['people']} people it has not seen; chance is 0.05",
-            f"streaming  {stream['recognised']} of {stream['gestures']} gestures of {stream['recording']} recognised "
+            f"streaming  {stream['recognized']} of {stream['gestures']} gestures of {stream['recording']} recognized "
             f"({stream['share']:.2f}){f', missed: {missed}' if missed else ''}",
             f"time       {document['seconds'] / 60:.1f} minutes",
             f"report     {files['report']}",

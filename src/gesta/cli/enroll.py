@@ -12,7 +12,7 @@ from gesta.cli.common import FormatOption, JsonFlag, StepOut, emit, existing, ne
 
 def enroll(
     bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Labelled recordings of new classes.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Labeled recordings of new classes.", show_default=False)],
     out: StepOut,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle in --out.")] = False,
     layout: FormatOption = None,

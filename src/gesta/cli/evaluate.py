@@ -23,7 +23,7 @@ from gesta.cli.common import (
 def evaluate(
     context: typer.Context,
     bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Folder of labeled recordings.", show_default=False)],
     split: Annotated[str, typer.Option("--split", help="test, val, train or all.")] = "test",
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for report.html, metrics.json and predictions.csv.")
@@ -36,7 +36,7 @@ def evaluate(
         typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test."),
     ] = "subject",
     center: Annotated[
-        str, typer.Option("--center", help="Of hand poses: data (the annotation's centre) or nearest (object).")
+        str, typer.Option("--center", help="Of hand poses: data (the annotation's center) or nearest (object).")
     ] = "data",
     record: Annotated[
         bool, typer.Option("--record", help="Write the main numbers into the bundle and its card.")

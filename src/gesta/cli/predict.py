@@ -58,7 +58,7 @@ def predict(
     device: DeviceOption = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout, nothing else.")] = False,
 ) -> None:
-    """Recognise what is in videos or recordings. With --json one document a line.
+    """Recognize what is in videos or recordings. With --json one document a line.
 
     Of a hand pose model: 3D joints in depth images (PNG of 16-bit mm, NYU's), folders of them, data sets, recordings.
     """

@@ -18,7 +18,7 @@ def track(
     what: Annotated[str, typer.Option("--what", help="hands, pose or both.")] = "both",
     hand_model: Annotated[str, typer.Option("--hand-model", help="full, or lite: quicker, less exact.")] = "full",
     max_hands: Annotated[int, typer.Option("--max-hands", min=1, max=2, help="How many hands are looked for.")] = 2,
-    mask: Annotated[bool, typer.Option("--mask", help="The person's mask as well, as a grey video.")] = False,
+    mask: Annotated[bool, typer.Option("--mask", help="The person's mask as well, as a gray video.")] = False,
     static: Annotated[bool, typer.Option("--static", help="Every frame for itself: slower, no smoothing.")] = False,
     smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="One-Euro filter over time.")] = True,
     workers: Annotated[

@@ -1,4 +1,4 @@
-"""`gesta train`: from labelled recordings to a bundle."""
+"""`gesta train`: from labeled recordings to a bundle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="Folder of labelled recordings.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Folder of labeled recordings.", show_default=False)],
     recipe: Annotated[
         str | None,
         typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; auto, or what fits the data."),
@@ -62,7 +62,7 @@ def train(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Train a model on labelled recordings; the bundle is left at OUT/bundle."""
+    """Train a model on labeled recordings; the bundle is left at OUT/bundle."""
     need("train", "torch", "lightning", "matplotlib", "tensorboard", "scipy", "h5py")
     existing(data, "data folder")
     if resume and out is None:

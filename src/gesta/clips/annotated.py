@@ -24,7 +24,7 @@ _TICKS = 1000  # a second, of the written time stamps
 
 
 def picture_of(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
-    """H W 3 to draw on: the colours, or the depth as grey."""
+    """H W 3 to draw on: the colors, or the depth as gray."""
     image = frame.color
     if image is None:
         assert frame.depth_mm is not None

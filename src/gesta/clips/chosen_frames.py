@@ -19,7 +19,7 @@ from gesta.clips.read import check_depth, inside, past
 from gesta.schema import Frame, GestaError, Resource, Sample
 
 _DEPTH_STEP_MM = 16.0
-"""Depth beyond 8 bits becomes grey by this: 255 is 4.08 m."""
+"""Depth beyond 8 bits becomes gray by this: 255 is 4.08 m."""
 
 
 def chosen(count: int, frames: int | None, every: int | None) -> list[int]:
@@ -39,7 +39,7 @@ def windows(positions: list[int], window: int) -> list[int]:
 def read_frames(
     sample: Sample, size: int, *, frames: int | None = None, every: int | None = None, window: int = 1
 ) -> NDArray[np.uint8]:
-    """The chosen frames of a sample as RGB, stretched to size x size: uint8 [n, size, size, 3]; depth as grey.
+    """The chosen frames of a sample as RGB, stretched to size x size: uint8 [n, size, size, 3]; depth as gray.
 
     Decodes once and converts only what is chosen; a whole recording is followed to its end, so that a cut is found.
     Where decoding finds other frames than the header promises, they are chosen among these, in a second pass.
@@ -96,7 +96,7 @@ def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, N
 
 
 def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
-    """A frame from a camera as a backbone sees it: its colours, else its depth or grey as grey, [size, size, 3].
+    """A frame from a camera as a backbone sees it: its colors, else its depth or gray as gray, [size, size, 3].
 
     Raises GestaError for a frame without an image.
     """
@@ -104,7 +104,7 @@ def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
     for other in (frame.depth_mm, frame.gray):
         image = other if image is None else image
     if image is None:
-        raise GestaError("The frame has no image. Give its colour, depth or grey.")
+        raise GestaError("The frame has no image. Give its color, depth or gray.")
     return _fitted(image, None, size)
 
 
@@ -140,8 +140,8 @@ def _fitted(image: NDArray[np.generic], sample: Sample | None, size: int) -> NDA
         if sample is not None:
             check_depth(image, sample)
         step = (1.0 if sample is None else sample.depth_unit_mm) / _DEPTH_STEP_MM
-        grey = image if image.dtype == np.uint8 else image * step  # type: ignore[operator]
-        image = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+        gray = image if image.dtype == np.uint8 else image * step  # type: ignore[operator]
+        image = np.repeat(np.clip(gray, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
     shrinks = min(image.shape[:2]) > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (size, size), interpolation=how), np.uint8)  # type: ignore[arg-type]

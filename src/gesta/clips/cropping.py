@@ -191,14 +191,14 @@ def _source(channel: Channel) -> str:
 
 
 def _plane(frame: RawFrame, name: str) -> Plane:
-    """Grey, one of the colours, or depth. Raises GestaError where the recording has none."""
+    """Gray, one of the colors, or depth. Raises GestaError where the recording has none."""
     if name in COLORS:
         if frame.color is None:
-            raise GestaError("The model needs colour, and the frames are grey or depth. Use a model trained on them.")
+            raise GestaError("The model needs color, and the frames are gray or depth. Use a model trained on them.")
         return Plane(frame.color[..., COLORS.index(name)])
     if name == "gray":
         if frame.gray is None:
-            raise GestaError("The model needs colour, and the recording has none. Use a model trained on depth.")
+            raise GestaError("The model needs color, and the recording has none. Use a model trained on depth.")
         return frame.gray
     if frame.depth is None:
         raise GestaError("The model needs depth, and the recording has none. Use a model trained on RGB.")

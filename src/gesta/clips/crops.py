@@ -14,7 +14,7 @@ Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels."""
 
 MOTION_SIDE = 120  # pixels of the longer side on which motion is looked for
-MOTION_THRESHOLD = 10  # grey levels
+MOTION_THRESHOLD = 10  # gray levels
 MOTION_HALF_LIFE_S = 0.12
 MOTION_LEAST = 0.002  # share of the image that must move before a box is believed
 MOTION_MARGIN = 0.15
@@ -22,7 +22,7 @@ MOTION_SMALLEST = 0.35  # of the image's shorter side
 
 
 def whole_frame(height: int, width: int) -> Box:
-    """The square that holds the whole image, centred: what lies outside is zero (letter box)."""
+    """The square that holds the whole image, centered: what lies outside is zero (letter box)."""
     side = max(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side
@@ -36,7 +36,7 @@ def body_box(hip: NDArray[np.float32], head: NDArray[np.float32], t: Transform) 
 
 
 def hand_box(hand: NDArray[np.float32], h: float, t: Transform) -> Box:
-    """A square of side hand_side * h centred on the hand joint.
+    """A square of side hand_side * h centered on the hand joint.
 
     Decision: l = h / 2 of Mullick's eq. 3.2, "the size of the area to be cut", is its side and not half of it.
     """
@@ -69,9 +69,9 @@ def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 class MotionBox:
-    """A square that follows what moves, from grey frames alone; the whole frame until something moves.
+    """A square that follows what moves, from gray frames alone; the whole frame until something moves.
 
-    The centre is smoothed with its velocity, so that it does not lag behind somebody who walks by; the side is
+    The center is smoothed with its velocity, so that it does not lag behind somebody who walks by; the side is
     smoothed alone. `follow` goes on by one group of frames; `smoothing` is the weight of the past, per group.
     """
 
@@ -80,12 +80,12 @@ class MotionBox:
         self._smoothing = smoothing
         self._before: NDArray[np.float32] | None = None
         self._energy: NDArray[np.float32] | None = None
-        self._centre: NDArray[np.float64] | None = None
+        self._center: NDArray[np.float64] | None = None
         self._velocity = np.zeros(2)
         self._side = 0.0
 
     def see(self, gray: NDArray[np.uint8], table: NDArray[np.uint8] | None = None) -> None:
-        """Adds one frame, H W; its grey levels are table[gray], or gray itself."""
+        """Adds one frame, H W; its gray levels are table[gray], or gray itself."""
         scale = MOTION_SIDE / max(gray.shape)
         size = (max(1, round(gray.shape[1] * scale)), max(1, round(gray.shape[0] * scale)))
         seen = cv2.resize(np.ascontiguousarray(gray), size, interpolation=cv2.INTER_AREA)
@@ -103,22 +103,22 @@ class MotionBox:
         if self._energy is None or float(self._energy.mean()) < MOTION_LEAST:
             self._velocity[:] = 0
         else:
-            centre, side = self._around_energy(height, width)
-            if self._centre is None:
-                self._centre, self._side = centre, side
+            center, side = self._around_energy(height, width)
+            if self._center is None:
+                self._center, self._side = center, side
             else:
                 a = 1 - self._smoothing
-                guess = self._centre + self._velocity
-                self._centre = guess + a * (centre - guess)
-                self._velocity += a * a / 2 * (centre - guess)
+                guess = self._center + self._velocity
+                self._center = guess + a * (center - guess)
+                self._velocity += a * a / 2 * (center - guess)
                 self._side += a * (side - self._side)
-        if self._centre is None:
+        if self._center is None:
             return whole_frame(height, width)
-        (u, v), half = self._centre, self._side / 2
+        (u, v), half = self._center, self._side / 2
         return float(u - half), float(v - half), float(u + half), float(v + half)
 
     def _around_energy(self, height: int, width: int) -> tuple[NDArray[np.float64], float]:
-        """Centre (u, v) and side of a square around the energy."""
+        """Center (u, v) and side of a square around the energy."""
         assert self._energy is not None
         rows, cols = self._energy.sum(axis=1), self._energy.sum(axis=0)
         (top, bottom), (left, right) = _extent(rows), _extent(cols)

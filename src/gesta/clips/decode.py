@@ -32,7 +32,7 @@ DECODER_VERSION = 3
 """Raised whenever a file gives other frames or times than before: cached clips are made anew, stored features told of.
 
 3: a damaged first frame counts, and what HEVC passes over in silence.
-2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, grey of more than 8, natural order.
+2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, gray of more than 8, natural order.
 """
 
 Wanted = Callable[[int, float], bool]
@@ -189,7 +189,7 @@ def iter_frames(
 ) -> Iterator[tuple[float, NDArray[Any] | None]]:
     """Yields (time_s from the first frame, array) for every frame; the array is None where `wanted` says no.
 
-    "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: grey levels).
+    "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: gray levels).
     `wanted` is asked with the index in the recording, in which lost frames count, too. These are left out, and warned
     of at the end. Raises GestaError for a file that is no video, at the place where it breaks off, and at the end of
     one that is cut short or has lost more than `damage.max_damage`.

@@ -27,12 +27,12 @@ def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
     if "hand" not in transform.streams:
         found.append("No hand stream.")
     if "gray_difference" in transform.channels and "depth" not in transform.channels:
-        found.append("No depth: the second channel is the temporal difference of grey.")
+        found.append("No depth: the second channel is the temporal difference of gray.")
     if "depth_difference" in transform.channels and "gray" not in transform.channels:
         found.append("No RGB: the channels are depth and its temporal difference.")
     if any(c in FLOW for c in transform.channels):
         of = f"{transform.flow_stack} flows between consecutive frames" if transform.flow_stack else "successive frames"
-        found.append(f"Optical flow: of grey, {of} of the crop.")
+        found.append(f"Optical flow: of gray, {of} of the crop.")
     if "mask" not in have and not (transform.tracker and transform.tracker.mask):
         found.append("No user mask: nothing is masked.")
     return tuple(found)

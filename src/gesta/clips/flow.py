@@ -1,4 +1,4 @@
-"""Dense optical flow between two crops, as grey levels (Simonyan and Zisserman 2014, section 3; spec 4, two streams).
+"""Dense optical flow between two crops, as gray levels (Simonyan and Zisserman 2014, section 3; spec 4, two streams).
 
 Farneback's method: the same on one thread and on many, so that cached and live clips agree.
 """
@@ -16,13 +16,13 @@ BOUND_PX = 20.0
 STILL = 128
 """The level of no motion; 255 is BOUND_PX to the right or downwards, 1 as far the other way."""
 
-_PYRAMID, _LEVELS, _WINDOW, _ROUNDS, _NEIGHBOURS, _SIGMA = 0.5, 3, 11, 3, 5, 1.1
+_PYRAMID, _LEVELS, _WINDOW, _ROUNDS, _NEIGHBORS, _SIGMA = 0.5, 3, 11, 3, 5, 1.1
 
 
 def flow_levels(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey H W, twice -> H W 2: how far each pixel of `before` has gone, to the right and downwards, as levels."""
+    """Gray H W, twice -> H W 2: how far each pixel of `before` has gone, to the right and downwards, as levels."""
     flow = np.zeros((*before.shape, 2), np.float32)
-    settings = (_PYRAMID, _LEVELS, _WINDOW, _ROUNDS, _NEIGHBOURS, _SIGMA, 0)
+    settings = (_PYRAMID, _LEVELS, _WINDOW, _ROUNDS, _NEIGHBORS, _SIGMA, 0)
     flow = np.asarray(cv2.calcOpticalFlowFarneback(before, now, flow, *settings), np.float32)
     steps = np.clip(np.rint(flow * np.float32(127 / BOUND_PX)), -127, 127)
     return np.asarray(steps + STILL, np.uint8)

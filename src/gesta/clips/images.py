@@ -37,19 +37,19 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
         raise GestaError(f"{file}: {fault}. Copy the file again, or make the image smaller.")
     raw = np.frombuffer(data, np.uint8)
     png = data.startswith(PNG)
-    # the other mode turns a photograph as its camera was held, and knows eight bits and three colours only
+    # the other mode turns a photograph as its camera was held, and knows eight bits and three colors only
     image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED if png else cv2.IMREAD_COLOR)
     if image is None:
         raise GestaError(f"{file}: is no readable {'PNG' if png else 'JPEG'}. Copy the file again.")
     is_depth = image.dtype == np.uint16 and image.ndim == 2
     if depth and not is_depth:
-        raise GestaError(f"{file}: expected a 16-bit grey PNG of depth, found {image.dtype} {image.shape}.")
+        raise GestaError(f"{file}: expected a 16-bit gray PNG of depth, found {image.dtype} {image.shape}.")
     if is_depth and depth is not False:
         return np.asarray(image)
     if is_depth:
         raise GestaError(
-            f"{file}: is a 16-bit grey PNG, as depth is, and colour was expected. Name the folder in an index.csv: in "
-            "the column depth, or in path where there is no colour video."
+            f"{file}: is a 16-bit gray PNG, as depth is, and color was expected. Name the folder in an index.csv: in "
+            "the column depth, or in path where there is no color video."
         )
     if image.dtype != np.uint8:
         image = cv2.convertScaleAbs(image, alpha=1 / 257)

@@ -1,7 +1,7 @@
-"""Decoded frames -> arrays: colours, grey of every pixel format, and depth as it is stored.
+"""Decoded frames -> arrays: colors, gray of every pixel format, and depth as it is stored.
 
-Grey is the luma as stored, with its range expanded (limited range 16-235 -> 0-255), whatever its depth in bits; no
-matrix is applied, which costs a fraction of the time. For Rec. 601 it equals decoding to RGB and taking the grey.
+Gray is the luma as stored, with its range expanded (limited range 16-235 -> 0-255), whatever its depth in bits; no
+matrix is applied, which costs a fraction of the time. For Rec. 601 it equals decoding to RGB and taking the gray.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def converted(frame: av.VideoFrame, kind: Kind, display: Display, resource: Reso
 
 
 def plane(frame: av.VideoFrame, kind: Kind, display: Display, resource: Resource) -> Plane:
-    """Grey levels; or for "gray16" the values as stored, of an 8-bit source its grey levels.
+    """Gray levels; or for "gray16" the values as stored, of an 8-bit source its gray levels.
 
-    Raises GestaError for a depth video where grey is asked for: 8 of its bits would be no picture of anything.
+    Raises GestaError for a depth video where gray is asked for: 8 of its bits would be no picture of anything.
     """
     if is_depth(frame.format.name):
         if kind != "gray16":
@@ -62,7 +62,7 @@ def stored(frame: av.VideoFrame, number: int = 0) -> NDArray[Any]:
 
 
 def _gray(frame: av.VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Grey levels as stored, and what they mean: the table that expands a limited range."""
+    """Gray levels as stored, and what they mean: the table that expands a limited range."""
     name = frame.format.name
     if name == "gray":
         return stored(frame), None
@@ -85,6 +85,6 @@ def _gray(frame: av.VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
 def _refuse_depth(frame: av.VideoFrame, resource: Resource) -> None:
     if is_depth(frame.format.name):
         raise GestaError(
-            f"{resource}: is a video of depth ({frame.format.name}), and colour was expected. Name it in an index.csv: "
-            "in the column depth, or in path where there is no colour video."
+            f"{resource}: is a video of depth ({frame.format.name}), and color was expected. Name it in an index.csv: "
+            "in the column depth, or in path where there is no color video."
         )

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from gesta.clips import crops
 from gesta.schema import Frame, GestaError
 
-_DEPTHS = 10_000  # mm; one table entry a millimetre where depth is 16-bit
+_DEPTHS = 10_000  # mm; one table entry a millimeter where depth is 16-bit
 
 
 @dataclass(frozen=True)
 class Plane:
-    """`raw` H W as stored; its meaning is `table[raw]` (uint8 grey levels or uint16 millimetres), or raw itself."""
+    """`raw` H W as stored; its meaning is `table[raw]` (uint8 gray levels or uint16 millimeters), or raw itself."""
 
     raw: NDArray[Any]
     table: NDArray[Any] | None = None
@@ -27,7 +27,7 @@ class Plane:
         return _looked_up(self.raw, self.table)
 
     def crop(self, box: crops.Box, levels: NDArray[np.uint8] | None = None) -> NDArray[Any]:
-        """The box's part, zeros outside the image; with `levels` (an entry a millimetre) as levels[meaning]."""
+        """The box's part, zeros outside the image; with `levels` (an entry a millimeter) as levels[meaning]."""
         table = self.table
         if levels is not None:
             table = levels if table is None else levels[np.minimum(table, len(levels) - 1)]
@@ -46,7 +46,7 @@ class RawFrame:
     color: NDArray[np.uint8] | None = None  # H W 3, RGB; only where a channel needs it
     joints: NDArray[np.float32] | None = None  # as of schema.Frame
     confidence: NDArray[np.float32] | None = None
-    before: tuple[Plane, ...] = ()  # grey of the frames that the recording shows before, the latest first
+    before: tuple[Plane, ...] = ()  # gray of the frames that the recording shows before, the latest first
 
     @property
     def size(self) -> tuple[int, int]:
@@ -54,16 +54,16 @@ class RawFrame:
         plane = self.gray or self.depth
         if plane is not None:
             return plane.raw.shape[0], plane.raw.shape[1]
-        raise GestaError("The model needs pictures, and the frames have none. Give their colour, grey or depth.")
+        raise GestaError("The model needs pictures, and the frames have none. Give their color, gray or depth.")
 
 
 def gray_plane(color: NDArray[np.uint8]) -> Plane:
-    """RGB H W 3 as grey."""
+    """RGB H W 3 as gray."""
     return Plane(np.asarray(cv2.cvtColor(color, cv2.COLOR_RGB2GRAY), np.uint8))
 
 
 def raw_frame(frame: Frame) -> RawFrame:
-    """A decoded frame, with its colours and as grey."""
+    """A decoded frame, with its colors and as gray."""
     gray = None if frame.gray is None else Plane(frame.gray)
     if gray is None and frame.color is not None:
         gray = gray_plane(frame.color)
@@ -105,7 +105,7 @@ def check_frame(frame: Any, number: int) -> None:
             raise GestaError(f"Frame {number} of the stream: {name} is {found}. Expected {_EXPECTED[name]}.")
         images.add(name)
     if not images - {"mask", "joints_uv"}:
-        raise GestaError(f"Frame {number} of the stream has no image. Give its colour, grey or depth (or joints).")
+        raise GestaError(f"Frame {number} of the stream has no image. Give its color, gray or depth (or joints).")
 
 
 _EXPECTED = {
@@ -120,7 +120,7 @@ _EXPECTED = {
 
 
 def depth_levels(reference_mm: float, range_mm: float) -> NDArray[np.uint8]:
-    """Table millimetres -> level: 255 `range_mm` before the reference, 1 as far behind or more, 0 without reading."""
+    """Table millimeters -> level: 255 `range_mm` before the reference, 1 as far behind or more, 0 without reading."""
     table = 128 + (reference_mm - np.arange(_DEPTHS, dtype=np.float32)) * np.float32(127 / range_mm)
     levels: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
     levels[0] = 0

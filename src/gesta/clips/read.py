@@ -23,7 +23,7 @@ ALLOWED_DIFFERENCE = 2
 _BELONG = "Check that the files belong together: gesta data inspect."
 
 MASK_THRESHOLD = 150
-"""The person is where the mean of the user video's colour channels is above this (spec 0; the videos are lossy)."""
+"""The person is where the mean of the user video's color channels is above this (spec 0; the videos are lossy)."""
 
 
 def inside(sample: Sample, index: int, time_s: float) -> bool:
@@ -41,7 +41,7 @@ def past(sample: Sample, index: int, time_s: float) -> bool:
 
 
 def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
-    """Frames of the sample's span, times from its first frame. `color`: RGB as well as grey.
+    """Frames of the sample's span, times from its first frame. `color`: RGB as well as gray.
 
     Raises GestaError naming the file where one is unreadable, damaged or cut short, or no frame lies in the span.
     """
@@ -112,7 +112,7 @@ def iter_recording(
                 time_s,
                 color=parts.get("color"),
                 gray=None if "gray" not in parts else parts["gray"].whole(),
-                depth_mm=None if depth is None else _millimetres(depth, sample).whole().astype(np.uint16),
+                depth_mm=None if depth is None else _millimeters(depth, sample).whole().astype(np.uint16),
                 mask=None if mask is None else mask.whole() > MASK_THRESHOLD,
                 joints_uv=joints,
             ),
@@ -134,7 +134,7 @@ def iter_raw(
             RawFrame(
                 time_s,
                 parts.get("gray") if colors is None else gray_plane(colors),
-                None if depth is None else _millimetres(depth, sample),
+                None if depth is None else _millimeters(depth, sample),
                 None if mask is None else _person(mask),
                 joints,
                 colors,
@@ -192,8 +192,8 @@ def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:
         yield "mask", sample.mask, "gray"
 
 
-def _millimetres(plane: Plane, sample: Sample) -> Plane:
-    """The plane of a depth video with millimetres as its meaning. Raises GestaError for 8 bits without a unit."""
+def _millimeters(plane: Plane, sample: Sample) -> Plane:
+    """The plane of a depth video with millimeters as its meaning. Raises GestaError for 8 bits without a unit."""
     unit_mm = sample.depth_unit_mm
     check_depth(plane.raw, sample)
     if unit_mm == 1.0:
@@ -205,11 +205,11 @@ def _millimetres(plane: Plane, sample: Sample) -> Plane:
 
 
 def check_depth(image: NDArray[Any], sample: Sample) -> None:
-    """Raises GestaError where the sample's depth has 8 bits, and nobody said how many mm a grey level is."""
+    """Raises GestaError where the sample's depth has 8 bits, and nobody said how many mm a gray level is."""
     if image.dtype == np.uint8 and sample.depth_unit_mm == 1.0:
         raise GestaError(
-            f"{sample.depth}: is an 8-bit video, and depth was expected: 16-bit grey (e.g. FFV1 gray16le) in mm. Name "
-            "the depth video; or, if its grey levels are distances, give the mm of a level as depth_unit_mm in "
+            f"{sample.depth}: is an 8-bit video, and depth was expected: 16-bit gray (e.g. FFV1 gray16le) in mm. Name "
+            "the depth video; or, if its gray levels are distances, give the mm of a level as depth_unit_mm in "
             "index.csv."
         )
 

@@ -94,10 +94,10 @@ def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
         world = read_npy(resource.read(MAX_TEXT_BYTES))
     except ValueError as error:
         raise GestaError(
-            f"{resource}: is no .npy array of numbers ({error}). Expected float32 T J 3, world metres."
+            f"{resource}: is no .npy array of numbers ({error}). Expected float32 T J 3, world meters."
         ) from error
     if world.ndim != 3 or world.shape[2] != 3 or world.shape[1] != len(sample.joints):
-        raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world metres.")
+        raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world meters.")
     if sample.camera is None:
         raise GestaError(f"{resource}: world coordinates need camera.yaml (fx, fy, cx, cy) beside the index.")
     with np.errstate(all="ignore"):  # what overflows is no reading

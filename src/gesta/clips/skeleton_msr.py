@@ -1,4 +1,4 @@
-"""MSR Action3D skeletons: text, 20 rows a frame `x y z confidence`, metres. Skeletons only, so there are no samples.
+"""MSR Action3D skeletons: text, 20 rows a frame `x y z confidence`, meters. Skeletons only, so there are no samples.
 
 The order of the joints is not the Kinect's; it was found from the data (see tests): the bones that keep their length,
 the head on top and the feet at the bottom, and which hand the one-handed actions move.
@@ -39,7 +39,7 @@ JOINTS = (
 
 
 def read_skeleton(path: Path) -> NDArray[np.float32]:
-    """T 20 3 world metres (x right, y up, z forward), joints in the order of JOINTS; zeros where no person is tracked.
+    """T 20 3 world meters (x right, y up, z forward), joints in the order of JOINTS; zeros where no person is tracked.
 
     Raises GestaError where the file is no whole number of frames of 20 rows with 4 numbers.
     """

@@ -37,4 +37,4 @@ class TrackerSpec(BaseModel):
     @property
     def line(self) -> str:
         """What it is, for people."""
-        return f"tracker: {self.what} in the colours, sha256 {self.sha256[:12]}... (gesta fetch trackers)"
+        return f"tracker: {self.what} in the colors, sha256 {self.sha256[:12]}... (gesta fetch trackers)"

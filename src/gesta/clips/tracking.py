@@ -29,12 +29,12 @@ class FrameTracker:
     def __call__(self, frame: RawFrame) -> RawFrame:
         """Joints are (u, -v) pixels, NaN where nothing was found; frames that bring joints keep theirs.
 
-        Raises GestaError where a frame has no colours, or the model's tracker is not here.
+        Raises GestaError where a frame has no colors, or the model's tracker is not here.
         """
         if frame.joints is not None:
             return frame
         if frame.color is None:
-            raise GestaError("The model's tracker looks for people in colour, and the frames have none.")
+            raise GestaError("The model's tracker looks for people in color, and the frames have none.")
         if self._tracker is None:
             self._tracker = _borrowed(self._spec)
         return self.with_landmarks(frame, self._tracker.step(frame.color, frame.time_s))

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from gesta.schema import TRACK, GestaError, Resource
 
 Role = Literal["color", "depth", "any"]
-"""What the track is for. "any": colour where there is colour, else depth."""
+"""What the track is for. "any": color where there is color, else depth."""
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
@@ -30,7 +30,7 @@ def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
 
 @lru_cache(maxsize=64)
 def depth_bits(pixel_format: str | None) -> int:
-    """How many bits of grey this pixel format has, where it has more than 8 and nothing else, as depth does; else 0."""
+    """How many bits of gray this pixel format has, where it has more than 8 and nothing else, as depth does; else 0."""
     found = re.fullmatch(r"gray(9|10|12|14|16)([lb]e)?", pixel_format or "")
     return int(found[1]) if found else 0
 
@@ -87,7 +87,7 @@ def _named(tracks: list[VideoStream], resource: Resource) -> VideoStream:
 
 
 def _refuse(tracks: list[VideoStream], resource: Resource, role: Role) -> VideoStream:
-    what = {"color": "the colour", "depth": "the depth", "any": "meant"}[role]
+    what = {"color": "the color", "depth": "the depth", "any": "meant"}[role]
     raise GestaError(
         f"{resource}: holds {len(tracks)} video tracks, and it is not clear which is {what}: {_listed(tracks)}. "
         f"Name one behind the path, as in {resource.name}{TRACK}1."

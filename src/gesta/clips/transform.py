@@ -34,10 +34,10 @@ class Transform(BaseModel):
 
     The stream "skeleton" gives float32 arrays T J D instead, normalized as `skeleton` says, NaN where a joint is
     missing, and has no channels. Beside other streams (`fused`) it gives records of both, T; of a recording that has
-    one of the two only, the other is empty. With `tracker` skeletons are found in the colours.
+    one of the two only, the other is empty. With `tracker` skeletons are found in the colors.
     What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
     `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
-    Flow is grey's between two frames of the crop, in the levels of gesta.clips.flow: the two kept last, or, with
+    Flow is gray's between two frames of the crop, in the levels of gesta.clips.flow: the two kept last, or, with
     `flow_stack`, consecutive ones of the recording (Simonyan and Zisserman 2014, section 3.1).
     Depth is 255 at depth_range_mm in front of the person's median depth, 1 as far behind it, 0 without reading.
     """
@@ -151,7 +151,7 @@ class Transform(BaseModel):
 
     @property
     def colored(self) -> bool:
-        """Whether frames are decoded in colour, not as grey alone."""
+        """Whether frames are decoded in color, not as gray alone."""
         return self.tracker is not None or any(c in COLORS for c in self.channels)
 
     @property

@@ -217,7 +217,7 @@ def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, style: dict[str, 
         if by != "bytes":
             axes.hlines(times * value, x, one[by][1], color=color, alpha=0.6, linewidth=1)
         axes.plot(x, times * value, style["marker"], color=color, markersize=6, label=label)
-        above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # neighbours keep apart
+        above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # neighbors keep apart
         place = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
         axes.annotate(str(number + 1), (x, times * value), fontsize=8, color=color, **place)
         label = "_"  # once in the legend

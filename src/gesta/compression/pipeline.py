@@ -129,7 +129,7 @@ def compress(
 def _check_splits(measuring: Measuring) -> None:
     """Raises GestaError (usage) where there is nothing to train on, or to choose by."""
     if not measuring.splits["train"]:
-        raise GestaError("Compressing needs labelled training recordings, and the data have none.", usage=True)
+        raise GestaError("Compressing needs labeled training recordings, and the data have none.", usage=True)
     if measuring.plan.chooses and not measuring.splits["val"]:
         raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
 

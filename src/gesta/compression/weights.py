@@ -12,11 +12,11 @@ Weights = Mapping[str, NDArray[np.generic]]
 Precision = Literal["fp32", "fp16", "int8"]
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-"""What batch normalisation counts beside its parameters."""
+"""What batch normalization counts beside its parameters."""
 
 
 def parameters(weights: Weights) -> list[str]:
-    """Names of what is trained, without the statistics of batch normalisation."""
+    """Names of what is trained, without the statistics of batch normalization."""
     return [name for name in weights if name.rpartition(".")[2] not in STATISTICS]
 
 

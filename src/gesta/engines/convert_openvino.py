@@ -50,7 +50,7 @@ def _saved(model: Any, stem: str, *, halved: bool) -> dict[str, bytes]:
 def convert_stored(part: Part, stem: str) -> dict[str, bytes]:
     """One part with its matrices stored in 8 bits with a scale a row; computing stays fp32, so nothing is calibrated.
 
-    For recurrent classifiers: vectors (biases, the statistics of a z-normalisation) stay as they are.
+    For recurrent classifiers: vectors (biases, the statistics of a z-normalization) stay as they are.
     """
     return _saved(_narrowed(_folded(_model(part)), vectors=False), stem, halved=False)
 

@@ -1,1 +1,1 @@
-"""A bundle measured: over a split of labelled data, as a report, and for speed."""
+"""A bundle measured: over a split of labeled data, as a report, and for speed."""

@@ -15,14 +15,14 @@ from gesta.schema import GestaError
 FILE = "predictions.csv"
 _NEEDED = ("id", "file", "subject", "label", "correct")
 Hits = dict[tuple[str, str, str], int]
-"""Of every clip, by (file, id, true label): whether it was recognised."""
+"""Of every clip, by (file, id, true label): whether it was recognized."""
 
 
 def compare(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]:
     """Accuracy of both sides, mean and spread over their runs, and the difference on the same clips.
 
     Each run is a folder of `gesta evaluate --out`, or its predictions.csv. A clip counts on each side with the share of
-    runs that recognised it; the 95 % interval draws whole people again with replacement (clips, where people are not
+    runs that recognized it; the 95 % interval draws whole people again with replacement (clips, where people are not
     known). Accuracies are shares, differences percentage points. Raises GestaError for a file that is not such a
     table, or runs over different clips.
     """

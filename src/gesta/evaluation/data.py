@@ -78,7 +78,7 @@ def examples_for(
     parts = parts_for(task, manifest, data, layout, protocol, seed)
     training = parts.of("train")
     if not training:
-        raise GestaError(f"{data}: holds no labelled training {task.unit}. See `gesta data inspect {data}`.")
+        raise GestaError(f"{data}: holds no labeled training {task.unit}. See `gesta data inspect {data}`.")
     validation = parts.of("val")
     held_out = bool(validation) and "val" in manifest.provenance.clips  # else they were trained on, too
     shown = task.examples(manifest, validation or training, limits[0], "validation" if held_out else "training")

@@ -1,4 +1,4 @@
-"""A bundle of any task over labelled samples: what it says, what that is worth, and what to beware of."""
+"""A bundle of any task over labeled samples: what it says, what that is worth, and what to beware of."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def evaluate(
     progress: bool = True,
     **options: Any,
 ) -> Evaluation:
-    """Predicts every labelled sample (the caller has chosen the split) and measures.
+    """Predicts every labeled sample (the caller has chosen the split) and measures.
 
-    `layout` is the data's, to recognise people by fingerprint (default: the layout the bundle was trained on). `seed`
+    `layout` is the data's, to recognize people by fingerprint (default: the layout the bundle was trained on). `seed`
     draws the interval over people. `notes` on the split are handed on into metrics and report. `options`: those of the
     task's `load`. What cannot be read is listed and skipped. Raises GestaError if there is nothing to measure or the
     samples do not fit the model.
@@ -82,7 +82,7 @@ def measure(
 ) -> Evaluation:
     """The same for a model that is loaded. Raises GestaError as `evaluate` does."""
     manifest = predictor.manifest
-    known = task.labelled(samples, manifest)
+    known = task.labeled(samples, manifest)
     warnings: list[str] = []
     if getattr(task, "of_people", True):  # text is not recorded of people
         warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)

@@ -77,8 +77,8 @@ def _st(label: str, reported: float | None, *overrides: str, cost: float = 1.0, 
     return replace(MAIN, label=label, reported=reported, overrides=overrides, cost=cost, **more)
 
 
-def _frames(block: int, way: str, normalised: float, plain: float, features: Features) -> tuple[ActionRow, ...]:
-    """A line of tables 5.1 and 5.2 as two, its errors in the order printed there: with and without z-normalisation.
+def _frames(block: int, way: str, normalized: float, plain: float, features: Features) -> tuple[ActionRow, ...]:
+    """A line of tables 5.1 and 5.2 as two, its errors in the order printed there: with and without z-normalization.
 
     block2 is layer2, and so on.
     """
@@ -86,7 +86,7 @@ def _frames(block: int, way: str, normalised: float, plain: float, features: Fea
     stage = (f"features.stage=layer{block}",)
     recipe = {"mean": "iqbal/mean", "GRU": "iqbal/gru"}[way]
     row = ActionRow(label, plain, recipe, stage, features=features, cost=SEQUENCE_COST)
-    return replace(row, label=f"{label}, z-normalised", reported=normalised, recipe=f"{recipe}-znorm"), row
+    return replace(row, label=f"{label}, z-normalized", reported=normalized, recipe=f"{recipe}-znorm"), row
 
 
 def _published(name: str, *errors: tuple[str, float]) -> tuple[ActionRow, ...]:
@@ -129,7 +129,7 @@ _HALF = ("training.accumulate=0.5",)
 
 ACTION_TABLES: dict[str, ActionTable] = {
     "iqbal/table-5.1": ActionTable(
-        "frame features of an image network, mean or GRU, with and without z-normalisation",
+        "frame features of an image network, mean or GRU, with and without z-normalization",
         f"{_THESIS}, table 5.1",
         "ucf101",
         (
@@ -154,7 +154,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         quick_backbone=("resnet18", 64),  # which a spatio-temporal ResNet can fine-tune; random weights
     ),
     "iqbal/table-5.3": ActionTable(
-        "optimiser and share of the data before an update",
+        "optimizer and share of the data before an update",
         f"{_THESIS}, table 5.3",
         "ucf101",
         (
@@ -316,7 +316,7 @@ _QUICK_CLIPS = (
     "model.weights=null",
     "augmentation.shift_px=3",
     "training.epochs=40",
-    "training.batch=8",  # of fewer clips from scratch, batch normalisation learns nothing
+    "training.batch=8",  # of fewer clips from scratch, batch normalization learns nothing
     "training.learning_rate=0.002",
 )
 

@@ -68,7 +68,7 @@ def demo(
     """Does what is not done yet of the steps in STEPS, in order.
 
     Returns first_look (of the packaged model), accuracy, accuracy_interval, n and people (nobody of whom was trained
-    on), streaming (recording, gestures, recognised, share), files, problems (that inspect found), seconds and seconds
+    on), streaming (recording, gestures, recognized, share), files, problems (that inspect found), seconds and seconds
     by step. Raises GestaError.
     """
     key = key_of(recipe.model_dump(mode="json"), people, recordings, seed)
@@ -148,8 +148,8 @@ def _inspect(run: Run) -> dict[str, Any]:
 def parts(run: Run) -> Parts:
     """Gestures to train on (nobody is needed to choose an epoch by) and those of people never seen."""
     listing = catalog.find(catalog.DEFAULT).read(run.data, LAYOUT)
-    labelled = [s for s in listing.samples if s.label is not None]
-    return Parts(listing).only([s if s.split == "test" else replace(s, split="train") for s in labelled])
+    labeled = [s for s in listing.samples if s.label is not None]
+    return Parts(listing).only([s if s.split == "test" else replace(s, split="train") for s in labeled])
 
 
 def _train(run: Run) -> dict[str, Any]:
@@ -186,26 +186,26 @@ def _stream(run: Run) -> dict[str, Any]:
     whole = replace(spans[0], id=spans[0].recording, label=None, first_frame=None, last_frame=None)
     fps = probe(whole.files[0]).fps
     task, bundle = catalog.of_bundle(run.bundle)
-    recogniser: Any = task.load(bundle, Placement())
-    predictions = list(annotate(recogniser, whole, run.out / "stream.mp4"))
-    got = recognised(spans, predictions, recogniser.labels, fps)
+    recognizer: Any = task.load(bundle, Placement())
+    predictions = list(annotate(recognizer, whole, run.out / "stream.mp4"))
+    got = recognized(spans, predictions, recognizer.labels, fps)
     return {
         "recording": whole.recording,
         "gestures": len(spans),
-        "recognised": int(got.sum()),
+        "recognized": int(got.sum()),
         "share": float(got.mean()),
         "missed": [s.label for s, right in zip(spans, got, strict=True) if not right],
     }
 
 
-def recognised(
+def recognized(
     spans: list[Sample], predictions: list[Prediction], labels: tuple[str, ...], fps: float
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which gestures of one recording, spans in frames at `fps`, the stream got right; the rule is the metric's."""
     truth = [(labels.index(s.label or ""), (s.first_frame or 0) / fps, ((s.last_frame or 0) + 1) / fps) for s in spans]
     times = [p.time_s or 0.0 for p in predictions]
     scores = np.array([[p.probabilities[label] for label in labels] for p in predictions])
-    return metrics.recognised_in_stream(truth, times, scores)
+    return metrics.recognized_in_stream(truth, times, scores)
 
 
 STEPS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {

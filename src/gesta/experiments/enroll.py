@@ -33,14 +33,14 @@ def enroll(
     weights = network_bytes(network)
     artifact = Artifact(role="weights", engine="torch", file=io.WEIGHTS, sha256=io.digest(weights))
     written = io.write(out, manifest.with_artifacts((artifact,)), {io.WEIGHTS: weights})
-    labelled = [s for s in listing.samples if s.label is not None]
-    shown = task.examples(manifest, labelled, 32, "training")
+    labeled = [s for s in listing.samples if s.label is not None]
+    shown = task.examples(manifest, labeled, 32, "training")
     agreements = add(written.path, shown)
     return {
         "bundle": str(out),
         "classes": list(manifest.labels),
         "new": list(manifest.labels[len(source.manifest.labels) :]),
-        "clips": len(labelled) - len(skipped),
+        "clips": len(labeled) - len(skipped),
         "parity": max(agreements, key=lambda one: one.difference).document,
         "skipped": [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in (*listing.problems, *skipped)],
     }

@@ -1,6 +1,6 @@
 """What pruning does to networks that others know: three of them on images in the layout of CIFAR, by Adam and by SGD.
 
-Each network is trained with either optimiser on the same images, with the same budget and seeds. A tenth of each
+Each network is trained with either optimizer on the same images, with the same budget and seeds. A tenth of each
 class's training images chooses the epoch, the official test images are only reported. Mullick 2018, tables 4.4 and 4.5.
 """
 
@@ -136,7 +136,7 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
     """
     from gesta.compression.prune import masked, masks_for
     from gesta.compression.weights import count
-    from gesta.tasks.images.fit import fit, recognise, weights_of, with_weights
+    from gesta.tasks.images.fit import fit, recognize, weights_of, with_weights
     from gesta.training.learner import LossNotFinite
 
     started = time.monotonic()
@@ -150,8 +150,8 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
         shutil.rmtree(folder, ignore_errors=True)
     weights = weights_of(fitted.network)
     pruned = masked(weights, masks_for(weights))
-    right = recognise(fitted.network, test.pixels) == test.labels
-    right_pruned = recognise(with_weights(fitted.network, pruned), test.pixels) == test.labels
+    right = recognize(fitted.network, test.pixels) == test.labels
+    right_pruned = recognize(with_weights(fitted.network, pruned), test.pixels) == test.labels
     return {
         "accuracy": float(right.mean()),
         "pruned_accuracy": float(right_pruned.mean()),
@@ -168,7 +168,7 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
 
 
 def line(reported: Reported, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One network by one optimiser: reported, and measured in % as lists by seed; diverged seeds are named apart."""
+    """One network by one optimizer: reported, and measured in % as lists by seed; diverged seeds are named apart."""
     good = [r for r in results if "diverged" not in r]
     return {
         "reported_millions": reported.millions,

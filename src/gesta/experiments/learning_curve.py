@@ -209,7 +209,7 @@ def draw(document: dict[str, Any]) -> bytes:
         clips = [row["clips"] for row in rows]
         axes.plot(clips, [row["accuracy"] for row in rows], marker="o", label=ARMS[arm])
         axes.fill_between(clips, [r["interval"][0] for r in rows], [r["interval"][1] for r in rows], alpha=0.15)
-    axes.axhline(1 / document["classes"], color="grey", linewidth=0.8, linestyle=":", label="chance")
+    axes.axhline(1 / document["classes"], color="gray", linewidth=0.8, linestyle=":", label="chance")
     ticks = sorted({row["clips"] for row in document["rows"]})
     axes.set(xscale="log", xlabel="training clips a class", ylabel="accuracy on the test part", ylim=(0, 1.02))
     axes.set_xticks(ticks, [str(tick) for tick in ticks])

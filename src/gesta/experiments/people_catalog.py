@@ -1,4 +1,4 @@
-"""Recognisers of actions that are compared on one's recordings, by name."""
+"""Recognizers of actions that are compared on one's recordings, by name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _classified(label: str, classifier: str) -> LeaveOutRow:
 
 LEAVE_OUT_TABLES = {
     "gesta/actions": LeaveOutTable(
-        "recognisers of actions on --data, one person left out at a time",
+        "recognizers of actions on --data, one person left out at a time",
         "-",
         (
             LeaveOutRow("frames alone (ST-ResNet-18, context 1)", ST, _FRAMES, RATES),

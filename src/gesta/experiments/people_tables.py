@@ -1,4 +1,4 @@
-"""Recognisers of actions side by side on one's recordings, each person held out once (gesta reproduce gesta/actions).
+"""Recognizers of actions side by side on one's recordings, each person held out once (gesta reproduce gesta/actions).
 
 Every line is a cross validation of its own (gesta.experiments.crossval) with the same people, folds and seeds; what it
 chooses, it chooses on people inside each training part.
@@ -48,7 +48,7 @@ class PeopleTable(Experiment):
     def data(self, wanted: Wanted) -> tuple[Listing, str]:
         if wanted.data is None:
             raise GestaError(
-                f"{self.name}: needs --data, labelled recordings of several people; each is held out once.", usage=True
+                f"{self.name}: needs --data, labeled recordings of several people; each is held out once.", usage=True
             )
         return catalog.find(catalog.DEFAULT).read(wanted.data, wanted.layout), f"Data: {wanted.data}"
 

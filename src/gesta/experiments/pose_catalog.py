@@ -11,7 +11,7 @@ class PoseRow:
     """One line: a recipe with overrides, and what the document reports of it: MSE (train, validation) or mm.
 
     Without `recipe` it is someone else's published result on the real NYU test set: reported, never measured.
-    `own`: keeps the recipe's own optimiser at the quick scale. `cost`: training time relative to Depth-Net's.
+    `own`: keeps the recipe's own optimizer at the quick scale. `cost`: training time relative to Depth-Net's.
     """
 
     label: str
@@ -39,7 +39,7 @@ class PoseTable:
 
 @dataclass(frozen=True)
 class PoseScale:
-    """Generated training frames (a fifth as many to test), overrides for all rows, those of the optimiser, and minutes
+    """Generated training frames (a fifth as many to test), overrides for all rows, those of the optimizer, and minutes
     of one training of Depth-Net on one core."""
 
     images: int
@@ -50,7 +50,7 @@ class PoseScale:
 
 _CHAPTER_4 = "Kazakos, chapter 4"
 DEPTH = PoseRow("Depth-Net (depth alone)", "kazakos/depth-net")
-RGB = PoseRow("RGB-Net (colour alone)", "kazakos/rgb-net", mm=25.0)
+RGB = PoseRow("RGB-Net (color alone)", "kazakos/rgb-net", mm=25.0)
 INPUT = PoseRow("RGBD-Net (input fusion)", "kazakos/rgbd-net")
 SCORE = PoseRow("FusePred-Net (score fusion)", "kazakos/fusepred-net", cost=2.0)
 DOUBLE = PoseRow("Fuse-Net (double stream, convolution)", "kazakos/fuse-net", cost=1.5)
@@ -89,7 +89,7 @@ POSE_TABLES: dict[str, PoseTable] = {
         ),
     ),
     "kazakos/figure-4.7": PoseTable(
-        "ways of fusing depth and colour",
+        "ways of fusing depth and color",
         f"{_CHAPTER_4}, figure 4.7",
         (DEPTH, RGB, INPUT, SCORE, DOUBLE),
         "curves",

@@ -2,7 +2,7 @@
 
 Kazakos, section 4.4.3: three rounds of 50 trials; learning rate log-uniform in (0.001, 0.1), momentum log-uniform in
 (0.8, 1), dropout uniform in (0, 0.1). **Decision**: every round halves the widths of the ranges (of the logarithm where
-it is log-uniform), centred on the best trial, within the first ranges. Hand pose is searched so, by the validation's
+it is log-uniform), centered on the best trial, within the first ranges. Hand pose is searched so, by the validation's
 mean squared error; other tasks around the learning rate of the recipe, by their quality on the validation part.
 
 The trials lie in an Optuna storage, by default a file in the folder of results: a stopped search resumes, and several
@@ -50,7 +50,7 @@ class Range:
     log: bool = False
 
     def narrowed(self, around: float, factor: float) -> Range:
-        """`factor` times as wide, centred on `around`, within this range."""
+        """`factor` times as wide, centered on `around`, within this range."""
         if self.log:
             inner = Range(math.log(self.low), math.log(self.high)).narrowed(math.log(around), factor)
             return Range(max(self.low, math.exp(inner.low)), min(self.high, math.exp(inner.high)), True)

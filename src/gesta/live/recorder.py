@@ -27,7 +27,7 @@ from gesta.sources.tables import read_table
 
 SUFFIX = ".mp4"
 DIM = 40.0
-"""Mean grey level below which a picture is dim."""
+"""Mean gray level below which a picture is dim."""
 SLOW_FPS = 12.0
 FEWEST_FRAMES = 4
 TICK = Fraction(1, 90_000)
@@ -53,7 +53,7 @@ class Take:
         """What a person should mend before going on."""
         found = []
         if self.brightness < DIM:
-            found.append(f"the picture is dim (grey level {self.brightness:.0f} of 255): switch on a light")
+            found.append(f"the picture is dim (gray level {self.brightness:.0f} of 255): switch on a light")
         if self.fps < SLOW_FPS:
             found.append(f"only {self.fps:.1f} frames/s came: more light, or a smaller picture, makes cameras quicker")
         return found

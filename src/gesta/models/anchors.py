@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.layers import he_initialized, scaled
 from gesta.models.pose_layers import PoseNet
 
 WIDTHS = (24, 48, 96, 160)
@@ -24,7 +24,7 @@ JOINT_WEIGHT = 3.0
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions with batch normalisation beside the identity (1 x 1 where shapes change)."""
+    """Two 3 x 3 convolutions with batch normalization beside the identity (1 x 1 where shapes change)."""
 
     def __init__(self, before: int, now: int, stride: int = 1) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Anchors(PoseNet):
         self.across = nn.Conv2d(d, c, 1)
         self.head = Residual(c, c)
         self.answer = nn.Conv2d(c, 4 * joints, 1)  # of each joint: belief, x, y, z
-        he_initialised(self)
+        he_initialized(self)
         nn.init.normal_(self.answer.weight, std=0.001)
 
     def forward(self, hand: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Anchors(PoseNet):
 
 
 def _places(maps: Tensor) -> Tensor:
-    """x (right) and y (up) of the cells' centres in half cubes: [B, C, H, W] -> [2, H * W]."""
+    """x (right) and y (up) of the cells' centers in half cubes: [B, C, H, W] -> [2, H * W]."""
     height, width = maps.shape[-2:]
     x = (torch.arange(width, device=maps.device, dtype=maps.dtype) + 0.5) * (2 / width) - 1
     y = 1 - (torch.arange(height, device=maps.device, dtype=maps.dtype) + 0.5) * (2 / height)

@@ -19,8 +19,8 @@ SIGNED = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 """[-1, 1]: what the published Inceptions expect (torchvision reaches it by `transform_input`)."""
 
 
-def normalised(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
-    """uint8 or float 0..255 [B, C, ...] -> (images / 255 - mean) / deviation; grey statistics if C is not 3."""
+def normalized(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
+    """uint8 or float 0..255 [B, C, ...] -> (images / 255 - mean) / deviation; gray statistics if C is not 3."""
     channels = images.shape[1]
     if channels != 3:
         mean, deviation = [sum(mean) / 3] * channels, [sum(deviation) / 3] * channels
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
 
     def prepare(self, images: Tensor) -> Tensor:
         """uint8 or float 0..255 -> what the first convolution sees."""
-        return normalised(images, self.mean, self.deviation)
+        return normalized(images, self.mean, self.deviation)
 
     def forward_maps(self, images: Tensor, stage: str | None = None) -> Tensor:
         """Maps at the end of a stage, [B, stages[stage], h, w]; None: the last one.
@@ -87,7 +87,7 @@ class Backbone(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, batch normalisation (eps 0.001), ReLU: `conv`, `bn` as in torchvision's Inceptions."""
+    """Convolution without bias, batch normalization (eps 0.001), ReLU: `conv`, `bn` as in torchvision's Inceptions."""
 
     def __init__(
         self,

@@ -13,8 +13,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gesta.models.backbone import SIGNED, normalised
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.backbone import SIGNED, normalized
+from gesta.models.layers import he_initialized, scaled
 from gesta.models.weights import length_of, load_tensors, read_tensors
 
 PLAN = (
@@ -27,7 +27,7 @@ PLAN = (
 """Convolutions 3 x 3 x 3 with their maps; behind each group pooling, 1 x 2 x 2 first and then 2 x 2 x 2."""
 HIDDEN = 4096
 SPORTS1M = ((102 / 255, 98 / 255, 90 / 255), (1 / 255, 1 / 255, 1 / 255))
-"""What the published weights expect: 0..255 less the mean colour. Not verified against the original file."""
+"""What the published weights expect: 0..255 less the mean color. Not verified against the original file."""
 
 
 def volume(clip: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class C3d(nn.Module):
         self.fc7 = nn.Linear(hidden, hidden)
         self.fc8 = nn.Linear(hidden, classes)
         self.dropout = nn.Dropout(dropout)
-        he_initialised(self)
+        he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""
@@ -79,7 +79,7 @@ class C3d(nn.Module):
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None, stage: str = "fc7") -> Tensor:  # noqa: ARG002
         """[B, S, C, T, H, W] -> [B, 4096] behind fc7 or, as the document's features, fc6."""
-        maps = normalised(volume(clip), self.mean, self.deviation)
+        maps = normalized(volume(clip), self.mean, self.deviation)
         for index, group in enumerate(PLAN):
             for name, _ in group:
                 maps = self.get_submodule(name)(maps).relu()
@@ -108,7 +108,7 @@ def load_c3d(path: Path) -> C3d:
 
 
 def red_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published file's tensors, which expect blue first, for red first; those of a flow are no colours."""
+    """A published file's tensors, which expect blue first, for red first; those of a flow are no colors."""
     first = tensors.get("conv1.weight")
     colors = first is not None and first.ndim > 1 and first.shape[1] == 3
     return {**tensors, "conv1.weight": tensors["conv1.weight"].flip(1)} if colors else dict(tensors)

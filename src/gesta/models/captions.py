@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from gesta.models.feature_classifier import Standardised
+from gesta.models.feature_classifier import Standardized
 from gesta.models.translation import SequenceToText
 
 
@@ -20,7 +20,7 @@ class FeatureEmbedding(nn.Module):
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.norm = Standardised(features)
+        self.norm = Standardized(features)
         self.linear = nn.Linear(features, width)
 
     def forward(self, features: Tensor) -> Tensor:

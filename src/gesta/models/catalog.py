@@ -147,7 +147,7 @@ def build(
     `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
     `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last `flow` channels are the flow's,
     and only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read
-    here: it tells C3D which colours to expect; `motion_weights`: those of the motion stream. `examples`: clips that are
+    here: it tells C3D which colors to expect; `motion_weights`: those of the motion stream. `examples`: clips that are
     kept, the nearest of which answers, or votes beside a network. `head`: None, linear, or "prototypes"
     (gesta.models.prototypes). `options`: for a network of another package, as my_package.net:MyNet (gesta.outside),
     which gets none of the settings from `width` on.
@@ -209,7 +209,7 @@ def build_image(
 ) -> nn.Module:
     """A fresh network: `forward(images uint8 [B, 3, 32, 32]) -> logits [B, N]`.
 
-    `normalization`: batch normalisation also where networks up to commit 2895dc4 had none.
+    `normalization`: batch normalization also where networks up to commit 2895dc4 had none.
     `options`: for a network of another package, as in `build`, which gets `classes` beside them.
     Raises ValueError for an unknown name, with the list and the nearest match; else as `build` does.
     """
@@ -220,7 +220,7 @@ def build_image(
 
 
 def image_network_of(name: str, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
-    """The network for images that these weights belong to: as many classes, and normalised where they are.
+    """The network for images that these weights belong to: as many classes, and normalized where they are.
 
     `source` names them in the message. Raises ValueError for an unknown name; WeightsError (a ValueError) listing every
     tensor that does not fit.

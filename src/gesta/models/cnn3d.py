@@ -3,7 +3,7 @@
 In: clip uint8 or float 0..255 [B, S, C, 32, H, W], the central 32 frames. Out: logits [B, N].
 Parameters with two streams of two channels, 64 x 64, N = 20: 18.824 M.
 Deviations: the document's channel numbers are not in its text; the spec's are used. Section 3.2.1 names ReLU, then
-batch normalisation "additionally" of the convolutions: here BN stands before ReLU, and in the first linear layer, too.
+batch normalization "additionally" of the convolutions: here BN stands before ReLU, and in the first linear layer, too.
 """
 
 from __future__ import annotations

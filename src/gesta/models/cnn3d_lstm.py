@@ -2,7 +2,7 @@
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W] in chunks of 4 frames, lengths [B]. Out: logits [B, N].
 Parameters with two streams of two channels, 64 x 64, N = 20: 18.368 M (original), 4.597 M (width 0.5, "medium"),
-1.152 M (width 0.25, "small"). Deviations: as gesta.models.cnn3d's (channel numbers; where batch normalisation stands).
+1.152 M (width 0.25, "small"). Deviations: as gesta.models.cnn3d's (channel numbers; where batch normalization stands).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """DeepModel (Zhou et al. 2016, "Model-based deep hand pose estimation"): joint angles, then forward kinematics.
 
 hand float32 [B, 1, H, W] -> joints [B, J, 3]. The trunk of DeepPrior, 26 outputs (place, turn, four angles a finger)
-and a layer of forward kinematics, whose only weights are the hand's lengths. Angles outside their limits are penalised.
+and a layer of forward kinematics, whose only weights are the hand's lengths. Angles outside their limits are penalized.
 At 128 x 128 with NYU's 14 joints: 3.18 million parameters. Deviations: convolutions keep the size; the lengths of the
 bones are learned, where the paper fixes them.
 """

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.models.backbone import Backbone, Step
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.layers import he_initialized, scaled
 
 STATISTICS = ((127 / 255,) * 3, (128 / 255,) * 3)
 STEM, HEAD = 32, 1280
@@ -112,7 +112,7 @@ class EfficientNetLite0(Backbone):
         self.conv_head = SameConv(before, head, 1)
         self.bn1 = _norm(head)
         self.fc = nn.Linear(head, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def steps(self) -> list[Step]:
         return [(stage, partial(self.stage, stage)) for stage in self.places]

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 Recurrent = Literal["gru", "lstm"]
 
 
-class Standardised(nn.Module):
-    """z-normalisation by statistics of the training part, 0 and 1 until they are set."""
+class Standardized(nn.Module):
+    """z-normalization by statistics of the training part, 0 and 1 until they are set."""
 
     mean: Tensor
     deviation: Tensor
@@ -38,7 +38,7 @@ class Standardised(nn.Module):
 
 
 class FeatureClassifier(nn.Module):
-    """Features -> (z-normalisation) -> mean over time, or the last output of 1-2 recurrent layers -> 1-2 linear layers.
+    """Features -> (z-normalization) -> mean over time, or the last output of 1-2 recurrent layers -> 1-2 linear layers.
 
     `recurrent`: None is the mean. `hidden`: units of each recurrent layer; dropout stands behind every one of them.
     `dense`: linear layers, the last one gives the classes; one before it has `dense_width` units, ReLU and dropout.
@@ -64,7 +64,7 @@ class FeatureClassifier(nn.Module):
         super().__init__()
         if layers not in (1, 2) or dense not in (1, 2):
             raise ValueError(f"there are 1 or 2 recurrent and linear layers, not {layers} and {dense}")
-        self.norm = Standardised(features) if normalise else None
+        self.norm = Standardized(features) if normalise else None
         self.dropout = nn.Dropout(dropout)
         self.recurrent = None
         before = features
@@ -85,7 +85,7 @@ class FeatureClassifier(nn.Module):
         self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
 
     def fit_statistics(self, features: Tensor) -> None:
-        """Sets the z-normalisation, where there is one, from the training part's features [n, D]."""
+        """Sets the z-normalization, where there is one, from the training part's features [n, D]."""
         if self.norm is not None:
             self.norm.fit(features)
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gesta.models.backbone import SIGNED, normalised
+from gesta.models.backbone import SIGNED, normalized
 from gesta.models.c3d import volume
 from gesta.models.inception_v1 import MIXED, STEM, InceptionV1
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.layers import he_initialized, scaled
 from gesta.models.weights import WeightsError, length_of, load_tensors, read_tensors
 
 Padding = Literal["same", "inception_v1"]
@@ -67,7 +67,7 @@ def same(length: int, kernel: int, stride: int) -> tuple[int, int]:
 
 
 class Unit(nn.Module):
-    """3D convolution without bias, batch normalisation (eps 0.001), ReLU."""
+    """3D convolution without bias, batch normalization (eps 0.001), ReLU."""
 
     def __init__(
         self, before: int, now: int, kernel: int, stride: int = 1, *, padding: Padding, time: TimePadding
@@ -160,7 +160,7 @@ class I3d(nn.Module):
             before = mixed.out_channels
         self.dropout = nn.Dropout(dropout)
         self.logits = Logits(before, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""
@@ -169,7 +169,7 @@ class I3d(nn.Module):
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """[B, S, C, T, H, W] -> [B, 1024]: mean over the image and over windows of two steps in time."""
-        maps = normalised(volume(clip), *SIGNED)
+        maps = normalized(volume(clip), *SIGNED)
         for name in NAMES.values():
             if name in POOLS:
                 maps = pooled(maps, *POOLS[name], self.padding)

@@ -1,10 +1,10 @@
-"""Inception-v1, GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1), with batch normalisation
+"""Inception-v1, GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1), with batch normalization
 and torchvision's tensor names.
 
 In: images uint8 or float 0..255 [B, 3, H, W] (224 x 224 as published). Out: logits [B, N].
 Parameters for N = 1000: 6,624,904; with both auxiliary heads 13,004,888.
-Deviations, as in torchvision: batch normalisation behind every convolution, no biases, no local response
-normalisation; the "5 x 5" branch has 3 x 3 kernels.
+Deviations, as in torchvision: batch normalization behind every convolution, no biases, no local response
+normalization; the "5 x 5" branch has 3 x 3 kernels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.models.backbone import SIGNED, Backbone, ConvNorm, Step
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.layers import he_initialized, scaled
 
 MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
     "3a": (64, 96, 128, 16, 32, 32),
@@ -90,7 +90,7 @@ class InceptionV1(Backbone):
             self.aux1 = AuxiliaryHead(stages["inception4a"], classes, width)
             self.aux2 = AuxiliaryHead(stages["inception4d"], classes, width)
         self.fc = nn.Linear(before, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def stem(self, maps: Tensor) -> Tensor:
         maps = F.max_pool2d(self.conv1(maps), 3, 2, ceil_mode=True)  # B 64 H/4 W/4

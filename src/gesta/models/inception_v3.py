@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.models.backbone import SIGNED, Backbone, ConvNorm, Step
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.layers import he_initialized, scaled
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ class InceptionV3(Backbone):
         if auxiliary:
             self.AuxLogits = AuxiliaryHead(self.stages["Mixed_6e"], classes, width)
         self.fc = nn.Linear(before, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def stem(self, maps: Tensor) -> Tensor:
         """[B, 3, 299, 299] -> [B, 192, 35, 35]."""

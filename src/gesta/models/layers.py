@@ -47,11 +47,11 @@ def to_unit(clip: Tensor) -> Tensor:
 
 
 def to_signed(images: Tensor) -> Tensor:
-    """uint8 or float 0..255 -> float in [-2, 2] around mid grey: the first step of the networks for images."""
+    """uint8 or float 0..255 -> float in [-2, 2] around mid gray: the first step of the networks for images."""
     return (to_unit(images) - 0.5) * 4.0
 
 
-def he_initialised(network: nn.Module) -> None:
+def he_initialized(network: nn.Module) -> None:
     """He et al. 2015: convolutions keep the variance behind a ReLU, biases are zero; linear layers alike."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
@@ -61,7 +61,7 @@ def he_initialised(network: nn.Module) -> None:
 
 
 class StreamEncoder(nn.Module):
-    """Six 3D convolutions without bias, each with batch normalisation and ReLU; no pooling (spec 1 "Networks").
+    """Six 3D convolutions without bias, each with batch normalization and ReLU; no pooling (spec 1 "Networks").
 
     [N, C, T, H, W] -> [N, 256 * width, T', H / 16, W / 16]; T is halved in the layers `halves_time` (0-based).
     Halving: kernel 4, stride 2, padding 1; same size: kernel 3, stride 1, padding 1, chosen axis by axis.
@@ -138,7 +138,7 @@ def unrolled(convolution: nn.Conv3d, frames: int) -> tuple[Tensor, int]:
 
 
 def norm_relu(maps: Tensor, norm: nn.BatchNorm3d, frames: int) -> Tensor:
-    """Batch normalisation of [N, T*C, H, W] over N, T, H and W, and ReLU."""
+    """Batch normalization of [N, T*C, H, W] over N, T, H and W, and ReLU."""
     if norm.training:
         normed = norm(unfold(maps, frames).permute(0, 4, 1, 2, 3)).relu_()  # N C H W T
         return fold(normed.permute(0, 2, 3, 4, 1))

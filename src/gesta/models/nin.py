@@ -3,7 +3,7 @@
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 1,005,642 for N = 10, 1,023,012 for N = 100.
 Deviations from the paper (spec 2, Corrected decision): the last convolution has 192 maps instead of N, and a linear
-layer follows the global pooling, by the document's number of parameters; batch normalisation behind every convolution,
+layer follows the global pooling, by the document's number of parameters; batch normalization behind every convolution,
 which that number allows and without which the document's fixed rate of 0.3 diverges.
 """
 
@@ -15,7 +15,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialised, to_signed
+from gesta.models.layers import he_initialized, to_signed
 
 MAPS = 192
 
@@ -51,7 +51,7 @@ class NetworkInNetwork(nn.Module):
             *part(MAPS, (MAPS, MAPS, MAPS), 3),
         )
         self.classifier = nn.Linear(MAPS, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""

@@ -89,4 +89,4 @@ def _shared(model: Mapping[str, Any], joint_names: Sequence[str], size: int) -> 
 
 def _both(model: Mapping[str, Any], inputs: str) -> None:
     if inputs != "rgbd":
-        raise ValueError(f"{model['name']} takes depth and colour: input.inputs=rgbd, not {inputs}")
+        raise ValueError(f"{model['name']} takes depth and color: input.inputs=rgbd, not {inputs}")

@@ -1,4 +1,4 @@
-"""Fusion of depth and colour (Kazakos, section 4.3.3): of the scores (FusePred-Net) and of two streams (Fuse-Net).
+"""Fusion of depth and color (Kazakos, section 4.3.3): of the scores (FusePred-Net) and of two streams (Fuse-Net).
 
 hand float32 [B, 4, H, W] (depth, R, G, B) -> joints [B, J, 3] in [-1, 1]. Each stream is Depth-Net. Input fusion
 (RGBD-Net) needs nothing of its own: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialised
+from gesta.models.layers import he_initialized
 from gesta.models.pose_layers import PlainPose, PoseNet, made, specs, through
 from gesta.models.pose_nets import DEPTH_NET
 
@@ -45,7 +45,7 @@ class ScoreFusion(PoseNet):
         return self._joined(*self.streams(hand))
 
     def streams(self, hand: Tensor) -> tuple[Tensor, Tensor]:
-        """What the depth and the colour network say, each [B, J, 3]."""
+        """What the depth and the color network say, each [B, J, 3]."""
         return self.depth(hand[:, :1]), self.color(hand[:, 1:])
 
     def parts(self) -> Iterator[tuple[str, PoseNet]]:
@@ -159,7 +159,7 @@ class Attention(nn.Module):
         self.flat = flat
         self.squeeze = nn.Linear(width, max(8, width // reduction))
         self.shares = nn.Linear(self.squeeze.out_features, 2 * width)
-        he_initialised(self)
+        he_initialized(self)
         nn.init.zeros_(self.shares.weight)  # begins as the mean of the two
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -184,7 +184,7 @@ FUNCTIONS: dict[str, Callable[[int, bool], nn.Module]] = {
 class FuseNet(PoseNet):
     """Two streams up to the layer `after` (behind its ReLU), joined by `function`, then one network.
 
-    Of several layers the depth stream goes on with what is joined behind each, the colour stream with its own
+    Of several layers the depth stream goes on with what is joined behind each, the color stream with its own
     (Hazirbas et al. 2016, "FuseNet"), and behind the last one network is left.
     """
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialised
+from gesta.models.layers import he_initialized
 
 Spec = tuple[str, Callable[[], nn.Module]]
 """A layer's name, and what makes it: a network makes only the layers that it has."""
@@ -111,9 +111,9 @@ def _output(features: int, outputs: int) -> Callable[[], nn.Module]:
 
 
 def made(layers: Sequence[Spec]) -> nn.ModuleDict:
-    """The layers by name, He-initialised; the output starts near 0, in the middle of tanh."""
+    """The layers by name, He-initialized; the output starts near 0, in the middle of tanh."""
     modules = nn.ModuleDict({name: make() for name, make in layers})
-    he_initialised(modules)
+    he_initialized(modules)
     if "out" in modules:
         nn.init.normal_(modules["out"].weight, std=0.001)  # type: ignore[arg-type]
     return modules

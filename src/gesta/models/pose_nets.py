@@ -1,4 +1,4 @@
-"""Net1 to Net9 (Kazakos, tables 4.1 and 4.2): plain networks for one depth patch; Net6 is Depth-Net, on colour RGB-Net.
+"""Net1 to Net9 (Kazakos, tables 4.1 and 4.2): plain networks for one depth patch; Net6 is Depth-Net, on color RGB-Net.
 
 hand float32 [B, C, H, W] -> joints [B, J, 3] in [-1, 1]. With C = 1, H = 128, hidden 4096 and 14 joints: 151.42,
 151.56, 151.60, 286.94, 151.61, 151.90, 51.05, 26.18 and 51.34 million parameters.

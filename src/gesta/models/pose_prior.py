@@ -1,6 +1,6 @@
 """An unsupervised prior of hand poses (named as a next step by Kazakos, chapter 5): how unusual a pose is.
 
-Learnt from poses alone, without images: their mean and the principal components that hold 95 % of their variance
+Learned from poses alone, without images: their mean and the principal components that hold 95 % of their variance
 (Oberweger et al. 2015 bend a network's last layer to such a space, see gesta.models.deep_prior; here it is a penalty).
 """
 

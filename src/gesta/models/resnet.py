@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gesta.models.backbone import IMAGENET, Backbone, Step
-from gesta.models.layers import he_initialised, scaled
+from gesta.models.layers import he_initialized, scaled
 
 Run = Callable[[str, nn.Module, Tensor], Tensor]
 """(name of a layer, the layer, its input) -> its output: where a caller may watch or change what passes."""
@@ -120,7 +120,7 @@ class ResNet(Backbone):
                 before = blocks[-1].out_channels
             self.add_module(f"layer{index + 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(before, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def stem(self, maps: Tensor, run: Run = plain) -> Tensor:
         maps = run("bn1", self.bn1, run("conv1", self.conv1, maps)).relu()  # B 64 H/2 W/2
@@ -136,7 +136,7 @@ class ResNet(Backbone):
         return [("stem", self.stem), *((name, partial(self.stage, name)) for name in self.stages)]
 
     def watched(self, images: Tensor, run: Run) -> Tensor:
-        """Like `forward_features`, every convolution and normalisation called through `run`."""
+        """Like `forward_features`, every convolution and normalization called through `run`."""
         maps = self.stem(self.prepare(images), run)
         for name in self.stages:
             maps = self.stage(name, maps, run)

@@ -3,14 +3,14 @@
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 489,594 for N = 10, 495,444 for N = 100.
 Deviation from the paper, by the document's number of parameters (spec 2, Corrected decision): every block's shortcut is
-a 1 x 1 projection with batch normalisation, not only where the size changes. A plain ResNet-32 has 0.464 M.
+a 1 x 1 projection with batch normalization, not only where the size changes. A plain ResNet-32 has 0.464 M.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialised, to_signed
+from gesta.models.layers import he_initialized, to_signed
 
 BLOCKS = 5
 """Blocks a stage: three stages of five blocks of two convolutions, one convolution before, one linear layer after."""
@@ -57,7 +57,7 @@ class ResNetCifar(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(before, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""

@@ -10,8 +10,8 @@ mean over the sequences. Parameters of depth 50, N = 101: 23.715 M, and those of
 A clip shorter than the window has zeros behind it. They do not count: sequences that end there have no vote, and
 copies of the last frame stand in their place, for the batch's statistics and for clips shorter than the context.
 
-Positions are names of convolutions and normalisations in gesta.models.resnet, and any two can be connected. The
-document counts them from 0 (`position`), and within a block the projection and its normalisation come first, as in the
+Positions are names of convolutions and normalizations in gesta.models.resnet, and any two can be connected. The
+document counts them from 0 (`position`), and within a block the projection and its normalization come first, as in the
 Caffe network whose numbers these are: only so do all its pairs join maps of equal shape. Depth 18 has 0 to 39. Its
 pairs, of depth 50:
 
@@ -62,7 +62,7 @@ POSITIONS: dict[str, tuple[str, str]] = {
 
 
 def layer_names(network: ResNet, projection_last: Collection[str] = ()) -> list[str]:
-    """Names of all convolutions and batch normalisations in the document's order; the index is its number.
+    """Names of all convolutions and batch normalizations in the document's order; the index is its number.
 
     `projection_last`: blocks whose projection stands behind the residual instead.
     """

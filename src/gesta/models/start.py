@@ -1,7 +1,7 @@
 """Published weights as the start of a clip network: all but the last layer, for any number of channels.
 
 The first convolution's kernels for red, green and blue become their mean, times 3 / C, where there are C other
-channels: a grey picture in all of them gives what it gave (as for stacked flow in Wang et al. 2016, "Temporal segment
+channels: a gray picture in all of them gives what it gave (as for stacked flow in Wang et al. 2016, "Temporal segment
 networks", but for the factor). Those for x and y of a flow are repeated for every stacked frame, by as much less.
 """
 

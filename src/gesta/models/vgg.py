@@ -1,8 +1,8 @@
-"""VGG-16 with batch normalisation (Simonyan and Zisserman 2015, configuration D; Mullick 2018, tables 4.4 and 4.5).
+"""VGG-16 with batch normalization (Simonyan and Zisserman 2015, configuration D; Mullick 2018, tables 4.4 and 4.5).
 
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 14,991,946 for N = 10, 15,038,116 for N = 100.
-Deviations from the paper, by the document's number of parameters (spec 2, Corrected decision): batch normalisation
+Deviations from the paper, by the document's number of parameters (spec 2, Corrected decision): batch normalization
 behind every convolution and the hidden layer, and one such layer of 512 where the paper has two of 4096, since 32
 pixels leave a map of 1 x 1.
 """
@@ -13,7 +13,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from gesta.models.layers import he_initialised, to_signed
+from gesta.models.layers import he_initialized, to_signed
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 """Maps of the convolutions; each stage ends with pooling that halves the size: 32 -> 16 -> 8 -> 4 -> 2 -> 1."""
@@ -41,7 +41,7 @@ class Vgg16(nn.Module):
         self.linear_norm = nn.BatchNorm1d(HIDDEN) if normalization else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(HIDDEN, classes)
-        he_initialised(self)
+        he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
         """A new, untrained last layer for so many classes."""

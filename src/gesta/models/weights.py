@@ -72,7 +72,7 @@ def _reason(path: Path, error: Exception) -> str:
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
     """Puts the tensors into the network; `source` names them in the message.
 
-    Auxiliary heads (`network.heads`) that the network was built without may stand in the file. Batch normalisation's
+    Auxiliary heads (`network.heads`) that the network was built without may stand in the file. Batch normalization's
     counters of batches may lack, as in older files. Raises WeightsError listing all that is missing, extra or
     misshaped; the network is then as before.
     """

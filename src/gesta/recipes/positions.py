@@ -12,7 +12,7 @@ CONVOLUTIONS = {"st_resnet18": 2, "st_resnet50": 3}
 
 
 def layer_names(network: str, *, projection_last: bool = False) -> list[str]:
-    """All convolutions and normalisations of `network` in the order that Iqbal counts them; the index is the number."""
+    """All convolutions and normalizations of `network` in the order that Iqbal counts them; the index is the number."""
     names = ["conv1", "bn1"]
     for stage, blocks in enumerate(BLOCKS[network], 1):
         for block in range(blocks):

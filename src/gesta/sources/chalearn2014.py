@@ -78,7 +78,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Listing:
-    """Samples of all recordings under `root`, in the order of their names, one a labelled gesture.
+    """Samples of all recordings under `root`, in the order of their names, one a labeled gesture.
 
     A recording without labels is one sample without label. `root` may be a single recording (folder or zip).
     """
@@ -281,7 +281,7 @@ def _read_recording(
             hint = f"Put the file back, or go on without {modality}."
             problems.append(Problem(where, "missing-modality", reason, hint))
     if "color" not in files and "depth" not in files:
-        reason = "has neither a colour nor a depth video and is left out."
+        reason = "has neither a color nor a depth video and is left out."
         problems.append(Problem(where, "no-video", reason, "Put the videos back."))
         return []
     spans = _read_spans(recording, facts.n_frames, where, quiet=single or split == "test", problems=problems)
@@ -322,7 +322,7 @@ def _read_facts(recording: Recording, where: str, problems: list[Problem]) -> Fa
 def _read_spans(
     recording: Recording, n_frames: int | None, where: str, *, quiet: bool, problems: list[Problem]
 ) -> list[tuple[str, int, int]] | None:
-    """The labelled spans, or None where the recording has no labels."""
+    """The labeled spans, or None where the recording has no labels."""
     file = recording.parts.get("labels")
     whole = "It is taken as one recording without label."
     if file is None:

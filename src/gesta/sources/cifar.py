@@ -30,7 +30,7 @@ MAX_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class Images:
-    """Labelled images. `pixels` uint8 N H W C (RGB), `labels` int64 N, positions in `classes`."""
+    """Labeled images. `pixels` uint8 N H W C (RGB), `labels` int64 N, positions in `classes`."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]

@@ -60,7 +60,7 @@ def read(root: Path, level: int | None = None) -> Listing:
         )
     else:
         samples = tuple(_sample(root, path, known) for path, known in named)
-    problems = [*_note(root, roles), *_unlabelled(root, samples, roles), *left_out(entries, set(clips))]
+    problems = [*_note(root, roles), *_unlabeled(root, samples, roles), *left_out(entries, set(clips))]
     return Listing(root, LAYOUT, samples, (*problems, *_folder_problems(root, samples, roles)))
 
 
@@ -105,7 +105,7 @@ def _note(root: Path, roles: Roles) -> Iterator[Problem]:
         yield Problem(str(root), FOLDER_ROLES, roles.note, hint)
 
 
-def _unlabelled(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterator[Problem]:
+def _unlabeled(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterator[Problem]:
     """Clips that lie too high in the tree to have a label, counted by folder."""
     places = Counter(Path(sample.id).parent for sample in samples if sample.label is None)
     beside = tables_beside(root)

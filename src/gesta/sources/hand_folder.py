@@ -1,8 +1,8 @@
 """Hands from any depth camera: a folder of depth images with the camera's intrinsics.
 
-ROOT/depth/*.png    16-bit grey, mm (or depth_unit_mm in camera.yaml), 0 = no reading
+ROOT/depth/*.png    16-bit gray, mm (or depth_unit_mm in camera.yaml), 0 = no reading
 ROOT/camera.yaml    fx, fy, cx, cy in pixels, for images of the size in depth/
-ROOT/rgb/*          optional colour images of the same names, registered to depth
+ROOT/rgb/*          optional color images of the same names, registered to depth
 ROOT/joints.csv     optional: file, NAME_x, NAME_y, NAME_z, ... (mm in camera coordinates: x right, y up, z forward)
                     or NAME_u, NAME_v, NAME_d (pixels, pixels, mm); also optional columns subject and split
 """
@@ -20,8 +20,8 @@ from gesta.sources.files import split_name, walk
 from gesta.sources.headers import png_header
 from gesta.sources.tables import read_table
 
-METRES_BELOW = 20.0
-"""Joints nearer than this many "millimetres" are taken for metres."""
+METERS_BELOW = 20.0
+"""Joints nearer than this many "millimeters" are taken for meters."""
 INSIDE_SHARE = 0.5
 FORMS = (("x", "y", "z"), ("u", "v", "d"))
 
@@ -34,15 +34,15 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> HandListing:
-    """A frame for each image in depth/, in the order of names; the centre is the mean of the joints, where known.
+    """A frame for each image in depth/, in the order of names; the center is the mean of the joints, where known.
 
-    Images before the first of 16-bit grey are problems; the others are looked at when they are opened.
-    Raises GestaError where there is no such image, colour has another size, a split has an unknown name, or the
+    Images before the first of 16-bit gray are problems; the others are looked at when they are opened.
+    Raises GestaError where there is no such image, color has another size, a split has an unknown name, or the
     intrinsics, the unit of the joints or their place look wrong.
     """
     images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
     if not images:
-        raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit grey depth images in millimetres.")
+        raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit gray depth images in millimeters.")
     problems: list[Problem] = []
     size = _first_size(images, problems)
     images = images[len(problems) :]
@@ -86,7 +86,7 @@ def _first_size(images: list[Path], problems: list[Problem]) -> tuple[int, int]:
             reasons.append(error)
             continue
         problems += [
-            Problem(str(bad), "not-depth", str(why).removeprefix(f"{bad}: "), "Store it as 16-bit grey, or remove it.")
+            Problem(str(bad), "not-depth", str(why).removeprefix(f"{bad}: "), "Store it as 16-bit gray, or remove it.")
             for bad, why in zip(images, reasons, strict=False)
         ]
         return size
@@ -96,21 +96,21 @@ def _first_size(images: list[Path], problems: list[Problem]) -> tuple[int, int]:
 def _depth_size(path: Path) -> tuple[int, int]:
     header = png_header(path)
     if header is None:
-        raise GestaError(f"{path}: is no PNG. Expected 16-bit grey depth in millimetres.")
+        raise GestaError(f"{path}: is no PNG. Expected 16-bit gray depth in millimeters.")
     width, height, bits, kind = header
     if bits != 16 or kind != 0:
-        color = "grey" if kind == 0 else "colour"
-        raise GestaError(f"{path}: is {bits}-bit {color}; expected 16-bit grey depth in whole millimetres.")
+        color = "gray" if kind == 0 else "color"
+        raise GestaError(f"{path}: is {bits}-bit {color}; expected 16-bit gray depth in whole millimeters.")
     return width, height
 
 
 def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) -> None:
-    """The first image's colour against its depth; the others are checked when they are opened."""
+    """The first image's color against its depth; the others are checked when they are opened."""
     header = png_header(colors[depth.stem]) if depth.stem in colors else None
     if header is not None and header[:2] != size:
         raise GestaError(
             f"{colors[depth.stem]}: is {header[0]} x {header[1]}, its depth image {size[0]} x {size[1]}. "
-            "Colour must be registered to depth, pixel for pixel."
+            "Color must be registered to depth, pixel for pixel."
         )
 
 
@@ -163,10 +163,10 @@ def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _check_joints(path: Path, joints: NDArray[np.float32], camera: Camera, size: tuple[int, int]) -> None:
-    """Raises GestaError where N J 3 look like metres, or most of them lie outside the image."""
+    """Raises GestaError where N J 3 look like meters, or most of them lie outside the image."""
     distance = float(np.median(joints[..., 2]))
-    if abs(distance) < METRES_BELOW:
-        raise GestaError(f"{path}: the joints are {distance:.2f} from the camera, so they look like metres. Write mm.")
+    if abs(distance) < METERS_BELOW:
+        raise GestaError(f"{path}: the joints are {distance:.2f} from the camera, so they look like meters. Write mm.")
     if distance < 0:
         raise GestaError(f"{path}: the joints lie behind the camera (z = {distance:.0f} mm). z points forward.")
     inside = _inside(joints, camera, size)

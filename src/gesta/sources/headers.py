@@ -12,19 +12,19 @@ _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)([lb]e)?")
 
 
 def holds_depth(path: Path) -> bool | None:
-    """True for a video of grey with more than 8 bits and no colour track beside it, a 16-bit PNG or a folder of them;
+    """True for a video of gray with more than 8 bits and no color track beside it, a 16-bit PNG or a folder of them;
     None if unreadable."""
     if path.is_dir():
         images = frame_files(path)
-        return _is_grey16_png(images[0]) if images else None
+        return _is_gray16_png(images[0]) if images else None
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        return _is_grey16_png(path)
+        return _is_gray16_png(path)
     tracks = tracks_of(path)
     return all(tracks) if tracks else None
 
 
 def tracks_of(path: Path) -> list[bool]:
-    """Of each video track with a known codec, whether it is depth: grey with more than 8 bits; [] if unreadable."""
+    """Of each video track with a known codec, whether it is depth: gray with more than 8 bits; [] if unreadable."""
     import av
 
     try:
@@ -47,9 +47,9 @@ def joint_count(path: Path) -> int | None:
 
 
 def png_header(path: Path) -> tuple[int, int, int, int] | None:
-    """(width, height, bits a channel, colour type) of a PNG; None if it is none. Colour type 0 is grey, 2 RGB.
+    """(width, height, bits a channel, color type) of a PNG; None if it is none. Color type 0 is gray, 2 RGB.
 
-    PNG specification, IHDR: width and height are bytes 16 to 23, bit depth is byte 24, colour type byte 25.
+    PNG specification, IHDR: width and height are bytes 16 to 23, bit depth is byte 24, color type byte 25.
     """
     with open_file(path) as stream:
         head = stream.read(26)
@@ -58,7 +58,7 @@ def png_header(path: Path) -> tuple[int, int, int, int] | None:
     return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big"), head[24], head[25]
 
 
-def _is_grey16_png(path: Path) -> bool | None:
+def _is_gray16_png(path: Path) -> bool | None:
     header = png_header(path)
     if header is None:
         return None if path.suffix.lower() == ".png" else False

@@ -1,9 +1,9 @@
-"""The ICVL hand posture data set (Tang et al. 2014): 16-bit depth, 16 joints in pixels and mm, no colour.
+"""The ICVL hand posture data set (Tang et al. 2014): 16-bit depth, 16 joints in pixels and mm, no color.
 
     ROOT/Training/labels.txt               Training/Depth/201403121135/image_0000.png ...
     ROOT/Testing/test_seq_1.txt, _2.txt    Testing/Depth/test_seq_1/image_0000.png ...
 
-A row is `path u v d u v d ...`: the image below Depth, then 16 joints. Depth is grey PNG of 320 x 240 in mm.
+A row is `path u v d u v d ...`: the image below Depth, then 16 joints. Depth is gray PNG of 320 x 240 in mm.
 The order of the joints is that of the published truth of the test sequences: in the open hand of test_seq_1's first
 frame the five chains root, middle, tip point away from the palm, from the thumb on the left to the little finger. Some
 evaluations use the focal lengths 240.99 and 240.96 instead. Not verified: that no subject is told.
@@ -32,7 +32,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> HandListing:
-    """Training frames as "train", test sequences as "test"; the centre is the palm.
+    """Training frames as "train", test sequences as "test"; the center is the palm.
 
     Frames without image or with joints that are not finite are left out and said. Raises GestaError if there is no list
     of labels, or a row is no path with 48 numbers.

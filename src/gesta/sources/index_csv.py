@@ -3,9 +3,9 @@
 may be as spreadsheets write it (see `tables`).
 
 Paths are relative to the file and stay inside its folder; other columns are ignored. Several rows may name one long
-recording with different spans. `path` may itself be a depth video (grey of 9 to 16 bits) or a folder of 16-bit PNGs;
-then there is no colour. Behind a path, `#track=1` or `#track=NAME` names one of several video tracks. Skeletons are
-ChaLearn's csv, or `.npy` float T J 3 in world metres with `joints.txt` (names in order) and `camera.yaml` (fx, fy, cx,
+recording with different spans. `path` may itself be a depth video (gray of 9 to 16 bits) or a folder of 16-bit PNGs;
+then there is no color. Behind a path, `#track=1` or `#track=NAME` names one of several video tracks. Skeletons are
+ChaLearn's csv, or `.npy` float T J 3 in world meters with `joints.txt` (names in order) and `camera.yaml` (fx, fy, cx,
 cy, optionally depth_unit_mm) beside the index. `path` may itself name a file of skeletons (see `clips.skeleton_files`):
 then there is no video, and a column `fps` says its rate where the file does not.
 """

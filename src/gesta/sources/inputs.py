@@ -21,7 +21,7 @@ LOST = ("unreadable", "no-video", "zip-in-zip", "unread-format")
 
 
 def find(path: str | Path, layout: str | None = None) -> Listing:
-    """The samples at a path: a recognised layout, a folder of videos, or one file of any kind (decoding will tell).
+    """The samples at a path: a recognized layout, a folder of videos, or one file of any kind (decoding will tell).
 
     Raises GestaError if nothing is there, or nothing that could be a video, with what the readers say of it.
     """
@@ -36,7 +36,7 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
         return Listing(path, "videos", (_of_track(resource),))
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         raise GestaError(
-            f"{path}: is one picture, and this model recognises videos. Give a video or a folder of pictures."
+            f"{path}: is one picture, and this model recognizes videos. Give a video or a folder of pictures."
         )
     if path.is_file() and layout is None and skeletons.among([path], skeletons.joints_of(path.parent)):
         return videos.read(path)
@@ -63,7 +63,7 @@ def read_as(listing: Listing) -> list[str]:
 
 
 def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, tuple[str, ...]]:
-    """The listing with a split for each labelled sample, and notes on what was done.
+    """The listing with a split for each labeled sample, and notes on what was done.
 
     Raises GestaError (usage) for an unknown protocol.
     """

@@ -1,9 +1,9 @@
-"""ChaLearn IsoGD (Wan et al. 2016): isolated gestures in 249 classes as colour and depth videos.
+"""ChaLearn IsoGD (Wan et al. 2016): isolated gestures in 249 classes as color and depth videos.
 
     ROOT/train_list.txt, valid_list.txt, test_list.txt    or train.txt, valid.txt, test.txt
-    train/001/M_00001.avi train/001/K_00001.avi 36        colour, depth, class from 1; no class where it is not public
+    train/001/M_00001.avi train/001/K_00001.avi 36        color, depth, class from 1; no class where it is not public
 
-Who performs is not known; the parts have different people. Depth is an 8-bit video without a scale: a grey level counts
+Who performs is not known; the parts have different people. Depth is an 8-bit video without a scale: a gray level counts
 as 16 mm (Decision), which is right up to a factor.
 """
 
@@ -23,7 +23,7 @@ Modality = Literal["rgb", "depth", "both"]
 
 
 def matches(root: Path) -> bool:
-    """True where a list's first line begins with a colour video `M_...`."""
+    """True where a list's first line begins with a color video `M_...`."""
     return root.is_dir() and any(_names_pairs(path) for path in _lists(root).values())
 
 
@@ -58,7 +58,7 @@ def read(root: Path, modality: Modality = "both") -> Listing:
 
 def _sample(root: Path, part: Split, place: str, words: list[str], modality: Modality, missing: list[str]) -> Sample:
     if len(words) not in (2, 3) or (len(words) == 3 and not words[2].isdecimal()):
-        raise GestaError(f"{place}: expected a colour video, a depth video and a class, found {' '.join(words)!r}.")
+        raise GestaError(f"{place}: expected a color video, a depth video and a class, found {' '.join(words)!r}.")
     color, depth = (inside(root, word, place) for word in words[:2])
     wanted = {"rgb": (color,), "depth": (depth,), "both": (color, depth)}[modality]
     missing.extend(path.relative_to(root).as_posix() for path in wanted if not is_there(path))

@@ -28,7 +28,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> HandListing:
-    """All frames, the person as subject, no split (one person is held out). The centre is the mean of the joints.
+    """All frames, the person as subject, no split (one person is held out). The center is the mean of the joints.
 
     Frames without image or with joints that are not finite are left out and said. Raises GestaError if there are no
     sequences, or a `joint.txt` does not hold what its first row says.

@@ -1,9 +1,9 @@
-"""The NYU hand pose data set (Tompson et al. 2014): depth and colour of three Kinects, 36 joints.
+"""The NYU hand pose data set (Tompson et al. 2014): depth and color of three Kinects, 36 joints.
 
     ROOT/train/  depth_1_0000001.png ... depth_3_0072757.png, rgb_1_0000001.png ..., joint_data.mat
     ROOT/test/   the same, 8,252 frames
 
-Depth (mm) lies in green (high byte) and blue (low byte) of an 8-bit PNG, 640 x 480. Colour is registered to it. The
+Depth (mm) lies in green (high byte) and blue (low byte) of an 8-bit PNG, 640 x 480. Color is registered to it. The
 number in a name is the frame, from 1; the first number the view, 1 is frontal. `joint_data.mat`, of MATLAB 5 or 7.3,
 holds joint_xyz (mm) and joint_uvd (pixels, mm), each views x frames x 36 x 3, in the coordinates of each view's camera.
 
@@ -30,7 +30,7 @@ PROTOCOL = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
 """The 14 of 36 joints that are measured."""
 PROTOCOL_NAMES = ("P1", "P2", "R1", "R2", "M1", "M2", "I1", "I2", "T1", "T2", "T3", "W1", "W2", "C")
 CENTER = 32
-"""The joint that stands for the hand's centre: the palm, C."""
+"""The joint that stands for the hand's center: the palm, C."""
 TEST_FRAMES, SECOND_PERSON = 8252, 2440
 """The original test part, and how many of its frames show the first person."""
 
@@ -61,7 +61,7 @@ def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOC
 
 
 def read_images(root: Path, view: int = 1) -> list[HandFrame]:
-    """The images of one view without what `joint_data.mat` says of them: no joints, no centre, nobody's name."""
+    """The images of one view without what `joint_data.mat` says of them: no joints, no center, nobody's name."""
     frames = []
     for folder, split in _parts(root):
         names = {entry.name for entry in os.scandir(folder)}
@@ -71,7 +71,7 @@ def read_images(root: Path, view: int = 1) -> list[HandFrame]:
 
 
 def _frame(folder: Path, name: str, names: set[str], split: Split | None, view: int, **annotated: Any) -> HandFrame:
-    """One depth image, with its colour where that is among the folder's `names`."""
+    """One depth image, with its color where that is among the folder's `names`."""
     color = f"rgb{name[5:]}"
     return HandFrame(
         id=(f"{folder.name}/" if split else "") + name[:-4],

@@ -49,7 +49,7 @@ class Recording:
     """One file of skeletons and the gestures in it; holds no positions.
 
     `joints`: their names, where the file has none. `isolated`: it is one gesture from its first frame to its last, to
-    train on only. `label`: None where nobody told what is in it (then `spans` is empty), else "labelled".
+    train on only. `label`: None where nobody told what is in it (then `spans` is empty), else "labeled".
     """
 
     id: str
@@ -59,7 +59,7 @@ class Recording:
     joints: tuple[str, ...] | None = None
     subject: str | None = None
     split: Split | None = None
-    label: str | None = "labelled"
+    label: str | None = "labeled"
     isolated: bool = False
 
     @property
@@ -194,7 +194,7 @@ def _recording(name: str, samples: Sequence[Sample]) -> Recording:
     known = [s for s in samples if s.label is not None]
     spans = tuple(_span(s, fps) for s in known if s.label is not None and s.label.lower() not in NONE)
     joints = one.joints if one.skeleton.name.lower().endswith(".npy") else None
-    label = "labelled" if known else None
+    label = "labeled" if known else None
     return Recording(name, one.skeleton, fps, _in_order(spans), joints, one.subject, one.split, label)
 
 

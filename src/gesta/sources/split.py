@@ -16,7 +16,7 @@ from gesta.schema import GestaError, Sample, Split
 
 Protocol = Literal["subject", "document"]
 DOCUMENT_NUM_TRAIN = 7754
-"""Labelled gestures in ChaLearn 2014's training folders; 2,000 of them are the document's validation part."""
+"""Labeled gestures in ChaLearn 2014's training folders; 2,000 of them are the document's validation part."""
 _DRAWS = 50
 
 
@@ -28,7 +28,7 @@ def assign_splits(
     protocol: Protocol = "subject",
     num_val: int = 2000,
 ) -> tuple[list[Sample], list[str]]:
-    """The samples in their order, each labelled one with a split, and notes on what was done and what it means.
+    """The samples in their order, each labeled one with a split, and notes on what was done and what it means.
 
     A split that the data give stays. Where they give no validation part, people are taken out of training
     (`fractions[0]` of them, at least one of three); where they give no test part, test people too (`fractions[1]`).
@@ -46,22 +46,22 @@ def assign_splits(
     rng = np.random.default_rng(seed)
     notes: list[str] = []
     splits: dict[str, Split] = {s.id: s.split for s in samples if s.split is not None}
-    labelled = [s for s in samples if s.label is not None]
-    given = {splits[s.id] for s in labelled if s.id in splits}
+    labeled = [s for s in samples if s.label is not None]
+    given = {splits[s.id] for s in labeled if s.id in splits}
     if given:
-        _place_blank_rows(labelled, splits, notes)
+        _place_blank_rows(labeled, splits, notes)
     else:
-        splits.update({s.id: "train" for s in labelled})
+        splits.update({s.id: "train" for s in labeled})
     val, test = fractions
     for part, share in (("val", val), ("test", test)):
         if share > 0 and part not in given and part in splits.values():
             what = "validation" if part == "val" else part
             notes.append(f"The {what} part of the data has no labels: another one is taken out of training.")
     if "test" not in given:
-        _move(labelled, splits, "test", test, rng, notes)
+        _move(labeled, splits, "test", test, rng, notes)
         val = val / (1 - test)  # of what is left
     if "val" not in given:
-        _move(labelled, splits, "val", val, rng, notes)
+        _move(labeled, splits, "val", val, rng, notes)
     done = [replace(s, split=splits[s.id]) if s.id in splits else s for s in samples]
     return done, notes + _same_person_notes([s for s in done if s.label is not None])
 
@@ -77,18 +77,18 @@ def folds(
     """
     if by not in ("subject", "label"):
         raise GestaError(f"unknown way to fold {by!r}; there are subject and label.", usage=True)
-    labelled = [replace(s, split=None) for s in samples if s.label is not None]
+    labeled = [replace(s, split=None) for s in samples if s.label is not None]
     rng = np.random.default_rng(seed)
-    known = bool(labelled) and all(s.subject is not None for s in labelled)
+    known = bool(labeled) and all(s.subject is not None for s in labeled)
     if by == "subject" and known:
-        groups = person_groups(labelled, k, rng)
+        groups = person_groups(labeled, k, rng)
     else:
-        groups = _stratified_groups(labelled, 5 if k is None else k, rng, "" if by == "label" else ", people unknown")
+        groups = _stratified_groups(labeled, 5 if k is None else k, rng, "" if by == "label" else ", people unknown")
     result = []
     for number, (name, members) in enumerate(groups):
-        rest = [s for s in labelled if s.id not in members]
+        rest = [s for s in labeled if s.id not in members]
         train, _ = assign_splits(rest, seed=seed + number, fractions=(0.2, 0.0))
-        result.append((name, train, [replace(s, split="test") for s in labelled if s.id in members]))
+        result.append((name, train, [replace(s, split="test") for s in labeled if s.id in members]))
     return result
 
 
@@ -100,13 +100,13 @@ def _recording(sample: Sample) -> str:
     return sample.recording
 
 
-def _place_blank_rows(labelled: Sequence[Sample], splits: dict[str, Split], notes: list[str]) -> None:
+def _place_blank_rows(labeled: Sequence[Sample], splits: dict[str, Split], notes: list[str]) -> None:
     """Where the data give a split to some samples only: the others go where their person is, else to training."""
-    blank = [s for s in labelled if s.id not in splits]
+    blank = [s for s in labeled if s.id not in splits]
     if not blank:
         return
     homes: dict[str, Split] = {}
-    for sample in labelled:
+    for sample in labeled:
         if sample.id in splits and sample.subject is not None:
             homes.setdefault(sample.subject, splits[sample.id])
     for sample in blank:
@@ -115,7 +115,7 @@ def _place_blank_rows(labelled: Sequence[Sample], splits: dict[str, Split], note
 
 
 def _move(
-    labelled: Sequence[Sample],
+    labeled: Sequence[Sample],
     splits: dict[str, Split],
     part: Split,
     fraction: float,
@@ -123,7 +123,7 @@ def _move(
     notes: list[str],
 ) -> None:
     """Moves `fraction` of the training part to `part`, by person where that can be done."""
-    pool = [s for s in labelled if splits[s.id] == "train"]
+    pool = [s for s in labeled if splits[s.id] == "train"]
     if fraction <= 0 or len(pool) < 2:
         return
     what = {"val": "Validation", "test": "Test", "train": "Training"}[part]
@@ -208,7 +208,7 @@ def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[
     test = [s for s in samples if s.split == "val" and s.label is not None]
     if len(train) < 2 or not test:
         raise GestaError(
-            "the document's protocol needs labelled recordings in folders Train* and Validation*; "
+            "the document's protocol needs labeled recordings in folders Train* and Validation*; "
             f"found {len(train)} and {len(test)} gestures there. Use the protocol subject for other data."
         )
     count = min(num_val, max(1, round(len(train) * num_val / DOCUMENT_NUM_TRAIN)))
@@ -228,9 +228,9 @@ def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[
     return done, [note, *_same_person_notes(done)]
 
 
-def person_groups(labelled: Sequence[Any], k: int | None, rng: np.random.Generator) -> list[tuple[str, set[str]]]:
+def person_groups(labeled: Sequence[Any], k: int | None, rng: np.random.Generator) -> list[tuple[str, set[str]]]:
     """[(names, ids of what they are in)] of each person, or of `k` groups of them. Raises GestaError."""
-    people = sorted({s.subject or "" for s in labelled})
+    people = sorted({s.subject or "" for s in labeled})
     if len(people) < 2:
         raise GestaError(f"cross validation by person needs at least 2 people, found {len(people)}. Use --by label.")
     _check_k(k, len(people), "people")
@@ -239,13 +239,13 @@ def person_groups(labelled: Sequence[Any], k: int | None, rng: np.random.Generat
     else:
         order = [people[int(i)] for i in rng.permutation(len(people))]
         parts = [sorted(order[i::k]) for i in range(k)]
-    return [("+".join(part), {s.id for s in labelled if s.subject in part}) for part in parts]
+    return [("+".join(part), {s.id for s in labeled if s.subject in part}) for part in parts]
 
 
 def _stratified_groups(
-    labelled: Sequence[Sample], k: int, rng: np.random.Generator, why: str
+    labeled: Sequence[Sample], k: int, rng: np.random.Generator, why: str
 ) -> list[tuple[str, set[str]]]:
-    recordings = list(_group(labelled, _recording).values())
+    recordings = list(_group(labeled, _recording).values())
     _check_k(k, len(recordings), "recordings")
     order = [recordings[int(i)] for i in rng.permutation(len(recordings))]
     order.sort(key=lambda group: group[0].label or "")  # stable: random within a label

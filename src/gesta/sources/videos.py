@@ -23,7 +23,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Listing:
-    """One sample without label a video, sorted by name; videos of 16-bit grey are depth."""
+    """One sample without label a video, sorted by name; videos of 16-bit gray are depth."""
     folders = [] if root.is_file() else _clip_folders(root)
     if samples := () if folders else _skeletons(root):
         return Listing(root, LAYOUT, samples)

@@ -99,7 +99,7 @@ def _ucf101(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
 
 
 def _isogd(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
-    """Colour and depth videos, `recordings` of each class a person; the parts have other people."""
+    """Color and depth videos, `recordings` of each class a person; the parts have other people."""
     parts = [{"Train": "train", "Validation": "valid", "Test": "test"}[part] for part in split_people(wanted.people)]
     tasks: list[Task] = []
     rows: dict[str, list[str]] = {"train": [], "valid": [], "test": []}

@@ -1,6 +1,6 @@
 """From a path of the hands to a body in space: joints, then capsules to draw.
 
-Camera coordinates in metres: x right, y up, z forward. The person faces the camera, so the person's left is at +x.
+Camera coordinates in meters: x right, y up, z forward. The person faces the camera, so the person's left is at +x.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _joints(person: Person, hip: Array, chest: Array, head: Array, arms: tuple[A
 
 @dataclass(frozen=True)
 class Capsules:
-    """Everything to draw. a, b: (T, P, 3) metres in camera coordinates; radii (P, 2); color (P, 3) RGB 0-255.
+    """Everything to draw. a, b: (T, P, 3) meters in camera coordinates; radii (P, 2); color (P, 3) RGB 0-255.
 
     `flat` scales the bulge towards the camera; `cloth` marks what carries the shirt's pattern.
     """

@@ -2,7 +2,7 @@
 
 A folder of videos with skeletons (`index.csv`) and `captions.csv` (path, caption, group). People of the test part do
 what those of the others do (group "seen"), and combinations that nobody else does ("held-out"): a gesture with its
-hand, count and speed, or two gestures in a row. How tall somebody is stands in the skeleton's metres alone: in the
+hand, count and speed, or two gestures in a row. How tall somebody is stands in the skeleton's meters alone: in the
 image everybody is about as large.
 """
 
@@ -37,7 +37,7 @@ GENERATOR_VERSION = 1
 PRESET = "standard"
 SLOWNESS = {"slow": 1.7, "": 1.0, "fast": 0.55}
 HEIGHTS = {"tall": (1.80, 1.95), "short": (1.50, 1.63)}
-"""In metres, least and most."""
+"""In meters, least and most."""
 _TORSO = 0.388
 """Of the height."""
 _ACTS = (0.35, 0.4, 0.25)

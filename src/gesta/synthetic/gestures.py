@@ -1,7 +1,7 @@
 """The twenty gestures of ChaLearn 2014 as programs: where the hand goes, how it is held, which shape it takes.
 
 A pose is (place, forward, normal, shape). Places are in torso lengths (HipCenter to Head = 1) from ShoulderCenter:
-outward from the middle of the body, up, towards the camera. Head is at about (0, 0.33, 0.05). Loosely modelled on the
+outward from the middle of the body, up, towards the camera. Head is at about (0, 0.33, 0.05). Loosely modeled on the
 Italian gestures; several are made to differ in one thing only:
 
 - time order: vattene / vieniqui, basta / messidaccordo, freganiente / prendere are each other played backwards;

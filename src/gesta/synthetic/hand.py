@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 SHAPE_SIZE = 18
-_ROOT_U = np.array([0.030, 0.010, -0.010, -0.029])  # metres, where the fingers leave the palm
+_ROOT_U = np.array([0.030, 0.010, -0.010, -0.029])  # meters, where the fingers leave the palm
 _ROOT_F = np.array([0.044, 0.048, 0.045, 0.037])
 _LENGTH = np.array([0.089, 0.096, 0.089, 0.072])
 _FINGER_RADIUS = 0.0102
@@ -58,7 +58,7 @@ def hand_axes(forward: Array, normal: Array) -> tuple[Array, Array, Array]:
 def hand_segments(palm: Array, f: Array, n: Array, u: Array, shape: Array, scale: float) -> tuple[Array, Array, Array]:
     """Capsules of one hand over time.
 
-    palm, f, n, u: (T, 3) metres and unit vectors; shape: (T, 18). Returns ends a, b: (T, 13, 3) and radii (13, 2).
+    palm, f, n, u: (T, 3) meters and unit vectors; shape: (T, 18). Returns ends a, b: (T, 13, 3) and radii (13, 2).
     """
     ends_a, ends_b, radii = [], [], []
 

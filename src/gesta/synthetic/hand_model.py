@@ -107,7 +107,7 @@ def person(rng: np.random.Generator) -> HandShape:
 
 
 def draw_pose(rng: np.random.Generator, place: Array) -> HandPose:
-    """A pose within LIMITS with the palm at `place` (mm): each finger more or less curled, often like its neighbours.
+    """A pose within LIMITS with the palm at `place` (mm): each finger more or less curled, often like its neighbors.
 
     The hand points upwards and towards the camera on the whole; palm or back or a side is seen.
     """

@@ -1,4 +1,4 @@
-"""What a structured-light sensor makes of a hand before a wall: noise, steps, holes, the projector's shadow, colour.
+"""What a structured-light sensor makes of a hand before a wall: noise, steps, holes, the projector's shadow, color.
 
 Random fields are drawn once and used at a random shift for every view, which is fast and looks alike.
 """
@@ -40,7 +40,7 @@ class HandSensor:
         self._down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
 
     def depth(self, hand: Rendered, rng: np.random.Generator) -> NDArray[np.uint16]:
-        """H W millimetres before a slanted wall, 0 = no reading."""
+        """H W millimeters before a slanted wall, 0 = no reading."""
         tilt = rng.uniform(-250, 250, 2)
         wall = np.float32(rng.uniform(1350, 1900)) + np.float32(tilt[0]) * self._across
         scene = wall + np.float32(tilt[1]) * self._down

@@ -37,7 +37,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Task:
-    """One video to write: colour, depth or both."""
+    """One video to write: color, depth or both."""
 
     plan: Plan
     color: Path | None

@@ -1,6 +1,6 @@
-"""What a person does in one recording: gestures in random order, rests and unlabelled movements between them.
+"""What a person does in one recording: gestures in random order, rests and unlabeled movements between them.
 
-Times are frames at 20 fps. The result is a path of 27 numbers a hand (see `gestures.pose`) and the labelled spans.
+Times are frames at 20 fps. The result is a path of 27 numbers a hand (see `gestures.pose`) and the labeled spans.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ class Actor:
         rest[:3] += self.rng.normal(0, 0.015, 3)
         return rest
 
-    def _styled(self, key: Array, centre: Array, offset: Array, turn: Array, bend: Array, amplitude: float) -> Array:
+    def _styled(self, key: Array, center: Array, offset: Array, turn: Array, bend: Array, amplitude: float) -> Array:
         """A program's pose in this person's manner and this repetition's chance."""
         out = key.copy()
-        out[:3] = centre + amplitude * (key[:3] - centre) + offset
+        out[:3] = center + amplitude * (key[:3] - center) + offset
         out[3:6] = turn @ key[3:6]
         out[6:9] = turn @ key[6:9]
         out[9:21] += bend
@@ -108,11 +108,11 @@ class Actor:
     def _moves(self, start: Array, cycle: tuple[Stroke, ...], repeats: int, hand: int, mood: dict) -> list[Stroke]:
         """The strokes of one hand, styled, with durations in frames; the first entry is the start."""
         person, rng, spread = self.person, self.rng, self.difficulty.repetition
-        centre = np.mean([start[:3], *(s.pose[:3] for s in cycle)], axis=0)
+        center = np.mean([start[:3], *(s.pose[:3] for s in cycle)], axis=0)
         offset = person.place_offset[hand] + mood["offset"]
         turn = _rotation(person.tilt + mood["tilt"])
         bend = np.repeat(person.stiffness + mood["bend"], 3) * np.tile([1.0, 1.0, 0.3], 4)
-        style = (centre, offset, turn, bend, mood["amplitude"])
+        style = (center, offset, turn, bend, mood["amplitude"])
         out = [Stroke(0, self._styled(start, *style))]
         for repeat in range(repeats):
             fade = 1.0 - 0.06 * repeat
@@ -135,7 +135,7 @@ class Actor:
         }
 
     def perform(self, gesture: int, back: bool) -> None:
-        """Reach, stroke, and (with `back`) return to rest; appends the labelled span."""
+        """Reach, stroke, and (with `back`) return to rest; appends the labeled span."""
         program: Program = PROGRAMS[CHALEARN_GESTURES[gesture - 1]]
         low, high = program.repeats
         repeats = low if low == high else low + int(self.rng.random() < self.person.eager)
@@ -184,7 +184,7 @@ class Actor:
         self.now += frames
 
     def fill(self) -> None:
-        """One unlabelled movement, then hands down."""
+        """One unlabeled movement, then hands down."""
         rng = self.rng
         name = str(rng.choice(sorted(FILLERS)))
         mood = self._mood(40)
@@ -248,7 +248,7 @@ FILLERS = {
 def play(
     person: Person, gestures: list[int], difficulty: Difficulty, rng: np.random.Generator
 ) -> tuple[Array, list[Span]]:
-    """One recording: path (T, 2, 27) of main and other hand, and the labelled spans, in order, not overlapping."""
+    """One recording: path (T, 2, 27) of main and other hand, and the labeled spans, in order, not overlapping."""
     actor = Actor(person, difficulty, rng)
     actor.wait(rng.uniform(12, 24))
     for i, gesture in enumerate(gestures):

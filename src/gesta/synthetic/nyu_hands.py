@@ -1,4 +1,4 @@
-"""Writes synthetic hands in the layout of the NYU hand pose set: three views, depth, colour, all 36 joints.
+"""Writes synthetic hands in the layout of the NYU hand pose set: three views, depth, color, all 36 joints.
 
     OUT/train/ depth_1_0000001.png ... rgb_3_..., joint_data.mat     one person
     OUT/test/  the same; that person, then a second one (as many in proportion as in NYU: 2,440 of 8,252 frames)
@@ -40,7 +40,7 @@ _LIGHT = (0.30, 0.60, -0.74)
 
 @dataclass(frozen=True)
 class HandPerson:
-    """Who is shown: proportions and colours (RGB, 0 to 255)."""
+    """Who is shown: proportions and colors (RGB, 0 to 255)."""
 
     shape: HandShape
     skin: NDArray[np.float32]

@@ -37,19 +37,19 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Clothes:
-    """Colours are RGB 0-255. `sleeve` is the covered share of the arm: 0.45 short, 1 long."""
+    """Colors are RGB 0-255. `sleeve` is the covered share of the arm: 0.45 short, 1 long."""
 
     color: Array
     second: Array
     pattern: str
-    period: float  # metres of one repeat of the pattern
+    period: float  # meters of one repeat of the pattern
     sleeve: float
     trousers: Array
 
 
 @dataclass(frozen=True)
 class Person:
-    """Lengths in metres. `torso` is the distance from HipCenter to Head, the unit of the gesture programs."""
+    """Lengths in meters. `torso` is the distance from HipCenter to Head, the unit of the gesture programs."""
 
     index: int
     torso: float
@@ -80,7 +80,7 @@ class Person:
 
 
 def muted(rng: np.random.Generator, low: float, high: float) -> Array:
-    """A random RGB colour that is seldom garish."""
+    """A random RGB color that is seldom garish."""
     color = rng.uniform(low, high, 3)
     return color.mean() + rng.uniform(0.15, 0.75) * (color - color.mean())
 

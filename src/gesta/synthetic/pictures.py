@@ -1,7 +1,7 @@
 """Small pictures of ten shapes in ten textures, for image sets in the layout of CIFAR.
 
-Place, size, turn and both pairs of colours are drawn anew for each picture, the background has a texture too, and part
-of the shape may be hidden, so that neither a pixel nor the mean colour tells the class.
+Place, size, turn and both pairs of colors are drawn anew for each picture, the background has a texture too, and part
+of the shape may be hidden, so that neither a pixel nor the mean color tells the class.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ TEXTURES: dict[str, Callable[[Plane, Plane, np.random.Generator], NDArray[Any]]]
     "speckled": _speckled,
     "grid": lambda x, y, rng: np.maximum((2.2 * x + rng.random()) % 1 < 0.25, (2.2 * y) % 1 < 0.25) * 1.0,
 }
-"""Name -> 0 or 1 (or between) at each place: which of two colours is there."""
+"""Name -> 0 or 1 (or between) at each place: which of two colors is there."""
 
 
 def draw(shape: str, texture: str, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -82,9 +82,9 @@ def draw(shape: str, texture: str, rng: np.random.Generator) -> NDArray[np.uint8
     y = (np.cos(angle) * (v - down) - np.sin(angle) * (u - right)) / scale
     inside = SHAPES[shape](x, y) & ~_hidden(u, v, rng)
     behind = TEXTURES[str(rng.choice(list(TEXTURES)))](u, v, rng)
-    colours = _colours(rng)
-    front = colours[0] + TEXTURES[texture](x, y, rng)[..., None] * (colours[1] - colours[0])
-    back = colours[2] + 0.5 * behind[..., None] * (colours[3] - colours[2])
+    colors = _colors(rng)
+    front = colors[0] + TEXTURES[texture](x, y, rng)[..., None] * (colors[1] - colors[0])
+    back = colors[2] + 0.5 * behind[..., None] * (colors[3] - colors[2])
     picture = np.where(inside[..., None], front, back)
     picture = picture.reshape(SIDE, _FINE, SIDE, _FINE, 3).mean((1, 3))
     light = rng.uniform(0.75, 1.1) + rng.uniform(-0.15, 0.15) * np.linspace(-1, 1, SIDE)[:, None, None]
@@ -92,13 +92,13 @@ def draw(shape: str, texture: str, rng: np.random.Generator) -> NDArray[np.uint8
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
-def _colours(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Two colours of the shape and two behind it, 4 x 3; each of the first two far from the three others."""
+def _colors(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Two colors of the shape and two behind it, 4 x 3; each of the first two far from the three others."""
     while True:
-        colours = rng.uniform(0, 255, (4, 3))
-        gaps = np.linalg.norm(colours[:, None] - colours[None], axis=-1)[:2]
+        colors = rng.uniform(0, 255, (4, 3))
+        gaps = np.linalg.norm(colors[:, None] - colors[None], axis=-1)[:2]
         if gaps[gaps > 0].min() > 90:
-            return colours
+            return colors
 
 
 def _hidden(u: Plane, v: Plane, rng: np.random.Generator) -> Mask:

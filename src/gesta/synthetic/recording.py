@@ -54,8 +54,8 @@ class Recording:
     room: Room
     max_depth_mm: int
     spans: list[Span]
-    joints: Array  # (T, 20, 3) metres, true
-    tracked: Array  # (T, 20, 3) metres, as the tracker says, zero where lost
+    joints: Array  # (T, 20, 3) meters, true
+    tracked: Array  # (T, 20, 3) meters, as the tracker says, zero where lost
     renderer: Renderer
     sensor: Sensor
 
@@ -120,7 +120,7 @@ def _orientation(joints: Array) -> Array:
 
 
 def skeleton_rows(tracked: Array, size: tuple[int, int]) -> Array:
-    """(T, 180): 20 joints x (world x y z in metres, quaternion x y z w, pixel u v); all zero where lost."""
+    """(T, 180): 20 joints x (world x y z in meters, quaternion x y z w, pixel u v); all zero where lost."""
     width, height = size
     seen = tracked[..., 2:3] > 0
     depth = np.where(seen, tracked[..., 2:3], 1.0)

@@ -1,4 +1,4 @@
-"""Draws capsules to colour and depth with a z-buffer; soft edges, one light, simple cloth patterns."""
+"""Draws capsules to color and depth with a z-buffer; soft edges, one light, simple cloth patterns."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ def _to_unit(values: NDArray) -> None:
 class Renderer:
     """Projects once, then paints frame by frame into buffers that it keeps.
 
-    size: (width, height); focal and centre in pixels; light: unit vector towards the light in camera coordinates.
+    size: (width, height); focal and center in pixels; light: unit vector towards the light in camera coordinates.
     """
 
     def __init__(
         self, parts: Capsules, clothes: Clothes, size: tuple[int, int], focal: float, light: NDArray, ambient: float
     ) -> None:
         self.width, self.height = size
-        centre = np.array([(self.width - 1) / 2, (self.height - 1) / 2])
+        center = np.array([(self.width - 1) / 2, (self.height - 1) / 2])
         # the end nearer to the camera comes first: a capsule seen end-on then shows that end
         swap = (parts.a[..., 2] > parts.b[..., 2])[..., None]
         near, far = np.where(swap, parts.b, parts.a), np.where(swap, parts.a, parts.b)
         radii = np.where(swap, parts.radii[:, ::-1], parts.radii)
-        self._a, self._b = self._project(near, focal, centre), self._project(far, focal, centre)
+        self._a, self._b = self._project(near, focal, center), self._project(far, focal, center)
         self._za, self._zb = near[..., 2].astype(np.float32), far[..., 2].astype(np.float32)
         self._ra = radii[..., 0] * focal / near[..., 2]
         self._rb = radii[..., 1] * focal / far[..., 2]
         self._order = np.argsort(-(near[..., 2] - radii[..., 0]), axis=1)
-        self._metres = (near[..., 2] / focal * parts.flat).astype(np.float32)
+        self._meters = (near[..., 2] / focal * parts.flat).astype(np.float32)
         self._color = parts.color.astype(np.float32)[..., None, None]  # P 3 1 1
         self._cloth = parts.cloth
         self._clothes = clothes
@@ -55,12 +55,12 @@ class Renderer:
         self.depth = np.full((self.height, self.width), FAR, np.float32)
 
     @staticmethod
-    def _project(points: NDArray, focal: float, centre: NDArray) -> NDArray:
+    def _project(points: NDArray, focal: float, center: NDArray) -> NDArray:
         uv = points[..., :2] * [1.0, -1.0] * (focal / points[..., 2:3])
-        return np.asarray(uv + centre)
+        return np.asarray(uv + center)
 
     def draw(self, t: int, background: Image) -> tuple[Image, Image]:
-        """Frame t: colour (H, W, 3) over the background, and depth in metres (H, W), FAR where nobody is.
+        """Frame t: color (H, W, 3) over the background, and depth in meters (H, W), FAR where nobody is.
 
         Both are buffers of the renderer and hold until the next call.
         """
@@ -93,7 +93,7 @@ class Renderer:
         _to_unit(alpha)
         bulge = np.sqrt(np.maximum(rest, 0, out=rest), out=rest)
         za, zb = self._za[t, p], self._zb[t, p]
-        depth = along * (zb - za) + za - bulge * radius * self._metres[t, p]
+        depth = along * (zb - za) + za - bulge * radius * self._meters[t, p]
         held = self.depth[top:bottom, left:right]
         alpha *= depth < held
         np.copyto(held, depth, where=alpha > 0.5)
@@ -124,7 +124,7 @@ class Renderer:
     def _pattern(
         self, along: NDArray, fx: NDArray, fy: NDArray, axis: tuple[float, float], length: float
     ) -> NDArray | None:
-        """Share of the second colour per pixel, or None for plain cloth."""
+        """Share of the second color per pixel, or None for plain cloth."""
         kind, turns = self._clothes.pattern, np.float32(2 * np.pi) / self._period
         if kind == "plain":
             return None

@@ -1,4 +1,4 @@
-"""Rooms: a still background in colour and depth, and the light."""
+"""Rooms: a still background in color and depth, and the light."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Image = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Room:
-    """color: (H, W, 3) float RGB 0-255; depth: (H, W) metres; light: unit vector to the light, camera coordinates."""
+    """color: (H, W, 3) float RGB 0-255; depth: (H, W) meters; light: unit vector to the light, camera coordinates."""
 
     color: Image
     depth: Image
     light: NDArray[np.float64]
     ambient: float
-    tint: NDArray[np.float64]  # factor on each colour channel of person and room
+    tint: NDArray[np.float64]  # factor on each color channel of person and room
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, coarse: int) -> Image:
@@ -53,7 +53,7 @@ def make_room(rng: np.random.Generator, size: tuple[int, int], person_distance: 
 
 
 def _add_thing(rng: np.random.Generator, color: Image, depth: Image, person_distance: float) -> None:
-    """A picture, shelf, window or cupboard: a rectangle with its own colour, texture and depth, or a round lamp."""
+    """A picture, shelf, window or cupboard: a rectangle with its own color, texture and depth, or a round lamp."""
     height, width = depth.shape
     w, h = int(width * rng.uniform(0.06, 0.3)), int(height * rng.uniform(0.08, 0.5))
     left, top = int(rng.uniform(-0.05, 0.95) * width), int(rng.uniform(-0.05, 0.85) * height)

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 _STEPS = 350.0
-"""Disparity steps times metres: a step is z^2 / 350 m, 11 mm at 2 m and 26 mm at 3 m."""
+"""Disparity steps times meters: a step is z^2 / 350 m, 11 mm at 2 m and 26 mm at 3 m."""
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,21 @@ class Sensor:
         return window
 
     def read(self, color: NDArray[np.float32], person: NDArray[np.float32]) -> Reading:
-        """color: float RGB of the scene; person: metres, FAR where nobody is. May change `color`."""
+        """color: float RGB of the scene; person: meters, FAR where nobody is. May change `color`."""
         color += self._window(self._tones)
         rgb = cv2.convertScaleAbs(np.maximum(color, 0, out=color)).astype(np.uint8, copy=False)
         body = person < FAR
         return Reading(rgb, self._depth(np.minimum(person, self._room.depth)), self._user(body))
 
-    def _depth(self, metres: NDArray[np.float32]) -> Bytes:
-        steps = np.float32(_STEPS) / metres
+    def _depth(self, meters: NDArray[np.float32]) -> Bytes:
+        steps = np.float32(_STEPS) / meters
         steps += self._window(self._jitter)
         np.rint(steps, out=steps)
         value = np.divide(np.float32(_STEPS) * self._per_mm, steps, out=steps)
         # the projector stands beside the camera: things behind an edge lie in its shadow on one side
         shift = 3 * self._scale
         limit = np.float32(0.12) + np.float32(0.2) * self._window(self._edges, 6)[:, :-shift]
-        value[:, :-shift][metres[:, :-shift] - metres[:, shift:] > limit] = 0
+        value[:, :-shift][meters[:, :-shift] - meters[:, shift:] > limit] = 0
         value[self._window(self._dropout, 3)] = 0
         return cv2.convertScaleAbs(value)
 
@@ -85,7 +85,7 @@ class Sensor:
 
 
 def track_skeleton(joints: Array, rng: np.random.Generator, strength: float, lost: int) -> Array:
-    """Joints (T, 20, 3) metres as a tracker would give them: noise, rare jumps of hands, zeros in the first frames."""
+    """Joints (T, 20, 3) meters as a tracker would give them: noise, rare jumps of hands, zeros in the first frames."""
     n = len(joints)
     noise = np.stack([smooth_noise(rng, n, 20, 5) for _ in range(3)], 2) * 0.005
     noise += rng.normal(0, 0.002, joints.shape)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LUMA = np.rint(16 + np.arange(256) * 219 / 255).astype(np.uint8)
-"""Full-range grey -> the limited-range Y that every decoder expects of h264."""
+"""Full-range gray -> the limited-range Y that every decoder expects of h264."""
 
 
 class VideoWriter:
-    """One stream, constant rate, yuv420p (BT.601). Grey frames are (H, W), colour frames (H, W, 3) RGB, uint8."""
+    """One stream, constant rate, yuv420p (BT.601). Gray frames are (H, W), color frames (H, W, 3) RGB, uint8."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: int, quality: int, speed: str) -> None:
         """quality: x264's crf, lower is better; speed: its preset. Sides must be even."""
@@ -27,12 +27,12 @@ class VideoWriter:
         # the same bytes every time
         self._stream.options = {"crf": str(quality), "preset": speed, "threads": "1"}
         width, height = size
-        self._grey = np.full((height * 3 // 2, width), 128, np.uint8)
+        self._gray = np.full((height * 3 // 2, width), 128, np.uint8)
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         if frame.ndim == 2:
-            cv2.LUT(frame, _LUMA, dst=self._grey[: frame.shape[0]])
-            planes: NDArray[np.uint8] = self._grey
+            cv2.LUT(frame, _LUMA, dst=self._gray[: frame.shape[0]])
+            planes: NDArray[np.uint8] = self._gray
         else:
             planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420).astype(np.uint8, copy=False)
         for packet in self._stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")):

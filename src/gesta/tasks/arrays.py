@@ -63,7 +63,7 @@ class ArrayManifest(Manifest):
 
     @property
     def summary(self) -> str:
-        return f"Recognises {len(self.labels)} classes: {', '.join(self.labels)}."
+        return f"Recognizes {len(self.labels)} classes: {', '.join(self.labels)}."
 
     @property
     def input_lines(self) -> list[str]:
@@ -171,7 +171,7 @@ class ArrayTask(classification.Classifies):
     ) -> tuple[list[Any], NDArray[Any], list[Problem]]:
         used, arrays, problems = self.readable(samples)
         found = predictor.probabilities(arrays)
-        bar("Recognising", len(samples), len(samples))
+        bar("Recognizing", len(samples), len(samples))
         return used, found, problems
 
     def readable(self, samples: Sequence[Any]) -> tuple[list[Any], list[Array], list[Problem]]:

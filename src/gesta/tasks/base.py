@@ -84,7 +84,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model over labelled samples: row i of `outputs` and `truth` speaks of `samples[i]`."""
+    """A model over labeled samples: row i of `outputs` and `truth` speaks of `samples[i]`."""
 
     metrics: dict[str, Any]
     samples: tuple[Any, ...]
@@ -202,7 +202,7 @@ class Task(Protocol):
     def warnings(self, listing: Listing, manifest: Any) -> list[str]:
         """What a reader of a measurement should know of how these data were read for this model."""
 
-    def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
+    def labeled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
         """Those that can be measured. Raises GestaError where there are none, or they do not fit the model."""
 
     def outputs(

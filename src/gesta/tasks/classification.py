@@ -25,8 +25,8 @@ class Classifies:
     quality = ACCURACY
     kept = KEPT
 
-    def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
-        return labelled(samples, manifest)
+    def labeled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
+        return labeled(samples, manifest)
 
     def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:
         return evaluation(samples, outputs, predictor.manifest, seed)
@@ -40,7 +40,7 @@ class Classifies:
         return hits(result)
 
 
-class Labelled(Protocol):
+class Labeled(Protocol):
     """A manifest of a model with classes."""
 
     @property
@@ -60,7 +60,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 
 
-def probabilities(logits: NDArray[np.float32], manifest: Labelled) -> NDArray[np.float64]:
+def probabilities(logits: NDArray[np.float32], manifest: Labeled) -> NDArray[np.float64]:
     """Softmax of what an engine gave, [B, N]. Raises GestaError if the manifest lists another number of labels."""
     if logits.shape[-1] != len(manifest.labels):
         raise GestaError(
@@ -78,20 +78,20 @@ def prediction(
     return Prediction(labels[int(np.argmax(values))], named, time_s, source)
 
 
-def labelled(samples: Sequence[Sample], manifest: Labelled) -> list[Sample]:
+def labeled(samples: Sequence[Sample], manifest: Labeled) -> list[Sample]:
     """The samples with a label. Raises GestaError where there are none, or a label is none of the model's."""
     found = [s for s in samples if s.label is not None]
     check_labels(found, len(samples), manifest.labels)
     return found
 
 
-def check_labels(labelled: Sequence[Sample], given: int, labels: Sequence[str]) -> None:
+def check_labels(labeled: Sequence[Sample], given: int, labels: Sequence[str]) -> None:
     """Raises GestaError where there is nothing to measure, or a label that is none of the model's."""
-    if not labelled:
+    if not labeled:
         raise GestaError(
             f"nothing to measure: of {given} samples none has a label. Choose another split or data folder."
         )
-    unknown = Counter(s.label for s in labelled if s.label not in labels)
+    unknown = Counter(s.label for s in labeled if s.label not in labels)
     if unknown:
         listed = ", ".join(f"{label} ({count})" for label, count in sorted(unknown.items(), key=str)[:20])
         more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
@@ -103,9 +103,9 @@ def check_labels(labelled: Sequence[Sample], given: int, labels: Sequence[str]) 
 
 
 def evaluation(
-    samples: Sequence[Sample], probabilities: NDArray[np.float64], manifest: Labelled, seed: int
+    samples: Sequence[Sample], probabilities: NDArray[np.float64], manifest: Labeled, seed: int
 ) -> Evaluation:
-    """What probabilities [n, N] of labelled samples are worth."""
+    """What probabilities [n, N] of labeled samples are worth."""
     truth = np.array([manifest.labels.index(s.label or "") for s in samples], np.int64)
     found = measured(truth, probabilities, [s.subject for s in samples], manifest.labels, seed)
     return Evaluation(found, tuple(samples), probabilities, truth, manifest)

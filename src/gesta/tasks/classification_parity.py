@@ -37,7 +37,7 @@ def passes(parity: Parity, precision: str) -> bool:
 def agreement(
     reference: Rows, other: Rows, examples: Examples, artifact: Artifact, labels: Sequence[str], timing: str | None
 ) -> Agreement:
-    """How the probabilities of an artifact's networks agree with PyTorch's, and what both reach on labelled inputs."""
+    """How the probabilities of an artifact's networks agree with PyTorch's, and what both reach on labeled inputs."""
     parity, precision = compared(reference, other), artifact.precision
     measured = Measured(clips=examples.source, bytes=0, **_accuracies(reference, other, examples, labels))
     words = (

@@ -24,7 +24,7 @@ MATRIX_CLASSES = 60
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of the confusion matrix: `share` of its row's clips decides the colour."""
+    """One field of the confusion matrix: `share` of its row's clips decides the color."""
 
     count: int
     share: float

@@ -133,7 +133,7 @@ def _with(stem: Path, suffix: str) -> Path:
 
 
 class MaskVideo:
-    """The person's mask as a lossless grey video: 255 on the person. One frame for each frame of the recording."""
+    """The person's mask as a lossless gray video: 255 on the person. One frame for each frame of the recording."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._part = path, temporary(path, f"part{path.suffix}")

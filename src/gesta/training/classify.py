@@ -57,7 +57,7 @@ class Classify(Learner):
         return clip_loss(steps, batch["target"], chunks, self.over, smoothing, self.start(batch))
 
     def start(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """The chunk [B] in which the labelled part begins."""
+        """The chunk [B] in which the labeled part begins."""
         return batch["start"] // self.chunk if self.chunk else None
 
     def validate(self, batch: Mapping[str, Tensor]) -> Tensor:

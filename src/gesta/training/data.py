@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from gesta.clips.ahead import ahead
 
 Batch = dict[str, Tensor]
-"""clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labelled part begins;
+"""clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labeled part begins;
 when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answers, or for each j what it is to see:
 view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and of a number of views which one it is: view_id [B, 2]."""
 

@@ -15,7 +15,7 @@ Over = Literal["last", "second_half", "all", "sequences"]
 def chunk_weights(chunks: Tensor, total: int, over: Over, start: Tensor | None = None) -> Tensor:
     """Weights [B, total] of the chunks of clips with `chunks` [B] valid ones; every row sums to 1.
 
-    "second_half": chunks K // 2 ... K - 1 of K. `start` [B]: the chunk in which the labelled part begins; what came
+    "second_half": chunks K // 2 ... K - 1 of K. `start` [B]: the chunk in which the labeled part begins; what came
     before it never counts.
     """
     position = torch.arange(total, device=chunks.device)

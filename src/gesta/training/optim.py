@@ -1,4 +1,4 @@
-"""Optimisers and schedules, by name."""
+"""Optimizers and schedules, by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
 
 
 def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:
-    """The optimiser of the parameters that want gradients, or of groups of such, each with its learning rate."""
+    """The optimizer of the parameters that want gradients, or of groups of such, each with its learning rate."""
     wanted = [p for p in parameters if isinstance(p, dict) or p.requires_grad]
     return OPTIMIZERS[settings.optimizer](wanted, settings)  # type: ignore[arg-type]
 

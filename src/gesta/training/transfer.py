@@ -1,6 +1,6 @@
 """Beginning from a trained network: its last layer kept or replaced, layers frozen by name, a learning rate for each.
 
-A layer's name here is the first part of its tensors' names: `encoder`, `lstm`, `layer4`; normalisation belongs to the
+A layer's name here is the first part of its tensors' names: `encoder`, `lstm`, `layer4`; normalization belongs to the
 layer before it, and a recurrent network of two layers has `recurrent.0` and `recurrent.1`. Of two streams the stream
 stands before it: `appearance.layer1`, `motion.layer4`. `network`, where one is wrapped in another, may be left out.
 """

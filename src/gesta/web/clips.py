@@ -124,7 +124,7 @@ class Clips:
             )
 
     def keep_last(self, write: Callable[[Path], None], subject: str, **facts: object) -> Record:
-        """A clip without label, whose video `write` writes, to be labelled in Check."""
+        """A clip without label, whose video `write` writes, to be labeled in Check."""
         clip_id = new_id()
         path = f"{UNLABELED}/{clip_id}.mkv"
         (self.folder.root / path).parent.mkdir(parents=True, exist_ok=True)

@@ -23,14 +23,14 @@ WIDTH, HEIGHT = 80, 60
 STEP_S = 0.08
 """A picture is compared with the one so long before, so that motion does not depend on the frame rate."""
 CHANGED = 14
-"""Grey levels by which a pixel must change; less is the camera's noise."""
+"""Gray levels by which a pixel must change; less is the camera's noise."""
 EDGE_S = 0.15
 """Of the clip's beginning and end that must be at rest."""
 TRIM = (0.02, 0.98)
 MARGIN_S = 0.15
 
 Strength = NDArray[np.float64]
-"""A row a frame: time, grey level, motion, motion at the left, right or upper border (shares of the pixels)."""
+"""A row a frame: time, gray level, motion, motion at the left, right or upper border (shares of the pixels)."""
 
 
 def look_at(path: Path) -> Strength:

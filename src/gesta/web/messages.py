@@ -92,7 +92,7 @@ class Ready(Message):
 class Counts(Message):
     clips: int = Field(0, description="that training uses")
     left_out: int = 0
-    unlabeled: int = Field(0, description="kept by That was wrong, to be labelled in Check")
+    unlabeled: int = Field(0, description="kept by That was wrong, to be labeled in Check")
     findings: int = Field(0, description="that nobody has kept as they are")
     none_s: float = Field(0.0, description="seconds of nothing")
 
@@ -140,7 +140,7 @@ class Clip(Message):
     """One recorded gesture: a row of index.csv, or what was left out or deleted of it."""
 
     id: Id
-    label: str = Field(description="empty: not labelled yet")
+    label: str = Field(description="empty: not labeled yet")
     subject: str
     name: str = Field(description="for people, as 'anna 004'")
     path: str = Field(description="inside the folder")
@@ -151,7 +151,7 @@ class Clip(Message):
     fps: float
     width: int
     height: int
-    brightness: float = Field(description="mean grey level, 0 to 255")
+    brightness: float = Field(description="mean gray level, 0 to 255")
     lost: int = Field(0, description="frames that the camera gave and the browser lost")
     made: float = Field(description="time of day")
     state: Literal["used", "left_out", "unlabeled", "deleted"] = "used"

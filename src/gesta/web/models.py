@@ -177,12 +177,12 @@ class Models:
 
     def _card(self, bundle: Bundle[Any], facts: dict[str, Any]) -> list[CardLine]:
         manifest, trained, chose = bundle.manifest, facts.get("trained_on", []), facts.get("chose_epoch", [])
-        learnt = f"{facts.get('clips', 0)} clips of {len(trained)} people" + (
+        learned = f"{facts.get('clips', 0)} clips of {len(trained)} people" + (
             "; another chose the epoch" if chose else ""
         )
         lines = {
             "gestures": ", ".join("nothing" if label == NONE else label for label in manifest.labels),
-            "learnt from": learnt,
+            "learned from": learned,
             "input": f"color camera, {manifest.transform.fps:g} frames/s",
             "network": f"{manifest.network}, {manifest.parameters:,} parameters",
             "made with": f"gesta {manifest.provenance.gesta}, recipe {manifest.recipe.get('name', '')}",

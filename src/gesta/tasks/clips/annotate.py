@@ -13,25 +13,25 @@ from gesta.clips.preprocess import looked_at, raw_frames
 from gesta.clips.read import iter_sample
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.tasks.clips.inputs import require
-from gesta.tasks.clips.predict import Recogniser
+from gesta.tasks.clips.predict import Recognizer
 
 
-def annotate(recogniser: Recogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+def annotate(recognizer: Recognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
     """Streams a sample through the model and writes `out` (.mp4); yields a prediction a chunk as it goes.
 
     Every frame carries the prediction of its own chunk. The file appears when the last frame is written. Raises
     GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.
     """
-    require(sample, recogniser.manifest)
-    if not recogniser.manifest.transform.decoded or "pixels" in recogniser.manifest.transform.withheld(
+    require(sample, recognizer.manifest)
+    if not recognizer.manifest.transform.decoded or "pixels" in recognizer.manifest.transform.withheld(
         sample.modalities
     ):
         raise GestaError(f"{sample.files[0]}: --annotate draws on the video, and here the model sees skeletons alone.")
-    whole, sample = sample, looked_at(sample, recogniser.manifest.transform)
-    stream, half_tick = recogniser.open_stream(sample.joints), 0.5 / recogniser.manifest.transform.fps
+    whole, sample = sample, looked_at(sample, recognizer.manifest.transform)
+    stream, half_tick = recognizer.open_stream(sample.joints), 0.5 / recognizer.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     with VideoWriter(out) as writer:
-        raw = raw_frames(whole, recogniser.manifest.transform)
+        raw = raw_frames(whole, recognizer.manifest.transform)
         for frame, seen in zip(iter_sample(sample, color=True), raw, strict=True):
             waiting.append((frame.time_s, picture_of(frame, sample)))
             for found in stream.push(seen):

@@ -48,13 +48,13 @@ class Facts:
 def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     """The recipe with every "auto" decided and every input that the data lack replaced, and a note for each.
 
-    Raises RecipeError where nothing can stand in: only the hand stream without skeletons, neither colour nor depth.
+    Raises RecipeError where nothing can stand in: only the hand stream without skeletons, neither color nor depth.
     """
     notes: list[str] = []
     given = recipe.input
     if given.tracker is not None and not facts.has("color"):
         raise RecipeError(
-            f"input.tracker={given.tracker} looks for people in colour, which {facts.share.get('color', 0):.0%} of the "
+            f"input.tracker={given.tracker} looks for people in color, which {facts.share.get('color', 0):.0%} of the "
             "clips have. Set input.tracker=null."
         )
     if "skeleton" in given.streams:
@@ -64,7 +64,7 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     body = _body(given, facts, notes)
     channels = _channels(given, facts, notes)
     if recipe.model.fusion in OF_FLOW and channels != tuple(given.channels):
-        raise RecipeError("model.fusion needs colour for the optical flow, which the recordings lack.")
+        raise RecipeError("model.fusion needs color for the optical flow, which the recordings lack.")
     resolved: dict[str, object] = {
         "fps": _fps(given, facts, notes),
         "max_fps": _max_fps(given, facts),
@@ -192,16 +192,16 @@ def _channels(given: InputSettings, facts: Facts, notes: list[str]) -> tuple[str
     color, depth = facts.has("color"), facts.has("depth")
     if not (color or depth):
         raise RecipeError(
-            f"neither colour nor depth is in {ENOUGH:.0%} of the clips: "
+            f"neither color nor depth is in {ENOUGH:.0%} of the clips: "
             + ", ".join(f"{name} in {part:.0%}" for name, part in facts.share.items())
             + ". Train on the recordings of one kind."
         )
     if color and depth:
         possible, why = ("gray", "depth"), "the recordings have both"
     elif color:
-        possible, why = ("gray", "gray_difference"), "there is no depth, so the temporal difference of grey stands in"
+        possible, why = ("gray", "gray_difference"), "there is no depth, so the temporal difference of gray stands in"
     else:
-        possible, why = ("depth", "depth_difference"), "there is no colour, so depth's temporal difference stands in"
+        possible, why = ("depth", "depth_difference"), "there is no color, so depth's temporal difference stands in"
     if given.channels == "auto":
         notes.append(f"channels {', '.join(possible)}: {why}.")
         return possible

@@ -109,7 +109,7 @@ def _decode(sample: Sample) -> tuple[int, float]:
 
 
 def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:
-    """A recording decoded, preprocessed and recognised as a stream on one core, in a process of its own.
+    """A recording decoded, preprocessed and recognized as a stream on one core, in a process of its own.
 
     {"frames", "recorded_s", "seconds", "times_real_time", "one_core"}. The second of two passes counts.
     """
@@ -122,12 +122,12 @@ def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> 
     from gesta.clips.preprocess import raw_frames
     from gesta.tasks.clips.predict import load
 
-    recogniser = load(io.read(bundle, ClipManifest), Placement(engine, "cpu", 1, precision))
+    recognizer = load(io.read(bundle, ClipManifest), Placement(engine, "cpu", 1, precision))
     seconds, times = 0.0, [0.0]
     for _ in range(2):
         before, times = time.perf_counter(), []
-        stream = recogniser.open_stream_of(sample)
-        for frame in raw_frames(sample, recogniser.manifest.transform):
+        stream = recognizer.open_stream_of(sample)
+        for frame in raw_frames(sample, recognizer.manifest.transform):
             times.append(frame.time_s)
             stream.push(frame)
         stream.finish()

@@ -1,4 +1,4 @@
-"""What came before a gesture: its neighbour and the rest between, so that the streaming state learns to survive them.
+"""What came before a gesture: its neighbor and the rest between, so that the streaming state learns to survive them.
 
 Spec 1 "Streaming". Recordings of one gesture each have nothing before it.
 """
@@ -15,9 +15,9 @@ LONGEST_REST = 100  # frames of the recording: of a longer rest the end is taken
 
 
 def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
-    """For each training sample's id, what lies right before it in its recording, in order: (neighbour, rest), or less.
+    """For each training sample's id, what lies right before it in its recording, in order: (neighbor, rest), or less.
 
-    Rests are samples without a label. Only spans in frames can be told to be neighbours. What lies beside a gesture of
+    Rests are samples without a label. Only spans in frames can be told to be neighbors. What lies beside a gesture of
     another part is left out, so that nothing of validation and test is seen.
     """
     recordings: dict[str, list[Sample]] = defaultdict(list)
@@ -27,15 +27,15 @@ def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
     found: dict[str, tuple[Sample, ...]] = {}
     for spans in recordings.values():
         spans.sort(key=lambda s: s.first_frame or 0)
-        neighbour: Sample | None = None
+        neighbor: Sample | None = None
         for sample in spans:
             assert sample.first_frame is not None
-            start = 0 if neighbour is None or neighbour.last_frame is None else neighbour.last_frame + 1
+            start = 0 if neighbor is None or neighbor.last_frame is None else neighbor.last_frame + 1
             rest = _rest(sample, start, sample.first_frame - 1)
             if sample.split == "train":
-                own = neighbour if neighbour is not None and neighbour.split == "train" else None
+                own = neighbor if neighbor is not None and neighbor.split == "train" else None
                 found[sample.id] = tuple(s for s in (own, rest) if s is not None)
-            neighbour = sample
+            neighbor = sample
     return found
 
 

@@ -30,7 +30,7 @@ HELD_BYTES = 512 * 2**20
 
 
 class Item(NamedTuple):
-    """One clip: pixels [T, S, H, W, C] or a skeleton [T, J, D], its class, the frame where the labelled part begins, an
+    """One clip: pixels [T, S, H, W, C] or a skeleton [T, J, D], its class, the frame where the labeled part begins, an
     affine map or None.
 
     `place` in the set; `views`: what the teachers see of it.
@@ -46,7 +46,7 @@ class Item(NamedTuple):
 
 @dataclass
 class ClipSet(Dataset):
-    """Labelled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
+    """Labeled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
 
     `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `view_count`:
     so many versions of each clip come out, in turn; None: another one in each epoch.

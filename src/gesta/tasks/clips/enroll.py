@@ -67,11 +67,11 @@ def _keeping(network: nn.Module, bundle: Bundle[ClipManifest]) -> list[Lookup | 
 
 
 def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample], tuple[str, ...]]:
-    """The labelled samples, and their classes in order. Raises GestaError for none, and for classes that are known."""
+    """The labeled samples, and their classes in order. Raises GestaError for none, and for classes that are known."""
     used = [s for s in samples if s.label is not None]
     labels = tuple(sorted({str(s.label) for s in used}))
     if not labels:
-        raise GestaError("The data have no labelled recording to enroll. See docs/data_conventions.md.")
+        raise GestaError("The data have no labeled recording to enroll. See docs/data_conventions.md.")
     if known := [label for label in labels if label in manifest.labels]:
         raise GestaError(
             f"{', '.join(known)}: the bundle {manifest.name!r} knows {'it' if len(known) == 1 else 'them'} already. "

@@ -16,7 +16,7 @@ from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.clips.inputs import notes, require
-from gesta.tasks.clips.predict import Recogniser
+from gesta.tasks.clips.predict import Recognizer
 from gesta.tasks.predicting import Item
 
 SHORT = 16
@@ -28,10 +28,10 @@ BATCH = 32
 
 
 def outputs(
-    recogniser: Recogniser, samples: Sequence[Sample], bar: Bar, cache: ClipCache | None = None
+    recognizer: Recognizer, samples: Sequence[Sample], bar: Bar, cache: ClipCache | None = None
 ) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
     """(samples predicted, probabilities n N, what could not be preprocessed)."""
-    cache, transform = cache or ClipCache(), recogniser.manifest.transform
+    cache, transform = cache or ClipCache(), recognizer.manifest.transform
     cache.fill(samples, transform, lambda done, total: bar("Preparing clips", done, total))
     used, rng = list[Sample](), np.random.default_rng(SHUFFLING)
     rows: list[NDArray[np.float64]] = []
@@ -41,13 +41,13 @@ def outputs(
         for sample in samples[start : start + BATCH]:
             try:
                 clip = cache.load(sample, transform)
-                clips.append(rng.permutation(clip.pixels) if recogniser.shuffled else clip.pixels)
+                clips.append(rng.permutation(clip.pixels) if recognizer.shuffled else clip.pixels)
                 used.append(sample)
             except GestaError as error:
                 problems.append(unreadable(sample, error, "unprepared"))
         if clips:
-            rows.append(np.asarray(recogniser.predict_clips(clips), np.float64))
-        bar("Recognising", min(start + BATCH, len(samples)), len(samples))
+            rows.append(np.asarray(recognizer.predict_clips(clips), np.float64))
+        bar("Recognizing", min(start + BATCH, len(samples)), len(samples))
     return used, np.concatenate(rows) if rows else np.zeros((0, 0)), problems
 
 
@@ -73,21 +73,21 @@ def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
 
 
 def answers(
-    recogniser: Recogniser, items: Sequence[Item], failed: list[str], noted: set[str]
+    recognizer: Recognizer, items: Sequence[Item], failed: list[str], noted: set[str]
 ) -> Iterator[tuple[Item, Prediction]]:
     """One prediction a sample; those of one recording share one decode pass. What they lack is added to `noted`."""
     for _, group in groupby(items, key=lambda item: item.sample.files):
         fit: dict[str, Item] = {}
         for item in group:
             try:
-                require(item.sample, recogniser.manifest)
+                require(item.sample, recognizer.manifest)
                 fit[item.sample.id] = item
             except GestaError as error:
                 failed.append(str(error))
-        for clip in preprocess_recording([item.sample for item in fit.values()], recogniser.manifest.transform):
+        for clip in preprocess_recording([item.sample for item in fit.values()], recognizer.manifest.transform):
             if isinstance(clip, Problem):
                 failed.append(str(clip))
             else:
-                lacks = notes(fit[clip.id].sample, recogniser.manifest)
+                lacks = notes(fit[clip.id].sample, recognizer.manifest)
                 noted.update(lacks)
-                yield fit[clip.id], replace(recogniser.predict(clip), notes=lacks)
+                yield fit[clip.id], replace(recognizer.predict(clip), notes=lacks)

@@ -18,7 +18,7 @@ from gesta.schema import GestaError, Sample
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.tasks.clips.predict import LONG_FRAMES, Recogniser
+from gesta.tasks.clips.predict import LONG_FRAMES, Recognizer
 from gesta.tasks.clips.stream import is_windowed, windows
 
 FEEDS = ("whole", "network"), ("step", "network")
@@ -88,33 +88,33 @@ def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str]
     return {key: spread(inputs) for key, inputs in found.items() if inputs}
 
 
-def compare(reference: Recogniser, other: Recogniser, shown: Examples, artifact: Artifact) -> Agreement:
+def compare(reference: Recognizer, other: Recognizer, shown: Examples, artifact: Artifact) -> Agreement:
     """How two recognizers agree, on whole clips or, for the streaming step, after each chunk."""
-    one, two = (_answers(recogniser, shown.inputs, artifact.role) for recogniser in (reference, other))
+    one, two = (_answers(recognizer, shown.inputs, artifact.role) for recognizer in (reference, other))
     timing = "chunk" if artifact.role == "step" else "clip"
     return agreement(one, two, shown, artifact, reference.labels, timing)
 
 
-def _answers(recogniser: Recogniser, clips: Sequence[NDArray[np.uint8]], role: str) -> list[NDArray[Any]]:
+def _answers(recognizer: Recognizer, clips: Sequence[NDArray[np.uint8]], role: str) -> list[NDArray[Any]]:
     """For each clip [1, N] (role "whole": one prediction a clip) or [K, N] ("step": one a chunk, the state carried)."""
     if role == "whole":
-        return list(recogniser.predict_clips(clips)[:, None])
+        return list(recognizer.predict_clips(clips)[:, None])
     return [
-        np.array([list(p.probabilities.values()) for p in recogniser.open_stream().push_preprocessed(pixels)])
+        np.array([list(p.probabilities.values()) for p in recognizer.open_stream().push_preprocessed(pixels)])
         for pixels in clips
     ]
 
 
-def timings(recogniser: Recogniser, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Timing]:
+def timings(recognizer: Recognizer, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Timing]:
     """A chunk, its state carried, and a whole clip. Raises GestaError where no clip is as long as a chunk."""
-    chunk = recogniser.manifest.transform.chunk
+    chunk = recognizer.manifest.transform.chunk
     chunks = [clip[i : i + chunk] for clip in clips for i in range(0, len(clip) - chunk + 1, chunk)]
-    chunks = chunks or [random_clips(recogniser.manifest.transform, 1)[0][:chunk]]
-    stream = recogniser.open_stream()
+    chunks = chunks or [random_clips(recognizer.manifest.transform, 1)[0][:chunk]]
+    stream = recognizer.open_stream()
     return {
         "chunk": Timing(lambda i: stream.push_preprocessed(chunks[i % len(chunks)]), {"frames": chunk}),
         "clip": Timing(
-            lambda i: recogniser.predict_clips([clips[i % len(clips)]]),
+            lambda i: recognizer.predict_clips([clips[i % len(clips)]]),
             {"frames": int(np.median([len(clip) for clip in clips]))},
         ),
     }

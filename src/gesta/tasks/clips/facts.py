@@ -29,7 +29,7 @@ LONGEST_CONTEXT = 5
 
 
 def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
-    """The recipe with every "auto" decided by the training samples (all labelled ones, if none is in training).
+    """The recipe with every "auto" decided by the training samples (all labeled ones, if none is in training).
 
     Returns also the notes on what was picked and why. Raises GestaError (usage) where the data cannot serve the recipe.
     """
@@ -67,12 +67,12 @@ def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
 
 
 def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",), tracker: What | None = None) -> Facts:
-    """What the samples trained on offer; `tracker`: finds skeletons in those with colours.
+    """What the samples trained on offer; `tracker`: finds skeletons in those with colors.
 
     Raises GestaError if none has a label.
     """
-    labelled = [s for s in samples if s.label is not None]
-    used = [s for s in labelled if s.split in splits] or labelled
+    labeled = [s for s in samples if s.label is not None]
+    used = [s for s in labeled if s.split in splits] or labeled
     if not used:
         raise GestaError("No recording has a label, so there is nothing to learn. See docs/data_conventions.md.")
     share = {m: sum(m in s.modalities for s in used) / len(used) for m in ("color", "depth", "mask")}

@@ -26,7 +26,7 @@ def check(recipe: ClipRecipe) -> None:
 def refitted(
     before: Fitted, samples: Sequence[Sample], recipe: ClipRecipe, run: Run, fit: Callable[..., Fitted]
 ) -> Fitted:
-    """What was delivered `before`, learned from all labelled samples; its metrics stay those measured before.
+    """What was delivered `before`, learned from all labeled samples; its metrics stay those measured before.
 
     `fit`: samples, recipe, run -> a training. The bundle takes the place of the one before.
     """

@@ -174,14 +174,14 @@ def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run
 def _usable(
     samples: Sequence[Sample], recipe: ClipRecipe, skipped: Sequence[Problem] = ()
 ) -> tuple[list[Sample], tuple[str, ...]]:
-    """Labelled samples for training and validation, and the classes. Raises GestaError if nothing can be learned."""
+    """Labeled samples for training and validation, and the classes. Raises GestaError if nothing can be learned."""
     if recipe.continuous is not None:
         labels = continuous.labels_of(samples)
         return [s for s in samples if s.split in ("train", "val") and s.label is not None], labels
     train = [s for s in samples if s.split == "train" and s.label is not None]
     labels = tuple(sorted({str(s.label) for s in train}))
     if len(labels) < 2:
-        found = f"only the class {labels[0]!r}" if labels else "no labelled recording"
+        found = f"only the class {labels[0]!r}" if labels else "no labeled recording"
         broken = f" {len(skipped)} could not be used, the first: {str(skipped[0]).rstrip('.')}." if skipped else ""
         raise GestaError(
             f"The training part holds {found}; at least two classes are needed.{broken} "

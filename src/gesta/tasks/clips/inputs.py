@@ -25,7 +25,7 @@ def _option(lacking: str) -> str:
     return {
         "skeleton": "a file of skeletons (--skeleton FILE; `gesta track` finds one in plain video)",
         "depth": "the depth video (--depth FILE)",
-    }.get(lacking, "a video in colour")
+    }.get(lacking, "a video in color")
 
 
 def notes(sample: Sample, manifest: ClipManifest) -> tuple[str, ...]:

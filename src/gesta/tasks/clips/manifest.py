@@ -102,7 +102,7 @@ class ClipManifest(Manifest):
     def summary(self) -> str:
         if self.decoder is not None:
             return f"Spots {len(self.gestures)} gestures in a stream: {', '.join(self.gestures)}."
-        return f"Recognises {len(self.labels)} classes: {', '.join(self.labels)}."
+        return f"Recognizes {len(self.labels)} classes: {', '.join(self.labels)}."
 
     @property
     def input_lines(self) -> list[str]:

@@ -216,7 +216,7 @@ def _shuffled_spans(frames: Iterable[RawFrame], done: Sequence[Sample], rng: np.
 
 
 def _event(sample: Sample, times: Sequence[float]) -> Event:
-    """A labelled span in seconds of its recording, whose frames have these times."""
+    """A labeled span in seconds of its recording, whose frames have these times."""
     if sample.first_frame is None or sample.last_frame is None:
         return Event(sample.label, sample.start_s or 0.0, times[-1] if sample.end_s is None else sample.end_s)
     step = times[-1] / max(len(times) - 1, 1)

@@ -34,10 +34,10 @@ Video = str | Path | Sample | Clip | NDArray[np.uint8]
 """A file or recording, a Sample, a preprocessed clip (or its pixels [T, S, H, W, C]), or RGB frames [T, H, W, 3]."""
 
 
-def load(bundle: Bundle[ClipManifest], at: Placement = Placement()) -> Recogniser:
-    """The recogniser of a bundle. Raises GestaError for one that is damaged, and for an engine that is not there."""
+def load(bundle: Bundle[ClipManifest], at: Placement = Placement()) -> Recognizer:
+    """The recognizer of a bundle. Raises GestaError for one that is damaged, and for an engine that is not there."""
     opened = open_engine(bundle, at, lambda: _parts(bundle))
-    return Recogniser(opened, bundle.manifest)
+    return Recognizer(opened, bundle.manifest)
 
 
 def _parts(bundle: Bundle[ClipManifest]) -> list[Part]:
@@ -46,7 +46,7 @@ def _parts(bundle: Bundle[ClipManifest]) -> list[Part]:
     return parts(bundle)
 
 
-class Recogniser:
+class Recognizer:
     """Says what is in a clip, or follows a stream. Holds a network on one device; use one a thread."""
 
     def __init__(self, engine: Engine, manifest: ClipManifest) -> None:

@@ -129,10 +129,10 @@ def _strips(recordings: Sequence[Passage], transform: Transform) -> Strips:
     return strips
 
 
-def labelled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:
-    """Samples with a gesture of the model, or with none. Raises GestaError as `classification.labelled` does."""
+def labeled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:
+    """Samples with a gesture of the model, or with none. Raises GestaError as `classification.labeled` does."""
     from gesta.tasks import classification
 
-    return classification.labelled([s for s in samples if not is_none(s.label)], manifest) + [
+    return classification.labeled([s for s in samples if not is_none(s.label)], manifest) + [
         s for s in samples if is_none(s.label)
     ]

@@ -139,13 +139,13 @@ class ClipTask(classification.Classifies):
     def warnings(self, listing: Listing, manifest: ClipManifest) -> list[str]:  # noqa: ARG002
         return read_as(listing)
 
-    def labelled(self, samples: Sequence[Sample], manifest: ClipManifest) -> list[Sample]:
+    def labeled(self, samples: Sequence[Sample], manifest: ClipManifest) -> list[Sample]:
         """Of a continuous recognizer those with a label of no gesture, too."""
         if manifest.decoder is None:
-            return classification.labelled(samples, manifest)
-        from gesta.tasks.clips.spot import labelled
+            return classification.labeled(samples, manifest)
+        from gesta.tasks.clips.spot import labeled
 
-        return labelled(samples, manifest)
+        return labeled(samples, manifest)
 
     def outputs(
         self, predictor: Any, samples: Sequence[Sample], bar: Bar
@@ -196,9 +196,9 @@ class ClipTask(classification.Classifies):
         return feeds(bundle, examples)
 
     def predictor(self, engine: Engine, manifest: ClipManifest) -> Any:
-        from gesta.tasks.clips.predict import Recogniser
+        from gesta.tasks.clips.predict import Recognizer
 
-        return Recogniser(engine, manifest)
+        return Recognizer(engine, manifest)
 
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
         from gesta.tasks.clips.export import compare

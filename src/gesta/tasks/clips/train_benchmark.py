@@ -119,10 +119,10 @@ def train_benchmark(
 def _preprocessed(
     samples: Sequence[Sample], transform: Transform, cache: ClipCache, wanted: int, seed: int
 ) -> list[Sample]:
-    """Up to `wanted` labelled samples that can be preprocessed, drawn by seed."""
-    labelled = [s for s in samples if s.label is not None]
-    order = np.random.default_rng(seed).permutation(len(labelled))[:wanted]
-    drawn = [labelled[int(i)] for i in order]
+    """Up to `wanted` labeled samples that can be preprocessed, drawn by seed."""
+    labeled = [s for s in samples if s.label is not None]
+    order = np.random.default_rng(seed).permutation(len(labeled))[:wanted]
+    drawn = [labeled[int(i)] for i in order]
     cache.fill(drawn, transform)
     usable = []
     for sample in drawn:
@@ -133,7 +133,7 @@ def _preprocessed(
             continue
     if len(usable) < 2:
         raise GestaError(
-            f"of {len(drawn)} labelled clips {len(usable)} could be preprocessed; training needs at least 2."
+            f"of {len(drawn)} labeled clips {len(usable)} could be preprocessed; training needs at least 2."
         )
     return usable
 

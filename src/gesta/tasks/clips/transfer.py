@@ -1,4 +1,4 @@
-"""Beginning from a trained recogniser of clips: its network, its input, a recipe to train on with."""
+"""Beginning from a trained recognizer of clips: its network, its input, a recipe to train on with."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) ->
 
 
 def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
-    """The same without published weights to begin with: C3D then has the colour statistics of its own, too."""
+    """The same without published weights to begin with: C3D then has the color statistics of its own, too."""
     without = recipe.model.model_copy(update={"weights": None, "motion_weights": None})
     return recipe.model_copy(update={"model": without})
 

@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from gesta.clips.annotated import VideoWriter, picture_of
 from gesta.clips.read import iter_sample
 from gesta.schema import Prediction, Sample
-from gesta.tasks.features.predict import SequenceRecogniser
+from gesta.tasks.features.predict import SequenceRecognizer
 
 
-def annotate(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+def annotate(recognizer: SequenceRecognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
     """Writes `out` (.mp4) and yields the predictions; where the model sees exactly n frames of a video, the one of all.
 
     Raises GestaError if the sample cannot be read, or the file cannot be written.
     """
-    whole = recogniser.manifest.backbone.every is None
-    yield from (_annotate_whole if whole else _annotate_stream)(recogniser, sample, out)
+    whole = recognizer.manifest.backbone.every is None
+    yield from (_annotate_whole if whole else _annotate_stream)(recognizer, sample, out)
 
 
-def _annotate_stream(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+def _annotate_stream(recognizer: SequenceRecognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
     """Every frame carries the newest prediction, those before the first one carry that."""
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     shown: Prediction | None = None
-    stream = recogniser.open_stream()
+    stream = recognizer.open_stream()
     with VideoWriter(out) as writer:
         for frame in iter_sample(sample, color=True):
             waiting.append((frame.time_s, picture_of(frame, sample)))
@@ -41,9 +41,9 @@ def _annotate_stream(recogniser: SequenceRecogniser, sample: Sample, out: Path) 
             yield found
 
 
-def _annotate_whole(recogniser: SequenceRecogniser, sample: Sample, out: Path) -> Iterator[Prediction]:
+def _annotate_whole(recognizer: SequenceRecognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
     """The one prediction of a model of exactly n frames of a whole video, on all of them."""
-    found = recogniser.predict(sample)
+    found = recognizer.predict(sample)
     with VideoWriter(out) as writer:
         for frame in iter_sample(sample, color=True):
             writer.write(frame.time_s, picture_of(frame, sample), found)

@@ -183,7 +183,7 @@ def _network(name: str, weights: str | None) -> nn.Module:
     network = video.load(path) if video else load_backbone(name, path)
     if isinstance(network, I3d) and (channels := network.Conv3d_1a_7x7.conv3d.in_channels) != 3:
         raise WeightsError(
-            f"{path}: is for {channels} channels (two: optical flow); features are of colours. Give the RGB file."
+            f"{path}: is for {channels} channels (two: optical flow); features are of colors. Give the RGB file."
         )
     return network
 

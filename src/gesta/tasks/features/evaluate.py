@@ -12,46 +12,46 @@ from gesta.clips.preprocess import unreadable
 from gesta.schema import GestaError, Prediction, Problem, Sample
 from gesta.tasks.base import Bar
 from gesta.tasks.feature_store import RECIPE, FeatureFolder
-from gesta.tasks.features.predict import SequenceRecogniser
+from gesta.tasks.features.predict import SequenceRecognizer
 from gesta.tasks.predicting import Item
 
 
 def outputs(
-    recogniser: SequenceRecogniser, samples: Sequence[Sample], bar: Bar
+    recognizer: SequenceRecognizer, samples: Sequence[Sample], bar: Bar
 ) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
     """(videos read, probabilities n N, what could not be read); of samples in a feature folder, the features stored."""
-    stored = _stored(recogniser, samples)
+    stored = _stored(recognizer, samples)
     used: list[Sample] = []
     rows: list[NDArray[Any]] = []
     problems: list[Problem] = []
     for number, sample in enumerate(samples):
         try:
-            features = recogniser.features(sample) if stored is None else stored.load(sample.id)
-            rows.append(recogniser.predict_features([features])[0])
+            features = recognizer.features(sample) if stored is None else stored.load(sample.id)
+            rows.append(recognizer.predict_features([features])[0])
             used.append(sample)
         except GestaError as error:
             problems.append(unreadable(sample, error))
-        bar("Recognising", number + 1, len(samples))
-    return used, np.stack(rows) if rows else np.zeros((0, len(recogniser.labels))), problems
+        bar("Recognizing", number + 1, len(samples))
+    return used, np.stack(rows) if rows else np.zeros((0, len(recognizer.labels))), problems
 
 
-def _stored(recogniser: SequenceRecogniser, samples: Sequence[Sample]) -> FeatureFolder | None:
+def _stored(recognizer: SequenceRecognizer, samples: Sequence[Sample]) -> FeatureFolder | None:
     """The feature folder that the samples lie in, if they do. Raises GestaError for features of another backbone."""
     folder = samples[0].files[0].path.parent
     if not (folder / RECIPE).is_file():
         return None
-    used = recogniser.manifest.backbone
+    used = recognizer.manifest.backbone
     expected = {"backbone": used.name, "weights": used.weights, "stage": used.stage, "size": used.size}
     return FeatureFolder(folder, expected)
 
 
 def answers(
-    recogniser: SequenceRecogniser, items: Sequence[Item], failed: list[str]
+    recognizer: SequenceRecognizer, items: Sequence[Item], failed: list[str]
 ) -> Iterator[tuple[Item, Prediction]]:
     """One prediction a video, by a backbone's features of it."""
     for item in items:
         try:
-            found = recogniser.predict(item.sample)
+            found = recognizer.predict(item.sample)
         except GestaError as error:
             failed.append(str(error))
         else:

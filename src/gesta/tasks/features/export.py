@@ -17,7 +17,7 @@ from gesta.schema import GestaError, Sample
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.classification_parity import agreement
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
-from gesta.tasks.features.predict import SequenceRecogniser, read_video
+from gesta.tasks.features.predict import SequenceRecognizer, read_video
 
 RANDOM_VIDEOS, RANDOM_FRAMES = 4, 16
 """Generated videos, and frames of each where the model does not say how many it sees."""
@@ -78,7 +78,7 @@ def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
     return {("whole", "backbone"): found[:LIMIT]}
 
 
-def compare(reference: SequenceRecogniser, other: SequenceRecogniser, shown: Examples, artifact: Artifact) -> Agreement:
+def compare(reference: SequenceRecognizer, other: SequenceRecognizer, shown: Examples, artifact: Artifact) -> Agreement:
     """How the probabilities agree from frames on; of a classifier without its backbone, from random features."""
     if reference.engine.inputs(stage="backbone"):
         one, two = ([r.features_of(video) for video in shown.inputs] for r in (reference, other))
@@ -90,16 +90,16 @@ def compare(reference: SequenceRecogniser, other: SequenceRecogniser, shown: Exa
     return agreement(expected, found, shown, artifact, reference.labels, "feature")
 
 
-def timings(recogniser: SequenceRecogniser, videos: Sequence[NDArray[Any]]) -> dict[str, Timing]:
+def timings(recognizer: SequenceRecognizer, videos: Sequence[NDArray[Any]]) -> dict[str, Timing]:
     """An answer with one new frame (or window) through the backbone, and from a video's features alone."""
-    features = [recogniser.features_of(video) for video in videos]
+    features = [recognizer.features_of(video) for video in videos]
     units = [video[i : i + 1] for video in videos for i in range(len(video))]
 
     def answer(index: int) -> None:
-        recogniser.predict_features([features[index % len(features)]])
+        recognizer.predict_features([features[index % len(features)]])
 
     def new_feature(index: int) -> None:
-        recogniser.features_of(units[index % len(units)])
+        recognizer.features_of(units[index % len(units)])
         answer(index)
 
     return {"feature": Timing(new_feature), "head": Timing(answer)}

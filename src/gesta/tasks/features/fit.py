@@ -31,7 +31,7 @@ from gesta.training.stage import Stage, run_stage
 from gesta.training.transfer import freeze, transfer_weights
 
 EVALUATED = 256
-"""Sequences that are recognised at a time."""
+"""Sequences that are recognized at a time."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ def fit(
 ) -> Fitted:
     """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
 
-    `samples`: labelled videos that have features, with their splits. `start`: a classifier of the same
+    `samples`: labeled videos that have features, with their splits. `start`: a classifier of the same
     features to begin with; its network counts, not the recipe's, and so do its statistics. The bundle is left at
     run.out/bundle, and with `embed` holds the backbone unless it is too large: `backbone` as of `gesta features
     --weights`, None: from where that command took it. `facts` of what comes back: "labels". Raises

@@ -50,8 +50,8 @@ class SegmentFollower:
 
     takes = "rgb"
 
-    def __init__(self, recogniser: Any, threshold: float | None = None, gate: Gate | None = None) -> None:
-        self._recogniser, self._threshold = recogniser, SURE if threshold is None else threshold
+    def __init__(self, recognizer: Any, threshold: float | None = None, gate: Gate | None = None) -> None:
+        self._recognizer, self._threshold = recognizer, SURE if threshold is None else threshold
         self.gate: Gate = gate or MotionGate()
         self._segment: Segment | None = None
 
@@ -60,7 +60,7 @@ class SegmentFollower:
         if not self.gate(value, time_s):
             return self._close(time_s)
         self._segment = self._segment or Segment(time_s, time_s)
-        self._segment.add(value, time_s, self._recogniser.manifest.backbone.size)
+        self._segment.add(value, time_s, self._recognizer.manifest.backbone.size)
         return []
 
     def finish(self) -> list[GestureEvent]:
@@ -71,7 +71,7 @@ class SegmentFollower:
         segment, self._segment = self._segment, None
         if segment is None or segment.last_s - segment.start_s < LEAST_S:
             return []
-        found = self._recogniser.predict(np.stack(segment.kept))
+        found = self._recognizer.predict(np.stack(segment.kept))
         if found.confidence < self._threshold:
             return []
         decided_s = segment.last_s if time_s is None else time_s

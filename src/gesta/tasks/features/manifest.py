@@ -54,7 +54,7 @@ class FeatureManifest(Manifest):
 
     @property
     def summary(self) -> str:
-        return f"Recognises {len(self.labels)} classes: {', '.join(self.labels)}."
+        return f"Recognizes {len(self.labels)} classes: {', '.join(self.labels)}."
 
     @property
     def input_lines(self) -> list[str]:
@@ -65,7 +65,7 @@ class FeatureManifest(Manifest):
             f"{used.frames} frames, evenly spread" if used.frames is not None else f"one frame of every {used.every}"
         )
         return [
-            f"RGB video (depth as grey), stretched to {used.size} x {used.size} pixels; {which}",
+            f"RGB video (depth as gray), stretched to {used.size} x {used.size} pixels; {which}",
             f"backbone {used.name} up to {used.stage}, {used.features} features, {inside}",
             f"the backbone's weights: {used.weights}",
         ]

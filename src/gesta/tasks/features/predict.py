@@ -32,8 +32,8 @@ BATCH = 32
 
 def load(
     bundle: Bundle[FeatureManifest], at: Placement = Placement(), backbone: str | Path | None = None
-) -> SequenceRecogniser:
-    """The recogniser of a backbone's features.
+) -> SequenceRecognizer:
+    """The recognizer of a backbone's features.
 
     `backbone`: where its weights are, if not in the bundle: a file (then PyTorch runs it), random:SEED, a bundle that
     holds the same backbone, or a folder with one such file. Raises GestaError for a backbone that is not there or
@@ -52,13 +52,13 @@ def load(
         )
     others = {"backbone": held} if isinstance(held, Bundle) else {}
     opened = open_engine(bundle, replace(at, engine=name), lambda: _parts(bundle, held), STAGES, others)
-    return SequenceRecogniser(opened, bundle.manifest)
+    return SequenceRecognizer(opened, bundle.manifest)
 
 
-def load_head(bundle: Bundle[FeatureManifest], at: Placement) -> SequenceRecogniser:
+def load_head(bundle: Bundle[FeatureManifest], at: Placement) -> SequenceRecognizer:
     """The classifier without the backbone: it takes stored features. Needs PyTorch."""
     opened = open_engine(bundle, replace(at, engine="torch"), lambda: _parts(bundle, None), STAGES)
-    return SequenceRecogniser(opened, bundle.manifest)
+    return SequenceRecognizer(opened, bundle.manifest)
 
 
 def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | Path | None) -> list[Part]:
@@ -95,7 +95,7 @@ def fit_video(video: NDArray[np.uint8], used: BackboneUse) -> NDArray[np.uint8]:
     return np.stack([fit_frame(Frame(0.0, color=video[i]), used.size) for i in places]).reshape(-1, *used.shape)
 
 
-class SequenceRecogniser:
+class SequenceRecognizer:
     """Says what is in a video. Holds two networks on one device; use one a thread."""
 
     def __init__(self, engine: Engine, manifest: FeatureManifest) -> None:

@@ -27,7 +27,7 @@ class SequenceModelSettings(NetworkSettings):
     dense: int = Field(1, ge=1, le=2, description="linear layers")
     dense_width: int = Field(512, ge=1, description="units of the first of two linear layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="behind recurrent layers and the first of two linear ones")
-    normalise: bool = Field(False, description="z-normalisation by the training part's statistics")
+    normalise: bool = Field(False, description="z-normalization by the training part's statistics")
     keras: bool = Field(
         False,
         description="dropout on the inputs of recurrent layers alone, one mask a sequence, and Keras' first weights",

@@ -162,9 +162,9 @@ class FeatureTask(classification.Classifies):
         return feeds(examples)
 
     def predictor(self, engine: Engine, manifest: FeatureManifest) -> Any:
-        from gesta.tasks.features.predict import SequenceRecogniser
+        from gesta.tasks.features.predict import SequenceRecognizer
 
-        return SequenceRecogniser(engine, manifest)
+        return SequenceRecognizer(engine, manifest)
 
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
         from gesta.tasks.features.export import compare

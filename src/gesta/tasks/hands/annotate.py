@@ -60,9 +60,9 @@ def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator
 
 def _picture(one: Found, manifest: HandManifest) -> Image:
     middle, reach = float(one.estimate.center_mm[2]), manifest.transform.cube_mm / 2
-    grey = depth_image(one.depth_mm, between=(middle - reach, middle + reach))
-    image = draw_hand(grey, one.estimate.joints_uv, hand_bones(manifest.joints))
-    said = f"centre from {one.estimate.center_source}"
+    gray = depth_image(one.depth_mm, between=(middle - reach, middle + reach))
+    image = draw_hand(gray, one.estimate.joints_uv, hand_bones(manifest.joints))
+    said = f"center from {one.estimate.center_source}"
     return draw_label(image, said if one.error_mm is None else f"{said}, error {one.error_mm:.1f} mm")
 
 

@@ -67,7 +67,7 @@ class HandReport:
         """The summary as (what, text), for the terminal and for the page."""
         rows = [
             ("layout", self.layout),
-            ("frames", f"{self.frames}, {self.with_joints} with joints, {self.with_color} with colour"),
+            ("frames", f"{self.frames}, {self.with_joints} with joints, {self.with_color} with color"),
             ("opened", f"{self.opened}, {self.usable} usable"),
             ("joints", f"{len(self.joint_names)}: {', '.join(self.joint_names)}" if self.joint_names else "none"),
             ("people", _counts(self.people) if self.people else "not known"),

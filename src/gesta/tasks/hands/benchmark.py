@@ -1,4 +1,4 @@
-"""Speed of a hand pose model in one run: reading, finding the centre, the cube, the network, by engine on one core."""
+"""Speed of a hand pose model in one run: reading, finding the center, the cube, the network, by engine on one core."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _follow(bundle: Path, frames: list[HandFrame], engine: str, precision: str) 
     pinned = machine.pin_to_one_core()
     from gesta.tasks.hands.predict import load
 
-    recogniser = load(io.read(bundle, HandManifest), Placement(engine, "cpu", 1, precision))
-    transform = recogniser.manifest.transform
+    recognizer = load(io.read(bundle, HandManifest), Placement(engine, "cpu", 1, precision))
+    transform = recognizer.manifest.transform
     took: dict[str, list[float]] = {"read_ms": [], "center_ms": [], "cube_ms": [], "network_ms": []}
 
     for _ in range(ROUNDS):
@@ -65,7 +65,7 @@ def _follow(bundle: Path, frames: list[HandFrame], engine: str, precision: str) 
             place = center if frame.center_mm is None else frame.center_mm
             hand = preprocess_images(depth, color, frame.camera, transform, place)
             times.append(time.perf_counter())
-            recogniser.predict_preprocessed(hand.image[None])
+            recognizer.predict_preprocessed(hand.image[None])
             times.append(time.perf_counter())
             for part, seconds in zip(took, np.diff(times), strict=True):
                 took[part].append(1000 * float(seconds))

@@ -1,6 +1,6 @@
 """The windows around many hands, cut out once and kept in the cache, so that no epoch decodes an image again.
 
-A window holds millimetres and colour in the pixels of its own cube: the frame's, or one half as wide again where
+A window holds millimeters and color in the pixels of its own cube: the frame's, or one half as wide again where
 augmentation will move, turn and scale the cube within it.
 """
 
@@ -35,7 +35,7 @@ PARALLEL = 4
 
 @dataclass(frozen=True)
 class HandWindows:
-    """Windows of N hands: depth uint16 mm [N, W, W] (0 no reading), colour uint8 [N, W, W, 3], and the hands' cubes."""
+    """Windows of N hands: depth uint16 mm [N, W, W] (0 no reading), color uint8 [N, W, W, 3], and the hands' cubes."""
 
     depth_mm: NDArray[np.uint16]
     color: NDArray[np.uint8] | None
@@ -53,7 +53,7 @@ class HandWindows:
     def patch(
         self, index: int, transform: HandTransform, cube: Cube | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """(normalised depth S S, colour S S 3 in 0..255, masked where the transform says so)."""
+        """(normalized depth S S, color S S 3 in 0..255, masked where the transform says so)."""
         own = self.cubes[index]
         chosen, size = cube or own, transform.size
         depth, color = np.asarray(self.depth_mm[index]), None if self.color is None else np.asarray(self.color[index])
@@ -121,7 +121,7 @@ def _inverse(to_image: NDArray[np.float64]) -> NDArray[np.float64]:
 def _cut(
     frame: HandFrame, transform: HandTransform, wide: bool
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None, tuple[float, float, float]]:
-    """One frame's windows and centre. Raises GestaError where it cannot be used."""
+    """One frame's windows and center. Raises GestaError where it cannot be used."""
     if frame.joints_mm is not None and not np.isfinite(frame.joints_mm).all():
         raise GestaError(f"{frame.depth}: its joints are not finite numbers. Mend the annotation.")
     depth, color = read_hand(frame, color=transform.needs_color)

@@ -1,9 +1,9 @@
-"""The hand's centre where the data have none: the hand is the free, wide end of the nearest limb.
+"""The hand's center where the data have none: the hand is the free, wide end of the nearest limb.
 
-The centre of mass of the nearest object (the document's rule) is pulled along the forearm. So the limb that holds the
+The center of mass of the nearest object (the document's rule) is pulled along the forearm. So the limb that holds the
 nearest reading is followed by its depth, its long axis found, and of its two ends the one taken that is not cut off (by
 the image's edge, or by going on into a body) and, of two free ones, the wider: fingers spread, an elbow does not. There
-the centre of mass is refined in a cube of half the side. The image is looked at in steps of a few pixels.
+the center of mass is refined in a cube of half the side. The image is looked at in steps of a few pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gesta.tasks.hands.cube import SIDE_MM
 COLUMNS = 160
 """The image is thinned to about so many columns."""
 STEP_MM = 30.0
-"""Neighbours of one limb differ by less; what lies further apart in depth is another object."""
+"""Neighbors of one limb differ by less; what lies further apart in depth is another object."""
 SPECK = 5
 """Fewer pixels of the thinned image are no object."""
 REACH = 2.0
@@ -41,7 +41,7 @@ BEHIND_MM = 20.0
 def nearest_object(
     depth_mm: NDArray[np.float32], camera: Camera, side_mm: float = SIDE_MM
 ) -> tuple[float, float, float]:
-    """(x, y, z) mm of the hand's middle in camera coordinates, from H W millimetres.
+    """(x, y, z) mm of the hand's middle in camera coordinates, from H W millimeters.
 
     Specks of a few pixels are passed over. Raises GestaError if nothing is left.
     """
@@ -100,7 +100,7 @@ def _nearest_region(depth: NDArray[np.float32], camera: Camera, side_mm: float) 
     if largest is None:
         raise GestaError(
             "the depth image shows no object: no region of readings is larger than a speck. "
-            "Is the hand within the sensor's range? Give its centre otherwise."
+            "Is the hand within the sensor's range? Give its center otherwise."
         )
     return np.asarray(largest)
 

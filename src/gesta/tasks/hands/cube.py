@@ -1,10 +1,10 @@
-"""The cube around a hand: cut out of the depth image, resized, normalised, and all of it backwards.
+"""The cube around a hand: cut out of the depth image, resized, normalized, and all of it backwards.
 
-Kazakos, chapter 4. A cube of side cs (mm) around the centre (x, y, z) covers cs * fx / z by cs * fy / z pixels. Its
+Kazakos, chapter 4. A cube of side cs (mm) around the center (x, y, z) covers cs * fx / z by cs * fy / z pixels. Its
 patch holds (d - z) / (cs / 2) in [-1, 1]; no reading and what lies behind the back face are 1, what lies before the
 front face is -1 (our decision). Joints are (x' - x) / (cs / 2), likewise for y and z.
 
-For augmentation a cube may be turned about the ray through its centre: the image is turned about the centre's pixel,
+For augmentation a cube may be turned about the ray through its center: the image is turned about the center's pixel,
 and joints with it, at their depth. So patch and joints always agree, whatever the camera.
 """
 
@@ -38,8 +38,8 @@ class Cube:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, self.center_mm)) or self.center_mm[2] <= 0:
             raise GestaError(
-                f"the hand's centre is {self.center_mm} mm; expected numbers with z in front of the camera. "
-                "Is the annotation in millimetres, with z forward?"
+                f"the hand's center is {self.center_mm} mm; expected numbers with z in front of the camera. "
+                "Is the annotation in millimeters, with z forward?"
             )
         if not self.side_mm > 0:
             raise GestaError(
@@ -47,7 +47,7 @@ class Cube:
             )
 
     def patch(self, depth_mm: NDArray[np.float32], size: int = PATCH) -> NDArray[np.float32]:
-        """H W millimetres -> size size, normalised depth. Nearest pixels, so that no depth is invented at edges.
+        """H W millimeters -> size size, normalized depth. Nearest pixels, so that no depth is invented at edges.
 
         What lies outside the image counts as no reading. Raises GestaError where hardly a reading lies in the cube.
         """
@@ -57,16 +57,16 @@ class Cube:
             x, y, z = self.center_mm
             raise GestaError(
                 f"the cube of {self.side_mm:g} mm around ({x:.0f}, {y:.0f}, {z:.0f}) mm is empty: {readings} of "
-                f"{size * size} pixels have a reading in it. Is the centre on the hand, the camera the right one?"
+                f"{size * size} pixels have a reading in it. Is the center on the hand, the camera the right one?"
             )
         return patch
 
     def cut(self, depth_mm: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-        """H W millimetres -> size size millimetres in the cube's window, 0 outside the image."""
+        """H W millimeters -> size size millimeters in the cube's window, 0 outside the image."""
         return _warped(depth_mm, self.to_image(size), size, cv2.INTER_NEAREST)
 
     def normal_depth(self, depth_mm: NDArray[np.floating[Any]] | NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Millimetres in the cube's window -> -1 (front face and before) to 1 (back face, behind it, no reading)."""
+        """Millimeters in the cube's window -> -1 (front face and before) to 1 (back face, behind it, no reading)."""
         normal = (depth_mm.astype(np.float32) - np.float32(self.center_mm[2])) / np.float32(self.side_mm / 2)
         return np.where(depth_mm > 0, np.clip(normal, -1, 1), 1).astype(np.float32)
 
@@ -77,7 +77,7 @@ class Cube:
         return found.astype(np.float32) * hand_mask(patch)[..., None]
 
     def depth_mm(self, patch: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Normalised depth back in millimetres; 0 where the patch has none (1) or it was cut off (-1)."""
+        """Normalized depth back in millimeters; 0 where the patch has none (1) or it was cut off (-1)."""
         return np.where(hand_mask(patch), self.center_mm[2] + patch.astype(np.float64) * self.side_mm / 2, 0.0)
 
     def points_mm(self, patch: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -88,14 +88,14 @@ class Cube:
         depth = self.depth_mm(patch)[rows, columns]
         return self.camera.unproject(np.column_stack([uv, depth]))
 
-    def normalise(self, joints_mm: ArrayLike) -> NDArray[np.float64]:
+    def normalize(self, joints_mm: ArrayLike) -> NDArray[np.float64]:
         """... J 3 mm -> ... J 3, within [-1, 1] inside the cube."""
         turned = self._turned(np.asarray(joints_mm, np.float64), self.turn)
         return (turned - self.center_mm) / (self.side_mm / 2)
 
-    def restore(self, normalised: ArrayLike) -> NDArray[np.float64]:
-        """The inverse of `normalise`: ... J 3 -> mm in camera coordinates."""
-        return self._turned(np.asarray(normalised, np.float64) * (self.side_mm / 2) + self.center_mm, -self.turn)
+    def restore(self, normalized: ArrayLike) -> NDArray[np.float64]:
+        """The inverse of `normalize`: ... J 3 -> mm in camera coordinates."""
+        return self._turned(np.asarray(normalized, np.float64) * (self.side_mm / 2) + self.center_mm, -self.turn)
 
     def to_patch(self, uv: ArrayLike, size: int = PATCH) -> NDArray[np.float64]:
         """... 2 pixels of the depth image -> pixels of the patch."""
@@ -103,7 +103,7 @@ class Cube:
         return np.asarray(uv, np.float64) @ back[:, :2].T + back[:, 2]
 
     def to_image(self, size: int = PATCH) -> NDArray[np.float64]:
-        """2 3: pixels of the patch to pixels of the depth image; centres of pixels are whole numbers in both."""
+        """2 3: pixels of the patch to pixels of the depth image; centers of pixels are whole numbers in both."""
         u, v = self._center_uv()
         z = self.center_mm[2]
         step_u, step_v = self.side_mm * self.camera.fx / z / size, self.side_mm * self.camera.fy / z / size
@@ -116,7 +116,7 @@ class Cube:
         return self.camera.cx + self.camera.fx * x / z, self.camera.cy - self.camera.fy * y / z
 
     def _turned(self, joints_mm: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
-        """Joints whose image is turned about the centre's pixel, at their depth."""
+        """Joints whose image is turned about the center's pixel, at their depth."""
         if degrees == 0:
             return joints_mm
         x, y, z = np.moveaxis(joints_mm, -1, 0)
@@ -135,7 +135,7 @@ def hand_mask(patch: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(patch) < 1)
 
 
-def standardise(color: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float32]:
+def standardize(color: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float32]:
     """... 3: minus the training set's mean, over its deviation, by channel. Raises ValueError for a deviation 0."""
     spread = np.asarray(deviation, np.float32)
     if not (spread > 0).all():
@@ -144,7 +144,7 @@ def standardise(color: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLik
 
 
 def restore_color(standard: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float32]:
-    """The inverse of `standardise`."""
+    """The inverse of `standardize`."""
     return np.asarray(standard * np.asarray(deviation, np.float32) + np.asarray(mean, np.float32), np.float32)
 
 

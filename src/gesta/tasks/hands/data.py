@@ -42,7 +42,7 @@ class HandSet(Dataset):
             shift, scale = settings.shift_mm, settings.scale
             cube = vary(cube, rng, turn=settings.rotation_deg, shift_mm=shift, scale=scale)
         image = self.windows.preprocessed(index, self.transform, cube)
-        return image, cube.normalise(self.joints_mm[index]).astype(np.float32), cube.side_mm / 2
+        return image, cube.normalize(self.joints_mm[index]).astype(np.float32), cube.side_mm / 2
 
     def collate(self, items: Sequence[Item]) -> Batch:
         """hand float32 [B, C, S, S], joints [B, J, 3] in half cubes, half_mm [B]."""
@@ -56,7 +56,7 @@ class HandSet(Dataset):
     def poses(self) -> torch.Tensor:
         """All joints in half cubes, as recorded: [N, J, 3]."""
         cubes = self.windows.cubes
-        found = [cube.normalise(joints) for cube, joints in zip(cubes, self.joints_mm, strict=True)]
+        found = [cube.normalize(joints) for cube, joints in zip(cubes, self.joints_mm, strict=True)]
         return torch.from_numpy(np.stack(found).astype(np.float32))
 
 

@@ -1,4 +1,4 @@
-"""Truth and estimate of a hand over its depth image, and on its coloured points in space (Kazakos, figures 4.10, 4.11).
+"""Truth and estimate of a hand over its depth image, and on its colored points in space (Kazakos, figures 4.10, 4.11).
 
 Truth is blue, the estimate red.
 """
@@ -47,7 +47,7 @@ class Hand:
     found_mm: NDArray[Any]
 
     def layers(self) -> list[tuple[NDArray[Any], Color]]:
-        """(joints, colour), in the order of drawing."""
+        """(joints, color), in the order of drawing."""
         truth = [] if self.truth_mm is None else [(self.truth_mm, TRUTH)]
         return [*truth, (self.found_mm, ESTIMATE)]
 
@@ -68,7 +68,7 @@ def over_depth(hand: Hand, depth_mm: NDArray[np.float32], side: int = SIDE) -> I
 def cloud_of(
     hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS, *, tones: Literal["natural", "depth"] = "natural"
 ) -> Cloud:
-    """At most so many points of the hand's cube. `tones`: natural is those of the colour image where the frame has one,
+    """At most so many points of the hand's cube. `tones`: natural is those of the color image where the frame has one,
     else light and dark; depth is the scale of `depth_bar`.
 
     Raises GestaError where the cube is empty.
@@ -100,7 +100,7 @@ def cloud_view(hand: Hand, cloud: Cloud, side: int = SIDE, view: tuple[float, fl
 
 
 def depth_bar(cube: Cube, side: int = SIDE) -> Image:
-    """side BAR RGB: the colours of the points from the cube's front (top) to its back, with the depth in mm."""
+    """side BAR RGB: the colors of the points from the cube's front (top) to its back, with the depth in mm."""
     image = np.full((side, BAR, 3), 255, np.uint8)
     rows = np.linspace(-1, 1, side - 2 * MARGIN, dtype=np.float32)
     image[MARGIN:-MARGIN, 8:26] = _scale(rows)[:, None]
@@ -117,28 +117,28 @@ def depth_of(frame: HandFrame) -> NDArray[np.float32]:
 
 
 def _color_of(hand: Hand, shape: tuple[int, ...], size: int) -> Image | None:
-    """The colour image cut as the depth is; None where there is none that fits."""
+    """The color image cut as the depth is; None where there is none that fits."""
     if hand.frame.color is None:
         return None
     try:
         color = read_color(hand.frame.color)
     except GestaError:
-        return None  # a picture for people: without colour, depth stands in
+        return None  # a picture for people: without color, depth stands in
     if color.shape[:2] != shape:
         return None
     into = cv2.invertAffineTransform(hand.cube.to_image(size))
     return np.asarray(cv2.warpAffine(color, into, (size, size), flags=cv2.INTER_LINEAR), np.uint8)
 
 
-def _by_depth(normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _by_depth(normalized: NDArray[np.float32]) -> NDArray[np.uint8]:
     """N -> N 3: near is light, far dark."""
-    level = np.clip((1 - normalised) / 2, 0, 1)
+    level = np.clip((1 - normalized) / 2, 0, 1)
     return np.column_stack([90 + 130 * level, 80 + 110 * level, 70 + 95 * level]).astype(np.uint8)
 
 
-def _scale(normalised: NDArray[np.float32]) -> NDArray[np.uint8]:
+def _scale(normalized: NDArray[np.float32]) -> NDArray[np.uint8]:
     """N in [-1, 1] -> N 3 RGB: near is yellow, far dark blue (viridis, also told apart without red and green)."""
-    level = (np.clip((1 - normalised) / 2, 0, 1) * 255).astype(np.uint8)
+    level = (np.clip((1 - normalized) / 2, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(level.reshape(-1, 1), cv2.COLORMAP_VIRIDIS)[:, 0, ::-1])
 
 

@@ -1,4 +1,4 @@
-"""A hand pose model over frames with known joints: estimates, and the errors in millimetres."""
+"""A hand pose model over frames with known joints: estimates, and the errors in millimeters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gesta.schema import GestaError, HandFrame, Problem
 from gesta.tasks.base import Bar, Evaluation
 from gesta.tasks.hands.compare import Compared
 from gesta.tasks.hands.manifest import HandManifest
-from gesta.tasks.hands.predict import BATCH, PoseRecogniser
+from gesta.tasks.hands.predict import BATCH, PoseRecognizer
 from gesta.tasks.hands.transform import PreprocessedHand, preprocess_hand
 
 AREA_MM = 80.0
@@ -27,7 +27,7 @@ PREDICTIONS = "predictions.txt"
 READERS = 4
 
 
-def labelled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
+def labeled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
     """The frames with joints. Raises GestaError where there are none, or the data have another number of joints."""
     found = [frame for frame in frames if frame.joints_mm is not None]
     if not found:
@@ -42,13 +42,13 @@ def labelled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFr
 
 
 def outputs(
-    recogniser: PoseRecogniser, frames: Sequence[HandFrame], bar: Bar
+    recognizer: PoseRecognizer, frames: Sequence[HandFrame], bar: Bar
 ) -> tuple[list[HandFrame], NDArray[np.float64], list[Problem]]:
-    """(frames estimated, joints and behind them the centre of the cube, n J+1 3 in mm, what could not be preprocessed).
+    """(frames estimated, joints and behind them the center of the cube, n J+1 3 in mm, what could not be preprocessed).
 
-    The centre is where `recogniser.rule` says: "data" or "nearest".
+    The center is where `recognizer.rule` says: "data" or "nearest".
     """
-    transform, rule = recogniser.manifest.transform, recogniser.rule
+    transform, rule = recognizer.manifest.transform, recognizer.rule
 
     def preprocessed(frame: HandFrame) -> PreprocessedHand | Problem:
         try:
@@ -66,7 +66,7 @@ def outputs(
             hands = list(pool.map(preprocessed, batch))
             problems += [hand for hand in hands if isinstance(hand, Problem)]
             good = [(f, h) for f, h in zip(batch, hands, strict=True) if isinstance(h, PreprocessedHand)]
-            answers = recogniser.predict_preprocessed(np.stack([h.image for _, h in good])) if good else ()
+            answers = recognizer.predict_preprocessed(np.stack([h.image for _, h in good])) if good else ()
             for (frame, hand), answer in zip(good, answers, strict=True):
                 used.append(frame)
                 found.append(np.concatenate([hand.joints_mm(answer), [hand.cube.center_mm]]))
@@ -74,13 +74,13 @@ def outputs(
     return used, np.array(found), problems
 
 
-def evaluation(recogniser: PoseRecogniser, frames: Sequence[HandFrame], found: NDArray[np.float64]) -> Evaluation:
+def evaluation(recognizer: PoseRecognizer, frames: Sequence[HandFrame], found: NDArray[np.float64]) -> Evaluation:
     """The errors of `outputs` on frames with joints. `facts`: "centers_mm" n 3."""
     truth = np.array([frame.joints_mm for frame in frames], np.float64)
     joints, centers = found[:, :-1], found[:, -1]
-    metrics = measured_pose(truth, joints, [f.subject for f in frames], recogniser.manifest.joints)
-    metrics |= {"success_area": metrics["success_rate"]["area"], "center": recogniser.rule}
-    return Evaluation(metrics, tuple(frames), joints, truth, recogniser.manifest, {"centers_mm": centers})
+    metrics = measured_pose(truth, joints, [f.subject for f in frames], recognizer.manifest.joints)
+    metrics |= {"success_area": metrics["success_rate"]["area"], "center": recognizer.rule}
+    return Evaluation(metrics, tuple(frames), joints, truth, recognizer.manifest, {"centers_mm": centers})
 
 
 def errors_mm(result: Evaluation) -> NDArray[np.float64]:

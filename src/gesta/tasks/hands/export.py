@@ -1,7 +1,7 @@
 """What exporting, calibrating and timing a hand pose model takes: preprocessed hands, and how far joints lie apart.
 
 What must agree are the joints: `LARGEST_MM` and `MEAN_MM` say by how much they may differ, by precision. A cube's side
-turns the network's units into millimetres.
+turns the network's units into millimeters.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gesta.metrics import joint_errors
 from gesta.schema import GestaError, HandFrame
 from gesta.tasks.base import Agreement, Examples, Timing
 from gesta.tasks.hands.manifest import HandManifest
-from gesta.tasks.hands.predict import PoseRecogniser
+from gesta.tasks.hands.predict import PoseRecognizer
 from gesta.tasks.hands.transform import HandTransform, preprocess_hand
 
 LARGEST_MM = {"fp32": 0.1, "fp16": 2.0, "int8": 30.0}
@@ -46,7 +46,7 @@ def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, so
             continue  # a broken image: `gesta data inspect` names it
         if frame.joints_mm is not None:
             found.inputs.append(hand.image)
-            found.truth.append(hand.cube.normalise(frame.joints_mm))
+            found.truth.append(hand.cube.normalize(frame.joints_mm))
     return found
 
 
@@ -68,10 +68,10 @@ def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
     return {("whole", "network"): spread([{"hand": image[None]} for image in shown.inputs])}
 
 
-def compare(reference: PoseRecogniser, other: PoseRecogniser, shown: Examples, artifact: Artifact) -> Agreement:
+def compare(reference: PoseRecognizer, other: PoseRecognizer, shown: Examples, artifact: Artifact) -> Agreement:
     """How far the joints of two models lie apart, and the errors of both where the truth is known."""
     images = np.stack(shown.inputs)
-    expected, found = (recogniser.predict_preprocessed(images) for recogniser in (reference, other))
+    expected, found = (recognizer.predict_preprocessed(images) for recognizer in (reference, other))
     cube_mm = reference.manifest.transform.cube_mm
     largest, mean = compared_mm(expected, found, cube_mm)
     errors: dict[str, float] = {}
@@ -97,6 +97,6 @@ def compared_mm(one: NDArray[Any], other: NDArray[Any], cube_mm: float) -> tuple
     return float(np.max(apart)), float(np.mean(apart))
 
 
-def timings(recogniser: PoseRecogniser, hands: Sequence[Images]) -> dict[str, Timing]:
+def timings(recognizer: PoseRecognizer, hands: Sequence[Images]) -> dict[str, Timing]:
     """One preprocessed hand through the network."""
-    return {"frame": Timing(lambda i: recogniser.predict_preprocessed(hands[i % len(hands)][None]))}
+    return {"frame": Timing(lambda i: recognizer.predict_preprocessed(hands[i % len(hands)][None]))}

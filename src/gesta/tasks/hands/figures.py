@@ -16,7 +16,7 @@ from gesta.metrics import success_area, success_rate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FINE = 4  # points of a curve between two whole millimetres
+FINE = 4  # points of a curve between two whole millimeters
 
 
 def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title: str, limit_mm: float = 80.0) -> None:

@@ -99,7 +99,7 @@ def joint_indices(layout: str) -> tuple[int, ...] | None:
 
 
 def frames_content(frames: Sequence[HandFrame]) -> bytes:
-    """Ids, sizes of the depth files and all that is told of the frames: split, camera, unit, centre, joints.
+    """Ids, sizes of the depth files and all that is told of the frames: split, camera, unit, center, joints.
 
     Tens of thousands of images are not read for it.
     """
@@ -196,7 +196,7 @@ def _sets(
     run: Run,
     cache: Path | None,
 ) -> tuple[_Sets, HandTransform, tuple[Problem, ...]]:
-    """Training and validation hands; the transform with colour's mean and deviation; what was left out."""
+    """Training and validation hands; the transform with color's mean and deviation; what was left out."""
     wide = recipe.augmentation.active
     parts = {name: [f for f in frames if f.split == name] for name in ("train", "val")}
     if min(len(part) for part in parts.values()) < 1 or len(parts["train"]) < LEAST:

@@ -24,7 +24,7 @@ NYU_SIZE = (640, 480)
 
 @dataclass(frozen=True)
 class Shot:
-    """One image of a recording: depth H W mm, colour H W 3 RGB or None."""
+    """One image of a recording: depth H W mm, color H W 3 RGB or None."""
 
     time_s: float
     depth_mm: NDArray[np.float32]
@@ -39,7 +39,7 @@ def find_hands(
 ) -> list[HandFrame]:
     """The frames at a path: a hand data set, a depth image or a folder of them.
 
-    A depth image is a PNG of 16-bit grey (mm), NYU's PNG, or MSRA's .bin.
+    A depth image is a PNG of 16-bit gray (mm), NYU's PNG, or MSRA's .bin.
 
     `camera`: a name or a camera.yaml; without it the data set's, a camera.yaml beside the images, or what the encoding
     implies. The unit of 16-bit depth is that camera.yaml's; a data set keeps its own.
@@ -57,14 +57,14 @@ def find_hands(
         except CannotReadMat as error:
             frames = nyu.read_images(path)
             if told is not None:
-                told(f"{path}: without joints and centres, so the nearest object is taken for the hand: {error}")
+                told(f"{path}: without joints and centers, so the nearest object is taken for the hand: {error}")
         return _with_camera(frames, camera)
     if path.is_dir():
         folder = path / "depth" if (path / "depth").is_dir() else path
         images = [p for p in walk(folder, depth=1) if p.suffix.lower() in (".png", ".bin") and not _is_color(p)]
         if not images:
             raise GestaError(
-                f"{path}: holds no depth images. Expected PNG of 16-bit grey (mm) or NYU's, or MSRA's .bin."
+                f"{path}: holds no depth images. Expected PNG of 16-bit gray (mm) or NYU's, or MSRA's .bin."
             )
         return [_frame(image, camera) for image in images]
     if not path.is_file():
@@ -88,12 +88,12 @@ def iter_recording(path: Path, camera: str | None) -> tuple[Camera, Iterator[Sho
     """(camera, the images one by one) of a video of 16-bit depth. Camera and unit come from where an image's do.
 
     Raises GestaError where it holds no depth, no camera is known, or (while going over it) it cannot be decoded, or its
-    first image does not fit the camera or seems to hold metres.
+    first image does not fit the camera or seems to hold meters.
     """
     sample = one_sample(path)
     if sample.depth is None:
         raise GestaError(
-            f"{path}: holds no depth. Give a video of 16-bit grey (e.g. FFV1 gray16le, mm), or depth images."
+            f"{path}: holds no depth. Give a video of 16-bit gray (e.g. FFV1 gray16le, mm), or depth images."
         )
     lens, unit = _camera(path, "gray16", None, camera)
 
@@ -111,7 +111,7 @@ def iter_recording(path: Path, camera: str | None) -> tuple[Camera, Iterator[Sho
     return lens, shots()
 
 
-_KINDS = "PNG of 16-bit grey (mm) or NYU's, or MSRA's .bin"
+_KINDS = "PNG of 16-bit gray (mm) or NYU's, or MSRA's .bin"
 _HOW = "Name it: --camera nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy in pixels."
 
 
@@ -156,9 +156,9 @@ def _encoding(path: Path) -> tuple[DepthEncoding, tuple[int, int] | None]:
         return "gray16", (width, height)
     if (bits, kind) == (8, 2) and path.name.startswith("depth_"):
         return "nyu", (width, height)
-    color = "grey" if kind == 0 else "colour"
+    color = "gray" if kind == 0 else "color"
     raise GestaError(
-        f"{path}: is {bits}-bit {color}; expected depth as 16-bit grey PNG in whole millimetres, or NYU's depth_*.png."
+        f"{path}: is {bits}-bit {color}; expected depth as 16-bit gray PNG in whole millimeters, or NYU's depth_*.png."
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gesta.files import write_whole
 from gesta.schema import Camera, GestaError
-from gesta.tasks.hands.read import METRES_BELOW
+from gesta.tasks.hands.read import METERS_BELOW
 from gesta.untrusted import is_number
 
 Coordinates = Literal["uvd", "xyz", "uv"]
@@ -47,7 +47,7 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
 
     `coordinates`: what three numbers a joint are; None: xyz where more than a tenth of the first two are negative or z
     is, else uvd. Two numbers a joint are u v; that needs `joints`.
-    Raises GestaError where the file is missing, no table of numbers, has another number of columns, NaN, or metres.
+    Raises GestaError where the file is missing, no table of numbers, has another number of columns, NaN, or meters.
     """
     rows = _numbers(path)
     columns = rows.shape[1]
@@ -60,11 +60,11 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
     if coordinates == "uvd" and (values[..., 2] <= 0).any():
         row = int(np.flatnonzero((values[..., 2] <= 0).any(axis=1))[0]) + 1
         raise GestaError(
-            f"{path}: row {row} has a depth that is not positive; `u v d` needs millimetres from the camera."
+            f"{path}: row {row} has a depth that is not positive; `u v d` needs millimeters from the camera."
         )
     distance = abs(float(np.median(values[..., 2])))
-    if distance < METRES_BELOW:
-        raise GestaError(f"{path}: half of the depths are under {distance:.2f} mm, so it looks like metres. Write mm.")
+    if distance < METERS_BELOW:
+        raise GestaError(f"{path}: half of the depths are under {distance:.2f} mm, so it looks like meters. Write mm.")
     return Joints(path, values, coordinates)
 
 

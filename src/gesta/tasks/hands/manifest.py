@@ -28,11 +28,11 @@ class HandManifest(Manifest):
     @property
     def input_lines(self) -> list[str]:
         transform = self.transform
-        what = {"depth": "depth", "rgb": "colour registered to depth", "rgbd": "depth, and colour registered to it"}
+        what = {"depth": "depth", "rgb": "color registered to depth", "rgbd": "depth, and color registered to it"}
         lines = [
             f"{what[transform.inputs]}, a patch of {transform.size} x {transform.size} pixels",
-            f"a cube of {transform.cube_mm:g} mm around the hand's centre",
+            f"a cube of {transform.cube_mm:g} mm around the hand's center",
         ]
         if transform.needs_color and transform.mask:
-            lines.append("colour is black where depth shows no hand, so depth is needed for it, too")
+            lines.append("color is black where depth shows no hand, so depth is needed for it, too")
         return lines

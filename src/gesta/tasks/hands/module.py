@@ -58,7 +58,7 @@ def halvings(losses: Sequence[float], patience: int) -> int:
 class Halving(Callback):
     """The learning rate of each epoch, from the epochs before it: so a resumed run has the same.
 
-    At every halving training goes back to the best epoch so far, with its weights and the state of its optimiser
+    At every halving training goes back to the best epoch so far, with its weights and the state of its optimizer
     (Kazakos, section 2.7.2). Every process holds them, and so does the checkpoint.
     """
 

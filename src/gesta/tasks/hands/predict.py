@@ -23,13 +23,13 @@ Hand = HandFrame | str | Path
 """A frame of a data set, or the file of a depth image."""
 
 CenterRule = Literal["data", "nearest"]
-"""data: the annotation's centre where there is one, else the nearest object's; nearest: always the latter."""
+"""data: the annotation's center where there is one, else the nearest object's; nearest: always the latter."""
 RULES: dict[str, CenterRule] = {"data": "data", "nearest": "nearest"}
 
 
-def load(bundle: Bundle[HandManifest], at: Placement = Placement(), rule: CenterRule = "data") -> PoseRecogniser:
-    """The recogniser of a hand pose bundle. Raises GestaError for a damaged one, and for an engine that is missing."""
-    return PoseRecogniser(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest, rule)
+def load(bundle: Bundle[HandManifest], at: Placement = Placement(), rule: CenterRule = "data") -> PoseRecognizer:
+    """The recognizer of a hand pose bundle. Raises GestaError for a damaged one, and for an engine that is missing."""
+    return PoseRecognizer(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest, rule)
 
 
 def _parts(bundle: Bundle[HandManifest]) -> list[Part]:
@@ -38,7 +38,7 @@ def _parts(bundle: Bundle[HandManifest]) -> list[Part]:
     return parts(bundle)
 
 
-class PoseRecogniser:
+class PoseRecognizer:
     """Finds a hand's joints in depth images. Holds a network on one device; use one a thread."""
 
     def __init__(self, engine: Engine, manifest: HandManifest, rule: CenterRule = "data") -> None:
@@ -59,8 +59,8 @@ class PoseRecogniser:
     ) -> HandEstimate | list[HandEstimate]:
         """The joints in a depth image or HandFrame, or in each of a list of them.
 
-        The hand's centre is the one given, else what the rule says. Raises GestaError where an image cannot be read,
-        colour is needed and absent, or there is no hand.
+        The hand's center is the one given, else what the rule says. Raises GestaError where an image cannot be read,
+        color is needed and absent, or there is no hand.
         """
         if isinstance(frame, (list, tuple)):
             return [self._predict(one, center_mm) for one in frame]
@@ -70,7 +70,7 @@ class PoseRecogniser:
         if isinstance(frame, (str, Path)):
             frame = one_hand(Path(frame))
         depth, color = read_hand(frame, color=self.manifest.transform.needs_color)
-        center, source = centre_of(frame, center_mm, self.rule)
+        center, source = center_of(frame, center_mm, self.rule)
         try:
             return self.predict_images(depth, color, frame.camera, center, source, input=str(frame.depth))
         except GestaError as error:
@@ -85,7 +85,7 @@ class PoseRecogniser:
         source: CenterSource | None = None,
         input: str = "",
     ) -> HandEstimate:
-        """The joints in depth H W mm (0: no reading) and colour H W 3 RGB, or None where the model needs none.
+        """The joints in depth H W mm (0: no reading) and color H W 3 RGB, or None where the model needs none.
 
         Without `center_mm` (x, y, z) the nearest object is taken for the hand. Raises GestaError as `predict` does.
         """
@@ -117,8 +117,8 @@ class PoseRecogniser:
         return found
 
 
-def centre_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) -> tuple[ArrayLike | None, CenterSource]:
-    """(the centre x, y, z in mm, or None for the nearest object's; where it comes from)."""
+def center_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) -> tuple[ArrayLike | None, CenterSource]:
+    """(the center x, y, z in mm, or None for the nearest object's; where it comes from)."""
     if given_mm is not None:
         return given_mm, "given"
     if rule == "data" and frame.center_mm is not None:

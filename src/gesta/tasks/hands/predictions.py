@@ -14,7 +14,7 @@ from gesta.schema import Camera, GestaError, HandFrame
 from gesta.tasks.base import Said, Wanted
 from gesta.tasks.hands.annotate import Found, drawn
 from gesta.tasks.hands.inputs import find_hands, is_recording, iter_recording
-from gesta.tasks.hands.predict import PoseRecogniser, centre_of
+from gesta.tasks.hands.predict import PoseRecognizer, center_of
 from gesta.tasks.hands.read import read_hand
 
 SHOWN = 4
@@ -22,7 +22,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Center:
-    """What --center asks for: the data's centre (else the nearest object's), always the latter, or a pixel.
+    """What --center asks for: the data's center (else the nearest object's), always the latter, or a pixel.
 
     `uv` with `depth_mm`, or None for the depth that the image has there.
     """
@@ -32,15 +32,15 @@ class Center:
     depth_mm: float | None = None
 
 
-def predictions(recogniser: PoseRecogniser, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
+def predictions(recognizer: PoseRecognizer, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
     """Joints in mm and pixels, image by image; what cannot be predicted is added to `failed`. Raises GestaError."""
     told: list[str] = []
     center = parse_center(str(wanted.options.get("center", "data")))
-    found = _found(recogniser, wanted, center, failed, told)
+    found = _found(recognizer, wanted, center, failed, told)
     if wanted.annotate is not None:
-        found = drawn(found, wanted.annotate, recogniser.manifest)
+        found = drawn(found, wanted.annotate, recognizer.manifest)
     for one in found:
-        yield Said(_document(one, recogniser.joints), _text(one, recogniser.joints))
+        yield Said(_document(one, recognizer.joints), _text(one, recognizer.joints))
     yield from (Said(None, text) for text in told)
     if wanted.annotate is not None:
         yield Said(None, f"Wrote {wanted.annotate}")
@@ -63,14 +63,14 @@ def parse_center(text: str) -> Center:
 
 
 def _found(
-    recogniser: PoseRecogniser, wanted: Wanted, center: Center, failed: list[str], told: list[str]
+    recognizer: PoseRecognizer, wanted: Wanted, center: Center, failed: list[str], told: list[str]
 ) -> Iterator[Found]:
     """One after the other; what cannot be predicted is added to `failed`, warnings to `told`."""
     camera: str | None = wanted.options.get("camera")
     for path in wanted.inputs:
         try:
             if is_recording(path):
-                yield from _followed(recogniser, path, camera, center, failed)
+                yield from _followed(recognizer, path, camera, center, failed)
                 continue
             frames = find_hands(path, camera, wanted.layout, told.append)
         except GestaError as error:
@@ -80,18 +80,18 @@ def _found(
             continue
         for frame in frames:
             try:
-                yield _one(recogniser, frame, center)
+                yield _one(recognizer, frame, center)
             except GestaError as error:
                 failed.append(str(error))
 
 
-def _one(recogniser: PoseRecogniser, frame: HandFrame, center: Center) -> Found:
+def _one(recognizer: PoseRecognizer, frame: HandFrame, center: Center) -> Found:
 
-    depth, color = read_hand(frame, color=recogniser.manifest.transform.needs_color)
+    depth, color = read_hand(frame, color=recognizer.manifest.transform.needs_color)
     try:
         given = center_mm(center, depth, frame.camera)
-        place, source = centre_of(frame, given, recogniser.rule)
-        said = recogniser.predict_images(depth, color, frame.camera, place, source, input=str(frame.depth))
+        place, source = center_of(frame, given, recognizer.rule)
+        said = recognizer.predict_images(depth, color, frame.camera, place, source, input=str(frame.depth))
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error
     error_mm = None
@@ -101,7 +101,7 @@ def _one(recogniser: PoseRecogniser, frame: HandFrame, center: Center) -> Found:
 
 
 def _followed(
-    recogniser: PoseRecogniser, path: Path, camera: str | None, center: Center, failed: list[str]
+    recognizer: PoseRecognizer, path: Path, camera: str | None, center: Center, failed: list[str]
 ) -> Iterator[Found]:
     """Every image of a recording; those without a hand are added to `failed`. Raises GestaError as decoding does."""
 
@@ -109,7 +109,7 @@ def _followed(
     for index, shot in enumerate(shots):
         try:
             given = center_mm(center, shot.depth_mm, lens)
-            said = recogniser.predict_images(shot.depth_mm, shot.color, lens, given, input=str(path))
+            said = recognizer.predict_images(shot.depth_mm, shot.color, lens, given, input=str(path))
         except GestaError as error:
             failed.append(f"{path}: image {index} at {shot.time_s:.2f} s: {error}")
             continue
@@ -154,4 +154,4 @@ def _text(one: Found, names: tuple[str, ...]) -> str:
     more = f", and {len(joints) - SHOWN} more" if len(joints) > SHOWN else ""
     when = "" if one.time_s is None else f" {one.time_s:.2f} s"
     error = "" if one.error_mm is None else f"  error {one.error_mm:.1f} mm"
-    return f"{said.input}{when}  mm: {shown}{more}  centre from {said.center_source}{error}"
+    return f"{said.input}{when}  mm: {shown}{more}  center from {said.center_source}{error}"

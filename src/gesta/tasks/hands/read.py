@@ -1,4 +1,4 @@
-"""A hand frame's pixels: depth in millimetres, colour, from the encodings of the data sets."""
+"""A hand frame's pixels: depth in millimeters, color, from the encodings of the data sets."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from gesta.schema import DepthEncoding, GestaError, HandFrame, Resource
 from gesta.untrusted import image_fault
 
-METRES_BELOW = 20.0
-"""A median reading under this many "millimetres" is taken for metres (or centimetres)."""
+METERS_BELOW = 20.0
+"""A median reading under this many "millimeters" is taken for meters (or centimeters)."""
 MSRA_HEADER = 6
 
 
 def read_depth(resource: Resource, encoding: DepthEncoding = "gray16", unit_mm: float = 1.0) -> NDArray[np.float32]:
-    """H W millimetres, 0 = no reading.
+    """H W millimeters, 0 = no reading.
 
-    Raises GestaError where the file cannot be read, has another encoding or bit depth, or seems to hold metres.
+    Raises GestaError where the file cannot be read, has another encoding or bit depth, or seems to hold meters.
     """
     depth = _DECODERS[encoding](resource) * np.float32(unit_mm)
     check_unit(depth, str(resource))
@@ -28,31 +28,31 @@ def read_depth(resource: Resource, encoding: DepthEncoding = "gray16", unit_mm: 
 
 
 def check_unit(depth_mm: NDArray[np.float32], name: str) -> None:
-    """Raises GestaError, which names the file, where H W "millimetres" seem to be metres."""
+    """Raises GestaError, which names the file, where H W "millimeters" seem to be meters."""
     seen = depth_mm[depth_mm > 0]
-    if seen.size and np.median(seen) < METRES_BELOW:
+    if seen.size and np.median(seen) < METERS_BELOW:
         raise GestaError(
-            f"{name}: half of its readings are under {METRES_BELOW:g} mm, so they look like metres. "
-            "Expected whole millimetres; write those, or give depth_unit_mm in camera.yaml."
+            f"{name}: half of its readings are under {METERS_BELOW:g} mm, so they look like meters. "
+            "Expected whole millimeters; write those, or give depth_unit_mm in camera.yaml."
         )
 
 
 def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-    """(depth H W mm, colour H W 3 RGB or None) of a frame.
+    """(depth H W mm, color H W 3 RGB or None) of a frame.
 
-    Raises GestaError as `read_depth` does, where colour is asked for and absent, or of another size than depth.
+    Raises GestaError as `read_depth` does, where color is asked for and absent, or of another size than depth.
     """
     depth = read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
     if not color:
         return depth, None
     if frame.color is None:
-        raise GestaError(f"{frame.depth}: has no colour image beside it, which this model needs.")
+        raise GestaError(f"{frame.depth}: has no color image beside it, which this model needs.")
     image = read_color(frame.color)
     if image.shape[:2] != depth.shape:
         sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, depth.shape)]
         raise GestaError(
             f"{frame.color}: is {sizes[0]}, its depth image {frame.depth.name} {sizes[1]}. "
-            "Colour must be registered to depth, pixel for pixel."
+            "Color must be registered to depth, pixel for pixel."
         )
     return depth, image
 
@@ -75,7 +75,7 @@ def _image(resource: Resource, how: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
 def _gray16(resource: Resource) -> NDArray[np.float32]:
     image = _image(resource)
     if image.ndim != 2 or image.dtype != np.uint16:
-        raise GestaError(f"{resource}: is {_kind(image)}; expected depth as 16-bit grey PNG, in whole millimetres.")
+        raise GestaError(f"{resource}: is {_kind(image)}; expected depth as 16-bit gray PNG, in whole millimeters.")
     return image.astype(np.float32)
 
 

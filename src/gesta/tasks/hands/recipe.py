@@ -11,12 +11,12 @@ from gesta.schema import is_zero
 
 
 class PoseInputSettings(Strict):
-    """The hand transform's settings; colour's mean and deviation come from the training frames."""
+    """The hand transform's settings; color's mean and deviation come from the training frames."""
 
     inputs: Literal["depth", "rgb", "rgbd"] = "depth"
     size: int = Field(128, ge=16, le=512, description="height and width of the patch, pixels")
     cube_mm: float = Field(300.0, gt=0, le=2000, description="side of the cube; smaller for a smaller hand")
-    mask: bool = Field(True, description="colour is black where depth shows no hand")
+    mask: bool = Field(True, description="color is black where depth shows no hand")
 
 
 class PoseModelSettings(NetworkSettings):
@@ -59,8 +59,8 @@ class PoseModelSettings(NetworkSettings):
 class PoseAugmentationSettings(Strict):
     """Joints move with the image. One draw a frame and epoch; zeros switch a part off."""
 
-    rotation_deg: float = Field(0.0, ge=0, le=180, description="turned about the centre's pixel by up to this")
-    shift_mm: float = Field(0.0, ge=0, le=50, description="standard deviation of the centre's shift along each axis")
+    rotation_deg: float = Field(0.0, ge=0, le=180, description="turned about the center's pixel by up to this")
+    shift_mm: float = Field(0.0, ge=0, le=50, description="standard deviation of the center's shift along each axis")
     scale: tuple[float, float] = Field((1.0, 1.0), description="of the cube's side")
 
     @field_validator("scale")
@@ -94,7 +94,7 @@ class PoseTrainingSettings(Strict):
 
 
 class HandRecipe(Recipe):
-    """A complete recipe for hand pose from depth, colour or both."""
+    """A complete recipe for hand pose from depth, color or both."""
 
     task: ClassVar[str] = "hands"
 

@@ -37,7 +37,7 @@ CHART = (640.0, 300.0)
 
 @dataclass(frozen=True)
 class Curve:
-    """A success-rate curve: its name, colour, area, and points of the chart as SVG wants them."""
+    """A success-rate curve: its name, color, area, and points of the chart as SVG wants them."""
 
     name: str
     color: str

@@ -119,10 +119,10 @@ class HandTask:
         renamed = f"The data call their joints {', '.join(names)}; they are taken to be the model's, in this order."
         return [*(str(problem) for problem in listing.problems), renamed]
 
-    def labelled(self, samples: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
-        from gesta.tasks.hands.evaluate import labelled
+    def labeled(self, samples: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
+        from gesta.tasks.hands.evaluate import labeled
 
-        return labelled(samples, manifest)
+        return labeled(samples, manifest)
 
     def outputs(
         self, predictor: Any, samples: Sequence[HandFrame], bar: Bar
@@ -157,9 +157,9 @@ class HandTask:
         return feeds(examples)
 
     def predictor(self, engine: Engine, manifest: HandManifest) -> Any:
-        from gesta.tasks.hands.predict import PoseRecogniser
+        from gesta.tasks.hands.predict import PoseRecognizer
 
-        return PoseRecogniser(engine, manifest)
+        return PoseRecognizer(engine, manifest)
 
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
         from gesta.tasks.hands.export import compare

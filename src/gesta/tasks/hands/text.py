@@ -50,7 +50,7 @@ def _export(document: Mapping[str, Any]) -> list[str]:
 
 def _benchmark(document: Mapping[str, Any]) -> list[str]:
     inputs = document["inputs"]
-    parts = {"read": "read_ms", "centre": "center_ms", "cube": "cube_ms"}
+    parts = {"read": "read_ms", "center": "center_ms", "cube": "cube_ms"}
     columns = text.times_of(frame="network")
     columns |= {name: lambda row, key=key: _part(row, key, 2) for name, key in parts.items()}  # type: ignore[misc]
     columns["cube+network/s"] = lambda row: _part(row, "frames_per_s", 0)

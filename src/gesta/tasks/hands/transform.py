@@ -1,6 +1,6 @@
 """The hand transform: the preprocessing that travels with a hand pose model, and its exact inverse. Numpy only.
 
-Kazakos, chapter 4: the cube around the hand, resized and normalised; colour times the mask of the hand, standardised by
+Kazakos, chapter 4: the cube around the hand, resized and normalized; color times the mask of the hand, standardized by
 the training set. What a network gives, joints in units of half a cube, goes back through the same cube and camera.
 """
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gesta.schema import Camera, GestaError, HandFrame
 from gesta.tasks.hands.center import nearest_object
-from gesta.tasks.hands.cube import Cube, standardise
+from gesta.tasks.hands.cube import Cube, standardize
 from gesta.tasks.hands.read import read_hand
 
 HandInputs = Literal["depth", "rgb", "rgbd"]
@@ -28,9 +28,9 @@ Rgb = tuple[float, float, float]
 
 
 class HandTransform(BaseModel):
-    """Turns a hand frame into float32 C size size: depth in [-1, 1], then R, G, B standardised.
+    """Turns a hand frame into float32 C size size: depth in [-1, 1], then R, G, B standardized.
 
-    `color_mean` and `color_deviation` (0 to 255) are those of the training frames; needed where `inputs` has colour.
+    `color_mean` and `color_deviation` (0 to 255) are those of the training frames; needed where `inputs` has color.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +39,7 @@ class HandTransform(BaseModel):
     inputs: HandInputs = "depth"
     size: int = Field(128, ge=16, le=512, description="height and width of the patch, pixels")
     cube_mm: float = Field(300.0, gt=0, le=2000, description="side of the cube around the hand")
-    mask: bool = Field(True, description="colour is black where depth shows no hand")
+    mask: bool = Field(True, description="color is black where depth shows no hand")
     color_mean: Rgb | None = None
     color_deviation: Rgb | None = None
     joint_indices: tuple[int, ...] | None = Field(
@@ -87,9 +87,9 @@ class PreprocessedHand:
 
 
 def preprocess_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None) -> PreprocessedHand:
-    """A frame's images, read and preprocessed. The centre: given, else the frame's, else the nearest object's.
+    """A frame's images, read and preprocessed. The center: given, else the frame's, else the nearest object's.
 
-    Raises GestaError where an image cannot be read, colour is needed and absent or of another size, the cube is empty
+    Raises GestaError where an image cannot be read, color is needed and absent or of another size, the cube is empty
     or no object is found.
     """
     depth, color = read_hand(frame, color=transform.needs_color)
@@ -107,16 +107,16 @@ def preprocess_images(
     transform: HandTransform,
     center_mm: ArrayLike | None = None,
 ) -> PreprocessedHand:
-    """The same from arrays, e.g. of a live camera: depth H W mm, colour H W 3 RGB or None.
+    """The same from arrays, e.g. of a live camera: depth H W mm, color H W 3 RGB or None.
 
-    Raises GestaError where colour is needed and None, the cube is empty, or no object is found.
+    Raises GestaError where color is needed and None, the cube is empty, or no object is found.
     """
     cube = cube_of(depth_mm, camera, transform, center_mm)
     patch = cube.patch(depth_mm, transform.size)  # S S
     if not transform.needs_color:
         return PreprocessedHand(patch[None], cube)
     if color is None:
-        raise GestaError("this model needs colour beside depth, and there is none.")
+        raise GestaError("this model needs color beside depth, and there is none.")
     found = cube.color_patch(color, patch if transform.mask else np.zeros_like(patch))
     return PreprocessedHand(stacked(patch, found, transform), cube)
 
@@ -141,15 +141,15 @@ def cube_of(
 def stacked(
     patch: NDArray[np.float32], color: NDArray[np.float32] | None, transform: HandTransform
 ) -> NDArray[np.float32]:
-    """The channels that the transform's inputs name: patch S S, masked colour S S 3 in 0..255 -> C S S.
+    """The channels that the transform's inputs name: patch S S, masked color S S 3 in 0..255 -> C S S.
 
-    Raises ValueError where colour is needed without colour, mean and deviation.
+    Raises ValueError where color is needed without color, mean and deviation.
     """
     if not transform.needs_color:
         return patch[None]
     if color is None or transform.color_mean is None or transform.color_deviation is None:
-        raise ValueError("colour inputs need colour, and the training set's mean and deviation")
-    planes = standardise(color, transform.color_mean, transform.color_deviation).transpose(2, 0, 1)  # 3 S S
+        raise ValueError("color inputs need color, and the training set's mean and deviation")
+    planes = standardize(color, transform.color_mean, transform.color_deviation).transpose(2, 0, 1)  # 3 S S
     if transform.inputs == "rgb":
         return np.ascontiguousarray(planes)
     return np.concatenate([patch[None], planes])

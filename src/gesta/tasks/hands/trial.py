@@ -8,7 +8,7 @@ import numpy as np
 
 from gesta.tasks.base import Evaluation
 from gesta.tasks.hands.evaluate import errors_mm, evaluation, outputs
-from gesta.tasks.hands.predict import PoseRecogniser
+from gesta.tasks.hands.predict import PoseRecognizer
 
 SHOWN = 6
 """Test frames of a person that a figure shows."""
@@ -27,9 +27,9 @@ def facts(recognizer: Any, result: Evaluation) -> dict[str, Any]:
     }
 
 
-def _nearest_mm(recognizer: PoseRecogniser, result: Evaluation) -> float | None:
+def _nearest_mm(recognizer: PoseRecognizer, result: Evaluation) -> float | None:
     """The mean error where no annotation places the cube: around the nearest object. None where nothing can be."""
-    found = PoseRecogniser(recognizer.engine, recognizer.manifest, "nearest")
+    found = PoseRecognizer(recognizer.engine, recognizer.manifest, "nearest")
     used, answers, _ = outputs(found, result.samples, lambda *_: None)
     return evaluation(found, used, answers).metrics["mean_error_mm"] if used else None
 

@@ -23,7 +23,7 @@ from gesta.training.run import Fitted, Run
 from gesta.training.stage import Stage, run_stage
 
 EVALUATED = 250
-"""Images that are recognised at a time."""
+"""Images that are recognized at a time."""
 
 
 @dataclass
@@ -79,7 +79,7 @@ def fit(train: Images, val: Images, recipe: ImageRecipe, run: Run) -> Fitted:
     return Fitted(run.out / "bundle", metrics, history, seconds, recipe, rank=rank, network=network)
 
 
-def recognise(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+def recognize(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """The class of each image: pixels N H W C -> int64 N."""
     device = next(network.parameters()).device
     network.eval()

@@ -15,7 +15,7 @@ class ImageModelSettings(NetworkSettings):
 
     name: Annotated[Literal["resnet_cifar", "nin", "vgg"], *OR_OUTSIDE]
     dropout: float = Field(0.0, ge=0, lt=1)
-    normalization: bool = Field(True, description="batch normalisation everywhere; false: only where papers have it")
+    normalization: bool = Field(True, description="batch normalization everywhere; false: only where papers have it")
 
 
 class ImageRecipe(ArrayRecipe):

@@ -27,7 +27,7 @@ STEP_FRAMES = (3, 10)
 STILL = 0.01
 """Deviation of the joints of a person that holds still, in sizes of the skeleton."""
 
-Labelled = tuple[Skeleton, NDArray[np.int64]]
+Labeled = tuple[Skeleton, NDArray[np.int64]]
 """Skeleton T J D, target [T]."""
 
 
@@ -35,8 +35,8 @@ Labelled = tuple[Skeleton, NDArray[np.int64]]
 class Pieces:
     """What windows are made of."""
 
-    whole: tuple[Labelled, ...]
-    gestures: tuple[Labelled, ...]
+    whole: tuple[Labeled, ...]
+    gestures: tuple[Labeled, ...]
     rests: tuple[Skeleton, ...]
 
 
@@ -65,7 +65,7 @@ class Windows:
     frames: int
     share: float
 
-    def draw(self, rng: np.random.Generator) -> Labelled:
+    def draw(self, rng: np.random.Generator) -> Labeled:
         """One random window, augmented: skeleton [t, J, D], target [t], t at most `frames`."""
         composed = not self.pieces.whole or (self.pieces.gestures and rng.random() < self.share)
         skeleton, target = self._composed(rng) if composed else self._cut(rng)
@@ -78,7 +78,7 @@ class Windows:
     def _speed(self, rng: np.random.Generator) -> float:
         return float(rng.uniform(1 - self.augmentation.speed, 1 + self.augmentation.speed))
 
-    def _cut(self, rng: np.random.Generator) -> Labelled:
+    def _cut(self, rng: np.random.Generator) -> Labeled:
         """A stretch of a recording, long recordings as often as they have frames."""
         lengths = np.array([len(target) for _, target in self.pieces.whole], float)
         skeleton, target = self.pieces.whole[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
@@ -86,8 +86,8 @@ class Windows:
         start = int(rng.integers(0, max(len(skeleton) - wanted, 0) + 1))
         return skeleton[start : start + wanted], target[start : start + wanted]
 
-    def _composed(self, rng: np.random.Generator) -> Labelled:
-        parts: list[Labelled] = []
+    def _composed(self, rng: np.random.Generator) -> Labeled:
+        parts: list[Labeled] = []
         while sum(len(target) for _, target in parts) < self.frames * (1 + self.augmentation.speed):
             rest = self._rest(rng)
             gesture = self.pieces.gestures[int(rng.integers(len(self.pieces.gestures)))]
@@ -111,7 +111,7 @@ def still_rest(skeleton: Skeleton, frames: int, rng: np.random.Generator) -> Ske
     return (pose + rng.normal(0, STILL, (frames, *pose.shape))).astype(np.float32)
 
 
-def joined(parts: Sequence[Labelled], rng: np.random.Generator) -> Labelled:
+def joined(parts: Sequence[Labeled], rng: np.random.Generator) -> Labeled:
     """The parts one after the other: each begins where the one before ended, with a few frames of none between."""
     skeletons, targets = [parts[0][0]], [parts[0][1]]
     for skeleton, target in parts[1:]:
@@ -130,7 +130,7 @@ def transition(before: Skeleton, after: Skeleton, frames: int) -> Skeleton:
     return np.asarray((1 - share) * before + share * after, np.float32)
 
 
-def at_speed(skeleton: Skeleton, target: NDArray[np.int64], speed: float) -> Labelled:
+def at_speed(skeleton: Skeleton, target: NDArray[np.int64], speed: float) -> Labeled:
     """The same movement `speed` times as fast, with the target of the nearest frame."""
     frames = max(2, round(len(skeleton) / speed))
     nearest = np.round(np.linspace(0, len(target) - 1, frames)).astype(int)

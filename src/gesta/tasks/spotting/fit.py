@@ -23,7 +23,7 @@ from gesta.schema import GestaError, Problem
 from gesta.sources.recordings import Recording
 from gesta.tasks.base import Parts
 from gesta.tasks.spotting import data
-from gesta.tasks.spotting.compose import IGNORED, Labelled, Pieces, Windows, late, pieces
+from gesta.tasks.spotting.compose import IGNORED, Labeled, Pieces, Windows, late, pieces
 from gesta.tasks.spotting.data import Facts, Track
 from gesta.tasks.spotting.evaluate import measured
 from gesta.tasks.spotting.manifest import NONE, SpottingManifest
@@ -54,10 +54,10 @@ class Drawn:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Labelled:
+    def __getitem__(self, index: int) -> Labeled:
         return self.windows.draw(np.random.default_rng([self.seed, self.epoch, index]))
 
-    def collate(self, items: Sequence[Labelled]) -> dict[str, Tensor]:
+    def collate(self, items: Sequence[Labeled]) -> dict[str, Tensor]:
         return batch(items, self.delay)
 
 
@@ -65,21 +65,21 @@ class Drawn:
 class Whole:
     """Whole recordings, to validate on."""
 
-    items: Sequence[Labelled]
+    items: Sequence[Labeled]
     delay: int
     epoch: int = 0
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Labelled:
+    def __getitem__(self, index: int) -> Labeled:
         return self.items[index]
 
-    def collate(self, items: Sequence[Labelled]) -> dict[str, Tensor]:
+    def collate(self, items: Sequence[Labeled]) -> dict[str, Tensor]:
         return batch(items, self.delay)
 
 
-def batch(items: Sequence[Labelled], delay: int) -> dict[str, Tensor]:
+def batch(items: Sequence[Labeled], delay: int) -> dict[str, Tensor]:
     """skeleton [B, T, J, D], mask [B, T, J], lengths [B], target [B, T]: IGNORED behind the end and in the delay."""
     skeleton, mask, lengths = to_network([skeleton for skeleton, _ in items])
     target = np.full(mask.shape[:2], IGNORED, np.int64)

@@ -18,7 +18,7 @@ class SpottingInputSettings(Strict):
     scale: Literal["so_far", "first", "none"] = "so_far"
     view: Literal["first", "none"] = "none"
     least_confidence: float = Field(0.0, ge=0, le=1, description="joints below it count as missing")
-    delay_s: float = Field(0.0, ge=0, le=2, description="a frame is labelled when so much more has been seen")
+    delay_s: float = Field(0.0, ge=0, le=2, description="a frame is labeled when so much more has been seen")
 
 
 class SpottingModelSettings(Strict):

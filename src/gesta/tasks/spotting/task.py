@@ -108,7 +108,7 @@ class SpottingTask:
                 except GestaError as error:
                     failed.append(str(error))
 
-    def labelled(self, samples: Sequence[Recording], manifest: SpottingManifest) -> list[Recording]:
+    def labeled(self, samples: Sequence[Recording], manifest: SpottingManifest) -> list[Recording]:
         """Whole recordings with labels. Raises GestaError where there are none, or all gestures are unknown."""
         found = [r for r in samples if r.label is not None and not r.isolated]
         labels = {span.label for r in found for span in r.spans}

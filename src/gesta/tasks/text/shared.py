@@ -39,7 +39,7 @@ class TextBase:
     def warnings(self, listing: Listing, manifest: Any) -> list[str]:  # noqa: ARG002
         return []
 
-    def labelled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:  # noqa: ARG002
+    def labeled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:  # noqa: ARG002
         """All of them. Raises GestaError where there are none."""
         if not samples:
             raise GestaError(f"There are no {self.unit} to score.")

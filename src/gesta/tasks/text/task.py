@@ -64,11 +64,11 @@ class TextTask(TextBase):
 
         return load(bundle, at)
 
-    def labelled(self, samples: Sequence[Passage], manifest: LanguageManifest) -> list[Passage]:
+    def labeled(self, samples: Sequence[Passage], manifest: LanguageManifest) -> list[Passage]:
         """All of them. Raises GestaError for characters that the model does not know."""
         for passage in samples:
             corpus.numbers(manifest.known.vocabulary, passage.text)
-        return super().labelled(samples, manifest)
+        return super().labeled(samples, manifest)
 
     def outputs(
         self, predictor: Any, samples: Sequence[Passage], bar: Bar

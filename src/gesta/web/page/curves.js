@@ -1,4 +1,4 @@
-/** Accuracy by epoch, drawn in steps of whole clips and labelled on the line. */
+/** Accuracy by epoch, drawn in steps of whole clips and labeled on the line. */
 
 import { h, s } from "./dom.js";
 import { listed } from "./words.js";

@@ -77,7 +77,7 @@ export function bar(share, kind = "") {
   return h("span", { class: `bar ${kind}`, "aria-hidden": "true" }, filled);
 }
 
-/** A labelled choice. `options`: values, or [value, text] pairs. */
+/** A labeled choice. `options`: values, or [value, text] pairs. */
 export function choice(label, options, value, onchange, given = {}) {
   const select = h("select", { ...given, onchange: () => onchange(select.value) });
   for (const option of options) {

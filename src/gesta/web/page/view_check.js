@@ -1,4 +1,4 @@
-/** Check: what is to be looked at, worst first, and what will be learnt from. */
+/** Check: what is to be looked at, worst first, and what will be learned from. */
 
 import { call, get } from "./server.js";
 import { bar, button, fill, h, key } from "./dom.js";

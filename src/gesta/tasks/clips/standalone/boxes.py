@@ -12,7 +12,7 @@ from gesta.engines.onnx_graph import Op, Value, as_type, branch, cut, length, lo
 from gesta.tasks.clips.standalone.resize import area_weights
 
 FOUND = 6
-"""Numbers of a box's state: whether it was found, centre u and v, velocity u and v, side."""
+"""Numbers of a box's state: whether it was found, center u and v, velocity u and v, side."""
 FLOAT, DOUBLE, INT64 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64
 
 
@@ -105,16 +105,16 @@ def _followed(op: Op, t: Transform, energy: Value, found: Value, sizes: tuple[Va
     side = op.Max(op.Mul(extent, 1 + 2 * crops.MOTION_MARGIN), op.Mul(op.Min(height, width), crops.MOTION_SMALLEST))
     side = op.Min(side, op.Max(height, width))
     u, v = (op.Mul(op.Div(op.Add(a, b), 2.0), step) for a, b, step in ((left, right, across), (top, bottom, down)))
-    centre = op.Concat(u, v, axis=0)
+    center = op.Concat(u, v, axis=0)
     there, before = cut(op, found, 0, 1), cut(op, found, 1, 3)
     velocity, old = cut(op, found, 3, 5), cut(op, found, 5, 6)
     a = 1 - t.box_smoothing
     guess = op.Add(before, velocity)
-    ahead = op.Sub(centre, guess)
+    ahead = op.Sub(center, guess)
     known = op.Greater(there, 0.0)
     return op.Concat(
         op.Add(op.Mul(there, 0.0), 1.0),
-        op.Where(known, op.Add(guess, op.Mul(ahead, a)), centre),
+        op.Where(known, op.Add(guess, op.Mul(ahead, a)), center),
         op.Where(known, op.Add(velocity, op.Mul(ahead, a * a / 2)), velocity),
         op.Where(known, op.Add(old, op.Mul(op.Sub(side, old), a)), side),
         axis=0,

@@ -14,7 +14,7 @@ from gesta.clips.transform import Transform
 from gesta.engines.base import Placement
 from gesta.schema import Frame, GestaError
 from gesta.tasks.clips.manifest import ClipManifest
-from gesta.tasks.clips.predict import Recogniser, load
+from gesta.tasks.clips.predict import Recognizer, load
 from gesta.tasks.clips.standalone import example, model, rules
 
 PROGRAM = Path(__file__).with_name("run.py")
@@ -47,9 +47,9 @@ def told(manifest: ClipManifest) -> str:
     return f"model.onnx takes prepared frames, since {lacking} cannot be in it; preprocessing.md tells how to prepare"
 
 
-def _golden(recogniser: Recogniser, inside: bool) -> bytes:
+def _golden(recognizer: Recognizer, inside: bool) -> bytes:
     """An example that is nobody's recording, and gesta's answer to it."""
-    t = recogniser.manifest.transform
+    t = recognizer.manifest.transform
     count = example.count_for(t)
     if inside:
         times, frames = example.times(t), example.drawn(example.drawing(count))
@@ -59,7 +59,7 @@ def _golden(recogniser: Recogniser, inside: bool) -> bytes:
         times, frames = np.arange(count) / t.fps, rng.integers(0, 256, (count, *t.frame_shape)).astype(np.uint8)
         clip = frames
     held = io.BytesIO()
-    np.savez_compressed(held, frames=frames, times_s=times, probabilities=recogniser.predict_clips([clip])[0])
+    np.savez_compressed(held, frames=frames, times_s=times, probabilities=recognizer.predict_clips([clip])[0])
     return held.getvalue()
 
 

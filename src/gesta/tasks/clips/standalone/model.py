@@ -27,7 +27,7 @@ from gesta.tasks.clips.standalone.rules import missing
 
 FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
 GRAY = (9798 / 32768, 19235 / 32768, 3735 / 32768)
-"""Shares of red, green and blue in OpenCV's grey; exact in single precision, as are their sums."""
+"""Shares of red, green and blue in OpenCV's gray; exact in single precision, as are their sums."""
 
 
 def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
@@ -78,7 +78,7 @@ State = tuple[str, Value, ir.DataType, Sequence[int | str]]
 
 
 def _gray(op: Op, colors: Value) -> Value:
-    """Red, green, blue float32 [..., 3] -> grey [..., 1], in whole levels."""
+    """Red, green, blue float32 [..., 3] -> gray [..., 1], in whole levels."""
     return op.Floor(op.Add(op.MatMul(colors, op.Reshape(op.CastLike(list(GRAY), colors), [3, 1])), 0.5))
 
 
@@ -120,7 +120,7 @@ def _prepared(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
 
 
 def _channel(op: Op, t: Transform, channel: str, before: Value, now: Value) -> Value:
-    """Of crops of red, green, blue and grey float32 [4, h, w], the channel [1, h, w]."""
+    """Of crops of red, green, blue and gray float32 [4, h, w], the channel [1, h, w]."""
     source = channel.removesuffix("_difference")
     place = COLORS.index(source) if source in COLORS else len(COLORS)
     level = cut(op, now, place, place + 1)

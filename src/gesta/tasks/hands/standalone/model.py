@@ -1,4 +1,4 @@
-"""A hand pose model in one ONNX file: depth image, camera and center in, joints in millimetres and pixels out."""
+"""A hand pose model in one ONNX file: depth image, camera and center in, joints in millimeters and pixels out."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def _taken(op: Op, image: Value, rows: Value, columns: Value) -> Value:
 
 
 def _patch(op: Op, t: HandTransform, depth: Value, rows: Value, columns: Value, z: Value) -> Value:
-    """Normalised depth float32 [size, size]: nearest pixels, 1 without a reading."""
+    """Normalized depth float32 [size, size]: nearest pixels, 1 without a reading."""
     cut = as_type(op, op.Squeeze(_taken(op, op.Unsqueeze(depth, [2]), *map(op.Round, (rows, columns))), [2]), FLOAT)
     normal = op.Div(op.Sub(cut, as_type(op, z, FLOAT)), t.cube_mm / 2)
     return op.Where(op.Greater(cut, 0.0), op.Clip(normal, -1.0, 1.0), op.CastLike(1.0, cut))
 
 
 def _color(op: Op, t: HandTransform, color: Value, rows: Value, columns: Value, inside: Value) -> Value:
-    """Standardised colors float32 [3, size, size]: linear between pixels, black where depth shows no hand."""
+    """Standardized colors float32 [3, size, size]: linear between pixels, black where depth shows no hand."""
     top, left = op.Floor(rows), op.Floor(columns)
     down, right = op.Unsqueeze(op.Sub(rows, top), [1, 2]), op.Unsqueeze(op.Sub(columns, left), [0, 2])
     ends = [(top, op.Sub(1.0, down)), (op.Add(top, 1.0), down)]

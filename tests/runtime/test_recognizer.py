@@ -35,11 +35,11 @@ def same(one, other):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_stream_of_a_clip_ends_with_its_prediction(bundles, model, engine):
-    recogniser = gesta.load(bundles[model], engine)
+    recognizer = gesta.load(bundles[model], engine)
     for clip in clips_for(bundles[model]):
-        steps = recogniser.open_stream().push_preprocessed(clip.pixels)
+        steps = recognizer.open_stream().push_preprocessed(clip.pixels)
         assert len(steps) == -(-len(clip.pixels) // 4)
-        same(array(steps[-1]), array(recogniser.predict(clip)))
+        same(array(steps[-1]), array(recognizer.predict(clip)))
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -63,61 +63,61 @@ def test_long_clips_go_through_the_step_with_the_same_result(joint, monkeypatch)
 def test_streaming_a_file_equals_predicting_it(bundles, model, tmp_path):
     frames = 23 if model == "cnn3d_lstm" else 15
     video = write_video(tmp_path / "a.mkv", frames)
-    recogniser = gesta.load(bundles[model])
-    whole = recogniser.predict(video)
-    steps = list(recogniser.stream(video))
+    recognizer = gesta.load(bundles[model])
+    whole = recognizer.predict(video)
+    steps = list(recognizer.stream(video))
     assert whole.input == str(video)
     assert whole.time_s is None
     same(array(steps[-1]), array(whole))
     assert [p.time_s for p in steps[:2]] == [0.4, 0.8]
     assert steps[-1].time_s == pytest.approx(frames / 10)
-    same(array(recogniser.predict(one_sample(video))), array(whole))
+    same(array(recognizer.predict(one_sample(video))), array(whole))
 
 
 def test_streaming_a_video_of_limited_range_equals_predicting_it(joint, tmp_path):
-    """Its grey levels have a table, and the motion box looks at them before the table is applied."""
+    """Its gray levels have a table, and the motion box looks at them before the table is applied."""
     video = write_video(tmp_path / "a.mkv", 40, size=(240, 320), pix_fmt="yuv420p")
-    recogniser = gesta.load(joint)
-    assert array(list(recogniser.stream(video))[-1]).tolist() == array(recogniser.predict(video)).tolist()
-    drawn = list(annotate(recogniser, one_sample(video), tmp_path / "drawn.mp4"))
-    assert array(drawn[-1]).tolist() == array(recogniser.predict(video)).tolist()
+    recognizer = gesta.load(joint)
+    assert array(list(recognizer.stream(video))[-1]).tolist() == array(recognizer.predict(video)).tolist()
+    drawn = list(annotate(recognizer, one_sample(video), tmp_path / "drawn.mp4"))
+    assert array(drawn[-1]).tolist() == array(recognizer.predict(video)).tolist()
 
 
 def test_streaming_images_equals_streaming_the_file(joint, tmp_path):
     video = write_video(tmp_path / "a.mkv")
-    recogniser = gesta.load(joint)
+    recognizer = gesta.load(joint)
     images = [frame.color for frame in iter_sample(one_sample(video), color=True)]
-    streamed = [array(p) for p in recogniser.stream(images, fps=10)]
+    streamed = [array(p) for p in recognizer.stream(images, fps=10)]
     assert len(streamed) == 6
-    assert np.abs(np.array(streamed) - [array(p) for p in recogniser.stream(video)]).max() < 0.02  # grey from RGB
+    assert np.abs(np.array(streamed) - [array(p) for p in recognizer.stream(video)]).max() < 0.02  # gray from RGB
 
 
 def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
     bundle = io.read(make_bundle(tmp_path / "bundle", "cnn3d_lstm"), ClipManifest)
     engine = gesta.load(tmp_path / "bundle", "torch").engine
-    recogniser = module.Recogniser(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
+    recognizer = module.Recognizer(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
     (clip,) = clips_for(tmp_path / "bundle", (8,))
     with pytest.raises(GestaError, match="lists 2 labels, and its network answers with 4 numbers"):
-        recogniser.predict(clip)
+        recognizer.predict(clip)
     with pytest.raises(GestaError, match="not int"):
-        recogniser.predict(123)
+        recognizer.predict(123)
 
 
 def test_sliding_window_is_the_prediction_of_the_last_frames(bundles):
-    recogniser = gesta.load(bundles["cnn3d"])
+    recognizer = gesta.load(bundles["cnn3d"])
     (clip,) = clips_for(bundles["cnn3d"], (26,))
-    steps = recogniser.open_stream().push_preprocessed(clip.pixels)
+    steps = recognizer.open_stream().push_preprocessed(clip.pixels)
     for end, step in zip((4, 8, 12, 16, 20, 24, 26), steps, strict=True):
-        same(array(step), recogniser.predict_clips([clip.pixels[max(0, end - 16) : end]])[0])
+        same(array(step), recognizer.predict_clips([clip.pixels[max(0, end - 16) : end]])[0])
 
 
 def test_state_is_reset_after_so_many_chunks(tmp_path):
     folder = make_bundle(tmp_path / "bundle", "cnn3d_lstm", reset_after_chunks=2)
-    recogniser = gesta.load(folder, "torch")
+    recognizer = gesta.load(folder, "torch")
     (clip,) = clips_for(folder, (20,))
-    steps = [array(p) for p in recogniser.open_stream().push_preprocessed(clip.pixels)]
+    steps = [array(p) for p in recognizer.open_stream().push_preprocessed(clip.pixels)]
     expected = [
-        recogniser.predict_clips([clip.pixels[a:b]])[0] for a, b in ((0, 4), (0, 8), (8, 12), (8, 16), (16, 20))
+        recognizer.predict_clips([clip.pixels[a:b]])[0] for a, b in ((0, 4), (0, 8), (8, 12), (8, 16), (16, 20))
     ]
     same(steps, expected)
 
@@ -140,12 +140,12 @@ def test_times_are_on_the_clock_of_the_frames(joint, tmp_path):
 
 
 def test_two_streams_do_not_mix(joint):
-    recogniser = gesta.load(joint)
+    recognizer = gesta.load(joint)
     one, other = (clip.pixels for clip in clips_for(joint, (12, 12)))
-    a, b = recogniser.open_stream(), recogniser.open_stream()
+    a, b = recognizer.open_stream(), recognizer.open_stream()
     for i in (0, 4, 8):
         last_a, last_b = (s.push_preprocessed(p[i : i + 4])[-1] for s, p in ((a, one), (b, other)))
-    same([array(last_a), array(last_b)], recogniser.predict_clips([one, other]))
+    same([array(last_a), array(last_b)], recognizer.predict_clips([one, other]))
 
 
 def test_zip_and_precision(joint, tmp_path):
@@ -159,9 +159,9 @@ def test_zip_and_precision(joint, tmp_path):
 def test_a_zip_of_the_step_alone_predicts_clips_too(joint, tmp_path):
     bundle = io.read(joint, ClipManifest)
     step = [a for a in bundle.manifest.artifacts if a.role == "step"]
-    recogniser = gesta.load(io.save_zip(bundle, tmp_path / "step.zip", only=step))
+    recognizer = gesta.load(io.save_zip(bundle, tmp_path / "step.zip", only=step))
     clips = [clip.pixels for clip in clips_for(joint, (3, 30, 8))]
-    same(recogniser.predict_clips(clips), gesta.load(joint).predict_clips(clips))
+    same(recognizer.predict_clips(clips), gesta.load(joint).predict_clips(clips))
 
 
 def test_softmax_of_large_logits():
@@ -229,23 +229,23 @@ def test_whole_network_without_step_does_not_stream(joint):
     bundle = io.read(joint, ClipManifest)
     kept = tuple(a for a in bundle.manifest.artifacts if a.role == "whole")
     manifest = bundle.manifest.model_copy(update={"artifacts": kept})
-    recogniser = module.load(io.Bundle(bundle.path, manifest), Placement("openvino", "cpu"))
+    recognizer = module.load(io.Bundle(bundle.path, manifest), Placement("openvino", "cpu"))
     clips = [clip.pixels for clip in clips_for(joint, (4, 40))]
-    same(recogniser.predict_clips(clips), gesta.load(joint).predict_clips(clips))
+    same(recognizer.predict_clips(clips), gesta.load(joint).predict_clips(clips))
     with pytest.raises(GestaError, match="has no streaming step for openvino"):
-        recogniser.open_stream()
+        recognizer.open_stream()
 
 
 def test_modalities_that_are_missing(tmp_path):
-    recogniser = gesta.load(make_bundle(tmp_path / "bundle", "cnn3d_lstm", **RGBD), "torch")
+    recognizer = gesta.load(make_bundle(tmp_path / "bundle", "cnn3d_lstm", **RGBD), "torch")
     video = write_video(tmp_path / "rgb.mkv")
     words = r"rgb.mkv: has color only; .*needs color, depth, skeleton \(missing: depth, skeleton\)"
     with pytest.raises(GestaError, match=words):
-        recogniser.predict(video)
+        recognizer.predict(video)
     with pytest.raises(GestaError, match=words):
-        list(recogniser.stream(video))
+        list(recognizer.stream(video))
     with pytest.raises(GestaError, match="needs a skeleton"):
-        list(recogniser.stream(iter_sample(one_sample(video))))
+        list(recognizer.stream(iter_sample(one_sample(video))))
 
 
 def test_a_mask_that_training_had_is_missed(tmp_path):
@@ -257,26 +257,26 @@ def test_a_mask_that_training_had_is_missed(tmp_path):
 
 
 def test_wrong_input(joint, tmp_path):
-    recogniser = gesta.load(joint)
+    recognizer = gesta.load(joint)
     with pytest.raises(GestaError, match=r"uint8 \[T, 1, 16, 16, 2\], not uint8 \[4, 1, 32, 32, 2\]"):
-        recogniser.predict(np.zeros((4, 1, 32, 32, 2), np.uint8))
+        recognizer.predict(np.zeros((4, 1, 32, 32, 2), np.uint8))
     with pytest.raises(GestaError, match="preprocessed clips"):
-        recogniser.predict(Clip(np.zeros((0, 1, 16, 16, 2), np.uint8)))
+        recognizer.predict(Clip(np.zeros((0, 1, 16, 16, 2), np.uint8)))
     with pytest.raises(GestaError, match=r"uint8, H W 3\), not float64 \(4, 4, 3\)"):
-        list(recogniser.stream([np.zeros((4, 4, 3))]))
+        list(recognizer.stream([np.zeros((4, 4, 3))]))
     with pytest.raises(GestaError, match="not str"):
-        list(recogniser.stream(["frame.png"]))
-    with pytest.raises(GestaError, match="needs colour"):
-        list(recogniser.stream([Frame(i / 10, depth_mm=np.ones((4, 4), np.uint16)) for i in range(9)]))
+        list(recognizer.stream(["frame.png"]))
+    with pytest.raises(GestaError, match="needs color"):
+        list(recognizer.stream([Frame(i / 10, depth_mm=np.ones((4, 4), np.uint16)) for i in range(9)]))
     for name in ("a.mkv", "b.mkv"):
         write_video(tmp_path / name, 2)
     with pytest.raises(GestaError, match=r"holds 2 samples, expected one video.*gesta predict"):
-        recogniser.predict(tmp_path)
+        recognizer.predict(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(GestaError, match="empty"):
-        recogniser.predict(tmp_path / "empty")
+        recognizer.predict(tmp_path / "empty")
     with pytest.raises(GestaError, match=r"nowhere.mp4: does not exist"):
-        recogniser.predict(tmp_path / "nowhere.mp4")
+        recognizer.predict(tmp_path / "nowhere.mp4")
 
 
 def test_files_of_other_types_are_tried(tmp_path):
