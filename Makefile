@@ -14,7 +14,7 @@ ARGS ?=
 SECONDS ?= 600
 SEED ?= 0
 
-.PHONY: setup demo test test-all lint format bench base fuzz clean
+.PHONY: setup demo test test-all lint format bench base docs fuzz clean
 
 setup: $(STAMP)
 
@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	  "Install one (Debian, Ubuntu: apt-get install python3 python3-venv), or: make setup PYTHON=/path/to/python" >&2; exit 1; }
 	@[ -x $(PY) ] || "$(PYTHON)" -m venv $(VENV)
 	$(PY) -m pip install --quiet $$(grep -E '^torch==' constraints.txt)
-	$(PY) -m pip install --quiet -c constraints.txt -e '.[all,dev]'
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[all,dev,docs]'
 	@touch $(STAMP)
 
 demo: setup
@@ -54,6 +54,10 @@ bench: setup
 # The release: sdist and wheel in dist/, and the wheel alone (no PyTorch) in a fresh environment: one prediction, its size.
 base: setup
 	$(PY) tools/base_install.py
+
+# The pages of docs/ as a site in build/site, with a reference of the commands and of the Python API; fails at any warning.
+docs: setup
+	$(PY) -m tools.site
 
 # Damaged inputs against everything that reads (docs/robustness.md); those that fail are kept in runs/fuzz.
 fuzz: setup

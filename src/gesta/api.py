@@ -62,7 +62,7 @@ def train(
     device: str = "auto",
     **options: Any,
 ) -> Any:
-    """Trains on a data folder; the bundle is left at out/bundle (runs/<data>-<recipe>-<number>/bundle if left out).
+    """Trains on a data folder; the bundle is left at out/bundle (`runs/<data>-<recipe>-<number>/bundle` if left out).
 
     `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a
     bundle to begin with), `layout`, `protocol`, `final`, and changes of the recipe by name, dotted where it is. Returns

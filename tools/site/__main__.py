@@ -1,0 +1,53 @@
+"""Builds the site into build/site, and fails at a warning, a dead link, or a page that loads anything from elsewhere.
+
+python -m tools.site                 then open build/site/index.html, no server needed
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from tools.site import api, commands, graph, links, pages
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build"
+SOURCE, CONFIG, SITE = BUILD / "pages", BUILD / "mkdocs.yml", BUILD / "site"
+SETTINGS = Path(__file__).with_name("mkdocs.yml")
+
+
+def main() -> None:
+    stage()
+    done = subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict", "-f", str(CONFIG)])
+    if done.returncode != 0:
+        sys.exit(
+            "the site was not built: mend what is listed above (pages of build/pages come from docs/ and the source)"
+        )
+    found = links.check(SITE)
+    if found.dead:
+        sys.exit("\n".join(["dead links:", *found.dead]))
+    print(f"{found.pages} pages, {found.links} links, 0 dead: {SITE / 'index.html'}")
+
+
+def stage() -> None:
+    """Everything that the generator reads, into build/: pages as they are and as they are made, and its settings."""
+    shutil.rmtree(SOURCE, ignore_errors=True)
+    shutil.copytree(SETTINGS.with_name("assets"), SOURCE / "assets")
+    pages.copy(ROOT, SOURCE)
+    pages.insert(SOURCE / "architecture.md", "import graph", graph.picture(ROOT / "src" / "gesta"))
+    (SOURCE / "api.md").write_text(api.page(), encoding="utf-8")
+    named = commands.write(SOURCE / "commands")
+    settings = yaml.safe_load(SETTINGS.read_text(encoding="utf-8"))
+    for section in settings["nav"]:
+        if "Commands" in section:
+            section["Commands"] += [{name: f"commands/{file}"} for name, file in named.items()]
+    settings |= {"docs_dir": SOURCE.name, "site_dir": SITE.name}
+    CONFIG.write_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
