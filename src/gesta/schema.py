@@ -89,16 +89,19 @@ UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zli
 """What opening a file or a member of a zip may raise; RuntimeError: a password, or a compression Python lacks."""
 
 
+SHARD = ".tar"
+"""Ending of the shards in which `gesta data pack` leaves preprocessed clips."""
 TRACK = "#track="
 """Between a file's path and the video track that is meant: `clip.mkv#track=1`, `clip.mkv#track=DEPTH`."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class Resource:
-    """A file on disk, or a member of a zip archive on disk.
+    """A file on disk, or a member of a zip archive on disk, or a preprocessed clip in a shard (gesta.clips.shards).
 
     `track`: number (from 0, among the video tracks) or name of the one that is meant; None leaves the choice to the
-    decoder, which takes the one that players show. `fps`: of a folder of images, where its rate is known.
+    decoder, which takes the one that players show. `fps`: of a folder of images, where its rate is known; of a clip in
+    a shard, that of its recording.
     """
 
     path: Path
@@ -117,6 +120,11 @@ class Resource:
         """Whether it is a folder of images, one a frame."""
         return self.member is None and self.path.is_dir()
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it is a preprocessed clip in a shard, which can be loaded and not be decoded."""
+        return self.member is not None and self.path.suffix == SHARD
+
     def __str__(self) -> str:
         track = f"{TRACK}{self.track}" if self.track else ""
         return valid_text(f"{self.path}!{self.member}{track}" if self.member else f"{self.path}{track}")
@@ -129,6 +137,8 @@ class Resource:
     def open(self) -> BinaryIO:
         """A readable, seekable binary stream. Raises GestaError if the file or member is missing, unreadable, no
         regular file, or would unpack beyond bounds."""
+        if self.is_packed:
+            raise GestaError(f"{self}: is a preprocessed clip, and a recording was expected. Give the recordings.")
         try:
             if self.member is None:
                 return open_file(self.path)
@@ -222,7 +232,7 @@ class Camera:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One labeled (or unlabeled) span of one recording. Says where things lie; holds no pixels.
 
@@ -275,6 +285,12 @@ class Sample:
     @property
     def files(self) -> tuple[Resource, ...]:
         return tuple(getattr(self, name) for name in self.modalities)
+
+
+def bytes_of(sample: Sample) -> int:
+    """Size of a sample's files together; of a member of an archive that of the archive; 0 where a file is not there."""
+    files = [f for r in sample.files for f in (sorted(r.path.iterdir()) if r.path.is_dir() else [r.path])]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 DepthEncoding = Literal["gray16", "nyu", "msra"]

@@ -1,4 +1,5 @@
-"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), or generate one (`make`)."""
+"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), pack its clips (`pack`), or make
+one (`make`)."""
 
 from __future__ import annotations
 
@@ -10,9 +11,11 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, SeedOption, group
+from gesta.cli.data_pack import pack
 from gesta.words import did_you_mean
 
-app = group("Look into a data folder, or generate one.")
+app = group("Look into a data folder, pack its clips, or generate one.")
+app.command()(pack)
 
 
 @app.command()

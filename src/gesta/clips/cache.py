@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from gesta import leftovers
+from gesta.clips import shards
 from gesta.clips.damage import max_damage
 from gesta.clips.decode import DECODER_VERSION
 from gesta.clips.preprocess import preprocess_recording, unreadable
@@ -56,6 +57,8 @@ class ClipCache:
 
     def fingerprint(self, sample: Sample) -> str:
         """sha256 over the content of the sample's files and its span. Raises GestaError if a file cannot be read."""
+        if sample.files[0].is_packed:
+            return shards.fingerprint(sample)
         parts = [self._file_print(r) for r in sample.files]
         span = (sample.first_frame, sample.last_frame, sample.start_s, sample.end_s)
         camera = sample.camera and (sample.camera.fx, sample.camera.fy, sample.camera.cx, sample.camera.cy)
@@ -87,6 +90,8 @@ class ClipCache:
 
     def load(self, sample: Sample, transform: Transform) -> Clip:
         """The preprocessed clip, pixels memory-mapped. Prepares it first where it is missing. Raises GestaError."""
+        if sample.files[0].is_packed:
+            return shards.load(sample, transform)
         entry = self._entry(sample, transform)
         pixels = _read_entry(entry)
         if pixels is None:
@@ -105,8 +110,10 @@ class ClipCache:
         progress: Progress | None = None,
         workers: int | None = None,
     ) -> tuple[Problem, ...]:
-        """Preprocesses what is missing, one decode pass a recording; returns the problems."""
+        """Preprocesses what is missing, one decode pass a recording; returns the problems. Packed clips are checked."""
         samples = list(samples)
+        if packed := [s for s in samples if s.files[0].is_packed]:
+            return self._checked(packed, transform, progress)
         problems: list[Problem] = []
         missing: dict[tuple[Resource, ...], list[tuple[Sample, Path]]] = defaultdict(list)
         for sample in samples:
@@ -127,6 +134,15 @@ class ClipCache:
         if jobs:
             self.evict()
         return tuple(problems)
+
+    def stored(self, sample: Sample, transform: Transform) -> NDArray[Any] | None:
+        """The clip where it is here already. Raises GestaError if the sample cannot be read."""
+        return _read_entry(self._entry(sample, transform))
+
+    def _checked(self, packed: list[Sample], transform: Transform, progress: Progress | None) -> tuple[Problem, ...]:
+        """What is wrong with the shards that hold these samples."""
+        folder = hashlib.sha256(os.fsencode(packed[0].files[0].path.parent.resolve())).hexdigest()[:16]
+        return tuple(shards.check(packed, transform, self.root / "shards" / f"{folder}.json", progress))
 
     # -- room --------------------------------------------------------------------------------------------------------
 

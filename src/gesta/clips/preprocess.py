@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.clips import shards
 from gesta.clips.ahead import ahead
 from gesta.clips.clock import Clock, checked_time
 from gesta.clips.cropping import Cropper
@@ -194,6 +195,9 @@ def preprocess(sample: Sample, transform: Transform) -> Clip:
 
 def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
     """Samples of ONE recording, in one decode pass; yields a clip or a problem for each, in the order they end."""
+    if samples and samples[0].files[0].is_packed:
+        yield from _packed(samples, transform)
+        return
     lacking = {s.id: transform.lacking(s.modalities) for s in samples}
     for s in samples:
         if lacking[s.id]:
@@ -212,6 +216,15 @@ def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Ite
     except GestaError as error:
         for s in waiting:  # the damage lies in the file: what ended before it has been yielded and removed
             yield unreadable(s, error)
+
+
+def _packed(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
+    """Clips that were preprocessed before."""
+    for sample in samples:
+        try:
+            yield shards.load(sample, transform)
+        except GestaError as error:
+            yield unreadable(sample, error)
 
 
 def unreadable(sample: Sample, error: GestaError, kind: str = "unreadable") -> Problem:

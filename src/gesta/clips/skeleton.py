@@ -55,7 +55,9 @@ def serves_crops(sample: Sample) -> bool:
 
 
 def pixels_known(sample: Sample) -> bool:
-    """Whether the sample's skeleton has pixels, by its ending and camera."""
+    """Whether the sample's skeleton has pixels, by its ending and camera; of a packed clip its joints are told then."""
+    if sample.skeleton is not None and sample.skeleton.is_packed:
+        return bool(sample.joints)
     if sample.skeleton is None or suffix_of(sample.skeleton) not in _CROPS:
         return False
     return suffix_of(sample.skeleton) != ".npy" or sample.camera is not None

@@ -116,6 +116,8 @@ def times_of(sample: Sample, found: Skeletons) -> NDArray[np.float64]:
 
 def rate_of(sample: Sample) -> float | None:
     """Frames a second of a recording by its headers: of its video, else of its skeleton; None where nothing tells."""
+    if sample.files[0].is_packed:
+        return sample.files[0].fps
     video = sample.color or sample.depth
     if video is not None:
         return frame_rate(video)

@@ -165,8 +165,8 @@ def refuse_finished(out: Path, resume: bool, overwrite: bool) -> None:
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keeps other trainings out of a folder. Raises GestaError where one is at work in it."""
+def locked(out: Path, what: str = "training") -> Iterator[None]:
+    """Keeps other work of this kind out of a folder. Raises GestaError where one is at work in it."""
     from filelock import FileLock, Timeout
 
     if not is_first_process():
@@ -177,4 +177,4 @@ def locked(out: Path) -> Iterator[None]:
         with FileLock(Path(tempfile.gettempdir()) / f"gesta-{name}.lock", blocking=False):
             yield
     except Timeout as error:
-        raise GestaError(f"{out}: another training is at work in this folder. Choose another --out.") from error
+        raise GestaError(f"{out}: another {what} is at work in this folder. Choose another --out.") from error

@@ -20,6 +20,7 @@ from gesta.sources import (
     isogd,
     jester,
     ledasila,
+    packed,
     skeletons,
     ucf101,
     videos,
@@ -39,6 +40,7 @@ class Reader:
 
 
 READERS: dict[str, Reader] = {
+    packed.LAYOUT: Reader(packed.matches, packed.read, "shards.json and clips-000000.tar, as gesta data pack writes"),
     "index_csv": Reader(
         index_csv.matches, index_csv.read, "index.csv with the columns path,label (subject,split,depth,... optional)"
     ),
@@ -122,7 +124,8 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
     if reader is None or len(frequent) > 1 or len(others) > 1 or any(way not in known for way in others):
         raise _unknown("+".join([name, *ways]))
     listing = known[others[0]](root) if others else reader.read(root)
-    listing = replace(listing, layout="+".join([name, *ways]))
+    own = listing.layout if name == packed.LAYOUT else name  # packed clips: that of their recordings
+    listing = replace(listing, layout="+".join([own, *ways]))
     for found in frequent:
         classes = None if found[1] == "all" else int(found[1])
         try:

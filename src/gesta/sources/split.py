@@ -62,7 +62,7 @@ def assign_splits(
         val = val / (1 - test)  # of what is left
     if "val" not in given:
         _move(labeled, splits, "val", val, rng, notes)
-    done = [replace(s, split=splits[s.id]) if s.id in splits else s for s in samples]
+    done = [s if splits.get(s.id, s.split) == s.split else replace(s, split=splits[s.id]) for s in samples]
     return done, notes + _same_person_notes([s for s in done if s.label is not None])
 
 

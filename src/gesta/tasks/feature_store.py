@@ -26,7 +26,7 @@ from pydantic_core import from_json
 
 from gesta.clips.decode import DECODER_VERSION
 from gesta.files import write_whole
-from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split
+from gesta.schema import GestaError, Listing, Problem, Resource, Sample, Split, bytes_of
 
 FORMAT_VERSION = 1
 RECIPE, INDEX = "features.json", "index.json"
@@ -132,12 +132,6 @@ def write_shard(
     facts[DECODER] = str(DECODER_VERSION)
     write_whole(folder / name, safetensors.numpy.save(dict(features), facts))
     return name
-
-
-def bytes_of(sample: Sample) -> int:
-    """Size of a video's files together; of a member of an archive, that of the archive; 0 where a file is not there."""
-    files = [f for r in sample.files for f in (sorted(r.path.iterdir()) if r.path.is_dir() else [r.path])]
-    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = ()) -> dict[str, str]:

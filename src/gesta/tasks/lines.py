@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from gesta.engines import host
@@ -24,7 +24,7 @@ def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
     return lines
 
 
-def skipped(problems: list[Mapping[str, Any]]) -> list[str]:
+def skipped(problems: Sequence[Mapping[str, Any]]) -> list[str]:
     """The first of the samples that were left out."""
     lines = [
         f"skipped   {printable(problem['path'])}: {printable(problem['reason'])}"

@@ -20,6 +20,9 @@ when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answe
 view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and of a number of views which one it is: view_id [B, 2]."""
 
 
+EXPECTED = 64
+
+
 class Examples(Protocol):
     """What batches are made of: clips, or images. In training, what an item is may depend on `epoch`."""
 
@@ -44,7 +47,8 @@ class EpochBatches:
     """Batches of indices of one epoch, shuffled by (seed, epoch); sizes differ by one at most, so none is tiny.
 
     Of several processes (`world`) each takes its share of every batch; in training all take equally many batches.
-    Lightning calls `set_epoch`, which also tells the clips.
+    Lightning calls `set_epoch`, which also tells the clips. Clips that have `expect` hear the indices of about
+    EXPECTED of them before their batches come.
     """
 
     clips: Examples
@@ -70,8 +74,14 @@ class EpochBatches:
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.clips.epoch]).permutation(len(order))
             order = np.concatenate([order, order[: -len(order) % self.world]])
-        mine = order[self.rank :: self.world]
-        for part in np.array_split(mine, len(self)):
+        parts = np.array_split(order[self.rank :: self.world], len(self))
+        tell = getattr(self.clips, "expect", lambda _indices: None)
+        early = -(-EXPECTED // self.batch)
+        for part in parts[:early]:
+            tell(part)
+        for number, part in enumerate(parts):
+            if number + early < len(parts):
+                tell(parts[number + early])
             yield [int(index) for index in part]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from gesta.clips.transform import Transform
 from gesta.models.nearest_vote import NearestVote
 from gesta.schema import GestaError, Sample
 from gesta.tasks.clips import baselines
@@ -30,16 +31,15 @@ def learned(job: Job) -> Learned:
     else:
         alone = model.model_copy(update={"examples": None})
         choice, votes = Choice(replace(job, recipe=job.recipe.model_copy(update={"model": alone}))), True
-    if model.name == "nearest" or _compares(job):
+    if model.name == "nearest" or compares(job.recipe, job.transform):
         return choice.best()
     return choice.voting(trained(choice.job)) if votes else trained(job)
 
 
-def _compares(job: Job) -> bool:
+def compares(recipe: ClipRecipe, transform: Transform) -> bool:
     """Whether the network is measured against lookups: not another package's, distilled, fused, or of one window."""
-    recipe = job.recipe
     brought = recipe.model.is_outside or recipe.distillation is not None
-    return recipe.baselines and not brought and not job.transform.fused and job.transform.sampling != "central"
+    return recipe.baselines and not brought and not transform.fused and transform.sampling != "central"
 
 
 @dataclass(frozen=True)

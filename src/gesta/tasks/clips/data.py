@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from gesta.clips import shards
 from gesta.clips.flow import flow_mirrored
 from gesta.clips.sampling import feed, to_network
 from gesta.clips.skeleton_augment import mirrored as mirrored_joints
@@ -87,6 +88,10 @@ class ClipSet(Dataset):
         taken = self._augmented(taken, self.augmentation, flipped, rng)
         views = tuple(view.pixels(sample, chosen, self.transform, self.store) for view in self.views)
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
+
+    def expect(self, places: Sequence[int]) -> None:
+        """Hears which clips come soon: packed ones are read side by side."""
+        shards.expect(self.samples[i] for i in places if self.samples[i].id not in self._held)
 
     def _augmented(
         self, taken: NDArray[Any], settings: AugmentationSettings, flipped: bool, rng: np.random.Generator

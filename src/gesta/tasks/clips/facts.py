@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from gesta.clips import shards
 from gesta.clips.cache import default_root
 from gesta.clips.skeleton import serves_crops
 from gesta.clips.skeleton_frames import rate_of, skeletons_of
@@ -97,6 +98,8 @@ def _some_of(samples: Sequence[Sample]) -> list[Sample]:
 
 def space_for(settings: SkeletonSettings, samples: Sequence[Sample]) -> SkeletonSpace:
     """The space of the joint set that most of the samples have. Raises GestaError where no skeleton can be read."""
+    if space := next((shards.space_of(s) for s in samples if s.files[0].is_packed), None):
+        return SkeletonSpace.model_validate(space.model_dump(include={"joints", "dimensions"}) | settings.model_dump())
     found: Counter[tuple[tuple[str, ...], int]] = Counter()
     first = ""
     for sample in _some_of([s for s in samples if s.skeleton is not None]):

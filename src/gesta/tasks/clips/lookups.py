@@ -106,12 +106,16 @@ def examples_of(recipe: ClipRecipe, data: TrainingData[ClipSet]) -> list[Example
 
 
 def _of_skeletons(recipe: ClipRecipe, train: ClipSet, asked: ClipSet) -> Examples:
-    given = {"streams": ("skeleton",), "channels": (), "body": "frame", "skeleton": SkeletonSettings()}
-    recipe = recipe.model_copy(
-        update={"input": recipe.input.model_copy(update=given), "model": ModelSettings(name="nearest")}
-    )
+    recipe = of_skeletons(recipe)
     transform = transform_for(recipe, train.samples)
     return Examples(SKELETONS, recipe, seen_by(transform, train), seen_by(transform, asked))
+
+
+def of_skeletons(recipe: ClipRecipe) -> ClipRecipe:
+    """The recipe of a lookup among the skeletons beside the pixels."""
+    given = {"streams": ("skeleton",), "channels": (), "body": "frame", "skeleton": SkeletonSettings()}
+    seen = recipe.input.model_copy(update=given)
+    return recipe.model_copy(update={"input": seen, "model": ModelSettings(name="nearest")})
 
 
 def plain(clips: ClipSet) -> ClipSet:

@@ -13,7 +13,7 @@ from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
 from gesta.engines.base import Engine, Placement
 from gesta.engines.part import Part
-from gesta.schema import Listing, Prediction, Problem, Sample
+from gesta.schema import GestaError, Listing, Prediction, Problem, Sample
 from gesta.sources.inputs import read_as, read_data, split_samples
 from gesta.tasks import classification
 from gesta.tasks.base import Agreement, Bar, Evaluation, Examples, Parts, Said, Timing, Wanted
@@ -103,6 +103,25 @@ class ClipTask(classification.Classifies):
 
         prepare(samples, recipes, progress)
 
+    def pack(
+        self,
+        listing: Listing,
+        parts: Parts,
+        recipe: ClipRecipe,
+        out: Path,
+        shard_bytes: int,
+        progress: Any,
+        told: Any,
+    ) -> Any:
+        """An ability: the clips of a listing in few large shards, as a training by the recipe looks at them once they
+        are divided into `parts`. `told` hears how the recipe's "auto" values were decided."""
+        from gesta.clips.packing import pack
+        from gesta.tasks.clips.pack import plan_of
+
+        plan, notes = plan_of(parts, recipe, shard_bytes)
+        told(notes)
+        return pack(listing, plan, out, progress)
+
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:
         """What an experiment reports of a model beside its quality on `total` samples."""
         from gesta.tasks.clips.trial import shuffled_accuracy
@@ -128,6 +147,12 @@ class ClipTask(classification.Classifies):
         """What `gesta data inspect` reports."""
         from gesta.audit import inspection
 
+        if listing.samples and listing.samples[0].files[0].is_packed:
+            raise GestaError(
+                f"{listing.root}: holds preprocessed clips, and recordings are inspected. `sha256sum -c SHA256SUMS` in "
+                "it tells whether its shards are whole.",
+                usage=True,
+            )
         return inspection.inspect(listing, progress)
 
     def inspect_page(self, report: Any, listing: Listing, out: Path) -> Path:

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 
 from gesta.clips.preprocess import unreadable
-from gesta.schema import GestaError, Listing
+from gesta.schema import GestaError, Listing, bytes_of
 from gesta.tasks.encoders import Encode
-from gesta.tasks.feature_store import FeatureRecipe, bytes_of, claim, write_index, write_shard
+from gesta.tasks.feature_store import FeatureRecipe, claim, write_index, write_shard
 from gesta.tasks.features.extract import SHARD_VIDEOS, Progress, Settings, Work, mine
 from gesta.tasks.features.extraction import Summary
 

@@ -20,8 +20,8 @@ from gesta.clips.ahead import ahead
 from gesta.clips.chosen_frames import read_frames
 from gesta.clips.preprocess import unreadable
 from gesta.files import write_whole
-from gesta.schema import GestaError, Problem, Sample
-from gesta.tasks.feature_store import FeatureRecipe, bytes_of, shards, write_shard
+from gesta.schema import GestaError, Problem, Sample, bytes_of
+from gesta.tasks.feature_store import FeatureRecipe, shards, write_shard
 from gesta.tasks.features.engines import Engine
 
 Progress = Callable[[int, int], None]

@@ -1,0 +1,117 @@
+"""Preprocessed clips from shards against one file each, with the page cache dropped: clips/s, as training reads them.
+
+    python benchmarks/shards.py --clips 2000 --out FOLDER     (as root: by /proc/sys/vm/drop_caches)
+
+Both sides read the same clips in the same random order, the batches of a training, through `ClipCache.load`. Without
+root the pages are given up by posix_fadvise; folders and inodes then stay in memory, which favors single files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gesta.clips.cache import ClipCache
+from gesta.clips.packing import Plan, pack
+from gesta.clips.shards import MAIN, Part
+from gesta.clips.transform import Transform
+from gesta.schema import Listing, Resource, Sample
+from gesta.sources.packed import read
+from gesta.tasks.clips.data import ClipSet
+from gesta.training.data import EpochBatches
+
+SIZES = {"skeletons, 10 kB": 0.010, "small, 160 kB": 0.160, "original, 650 kB": 0.650}
+"""What a clip holds, MB: 40 skeletons of 20 joints; 32 x 32 or 64 x 64 crops of two streams and channels."""
+BATCH = 16
+
+
+def transform_of(megabytes: float) -> tuple[Transform, int]:
+    """A transform and how many of its frames have that size."""
+    transform = Transform(fps=10, streams=("body",), channels=("gray",), body="frame", size=64)
+    return transform, max(1, round(megabytes * 1e6 / 64**2))
+
+
+def stored(folder: Path, clips: int, megabytes: float) -> tuple[list[Sample], list[Sample], Transform]:
+    """The same random clips as entries of the cache and in shards."""
+    transform, frames = transform_of(megabytes)
+    source = folder / "source"
+    source.mkdir(parents=True)
+    cache, samples = ClipCache(), []
+    noise = np.random.default_rng(0).integers(0, 256, (frames, 1, 64, 64, 1), np.uint8)
+    for i in range(clips):
+        path = source / f"{i:06d}.mkv"
+        path.write_bytes(str(i).encode())  # stands for a video: its content is the key
+        samples.append(Sample(path.name, path.name, Resource(path), label="x"))
+        entry = cache._entry(samples[-1], transform)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        np.save(entry, noise)
+    pack(
+        Listing(source, "videos", tuple(samples)),
+        Plan("auto", (Part(name=MAIN, transform=transform),), {}),
+        folder / "s",
+    )
+    return samples, list(read(folder / "s").samples), transform
+
+
+def drop(folder: Path) -> str:
+    """Gives up what the system keeps of these files; how."""
+    os.sync()
+    try:
+        Path("/proc/sys/vm/drop_caches").write_text("3", encoding="ascii")
+    except OSError:
+        for path in folder.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return "posix_fadvise"
+    return "drop_caches"
+
+
+def rate(samples: Sequence[Sample], transform: Transform, seed: int) -> float:
+    """Clips a second, as a training set takes them: copied out of the map or the read."""
+    cache = ClipCache()
+    for sample in samples:
+        cache.fingerprint(sample)  # known after the first epoch's listing
+    drop(cache.root.parent)
+    clips = ClipSet(samples, ["x"], transform, cache)
+    batches = EpochBatches(clips, BATCH, shuffle=True, seed=seed)
+    started = time.perf_counter()
+    for batch in batches:
+        for i in batch:
+            np.array(cache.load(samples[i], transform).pixels)
+    return len(samples) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=2000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()), help="on the disk that is measured")
+    given = parser.parse_args()
+    for name, megabytes in SIZES.items():
+        folder = Path(tempfile.mkdtemp(dir=given.out))
+        os.environ["GESTA_CACHE"] = str(folder / "cache")
+        try:
+            files, packed, transform = stored(folder, given.clips, megabytes)
+            how = drop(folder)
+            found: dict[str, list[float]] = {"files": [], "shards": []}
+            for seed in range(given.repeats):
+                found["files"].append(rate(files, transform, seed))
+                found["shards"].append(rate(packed, transform, seed))
+            ratio = float(np.median(found["shards"]) / np.median(found["files"]))
+            row = {"clip": name, "dropped_by": how, "ratio": round(ratio, 1)}
+            print(json.dumps(row | {k: [round(v) for v in values] for k, values in found.items()}), flush=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

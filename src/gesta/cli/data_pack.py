@@ -1,0 +1,70 @@
+"""`gesta data pack`: preprocessed clips in few large shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gesta.cli.common import FormatOption, JsonFlag, SetOption, command, console, emit, existing, need
+
+
+def pack(
+    data: Annotated[Path, typer.Argument(help="Folder of labeled recordings.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the shards; a stopped run resumes in it.")],
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="What will be trained: name (see `gesta recipes`) or YAML file.")
+    ] = None,
+    sets: SetOption = None,
+    shard_size: Annotated[str, typer.Option("--shard-size", help="A new shard begins beyond it, e.g. 256M.")] = "1G",
+    seed: Annotated[
+        int, typer.Option("--seed", help="Of the split whose training part decides the auto values.", min=0)
+    ] = 0,
+    layout: FormatOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Preprocess the clips of a data folder for a recipe, and store them in few large files: gesta train OUT.
+
+    The files are tars in WebDataset's layout, with an index and SHA256SUMS; other programs can read them.
+    """
+    need("train", "torch", "lightning", "filelock")
+    existing(data, "data folder")
+    from gesta.cli.cache import human_size, parse_size
+    from gesta.experiments import train as flow
+    from gesta.schema import usable
+    from gesta.tasks import base
+    from gesta.tasks.lines import skipped
+
+    size = parse_size(shard_size, "--shard-size")
+    task = flow.task_of(data, recipe, layout)
+    pack_with = base.need(task, "pack", "gesta data pack")
+    chosen = flow.recipe_of(task, recipe, sets or ())
+    listing = usable(task.read(data, layout))
+    parts = task.split(listing, seed, chosen.model_dump())
+
+    def told(notes: list[str]) -> None:
+        for note in notes:
+            console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
+
+    from gesta.progress import bar
+
+    with flow.locked(out, "packing"), bar(f"packing {len(listing.samples)} clips") as tick:
+        done = pack_with(listing, parts, chosen, out, size, tick, told)
+    problems = [{"path": p.path, "kind": p.kind, "reason": p.reason} for p in (*listing.problems, *done.skipped)]
+    document = {
+        "out": str(out),
+        "clips": done.clips,
+        "new": done.new,
+        "shards": done.shards,
+        "bytes": done.bytes,
+        "skipped": problems,
+    }
+    how = [*([] if recipe is None else ["--recipe", recipe]), *(word for one in sets or () for word in ("--set", one))]
+    lines = [
+        f"clips     {done.clips} in {out} ({done.new} new)",
+        f"shards    {done.shards}, {human_size(done.bytes)}",
+        *skipped(problems),
+        f"next      {command('gesta', 'train', out, *how)}",
+    ]
+    emit(document, "\n".join(lines), json)

@@ -1,0 +1,374 @@
+"""Preprocessed clips in few large files, as `gesta data pack` leaves them: read at any place, in any order. No torch.
+
+    DIR/shards.json         what the clips were preprocessed for, and the list of shards
+    DIR/clips-000000.tar    in WebDataset's layout: 000000000.npy, 000000000.json, ... of each clip
+    DIR/clips-000000.json   of each clip where in the tar it lies, its CRC-32, label, subject and recording
+    DIR/SHA256SUMS          for `sha256sum -c SHA256SUMS`
+
+A clip is one read of its bytes, whatever the order; what comes next is announced to the system (`expect`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
+
+from gesta.clips.skeleton_space import SkeletonSpace
+from gesta.clips.transform import Transform
+from gesta.files import write_json
+from gesta.schema import Clip, GestaError, Problem, Sample, Split, is_preprocessed
+from gesta.untrusted import NPY_FAULTS
+
+FORMAT_VERSION = 1
+CONTENTS, SUMS = "shards.json", "SHA256SUMS"
+MAIN, REST, SKELETONS = "npy", "before.npy", "skeletons.npy"
+REST_ID = "/before"
+"""What gesta.tasks.clips.context adds to a clip's id for the rest that lies before it."""
+OPEN_FILES = 128
+_AGAIN = "Delete it and run the same gesta data pack again, or copy it again."
+
+
+class Part(BaseModel):
+    """One array of each clip: its ending in the tar, the transform that made it, and of `rest` that it shows what lies
+    before the clip in its recording."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    transform: Transform
+    rest: bool = False
+
+
+class ShardFile(BaseModel):
+    """One shard as the contents list it; `clips` are in it, `bytes` long it is."""
+
+    name: str
+    clips: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
+class Contents(BaseModel):
+    """`shards.json`. `shards`: None until the packing is finished. `order`: of the clips in the data, as places in
+    the shards, one after another; None where it is the same.
+    """
+
+    format: Literal["gesta.shards"] = "gesta.shards"
+    format_version: int = FORMAT_VERSION
+    layout: str
+    recipe: str
+    parts: list[Part] = Field(min_length=1)
+    shards: list[ShardFile] | None = None
+    order: list[int] | None = None
+
+    @property
+    def what(self) -> dict[str, Any]:
+        """What decides whether further clips may come in."""
+        return self.model_dump(mode="json", include={"layout", "recipe", "parts"})
+
+
+class ShardIndex(BaseModel):
+    """`clips-000000.json`: a value a clip in every list, in the order of the tar. `first`: number of the first clip.
+    `offset`, `bytes`, `crc32`: by part; a clip without that part has 0 bytes of it. `source_bytes`: of its recording.
+    `problem`: why it could not be preprocessed; then nothing of it is in the tar.
+    """
+
+    format_version: int = FORMAT_VERSION
+    filesize: int
+    sha256: str
+    first: int = Field(ge=0)
+    id: list[str] = Field(min_length=1)
+    recording: list[str]
+    label: list[str | None]
+    subject: list[str | None]
+    split: list[Split | None]
+    modalities: list[str]
+    crops: list[bool]
+    fps: list[float | None]
+    first_frame: list[int | None]
+    last_frame: list[int | None]
+    fingerprint: list[str]
+    source_bytes: list[int]
+    problem: list[str | None]
+    offset: dict[str, list[int]]
+    bytes: dict[str, list[int]]
+    crc32: dict[str, list[int]]
+
+    @model_validator(mode="after")
+    def _of_one_length(self) -> ShardIndex:
+        count = len(self.id)
+        lists = [value for _, value in self if isinstance(value, list)]
+        parts = [one for value in (self.offset, self.bytes, self.crc32) for one in value.values()]
+        if any(len(one) != count for one in (*lists, *parts)) or MAIN not in self.offset:
+            raise ValueError("its lists are of different lengths")
+        if not self.offset.keys() == self.bytes.keys() == self.crc32.keys():
+            raise ValueError("its parts differ")
+        return self
+
+
+class Shard:
+    """One tar and where in it the clips lie: arrays [n] by part."""
+
+    def __init__(self, path: Path, index: ShardIndex) -> None:
+        self.path, self.ids, self.first = path, index.id, index.first
+        self.filesize, self.sha256, self.problems = index.filesize, index.sha256, index.problem
+        self.places = {
+            name: (np.array(index.offset[name]), np.array(index.bytes[name]), np.array(index.crc32[name], np.uint32))
+            for name in index.offset
+        }
+        self._fingerprints = bytes.fromhex("".join(index.fingerprint))
+
+    def row(self, sample: Sample) -> int:
+        """Which clip a sample is. Raises GestaError where it is none of this shard."""
+        name = str(sample.files[0].member).partition(".")[0]
+        row = int(name) - self.first if name.isdecimal() else -1
+        if not 0 <= row < len(self.ids) or sample.id not in (self.ids[row], self.ids[row] + REST_ID):
+            raise GestaError(f"{self.path}: does not hold {sample.id}. {_AGAIN}")
+        return row
+
+    def is_rest(self, sample: Sample) -> bool:
+        """Whether a sample is not a clip of this shard, but what lies before one."""
+        return sample.id != self.ids[self.row(sample)]
+
+    def fingerprint(self, row: int) -> str:
+        """sha256 over the content that the clip was made of, as `ClipCache.fingerprint` gives."""
+        return self._fingerprints[32 * row : 32 * row + 32].hex()
+
+    def read(self, row: int, part: str) -> NDArray[Any]:
+        """One array. Raises GestaError naming shard and clip where it is not there, damaged or cut off."""
+        offset, count, crc = (int(values[row]) for values in self.places[part])
+        if not count:
+            why = self.problems[row] or "it could not be preprocessed."
+            raise GestaError(f"{self.path}: has no {part} of {self.ids[row]}: {why}")
+        try:
+            data = read_at(_opened(self.path), offset, count)
+            if len(data) == count and zlib.crc32(data) == crc:
+                pixels = _array(data)
+                if is_preprocessed(pixels):
+                    return pixels
+        except OSError as error:
+            raise GestaError(f"{self.path}: {self.ids[row]} cannot be read ({error}). Check the disk.") from error
+        except NPY_FAULTS:
+            pass
+        raise GestaError(f"{self.path}: is damaged or cut short where {self.ids[row]} lies. {_AGAIN}")
+
+    def damaged(self) -> set[int]:
+        """Which clips are not as they were written, by reading the whole file once; all, where it is not there."""
+        with contextlib.suppress(OSError), self.path.open("rb") as stream:
+            if hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256:
+                return set()
+            return {row for row in range(len(self.ids)) if not self._is_whole(stream, row)}
+        return set(range(len(self.ids)))
+
+    def _is_whole(self, stream: BinaryIO, row: int) -> bool:
+        for offsets, counts, crcs in self.places.values():
+            data = read_at(stream, int(offsets[row]), int(counts[row])) if counts[row] else b""
+            if len(data) != counts[row] or (data and zlib.crc32(data) != crcs[row]):
+                return False
+        return True
+
+    def state(self) -> list[int]:
+        """Size and time of change of the file as it is; [] where it is not there."""
+        with contextlib.suppress(OSError):
+            stat = self.path.stat()
+            return [stat.st_size, stat.st_mtime_ns]
+        return []
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """The array of a `.npy`, on the bytes themselves. Raises NPY_FAULTS."""
+    shape, dtype, start = _header(data[: 10 + int.from_bytes(data[8:10], "little")])
+    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+
+
+@lru_cache(maxsize=1024)
+def _header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """(shape, type, where the values begin); parsed once for all clips of one length."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("another version of .npy than gesta writes")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if fortran or dtype.hasobject:
+        raise ValueError("no array of gesta")
+    return shape, dtype, stream.tell()
+
+
+M = TypeVar("M", Contents, ShardIndex)
+_SHARDS: dict[Path, Shard] = {}
+_READING = Lock()
+
+
+def index_path(path: Path) -> Path:
+    """The index of a shard."""
+    return path.with_suffix(".json")
+
+
+def read_contents(folder: Path) -> Contents:
+    """`shards.json`. Raises GestaError where it is missing, damaged, or of a newer version."""
+    return _document(folder / CONTENTS, Contents)
+
+
+def read_index(path: Path) -> ShardIndex:
+    """The index of a shard, which is remembered for `load`. Raises GestaError where it is missing or damaged."""
+    index: ShardIndex = _document(index_path(path), ShardIndex)
+    _SHARDS[path] = Shard(path, index)
+    for remembered in (_opened, parts_of, _part):
+        remembered.cache_clear()  # of a file that was there before
+    return index
+
+
+def _document(path: Path, kind: type[M]) -> M:
+    try:
+        data = path.read_bytes()
+        if kind is Contents and (version := from_json(data).get("format_version", 0)) > FORMAT_VERSION:
+            raise GestaError(f"{path}: is of format {version}; this gesta reads {FORMAT_VERSION}. Update gesta.")
+        return kind.model_validate_json(data)
+    except (OSError, ValidationError, ValueError, AttributeError, TypeError) as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else None
+        why = str(error) if first is None else f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise GestaError(f"{path}: cannot be read ({why}). Run the same gesta data pack again.") from error
+
+
+def shard_of(sample: Sample) -> Shard:
+    """The shard that a sample lies in. Raises GestaError as `read_index`."""
+    path = sample.files[0].path
+    if path not in _SHARDS:
+        with _READING:
+            if path not in _SHARDS:
+                read_index(path)
+    return _SHARDS[path]
+
+
+@lru_cache(maxsize=64)
+def parts_of(folder: Path) -> tuple[str, tuple[Part, ...]]:
+    """(recipe, parts) of a folder of shards."""
+    contents = read_contents(folder)
+    return contents.recipe, tuple(contents.parts)
+
+
+def part_of(sample: Sample, transform: Transform) -> str:
+    """The part that a sample looks like through a transform. Raises GestaError where the shards have none."""
+    return _part(sample.files[0].path.parent, transform, shard_of(sample).is_rest(sample))
+
+
+@lru_cache(maxsize=64)
+def _part(folder: Path, transform: Transform, rest: bool) -> str:
+    recipe, parts = parts_of(folder)
+    for part in parts:
+        if part.rest == rest and alike(part.transform) == alike(transform):
+            return part.name
+    main, asked = parts[0].transform.model_dump(), transform.model_dump()
+    differ = [f"{name} {main[name]}, not {asked[name]}" for name in main if main[name] != asked[name]]
+    what = "the rests between clips, which these shards do not hold" if rest else "; ".join(differ)
+    raise GestaError(
+        f"{folder}: the clips were preprocessed for recipe {recipe}, and this asks for others ({what}). Pack the "
+        "recordings by the recipe that is wanted: gesta data pack DATA --out FOLDER --recipe RECIPE."
+    )
+
+
+def space_of(sample: Sample) -> SkeletonSpace | None:
+    """How the skeletons beside a packed clip were normalized; None where the shards have none."""
+    _, parts = parts_of(sample.files[0].path.parent)
+    return next((part.transform.skeleton for part in parts if part.transform.skeleton is not None), None)
+
+
+def alike(transform: Transform) -> Transform:
+    """The same for all transforms that give the same arrays: skeletons alone do not come in chunks."""
+    if transform.pictures or transform.sampling == "central":
+        return transform
+    return transform.model_copy(update={"sampling": "chunks", "chunk": 1})
+
+
+def load(sample: Sample, transform: Transform) -> Clip:
+    """A packed clip. Raises GestaError where it is damaged, or was preprocessed for something else."""
+    shard = shard_of(sample)
+    pixels = shard.read(shard.row(sample), part_of(sample, transform))
+    return Clip(pixels, sample.label, sample.subject, sample.id)
+
+
+def fingerprint(sample: Sample) -> str:
+    """sha256 of what the clip was made of. Raises GestaError as `shard_of`."""
+    shard = shard_of(sample)
+    return shard.fingerprint(shard.row(sample))
+
+
+def expect(samples: Iterable[Sample]) -> None:
+    """Tells the system which packed clips are loaded next, so that it reads them side by side."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for sample in samples:
+        if sample.files[0].is_packed:
+            with contextlib.suppress(OSError, GestaError):
+                shard = shard_of(sample)
+                row, stream = shard.row(sample), _opened(shard.path)
+                offset, count = (int(values[row]) for values in shard.places[MAIN][:2])
+                os.posix_fadvise(stream.fileno(), offset, count, os.POSIX_FADV_WILLNEED)
+
+
+def check(
+    samples: Sequence[Sample], transform: Transform, remembered: Path, progress: Callable[[int, int], None] | None
+) -> list[Problem]:
+    """A problem for each sample that is damaged, cut off or lacks what the transform asks for.
+
+    Each shard is read to its end once; what was well is `remembered` by size and time of change. Raises GestaError
+    where the shards were packed for something else.
+    """
+    known, damaged, problems = _known(remembered), dict[Path, set[int]](), list[Problem]()
+    for done, sample in enumerate(samples, start=1):
+        shard, part = shard_of(sample), part_of(sample, transform)
+        if shard.path not in damaged:
+            state = [*shard.state(), shard.sha256]
+            damaged[shard.path] = set() if known.get(str(shard.path)) == state else shard.damaged()
+            if not damaged[shard.path]:
+                known[str(shard.path)] = state
+        row = shard.row(sample)
+        if row in damaged[shard.path]:
+            reason = f"{sample.id}: the shard is damaged or cut short where the clip lies."
+            problems.append(Problem(str(sample.files[0]), "damaged", reason, _AGAIN))
+        elif not shard.places[part][1][row]:
+            why = shard.problems[row] or f"{part} could not be made."
+            problems.append(Problem(str(sample.files[0]), "unprepared", f"{sample.id}: {why}"))
+        if progress is not None:
+            progress(done, len(samples))
+    with contextlib.suppress(OSError):  # a cache that cannot be written: they are checked again
+        write_json(remembered, known)
+    return problems
+
+
+def _known(remembered: Path) -> dict[str, list[Any]]:
+    with contextlib.suppress(OSError, ValueError):
+        found = from_json(remembered.read_bytes())
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _opened(path: Path) -> BinaryIO:
+    """Unbuffered; closed when it has not been needed for long."""
+    return path.open("rb", buffering=0)
+
+
+def read_at(stream: BinaryIO, offset: int, count: int) -> bytes:
+    """Up to `count` bytes from `offset` on; several threads may read."""
+    if hasattr(os, "pread"):
+        parts, got = [], 0
+        while got < count and (part := os.pread(stream.fileno(), count - got, offset + got)):
+            parts.append(part)
+            got += len(part)
+        return b"".join(parts)
+    with _READING:
+        stream.seek(offset)
+        return stream.read(count)

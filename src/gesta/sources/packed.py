@@ -1,0 +1,59 @@
+"""Preprocessed clips in shards, as `gesta data pack` leaves them (gesta.clips.shards)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gesta.clips.shards import CONTENTS, ShardIndex, read_contents, read_index
+from gesta.schema import KINECT_JOINTS, GestaError, Listing, Resource, Sample
+
+LAYOUT = "shards"
+
+
+def matches(root: Path) -> bool:
+    return (root / CONTENTS).is_file()
+
+
+def read(root: Path) -> Listing:
+    """Every clip, in the order of the data that were packed, whose layout the listing has; also those that could not be
+    preprocessed, so that a split is that of the data.
+
+    Raises GestaError where the packing is not finished or an index is damaged.
+    """
+    contents = read_contents(root)
+    if contents.shards is None:
+        raise GestaError(f"{root}: the packing is not finished. Run the same gesta data pack again.")
+    shared: dict[Any, Any] = {}
+    samples: list[Sample] = []
+    for shard in contents.shards:
+        path = root / Path(shard.name).name
+        samples += _samples(path, read_index(path), shared)
+    if contents.order is not None:
+        if sorted(contents.order) != list(range(len(samples))):
+            raise GestaError(f"{root / CONTENTS}: its order is not that of the shards. Run gesta data pack again.")
+        samples = [samples[place] for place in contents.order]
+    return Listing(root, contents.layout, tuple(samples))
+
+
+def _samples(path: Path, index: ShardIndex, shared: dict[Any, Any]) -> Iterator[Sample]:
+    """The clips of one shard; equal values are one object (`shared`)."""
+
+    def one(value: Any) -> Any:
+        return shared.setdefault(value, value)
+
+    for i, name in enumerate(index.id):
+        place = Resource(path, f"{index.first + i:09d}.npy", fps=one(index.fps[i]))
+        recording = index.recording[i]
+        yield Sample(
+            name,
+            name if recording == name else one(recording),
+            **dict.fromkeys(index.modalities[i].split("+"), place),  # type: ignore[arg-type]
+            label=one(index.label[i]),
+            subject=one(index.subject[i]),
+            split=index.split[i],
+            first_frame=index.first_frame[i],
+            last_frame=index.last_frame[i],
+            joints=KINECT_JOINTS if index.crops[i] else (),
+        )
