@@ -14,7 +14,7 @@ ARGS ?=
 SECONDS ?= 600
 SEED ?= 0
 
-.PHONY: setup demo test test-all lint format bench base docs fuzz clean
+.PHONY: setup demo test test-integration test-all lint format bench base docs fuzz clean
 
 setup: $(STAMP)
 
@@ -31,7 +31,10 @@ demo: setup
 
 # Worker processes of one thread each use two cores better than one process of two threads.
 test: setup
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not slow and not integration" $(ARGS)
+
+test-integration: setup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "integration and not slow" $(ARGS)
 
 test-all: setup
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 $(ARGS)

@@ -131,6 +131,7 @@ def test_labels_of_a_bundle_are_compared_in_one_spelling(folder):  # noqa: F811
     assert read_bundle(folder).manifest.labels == tuple(both)
 
 
+@pytest.mark.integration
 def test_many_small_tensors_are_read_in_linear_time():
     def seconds(count):
         zeros = np.zeros(512, np.float32)

@@ -120,6 +120,7 @@ def test_what_ends_a_command_from_outside_is_one_line(raised, code, said):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("what", "first"), [("nyu --images 400", "train/*.png"), ("chalearn2014 --people 20", "*/.*partial/*.mp4")]
 )
@@ -239,6 +240,7 @@ def test_a_torn_entry_of_the_cache_is_made_again(tmp_path):
         np.testing.assert_array_equal(cache.load(sample, GRAY).pixels, pixels)
 
 
+@pytest.mark.integration
 def test_generated_hands_go_on_where_they_stopped(tmp_path, monkeypatch):
     pytest.importorskip("scipy")
     from gesta.synthetic import nyu_hands
@@ -325,6 +327,7 @@ def predicted(monkeypatch, *words):
     return terminal.buffer.getvalue().decode(), end.value.code or 0
 
 
+@pytest.mark.integration
 def test_predictions_for_a_terminal_of_few_letters(odd):
     bundle, path, _ = odd
     code, out, error = gesta(f"predict {bundle} '{path}'", PYTHONIOENCODING="ascii")

@@ -48,6 +48,7 @@ def test_anything_but_an_answer_is_a_failure(monkeypatch, tmp_path):
     assert (report.failures, report.slowest, report.peak_mb) == ([("broken:1:2", answer)], "broken:1:2", 100)
 
 
+@pytest.mark.integration
 def test_a_process_that_dies_is_a_failure(tmp_path):
     worker = fuzz.Worker(tmp_path / "w")
     worker.case = fuzz.Case("video", 1, 1)

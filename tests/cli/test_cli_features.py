@@ -66,6 +66,7 @@ def trained(features: Path, out: Path, *more: object) -> Bundle[FeatureManifest]
     return io.read(out / "bundle", FeatureManifest)
 
 
+@pytest.mark.integration
 def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path) -> None:
     bundle, data = trained(features, tmp_path / "run"), tmp_path / "data"
     assert {(a.stage, a.engine) for a in bundle.manifest.artifacts} == {
@@ -97,6 +98,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
         io.read(bundle.path, ClipManifest)
 
 
+@pytest.mark.integration
 def test_what_was_tested_in_training_is_tested_again(tmp_path: Path) -> None:
     """A dictionary with a rare sign, left out, and a broken video: both commands divide the same people."""
     data, rows = tmp_path / "signs", ["file,sign,person"]
@@ -215,6 +217,7 @@ def test_parts_that_are_not_there_are_said(features: Path, tmp_path: Path) -> No
     assert "accuracy  not measured: there is no test clip\n" in said
 
 
+@pytest.mark.integration
 def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
     bundle = trained(features, tmp_path / "run")
     again = call("train", features, "--from", bundle.path, "--freeze", "all", "--out", tmp_path / "again", "--json")

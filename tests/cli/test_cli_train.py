@@ -48,6 +48,7 @@ def sets(*changes: str) -> list[str]:
     return [part for change in (*QUICK, "baselines=false", *changes) for part in ("--set", change)]
 
 
+@pytest.mark.integration
 def test_train_with_broken_recordings(gesta, tmp_path: Path) -> None:
     data = write_set(tmp_path / "data", people=5)
     broken = data / "p0_right_0.mkv"
@@ -70,6 +71,7 @@ def test_train_with_broken_recordings(gesta, tmp_path: Path) -> None:
     assert "streams body: the hand stream needs skeletons." in err
 
 
+@pytest.mark.integration
 def test_train_says_what_to_do_next_and_resumes(gesta, tmp_path: Path) -> None:
     data = write_set(tmp_path / "data")
     code, out, err = gesta("train", data, "--seed", 3, *sets())
@@ -119,6 +121,7 @@ def test_one_class_is_refused(gesta, tmp_path: Path) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.integration
 def test_recipes_are_listed_and_printed_whole(gesta) -> None:
     code, out, _ = gesta("recipes", "--all", "--json")
     every = json.loads(out)["recipes"]

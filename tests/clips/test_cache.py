@@ -129,6 +129,7 @@ def test_a_full_disk_is_said(tmp_path, samples, monkeypatch):
     assert not list((tmp_path / "cache").rglob("*.part"))
 
 
+@pytest.mark.integration
 @pytest.mark.usefixtures("samples")
 def test_two_processes_may_fill_at_once(tmp_path):
     code = f"""

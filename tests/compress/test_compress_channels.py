@@ -172,6 +172,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fit(samples(), recipe, out, device="cpu", progress=False, cache=MemoryStore()).bundle
 
 
+@pytest.mark.integration
 def test_channels_pruned_and_trained_again(trained: Path, tmp_path: Path) -> None:
     source = trained
     how = ChannelPruning(keep=0.3, steps=2, epochs=3, sets=("training.learning_rate=0.003", f"teacher={source}"))
@@ -189,6 +190,7 @@ def test_channels_pruned_and_trained_again(trained: Path, tmp_path: Path) -> Non
     assert again.parameters <= 0.6 * step.parameters
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("how", "message"),
     [

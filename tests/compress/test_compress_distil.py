@@ -162,6 +162,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run(tmp_path_factory.mktemp("teacher"), *changes, name="mullick/cnn3d").bundle
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("changes", [("distillation.sees=same",), ("distillation.mode=soft_then_hard",)])
 def test_a_student_over_chunks_learns_from_a_central_window(teacher: Path, tmp_path: Path, changes) -> None:
     result = run(tmp_path, f"teacher={teacher}", "distillation.soft_epochs=2", "training.epochs=6", *changes)
@@ -174,6 +175,7 @@ def test_a_student_over_chunks_learns_from_a_central_window(teacher: Path, tmp_p
         assert result.metrics["teacher_train_accuracy"] > 0.5
 
 
+@pytest.mark.integration
 def test_of_drawn_views_the_teacher_sees_each_once(tmp_path: Path) -> None:
     class Counts(nn.Module):
         shown = 0
@@ -206,6 +208,7 @@ def test_the_soft_loss_alone_teaches(teacher: Path, tmp_path: Path) -> None:
     assert result.metrics["teachers"].count(",") == 1
 
 
+@pytest.mark.integration
 def test_resumed_distillation_ends_as_the_uninterrupted_one(
     teacher: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

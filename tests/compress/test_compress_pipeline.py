@@ -33,6 +33,8 @@ from gesta.tasks.classification import ACCURACY
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.training.run import Run
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():

@@ -136,6 +136,7 @@ def test_halves(model: str, tmp_path: Path) -> None:
     assert 0 < difference < 0.05
 
 
+@pytest.mark.integration
 def test_a_pruned_bundle_is_sparse_runs_and_has_no_old_exports(joint: Path, tmp_path: Path) -> None:
     add_networks(joint, clips_for(joint))
     step = prune(joint, tmp_path / "pruned", Pruning(sparsity=0.8))
@@ -173,6 +174,7 @@ def run(out: Path) -> Run:
     return Run(out, device="cpu", progress=False)
 
 
+@pytest.mark.integration
 def test_fine_tuning_holds_zeros_and_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_memory(monkeypatch, MemoryStore())
     source = trained(tmp_path / "run")

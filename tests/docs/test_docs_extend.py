@@ -19,6 +19,8 @@ from gesta import outside
 from gesta.recipes import document_of
 from gesta.recipes import names as recipe_names
 
+pytestmark = pytest.mark.integration
+
 DOCS = Path(__file__).parents[2] / "docs"
 MOVES = {"right": (3, 0), "left": (-3, 0), "up": (0, -2)}
 SMALL = ("--set", "input.size=32", "--set", "training.epochs=1")

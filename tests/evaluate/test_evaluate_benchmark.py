@@ -125,6 +125,7 @@ def test_one_engine_measured_in_its_own_process(network_bundle, tmp_path):
         latency.in_own_process(network_bundle, file, "openvino", "fp32", 0.05)
 
 
+@pytest.mark.integration
 @needs_torch
 def test_a_recording_is_followed_from_file_to_prediction(network_bundle, data):
     sample = read(data).samples[0]

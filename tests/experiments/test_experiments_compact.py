@@ -72,6 +72,7 @@ def test_adam_and_sgd_differ_in_the_optimizer_alone(tmp_path):
         assert found[f"{size}, Adam, pruned"] == adam and adam.training.weight_decay == 1e-6
 
 
+@pytest.mark.integration
 def test_quick_scale_takes_at_most_two_hours(tmp_path):
     assert all(planned(tmp_path, name, seeds=3).minutes <= 120 for name in NAMES)
 

@@ -126,6 +126,7 @@ def in_this_process(jobs, **_):
     return [parallel._run(job) if job.finished() is None else job.finished() for job in jobs]
 
 
+@pytest.mark.integration
 def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("gesta.experiments.crossval.run_jobs", in_this_process)
@@ -145,6 +146,7 @@ def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
         crossval(find("hands"), make_hands(tmp_path / "unknown", 8, color=False), rates, tmp_path / "x")
 
 
+@pytest.mark.integration
 def test_stored_features_are_held_out_by_person(tmp_path, monkeypatch):
     monkeypatch.setattr("gesta.experiments.crossval.run_jobs", in_this_process)
     task = find("features")

@@ -151,6 +151,7 @@ def test_weights_go_out_and_in_again() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
+@pytest.mark.integration
 def test_training_learns_repeats_and_tells_divergence(data: Path, tmp_path: Path) -> None:
     train, test = reader.read(data, "cifar10")
     train = train.take(np.flatnonzero(train.labels < 2)[:16])

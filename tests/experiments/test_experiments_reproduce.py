@@ -40,6 +40,7 @@ def document(rows):
     return {"name": "n", "title": "t", "note": "Generated.", "source": "s", "rows": rows}
 
 
+@pytest.mark.integration
 def test_every_row_names_a_recipe_that_takes_its_overrides():
     for table in catalog.TABLES.values():
         for row in table.rows:
@@ -68,6 +69,7 @@ def test_the_cost_is_known_before_and_falls_with_what_is_done(tmp_path):
     assert second.minutes < before
 
 
+@pytest.mark.integration
 def test_tables_share_trainings(tmp_path):
     keys = {name: set(planned(tmp_path, name).trainings) for name in catalog.TABLES}
     assert keys["mullick/figure-3.6"] == keys["mullick/table-3.2"]

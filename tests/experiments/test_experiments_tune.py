@@ -55,6 +55,7 @@ def test_ranges_narrow_around_the_best_and_stay_inside() -> None:
     assert (log.low, log.high, log.log) == (pytest.approx(10**-2.5), pytest.approx(10**-1.5), True)
 
 
+@pytest.mark.integration
 def test_rounds_a_stop_and_a_second_worker(parts: Parts, tmp_path: Path) -> None:
     search = search_of(rounds=2, trials=2)
 

@@ -18,6 +18,7 @@ from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import parts
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("model", MODELS)
 def test_openvino_agrees_and_is_recorded(model, tmp_path):
     folder = make_bundle(tmp_path / "bundle", model)
@@ -39,6 +40,7 @@ def test_openvino_agrees_and_is_recorded(model, tmp_path):
     assert f"{parity.largest_difference:.2g}" in (folder / io.CARD).read_text()
 
 
+@pytest.mark.integration
 def test_half_the_bytes_at_fp16_and_both_are_kept(exported):
     folder = exported
     task, bundle = catalog.of_bundle(folder)
@@ -51,11 +53,13 @@ def test_half_the_bytes_at_fp16_and_both_are_kept(exported):
     assert gesta.load(folder, precision="fp16").engine.name == "openvino"
 
 
+@pytest.mark.integration
 def test_exporting_again_replaces(exported):
     add_networks(exported, clips_for(exported, (4,)))
     assert [a.parity.clips for a in io.read(exported, ClipManifest).manifest.artifacts if a.parity] == [1, 1]
 
 
+@pytest.mark.integration
 def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
     folder = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -89,6 +93,7 @@ def test_states_are_two_inputs(exported):
     assert np.abs(after_a["h"] - after_a["c"]).max() > 0.01
 
 
+@pytest.mark.integration
 def test_a_zip_is_never_changed(tmp_path):
     folder = make_bundle(tmp_path / "bundle", "cnn3d_lstm")
     with pytest.raises(GestaError, match="is a zip"):

@@ -30,6 +30,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("to", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_eight_bits(to: str, tmp_path: Path, gesta) -> None:
     videos = write_videos(tmp_path / "videos")

@@ -14,6 +14,8 @@ from gesta.tasks.base import Examples
 from gesta.tasks.hands import export as pose
 from gesta.tasks.hands.manifest import HandManifest
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.mark.slow
 def test_fp16_openvino_keeps_joints_and_halves_the_bytes(gesta, pose_bundle, hand_data, tmp_path):

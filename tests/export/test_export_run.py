@@ -24,6 +24,8 @@ from gesta.tasks.clips.export import feeds
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import load_network, parts
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

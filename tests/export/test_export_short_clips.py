@@ -44,6 +44,7 @@ def st_bundle(folder: Path) -> Path:
     return io.write(folder, manifest, {io.WEIGHTS: weights}).path
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("engine", ["openvino", pytest.param("onnxruntime", marks=pytest.mark.slow)])
 def test_short_clips_agree(engine: str, tmp_path: Path) -> None:
     folder = st_bundle(tmp_path / "bundle")

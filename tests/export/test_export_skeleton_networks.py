@@ -48,6 +48,7 @@ def clip(batch, frames, seed=0):
     ) > 0.1
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", SKELETON_MODELS)
 def test_whole_clips_of_any_length(name, tmp_path):
     model = network(name)

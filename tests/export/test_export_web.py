@@ -25,6 +25,8 @@ from gesta.tasks.clips.standalone import example
 from gesta.tasks.clips.web import _pixels, _timing
 from gesta.tasks.web import mediapipe_places, space_document
 
+pytestmark = pytest.mark.integration
+
 BUNDLES = Path(__file__).parents[1] / "bundles_v1"
 SOURCE = site.STATIC.with_name("source")
 RUNNER = Path(__file__).with_name("web.mjs")

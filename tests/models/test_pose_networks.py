@@ -88,6 +88,7 @@ def test_every_network_keeps_the_contract(name: str) -> None:
         assert torch.equal(other.eval()(images), whole)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", ["net6", "fuse_net", "deep_prior", "deep_model", "anchors"])
 def test_a_handful_is_learned_by_heart(name: str) -> None:
     network, images = small(name, size=16, dropout=0.0), hands(name, 4)[..., :16, :16]

@@ -25,6 +25,7 @@ def test_import_gesta_takes_little_time():
     assert min(float(run(code)) for _ in range(3)) < 0.3
 
 
+@pytest.mark.integration
 def test_an_exported_bundle_runs_without_torch(joint, tmp_path):
     video = write_video(tmp_path / "a.mkv")
     code = (

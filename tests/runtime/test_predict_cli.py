@@ -27,6 +27,7 @@ def predict(monkeypatch, capsys):
     return call
 
 
+@pytest.mark.integration
 def test_files_and_folders(predict, joint, tmp_path):
     one, two = (write_video(tmp_path / "videos" / name, seed=i) for i, name in enumerate(("a.mkv", "b.avi")))
     code, lines, err = predict(joint, one)

@@ -28,6 +28,7 @@ def stand_in(steps: bool) -> SimpleNamespace:
     )
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("steps", "body", "frames"), [(True, "frame", 6_000), (False, "motion", 3_000)])
 def test_memory_does_not_grow(steps, body, frames):
     transform = Transform(fps=20, size=SIZE, streams=("body",), channels=("gray",), body=body, smooth=False)

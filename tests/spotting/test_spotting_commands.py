@@ -33,6 +33,7 @@ def trained(tmp_path_factory):
     return data, run.bundle
 
 
+@pytest.mark.integration
 def test_training_keeps_the_decoder_and_where_it_comes_from(trained):
     _, bundle = trained
     manifest = catalog.read_bundle(bundle).manifest
@@ -42,6 +43,7 @@ def test_training_keeps_the_decoder_and_where_it_comes_from(trained):
     assert manifest.provenance.layout == "sfinge3d"
 
 
+@pytest.mark.integration
 def test_evaluate(gesta, trained, tmp_path):
     data, bundle = trained
     called = gesta("evaluate", bundle, data, "--out", tmp_path / "report", "--json")

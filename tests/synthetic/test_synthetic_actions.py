@@ -21,6 +21,7 @@ def frames(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="gray") for frame in video.decode(video=0)])
 
 
+@pytest.mark.integration
 def test_ucf101(tmp_path: Path) -> None:
     names = CLIP_GENERATORS["ucf101"](tmp_path, people=3, **SETTINGS)
     assert detect(tmp_path) == "ucf101"
@@ -37,6 +38,7 @@ def test_ucf101(tmp_path: Path) -> None:
     assert np.array_equal(frames(tmp_path / names[1]), other)
 
 
+@pytest.mark.integration
 def test_isogd(tmp_path: Path) -> None:
     CLIP_GENERATORS["isogd"](tmp_path, people=3, **SETTINGS)
     listing = read(tmp_path)
@@ -47,6 +49,7 @@ def test_isogd(tmp_path: Path) -> None:
     assert len(frames(sample.color.path)) == len(frames(sample.depth.path))
 
 
+@pytest.mark.integration
 def test_ledasila(tmp_path: Path) -> None:
     CLIP_GENERATORS["ledasila"](tmp_path, people=2, recordings=2, **SETTINGS)
     listing = read(tmp_path)

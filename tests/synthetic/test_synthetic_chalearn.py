@@ -42,6 +42,7 @@ def _folders(out: Path) -> list[Path]:
 _NAMES = ("Sample0001", "Sample0002", "Sample0003")
 
 
+@pytest.mark.integration
 def test_layout(made: Path) -> None:
     for folder in _folders(made):
         assert sorted(p.name for p in folder.iterdir()) == sorted(f"{folder.name}_{kind}" for kind in KINDS)
@@ -50,6 +51,7 @@ def test_layout(made: Path) -> None:
     assert not list(made.rglob("*.partial"))
 
 
+@pytest.mark.integration
 def test_counts_and_labels_agree(made: Path) -> None:
     for folder in _folders(made):
         ((n_frames, fps, max_depth),) = _rows(folder / f"{folder.name}_data.csv")
@@ -131,6 +133,7 @@ def test_same_seed_same_files_other_seed_others(made: Path, tmp_path: Path) -> N
     assert one.spans != other.spans and not np.array_equal(one.room.color, other.room.color)
 
 
+@pytest.mark.integration
 def test_stopped_run_goes_on(tmp_path: Path) -> None:
     class Stopped(Exception):
         pass
@@ -181,6 +184,7 @@ def test_zipped(tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "Train1").iterdir()] == ["Sample0001.zip"]
 
 
+@pytest.mark.integration
 def test_two_processes_write_the_same(made: Path, tmp_path: Path) -> None:
     make(tmp_path, **{**SETTINGS, "workers": 2})
     for folder, again in zip(_folders(made), _folders(tmp_path), strict=True):

@@ -64,6 +64,7 @@ def test_same_seed_same_bytes_and_what_is_there_stays(tmp_path: Path) -> None:
         cifar.make(tmp_path / "a", "cifar10", images=100, seed=4)
 
 
+@pytest.mark.integration
 def test_neither_pixels_nor_colors_tell_the_class(tmp_path: Path) -> None:
     cifar.make(tmp_path, "cifar10", images=1500)
     train, test = reader.read(tmp_path, "cifar10")

@@ -24,6 +24,7 @@ def captions(folder: Path) -> dict[str, tuple[set[Meaning | None], str]]:
     return found
 
 
+@pytest.mark.integration
 def test_videos_skeletons_and_captions(tmp_path: Path) -> None:
     names = described.make(tmp_path, people=3, recordings=1, size=(64, 64), workers=1)
     listing, said = read(tmp_path), captions(tmp_path)

@@ -102,6 +102,7 @@ def test_views_are_one_hand_seen_from_three_places():
     assert np.abs(scene.joints_mm[1] - scene.joints_mm[2]).max() > 20
 
 
+@pytest.mark.integration
 def test_written_set_is_read_like_the_original(tmp_path):
     assert nyu_hands.make(tmp_path / "a", images=10, seed=3) == ["train", "test"]
     listing = nyu.read(tmp_path / "a", views=(1, 2, 3))

@@ -57,6 +57,7 @@ def embedding(known: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(tmp_path_factory.mktemp("runs") / "embedding", known, **sets)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["embedding", "nearest", "vote"])
 def test_classes_are_enrolled_without_training(kind, known, new, embedding, tmp_path):
     bundle = embedding
@@ -80,6 +81,7 @@ def test_classes_are_enrolled_without_training(kind, known, new, embedding, tmp_
     assert "forward (2), out (2)" in note
 
 
+@pytest.mark.integration
 def test_what_cannot_be_enrolled_is_told_by_name(embedding, known, new, tmp_path, gesta):
     for data, words in ((known, "left, right"), (tmp_path / "empty", "no labeled")):
         data.mkdir(exist_ok=True)
@@ -98,6 +100,7 @@ def test_what_cannot_be_enrolled_is_told_by_name(embedding, known, new, tmp_path
     assert gesta("enroll", embedding, new, "--out", embedding).exit_code == 2
 
 
+@pytest.mark.integration
 def test_final_trains_on_everything_and_says_where_its_accuracy_is_from(tmp_path):
     data = folder(tmp_path / "data", "left", "right", "out", count=6)
     run = package.train(

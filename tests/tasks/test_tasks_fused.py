@@ -27,6 +27,8 @@ from gesta.tasks.clips.data import ClipSet
 from gesta.tasks.clips.network import as_input, fresh
 from gesta.tasks.clips.recipe import AugmentationSettings
 
+pytestmark = pytest.mark.integration
+
 JOINTS = ("HipCenter", "ShoulderCenter", "Head", "HandLeft", "HandRight")
 FPS, FRAMES = 20, 16
 SMALL = {"input.size": 16, "model.width": 0.05, "model.skeleton.width": 0.1, "training.epochs": 12}

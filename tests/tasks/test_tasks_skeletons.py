@@ -18,6 +18,8 @@ from gesta.schema import Frame, GestaError, Resource, Sample
 from gesta.sources import catalog
 from gesta.sources.inputs import find
 
+pytestmark = pytest.mark.integration
+
 JOINTS = ("HipCenter", "ShoulderCenter", "Head", "HandLeft", "HandRight")
 FRAMES = 24
 

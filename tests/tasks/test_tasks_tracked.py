@@ -18,6 +18,8 @@ from gesta.sources import catalog
 from gesta.tasks.clips import offer
 from gesta.trackers import BLAZEPOSE_JOINTS, Hand, Landmarks, Person, joint_names
 
+pytestmark = pytest.mark.integration
+
 FRAMES, FPS, SIZE = 16, 20, (48, 64)
 SMALL = {"model.width": 0.1, "training.epochs": 15, "training.batch": 4, "training.validation": False}
 SMALL |= {"training.learning_rate": 0.01}

@@ -21,6 +21,8 @@ from gesta.tasks.text.caption_metrics import cider, rouge_l, scores
 from gesta.tasks.text.caption_task import TASK
 from gesta.training.run import Run
 
+pytestmark = pytest.mark.integration
+
 
 def test_rouge_l_by_hand() -> None:
     # common subsequence "a cat sat" of 3; precision 3/4, recall 3/5

@@ -109,6 +109,7 @@ def test_weight_dropout_spares_the_inputs_weights() -> None:
     assert (lstm.weight_ih_l0.grad == 0).float().mean() < 0.1  # type: ignore[operator]
 
 
+@pytest.mark.integration
 def test_learns_a_sentence_that_repeats(model: LanguageModel, text: Path) -> None:
     metrics = model.manifest.metrics
     assert metrics["val_loss"] < 0.2 < metrics["ngram_test_loss"] + 0.2
@@ -121,6 +122,7 @@ def test_learns_a_sentence_that_repeats(model: LanguageModel, text: Path) -> Non
     assert found["tokens"] == len(passage.text) - 1
 
 
+@pytest.mark.integration
 def test_scoring_equals_a_loop_over_steps(model: LanguageModel) -> None:
     pieces = ["the cat", " sat o", "n", " the mat. the"]
     texts = [model.vocabulary.encode(piece) for piece in pieces]
@@ -229,6 +231,7 @@ def test_onnx_takes_texts_of_any_length(tmp_path: Path, text: Path, precision: s
         assert exported.predict(given).nats == pytest.approx(model.predict(given).nats, abs=1e-3)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("model_settings", [{"tied": True}, {"cutoffs": [3]}])
 def test_the_exported_model_says_the_same(tmp_path: Path, text: Path, model_settings: dict[str, Any]) -> None:
     from gesta.exporting.run import add

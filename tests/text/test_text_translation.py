@@ -206,6 +206,7 @@ def test_learns_to_translate_a_toy_language(tmp_path: Path) -> None:
     assert (tmp_path / "report" / "translations.csv").read_text().count("\n") == 21
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("attention", [True, False])
 def test_the_exported_translator_says_the_same(tmp_path: Path, attention: bool) -> None:
     from gesta.exporting.run import add

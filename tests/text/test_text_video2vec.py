@@ -19,6 +19,8 @@ from gesta.schema import GestaError
 from gesta.tasks.text import search
 from gesta.tasks.text.vector_predict import recalls
 
+pytestmark = pytest.mark.integration
+
 SIZES: dict[str, Any] = {"features": 3, "tokens": 7, "classes": 4, "embedding": 5, "hidden": 6, "vector": 8}
 
 

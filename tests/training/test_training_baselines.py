@@ -78,6 +78,7 @@ def test_a_lookup_is_no_network_to_begin_from(tmp_path: Path) -> None:
         warm_start(found.bundle, samples(), 0)
 
 
+@pytest.mark.integration
 def test_candidates_are_measured_on_the_same_clips(tmp_path: Path) -> None:
     found = trained(tmp_path, of_classes(3, "c0", "c1"), "training.epochs=1")
     baselines = found.metrics["baselines"]

@@ -88,6 +88,7 @@ def test_other_networks_train(name: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.integration
 def test_resumed_run_ends_as_the_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tmp_path / "whole")
     monkeypatch.setattr("gesta.tasks.clips.data.HELD_BYTES", 0)
@@ -125,6 +126,7 @@ def test_resume_refuses_another_recipe(tmp_path: Path) -> None:
             run(tmp_path, change, resume=True)
 
 
+@pytest.mark.integration
 def test_resume_with_more_epochs_ends_as_if_begun_so(tmp_path: Path) -> None:
     constant = "training.schedule=constant"
     whole = run(tmp_path / "whole", constant, "training.epochs=3")
@@ -239,6 +241,7 @@ def test_16_bit_floats_on_a_cpu_are_refused(tmp_path: Path) -> None:
         run(tmp_path, "training.precision=16-mixed")
 
 
+@pytest.mark.integration
 def test_bf16_on_a_cpu_learns_as_32_bits_do(tmp_path: Path) -> None:
     exact, rounded = (run(tmp_path / p, f"training.precision={p}") for p in ("32-true", "bf16-mixed"))
     losses = [[row["train_loss"] for row in result.history] for result in (exact, rounded)]

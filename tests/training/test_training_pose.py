@@ -64,6 +64,7 @@ def fitted(frames: list[HandFrame], chosen: HandRecipe, out: Path, cache: Path, 
     )
 
 
+@pytest.mark.integration
 def test_it_learns_far_better_than_the_mean_pose_and_the_bundle_answers_alike(
     frames: list[HandFrame], cache: Path, tmp_path: Path
 ) -> None:
@@ -121,6 +122,7 @@ def test_the_loss_has_the_prior_of_the_training_poses(
     assert more > 0
 
 
+@pytest.mark.integration
 def test_each_network_of_a_score_fusion_ends_at_its_own_best(
     frames: list[HandFrame], cache: Path, tmp_path: Path
 ) -> None:
@@ -143,6 +145,7 @@ class Stop(Exception):
     pass
 
 
+@pytest.mark.integration
 def test_a_stopped_run_ends_as_it_would_have(frames: list[HandFrame], cache: Path, tmp_path: Path) -> None:
     from lightning.pytorch.callbacks import Callback
 

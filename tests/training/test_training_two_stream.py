@@ -21,6 +21,8 @@ from gesta.tasks.clips.facts import resolve_padding
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import load_network
 
+pytestmark = pytest.mark.integration
+
 INPUT = ("input.size=32", "input.window=8", "input.streams=[body]", "input.channels=[rgb, flow]")
 ST = (*INPUT, "model.name=st_resnet18", "model.width=0.0625", "model.memory=0", "model.context=1", "training.epochs=1")
 

@@ -85,6 +85,7 @@ def test_escape_drops_the_unfinished_clip(recording):
     assert len(studio.clips.used()) == before
 
 
+@pytest.mark.integration
 def test_what_a_closed_page_recorded_is_finished_by_the_next(recording):
     driver, studio, address = recording
     ready(driver)

@@ -105,6 +105,7 @@ def test_names_are_text_and_the_token_leaves_the_address(page):
     assert "warning: " in card.get_attribute("textContent")
 
 
+@pytest.mark.integration
 def test_keys_open_the_list_choose_a_gesture_and_rest_while_typing(page):
     from selenium.webdriver.common.keys import Keys
 
@@ -124,6 +125,7 @@ def test_keys_open_the_list_choose_a_gesture_and_rest_while_typing(page):
     assert not driver.find_elements("css selector", "dialog[open]")
 
 
+@pytest.mark.integration
 def test_a_finding_is_kept_and_a_clip_is_deleted_and_brought_back(page):
     driver, app, _ = page
     shown(driver, "check")

@@ -45,6 +45,7 @@ def test_a_video_becomes_a_clip_of_a_new_label(page: Page, video: bytes) -> None
     assert [label["name"] for label in page.ask("GET", "/state")["labels"]] == ["wave", "none"]
 
 
+@pytest.mark.integration
 def test_a_zip_of_folders(page: Page, video: bytes) -> None:
     data = zipped(
         **{"set/wave/1.mkv": video, "set/salute/x.mkv": video + b" ", "set/wave/t.txt": b"x", "__MACOSX/a": b""}
@@ -56,6 +57,7 @@ def test_a_zip_of_folders(page: Page, video: bytes) -> None:
     assert not list((page.studio.folder.hidden / "imports").iterdir())
 
 
+@pytest.mark.integration
 def test_paths_in_a_zip_lead_nowhere(page: Page, video: bytes) -> None:
     (clip,) = send(page, zipped(**{"../../../etc/x.mkv": video}), name="a.zip")["clips"]
     assert clip["path"] == "etc/ben_001.mkv"

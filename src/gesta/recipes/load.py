@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -127,6 +129,11 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    """The document of a file; gesta's own, which do not change, are parsed once."""
+    return copy.deepcopy(_parsed_once(path)) if path.is_relative_to(_ROOT) else _parsed(path)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, *NOT_YAML) as error:
@@ -134,6 +141,9 @@ def _parse(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with name, title, input, model and training.")
     return document
+
+
+_parsed_once = cache(_parsed)
 
 
 def _apply(document: dict[str, Any], change: str, schema: type[BaseModel]) -> None:
