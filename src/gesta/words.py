@@ -1,4 +1,4 @@
-"""Small helpers for messages: the nearest name, counts with their noun, names safe to print."""
+"""Small helpers for messages: the nearest name, counts with their noun, commands to copy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gesta.schema import CHALEARN_GESTURES, GestaError
 
-CUTOFF = 0.4
+CUTOFF = 0.6
 """How alike two names must be, from 0 to 1, for one to be suggested for the other."""
 
 
@@ -24,9 +24,27 @@ def note_former(name: str, today: str) -> None:
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """ " Did you mean NAME?" for the name most like `text`, or ""."""
-    near = difflib.get_close_matches(text, list(known), n=1, cutoff=CUTOFF)
+    """What to append to a message: " Did you mean NAME?" with the name most like `text`, or "".
+
+    Of dotted names, the last part is enough: for "epochs" there is "training.epochs".
+    """
+    names = list(known)
+    last = {name.rpartition(".")[2]: name for name in reversed(names)}
+    near = [last[text]] if text in last else _nearest(text, names) or [last[one] for one in _nearest(text, last)]
     return f" Did you mean {near[0]}?" if near else ""
+
+
+def _nearest(text: str, names: Iterable[str]) -> list[str]:
+    """The most similar name, whatever its case; else one that begins or ends with the text."""
+    lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(text.lower(), lower, n=1, cutoff=CUTOFF)
+    near = near or [name for name in lower if len(text) > 2 and name.startswith(text.lower())]
+    return [lower[name] for name in near[:1]]
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number and its noun: "1 problem", "2 problems", "1,200 people" (plural="people")."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 _MEANINGS = (

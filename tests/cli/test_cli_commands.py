@@ -12,10 +12,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 
-from gesta.cli import COMMANDS
+from gesta.cli import COMMANDS, app
 from gesta.cli.common import command
 from gesta.cli.data import parse_size
+from gesta.cli.help import first_line
 from gesta.cli.learning_curve import _numbers
 from gesta.experiments import tables
 from gesta.schema import GestaError
@@ -66,6 +68,42 @@ def test_every_command_has_help_without_torch():
     shown = run(code=code)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.count("Usage") == len(COMMANDS)
+
+
+def helps():
+    """(words of a command, its help) of every command, and of every command below one."""
+    for name in COMMANDS:
+        top = typer.main.get_command(app).get_command(None, name)
+        below = getattr(top, "commands", {})
+        for words, one in [(name, top), *((f"{name} {key}", value) for key, value in below.items())]:
+            with typer.Context(one, info_name=f"gesta {words}") as context:
+                yield words, one, one.get_help(context)
+
+
+def test_every_help_says_what_it_does_shows_an_example_and_no_type_of_python():
+    for words, asked, text in helps():
+        assert text.startswith(f"Usage: gesta {words} [OPTIONS]")
+        if words in COMMANDS:
+            assert first_line(asked.help) == COMMANDS[words]
+        if not hasattr(asked, "commands"):
+            assert re.search(rf"\n  Examples?:\n    gesta {words}", text), words
+        assert not re.search(r"<(str|int|float|list|path|bool)|\bNone\b|<class", text), words
+        assert all(parameter.help for parameter in asked.params if parameter.name != "help"), words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["trian", "data"], "no command 'trian'. Did you mean train?"),
+        (["data", "inspekt"], "no command 'inspekt'. Did you mean inspect?"),
+        (["train", ".", "--recpie", "auto"], "no option --recpie. Did you mean --recipe?"),
+        (["train", ".", "--epochs", "3"], "no option --epochs. It is in the recipe: --set training.epochs=..."),
+    ],
+)
+def test_near_misses_name_what_was_meant(arguments, meant, gesta):
+    shown = gesta(*arguments)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert meant in shown.stderr
 
 
 def test_help_lists_every_command(gesta):

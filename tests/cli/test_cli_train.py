@@ -91,7 +91,7 @@ def test_train_says_what_to_do_next_and_resumes(gesta, tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["train", "data", "--recipe", "atuo"], 2, "Did you mean auto?"),
-        (["train", "data", "--set", "training.epoch=1"], 2, "Did you mean epochs?"),
+        (["train", "data", "--set", "training.epoch=1"], 2, "Did you mean training.epochs?"),
         (["train", "nowhere"], 2, "nowhere"),
         (["train", "data", "--resume"], 2, "--resume needs --out"),
         (["train", "data", "--protocol", "subjects"], 2, "subject and document"),

@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_used_is_listed_and_the_others_compared(files, tmp
     assert shown.exit_code == 0 and "| p.txt |" in shown.stdout and "short.txt" not in shown.stdout
     told = " ".join(shown.stderr.split())
     assert f"short.txt: has {len(rows) - 1} rows" in told and "gone.txt: no such file" in told
-    assert told.count("Left out:") == 4
+    assert told.count("Skipped:") == 4
     error = run(truth, *bad).exception
     assert all(path.name in str(error) for path in bad)
 

@@ -106,7 +106,8 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("mulick/lstm", "", r"no recipe 'mulick/lstm'; there are a2j-compact, auto,.*Did you mean mullick/lstm\?"),
         ("missing.yaml", "", "no such recipe file"),
         ("auto", "traning.epochs=3", r"unknown key traning; there are .*Did you mean training\?"),
-        ("auto", "training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
+        ("auto", "epochs=3", r"unknown key epochs; .*Did you mean training.epochs\?"),
+        ("auto", "training.epoch=3", r"unknown key training.epoch; .*Did you mean training.epochs\?"),
         ("auto", "training.epochs", "write key=value"),
         ("auto", "model.width.x=1", "holds a value"),
         ("auto", "training.epochs=0", "training.epochs cannot be '0'.*greater than or equal to 1"),
@@ -117,7 +118,11 @@ def test_a_recipe_file(tmp_path: Path) -> None:
         ("auto", "title=2020-13-45", "is not a YAML value"),
         ("auto", "title=!!bool maybe", "is not a YAML value"),
         ("auto", "teacher=", "write teacher=BUNDLE"),
-        ("auto", "distillation.temprature=2", r"unknown key distillation.temprature.*Did you mean temperature\?"),
+        (
+            "auto",
+            "distillation.temprature=2",
+            r"key distillation.temprature.*Did you mean distillation.temperature\?",
+        ),
         ("auto", "distillation.loss=ms", r"Allowed: kl, mse. Did you mean mse\?"),
     ],
 )
@@ -135,7 +140,10 @@ def test_mistakes_are_named(name: str, change: str, message: str) -> None:
         ("name: 2020-13-45", "no YAML file"),
         ("name: x\ntitle: y\nmodel: {}\ntraining: {epochs: 1}\n", "input is missing"),
         (read_text("auto") + "epochs: 3\n", r"unknown key epochs; there are"),
-        (read_text("auto").replace("  batch:", "  bacth:"), r"unknown key training.bacth.*Did you mean batch\?"),
+        (
+            read_text("auto").replace("  batch:", "  bacth:"),
+            r"key training.bacth.*Did you mean training.batch\?",
+        ),
     ],
 )
 def test_mistakes_in_files_are_named(tmp_path: Path, text: str, message: str) -> None:

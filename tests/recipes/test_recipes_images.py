@@ -40,7 +40,7 @@ def test_optimizers_differ_in_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
+        ("training.epoch=3", r"unknown key training.epoch; .*Did you mean training.epochs\?"),
         ("model.name=vg", r"Allowed: nin, resnet_cifar, vgg. Did you mean vgg\?"),
         ("input.size=64", r"unknown key input; there are cost, kind, model"),
         ("training.epochs=auto", "epochs and batch are numbers for images, not auto"),

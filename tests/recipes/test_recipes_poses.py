@@ -40,7 +40,7 @@ def test_the_documents_settings(name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("training.epoch=3", r"unknown key training.epoch; .*Did you mean epochs\?"),
+        ("training.epoch=3", r"unknown key training.epoch; .*Did you mean training.epochs\?"),
         ("model.name=net66", r"Allowed: .*net6.* Did you mean net6\?"),
         ("input.inputs=rgdb", r"Did you mean rgbd\?|Did you mean rgb\?"),
         ("augmentation.scale=[0.1,1]", "0.7 <= low"),

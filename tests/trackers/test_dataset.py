@@ -205,7 +205,7 @@ def test_the_command_says_what_it_found(gesta, data, tmp_path):
     assert (document["recordings"], document["rows"], document["person_share"]) == (3, 3, 0.875)
     assert document["problems"] == []
     again = gesta("track", data, "--out", tmp_path / "out", "--workers", 1)
-    assert "3, of them 3 tracked before" in again.stdout
+    assert "3, 3 of them tracked before" in again.stdout
 
 
 def test_the_command_refuses_what_is_not_there(gesta, tmp_path):

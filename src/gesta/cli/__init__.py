@@ -8,62 +8,60 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from gesta.cli.damage import add_option, tell_warnings
+from gesta.cli.help import Command, Group
 
 COMMANDS = {
-    "demo": "Generate a small set, train, evaluate, recognize, in minutes.",
-    "data": "Look into a data folder, or generate one.",
-    "features": "Features of a frozen backbone, computed once and stored.",
-    "train": "Train a model on labeled recordings.",
-    "enroll": "Further classes for a bundle that compares with examples: nothing is trained.",
-    "tune": "Search the hyperparameters of a recipe.",
-    "evaluate": "Measure a model on people it has not seen.",
-    "compare": "The difference between two models on the same clips, with its interval.",
-    "learning-curve": "Accuracy against clips per class, with and without transfer.",
-    "crossval": "Leave one person out, or k groups.",
-    "export": "A trained model as a network that runs without PyTorch.",
-    "predict": "Recognize what is in videos or recordings.",
-    "live": "Follow a camera, a file or a stream: events as they happen.",
+    "demo": "Try everything in a few minutes, on recordings that are generated for it.",
+    "studio": "Record, train and try your own gestures in the browser.",
     "record": "Film gestures with a camera into a data folder.",
-    "studio": "A page that records, trains and tries your own gestures.",
-    "write": "Text by a language model.",
-    "embed": "Word vectors: learn them, ask them, test them.",
-    "search": "Videos that show what a sentence says, or another video.",
-    "card": "A bundle's model card, ready for a model hub.",
-    "benchmark": "Speed of preparing, training and recognizing, as ratios in one run.",
-    "compress": "Prune, quantize and export to a small model, with a table of what each step cost.",
-    "prune": "Remove weights, or whole channels, that matter little.",
+    "data": "Check, index, pack or generate a data folder.",
+    "track": "Find hands and bodies in videos and store them as skeletons.",
+    "features": "Compute features of videos once, with a pretrained network.",
+    "fetch": "Download the networks and the runtime that other commands need.",
+    "train": "Train a model on labeled recordings.",
+    "recipes": "List the training recipes, or print one in full.",
+    "enroll": "Add classes to a model from a few examples, without training.",
+    "tune": "Search for good hyperparameters.",
+    "evaluate": "Measure a model on people it was not trained on.",
+    "compare": "Compare two models on the same clips, with a confidence interval.",
+    "crossval": "Cross-validate a recipe over people.",
+    "learning-curve": "Plot accuracy against the number of training clips per class.",
+    "pose": "Measure files of predicted hand joints against the ground truth.",
+    "spot": "Measure files of detected gestures against the ground truth.",
+    "predict": "Recognize gestures in videos and recordings.",
+    "live": "Recognize gestures as they happen, from a camera, file or stream.",
+    "search": "Find videos by a sentence or by an example.",
+    "write": "Generate text with a language model.",
+    "embed": "Train, query and test word vectors.",
+    "export": "Convert a model to OpenVINO, ONNX or a web page.",
+    "compress": "Make a model small: prune, quantize, export and compare.",
+    "prune": "Remove weights or channels that matter least.",
     "quantize": "Store a model's weights in 16 or 8 bits.",
-    "pose": "Hand pose: compare files of predicted joints with the truth.",
-    "spot": "Continuous recognition: compare files of recognized events with the truth.",
-    "reproduce": "A table or figure of the documents: reported beside measured.",
-    "recipes": "List the recipes, or print one whole.",
-    "fetch": "Get the published networks that find hands and bodies in plain RGB.",
-    "track": "Find hands and bodies in videos; write skeleton files and an index.csv.",
+    "benchmark": "Measure the speed of preprocessing, inference and training.",
+    "card": "Print a model card, ready for a model hub.",
+    "reproduce": "Reproduce a published table or figure.",
     "cache": "Show, limit or clear the cache of preprocessed clips.",
 }
+"""Every command and what it does, as the first line of its help says it, too."""
 
-
-FORMER = {
-    "slim": "Former name of prune --channels.",
-    "halve": "Former name of quantize --precision fp16.",
+HEADINGS = {
+    "Get started": ("demo", "studio"),
+    "Data": ("record", "data", "track", "features", "fetch", "cache"),
+    "Training": ("train", "recipes", "enroll", "tune"),
+    "Measuring": ("evaluate", "compare", "crossval", "learning-curve", "pose", "spot", "benchmark", "reproduce"),
+    "Using a model": ("predict", "live", "search", "write", "embed"),
+    "Deployment": ("export", "compress", "prune", "quantize", "card"),
 }
+"""Headings of the list of commands; a command that is under none comes last."""
+
+FORMER = ("slim", "halve")
 """Commands that still work, and are not listed."""
 
 
-class _LazyGroup(TyperGroup):
+class _LazyGroup(Group):
     """Imports a command's file only when that command is asked for; `--help` lists them without any import."""
-
-    _listing = False
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        self._listing = True
-        try:
-            super().format_help(ctx, formatter)
-        finally:
-            self._listing = False
 
     def invoke(self, ctx: Any) -> Any:
         from gesta.schema import GestaError
@@ -76,21 +74,22 @@ class _LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        others = [name for name in COMMANDS if not any(name in names for names in HEADINGS.values())]
+        for heading, names in (*HEADINGS.items(), ("Other", others)):
+            self.write_commands(formatter, heading, [(name, COMMANDS[name]) for name in names])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        about = COMMANDS.get(cmd_name) or FORMER.get(cmd_name)
-        if about is None:
+        if cmd_name not in COMMANDS and cmd_name not in FORMER:
             return None
-        if self._listing:
-            return TyperCommand(cmd_name, help=about)
         name = cmd_name.replace("-", "_")
         module = importlib.import_module(f"gesta.cli.{name}")
         app = getattr(module, "app", None)
         if app is None:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-            app.command(cmd_name, help=about)(getattr(module, name))
+            app.command(cmd_name, cls=Command)(getattr(module, name))
         command = typer.main.get_command(app)
         command.name = cmd_name
-        command.help = about
         add_option(cmd_name, command)
         return command
 
@@ -114,7 +113,10 @@ def _gesta(
         bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """From labeled recordings of people to models that recognize gestures in a video."""
+    """Train small models that recognize gestures, signs, actions and hand poses, and run them live.
+
+    Each command has its own help: gesta train --help.
+    """
 
 
 def main() -> None:

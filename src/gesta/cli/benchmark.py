@@ -24,24 +24,35 @@ from gesta.schema import GestaError
 
 def benchmark(
     context: typer.Context,
-    bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.")] = "demo",
-    data: Annotated[Path | None, typer.Argument(help="Recordings to prepare and train on.", show_default=False)] = None,
+    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.")] = "demo",
+    data: Annotated[
+        Path | None, typer.Argument(metavar="DATA", help="Recordings to preprocess and train on.", show_default=False)
+    ] = None,
     engine: EngineOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
-    seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.1, max=600)] = 3.0,
-    train: Annotated[bool, typer.Option("--train/--no-train", help="Measure training too, where torch is.")] = True,
+    seconds: Annotated[
+        float, typer.Option("--seconds", help="Seconds to measure each latency.", min=0.1, max=600)
+    ] = 3.0,
+    train: Annotated[
+        bool, typer.Option("--train/--no-train", help="Measure training as well, if PyTorch is installed.")
+    ] = True,
     start_up: Annotated[
-        bool, typer.Option("--start-up", help="How long `gesta --help` and `import gesta` take, and nothing else.")
+        bool, typer.Option("--start-up", help="Only measure how long gesta --help and import gesta take.")
     ] = False,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Preprocessed frames/s against raw decoding, latency by engine on one core, training clips/s.
+    """Measure the speed of preprocessing, inference and training.
 
-    Without DATA random clips of the model's shape are used and preparing is not measured. --device is for training.
-    Of a hand pose model: milliseconds of reading an image, its cube and the network, by engine on one core.
-    Of a model of stored features: milliseconds of an answer, with a new frame and from a video's features alone.
+    Reports preprocessed frames per second next to plain decoding, latency by engine on one core, and training clips
+    per second. Without DATA, random clips are used and preprocessing is not measured. --device is for training.
+
+    For hand pose models, reports the time to read an image, cut out the hand and run the network. For models on
+    stored features, reports the time of an answer with a new frame and from stored features alone.
+
+    Example:
+      gesta benchmark runs/mine/bundle my_gestures
     """
     if start_up:
         from gesta.evaluation import start_up as starting

@@ -16,12 +16,19 @@ _UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 def cache(
     limit: Annotated[
-        str | None, typer.Option("--limit", help="Largest size, e.g. 500M or 20G; the least recently used go.")
+        str | None, typer.Option("--limit", metavar="SIZE", help="Set the maximum size, such as 500M or 20G.")
     ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Remove every preprocessed clip.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all preprocessed clips.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Show, limit or clear the cache of preprocessed clips. GESTA_CACHE names another place."""
+    """Show, limit or clear the cache of preprocessed clips.
+
+    Clips are preprocessed once and kept here. If the cache is full, the least recently used ones are removed. Set
+    GESTA_CACHE to keep it in another folder.
+
+    Example:
+      gesta cache --limit 20G
+    """
     from gesta.clips.cache import ClipCache
 
     store = ClipCache()
@@ -31,8 +38,8 @@ def cache(
     info = store.info()
     document = info if freed is None else {**info, "freed_bytes": freed}
     lines = [
-        f"place    {info['root']}",
-        f"entries  {info['entries']}",
+        f"folder   {info['root']}",
+        f"clips    {info['entries']}",
         f"size     {human_size(info['bytes'])} of at most {human_size(info['limit_bytes'])}",
     ]
     if freed is not None:

@@ -8,22 +8,27 @@ import typer
 
 from gesta.cli.common import JsonFlag, emit
 
-License = Annotated[str | None, typer.Option("--license", help="Identifier, such as apache-2.0 or cc-by-4.0.")]
-Languages = Annotated[list[str] | None, typer.Option("--language", help="Language code, such as en. Repeatable.")]
-Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the data that the figures were measured on.")]
+License = Annotated[str | None, typer.Option("--license", help="License, such as apache-2.0 or cc-by-4.0.")]
+Languages = Annotated[list[str] | None, typer.Option("--language", help="Language, such as en. Repeatable.")]
+Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the data set that the model was measured on.")]
 
 
 def card(
-    bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.", show_default=False)
+    ],
     license: License = None,
     language: Languages = None,
     dataset: Dataset = None,
     json: JsonFlag = False,
 ) -> None:
-    """Print the model card with the YAML header that model hubs read: license, tags, and the measured figures.
+    """Print a model card, ready for a model hub.
 
-    Measured are the figures that `gesta evaluate BUNDLE DATA --record` wrote into the bundle, with their intervals.
-    Example: gesta card runs/mine/bundle --license apache-2.0 --language en > README.md
+    Its YAML header has license, tags and results, with confidence intervals. The results are those that gesta
+    evaluate BUNDLE DATA --record wrote into the bundle.
+
+    Example:
+      gesta card runs/mine/bundle --license apache-2.0 --language en > README.md
     """
     from gesta.bundle import hub
     from gesta.tasks import catalog

@@ -16,6 +16,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
 
+from gesta.cli.help import DATA, MACHINE, OUTPUT, SOME, Group
 from gesta.progress import bar
 from gesta.schema import GestaError
 from gesta.untrusted import printable
@@ -47,7 +48,9 @@ def escaped(text: str) -> str:
 
 def group(about: str) -> typer.Typer:
     """A command of several commands, such as `gesta pose compare`."""
-    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(
+        cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+    )
     app.callback(help=about)(lambda: None)
     return app
 
@@ -56,40 +59,79 @@ console = SafeConsole(stderr=True, emoji=False)
 WHOLE = 1000
 """Columns of what goes to a pipe or a file: no cell of a table is cut."""
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+JsonFlag = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel=OUTPUT)
+]
 FormatOption = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="Layout of the data, isogd+rgb, ledasila+21x18, ... or my_package.reader; detected when left out.",
+        metavar="LAYOUT",
+        help="How the folder is laid out, such as chalearn2014, isogd+rgb, or a reader of your own, "
+        "my_package.reader. (default: detected)",
+        rich_help_panel=DATA,
     ),
 ]
 SkeletonOption = Annotated[
-    Path | None, typer.Option("--skeleton", help="The recording's file of skeletons, where the model needs one.")
+    Path | None,
+    typer.Option(
+        "--skeleton",
+        metavar="FILE",
+        help="Skeletons of the recording, for a model that needs them.",
+        rich_help_panel=SOME,
+    ),
 ]
 DepthOption = Annotated[
-    Path | None, typer.Option("--depth", help="The recording's depth video, where the model needs it.")
+    Path | None,
+    typer.Option(
+        "--depth", metavar="FILE", help="Depth video of the recording, for a model that needs it.", rich_help_panel=SOME
+    ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of every generator.", min=0)]
-SplitSeedOption = Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.", rich_help_panel=MACHINE)]
+SeedOption = Annotated[int, typer.Option("--seed", help="Random seed; the same seed gives the same result.", min=0)]
+SplitSeedOption = Annotated[
+    int | None,
+    typer.Option(
+        "--seed", metavar="N", help="Seed of the split. (default: as in training)", min=0, rich_help_panel=DATA
+    ),
+]
 """Of commands that divide the data of a trained bundle again: another seed would measure on people of its training."""
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value of the recipe, dotted: training.epochs=20. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting of the recipe, as in training.epochs=20. Repeatable."
+    ),
 ]
-RecipeOption = Annotated[str, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file.")]
-EngineOption = Annotated[str | None, typer.Option("--engine", help="openvino, onnxruntime or torch; best present.")]
+RECIPE_HELP = "Recipe by name (see gesta recipes) or YAML file. (default: chosen for the data)"
+RecipeOption = Annotated[str | None, typer.Option("--recipe", help=RECIPE_HELP)]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="openvino, onnxruntime or torch. (default: what the bundle was made for)",
+        rich_help_panel=MACHINE,
+    ),
+]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="Labeled recordings: measures before and after on their test part.")
+    Path | None,
+    typer.Option("--data", metavar="FOLDER", help="Labeled recordings; their test part is measured before and after."),
 ]
 ProtocolOption = Annotated[
-    str, typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test.")
+    str,
+    typer.Option(
+        "--protocol",
+        help="subject: people in the test part are in no other. document: test on ChaLearn's official validation part.",
+        rich_help_panel=DATA,
+    ),
 ]
-StepOut = Annotated[Path, typer.Option("--out", help="Folder for the new bundle.", show_default=False)]
+StepOut = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write the new bundle.")]
 BackboneOption = Annotated[
     str | None,
     typer.Option(
-        "--backbone-weights", help="Of a model of stored features: weights (or a bundle, folder) of its backbone."
+        "--backbone-weights",
+        metavar="FILE",
+        help="Models on stored features: weights of the network that computes them. A bundle or folder works, too.",
+        rich_help_panel=SOME,
     ),
 ]
 

@@ -13,16 +13,22 @@ from gesta.cli.common import JsonFlag, emit
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(help="Folders of gesta evaluate --out; one a seed.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="RESULT", help="Folders from gesta evaluate --out, one per seed.", show_default=False),
     ],
     reference: Annotated[
-        list[Path], typer.Option("--with", help="Such a folder of what to compare with. Repeat for its seeds.")
+        list[Path],
+        typer.Option("--with", metavar="RESULT", help="Result of the other model. Repeat for each seed."),
     ],
     json: JsonFlag = False,
 ) -> None:
-    """The difference in accuracy on the same clips, with its 95 % interval by person.
+    """Compare two models on the same clips, with a confidence interval.
 
-    Several seeds of a side count together: a clip with the share of them that recognized it.
+    Prints the difference in accuracy and its 95 % interval, resampled over people. If a model was trained with
+    several seeds, each clip counts with the share of seeds that got it right.
+
+    Example:
+      gesta compare report_new --with report_old
     """
     from gesta.evaluation.compare import compare as measure
 

@@ -23,6 +23,7 @@ from gesta.cli.common import (
     given_options,
     need,
 )
+from gesta.cli.help import MACHINE
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -31,41 +32,61 @@ if TYPE_CHECKING:
     from gesta.tasks.base import Quality
 
 TargetBytes = Annotated[
-    int | None, typer.Option("--target-bytes", help="Choose the most accurate of at most so many bytes.")
+    int | None, typer.Option("--target-bytes", metavar="N", help="Choose the most accurate model of at most N bytes.")
 ]
 MaxDrop = Annotated[
-    float | None, typer.Option("--max-drop", help="Choose the smallest that loses at most so many points.")
+    float | None,
+    typer.Option(
+        "--max-drop",
+        metavar="N",
+        help="Choose the smallest model that loses at most N percentage points (hand pose: mm).",
+    ),
 ]
 Keep = Annotated[
-    list[float] | None, typer.Option("--keep", help="Prune channels to this share of the parameters. Repeatable.")
+    list[float] | None,
+    typer.Option("--keep", metavar="SHARE", help="Prune channels to this share of the parameters. Repeatable."),
 ]
-Sparsity = Annotated[float | None, typer.Option("--sparsity", help="Share of zeros when pruning; 0: no pruning.")]
+Sparsity = Annotated[
+    float | None, typer.Option("--sparsity", metavar="SHARE", help="Share of weights set to zero; 0 for none.")
+]
 Teacher = Annotated[
-    list[Path] | None, typer.Option("--teacher", help="Bundle to distil from; the bundle itself if left out.")
+    list[Path] | None,
+    typer.Option("--teacher", metavar="BUNDLE", help="Model to distill from. (default: the bundle itself)"),
 ]
 
 WorkFolder = Annotated[
-    Path, typer.Option("--out", help="Folder for everything; started again, it resumes there.", show_default=False)
+    Path, typer.Option("--out", metavar="FOLDER", help="Folder for all results.", show_default=False)
 ]
 
 
 def compress(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Trained bundle with weights.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="The recordings it was trained on.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The recordings it was trained on.", show_default=False)],
     out: WorkFolder,
     target_bytes: TargetBytes = None,
     max_drop: MaxDrop = None,
     keep: Keep = None,
     sparsity: Sparsity = None,
-    epochs: Annotated[int, typer.Option("--epochs", help="Fine-tuning after each step.")] = 10,
-    steps: Annotated[int, typer.Option("--steps", help="Steps of each pruning, of channels and of weights.")] = 2,
+    epochs: Annotated[int, typer.Option("--epochs", help="Epochs of fine-tuning after each step.")] = 10,
+    steps: Annotated[int, typer.Option("--steps", help="Steps of each kind of pruning.")] = 2,
     teacher: Teacher = None,
-    distil: Annotated[bool, typer.Option("--distil/--no-distil", help="Fine-tune with the teacher's answers.")] = True,
+    distil: Annotated[
+        bool, typer.Option("--distil/--no-distil", help="Fine-tune by distillation from the teacher.")
+    ] = True,
     sets: SetOption = None,
-    to: Annotated[str, typer.Option("--to", help="Format of the runnable networks: openvino or onnx.")] = "openvino",
-    clips: Annotated[int, typer.Option("--clips", help="Clips to compare an export on, at most.", min=1)] = 500,
-    seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.0, max=600)] = 2.0,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORMAT", help="Format of the exported models: openvino or onnx.")
+    ] = "openvino",
+    clips: Annotated[
+        int, typer.Option("--clips", help="Compare exports with PyTorch on at most this many clips.", min=1)
+    ] = 500,
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", help="Seconds to measure each latency.", min=0.0, max=600, rich_help_panel=MACHINE),
+    ] = 2.0,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,
@@ -73,12 +94,20 @@ def compress(
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Prunes channels and weights, stores in 32, 16 and 8 bits, exports; a table and a figure tell what each step cost.
+    """Make a model small: prune, quantize, export and compare.
 
-    Channels are pruned of cnn3d, lstm and cnn3d_lstm; of other networks only weights are.
-    What meets --target-bytes or --max-drop is chosen by validation people, never by test, and copied to OUT/best.
-    --set changes the recipe of fine-tuning, which is the bundle's own (training.learning_rate=0.001).
-    Of a hand pose model: prunes, stores, exports; millimeters, not points. Of stored features: stores, exports.
+    Prunes channels and weights with fine-tuning in between, stores the result in 32, 16 and 8 bits, and exports it. A
+    table and a figure show what each step cost in accuracy. If you stop it, the same command continues.
+
+    With --target-bytes or --max-drop, the best model is chosen on the validation part, never on the test part, and
+    copied to OUT/best. --set changes the recipe of fine-tuning, which is the one the model was trained with.
+
+    Channels are pruned only in cnn3d, lstm and cnn3d_lstm; in other networks, weights are. Models on stored features
+    are not pruned.
+
+    Examples:
+      gesta compress runs/mine/bundle my_gestures --out small
+      gesta compress runs/mine/bundle my_gestures --out small --target-bytes 500000
     """
     need("train", "torch", "lightning", "matplotlib")
     need("export", "onnx", "onnxscript", "onnxruntime", "nncf")

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
+from gesta.cli.common import (
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    RecipeOption,
+    SetOption,
+    console,
+    emit,
+    existing,
+    need,
+    progress,
+)
+from gesta.cli.help import MACHINE
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,28 +34,46 @@ SHOWN_ERRORS = 30
 
 def crossval(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
-    recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; auto, or what fits the data."),
-    ] = None,
+    recipe: RecipeOption = None,
     by: Annotated[
-        str, typer.Option("--by", help="subject: one person at a time; a number: so many groups of people; label.")
+        str,
+        typer.Option(
+            "--by",
+            metavar="GROUPS",
+            help="Hold out one person (subject), one of N groups (a number), or a fifth of all clips (label).",
+        ),
     ] = "subject",
-    seeds: Annotated[int, typer.Option("--seeds", help="Whole rounds, with seeds 0, 1, ...", min=1)] = 1,
-    out: Annotated[Path, typer.Option("--out", help="Results by fold; a stopped run resumes from them.")] = Path(
+    seeds: Annotated[
+        int, typer.Option("--seeds", help="Repeat the whole cross-validation with seeds 0, 1, ...", min=1)
+    ] = 1,
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the results of each fold.")] = Path(
         "runs/crossval"
     ),
     sets: SetOption = None,
     choose: Annotated[
         list[str] | None,
-        typer.Option("--choose", help="'key=A|B': each fold chooses on people inside its training part. Repeatable."),
+        typer.Option(
+            "--choose",
+            metavar="KEY=A|B",
+            help="Let each fold choose a setting on people inside its training part. Repeatable.",
+        ),
     ] = None,
-    workers: Annotated[int, typer.Option("--workers", help="Folds at a time, one thread each.", min=1)] = 2,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Folds at the same time, one thread each.", min=1, rich_help_panel=MACHINE)
+    ] = 2,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Trains one model for each held-out person and reports pooled quality, mean and spread, and every error."""
+    """Cross-validate a recipe over people.
+
+    Trains one model for each held-out person or group. Reports the result of each fold, mean and standard deviation,
+    the result over all folds together, and every error. If you stop it, the same command continues.
+
+    Examples:
+      gesta crossval my_gestures
+      gesta crossval my_gestures --by 5 --seeds 3
+    """
     need("train", "torch", "lightning")
     from gesta.experiments.crossval import crossval_data, fold_by
     from gesta.experiments.train import task_of
@@ -87,7 +117,7 @@ def text(task: Task, document: dict[str, Any], out: Path) -> RenderableType:
     counted = Counter((e["id"], e["truth"], e["predicted"]) for e in document["errors"])
     wrong = Table(task.unit.removesuffix("s"), "label", "recognized as", "times")
     for (clip, truth, predicted), times in counted.most_common(SHOWN_ERRORS):
-        wrong.add_row(clip, truth, predicted or "(class unknown to the training part)", str(times))
+        wrong.add_row(clip, truth, predicted or "(class not in the training part)", str(times))
     return Group(folds, *lines, *([wrong] if counted else []))
 
 
@@ -97,6 +127,6 @@ def pooled(rounds: Sequence[Mapping[str, Any]]) -> list[str]:
     for name, first in dict(rounds[0]).items() if rounds else ():
         if isinstance(first, float):
             values = [row[name] for row in rounds]
-            spread = f" +- {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+            spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
             lines.append(f"all folds together: {name.replace('_', ' ')} {np.mean(values):.3f}{spread}")
     return lines

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gesta.cli.help import DATA
+
 COMMANDS = (
     "train",
     "evaluate",
@@ -40,7 +42,9 @@ def _limited(
             max=1.0,
             callback=_keep,
             show_default="0.05",
-            help="Share of a video's frames that may be damaged; they are left out. Beyond it the video is refused.",
+            metavar="SHARE",
+            rich_help_panel=DATA,
+            help="Skip damaged frames up to this share of a video; refuse the video beyond it.",
         ),
     ] = None,
 ) -> None:

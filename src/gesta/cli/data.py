@@ -12,22 +12,31 @@ import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, SeedOption, group
 from gesta.cli.data_pack import pack
+from gesta.cli.help import Command
 from gesta.words import did_you_mean
 
-app = group("Look into a data folder, pack its clips, or generate one.")
-app.command()(pack)
+app = group("Check, index, pack or generate a data folder.")
+app.command(cls=Command)(pack)
 
 
-@app.command()
+@app.command(cls=Command)
 def inspect(
-    data: Annotated[Path, typer.Argument(help="Data folder, recording or video.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for inspect.html with film strips.")] = None,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data folder, recording or video.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Also write inspect.html, a page with pictures, here."),
+    ] = None,
     format: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """What is in a data folder and what is wrong with it; with --out also a page with film strips and skeletons.
+    """Show what is in a data folder and what is wrong with it.
 
-    Hand poses (NYU, ICVL, MSRA, a folder of depth images): counts, resolution, intrinsics, unit, joints over depth.
+    Counts classes, people and clips, and lists problems, each with its reason and what to do. With --out, a page shows
+    film strips and skeletons. For hand pose data (NYU, ICVL, MSRA, or a folder of depth images), shows counts,
+    resolution, camera, unit and joints over depth.
+
+    Example:
+      gesta data inspect my_gestures --out report
     """
     from gesta.cli.common import console, emit, existing, progress
     from gesta.schema import nothing_usable
@@ -37,7 +46,7 @@ def inspect(
     task = catalog.of_data(existing(data, "data folder"), format)
     look = need_ability(task, "inspect", "gesta data inspect")
     listing = task.read(data, format)
-    with progress("looking into the files") as tick:
+    with progress("checking files") as tick:
         report = look(listing, tick)
     document = report.to_json()
     if out is not None:
@@ -49,22 +58,36 @@ def inspect(
         raise nothing_usable(data, report.problems)
 
 
-@app.command()
+@app.command(cls=Command)
 def index(
-    data: Annotated[Path, typer.Argument(help="Data folder; index.csv is written into it.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data folder; index.csv is written into it.")],
     subject: Annotated[
-        str | None, typer.Option("--subject", help="Where people stand in names: '{subject}_*', '*/{subject}/*'.")
+        str | None,
+        typer.Option(
+            "--subject",
+            metavar="PATTERN",
+            help="Where file names have the person, as in '{subject}_*' or '*/{subject}/*'.",
+        ),
     ] = None,
     label: Annotated[
-        str | None, typer.Option("--label", help="Where labels stand in names, as '*_{label}'; else the folders'.")
+        str | None,
+        typer.Option(
+            "--label",
+            metavar="PATTERN",
+            help="Where file names have the label, as in '*_{label}'. (default: the folder's name)",
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index.csv that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing index.csv.")] = False,
     format: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Write the index.csv of a folder: path, label and split as the folders say, people as the names say.
+    """Write the index.csv of a folder: path, label, person and split.
 
-    In a pattern * stands for anything and ? for one character. {subject} takes as little as it can.
+    Labels and splits are taken from the folders, people from the file names. In a pattern, * stands for anything and ?
+    for one character; {subject} matches as little as possible.
+
+    Example:
+      gesta data index my_gestures --subject "{subject}_*"
     """
     from gesta.cli.common import emit, existing
     from gesta.cli.data_index import index_document, index_text
@@ -80,47 +103,57 @@ def index(
 
 
 Recordings = Annotated[
-    int, typer.Option("--recordings", min=1, help="Recordings a person; of ucf101, isogd: of each class.")
+    int, typer.Option("--recordings", min=1, help="Recordings per person (ucf101, isogd: per class).")
 ]
-Classes = Annotated[int, typer.Option("--classes", min=2, max=400, help="ucf101, isogd, ledasila: how many classes.")]
+Classes = Annotated[int, typer.Option("--classes", min=2, max=400, help="Number of classes (ucf101, isogd, ledasila).")]
 TestRecordings = Annotated[
     int | None,
-    typer.Option("--test-recordings", min=1, help="Recordings a person of the test part; else as --recordings."),
+    typer.Option(
+        "--test-recordings",
+        min=1,
+        metavar="N",
+        help="Recordings per person in the test part. (default: as --recordings)",
+    ),
 ]
 Images = Annotated[
     int,
     typer.Option(
         "--images",
         min=1,
-        help="cifar10, cifar100, nyu: training images (nyu: of each view); a fifth as many to test.",
+        help="Number of training images (cifar10, cifar100; nyu: per view). A fifth as many are made for testing.",
     ),
 ]
 
 
-@app.command()
+@app.command(cls=Command)
 def make(
     context: typer.Context,
     kind: Annotated[
         str,
         typer.Argument(
-            help="What to generate: chalearn2014, ucf101, isogd, ledasila, captions, cifar10, cifar100, nyu."
+            metavar="KIND",
+            help="What to generate: chalearn2014, ucf101, isogd, ledasila, captions, cifar10, cifar100 or nyu.",
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
-    people: Annotated[int, typer.Option("--people", min=1, help="How many different people.")] = 27,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New or empty folder to write to.")],
+    people: Annotated[int, typer.Option("--people", min=1, help="Number of people.")] = 27,
     recordings: Recordings = 1,
     classes: Classes = 20,
     test_recordings: TestRecordings = None,
-    size: Annotated[str, typer.Option("--size", help="WIDTHxHEIGHT in pixels.")] = "320x240",
+    size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the videos in pixels.")] = "320x240",
     images: Images = 5000,
     videos: Annotated[
         bool,
-        typer.Option("--videos/--no-videos", help="captions: without, skeletons alone, in a fraction of the time."),
+        typer.Option("--videos/--no-videos", help="Make videos, or only skeletons, which is much faster (captions)."),
     ] = True,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Generate recordings of synthetic people, small images or hands, in the layout of a real data set."""
+    """Generate synthetic recordings, images or hands in the layout of a real data set.
+
+    Example:
+      gesta data make chalearn2014 generated --people 12
+    """
     from gesta.cli.common import emit, progress
     from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, IMAGE_GENERATORS
 
@@ -162,7 +195,7 @@ def _generator(kind: str) -> Callable[..., list[str]]:
     if kind not in GENERATORS:
         known = [*GENERATORS, *CLIP_GENERATORS, *DESCRIBED_GENERATORS, *IMAGE_GENERATORS]
         meant = did_you_mean(kind, known)
-        raise GestaError(f"unknown data set {kind!r}; can make {', '.join(known)}.{meant}", usage=True)
+        raise GestaError(f"unknown kind of data {kind!r}; there are {', '.join(known)}.{meant}", usage=True)
     return GENERATORS[kind]
 
 

@@ -7,26 +7,31 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, SetOption, command, console, emit, existing, need
+from gesta.cli.common import FormatOption, JsonFlag, RecipeOption, SetOption, command, console, emit, existing, need
 
 
 def pack(
-    data: Annotated[Path, typer.Argument(help="Folder of labeled recordings.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the shards; a stopped run resumes in it.")],
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="What will be trained: name (see `gesta recipes`) or YAML file.")
-    ] = None,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the shards.")],
+    recipe: RecipeOption = None,
     sets: SetOption = None,
-    shard_size: Annotated[str, typer.Option("--shard-size", help="A new shard begins beyond it, e.g. 256M.")] = "1G",
+    shard_size: Annotated[
+        str, typer.Option("--shard-size", metavar="SIZE", help="Start a new shard at this size, such as 256M.")
+    ] = "1G",
     seed: Annotated[
-        int, typer.Option("--seed", help="Of the split whose training part decides the auto values.", min=0)
+        int, typer.Option("--seed", help="Seed of the split; auto values come from its training part.", min=0)
     ] = 0,
     layout: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Preprocess the clips of a data folder for a recipe, and store them in few large files: gesta train OUT.
+    """Preprocess clips for a recipe and store them in a few large files.
 
-    The files are tars in WebDataset's layout, with an index and SHA256SUMS; other programs can read them.
+    Training on these shards reads few files and decodes no video. They are tar files in WebDataset's layout, with an
+    index and SHA256SUMS, which other programs can read. If you stop it, the same command continues.
+
+    Examples:
+      gesta data pack my_gestures --out packed
+      gesta train packed
     """
     need("train", "torch", "lightning", "filelock")
     existing(data, "data folder")

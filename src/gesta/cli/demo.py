@@ -13,17 +13,25 @@ from gesta.words import in_english
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder for data, model, report and video.")] = Path("gesta_demo"),
-    people: Annotated[int, typer.Option("--people", help="How many people are generated.", min=3)] = 24,
-    recordings: Annotated[int, typer.Option("--recordings", help="Recordings a person, 20 gestures each.", min=1)] = 1,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the data, model, report and video.")
+    ] = Path("gesta_demo"),
+    people: Annotated[int, typer.Option("--people", help="Number of people to generate.", min=3)] = 24,
+    recordings: Annotated[
+        int, typer.Option("--recordings", help="Recordings per person, with 20 gestures each.", min=1)
+    ] = 1,
     sets: SetOption = None,
     seed: SeedOption = DATA_SEED,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Generates a small set, trains, measures on unseen people, follows a whole recording. A few minutes.
+    """Try everything in a few minutes, on recordings that are generated for it.
 
-    A stopped demo resumes where it was. The recipe is `cnn3d-lstm-stream`.
+    Generates recordings of synthetic people, trains a model by the recipe cnn3d-lstm-stream, measures it on people it
+    has not seen, and runs it over a whole recording. If you stop it, the same command continues.
+
+    Example:
+      gesta demo
     """
     need("train", "torch", "lightning", "matplotlib")
     from gesta.experiments.demo import demo as run

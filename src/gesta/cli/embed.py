@@ -8,29 +8,46 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from gesta.cli.common import JsonFlag, SeedOption, console, emit, existing, need
+from gesta.cli.common import JsonFlag, SeedOption, console, emit, existing, group, need
+from gesta.cli.help import Command
 from gesta.words import choose
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
-VectorFile = Annotated[Path, typer.Argument(help="GloVe or word2vec vectors, text or binary, also .gz.")]
-CountOption = Annotated[int, typer.Option("--count", help="Words to list.", min=1)]
+app = group("Train, query and test word vectors.")
+VectorFile = Annotated[
+    Path, typer.Argument(metavar="VECTORS", help="GloVe or word2vec file, text or binary, also .gz.")
+]
+Word = Annotated[str, typer.Argument(help="A word.")]
+CountOption = Annotated[int, typer.Option("--count", help="Number of words to list.", min=1)]
 METHODS = ("skip_gram", "cbow")
 
 
-@app.command()
+@app.command(cls=Command)
 def train(
-    text: Annotated[list[Path], typer.Argument(help="Text files, a sentence a line, or folders of captions.")],
-    out: Annotated[Path, typer.Option("--out", help="File for the vectors; .bin is word2vec's binary format.")],
+    text: Annotated[
+        list[Path],
+        typer.Argument(metavar="TEXT", help="Text files with one sentence per line, or folders of captions."),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="File for the vectors; .bin gives word2vec's binary format.")
+    ],
     method: Annotated[str, typer.Option("--method", help="skip_gram or cbow.")] = "skip_gram",
-    width: Annotated[int, typer.Option("--width", help="Numbers of a vector.", min=1)] = 100,
-    window: Annotated[int, typer.Option("--window", help="Words to each side at most.", min=1)] = 5,
-    negative: Annotated[int, typer.Option("--negative", help="Words drawn for each prediction.", min=1)] = 5,
-    epochs: Annotated[int, typer.Option("--epochs", min=1)] = 5,
-    minimum_count: Annotated[int, typer.Option("--minimum-count", help="Rarer words are left out.", min=1)] = 5,
+    width: Annotated[int, typer.Option("--width", help="Size of a vector.", min=1)] = 100,
+    window: Annotated[int, typer.Option("--window", help="Context: at most this many words on each side.", min=1)] = 5,
+    negative: Annotated[int, typer.Option("--negative", help="Negative samples per prediction.", min=1)] = 5,
+    epochs: Annotated[int, typer.Option("--epochs", help="Passes over the text.", min=1)] = 5,
+    minimum_count: Annotated[
+        int, typer.Option("--minimum-count", help="Leave out words that are rarer than this.", min=1)
+    ] = 5,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
-    """Learn word vectors by skip-gram or CBOW with negative sampling; words are taken in lower case."""
+    """Train word vectors by skip-gram or CBOW with negative sampling.
+
+    Words are used in lower case.
+
+    Example:
+      gesta embed train text.txt --out vectors.bin --width 50
+    """
     need("train", "torch")
     choose("method", method, METHODS)
     from gesta.tasks.text.data import sentences_of
@@ -55,39 +72,62 @@ def train(
     emit(document, Text(f"vectors   {out}: {len(vectors)} words, from {document['tokens']:,} in the text"), json)
 
 
-@app.command()
-def near(vectors: VectorFile, word: str, count: CountOption = 10, json: JsonFlag = False) -> None:
-    """The words whose vectors are nearest to a word's."""
+@app.command(cls=Command)
+def near(vectors: VectorFile, word: Word, count: CountOption = 10, json: JsonFlag = False) -> None:
+    """List the words most similar to a word.
+
+    Example:
+      gesta embed near vectors.bin hand
+    """
     from gesta.tasks.text.vectors import read_vectors
 
     _listed(read_vectors(existing(vectors, "file")).nearest(word, count), json)
 
 
-@app.command()
-def analogy(vectors: VectorFile, a: str, b: str, c: str, count: CountOption = 10, json: JsonFlag = False) -> None:
-    """What is to C as B is to A: man king woman -> queen."""
+@app.command(cls=Command)
+def analogy(vectors: VectorFile, a: Word, b: Word, c: Word, count: CountOption = 10, json: JsonFlag = False) -> None:
+    """Find the word that is to C as B is to A.
+
+    Example:
+      gesta embed analogy vectors.bin man king woman
+    """
     from gesta.tasks.text.vectors import read_vectors
 
     _listed(read_vectors(existing(vectors, "file")).analogy(a, b, c, count), json)
 
 
-@app.command()
-def similarity(vectors: VectorFile, first: str, second: str, json: JsonFlag = False) -> None:
-    """The cosine of the angle between two words' vectors."""
+@app.command(cls=Command)
+def similarity(vectors: VectorFile, first: Word, second: Word, json: JsonFlag = False) -> None:
+    """Print the cosine similarity of two words.
+
+    Example:
+      gesta embed similarity vectors.bin hand finger
+    """
     from gesta.tasks.text.vectors import read_vectors
 
     value = read_vectors(existing(vectors, "file")).similarity(first, second)
     emit({"first": first, "second": second, "cosine": value}, f"{value:.4f}", json)
 
 
-@app.command()
+@app.command(cls=Command)
 def test(
     vectors: VectorFile,
-    pairs: Annotated[list[Path] | None, typer.Option("--pairs", help="Lines of WORD<tab>WORD<tab>RATING.")] = None,
-    questions: Annotated[Path | None, typer.Option("--questions", help="Analogies in Google's format.")] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        typer.Option("--pairs", metavar="FILE", help="Rated pairs, lines of WORD<tab>WORD<tab>RATING. Repeatable."),
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option("--questions", metavar="FILE", help="Analogies in Google's format.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Rank correlation with people's ratings of pairs, and the share of analogies answered."""
+    """Test word vectors on rated pairs and on analogies.
+
+    Reports the rank correlation with people's ratings and the share of analogies that are solved.
+
+    Example:
+      gesta embed test vectors.bin --pairs ratings.tsv
+    """
     from dataclasses import asdict
 
     from gesta.tasks.text.vectors import analogy_test, read_vectors, similarity_test

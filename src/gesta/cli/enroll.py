@@ -11,17 +11,26 @@ from gesta.cli.common import FormatOption, JsonFlag, StepOut, emit, existing, ne
 
 
 def enroll(
-    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Labeled recordings of new classes.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Folder with labeled recordings of the new classes.", show_default=False),
+    ],
     out: StepOut,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a bundle in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle in --out.")] = False,
     layout: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Adds the classes of the recordings to a nearest neighbor or a metric-trained embedding; nothing is trained.
+    """Add classes to a model from a few examples, without training.
 
-    Which of the classes it had is more likely stays as it is, but for votes of both. Bundles trained with --set
-    model.head=prototypes or --set model.name=nearest take classes, and those where `auto` chose either.
+    Works for models that compare a clip with examples: those trained with --set model.head=prototypes or --set
+    model.name=nearest, or for which the recipe auto chose one of the two. The ranking of the classes that were there
+    before stays the same, unless old and new examples vote together.
+
+    Example:
+      gesta enroll runs/mine/bundle new_gestures --out runs/more
     """
     need("train", "torch", "lightning")
     from gesta.experiments.enroll import enroll as run

@@ -13,43 +13,64 @@ from gesta.cli.common import (
     EngineOption,
     FormatOption,
     JsonFlag,
+    ProtocolOption,
+    SplitSeedOption,
     emit,
     existing,
     given_options,
     say_notes,
 )
+from gesta.cli.help import SOME
 
 
 def evaluate(
     context: typer.Context,
-    bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="Folder of labeled recordings.", show_default=False)],
-    split: Annotated[str, typer.Option("--split", help="test, val, train or all.")] = "test",
+    bundle: Annotated[
+        str,
+        typer.Argument(
+            metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.", show_default=False
+        ),
+    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    split: Annotated[str, typer.Option("--split", help="Part to measure on: test, val, train or all.")] = "test",
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for report.html, metrics.json and predictions.csv.")
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Write report.html, metrics.json and predictions.csv here."),
     ] = None,
     engine: EngineOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
-    protocol: Annotated[
-        str,
-        typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test."),
-    ] = "subject",
+    protocol: ProtocolOption = "subject",
     center: Annotated[
-        str, typer.Option("--center", help="Of hand poses: data (the annotation's center) or nearest (object).")
+        str,
+        typer.Option(
+            "--center", help="Hand pose: center of the hand from the data, or the nearest object.", rich_help_panel=SOME
+        ),
     ] = "data",
     record: Annotated[
-        bool, typer.Option("--record", help="Write the main numbers into the bundle and its card.")
+        bool, typer.Option("--record", help="Also write the main results into the bundle and its model card.")
     ] = False,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the split; the training's if left out.", min=0)] = None,
+    seed: SplitSeedOption = None,
     backbone_weights: BackboneOption = None,
-    shuffled: Annotated[bool, typer.Option("--shuffled", help="A control: gestures' frames in random order.")] = False,
+    shuffled: Annotated[
+        bool,
+        typer.Option(
+            "--shuffled", help="Control experiment: each gesture's frames in random order.", rich_help_panel=SOME
+        ),
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Accuracy with its interval, top five, per class, confusion; a report with the most confident errors.
+    """Measure a model on people it was not trained on.
 
-    The same data and protocol give the same split as `gesta train`, so that test means people never trained on. For
-    hand pose models: errors in mm. For streams: events found, false alarms, delays, timelines of whole recordings.
+    Reports accuracy with a 95 % confidence interval, top-5 accuracy, results per class and the confusion matrix. With
+    --out, a report in HTML also shows the most confident errors. For hand pose models, reports errors in mm; for
+    continuous recognition, gestures found, false alarms and delays.
+
+    The same data and protocol give the same split as in training, so the test part holds only people the model has
+    never seen.
+
+    Example:
+      gesta evaluate runs/mine/bundle my_gestures --out report
     """
     from gesta.engines.base import Placement
     from gesta.evaluation import run

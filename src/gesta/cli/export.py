@@ -19,6 +19,7 @@ from gesta.cli.common import (
     given_options,
     need,
 )
+from gesta.cli.help import DATA, MACHINE
 from gesta.words import choose
 
 if TYPE_CHECKING:
@@ -27,42 +28,71 @@ if TYPE_CHECKING:
     from gesta.tasks.base import Task
 
 TrainingData = Annotated[
-    Path | None, typer.Option("--data", help="The data it was trained on, to compare and (int8) calibrate with.")
+    Path | None,
+    typer.Option("--data", metavar="FOLDER", help="Training data, to check the export on; needed for int8."),
 ]
-TrainingProtocol = Annotated[str, typer.Option("--protocol", help="The one of the training: subject or document.")]
+TrainingProtocol = Annotated[
+    str, typer.Option("--protocol", help="As in training: subject or document.", rich_help_panel=DATA)
+]
 
 
 def export(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Bundle with PyTorch weights (folder or zip).", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
     to: Annotated[
         str,
-        typer.Option("--to", help="onnx, openvino or web (a page).", show_default=False),
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="openvino, onnx, or web for a page that runs the model in a browser.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the new bundle, or page.", show_default=False)],
-    precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half the bytes) or int8.")] = "fp32",
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FOLDER", help="Where to write the new bundle or the page.", show_default=False),
+    ],
+    precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half the size) or int8.")] = "fp32",
     data: TrainingData = None,
-    clips: Annotated[int, typer.Option("--clips", help="Validation clips to compare on, at most.", min=1)] = 500,
-    force: Annotated[bool, typer.Option("--force", help="Write it even if it does not agree with PyTorch.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what was exported to --out before.")] = False,
+    clips: Annotated[
+        int, typer.Option("--clips", help="Compare with PyTorch on at most this many validation clips.", min=1)
+    ] = 500,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the export even if it does not agree with PyTorch.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in --out.")] = False,
     with_preprocessing: Annotated[
-        bool, typer.Option("--with-preprocessing", help="Also an ONNX file that takes camera frames, and run.py.")
+        bool, typer.Option("--with-preprocessing", help="Also write an ONNX file that takes camera frames, and run.py.")
     ] = False,
     protocol: TrainingProtocol = "subject",
     seed: SplitSeedOption = None,
     layout: FormatOption = None,
     backbone_weights: BackboneOption = None,
-    seconds: Annotated[float, typer.Option("--seconds", help="Time for each latency.", min=0.1, max=600)] = 2.0,
+    seconds: Annotated[
+        float,
+        typer.Option("--seconds", help="Seconds to measure each latency.", min=0.1, max=600, rich_help_panel=MACHINE),
+    ] = 2.0,
     json: JsonFlag = False,
 ) -> None:
-    """Export the networks into a new bundle that runs without PyTorch.
+    """Convert a model to OpenVINO, ONNX or a web page.
 
-    They are compared with PyTorch on validation clips (without --data on random ones): nothing is written unless the
-    top class is the same on all of them (int8: on 99 %). int8 is calibrated on training clips and needs --data.
-    Of a hand pose model the joints must be PyTorch's, up to 0.1 mm (fp16: 2 mm, int8: 30 mm, 3 mm on average).
-    Of a model of stored features its backbone goes into the new bundle, too, whatever its size; int8 is the backbone's.
-    --with-preprocessing adds what runs without gesta: model.onnx, run.py, preprocessing.md and an example.
-    --to web writes static files that run a model of RGB or skeletons in a browser; needs `gesta fetch onnxruntime-web`.
+    The new bundle runs without PyTorch. The export is compared with PyTorch on validation clips, or on random ones
+    without --data, and is only written if both give the same top class on all of them (int8: on 99 %). The joints of
+    a hand pose model may differ by 0.1 mm (fp16: 2 mm; int8: 30 mm, and 3 mm on average). int8 is calibrated on
+    training clips.
+
+    For a model on stored features, the network that computes the features is exported along with it; with int8, it
+    is the one that is quantized.
+
+    --with-preprocessing adds model.onnx, run.py, preprocessing.md and an example, which run without gesta.
+
+    --to web writes static files for models of RGB or skeletons. Run gesta fetch onnxruntime-web first.
+
+    Examples:
+      gesta export runs/mine/bundle --to openvino --out exported --data my_gestures
+      gesta export runs/mine/bundle --to onnx --precision int8 --out small --data my_gestures
     """
     from gesta.tasks import catalog
 

@@ -20,6 +20,7 @@ from gesta.cli.common import (
     need,
     progress,
 )
+from gesta.cli.help import DATA, MACHINE
 from gesta.files import write_whole
 from gesta.schema import GestaError
 
@@ -29,53 +30,89 @@ BackboneName = Annotated[
     str,
     typer.Option(
         "--backbone",
-        help="resnet18, resnet34, resnet50, inception_v1, inception_v3, efficientnet_lite0, c3d, i3d; or skeleton.",
+        help="Network that computes the features: resnet18, resnet34, resnet50, inception_v1, inception_v3, "
+        "efficientnet_lite0, c3d, i3d; or skeleton for joints.",
     ),
 ]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", help="States of a recognizer instead of a backbone's features: its bundle.")
+    str | None, typer.Option("--model", metavar="BUNDLE", help="Take the hidden states of this trained model instead.")
 ]
 WeightsOption = Annotated[
     str | None,
-    typer.Option("--weights", help="File; the official one is downloaded if left out; random[:SEED] to try out."),
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights, or random[:SEED] for a trial. (default: downloaded, the published ones)",
+    ),
 ]
 FramesOption = Annotated[
     int | None,
-    typer.Option("--frames", min=1, help="Exactly so many frames of each video; 20 (c3d, i3d: 20 windows)."),
+    typer.Option(
+        "--frames",
+        min=1,
+        metavar="N",
+        help="Take exactly N frames of each video. (default: 20; for c3d and i3d 20 windows)",
+    ),
 ]
-MostFrequent = Annotated[int | None, typer.Option("--most-frequent", min=1, help="Only the n most frequent classes.")]
-RenewOption = Annotated[bool, typer.Option("--renew", help="Compute again what an older gesta decoded.")]
+MostFrequent = Annotated[
+    int | None,
+    typer.Option(
+        "--most-frequent", min=1, metavar="N", help="Use only the N most frequent classes.", rich_help_panel=DATA
+    ),
+]
+RenewOption = Annotated[bool, typer.Option("--renew", help="Recompute features that an older version of gesta made.")]
 FeatureEngine = Annotated[
-    str | None, typer.Option("--engine", help="openvino or torch; openvino on a CPU if left out.")
+    str | None,
+    typer.Option("--engine", help="openvino or torch. (default: openvino on a CPU)", rich_help_panel=MACHINE),
 ]
 
 
 def features(
-    data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the features; a stopped run resumes in it.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data folder or video.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the features.")],
     backbone: BackboneName = "resnet50",
     model: ModelOption = None,
     weights: WeightsOption = None,
     frames: FramesOption = None,
-    every: Annotated[int | None, typer.Option("--every", min=1, help="Every n-th frame instead.")] = None,
-    stage: Annotated[str | None, typer.Option("--stage", help="Where to take features; the last if left out.")] = None,
-    maps: Annotated[bool, typer.Option("--maps", help="Maps of the stage, not their mean over the image.")] = False,
-    size: Annotated[int | None, typer.Option("--size", min=32, help="Pixels of a side; the published one.")] = None,
+    every: Annotated[
+        int | None, typer.Option("--every", min=1, metavar="N", help="Take every N-th frame instead.")
+    ] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", help="Layer to take features from. (default: the last)")
+    ] = None,
+    maps: Annotated[bool, typer.Option("--maps", help="Keep the feature maps, not their mean over the image.")] = False,
+    size: Annotated[
+        int | None, typer.Option("--size", min=32, metavar="N", help="Image size in pixels. (default: as published)")
+    ] = None,
     most_frequent: MostFrequent = None,
-    at_least: Annotated[int, typer.Option("--at-least", min=1, help="Only classes with as many videos.")] = 1,
+    at_least: Annotated[
+        int, typer.Option("--at-least", min=1, help="Use only classes with at least N videos.", rich_help_panel=DATA)
+    ] = 1,
     layout: FormatOption = None,
     engine: FeatureEngine = None,
     device: DeviceOption = "auto",
-    devices: Annotated[int, typer.Option("--devices", help="Processes (GPUs) on each computer.", min=1)] = 1,
-    nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of each process.")] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Frames (c3d, i3d: windows) at a time.")] = 32,
+    devices: Annotated[
+        int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
+    ] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)] = 1,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, metavar="N", help="Threads per process.", rich_help_panel=MACHINE)
+    ] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", min=1, help="Frames per batch (c3d, i3d: windows).", rich_help_panel=MACHINE)
+    ] = 32,
     renew: RenewOption = False,
     json: JsonFlag = False,
 ) -> None:
-    """Compute a frozen backbone's features of every video once, for training on them.
+    """Compute features of videos once, with a pretrained network.
 
-    --backbone skeleton: the joints of recordings with skeletons, 4 frames (--every) a vector. captions.csv comes along.
+    Training on stored features is fast, as the network (the backbone) does not run again. With --backbone skeleton,
+    the joints of 4 frames (--every) make one vector. A captions.csv in DATA is copied along. If you stop it, the same
+    command continues.
+
+    Examples:
+      gesta features my_videos --out features
+      gesta train features
     """
     need("train", "torch", "lightning")
     existing(data, "data folder")

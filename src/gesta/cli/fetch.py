@@ -1,4 +1,4 @@
-"""`gesta fetch`: published networks that gesta uses and does not contain."""
+"""`gesta fetch`: published networks and a runtime that gesta uses and does not contain."""
 
 from __future__ import annotations
 
@@ -8,21 +8,29 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import JsonFlag, group
+from gesta.cli.help import Command
 
-app = group("Published networks that gesta uses and does not contain.")
+app = group("Download the networks and the runtime that other commands need.")
 
 
-@app.command()
+@app.command(cls=Command)
 def trackers(
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="A mediapipe 0.10.21 wheel, a .task bundle, or a folder with .tflite files."),
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Take them from a mediapipe 0.10.21 wheel, a .task bundle, or a folder of .tflite files.",
+        ),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Networks that find hands and bodies in RGB (Apache-2.0, 21 MB), by pip from the package index, or from a file.
+    """Download networks that find hands and bodies in RGB video.
 
-    They lie in the user's data folder; GESTA_DATA names another place.
+    21 MB, license Apache-2.0, by pip or from a file. They are kept in your data folder, or where GESTA_DATA says.
+
+    Example:
+      gesta fetch trackers
     """
     from gesta.cli.common import console, emit, existing
     from gesta.trackers.files import SHA256, default_folder, fetch, fingerprint
@@ -42,17 +50,20 @@ def trackers(
     emit(document, "\n".join(lines), json)
 
 
-@app.command("onnxruntime-web")
+@app.command("onnxruntime-web", cls=Command)
 def onnxruntime_web(
     source: Annotated[
         Path | None,
-        typer.Option("--from", help="The package's .tgz (npm pack), or a folder with it."),
+        typer.Option("--from", metavar="FILE", help="Take it from the package's .tgz (npm pack) or a folder."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """What runs networks in a browser (MIT, 14 MB), for `gesta export --to web`: by npm, or from a file.
+    """Download what runs networks in a browser, for gesta export --to web.
 
-    It lies in the user's data folder; GESTA_DATA names another place.
+    14 MB, license MIT, by npm or from a file. It is kept in your data folder, or where GESTA_DATA says.
+
+    Example:
+      gesta fetch onnxruntime-web
     """
     from gesta.cli.common import console, emit, existing
     from gesta.exporting.web.runtime import PACKAGE, default_folder, fetch

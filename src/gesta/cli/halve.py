@@ -12,7 +12,9 @@ from gesta.cli.common import DataOption, FormatOption, JsonFlag, ProtocolOption,
 
 def halve(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
     out: StepOut,
     data: DataOption = None,
     layout: FormatOption = None,

@@ -12,6 +12,7 @@ from gesta.cli.common import (
     DeviceOption,
     FormatOption,
     JsonFlag,
+    RecipeOption,
     SetOption,
     console,
     emit,
@@ -19,37 +20,56 @@ from gesta.cli.common import (
     need,
     progress,
 )
+from gesta.cli.help import MACHINE
 from gesta.schema import GestaError, usable
 
 
 def learning_curve(
-    data: Annotated[Path, typer.Argument(help="Recordings, or a folder of gesta features.", show_default=False)],
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; what fits the data.")
-    ] = None,
+    data: Annotated[
+        Path,
+        typer.Argument(metavar="DATA", help="Folder of labeled recordings or of stored features.", show_default=False),
+    ],
+    recipe: RecipeOption = None,
     start: Annotated[
-        Path | None, typer.Option("--from", help="Bundle to begin with: a second curve beside that from scratch.")
+        Path | None,
+        typer.Option(
+            "--from", metavar="BUNDLE", help="Trained model to start from; drawn beside the curve from scratch."
+        ),
     ] = None,
-    freeze: Annotated[str | None, typer.Option("--freeze", help="With --from, as of gesta train.")] = None,
-    clips: Annotated[str, typer.Option("--clips", help="Training clips a class, with commas.")] = "1,2,4,8",
-    seeds: Annotated[int, typer.Option("--seeds", help="Draws of the clips, and trainings.", min=1)] = 3,
-    out: Annotated[Path, typer.Option("--out", help="Table, figure and results; a stopped run resumes.")] = Path(
-        "runs/learning-curve"
-    ),
+    freeze: Annotated[
+        str | None, typer.Option("--freeze", metavar="LAYERS", help="With --from, as in gesta train.")
+    ] = None,
+    clips: Annotated[
+        str, typer.Option("--clips", metavar="N,N,...", help="Numbers of training clips per class.")
+    ] = "1,2,4,8",
+    seeds: Annotated[int, typer.Option("--seeds", help="Seeds; each draws other clips and trains again.", min=1)] = 3,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the table, figure and results.")
+    ] = Path("runs/learning-curve"),
     sets: SetOption = None,
-    workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.", min=1)] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE
+        ),
+    ] = 2,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Accuracy against training clips a class, with intervals, on one test part; with --from also by transfer.
+    """Plot accuracy against the number of training clips per class.
 
-    Without --recipe, --from takes that of the bundle for both curves.
+    All points are measured on the same test part, with confidence intervals. With --from, a second curve shows what
+    transfer from a trained model adds; both curves then use that model's recipe unless you name one. If you stop it,
+    the same command continues.
+
+    Example:
+      gesta learning-curve my_gestures --clips 1,2,4,8 --from runs/other/bundle
     """
     need("train", "torch", "lightning", "matplotlib")
     existing(data, "data folder")
     if freeze is not None and start is None:
-        raise GestaError("--freeze needs --from BUNDLE: a network that has learned.", usage=True)
+        raise GestaError("--freeze needs --from BUNDLE, a trained model whose layers are frozen.", usage=True)
     from gesta.experiments.learning_curve import Curve, curve_of
     from gesta.experiments.learning_curve import learning_curve as run
     from gesta.experiments.parallel import Workers
@@ -61,7 +81,7 @@ def learning_curve(
     def told(job: Any, result: dict[str, Any]) -> None:
         console.print(f"{job.title}: {result['accuracy']:.3f}", highlight=False)
 
-    with progress("Trainings") as bar:
+    with progress("Training") as bar:
         document = run(curve, usable(task.read(data, layout)), out, Workers(workers, device, bar, told))
     for note in document["notes"]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
@@ -78,10 +98,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 def _text(document: dict[str, Any]) -> Group:
     from rich.table import Table
 
-    table = Table("clips a class", "curve", "accuracy", "95 % interval", "by seed")
+    table = Table("clips per class", "curve", "accuracy", "95 % interval", "by seed")
     for row in document["rows"]:
         low, high = row["interval"]
         seeds = " ".join(f"{accuracy:.3f}" for accuracy in row["by_seed"])
         table.add_row(str(row["clips"]), row["arm"], f"{row['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", seeds)
-    gains = [f"{gain['clips']} clips a class: transfer adds {gain['gain']:+.3f}" for gain in document["gains"]]
+    gains = [f"{gain['clips']} clips per class: transfer adds {gain['gain']:+.3f}" for gain in document["gains"]]
     return Group(table, *gains, *(f"written {path}" for path in document["files"].values()))

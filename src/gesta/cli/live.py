@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from gesta.cli.common import DeviceOption, EngineOption, console, json_line
+from gesta.cli.help import OUTPUT, SOME
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
@@ -22,31 +23,59 @@ if TYPE_CHECKING:
 
 
 def live(
-    bundle: Annotated[str, typer.Argument(help="Bundle (folder or zip), or demo.", show_default=False)],
-    source: Annotated[str, typer.Option("--source", help="Camera's number, file, or address (rtsp://...).")] = "0",
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.", show_default=False)
+    ],
+    source: Annotated[
+        str, typer.Option("--source", help="Number of a camera, a file, or an address (rtsp://...).")
+    ] = "0",
     do: Annotated[
-        list[str] | None, typer.Option("--do", help="'label=command': runs for each such event. Repeatable.")
+        list[str] | None,
+        typer.Option("--do", metavar="LABEL=COMMAND", help="Run a command whenever this gesture is seen. Repeatable."),
     ] = None,
-    preview: Annotated[bool, typer.Option("--preview", help="Serve a page with the picture on this machine.")] = False,
-    port: Annotated[int, typer.Option("--port", help="Of the preview; 0: any free one.", min=0, max=65535)] = 0,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Show the picture on a web page, for this computer only.")
+    ] = False,
+    port: Annotated[int, typer.Option("--port", help="Port of the preview; 0 takes a free one.", min=0, max=65535)] = 0,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Probability that opens an event.", min=0.05, max=1.0)
+        float | None,
+        typer.Option(
+            "--threshold",
+            metavar="P",
+            help="Probability above which a gesture is reported, 0.05 to 1.",
+            min=0.05,
+            max=1.0,
+        ),
     ] = None,
     keys: Annotated[
-        bool, typer.Option("--keys", help="Of models of whole videos: Enter begins a segment and ends it, not motion.")
+        bool,
+        typer.Option(
+            "--keys",
+            help="Models of whole videos: press Enter to start and end a gesture, instead of by motion.",
+            rich_help_panel=SOME,
+        ),
     ] = False,
     record: Annotated[
-        Path | None, typer.Option("--record", help="Keep the video and its events (index.csv) in this folder.")
+        Path | None, typer.Option("--record", metavar="FOLDER", help="Keep the video and its events (index.csv) here.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--seconds", help="End after so long.", min=0.0)] = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", metavar="N", help="Stop after this many seconds.", min=0.0)
+    ] = None,
     engine: EngineOption = None,
     device: DeviceOption = "auto",
-    json: Annotated[bool, typer.Option("--json", help="One JSON document an event on stdout, nothing else.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document per event and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Events as they happen, one a line, until the source ends or Ctrl-C. At the end: latency and dropped frames.
+    """Recognize gestures as they happen, from a camera, file or stream.
 
-    Only the newest frames are looked at. A camera or stream that vanishes is opened again. Nothing is stored, unless
-    --record asks for it.
+    Prints one line per event until the source ends or you press Ctrl-C, then latency and dropped frames. Only the
+    newest frames are used, so it never falls behind. A camera or stream that is lost is opened again. Nothing is
+    stored without --record.
+
+    Examples:
+      gesta live demo
+      gesta live runs/mine/bundle --do "wave=notify-send Hello"
     """
     from gesta.engines.base import Placement
     from gesta.live.actions import parsed
@@ -73,7 +102,7 @@ def live(
             page = stack.enter_context(Preview(port))
             watch["watch"] = page.show
             console.print(f"Preview at {page.address}", highlight=False)
-        console.print("Following; Ctrl-C ends.", highlight=False)
+        console.print("Watching. Press Ctrl-C to stop.", highlight=False)
         tell_all(session(recorded or taken, follower, summary, seconds=seconds, **watch), actions, recorded, json)
         console.print(summary.line, highlight=False, soft_wrap=True)
 
@@ -91,7 +120,7 @@ def tell_all(events: Iterator[GestureEvent], actions: Actions, recorded: Recorde
     finally:
         if recorded is not None:
             recorded.finish()
-            console.print(f"Kept {recorded.path}", highlight=False, soft_wrap=True)
+            console.print(f"Recorded to {recorded.path}", highlight=False, soft_wrap=True)
 
 
 def tell(event: GestureEvent, json: bool) -> None:
@@ -108,9 +137,11 @@ def by_keys(follower: Any, title: str) -> None:
     from gesta.live.keys import KeyGate
 
     if not hasattr(follower, "gate"):
-        raise GestaError(f"--keys is for models of whole videos; {title} follows on its own. Leave it out.", usage=True)
+        raise GestaError(
+            f"--keys is for models of whole videos; {title} finds gestures on its own. Leave it out.", usage=True
+        )
     follower.gate = KeyGate()
-    console.print("Enter begins a segment, Enter ends it.", highlight=False)
+    console.print("Press Enter to start a gesture and Enter again to end it.", highlight=False)
 
 
 def kept(source: Source, folder: Path) -> Recorded:
@@ -145,8 +176,8 @@ def tracked(predictor: Any, follower: Any) -> Any:
     what = next((name for name in SOUGHT if joint_names(name) == space.joints), None)
     if what is None:
         raise GestaError(
-            f"The model takes skeletons of the joints {', '.join(space.joints[:3])}, ..., which no tracker finds in "
-            "images. Give a file of such skeletons as --source, or train on skeletons of gesta track.",
+            f"The model needs skeletons with the joints {', '.join(space.joints[:3])}, ..., which no tracker finds in "
+            "images. Give a file of such skeletons as --source, or train a model on skeletons from gesta track.",
             usage=True,
         )
     tracker = Tracker(what)

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from gesta.cli.common import JsonFlag, console, emit, existing, group, need, progress
+from gesta.cli.help import Command
 from gesta.files import write_files
 from gesta.schema import GestaError
 
@@ -17,33 +18,45 @@ if TYPE_CHECKING:
     from gesta.tasks.hands.compare import Compared
     from gesta.tasks.hands.joint_files import Coordinates
 
-app = group("Hand pose: compare files of predicted joints with the truth.")
+app = group("Measure files of predicted hand joints against the ground truth.")
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     truth: Annotated[
-        Path, typer.Argument(metavar="GROUND_TRUTH", help="Text, one row a frame: u v d or x y z of each joint.")
+        Path,
+        typer.Argument(metavar="GROUND_TRUTH", help="Text file with one row per frame: u v d or x y z of each joint."),
     ],
     predictions: Annotated[
-        list[Path], typer.Argument(metavar="PREDICTIONS...", help="Files of the same rows; u v alone with --depth.")
+        list[Path], typer.Argument(metavar="PREDICTIONS", help="Files with the same rows; u v alone with --depth.")
     ],
     camera: Annotated[
         str, typer.Option("--camera", help="nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.")
     ] = "nyu",
     depth: Annotated[
-        Path | None, typer.Option("--depth", help="Folder of the depth images, in the order of the rows, to lift u v.")
+        Path | None,
+        typer.Option(
+            "--depth", metavar="FOLDER", help="Depth images, sorted as the rows, from which u v gets its depth."
+        ),
     ] = None,
     coordinates: Annotated[
-        str, typer.Option("--coordinates", help="uvd or xyz of files with three numbers a joint; auto looks.")
+        str, typer.Option("--coordinates", help="Meaning of three numbers per joint: uvd, xyz or auto.")
     ] = "auto",
     cube: Annotated[
-        float, typer.Option("--cube", help="Side (mm) of the cube outside of which a lifted depth is not used.", min=1)
+        float, typer.Option("--cube", help="With --depth, ignore depth outside a cube of this size in mm.", min=1)
     ] = 300.0,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for curves, bars, table and result.json.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Write curves, bars, table and result.json here.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Mean and per-joint error in mm and the success rate of published or own predictions, in one table."""
+    """Compare predicted joints with the ground truth, in one table.
+
+    Reports mean error and error per joint in mm, and the success rate, for your own predictions and published ones.
+
+    Example:
+      gesta pose compare ground_truth.txt mine.txt published.txt --camera nyu --out comparison
+    """
     from gesta.sources.cameras import find_camera
     from gesta.tasks.hands.compare import PUBLISHED_CAMERAS, markdown
     from gesta.tasks.hands.compare import compare as measure
@@ -66,7 +79,7 @@ def compare(
             left_out=left_out,
         )
     for error in left_out:
-        console.print(f"Left out: {error}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"Skipped: {error}", markup=False, highlight=False, soft_wrap=True)
     if any(one.coordinates != "xyz" for one in found):
         focal = f"fx {lens.fx:g}, fy {lens.fy:g}"
         console.print(f"Pixels go through the camera {camera} (--camera), {focal}.", highlight=False)

@@ -20,47 +20,62 @@ from gesta.cli.common import (
     given_options,
     json_line,
 )
+from gesta.cli.help import OUTPUT, SOME
 from gesta.untrusted import printable
 
 
 def predict(
     context: typer.Context,
     bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help='A bundle (folder or zip), or "demo", the one in the package.')
+        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.")
     ],
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Videos, recordings, or folders of them.")],
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, recordings, or folders of them.")],
     stream: Annotated[
         bool,
-        typer.Option(
-            "--stream", help="A prediction a chunk (or kept frame) over each whole recording, in constant memory."
-        ),
+        typer.Option("--stream", help="Predict again and again over each recording, in constant memory."),
     ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option(
             "--annotate",
             metavar="FILE",
-            help="Write the video with the predictions: an .mp4, or a folder of them (hands: also .png).",
+            help="Write a video that shows the predictions: an .mp4, or a folder of them (hand pose: also .png).",
         ),
     ] = None,
     skeleton: SkeletonOption = None,
     depth: DepthOption = None,
     camera: Annotated[
         str | None,
-        typer.Option("--camera", help="Of hand poses: nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy."),
+        typer.Option(
+            "--camera",
+            help="Hand pose: nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.",
+            rich_help_panel=SOME,
+        ),
     ] = None,
     center: Annotated[
-        str, typer.Option("--center", help="Of hand poses: data, nearest (object), or U,V[,DEPTH] in pixels and mm.")
+        str,
+        typer.Option(
+            "--center",
+            help="Hand pose: center of the hand from the data, the nearest object, or U,V[,DEPTH] in pixels and mm.",
+            rich_help_panel=SOME,
+        ),
     ] = "data",
     backbone_weights: BackboneOption = None,
     engine: EngineOption = None,
     format: FormatOption = None,
     device: DeviceOption = "auto",
-    json: Annotated[bool, typer.Option("--json", help="One JSON document a line on stdout, nothing else.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document per line and nothing else.", rich_help_panel=OUTPUT)
+    ] = False,
 ) -> None:
-    """Recognize what is in videos or recordings. With --json one document a line.
+    """Recognize gestures in videos and recordings.
 
-    Of a hand pose model: 3D joints in depth images (PNG of 16-bit mm, NYU's), folders of them, data sets, recordings.
+    Prints the most likely classes of each input. For hand pose models, the inputs are depth images (16-bit PNG in mm,
+    or NYU's format), folders of them, data sets or recordings, and the output is 3D joints.
+
+    Examples:
+      gesta predict demo my_clip.mp4
+      gesta predict runs/mine/bundle recording.mp4 --stream --annotate labeled.mp4
     """
     from gesta.engines.base import Placement
     from gesta.tasks import catalog

@@ -29,28 +29,40 @@ from gesta.schema import GestaError
 
 def prune(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
     out: StepOut,
-    threshold: Annotated[float, typer.Option("--threshold", help="Weights smaller than this go.")] = 2.0**-20,
+    threshold: Annotated[
+        float, typer.Option("--threshold", metavar="X", help="Remove weights smaller than this.", show_default="2^-20")
+    ] = 2.0**-20,
     sparsity: Annotated[
-        float | None, typer.Option("--sparsity", help="Share of the weights that goes, e.g. 0.8, instead.")
+        float | None,
+        typer.Option("--sparsity", metavar="SHARE", help="Remove this share of the weights instead, such as 0.8."),
     ] = None,
     spread: Annotated[
-        str, typer.Option("--spread", help="Where they go: adaptive, global (the smallest of all) or layer (of each).")
+        str,
+        typer.Option(
+            "--spread",
+            help="Where --sparsity removes: adaptive, global (the smallest of all) or layer (a share of each).",
+        ),
     ] = "adaptive",
     channels: Annotated[
-        bool, typer.Option("--channels", help="Remove whole channels (structured pruning); needs --data.")
+        bool, typer.Option("--channels", help="Remove whole channels (structured pruning). Needs --data.")
     ] = False,
-    keep: Annotated[float, typer.Option("--keep", help="With --channels: share of the parameters that stays.")] = 0.5,
+    keep: Annotated[float, typer.Option("--keep", help="With --channels, share of the parameters to keep.")] = 0.5,
     parameters: Annotated[
-        int | None, typer.Option("--parameters", help="With --channels: how many stay, instead.")
+        int | None,
+        typer.Option("--parameters", metavar="N", help="With --channels, number of parameters to keep instead."),
     ] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Reach the share in so many steps.")] = 1,
-    epochs: Annotated[int, typer.Option("--epochs", help="Train so many epochs after each step, on --data.")] = 0,
+    steps: Annotated[int, typer.Option("--steps", help="Prune in this many steps.")] = 1,
+    epochs: Annotated[
+        int, typer.Option("--epochs", help="Fine-tune on --data for this many epochs after each step.")
+    ] = 0,
     data: DataOption = None,
     sets: SetOption = None,
     figure: Annotated[
-        Path | None, typer.Option("--figure", help="PNG: histogram of log2 |w| of the bundle before.")
+        Path | None, typer.Option("--figure", metavar="FILE", help="Draw a histogram of log2 |w| before pruning (PNG).")
     ] = None,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
@@ -59,9 +71,15 @@ def prune(
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Removes weights by threshold or to a wanted share, or whole channels, step by step with training between.
+    """Remove weights or channels that matter least.
 
-    --set changes the training's recipe, which is the bundle's own (training.learning_rate=1e-4, teacher=BUNDLE).
+    Removes weights below a threshold or a share of them; with --channels, whole channels. With --epochs, the model is
+    fine-tuned after each step by the recipe it was trained with, which --set changes, as in
+    training.learning_rate=1e-4 or teacher=BUNDLE.
+
+    Examples:
+      gesta prune runs/mine/bundle --sparsity 0.8 --out pruned
+      gesta prune runs/mine/bundle --channels --keep 0.5 --epochs 5 --data my_gestures --out slim
     """
     need("train", "torch", "lightning", "matplotlib", "tensorboard")
     from gesta.compression.channels import ChannelPruning
@@ -76,7 +94,7 @@ def prune(
     how.check()
     sets_need_epochs(sets, epochs)
     if channels and data is None:
-        raise GestaError("--channels needs --data DATA: training recordings on which channels are judged.", usage=True)
+        raise GestaError("--channels needs --data DATA, recordings to decide which channels matter.", usage=True)
     task, source = catalog.of_bundle(existing(bundle, "bundle"))
     options = given_options(context, task, backbone_weights=backbone_weights)
     if figure is not None:
@@ -118,7 +136,7 @@ def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool, **options:
 def sets_need_epochs(sets: list[str] | None, epochs: int) -> None:
     """Raises GestaError (usage) for changes of a fine-tuning that does not take place."""
     if sets and not epochs:
-        raise GestaError(f"--set {sets[0]}: changes the fine-tuning, and there is none. Add --epochs N.", usage=True)
+        raise GestaError(f"--set {sets[0]} changes the fine-tuning, and there is none. Add --epochs N.", usage=True)
 
 
 def prune_channels_as_before(bundle: Path, out: Path, how: Any, where: Where, json: bool) -> None:

@@ -25,7 +25,9 @@ from gesta.cli.common import (
 
 def quantize(
     context: typer.Context,
-    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
     out: StepOut,
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half precision) or int8.")] = "fp16",
     data: DataOption = None,
@@ -35,7 +37,14 @@ def quantize(
     backbone_weights: BackboneOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Stores the weights in fewer bits; loaded, they are 32-bit floats. `gesta export`: networks that compute so."""
+    """Store a model's weights in 16 or 8 bits.
+
+    The file gets smaller; when loaded, the weights are 32-bit floats again. For networks that also compute in fewer
+    bits, see gesta export.
+
+    Example:
+      gesta quantize runs/mine/bundle --precision int8 --out small
+    """
     need("train", "torch", "lightning")
     from gesta.compression.store import WORDS, store_as
     from gesta.evaluation.data import parts_for

@@ -1,4 +1,4 @@
-"""`gesta recipes`: list the recipes, or print one whole."""
+"""`gesta recipes`: list the recipes, or print one in full."""
 
 from __future__ import annotations
 
@@ -11,11 +11,21 @@ from gesta.schema import GestaError
 
 
 def recipes(
-    name: Annotated[str | None, typer.Argument(help="Print this one whole.", show_default=False)] = None,
-    every: Annotated[bool, typer.Option("--all", help="List also those that only reproduce a paper.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Recipe to print in full.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also list recipes that only reproduce a paper.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """List the recipes, or print one whole: copy it, change it, and give it to `gesta train --recipe FILE`."""
+    """List the training recipes, or print one in full.
+
+    A recipe is a YAML file with all settings of a training run. To write your own, print one, change it, and give it
+    to gesta train --recipe FILE.
+
+    Examples:
+      gesta recipes
+      gesta recipes auto > mine.yaml
+    """
     from gesta.recipes import RecipeError, read_text
     from gesta.tasks.catalog import load_recipe
 

@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from gesta.cli.common import JsonFlag, command, console, emit
+from gesta.words import counted
 
 if TYPE_CHECKING:
     from gesta.live.recorder import Take
@@ -17,19 +18,25 @@ if TYPE_CHECKING:
 
 
 def record(
-    data: Annotated[Path, typer.Argument(help="Folder that the clips go to; made if it is not there.")],
-    label: Annotated[str, typer.Option("--label", help="The gesture; none for clips of anything else.")],
-    subject: Annotated[str, typer.Option("--subject", help="Who is filmed.")],
-    source: Annotated[str, typer.Option("--source", help="Camera's number, file, or address.")] = "0",
-    count: Annotated[int, typer.Option("--count", help="Clips.", min=1, max=1000)] = 10,
-    seconds: Annotated[float, typer.Option("--seconds", help="Length of a clip.", min=0.2, max=600)] = 2.5,
-    countdown: Annotated[int, typer.Option("--countdown", help="Seconds before each clip.", min=0, max=60)] = 3,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder for the clips; created if missing.")],
+    label: Annotated[str, typer.Option("--label", help="Name of the gesture; none for clips without a gesture.")],
+    subject: Annotated[str, typer.Option("--subject", metavar="PERSON", help="Who is filmed.")],
+    source: Annotated[str, typer.Option("--source", help="Number of a camera, a file, or an address.")] = "0",
+    count: Annotated[int, typer.Option("--count", help="Number of clips.", min=1, max=1000)] = 10,
+    seconds: Annotated[float, typer.Option("--seconds", help="Length of a clip in seconds.", min=0.2, max=600)] = 2.5,
+    countdown: Annotated[
+        int, typer.Option("--countdown", help="Countdown before each clip in seconds.", min=0, max=60)
+    ] = 3,
     yes: Annotated[bool, typer.Option("--yes", help="Keep every take without asking.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Counts down, films, asks whether to keep the take, and writes it with its real times into DATA/LABEL.
+    """Film gestures with a camera into a data folder.
 
-    index.csv gets a row a clip: path, label, subject. Warns of dim light and of fewer than 12 frames a second.
+    Counts down, films, and asks whether to keep each clip. Clips go to DATA/LABEL with their real frame times, and
+    index.csv gets a row with path, label and subject. Warns about dim light and fewer than 12 frames per second.
+
+    Example:
+      gesta record my_gestures --label wave --subject anna
     """
     from gesta.live.recorder import add_to_index, next_path
     from gesta.live.sources import Video
@@ -49,7 +56,7 @@ def record(
             break
     clips = [{"path": str(t.path), "frames": t.frames, "fps": round(t.fps, 2), "warnings": t.warnings} for t in kept]
     lines = [
-        f"recorded  {len(kept)} clips of {label} by {subject} in {data / label}",
+        f"recorded  {counted(len(kept), 'clip')} of {label} by {subject} in {data / label}",
         f"next      {command('gesta', 'data', 'inspect', data)}",
     ]
     emit({"data": str(data), "label": label, "subject": subject, "clips": clips}, "\n".join(lines), json)
@@ -61,7 +68,7 @@ def filmed(camera: Source, path: Path, seconds: float, countdown: int, which: st
 
     console.print(f"Clip {which}:", highlight=False)
     one = take(camera, path, seconds, countdown, lambda text: console.print(f"  {text}", highlight=False))
-    console.print(f"  {one.frames} frames, {one.fps:.1f} a second", highlight=False)
+    console.print(f"  {counted(one.frames, 'frame')}, {one.fps:.1f} per second", highlight=False)
     for warning in one.warnings:
         console.print(f"  [yellow]Warning:[/yellow] {escape(warning)}", highlight=False, soft_wrap=True)
     return one
@@ -69,5 +76,5 @@ def filmed(camera: Source, path: Path, seconds: float, countdown: int, which: st
 
 def asked() -> str:
     """What the person wants: "" keeps, "r" films again, "q" keeps and ends."""
-    console.print("  Enter keeps it, r films it again, q keeps it and ends: ", end="", highlight=False)
+    console.print("  Enter: keep it; r: film it again; q: keep it and stop: ", end="", highlight=False)
     return sys.stdin.readline().strip().lower()[:1]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
+from gesta.cli.help import MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,30 +20,45 @@ if TYPE_CHECKING:
 
 def reproduce(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="list, or the name of a table or figure.", show_default=False)
+        str, typer.Argument(metavar="NAME", help="Name of a table or figure; list shows all.", show_default=False)
     ],
     data: Annotated[
-        Path | None, typer.Option("--data", help="The real recordings; without it a set is generated.")
+        Path | None, typer.Option("--data", metavar="FOLDER", help="The real recordings. (default: a generated set)")
     ] = None,
     scale: Annotated[
-        str, typer.Option("--scale", help="quick: at most 2 hours on two cores. full: the document's.")
+        str, typer.Option("--scale", help="quick (at most 2 hours on two cores) or full (as published).")
     ] = "quick",
     seeds: Annotated[
         int | None,
         typer.Option(
-            "--seeds", help="Trainings a line, with seeds 0, 1, ...; 3, of images and actions 1 at quick.", min=1
+            "--seeds",
+            metavar="N",
+            help="Train each row with seeds 0 to N - 1. (default: 3; at quick 1 for images and actions)",
+            min=1,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Data, results by line, table, figure.")] = Path("runs/reproduce"),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder for data, results, table and figure.")
+    ] = Path("runs/reproduce"),
     sets: SetOption = None,
-    workers: Annotated[int, typer.Option("--workers", help="Trainings at a time, one thread each.", min=1)] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE
+        ),
+    ] = 2,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Trains what the table needs on generated data (or on --data, by the document's protocol), says the cost first.
+    """Reproduce a published table or figure.
 
-    A stopped run resumes where it was, line by line.
+    Prints the cost, trains every model of the table on generated data, or on --data by the published protocol, and
+    shows the published results next to the measured ones. If you stop it, the same command continues.
+
+    Examples:
+      gesta reproduce list
+      gesta reproduce mullick/table-3.2
     """
     need("train", "torch", "lightning", "matplotlib", "scipy", "h5py")
     from gesta.experiments import tables
@@ -66,7 +82,7 @@ def reproduce(
         said = f"{job.title}: {experiment.told(result)}, {result['seconds'] / 60:.1f} min"
         console.print(said, highlight=False, markup=False)
 
-    with progress("Trainings") as bar:
+    with progress("Training") as bar:
         document = experiment.run(planned, out, bar, told)
     emit({**document, "scale": scale}, experiment.text(document), json)
 

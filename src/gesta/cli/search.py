@@ -23,15 +23,29 @@ from gesta.schema import GestaError
 
 
 def search(
-    data: Annotated[Path, typer.Argument(help="Folder of videos, or of their features.", show_default=False)],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder of videos or of stored features.", show_default=False)
+    ],
     query: Annotated[
-        str | None, typer.Argument(help='A sentence, as in "waves with the left hand".', show_default=False)
+        str | None,
+        typer.Argument(metavar="QUERY", help='A sentence, as in "waves with the left hand".', show_default=False),
     ] = None,
-    model: Annotated[str, typer.Option("--model", help="Bundle of vectors of videos.", show_default=False)] = "",
-    like: Annotated[Path | None, typer.Option("--like", help="A video instead of a sentence.")] = None,
-    count: Annotated[int, typer.Option("--count", help="Videos to list.", min=1)] = 10,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            metavar="BUNDLE",
+            help="Model trained with the recipe text/video2vec. (required)",
+            show_default=False,
+        ),
+    ] = "",
+    like: Annotated[
+        Path | None, typer.Option("--like", metavar="VIDEO", help="Search by this video instead of a sentence.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", help="Number of videos to list.", min=1)] = 10,
     index: Annotated[
-        Path | None, typer.Option("--index", help="Folder of the index; in the cache if left out.")
+        Path | None,
+        typer.Option("--index", metavar="FOLDER", help="Folder for the search index. (default: in the cache)"),
     ] = None,
     backbone_weights: BackboneOption = None,
     layout: FormatOption = None,
@@ -39,15 +53,22 @@ def search(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """List the videos nearest to a sentence or to a video. The index is made on the first search and kept."""
+    """Find videos by a sentence or by an example.
+
+    Lists the best matches first. The first search builds an index, which later searches use.
+
+    Examples:
+      gesta search my_videos "waves with the left hand" --model runs/video2vec/bundle
+      gesta search my_videos --like clip.mp4 --model runs/video2vec/bundle
+    """
     from gesta.engines.base import Placement
     from gesta.tasks import catalog
     from gesta.tasks.base import need
 
     if not model:
-        raise GestaError("--model BUNDLE is missing: a bundle of gesta train --recipe text/video2vec.", usage=True)
+        raise GestaError("--model BUNDLE is missing. Train one: gesta train DATA --recipe text/video2vec.", usage=True)
     if (query is None) == (like is None):
-        raise GestaError("Give a sentence or --like VIDEO, one of them.", usage=True)
+        raise GestaError("Give either a sentence or --like VIDEO.", usage=True)
     task, opened = catalog.of_bundle(model)
     make = need(task, "index", "Searching")
     predictor: Any = task.load(opened, Placement(engine, device), backbone_weights=backbone_weights)
@@ -60,7 +81,7 @@ def search(
         console.print(f"Skipped {problem}", highlight=False, markup=False, soft_wrap=True)
     found = made.nearest(vector, count)
     if not found:
-        raise GestaError(f"{data}: no video could be indexed.")
+        raise GestaError(f"{data}: no video could be indexed. Look into it: gesta data inspect {data}")
     document = {
         "query": query,
         "like": None if like is None else str(like),

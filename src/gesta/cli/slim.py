@@ -21,13 +21,17 @@ from gesta.cli.common import (
 
 
 def slim(
-    bundle: Annotated[Path, typer.Argument(help="Bundle (folder or zip) with weights.", show_default=False)],
-    data: Annotated[Path, typer.Argument(help="The recordings it was trained on.", show_default=False)],
+    bundle: Annotated[
+        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+    ],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The recordings it was trained on.", show_default=False)],
     out: StepOut,
-    keep: Annotated[float, typer.Option("--keep", help="Share of the parameters that stays.")] = 0.5,
-    parameters: Annotated[int | None, typer.Option("--parameters", help="How many stay, instead.")] = None,
-    steps: Annotated[int, typer.Option("--steps", help="Go there in so many steps.")] = 1,
-    epochs: Annotated[int, typer.Option("--epochs", help="Train so many epochs after each step.")] = 0,
+    keep: Annotated[float, typer.Option("--keep", help="Share of the parameters to keep.")] = 0.5,
+    parameters: Annotated[
+        int | None, typer.Option("--parameters", metavar="N", help="Number of parameters to keep instead.")
+    ] = None,
+    steps: Annotated[int, typer.Option("--steps", help="Prune in this many steps.")] = 1,
+    epochs: Annotated[int, typer.Option("--epochs", help="Fine-tune for this many epochs after each step.")] = 0,
     sets: SetOption = None,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",

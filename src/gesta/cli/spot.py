@@ -9,26 +9,36 @@ import typer
 from rich.text import Text
 
 from gesta.cli.common import JsonFlag, console, emit, group
+from gesta.cli.help import Command
 
 if TYPE_CHECKING:
     from gesta.evaluation.spot_compare import Compared, EventFile
 
-app = group("Continuous recognition: compare files of recognized events with the truth.")
+app = group("Measure files of detected gestures against the ground truth.")
 
 
-@app.command()
+@app.command(cls=Command)
 def compare(
     truth: Annotated[
         Path,
-        typer.Argument(metavar="TRUTH", help="Text, one line a sequence: id;LABEL;first;last;LABEL;first;last;..."),
+        typer.Argument(
+            metavar="TRUTH", help="Text file with one line per sequence: id;LABEL;first;last;LABEL;first;last;..."
+        ),
     ],
     results: Annotated[
         list[Path],
-        typer.Argument(metavar="RESULTS...", help="The same lines, or id;LABEL;first;last;last frame used;..."),
+        typer.Argument(metavar="RESULTS", help="Files with the same lines, or id;LABEL;first;last;last frame used;..."),
     ],
     json: JsonFlag = False,
 ) -> None:
-    """Detection and false positive rate, Jaccard index, delay (SHREC 2022), edit error, F1: one row a file."""
+    """Compare detected gestures with the ground truth, in one table.
+
+    Reports detection rate, false positive rate, Jaccard index and delay as in SHREC 2022, edit error and F1, one row
+    per file.
+
+    Example:
+      gesta spot compare ground_truth.txt results.txt
+    """
     from gesta.evaluation.spot_compare import compare as measure
     from gesta.evaluation.spot_compare import markdown, read_truth
 

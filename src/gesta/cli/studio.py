@@ -11,20 +11,30 @@ from gesta.cli.common import need
 
 
 def studio(
-    data: Annotated[Path, typer.Argument(help="Folder of the recordings; made where it is missing.")] = Path(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the recordings; created if missing.")] = Path(
         "my_gestures"
     ),
-    port: Annotated[int, typer.Option("--port", help="Of the page.", min=1, max=65535)] = 8765,
+    port: Annotated[int, typer.Option("--port", help="Port of the page.", min=1, max=65535)] = 8765,
     host: Annotated[
-        str, typer.Option("--host", help="Address to listen at; another than this computer needs --cert.")
+        str, typer.Option("--host", help="Address to listen at; any other than this computer's needs --cert.")
     ] = "127.0.0.1",
-    cert: Annotated[Path | None, typer.Option("--cert", help="TLS certificate, PEM, for other devices.")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="Its key, where it is not in the same file.")] = None,
+    cert: Annotated[
+        Path | None,
+        typer.Option("--cert", metavar="FILE", help="TLS certificate (PEM), so that other devices can connect."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="Key of the certificate, if it is in a file of its own."),
+    ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
 ) -> None:
-    """Record, check, train, try and export in the browser; nothing leaves this computer.
+    """Record, train and try your own gestures in the browser.
 
-    The folder is the truth: DATA/<gesture>/<person>_001.mkv and index.csv, as every other command reads them.
+    Opens a page that records clips, checks them, trains a model, and shows it live. Nothing leaves this computer. The
+    clips are ordinary files, DATA/<gesture>/<person>_001.mkv and index.csv, which all other commands read as well.
+
+    Example:
+      gesta studio my_gestures
     """
     need("serve", "fastapi", "uvicorn", "websockets", "filelock")
     from gesta.web.serve import Address, serve

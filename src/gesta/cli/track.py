@@ -8,28 +8,46 @@ from typing import Annotated, Any
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, command, console, emit, existing, progress
+from gesta.cli.help import MACHINE
 
 SHOWN_PROBLEMS = 10
 
 
 def track(
-    data: Annotated[Path, typer.Argument(help="Data folder, or a video.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the skeletons; a stopped run resumes in it.")],
-    what: Annotated[str, typer.Option("--what", help="hands, pose or both.")] = "both",
-    hand_model: Annotated[str, typer.Option("--hand-model", help="full, or lite: quicker, less exact.")] = "full",
-    max_hands: Annotated[int, typer.Option("--max-hands", min=1, max=2, help="How many hands are looked for.")] = 2,
-    mask: Annotated[bool, typer.Option("--mask", help="The person's mask as well, as a gray video.")] = False,
-    static: Annotated[bool, typer.Option("--static", help="Every frame for itself: slower, no smoothing.")] = False,
-    smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="One-Euro filter over time.")] = True,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data folder or video.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the skeletons.")],
+    what: Annotated[str, typer.Option("--what", help="What to find: hands, pose or both.")] = "both",
+    hand_model: Annotated[
+        str, typer.Option("--hand-model", help="full, or lite, which is faster and less exact.")
+    ] = "full",
+    max_hands: Annotated[
+        int, typer.Option("--max-hands", min=1, max=2, help="Number of hands to look for, 1 or 2.")
+    ] = 2,
+    mask: Annotated[bool, typer.Option("--mask", help="Also write the person's mask, as a gray video.")] = False,
+    static: Annotated[
+        bool, typer.Option("--static", help="Treat each frame on its own: slower, and without smoothing.")
+    ] = False,
+    smooth: Annotated[bool, typer.Option("--smooth/--no-smooth", help="Smooth over time (One-Euro filter).")] = True,
     workers: Annotated[
-        int | None, typer.Option("--workers", min=1, help="Processes; two where the computer has two cores.")
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            metavar="N",
+            help="Number of processes. (default: 2 if there are two cores)",
+            rich_help_panel=MACHINE,
+        ),
     ] = None,
     format: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
-    """Find hands and bodies in plain RGB videos; write skeleton files and an index.csv to train on.
+    """Find hands and bodies in videos and store them as skeletons.
 
-    The networks come from `gesta fetch trackers`. Recordings that are finished are not tracked again.
+    Writes skeleton files and an index.csv to train on. Run gesta fetch trackers first. If you stop it, the same
+    command continues.
+
+    Example:
+      gesta track my_videos --out skeletons
     """
     from gesta.sources.catalog import read
     from gesta.trackers.dataset import track as run
@@ -58,7 +76,7 @@ def _text(document: dict[str, Any]) -> str:
     sought = SOUGHT[document["what"]]
     shown = ("a person",) * sought.body + ("a hand",) * sought.hands
     lines = [
-        f"recordings  {document['recordings']}, of them {document['resumed']} tracked before",
+        f"recordings  {document['recordings']}, {document['resumed']} of them tracked before",
         f"frames      {document['frames']}; " + ", ".join(f"{shares[name]:.0%} with {name}" for name in shown),
         f"samples     {document['rows']} in {Path(document['out']) / 'index.csv'}",
     ]

@@ -12,6 +12,8 @@ from gesta.cli.common import (
     DeviceOption,
     FormatOption,
     JsonFlag,
+    ProtocolOption,
+    RecipeOption,
     SeedOption,
     SetOption,
     console,
@@ -20,7 +22,9 @@ from gesta.cli.common import (
     given_options,
     need,
 )
+from gesta.cli.help import MACHINE
 from gesta.schema import GestaError
+from gesta.words import counted
 
 if TYPE_CHECKING:
     from gesta.recipes import Recipe
@@ -29,46 +33,67 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(help="Folder of labeled recordings.", show_default=False)],
-    recipe: Annotated[
-        str | None,
-        typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; auto, or what fits the data."),
-    ] = None,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    recipe: RecipeOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for the bundle, logs and checkpoints; runs/... if left out.")
+        Path | None,
+        typer.Option(
+            "--out", metavar="FOLDER", help="Folder for the bundle, logs and checkpoints. (default: runs/...)"
+        ),
     ] = None,
     sets: SetOption = None,
     seed: SeedOption = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last finished epoch in --out.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished training in --out.")] = False,
-    devices: Annotated[int, typer.Option("--devices", help="Processes (GPUs) on each computer.", min=1)] = 1,
-    nodes: Annotated[int, typer.Option("--nodes", help="Computers.", min=1)] = 1,
-    protocol: Annotated[
-        str,
-        typer.Option("--protocol", help="subject: subject-independent. document: ChaLearn's Validation is the test."),
-    ] = "subject",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the stopped run in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the finished run in --out.")] = False,
+    devices: Annotated[
+        int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
+    ] = 1,
+    nodes: Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)] = 1,
+    protocol: ProtocolOption = "subject",
     start: Annotated[
-        Path | None, typer.Option("--from", help="Bundle to begin with: its network, its last layer if classes agree.")
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="BUNDLE",
+            help="Start from this trained model. Its last layer is kept if the classes match.",
+        ),
     ] = None,
     freeze: Annotated[
-        str | None, typer.Option("--freeze", help="With --from: none, all (but the last layer), first, or names.")
+        str | None,
+        typer.Option(
+            "--freeze",
+            metavar="LAYERS",
+            help="With --from, layers that stay as they are: none, all (but the last), first, or names with commas.",
+        ),
     ] = None,
     final: Annotated[
         bool,
-        typer.Option("--final", help="After the choice train once more, on everything; accuracies stay as they were."),
+        typer.Option(
+            "--final", help="Train once more on all recordings at the end. Reported accuracies are from before."
+        ),
     ] = False,
     backbone_weights: BackboneOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Train a model on labeled recordings; the bundle is left at OUT/bundle."""
+    """Train a model on labeled recordings.
+
+    The recipe says how; it is chosen for your data if you name none. People are divided into train, validation and
+    test parts, so that the test shows how well the model does on people it has never seen. The trained model is a
+    bundle in OUT/bundle.
+
+    Examples:
+      gesta train my_gestures
+      gesta train my_gestures --recipe live --set training.epochs=40 --out runs/mine
+      gesta train my_gestures --out runs/mine --resume
+    """
     need("train", "torch", "lightning", "matplotlib", "tensorboard", "scipy", "h5py")
     existing(data, "data folder")
     if resume and out is None:
-        raise GestaError("--resume needs --out: the folder of the run that was stopped.", usage=True)
+        raise GestaError("--resume needs --out, the folder of the stopped run.", usage=True)
     if freeze is not None and start is None:
-        raise GestaError("--freeze needs --from BUNDLE: a network that has learned.", usage=True)
+        raise GestaError("--freeze needs --from BUNDLE, a trained model whose layers are frozen.", usage=True)
     from gesta.experiments import train as flow
     from gesta.tasks import catalog
     from gesta.training.run import Run
@@ -93,8 +118,8 @@ def _introduction(folder: Path) -> Any:
     def told(recipe: Recipe, parts: Parts) -> None:
         lines = [f"Recipe {recipe.name}: {recipe.title} Results go to {folder}."]
         lines += [f"  {line}" for line in (*parts.picked, *parts.notes)]
-        if count := len(parts.listing.problems):
-            lines.append(f"  {count} warning{'s' * (count > 1)} about the data: see gesta data inspect.")
+        if parts.listing.problems:
+            lines.append(f"  {counted(len(parts.listing.problems), 'warning')} about the data: see gesta data inspect.")
         for line in lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
 

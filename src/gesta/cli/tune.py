@@ -12,6 +12,7 @@ from gesta.cli.common import (
     DeviceOption,
     FormatOption,
     JsonFlag,
+    RecipeOption,
     SeedOption,
     SetOption,
     command,
@@ -23,15 +24,20 @@ from gesta.cli.common import (
 
 
 def tune(
-    data: Annotated[Path, typer.Argument(help="Folder of training data.", show_default=False)],
-    recipe: Annotated[
-        str | None, typer.Option("--recipe", help="Name (see `gesta recipes`) or YAML file; what fits the data.")
-    ] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder for best.yaml, table and study.")] = Path("runs/tune"),
-    rounds: Annotated[int, typer.Option("--rounds", help="Each in ranges half as wide, around the best.", min=1)] = 3,
-    trials: Annotated[int, typer.Option("--trials", help="Trainings a round.", min=1)] = 50,
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    recipe: RecipeOption = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the best recipe, the table and the study.")
+    ] = Path("runs/tune"),
+    rounds: Annotated[
+        int, typer.Option("--rounds", help="Rounds; each halves the ranges around the best values so far.", min=1)
+    ] = 3,
+    trials: Annotated[int, typer.Option("--trials", help="Training runs per round.", min=1)] = 50,
     storage: Annotated[
-        str | None, typer.Option("--storage", help="URL of a database that several workers share; a file in --out.")
+        str | None,
+        typer.Option(
+            "--storage", metavar="URL", help="Database shared by several computers. (default: a file in --out)"
+        ),
     ] = None,
     sets: SetOption = None,
     seed: SeedOption = 0,
@@ -39,7 +45,14 @@ def tune(
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Random search of learning rate, momentum and dropout in narrowing rounds. A stopped search resumes."""
+    """Search for good hyperparameters.
+
+    Tries random learning rates, momenta and dropout rates, and narrows the ranges from round to round. Trials are
+    judged on the validation part only. If you stop it, the same command continues.
+
+    Example:
+      gesta tune my_gestures --rounds 2 --trials 10
+    """
     need("train", "torch", "lightning", "scipy", "h5py")
     need("tune", "optuna")
     from gesta.experiments.train import recipe_of, task_of

@@ -11,19 +11,28 @@ from gesta.cli.common import DeviceOption, EngineOption, JsonFlag, emit
 
 
 def write(
-    bundle: Annotated[str, typer.Argument(help="Bundle of a language model (folder or zip).", show_default=False)],
-    start: Annotated[str, typer.Option("--start", help="Text to go on from.")] = "",
-    length: Annotated[int, typer.Option("--length", help="Characters, or words, to write.")] = 500,
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) of a language model.", show_default=False)
+    ],
+    start: Annotated[str, typer.Option("--start", metavar="TEXT", help="Beginning of the text.")] = "",
+    length: Annotated[int, typer.Option("--length", help="Number of characters or words to write.")] = 500,
     temperature: Annotated[
-        float, typer.Option("--temperature", help="Below 1 bolder about what is likely; 0: always the most likely.")
+        float,
+        typer.Option("--temperature", help="Below 1, safer; above 1, more surprising; 0 always takes the most likely."),
     ] = 1.0,
-    top_k: Annotated[int | None, typer.Option("--top-k", help="Draw from the k most likely only.")] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the draws.", min=0)] = 0,
+    top_k: Annotated[int | None, typer.Option("--top-k", metavar="K", help="Draw from the K most likely only.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Random seed.", min=0)] = 0,
     engine: EngineOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
 ) -> None:
-    """Text by a language model, as it is written. The same seed and settings give the same text."""
+    """Generate text with a language model.
+
+    The text is printed as it is generated. The same seed and settings give the same text.
+
+    Example:
+      gesta write runs/text/bundle --start "The hand " --temperature 0.7
+    """
     from gesta.engines.base import Placement
     from gesta.tasks import catalog
     from gesta.tasks.base import need

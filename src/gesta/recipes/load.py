@@ -181,7 +181,7 @@ def _check_key(key: str, schema: type[BaseModel]) -> None:
     for part in key.split("."):
         fields = model.model_fields if model else {}
         if part not in fields:
-            raise RecipeError(_unknown(key, part, model))
+            raise RecipeError(_unknown(key, model, schema))
         if _is_free(fields[part]):
             return
         model = _inner(fields[part])
@@ -200,11 +200,20 @@ def _is_free(field: FieldInfo) -> bool:
     return any(get_args(one) == (str, JsonValue) for one in get_args(field.annotation))
 
 
-def _unknown(key: str, part: str, model: type[BaseModel] | None) -> str:
+def _unknown(key: str, model: type[BaseModel] | None, schema: type[BaseModel]) -> str:
     known = sorted(model.model_fields) if model else []
     if not known:
         return f"unknown key {key}: there is nothing below {key.rpartition('.')[0]}."
-    return f"unknown key {key}; there are {', '.join(known)}.{did_you_mean(part, known)}"
+    return f"unknown key {key}; there are {', '.join(known)}.{did_you_mean(key, _dotted(schema))}"
+
+
+def _dotted(schema: type[BaseModel]) -> list[str]:
+    """Every key of a recipe as --set takes it: "training", "training.epochs", ..."""
+    keys = []
+    for name, field in schema.model_fields.items():
+        inner = _inner(field)
+        keys += [name, *(f"{name}.{key}" for key in (_dotted(inner) if inner else ()))]
+    return keys
 
 
 def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
@@ -220,7 +229,7 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
         field = model.model_fields[part]
         model = _inner(field)
     if first["type"] == "extra_forbidden":
-        return _unknown(".".join(keys), keys[-1], model)
+        return _unknown(".".join(keys), model, schema)
     name = ".".join(known) or "the recipe"
     if first["type"] == "missing":
         return f"{'.'.join(keys)} is missing."
