@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from gesta.cli import COMMANDS, app
+from gesta.cli.help import sections
 
 LEFT_OUT = ("--help", "--install-completion", "--show-completion")
 
@@ -47,22 +48,26 @@ def _index(files: dict[str, str]) -> Iterator[str]:
 def _page(command: Any, parent: typer.Context, name: str, level: int) -> Iterator[str]:
     """A command's section: what it does, usage, its arguments and options; those of its own commands below."""
     context = typer.Context(command, info_name=name, parent=parent)
-    yield from (f"{'#' * level} {context.command_path}", "", _escaped(_about(command)), "")
+    yield from (f"{'#' * level} {context.command_path}", "", _about(command), "")
     yield from ("```text", f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}", "```", "")
     shown = [one for one in command.params if not set(one.opts) & set(LEFT_OUT)]
-    for kind in ("argument", "option"):
-        rows = [one.get_help_record(context) for one in shown if one.param_type_name == kind]
-        if any(rows):
-            yield from (f"| {kind} | what it is |", "|---|---|")
-            yield from (f"| `{_cell(names)}` | {_cell(_escaped(about))} |" for names, about in filter(None, rows))
-            yield ""
+    for heading, rows in sections(shown).items():
+        yield from (f"| {heading.lower()} | |", "|---|---|")
+        yield from (f"| `{_cell(names)}` | {_cell(_escaped(about))} |" for names, about in rows)
+        yield ""
     for inner, one in getattr(command, "commands", {}).items():
         yield from _page(one, context, inner, level + 1)
 
 
 def _about(command: Any) -> str:
-    """The function's docstring, which says more than its line in the list of commands; that line where it has none."""
-    return inspect.cleandoc(getattr(command.callback, "__doc__", None) or command.help or "")
+    """What the help says, its examples as a block of commands."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    return "\n\n".join(_example(one) if one.startswith("Example") else _escaped(one) for one in paragraphs)
+
+
+def _example(paragraph: str) -> str:
+    heading, *commands = paragraph.splitlines()
+    return "\n".join([heading, "", "```sh", *(one.strip() for one in commands), "```"])
 
 
 def _cell(text: str) -> str:

@@ -21,25 +21,24 @@ from gesta.cli.common import (
 )
 from gesta.schema import GestaError
 
+Data = Annotated[
+    Path | None, typer.Argument(metavar="DATA", help="Recordings to preprocess and train on.", show_default=False)
+]
+SecondsOption = Annotated[float, typer.Option("--seconds", help="Seconds to measure each latency.", min=0.1, max=600)]
+Train = Annotated[bool, typer.Option("--train/--no-train", help="Measure training as well, if PyTorch is installed.")]
+StartUp = Annotated[bool, typer.Option("--start-up", help="Only measure how long gesta --help and import gesta take.")]
+
 
 def benchmark(
     context: typer.Context,
     bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.")] = "demo",
-    data: Annotated[
-        Path | None, typer.Argument(metavar="DATA", help="Recordings to preprocess and train on.", show_default=False)
-    ] = None,
+    data: Data = None,
     engine: EngineOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
-    seconds: Annotated[
-        float, typer.Option("--seconds", help="Seconds to measure each latency.", min=0.1, max=600)
-    ] = 3.0,
-    train: Annotated[
-        bool, typer.Option("--train/--no-train", help="Measure training as well, if PyTorch is installed.")
-    ] = True,
-    start_up: Annotated[
-        bool, typer.Option("--start-up", help="Only measure how long gesta --help and import gesta take.")
-    ] = False,
+    seconds: SecondsOption = 3.0,
+    train: Train = True,
+    start_up: StartUp = False,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:

@@ -59,11 +59,21 @@ WorkFolder = Annotated[
 ]
 
 
+BundleOption = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+]
+Distil = Annotated[bool, typer.Option("--distil/--no-distil", help="Fine-tune by distillation from the teacher.")]
+To = Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format of the exported models: openvino or onnx.")]
+Clips = Annotated[int, typer.Option("--clips", help="Compare exports with PyTorch on at most this many clips.", min=1)]
+SecondsOption = Annotated[
+    float,
+    typer.Option("--seconds", help="Seconds to measure each latency.", min=0.0, max=600, rich_help_panel=MACHINE),
+]
+
+
 def compress(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
+    bundle: BundleOption,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The recordings it was trained on.", show_default=False)],
     out: WorkFolder,
     target_bytes: TargetBytes = None,
@@ -73,20 +83,11 @@ def compress(
     epochs: Annotated[int, typer.Option("--epochs", help="Epochs of fine-tuning after each step.")] = 10,
     steps: Annotated[int, typer.Option("--steps", help="Steps of each kind of pruning.")] = 2,
     teacher: Teacher = None,
-    distil: Annotated[
-        bool, typer.Option("--distil/--no-distil", help="Fine-tune by distillation from the teacher.")
-    ] = True,
+    distil: Distil = True,
     sets: SetOption = None,
-    to: Annotated[
-        str, typer.Option("--to", metavar="FORMAT", help="Format of the exported models: openvino or onnx.")
-    ] = "openvino",
-    clips: Annotated[
-        int, typer.Option("--clips", help="Compare exports with PyTorch on at most this many clips.", min=1)
-    ] = 500,
-    seconds: Annotated[
-        float,
-        typer.Option("--seconds", help="Seconds to measure each latency.", min=0.0, max=600, rich_help_panel=MACHINE),
-    ] = 2.0,
+    to: To = "openvino",
+    clips: Clips = 500,
+    seconds: SecondsOption = 2.0,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,
@@ -102,8 +103,7 @@ def compress(
     With --target-bytes or --max-drop, the best model is chosen on the validation part, never on the test part, and
     copied to OUT/best. --set changes the recipe of fine-tuning, which is the one the model was trained with.
 
-    Channels are pruned only in cnn3d, lstm and cnn3d_lstm; in other networks, weights are. Models on stored features
-    are not pruned.
+    Channels are pruned in cnn3d, lstm and cnn3d_lstm, otherwise only weights; models on stored features are not pruned.
 
     Examples:
       gesta compress runs/mine/bundle my_gestures --out small
@@ -124,17 +124,10 @@ def compress(
     options = given_options(context, task, protocol=protocol, backbone_weights=backbone_weights)
     folder, protocol = existing(data, "data folder"), options.pop("protocol", "subject")
     parts = parts_for(task, source.manifest, folder, layout, protocol, seed)
-    split_seed = source.manifest.provenance.seed if seed is None else seed
-    document = run_pipeline(
-        bundle,
-        plan,
-        parts,
-        Run(out, split_seed, device=device, progress=not json),
-        teachers=[str(existing(one, "bundle")) for one in teacher or ()],
-        command=shlex.join(["gesta", *sys.argv[1:]]),
-        say=_say,
-        **options,
-    )
+    run = Run(out, source.manifest.provenance.seed if seed is None else seed, device=device, progress=not json)
+    teachers = [str(existing(one, "bundle")) for one in teacher or ()]
+    told: dict[str, Any] = {"teachers": teachers, "command": shlex.join(["gesta", *sys.argv[1:]]), "say": _say}
+    document = run_pipeline(bundle, plan, parts, run, **told, **options)
     emit(document, _text(document, out, task.quality), json)
     if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
         raise GestaError(" ".join(missing))

@@ -22,42 +22,46 @@ from gesta.cli.common import (
 )
 from gesta.cli.help import SOME
 
+BundleOption = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.", show_default=False
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Write report.html, metrics.json and predictions.csv here."),
+]
+Center = Annotated[
+    str,
+    typer.Option(
+        "--center", help="Hand pose: center of the hand from the data, or the nearest object.", rich_help_panel=SOME
+    ),
+]
+Record = Annotated[
+    bool, typer.Option("--record", help="Also write the main results into the bundle and its model card.")
+]
+Shuffled = Annotated[
+    bool,
+    typer.Option("--shuffled", help="Control experiment: each gesture's frames in random order.", rich_help_panel=SOME),
+]
+
 
 def evaluate(
     context: typer.Context,
-    bundle: Annotated[
-        str,
-        typer.Argument(
-            metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.", show_default=False
-        ),
-    ],
+    bundle: BundleOption,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
     split: Annotated[str, typer.Option("--split", help="Part to measure on: test, val, train or all.")] = "test",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FOLDER", help="Write report.html, metrics.json and predictions.csv here."),
-    ] = None,
+    out: Out = None,
     engine: EngineOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     protocol: ProtocolOption = "subject",
-    center: Annotated[
-        str,
-        typer.Option(
-            "--center", help="Hand pose: center of the hand from the data, or the nearest object.", rich_help_panel=SOME
-        ),
-    ] = "data",
-    record: Annotated[
-        bool, typer.Option("--record", help="Also write the main results into the bundle and its model card.")
-    ] = False,
+    center: Center = "data",
+    record: Record = False,
     seed: SplitSeedOption = None,
     backbone_weights: BackboneOption = None,
-    shuffled: Annotated[
-        bool,
-        typer.Option(
-            "--shuffled", help="Control experiment: each gesture's frames in random order.", rich_help_panel=SOME
-        ),
-    ] = False,
+    shuffled: Shuffled = False,
     json: JsonFlag = False,
 ) -> None:
     """Measure a model on people it was not trained on.

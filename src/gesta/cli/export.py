@@ -36,44 +36,51 @@ TrainingProtocol = Annotated[
 ]
 
 
+BundleOption = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+]
+To = Annotated[
+    str,
+    typer.Option(
+        "--to",
+        metavar="FORMAT",
+        help="openvino, onnx, or web for a page that runs the model in a browser.",
+        show_default=False,
+    ),
+]
+Out = Annotated[
+    Path,
+    typer.Option("--out", metavar="FOLDER", help="Where to write the new bundle or the page.", show_default=False),
+]
+Clips = Annotated[
+    int, typer.Option("--clips", help="Compare with PyTorch on at most this many validation clips.", min=1)
+]
+Force = Annotated[bool, typer.Option("--force", help="Write the export even if it does not agree with PyTorch.")]
+WithPreprocessing = Annotated[
+    bool, typer.Option("--with-preprocessing", help="Also write an ONNX file that takes camera frames, and run.py.")
+]
+SecondsOption = Annotated[
+    float,
+    typer.Option("--seconds", help="Seconds to measure each latency.", min=0.1, max=600, rich_help_panel=MACHINE),
+]
+
+
 def export(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to",
-            metavar="FORMAT",
-            help="openvino, onnx, or web for a page that runs the model in a browser.",
-            show_default=False,
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option("--out", metavar="FOLDER", help="Where to write the new bundle or the page.", show_default=False),
-    ],
+    bundle: BundleOption,
+    to: To,
+    out: Out,
     precision: Annotated[str, typer.Option("--precision", help="fp32, fp16 (half the size) or int8.")] = "fp32",
     data: TrainingData = None,
-    clips: Annotated[
-        int, typer.Option("--clips", help="Compare with PyTorch on at most this many validation clips.", min=1)
-    ] = 500,
-    force: Annotated[
-        bool, typer.Option("--force", help="Write the export even if it does not agree with PyTorch.")
-    ] = False,
+    clips: Clips = 500,
+    force: Force = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export in --out.")] = False,
-    with_preprocessing: Annotated[
-        bool, typer.Option("--with-preprocessing", help="Also write an ONNX file that takes camera frames, and run.py.")
-    ] = False,
+    with_preprocessing: WithPreprocessing = False,
     protocol: TrainingProtocol = "subject",
     seed: SplitSeedOption = None,
     layout: FormatOption = None,
     backbone_weights: BackboneOption = None,
-    seconds: Annotated[
-        float,
-        typer.Option("--seconds", help="Seconds to measure each latency.", min=0.1, max=600, rich_help_panel=MACHINE),
-    ] = 2.0,
+    seconds: SecondsOption = 2.0,
     json: JsonFlag = False,
 ) -> None:
     """Convert a model to OpenVINO, ONNX or a web page.

@@ -67,6 +67,25 @@ FeatureEngine = Annotated[
 ]
 
 
+Every = Annotated[int | None, typer.Option("--every", min=1, metavar="N", help="Take every N-th frame instead.")]
+Stage = Annotated[str | None, typer.Option("--stage", help="Layer to take features from. (default: the last)")]
+Size = Annotated[
+    int | None, typer.Option("--size", min=32, metavar="N", help="Image size in pixels. (default: as published)")
+]
+AtLeast = Annotated[
+    int, typer.Option("--at-least", min=1, help="Use only classes with at least N videos.", rich_help_panel=DATA)
+]
+Devices = Annotated[
+    int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, metavar="N", help="Threads per process.", rich_help_panel=MACHINE)
+]
+Batch = Annotated[
+    int, typer.Option("--batch", min=1, help="Frames per batch (c3d, i3d: windows).", rich_help_panel=MACHINE)
+]
+
+
 def features(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Data folder or video.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the features.")],
@@ -74,41 +93,26 @@ def features(
     model: ModelOption = None,
     weights: WeightsOption = None,
     frames: FramesOption = None,
-    every: Annotated[
-        int | None, typer.Option("--every", min=1, metavar="N", help="Take every N-th frame instead.")
-    ] = None,
-    stage: Annotated[
-        str | None, typer.Option("--stage", help="Layer to take features from. (default: the last)")
-    ] = None,
+    every: Every = None,
+    stage: Stage = None,
     maps: Annotated[bool, typer.Option("--maps", help="Keep the feature maps, not their mean over the image.")] = False,
-    size: Annotated[
-        int | None, typer.Option("--size", min=32, metavar="N", help="Image size in pixels. (default: as published)")
-    ] = None,
+    size: Size = None,
     most_frequent: MostFrequent = None,
-    at_least: Annotated[
-        int, typer.Option("--at-least", min=1, help="Use only classes with at least N videos.", rich_help_panel=DATA)
-    ] = 1,
+    at_least: AtLeast = 1,
     layout: FormatOption = None,
     engine: FeatureEngine = None,
     device: DeviceOption = "auto",
-    devices: Annotated[
-        int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
-    ] = 1,
+    devices: Devices = 1,
     nodes: Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)] = 1,
-    threads: Annotated[
-        int | None, typer.Option("--threads", min=1, metavar="N", help="Threads per process.", rich_help_panel=MACHINE)
-    ] = None,
-    batch: Annotated[
-        int, typer.Option("--batch", min=1, help="Frames per batch (c3d, i3d: windows).", rich_help_panel=MACHINE)
-    ] = 32,
+    threads: ThreadsOption = None,
+    batch: Batch = 32,
     renew: RenewOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Compute features of videos once, with a pretrained network.
 
-    Training on stored features is fast, as the network (the backbone) does not run again. With --backbone skeleton,
-    the joints of 4 frames (--every) make one vector. A captions.csv in DATA is copied along. If you stop it, the same
-    command continues.
+    Training on them is fast, as the network (the backbone) does not run again. With --backbone skeleton, the joints of
+    4 frames (--every) make one vector. A captions.csv is copied along. If you stop it, the same command continues.
 
     Examples:
       gesta features my_videos --out features

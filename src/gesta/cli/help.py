@@ -42,14 +42,9 @@ class Command(TyperCommand):
                     formatter.write_text(paragraph)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
-        for parameter in self.get_params(ctx):
-            if not getattr(parameter, "hidden", False):
-                sections[_heading(parameter)].append((_name(parameter), _meaning(parameter)))
-        for heading, rows in sections.items():
-            if rows:
-                with formatter.section(heading):
-                    formatter.write_dl(rows)
+        for heading, rows in sections(self.get_params(ctx)).items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         try:
@@ -67,13 +62,15 @@ class Group(TyperGroup):
         super().__init__(*arguments, **{**settings, "context_settings": {"max_content_width": WIDTH}})
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        self.write_commands(formatter, "Commands", [(name, first_line(one.help)) for name, one in commands])
+        rows = [
+            (name, first_line(getattr(self.get_command(ctx, name), "help", ""))) for name in self.list_commands(ctx)
+        ]
+        self.write_commands(formatter, "Commands", rows)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
         with formatter.section(OPTIONS):
-            formatter.write_dl([(_name(p), _meaning(p)) for p in self.get_params(ctx)])
+            formatter.write_dl([row for rows in sections(self.get_params(ctx)).values() for row in rows])
 
     @staticmethod
     def write_commands(formatter: Any, heading: str, rows: list[tuple[str, str]]) -> None:
@@ -85,6 +82,15 @@ class Group(TyperGroup):
         if not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
             ctx.fail(f"no command {args[0]!r}.{did_you_mean(args[0], self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
+
+
+def sections(parameters: list[Any]) -> dict[str, list[tuple[str, str]]]:
+    """Heading -> (name, meaning) of each parameter under it; headings without any are left out."""
+    found: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
+    for parameter in parameters:
+        if not getattr(parameter, "hidden", False):
+            found[_heading(parameter)].append((_name(parameter), _meaning(parameter)))
+    return {heading: rows for heading, rows in found.items() if rows}
 
 
 def first_line(text: str | None) -> str:

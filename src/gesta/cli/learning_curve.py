@@ -23,36 +23,33 @@ from gesta.cli.common import (
 from gesta.cli.help import MACHINE
 from gesta.schema import GestaError, usable
 
+Data = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="Folder of labeled recordings or of stored features.", show_default=False),
+]
+Start = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="BUNDLE", help="Trained model to start from; drawn beside the curve from scratch."),
+]
+Freeze = Annotated[str | None, typer.Option("--freeze", metavar="LAYERS", help="With --from, as in gesta train.")]
+Clips = Annotated[str, typer.Option("--clips", metavar="N,N,...", help="Numbers of training clips per class.")]
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the table, figure and results.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE),
+]
+
 
 def learning_curve(
-    data: Annotated[
-        Path,
-        typer.Argument(metavar="DATA", help="Folder of labeled recordings or of stored features.", show_default=False),
-    ],
+    data: Data,
     recipe: RecipeOption = None,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", metavar="BUNDLE", help="Trained model to start from; drawn beside the curve from scratch."
-        ),
-    ] = None,
-    freeze: Annotated[
-        str | None, typer.Option("--freeze", metavar="LAYERS", help="With --from, as in gesta train.")
-    ] = None,
-    clips: Annotated[
-        str, typer.Option("--clips", metavar="N,N,...", help="Numbers of training clips per class.")
-    ] = "1,2,4,8",
+    start: Start = None,
+    freeze: Freeze = None,
+    clips: Clips = "1,2,4,8",
     seeds: Annotated[int, typer.Option("--seeds", help="Seeds; each draws other clips and trains again.", min=1)] = 3,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder for the table, figure and results.")
-    ] = Path("runs/learning-curve"),
+    out: Out = Path("runs/learning-curve"),
     sets: SetOption = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE
-        ),
-    ] = 2,
+    workers: WorkersOption = 2,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,

@@ -22,50 +22,57 @@ if TYPE_CHECKING:
     from gesta.live.sources import Source
 
 
+BundleOption = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.", show_default=False)
+]
+SourceOption = Annotated[str, typer.Option("--source", help="Number of a camera, a file, or an address (rtsp://...).")]
+Do = Annotated[
+    list[str] | None,
+    typer.Option("--do", metavar="LABEL=COMMAND", help="Run a command whenever this gesture is seen. Repeatable."),
+]
+PreviewOption = Annotated[
+    bool, typer.Option("--preview", help="Show the picture on a web page, for this computer only.")
+]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="P",
+        help="Probability above which a gesture is reported, 0.05 to 1.",
+        min=0.05,
+        max=1.0,
+    ),
+]
+Keys = Annotated[
+    bool,
+    typer.Option(
+        "--keys",
+        help="Models of whole videos: press Enter to start and end a gesture, instead of by motion.",
+        rich_help_panel=SOME,
+    ),
+]
+Record = Annotated[
+    Path | None, typer.Option("--record", metavar="FOLDER", help="Keep the video and its events (index.csv) here.")
+]
+Seconds = Annotated[float | None, typer.Option("--seconds", metavar="N", help="Stop after this many seconds.", min=0.0)]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document per event and nothing else.", rich_help_panel=OUTPUT)
+]
+
+
 def live(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.", show_default=False)
-    ],
-    source: Annotated[
-        str, typer.Option("--source", help="Number of a camera, a file, or an address (rtsp://...).")
-    ] = "0",
-    do: Annotated[
-        list[str] | None,
-        typer.Option("--do", metavar="LABEL=COMMAND", help="Run a command whenever this gesture is seen. Repeatable."),
-    ] = None,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Show the picture on a web page, for this computer only.")
-    ] = False,
+    bundle: BundleOption,
+    source: SourceOption = "0",
+    do: Do = None,
+    preview: PreviewOption = False,
     port: Annotated[int, typer.Option("--port", help="Port of the preview; 0 takes a free one.", min=0, max=65535)] = 0,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            "--threshold",
-            metavar="P",
-            help="Probability above which a gesture is reported, 0.05 to 1.",
-            min=0.05,
-            max=1.0,
-        ),
-    ] = None,
-    keys: Annotated[
-        bool,
-        typer.Option(
-            "--keys",
-            help="Models of whole videos: press Enter to start and end a gesture, instead of by motion.",
-            rich_help_panel=SOME,
-        ),
-    ] = False,
-    record: Annotated[
-        Path | None, typer.Option("--record", metavar="FOLDER", help="Keep the video and its events (index.csv) here.")
-    ] = None,
-    seconds: Annotated[
-        float | None, typer.Option("--seconds", metavar="N", help="Stop after this many seconds.", min=0.0)
-    ] = None,
+    threshold: Threshold = None,
+    keys: Keys = False,
+    record: Record = None,
+    seconds: Seconds = None,
     engine: EngineOption = None,
     device: DeviceOption = "auto",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document per event and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Recognize gestures as they happen, from a camera, file or stream.
 

@@ -21,33 +21,38 @@ if TYPE_CHECKING:
 app = group("Measure files of predicted hand joints against the ground truth.")
 
 
+Truth = Annotated[
+    Path,
+    typer.Argument(metavar="GROUND_TRUTH", help="Text file with one row per frame: u v d or x y z of each joint."),
+]
+Predictions = Annotated[
+    list[Path], typer.Argument(metavar="PREDICTIONS", help="Files with the same rows; u v alone with --depth.")
+]
+Camera = Annotated[str, typer.Option("--camera", help="nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.")]
+DepthOption = Annotated[
+    Path | None,
+    typer.Option("--depth", metavar="FOLDER", help="Depth images, sorted as the rows, from which u v gets its depth."),
+]
+CoordinatesOption = Annotated[
+    str, typer.Option("--coordinates", help="Meaning of three numbers per joint: uvd, xyz or auto.")
+]
+Cube = Annotated[
+    float, typer.Option("--cube", help="With --depth, ignore depth outside a cube of this size in mm.", min=1)
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FOLDER", help="Write curves, bars, table and result.json here.")
+]
+
+
 @app.command(cls=Command)
 def compare(
-    truth: Annotated[
-        Path,
-        typer.Argument(metavar="GROUND_TRUTH", help="Text file with one row per frame: u v d or x y z of each joint."),
-    ],
-    predictions: Annotated[
-        list[Path], typer.Argument(metavar="PREDICTIONS", help="Files with the same rows; u v alone with --depth.")
-    ],
-    camera: Annotated[
-        str, typer.Option("--camera", help="nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.")
-    ] = "nyu",
-    depth: Annotated[
-        Path | None,
-        typer.Option(
-            "--depth", metavar="FOLDER", help="Depth images, sorted as the rows, from which u v gets its depth."
-        ),
-    ] = None,
-    coordinates: Annotated[
-        str, typer.Option("--coordinates", help="Meaning of three numbers per joint: uvd, xyz or auto.")
-    ] = "auto",
-    cube: Annotated[
-        float, typer.Option("--cube", help="With --depth, ignore depth outside a cube of this size in mm.", min=1)
-    ] = 300.0,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FOLDER", help="Write curves, bars, table and result.json here.")
-    ] = None,
+    truth: Truth,
+    predictions: Predictions,
+    camera: Camera = "nyu",
+    depth: DepthOption = None,
+    coordinates: CoordinatesOption = "auto",
+    cube: Cube = 300.0,
+    out: Out = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare predicted joints with the ground truth, in one table.

@@ -23,50 +23,57 @@ from gesta.cli.common import (
 from gesta.cli.help import OUTPUT, SOME
 from gesta.untrusted import printable
 
+BundleOption = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.")
+]
+Stream = Annotated[
+    bool,
+    typer.Option("--stream", help="Predict again and again over each recording, in constant memory."),
+]
+Annotate = Annotated[
+    Path | None,
+    typer.Option(
+        "--annotate",
+        metavar="FILE",
+        help="Write a video that shows the predictions: an .mp4, or a folder of them (hand pose: also .png).",
+    ),
+]
+Camera = Annotated[
+    str | None,
+    typer.Option(
+        "--camera",
+        help="Hand pose: nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.",
+        rich_help_panel=SOME,
+    ),
+]
+Center = Annotated[
+    str,
+    typer.Option(
+        "--center",
+        help="Hand pose: center of the hand from the data, the nearest object, or U,V[,DEPTH] in pixels and mm.",
+        rich_help_panel=SOME,
+    ),
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document per line and nothing else.", rich_help_panel=OUTPUT)
+]
+
 
 def predict(
     context: typer.Context,
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.")
-    ],
+    bundle: BundleOption,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, recordings, or folders of them.")],
-    stream: Annotated[
-        bool,
-        typer.Option("--stream", help="Predict again and again over each recording, in constant memory."),
-    ] = False,
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            "--annotate",
-            metavar="FILE",
-            help="Write a video that shows the predictions: an .mp4, or a folder of them (hand pose: also .png).",
-        ),
-    ] = None,
+    stream: Stream = False,
+    annotate: Annotate = None,
     skeleton: SkeletonOption = None,
     depth: DepthOption = None,
-    camera: Annotated[
-        str | None,
-        typer.Option(
-            "--camera",
-            help="Hand pose: nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy.",
-            rich_help_panel=SOME,
-        ),
-    ] = None,
-    center: Annotated[
-        str,
-        typer.Option(
-            "--center",
-            help="Hand pose: center of the hand from the data, the nearest object, or U,V[,DEPTH] in pixels and mm.",
-            rich_help_panel=SOME,
-        ),
-    ] = "data",
+    camera: Camera = None,
+    center: Center = "data",
     backbone_weights: BackboneOption = None,
     engine: EngineOption = None,
     format: FormatOption = None,
     device: DeviceOption = "auto",
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document per line and nothing else.", rich_help_panel=OUTPUT)
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Recognize gestures in videos and recordings.
 

@@ -26,44 +26,49 @@ from gesta.cli.common import (
 )
 from gesta.schema import GestaError
 
+BundleOption = Annotated[
+    Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
+]
+Threshold = Annotated[
+    float, typer.Option("--threshold", metavar="X", help="Remove weights smaller than this.", show_default="2^-20")
+]
+Sparsity = Annotated[
+    float | None,
+    typer.Option("--sparsity", metavar="SHARE", help="Remove this share of the weights instead, such as 0.8."),
+]
+Spread = Annotated[
+    str,
+    typer.Option(
+        "--spread",
+        help="Where --sparsity removes: adaptive, global (the smallest of all) or layer (a share of each).",
+    ),
+]
+Channels = Annotated[bool, typer.Option("--channels", help="Remove whole channels (structured pruning). Needs --data.")]
+Parameters = Annotated[
+    int | None,
+    typer.Option("--parameters", metavar="N", help="With --channels, number of parameters to keep instead."),
+]
+Epochs = Annotated[int, typer.Option("--epochs", help="Fine-tune on --data for this many epochs after each step.")]
+Figure = Annotated[
+    Path | None, typer.Option("--figure", metavar="FILE", help="Draw a histogram of log2 |w| before pruning (PNG).")
+]
+
 
 def prune(
     context: typer.Context,
-    bundle: Annotated[
-        Path, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip) with PyTorch weights.", show_default=False)
-    ],
+    bundle: BundleOption,
     out: StepOut,
-    threshold: Annotated[
-        float, typer.Option("--threshold", metavar="X", help="Remove weights smaller than this.", show_default="2^-20")
-    ] = 2.0**-20,
-    sparsity: Annotated[
-        float | None,
-        typer.Option("--sparsity", metavar="SHARE", help="Remove this share of the weights instead, such as 0.8."),
-    ] = None,
-    spread: Annotated[
-        str,
-        typer.Option(
-            "--spread",
-            help="Where --sparsity removes: adaptive, global (the smallest of all) or layer (a share of each).",
-        ),
-    ] = "adaptive",
-    channels: Annotated[
-        bool, typer.Option("--channels", help="Remove whole channels (structured pruning). Needs --data.")
-    ] = False,
+    threshold: Threshold = 2.0**-20,
+    sparsity: Sparsity = None,
+    spread: Spread = "adaptive",
+    channels: Channels = False,
     keep: Annotated[float, typer.Option("--keep", help="With --channels, share of the parameters to keep.")] = 0.5,
-    parameters: Annotated[
-        int | None,
-        typer.Option("--parameters", metavar="N", help="With --channels, number of parameters to keep instead."),
-    ] = None,
+    parameters: Parameters = None,
     steps: Annotated[int, typer.Option("--steps", help="Prune in this many steps.")] = 1,
-    epochs: Annotated[
-        int, typer.Option("--epochs", help="Fine-tune on --data for this many epochs after each step.")
-    ] = 0,
+    epochs: Epochs = 0,
     data: DataOption = None,
     sets: SetOption = None,
-    figure: Annotated[
-        Path | None, typer.Option("--figure", metavar="FILE", help="Draw a histogram of log2 |w| before pruning (PNG).")
-    ] = None,
+    figure: Figure = None,
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,

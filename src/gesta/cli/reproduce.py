@@ -18,35 +18,37 @@ if TYPE_CHECKING:
     from gesta.experiments.table import Experiment
 
 
+NameOption = Annotated[
+    str, typer.Argument(metavar="NAME", help="Name of a table or figure; list shows all.", show_default=False)
+]
+Data = Annotated[
+    Path | None, typer.Option("--data", metavar="FOLDER", help="The real recordings. (default: a generated set)")
+]
+Scale = Annotated[str, typer.Option("--scale", help="quick (at most 2 hours on two cores) or full (as published).")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        metavar="N",
+        help="Train each row with seeds 0 to N - 1. (default: 3; at quick 1 for images and actions)",
+        min=1,
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for data, results, table and figure.")]
+Workers = Annotated[
+    int,
+    typer.Option("--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE),
+]
+
+
 def reproduce(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of a table or figure; list shows all.", show_default=False)
-    ],
-    data: Annotated[
-        Path | None, typer.Option("--data", metavar="FOLDER", help="The real recordings. (default: a generated set)")
-    ] = None,
-    scale: Annotated[
-        str, typer.Option("--scale", help="quick (at most 2 hours on two cores) or full (as published).")
-    ] = "quick",
-    seeds: Annotated[
-        int | None,
-        typer.Option(
-            "--seeds",
-            metavar="N",
-            help="Train each row with seeds 0 to N - 1. (default: 3; at quick 1 for images and actions)",
-            min=1,
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Folder for data, results, table and figure.")
-    ] = Path("runs/reproduce"),
+    name: NameOption,
+    data: Data = None,
+    scale: Scale = "quick",
+    seeds: Seeds = None,
+    out: Out = Path("runs/reproduce"),
     sets: SetOption = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            "--workers", help="Training runs at the same time, one thread each.", min=1, rich_help_panel=MACHINE
-        ),
-    ] = 2,
+    workers: Workers = 2,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,

@@ -21,32 +21,38 @@ from gesta.cli.common import (
 )
 from gesta.schema import GestaError
 
+Data = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder of videos or of stored features.", show_default=False)
+]
+Query = Annotated[
+    str | None,
+    typer.Argument(metavar="QUERY", help='A sentence, as in "waves with the left hand".', show_default=False),
+]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        metavar="BUNDLE",
+        help="Model trained with the recipe text/video2vec. (required)",
+        show_default=False,
+    ),
+]
+Like = Annotated[
+    Path | None, typer.Option("--like", metavar="VIDEO", help="Search by this video instead of a sentence.")
+]
+Index = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="FOLDER", help="Folder for the search index. (default: in the cache)"),
+]
+
 
 def search(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder of videos or of stored features.", show_default=False)
-    ],
-    query: Annotated[
-        str | None,
-        typer.Argument(metavar="QUERY", help='A sentence, as in "waves with the left hand".', show_default=False),
-    ] = None,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            metavar="BUNDLE",
-            help="Model trained with the recipe text/video2vec. (required)",
-            show_default=False,
-        ),
-    ] = "",
-    like: Annotated[
-        Path | None, typer.Option("--like", metavar="VIDEO", help="Search by this video instead of a sentence.")
-    ] = None,
+    data: Data,
+    query: Query = None,
+    model: ModelOption = "",
+    like: Like = None,
     count: Annotated[int, typer.Option("--count", help="Number of videos to list.", min=1)] = 10,
-    index: Annotated[
-        Path | None,
-        typer.Option("--index", metavar="FOLDER", help="Folder for the search index. (default: in the cache)"),
-    ] = None,
+    index: Index = None,
     backbone_weights: BackboneOption = None,
     layout: FormatOption = None,
     engine: EngineOption = None,

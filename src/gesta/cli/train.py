@@ -31,47 +31,50 @@ if TYPE_CHECKING:
     from gesta.tasks.base import Parts
 
 
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="Folder for the bundle, logs and checkpoints. (default: runs/...)"),
+]
+Devices = Annotated[
+    int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
+]
+StartOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="BUNDLE",
+        help="Start from this trained model. Its last layer is kept if the classes match.",
+    ),
+]
+Freeze = Annotated[
+    str | None,
+    typer.Option(
+        "--freeze",
+        metavar="LAYERS",
+        help="With --from, layers that stay as they are: none, all (but the last), first, or names with commas.",
+    ),
+]
+Final = Annotated[
+    bool,
+    typer.Option("--final", help="Train once more on all recordings at the end. Reported accuracies are from before."),
+]
+
+
 def train(
     context: typer.Context,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
     recipe: RecipeOption = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", metavar="FOLDER", help="Folder for the bundle, logs and checkpoints. (default: runs/...)"
-        ),
-    ] = None,
+    out: Out = None,
     sets: SetOption = None,
     seed: SeedOption = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the stopped run in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the finished run in --out.")] = False,
-    devices: Annotated[
-        int, typer.Option("--devices", help="GPUs (processes) per computer.", min=1, rich_help_panel=MACHINE)
-    ] = 1,
+    devices: Devices = 1,
     nodes: Annotated[int, typer.Option("--nodes", help="Number of computers.", min=1, rich_help_panel=MACHINE)] = 1,
     protocol: ProtocolOption = "subject",
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from",
-            metavar="BUNDLE",
-            help="Start from this trained model. Its last layer is kept if the classes match.",
-        ),
-    ] = None,
-    freeze: Annotated[
-        str | None,
-        typer.Option(
-            "--freeze",
-            metavar="LAYERS",
-            help="With --from, layers that stay as they are: none, all (but the last), first, or names with commas.",
-        ),
-    ] = None,
-    final: Annotated[
-        bool,
-        typer.Option(
-            "--final", help="Train once more on all recordings at the end. Reported accuracies are from before."
-        ),
-    ] = False,
+    start: StartOption = None,
+    freeze: Freeze = None,
+    final: Final = False,
     backbone_weights: BackboneOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
