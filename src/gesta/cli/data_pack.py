@@ -10,17 +10,19 @@ import typer
 from gesta.cli.common import FormatOption, JsonFlag, RecipeOption, SetOption, command, console, emit, existing, need
 
 
+ShardSize = Annotated[
+    str, typer.Option("--shard-size", metavar="SIZE", help="Start a new shard at this size, such as 256M.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the split; auto values come from its training part.", min=0)]
+
+
 def pack(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the shards.")],
     recipe: RecipeOption = None,
     sets: SetOption = None,
-    shard_size: Annotated[
-        str, typer.Option("--shard-size", metavar="SIZE", help="Start a new shard at this size, such as 256M.")
-    ] = "1G",
-    seed: Annotated[
-        int, typer.Option("--seed", help="Seed of the split; auto values come from its training part.", min=0)
-    ] = 0,
+    shard_size: ShardSize = "1G",
+    seed: Seed = 0,
     layout: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
