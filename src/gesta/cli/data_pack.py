@@ -9,7 +9,6 @@ import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, RecipeOption, SetOption, command, console, emit, existing, need
 
-
 ShardSize = Annotated[
     str, typer.Option("--shard-size", metavar="SIZE", help="Start a new shard at this size, such as 256M.")
 ]
