@@ -1,6 +1,6 @@
 """Makes docs/events.webp: python tools/moving_picture.py BUNDLE DATA docs/events.webp [--from-s 0]
 
-A recording of the test part, followed live: the frames with the tracked skeleton; below, what was done (its labels) above
+A recording of the test part, followed live: the frames with the tracked skeleton; below, what was done (labels) above
 what the model said, each event from the moment at which it fired, green where it is right.
 """
 
