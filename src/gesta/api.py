@@ -180,6 +180,8 @@ def compress(
 
     `target_bytes`: the best of at most so many; `max_drop`: the smallest that loses at most so many points (mm for
     hands). `plan`: further fields of gesta.compression.plan.Plan. Raises GestaError.
+
+        small = gesta.compress("runs/mine/bundle", "my_gestures", "runs/small", target_bytes=500_000)
     """
     from gesta.compression.pipeline import BEST
     from gesta.compression.pipeline import compress as run_pipeline
@@ -197,9 +199,11 @@ def compress(
 
 
 def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, seconds: float = 3.0) -> Measured:
-    """Latency of every engine on one core, beside the machine; with `data` also what the task adds. Raises GestaError.
+    """Latency of every engine on one core, beside the machine; with `data` also what the task adds.
 
-    print(gesta.benchmark("demo").document["latency"])
+    Raises GestaError.
+
+        print(gesta.benchmark("demo").document["latency"])
     """
     from gesta.evaluation.benchmark import benchmark as measure
 
@@ -210,9 +214,11 @@ def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, se
 
 
 def inspect(data: Path | str, layout: str | None = None) -> Measured:
-    """What is in a data folder and what is wrong with it. Raises GestaError for what is no data.
+    """What is in a data folder and what is wrong with it.
 
-    print(gesta.inspect("my_gestures").document["problems"])
+    Raises GestaError for what is no data.
+
+        print(gesta.inspect("my_gestures").document["problems"])
     """
     task = catalog.of_data(Path(data), layout)
     report = need(task, "inspect", "Inspecting data")(task.read(Path(data), layout))

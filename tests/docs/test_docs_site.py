@@ -2,12 +2,15 @@
 
 import re
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 import gesta
 from gesta.cli import COMMANDS
 from tools.site import api, commands, graph, links, pages
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,12 @@ def test_picture_names_every_package_once(tmp_path) -> None:
     picture = graph.picture(root)
     assert picture.count("<rect") == 2 and "top imports low" in picture and "1 imports" in picture
     assert picture.count("<path") == 2  # the arrow, and the head of arrows
+
+
+def test_every_page_of_docs_is_in_the_navigation() -> None:
+    settings = (ROOT / "tools" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
+    named = [pages.place(path.relative_to(ROOT).as_posix()) for path in (ROOT / "docs").glob("*.md")]
+    assert [name for name in named if not re.search(rf"\b{name}$", settings, re.MULTILINE)] == []
 
 
 def test_links_move_with_their_pages(tmp_path) -> None:

@@ -95,3 +95,16 @@ def test_features_take_frames_and_lists():
     model = gesta.load(Path(__file__).parents[1] / "bundles_v1" / "features.zip")
     found = model.predict([moving(), moving()])
     assert found[0] == found[1] == model.predict(moving())
+
+
+def test_every_training_of_a_process_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    from gesta.experiments.train import new_folder
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GESTA_TRAIN_OUT", "runs/former")  # as an earlier training of this process leaves it
+    first = new_folder(Path("data"), "auto")
+    first.mkdir(parents=True)
+    second = new_folder(Path("data"), "auto")
+    assert (first, second) == (Path("runs/data-auto-1"), Path("runs/data-auto-2"))
+    monkeypatch.setenv("LOCAL_RANK", "1")  # a further process of the second run
+    assert new_folder(Path("data"), "auto") == second

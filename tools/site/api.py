@@ -10,7 +10,7 @@ GROUPS = {
     "Calls": ("What the commands do, as functions of `gesta`.", tuple(f"gesta.{name}" for name in CALLS)),
     "Results": (
         "What the calls return.",
-        ("gesta.results.Result", "gesta.training.run.Fitted", "gesta.api.Measured", "gesta.api.Made"),
+        ("gesta.results.Result", "gesta.experiments.train.Trained", "gesta.api.Measured", "gesta.api.Made"),
     ),
     "Models at work": (
         "What `gesta.load` returns depends on the task; these are its methods.",

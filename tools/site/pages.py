@@ -19,7 +19,7 @@ def copy(root: Path, out: Path) -> None:
     for path in sorted((root / "docs").iterdir()):
         if path.suffix == ".md":
             _copy_page(root, path, out)
-        else:
+        elif path.is_file():
             shutil.copy(path, out / path.name)
     for name in OF_THE_ROOT:
         _copy_page(root, root / name, out)

@@ -144,7 +144,7 @@ def is_first_process() -> bool:
 
 def new_folder(data: Path, recipe: str) -> Path:
     """runs/<data>-<recipe>-<number>, the first that is free; the same in every process of a run."""
-    if _OUT in os.environ:
+    if _OUT in os.environ and not is_first_process():
         return Path(os.environ[_OUT])
     stem = re.sub(r"[^\w.-]+", "-", f"{data.resolve().name}-{Path(recipe).stem}")
     number = 1
