@@ -12,9 +12,10 @@ endif
 ARGS ?=
 
 SECONDS ?= 600
+COUNT ?= 5
 SEED ?= 0
 
-.PHONY: setup demo test test-integration test-all lint format bench base docs fuzz clean
+.PHONY: setup demo test test-integration test-all lint format bench base docs fuzz drills clean
 
 setup: $(STAMP)
 
@@ -65,6 +66,10 @@ docs: setup
 # Damaged inputs against everything that reads (docs/robustness.md); those that fail are kept in runs/fuzz.
 fuzz: setup
 	OMP_NUM_THREADS=1 $(PY) -m tools.fuzz --seconds $(SECONDS) --seed $(SEED) --out runs/fuzz $(ARGS)
+
+# Work killed, starved and disturbed at random moments, resumed and compared; a stopped drill counts on.
+drills: setup
+	OMP_NUM_THREADS=1 $(PY) -m tools.drills --count $(COUNT) --seed $(SEED) --out runs/drills $(ARGS)
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -24,6 +24,17 @@ def temporary(path: Path, ending: str = "tmp") -> Path:
     return path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{ending}")
 
 
+def this_process() -> str:
+    """This process among those of several computers, for `is_gone`."""
+    return f"{_host()}-{os.getpid()}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether a process of this computer has ended; of other computers' nothing is known, so they have not."""
+    host, _, pid = process.partition("-")
+    return host == _host() and pid.isdecimal() and not _is_alive(int(pid))
+
+
 def is_left_behind(path: Path) -> bool:
     """Whether nobody writes to a temporary file or folder any more."""
     found = _NAME.search(path.name)

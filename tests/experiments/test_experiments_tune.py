@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from training.hand_sets import make_hands
 from gesta.cli import app
 from gesta.experiments import tune as tune_module
 from gesta.experiments.tune import Range, Search, markdown, open_study, tune
+from gesta.leftovers import this_process
 from gesta.schema import GestaError, Listing
 from gesta.tasks.base import Parts
 from gesta.tasks.catalog import find, load_recipe
@@ -71,7 +74,7 @@ def test_rounds_a_stop_and_a_second_worker(parts: Parts, tmp_path: Path) -> None
     url = f"sqlite:///{(tmp_path / 'a' / 'study.db').as_posix()}"
     seen: list[int] = []
     document = tune(search, parts, tmp_path / "b", storage=url, told=lambda number, _: seen.append(number))
-    assert seen == [2, 3, 4] and [t["number"] for t in document["trials"]] == [0, 2, 3, 4]  # 1 died
+    assert seen == [1, 2, 3] and [t["number"] for t in document["trials"]] == [0, 1, 2, 3]  # 1 died, and is drawn again
     assert [t["round"] for t in document["trials"]] == [0, 0, 1, 1] and document["missing"] == 0
     first, second = (document["rounds"][f"round {n}"] for n in (0, 1))
     for key, space in search.space.items():
@@ -88,23 +91,33 @@ def test_rounds_a_stop_and_a_second_worker(parts: Parts, tmp_path: Path) -> None
     assert not list((tmp_path / "b").glob("trial-*"))
 
 
-def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its process was killed, so that it counts as running, with a heartbeat that has ended."""
+@pytest.mark.parametrize("told_by", ["heartbeat", "process", "nobody"])
+def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_by: str) -> None:
+    """Its process was killed, so that it counts as running: with a heartbeat that has ended, a process of this computer
+    that is gone, or, killed at once, with nothing at all."""
     search = search_of(rounds=1, trials=2)
     reached = {"val_mse": 0.1, "val_error_mm": 9.0, "epochs": 1, "best_epoch": 1, "seconds": 1.0}
     monkeypatch.setattr(tune_module, "_train", lambda *_: reached)
     study = open_study(search, parts, tmp_path, None)
     done, dead = study.ask(), study.ask()
-    tune_module._draw(study, done, search)
+    tune_module._draw(study, done, search, 0)
     for name, value in reached.items():
         done.set_user_attr(name, value)
     study.tell(done, 0.1)
     with closing(sqlite3.connect(tmp_path / "study.db")) as database, database:
-        row = (dead._trial_id, "2020-01-01 00:00:00")
-        database.execute("INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, ?)", row)
+        if told_by == "heartbeat":
+            row = (dead._trial_id, "2020-01-01 00:00:00")
+            database.execute("INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, ?)", row)
+        elif told_by == "nobody":
+            database.execute("UPDATE trials SET datetime_start = '2020-01-01 00:00:00'")
+        else:
+            gone = subprocess.run(
+                [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True
+            )
+            dead.set_user_attr(tune_module.PROCESS, f"{this_process().partition('-')[0]}-{gone.stdout.strip()}")
     seen: list[int] = []
     document = tune(search, parts, tmp_path, told=lambda number, _: seen.append(number))
-    assert seen == [2] and [t["number"] for t in document["trials"]] == [0, 2] and document["missing"] == 0
+    assert seen == [1] and [t["number"] for t in document["trials"]] == [0, 1] and document["missing"] == 0
 
 
 def test_another_worker_made_the_database_meanwhile(

@@ -12,11 +12,13 @@ workers, also on several machines, share one search through `--storage URL`.
 from __future__ import annotations
 
 import math
+import random
 import shutil
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +29,7 @@ from gesta.experiments.parallel import key_of
 from gesta.experiments.table import table
 from gesta.experiments.trial import identity
 from gesta.files import json_text, write_files
+from gesta.leftovers import is_gone, this_process
 from gesta.recipes import Recipe, changed
 from gesta.schema import GestaError
 from gesta.tasks.base import Parts, Task, Tuning
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 
 HEARTBEAT_S = 30
 ATTEMPTS = 5
+PLACE, PROCESS = "place", "process"
+"""Of a trial: which of the search it is, and who works on it."""
 
 
 @dataclass(frozen=True)
@@ -141,22 +146,27 @@ def tune(
     over = (TrialState.COMPLETE, TrialState.PRUNED)
 
     def objective(trial: Trial) -> float:
-        values = _draw(study, trial, search)
-        found = _train(search, values, parts, out / f"trial-{trial.number}")
+        trial.set_user_attr(PROCESS, this_process())
+        place = _take_place(study, trial)
+        values = _draw(study, trial, search, place)
+        found = _train(search, values, parts, out / f"trial-{place}")
         for name, value in found.items():
             trial.set_user_attr(name, value)
         if told is not None:
-            told(trial.number, {**values, **found})
+            told(place, {**values, **found})
         if "diverged" in found:
             raise optuna.TrialPruned(found["diverged"])
         return float(found[search.objective[0]])
 
     while True:
         _fail_dead(study)
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        if sum(state in (*over, TrialState.RUNNING) for state in states) >= search.total:
+        trials = study.get_trials(deepcopy=False, states=(*over, TrialState.RUNNING))
+        if len(trials) < search.total:
+            study.optimize(objective, n_trials=1)
+        elif any(_is_nobodys(trial) for trial in trials):
+            time.sleep(1.0)  # it is taken soon, or was left by somebody who died at once
+        else:
             break  # the last ones may still run elsewhere
-        study.optimize(objective, n_trials=1)
     return _written(search, study, out)
 
 
@@ -209,20 +219,51 @@ def _opened(url: str) -> RDBStorage:
 
 
 def _fail_dead(study: Study) -> None:
-    """Trials without a heartbeat for two of its intervals have died: others are drawn in their place."""
+    """Trials of this computer's processes that are gone, and others without a heartbeat for two of its intervals, have
+    died: they are drawn again."""
     from optuna.storages import fail_stale_trials
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        age = datetime.now() - (trial.datetime_start or datetime.now())
+        if is_gone(trial.user_attrs.get(PROCESS, "")) or (_is_nobodys(trial) and age.total_seconds() > 2 * HEARTBEAT_S):
+            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # called experimental, like the heartbeat
         fail_stale_trials(study)
 
 
-def round_of(study: Study, number: int, trials: int) -> int:
-    """The round of a trial, from 0: by how many before it are over or running; those that died do not count."""
+def _is_nobodys(trial: FrozenTrial) -> bool:
+    """Whether a trial runs and nobody is known to work on it, as in the moment after it was drawn."""
     from optuna.trial import TrialState
 
-    before = [t for t in study.get_trials(deepcopy=False) if t.number < number and t.state != TrialState.FAIL]
-    return len(before) // trials
+    return trial.state == TrialState.RUNNING and PROCESS not in trial.user_attrs
+
+
+def _take_place(study: Study, trial: Trial) -> int:
+    """Which trial of the search this is: the first that no other has; of two that took it at once both look again."""
+    while True:
+        place = min(set(range(len(study.get_trials(deepcopy=False)))) - set(_places(study, trial)))
+        trial.set_user_attr(PLACE, place)
+        if place not in _places(study, trial):
+            return place
+        trial.set_user_attr(PLACE, None)
+        time.sleep(random.uniform(0, 0.1))
+
+
+def _places(study: Study, trial: Trial) -> list[int]:
+    """The places of the other trials; those that died have none."""
+    from optuna.trial import TrialState
+
+    others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.state != TrialState.FAIL]
+    return [place_of(other) for other in others]
+
+
+def place_of(trial: FrozenTrial) -> int:
+    """A trial's place in the search; of a study of before its number. -1 while it has none."""
+    place = trial.user_attrs.get(PLACE, trial.number if PROCESS not in trial.user_attrs else None)
+    return -1 if place is None else int(place)
 
 
 def ranges_of(study: Study, search: Search, number: int) -> dict[str, Range]:
@@ -238,13 +279,13 @@ def ranges_of(study: Study, search: Search, number: int) -> dict[str, Range]:
     return {key: Range(low, high, log) for key, (low, high, log) in known.items()}
 
 
-def _draw(study: Study, trial: Trial, search: Search) -> dict[str, float]:
-    """The trial's values; they depend on the seed, its number and the round's ranges alone."""
+def _draw(study: Study, trial: Trial, search: Search, place: int) -> dict[str, float]:
+    """The trial's values; they depend on the seed, its place and the round's ranges alone."""
     from optuna.samplers import RandomSampler
 
-    number = min(round_of(study, trial.number, search.trials), search.rounds - 1)
+    number = min(place // search.trials, search.rounds - 1)
     trial.set_user_attr("round", number)
-    seed = int(np.random.SeedSequence([search.seed, trial.number]).generate_state(1)[0])
+    seed = int(np.random.SeedSequence([search.seed, place]).generate_state(1)[0])
     study.sampler = RandomSampler(seed=seed)
     return {
         key: trial.suggest_float(key, one.low, one.high, log=one.log)
@@ -279,7 +320,7 @@ def _best(study: Study, search: Search) -> FrozenTrial | None:
 
     sign = -1 if search.objective[1] else 1
     good = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.COMPLETE and t.value is not None]
-    return min(good, key=lambda t: (sign * float(t.value or 0.0), t.number), default=None)
+    return min(good, key=lambda t: (sign * float(t.value or 0.0), place_of(t)), default=None)
 
 
 def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
@@ -289,8 +330,8 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
     best = _best(study, search)
     states = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "diverged"}
     trials = [
-        {"number": t.number, "state": states[t.state], **t.params, **t.user_attrs}
-        for t in study.get_trials(deepcopy=False)
+        {"number": place_of(t), "state": states[t.state], **t.params, **_told(t)}
+        for t in sorted(study.get_trials(deepcopy=False), key=place_of)
         if t.state in states
     ]
     if best is None:
@@ -307,12 +348,17 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
         "rounds": {name: value for name, value in sorted(study.user_attrs.items()) if name.startswith("round ")},
         "trials": trials,
         "missing": search.total - len(trials),
-        "best": {"number": best.number, **best.params, **best.user_attrs},
+        "best": {"number": place_of(best), **best.params, **_told(best)},
         "files": {name: str(path) for name, path in files.items()},
     }
     texts = {"recipe": _yaml(recipe, document), "table": markdown(document), "result": json_text(document)}
     write_files(out, {path.name: texts[name] for name, path in files.items()})
     return document
+
+
+def _told(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial found, without who found it."""
+    return {name: value for name, value in trial.user_attrs.items() if name not in (PLACE, PROCESS)}
 
 
 def words(document: dict[str, Any], trial: dict[str, Any]) -> str:

@@ -1,0 +1,57 @@
+"""Drills: work killed (kill -9) at random moments, on full disks, on shares that stall, beside others; then compared.
+
+    python -m tools.drills --count 5                    all, 5 kills of each
+    python -m tools.drills cache pack --count 100       some, with their full count; make drills COUNT=100
+    python -m tools.drills --list
+
+Each drill runs its work undisturbed first. Then it is disturbed as often as asked, resumed with the same command, and
+what came of it is compared: items that are lost, there twice, or other than undisturbed. Started again with the same
+--out a drill counts on from where it was. Exit code 1 where anything was lost, doubled or different.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import sys
+from pathlib import Path
+
+from tools.drills import faults
+from tools.drills.kills import Tally, kill_drill
+from tools.drills.works import made, warm, works
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", help="drills; all where none is named")
+    parser.add_argument("--count", type=int, default=5, help="disturbances of each drill, in all runs together")
+    parser.add_argument("--out", type=Path, default=Path("runs/drills"), help="data, folders and figures")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--list", action="store_true", help="names, and nothing else")
+    given = parser.parse_args()
+    out: Path = given.out.resolve()
+    os.environ["GESTA_CACHE"] = str(out / "shared-cache")
+    data, base = out / "data", out / "base" / "run" / "bundle"
+    every = {work.name: work for work in works(data, base)}
+    names = [*every, *faults.FAULTS]
+    if given.list or set(given.names) - set(names):
+        print(" ".join(names))
+        return 0 if given.list else 2
+    made(data)
+    warm()
+    failed = False
+    for name in given.names or names:
+        tally = Tally.read(out / f"{name}.json")
+        rng = random.Random(f"{given.seed} {name} {tally.count}")
+        if name in every:
+            kill_drill(every[name], given.count, out / name, tally, rng, every["training"], base)
+        else:
+            faults.FAULTS[name](every, given.count, out / name, tally, rng)
+        print(tally.line(name), flush=True)
+        failed = failed or not tally.good
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

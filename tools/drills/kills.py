@@ -1,0 +1,115 @@
+"""One drill: kill, resume, compare; and its figures, which are kept."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tools.drills.processes import fork, killed_after, tail, whole
+from tools.drills.works import Result, Work
+
+
+@dataclass
+class Tally:
+    """Figures of one drill: disturbances, works that came to their end and were compared, and what was wrong."""
+
+    path: Path
+    count: int = 0
+    compared: int = 0
+    lost: int = 0
+    doubled: int = 0
+    unequal: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Tally:
+        """The figures until now."""
+        return cls(path, **json.loads(path.read_text(encoding="utf-8"))) if path.exists() else cls(path)
+
+    def write(self) -> None:
+        document = {key: value for key, value in asdict(self).items() if key != "path"}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+    def compare(self, found: Result, expected: Result) -> None:
+        """Counts one finished work."""
+        self.compared += 1
+        self.lost += len(expected.items.keys() - found.items.keys())
+        more = found.items.keys() - expected.items.keys()
+        self.doubled += len(found.doubled) + len(more)
+        differ = [name for name, one in found.items.items() if expected.items.get(name, one) != one]
+        self.unequal += len(differ)
+        for name in [*found.doubled, *sorted(more), *differ][:3]:
+            self.errors.append(f"work {self.compared}: {name}")
+        self.write()
+
+    def failed(self, text: str) -> None:
+        """Counts work that did not come to its end."""
+        self.errors.append(text)
+        self.write()
+
+    @property
+    def good(self) -> bool:
+        return not (self.lost or self.doubled or self.unequal or self.errors)
+
+    def line(self, name: str) -> str:
+        told = "" if not self.errors else f"; first: {self.errors[0]}"
+        return (
+            f"{name}: {self.count} disturbed, {self.compared} resumed to the end: {self.lost} lost, "
+            f"{self.doubled} doubled, {self.unequal} unequal{told}"
+        )
+
+
+def fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def reference(work: Work, folder: Path) -> tuple[Result, float]:
+    """What undisturbed work ends with, and how long it takes. Raises RuntimeError where it fails by itself."""
+    fresh(folder)
+    code, seconds = whole(work.act, folder, folder / "log")
+    if code:
+        raise RuntimeError(f"{work.name}: fails undisturbed, code {code}: {tail(folder / 'log')}")
+    return work.result(folder), seconds
+
+
+def based(training: Work, base: Path) -> None:
+    """A trained bundle, for what begins with one."""
+    if not (base / "manifest.json").exists():
+        reference(training, base.parents[1])
+
+
+def kill_drill(
+    work: Work, count: int, folder: Path, tally: Tally, rng: random.Random, training: Work, base: Path
+) -> None:
+    """Kills the work `count` times in all, each time at a random moment, and resumes it; compares whenever it ends."""
+    if tally.count >= count:
+        return
+    if work.name == "compress":
+        based(training, base)
+    expected, seconds = reference(work, folder / "undisturbed")
+    again, _ = reference(work, folder / "undisturbed")
+    unsteady = [name for name in expected.items if expected.items[name] != again.items.get(name)]
+    if unsteady:
+        raise RuntimeError(f"{work.name}: undisturbed runs differ in {unsteady[:3]}")
+    while tally.count < count:
+        place = fresh(folder / "killed")
+        while True:
+            pid = fork(work.act, place, place.parent / "log")
+            code = killed_after(pid, rng.uniform(0, seconds)) if tally.count < count else None
+            if tally.count >= count:  # the last one is let through
+                code = killed_after(pid, 60 + 20 * seconds)
+            if code is None:
+                tally.count += 1
+                tally.write()
+                continue
+            break
+        if code:
+            tally.failed(f"resumed work fails, code {code}: {tail(place.parent / 'log')}")
+        else:
+            tally.compare(work.result(place), expected)

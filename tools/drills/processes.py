@@ -1,0 +1,71 @@
+"""Work in a forked process whose libraries are imported already, so that a kill meets the work and not its imports."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+Act = Callable[[Path], None]
+"""Work on a folder, begun or resumed."""
+SLOWEST_S = 900.0
+
+
+def fork(act: Act, folder: Path, log: Path) -> int:
+    """Starts the work; its output goes to `log`. Returns the process's id."""
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        os.setsid()
+        stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(stream, 1)
+        os.dup2(stream, 2)
+        act(folder)
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def killed_after(pid: int, seconds: float) -> int | None:
+    """None where the process was killed (SIGKILL) at that moment, else its exit code: it was finished before."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if (code := ended(pid)) is not None:
+            return code
+        time.sleep(min(0.01, left))
+    os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    return None if os.WIFSIGNALED(status) else os.waitstatus_to_exitcode(status)
+
+
+def ended(pid: int) -> int | None:
+    """The exit code of a process that has ended, negative for a signal."""
+    done, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
+def whole(act: Act, folder: Path, log: Path) -> tuple[int, float]:
+    """Runs the work to its end: (exit code, seconds)."""
+    started = time.monotonic()
+    pid = fork(act, folder, log)
+    code = killed_after(pid, SLOWEST_S)
+    return (-signal.SIGKILL if code is None else code), time.monotonic() - started
+
+
+def tail(log: Path, lines: int = 4) -> str:
+    """The end of what a process said."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return " / ".join(line.strip() for line in text.splitlines()[-lines:])
