@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 Act = Callable[[Path], None]
 """Work on a folder, begun or resumed."""
 SLOWEST_S = 900.0
+PR_SET_PDEATHSIG = 1
 
 
 def fork(act: Act, folder: Path, log: Path) -> int:
@@ -24,6 +26,8 @@ def fork(act: Act, folder: Path, log: Path) -> int:
     code = 1
     try:
         os.setsid()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it does not outlive the drill
         stream = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(stream, 1)
         os.dup2(stream, 2)
