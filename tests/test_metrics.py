@@ -94,7 +94,7 @@ def test_bootstrap_equals_loop_with_the_same_draws():
 
 
 def test_bootstrap_by_person_is_wider_when_people_differ():
-    """Six people, three always right and three always wrong: clips are no independent trials."""
+    """Six people, three always right and three always wrong: clips are not independent trials."""
     correct, subjects = np.repeat([1, 1, 1, 0, 0, 0], 50), np.repeat(np.arange(6), 50)
     low, high = metrics.bootstrap_by_person(correct, list(subjects), np.random.default_rng(0))
     wilson_low, wilson_high = metrics.wilson(int(correct.sum()), len(correct))

@@ -198,4 +198,4 @@ def test_a_folder_without_a_package_is_wrong_usage(tmp_path):
     command = [sys.executable, "-m", "tools.structure", "--root", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
     assert done.returncode == 2
-    assert "is no package" in done.stderr
+    assert "is not a package" in done.stderr

@@ -70,7 +70,7 @@ def take(folder: Path, src: Path, only: list[str], rename: bool, scratch: Path) 
     short |= {name: f"{short[name]} {words}" for name, words in added.items()}
     unknown = [name for name in only if name not in table]
     if unknown:
-        sys.exit(f"unknown section {unknown[0]}; there are {', '.join(table)}")
+        sys.exit(f"unknown section {unknown[0]}; choose from {', '.join(table)}")
     for package in HEAVY:
         importlib.import_module(package)
     for section in only or table:

@@ -62,7 +62,7 @@ class Question(BaseModel):
     @model_validator(mode="after")
     def _complete(self) -> Question:
         if self.group not in GROUPS:
-            raise ValueError(f"group {self.group!r}; there are {', '.join(GROUPS)}")
+            raise ValueError(f"group {self.group!r}; choose from {', '.join(GROUPS)}")
         if self.document is None and not self.rows:
             raise ValueError("neither rows nor a document")
         if any(len(row) != len(self.columns) for row in self.rows):

@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=Path("src/gesta"), help="folder of the package")
     given = parser.parse_args(arguments)
     if not (given.root / "__init__.py").is_file():
-        parser.error(f"{given.root} is no package; run it where src/gesta is, or name one with --root")
+        parser.error(f"{given.root} is not a package; run it where src/gesta is, or name one with --root")
     found = counted(given.root)
     lines, over = table(found)
     if given.json:

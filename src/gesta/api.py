@@ -41,7 +41,7 @@ def load(
     """The model of a bundle, of any task: a folder, a zip, or "demo" for the one that comes with the package.
 
     `engine`: openvino, onnxruntime or torch; the best that the bundle is made for if left out. `threads` of the CPU.
-    `options`: those of the task, such as backbone_weights. Raises GestaError for what is no bundle, is damaged or
+    `options`: those of the task, such as backbone_weights. Raises GestaError for what is not a bundle, is damaged or
     newer, and for an engine that is missing or unknown.
 
         model = gesta.load("demo")
@@ -65,7 +65,7 @@ def train(
     """Trains on a data folder; the bundle is left at out/bundle (`runs/<data>-<recipe>-<number>/bundle` if left out).
 
     `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a
-    bundle to begin with), `layout`, `protocol`, `final`, and changes of the recipe by name, dotted where it is. Returns
+    bundle to start from), `layout`, `protocol`, `final`, and changes of the recipe by name, dotted where it is. Returns
     a result with `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
@@ -216,7 +216,7 @@ def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, se
 def inspect(data: Path | str, layout: str | None = None) -> Measured:
     """What is in a data folder and what is wrong with it.
 
-    Raises GestaError for what is no data.
+    Raises GestaError for what is not data.
 
         print(gesta.inspect("my_gestures").document["problems"])
     """

@@ -28,7 +28,7 @@ class DecoderSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    none: str = Field("none", description="label of no gesture; where it is no label, active is the largest one")
+    none: str = Field("none", description="label of no gesture; where it is not a label, active is the largest one")
     smoothing_s: float = Field(0.1, ge=0, le=10, description="time constant of the exponential mean; 0: none")
     on: float = Field(0.6, gt=0, le=1, description="an event opens when active reaches it")
     off: float = Field(0.4, gt=0, le=1, description="and lasts from when to until active is below it")

@@ -101,7 +101,7 @@ def reader(name: str) -> ModuleType | None:
         return None
     module = imported(place)
     if not callable(getattr(module, "read", None)):
-        raise GestaError(f"{place} is no reader: it has no function read(root).", usage=True)
+        raise GestaError(f"{place} is not a reader: it has no function read(root).", usage=True)
     return module
 
 

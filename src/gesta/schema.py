@@ -117,7 +117,7 @@ class Resource:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder of images, one a frame."""
+        """Whether it is a folder of images, one per frame."""
         return self.member is None and self.path.is_dir()
 
     @property
@@ -405,7 +405,8 @@ def usable(listing: L) -> L:
 
 def nothing_usable(root: Path, problems: Sequence[Problem]) -> GestaError:
     """The error for a folder of which nothing is left."""
-    why = f"The first of {len(problems)} problems: {problems[0]}" if problems else "It holds no recording."
+    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    why = f"The first problem: {str(problems[0]).removesuffix('.')}{more}." if problems else "It holds no recording."
     return GestaError(f"{root}: nothing in it can be used. {why}")
 
 

@@ -69,7 +69,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-
 
 
 def valid_text(text: str) -> str:
-    r"""Text that can be written as UTF-8: a byte of a file's name that is no UTF-8 becomes \xNN."""
+    r"""Text that can be written as UTF-8: a byte of a file's name that is not UTF-8 becomes \xNN."""
     return _SURROGATES.sub(_escape, text) if not text.isascii() else text
 
 
@@ -85,7 +85,7 @@ def printable(text: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
@@ -93,7 +93,7 @@ def _escape(match: re.Match[str]) -> str:
 def open_file(path: Path) -> BinaryIO:
     """A regular file, opened. Raises OSError for what would wait for ever (a pipe, a device) or is missing."""
     if path.exists() and not path.is_file():
-        raise OSError("it is a folder" if path.is_dir() else "it is no regular file but a pipe, socket or device")
+        raise OSError("it is a folder" if path.is_dir() else "it is not a regular file but a pipe, socket or device")
     return path.open("rb")
 
 
@@ -159,7 +159,7 @@ def image_fault(data: bytes) -> str:
     """
     pixels = image_pixels(data)
     if not pixels:
-        return "is no readable PNG or JPEG"
+        return "is not a readable PNG or JPEG"
     if pixels > MAX_PIXELS:
         return f"states more than {MAX_PIXELS:,} pixels, which is not read"
     return "" if not data.startswith(PNG) or _png_is_whole(data) else "is a PNG that is cut short or damaged"

@@ -102,6 +102,6 @@ def choose(what: str, name: str, known: Iterable[str]) -> str:
     names = list(known)
     if name not in names:
         raise GestaError(
-            f"unknown {what} {name!r}; there are {', '.join(names)}.{did_you_mean(name, names)}", usage=True
+            f"unknown {what} {name!r}; choose from {', '.join(names)}.{did_you_mean(name, names)}", usage=True
         )
     return name

@@ -39,9 +39,9 @@ def test_nothing_is_wrong_with_a_healthy_folder(healthy):
 
 
 def test_unreadable_video(healthy):
-    (healthy / "wave_0_0.mkv").write_bytes(b"this is no video" * 50)
+    (healthy / "wave_0_0.mkv").write_bytes(b"this is not a video" * 50)
     report = look(healthy)
-    assert "wave_0_0.mkv: is no readable video" in found(report, "unreadable")
+    assert "wave_0_0.mkv: is not a readable video" in found(report, "unreadable")
     assert report.usable == 11
 
 
@@ -69,10 +69,10 @@ def test_video_that_was_cut_off(tmp_path, name, codec):
     path.write_bytes(data[: len(data) // 2])
     report = look(tmp_path, "path,label", f"{name},wave")
     assert set(report.kinds()) & {"truncated-video", "unreadable"}
-    words = ("could be decoded", "is no readable video", "decoding broke off")
+    words = ("could be decoded", "is not a readable video", "decoding broke off")
     assert any(name in p.path and any(word in p.reason for word in words) for p in report.problems)
     assert report.usable == 0
-    with pytest.raises(GestaError, match=f"{name}: (is cut short|is no readable video|decoding broke off)"):
+    with pytest.raises(GestaError, match=f"{name}: (is cut short|is not a readable video|decoding broke off)"):
         list(iter_frames(Resource(path), "gray"))
 
 
@@ -101,7 +101,7 @@ def test_skeleton_of_another_length_empty_or_unreadable(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((20, 2, 3), np.float32))
     assert "a.npy: no person is tracked in any frame" in found(look(tmp_path, *rows), "skeleton-all-zero")
     (tmp_path / "a.npy").write_bytes(b"no array")
-    assert "a.npy: is no .npy array" in found(look(tmp_path, *rows), "unreadable")
+    assert "a.npy: is not a .npy array" in found(look(tmp_path, *rows), "unreadable")
 
 
 def test_labels_outside_the_video_and_over_each_other(tmp_path):
@@ -185,4 +185,4 @@ def test_folders_of_depth_images(tmp_path):
     report = look(tmp_path, "path,label", "shots,wave", "broken,clap")
     assert report.modalities["depth"] == 1
     assert report.sizes == {"8 x 6": 1}
-    assert "0.png: is no readable PNG" in found(report, "unreadable")
+    assert "0.png: is not a readable PNG" in found(report, "unreadable")

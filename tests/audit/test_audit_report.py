@@ -71,7 +71,7 @@ def test_page_is_one_file_with_strips_and_escaped_names(healthy, tmp_path):
     assert len(pictures) == 4  # two a class, none of the broken one
     image = cv2.imdecode(np.frombuffer(base64.b64decode(pictures[0]), np.uint8), cv2.IMREAD_COLOR)
     assert image.shape == (120, 8 * 160 + 7 * 2, 3)
-    assert "is no readable video" in page
+    assert "is not a readable video" in page
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["inspect.html"]
 
 

@@ -99,7 +99,7 @@ def test_only_files_of_one_size_are_read(tmp_path, monkeypatch):
 def test_mixed_modalities():
     samples = [sample("a", color="a.mp4", depth="a.mkv"), sample("b", color="b.mp4")]
     (text,) = texts(faults_sets.mixed_faults(ROOT, samples), "mixed-modalities")
-    assert "1 of 2 samples have no depth, the first of them b. A recipe that uses depth leaves these out." in text
+    assert "1 of 2 samples have no depth, the first of them b. A recipe that uses depth skips these." in text
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,7 @@ def test_tampered_weights_with_fitting_hash_still_run_nothing(folder: Path) -> N
     (folder / io.WEIGHTS).write_bytes(data)
     artifact = {"role": "weights", "engine": "torch", "file": io.WEIGHTS, "sha256": io.digest(data)}
     edit(folder, artifacts=[artifact])
-    refused(folder, "no safetensors file")
+    refused(folder, "not a safetensors file")
 
 
 def test_missing_file_and_missing_weights(folder: Path) -> None:

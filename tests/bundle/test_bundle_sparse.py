@@ -81,14 +81,14 @@ def refused(arrays: dict[str, np.ndarray], metadata: dict[str, str], *words: str
 @pytest.mark.parametrize("cut", [0, 5, 60, -1])
 def test_a_file_cut_short(cut: int) -> None:
     data, _ = sparse.encode(weights(0.1))
-    with pytest.raises(GestaError, match=r"model/weights is no safetensors file, or it is damaged.*again"):
+    with pytest.raises(GestaError, match=r"model/weights is not a safetensors file, or it is damaged.*again"):
         sparse.decode(data[:cut], "model/weights")
 
 
 def test_a_damaged_header() -> None:
     data = bytearray(sparse.encode(weights(0.1))[0])
     data[8:12] = b"oops"
-    with pytest.raises(GestaError, match="is no safetensors file"):
+    with pytest.raises(GestaError, match="is not a safetensors file"):
         sparse.decode(bytes(data), "f")
 
 

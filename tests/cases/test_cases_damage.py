@@ -66,7 +66,7 @@ def test_bad_packets_cost_their_frames(whole, tmp_path, codec, bad):
     assert frame_times(Resource(path)) == pytest.approx(times, abs=0.0011)
     problem = next(p for p in inspect(read(path)).problems if p.kind == "damaged-frames")
     assert f"{len(bad)} of 120 frames" in problem.reason
-    with pytest.warns(UserWarning, match=rf"{path.name}: {len(bad)} of 120 frames (is|are) damaged and left out"):
+    with pytest.warns(UserWarning, match=rf"{path.name}: {len(bad)} of 120 frames (is|are) damaged and skipped"):
         chosen = read_frames(odd.sample(path), 160, every=1)
     assert len(chosen) == len(right)
 
@@ -227,7 +227,7 @@ def test_the_command_line_tells_and_takes_a_limit(whole, tmp_path, monkeypatch, 
     few = odd.remux(whole["mjpeg"], tmp_path / "few.mkv", junk(45))
     many = odd.remux(whole["mjpeg"], tmp_path / "many.mkv", junk(*range(40, 50)))
     done = gesta("predict", "demo", few, "--json")
-    assert done.exit_code == 0 and "Note: " in done.stderr and "1 of 120 frames is damaged and left out." in done.stderr
+    assert done.exit_code == 0 and "Note: " in done.stderr and "1 of 120 frames is damaged and skipped." in done.stderr
     done = gesta("predict", "demo", many)
     assert done.exit_code == 1 and "10 of 120 frames are damaged, more than 5 %" in done.stderr
     assert gesta("predict", "demo", many, "--max-damage", "0.1").exit_code == 0

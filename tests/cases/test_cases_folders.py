@@ -44,7 +44,7 @@ def test_a_folder_of_videos_beside_the_parts_is_left_out_and_told(tmp_path):
     tree(tmp_path, "train|test/clap|wave/a|b", "unlabeled/x|y")
     listing = read(tmp_path)
     assert (len(listing.samples), listing.labels) == (8, ("clap", "wave"))
-    assert "unlabeled beside them is no part of the set and is left out" in told(listing)[0]
+    assert "unlabeled beside them is not part of the set and is skipped" in told(listing)[0]
 
 
 def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):

@@ -151,7 +151,7 @@ def test_two_videos_in_one_folder_are_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"no picture at all"])
 def test_an_image_that_is_none_is_named(tmp_path, content):
     (frames(tmp_path, range(4)) / "00002.jpg").write_bytes(content)
-    with pytest.raises(GestaError, match=r"00002\.jpg: is no readable PNG or JPEG"):
+    with pytest.raises(GestaError, match=r"00002\.jpg: is not a readable PNG or JPEG"):
         values(tmp_path)
 
 

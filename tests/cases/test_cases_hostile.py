@@ -133,7 +133,7 @@ def test_skeleton_csv_with_another_number_of_joints_is_listed(tmp_path, numbers)
     (tmp_path / "index.csv").write_text("path,label,skeleton\na.mp4,a,s.csv\n")
     report = inspect(read(tmp_path))
     (problem,) = [p for p in report.problems if p.path.endswith("s.csv")]
-    assert f"{numbers} numbers a row. Expected 9 a joint, 180 for 20 joints" in problem.reason
+    assert f"{numbers} numbers per row. Expected 9 a joint, 180 for 20 joints" in problem.reason
 
 
 @pytest.mark.parametrize("content", ["", "a,b\n", "1,2\n1\n", "\0", "nan\n"])
@@ -186,7 +186,7 @@ def test_what_is_no_file_is_listed_in_folders(tmp_path):
 
 def test_a_pipe_is_refused_by_the_resource_itself(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(GestaError, match="no regular file"):
+    with pytest.raises(GestaError, match="not a regular file"):
         Resource(tmp_path / "pipe.mp4").open()
 
 
@@ -421,9 +421,9 @@ def test_a_damaged_png_is_refused_before_it_is_decoded(tmp_path, damage):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(bad)
     start = time.perf_counter()
-    with pytest.raises(GestaError, match=r"0\.png: is (no readable PNG or JPEG|a PNG that is cut short or damaged)"):
+    with pytest.raises(GestaError, match=r"0\.png: is (not a readable PNG or JPEG|a PNG that is cut short or damaged)"):
         read_image(tmp_path / "clip" / "0.png")
-    with pytest.raises(GestaError, match=r"0\.png: is (no readable PNG or JPEG|a PNG that is cut short or damaged)"):
+    with pytest.raises(GestaError, match=r"0\.png: is (not a readable PNG or JPEG|a PNG that is cut short or damaged)"):
         read_depth(Resource(tmp_path / "clip" / "0.png"))
     assert inspect(read(tmp_path / "clip")).usable == 0
     assert time.perf_counter() - start < 5

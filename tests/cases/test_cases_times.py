@@ -211,7 +211,7 @@ def test_joined_files_whose_clock_starts_again(tmp_path):
     one = odd.write(tmp_path / "1.ts", 60, b_frames=0)
     two = odd.write(tmp_path / "2.ts", 60, b_frames=0, first=60)
     (tmp_path / "both.ts").write_bytes(one.read_bytes() + two.read_bytes())
-    with pytest.warns(UserWarning, match=r"both\.ts: its clock jumps back 1 times"):
+    with pytest.warns(UserWarning, match=r"both\.ts: its time stamps jump back 1 times"):
         numbers, times = odd.shown(tmp_path / "both.ts")
     assert numbers == list(range(120))
     assert times == pytest.approx([n * THIRTIETH for n in range(120)], abs=0.01)
@@ -252,7 +252,7 @@ def test_a_stream_whose_clock_jumps_back_goes_on_and_says_so_once():
     with pytest.warns(UserWarning) as said:
         ends = pushed([*part, *part, *part])
     assert ends[-1] == pytest.approx(3.0, abs=0.11)
-    assert len(said) == 1 and "jumps back at frame 11" in str(said[0].message)
+    assert len(said) == 1 and "jump back at frame 11" in str(said[0].message)
 
 
 def test_stamps_that_are_a_little_late_are_no_jump():

@@ -129,7 +129,7 @@ def test_help_lists_every_command(gesta):
         (["train", ".", "--seed", "-1"], "--seed"),
         (["compress", "bundle", ".", "--out", "out", "--seed", "-1"], "--seed"),
         (["export", "bundle", "--to", "onnx", "--out", "out", "--seed", "-1"], "--seed"),
-        (["data", "make", "chalearn2014", "."], "an empty or a new folder"),
+        (["data", "make", "chalearn2014", "."], "an empty or new folder"),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_names_the_way_out(arguments, names, tmp_path, monkeypatch, gesta):

@@ -82,7 +82,7 @@ def test_from_videos_to_predictions_without_torch(features: Path, tmp_path: Path
     (data / "dark" / "broken.mkv").write_bytes(b"nothing")
     found = json.loads(call("evaluate", bundle.path, data, "--split", "all", "--out", tmp_path / "e", "--json").stdout)
     (told,) = found["skipped"]
-    assert told["path"].endswith("broken.mkv") and told["reason"].startswith("is no readable video")
+    assert told["path"].endswith("broken.mkv") and told["reason"].startswith("is not a readable video")
     (data / "dark" / "broken.mkv").unlink()
     assert found["n"] == 16 and found["accuracy"] > 0.8 and found["engine"] == "openvino"
     assert "resnet18" in (tmp_path / "e" / "report.html").read_text()
@@ -230,7 +230,7 @@ def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
         ) as caught:
             call("train", features, "--from", bundle.path, *recipe, "--set", "model.hidden=3", "--out", tmp_path / "x")
         assert caught.value.usage
-    with pytest.raises(GestaError, match=r"no layer 'classifer'; there are classifier.*Did you mean classifier\?"):
+    with pytest.raises(GestaError, match=r"no layer 'classifer'; choose from classifier.*Did you mean classifier\?"):
         call("train", features, "--from", bundle.path, "--freeze", "classifer", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="--freeze needs --from BUNDLE"):
         call("train", features, "--freeze", "all", "--out", tmp_path / "x")

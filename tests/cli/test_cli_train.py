@@ -81,7 +81,7 @@ def test_train_says_what_to_do_next_and_resumes(gesta, tmp_path: Path) -> None:
     code, measured, err = gesta("evaluate", folder / "bundle", data, "--json")
     assert code == 0 and json.loads(measured)["warnings"] == [], err
     others = [gesta("evaluate", folder / "bundle", data, "--json", "--seed", seed)[1] for seed in range(3)]
-    assert any("were in the training; they are left out" in shown or not shown for shown in others)
+    assert any("were used in training; they are skipped" in shown or not shown for shown in others)
     code, again, err = gesta("train", data, "--seed", 3, "--out", folder, "--resume", *sets())
     assert code == 0, err
     assert again.splitlines()[1:] == out.splitlines()[1:]

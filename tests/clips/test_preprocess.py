@@ -114,11 +114,11 @@ def test_the_body_crop_follows_equation_3_1(tmp_path):
 def test_parts_of_other_lengths_are_refused_but_two_frames_do_not_matter(tmp_path):
     t = Transform(fps=20, streams=("body",), channels=("gray", "depth"))
     assert len(preprocess(person(tmp_path, standing(10), count=12), t).pixels) == 10
-    with pytest.raises(GestaError, match=r"s.csv: has 8 frames, and the video goes on"):
+    with pytest.raises(GestaError, match=r"s.csv: has 8 frames, and the video is longer"):
         preprocess(person(tmp_path, standing(8), count=12), t)
     s = person(tmp_path, standing(20), count=12)
     write_video(tmp_path / "c.mkv", moving_square(20))
-    with pytest.raises(GestaError, match="the gray video goes on after another one ended"):
+    with pytest.raises(GestaError, match="the gray video continues after another one has ended"):
         preprocess(s, t)
 
 

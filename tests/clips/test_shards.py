@@ -63,7 +63,7 @@ def test_packed_clips_are_those_of_the_recordings_in_their_order(shards, listing
             np.testing.assert_array_equal(cache.load(packed, GRAY).pixels, preprocess(sample, GRAY).pixels)
     problems = cache.fill(found.samples, GRAY)
     assert [p.path.rpartition("/")[2] for p in problems] == ["clips-000002.tar!000000004.npy"]
-    assert "no readable video" in problems[0].reason
+    assert "not a readable video" in problems[0].reason
 
 
 def test_a_stopped_packing_resumes_and_ends_with_the_same_bytes(tmp_path, shards, listing, monkeypatch):
@@ -143,7 +143,7 @@ def test_rests_lie_beside_their_clips(tmp_path, listing):
 def test_a_folder_of_something_else_or_of_other_clips_is_refused(tmp_path, listing, shards):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x").touch()
-    with pytest.raises(GestaError, match="something else already"):
+    with pytest.raises(GestaError, match="contains other files"):
         pack(listing, PLAN, tmp_path / "other")
     with pytest.raises(GestaError, match=r"for recipe gray .* than for recipe red"):
         pack(listing, replace(PLAN, recipe="red"), shards)
@@ -170,7 +170,7 @@ def test_a_full_disk_is_told_and_what_is_finished_stays(tmp_path, listing, monke
     def full(*_arguments):
         raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as patched, pytest.raises(GestaError, match=r"No space left.*what is finished stays"):
+    with monkeypatch.context() as patched, pytest.raises(GestaError, match=r"No space left.*finished work is kept"):
         patched.setattr(packing.ShardWriter, "add", full)
         pack(listing, PLAN, tmp_path / "full")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["shards.json"]

@@ -99,7 +99,7 @@ def test_instants_by_hand() -> None:
     assert same_instants(np.array([2, 3]), 12, slower, CHUNKS).tolist() == [4, 5, 6, 7]
     assert same_instants(every[::2], 12, CHUNKS, CHUNKS).tolist() == [0, 2, 4, 6, 8, 10]  # at double speed
     assert same_instants(np.arange(8), 12, CENTRAL, CHUNKS).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
-    assert same_instants(np.arange(8), 5, CENTRAL, CHUNKS).tolist() == [0, 1, 2, 3, 4]  # zeros behind are no instants
+    assert same_instants(np.arange(8), 5, CENTRAL, CHUNKS).tolist() == [0, 1, 2, 3, 4]  # zeros behind are not instants
 
 
 class Ramp:

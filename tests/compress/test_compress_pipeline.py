@@ -250,7 +250,7 @@ def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> N
         (Plan(epochs=0), "--epochs and --steps are at least 1"),
         (Plan(sets=("teacher=other/bundle",)), "give teachers by --teacher"),
         (Plan(sets=("distillation.teachers=[other/bundle]",)), "give teachers by --teacher"),
-        (Plan(to="onx"), "unknown format 'onx'; there are openvino, onnx"),
+        (Plan(to="onx"), "unknown format 'onx'; choose from openvino, onnx"),
     ],
 )
 def test_mistakes(plan: Plan, message: str, tmp_path: Path) -> None:

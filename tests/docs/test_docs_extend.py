@@ -236,7 +236,7 @@ def test_network_that_does_not_fit_is_told_in_one_line(call, source, change, sai
     ("layout", "source", "said"),
     [
         ("my_package.none", "", "no module 'my_package.none'"),
-        ("my_package.reader", "", "my_package.reader is no reader: it has no function read(root)"),
+        ("my_package.reader", "", "my_package.reader is not a reader: it has no function read(root)"),
         (
             "my_package.reader",
             "def read(root): return 1 / 0",

@@ -92,7 +92,7 @@ def test_spans_of_one_recording_are_prepared_once_as_a_whole(data):
 def test_engines_without_artifact_are_named(make_bundle):
     manifest = io.read(make_bundle(), ClipManifest).manifest
     assert [reason for *_, reason in bench.candidates(manifest, None)] == ["the bundle has nothing for it"] * 3
-    with pytest.raises(GestaError, match="unknown engine 'tensorrt'; there are openvino"):
+    with pytest.raises(GestaError, match="unknown engine 'tensorrt'; choose from openvino"):
         bench.candidates(manifest, ["tensorrt"])
 
 

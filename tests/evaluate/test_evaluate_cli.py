@@ -39,14 +39,14 @@ class TestEvaluate:
     def test_text_and_warning(self, call, make_bundle, data):
         code, out, err = call("evaluate", make_bundle(people="ABC"), data)
         assert code == 0 and "accuracy  0.875" in out and "light 0.50 of 4" in out
-        assert "2 of 2 people were in the training (B, C)" in err
+        assert "2 of 2 people were used in training (B, C)" in err
 
     def test_other_splits(self, call, make_bundle, data):
         assert json.loads(call("evaluate", make_bundle(), data, "--split", "all", "--json")[1])["n"] == 24
         code, _, err = call("evaluate", make_bundle(), data, "--split", "tset")
-        assert code == 2 and "unknown split 'tset'; there are test, dev, val, train, all" in err
+        assert code == 2 and "unknown split 'tset'; choose from test, dev, val, train, all" in err
         code, _, err = call("evaluate", make_bundle(), data, "--protocol", "dokument")
-        assert code == 2 and "there are subject and document" in err
+        assert code == 2 and "choose from subject and document" in err
 
     def test_missing_data_and_unknown_labels(self, call, make_bundle, data):
         code, out, err = call("evaluate", make_bundle(), data / "nowhere")
@@ -83,7 +83,7 @@ def test_cache_shows_limits_and_clears(call, cache, data, make_bundle):
     code, out, _ = call("cache", "--clear")
     assert code == 0 and "entries  0" in out and "freed" in out
     code, _, err = call("cache", "--limit", "much")
-    assert code == 2 and "is no size" in err
+    assert code == 2 and "is not a size" in err
 
 
 @pytest.mark.parametrize(

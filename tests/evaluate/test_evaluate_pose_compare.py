@@ -183,12 +183,12 @@ def test_other_bad_input(files, tmp_path):
     with pytest.raises(GestaError, match=r"ten.txt: has 10 columns; expected a multiple of 3"):
         compare(tmp_path / "ten.txt", [predicted], NYU)
     (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\x80")
-    with pytest.raises(GestaError, match=r"binary.txt: is no text file"):
+    with pytest.raises(GestaError, match=r"binary.txt: is not a text file"):
         compare(truth, [tmp_path / "binary.txt"], NYU)
     error = run(truth, predicted, "--camera", "nyo").exception
     assert error.usage and "there are nyu, icvl, msra" in str(error) and "Did you mean nyu?" in str(error)
     error = run(truth, predicted, "--coordinates", "uv").exception
-    assert error.usage and "there are auto, uvd, xyz" in str(error)
+    assert error.usage and "choose from auto, uvd, xyz" in str(error)
     uv = save(tmp_path / "uv.txt", np.ones((6, 4, 2)))
     (tmp_path / "none").mkdir()
     with pytest.raises(GestaError, match="holds no depth images"):

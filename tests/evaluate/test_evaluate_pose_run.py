@@ -104,7 +104,7 @@ def test_data_that_do_not_fit(pose_bundle, hand_data, tmp_path):
     shutil.copytree(hand_data, root)
     lines = [",".join(line.split(",")[:7]) for line in (root / "joints.csv").read_text().splitlines()]
     (root / "joints.csv").write_text("\n".join(lines))
-    with pytest.raises(GestaError, match=r"have 2 joints a frame, the model .* gives 3: palm, thumb, tip"):
+    with pytest.raises(GestaError, match=r"have 2 joints per frame, the model .* gives 3: palm, thumb, tip"):
         evaluate(pose_bundle, hand_folder.read(root).frames)
     (root / "joints.csv").unlink()
     with pytest.raises(GestaError, match="none has joints"):

@@ -58,7 +58,7 @@ def test_people_of_the_training_are_recognized(make_bundle, data):
     everybody = read(data).samples
     result = evaluate(make_bundle(), everybody, layout="index_csv", progress=False)
     (warning,) = result.metrics["warnings"]
-    assert "1 of 3 people were in the training (A)" in warning
+    assert "1 of 3 people were used in training (A)" in warning
     other = evaluate(make_bundle(), everybody, layout="chalearn2014", progress=False)
     assert other.metrics["warnings"] == []
 
@@ -66,7 +66,7 @@ def test_people_of_the_training_are_recognized(make_bundle, data):
 def test_unknown_people_are_said(make_bundle, tested):
     nobody = [replace(s, subject=None) for s in tested]
     result = evaluate(make_bundle(), nobody, progress=False)
-    assert "not say who is who" in result.metrics["warnings"][0]
+    assert "not say who the people are" in result.metrics["warnings"][0]
     assert result.metrics["interval_by_person"] is None and result.metrics["people"] is None
     assert result.metrics["accuracy_interval"] == result.metrics["interval_wilson"]
 
@@ -92,7 +92,7 @@ def test_nothing_to_measure_is_said(make_bundle, tested, data):
 def test_unlabeled_clips_are_counted_as_left_out(make_bundle, tested):
     mixed = [replace(tested[0], label=None), *tested[1:]]
     result = evaluate(make_bundle(), mixed, progress=False)
-    assert result.metrics["n"] == 15 and "1 recordings without label" in result.metrics["warnings"][0]
+    assert result.metrics["n"] == 15 and "1 recording without label" in result.metrics["warnings"][0]
 
 
 def test_files_written(make_bundle, tested, tmp_path):

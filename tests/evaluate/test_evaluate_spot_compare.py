@@ -79,7 +79,7 @@ def test_sequence_without_events_and_missing_one(tmp_path):
 @pytest.mark.parametrize(
     ("results", "note"),
     [
-        (RIGHT + "3;WAVE;1;2;2\n", "sequence 3 not in the truth: left out"),
+        (RIGHT + "3;WAVE;1;2;2\n", "sequence 3 not in the ground truth: skipped"),
         (RIGHT + "2;WAVE;40;50;45\n", "sequence 2 on several lines: taken together"),
         (RIGHT.replace("31;50", "50;31"), "1 event is reversed (sequence 1: GRAB 50 to 31): counted as false"),
         (RIGHT.replace("31;50", "15;50"), "1 event is overlapping the one before (sequence 1: GRAB 15 to 50)"),
@@ -106,8 +106,8 @@ def test_reversed_result_is_a_false_one(tmp_path):
         ("1;WAVE;12;1e30;18\n", "line 1: WAVE has '1e30'"),
         ("\n;WAVE;12;20;18\n", "line 2 begins without the sequence's id"),
         ("\n;;\n", "is empty"),
-        ("seq7;WAVE;1;2;2\n", "holds none of the truth's sequences"),
-        (b"\xff\xfe1\x00;\x00", "is no text in UTF-8"),
+        ("seq7;WAVE;1;2;2\n", "holds none of the ground truth's sequences"),
+        (b"\xff\xfe1\x00;\x00", "is not UTF-8 text"),
     ],
 )
 def test_unusable_files_are_told(tmp_path, results, message):

@@ -46,7 +46,7 @@ class TestClips:
         assert met and len(met) < len(test), "the new draw takes some clips of the training"
         done = gesta("evaluate", bundle, data, "--out", data.parent / "out", "--json")
         assert done.exit_code == 0, done.stderr
-        said = f"{len(met)} of {len(test)} clips were in the training; they are left out."
+        said = f"{len(met)} of {len(test)} clips were used in training; they are skipped."
         assert said in done.stderr and json.loads(done.stdout)["n"] == len(test) - len(met)
         rows = (data.parent / "out" / "predictions.csv").read_text().splitlines()[1:]
         assert {row.split(",")[0] for row in rows} == {s.id for s in test} - met
@@ -62,7 +62,7 @@ class TestClips:
         everything = read(data).samples
         kept, notes = unseen(CLIPS, manifest, everything, "test")
         assert len(everything) == 32 and {s.id[:1] for s in kept} == {"B", "C"} and len(kept) == 16
-        assert notes == ["16 of 32 clips were in the training; they are left out."]
+        assert notes == ["16 of 32 clips were used in training; they are skipped."]
 
     def test_all_of_the_training_are_refused(self, gesta, make_bundle, data):
         bundle = trained_on(make_bundle(), CLIPS.identities(read(data).samples))
@@ -95,7 +95,7 @@ def test_hands_are_known_by_their_joints(gesta, pose_bundle, hand_data, tmp_path
     trained_on(bundle, task.identities(frames[:17]))  # the last four are tested
     done = gesta("evaluate", bundle, hand_data, "--json")
     assert done.exit_code == 0 and json.loads(done.stdout)["frames"] == 3
-    assert "1 of 4 frames were in the training; they are left out." in done.stderr
+    assert "1 of 4 frames were used in training; they are skipped." in done.stderr
 
 
 def test_videos_of_stored_features_are_known_by_name_and_size(tmp_path, monkeypatch):
@@ -106,7 +106,7 @@ def test_videos_of_stored_features_are_known_by_name_and_size(tmp_path, monkeypa
     bundle = make_feature_bundle(tmp_path / "features", videos, every=3).path
     manifest = catalog.read_bundle(trained_on(bundle, task.identities(read(videos).samples[:3]))).manifest
     kept, notes = unseen(task, manifest, read(videos).samples, "test")
-    assert len(kept) == 1 and notes == ["3 of 4 videos were in the training; they are left out."]
+    assert len(kept) == 1 and notes == ["3 of 4 videos were used in training; they are skipped."]
     other = write_videos(tmp_path / "other", each=2, frames=9)  # of the same names
     assert len(unseen(task, manifest, read(other).samples, "test")[0]) == 4
     with pytest.raises(GestaError, match="all 3 videos of the split 'test' were trained on"):

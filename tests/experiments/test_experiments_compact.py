@@ -60,7 +60,7 @@ def test_tables_share_trainings(tmp_path):
     assert keys["mullick/figure-4.3"] < keys["mullick/table-4.3"]
     assert not keys["mullick/table-4.1"] & set(planned(tmp_path, "mullick/table-3.2").trainings)
     cost = planned(tmp_path, "mullick/table-4.2").cost
-    assert "8 lines x 1 seeds: 4 trainings, 0 already done" in cost
+    assert "8 rows x 1 seed: 4 training runs, 0 of them already done" in cost
 
 
 def test_adam_and_sgd_differ_in_the_optimizer_alone(tmp_path):

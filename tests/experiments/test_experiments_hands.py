@@ -75,7 +75,7 @@ def test_one_trial_its_table_and_its_pictures(
 ) -> None:
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
     planned = plan("kazakos/figure-4.10", listing, tmp_path)
-    assert len(planned.todo) == 1 and "1 trainings, 0 already done" in planned.cost
+    assert len(planned.todo) == 1 and "1 training run, 0 of them already done" in planned.cost
     job = planned.lines[0].job
     result = run_trial(**job.arguments)
     assert not list((tmp_path / "rows").glob("training-*"))

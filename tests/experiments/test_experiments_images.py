@@ -51,7 +51,7 @@ def table(name: str = "mullick/table-4.4") -> experiment.ImageTable:
 
 def test_a_table_trains_three_networks_by_both_optimizers_alike(data: Path, tmp_path: Path) -> None:
     plan = planned(data, tmp_path)
-    assert "6 lines x 2 seeds: 12 trainings, 0 already done" in plan.cost
+    assert "6 rows x 2 seeds: 12 training runs, 0 of them already done" in plan.cost
     assert "100 training images (10% of them to choose the epoch), 20 test images" in plan.note
     recipes = [line.job.arguments["recipe"] for line in plan.lines]
     assert {(r.model.name, r.training.optimizer, r.training.learning_rate) for r in recipes} == {

@@ -40,7 +40,7 @@ def test_results_come_in_order_and_are_taken_again_when_started_again(tmp_path):
 
 
 def test_a_failed_job_is_named_and_the_others_are_kept(tmp_path):
-    with pytest.raises(GestaError, match=r"job -1: -1 is negative\. What is finished is kept; start the command again"):
+    with pytest.raises(GestaError, match=r"job -1: -1 is negative\. Finished work is kept; run the same command again"):
         run_jobs(jobs(tmp_path, -1, 5), workers=1)
     assert json.loads((tmp_path / "5.json").read_text())["doubled"] == 10
     assert not list(tmp_path.glob(".*.tmp"))

@@ -59,13 +59,13 @@ def test_rows_of_a_table_differ_in_what_the_table_is_about_only(tmp_path):
 
 def test_the_cost_is_known_before_and_falls_with_what_is_done(tmp_path):
     first = planned(tmp_path)
-    assert "4 lines x 3 seeds: 12 trainings, 0 already done" in first.cost
+    assert "4 rows x 3 seeds: 12 training runs, 0 of them already done" in first.cost
     before = first.minutes
     job = first.lines[0].job
     job.result.parent.mkdir(parents=True)
     job.result.write_text(json.dumps({"key": job.key}))
     second = planned(tmp_path)
-    assert "1 already done" in second.cost
+    assert "1 of them already done" in second.cost
     assert second.minutes < before
 
 

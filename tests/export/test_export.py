@@ -76,7 +76,9 @@ def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
         return made
 
     monkeypatch.setitem(run.FORMATS, "openvino", ("openvino", wrong))
-    with pytest.raises(GestaError, match=r"the step network for openvino does not say what.*left out.*--engine torch"):
+    with pytest.raises(
+        GestaError, match=r"the step network for openvino does not agree with PyTorch.*left out.*--engine torch"
+    ):
         add_networks(folder, clips_for(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

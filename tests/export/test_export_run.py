@@ -131,7 +131,7 @@ def test_nothing_is_written_unless_the_top_class_agrees_or_by_force(trained, cli
         return made
 
     monkeypatch.setitem(run.FORMATS, "openvino", ("openvino", wrong))
-    with pytest.raises(GestaError, match=r"openvino fp32 does not say what PyTorch says.*Nothing was written.*--force"):
+    with pytest.raises(GestaError, match=r"openvino fp32 does not agree with PyTorch.*Nothing was written.*--force"):
         ways(trained, clips, tmp_path / "out", to="openvino")
     assert not (tmp_path / "out").exists()
     report = ways(trained, clips, tmp_path / "out", to="openvino", force=True)
@@ -163,10 +163,10 @@ def test_latency_beside_torch(trained, clips, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"to": "openvin"}, "unknown format 'openvin'; there are onnx, openvino. Did you mean openvino?"),
+        ({"to": "openvin"}, "unknown format 'openvin'; choose from onnx, openvino. Did you mean openvino?"),
         (
             {"to": "onnx", "precision": "int9"},
-            "unknown precision 'int9'; there are fp32, fp16, int8. Did you mean int8?",
+            "unknown precision 'int9'; choose from fp32, fp16, int8. Did you mean int8?",
         ),
         ({"to": "openvino", "precision": "int8", "calibration": ()}, "int8 needs real training clips.*--data DATA"),
     ],
@@ -185,7 +185,7 @@ def test_trained_weights_are_never_overwritten(trained, clips, tmp_path):
     with pytest.raises(GestaError, match="holds a trained bundle, whose weights would be lost"):
         ways(trained, clips, other, to="openvino")
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(GestaError, match="is there already and is not a bundle"):
+    with pytest.raises(GestaError, match="already exists and is not a bundle"):
         ways(trained, clips, tmp_path, to="openvino")
 
 
@@ -309,7 +309,7 @@ def test_opset_of_a_file(in_onnx):
 
 
 def test_unknown_engine_in_the_manifest_and_asked_for(in_onnx, tmp_path):
-    with pytest.raises(GestaError, match="unknown engine 'tensorrt'; there are openvino, onnxruntime, torch"):
+    with pytest.raises(GestaError, match="unknown engine 'tensorrt'; choose from openvino, onnxruntime, torch"):
         load(in_onnx.path, "tensorrt")
     document = json.loads((in_onnx.path / io.MANIFEST).read_text())
     document["artifacts"][0]["engine"] = "tensorrt"

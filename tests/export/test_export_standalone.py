@@ -82,7 +82,7 @@ def test_any_number_of_frames_at_a_time_gives_gestas_stream(exported, piece):
     assert not np.allclose(found[0], found[-1], atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:The clock of the stream")
+@pytest.mark.filterwarnings("ignore:The time stamps of the stream")
 def test_pauses_and_a_clock_that_starts_anew(exported):
     frames, times = recording()
     times[15:] += 9.0  # a pause
@@ -167,7 +167,7 @@ def test_an_answer_that_is_not_gestas_leaves_nothing(exported, tmp_path, monkeyp
         (folder / name).unlink()
     answers = files.Recognizer.predict_clips
     monkeypatch.setattr(files.Recognizer, "predict_clips", lambda self, clips: np.roll(answers(self, clips), 1, axis=1))
-    with pytest.raises(GestaError, match=r"does not answer what gesta answers \(NOT the same; largest difference"):
+    with pytest.raises(GestaError, match=r"gives other answers than gesta \(NOT the same; largest difference"):
         standalone.add_standalone(*catalog.of_bundle(folder))
     assert not (folder / "model.onnx").exists()
 

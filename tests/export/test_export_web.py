@@ -106,7 +106,7 @@ def test_images_are_scaled_smoothed_and_cut_as_by_opencv():
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-@pytest.mark.filterwarnings("ignore:The clock of the stream")
+@pytest.mark.filterwarnings("ignore:The time stamps of the stream")
 def test_preprocessing_gives_gestas_arrays_to_the_last_bit(name):
     t, count = TRANSFORMS[name], 43
     frames = example.drawn(example.drawing(count))
@@ -253,7 +253,7 @@ def test_a_page_is_replaced_only_where_asked(page, tmp_path):
     assert error.value.usage
     site.check_out(page, overwrite=True)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(GestaError, match="is no page of a model"):
+    with pytest.raises(GestaError, match="is not a page of a model"):
         site.write_site(bundle, tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 

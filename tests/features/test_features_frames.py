@@ -72,5 +72,5 @@ def test_a_video_cut_short(tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=r"a\.mkv"):
         read_frames(video(path), 32, frames=20)
     path.write_bytes(b"nothing")
-    with pytest.raises(GestaError, match=r"a\.mkv: is no readable video"):
+    with pytest.raises(GestaError, match=r"a\.mkv: is not a readable video"):
         read_frames(video(path), 32, frames=20)

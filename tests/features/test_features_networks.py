@@ -61,8 +61,8 @@ class TestMessages:
     @pytest.mark.parametrize(
         ("arguments", "settings", "message"),
         [
-            (("resnet_18",), {}, r"unknown backbone 'resnet_18'; there are .*c3d, i3d\. Did you mean resnet18\?"),
-            (("resnet18", "random"), {"stage": "block2"}, "no stage 'block2'; there are layer1, layer2"),
+            (("resnet_18",), {}, r"unknown backbone 'resnet_18'; choose from .*c3d, i3d\. Did you mean resnet18\?"),
+            (("resnet18", "random"), {"stage": "block2"}, "no stage 'block2'; choose from layer1, layer2"),
             (("resnet18", "random:x"), {}, "expected random or random:SEED"),
             (("resnet18", "random:²"), {}, "expected random or random:SEED"),
             (("i3d", "random"), {"pooled": False}, "maps are for image networks"),

@@ -74,7 +74,7 @@ def test_several_processes_without_lightnings_talk(
     with caplog.at_level(logging.INFO):
         assert run(listing, tmp_path / "f", None, RECIPE, machines=Machines("cpu", devices=2)) is None
     assert caplog.text == "" and logging.getLogger("lightning.pytorch").level == before
-    with pytest.raises(GestaError, match="unknown device 'tpu'; there are auto, cpu, cuda"):
+    with pytest.raises(GestaError, match="unknown device 'tpu'; choose from auto, cpu, cuda"):
         run(listing, tmp_path / "f", None, RECIPE, machines=Machines("tpu"))
 
 
@@ -132,7 +132,7 @@ def test_broken_videos_are_skipped_and_said(samples: list[Sample], tmp_path: Pat
     assert set(held(tmp_path / "f")) == set(EXPECTED) - {"1.mkv"}
     assert [problem.path for problem in work.skipped] == [str(samples[1].files[0])]
     told = json.loads((tmp_path / "f" / "index.json").read_text())["skipped"][0]
-    assert told["kind"] == "unreadable" and told["reason"].startswith("is no readable video")
+    assert told["kind"] == "unreadable" and told["reason"].startswith("is not a readable video")
     write_numbered(samples[1].files[0].path, 9, 20)
     assert made(samples, tmp_path / "f").videos == 1 and held(tmp_path / "f") == EXPECTED
 
@@ -268,7 +268,7 @@ class TestMessages:
         with pytest.raises(GestaError, match="is of format 99; this gesta reads up to 1"):
             FeatureFolder(folder)
         (folder / "features.json").write_text("[" * 200_000)
-        with pytest.raises(GestaError, match="is no JSON"):
+        with pytest.raises(GestaError, match="is not JSON"):
             FeatureFolder(folder)
         (folder / "features.json").write_text('{"recipe": {"backbone": 1}}')
         with pytest.raises(GestaError, match=r"features\.json: recipe\.backbone: .* Make the features again"):

@@ -107,7 +107,7 @@ def test_a_session_without_frames():
     summary = Summary()
     assert [event.label for event in session(Script([]), Counting(), summary)] == ["end"]
     assert summary.document["latency_p50_ms"] is None
-    assert "no frame was answered" in summary.line
+    assert "no frame was processed" in summary.line
 
 
 def test_an_error_of_the_source_reaches_the_caller():

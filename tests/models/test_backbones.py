@@ -82,7 +82,7 @@ class TestBattery:
         with torch.no_grad():
             for stage, channels in network.stages.items():
                 assert network.forward_maps(images(name, 1), stage).shape[1] == channels
-        with pytest.raises(ValueError, match=f"no stage 'layer9'; there are {next(iter(network.stages))}"):
+        with pytest.raises(ValueError, match=f"no stage 'layer9'; choose from {next(iter(network.stages))}"):
             network.forward_maps(images(name, 1), "layer9")
 
     def test_gradients(self, name: str) -> None:
@@ -133,7 +133,7 @@ class TestLoading:
             load_weights(small("resnet18"), tmp_path / "none.pth")
         for name in ("text.pth", "text.safetensors"):
             (tmp_path / name).write_bytes(b"no weights at all")
-            with pytest.raises(WeightsError, match=f"{name}: is no weights file"):
+            with pytest.raises(WeightsError, match=f"{name}: is not a readable weights file"):
                 load_weights(small("resnet18"), tmp_path / name)
         for held in ({"model": {"fc.weight": torch.zeros(1)}}, {1: torch.zeros(1)}):
             torch.save(held, tmp_path / "checkpoint.pth")
@@ -146,13 +146,13 @@ class TestLoading:
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a pointer of Git LFS, .* git lfs pull"),
             (b"\n<!DOCTYPE html><html>", "a web page: download the file itself"),
             (b"404: Not Found", "text: '404: Not Found'"),
-            (b"", "no PyTorch file of tensors, is damaged"),
-            (b"\x80\x02\x00\xff", "no PyTorch file of tensors, is damaged"),
+            (b"", "not a PyTorch file of tensors, is damaged"),
+            (b"\x80\x02\x00\xff", "not a PyTorch file of tensors, is damaged"),
         ],
     )
     def test_what_was_saved_in_the_place_of_weights(self, held: bytes, reason: str, tmp_path) -> None:
         (tmp_path / "w.pth").write_bytes(held)
-        with pytest.raises(WeightsError, match=f"w.pth: is no weights file that can be read .it is {reason}") as caught:
+        with pytest.raises(WeightsError, match=f"w.pth: is not a readable weights file .it is {reason}") as caught:
             read_tensors(tmp_path / "w.pth")
         assert "weights_only" not in str(caught.value)
 
@@ -175,7 +175,7 @@ class TestLoading:
 
     def test_pickles_that_do_things_are_refused(self, tmp_path) -> None:
         torch.save({"w": pathological}, tmp_path / "bad.pth")
-        with pytest.raises(WeightsError, match="no weights file"):
+        with pytest.raises(WeightsError, match="not a readable weights file"):
             load_weights(small("resnet18"), tmp_path / "bad.pth")
 
     def test_official_file_that_cannot_be_had(self, tmp_path, monkeypatch) -> None:

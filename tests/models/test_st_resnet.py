@@ -125,14 +125,14 @@ def test_any_pair_of_positions(depth: int, context: str, kind: str, pairs: list,
 @pytest.mark.parametrize(
     ("depth", "context", "message"),
     [
-        (18, "98-104", r"no position '98'; there are 0 conv1, 1 bn1, .*, 39 layer4\.1\.bn2$"),
-        (50, "98-106", r"no position '106'; there are 0 conv1, .*, 105 layer4\.2\.bn3$"),
+        (18, "98-104", r"no position '98'; choose from 0 conv1, 1 bn1, .*, 39 layer4\.1\.bn2$"),
+        (50, "98-106", r"no position '106'; choose from 0 conv1, .*, 105 layer4\.2\.bn3$"),
         (18, "39-35", r"layer4\.1\.bn2 does not lie before layer4\.0\.bn2\. Behind it are none"),
         (50, "104-98", r"layer4\.2\.conv3 does not lie before .* Behind it are 105 layer4\.2\.bn3$"),
-        (18, "37-layer9", "no position 'layer9'; there are 0 conv1"),
+        (18, "37-layer9", "no position 'layer9'; choose from 0 conv1"),
         (18, "3-5-7", "no pair of positions '3-5-7': write A-B, such as 98-104"),
         (18, "3-", "no pair of positions '3-'"),
-        (18, "29-39", r"identity needs equal shapes: .* Take linear or nonlinear; of its shape are behind it: none"),
+        (18, "29-39", r"identity needs equal shapes: .* Use linear or nonlinear; of its shape are behind it: none"),
         (50, "50-55", r"of its shape are behind it: layer3\.0\.bn1$"),
     ],
 )
@@ -208,7 +208,7 @@ def test_numbers_and_names_are_the_same_layers() -> None:
     [
         (Connection("layer1.0.conv1", "layer4.0.conv1"), "identity needs equal shapes: layer1.0.conv1 has 4 maps"),
         (Connection("layer4.0.conv1", "layer1.0.conv1", "linear"), "a connection leads forward"),
-        (Connection("layer9.0.conv1", "layer1.0.conv1"), r"no position 'layer9\.0\.conv1'; there are 0 conv1, "),
+        (Connection("layer9.0.conv1", "layer1.0.conv1"), r"no position 'layer9\.0\.conv1'; choose from 0 conv1, "),
         (Connection("layer1.0.conv1", "layer1.0.conv2", delay=0), "brings an earlier frame"),
     ],
 )
@@ -218,9 +218,9 @@ def test_connections_that_cannot_be(connection: Connection, message: str) -> Non
 
 
 def test_unknown_context_and_short_clips() -> None:
-    with pytest.raises(ValueError, match="no context '4' with depth 50; there are 1, 2, 3, special3, 5, 5-11"):
+    with pytest.raises(ValueError, match="no context '4' with depth 50; choose from 1, 2, 3, special3, 5, 5-11"):
         connections_for(50, "4")
-    with pytest.raises(ValueError, match=r"no context '4' with depth 18; there are 1, 2, 3, special3, 5, or A-B for"):
+    with pytest.raises(ValueError, match=r"no context '4' with depth 18; choose from 1, 2, 3, special3, 5, or A-B for"):
         connections_for(18, "4")
     with pytest.raises(ValueError, match="the context is 3 frames"):
         small("3", window=2)

@@ -90,7 +90,7 @@ def test_former_names_of_settings(tmp_path: Path) -> None:
     with pytest.warns(FormerNameWarning, match="name=joint is now called name=cnn3d_lstm"):
         older = load_recipe(file)
     assert older.distillation is not None and older.distillation.mode == "soft_then_hard"
-    with pytest.raises(RecipeError, match=r"unknown key distillation.ways; there are .*, mode, "):
+    with pytest.raises(RecipeError, match=r"unknown key distillation.ways; choose from .*, mode, "):
         load_recipe(file, ["distillation.ways=joint"])
 
 
@@ -103,9 +103,9 @@ def test_a_recipe_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("mulick/lstm", "", r"no recipe 'mulick/lstm'; there are a2j-compact, auto,.*Did you mean mullick/lstm\?"),
+        ("mulick/lstm", "", r"no recipe 'mulick/lstm'; choose from a2j-compact, auto,.*Did you mean mullick/lstm\?"),
         ("missing.yaml", "", "no such recipe file"),
-        ("auto", "traning.epochs=3", r"unknown key traning; there are .*Did you mean training\?"),
+        ("auto", "traning.epochs=3", r"unknown key traning; choose from .*Did you mean training\?"),
         ("auto", "epochs=3", r"unknown key epochs; .*Did you mean training.epochs\?"),
         ("auto", "training.epoch=3", r"unknown key training.epoch; .*Did you mean training.epochs\?"),
         ("auto", "training.epochs", "write key=value"),
@@ -135,9 +135,9 @@ def test_mistakes_are_named(name: str, change: str, message: str) -> None:
     ("text", "message"),
     [
         ("- a\n- b\n", "is a mapping"),
-        ("name: [", "no YAML file"),
-        ("[" * 100_000, "no YAML file"),
-        ("name: 2020-13-45", "no YAML file"),
+        ("name: [", "not a readable YAML file"),
+        ("[" * 100_000, "not a readable YAML file"),
+        ("name: 2020-13-45", "not a readable YAML file"),
         ("name: x\ntitle: y\nmodel: {}\ntraining: {epochs: 1}\n", "input is missing"),
         (read_text("auto") + "epochs: 3\n", r"unknown key epochs; there are"),
         (

@@ -38,7 +38,7 @@ def test_stored_features_are_loaded(classifier: Path, tmp_path: Path) -> None:
     assert (
         load(classifier, backbone_weights="random").predict(tmp_path / "videos" / "dark" / "dark0.mkv").label == "dark"
     )
-    with pytest.raises(GestaError, match=r"unknown engine 'tensorrt'; there are openvino") as error:
+    with pytest.raises(GestaError, match=r"unknown engine 'tensorrt'; choose from openvino") as error:
         load(classifier, "tensorrt")
     assert error.value.usage
 

@@ -203,7 +203,7 @@ def test_damaged_network_with_a_fitting_hash(joint, tmp_path):
         artifact = Artifact(role="whole", engine=engine, file=name, sha256=io.digest(b"rubbish"))
         folder = io.add_artifact(bundle, artifact, {name: b"rubbish"}).path
         with pytest.raises(
-            GestaError, match=f"(?s){name} is no network that {reader} can read.*export the model again"
+            GestaError, match=f"(?s){name} is not a network that {reader} can read.*export the model again"
         ):
             gesta.load(folder, engine).predict_clips([clips_for(joint)[0].pixels])
 

@@ -136,7 +136,7 @@ def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
     [
         (b"PK\x03\x04 not a pickle", "is truncated or no pickle"),
         (b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00zip\x86R.", "no pickle of CIFAR .*'zip'"),
-        (b"\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy\nndarray\n)\x81u.", "data is no complete array"),
+        (b"\x80\x02}(U\x06labels](K\x01eU\x04datacnumpy\nndarray\n)\x81u.", "data is not a complete array"),
     ],
 )
 def test_bytes_made_by_hand_are_refused(tmp_path: Path, data: bytes, says: str) -> None:
@@ -148,7 +148,7 @@ def test_bytes_made_by_hand_are_refused(tmp_path: Path, data: bytes, says: str) 
 def test_shape_that_does_not_fit_the_bytes_is_refused(tmp_path: Path) -> None:
     path = write10(tmp_path) / "data_batch_1"
     path.write_bytes(path.read_bytes().replace(b"M\x00\x0c\x86", b"M\x01\x0c\x86"))  # 3072 -> 3073
-    with pytest.raises(GestaError, match="data is no complete array"):
+    with pytest.raises(GestaError, match="data is not a complete array"):
         cifar.read(tmp_path, "cifar10")
 
 

@@ -46,7 +46,7 @@ def test_classes_that_are_called_train_and_test_can_be_asked_for(tmp_path):
 def test_what_class_folders_leave_out_is_listed(tmp_path):
     put(tmp_path, "wave/a.mp4", "loose.mp4", "clap/old.rmvb")
     problems = {problem.kind: str(problem) for problem in read(tmp_path).problems}
-    assert "no label and is left out. Move it" in problems["no-labels"]
+    assert "no label and is skipped. Move it" in problems["no-labels"]
     assert "looks like a video; those named .rmvb are not read. Convert" in problems["unread-format"]
     assert "holds no video, so the class does not exist" in problems["empty-class"]
 

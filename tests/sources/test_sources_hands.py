@@ -257,7 +257,7 @@ def test_camera_file(tmp_path):
         read_camera(path)
     for text in ("[" * 100_000, "fx: 2020-13-45", "fx: !!bool maybe", "fx: 1:" + "1:" * 300 + "1.5"):
         path.write_text(text)
-        with pytest.raises(GestaError, match=r"camera.yaml: is no YAML that can be read"):
+        with pytest.raises(GestaError, match=r"camera.yaml: is not readable YAML"):
             read_camera(path)
     path.write_text(f"fx: 1{'0' * 400}\nfy: 5\ncx: 3\ncy: 3")
     with pytest.raises(GestaError, match="expected the numbers fx, fy, cx, cy"):
@@ -379,7 +379,7 @@ def test_depth_files_that_look_wrong(tmp_path):
         path.write_bytes(spoilt)
         for reader in (read_depth, read_color):
             with pytest.raises(
-                GestaError, match=r"cannot be read as an image|more than 40,000,000 pixels|no readable PNG"
+                GestaError, match=r"cannot be read as an image|more than 40,000,000 pixels|not a readable PNG"
             ):
                 reader(Resource(path))
 

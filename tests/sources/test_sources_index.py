@@ -162,9 +162,9 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path, row, kind, words):
 
 
 def test_same_row_twice_missing_modality_and_missing_label(tmp_path):
-    assert "is there already with label wave" in one_problem(tmp_path, "path,label", "a.mp4,wave", "a.mp4,clap").reason
+    assert "already exists with label wave" in one_problem(tmp_path, "path,label", "a.mp4,wave", "a.mp4,clap").reason
     problem = one_problem(tmp_path, "path,label,mask", "a.mp4,wave,m.mp4")
-    assert (problem.kind, "goes on without mask" in problem.hint) == ("missing-modality", True)
+    assert (problem.kind, "is used without mask" in problem.hint) == ("missing-modality", True)
     assert "no column label" in one_problem(tmp_path, "path", "a.mp4").reason
 
 

@@ -100,7 +100,7 @@ def test_unknown_people_are_stratified_and_it_says_what_that_means():
     done, notes = assign_splits(data, seed=1)
     counts = Counter((s.label, s.split) for s in done)
     assert {counts[(label, part)] for label in ("wave", "clap") for part in ("val", "test")} == {2}
-    assert "people are not known" in notes[0]
+    assert "people unknown" in notes[0]
     assert "optimistic for new people" in notes[0]
 
 
@@ -142,7 +142,7 @@ def test_rows_without_split_go_to_their_person():
     ]
     done, notes = assign_splits(data, seed=0)
     assert {s.id: s.split for s in done if s.id in ("blank", "new")} == {"blank": "test", "new": "train"}
-    assert "2 samples have no split" in notes[0]
+    assert "2 samples without a split" in notes[0]
 
 
 def test_samples_without_label_are_left_alone():
@@ -161,7 +161,7 @@ def test_the_documents_protocol():
     assert Counter(s.split for s in small)["val"] == 26
     with pytest.raises(GestaError, match=r"needs labeled recordings in folders Train\* and Validation\*"):
         assign_splits(train, seed=0, protocol="document")
-    with pytest.raises(GestaError, match="there are subject and document"):
+    with pytest.raises(GestaError, match="choose from subject and document"):
         assign_splits(train, seed=0, protocol="random")
 
 
@@ -190,7 +190,7 @@ def test_groups_of_people_and_unknown_people():
 
 
 def test_folds_that_cannot_be():
-    with pytest.raises(GestaError, match="there are subject and label"):
+    with pytest.raises(GestaError, match="choose from subject and label"):
         folds(people(3), by="color")
     with pytest.raises(GestaError, match="cannot make 9 parts of 3 people"):
         folds(people(3), k=9)

@@ -29,7 +29,7 @@ def test_a_class_for_every_frame(tmp_path):
     listing = recordings.read(write_frame_labels(tmp_path / "data"))
     assert listing.layout == "frame_labels"
     first = listing.samples[0]
-    assert [span.label for span in first.spans] == ["lift", "aside"]  # standby is no gesture
+    assert [span.label for span in first.spans] == ["lift", "aside"]  # standby is not a gesture
     assert first.subject == "ann"
     assert all(span.last - span.first == 23 for span in first.spans)
 
@@ -46,7 +46,7 @@ def test_bad_rows_and_missing_files_are_listed(tmp_path):
     listing = recordings.read(root)
     assert [(r.id, len(r.spans)) for r in listing.samples] == [("sequences/00.npy", 1)]
     reasons = " ".join(str(problem) for problem in listing.problems)
-    for text in ("line 2: frames 30 to 20 are no span", "line 5: expected", "gone.npy: is not there"):
+    for text in ("line 2: frames 30 to 20 are not a span", "line 5: expected", "gone.npy: is not there"):
         assert text in reasons
 
 

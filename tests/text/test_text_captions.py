@@ -140,7 +140,7 @@ def test_from_features_to_sentences(trained: dict[str, Any], tmp_path: Path) -> 
     assert model.predict(rising).text in SAID["up"]
     with pytest.raises(GestaError, match=r"takes features \[T, 2\], not \[5, 3\]"):
         model.predict(np.zeros((5, 3), np.float32))
-    with pytest.raises(GestaError, match="no numbers"):
+    with pytest.raises(GestaError, match="not numbers"):
         model.predict(np.full((5, 2), np.nan, np.float32))
     assert json.loads((tmp_path / "metrics.json").read_text())["n"] == 12
     assert (tmp_path / "captions.csv").read_text().startswith("video,said,references")

@@ -1,4 +1,4 @@
-"""Text on disk becomes numbers; what is no text is refused with what to do about it."""
+"""Text on disk becomes numbers; what is not text is refused with what to do about it."""
 
 from __future__ import annotations
 

@@ -269,10 +269,10 @@ def test_the_commands(gesta: Any, tmp_path: Path, text: Path) -> None:
     assert "Kneser-Ney of order 6" in done.stdout
     assert (tmp_path / "report" / "passages.csv").read_text().count("\n") == 2
     assert "perplexity" in (tmp_path / "report" / "report.html").read_text()
-    assert "who is who" not in done.stderr
+    assert "not say who the people are" not in done.stderr
     done = gesta("predict", out / "bundle", text, tmp_path)
     assert "nats a token" in done.stdout
-    assert done.exit_code == 1  # a folder is no text file
+    assert done.exit_code == 1  # a folder is not a text file
     document = json.loads(gesta("benchmark", out / "bundle", "--seconds", 0.1, "--json").stdout)
     assert {row["engine"] for row in document["latency"]} >= {"openvino", "torch"}
     assert "tokens/s" in "\n".join(TASK.lines("benchmark", document))
@@ -301,7 +301,7 @@ def test_every_recipe_is_one() -> None:
 def test_what_is_not_offered_is_refused(tmp_path: Path, text: Path) -> None:
     made = recipe()
     parts = TASK.split(TASK.read(text), 0, made.model_dump())
-    with pytest.raises(GestaError, match="does not begin from a bundle"):
+    with pytest.raises(GestaError, match="cannot start from a bundle"):
         TASK.fit(parts, made, Run(tmp_path), start=tmp_path)
     with pytest.raises(GestaError, match="trains in one process"):
         TASK.fit(parts, made, Run(tmp_path, devices=2))

@@ -29,7 +29,7 @@ def test_characters_of_latex(gesta: Any, tmp_path: Path) -> None:
     assert [len(row["measured"]) for row in document["rows"]] == [1, 1, 1]
     assert all(row["ngram"] < 1 and row["part"] == "test" for row in document["rows"])
     assert 0 <= document["rows"][0]["balanced"] <= 1
-    assert "3 already done" in gesta(*words).stderr
+    assert "3 of them already done" in gesta(*words).stderr
     assert "| 1 LSTM layer of 192 |" in Path(document["files"]["table"]).read_text()
 
 

@@ -56,14 +56,14 @@ def test_binary_without_line_ends(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "line 1 is no word|has no word"),
-        (b"justoneword\n", "line 1 is no word"),
+        (b"", "line 1 is not a word|has no word"),
+        (b"justoneword\n", "line 1 is not a word"),
         (b"a 1 2\nb 1\n", "line 2 is not a word and 2 numbers"),
         (b"a 1 2\nb 1 x\n", "line 2 is not a word and 2 numbers"),
         (b"2 2\na 1 2\nb 1 2 3 x\n", "line 3 is not a word and 2 numbers"),
         (b"2 2\na \1\2\3\4\5\6\7\x08b \1\2", "ends in the vector of word 2 of 2"),
         (b"3 1\na \1\2\3\4", "in word 2 of 3"),
-        (b"a 1 nan\n", "'a' has a value that is no number"),
+        (b"a 1 nan\n", "'a' has a value that is not a number"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes, message: str) -> None:

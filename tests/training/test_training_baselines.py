@@ -74,7 +74,7 @@ def test_of_one_clip_a_class_the_network_votes_only_where_it_has_learned_them(tm
 
 def test_a_lookup_is_no_network_to_begin_from(tmp_path: Path) -> None:
     found = trained(tmp_path, of_classes(1, "c0", "c1"), "model.name=nearest", "model.memory=0")
-    with pytest.raises(GestaError, match="no network to begin from"):
+    with pytest.raises(GestaError, match="no network to start from"):
         warm_start(found.bundle, samples(), 0)
 
 

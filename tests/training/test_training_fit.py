@@ -162,14 +162,14 @@ def test_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     run(tmp_path, "training.epochs=1")
     state = tmp_path / "checkpoints" / "training.ckpt"
     state.write_bytes(state.read_bytes()[:1000])
-    with pytest.raises(GestaError, match=r"training\.ckpt: is no checkpoint.*without --resume"):
+    with pytest.raises(GestaError, match=r"training\.ckpt: is not a checkpoint.*without --resume"):
         run(tmp_path, "training.epochs=1", resume=True)
 
 
 def test_checkpoints_hold_plain_values_only(tmp_path: Path) -> None:
     evil = tmp_path / "training.ckpt"
     torch.save({"x": Path("/")}, evil)
-    with pytest.raises(GestaError, match="is no checkpoint"):
+    with pytest.raises(GestaError, match="is not a checkpoint"):
         load_state(evil)
 
 

@@ -78,7 +78,9 @@ def test_freezing_layers_of_two_streams(how: str, frozen: set[str]) -> None:
     network = two_streams(context="1")
     freeze(network, how)
     assert LAYERS - learns(network) == frozen
-    with pytest.raises(GestaError, match=r"no layer 'layer1'; there are appearance\.conv1, .*, appearance, motion, or"):
+    with pytest.raises(
+        GestaError, match=r"no layer 'layer1'; choose from appearance\.conv1, .*, appearance, motion, or"
+    ):
         freeze(network, "layer1")
 
 
@@ -90,7 +92,7 @@ def test_rates_reach_the_layers_of_each_stream() -> None:
     for layer, names in layers(network).items():
         expected = rates.get(layer, rates.get(layer.partition(".")[0], 1.0))
         assert {id(network.get_parameter(name)) for name in names} <= groups[expected], layer
-    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'layer1'; there are appearance"):
+    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'layer1'; choose from appearance"):
         by_rate(network, settings.model_copy(update={"rates": {"layer1": 0.1}}))
 
 
@@ -113,7 +115,7 @@ def test_frozen_normalization_keeps_its_statistics() -> None:
     network = st_resnet()
     still = freeze(network, "first")
     assert {type(module).__name__ for module in still} == {"Conv2d", "BatchNorm2d"} and len(still) == 2
-    with pytest.raises(GestaError, match=r"no layer 'layer9'; there are conv1, .*, or none, all, first"):
+    with pytest.raises(GestaError, match=r"no layer 'layer9'; choose from conv1, .*, or none, all, first"):
         freeze(st_resnet(), "layer9")
 
 
@@ -158,7 +160,7 @@ def test_a_learning_rate_for_each_layer() -> None:
     assert {(round(g["lr"], 6), len(g["params"])) for g in optimizer.param_groups} == {(0.01, 4), (0.1, 4)}
     schedule_for(optimizer, settings, 10)
     assert sorted(round(g["max_lr"], 6) for g in optimizer.param_groups) == [0.01, 0.1]
-    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'lstm'; there are recurrent\.0"):
+    with pytest.raises(GestaError, match=r"training\.rates: the network has no layer 'lstm'; choose from recurrent\.0"):
         by_rate(network, settings.model_copy(update={"rates": {"lstm": 0.1}}))
     assert (
         "rates" not in TrainingSettings(epochs=1).model_dump()
@@ -168,7 +170,7 @@ def test_a_learning_rate_for_each_layer() -> None:
 
 def test_training_on_clips_from_a_network(tmp_path: Path) -> None:
     recipe = tiny("auto", "training.freeze=encoder", "training.epochs=1")
-    with pytest.raises(GestaError, match=r"training\.freeze is for a network that has learned: gesta train --from"):
+    with pytest.raises(GestaError, match=r"training\.freeze needs a trained network: gesta train --from"):
         fit(samples(), recipe, tmp_path / "x", layout="memory", device="cpu", progress=False, cache=MemoryStore())
     plain = tiny("auto", "training.epochs=1")
     first = fit(samples(), plain, tmp_path / "1", layout="memory", device="cpu", progress=False, cache=MemoryStore())
@@ -237,7 +239,7 @@ class TestLearningCurve:
         assert [(r["arm"], r["clips"]) for r in document["rows"]] == [(a, c) for a in curve.recipes for c in (1, 4)]
         assert all(row["interval"][0] <= row["accuracy"] <= row["interval"][1] for row in document["rows"])
         assert document["rows"][2]["accuracy"] > 0.9 and document["gains"][0]["gain"] >= 0
-        assert not any("were in the training" in note for note in document["notes"])  # the same test part by seed 0
+        assert not any("were used in training" in note for note in document["notes"])  # the same test part by seed 0
         assert (tmp_path / "out" / "curve.png").stat().st_size > 1000
         assert "| 4 |" in (tmp_path / "out" / "table.md").read_text() == markdown(document)
         again: list[str] = []

@@ -61,13 +61,13 @@ class Untouched(MemoryStore):
     [
         (
             ("model.name=st_resnet18", "model.context=7"),
-            "no context '7' with depth 18; there are 1, 2, 3, special3, 5, or A-B for any two positions$",
+            "no context '7' with depth 18; choose from 1, 2, 3, special3, 5, or A-B for any two positions$",
         ),
         (
             ("model.name=st_resnet18", "model.context=98-104"),
             r"no position '98'; .*, 39 layer4\.1\.bn2$",
         ),
-        (("model.name=st_resnet50", "model.context=50-55"), "identity needs equal shapes: .* Take linear or nonlinear"),
+        (("model.name=st_resnet50", "model.context=50-55"), "identity needs equal shapes: .* Use linear or nonlinear"),
         (("model.name=st_resnet18", "model.context=5", "input.window=4"), "the context is 5 frames"),
         (("model.name=c3d", "input.window=8"), "c3d cannot be built: 8 frames of 32 pixels are too small"),
     ],

@@ -190,7 +190,7 @@ def test_results_in_numbers_and_sentences(page: Page) -> None:
     assert (alarms["count"], alarms["per_minute"], alarms["found"], alarms["of"]) == (1, 2.0, 1, 2)
     assert alarms["delay_p50_s"] == 0.2
     assert found["sentences"][0].startswith("Two people say little about a third. anna came out at 50 % (1 of 2)")
-    assert found["sentences"][1] == "1 false alarm in 0 min 30 s of nothing: the rate is rough."
+    assert found["sentences"][1] == "1 false alarm in 0 min 30 s of nothing: a rough estimate."
     clip = next(c for c in page.ask("GET", "/clips")["clips"] if c["path"] == "wave/anna_001.mkv")
     assert found["mistake"]["clip"] == clip["id"] and clip["findings"][0] == "does not look like its label"
     page.record("wave", "<b>carla</b>")
@@ -202,7 +202,10 @@ def test_results_in_numbers_and_sentences(page: Page) -> None:
 def test_one_person_is_no_measure_for_others() -> None:
     found = results({"alone": True, "folds": [{**MEASURED["folds"][0]}]}, [], 0)
     assert found.gray
-    assert found.sentences[0] == "Measured on 1 person, anna, who was also trained on: not a measure for others."
+    assert (
+        found.sentences[0]
+        == "Measured on 1 person, anna, who was also in the training: this says nothing about others."
+    )
 
 
 def test_nobody_is_on_two_sides(page: Page) -> None:

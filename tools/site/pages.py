@@ -15,7 +15,7 @@ EXAMPLES = "examples.md"
 
 def copy(root: Path, out: Path) -> None:
     """All pages and pictures of `root`/docs, those of OF_THE_ROOT and the example scripts. Raises ValueError for a link
-    to what is no page."""
+    to what is not a page."""
     for path in sorted((root / "docs").iterdir()):
         if path.suffix == ".md":
             _copy_page(root, path, out)
@@ -59,7 +59,7 @@ def _copy_page(root: Path, path: Path, out: Path) -> None:
         inside = os.path.relpath((path.parent / target).resolve(), root.resolve())
         page = place(Path(inside).as_posix())
         if page is None:
-            raise ValueError(f"{path}: links to {target}, which is no page of the site (tools/site/pages.py)")
+            raise ValueError(f"{path}: links to {target}, which is not a page of the site (tools/site/pages.py)")
         return f"]({page}{'#' if part else ''}{part})"
 
     text = outside_code(path.read_text(encoding="utf-8"), lambda prose: re.sub(r"\]\(([^)\s]+)\)", moved, prose))

@@ -14,6 +14,7 @@ from gesta.clips.skeleton_sets import describe_joints, order_of
 from gesta.clips.tracks import depth_bits, is_depth
 from gesta.schema import Problem, Resource, Sample
 from gesta.sources.chalearn2014 import stated_facts
+from gesta.words import counted
 
 
 def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
@@ -48,7 +49,7 @@ def _joint_faults(facts: Facts) -> Iterator[Problem]:
     for resource, skeleton in facts.skeletons.items():
         if skeleton.joints and order_of(skeleton.joints, usual) is None:
             reason = f"has {describe_joints(skeleton.joints)}; most of the set have {describe_joints(usual)}."
-            hint = "A model sees one joint set: keep them apart; those of the fewer are left out."
+            hint = "A model sees one joint set: keep them apart; the smaller group is skipped."
             yield Problem(str(resource), "other-joints", reason, hint)
 
 
@@ -104,12 +105,12 @@ def is_unusable(sample: Sample, info: VideoInfo) -> bool:
 
 
 def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
-    again = "Copy or encode it again; samples on it are left out."
+    again = "Copy or encode it again; clips that use it are skipped."
     info = video.info
     if video.empty:
         return Problem(str(resource), "empty-video", f"holds no frame{': ' * bool(video.error)}{video.error}.", again)
     if info is None:
-        return Problem(str(resource), "unreadable", video.error, "Samples on it are left out.")
+        return Problem(str(resource), "unreadable", video.error, "Clips that use it are skipped.")
     if info.error is not None:
         reason = f"decoding broke off after {info.frames} frames ({info.error})."
         return Problem(str(resource), "truncated-video", reason, again)
@@ -119,10 +120,10 @@ def _video_fault(resource: Resource, video: VideoFacts) -> Problem | None:
         reason = f"{described(info.lost, info.lost + info.frames)}."
         if info.damaged:
             return Problem(str(resource), "damaged-video", reason, "Copy or encode it again, or raise --max-damage.")
-        return Problem(str(resource), "damaged-frames", reason, "They are left out; the others are used.")
+        return Problem(str(resource), "damaged-frames", reason, "They are skipped; the others are used.")
     if info.restarts:
-        reason = f"its clock jumps back {info.restarts} times."
-        return Problem(str(resource), "clock-jumps", reason, "Time goes on after the last frame: check the labels.")
+        reason = f"its time stamps jump back {counted(info.restarts, 'time')}."
+        return Problem(str(resource), "clock-jumps", reason, "Time continues after the last frame: check the labels.")
     return None
 
 

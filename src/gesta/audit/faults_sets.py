@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gesta.audit.probing import main_video
 from gesta.schema import GestaError, Problem, Resource, Sample
+from gesta.words import counted
 
 FEWEST_CLIPS = 5
 """A class needs some clips in each of train, validation and test."""
@@ -22,21 +23,21 @@ def class_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
     if not samples:
         return
     if not counts:
-        hint = "These can be recognized (gesta predict), not learned from."
+        hint = "They can be used by gesta predict, but not for training."
         yield Problem(str(root), "no-labels", "no sample has a label.", hint)
         return
     if len(counts) == 1:
         reason = f"there is one class only, {next(iter(counts))}."
-        yield Problem(str(root), "one-class", reason, "Add a second class: there is nothing to tell it from.")
+        yield Problem(str(root), "one-class", reason, "Add a second class: a classifier needs at least two.")
     for label, count in sorted(counts.items()):
         if count < FEWEST_CLIPS:
-            reason = f"class {label} has {_many(count, 'clip')}, fewer than the {FEWEST_CLIPS} that are needed."
+            reason = f"class {label} has {counted(count, 'clip')}, fewer than the {FEWEST_CLIPS} that are needed."
             hint = "Record more, or leave the class out."
             yield Problem(str(root), "few-clips", reason, hint)
     (most, high), (least, low) = counts.most_common()[0], counts.most_common()[-1]
     if high > STRONG_IMBALANCE * low:
         reason = f"class {most} has {high} clips and {least} has {low}, more than {STRONG_IMBALANCE} times fewer."
-        hint = "Accuracy will speak of the large classes; look at the figures per class."
+        hint = "Accuracy is dominated by the large classes; look at the results per class."
         yield Problem(str(root), "imbalance", reason, hint)
 
 
@@ -51,7 +52,9 @@ def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
         reason = "there is no information on people; the accuracy will be optimistic for new people."
         yield Problem(str(root), "no-people", reason, hint)
     elif unnamed:
-        reason = f"{len(unnamed)} of {_many(len(labeled), 'sample')} name no person, the first of them {unnamed[0].id}."
+        reason = (
+            f"{len(unnamed)} of {counted(len(labeled), 'sample')} name no person, the first of them {unnamed[0].id}."
+        )
         yield Problem(str(root), "no-people", reason, hint)
     parts: dict[str, set[str]] = defaultdict(set)
     for sample in labeled:
@@ -103,7 +106,7 @@ def mixed_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
         lacking = [s for s in samples if name not in s.modalities]
         if 0 < len(lacking) < len(samples):
             reason = f"{len(lacking)} of {len(samples)} samples have no {name}, the first of them {lacking[0].id}."
-            hint = f"A recipe that uses {name} leaves these out."
+            hint = f"A recipe that uses {name} skips these."
             yield Problem(str(root), "mixed-modalities", reason, hint)
 
 
@@ -142,7 +145,3 @@ def _sha256(resource: Resource) -> str | None:
             return digest.hexdigest()
     except (GestaError, OSError):
         return None
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" + ("" if count == 1 else "s")

@@ -19,6 +19,7 @@ from gesta.clips.read import iter_recording
 from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
 from gesta.files import write_whole
 from gesta.schema import Frame, GestaError, Listing, Resource, Sample
+from gesta.words import counted
 
 SAMPLES_PER_CLASS = 2
 FRAMES = 8
@@ -48,6 +49,7 @@ def write_page(out: Path, template: Path, **values: Any) -> Path:
     """Fills the template in `out` (a file, or a folder for `inspect.html`); returns where it is. Raises GestaError."""
     path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["counted"] = counted
     try:
         write_whole(path, environment.from_string(template.read_text(encoding="utf-8")).render(**values))
     except OSError as error:
@@ -75,7 +77,7 @@ def strips(samples: Sequence[Sample], n: int = FRAMES, height: int = 120) -> dic
 def _recording_strips(members: Sequence[Sample], n: int, height: int) -> dict[str, Image | str]:
     main = members[0]
     if main.color is None and main.depth is None:
-        raise GestaError("A skeleton alone: there is no picture.")
+        raise GestaError("Only a skeleton, so there is no picture.")
     if main.color is not None:
         main = replace(main, depth=None, mask=None)
     spans = {s.id: _wanted(s, n) for s in members}

@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """`info` is None, and `error` says why, where the file is no video."""
+    """`info` is None, and `error` says why, where the file is not a video."""
 
     info: VideoInfo | None
     error: str = ""

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gesta.schema import Problem
+from gesta.words import counted
 
 SHOWN_PER_KIND = 8
 
@@ -67,7 +68,7 @@ class Report:
         """The report for the terminal."""
         parts: list[RenderableType] = [self._summary()]
         if self.fallbacks:
-            parts.append(Text("\nWhat is missing, and what is done instead", style="bold"))
+            parts.append(Text("\nWhat is missing, and what is used instead", style="bold"))
             parts += [Text(f"  {line}") for line in self.fallbacks]
         parts += self._problem_lines()
         return Group(*parts)
@@ -101,10 +102,8 @@ class Report:
 
     def _problem_lines(self) -> list[RenderableType]:
         if not self.problems:
-            return [Text("\nNothing wrong was found.", style="green")]
-        lines: list[RenderableType] = [
-            Text(f"\n{len(self.problems)} problem{'s' * (len(self.problems) != 1)}", style="bold")
-        ]
+            return [Text("\nNo problems found.", style="green")]
+        lines: list[RenderableType] = [Text("\n" + counted(len(self.problems), "problem"), style="bold")]
         for kind, count in self.kinds().items():
             lines.append(Text(f"  {kind} ({count})", style="yellow"))
             found = [problem for problem in self.problems if problem.kind == kind]

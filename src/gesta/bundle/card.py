@@ -83,7 +83,7 @@ def _origin(manifest: Manifest) -> str:
     if origin.machine:
         lines.append(f"- machine: {origin.machine}")
     if origin.skipped:
-        lines.append(f"- recordings left out because they could not be read: {origin.skipped}")
+        lines.append(f"- recordings skipped because they could not be read: {origin.skipped}")
     return "\n".join(lines + [f"- {note}" for note in origin.split_notes])
 
 

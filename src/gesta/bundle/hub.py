@@ -68,7 +68,7 @@ def _results(manifest: Manifest, title: str, measures: Sequence[str], dataset: s
 
 
 def _metric(metrics: Mapping[str, Any], split: str, name: str) -> dict[str, Any] | None:
-    """A measured value with its interval and what it counts; None for what is no number."""
+    """A measured value with its interval and what it counts; None for what is not a number."""
     value = metrics.get(f"{split}_{name}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

@@ -85,7 +85,7 @@ def digest(content: Content) -> str:
 def read(path: Path | str, schema: type[M]) -> Bundle[M]:
     """The bundle at `path`, a folder or a zip, whose manifest is a `schema`. Weights and networks are not opened yet.
 
-    Raises GestaError if there is none, its manifest is no valid one, it needs a newer gesta or is of another task.
+    Raises GestaError if there is none, its manifest is not valid, it needs a newer gesta or is of another task.
     """
     document = manifest_document(path)
     kind = document.get("kind")
@@ -126,7 +126,7 @@ def located(path: Path | str) -> Path:
 
 
 def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: str | None = None) -> Bundle[M]:
-    """A new bundle at `folder`; one that is there already is replaced. `card` is rendered if left out.
+    """A new bundle at `folder`; one that already exists is replaced. `card` is rendered if left out.
 
     `files`: name inside the bundle -> content, for every file that the manifest's artifacts name (ValueError if not, or
     if a sha256 differs). Raises GestaError if `folder` holds something else, or the disk is full; nothing is left then.
@@ -134,9 +134,7 @@ def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: s
     folder = Path(folder)
     _check_files(folder, manifest.artifacts, files)
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / MANIFEST).exists())):
-        raise GestaError(
-            f"{folder}: is there already and is not a bundle, so it is not replaced. Choose another folder."
-        )
+        raise GestaError(f"{folder}: already exists and is not a bundle, so it is not replaced. Choose another folder.")
     remove_left_behind(folder)
     made = temporary(folder)
     try:
@@ -204,7 +202,7 @@ def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArr
     for name, array in weights.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise GestaError(
-                f"{bundle.path}: {artifact.file}: {name} holds values that are no numbers (NaN or infinite), so every "
+                f"{bundle.path}: {artifact.file}: {name} holds values that are not numbers (NaN or infinite), so every "
                 "answer would be none. The training went wrong, or the file is damaged; train or get it again."
             )
     return weights

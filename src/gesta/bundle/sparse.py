@@ -84,7 +84,7 @@ def decode(data: bytes, where: str) -> dict[str, Array]:
         metadata = _metadata(data)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GestaError(
-            f"{where} is no safetensors file, or it is damaged ({error}). Get the bundle again."
+            f"{where} is not a safetensors file, or it is damaged ({error}). Get the bundle again."
         ) from error
     if metadata.get("format") != FORMAT:
         return {name: _widened(array) for name, array in arrays.items()}
@@ -100,7 +100,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _shapes(metadata: Mapping[str, str], where: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors with a bitmap. Raises GestaError for another version, or what is no table of shapes."""
+    """Shapes of the tensors with a bitmap. Raises GestaError for another version, or what is not a table of shapes."""
     version = metadata.get("version", "")
     if version != str(VERSION):
         raise GestaError(

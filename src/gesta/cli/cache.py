@@ -51,7 +51,7 @@ def parse_size(text: str, option: str = "--limit") -> int:
     """Bytes of "500M", "1.5 GB", "2048" (units of 1024). Raises GestaError (usage) for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*", text, re.IGNORECASE)
     if match is None:
-        raise GestaError(f"{option} {text!r} is no size; expected a number with K, M, G or T, e.g. 20G.", usage=True)
+        raise GestaError(f"{option} {text!r} is not a size; expected a number with K, M, G or T, e.g. 20G.", usage=True)
     return int(float(match[1]) * _UNITS[match[2].lower()])
 
 

@@ -13,7 +13,7 @@ import typer
 from gesta.cli.common import FormatOption, JsonFlag, SeedOption, group
 from gesta.cli.data_pack import pack
 from gesta.cli.help import Command
-from gesta.words import did_you_mean
+from gesta.words import counted, did_you_mean
 
 app = group("Check, index, pack or generate a data folder.")
 app.command(cls=Command)(pack)
@@ -125,16 +125,23 @@ Images = Annotated[
 ]
 
 
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help="What to generate: chalearn2014, ucf101, isogd, ledasila, captions, cifar10, cifar100 or nyu.",
+    ),
+]
+Videos = Annotated[
+    bool,
+    typer.Option("--videos/--no-videos", help="Make videos, or only skeletons, which is much faster (captions)."),
+]
+
+
 @app.command(cls=Command)
 def make(
     context: typer.Context,
-    kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="KIND",
-            help="What to generate: chalearn2014, ucf101, isogd, ledasila, captions, cifar10, cifar100 or nyu.",
-        ),
-    ],
+    kind: Kind,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New or empty folder to write to.")],
     people: Annotated[int, typer.Option("--people", min=1, help="Number of people.")] = 27,
     recordings: Recordings = 1,
@@ -142,10 +149,7 @@ def make(
     test_recordings: TestRecordings = None,
     size: Annotated[str, typer.Option("--size", metavar="WxH", help="Size of the videos in pixels.")] = "320x240",
     images: Images = 5000,
-    videos: Annotated[
-        bool,
-        typer.Option("--videos/--no-videos", help="Make videos, or only skeletons, which is much faster (captions)."),
-    ] = True,
+    videos: Videos = True,
     seed: SeedOption = 0,
     json: JsonFlag = False,
 ) -> None:
@@ -175,7 +179,11 @@ def make(
             names = {**CLIP_GENERATORS, **DESCRIBED_GENERATORS}[kind](out, **settings, progress=tick)
         seconds = time.perf_counter() - start
         document = {"out": str(out), **settings, "videos": len(names), "seconds": round(seconds, 2)}
-        emit(document, f"{len(names)} videos of {people} people in {out} ({seconds:.1f} s)", json)
+        emit(
+            document,
+            f"{counted(len(names), 'video')} of {counted(people, 'person', 'people')} in {out} ({seconds:.1f} s)",
+            json,
+        )
         return
     maker = _generator(kind)
     _refuse(context, kind, "images", "classes", "videos")
@@ -184,7 +192,11 @@ def make(
         names = maker(out, **whole, test_recordings=test_recordings, progress=tick)
     seconds = time.perf_counter() - start
     found = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}
-    emit(found, f"{len(names)} recordings of {people} people in {out} ({seconds:.1f} s)", json)
+    emit(
+        found,
+        f"{counted(len(names), 'recording')} of {counted(people, 'person', 'people')} in {out} ({seconds:.1f} s)",
+        json,
+    )
 
 
 def _generator(kind: str) -> Callable[..., list[str]]:
@@ -195,7 +207,7 @@ def _generator(kind: str) -> Callable[..., list[str]]:
     if kind not in GENERATORS:
         known = [*GENERATORS, *CLIP_GENERATORS, *DESCRIBED_GENERATORS, *IMAGE_GENERATORS]
         meant = did_you_mean(kind, known)
-        raise GestaError(f"unknown kind of data {kind!r}; there are {', '.join(known)}.{meant}", usage=True)
+        raise GestaError(f"unknown kind of data {kind!r}; choose from {', '.join(known)}.{meant}", usage=True)
     return GENERATORS[kind]
 
 

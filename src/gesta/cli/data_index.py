@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from gesta.cli.common import command
+from gesta.words import counted
 
 if TYPE_CHECKING:
     from gesta.sources.index_write import Written
@@ -28,7 +29,7 @@ def index_document(written: Written) -> dict[str, Any]:
 
 def index_text(written: Written, data: Path) -> Text:
     lines = [
-        f"index     {written.path}, {written.rows} rows",
+        f"index     {written.path}, {counted(written.rows, 'row')}",
         f"labels    {_names(written.labels)}",
         f"people    {_names(written.subjects)}",
     ]

@@ -97,7 +97,7 @@ def _go_on(arguments: Sequence[str]) -> str:
         chosen = os.environ.get("GESTA_TRAIN_OUT")
         if chosen and not any(word == "--out" or word.startswith("--out=") for word in words):
             words += ["--out", chosen]
-    return f"interrupted. What is finished is kept. To go on: {shlex.join(words)}"
+    return f"interrupted. Finished work is kept. To continue: {shlex.join(words)}"
 
 
 def _fail(message: str, code: int, word: str = "Error:") -> NoReturn:

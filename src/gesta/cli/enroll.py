@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gesta.cli.common import FormatOption, JsonFlag, StepOut, emit, existing, need
+from gesta.words import counted
 
 
 def enroll(
@@ -39,7 +40,8 @@ def enroll(
     existing(data, "data folder")
     document = run(existing(bundle, "bundle"), data, out, layout, overwrite=overwrite, progress=not json)
     lines = [
-        f"enrolled  {', '.join(document['new'])} from {document['clips']} clips; {len(document['classes'])} classes",
+        f"enrolled  {', '.join(document['new'])} from {counted(document['clips'], 'clip')}; "
+        f"{len(document['classes'])} classes",
         *skipped(document["skipped"]),
         f"bundle    {document['bundle']}",
     ]

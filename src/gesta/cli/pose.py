@@ -96,7 +96,7 @@ def compare(
 def _coordinates(name: str) -> Coordinates | None:
     known: dict[str, Coordinates | None] = {"auto": None, "uvd": "uvd", "xyz": "xyz"}
     if name not in known:
-        raise GestaError(f"unknown --coordinates {name!r}; there are {', '.join(known)}.", usage=True)
+        raise GestaError(f"unknown --coordinates {name!r}; choose from {', '.join(known)}.", usage=True)
     return known[name]
 
 

@@ -87,7 +87,7 @@ def search(
         console.print(f"Skipped {problem}", highlight=False, markup=False, soft_wrap=True)
     found = made.nearest(vector, count)
     if not found:
-        raise GestaError(f"{data}: no video could be indexed. Look into it: gesta data inspect {data}")
+        raise GestaError(f"{data}: no video could be indexed. Check it: gesta data inspect {data}")
     document = {
         "query": query,
         "like": None if like is None else str(like),

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 
 from gesta.schema import GestaError, Resource
+from gesta.words import counted
 
 MAX_DAMAGE = 0.05
 VARIABLE = "GESTA_MAX_DAMAGE"
@@ -19,7 +20,7 @@ class DamageWarning(UserWarning):
 
 
 def max_damage() -> float:
-    """The largest share of frames that may be lost. Raises GestaError (usage) where the variable is no share."""
+    """The largest share of frames that may be lost. Raises GestaError (usage) where the variable is not a share."""
     text = os.environ.get(VARIABLE, "")
     if not text:
         return MAX_DAMAGE
@@ -53,13 +54,13 @@ def check(name: object, lost: int, total: int) -> None:
             f"{name}: {described(lost, total)}, more than {100 * max_damage():g} %. Copy or encode the file again, or "
             "allow more with --max-damage."
         )
-    note(f"{name}: {described(lost, total)} and left out.")
+    note(f"{name}: {described(lost, total)} and skipped.")
 
 
 def check_clock(resource: Resource, restarts: int) -> None:
     """Says once of a file that its clock jumped back."""
     if restarts:
-        note(f"{resource}: its clock jumps back {restarts} times; it continues after the last frame.")
+        note(f"{resource}: its time stamps jump back {counted(restarts, 'time')}; it continues after the last frame.")
 
 
 def note(text: str) -> None:

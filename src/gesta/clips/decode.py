@@ -82,7 +82,7 @@ class VideoInfo:
 
 
 def probe(resource: Resource, role: Role = "any") -> VideoInfo:
-    """Decodes every frame without converting it. Raises GestaError if the file is no video at all."""
+    """Decodes every frame without converting it. Raises GestaError if the file is not a video at all."""
     if resource.is_folder:
         return _probe_folder(resource)
     walk = Walk(resource, role)
@@ -160,7 +160,7 @@ def frame_rate(resource: Resource) -> float | None:
 def frame_times(resource: Resource, role: Role = "any") -> list[float]:
     """Seconds of every frame from the first one, in the order in which they are shown, as decoding finds them.
 
-    Raises GestaError for a file that is no video, or breaks off.
+    Raises GestaError for a file that is not a video, or breaks off.
     """
     if resource.is_folder:
         return [index / rate(resource) for index in range(len(images(resource.path)))]
@@ -191,7 +191,7 @@ def iter_frames(
 
     "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: gray levels).
     `wanted` is asked with the index in the recording, in which lost frames count, too. These are left out, and warned
-    of at the end. Raises GestaError for a file that is no video, at the place where it breaks off, and at the end of
+    of at the end. Raises GestaError for a file that is not a video, at the place where it breaks off, and at the end of
     one that is cut short or has lost more than `damage.max_damage`.
     """
     yield from _without_lost(resource, decoded(resource, kind, wanted))

@@ -21,7 +21,7 @@ def images(folder: Path) -> list[Path]:
     """In natural order. Raises GestaError where there are none, or JPEG beside PNG: two videos in one folder."""
     files = frame_files(folder)
     if not files:
-        raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one a frame.")
+        raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one per frame.")
     if len({file.suffix.lower() == ".png" for file in files}) > 1:
         raise GestaError(f"{folder}: holds JPEG and PNG images. Give each video a folder of its own.")
     return files
@@ -40,7 +40,7 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
     # the other mode turns a photograph as its camera was held, and knows eight bits and three colors only
     image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED if png else cv2.IMREAD_COLOR)
     if image is None:
-        raise GestaError(f"{file}: is no readable {'PNG' if png else 'JPEG'}. Copy the file again.")
+        raise GestaError(f"{file}: is not a readable {'PNG' if png else 'JPEG'}. Copy the file again.")
     is_depth = image.dtype == np.uint16 and image.ndim == 2
     if depth and not is_depth:
         raise GestaError(f"{file}: expected a 16-bit gray PNG of depth, found {image.dtype} {image.shape}.")

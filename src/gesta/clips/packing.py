@@ -92,7 +92,7 @@ def _claim(out: Path, plan: Plan, layout: str) -> Contents:
             )
         return there
     if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
-        raise GestaError(f"{out}: holds something else already. Choose an empty or a new folder.", usage=True)
+        raise GestaError(f"{out}: contains other files. Choose an empty or new folder.", usage=True)
     _write(out / CONTENTS, wanted)
     return wanted
 

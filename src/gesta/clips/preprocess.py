@@ -61,7 +61,7 @@ class Preprocessor:
         """Adds a frame; returns the preprocessed frames that are complete now, t S H W C (t = 0 or whole chunks).
 
         `ends_s` has the time of the frames' own clock at which each of these chunks ends. Raises GestaError that names
-        the frame where its time is no number or its images are none.
+        the frame where its time is not a number or its images are none.
         """
         time_s = self._checked(frame)
         frame = raw_frame(frame) if isinstance(frame, Frame) else frame
@@ -99,7 +99,9 @@ class Preprocessor:
         check_frame(frame, self._frames)
         self._last_s = self._clock.at(checked_time(frame.time_s, self._frames))
         if self._clock.restarts and not self._restarts:
-            note(f"The clock of the stream jumps back at frame {self._frames}; it continues after the frame before.")
+            note(
+                f"The time stamps of the stream jump back at frame {self._frames}; it continues after the frame before."
+            )
         self._restarts = self._clock.restarts
         return self._last_s
 

@@ -171,7 +171,7 @@ def _together(
         if joints is not None and index >= len(joints):
             if index - len(joints) < ALLOWED_DIFFERENCE:
                 continue
-            raise GestaError(f"{sample.skeleton}: has {len(joints)} frames, and the video goes on. {_BELONG}")
+            raise GestaError(f"{sample.skeleton}: has {len(joints)} frames, and the video is longer. {_BELONG}")
         if any(part.lost for part in parts):
             if lost is not None:
                 lost(index, time_s)
@@ -180,7 +180,7 @@ def _together(
             yield index, time_s, images, None if joints is None else joints[index]
     for name, stream in zip(names, streams, strict=True):
         if sum(1 for _ in itertools.islice(stream, ALLOWED_DIFFERENCE + 1)) > ALLOWED_DIFFERENCE:
-            raise GestaError(f"{sample.files[0]}: the {name} video goes on after another one ended. {_BELONG}")
+            raise GestaError(f"{sample.files[0]}: the {name} video continues after another one has ended. {_BELONG}")
 
 
 def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:

@@ -82,8 +82,8 @@ def _from_csv(sample: Sample, resource: Resource) -> NDArray[np.float32]:
         ) from error
     if not table.size or table.shape[1] != expected:
         raise GestaError(
-            f"{resource}: {table.shape[1] if table.size else 0} numbers a row. Expected {_VALUES_PER_JOINT} a joint, "
-            f"{expected} for {n_joints} joints."
+            f"{resource}: {table.shape[1] if table.size else 0} numbers per row. Expected {_VALUES_PER_JOINT} per "
+            f"joint, {expected} for {n_joints} joints."
         )
     joints = table.reshape(len(table), -1, _VALUES_PER_JOINT)
     uv = joints[..., 7:9].copy()
@@ -96,7 +96,7 @@ def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
         world = read_npy(resource.read(MAX_TEXT_BYTES))
     except ValueError as error:
         raise GestaError(
-            f"{resource}: is no .npy array of numbers ({error}). Expected float32 T J 3, world meters."
+            f"{resource}: is not a .npy array of numbers ({error}). Expected float32 T J 3, world meters."
         ) from error
     if world.ndim != 3 or world.shape[2] != 3 or world.shape[1] != len(sample.joints):
         raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world meters.")

@@ -4,7 +4,7 @@
 |---|---|
 | `.npy` | T J 2, T J 3, or T J 4 with confidence; the joints' names come from `joints.txt` |
 | `.skeleton` | NTU RGB+D: the body that is there longest, 25 joints of the second Kinect, meters |
-| `.txt` | MSR Action3D (rows `x y z confidence`), or SFINGE3D (140 numbers a row, `;` between: position, rotation) |
+| `.txt` | MSR Action3D (rows `x y z confidence`), or SFINGE3D (140 numbers per row, `;` between: position, rotation) |
 | `.csv` | ChaLearn 2014 (9 numbers a joint, no header), or landmarks of MediaPipe with a header |
 | `.json` | landmarks of MediaPipe (gesta.clips.skeleton_mediapipe) |
 
@@ -73,7 +73,7 @@ def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> S
     """
     suffix = suffix_of(resource)
     if suffix not in READERS:
-        raise GestaError(f"{resource}: is no file of skeletons. There are {', '.join(READERS)}.")
+        raise GestaError(f"{resource}: is not a file of skeletons. There are {', '.join(READERS)}.")
     raw = resource.read(MAX_TEXT_BYTES)
     try:
         found = READERS[suffix](raw, joints)
@@ -95,7 +95,7 @@ def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
     try:
         values = np.load(io.BytesIO(raw), allow_pickle=False)
     except NOT_NPY as error:
-        raise ValueError(f"it is no .npy array of numbers ({type(error).__name__})") from error
+        raise ValueError(f"it is not a .npy array of numbers ({type(error).__name__})") from error
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         raise ValueError("expected a .npy array of numbers T J 3")
     if values.ndim != 3 or values.shape[2] not in (2, 3, 4):
@@ -143,14 +143,14 @@ def _txt(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
         table = _table(text, ";")
         expected = len(SFINGE3D_JOINTS) * SFINGE3D_NUMBERS
         if table.shape[1] != expected:
-            raise ValueError(f"it has {table.shape[1]} numbers a row, expected {expected} (SFINGE3D)")
+            raise ValueError(f"it has {table.shape[1]} numbers per row, expected {expected} (SFINGE3D)")
         values = table.reshape(-1, len(SFINGE3D_JOINTS), SFINGE3D_NUMBERS)[..., :3]
         return Skeletons(SFINGE3D_JOINTS, _unseen_are_nan(values), fps=SFINGE3D_FPS)
     table = _table(text, None)
     count = len(skeleton_msr.JOINTS)
     if table.shape[1] != 4 or len(table) % count:
         raise ValueError(
-            f"it has {len(table)} rows of {table.shape[1]}, expected {count} rows `x y z confidence` a frame"
+            f"it has {len(table)} rows of {table.shape[1]}, expected {count} rows `x y z confidence` per frame"
         )
     values = table.reshape(-1, count, 4)
     return Skeletons(skeleton_msr.JOINTS, _unseen_are_nan(values[..., :3]), values[..., 3], fps=15.0)
@@ -163,7 +163,7 @@ def _csv(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
     table = _table(text.replace(";", ","), ",")
     if table.shape[1] != CHALEARN_NUMBERS * len(KINECT_JOINTS):
         expected = f"{CHALEARN_NUMBERS * len(KINECT_JOINTS)} (ChaLearn 2014), or a header with the landmarks' names"
-        raise ValueError(f"it has {table.shape[1]} numbers a row, expected {expected}")
+        raise ValueError(f"it has {table.shape[1]} numbers per row, expected {expected}")
     values = table.reshape(len(table), -1, CHALEARN_NUMBERS)
     return Skeletons(KINECT_JOINTS, _unseen_are_nan(values[..., :3]))
 
@@ -186,7 +186,7 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError("it is no text in UTF-8") from error
+        raise ValueError("it is not UTF-8 text") from error
 
 
 def _table(text: str, delimiter: str | None) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Landmarks of MediaPipe as people store them: csv and json, one or many forms.
 
-csv, wide: a row a frame, a column a number, `NOSE_x`, `x_nose`, `landmark_0_x`, `x0` or `x1 y1 z1 v1`, ... ; long: a
-row a landmark, with columns for the frame, the landmark (number or name), `x`, `y`, `z`, `visibility`.
+csv, wide: one row per frame, one column per number, `NOSE_x`, `x_nose`, `landmark_0_x`, `x0` or `x1 y1 z1 v1`, ...;
+long: one row per landmark, with columns for the frame, the landmark (number or name), `x`, `y`, `z`, `visibility`.
 json: a list of frames, or it under `frames`; a frame is a list of landmarks, or has them under `landmarks`,
 `pose_landmarks`, `hand_landmarks`, `left_hand_landmarks`, ... ; a landmark is `{x, y, z, visibility}` or `[x, y, z]`.
 The number of landmarks says which they are: 33 pose, 21 a hand, 42 two hands, 75 all.
@@ -49,13 +49,13 @@ def has_header(text: str) -> bool:
 
 
 def from_csv(text: str) -> Read:
-    """Names, values T J D, confidence and times of a csv. Raises ValueError where its columns are no landmarks."""
+    """Names, values T J D, confidence and times of a csv. Raises ValueError where its columns are not landmarks."""
     lines = [line for line in text.splitlines() if line.strip()]
     delimiter = max(",;\t", key=lines[0].count)
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     except csv.Error as error:
-        raise ValueError(f"it is no csv ({error})") from error
+        raise ValueError(f"it is not a CSV file ({error})") from error
     header = [cell.lower() for cell in rows[0]]
     if "x" in header and "y" in header:
         return _long(header, rows[1:])
@@ -79,7 +79,7 @@ def from_json(text: str) -> Read:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is no JSON ({error})") from error
+        raise ValueError(f"it is not JSON ({error})") from error
     frames = document.get("frames", document.get("data")) if isinstance(document, dict) else document
     if not isinstance(frames, list):
         raise ValueError("expected a list of frames, or one under `frames`")
@@ -138,7 +138,7 @@ def _known(names: Sequence[str]) -> tuple[str, ...]:
 
 def _names(count: int) -> tuple[str, ...]:
     if count not in UNIQUE_BY_COUNT:
-        raise ValueError(f"{count} landmarks are no known set; there are {', '.join(map(str, UNIQUE_BY_COUNT))}")
+        raise ValueError(f"{count} landmarks are not a known set; known are {', '.join(map(str, UNIQUE_BY_COUNT))}")
     return UNIQUE_BY_COUNT[count]
 
 

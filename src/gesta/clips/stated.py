@@ -24,7 +24,7 @@ _CLOCKS_OWN = 1000
 def packet_times(resource: Resource, role: Role = "any") -> list[float]:
     """Seconds from the first frame of what the packets of a healthy file will show; nothing is decoded.
 
-    Where some cannot be shown (`Walk` tells), there are too many. Raises GestaError for a file that is no video.
+    Where some cannot be shown (`Walk` tells), there are too many. Raises GestaError for a file that is not a video.
     """
     stamps: list[int | None] = []
     key: int | None = None

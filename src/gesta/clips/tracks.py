@@ -20,12 +20,12 @@ _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Dispositio
 
 
 def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
-    """Raises GestaError where it is no video."""
+    """Raises GestaError where it is not a video."""
     try:
         source: str | BinaryIO = str(resource.path) if resource.member is None else stream
         return av.open(source, mode="r", metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
-        raise GestaError(f"{resource}: is no readable video ({error}). Copy or encode the file again.") from error
+        raise GestaError(f"{resource}: is not a readable video ({error}). Copy or encode the file again.") from error
 
 
 @lru_cache(maxsize=64)

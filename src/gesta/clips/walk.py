@@ -1,7 +1,7 @@
 """One pass through a video file: which pictures are shown, when, and which of them damage has cost.
 
 What counts is what a player shows: packets that an edit list hides, empty ones, and those before the first key frame
-are no frames. A frame that lies between two shown ones and that the decoder refused, or marked as corrupt, is lost.
+are not frames. A frame that lies between two shown ones and that the decoder refused, or marked as corrupt, is lost.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class About:
 class Walk:
     """Iterates over the shown pictures of a file, undamaged or lost, in the order in which they are shown.
 
-    `seen` fills up on the way. Raises GestaError where it is no video or holds no picture, and av.FFmpegError where
+    `seen` fills up on the way. Raises GestaError where it is not a video or holds no picture, and av.FFmpegError where
     the container breaks off.
     """
 

@@ -52,7 +52,7 @@ class Measuring:
 def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
     """The row, plain values; its bundles at out/stored and out/runnable, there as one zip, too, whose bytes count.
 
-    Where the export does not say what PyTorch says, "runnable" holds the "reason" and nothing else.
+    Where the export does not agree with PyTorch, "runnable" holds the "reason" and nothing else.
     """
     place = f"{name}-{precision}"
     step = store_as(bundle, out / "stored" / place, precision, **measuring.options)

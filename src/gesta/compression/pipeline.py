@@ -268,7 +268,7 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
     if "val" not in origin.clips:
         notes.append("The bundle was trained on the validation people, too: its drop on validation looks too large.")
     if any("reason" in row["runnable"] for row in work.rows):
-        notes.append("Not exported: the network did not say what PyTorch says; frontier.json gives the reason.")
+        notes.append("Not exported: the network did not agree with PyTorch; frontier.json gives the reason.")
     return notes
 
 
@@ -303,6 +303,6 @@ def sha_of(bundle: Path) -> str:
 def check_out(out: Path, source: Path) -> None:
     """Raises GestaError where `out` holds something else, or is the bundle itself."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "steps").is_dir())):
-        raise GestaError(f"{out}: is there already and is not a folder of gesta compress. Choose another --out.")
+        raise GestaError(f"{out}: already exists and is not a folder of gesta compress. Choose another --out.")
     if out.resolve() == source.resolve():
         raise GestaError(f"{out}: is the bundle itself. Choose another --out.", usage=True)

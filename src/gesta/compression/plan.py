@@ -55,7 +55,7 @@ class Plan:
         if any(change.partition("=")[0].strip() in ("teacher", "distillation.teachers") for change in self.sets):
             raise GestaError("--set names no teachers here: give teachers by --teacher BUNDLE.", usage=True)
         if self.to not in ("openvino", "onnx"):
-            raise GestaError(f"unknown format {self.to!r}; there are openvino, onnx.", usage=True)
+            raise GestaError(f"unknown format {self.to!r}; choose from openvino, onnx.", usage=True)
 
     @property
     def chooses(self) -> bool:

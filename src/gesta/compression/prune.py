@@ -58,7 +58,7 @@ class Pruning:
         if self.steps < 1 or self.epochs < 0:
             raise GestaError("--steps is at least 1 and --epochs at least 0.", usage=True)
         if self.spread not in SPREADS:
-            raise GestaError(f"unknown --spread {self.spread!r}; there are {', '.join(SPREADS)}.", usage=True)
+            raise GestaError(f"unknown --spread {self.spread!r}; choose from {', '.join(SPREADS)}.", usage=True)
         if self.sparsity is None and self.steps > 1:
             raise GestaError("--steps needs --sparsity, the share of zeros to reach.", usage=True)
         if self.steps > 1 and not self.epochs:

@@ -81,7 +81,7 @@ def artifacts_for(
     have = sorted({f"{a.engine} {a.precision}" for a in bundle.manifest.artifacts})
     wanted = f"{engines[0]} {precision or ''}".strip()
     raise GestaError(
-        f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: take one."
+        f"{bundle.path}: has nothing for {wanted}. It has {', '.join(have) or 'nothing at all'}: use one of these."
     )
 
 

@@ -40,7 +40,7 @@ def choose(bundle: Bundle[Any], engine: str | None, device: str = "auto") -> str
     if engine is not None:
         if engine not in ENGINES:
             meant = did_you_mean(engine, ENGINES)
-            raise GestaError(f"unknown engine {engine!r}; there are {', '.join(ENGINES)}.{meant}", usage=True)
+            raise GestaError(f"unknown engine {engine!r}; choose from {', '.join(ENGINES)}.{meant}", usage=True)
         return engine
     if device.startswith("cuda"):
         return "torch"

@@ -41,7 +41,7 @@ def _load(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int |
 
 
 def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int | None) -> Any:
-    """An artifact loaded from checked bytes. Raises GestaError if it refers to outside data or is no valid network."""
+    """An artifact from checked bytes. Raises GestaError if it refers to outside data or is not a valid network."""
     data = bundle.read(artifact)
     check_onnx(bundle, artifact, data)
     options = ort.SessionOptions()
@@ -53,7 +53,7 @@ def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int
     except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
         reason = str(error).strip().splitlines()[-1]
         raise GestaError(
-            f"{bundle.path}: {artifact.file} is no network that ONNX Runtime can read ({reason}). "
+            f"{bundle.path}: {artifact.file} is not a network that ONNX Runtime can read ({reason}). "
             "Get the bundle again, or export the model again."
         ) from error
     check_interface(bundle, artifact, _interface(loaded.get_inputs()), _interface(loaded.get_outputs()))

@@ -52,7 +52,7 @@ def _load(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | N
 def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict[str, Any]) -> Any:
     """An artifact compiled from checked bytes, so that it can refer to no other file.
 
-    Raises GestaError naming the file if it is no valid network, and if the device is not there.
+    Raises GestaError naming the file if it is not a valid network, and if the device is not there.
     """
     data, weights = bundle.read(artifact), b"".join(bundle.read(artifact, name) for name in artifact.companions)
     if artifact.engine == "onnxruntime":
@@ -68,7 +68,7 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise GestaError(
-            f"{bundle.path}: {artifact.file} is no network that OpenVINO can read ({reason}). "
+            f"{bundle.path}: {artifact.file} is not a network that OpenVINO can read ({reason}). "
             "Get the bundle again, or export the model again."
         ) from error
 

@@ -33,7 +33,7 @@ def parts_for(
 def chosen(parts: Parts, split: str) -> list[Any]:
     """The samples of one split. Raises GestaError (usage) for an unknown one, GestaError for one without samples."""
     if split not in SPLITS:
-        raise GestaError(f"unknown split {split!r}; there are {', '.join(SPLITS)}.", usage=True)
+        raise GestaError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}.", usage=True)
     found = parts.of(split)
     if not found:
         there = ", ".join(sorted({s.split for s in parts.listing.samples if s.split is not None})) or "none"
@@ -56,10 +56,10 @@ def unseen(task: Task, manifest: Manifest, samples: Sequence[Any], split: str) -
         return kept, []
     if not kept:
         raise GestaError(
-            f"all {met} {task.unit} of the split {split!r} were trained on, so they say nothing of new ones. Give data "
-            "that were not in the training, or look at --split train."
+            f"all {met} {task.unit} of the split {split!r} were trained on, so they say nothing about new ones. "
+            "Use data that were not used in training, or look at --split train."
         )
-    return kept, [f"{met} of {len(samples)} {task.unit} were in the training; they are left out."]
+    return kept, [f"{met} of {len(samples)} {task.unit} were used in training; they are skipped."]
 
 
 def examples_for(

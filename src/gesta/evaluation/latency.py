@@ -46,7 +46,7 @@ def in_own_process(bundle: Path | str, clips: Path, engine: str, precision: str,
     ]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **ONE_THREAD}, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        said = done.stderr.strip().splitlines() or ["it gave no reason"]
         raise GestaError(f"measuring {engine} failed: {said[-1]}")
     return dict(json.loads(done.stdout))
 

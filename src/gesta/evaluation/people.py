@@ -17,11 +17,11 @@ def people_warnings(samples: Sequence[Any], origin: Provenance, layout: str) -> 
     people = sorted({s.subject for s in samples if s.subject is not None})
     if not trained or not people:
         side = "The data do" if trained else "The bundle does"
-        return [f"{side} not say who is who, so the model may have been trained on the people it is measured on."]
+        return [f"{side} not say who the people are, so the model may have been trained on the same people."]
     seen = [person for person in people if fingerprint(person, layout) in trained]
     if not seen:
         return []
     few = ", ".join(seen[:SHOWN]) + (", ..." if len(seen) > SHOWN else "")
     return [
-        f"{len(seen)} of {len(people)} people were in the training ({few}): the accuracy is too good for new people."
+        f"{len(seen)} of {len(people)} people were used in training ({few}): the accuracy is too good for new people."
     ]

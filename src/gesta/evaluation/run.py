@@ -16,6 +16,7 @@ from gesta.progress import bars
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Evaluation
+from gesta.words import counted
 
 
 def evaluate_data(
@@ -87,7 +88,7 @@ def measure(
     if getattr(task, "of_people", True):  # text is not recorded of people
         warnings = people_warnings(known, manifest.provenance, layout or manifest.provenance.layout)
     if len(known) < len(samples):
-        warnings.append(f"{len(samples) - len(known)} recordings without label are not counted.")
+        warnings.append(f"{counted(len(samples) - len(known), 'recording')} without label not counted.")
     with bars(progress) as bar:
         used, outputs, skipped = task.outputs(predictor, known, bar)
     if not used:

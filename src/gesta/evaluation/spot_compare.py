@@ -97,11 +97,12 @@ def compare(truth: EventFile, results: Sequence[Path]) -> list[Compared]:
 def measure(truth: EventFile, file: EventFile) -> Compared:
     """One file of results against the truth. A sequence that it lacks counts as one without results.
 
-    Raises GestaError where it holds none of the truth's sequences.
+    Raises GestaError where it holds none of the ground truth's sequences.
     """
     if not file.sequences.keys() & truth.sequences.keys():
         raise GestaError(
-            f"{file.path}: holds none of the truth's sequences; its ids are {', '.join(list(file.sequences)[:NAMED])}, "
+            f"{file.path}: holds none of the ground truth's sequences; its ids are "
+            f"{', '.join(list(file.sequences)[:NAMED])}, "
             f"those of {truth.path.name} {', '.join(list(truth.sequences)[:NAMED])}. Is it of another set?"
         )
     true = list(truth.sequences.values())
@@ -127,7 +128,7 @@ def read_truth(path: Path) -> EventFile:
         wrong = next((event for event in events if event.end < event.start), None)
         if wrong is not None:
             raise GestaError(
-                f"{path}: sequence {name}: {_words(wrong)} is reversed. The truth needs first;last: mend it."
+                f"{path}: sequence {name}: {_words(wrong)} is reversed. The ground truth needs first;last: correct it."
             )
     if not file.labels:
         raise GestaError(f"{path}: holds no event. Expected lines `id;LABEL;first;last;...`, as the truth has them.")
@@ -180,12 +181,14 @@ def markdown(compared: Sequence[Compared]) -> str:
 
 def _text(path: Path) -> str:
     if not path.is_file():
-        raise GestaError(f"{path}: no such file. Give a text file with a line `id;LABEL;first;last;...` a sequence.")
+        raise GestaError(
+            f"{path}: no such file. Give a text file with a line `id;LABEL;first;last;...` for each sequence."
+        )
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise GestaError(
-            f"{path}: is no text in UTF-8. Expected a line `id;LABEL;first;last;...` a sequence."
+            f"{path}: is not UTF-8 text. Expected a line `id;LABEL;first;last;...` for each sequence."
         ) from error
 
 
@@ -239,7 +242,7 @@ def _differences(truth: EventFile, file: EventFile) -> list[str]:
     notes = []
     unknown = [name for name in file.sequences if name not in truth.sequences]
     if unknown:
-        notes.append(f"{_names('sequence', unknown)} not in the truth: left out")
+        notes.append(f"{_names('sequence', unknown)} not in the ground truth: skipped")
     missing = [name for name in truth.sequences if name not in file.sequences]
     if missing:
         notes.append(f"{_names('sequence', missing)} missing: every gesture there counts as not found")

@@ -34,6 +34,7 @@ from gesta.progress import bar
 from gesta.recipes import Recipe
 from gesta.schema import GestaError, Listing
 from gesta.tasks.base import Parts
+from gesta.words import counted
 
 Data = Mapping[str, Path]
 """Layout -> folder."""
@@ -54,8 +55,8 @@ class ActionTables(Experiment):
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         drawn = sum(_videos(layout, scale.videos[layout]) for layout in layouts(self.table))
         return (
-            f"{count} trainings, about {minutes:.0f} minutes, and before them {drawn} videos to generate, "
-            f"about {drawn * scale.video_minutes / wanted.workers:.0f} minutes; what is there already "
+            f"{counted(count, 'training run')}, about {minutes:.0f} minutes, after generating {drawn} videos, "
+            f"about {drawn * scale.video_minutes / wanted.workers:.0f} minutes; what already exists "
             "is not done again."
         )
 
@@ -163,7 +164,7 @@ def _given(data: Path, wanted: Sequence[str]) -> dict[str, Path]:
 
 
 def generated(layout: str, scale: Any, wanted: Wanted) -> Path:
-    """The generated set of that scale, made in `out`; what is there already is not done again."""
+    """The generated set of that scale, made in `out`; what already exists is not done again."""
     from gesta.synthetic.catalog import CLIP_GENERATORS
 
     folder = wanted.out / f"data-{layout}-{wanted.scale}"

@@ -37,6 +37,7 @@ from gesta.recipes import Recipe, changed
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts
+from gesta.words import counted
 
 LAYOUT = "chalearn2014"
 
@@ -55,8 +56,8 @@ class ClipTable(Experiment):
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         recordings = scale.people * scale.recordings
         return (
-            f"{count} trainings, about {minutes:.0f} minutes, and before them {recordings} recordings to generate, "
-            f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what is there already is not done again."
+            f"{counted(count, 'training run')}, about {minutes:.0f} minutes, after generating {recordings} recordings, "
+            f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what already exists is not done again."
         )
 
     def data(self, wanted: Wanted) -> tuple[Parts, str]:

@@ -141,7 +141,7 @@ def fold_by(by: str) -> tuple[str, int | None]:
     if by.isdecimal():
         return "subject", int(by)
     if by not in ("subject", "label"):
-        raise GestaError(f"--by is {by!r}; there are subject, label, or a number of groups of people.", usage=True)
+        raise GestaError(f"--by is {by!r}; choose from subject, label, or a number of groups of people.", usage=True)
     return by, None
 
 

@@ -20,7 +20,7 @@ def enroll(
     """Writes the bundle with the classes of the data added to `out`. Returns bundle, classes, clips, skipped, parity.
 
     Raises GestaError for a task or a network that cannot take classes, classes that the bundle knows, data that lack
-    what it needs, and an `out` that is there already.
+    what it needs, and an `out` that already exists.
     """
     task, source = catalog.of_bundle(bundle)
     take = need(task, "enroll", "Enrolling classes")

@@ -46,7 +46,7 @@ class Curve:
 
 
 def curve_of(task: Task, recipe: str | None, start: Path | None, sets: Sequence[str], freeze: str | None) -> Any:
-    """The recipes by arm: with a bundle to begin with, its network for both, `freeze` for transfer."""
+    """The recipes by arm: with a bundle to start from, its network for both, `freeze` for transfer."""
     frozen = [*sets, *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
     if start is None:
         return {"scratch": recipe_of(task, recipe, sets)}
@@ -76,7 +76,7 @@ def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers =
         for clips in curve.clips:
             for seed in range(curve.seeds):
                 known = Parts(replace(listing, samples=(*drawn(pool, clips, seed), *test)))
-                title = f"{ARMS[arm]}, {clips} clips a class, seed {seed}"
+                title = f"{ARMS[arm]}, {clips} clips per class, seed {seed}"
                 start = curve.start if arm == "transfer" else None
                 jobs.append(trial_job(title, known, recipe, out / "points", seed, workers.device, start))
                 places.append((arm, clips))
@@ -141,11 +141,11 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
 
 
 def _people_met(curve: Curve, listing: Listing, test: Sequence[Sample]) -> list[str]:
-    """Whether the bundle to begin with was trained on people of the test part."""
+    """Whether the bundle to start from was trained on people of the test part."""
     if curve.start is None:
         return []
     origin = read_bundle(curve.start).manifest.provenance
-    return [f"The bundle to begin with: {note}" for note in people_warnings(test, origin, listing.layout)]
+    return [f"The bundle to start from: {note}" for note in people_warnings(test, origin, listing.layout)]
 
 
 def _row(arm: str, clips: int, results: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The curve as a table, a line for each number of clips a class."""
+    """The curve as a table, a line for each number of clips per class."""
     arms = list(dict.fromkeys(row["arm"] for row in document["rows"]))
     heads = [title for arm in arms for title in (ARMS[arm], "95 % interval", "by seed")]
     lines = []
@@ -198,7 +198,7 @@ def markdown(document: dict[str, Any]) -> str:
             cells += [f"{row['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", seeds]
         lines.append(cells)
     foot = f"{document['classes']} classes, {document['test_clips']} test clips, {document['seeds']} seeds."
-    return f"{table(['clips a class', *heads], lines)}\n{foot}\n"
+    return f"{table(['clips per class', *heads], lines)}\n{foot}\n"
 
 
 def draw(document: dict[str, Any]) -> bytes:
@@ -211,7 +211,7 @@ def draw(document: dict[str, Any]) -> bytes:
         axes.fill_between(clips, [r["interval"][0] for r in rows], [r["interval"][1] for r in rows], alpha=0.15)
     axes.axhline(1 / document["classes"], color="gray", linewidth=0.8, linestyle=":", label="chance")
     ticks = sorted({row["clips"] for row in document["rows"]})
-    axes.set(xscale="log", xlabel="training clips a class", ylabel="accuracy on the test part", ylim=(0, 1.02))
+    axes.set(xscale="log", xlabel="training clips per class", ylabel="accuracy on the test part", ylim=(0, 1.02))
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
     axes.grid(alpha=0.3)

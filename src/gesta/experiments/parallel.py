@@ -21,6 +21,7 @@ from typing import Any
 
 from gesta.files import json_text, write_files
 from gesta.schema import GestaError
+from gesta.words import counted
 
 Progress = Callable[[int, int], None]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -99,10 +100,10 @@ def run_jobs(
             progress(len(results), len(jobs))
     if failed:
         job, error = failed[0]
-        others = f" ({len(failed) - 1} others failed too)" if len(failed) > 1 else ""
+        others = f" ({counted(len(failed) - 1, 'other')} failed, too)" if len(failed) > 1 else ""
         reason = str(error).removesuffix(".")
         raise GestaError(
-            f"{job.title}: {reason}{others}. What is finished is kept; start the command again to go on."
+            f"{job.title}: {reason}{others}. Finished work is kept; run the same command again to continue."
         ) from error
     return [results[job.key] for job in jobs]
 

@@ -26,6 +26,7 @@ from gesta.schema import GestaError, Listing
 from gesta.tasks import catalog
 from gesta.tasks.catalog import load_recipe
 from gesta.tasks.features.recipe import StoredFeatures
+from gesta.words import counted
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class PeopleTable(Experiment):
         seeds = wanted.seeds or SEEDS
         people = len({s.subject for s in data.samples if s.label is not None and s.subject is not None})
         count = trainings(self.table, people, seeds)
-        cost = f"{people} people, {count} trainings, those for choosing included"
+        cost = f"{people} people, {counted(count, 'training run')}, including those for choosing"
         told = f"{note}, each of {people} people held out once, seeds 0 to {seeds - 1}."
         return Plan(data, [recipes_of(row, wanted.sets) for row in self.table.rows], told, cost, wanted)
 

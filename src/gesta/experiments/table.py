@@ -22,7 +22,7 @@ from gesta.experiments.trial import prepare
 from gesta.files import json_text, write_files
 from gesta.schema import GestaError
 from gesta.tasks.catalog import load_recipe
-from gesta.words import choose
+from gesta.words import choose, counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
 """Label of a line -> its results, by seed."""
 SEEDS = 3
-"""Trainings a line, where the table's scale says nothing else."""
+"""Runs per row, where the table's scale says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,11 @@ class Plan:
     def cost(self) -> str:
         """One line for people, before anything is trained."""
         trainings, lines = len(self.trainings), len({line.label for line in self.lines})
-        done = f"{trainings} trainings, {trainings - len(self.todo)} already done"
+        done = f"{counted(trainings, 'training run')}, {trainings - len(self.todo)} of them already done"
         seeds = min(Counter(line.label for line in self.lines).values(), default=0)
-        return f"{lines} lines x {seeds} seeds: {done}; the others take about {self.minutes:.0f} minutes"
+        return (
+            f"{counted(lines, 'row')} x {counted(seeds, 'seed')}: {done}; the others take about {self.minutes:.0f} min"
+        )
 
 
 class Experiment:

@@ -106,7 +106,7 @@ def _export(task: Task, fitted: Fitted, parts: Parts) -> list[Any]:
 
 
 def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | None = None) -> Task:
-    """The task to train: the recipe's, else that of the bundle to begin with, else the data's.
+    """The task to train: the recipe's, else that of the bundle to start from, else the data's.
 
     Raises GestaError (usage) where the data are another task's.
     """
@@ -121,18 +121,18 @@ def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | No
     if found.name not in (wanted.name, catalog.DEFAULT) and not shared:
         raise GestaError(
             f"{data}: holds data for {found.title}, and {recipe or start} is for {wanted.title}. "
-            f"Take a recipe that fits, e.g. --recipe {found.default_recipe}; `gesta recipes` lists them.",
+            f"Use a recipe that fits, e.g. --recipe {found.default_recipe}; `gesta recipes` lists them.",
             usage=True,
         )
     return wanted
 
 
 def recipe_of(task: Task, recipe: str | None, sets: Sequence[str], start: Path | None = None) -> Any:
-    """The recipe with its changes; with a bundle to begin with, what of it is the bundle's. Raises RecipeError."""
+    """The recipe with its changes; with a bundle to start from, what of it is the bundle's. Raises RecipeError."""
     if start is None:
         return load(recipe or task.default_recipe, task.recipe, sets)
     if not has(task, "recipe_from"):
-        raise GestaError(f"--from: {task.title} does not begin from a bundle yet. Leave it out.", usage=True)
+        raise GestaError(f"--from: {task.title} cannot start from a bundle yet. Leave it out.", usage=True)
     named = None if recipe is None else load(recipe, task.recipe)
     return task.recipe_from(start, named, sets)  # type: ignore[attr-defined]
 
@@ -177,4 +177,4 @@ def locked(out: Path, what: str = "training") -> Iterator[None]:
         with FileLock(Path(tempfile.gettempdir()) / f"gesta-{name}.lock", blocking=False):
             yield
     except Timeout as error:
-        raise GestaError(f"{out}: another {what} is at work in this folder. Choose another --out.") from error
+        raise GestaError(f"{out}: another {what} is running in this folder. Choose another --out.") from error

@@ -34,7 +34,7 @@ def trial_job(
 ) -> Job:
     """A trial as a job: its result lies in `folder` under a key made of the recipe, the seed and the samples.
 
-    `parts`: samples of train, perhaps val, and test. `start`: the bundle to begin with. `options`: of `run_trial`.
+    `parts`: samples of train, perhaps val, and test. `start`: the bundle to start from. `options`: of `run_trial`.
     """
     task = recipe.task
     begun = [] if start is None else _weights(start)

@@ -103,7 +103,7 @@ def export_bundle(
     those of the task's `graphs`.
 
     Raises GestaError, and writes nothing, for an unknown format or precision (usage), int8 without calibration, an
-    `out` that holds something else, and, unless `force`, where a network does not say what PyTorch says.
+    `out` that holds something else, and, unless `force`, where a network does not agree with PyTorch.
     """
     task, bundle = catalog.of_bundle(path.path if isinstance(path, Bundle) else path)
     engine, _ = chosen_format(how.to, how.precision)
@@ -116,7 +116,7 @@ def export_bundle(
     words = worst(made).words
     if not passed and not how.force:
         raise GestaError(
-            f"{bundle.path}: {how.to} {precision} does not say what PyTorch says: {words}. Nothing was written. Take a "
+            f"{bundle.path}: {how.to} {precision} does not agree with PyTorch: {words}. Nothing was written. Take a "
             "higher precision, or write it all the same: --force."
         )
     artifacts = tuple(one.artifact for one in made)
@@ -137,7 +137,7 @@ def add(
 ) -> list[Agreement]:
     """Adds the networks in an engine's format, in fp32, to the bundle itself.
 
-    Raises GestaError, and leaves the bundle as it was, if one does not say what PyTorch says.
+    Raises GestaError, and leaves the bundle as it was, if one does not agree with PyTorch.
     """
     task, bundle = catalog.of_bundle(path)
     shown = examples if examples is not None and examples.inputs else random_examples(task, bundle)
@@ -145,7 +145,7 @@ def add(
     for one in made:
         if not one.agreement.passes:
             raise GestaError(
-                f"{bundle.path}: the {one.artifact.role} network for {engine} does not say what PyTorch says: "
+                f"{bundle.path}: the {one.artifact.role} network for {engine} does not agree with PyTorch: "
                 f"{one.agreement.words}. It was left out; run the bundle with --engine torch, and report it with the "
                 "recipe."
             )
@@ -248,11 +248,11 @@ def chosen_roles(parts: Sequence[Part], roles: Iterable[str]) -> list[Part]:
 
 
 def check_out(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> None:
-    """Raises GestaError if something would be lost: the bundle itself, another trained one, or what is no bundle."""
+    """Raises GestaError if something would be lost: the bundle itself, another trained one, or what is not a bundle."""
     if out.exists() and out.resolve() == bundle.path.resolve():
         raise GestaError(f"{out}: is the bundle itself. Export into another folder.", usage=True)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / io.MANIFEST).exists())):
-        raise GestaError(f"{out}: is there already and is not a bundle, so it is not replaced. Choose another folder.")
+        raise GestaError(f"{out}: already exists and is not a bundle, so it is not replaced. Choose another folder.")
     if not (out / io.MANIFEST).exists():
         return
     if catalog.read_bundle(out).find("weights", "torch") is not None:

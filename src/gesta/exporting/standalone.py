@@ -29,7 +29,7 @@ def check_option(task: Task, to: str) -> None:
 def add_standalone(task: Task, bundle: Bundle[Any], say: Say = lambda _text: None) -> dict[str, Any]:
     """Adds model, program, rules and example to an exported bundle, and runs the example as a stranger would.
 
-    Raises GestaError, and leaves the bundle without them, where the program does not answer what gesta answers.
+    Raises GestaError, and leaves the bundle without them, where the program does not give the same answers as gesta.
     """
     say("adding the preprocessing")
     files, takes = need(task, "standalone", OPTION)(bundle)
@@ -41,8 +41,8 @@ def add_standalone(task: Task, bundle: Bundle[Any], say: Say = lambda _text: Non
             (bundle.path / name).unlink()
         reason = (done.stdout or done.stderr).strip().splitlines()
         raise GestaError(
-            f"{bundle.path}: model.onnx does not answer what gesta answers ({reason[-1] if reason else 'no word'}). It "
-            "was left out; the exported networks are there. Report it with the recipe."
+            f"{bundle.path}: model.onnx gives other answers than gesta ({reason[-1] if reason else 'no word'}). "
+            "It was left out; the exported networks are there. Report it with the recipe."
         )
     sizes = {name: len(content) for name, content in files.items()}
     return {"files": sizes, "takes": takes, "check": done.stdout.strip()}

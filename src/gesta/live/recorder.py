@@ -173,7 +173,7 @@ def add_to_index(data: Path, one: Take, label: str, subject: str) -> None:
     rows = [cells for _, cells in read_table(index)]
     header = [cell.lower() for cell in rows[0]]
     if not {"path", "label"} <= set(header):
-        raise GestaError(f"{index}: has no columns path,label; it has {', '.join(header)}. Name them so.")
+        raise GestaError(f"{index}: has no columns path,label; it has {', '.join(header)}. Use these names.")
     if "subject" not in header:
         header.append("subject")
     known = dict(zip(COLUMNS, (name, label, subject), strict=True))

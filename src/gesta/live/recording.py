@@ -26,7 +26,7 @@ class Recorded:
         self._folder = folder
         self.path = folder / f"{name or datetime.now().strftime('live_%Y%m%d_%H%M%S')}.mp4"
         if self.path.exists():
-            raise GestaError(f"{self.path}: is there already. Choose another --record folder, or wait a second.")
+            raise GestaError(f"{self.path}: already exists. Choose another --record folder, or wait a second.")
         self._writer: Writer | None = None
         self._first_s = 0.0
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gesta.decoding import GestureEvent
 from gesta.live.newest import Newest
 from gesta.live.sources import Source
+from gesta.words import counted
 
 KEPT = 20_000
 """Latencies that the percentiles are of: the last ones, so that memory stays as it is."""
@@ -58,13 +59,13 @@ class Summary:
     def line(self) -> str:
         """For people."""
         found = self.document
-        quick = "no frame was answered"
+        quick = "no frame was processed"
         if found["latency_p50_ms"] is not None:
-            quick = f"{found['latency_p50_ms']:.1f} ms from frame to answer (p95 {found['latency_p95_ms']:.1f})"
-        again = f", connected again {self.reconnected} x" if self.reconnected else ""
+            quick = f"latency {found['latency_p50_ms']:.1f} ms (p95 {found['latency_p95_ms']:.1f})"
+        again = f", reconnected {counted(self.reconnected, 'time')}" if self.reconnected else ""
         return (
-            f"{self.events} event{'s' * (self.events != 1)} in {self.seconds:.1f} s, {self.frames} frames seen, "
-            f"{self.dropped_share:.1%} of {self.taken} dropped{again}; {quick}; load {self.load:.0%} of a core"
+            f"{counted(self.events, 'event')} in {self.seconds:.1f} s; {counted(self.frames, 'frame')} processed, "
+            f"{self.dropped_share:.1%} of {self.taken} dropped{again}; {quick}; {self.load:.0%} of one core"
         )
 
 

@@ -67,7 +67,7 @@ class Backbone(nn.Module):
         """
         stage = stage or next(reversed(self.stages))
         if stage not in self.stages:
-            raise ValueError(f"no stage {stage!r}; there are {', '.join(self.stages)}")
+            raise ValueError(f"no stage {stage!r}; choose from {', '.join(self.stages)}")
         maps = self.prepare(images)
         for name, step in self.steps():
             maps = step(maps)

@@ -108,7 +108,7 @@ def load_c3d(path: Path) -> C3d:
 
 
 def red_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published file's tensors, which expect blue first, for red first; those of a flow are no colors."""
+    """A published file's tensors, which expect blue first, for red first; those of a flow are not colors."""
     first = tensors.get("conv1.weight")
     colors = first is not None and first.ndim > 1 and first.shape[1] == 3
     return {**tensors, "conv1.weight": tensors["conv1.weight"].flip(1)} if colors else dict(tensors)

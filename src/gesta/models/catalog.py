@@ -410,4 +410,4 @@ def build_fused(
 
 def _known(name: str, networks: Collection[str]) -> None:
     if name not in networks:
-        raise ValueError(f"no network {name!r}; there are {', '.join(networks)}.{did_you_mean(name, networks)}")
+        raise ValueError(f"no network {name!r}; choose from {', '.join(networks)}.{did_you_mean(name, networks)}")

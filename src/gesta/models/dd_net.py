@@ -73,7 +73,7 @@ class DdNet(WholeClipNet):
     ) -> None:
         super().__init__()
         if frames % 16:
-            raise ValueError(f"the network halves its frames four times: {frames} is no multiple of 16")
+            raise ValueError(f"the network halves its frames four times: {frames} is not a multiple of 16")
         self.frames = frames
         first, second = pairs(joints)
         self.register_buffer("first", first, persistent=False)

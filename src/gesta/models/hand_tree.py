@@ -62,6 +62,6 @@ def points_for(joint_names: Sequence[str]) -> Points:
         else:
             raise ValueError(
                 f"deep_model does not know where the joint {name!r} is on a hand; it knows those of NYU's protocol, "
-                "ICVL and MSRA. Take another network"
+                "ICVL and MSRA. Use another network"
             )
     return Points(palm, tuple(order))

@@ -1,4 +1,4 @@
-"""Nearest examples: a classifier without training, for sets of a few clips a class, and the baseline of larger ones.
+"""Nearest examples: a classifier without training, for sets of a few clips per class, and the baseline of larger ones.
 
 A clip is seen as `POINTS` moments, evenly spread over it. Of pixels count the mean of each of 8 x 8 blocks and the mean
 change in it from frame to frame, a moment lying between two chunks; of skeletons (`NearestSkeletons`) the coordinates.

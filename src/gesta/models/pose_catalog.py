@@ -74,7 +74,7 @@ def build_pose(model: Mapping[str, Any], *, joint_names: Sequence[str], inputs: 
         return made(name, PoseNet, {"joints": len(joint_names)}, given, model.get("options"))
     if name not in POSE_MODELS:
         meant = did_you_mean(name, POSE_MODELS)
-        raise ValueError(f"no network {name!r}; there are {', '.join(POSE_MODELS)}.{meant}")
+        raise ValueError(f"no network {name!r}; choose from {', '.join(POSE_MODELS)}.{meant}")
     return POSE_MODELS[name](model, joint_names, inputs, size)
 
 

@@ -31,7 +31,7 @@ class ScoreFusion(PoseNet):
     def __init__(self, *, joints: int, size: int, hidden: int, dropout: float, weights: str = "fixed") -> None:
         super().__init__()
         if weights not in WEIGHTS:
-            raise ValueError(f"no weights {weights!r}; there are {', '.join(WEIGHTS)}")
+            raise ValueError(f"no weights {weights!r}; choose from {', '.join(WEIGHTS)}")
         self.joints, self.weights = joints, weights
         plain = {"joints": joints, "size": size, "hidden": hidden, "dropout": dropout}
         self.depth = PlainPose(DEPTH_NET, channels=1, **plain)  # type: ignore[arg-type]
@@ -200,7 +200,7 @@ class FuseNet(PoseNet):
     ) -> None:
         super().__init__()
         if function not in FUNCTIONS:
-            raise ValueError(f"no function {function!r}; there are {', '.join(FUNCTIONS)}")
+            raise ValueError(f"no function {function!r}; choose from {', '.join(FUNCTIONS)}")
         self.joints = joints
         *earlier, last = [after] if isinstance(after, str) else after
         doubled = last if function == "concatenation" else None
@@ -230,7 +230,7 @@ def _refuse(names: Sequence[str], earlier: Sequence[str], last: str, function: s
     """Raises ValueError for layers that are not there, out of order, or that this function cannot join."""
     for after in (*earlier, last):
         if after not in names:
-            raise ValueError(f"no layer {after!r} to join behind; there are {', '.join(names)}")
+            raise ValueError(f"no layer {after!r} to join behind; choose from {', '.join(names)}")
     order = [names.index(name) for name in (*earlier, last)]
     if order != sorted(set(order)):
         raise ValueError(f"model.after: {', '.join([*earlier, last])} must follow one another, from the image on")

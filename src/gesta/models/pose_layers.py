@@ -85,7 +85,7 @@ def specs(
         features = hidden * (factor if name == doubled_after else 1)
     found.append(("out", _output(features, outputs)))
     if doubled_after is not None and doubled_after not in [name for name, _ in found[:-1]]:
-        raise ValueError(f"no layer {doubled_after!r}; there are {', '.join(name for name, _ in found[:-1])}")
+        raise ValueError(f"no layer {doubled_after!r}; choose from {', '.join(name for name, _ in found[:-1])}")
     return found
 
 

@@ -92,7 +92,7 @@ def position(network: ResNet, place: str | int) -> str:
     if number is not None and number < len(names):
         return names[number]
     if place not in names:
-        raise ValueError(f"no position {place!r}; there are {_numbered(names, names)}")
+        raise ValueError(f"no position {place!r}; choose from {_numbered(names, names)}")
     return str(place)
 
 
@@ -298,7 +298,7 @@ def _adapter(connection: Connection, sizes: dict[str, tuple[int, int]]) -> Adapt
         fitting = ", ".join(name for name in behind if sizes[name] == (before, side)) or "none"
         raise ValueError(
             f"identity needs equal shapes: {connection.source} has {before} maps and {connection.target} {now}, "
-            f"the size is {side} to {target_side}. Take linear or nonlinear; of its shape are behind it: {fitting}"
+            f"the size is {side} to {target_side}. Use linear or nonlinear; of its shape are behind it: {fitting}"
         )
     return Adapter(connection.kind, before, now, side // target_side)
 
@@ -335,7 +335,7 @@ def connections_for(depth: int, name: str, kind: Kind = "identity") -> list[Conn
         return chain([(source, target) for source, target in places], kind)
     if name not in CONTEXTS:
         known = ", ".join((*CONTEXTS, *(POSITIONS if depth == 50 else ())))
-        raise ValueError(f"no context {name!r} with depth {depth}; there are {known}, or A-B for any two positions")
+        raise ValueError(f"no context {name!r} with depth {depth}; choose from {known}, or A-B for any two positions")
     pairs = CHAINS[depth]
     if name == "special3":
         return special3(*pairs[-1], kind)

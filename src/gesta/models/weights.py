@@ -42,7 +42,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle can fail in any way
         raise WeightsError(
-            f"{path}: is no weights file that can be read ({_reason(path, error)}). "
+            f"{path}: is not a readable weights file ({_reason(path, error)}). "
             "Expected .safetensors or a PyTorch state dict."
         ) from error
     if not isinstance(tensors, Mapping) or not all(
@@ -66,7 +66,7 @@ def _reason(path: Path, error: Exception) -> str:
         return f"it is text: {start.decode().splitlines()[0][:60]!r}"
     if isinstance(error, safetensors.SafetensorError):
         return str(error)
-    return "it is no PyTorch file of tensors, is damaged, or holds more than tensors"
+    return "it is not a PyTorch file of tensors, is damaged, or holds more than tensors"
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -124,7 +124,7 @@ def _find(name_or_path: str | Path) -> Path:
     if path.suffix in (".yaml", ".yml"):
         raise RecipeError(f"{path}: no such recipe file.")
     raise RecipeError(
-        f"no recipe {text!r}; there are {', '.join(known)}, or give a YAML file.{did_you_mean(text, known)}"
+        f"no recipe {text!r}; choose from {', '.join(known)}, or give a YAML file.{did_you_mean(text, known)}"
     )
 
 
@@ -137,7 +137,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, *NOT_YAML) as error:
-        raise RecipeError(f"{path}: is no YAML file that can be read ({error}).") from error
+        raise RecipeError(f"{path}: is not a readable YAML file ({error}).") from error
     if not isinstance(document, dict):
         raise RecipeError(f"{path}: a recipe is a mapping with name, title, input, model and training.")
     return document
@@ -204,7 +204,7 @@ def _unknown(key: str, model: type[BaseModel] | None, schema: type[BaseModel]) -
     known = sorted(model.model_fields) if model else []
     if not known:
         return f"unknown key {key}: there is nothing below {key.rpartition('.')[0]}."
-    return f"unknown key {key}; there are {', '.join(known)}.{did_you_mean(key, _dotted(schema))}"
+    return f"unknown key {key}; choose from {', '.join(known)}.{did_you_mean(key, _dotted(schema))}"
 
 
 def _dotted(schema: type[BaseModel]) -> list[str]:

@@ -24,7 +24,7 @@ def layer_names(network: str, *, projection_last: bool = False) -> list[str]:
 
 
 def named(network: str, context: str, *, projection_last: bool = False) -> str:
-    """ "98-104" -> "layer4.1.conv3-layer4.2.conv3"; what is no number of a position stays as it is."""
+    """ "98-104" -> "layer4.1.conv3-layer4.2.conv3"; what is not a number of a position stays as it is."""
     if network not in BLOCKS or "-" not in context:
         return context
     names = layer_names(network, projection_last=projection_last)

@@ -51,7 +51,7 @@ def read(root: Path) -> Listing:
             video = _video(root, path, split, cells[0])
             if name in samples:
                 reason = f"{cells[0]} is named already."
-                problems.append(Problem(f"{path}:{line}", "row-twice", reason, "The line is left out; mend it."))
+                problems.append(Problem(f"{path}:{line}", "row-twice", reason, "The line is skipped; correct it."))
             elif video is None:
                 missing.append(name)
             else:
@@ -60,7 +60,7 @@ def read(root: Path) -> Listing:
                     id=name, recording=name, color=Resource(video), label=label, subject=signer[1], split=split
                 )
     if missing:
-        raise missing_videos(f"{root}: a list of AUTSL", missing, "Unpack all parts, or take the lines out.")
+        raise missing_videos(f"{root}: a list of AUTSL", missing, "Unpack all parts, or remove the lines.")
     return Listing(root, LAYOUT, tuple(samples.values()), tuple(problems))
 
 

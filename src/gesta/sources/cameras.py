@@ -28,7 +28,7 @@ def find_camera(name: str) -> tuple[Camera, float]:
         return read_camera(Path(name))
     meant = did_you_mean(name.lower(), CAMERAS)
     raise GestaError(
-        f"unknown camera {name!r}; there are {', '.join(CAMERAS)}, or give a camera.yaml with fx, fy, cx, cy.{meant}",
+        f"unknown camera {name!r}; choose from {', '.join(CAMERAS)}, or give a camera.yaml with fx, fy, cx, cy.{meant}",
         usage=True,
     )
 

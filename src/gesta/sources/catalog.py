@@ -44,7 +44,7 @@ READERS: dict[str, Reader] = {
     "index_csv": Reader(
         index_csv.matches, index_csv.read, "index.csv with the columns path,label (subject,split,depth,... optional)"
     ),
-    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images a video, .../34870/"),
+    "jester": Reader(jester.matches, jester.read, "jester-v1-train.csv and a folder of images per video, .../34870/"),
     "autsl": Reader(autsl.matches, autsl.read, "train_labels.csv and train/signer0_sample1_color.mp4"),
     "chalearn2014": Reader(
         chalearn2014.matches,
@@ -96,7 +96,7 @@ def detect(root: Path | str) -> str:
         if reader.matches(root):
             return name
     if root.suffix.lower() in ARCHIVE_SUFFIXES:
-        raise GestaError(f"{root}: is no zip of a recording that can be read. If it holds videos, unpack it.")
+        raise GestaError(f"{root}: is not a readable zip of a recording. If it holds videos, unpack it.")
     layouts = "".join(f"\n  {name}: {reader.looks_like}" for name, reader in READERS.items())
     raise GestaError(
         f"{root}: no known layout. A data folder holds one of:{layouts}\nName it with --format if it is there."
@@ -168,7 +168,7 @@ def _unknown(layout: str) -> GestaError:
     known = [*READERS, *(f"{name}+{way}" for name, ways in WAYS.items() for way in ways)]
     meant = did_you_mean(layout, (name for name in known if name != layout))
     return GestaError(
-        f"unknown format {layout!r}; there are {', '.join(known)}, and behind any of them the most frequent classes, "
+        f"unknown format {layout!r}; choose from {', '.join(known)}, and behind any of them the most frequent classes, "
         f"as +21x18 or +allx18: 21 or all, with at least 18 videos each.{meant}",
         usage=True,
     )

@@ -211,7 +211,7 @@ def _find_recordings(root: Path, problems: list[Problem]) -> list[Recording]:
     kept = []
     for recording in found.values():
         if recording.place.is_file() and (recording.place.parent, recording.name) in folders:
-            reason = f"{recording.name} is there twice, as a zip and as a folder; the folder is taken."
+            reason = f"{recording.name} exists twice, as a zip and as a folder; the folder is used."
             problems.append(Problem(str(recording.place), "recording-twice", reason, "Delete one of the two."))
         else:
             kept.append(recording)
@@ -257,7 +257,7 @@ def _read_subjects(folder: Path, recordings: set[str], problems: list[Problem]) 
             continue
         if len(cells) < 2 or not cells[0] or not cells[1]:
             reason = f"line {line} is {','.join(cells)!r}, expected recording,subject."
-            problems.append(Problem(str(path), "bad-subject-row", reason, "Mend the row."))
+            problems.append(Problem(str(path), "bad-subject-row", reason, "Correct the row."))
             continue
         subjects[cells[0]] = cells[1]
     missing = sorted(recordings - set(subjects))
@@ -278,10 +278,10 @@ def _read_recording(
             files[modality] = recording.parts[part]
         else:
             reason = f"has no {recording.name}{PARTS[part]}."
-            hint = f"Put the file back, or go on without {modality}."
+            hint = f"Put the file back, or continue without {modality}."
             problems.append(Problem(where, "missing-modality", reason, hint))
     if "color" not in files and "depth" not in files:
-        reason = "has neither a color nor a depth video and is left out."
+        reason = "has neither a color nor a depth video and is skipped."
         problems.append(Problem(where, "no-video", reason, "Put the videos back."))
         return []
     spans = _read_spans(recording, facts.n_frames, where, quiet=single or split == "test", problems=problems)
@@ -336,7 +336,7 @@ def _read_spans(
         return None
     spans, refused = parse_labels(text, n_frames)
     for kind, reason in refused:
-        problems.append(Problem(str(file), kind, f"{reason}; the row is left out.", "Mend the row."))
+        problems.append(Problem(str(file), kind, f"{reason}; the row is skipped.", "Correct the row."))
     if not spans and not refused:
         problems.append(Problem(str(file), "no-labels", "holds no rows.", whole))
         return None

@@ -193,7 +193,7 @@ class _Array:
                 raise GestaError(f"{path}: data is an array of {kind.code!r}, expected bytes (u1).")
             return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C").copy()
         except (TypeError, ValueError, AttributeError) as error:
-            raise GestaError(f"{path}: data is no complete array ({error}). Get the original file again.") from error
+            raise GestaError(f"{path}: data is not a complete array ({error}). Get the original file again.") from error
 
 
 def _reconstruct(*_: Any) -> _Array:

@@ -20,6 +20,7 @@ from gesta.sources.folder_roles import Role, Roles, read_roles
 from gesta.sources.headers import holds_depth
 from gesta.sources.left_out import left_out, tables_beside
 from gesta.untrusted import valid_text
+from gesta.words import counted
 
 LAYOUT = "class_folders"
 FOLDER_ROLES = "folder-roles"
@@ -111,7 +112,7 @@ def _unlabeled(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterato
     beside = tables_beside(root)
     for folder, count in places.items():
         what = "part of the set" if roles.levels[0] == "split" and len(folder.parts) == 1 else "level above the classes"
-        reason = f"{count} videos lie directly in it, a {what}, and have no label."
+        reason = f"{counted(count, 'video')} directly in it, a {what}, without a label."
         hint = beside or "Move them into the folders of their classes, or write an index.csv with columns path,label."
         yield Problem(str(root / folder), "no-labels", reason, hint)
 
@@ -120,7 +121,7 @@ def _folder_problems(root: Path, samples: tuple[Sample, ...], roles: Roles) -> I
     filled = {Path(sample.id).parts[0] for sample in samples}
     for path in sorted(root.iterdir()):
         if path.is_file() and is_video(path):
-            reason = "lies beside the class folders, so it has no label and is left out."
+            reason = "lies beside the class folders, so it has no label and is skipped."
             yield Problem(str(path), "no-labels", reason, "Move it into the folder of its class.")
         elif roles.levels[0] == "label" and _is_plain_folder(path) and valid_text(path.name) not in filled:
             reason = "holds no video, so the class does not exist."

@@ -89,8 +89,8 @@ def walk(root: Path, depth: int | None = None) -> Iterator[Path]:
 
 
 def walk_all(root: Path, depth: int | None = None) -> Iterator[tuple[Path, bool]]:
-    """As `walk`, with what is no regular file, too: (path, whether it is one) for pipes, sockets, devices, broken links
-    and links to folders."""
+    """As `walk`, with what is not a regular file, too: (path, whether it is one) for pipes, sockets, devices, broken
+    links and links to folders."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         below = len(here.relative_to(root).parts) + 1
@@ -142,12 +142,12 @@ def read_text(path: Path) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a small YAML file holds. Raises GestaError that names the file where it is no YAML."""
+    """What a small YAML file holds. Raises GestaError that names the file where it is not YAML."""
     try:
         return yaml.safe_load(read_text(path))
     except NOT_YAML as error:
         reason = " ".join(str(error).split())
-        raise GestaError(f"{path}: is no YAML that can be read ({reason}). Write it as `name: value` lines.") from error
+        raise GestaError(f"{path}: is not readable YAML ({reason}). Write it as `name: value` lines.") from error
 
 
 def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:

@@ -62,7 +62,7 @@ def read_roles(folders: Folders) -> Roles:
         return _below(folders)
     inside = [folder[1:] for folder in folders if folder[0] in parts and len(folder) > 1]
     others = sorted(tops - set(parts))
-    note = f"{_names(others)} beside them is no part of the set and is left out." if others else ""
+    note = f"{_names(others)} beside them is not part of the set and is skipped." if others else ""
     if not inside:
         return Roles(("split",), note)
     below = _below(inside)

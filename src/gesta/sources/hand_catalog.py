@@ -39,12 +39,12 @@ def detect(root: Path | str) -> str | None:
 def read(root: Path | str, layout: str | None = None) -> HandListing:
     """What lies in `root`. The layout is detected unless it is named.
 
-    Raises GestaError if `root` is no folder, has no known layout, or `layout` is not one of HAND_READERS (usage).
+    Raises GestaError if `root` is not a folder, has no known layout, or `layout` is not one of HAND_READERS (usage).
     """
     root = Path(root)
     if layout is not None and layout not in HAND_READERS:
         meant = did_you_mean(layout, HAND_READERS)
-        raise GestaError(f"unknown format {layout!r}; there are {', '.join(HAND_READERS)}.{meant}", usage=True)
+        raise GestaError(f"unknown format {layout!r}; choose from {', '.join(HAND_READERS)}.{meant}", usage=True)
     if not root.is_dir():
         raise GestaError(f"{root}: no such folder. Give the folder of a hand pose set.")
     name = layout or detect(root)

@@ -96,7 +96,7 @@ def _first_size(images: list[Path], problems: list[Problem]) -> tuple[int, int]:
 def _depth_size(path: Path) -> tuple[int, int]:
     header = png_header(path)
     if header is None:
-        raise GestaError(f"{path}: is no PNG. Expected 16-bit gray depth in millimeters.")
+        raise GestaError(f"{path}: is not a PNG. Expected 16-bit gray depth in millimeters.")
     width, height, bits, kind = header
     if bits != 16 or kind != 0:
         color = "gray" if kind == 0 else "color"
@@ -133,7 +133,7 @@ def _joints(
         except (KeyError, ValueError) as error:
             raise GestaError(f"{path}: line {number} lacks a number of some joint ({error}).") from error
         if not np.isfinite(values).all():
-            problems.append(Problem(str(path), "nan-joints", f"line {number} is not finite.", "Mend or drop it."))
+            problems.append(Problem(str(path), "nan-joints", f"line {number} is not finite.", "Correct or drop it."))
             continue
         world = camera.unproject(values) if form == FORMS[1] else values
         rows[row["file"]] = (world.astype(np.float32), row.get("subject"), _split(path, number, row.get("split", "")))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import CAMERAS
 from gesta.sources.files import inside, is_there, read_text
+from gesta.words import counted
 
 FINGERS = ("thumb", "index", "middle", "ring", "little")
 JOINTS = ("palm", *(f"{finger}_{part}" for finger in FINGERS for part in ("root", "mid", "tip")))
@@ -69,10 +70,10 @@ def _read_labels(labels: Path, images: Path, split: Split, frames: list[HandFram
             frames.append(HandFrame(key, image, CAMERAS["icvl"], joints_mm=world, center_mm=world[0], split=split))
     for names, kind, what, hint in (
         (missing, "missing-image", "no such depth image", "Copy the missing images."),
-        (not_finite, "nan-joints", "joints that are not finite", "Mend the labels."),
+        (not_finite, "nan-joints", "joints that are not finite", "Correct the labels."),
     ):
         if names:
-            reason = f"{len(names)} frames left out: {what}, the first is {names[0]}."
+            reason = f"{counted(len(names), 'frame')} skipped: {what}, the first is {names[0]}."
             problems.append(Problem(str(labels), kind, reason, hint))
 
 

@@ -47,7 +47,7 @@ SELDOM_DEPTH = (".mp4", ".webm")
 
 
 _PLAIN = ("depth", "mask", "skeleton", "depth_unit_mm", "start_s", "end_s", "fps")
-_MEND = "The row is left out; mend it."
+_MEND = "The row is skipped; correct it."
 
 
 class RowError(Exception):
@@ -79,18 +79,18 @@ class Folder:
 
 
 def matches(root: Path) -> bool:
-    """True where `root` is a table, or a folder with an `index.csv`, readable or not: then folders are no labels."""
+    """True where `root` is a table, or a folder with an `index.csv`, readable or not: then folders are not labels."""
     return _index(root) is not None
 
 
 def read(root: Path) -> Listing:
     """One sample a row, in the order of the rows; rows that cannot be used are problems.
 
-    Raises GestaError where there is no index, it is no text, or it has no column that names videos.
+    Raises GestaError where there is no index, it is not text, or it has no column that names videos.
     """
     index = _index(root)
     if index is None:
-        raise GestaError(f"{root}: has no {INDEX_FILE}. Write one with the columns path,label and a row a video.")
+        raise GestaError(f"{root}: has no {INDEX_FILE}. Write one with the columns path,label and one row per video.")
     folder = Folder(index.parent, index, Paths(index.parent))
     rows = table(read_text(index), lambda line, reason: folder.report(line, "bad-row", f"{reason}.", _MEND))
     columns = _columns(folder, rows[0][1] if rows else [])
@@ -104,7 +104,7 @@ def read(root: Path) -> Listing:
         try:
             sample = _sample(folder, line, row)
             if sample.id in samples:
-                raise RowError("row-twice", f"{sample.id} is there already with label {samples[sample.id].label}.")
+                raise RowError("row-twice", f"{sample.id} already exists with label {samples[sample.id].label}.")
             samples[sample.id] = sample
         except RowError as error:
             folder.report(line, error.kind, str(error), _MEND)
@@ -246,7 +246,7 @@ def _optional(folder: Folder, line: int, row: dict[str, str], column: str) -> Re
     resource = _resource(folder, name)
     if resource is not None:
         return resource
-    hint = f"Put the file back; the sample goes on without {column}."
+    hint = f"Put the file back; the sample is used without {column}."
     folder.report(line, "missing-modality", f"{name} is not there.", hint)
     return None
 
@@ -277,12 +277,12 @@ def _skeleton(folder: Folder, line: int, row: dict[str, str]) -> tuple[Resource 
         return skeleton, (), None
     reason = f"skeletons are {', '.join(SUFFIXES)}, not {suffix}" if suffix not in SUFFIXES else folder.npy_refused
     found: tuple[Resource | None, tuple[str, ...], Camera | None] = (None, KINECT_JOINTS, None)
-    hint = "Mend it; until then the samples go on without skeleton."
+    hint = "Correct it; until then the samples are used without skeletons."
     if suffix == ".npy" and folder.joints is not None:
         count = _joint_count(folder, skeleton.path)
         if count is None or count == len(folder.joints):
             found = skeleton, folder.joints, folder.camera
-            hint = "Mend it for crops of the video; until then they serve input.streams=[skeleton] alone."
+            hint = "Correct it for crops of the video; until then they serve input.streams=[skeleton] alone."
         else:
             reason = f"{row['skeleton']} has {count} joints and joints.txt names {len(folder.joints)}"
     if reason is not None and not any(reason in problem.reason for problem in folder.problems):
@@ -343,7 +343,7 @@ def _joints(folder: Folder, path: Path) -> tuple[str, ...] | None:
         return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     except GestaError as error:
         folder.npy_refused = "joints.txt beside the index cannot be read"
-        folder.problems.append(Problem(str(path), "bad-joints", str(error), "Mend it to use .npy skeletons."))
+        folder.problems.append(Problem(str(path), "bad-joints", str(error), "Correct it to use .npy skeletons."))
         return None
 
 
@@ -368,4 +368,4 @@ def _read_camera(folder: Folder) -> None:
         folder.camera = None
         folder.npy_refused = "camera.yaml beside the index cannot be read: expected numbers fx, fy, cx, cy"
         reason = f"expected the numbers fx, fy, cx, cy and optionally depth_unit_mm ({type(error).__name__}: {error})."
-        folder.problems.append(Problem(str(camera_file), "bad-camera", reason, "Mend it to use .npy skeletons."))
+        folder.problems.append(Problem(str(camera_file), "bad-camera", reason, "Correct it to use .npy skeletons."))

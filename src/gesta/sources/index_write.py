@@ -34,15 +34,15 @@ def write_index(
     """`index.csv` in the listing's root, with the columns that are not empty. What a pattern finds goes before what the
     folders say.
 
-    Raises GestaError where one is there already (unless `overwrite`), the layout cannot be written as one, a pattern
+    Raises GestaError where one already exists (unless `overwrite`), the layout cannot be written as one, a pattern
     fits no name, or the disk fails.
     """
     root = listing.root
     path = root / INDEX_FILE
     if not root.is_dir():
-        raise GestaError(f"{root}: is no folder. Give the data folder that the index is to lie in.", usage=True)
+        raise GestaError(f"{root}: is not a folder. Give the data folder that the index is to lie in.", usage=True)
     if not overwrite and path.exists():
-        raise GestaError(f"{path}: is there already. Give --overwrite to replace it, or rename it.", usage=True)
+        raise GestaError(f"{path}: already exists. Give --overwrite to replace it, or rename it.", usage=True)
     rows, unmatched = [], []
     left_out = [str(problem) for problem in listing.problems if base(listing.layout) == LAYOUT]  # rows of the old index
     for sample in listing.samples:

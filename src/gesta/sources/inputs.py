@@ -68,7 +68,7 @@ def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, 
     Raises GestaError (usage) for an unknown protocol.
     """
     if protocol not in PROTOCOLS:
-        raise GestaError(f"unknown protocol {protocol!r}; there are {' and '.join(PROTOCOLS)}.", usage=True)
+        raise GestaError(f"unknown protocol {protocol!r}; choose from {' and '.join(PROTOCOLS)}.", usage=True)
     known: Protocol = "document" if protocol == "document" else "subject"
     samples, notes = assign_splits(listing.samples, seed=seed, protocol=known)
     roles = (str(problem) for problem in listing.problems if problem.kind == "folder-roles")

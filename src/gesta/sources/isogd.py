@@ -47,11 +47,11 @@ def read(root: Path, modality: Modality = "both") -> Listing:
             if sample.id in samples:
                 first = samples[sample.id]
                 reason = f"{sample.id} is named already, in part {first.split} with class {first.label or 'unknown'}."
-                problems.append(Problem(f"{path}:{number}", "row-twice", reason, "The line is left out; mend it."))
+                problems.append(Problem(f"{path}:{number}", "row-twice", reason, "The line is skipped; correct it."))
             else:
                 samples[sample.id] = sample
     if missing:
-        hint = "Unpack all parts of the set, or take the lines out of the lists."
+        hint = "Unpack all parts of the set, or remove the lines from the lists."
         raise missing_videos(f"{root}: a list of IsoGD", missing, hint)
     return Listing(root, LAYOUT, tuple(samples.values()), tuple(problems))
 

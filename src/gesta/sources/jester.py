@@ -43,14 +43,14 @@ def read(root: Path) -> Listing:
         for line, number, label in _rows(path):
             if number in samples:
                 reason = f"video {number} is named already."
-                problems.append(Problem(f"{path}:{line}", "row-twice", reason, "The line is left out; mend it."))
+                problems.append(Problem(f"{path}:{line}", "row-twice", reason, "The line is skipped; correct it."))
             elif number not in folders:
                 missing.append(number)
             else:
                 color = Resource(folders[number], fps=FPS)
                 samples[number] = Sample(id=number, recording=number, color=color, label=label or None, split=split)
     if missing:
-        raise missing_videos(f"{root}: a list of Jester", missing, "Unpack all parts, or take the lines out.")
+        raise missing_videos(f"{root}: a list of Jester", missing, "Unpack all parts, or remove the lines.")
     return Listing(root, LAYOUT, tuple(samples.values()), tuple(problems))
 
 

@@ -41,7 +41,7 @@ def read(root: Path) -> Listing:
         row = dict(zip(header, cells, strict=False))
         name, sign = row.get("file", ""), row.get("sign", "")
         if not name or not sign:
-            raise GestaError(f"{path}:{line}: a row needs a file and a sign. Fill it in or take the row out.")
+            raise GestaError(f"{path}:{line}: a row needs a file and a sign. Fill it in or remove the row.")
         if name in samples:
             raise GestaError(f"{path}:{line}: {name} has a row already. A video shows one sign.")
         file = inside(root, name, f"{path}:{line}")
@@ -51,5 +51,5 @@ def read(root: Path) -> Listing:
             id=name, recording=name, color=Resource(file), label=sign, subject=row.get("person") or None
         )
     if missing:
-        raise missing_videos(str(path), missing, "Add the videos, or take their rows out.")
+        raise missing_videos(str(path), missing, "Add the videos, or remove their rows.")
     return Listing(root, LAYOUT, tuple(samples.values()))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gesta.schema import Problem
 from gesta.sources.files import VIDEO_SUFFIXES, is_video
+from gesta.words import counted
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".heic", ".ppm", ".pgm", ".jp2", ".dng")
 ARCHIVE_SUFFIXES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz")
@@ -42,7 +43,7 @@ def left_out(entries: Iterable[tuple[Path, bool]], used: Collection[Path]) -> It
             hint = f"Convert or rename it to one of {', '.join(VIDEO_SUFFIXES[:5])}."
             yield Problem(str(path), "unread-format", reason, hint)
     for folder, count in sorted(pictures.items()):
-        reason = f"holds {count} picture{'s' * (count > 1)} which no sample uses."
+        reason = f"holds {counted(count, 'picture')} that no sample uses."
         yield Problem(
             str(folder), "pictures-left-out", reason, "Give each clip a folder of its own frames, or a video."
         )
@@ -62,7 +63,7 @@ def _irregular(path: Path) -> Problem:
             "is a link to a folder, which is not followed" if path.is_dir() else "is a link to nothing that is a file"
         )
         return Problem(str(path), "link", f"{what}.", "Put the files themselves there.")
-    return Problem(str(path), "no-file", "is a pipe, socket or device, not a file; it is not opened.", "Take it away.")
+    return Problem(str(path), "no-file", "is a pipe, socket or device, not a file; it is not opened.", "Remove it.")
 
 
 def _is_media(path: Path) -> bool:

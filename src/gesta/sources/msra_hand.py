@@ -51,7 +51,7 @@ def _read_sequence(labels: Path, frames: list[HandFrame], problems: list[Problem
         if name not in names:
             problems.append(Problem(str(folder / name), "missing-image", "no such depth file.", "Copy it."))
         elif not np.isfinite(world).all():
-            problems.append(Problem(str(labels), "nan-joints", f"row {row + 2} is not finite.", "Mend the labels."))
+            problems.append(Problem(str(labels), "nan-joints", f"row {row + 2} is not finite.", "Correct the labels."))
         else:
             frames.append(
                 HandFrame(

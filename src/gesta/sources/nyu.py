@@ -24,6 +24,7 @@ import numpy as np
 from gesta.schema import GestaError, HandFrame, HandListing, Problem, Resource, Split
 from gesta.sources.cameras import CAMERAS
 from gesta.sources.nyu_annotation import VIEWS, read_annotation
+from gesta.words import counted
 
 ANNOTATION = "joint_data.mat"
 PROTOCOL = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
@@ -113,7 +114,7 @@ def _read_part(
             told = {"joints_mm": chosen[at, row], "center_mm": center[at, row], "subject": who}
             frames.append(_frame(folder, name, names, split, view, **told))
     problems += _left_out(annotation, missing, "missing-image", "no such depth image", "Copy the missing images.")
-    problems += _left_out(annotation, not_finite, "nan-joints", "joints that are not finite", "Mend the annotation.")
+    problems += _left_out(annotation, not_finite, "nan-joints", "joints that are not finite", "Correct the annotation.")
 
 
 def _subject(people: tuple[str, ...] | None, split: Split | None, row: int, frames: int) -> str | None:
@@ -128,7 +129,7 @@ def _subject(people: tuple[str, ...] | None, split: Split | None, row: int, fram
 def _left_out(path: Path, names: list[str], kind: str, what: str, hint: str) -> list[Problem]:
     if not names:
         return []
-    return [Problem(str(path), kind, f"{len(names)} frames left out: {what}, the first is {names[0]}.", hint)]
+    return [Problem(str(path), kind, f"{counted(len(names), 'frame')} skipped: {what}, the first is {names[0]}.", hint)]
 
 
 def _parts(root: Path) -> list[tuple[Path, Split | None]]:

@@ -2,11 +2,11 @@
 
     sfinge3d        labels.csv (sequence,label,first_frame,last_frame; from 0, inclusive) and the sequences it names;
                     optionally dictionary.csv (path,label), files of one gesture each, and joints.txt
-    frame_labels    index.csv (path, optionally subject,split) of csv files: a row a frame, columns of landmarks, and
-                    `gesture`, the class; optionally classes.csv (id,label)
+    frame_labels    index.csv (path, optionally subject,split) of csv files: one row per frame, columns of landmarks,
+                    and `gesture`, the class; optionally classes.csv (id,label)
     any other       spans of recordings with skeletons: ChaLearn 2014, an index.csv with start_s,end_s
 
-A class of frames named in NONE is no gesture. Where a set does not tell its rate it is taken to be FPS.
+A class of frames named in NONE is not a gesture. Where a set does not tell its rate it is taken to be FPS.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _sfinge3d(root: Path) -> Listing:
         if first.isdecimal() and last.isdecimal() and int(first) <= int(last):
             spans[row["sequence"]].append(Span(row["label"], int(first), int(last)))
         else:
-            problems.append(_bad(root / "labels.csv", line, f"frames {first} to {last} are no span"))
+            problems.append(_bad(root / "labels.csv", line, f"frames {first} to {last} are not a span"))
     sequences = [
         Recording(
             name, Resource(inside(root, name, "labels.csv")), skeleton_files.SFINGE3D_FPS, _in_order(found), joints
@@ -150,7 +150,7 @@ def _frame_labels(root: Path) -> Listing:
         try:
             spans = _spans_of_frames(path, names)
         except GestaError as error:
-            problems.append(Problem(str(path), "unreadable", str(error), "The recording is left out; mend the file."))
+            problems.append(Problem(str(path), "unreadable", str(error), "The recording is skipped; correct the file."))
             continue
         subject, split = row.get("subject") or None, split_name(row.get("split", ""))
         recordings.append(Recording(row["path"], Resource(path), FPS, spans, None, subject, split))
@@ -180,7 +180,7 @@ def _of_samples(listing: Listing) -> Listing:
     recordings = []
     for name, samples in grouped.items():
         if samples[0].skeleton is None:
-            problems.append(Problem(str(samples[0].files[0]), "no-skeleton", "has no skeleton.", "It is left out."))
+            problems.append(Problem(str(samples[0].files[0]), "no-skeleton", "has no skeleton.", "It is skipped."))
             continue
         recordings.append(_recording(name, samples))
     return replace(listing, samples=tuple(recordings), problems=tuple(problems))
@@ -263,7 +263,7 @@ def _first_frames(root: Path) -> bool:
 
 
 def _bad(path: Path, line: int, reason: str) -> Problem:
-    return Problem(str(path), "bad-row", f"line {line}: {reason}.", "The row is left out; mend it.")
+    return Problem(str(path), "bad-row", f"line {line}: {reason}.", "The row is skipped; correct it.")
 
 
 READERS: dict[str, Callable[[Path], Listing]] = {SFINGE3D: _sfinge3d, FRAME_LABELS: _frame_labels}

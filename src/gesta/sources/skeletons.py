@@ -36,7 +36,7 @@ NAMES = (
 def joints_of(folder: Path) -> tuple[str, ...]:
     """The names in the joints.txt of the folder, or of the one above; empty where there is none.
 
-    Raises GestaError where it is no text.
+    Raises GestaError where it is not text.
     """
     path = next((p for p in (folder / "joints.txt", folder.parent / "joints.txt") if p.is_file()), None)
     if path is None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gesta.schema import GestaError, Sample, Split
+from gesta.words import counted
 
 Protocol = Literal["subject", "document"]
 DOCUMENT_NUM_TRAIN = 7754
@@ -42,7 +43,7 @@ def assign_splits(
     if protocol == "document":
         return _document(samples, seed, num_val)
     if protocol != "subject":
-        raise GestaError(f"unknown protocol {protocol!r}; there are subject and document.", usage=True)
+        raise GestaError(f"unknown protocol {protocol!r}; choose from subject and document.", usage=True)
     rng = np.random.default_rng(seed)
     notes: list[str] = []
     splits: dict[str, Split] = {s.id: s.split for s in samples if s.split is not None}
@@ -76,7 +77,7 @@ def folds(
     Raises GestaError for an unknown `by` (usage), a `k` that cannot be, or a single person.
     """
     if by not in ("subject", "label"):
-        raise GestaError(f"unknown way to fold {by!r}; there are subject and label.", usage=True)
+        raise GestaError(f"unknown way to fold {by!r}; choose from subject and label.", usage=True)
     labeled = [replace(s, split=None) for s in samples if s.label is not None]
     rng = np.random.default_rng(seed)
     known = bool(labeled) and all(s.subject is not None for s in labeled)
@@ -111,7 +112,9 @@ def _place_blank_rows(labeled: Sequence[Sample], splits: dict[str, Split], notes
             homes.setdefault(sample.subject, splits[sample.id])
     for sample in blank:
         splits[sample.id] = homes.get(sample.subject, "train") if sample.subject is not None else "train"
-    notes.append(f"{len(blank)} samples have no split; each went to the part of its person, or to training.")
+    notes.append(
+        f"{counted(len(blank), 'sample')} without a split: put where the person's others are, or into training."
+    )
 
 
 def _move(
@@ -139,10 +142,10 @@ def _move(
         if not taken:
             notes.append(f"{what} part: none of {len(pool)} samples, because no label has two recordings to divide.")
             return
-        why = "people are not known" if unknown else f"there are only {len(people)} people"
+        why = "people unknown" if unknown else f"there are only {len(people)} people"
         notes.append(
             f"{what} part: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be "
-            "on both sides, so the accuracy is optimistic for new people. Name the person of each recording to mend it."
+            "on both sides, so the accuracy is optimistic for new people. Name the person of each recording."
         )
     splits.update(dict.fromkeys(taken, part))
 

@@ -48,7 +48,7 @@ def read_table(path: Path) -> list[Row]:
     try:
         return table(text)
     except GestaError as error:
-        raise GestaError(f"{path}: {error}. Mend the table.") from error
+        raise GestaError(f"{path}: {error}. Correct the table.") from error
 
 
 def _opening(lines: list[str]) -> tuple[int, str]:

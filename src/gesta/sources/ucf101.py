@@ -41,12 +41,12 @@ def read(root: Path, split: int = 1) -> Listing:
     videos = {path.name: path for path in walk(root) if is_video(path)}
     missing = [name for name in parts if PurePosixPath(name).name not in videos]
     if missing:
-        hint = f"Add the videos to {root}, or take their lines out of the lists."
+        hint = f"Add the videos to {root}, or remove their lines from the lists."
         raise missing_videos(f"{folder}: split {split}", missing, hint)
     samples = [_sample(name, part, videos[PurePosixPath(name).name]) for name, part in sorted(parts.items())]
     named = {PurePosixPath(name).name for name in parts}
     problems = [
-        Problem(str(path), "not-in-split", f"is not in the lists of split {split} and is left out.")
+        Problem(str(path), "not-in-split", f"is not in the lists of split {split} and is skipped.")
         for name, path in sorted(videos.items())
         if name not in named
     ]
@@ -54,7 +54,7 @@ def read(root: Path, split: int = 1) -> Listing:
 
 
 def read_split(folder: Path, split: int) -> dict[str, Split]:
-    """`<Class>/<video>` -> train or test, of a split's two lists. Raises GestaError naming a line that is no video."""
+    """`<Class>/<video>` -> train or test, of a split's two lists. Raises GestaError for a line that is not a video."""
     parts: dict[str, Split] = {}
     names: Mapping[str, Split] = {"trainlist": "train", "testlist": "test"}
     for stem, part in names.items():
@@ -66,7 +66,7 @@ def read_split(folder: Path, split: int) -> dict[str, Split]:
             if _NAME.match(PurePosixPath(name).name) is None:
                 raise GestaError(f"{path}:{number}: expected <Class>/v_<Class>_gGG_cCC.avi, found {line.strip()!r}.")
             if parts.setdefault(name, part) != part:
-                raise GestaError(f"{path}:{number}: {name} is in the other list of the split, too. Take one line out.")
+                raise GestaError(f"{path}:{number}: {name} is in the other list of the split, too. Remove one line.")
     return parts
 
 

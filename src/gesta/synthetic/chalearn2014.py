@@ -97,7 +97,7 @@ def _check(
     if fps < 1 or FPS % fps:
         raise GestaError(f"fps is {fps}, expected a divisor of {FPS}, such as 10.", usage=True)
     if preset not in PRESETS:
-        raise GestaError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}.", usage=True)
+        raise GestaError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}.", usage=True)
 
 
 def _write_subjects(out: Path, tasks: list[Task]) -> None:

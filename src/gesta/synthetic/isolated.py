@@ -81,7 +81,7 @@ def check(people: int, recordings: int, size: tuple[int, int], preset: str) -> N
     if min(size) < 64 or size[0] % 2 or size[1] % 2:
         raise GestaError(f"size is {size[0]}x{size[1]}, expected even sides of at least 64, as 160x120.", usage=True)
     if preset not in PRESETS:
-        raise GestaError(f"unknown preset {preset!r}; there are {', '.join(PRESETS)}.", usage=True)
+        raise GestaError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}.", usage=True)
 
 
 def write(task: Task) -> None:

@@ -27,7 +27,7 @@ def claim(out: Path, stamp: Mapping[str, object]) -> None:
             )
         return
     if any(not found.name.startswith(".") for found in out.iterdir()):
-        raise GestaError(f"{out}: holds something else already. Choose an empty or a new folder.", usage=True)
+        raise GestaError(f"{out}: contains other files. Choose an empty or new folder.", usage=True)
     write(path, (json.dumps(stamp, indent=2) + "\n").encode())
 
 

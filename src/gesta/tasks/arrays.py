@@ -154,7 +154,7 @@ class ArrayTask(classification.Classifies):
         from gesta.tasks.arrays_fit import fit
 
         if start is not None:
-            raise GestaError(f"--from: {self.title} does not begin from a bundle. Leave it out.", usage=True)
+            raise GestaError(f"--from: {self.title} cannot start from a bundle. Leave it out.", usage=True)
         return fit(self, parts, recipe, run, drawn=not options.get("light"))
 
     def load(self, bundle: Bundle[Any], at: Placement, **_: Any) -> ArrayModel:
@@ -246,9 +246,9 @@ class ArrayTask(classification.Classifies):
 
 
 def finite(array: Array) -> Array:
-    """The array itself. Raises GestaError where it holds values that are no numbers."""
+    """The array itself. Raises GestaError where it holds values that are not numbers."""
     if not np.isfinite(array).all():
-        raise GestaError("holds values that are no numbers (NaN, or infinite).")
+        raise GestaError("holds values that are not numbers (NaN, or infinite).")
     return array
 
 

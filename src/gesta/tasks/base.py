@@ -191,7 +191,7 @@ class Task(Protocol):
         """The samples divided into train, val and test. The same arguments give the same parts. Raises GestaError."""
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **options: Any) -> Fitted:
-        """Trains on "train", chooses by "val"; leaves the bundle at run.out/bundle. `start`: a bundle to begin with."""
+        """Trains on "train", chooses by "val"; leaves the bundle at run.out/bundle. `start`: a bundle to start from."""
 
     def load(self, bundle: Bundle[Any], at: Placement, **options: Any) -> Predictor:
         """The model at work. Needs no PyTorch where the bundle has exported networks."""

@@ -54,7 +54,7 @@ def find(name: str) -> Task:
     name, places = FORMER.get(name, name), _places()
     if name not in places:
         raise GestaError(
-            f"unknown task {name!r}; there are {', '.join(names())}.{did_you_mean(name, names())}", usage=True
+            f"unknown task {name!r}; choose from {', '.join(names())}.{did_you_mean(name, names())}", usage=True
         )
     module, _, attribute = places[name].partition(":")
     try:
@@ -73,14 +73,14 @@ def every() -> list[Task]:
 
 
 def of_bundle(path: Path | str) -> tuple[Task, Bundle[Any]]:
-    """A bundle and its task. Raises GestaError for what is no bundle, is not valid, or of an unknown or newer task."""
+    """A bundle and its task. Raises GestaError for what is not a bundle, invalid, or of an unknown or newer task."""
     document = io.manifest_document(path)
     kind, version = document.get("kind"), document.get("format_version")
     if not isinstance(kind, str) or FORMER.get(kind, kind) not in _places():
         if isinstance(version, int) and version > FORMAT_VERSION:
             io.refuse_newer(io.located(path), document, Manifest)
         raise GestaError(
-            f"{path}: is a bundle of the task {kind!r}, which is not installed; there are {', '.join(names())}. "
+            f"{path}: is a bundle of the task {kind!r}, which is not installed; installed are {', '.join(names())}. "
             "Install the package that brings the task, or get the bundle again."
         )
     task = find(kind)

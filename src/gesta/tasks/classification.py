@@ -51,9 +51,9 @@ class Labeled(Protocol):
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities along the last axis. Raises GestaError for values that are no numbers, as of a damaged network."""
+    """Probabilities along the last axis. Raises GestaError for values that are not numbers, as of a damaged network."""
     if not np.isfinite(logits).all():
-        raise GestaError("The network answers with values that are no numbers (NaN). Get the bundle, or train, again.")
+        raise GestaError("The network answers with values that are not numbers (NaN). Get the bundle, or train, again.")
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=-1, keepdims=True)
     powers = np.exp(shifted)
@@ -139,8 +139,8 @@ def measured(
 ) -> dict[str, Any]:
     """The numbers of `metrics.json` from truth [n] and probabilities [n, N], as plain JSON values.
 
-    `accuracy_interval` (95 %) is the wider of Wilson's and, where at least two people are known, the bootstrap over
-    people: with few people the bootstrap alone is too narrow, with alike clips Wilson's is.
+    `accuracy_interval` (95 %) is the wider of two intervals: Wilson's, and a bootstrap over people where at least two
+    are known. With few people the bootstrap is too narrow; with clips that are alike, Wilson's is.
     """
     predicted = probabilities.argmax(axis=1)
     hits = predicted == truth

@@ -93,13 +93,13 @@ def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cel
     rows = []
     for i, counts in enumerate(confusion):
         total = sum(counts) or 1
-        titles = [f"{labels[i]} called {labels[j]}: {count} of {sum(counts)}" for j, count in enumerate(counts)]
+        titles = [f"{labels[i]} recognized as {labels[j]}: {count} of {sum(counts)}" for j, count in enumerate(counts)]
         rows.append([Cell(count, count / total, i == j, titles[j]) for j, count in enumerate(counts)])
     return rows
 
 
 def class_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Scores of each class with clips or predictions, worst recall first, and what it is most often taken for."""
+    """Scores of each class with clips or predictions, worst recall first, and what it is most often recognized as."""
     rows = []
     for index, (label, score) in enumerate(metrics["per_class"].items()):
         others = [(n, metrics["labels"][j]) for j, n in enumerate(metrics["confusion"][index]) if j != index and n]

@@ -21,20 +21,20 @@ STRIPS = 12
 Strips = Callable[[str, float, float], list[tuple[str, str]]]
 """A recording's id, from and to in seconds -> pictures (what they show, data URI)."""
 MEASURES = {
-    "jaccard": ("overlap of true and spotted frames (ChaLearn's Jaccard index)", "%"),
-    "frame_accuracy": ("frames named rightly, before events are made of them", "%"),
-    "detection_rate": ("gestures found", "%"),
-    "false_alarms_per_minute": ("false alarms a minute", ""),
-    "edit_error": ("gestures missed, added or confused, of all", "%"),
-    "delay_p50_s": ("from a gesture's end until it is known, half of them within", "s"),
-    "delay_p95_s": ("from a gesture's end until it is known, 95 % of them within", "s"),
+    "jaccard": ("Jaccard index: overlap of true and detected frames (ChaLearn)", "%"),
+    "frame_accuracy": ("frame accuracy, before frames are joined to events", "%"),
+    "detection_rate": ("detection rate", "%"),
+    "false_alarms_per_minute": ("false alarms per minute", ""),
+    "edit_error": ("edit error: share of gestures missed, added or confused", "%"),
+    "delay_p50_s": ("delay from the end of a gesture to its detection, median", "s"),
+    "delay_p95_s": ("delay from the end of a gesture to its detection, 95th percentile", "s"),
     "f1_10": ("F1 of events that overlap by 10 %", "%"),
     "f1_25": ("F1 of events that overlap by 25 %", "%"),
     "f1_50": ("F1 of events that overlap by 50 %", "%"),
-    "shrec_detection_rate": ("gestures found, mean of the classes (SHREC 2022)", "%"),
-    "shrec_false_positive_rate": ("false alarms for each gesture, mean of the classes (SHREC 2022)", ""),
-    "shrec_jaccard_index": ("found, of found, missed and false ones, mean of the classes (SHREC 2022)", "%"),
-    "shuffled_detection_rate": ("gestures found with the frames of each shuffled", "%"),
+    "shrec_detection_rate": ("detection rate, mean over classes (SHREC 2022)", "%"),
+    "shrec_false_positive_rate": ("false positive rate, mean over classes (SHREC 2022)", ""),
+    "shrec_jaccard_index": ("Jaccard index, mean over classes (SHREC 2022)", "%"),
+    "shuffled_detection_rate": ("detection rate with shuffled frames (control)", "%"),
     "events": ("gestures", ""),
     "minutes": ("minutes", ""),
     "n": ("recordings", ""),
@@ -124,11 +124,11 @@ def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen], str
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"
         f"<h1>{html.escape(title)}</h1>{_table([*numbers, *notes])}"
-        f"<h2>Gestures</h2>{_table([('gesture', 'true', 'right', 'false'), *classes])}"
-        f"<h2>{len(worst)} of {len(recordings)} recordings, the worst first</h2>"
-        f"<p>Above what was done, below what was spotted; a dot where the gesture was known.</p><p class=key>{key}</p>"
+        f"<h2>Gestures</h2>{_table([('gesture', 'in the data', 'detected', 'false alarms'), *classes])}"
+        f"<h2>{len(worst)} of {len(recordings)} recordings, worst first</h2>"
+        f"<p>Top: ground truth. Bottom: detected events; a dot marks when each was detected.</p><p class=key>{key}</p>"
         f"{''.join(timeline(one, colors) for one in worst)}"
-        f"{'<h2>What was missed, and false alarms</h2>' + strips if strips else ''}</html>\n"
+        f"{'<h2>Missed gestures and false alarms</h2>' + strips if strips else ''}</html>\n"
     )
 
 

@@ -12,7 +12,7 @@ def event_line(event: GestureEvent) -> str:
     """One event for people."""
     return (
         f"{event.start_s:9.2f} - {event.end_s:.2f} s  {event.label}  {event.confidence:.2f}  "
-        f"(known at {event.decided_s:.2f} s)"
+        f"(decided at {event.decided_s:.2f} s)"
     )
 
 
@@ -29,13 +29,13 @@ def evaluated(document: Mapping[str, Any]) -> list[str]:
         f"Jaccard   {document['jaccard']:.3f} (frames of events), frame accuracy {document['frame_accuracy']:.3f}",
         f"F1        {f1} at overlaps of 10, 25, 50 %",
         f"detected  {document['detection_rate']:.1%} of {document['events']} gestures in {document['minutes']:.1f} "
-        f"minutes, {document['false_alarms_per_minute']:.2f} false alarms a minute",
+        f"minutes, {document['false_alarms_per_minute']:.2f} false alarms per minute",
     ]
     if document["edit_error"] is not None:
-        lines.append(f"edit      {document['edit_error']:.3f} of the sequence of gestures")
+        lines.append(f"edit      error {document['edit_error']:.3f} over the sequence of gestures")
     if document["delay_p50_s"] is not None:
         late = document["delay_p50_s"], document["delay_p95_s"]
-        lines.append(f"delay     {late[0]:.2f} s from a gesture's end until it is known (p95 {late[1]:.2f})")
+        lines.append(f"delay     {late[0]:.2f} s from the end of a gesture to its detection (p95 {late[1]:.2f})")
     skipped, engine = len(document["skipped"]), document["engine"]
     return [*lines, f"{document['n']} recordings, {skipped} skipped; engine {engine}"]
 
@@ -43,13 +43,13 @@ def evaluated(document: Mapping[str, Any]) -> list[str]:
 def trained(metrics: Mapping[str, Any]) -> str:
     """What the events of the validation part came to in a training."""
     if "val_detection_rate" not in metrics:
-        return "events    not measured: no validation recording has one; the decoder has its default numbers"
+        return "events    not measured: no validation recording has one; the decoder keeps its defaults"
     more = [f"Jaccard {metrics['val_jaccard']:.3f}"]
     if "val_false_alarms_per_minute" in metrics:
-        more += [f"{metrics['val_false_alarms_per_minute']:.2f} false alarms a minute"]
+        more += [f"{metrics['val_false_alarms_per_minute']:.2f} false alarms per minute"]
     if "val_edit_error" in metrics:
         more += [f"edit error {metrics['val_edit_error']:.3f}"]
     return (
-        f"events    {metrics['val_detection_rate']:.1%} found, {', '.join(more)} on validation recordings, on which "
-        "the decoder was chosen"
+        f"events    {metrics['val_detection_rate']:.1%} detected, {', '.join(more)} on validation recordings, on which "
+        "the decoder was tuned"
     )

@@ -103,7 +103,7 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
             )
         return
     if any(not found.name.startswith(".") and found.name != RECIPE for found in folder.iterdir()):
-        raise GestaError(f"{folder}: holds something else already. Choose an empty or a new folder.", usage=True)
+        raise GestaError(f"{folder}: contains other files. Choose an empty or new folder.", usage=True)
     document = {"format_version": FORMAT_VERSION, "layout": layout, "source": source, "recipe": asdict(recipe)}
     _write(path, document)
 
@@ -307,9 +307,9 @@ def _read(path: Path, hint: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise GestaError(f"{path}: is not there. {hint}") from error
     except ValueError as error:
-        raise GestaError(f"{path}: is no JSON that can be read ({error}). {hint}") from error
+        raise GestaError(f"{path}: is not readable JSON ({error}). {hint}") from error
     if not isinstance(document, dict):
-        raise GestaError(f"{path}: is no such file of gesta. {hint}")
+        raise GestaError(f"{path}: is not a file of gesta. {hint}")
     return document
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from gesta.engines import host
 from gesta.untrusted import printable
-from gesta.words import command
+from gesta.words import command, counted
 
 SHOWN_SKIPPED = 10
 
@@ -45,7 +45,7 @@ def accuracy(metrics: Mapping[str, Any], unit: str = "clips") -> list[str]:
 def same_classes(parity: Mapping[str, Any], unit: str = "clips") -> str:
     """How an exported classifier compares with PyTorch."""
     return (
-        f"OpenVINO  same top class on {parity['top_class_agreement']:.0%} of {parity['clips']} {unit}, "
+        f"OpenVINO  same top class as PyTorch on {parity['top_class_agreement']:.0%} of {parity['clips']} {unit}, "
         f"largest difference {parity['largest_difference']:.1g}"
     )
 
@@ -55,12 +55,12 @@ def classified(document: Mapping[str, Any], unit: str = "clips") -> list[str]:
     low, high = document["accuracy_interval"]
     worst = sorted((s["recall"], label, s["n"]) for label, s in document["per_class"].items() if s["n"])[:5]
     count = document["people"]
-    people = f" of {count} {'person' if count == 1 else 'people'}" if count else ""
+    people = f" of {counted(count, 'person', 'people')}" if count else ""
     lines = [f"accuracy  {document['accuracy']:.3f}  (95 % interval {low:.3f} to {high:.3f})"]
     if len(document["labels"]) > 5:
         lines.append(f"top 5     {document['top5']:.3f}")
     lines.append(f"{unit:<9} {document['n']}{people}, {len(document['skipped'])} skipped; engine {document['engine']}")
-    lines.append("weakest   " + ", ".join(f"{label} {recall:.2f} of {n}" for recall, label, n in worst))
+    lines.append("weakest   " + ", ".join(f"{label} {round(recall * n)} of {n}" for recall, label, n in worst))
     return lines
 
 

@@ -30,6 +30,7 @@ from gesta.schema import GestaError, Listing, Problem, Resource, Sample
 from gesta.trackers.joints import What, skeleton_names
 from gesta.trackers.recording import CAMERA, Summary, content, finished, job, whole
 from gesta.trackers.tracker import identity
+from gesta.words import counted
 
 COLUMNS = (
     *("path", "skeleton", "mask", "depth", "depth_unit_mm", "label", "subject", "split", "start_s", "end_s"),
@@ -110,7 +111,7 @@ def track(
     summaries, rows = _rows(out, recordings, keys, bool(settings.get("mask")))
     problems = [*listing.problems, *problems]
     if not rows:
-        first = f" The first of {len(problems)} problems: {problems[0]}" if problems else ""
+        first = f" The first of {counted(len(problems), 'problem')}: {problems[0]}" if problems else ""
         raise GestaError(f"{listing.root}: nothing in it could be tracked.{first}")
     _write_index(out, rows, settings["what"])
     return Tracked(summaries, resumed, tuple(problems), len(rows))

@@ -48,7 +48,7 @@ class Network:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise GestaError(
-                f"{file}: is no network that OpenVINO can read ({reason}). Get it again: gesta fetch trackers."
+                f"{file}: is not a network that OpenVINO can read ({reason}). Get it again: gesta fetch trackers."
             ) from error
 
     def __call__(self, image: NDArray[np.uint8]) -> Outputs:

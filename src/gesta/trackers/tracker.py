@@ -128,9 +128,9 @@ def identity(
 
 def _check(what: What, hand_model: str, max_hands: int, mask: bool) -> None:
     if what not in get_args(What):
-        raise GestaError(f"tracker {what!r} is unknown; there are {', '.join(get_args(What))}.", usage=True)
+        raise GestaError(f"tracker {what!r} is unknown; choose from {', '.join(get_args(What))}.", usage=True)
     if hand_model not in get_args(Model):
-        raise GestaError(f"hand model {hand_model!r} is unknown; there are {', '.join(get_args(Model))}.", usage=True)
+        raise GestaError(f"hand model {hand_model!r} is unknown; choose from {', '.join(get_args(Model))}.", usage=True)
     if max_hands < 1:
         raise GestaError(f"max_hands is {max_hands}, expected at least 1.", usage=True)
     if mask and not SOUGHT[what].body:

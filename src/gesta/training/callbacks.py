@@ -127,7 +127,7 @@ class Keeper(Callback):
 
 
 class Show(Callback):
-    """Progress on stderr: a live line with loss, accuracies and time left; where it is no terminal, a line an epoch."""
+    """Progress on stderr: a live line with loss, accuracies and time left; one line per epoch without a terminal."""
 
     def __init__(self, keeper: Keeper, epochs: int, batches: int, title: str) -> None:
         self.keeper, self.epochs, self.batches, self.title = keeper, epochs, batches, title

@@ -15,7 +15,7 @@ from gesta.schema import GestaError
 def accelerator_of(device: str) -> str:
     """The one that "auto", "cpu" or "cuda" means here. Raises GestaError for an unknown or missing one."""
     if device not in ("auto", "cpu", "cuda"):
-        raise GestaError(f"unknown device {device!r}; there are auto, cpu, cuda.", usage=True)
+        raise GestaError(f"unknown device {device!r}; choose from auto, cpu, cuda.", usage=True)
     if device == "cuda" and not torch.cuda.is_available():
         raise GestaError("No GPU that PyTorch can use was found. Leave --device out to compute on the CPU.")
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"

@@ -133,7 +133,7 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
                     "epochs, or train anew without --resume."
                 )
             raise GestaError(
-                f"{keeper.last}: was made with another {name}, so training cannot go on from it. "
+                f"{keeper.last}: was made with another {name}, so training cannot continue from it. "
                 f"Repeat the first run's {name}, or train anew without --resume."
             )
     return keeper.last

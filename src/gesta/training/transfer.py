@@ -158,5 +158,5 @@ def _known(name: str, there: Sequence[str], option: str) -> str:
     meant = did_you_mean(_unwrapped(name), there)
     words = f", or {', '.join(FREEZE_WORDS)}" if option == "freeze" else ""
     raise GestaError(
-        f"{option}: the network has no layer {name!r}; there are {', '.join(there)}{words}.{meant}", usage=True
+        f"{option}: the network has no layer {name!r}; choose from {', '.join(there)}{words}.{meant}", usage=True
     )

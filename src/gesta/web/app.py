@@ -92,10 +92,10 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(OSError)
     def _system(_request: Request, error: OSError) -> JSONResponse:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return answer(507, Refusal(error="The disk is full.", hint="Free some space. What is finished is kept."))
+            return answer(507, Refusal(error="The disk is full.", hint="Free some space. Finished work is kept."))
         return answer(500, Refusal(error=f"A file cannot be read or written ({error.strerror})."))
 
     @app.exception_handler(Exception)
     def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        hint = "What is finished is kept. The log of gesta studio says more."
+        hint = "Finished work is kept. The log of gesta studio says more."
         return answer(500, Refusal(error="Something went wrong in the server.", hint=hint))

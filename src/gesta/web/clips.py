@@ -170,7 +170,7 @@ def _span(record: Record, change: ClipPatch) -> dict[str, object]:
     longest = record.file_s or end_s
     if end_s - start_s < LEAST_S or start_s < 0 or end_s > longest + 0.1:
         expected = f"inside 0 to {longest:.2f} s and at least {LEAST_S} s long"
-        raise Refuse(422, f"The span from {start_s:.2f} to {end_s:.2f} s cannot be.", expected, field="end_s")
+        raise Refuse(422, f"The span from {start_s:.2f} to {end_s:.2f} s is not valid.", expected, field="end_s")
     return {"start_s": round(start_s, 3), "end_s": round(min(end_s, longest), 3)}
 
 

@@ -49,7 +49,7 @@ class Folder:
             self._lock.acquire()
         except Timeout as error:
             raise GestaError(
-                f"{self.root}: another gesta studio is at work in this folder. Use its page, or end it first."
+                f"{self.root}: another gesta studio is running in this folder. Use its page, or stop it first."
             ) from error
         except OSError as error:
             raise GestaError(f"{self.root}: cannot be written ({error}). Give another folder.") from error
@@ -90,9 +90,9 @@ class Folder:
             )
 
     def below(self, name: str) -> Path:
-        """The file of a path inside the folder. Raises Refuse 404 where it leads out of it or is no file."""
+        """The file of a path inside the folder. Raises Refuse 404 where it leads out of it or is not a file."""
         path = self.root / name
         with suppress(OSError, ValueError):
             if path.resolve().is_relative_to(self.root.resolve()) and path.is_file():
                 return path
-        raise Refuse(404, f"The file {name} is not there any more.", hint="Put it back, or delete the clip.")
+        raise Refuse(404, f"The file {name} no longer exists.", hint="Put it back, or delete the clip.")

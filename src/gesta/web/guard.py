@@ -118,7 +118,7 @@ class Guard:
         length = headers.get("content-length", "0")
         allowed = self._allowed(scope)
         if not length.isdecimal() or len(length) > 18:
-            return 400, Refusal(error="Content-Length is no number.", field="Content-Length")
+            return 400, Refusal(error="Content-Length is not a number.", field="Content-Length")
         if int(length) > allowed:
             return 413, _too_large(allowed)
         return None

@@ -115,7 +115,7 @@ class Imports:
             return self._video(Incoming(file, name.name, label, incoming.subject))
         except ValidationError:
             return Refused(
-                name=printable(str(name))[:120], reason="its folder's name is no label of 1 to 40 characters"
+                name=printable(str(name))[:120], reason="its folder's name is not a label of 1 to 40 characters"
             )
         except Refuse as error:
             return Refused(name=printable(str(name))[:120], reason=error.body.error)

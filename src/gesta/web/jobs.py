@@ -105,7 +105,9 @@ class Jobs:
         with self._lock:
             job, asked = self.get(job_id), self._asked(job_id)
             if not job.resumable:
-                raise Refuse(409, "This job cannot go on.", "one that was stopped, failed or lost", "Start a new one.")
+                raise Refuse(
+                    409, "This job cannot continue.", "one that was stopped, failed or lost", "Start a new one."
+                )
             (self._place(job_id) / STOP).unlink(missing_ok=True)
             self._told.discard(job_id)
             write_asked(self._place(job_id), asked.model_copy(update={"wanted": True, "ended": ""}))

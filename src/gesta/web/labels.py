@@ -12,6 +12,7 @@ from gesta.web.clips import Clips
 from gesta.web.messages import NONE, Label, Person
 from gesta.web.naming import slug
 from gesta.web.refuse import Refuse, missing
+from gesta.words import counted
 
 RESERVED = ("none", "nothing")
 
@@ -47,7 +48,7 @@ class Labels:
         return [Person(name=name, clips=count) for name, count in sorted(counts.items())]
 
     def known(self, name: str) -> str:
-        """The name itself. Raises Refuse 422 for one that is no label here."""
+        """The name itself. Raises Refuse 422 for one that is not a label here."""
         names = [label.name for label in self.all()]
         if name not in names:
             raise Refuse(422, f"There is no gesture {name!r}.", f"one of {', '.join(names)}", "Add it first.", "label")
@@ -91,7 +92,12 @@ class Labels:
                 raise missing("gesture", label_id)
             count = sum(one.label == name and one.state != "deleted" for one in self._clips.all())
             if count:
-                raise Refuse(409, f"{count} clips show {name}.", "a gesture without clips", "Delete its clips first.")
+                raise Refuse(
+                    409,
+                    f"{counted(count, 'clip')} of {name} exist.",
+                    "a gesture without clips",
+                    "Delete its clips first.",
+                )
             del self._names[label_id]
             self._write()
         self._changed(label_id)

@@ -52,7 +52,7 @@ def read_shot(data: bytes, limits: Limits) -> Shot:
     jpeg = data[HEAD.size :]
     check_jpeg(jpeg, limits.side_pixels)
     if captured_us > 2**62:
-        raise Refuse(422, "The frame's time cannot be.", field="captured")
+        raise Refuse(422, "The frame's time is not valid.", field="captured")
     return Shot(seq, captured_us, jpeg, time.perf_counter())
 
 

@@ -26,7 +26,7 @@ from gesta.web.refuse import Refuse, missing
 from gesta.web.work_export import file_name
 from gesta.web.work_measure import RESULTS
 from gesta.web.work_train import FACTS
-from gesta.words import command
+from gesta.words import command, counted
 
 DEMO = "demo"
 TO = ("bundle", "onnx", "web", "clips")
@@ -177,7 +177,7 @@ class Models:
 
     def _card(self, bundle: Bundle[Any], facts: dict[str, Any]) -> list[CardLine]:
         manifest, trained, chose = bundle.manifest, facts.get("trained_on", []), facts.get("chose_epoch", [])
-        learned = f"{facts.get('clips', 0)} clips of {len(trained)} people" + (
+        learned = f"{counted(facts.get('clips', 0), 'clip')} of {counted(len(trained), 'person', 'people')}" + (
             "; another chose the epoch" if chose else ""
         )
         lines = {
@@ -226,7 +226,7 @@ def _thresholds(spec: DecoderSpec) -> Thresholds:
 def honest(trained: Sequence[str], chose: Sequence[str]) -> str:
     """On whom a model was trained, for Try."""
     if not trained:
-        return "It is not known on whom it was trained."
+        return "It is unknown whom it was trained on."
     if len(trained) == 1 and not chose:
         return f"Trained on {trained[0]} only."
     chosen = f"; {_names(chose)} chose its epoch" if chose else ""

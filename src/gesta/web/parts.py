@@ -67,12 +67,12 @@ def _frames(data: bytes, limits: Limits) -> Iterator[Frame]:
 
 
 def check_jpeg(jpeg: bytes, side: int, size: tuple[int, int] | None = None) -> None:
-    """Raises Refuse 422 for what is no JPEG, 413 for one with a longer side, 422 for another size than `size`."""
+    """Raises Refuse 422 for what is not a JPEG, 413 for one with a longer side, 422 for another size than `size`."""
     found = image_size(jpeg) if jpeg.startswith(b"\xff\xd8") else None
     if not found or not min(found):
-        raise Refuse(422, "A frame is no JPEG that can be read.", "a baseline JPEG", field="jpeg")
+        raise Refuse(422, "A frame is not a readable JPEG.", "a baseline JPEG", field="jpeg")
     if max(found) > side:
-        raise Refuse(413, f"A frame is {found[0]} x {found[1]}.", f"at most {side} pixels a side", field="jpeg")
+        raise Refuse(413, f"A frame is {found[0]} x {found[1]}.", f"at most {side} pixels per side", field="jpeg")
     if size is not None and found != size:
         expected = f"{size[0]} x {size[1]} as the recording began"
         raise Refuse(422, f"A frame is {found[0]} x {found[1]}.", expected, "Begin another recording.", "jpeg")

@@ -42,7 +42,7 @@ def look_into(path: Path, limits: tuple[float, int, int]) -> dict[str, Any]:
             track = choose_track(container, resource)
             width, height = int(track.width), int(track.height)
         if max(width, height) > side or min(width, height) < 16:
-            return {"error": f"it is {width} x {height}; 16 to {side} pixels a side can be used"}
+            return {"error": f"it is {width} x {height}; 16 to {side} pixels per side can be used"}
         count, last_s, first_s = 0, 0.0, None
         for time_s, _ in iter_frames(resource, "gray", lambda _index, _time: False):
             first_s = time_s if first_s is None else first_s

@@ -154,11 +154,11 @@ class Table:
         rows = [cells for _, cells in read_table(self.index)]
         header = [cell.lower() for cell in rows[0]] if rows else list(COLUMNS)
         if not {"path", "label"} <= set(header):
-            raise GestaError(f"{self.index}: has no columns path,label; it has {', '.join(header)}. Name them so.")
+            raise GestaError(f"{self.index}: has no columns path,label; it has {', '.join(header)}. Use these names.")
         return [dict(zip(header, cells, strict=False)) for cells in rows[1:]]
 
     def _record(self, row: dict[str, str]) -> Record | None:
-        """The clip of a row; None where its file is not there, it has no label, or its span is no span."""
+        """The clip of a row; None where its file is not there, it has no label, or its span is not a span."""
         path, label = row.get("path", ""), row.get("label", "")
         start_s, end_s = _number(row.get("start_s", "")), _number(row.get("end_s", ""))
         name = Path(path)

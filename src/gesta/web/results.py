@@ -12,6 +12,7 @@ from gesta import metrics
 from gesta.web.messages import NONE
 from gesta.web.messages_work import Alarms, GestureResult, Mistake, PersonResult, Results
 from gesta.web.records import Record
+from gesta.words import counted
 
 FEW_PEOPLE = 5
 ENOUGH_NOTHING_S = 300.0
@@ -55,18 +56,18 @@ def results(measured: dict[str, Any], records: Sequence[Record], newer: int) -> 
 
 
 def _interval(answers: Sequence[dict[str, Any]], right: int) -> tuple[tuple[float, float] | None, str]:
-    """The wider of Wilson's and the bootstrap over people, as `gesta evaluate` does."""
+    """The wider of Wilson's interval and a bootstrap over people, as in `gesta evaluate`."""
     if not answers:
         return None, ""
     wilson = metrics.wilson(right, len(answers))
     subjects = [str(one["subject"]) for one in answers]
     if len(set(subjects)) < 2:
-        return wilson, "Wilson's, of clips"
+        return wilson, "Wilson's interval over clips"
     hits = [float(one["truth"] == one["called"]) for one in answers]
     people = metrics.bootstrap_by_person(hits, subjects, np.random.default_rng(SEED))
     if people[1] - people[0] > wilson[1] - wilson[0]:
-        return people, "by person, drawn again"
-    return wilson, "Wilson's, of clips"
+        return people, "by a bootstrap over people"
+    return wilson, "Wilson's interval over clips"
 
 
 def _people(answers: Sequence[dict[str, Any]]) -> list[PersonResult]:
@@ -132,7 +133,7 @@ def _sentences(people: Sequence[PersonResult], alone: bool, alarms: Alarms | Non
     found = []
     if alone:
         who = f"1 person, {people[0].name}," if len(people) == 1 else "people"
-        found.append(f"Measured on {who} who was also trained on: not a measure for others.")
+        found.append(f"Measured on {who} who was also in the training: this says nothing about others.")
     elif len(people) < FEW_PEOPLE:
         count = {2: "Two", 3: "Three", 4: "Four"}[len(people)]
         following = {2: "a third", 3: "a fourth", 4: "a fifth"}[len(people)]
@@ -141,10 +142,10 @@ def _sentences(people: Sequence[PersonResult], alone: bool, alarms: Alarms | Non
         found.append(f"{count} people say little about {following}. {spread} More people tell more than more clips.")
     if alarms is not None and alarms.seconds < ENOUGH_NOTHING_S:
         minutes, seconds = divmod(round(alarms.seconds), 60)
-        alarm = f"{alarms.count} false alarm{'s' * (alarms.count != 1)}"
-        found.append(f"{alarm} in {minutes} min {seconds} s of nothing: the rate is rough.")
+        alarm = counted(alarms.count, "false alarm")
+        found.append(f"{alarm} in {minutes} min {seconds} s of nothing: a rough estimate.")
     if newer:
-        found.append(f"{newer} clip{'s are' if newer != 1 else ' is'} newer than this model.")
+        found.append(f"{counted(newer, 'clip')} {'is' if newer == 1 else 'are'} newer than this model.")
     return found
 
 

@@ -106,7 +106,7 @@ def serve(data: Path, address: Address, *, opens: bool = True) -> None:
         door = Door(token, tuple(sorted(hosts)), address.cert is not None)
         server = uvicorn.Server(_config(create(Studio(folder), door), address))
         link = address.link(token)
-        sys.stderr.write(f"gesta studio of {data}: {link}\nCtrl-C ends it.\n")
+        sys.stderr.write(f"gesta studio of {data}: {link}\nPress Ctrl-C to stop.\n")
         if not address.is_local:
             sys.stderr.write(qr_code(link) + "\n")
         if opens:

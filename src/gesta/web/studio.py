@@ -139,7 +139,7 @@ class Studio:
                 raise Refuse(409, "What training needs is not installed.", hint=self._abilities().missing, field="kind")
             return self.jobs.add(body, self.models.new_id())
         if body.kind == "export" and body.to in (None, "bundle"):
-            raise Refuse(422, "It is not said what to export to.", "onnx, web or clips", field="to")
+            raise Refuse(422, "No export format is given.", "onnx, web or clips", field="to")
         model = body.model or next(iter(self.models.ids()), "")
         self.models.place(model)
         return self.jobs.add(body, model)
@@ -148,7 +148,7 @@ class Studio:
         """Raises Refuse 409 while a job is at work on it."""
         going = [job for job in self.jobs.all() if job.model == model_id and job.state in ("running", "waiting")]
         if going:
-            raise Refuse(409, "A job is at work on this model.", hint="Stop it first.")
+            raise Refuse(409, "A job is running on this model.", hint="Stop it first.")
         self.models.delete(model_id)
         self.hub.tell("model", model_id)
 

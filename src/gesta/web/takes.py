@@ -97,7 +97,7 @@ class Takes:
             self._seen[take_id] = self._clock()
             if path.is_file():
                 if path.read_bytes() != data:
-                    raise Refuse(409, f"Part {number} is there already with other frames.", field="n")
+                    raise Refuse(409, f"Part {number} already exists with other frames.", field="n")
                 return self._shown(take)
             self._check_order(take_id, number, frames)
             try:

@@ -55,7 +55,7 @@ def _gesta(*words: object) -> dict[str, Any]:
     )
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise GestaError(" ".join(lines[-4:])[-600:] or "gesta export failed without a word.")
+        raise GestaError(" ".join(lines[-4:])[-600:] or "gesta export failed without a message.")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

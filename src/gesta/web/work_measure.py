@@ -54,7 +54,7 @@ def measure(root: Path, folder: Path, asked: Asked, tell: Tell) -> dict[str, Any
 
     def progress(done: int, of: int) -> None:
         if (folder / STOP).exists():
-            raise GestaError("Measuring was stopped. What is finished is kept; measure again to go on.")
+            raise GestaError("Measuring was stopped. Finished work is kept; measure again to continue.")
         tell(done=done, of=of, doing=f"{done} of {of} people measured")
 
     jobs: list[Job] = []

@@ -61,7 +61,7 @@ def _told(root: Path, folder: Path, asked: Asked) -> int:
     except Exception as error:
         traceback.print_exc()
         said = f"{type(error).__name__}: {error}"
-        teller.tell(state="failed", error=Refusal(error=said, hint="The log says more. Going on may help."))
+        teller.tell(state="failed", error=Refusal(error=said, hint="The log says more. Continuing may help."))
         return 1
     stopped = bool(result.pop("stopped", False))
     teller.tell(state="stopped" if stopped and asked.work != "train" else "done", result=result)
@@ -71,8 +71,8 @@ def _told(root: Path, folder: Path, asked: Asked) -> int:
 def error_hint(asked: Asked) -> str:
     """What to do about a job that failed."""
     return {
-        "train": "Look at the findings in Check, then go on or train again.",
-        "measure": "Measure again; what is finished is kept.",
+        "train": "Look at the findings in Check, then continue or train again.",
+        "measure": "Measure again; finished work is kept.",
         "export": "Export again.",
     }[asked.work]
 

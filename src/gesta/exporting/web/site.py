@@ -42,7 +42,7 @@ def check_out(out: Path, overwrite: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not all((out / name).is_file() for name in MARKS):
-        raise GestaError(f"{out}: is there already and is no page of a model, so it is not replaced. Choose another.")
+        raise GestaError(f"{out}: already exists and is not a page of a model, so it is not replaced. Choose another.")
     if not overwrite:
         raise GestaError(f"{out}: holds a page already. Choose another --out, or replace it: --overwrite.", usage=True)
 

@@ -2,8 +2,9 @@
 
 Guessing, the nearest training clip and the nearest class mean, of pixels and of skeletons where there are some, are
 measured where the network is: on the validation part, or, where there is none, on training clips that are held out, by
-person where there are several. Of few clips a class a metric-trained embedding is measured beside the network, and the
-vote of each with the nearest neighbor. The best of all is delivered, so that a training is never worse than a lookup.
+person where there are several. With few clips per class a metric-trained embedding is measured beside it,
+and the vote of each with the nearest neighbor. The best of all is delivered, so that a training is never worse than a
+lookup.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from gesta.tasks.clips.lookups import MEAN, NEIGHBOR, SKELETONS, Examples, Fold,
 from gesta.tasks.clips.recipe import Candidate
 
 FEW = 10
-"""Below this many training clips a class embeddings and votes are candidates, and measured on held-out clips."""
+"""Below this many training clips per class embeddings and votes are candidates, and measured on held-out clips."""
 FOLDS = 3
 NETWORK, EMBEDDING, VOTE = "network", "embedding", " with nearest neighbor"
 FITS = 0.8

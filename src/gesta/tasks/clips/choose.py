@@ -125,7 +125,7 @@ class Choice:
         if name not in (*learners, *lookups):
             there = ", ".join((*learners, *lookups))
             raise GestaError(f"deliver={name}: this training has {there} to choose from.", usage=True)
-        return self._delivered(Comparison(len(self.job.labels), {}, 0, "the recipe settles it", name), {})
+        return self._delivered(Comparison(len(self.job.labels), {}, 0, "the recipe decides it", name), {})
 
     def _held_out(self, job: Job) -> Answers:
         """What the candidate answers on each fold's clips, having learned from the others."""

@@ -140,7 +140,7 @@ def check(recipe: ClipRecipe, network: nn.Module) -> None:
     if not hasattr(network, "step") or getattr(network, "memory", False):
         raise GestaError(
             f"continuous is for networks with a streaming step and model.memory=0 (cnn3d_lstm, lstm, tcn), not for "
-            f"{recipe.model.name} as it is. Take --recipe live, or set continuous=null.",
+            f"{recipe.model.name} as it is. Use --recipe live, or set continuous=null.",
             usage=True,
         )
 

@@ -52,7 +52,7 @@ class Teacher:
             found = "; ".join(f"{what} {_some(names)}" for what, names in sides if names)
             raise GestaError(
                 f"{self.name}: this teacher does not know the classes of the training part ({found}). "
-                "Take a teacher trained on the same classes, or leave out the clips of the others."
+                "Use a teacher trained on the same classes, or leave out the clips of the others."
             )
         return [self.labels.index(label) for label in labels]
 

@@ -71,7 +71,7 @@ def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample
     used = [s for s in samples if s.label is not None]
     labels = tuple(sorted({str(s.label) for s in used}))
     if not labels:
-        raise GestaError("The data have no labeled recording to enroll. See docs/data_conventions.md.")
+        raise GestaError("There is no labeled recording to enroll. See docs/data_conventions.md.")
     if known := [label for label in labels if label in manifest.labels]:
         raise GestaError(
             f"{', '.join(known)}: the bundle {manifest.name!r} knows {'it' if len(known) == 1 else 'them'} already. "

@@ -185,7 +185,7 @@ def _usable(
         broken = f" {len(skipped)} could not be used, the first: {str(skipped[0]).rstrip('.')}." if skipped else ""
         raise GestaError(
             f"The training part holds {found}; at least two classes are needed.{broken} "
-            "Add recordings of another class, or see `gesta data inspect DATA` for what was left out."
+            "Add recordings of another class, or see `gesta data inspect DATA` for what was skipped."
         )
     val = [s for s in samples if s.split == "val" and s.label in labels]
     return train + val, labels

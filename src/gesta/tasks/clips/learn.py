@@ -88,9 +88,7 @@ def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:
     frozen: nn.Module | None = None
     if training.freeze is not None:
         if warm is None:
-            raise GestaError(
-                "training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True
-            )
+            raise GestaError("training.freeze needs a trained network: gesta train --from BUNDLE.", usage=True)
         frozen = freeze(network, training.freeze)
     if training.pretrain_epochs:
         frozen = _pretrain(job, network) or frozen

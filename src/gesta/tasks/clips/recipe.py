@@ -177,7 +177,7 @@ class ModelSettings(NetworkSettings):
         None, description="i3d: at the borders, inception_v1 for image weights; null: by the weights, same without"
     )
     weights: str | None = Field(
-        None, description="published weights to begin with: a file, or official (c3d, i3d, st_resnet)"
+        None, description="published weights to start from: a file, or official (c3d, i3d, st_resnet)"
     )
     examples: int | None = Field(
         None,
@@ -341,7 +341,7 @@ class ClipRecipe(Recipe):
             if strange:
                 raise ValueError(
                     f"continuous does not go with {', '.join(strange)}: its "
-                    "network answers for every chunk of a stream by itself; leave them out, or take --recipe live"
+                    "network answers for every chunk of a stream by itself; leave them out, or use --recipe live"
                 )
         return self
 

@@ -92,7 +92,7 @@ class ClipTask(classification.Classifies):
         return recipe_from(start, recipe, sets)
 
     def from_scratch(self, recipe: ClipRecipe) -> ClipRecipe:
-        """The same without published weights to begin with."""
+        """The same without published weights to start from."""
         from gesta.tasks.clips.transfer import from_scratch
 
         return from_scratch(recipe)

@@ -36,7 +36,7 @@ def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) ->
 
 
 def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
-    """The same without published weights to begin with: C3D then has the color statistics of its own, too."""
+    """The same without published weights to start from: C3D then has the color statistics of its own, too."""
     without = recipe.model.model_copy(update={"weights": None, "motion_weights": None})
     return recipe.model_copy(update={"model": without})
 
@@ -60,7 +60,7 @@ def warm_start(
         require(sample, opened.manifest)
     labels = list(classes_of(samples, continuous))
     if opened.manifest.recipe.get("model", {}).get("name") == "nearest":
-        raise GestaError(f"{path} looks up its nearest training clips: it has no network to begin from.", usage=True)
+        raise GestaError(f"{path} looks up its nearest training clips: it has no network to start from.", usage=True)
     network = load_network(opened)
     if isinstance(network, NearestVote):
         network = network.network

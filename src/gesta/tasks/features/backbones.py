@@ -116,7 +116,7 @@ def _checked(name: str, stage: str | None, pooled: bool) -> str:
     stages, _, window = _facts(name)
     stage = stage or stages[-1]
     if stage not in stages:
-        raise GestaError(f"{name} has no stage {stage!r}; there are {', '.join(stages)}.", usage=True)
+        raise GestaError(f"{name} has no stage {stage!r}; choose from {', '.join(stages)}.", usage=True)
     if not pooled and window > 1:
         raise GestaError(f"maps are for image networks; {name} gives vectors.", usage=True)
     return stage
@@ -159,7 +159,7 @@ def _facts(name: str) -> tuple[list[str], int, int]:
         return list(video.stages), video.size, video.window
     if name not in BACKBONES:
         meant = did_you_mean(name, names())
-        raise GestaError(f"unknown backbone {name!r}; there are {', '.join(names())}.{meant}", usage=True)
+        raise GestaError(f"unknown backbone {name!r}; choose from {', '.join(names())}.{meant}", usage=True)
     return *_stages_and_size(BACKBONES[name]), 1
 
 

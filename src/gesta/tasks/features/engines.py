@@ -35,7 +35,7 @@ def openvino_engine(ready: Extractor, device: str, threads: int | None) -> Engin
     import openvino as ov
 
     if device != "cpu":
-        raise GestaError(f"--engine openvino computes on the CPU, not on {device}. Take --device cpu.", usage=True)
+        raise GestaError(f"--engine openvino computes on the CPU, not on {device}. Use --device cpu.", usage=True)
     options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
     if threads is not None:
         options["INFERENCE_NUM_THREADS"] = threads

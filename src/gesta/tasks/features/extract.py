@@ -136,7 +136,7 @@ def extract(
     settings: Settings = Settings(),
     progress: Progress | None = None,
 ) -> Work:
-    """This process's share of the videos into shards; what is there already stays. The index is written by the caller.
+    """This process's share of the videos into shards; what already exists stays. The index is written by the caller.
 
     Raises GestaError as `shards` does. Broken videos are skipped and listed in the result.
     """

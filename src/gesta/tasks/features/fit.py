@@ -179,7 +179,7 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Mo
     if wrong:
         raise GestaError(
             f"{folder.folder}: other features than {start.path} was trained on: {'; '.join(wrong)}. Make them with the "
-            "same gesta features, or begin with another bundle."
+            "same gesta features, or start from another bundle."
         )
     network = build_sequence(features=used.features, classes=len(manifest.labels), **manifest.recipe["model"])
     network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(start, "head").items()})
@@ -190,7 +190,7 @@ def _frozen(network: nn.Module, settings: TrainingSettings, begun: bool) -> nn.M
     if settings.freeze is None:
         return None
     if not begun:
-        raise GestaError("training.freeze is for a network that has learned: gesta train --from BUNDLE.", usage=True)
+        raise GestaError("training.freeze needs a trained network: gesta train --from BUNDLE.", usage=True)
     return freeze(network, settings.freeze)
 
 

@@ -58,7 +58,7 @@ class SequenceStream:
         """One frame, later than the one before, or an RGB image H W 3 and its time; those between the kept ones cost
         nothing.
 
-        Raises GestaError that names the frame where its time is no number or its image is none.
+        Raises GestaError that names the frame where its time is not a number or its image is none.
         """
         given = timed(frame, time_s)
         if isinstance(given, RawFrame):
@@ -69,7 +69,9 @@ class SequenceStream:
         check_frame(frame, self._frames)
         now_s = self._clock.at(checked_time(frame.time_s, self._frames))
         if self._clock.restarts and not self._restarts:
-            note(f"The clock of the stream jumps back at frame {self._frames}; it continues after the frame before.")
+            note(
+                f"The time stamps of the stream jump back at frame {self._frames}; it continues after the frame before."
+            )
         self._restarts = self._clock.restarts
         return self.push_kept(now_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
 

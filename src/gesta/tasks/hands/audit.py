@@ -23,6 +23,7 @@ from gesta.draw import TRUTH, Image, depth_image, draw_hand, hand_bones, jpeg
 from gesta.schema import GestaError, HandFrame, HandListing, Problem
 from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.read import read_depth, read_hand
+from gesta.words import counted
 
 OPENED = 400
 """At most so many images are opened."""
@@ -91,10 +92,10 @@ class HandReport:
         for what, text in self.facts():
             table.add_row(Text(what, style="bold"), Text(text))
         if not self.problems:
-            return Group(table, Text("\nNothing wrong was found.", style="green"))
+            return Group(table, Text("\nNo problems found.", style="green"))
         lines: list[RenderableType] = [
             table,
-            Text(f"\n{len(self.problems)} problem{'s' * (len(self.problems) != 1)}", style="bold"),
+            Text("\n" + counted(len(self.problems), "problem"), style="bold"),
         ]
         for kind, count in Counter(problem.kind for problem in self.problems).most_common():
             lines.append(Text(f"  {kind} ({count})", style="yellow"))

@@ -123,7 +123,7 @@ def _cut(
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None, tuple[float, float, float]]:
     """One frame's windows and center. Raises GestaError where it cannot be used."""
     if frame.joints_mm is not None and not np.isfinite(frame.joints_mm).all():
-        raise GestaError(f"{frame.depth}: its joints are not finite numbers. Mend the annotation.")
+        raise GestaError(f"{frame.depth}: its joints are not finite numbers. Correct the annotation.")
     depth, color = read_hand(frame, color=transform.needs_color)
     try:
         cube = cube_of(depth, frame.camera, transform, frame.center_mm)

@@ -22,7 +22,7 @@ COLUMNS = 160
 STEP_MM = 30.0
 """Neighbors of one limb differ by less; what lies further apart in depth is another object."""
 SPECK = 5
-"""Fewer pixels of the thinned image are no object."""
+"""Fewer pixels of the thinned image are not an object."""
 REACH = 2.0
 """A limb is followed so many sides from its nearest reading."""
 LONG = 0.85

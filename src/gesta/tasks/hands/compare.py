@@ -121,7 +121,7 @@ def lift(
     images = depth_images(folder)
     if len(images) != len(file.values):
         raise GestaError(
-            f"{folder}: has {len(images)} depth images, {file.path.name} {len(file.values)} rows. Expected one a row."
+            f"{folder}: has {len(images)} depth images, {file.path.name} {len(file.values)} rows. Expected one per row."
         )
     depth = truth_mm[..., 2].copy()  # n J
     for row, (resource, encoding) in enumerate(images):

@@ -35,7 +35,7 @@ def labeled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFra
     joints = found[0].joints_mm
     if joints is not None and len(joints) != len(manifest.joints):
         raise GestaError(
-            f"the data have {len(joints)} joints a frame, the model {manifest.name!r} gives "
+            f"the data have {len(joints)} joints per frame, the model {manifest.name!r} gives "
             f"{len(manifest.joints)}: {', '.join(manifest.joints)}. Give data with these joints."
         )
     return found

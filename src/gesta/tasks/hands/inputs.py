@@ -44,8 +44,8 @@ def find_hands(
     `camera`: a name or a camera.yaml; without it the data set's, a camera.yaml beside the images, or what the encoding
     implies. The unit of 16-bit depth is that camera.yaml's; a data set keeps its own.
     Where NYU's annotation cannot be read, because scipy or h5py is missing, its images are taken alone; `told` says so,
-    and which images of a folder are no depth.
-    Raises GestaError where nothing is there, it is no depth, no camera is known for it, or that looks wrong for it.
+    and which images of a folder are not depth.
+    Raises GestaError where nothing is there, it is not depth, no camera is known for it, or that looks wrong for it.
     """
     if path.is_dir() and (layout is not None or hand_catalog.detect(path) is not None):
         try:
@@ -53,7 +53,7 @@ def find_hands(
             frames = list(listing.frames)
             for problem in listing.problems:
                 if told is not None and problem.kind == "not-depth":
-                    told(f"Left out: {problem}")
+                    told(f"Skipped: {problem}")
         except CannotReadMat as error:
             frames = nyu.read_images(path)
             if told is not None:
@@ -145,12 +145,12 @@ def _frame(path: Path, camera: str | None) -> HandFrame:
 
 
 def _encoding(path: Path) -> tuple[DepthEncoding, tuple[int, int] | None]:
-    """(how depth is kept, width and height where the header tells). Raises GestaError for what is no depth image."""
+    """(how depth is kept, width and height where the header tells). Raises GestaError for what is not a depth image."""
     if path.suffix.lower() == ".bin":
         return "msra", None
     header = png_header(path)
     if header is None:
-        raise GestaError(f"{path}: is no depth image. Expected {_KINDS}.")
+        raise GestaError(f"{path}: is not a depth image. Expected {_KINDS}.")
     width, height, bits, kind = header
     if (bits, kind) == (16, 0):
         return "gray16", (width, height)

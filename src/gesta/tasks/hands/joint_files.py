@@ -69,7 +69,7 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
 
 
 def write_joints(path: Path, uvd: NDArray[Any]) -> None:
-    """Writes n J 3 (u px, v px, depth mm) as published files are: a row a frame, three decimals. Renamed when whole."""
+    """Writes n J 3 (u px, v px, depth mm) like published files: one row per frame, three decimals."""
     text = StringIO()
     np.savetxt(text, np.asarray(uvd).reshape(len(uvd), -1), fmt="%.3f")
     write_whole(path, text.getvalue())
@@ -78,13 +78,13 @@ def write_joints(path: Path, uvd: NDArray[Any]) -> None:
 def _numbers(path: Path) -> NDArray[np.float64]:
     """n C finite numbers; a first column of names is left out."""
     if not path.is_file():
-        raise GestaError(f"{path}: no such file. Give a text file with one row of joints a frame.")
+        raise GestaError(f"{path}: no such file. Give a text file with one row of joints per frame.")
     try:
         lines = [line for line in path.read_text("utf-8-sig").replace(",", " ").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise GestaError(f"{path}: is no text file. Give one row of joints a frame, as text.") from error
+        raise GestaError(f"{path}: is not a text file. Give one row of joints per frame, as text.") from error
     if not lines:
-        raise GestaError(f"{path}: is empty. Expected one row of joints a frame.")
+        raise GestaError(f"{path}: is empty. Expected one row of joints per frame.")
     if not is_number(lines[0].split()[0]):
         lines = [line.split(maxsplit=1)[-1] for line in lines]
     try:
@@ -94,7 +94,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
     if not np.isfinite(rows).all():
         row, column = np.argwhere(~np.isfinite(rows))[0] + 1
         raise GestaError(
-            f"{path}: row {row}, column {column} is not a finite number (NaN or infinite). Mend that frame."
+            f"{path}: row {row}, column {column} is not a finite number (NaN or infinite). Correct that frame."
         )
     return rows
 

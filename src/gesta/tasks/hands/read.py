@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gesta.schema import DepthEncoding, GestaError, HandFrame, Resource
 from gesta.untrusted import image_fault
+from gesta.words import counted
 
 METERS_BELOW = 20.0
 """A median reading under this many "millimeters" is taken for meters (or centimeters)."""
@@ -58,7 +59,7 @@ def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32
 
 
 def read_color(resource: Resource) -> NDArray[np.uint8]:
-    """H W 3 RGB. Raises GestaError where it is no image."""
+    """H W 3 RGB. Raises GestaError where it is not an image."""
     return np.asarray(_image(resource, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
@@ -111,7 +112,7 @@ def _msra(resource: Resource) -> NDArray[np.float32]:
 
 def _kind(image: NDArray[Any]) -> str:
     channels = 1 if image.ndim == 2 else image.shape[2]
-    return f"an image of {image.dtype.itemsize * 8} bits and {channels} channel{'s' if channels > 1 else ''}"
+    return f"an image of {image.dtype.itemsize * 8} bits and {counted(channels, 'channel')}"
 
 
 _DECODERS: dict[DepthEncoding, Callable[[Resource], NDArray[np.float32]]] = {

@@ -116,7 +116,7 @@ class HandTask:
         names = listing.joint_names if isinstance(listing, HandListing) else ()
         if not names or tuple(names) == manifest.joints:
             return [str(problem) for problem in listing.problems]
-        renamed = f"The data call their joints {', '.join(names)}; they are taken to be the model's, in this order."
+        renamed = f"The data call their joints {', '.join(names)}; they are assumed to be the model's, in this order."
         return [*(str(problem) for problem in listing.problems), renamed]
 
     def labeled(self, samples: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:

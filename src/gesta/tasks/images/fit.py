@@ -58,7 +58,7 @@ def fit(train: Images, val: Images, recipe: ImageRecipe, run: Run) -> Fitted:
     LossNotFinite (a GestaError) where training diverges, and GestaError for a full disk.
     """
     if train.classes != val.classes:
-        raise GestaError("The training and validation images have different classes. Take both from one data set.")
+        raise GestaError("The training and validation images have different classes. Use images of one data set.")
     settings, started = recipe.training, time.perf_counter()
     assert isinstance(settings.epochs, int) and isinstance(settings.batch, int)
     identity = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, "number of training images": len(train)}

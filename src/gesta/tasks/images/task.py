@@ -37,7 +37,7 @@ class ImageTask:
         )
 
     def recipe_from(self, start: Path, recipe: ImageRecipe | None, sets: Sequence[str]) -> Any:  # noqa: ARG002
-        raise GestaError(f"{start}: networks for images do not begin from a bundle.", usage=True)
+        raise GestaError(f"{start}: networks for images cannot start from a bundle.", usage=True)
 
 
 TASK = ImageTask()

@@ -41,7 +41,7 @@ class Pieces:
 
 
 def pieces(tracks: Sequence[Track]) -> Pieces:
-    """Recordings, their gestures, and the rests between them; files of one gesture are no recordings."""
+    """Recordings, their gestures, and the rests between them; files of one gesture are not recordings."""
     whole = [(t.skeleton, t.target) for t in tracks if not t.recording.isolated]
     gestures, rests = [(t.skeleton, t.target) for t in tracks if t.recording.isolated], []
     for skeleton, target in whole:

@@ -51,7 +51,7 @@ def raw(recording: Recording, facts: Facts) -> tuple[Skeleton, NDArray[np.float6
     values = ordered(found, facts.space, str(recording.skeleton))
     times = np.arange(len(values)) / (found.fps or recording.fps) if found.times_s is None else found.times_s
     if (np.diff(times) < 0).any():
-        raise GestaError(f"{recording.skeleton}: its times go back. Mend the column of times.")
+        raise GestaError(f"{recording.skeleton}: its time stamps go back. Correct the column of times.")
     return values, times - (times[0] if len(times) else 0)
 
 

@@ -71,7 +71,7 @@ class SpottingTask:
         from gesta.tasks.spotting.fit import fit
 
         if start is not None:
-            raise GestaError(f"--from: {self.title} does not begin from a bundle. Leave it out.", usage=True)
+            raise GestaError(f"--from: {self.title} cannot start from a bundle. Leave it out.", usage=True)
         return fit(parts, recipe, run, drawn=not options.get("light"))
 
     def load(self, bundle: Bundle[SpottingManifest], at: Placement, *, shuffled: bool = False, **_: Any) -> Any:

@@ -66,7 +66,7 @@ class Described:
         if self.folder is not None:
             return self.folder.load(self.id)
         if encode is None:
-            raise GestaError(f"{self.files[0]}: is no folder of features, and no encoder was given.", usage=True)
+            raise GestaError(f"{self.files[0]}: is not a folder of features, and no encoder was given.", usage=True)
         return encode(self.sample)
 
 

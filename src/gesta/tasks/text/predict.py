@@ -58,7 +58,7 @@ class LanguageModel:
     def predict(self, given: str | Path | Passage) -> TextScore:
         """How well a text is predicted: a passage, a file (Path), or the text itself.
 
-        Raises GestaError for what is no text, for characters that the model does not know, and where there is nothing
+        Raises GestaError for what is not text, for characters that the model does not know, and where there is nothing
         to predict.
         """
         text = given.text if isinstance(given, Passage) else read_text(given) if isinstance(given, Path) else given

@@ -76,7 +76,7 @@ def read(folder: Path, model: str) -> Index | None:
     path = folder / INDEX
     if not path.is_file():
         if folder.is_dir() and any(not f.name.startswith(".") and f.name != VECTORS for f in folder.iterdir()):
-            raise GestaError(f"{folder}: holds something else already. Choose an empty or a new --index.", usage=True)
+            raise GestaError(f"{folder}: contains other files. Choose an empty or new --index.", usage=True)
         return None
     try:
         stored = _Stored.model_validate_json(path.read_bytes())

@@ -28,7 +28,7 @@ class TextBase:
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **_: Any) -> Fitted:
         if start is not None:
-            raise GestaError(f"--from: {self.title} does not begin from a bundle. Leave it out.", usage=True)
+            raise GestaError(f"--from: {self.title} cannot start from a bundle. Leave it out.", usage=True)
         if run.devices * run.nodes > 1:
             raise GestaError(f"--devices, --nodes: {self.title} trains in one process. Leave them out.", usage=True)
         return self.train(parts, recipe, run)

@@ -44,7 +44,7 @@ class TextTask(TextBase):
 
     def read(self, data_path: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
         if layout is not None and layout not in LAYOUTS:
-            raise GestaError(f"unknown layout {layout!r} of text; there are {', '.join(LAYOUTS)}.", usage=True)
+            raise GestaError(f"unknown layout {layout!r} of text; choose from {', '.join(LAYOUTS)}.", usage=True)
         return corpus.read(data_path, layout)  # type: ignore[arg-type]
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002

@@ -23,7 +23,7 @@ from gesta.tasks.text.data import read_text
 
 Vectors = NDArray[np.float32]
 LONGEST_WORD = 1000
-"""Bytes; more without a space is no word2vec file."""
+"""Bytes; more without a space is not a word2vec file."""
 QUESTIONS = 1024
 """Analogies that are answered at a time."""
 
@@ -42,7 +42,7 @@ class WordVectors:
             raise GestaError(f"{len(self.words)} words want as many vectors, not an array of {self.vectors.shape}.")
         bad = np.flatnonzero(~np.isfinite(self.vectors).all(1))
         if len(bad):
-            raise GestaError(f"The vector of {self.words[bad[0]]!r} has a value that is no number.")
+            raise GestaError(f"The vector of {self.words[bad[0]]!r} has a value that is not a number.")
         lengths = np.linalg.norm(self.vectors, axis=1, keepdims=True)
         object.__setattr__(self, "_unit", self.vectors / np.where(lengths > 0, lengths, 1))
         object.__setattr__(self, "_numbers", {word: i for i, word in reversed(list(enumerate(self.words)))})
@@ -101,7 +101,7 @@ def read_vectors(path: Path, words: Collection[str] | None = None) -> WordVector
     """A file of any of the three formats, also in gzip; `words`: keep only these.
 
     A word that comes twice keeps its first vector. Raises GestaError, with the line, for rows of another width, what
-    is no number, a file that ends early, and where nothing is left.
+    is not a number, a file that ends early, and where nothing is left.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
@@ -155,7 +155,7 @@ def _text(
     stream: BinaryIO | gzip.GzipFile, path: Path, width: int, first: bytes, line: int = 0
 ) -> Iterator[tuple[str, Vectors]]:
     if first and width < 1:
-        raise GestaError(f"{path}: line 1 is no word with its values. Expected GloVe or word2vec vectors.")
+        raise GestaError(f"{path}: line 1 is not a word with its values. Expected GloVe or word2vec vectors.")
     for number, content in enumerate(_lines(stream, first), line + 1):
         if not content.strip():
             continue
@@ -217,7 +217,7 @@ class Score:
 def similarity_test(vectors: WordVectors, path: Path) -> Score:
     """Spearman's rank correlation of cosines with people's ratings: lines of two words and a number; # is a comment.
 
-    Pairs with a word that has no vector are not covered. Raises GestaError for a line that is no pair.
+    Pairs with a word that has no vector are not covered. Raises GestaError for a line that is not a pair.
     """
     rated, covered = 0, []
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -253,7 +253,7 @@ def _ranks(values: NDArray) -> NDArray[np.float64]:
 def analogy_test(vectors: WordVectors, path: Path) -> dict[str, Score]:
     """Google's questions: lines `: section` and `a b c d`; right where d is the answer. By section, and "all".
 
-    Raises GestaError for a line that is no question.
+    Raises GestaError for a line that is not a question.
     """
     sections: dict[str, list[list[str]]] = {}
     section = ""

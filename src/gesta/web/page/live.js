@@ -6,7 +6,7 @@ const UNANSWERED = 2;
 const WINDOW_MS = 10_000;
 const REASONS = {
   4401: "The token is wrong. Open the address that gesta studio printed.",
-  4403: "The server does not take this page for its own.",
+  4403: "The server refused this page: it is from another address.",
   4404: "This model is gone.",
   4408: "No picture was sent for 30 s.",
   4413: "A frame was too large for the server.",

@@ -43,7 +43,7 @@ class Results {
   }
 
   #empty() {
-    fill(this.root, h("h1", {}, "Nothing measured yet"), h("p", {}, "Train a model first: then each person is held out once, and what is recognized is counted."),
+    fill(this.root, h("h1", {}, "No results yet"), h("p", {}, "Train a model first. Then each person is held out once, and the recognized clips are counted."),
       h("div", { class: "bar-bottom" }, button("Go to Train", () => { location.hash = "#train"; }, { class: "filled", "data-key": "main" })));
   }
 
@@ -53,7 +53,7 @@ class Results {
     const head = h("div", { class: "head plain" }, h("h1", {}, "How good is it?"),
       choice("Model", models, model.id, (id) => { this.wanted = id; this.redraw(); }, { "data-key": "model" }),
       h("div", { class: "end panel-row" }, results?.state === "measured" && button("Full report", () => openReport(model), { class: "link", "data-key": "report" }), results && this.#next(results, model, job)));
-    if (!results) return fill(this.root, head, h("p", { class: "muted" }, "Asking for the results."));
+    if (!results) return fill(this.root, head, h("p", { class: "muted" }, "Loading the results."));
     return fill(this.root, head, this.#busy(model, job, results), results.n > 0 && this.#body(results), this.#newer(model));
   }
 
@@ -97,10 +97,10 @@ function firstBold(text) {
 function tiles(results) {
   const { alarms, people, interval } = results;
   return h("div", { class: "tiles" }, accuracy(results, interval),
-    tile(count(people.length, "person", "people"), people.length > 1 ? "each measured by a training that left this person out" : "also trained on: no measure for others"),
-    alarms && alarms.seconds > 0 && tile(alarms.per_minute.toFixed(1), `false alarms a minute: ${alarms.count} in ${duration(alarms.seconds)} of nothing`),
+    tile(count(people.length, "person", "people"), people.length > 1 ? "each measured by a model trained without this person" : "also in the training: says nothing about others"),
+    alarms && alarms.seconds > 0 && tile(alarms.per_minute.toFixed(1), `false alarms per minute: ${alarms.count} in ${duration(alarms.seconds)} of nothing`),
     alarms?.delay_p50_s !== null && alarms?.delay_p50_s !== undefined && tile(`${alarms.delay_p50_s.toFixed(2)} s`,
-      `from a gesture's end to its event, p95 ${alarms.delay_p95_s?.toFixed(2) ?? "?"} s; ${alarms.found} of ${count(alarms.of, "gesture")} gave one`));
+      `from the end of a gesture to its event, p95 ${alarms.delay_p95_s?.toFixed(2) ?? "?"} s; ${alarms.found} of ${count(alarms.of, "gesture")} detected`));
 }
 
 const tile = (number, words) => h("section", { class: "tile" }, h("p", { class: "tile-number" }, number), h("p", { class: "small muted" }, words));
@@ -124,8 +124,8 @@ function byGesture({ gestures }) {
     return h("tr", {}, h("th", { scope: "row" }, shown(one.label)), h("td", { class: "number" }, String(one.n)), h("td", {}, h("span", { class: "recall" }, bar(recall), h("span", { class: "row-number" }, percent(recall)))),
       h("td", { class: "number" }, one.called ? percent(one.right / one.called) : "never"), h("td", { class: "taken" }, one.taken_for.map(([label, n]) => `${shown(label)} (${n})`).join(", ")));
   };
-  return h("section", {}, h("h2", {}, "By gesture"), h("p", { class: "small muted" }, "Worst first. Recall: share of its clips that were found. Precision: share of the clips called so that were it."),
-    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "By gesture" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "gesture"), h("th", { class: "number" }, "clips"), h("th", {}, "recall"), h("th", { class: "number" }, "precision"), h("th", {}, "taken for"))),
+  return h("section", {}, h("h2", {}, "By gesture"), h("p", { class: "small muted" }, "Worst first. Recall: share of its clips that were recognized. Precision: share of the clips recognized as this gesture that are."),
+    h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "By gesture" }, h("table", {}, h("thead", {}, h("tr", {}, h("th", {}, "gesture"), h("th", { class: "number" }, "clips"), h("th", {}, "recall"), h("th", { class: "number" }, "precision"), h("th", {}, "recognized as"))),
       h("tbody", {}, gestures.map(row)))));
 }
 
@@ -136,7 +136,7 @@ function confusion({ labels, confusion: rows }) {
     if (n && !isRight) made.style.setProperty("--share", String(Math.max(0.25, n / most)));
     return made;
   };
-  return h("section", {}, h("h2", {}, "Confusion"), h("p", { class: "small muted" }, "Row: what it was. Column: what it was called."),
+  return h("section", {}, h("h2", {}, "Confusion"), h("p", { class: "small muted" }, "Rows: true class. Columns: recognized as."),
     h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Confusion" }, h("table", { class: "confusion" }, h("thead", {}, h("tr", {}, h("td", {}), labels.map((one) => h("th", { scope: "col" }, shown(one))))),
       h("tbody", {}, rows.map((row, at) => h("tr", {}, h("th", { scope: "row" }, shown(labels[at])), row.map((n, to) => cell(n, at === to))))))));
 }
@@ -149,7 +149,7 @@ function byPerson({ people }) {
 function mistake({ mistake: one }) {
   if (!one) return null;
   const clip = store.clip(one.clip);
-  return h("section", {}, h("h2", {}, "Surest mistake"), h("p", { class: "small" }, "Called ", h("strong", { class: "bad" }, shown(one.called)), ` (${one.confidence.toFixed(2)}), was `, h("strong", {}, shown(one.label)), ". ",
+  return h("section", {}, h("h2", {}, "Most confident error"), h("p", { class: "small" }, "Called ", h("strong", { class: "bad" }, shown(one.called)), ` (${one.confidence.toFixed(2)}), was `, h("strong", {}, shown(one.label)), ". ",
     h("span", { class: "muted" }, clip ? clip.name : one.person)),
   clip && h("div", { class: "mistake" }, strip(clip, `${shown(one.label)} by ${one.person}, eight moments`), button("Open in Check", () => { location.hash = `#check/${one.clip}`; }, { class: "quiet", "data-key": "open" })));
 }

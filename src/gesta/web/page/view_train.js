@@ -69,7 +69,7 @@ class Train {
     const share = job.of ? job.done / job.of : 0;
     const words = job.state === "waiting" ? "Waiting for the job before it" : job.state === "stopping" ? "Stopping" : !job.of ? job.doing || "Training" : `Training, ${job.unit} ${job.done} of ${job.of}`;
     return [h("div", { class: "head plain" }, h("h1", {}, words), job.left_s !== null && h("p", { class: "end big-number" }, `about ${duration(job.left_s)} left`)), bar(share, "thick"),
-      h("p", { class: "small muted" }, "Then each person is measured; you can try it before that. You may close this page: training goes on."),
+      h("p", { class: "small muted" }, "Then each person is measured; you can try it before that. You may close this page: training continues."),
       this.#curves(job),
       h("div", { class: "panel-row" }, button("Stop, keep the best so far", () => act(job, "/stop"), { class: "quiet", "data-key": "stop", disabled: job.state !== "running" }), this.#cancel(job),
         this.#logButton(job)), this.#log && h("pre", { class: "log", tabindex: "0", "aria-label": "Log" }, this.#log)];
@@ -87,7 +87,7 @@ class Train {
   #cancel(job) {
     if (!this.#asking) return button("Cancel and discard", () => { this.#asking = true; this.redraw(); }, { class: "link danger", "data-key": "cancel" });
     return h("span", { class: "asked" }, "Discard it all? ", button("Discard", () => { this.#asking = false; act(job, "", "DELETE"); }, { class: "link danger", "data-key": "cancel" }), " ",
-      button("Go on", () => { this.#asking = false; this.redraw(); }, { class: "link", "data-key": "go-on" }));
+      button("Continue", () => { this.#asking = false; this.redraw(); }, { class: "link", "data-key": "go-on" }));
   }
 
   #curves(job) {
@@ -96,7 +96,7 @@ class Train {
     const share = val[epochs.indexOf(best)];
     const right = share === undefined || share === null ? "" : `, ${Math.round(share * n)} of ${count(n, "clip")}${held.length ? ` of ${listed(held)}` : ""}`;
     return h("section", { class: "card" }, h("h2", {}, "Accuracy by epoch"), curves(job),
-      best !== null && h("p", { class: "small muted" }, `Best so far: epoch ${best}${right}. This chooses the epoch; the figure to believe comes in Results.`));
+      best !== null && h("p", { class: "small muted" }, `Best so far: epoch ${best}${right}. This only chooses the epoch; the result to trust comes in Results.`));
   }
 
   #done(job) {
@@ -117,7 +117,7 @@ class Train {
   #stopped(job) {
     const title = { stopped: "Training was stopped.", failed: "Training failed.", lost: "Training was interrupted." }[job.state];
     return [h("h1", {}, title), job.error && h("p", { class: "warning", role: "alert" }, job.error.error, job.error.hint && ` ${job.error.hint}`),
-      h("div", { class: "panel-row bar-bottom" }, job.resumable ? button(`Go on from epoch ${job.done}`, () => act(job, "/resume"), { class: "filled", "data-key": "main" }) : trainButton("Train again"),
+      h("div", { class: "panel-row bar-bottom" }, job.resumable ? button(`Continue from epoch ${job.done}`, () => act(job, "/resume"), { class: "filled", "data-key": "main" }) : trainButton("Train again"),
         job.resumable && button("Train from the start", () => startJob({ kind: "train" }), { class: "quiet", "data-key": "again" }), this.#logButton(job)),
       this.#log && h("pre", { class: "log", tabindex: "0", "aria-label": "Log" }, this.#log), this.#curves(job)];
   }

@@ -287,7 +287,7 @@ class Try {
     fill(this.#facts, h("span", {}, "Camera ", strong(`${camera.rate} frames/s`)), p50 !== undefined && h("span", {}, "Answer ", strong(`${Math.round(p50)} ms`), ", p95 ", strong(`${Math.round(p95)} ms`)),
       h("span", {}, "Dropped ", strong(`${(dropped * 100).toFixed(dropped < 0.1 ? 1 : 0)} %`)), h("span", {}, strong(this.#cores.toFixed(1)), " cores"));
     this.#slow.hidden = dropped < 0.2 || p50 === undefined;
-    this.#slow.textContent = `${Math.round(answers)} answers a second of ${Math.round(offered)} frames: ${percent(dropped)} dropped.`;
+    this.#slow.textContent = `${Math.round(answers)} answers per second for ${Math.round(offered)} frames: ${percent(dropped)} dropped.`;
   }
 }
 
