@@ -233,7 +233,7 @@ def test_jester(tmp_path, kind):
 def test_jester_names_what_is_missing(tmp_path):
     frames(tmp_path / "videos" / "12", range(3))
     (tmp_path / "jester-v1-train.csv").write_text("12;Swiping Left\n13;Stop Sign\n")
-    with pytest.raises(GestaError, match="names 1 videos that are not there:\n  13"):
+    with pytest.raises(GestaError, match="names 1 video that cannot be found:\n  13"):
         read(tmp_path)
     (tmp_path / "jester-v1-train.csv").write_text("12;Swiping Left\nx;Stop Sign\n")
     with pytest.raises(GestaError, match=r"jester-v1-train\.csv:2: expected a video's number"):

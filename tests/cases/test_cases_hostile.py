@@ -133,7 +133,7 @@ def test_skeleton_csv_with_another_number_of_joints_is_listed(tmp_path, numbers)
     (tmp_path / "index.csv").write_text("path,label,skeleton\na.mp4,a,s.csv\n")
     report = inspect(read(tmp_path))
     (problem,) = [p for p in report.problems if p.path.endswith("s.csv")]
-    assert f"{numbers} numbers per row. Expected 9 a joint, 180 for 20 joints" in problem.reason
+    assert f"{numbers} numbers per row. Expected 9 per joint, 180 for 20 joints" in problem.reason
 
 
 @pytest.mark.parametrize("content", ["", "a,b\n", "1,2\n1\n", "\0", "nan\n"])

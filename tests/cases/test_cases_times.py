@@ -211,7 +211,7 @@ def test_joined_files_whose_clock_starts_again(tmp_path):
     one = odd.write(tmp_path / "1.ts", 60, b_frames=0)
     two = odd.write(tmp_path / "2.ts", 60, b_frames=0, first=60)
     (tmp_path / "both.ts").write_bytes(one.read_bytes() + two.read_bytes())
-    with pytest.warns(UserWarning, match=r"both\.ts: its time stamps jump back 1 times"):
+    with pytest.warns(UserWarning, match=r"both\.ts: its time stamps jump back 1 time;"):
         numbers, times = odd.shown(tmp_path / "both.ts")
     assert numbers == list(range(120))
     assert times == pytest.approx([n * THIRTIETH for n in range(120)], abs=0.01)

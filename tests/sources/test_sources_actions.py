@@ -50,7 +50,7 @@ class TestUcf101:
         gone = [f"Archery/v_Archery_g{g:02d}_c01.avi" for g in (1, 3)]
         for name in gone:
             (root / "UCF-101" / name).unlink()
-        with pytest.raises(GestaError, match="names 2 videos that are not there") as caught:
+        with pytest.raises(GestaError, match="names 2 videos that cannot be found") as caught:
             read(root)
         assert all(name in str(caught.value) for name in gone)
 
@@ -115,7 +115,7 @@ class TestIsogd:
         with pytest.raises(GestaError, match="names 2 videos") as caught:
             read(root)
         assert "train/001/K_00001.avi" in str(caught.value) and "valid/001/M_00002.avi" in str(caught.value)
-        with pytest.raises(GestaError, match="names 1 videos"):
+        with pytest.raises(GestaError, match="names 1 video that"):
             read(root, "isogd+rgb")
 
     def test_bad_line(self, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def test_sentence_pairs(tmp_path: Path) -> None:
     with pytest.raises(GestaError, match="wants one language"):
         read_corpus(folder, WORDS)
     (folder / "val.en").write_text("a bird\nand more\n")
-    with pytest.raises(GestaError, match=r"val\.de has 1 lines and .*val\.en 2"):
+    with pytest.raises(GestaError, match=r"val\.de has 1 line and .*val\.en 2"):
         data.read_pairs(folder)
 
 

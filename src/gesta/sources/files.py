@@ -13,6 +13,7 @@ import yaml
 
 from gesta.schema import IMAGE_SUFFIXES, GestaError, Split
 from gesta.untrusted import open_file, read_bounded
+from gesta.words import counted
 
 VIDEO_SUFFIXES = (
     *(".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv", ".gif"),
@@ -154,4 +155,4 @@ def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:
     """The error for a list that names videos that are not there; of more than 50 the first 50 are shown."""
     shown = "\n  ".join(names[:SHOWN_MISSING])
     more = f"\n  ... and {len(names) - SHOWN_MISSING} more" if len(names) > SHOWN_MISSING else ""
-    return GestaError(f"{place} names {len(names)} videos that are not there:\n  {shown}{more}\n{hint}")
+    return GestaError(f"{place} names {counted(len(names), 'video')} that cannot be found:\n  {shown}{more}\n{hint}")

@@ -202,7 +202,8 @@ def _same_person_notes(samples: Sequence[Sample]) -> list[str]:
         shared = sorted(parts[one] & parts[other])
         if shared:
             few = ", ".join(shared[:5]) + (", ..." if len(shared) > 5 else "")
-            notes.append(f"{len(shared)} people are in both {one} and {other} ({few}), so the accuracy is optimistic.")
+            people = counted(len(shared), "person", "people")
+            notes.append(f"{people} in both {one} and {other} ({few}), so the accuracy is optimistic.")
     return notes
 
 

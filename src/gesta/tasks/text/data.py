@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from gesta.schema import GestaError
+from gesta.words import counted
 
 Layout = Literal["text", "captions", "pairs"]
 CAPTIONS = "Flickr8k.token.txt"
@@ -146,8 +147,8 @@ def read_pairs(folder: Path) -> dict[str, list[dict[str, str]]]:
         for other, lines in zip(files, held, strict=True):
             if len(lines) != len(held[0]):
                 raise GestaError(
-                    f"{file} has {len(held[0])} lines and {other} {len(lines)}. Sentence pairs need the same "
-                    "number: line k of one is the translation of line k of the other."
+                    f"{file} has {counted(len(held[0]), 'line')} and {other} {len(lines)}. Sentence pairs need the "
+                    "same number: line k of one is the translation of line k of the other."
                 )
         parts[part] = [dict(zip(languages, line, strict=True)) for line in zip(*held, strict=True)]
     return parts
