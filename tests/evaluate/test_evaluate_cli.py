@@ -81,7 +81,7 @@ def test_cache_shows_limits_and_clears(call, cache, data, make_bundle):
     limited = json.loads(call("cache", "--limit", str(half), "--json")[1])
     assert limited["limit_bytes"] == half >= limited["bytes"] > 0 and 10 <= limited["entries"] <= 12
     code, out, _ = call("cache", "--clear")
-    assert code == 0 and "entries  0" in out and "freed" in out
+    assert code == 0 and "clips    0" in out and "freed" in out
     code, _, err = call("cache", "--limit", "much")
     assert code == 2 and "is not a size" in err
 

@@ -186,7 +186,7 @@ def test_other_bad_input(files, tmp_path):
     with pytest.raises(GestaError, match=r"binary.txt: is not a text file"):
         compare(truth, [tmp_path / "binary.txt"], NYU)
     error = run(truth, predicted, "--camera", "nyo").exception
-    assert error.usage and "there are nyu, icvl, msra" in str(error) and "Did you mean nyu?" in str(error)
+    assert error.usage and "choose from nyu, icvl, msra" in str(error) and "Did you mean nyu?" in str(error)
     error = run(truth, predicted, "--coordinates", "uv").exception
     assert error.usage and "choose from auto, uvd, xyz" in str(error)
     uv = save(tmp_path / "uv.txt", np.ones((6, 4, 2)))

@@ -109,7 +109,7 @@ class TestMessages:
         assert caught.value.usage
 
     def test_engines(self) -> None:
-        with pytest.raises(GestaError, match="unknown engine 'tensorflow'; for features there are torch, openvino"):
+        with pytest.raises(GestaError, match="unknown engine 'tensorflow'; for features, choose from torch, openvino"):
             engine_for("tensorflow", small("layer4", True), "cpu")
         with pytest.raises(GestaError, match="openvino computes on the CPU, not on cuda"):
             engine_for("openvino", small("layer4", True), "cuda")

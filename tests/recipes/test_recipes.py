@@ -139,7 +139,7 @@ def test_mistakes_are_named(name: str, change: str, message: str) -> None:
         ("[" * 100_000, "not a readable YAML file"),
         ("name: 2020-13-45", "not a readable YAML file"),
         ("name: x\ntitle: y\nmodel: {}\ntraining: {epochs: 1}\n", "input is missing"),
-        (read_text("auto") + "epochs: 3\n", r"unknown key epochs; there are"),
+        (read_text("auto") + "epochs: 3\n", r"unknown key epochs; choose from"),
         (
             read_text("auto").replace("  batch:", "  bacth:"),
             r"key training.bacth.*Did you mean training.batch\?",

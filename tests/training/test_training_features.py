@@ -92,7 +92,7 @@ def test_z_normalization_by_hand() -> None:
 def test_wrong_numbers_of_layers() -> None:
     with pytest.raises(ValueError, match="1 or 2 recurrent and linear layers, not 3 and 1"):
         small("lstm", layers=3)
-    with pytest.raises(ValueError, match=r"there are mean, gru, lstm\. Did you mean gru\?"):
+    with pytest.raises(ValueError, match=r"choose from mean, gru, lstm\. Did you mean gru\?"):
         small("grus")
 
 

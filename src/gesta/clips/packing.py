@@ -75,8 +75,8 @@ def pack(
         return _complete(out, contents, done, listing, len(todo))
     except OSError as error:
         raise GestaError(
-            f"{out}: the shards cannot be written ({error}). Free space and run the same command again: what is "
-            "finished stays."
+            f"{out}: the shards cannot be written ({error}). Free space and run the same command again: "
+            "finished work is kept."
         ) from error
 
 

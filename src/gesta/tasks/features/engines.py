@@ -76,5 +76,5 @@ def engine_for(name: str | None, ready: Extractor, device: str, threads: int | N
     """(name, engine); None: OpenVINO on a CPU, else PyTorch. Raises GestaError (usage) for an unknown name."""
     name = name or ("openvino" if device == "cpu" else "torch")
     if name not in ENGINES:
-        raise GestaError(f"unknown engine {name!r}; for features there are {', '.join(ENGINES)}.", usage=True)
+        raise GestaError(f"unknown engine {name!r}; for features, choose from {', '.join(ENGINES)}.", usage=True)
     return name, ENGINES[name](ready, device, threads)
