@@ -1,4 +1,4 @@
-"""The Python API: the calls that the commands make, without the printing. `import gesta` gives all of it."""
+"""The Python API: the same calls as the commands, without the printing. `import gesta` gives all of it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def load(
 ) -> Any:
     """The model of a bundle, of any task: a folder, a zip, or "demo" for the one that comes with the package.
 
-    `engine`: openvino, onnxruntime or torch; the best that the bundle is made for if left out. `threads` of the CPU.
-    `options`: those of the task, such as backbone_weights. Raises GestaError for what is not a bundle, is damaged or
-    newer, and for an engine that is missing or unknown.
+    `engine`: openvino, onnxruntime or torch; by default what the bundle was made for. `threads`: of the CPU.
+    `options`: options of the task, such as backbone_weights. Raises GestaError if it is not a bundle, is damaged or was
+    made by a newer version, or if the engine is unknown or not installed.
 
         model = gesta.load("demo")
         print(model.predict("wave.mp4").top(3))
@@ -62,11 +62,12 @@ def train(
     device: str = "auto",
     **options: Any,
 ) -> Any:
-    """Trains on a data folder; the bundle is left at out/bundle (`runs/<data>-<recipe>-<number>/bundle` if left out).
+    """Trains a model on a data folder and writes the bundle to out/bundle.
 
-    `recipe`: a name (`gesta recipes`) or a YAML file; what fits the data if left out. Further options: `start` (a
-    bundle to start from), `layout`, `protocol`, `final`, and changes of the recipe by name, dotted where it is. Returns
-    a result with `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Needs PyTorch. Raises GestaError.
+    `recipe`: a name (see `gesta recipes`) or a YAML file; by default it is chosen for the data. `out`: by default
+    `runs/<data>-<recipe>-<number>`. Further options: `start` (a bundle to start from), `layout`, `protocol`, `final`,
+    and settings of the recipe by their dotted names. Returns a result with `.bundle`, `.metrics`, `.history` and
+    `.to_dataframe()`. Needs PyTorch. Raises GestaError.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
     """
@@ -86,10 +87,10 @@ def train(
 def enroll(
     bundle: Path | str, data: Path | str, out: Path | str, *, layout: str | None = None, overwrite: bool = False
 ) -> Made:
-    """A new bundle with the classes of a data folder added, without training. Needs PyTorch.
+    """Adds the classes of a data folder to a model, as a new bundle and without training. Needs PyTorch.
 
-    For a nearest neighbor or a metric-trained embedding (`**{"model.head": "prototypes"}` in training). Raises
-    GestaError for other networks, classes that the bundle knows, and data that lack what it needs.
+    Works for a nearest neighbor or a metric-trained embedding (`**{"model.head": "prototypes"}` in training). Raises
+    GestaError for other networks, for classes that the bundle already has, and if the data lack what it needs.
 
         more = gesta.enroll("runs/mine/bundle", "two_new_signs", "runs/more")
     """
@@ -109,9 +110,10 @@ def evaluate(
     out: Path | str | None = None,
     **options: Any,
 ) -> Measured:
-    """Measures a bundle or a loaded model on one split of a data folder, divided as in its training.
+    """Measures a bundle or a loaded model on one part of a data folder, split as in training.
 
-    `out`: a folder for the report. `options`: layout, protocol, seed, and those of the task. Raises GestaError.
+    `split`: test, val, train or all. `out`: a folder for the report. `options`: layout, protocol, seed, and options of
+    the task. Raises GestaError.
 
         print(gesta.evaluate("runs/mine/bundle", "my_gestures").metrics["accuracy"])
     """
@@ -138,11 +140,11 @@ def export(
     overwrite: bool = False,
     **options: Any,
 ) -> Made:
-    """Writes the networks in another format (openvino, onnx) into a new bundle that runs without PyTorch.
+    """Converts a model to another format (openvino or onnx), as a new bundle that runs without PyTorch.
 
-    `to="web"` writes a page that runs the model in a browser (docs/export.md). `out`: <bundle>-<to>-<precision> beside
-    the bundle if left out. `data`: what it was trained on, to compare with PyTorch and (int8) to calibrate. Raises
-    GestaError where the networks do not say what PyTorch says.
+    `to="web"` writes a page that runs the model in a browser (docs/export.md). `out`: by default
+    <bundle>-<to>-<precision> beside the bundle. `data`: the training data, to compare with PyTorch and to calibrate
+    int8. Raises GestaError if the export does not agree with PyTorch.
 
         small = gesta.export("runs/mine/bundle", to="onnx", precision="fp16")
     """
@@ -176,10 +178,11 @@ def compress(
     plan: dict[str, Any] | None = None,
     **options: Any,
 ) -> Made:
-    """Makes a trained model small in one go, with a table of what each step cost; what was chosen lies at out/best.
+    """Makes a trained model small, with a table of what each step cost; the chosen one is in out/best.
 
-    `target_bytes`: the best of at most so many; `max_drop`: the smallest that loses at most so many points (mm for
-    hands). `plan`: further fields of gesta.compression.plan.Plan. Raises GestaError.
+    `target_bytes`: choose the most accurate of at most this size. `max_drop`: choose the smallest that loses at most
+    this many percentage points (hand pose: mm). `plan`: further fields of gesta.compression.plan.Plan. Raises
+    GestaError.
 
         small = gesta.compress("runs/mine/bundle", "my_gestures", "runs/small", target_bytes=500_000)
     """
@@ -199,9 +202,9 @@ def compress(
 
 
 def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, seconds: float = 3.0) -> Measured:
-    """Latency of every engine on one core, beside the machine; with `data` also what the task adds.
+    """Measures the latency of every engine on one core; with `data` also preprocessing, where the task has it.
 
-    Raises GestaError.
+    `seconds`: how long each latency is measured. Raises GestaError.
 
         print(gesta.benchmark("demo").document["latency"])
     """
@@ -214,11 +217,9 @@ def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, se
 
 
 def inspect(data: Path | str, layout: str | None = None) -> Measured:
-    """What is in a data folder and what is wrong with it.
+    """Finds out what is in a data folder and what is wrong with it. Raises GestaError if it is not a data folder.
 
-    Raises GestaError for what is not data.
-
-        print(gesta.inspect("my_gestures").document["problems"])
+    print(gesta.inspect("my_gestures").document["problems"])
     """
     task = catalog.of_data(Path(data), layout)
     report = need(task, "inspect", "Inspecting data")(task.read(Path(data), layout))
@@ -230,10 +231,10 @@ def inspect(data: Path | str, layout: str | None = None) -> Measured:
 def crossval(
     data: Path | str, recipe: str | None = None, out: Path | str = "runs/crossval", **options: Any
 ) -> Measured:
-    """Trains one model for each held-out person and reports the pooled quality. Raises GestaError.
+    """Cross-validates a recipe: trains one model for each held-out person and measures all of them together.
 
-    `options`: by (subject, label, or a number of groups of people, as text), seeds, sets, choose, layout, workers,
-    device.
+    `options`: by ("subject", "label", or a number of groups of people, as text), seeds, sets, choose, layout, workers,
+    device. Raises GestaError.
 
         print(gesta.crossval("my_gestures", by="5").metrics["accuracy"])
     """

@@ -265,13 +265,13 @@ def test_the_commands(gesta: Any, tmp_path: Path, text: Path) -> None:
     assert document["task"] == "text"
     assert document["metrics"]["ngram_test_loss"] < 1
     done = gesta("evaluate", out / "bundle", text, "--out", tmp_path / "report")
-    assert "bits a token" in done.stdout
+    assert "bits per token" in done.stdout
     assert "Kneser-Ney of order 6" in done.stdout
     assert (tmp_path / "report" / "passages.csv").read_text().count("\n") == 2
     assert "perplexity" in (tmp_path / "report" / "report.html").read_text()
     assert "not say who the people are" not in done.stderr
     done = gesta("predict", out / "bundle", text, tmp_path)
-    assert "nats a token" in done.stdout
+    assert "nats per token" in done.stdout
     assert done.exit_code == 1  # a folder is not a text file
     document = json.loads(gesta("benchmark", out / "bundle", "--seconds", 0.1, "--json").stdout)
     assert {row["engine"] for row in document["latency"]} >= {"openvino", "torch"}

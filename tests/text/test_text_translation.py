@@ -266,7 +266,7 @@ def test_the_commands(gesta: Any, tmp_path: Path) -> None:
     sets = [f"--set={s}" for s in ("training.epochs=1", "model.hidden=16", "training.precision=32-true")]
     done = gesta("train", folder, "--recipe", "text/gloss-to-german", *sets, "--out", out)
     assert done.exit_code == 0, done.stderr
-    assert "nats a word" in done.stdout
+    assert "nats per word" in done.stdout
     done = gesta("evaluate", out / "bundle", folder, "--split", "dev", "--out", tmp_path / "report")
     assert "BLEU" in done.stdout
     assert (tmp_path / "report" / "translations.csv").exists()

@@ -1,4 +1,4 @@
-"""A folder of images, one a frame, as a video."""
+"""A folder of images, one per frame, as a video."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _from_csv(sample: Sample, resource: Resource) -> NDArray[np.float32]:
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
         raise GestaError(
-            f"{resource}: is no skeleton csv ({reason}). Expected a row of {expected} numbers a frame."
+            f"{resource}: is not a skeleton csv ({reason}). Expected a row of {expected} numbers per frame."
         ) from error
     if not table.size or table.shape[1] != expected:
         raise GestaError(

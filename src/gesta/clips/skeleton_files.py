@@ -5,7 +5,7 @@
 | `.npy` | T J 2, T J 3, or T J 4 with confidence; the joints' names come from `joints.txt` |
 | `.skeleton` | NTU RGB+D: the body that is there longest, 25 joints of the second Kinect, meters |
 | `.txt` | MSR Action3D (rows `x y z confidence`), or SFINGE3D (140 numbers per row, `;` between: position, rotation) |
-| `.csv` | ChaLearn 2014 (9 numbers a joint, no header), or landmarks of MediaPipe with a header |
+| `.csv` | ChaLearn 2014 (9 numbers per joint, no header), or landmarks of MediaPipe with a header |
 | `.json` | landmarks of MediaPipe (gesta.clips.skeleton_mediapipe) |
 
 Missing joints are NaN in all of them.
@@ -112,7 +112,7 @@ def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
 
 
 def _ntu(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
-    """Frames; in each the bodies; of each its id and state, then 12 numbers a joint (x y z meters, ..., state)."""
+    """Frames; in each the bodies; of each its id and state, then 12 numbers per joint (x y z meters, ..., state)."""
     lines = [line.split() for line in _text(raw).splitlines() if line.strip()]
     rows = iter(lines)
     bodies: list[dict[str, NDArray[np.float32]]] = []

@@ -101,7 +101,7 @@ def _long(header: list[str], rows: list[list[str]]) -> Read:
     landmark = next((header.index(name) for name in LANDMARKS if name in header), None)
     if frame is None or landmark is None:
         raise ValueError(
-            f"a row a landmark needs a column {FRAMES[0]} and one {LANDMARKS[0]}; it has {', '.join(header)}"
+            f"one row per landmark needs a column {FRAMES[0]} and one {LANDMARKS[0]}; it has {', '.join(header)}"
         )
     cells = [(row[frame], row[landmark]) for row in rows if len(row) > max(frame, landmark)]
     numbers = sorted({int(float(number)) for number, _ in cells if is_number(number)})

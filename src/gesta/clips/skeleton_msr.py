@@ -1,4 +1,4 @@
-"""MSR Action3D skeletons: text, 20 rows a frame `x y z confidence`, meters. Skeletons only, so there are no samples.
+"""MSR Action3D skeletons: text, 20 rows per frame `x y z confidence`, meters. Skeletons only, so there are no samples.
 
 The order of the joints is not the Kinect's; it was found from the data (see tests): the bones that keep their length,
 the head on top and the feet at the bottom, and which hand the one-handed actions move.

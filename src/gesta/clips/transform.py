@@ -74,7 +74,7 @@ class Transform(BaseModel):
     sampling: Literal["chunks", "central", "whole"] = Field(
         "chunks", description="chunks of `chunk` frames, the central window, or the whole clip at once"
     )
-    chunk: int = Field(4, ge=1, le=64, description="frames a chunk")
+    chunk: int = Field(4, ge=1, le=64, description="frames per chunk")
     window: int = Field(32, ge=1, le=512, description="frames of the central window; whole: the last of a stream")
     skeleton: SkeletonSpace | None = Field(
         None, exclude_if=is_none, description="joints of the skeleton stream, and how they are normalized"

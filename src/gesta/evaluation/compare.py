@@ -1,4 +1,4 @@
-"""Two ways to make a model, compared on the same clips from what `gesta evaluate --out` wrote, several seeds a side."""
+"""Two models compared on the same clips, from what `gesta evaluate --out` wrote, with several seeds per side."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """20BN-Jester (Materzynska et al. 2019): gestures as folders of JPEG images at 12 frames a second, and lists.
 
     ROOT/jester-v1-train.csv               34870;Drumming Fingers       also jester-v1-validation.csv, -test.csv (ids)
-    ROOT/20bn-jester-v1/34870/00001.jpg    a folder a video, below ROOT or one of its folders
+    ROOT/20bn-jester-v1/34870/00001.jpg    a folder per video, below ROOT or one of its folders
 
 The lists may also be Train.csv, Validation.csv and Test.csv with the columns video_id,label. Who performs is not known.
 """

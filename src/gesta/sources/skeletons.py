@@ -6,7 +6,7 @@ whose names tell the class and the person.
 | `S001C002P003R002A013.skeleton` (NTU RGB+D) | A013, P003 |
 | `a01_s02_e03_skeleton3D.txt` (MSR Action3D), `a1_s2_t3_skeleton.npy` (UTD-MHAD) | a01, s02 |
 
-Joints of `.npy` are named by `joints.txt` in the data folder, or in the one above it, one a line, unless their number
+Joints of `.npy` are named by `joints.txt` in the data folder, or in the one above it, one per line, unless their number
 tells them.
 """
 

@@ -45,7 +45,7 @@ _ACTS = (0.35, 0.4, 0.25)
 _HELD_ACTS, _HELD_PAIRS = 0.15, 0.2
 """Shares of combinations that are held out."""
 WORDINGS = 4
-"""Captions a video."""
+"""Captions per video."""
 _SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
 Progress = Callable[[int, int], None] | None
 

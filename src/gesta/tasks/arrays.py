@@ -71,7 +71,7 @@ class ArrayManifest(Manifest):
 
 
 class ArrayModel:
-    """A model at work. Holds its network on one device; use one a thread."""
+    """A model at work. Holds its network on one device; use one per thread."""
 
     def __init__(self, task: ArrayTask, engine: Engine, manifest: Any) -> None:
         self.task, self.engine, self.manifest = task, engine, manifest

@@ -152,7 +152,7 @@ class Said:
 
 
 class Predictor(Protocol):
-    """A model at work. Holds its networks on one device; use one a thread."""
+    """A model at work. Holds its networks on one device; use one per thread."""
 
     manifest: Any
     engine: Any

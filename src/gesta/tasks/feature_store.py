@@ -1,7 +1,7 @@
 """Features on disk: safetensors shards, an index, and what they were made with. No torch.
 
     DIR/features.json                     the recipe: backbone, weights, stage, frames, size
-    DIR/shard-<process>-<number>.safetensors   a tensor a video: [n, D] pooled, [n, C, h, w] maps
+    DIR/shard-<process>-<number>.safetensors   one tensor per video: [n, D] pooled, [n, C, h, w] maps
     DIR/index.json                        video -> shard (null: it could not be used), label, person, part
 
 A shard is written under a temporary name and renamed; what it holds stands in itself, so the index can be made anew

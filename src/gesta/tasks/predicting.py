@@ -1,4 +1,4 @@
-"""`gesta predict` for the tasks that answer with a class: one answer a sample, or one a step of a stream."""
+"""`gesta predict` for the tasks that answer with a class: one answer per sample, or one per step of a stream."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A data set -> a folder of skeletons beside links to its videos, with an `index.csv` that `sources.index_csv` reads.
 
-    TRACKED/index.csv      path,skeleton,mask,depth,label,subject,split,start_s,end_s,... a row a sample
+    TRACKED/index.csv      path,skeleton,mask,depth,label,subject,split,start_s,end_s,... one row per sample
     TRACKED/joints.txt, camera.yaml                  what the skeleton files mean
     TRACKED/skeletons/<recording>.npy, .npz          joints in pixels; all landmarks with times and confidence
     TRACKED/videos/<recording>                       links to the recordings (copies where links are not possible)

@@ -30,7 +30,7 @@ TRIM = (0.02, 0.98)
 MARGIN_S = 0.15
 
 Strength = NDArray[np.float64]
-"""A row a frame: time, gray level, motion, motion at the left, right or upper border (shares of the pixels)."""
+"""One row per frame: time, gray level, motion, motion at the left, right or upper border (shares of the pixels)."""
 
 
 def look_at(path: Path) -> Strength:

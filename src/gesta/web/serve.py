@@ -147,7 +147,7 @@ def outward(v6: bool = False) -> tuple[str, ...]:
 
 
 def qr_code(text: str) -> str:
-    """The text as a QR code of block characters, two rows a line."""
+    """The text as a QR code of block characters, two rows per line."""
     code = np.pad(cv2.QRCodeEncoder.create().encode(text), 2, constant_values=255) > 127
     code = np.pad(code, ((0, len(code) % 2), (0, 0)), constant_values=True)
     marks = {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): " "}

@@ -17,7 +17,7 @@ from gesta.tasks.clips.predict import Recognizer
 
 
 def annotate(recognizer: Recognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """Streams a sample through the model and writes `out` (.mp4); yields a prediction a chunk as it goes.
+    """Streams a sample through the model and writes `out` (.mp4); yields one prediction per chunk as it goes.
 
     Every frame carries the prediction of its own chunk. The file appears when the last frame is written. Raises
     GestaError if the sample cannot be read or lacks what the model needs, or the file cannot be written.

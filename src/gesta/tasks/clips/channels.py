@@ -138,7 +138,7 @@ def parameters_left(weights: Weights, layers: Sequence[Channels], counts: Mappin
 
 
 def _streams(weights: Weights) -> list[list[str]]:
-    """Names of the convolutions' weights, a list a stream."""
+    """Names of the convolutions' weights, one list per stream."""
     stacks: dict[str, list[tuple[int, str]]] = {}
     for name in weights:
         if match := _CONVOLUTION.fullmatch(name):

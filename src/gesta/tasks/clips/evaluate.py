@@ -75,7 +75,7 @@ def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
 def answers(
     recognizer: Recognizer, items: Sequence[Item], failed: list[str], noted: set[str]
 ) -> Iterator[tuple[Item, Prediction]]:
-    """One prediction a sample; those of one recording share one decode pass. What they lack is added to `noted`."""
+    """One prediction per sample; those of one recording share one decode pass. What they lack is added to `noted`."""
     for _, group in groupby(items, key=lambda item: item.sample.files):
         fit: dict[str, Item] = {}
         for item in group:

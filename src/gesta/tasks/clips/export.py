@@ -96,7 +96,7 @@ def compare(reference: Recognizer, other: Recognizer, shown: Examples, artifact:
 
 
 def _answers(recognizer: Recognizer, clips: Sequence[NDArray[np.uint8]], role: str) -> list[NDArray[Any]]:
-    """For each clip [1, N] (role "whole": one prediction a clip) or [K, N] ("step": one a chunk, the state carried)."""
+    """For each clip [1, N] (role "whole": one prediction per clip) or [K, N] ("step": one per chunk)."""
     if role == "whole":
         return list(recognizer.predict_clips(clips)[:, None])
     return [

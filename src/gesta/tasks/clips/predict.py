@@ -47,7 +47,7 @@ def _parts(bundle: Bundle[ClipManifest]) -> list[Part]:
 
 
 class Recognizer:
-    """Says what is in a clip, or follows a stream. Holds a network on one device; use one a thread."""
+    """Recognizes what is in a clip, or follows a stream. Holds a network on one device; use one per thread."""
 
     def __init__(self, engine: Engine, manifest: ClipManifest) -> None:
         self.engine, self.manifest = engine, manifest
@@ -64,9 +64,9 @@ class Recognizer:
     def predict(self, video: list[Video], fps: float | None = None) -> list[Prediction]: ...
 
     def predict(self, video: Video | list[Video], fps: float | None = None) -> Prediction | list[Prediction]:
-        """What is in a video, or in each of a list of them: files, Samples, Clips, or RGB frames [T, H, W, 3].
+        """Recognizes what is in a video, or in each of a list: files, Samples, Clips, or RGB frames [T, H, W, 3].
 
-        `fps`: of frames given as arrays (the model's own rate if left out).
+        `fps`: rate of frames given as arrays; by default the model's own.
         Raises GestaError if one cannot be read, lacks what the model needs, or is a folder of several.
         """
         if isinstance(video, (list, tuple)):
@@ -100,9 +100,9 @@ class Recognizer:
     def stream(
         self, frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
     ) -> Iterator[Prediction]:
-        """A prediction a chunk, in constant memory, from frames as they come (or from a file or Sample).
+        """Yields one prediction per chunk, in constant memory, from frames as they come, or from a file or Sample.
 
-        RGB images without time stamps are taken to come at `fps` (the model's own rate if left out).
+        RGB images without time stamps are assumed to come at `fps`, by default the model's own rate.
         """
         joints: Sequence[str] | None = None
         if isinstance(frames, (str, Path)):
@@ -116,7 +116,7 @@ class Recognizer:
         yield from stream.finish()
 
     def events(self, video: str | Path | Sample) -> Iterator[GestureEvent]:
-        """The events of a recording, each as soon as it is known. Raises GestaError as `stream` does."""
+        """Yields the events of a recording, each as soon as it is detected. Raises GestaError as `stream` does."""
         sample = one_sample(video) if isinstance(video, (str, Path)) else video
         require(sample, self.manifest)
         following = self.open_events(joints=self._joints_of(sample))
@@ -125,17 +125,17 @@ class Recognizer:
         yield from following.finish()
 
     def open_events(self, threshold: float | None = None, joints: Sequence[str] | None = None) -> EventStream:
-        """A stream that gives events instead of an answer a chunk: `push(frame, time_s)`, `finish()`.
+        """A stream that gives events instead of one answer per chunk: `push(frame, time_s)`, `finish()`.
 
-        The decoder's numbers are the bundle's, or its defaults where the bundle was not trained for streams.
-        `threshold`: probability at which an event opens, instead of theirs.
+        The decoder has the bundle's settings, or defaults if the bundle was not trained for streams. `threshold`:
+        probability that starts an event, instead of the decoder's.
         """
         return EventStream(self.open_stream(joints), self.manifest, threshold)
 
     def open_stream(self, joints: Sequence[str] | None = None) -> Stream:
-        """A stream to push frames into by hand. Several may be open; each has its own state.
+        """A stream to push frames into. Several may be open; each has its own state.
 
-        `joints`: those of the frames, in their order; None: the Kinect's, of a skeleton stream the model's.
+        `joints`: names of the frames' joints, in order; None: the Kinect's, or for skeleton models the model's.
         """
         return Stream(self.engine, self.manifest, joints)
 
@@ -177,9 +177,9 @@ class Recognizer:
         return self._by_steps(inputs, lengths)
 
     def states(self, sample: Sample) -> NDArray[np.float32]:
-        """What the model knows after each chunk of a recording: its states and logits side by side, [K, D].
+        """The model's states and logits after each chunk of a recording, side by side [K, D].
 
-        Of a network without a step the logits alone, [1, N]. Raises GestaError as `predict` does.
+        For a network without a step, only the logits [1, N]. Raises GestaError as `predict` does.
         """
         require(sample, self.manifest)
         pixels = preprocess(sample, self.manifest.transform).pixels

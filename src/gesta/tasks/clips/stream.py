@@ -1,4 +1,4 @@
-"""Streaming: frames in, a prediction a chunk out, in constant memory.
+"""Streaming: frames in, one prediction per chunk out, in constant memory.
 
 Networks with a step carry their state from chunk to chunk; the others see a sliding window of the last frames: those of
 one window filled up, those of whole clips as long as it is. Feeding a clip this way ends with the prediction of the

@@ -48,7 +48,7 @@ def _stored(recognizer: SequenceRecognizer, samples: Sequence[Sample]) -> Featur
 def answers(
     recognizer: SequenceRecognizer, items: Sequence[Item], failed: list[str]
 ) -> Iterator[tuple[Item, Prediction]]:
-    """One prediction a video, by a backbone's features of it."""
+    """One prediction per video, by a backbone's features of it."""
     for item in items:
         try:
             found = recognizer.predict(item.sample)

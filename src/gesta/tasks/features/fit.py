@@ -56,7 +56,7 @@ class FeatureSet(ByIndex):
 
 
 class ClassifySequences(Classify):
-    """One answer a sequence, at its own length."""
+    """One answer per sequence, at its own length."""
 
     def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
         return self.network(clip, lengths).unsqueeze(1)  # B 1 N

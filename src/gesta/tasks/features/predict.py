@@ -96,7 +96,7 @@ def fit_video(video: NDArray[np.uint8], used: BackboneUse) -> NDArray[np.uint8]:
 
 
 class SequenceRecognizer:
-    """Says what is in a video. Holds two networks on one device; use one a thread."""
+    """Recognizes what is in a video. Holds two networks on one device; use one per thread."""
 
     def __init__(self, engine: Engine, manifest: FeatureManifest) -> None:
         self.engine, self.manifest = engine, manifest

@@ -1,4 +1,4 @@
-"""Text files of joints, one row a frame: the form in which predictions of hand pose are published.
+"""Text files of joints, one row per frame: the form in which predictions of hand pose are published.
 
 A row holds `u v d` (pixels, pixels, mm) or `x y z` (mm) of each joint, or only `u v`; spaces, tabs or commas between,
 an image's name in front allowed. In `x y z`, y points up; z may be negative throughout (MSRA).
@@ -45,8 +45,8 @@ class Joints:
 def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinates | None = None) -> Joints:
     """The joints of a file. `joints`: how many there must be; None accepts any number of `u v d` or `x y z`.
 
-    `coordinates`: what three numbers a joint are; None: xyz where more than a tenth of the first two are negative or z
-    is, else uvd. Two numbers a joint are u v; that needs `joints`.
+    `coordinates`: what three numbers per joint mean; None: xyz where more than a tenth of the first two are negative or
+    z is, else uvd. Two numbers per joint are u v; that needs `joints`.
     Raises GestaError where the file is missing, no table of numbers, has another number of columns, NaN, or meters.
     """
     rows = _numbers(path)

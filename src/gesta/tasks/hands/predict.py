@@ -39,7 +39,7 @@ def _parts(bundle: Bundle[HandManifest]) -> list[Part]:
 
 
 class PoseRecognizer:
-    """Finds a hand's joints in depth images. Holds a network on one device; use one a thread."""
+    """Finds a hand's joints in depth images. Holds a network on one device; use one per thread."""
 
     def __init__(self, engine: Engine, manifest: HandManifest, rule: CenterRule = "data") -> None:
         self.engine, self.manifest, self.rule = engine, manifest, rule

@@ -44,7 +44,7 @@ def _parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
 
 
 class Spotter:
-    """Spots gestures. Holds a network on one device; use one a thread. `manifest`: a SpottingManifest, or Facts."""
+    """Spots gestures. Holds a network on one device; use one per thread. `manifest`: a SpottingManifest, or Facts."""
 
     def __init__(self, engine: Engine, manifest: Any) -> None:
         self.engine, self.manifest = engine, manifest

@@ -1,6 +1,6 @@
 """Described recordings: the features of `gesta features` (or recordings themselves) and captions.csv beside them.
 
-captions.csv has the columns `path,caption`, one or more rows a recording, or `label,caption`: what is said of every
+captions.csv has the columns `path,caption`, one or more rows per recording, or `label,caption`: what is said of every
 recording with that label. A column `group`, if there is one, divides the results of an evaluation.
 """
 

@@ -2,7 +2,7 @@
 
     TEXT.txt, .tex, ... (or .gz), or a folder of such     one text; the last tenth is the test part
     FOLDER/Flickr8k.token.txt + Flickr_8k.<part>Images.txt      captions, five an image
-    FOLDER/train.<language> and val|dev, test.<language>      sentence pairs, a sentence a line
+    FOLDER/train.<language> and val|dev, test.<language>      sentence pairs, one sentence per line
 
 Text is UTF-8; line ends are made `\\n`. `corpus.py` turns it into numbers.
 """

@@ -49,7 +49,7 @@ class TextData(TrainingData[Any]):
 
 
 class TokenLearner(Learner):
-    """A loss a token, and a running mean of the weights; a subclass gives `nats`.
+    """One loss per token, and a running mean of the weights; a subclass gives `nats`.
 
     `network` is what is measured and kept. With `averaging` it is the mean of `trained`, which learns; else the same.
     """

@@ -49,7 +49,7 @@ class TextScore:
 
 
 class LanguageModel:
-    """Scores and writes text. Holds one network on one device; use one a thread."""
+    """Scores and writes text. Holds one network on one device; use one per thread."""
 
     def __init__(self, engine: Engine, manifest: LanguageManifest) -> None:
         self.engine, self.manifest = engine, manifest

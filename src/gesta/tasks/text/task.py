@@ -147,7 +147,7 @@ class TextTask(TextBase):
                 failed.append(f"{path}: {error}" if str(path) not in str(error) else str(error))
                 continue
             document = {"input": str(path), "nats": found.nats, "bits": found.bits, "perplexity": found.perplexity}
-            line = f"{path}  {found.nats:.4f} nats a token, perplexity {found.perplexity:.2f}, {found.tokens} tokens"
+            line = f"{path}  {found.nats:.4f} nats per token, perplexity {found.perplexity:.2f}, {found.tokens} tokens"
             yield Said(document | {"tokens": found.tokens}, line)
 
     def step_unit(self, manifest: LanguageManifest) -> str:  # noqa: ARG002

@@ -40,7 +40,7 @@ class Translation:
 
 
 class SentenceWriter:
-    """Writes a sentence for each source by beam search. Holds two networks on one device; use one a thread.
+    """Writes a sentence for each source by beam search. Holds two networks on one device; use one per thread.
 
     A subclass says by `feed` how sources [S] or [S, D] go into the encoder.
     """

@@ -115,7 +115,7 @@ class TranslationTask(TextBase):
         return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """Translations of files with a sentence a line."""
+        """Translations of files with one sentence per line."""
         for path in wanted.inputs:
             try:
                 sentences = [" ".join(words) for words in data.read_lines(path)]
@@ -138,7 +138,7 @@ class TranslationTask(TextBase):
         if command == "train":
             metrics = document["metrics"]
             loss = (
-                f"loss      {metrics['val_loss']:.4f} nats a word"
+                f"loss      {metrics['val_loss']:.4f} nats per word"
                 if "val_loss" in metrics
                 else "loss      not measured"
             )

@@ -26,7 +26,7 @@ Vectors = NDArray[np.float32]
 
 
 class VectorModel(SeesFeatures):
-    """Gives videos and sentences vectors. Holds its networks on one device; use one a thread."""
+    """Gives videos and sentences vectors. Holds its networks on one device; use one per thread."""
 
     def __init__(
         self, engine: Engine, manifest: VectorManifest, model: str | Path | None = None, at: Placement = Placement()

@@ -11,7 +11,7 @@ from gesta.words import command
 
 def _rates(metrics: Mapping[str, Any], prefix: str = "") -> str:
     loss, bits, perplexity = (metrics[f"{prefix}{name}"] for name in ("loss", "bits", "perplexity"))
-    return f"{loss:.4f} nats, {bits:.4f} bits a token, perplexity {perplexity:.2f}"
+    return f"{loss:.4f} nats, {bits:.4f} bits per token, perplexity {perplexity:.2f}"
 
 
 def _train(document: Mapping[str, Any]) -> list[str]:
@@ -21,7 +21,7 @@ def _train(document: Mapping[str, Any]) -> list[str]:
     else:
         lines = ["loss      not measured: nothing was held out; the last epoch is kept"]
     lines += [
-        f"n-gram    Kneser-Ney of order {metrics['ngram_order']}: {value:.4f} nats a token on {name.split('_')[1]}"
+        f"n-gram    Kneser-Ney of order {metrics['ngram_order']}: {value:.4f} nats per token on {name.split('_')[1]}"
         for name, value in metrics.items()
         if name.startswith("ngram_") and name.endswith("_loss")
     ]
@@ -33,7 +33,7 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
     lines = [f"loss      {_rates(document)}"]
     if document.get("ngram_loss") is not None:
         order, loss = document["ngram_order"], document["ngram_loss"]
-        lines.append(f"n-gram    {loss:.4f} nats a token: Kneser-Ney of order {order} of the same training text")
+        lines.append(f"n-gram    {loss:.4f} nats per token: Kneser-Ney of order {order} of the same training text")
     share = f", {document['unknown']:.1%} of them <unk>" if document["unknown"] else ""
     return [*lines, f"tokens    {document['tokens']:,}{share}; engine {document['engine']}"]
 
