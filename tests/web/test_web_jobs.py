@@ -202,10 +202,7 @@ def test_results_in_numbers_and_sentences(page: Page) -> None:
 def test_one_person_is_no_measure_for_others() -> None:
     found = results({"alone": True, "folds": [{**MEASURED["folds"][0]}]}, [], 0)
     assert found.gray
-    assert (
-        found.sentences[0]
-        == "Measured on 1 person, anna, who was also in the training: this says nothing about others."
-    )
+    assert found.sentences[0] == "Measured on 1 person, anna, also seen in training: this says nothing about others."
 
 
 def test_nobody_is_on_two_sides(page: Page) -> None:

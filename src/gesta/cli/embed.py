@@ -121,9 +121,10 @@ def test(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Test word vectors on rated pairs and on analogies.
+    """Test word vectors on pairs of words that people rated, and on analogies.
 
-    Reports the rank correlation with people's ratings and the share of analogies that are solved.
+    Shows how well the order of the pairs by cosine matches their order by people (Spearman's rank correlation), and the
+    share of analogies that the vectors solve.
 
     Example:
       gesta embed test vectors.bin --pairs ratings.tsv

@@ -33,8 +33,8 @@ def compare(
 ) -> None:
     """Compare detected gestures with the ground truth, in one table.
 
-    Reports detection rate, false positive rate, Jaccard index and delay as in SHREC 2022, edit error and F1, one row
-    per file.
+    Each file of results gets one row with the measures of SHREC 2022 (detection rate, false positive rate, Jaccard
+    index and delay), edit error and F1.
 
     Example:
       gesta spot compare ground_truth.txt results.txt

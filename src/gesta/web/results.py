@@ -133,7 +133,7 @@ def _sentences(people: Sequence[PersonResult], alone: bool, alarms: Alarms | Non
     found = []
     if alone:
         who = f"1 person, {people[0].name}," if len(people) == 1 else "people"
-        found.append(f"Measured on {who} who was also in the training: this says nothing about others.")
+        found.append(f"Measured on {who} also seen in training: this says nothing about others.")
     elif len(people) < FEW_PEOPLE:
         count = {2: "Two", 3: "Three", 4: "Four"}[len(people)]
         following = {2: "a third", 3: "a fourth", 4: "a fifth"}[len(people)]
