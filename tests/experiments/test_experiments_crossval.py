@@ -10,7 +10,6 @@ from people import write_set
 from training.hand_sets import make_hands
 from training.test_training_features import feature_folder
 
-from gesta.experiments import parallel
 from gesta.experiments.crossval import Folding, choices, crossval, crossval_data, fold_by, summary
 from gesta.experiments.parallel import Workers
 from gesta.schema import GestaError
@@ -123,7 +122,7 @@ def test_a_class_that_only_the_held_out_person_shows_counts_as_wrong(tmp_path, m
 
 def in_this_process(jobs, **_):
     """run_jobs without processes of their own, whose start takes longer than these trainings."""
-    return [parallel._run(job) if job.finished() is None else job.finished() for job in jobs]
+    return [job.call() if job.finished() is None else job.finished() for job in jobs]
 
 
 @pytest.mark.integration

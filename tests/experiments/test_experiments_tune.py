@@ -97,10 +97,10 @@ def test_the_last_trial_died(parts: Parts, tmp_path: Path, monkeypatch: pytest.M
     that is gone, or, killed at once, with nothing at all."""
     search = search_of(rounds=1, trials=2)
     reached = {"val_mse": 0.1, "val_error_mm": 9.0, "epochs": 1, "best_epoch": 1, "seconds": 1.0}
-    monkeypatch.setattr(tune_module, "_train", lambda *_: reached)
+    monkeypatch.setattr(tune_module, "train", lambda *_: reached)
     study = open_study(search, parts, tmp_path, None)
     done, dead = study.ask(), study.ask()
-    tune_module._draw(study, done, search, 0)
+    tune_module.draw(study, done, search, 0)
     for name, value in reached.items():
         done.set_user_attr(name, value)
     study.tell(done, 0.1)
@@ -184,7 +184,7 @@ def test_the_highest_accuracy_is_best(tmp_path: Path, monkeypatch: pytest.Monkey
     """Stands in for training: the accuracy is the dropout."""
     monkeypatch.setattr(
         tune_module,
-        "_train",
+        "train",
         lambda _s, values, *_: {"val_accuracy": values["model.dropout"], "epochs": 1, "best_epoch": 1, "seconds": 1.0},
     )
     search = Search(find("features"), load_recipe("iqbal/mean"), rounds=1, trials=4)

@@ -13,7 +13,6 @@ from calls import fit, fit_sequences
 from training.learnable import MemoryStore, samples, tiny
 from training.test_training_features import FOLDER, TINY, feature_folder
 
-from gesta.experiments import parallel
 from gesta.experiments.action_catalog import ACTION_TABLES
 from gesta.experiments.learning_curve import Curve, curve_of, drawn, interval, learning_curve, markdown, parts
 from gesta.experiments.parallel import Workers
@@ -204,7 +203,7 @@ def in_this_process(jobs, *, told=None, **_):
     """run_jobs without processes of their own, whose start takes longer than these trainings."""
     for job in jobs:
         if job.finished() is None:
-            found = parallel._run(job)
+            found = job.call()
             if told:
                 told(job, found)
     return [job.finished() for job in jobs]

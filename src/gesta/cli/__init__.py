@@ -42,6 +42,7 @@ COMMANDS = {
     "benchmark": "Measure the speed of preprocessing, inference and training.",
     "card": "Print a model card, ready for a model hub.",
     "reproduce": "Reproduce a published table or figure.",
+    "jobs": "Show which jobs of a command are running, done or failed, and why.",
     "cache": "Show, limit or clear the cache of preprocessed clips.",
 }
 """Every command and what it does, as the first line of its help says it, too."""
@@ -53,6 +54,7 @@ HEADINGS = {
     "Measuring": ("evaluate", "compare", "crossval", "learning-curve", "pose", "spot", "benchmark", "reproduce"),
     "Using a model": ("predict", "live", "search", "write", "embed"),
     "Deployment": ("export", "compress", "prune", "quantize", "card"),
+    "Long runs": ("jobs",),
 }
 """Headings of the list of commands; a command that is under none comes last."""
 

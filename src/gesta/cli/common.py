@@ -6,8 +6,8 @@ import importlib.util
 import json as json_module
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +24,7 @@ from gesta.words import command, install
 
 if TYPE_CHECKING:
     from gesta.compression.store import Step
+    from gesta.jobs.cluster import Cluster
     from gesta.tasks.base import Task
 
 __all__ = ["command"]
@@ -125,6 +126,15 @@ ProtocolOption = Annotated[
     ),
 ]
 StepOut = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where to write the new bundle.")]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="WHERE",
+        help="Run on a Dask cluster: local:N, tcp://HOST:PORT or slurm:N. (default: processes of this computer)",
+        rich_help_panel=MACHINE,
+    ),
+]
 BackboneOption = Annotated[
     str | None,
     typer.Option(
@@ -162,6 +172,20 @@ def emit(document: Mapping[str, Any] | list[Any], text: RenderableType | None, j
 def progress(description: str) -> AbstractContextManager[Callable[[int, int], None]]:
     """A progress bar on stderr, fed by callback(done, total). Silent where stderr is not a terminal."""
     return bar(description)
+
+
+@contextmanager
+def jobs_in(out: Path | None, cluster: str | None, command: str) -> Iterator[Cluster | None]:
+    """Keeps record of a command's jobs in `out`, and sends them to the cluster, if there is one. Raises GestaError."""
+    from gesta.jobs.pool import working
+
+    with working(out, cluster, say_plain, command) as made:
+        yield made
+
+
+def say_plain(text: str) -> None:
+    """A line for people, to stderr."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def need(extra: str, *modules: str) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from gesta.cli.common import (
     BackboneOption,
+    ClusterOption,
     DeviceOption,
     FormatOption,
     JsonFlag,
@@ -21,6 +22,7 @@ from gesta.cli.common import (
     emit,
     existing,
     given_options,
+    jobs_in,
     need,
 )
 from gesta.cli.help import MACHINE
@@ -91,6 +93,7 @@ def compress(
     layout: FormatOption = None,
     protocol: ProtocolOption = "subject",
     backbone_weights: BackboneOption = None,
+    cluster: ClusterOption = None,
     device: DeviceOption = "auto",
     seed: SplitSeedOption = None,
     json: JsonFlag = False,
@@ -127,8 +130,14 @@ def compress(
     run = Run(out, source.manifest.provenance.seed if seed is None else seed, device=device, progress=not json)
     teachers = [str(existing(one, "bundle")) for one in teacher or ()]
     told: dict[str, Any] = {"teachers": teachers, "command": shlex.join(["gesta", *sys.argv[1:]]), "say": _say}
-    document = run_pipeline(bundle, plan, parts, run, **told, **options)
-    emit(document, _text(document, out, task.quality), json)
+    with jobs_in(out, cluster, "compress"):
+        document = run_pipeline(bundle, plan, parts, run, **told, **options)
+    _report(document, out, task.quality, json)
+
+
+def _report(document: dict[str, Any], out: Path, quality: Quality, json: bool) -> None:
+    """Prints the table. Raises GestaError where nothing meets what was asked for."""
+    emit(document, _text(document, out, quality), json)
     if missing := [why for name, why in document["chosen"].items() if name.endswith("_why")]:
         raise GestaError(" ".join(missing))
 

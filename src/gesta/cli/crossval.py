@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from gesta.cli.common import (
+    ClusterOption,
     DeviceOption,
     FormatOption,
     JsonFlag,
@@ -19,6 +20,7 @@ from gesta.cli.common import (
     console,
     emit,
     existing,
+    jobs_in,
     need,
     progress,
 )
@@ -61,6 +63,7 @@ def crossval(
     workers: Annotated[
         int, typer.Option("--workers", help="Folds at the same time, one thread each.", min=1, rich_help_panel=MACHINE)
     ] = 2,
+    cluster: ClusterOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
@@ -86,7 +89,7 @@ def crossval(
         said = f"{job.title}: {show(result[metric])} of {result['n']}, {result['seconds'] / 60:.1f} min"
         console.print(said, highlight=False)
 
-    with progress("Folds") as bar:
+    with jobs_in(out, cluster, "crossval"), progress("Folds") as bar:
         asked = {"by": by, "seeds": seeds, "sets": sets or (), "choose": choose or (), "layout": layout}
         run = {"workers": workers, "device": device, "progress": bar, "told": told}
         document = crossval_data(data, recipe, out, **asked, **run)

@@ -1,5 +1,5 @@
-"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), pack its clips (`pack`), or make
-one (`make`)."""
+"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), pack its clips (`pack`), fill the
+cache with them (`prepare`), or make one (`make`)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, SeedOption, group
+from gesta.cli.common import ClusterOption, FormatOption, JsonFlag, SeedOption, group
 from gesta.cli.data_pack import pack
+from gesta.cli.data_prepare import prepare
 from gesta.cli.help import Command
 from gesta.words import counted, did_you_mean
 
 app = group("Check, index, pack or generate a data folder.")
 app.command(cls=Command)(pack)
+app.command(cls=Command)(prepare)
 
 
 @app.command(cls=Command)
@@ -151,6 +153,7 @@ def make(
     images: Images = 5000,
     videos: Videos = True,
     seed: SeedOption = 0,
+    cluster: ClusterOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Generate synthetic recordings, images or hands in the layout of a real data set.
@@ -158,12 +161,12 @@ def make(
     Example:
       gesta data make chalearn2014 generated --people 12
     """
-    from gesta.cli.common import emit, progress
+    from gesta.cli.common import emit, jobs_in, progress
     from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, IMAGE_GENERATORS
 
     start = time.perf_counter()
     if kind in IMAGE_GENERATORS:
-        _refuse(context, kind, "people", "recordings", "test_recordings", "size", "classes", "videos")
+        _refuse(context, kind, "people", "recordings", "test_recordings", "size", "classes", "videos", "cluster")
         with progress(f"generating {kind}") as tick:
             files = IMAGE_GENERATORS[kind](out, images=images, seed=seed, progress=tick)
         seconds = time.perf_counter() - start
@@ -175,7 +178,7 @@ def make(
         _refuse(context, kind, "images", "test_recordings", "classes" if described else "videos")
         own = {"videos": videos} if described else {"classes": classes}
         settings = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed, **own}
-        with progress(f"generating {kind}") as tick:
+        with jobs_in(out, cluster, "data make"), progress(f"generating {kind}") as tick:
             names = {**CLIP_GENERATORS, **DESCRIBED_GENERATORS}[kind](out, **settings, progress=tick)
         seconds = time.perf_counter() - start
         document = {"out": str(out), **settings, "videos": len(names), "seconds": round(seconds, 2)}
@@ -188,7 +191,7 @@ def make(
     maker = _generator(kind)
     _refuse(context, kind, "images", "classes", "videos")
     whole = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed}
-    with progress(f"generating {kind}") as tick:
+    with jobs_in(out, cluster, "data make"), progress(f"generating {kind}") as tick:
         names = maker(out, **whole, test_recordings=test_recordings, progress=tick)
     seconds = time.perf_counter() - start
     found = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}

@@ -11,12 +11,14 @@ from rich.text import Text
 
 from gesta.cli.common import (
     SHOWN_SKIPPED,
+    ClusterOption,
     DeviceOption,
     FormatOption,
     JsonFlag,
     console,
     emit,
     existing,
+    jobs_in,
     need,
     progress,
 )
@@ -107,6 +109,7 @@ def features(
     threads: ThreadsOption = None,
     batch: Batch = 32,
     renew: RenewOption = False,
+    cluster: ClusterOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Compute features of videos once, with a pretrained network.
@@ -123,29 +126,39 @@ def features(
     if model is not None or backbone == SKELETON:
         others = {"--weights": weights, "--frames": frames, "--stage": stage, "--size": size, "--maps": maps or None}
         others |= {"--every": every} if model is not None else {}
-        summary = _encoded(data, out, model, every, layout, others, (engine, device))
+        summary = _encoded(data, out, model, every, layout, others, (engine, device), cluster)
         _told(summary.to_json(), data, json)
         return
-    if frames is not None and every is not None:
-        raise GestaError("--frames and --every are two ways to choose frames. Give one of them.", usage=True)
+    _one_of(frames, every, "--frames and --every are two ways to choose frames. Give one of them.")
+    if devices * nodes > 1:
+        _one_of(cluster, devices, "--devices and --nodes are Lightning's processes. Give them or --cluster.")
     from gesta.sources.catalog import read
     from gesta.tasks.feature_store import FeatureRecipe
     from gesta.tasks.features.backbones import describe, extractor
     from gesta.tasks.features.extract import Settings
     from gesta.tasks.features.extraction import Machines, run
 
-    if most_frequent is not None or at_least > 1:
-        layout = f"{layout or ''}+{most_frequent or 'all'}x{at_least}"
-    listing = read(data, layout)
+    listing = read(data, _with_classes(layout, most_frequent, at_least))
     ready = extractor(backbone, weights, stage=stage, pooled=not maps, size=size)
     count = 20 * ready.window if frames is None and every is None else frames
     recipe = FeatureRecipe(**describe(ready), frames=count, every=every)
     machines = Machines(device, devices, nodes, threads, engine)
-    with progress(f"features of {len(listing.samples)} videos") as tick:
+    with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} videos") as tick:
         how: dict[str, Any] = {"machines": machines, "settings": Settings(batch=batch, renew=renew), "progress": tick}
         summary = run(listing, out, ready, recipe, source=_source(weights), **how)
     if summary is not None:
         _told(summary.to_json(), data, json, (*listing.problems[:SHOWN_SKIPPED], *summary.notes))
+
+
+def _with_classes(layout: str | None, most_frequent: int | None, at_least: int) -> str | None:
+    """The layout with which classes are to be read."""
+    return layout if most_frequent is None and at_least == 1 else f"{layout or ''}+{most_frequent or 'all'}x{at_least}"
+
+
+def _one_of(first: Any, second: Any, message: str) -> None:
+    """Raises GestaError (usage) where both are given."""
+    if first is not None and second is not None:
+        raise GestaError(message, usage=True)
 
 
 def _told(document: dict[str, Any], data: Path, json: bool, problems: tuple[Any, ...] = ()) -> None:
@@ -168,6 +181,7 @@ def _encoded(
     layout: str | None,
     others: dict[str, Any],
     at: tuple[str | None, str],
+    cluster: str | None,
 ) -> Any:
     """Vectors by a skeleton or a model. Raises GestaError (usage) for options of backbones."""
     from gesta.engines.base import Placement
@@ -179,8 +193,8 @@ def _encoded(
         raise GestaError(f"{', '.join(given)}: not for a skeleton or --model. Leave it out.", usage=True)
     recipe, encode = skeleton_encoder(every) if model is None else model_encoder(model, Placement(*at))
     listing = read(data, layout)
-    with progress(f"features of {len(listing.samples)} recordings") as tick:
-        return encode_all(listing, out, recipe, encode, tick)
+    with jobs_in(out, cluster, "features"), progress(f"features of {len(listing.samples)} recordings") as tick:
+        return encode_all(listing, out, recipe, encode, tick, model=model, every=every, at=Placement(*at))
 
 
 def _source(weights: str | None) -> str:

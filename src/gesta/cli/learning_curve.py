@@ -9,6 +9,7 @@ import typer
 from rich.console import Group
 
 from gesta.cli.common import (
+    ClusterOption,
     DeviceOption,
     FormatOption,
     JsonFlag,
@@ -17,6 +18,7 @@ from gesta.cli.common import (
     console,
     emit,
     existing,
+    jobs_in,
     need,
     progress,
 )
@@ -50,6 +52,7 @@ def learning_curve(
     out: Out = Path("runs/learning-curve"),
     sets: SetOption = None,
     workers: WorkersOption = 2,
+    cluster: ClusterOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
@@ -78,7 +81,7 @@ def learning_curve(
     def told(job: Any, result: dict[str, Any]) -> None:
         console.print(f"{job.title}: {result['accuracy']:.3f}", highlight=False)
 
-    with progress("Training") as bar:
+    with jobs_in(out, cluster, "learning-curve"), progress("Training") as bar:
         document = run(curve, usable(task.read(data, layout)), out, Workers(workers, device, bar, told))
     for note in document["notes"]:
         console.print(note, highlight=False, markup=False, soft_wrap=True)

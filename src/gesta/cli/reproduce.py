@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gesta.cli.common import DeviceOption, FormatOption, JsonFlag, SetOption, console, emit, existing, need, progress
+from gesta.cli.common import (
+    ClusterOption,
+    DeviceOption,
+    FormatOption,
+    JsonFlag,
+    SetOption,
+    console,
+    emit,
+    existing,
+    jobs_in,
+    need,
+    progress,
+)
 from gesta.cli.help import MACHINE
 
 if TYPE_CHECKING:
@@ -15,7 +27,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from gesta.experiments.table import Experiment
+    from gesta.experiments.table import Experiment, Wanted
 
 
 NameOption = Annotated[
@@ -49,6 +61,7 @@ def reproduce(
     out: Out = Path("runs/reproduce"),
     sets: SetOption = None,
     workers: Workers = 2,
+    cluster: ClusterOption = None,
     layout: FormatOption = None,
     device: DeviceOption = "auto",
     json: JsonFlag = False,
@@ -71,7 +84,15 @@ def reproduce(
         emit({"tables": {key: one.table.title for key, one in known.items()}}, _list_text(known), json)
         return
     experiment = tables.find(name)
-    wanted = Wanted(out, scale, seeds, data, layout, sets or (), workers, device)
+    with jobs_in(out, cluster, "reproduce") as made:
+        count = workers if made is None else made.workers
+        document = _reproduced(experiment, Wanted(out, scale, seeds, data, layout, sets or (), count, device))
+    emit({**document, "scale": scale}, experiment.text(document), json)
+
+
+def _reproduced(experiment: Experiment, wanted: Wanted) -> dict[str, Any]:
+    """Says what it costs, and does it. Raises GestaError."""
+    name, data = experiment.name, wanted.data
     experiment.scale_of(wanted)
     if data is not None:
         existing(data, "data folder")
@@ -85,8 +106,7 @@ def reproduce(
         console.print(said, highlight=False, markup=False)
 
     with progress("Training") as bar:
-        document = experiment.run(planned, out, bar, told)
-    emit({**document, "scale": scale}, experiment.text(document), json)
+        return experiment.run(planned, wanted.out, bar, told)
 
 
 def _list_text(tables: Mapping[str, Experiment]) -> Table:

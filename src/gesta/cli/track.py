@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, command, console, emit, existing, progress
+from gesta.cli.common import (
+    ClusterOption,
+    FormatOption,
+    JsonFlag,
+    command,
+    console,
+    emit,
+    existing,
+    jobs_in,
+    progress,
+)
 from gesta.cli.help import MACHINE
 
 SHOWN_PROBLEMS = 10
@@ -38,6 +48,7 @@ def track(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    cluster: ClusterOption = None,
     format: FormatOption = None,
     json: JsonFlag = False,
 ) -> None:
@@ -61,7 +72,7 @@ def track(
         "smooth": smooth,
         "mask": mask,
     }
-    with progress("tracking recordings") as tick:
+    with jobs_in(out, cluster, "track"), progress("tracking recordings") as tick:
         tracked = run(listing, out, settings, workers=workers, progress=tick)
     for problem in tracked.problems[:SHOWN_PROBLEMS]:
         console.print(str(problem), markup=False, highlight=False, soft_wrap=True)

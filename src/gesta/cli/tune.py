@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from gesta.cli.common import (
+    ClusterOption,
     DeviceOption,
     FormatOption,
     JsonFlag,
@@ -19,6 +20,7 @@ from gesta.cli.common import (
     console,
     emit,
     existing,
+    jobs_in,
     need,
 )
 
@@ -39,6 +41,7 @@ def tune(
             "--storage", metavar="URL", help="Database shared by several computers. (default: a file in --out)"
         ),
     ] = None,
+    cluster: ClusterOption = None,
     sets: SetOption = None,
     seed: SeedOption = 0,
     layout: FormatOption = None,
@@ -58,7 +61,11 @@ def tune(
     from gesta.experiments.train import recipe_of, task_of
     from gesta.experiments.tune import Search
     from gesta.experiments.tune import tune as search_for
-    from gesta.schema import usable
+    from gesta.experiments.tune_jobs import search_on_cluster
+    from gesta.schema import GestaError, usable
+
+    if storage is not None and cluster is not None:
+        raise GestaError("--storage is for workers without a cluster. Give --storage or --cluster.", usage=True)
 
     task = task_of(existing(data, "data folder"), recipe, layout)
     own = getattr(task, "tuning", None)
@@ -74,7 +81,9 @@ def tune(
         minutes = found["seconds"] / 60
         console.print(f"trial {number}: {_values(found)}: {said}, {minutes:.1f} min", highlight=False, soft_wrap=True)
 
-    document = search_for(search, parts, out, storage=storage, told=told)
+    with jobs_in(out, cluster, "tune"):
+        run = None if cluster is None else search_on_cluster
+        document = search_for(search, parts, out, storage=storage, told=told, run=run)
     emit(document, _summary(document), json)
 
 

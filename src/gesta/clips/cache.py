@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from gesta.clips.decode import DECODER_VERSION
 from gesta.clips.preprocess import preprocess_recording, unreadable
 from gesta.clips.transform import Transform
 from gesta.files import write_whole
+from gesta.jobs.job import Job, key_of
+from gesta.jobs.pool import on_cluster, outcomes, portions
 from gesta.schema import Clip, GestaError, Problem, Resource, Sample, frame_files, is_preprocessed
 from gesta.untrusted import NPY_FAULTS
 
@@ -126,7 +128,7 @@ class ClipCache:
                 missing[sample.files].append((sample, entry))
         jobs = list(missing.values())
         total, done = sum(len(j) for j in jobs), 0
-        for found, count in _run(jobs, transform, workers):
+        for found, count in self._on_cluster(jobs, transform) if on_cluster() else _run(jobs, transform, workers):
             problems += found
             done += count
             if progress is not None:
@@ -143,6 +145,26 @@ class ClipCache:
         """What is wrong with the shards that hold these samples."""
         folder = hashlib.sha256(os.fsencode(packed[0].files[0].path.parent.resolve())).hexdigest()[:16]
         return tuple(shards.check(packed, transform, self.root / "shards" / f"{folder}.json", progress))
+
+    def _on_cluster(
+        self, recordings: list[list[tuple[Sample, Path]]], transform: Transform
+    ) -> Iterator[tuple[list[Problem], int]]:
+        """Prepares recordings by the workers of the cluster, which must see the cache. Raises GestaError."""
+        jobs = []
+        for part in portions(recordings):
+            entries = [entry.name for one in part for _, entry in one]
+            title = f"prepare {part[0][0][0].id}"
+            arguments = {"recordings": part, "transform": transform}
+            jobs.append(Job(title, "gesta.clips.cache:prepare_all", arguments, key_of("prepare", entries)))
+        seen = leftovers.temporary(self.root / "seen")
+        write_whole(seen, "")
+        try:
+            for job, outcome in outcomes(jobs, 1, shared=(seen.resolve(),)):
+                if outcome.document is None:
+                    raise GestaError(f"{job.title}: {outcome.why}")
+                yield [Problem(**found) for found in outcome.document["problems"]], outcome.document["clips"]
+        finally:
+            seen.unlink(missing_ok=True)
 
     # -- room --------------------------------------------------------------------------------------------------------
 
@@ -222,6 +244,15 @@ def _run(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def prepare_all(recordings: Sequence[Sequence[tuple[Sample, Path]]], transform: Transform) -> dict[str, Any]:
+    """A job: what of the recordings is not in the cache yet. `clips` of them, and `problems`."""
+    problems: list[Problem] = []
+    for recording in recordings:
+        missing = [(sample, entry) for sample, entry in recording if _read_entry(entry) is None]
+        problems += _prepare_job(missing, transform)[0] if missing else []
+    return {"clips": sum(map(len, recordings)), "problems": [vars(problem) for problem in problems]}
 
 
 def _prepare_job(job: Sequence[tuple[Sample, Path]], transform: Transform) -> tuple[list[Problem], int]:

@@ -7,27 +7,23 @@ precision), `steps/` (a JSON file a finished step, with the key of all it came f
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gesta.bundle import io
 from gesta.compression import frontier
-from gesta.compression.channels import ChannelPruning, prune_channels
 from gesta.compression.measure import Measuring, measured_row
-from gesta.compression.plan import Plan, named
-from gesta.compression.prune import Pruning, prune
+from gesta.compression.plan import Plan
+from gesta.compression.steps import Pipeline, Say, channel_pruning, prunings, sha_of, train_on_cluster, waves
 from gesta.compression.store import weights_of
 from gesta.compression.weights import Precision
 from gesta.engines import host
 from gesta.evaluation.people import people_warnings
 from gesta.files import write_json, write_whole
+from gesta.jobs.pool import on_cluster
 from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Parts, Task, has
@@ -35,45 +31,6 @@ from gesta.training.run import Run
 
 BEST = {"stored": "best/stored", "runnable": "best/runnable.zip"}
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-Say = Callable[[str], None]
-
-
-@dataclass
-class Pipeline:
-    """One run over a folder: what it works with, and the rows so far."""
-
-    measuring: Measuring
-    run: Run
-    teachers: tuple[str, ...]
-    say: Say
-    rows: list[frontier.Row] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        (self.out / "steps").mkdir(parents=True, exist_ok=True)  # by it `check_out` knows a run that was stopped
-
-    @property
-    def out(self) -> Path:
-        return self.run.out
-
-    @property
-    def plan(self) -> Plan:
-        return self.measuring.plan
-
-    def once(self, name: str, title: str, inputs: Sequence[object], work: Callable[[], dict[str, Any]]) -> Any:
-        """The result of `work`, or of an earlier run that had the same inputs and whose bundles are still there."""
-        key = hashlib.sha256(json.dumps([*inputs, self.measuring.identity], default=str).encode()).hexdigest()
-        file = self.out / "steps" / f"{name}.json"
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            if found["key"] == key and all((self.out / made / io.MANIFEST).exists() for made in found["made"]):
-                return found["result"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        self.say(title)
-        result = work()
-        done = {"key": key, "made": result.get("made", []), "result": result}
-        write_json(file, done)
-        return result
 
 
 def compress(
@@ -115,14 +72,17 @@ def compress(
     first = [row for row in work.rows if row["precision"] == "fp32"]
     parameters = source.manifest.parameters
     sizes = plan.sizes(parameters) if by_channels else []
-    if "sparsity" in task.options["compress"] and (not sizes or plan.prunes_start(parameters)):
+    whole = not sizes or plan.prunes_start(parameters)
+    if on_cluster():
+        train_on_cluster(work, waves(work, own, bundle, sizes, whole))
+    if whole:
         _pruned(work, own, bundle, bundle)
     before = bundle
     for size in sizes:
-        name = named(size, parameters)
-        before = _channel_pruned(work, name, before, size, bundle)
-        measure(work, name, before)
-        _pruned(work, name, before, bundle)
+        step = channel_pruning(work, before, size, bundle)
+        before = work.trained(step)
+        measure(work, step.name, before)
+        _pruned(work, step.name, before, bundle)
     return conclude(work, task, source.path, command, first, by_channels)
 
 
@@ -134,55 +94,9 @@ def _check_splits(measuring: Measuring) -> None:
         raise GestaError("Choosing needs validation recordings, and the data have none: mark some as val.", usage=True)
 
 
-def _channel_pruned(work: Pipeline, name: str, source: Path, size: int, teacher: Path) -> Path:
-    """The source with channels pruned to so many parameters, at networks/NAME; in as many steps as needed."""
-    plan, out = work.plan, work.out / "networks" / name
-    factor = catalog.read_bundle(source).manifest.parameters / size
-    steps = max(plan.steps, math.ceil(math.log(factor) / math.log(8)))  # an eighth of a layer's channels stays
-    how = ChannelPruning(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(work, teacher))
-
-    def make() -> dict[str, Any]:
-        prune_channels(source, out, how, parts=work.measuring.parts, run=work.run, precision="fp32")
-        return {"made": [f"networks/{name}"]}
-
-    title = f"{name}: channel pruning to {size:,} parameters, {steps} x {plan.epochs} epochs"
-    work.once(name, title, ["channels", sha_of(source), how, _taught_by(work, teacher), work.run.seed], make)
-    return out
-
-
 def _pruned(work: Pipeline, name: str, source: Path, teacher: Path) -> None:
-    """The source pruned as the plan says, at networks/NAME-pruned, and measured; nothing where it is to stay whole.
-
-    Of a task without channel pruning several shares are tried where none is asked for, at networks/pruned-PERCENT.
-    """
-    plan, task = work.plan, work.measuring.task
-    alone = not has(task, "can_prune_channels")
-    weights = weights_of(task, catalog.read_bundle(source))[task.trained_stage]
-    for sparsity in plan.sparsities(weights, alone):
-        title = f"pruned-{100 * sparsity:.3g}" if alone else f"{name}-pruned"
-        how = Pruning(sparsity=sparsity, steps=plan.steps, epochs=plan.epochs, sets=_sets(work, teacher))
-        out = work.out / "networks" / title
-        make = partial(_prune, work, source, out, how)
-        told = f"{title}: {sparsity:.1%} of the weights, {plan.steps} x {plan.epochs} epochs"
-        work.once(title, told, ["prune", sha_of(source), how, _taught_by(work, teacher), work.run.seed], make)
-        measure(work, title, out)
-
-
-def _prune(work: Pipeline, source: Path, out: Path, how: Pruning) -> dict[str, Any]:
-    prune(source, out, how, parts=work.measuring.parts, run=work.run, precision="fp32")
-    return {"made": [f"networks/{out.name}"]}
-
-
-def _sets(work: Pipeline, teacher: Path) -> tuple[str, ...]:
-    """Changes to the recipe of fine-tuning; the teachers by name."""
-    if not has(work.measuring.task, "distil"):
-        return work.plan.sets
-    teachers = [f"teacher={given}" for given in work.teachers or (str(teacher),)] if work.plan.distil else []
-    return (*work.plan.recipe_sets, *teachers)
-
-
-def _taught_by(work: Pipeline, teacher: Path) -> list[str]:
-    return [sha_of(Path(one)) for one in work.teachers or (str(teacher),)] if work.plan.distil else []
+    for step in prunings(work, name, source, teacher):
+        measure(work, step.name, work.trained(step))
 
 
 def measure(work: Pipeline, name: str, bundle: Path, precisions: Sequence[Precision] = PRECISIONS) -> None:
@@ -288,16 +202,6 @@ def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str,
         (out / BEST["runnable"]).unlink(missing_ok=True)
     else:
         io.save_zip(catalog.read_bundle(out / rows[chosen["runnable"]]["runnable"]["bundle"]), out / BEST["runnable"])
-
-
-def sha_of(bundle: Path) -> str:
-    """What is in a bundle: the digest of its weights, and its recipe."""
-    opened = catalog.read_bundle(bundle)
-    weights = opened.find("weights", "torch")
-    if weights is None:
-        raise GestaError(f"{bundle}: has no weights, only exported networks. Use the bundle that training left.")
-    recipe = json.dumps(opened.manifest.recipe, sort_keys=True)
-    return hashlib.sha256((weights.sha256 + recipe).encode()).hexdigest()
 
 
 def check_out(out: Path, source: Path) -> None:

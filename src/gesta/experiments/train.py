@@ -6,12 +6,14 @@ import hashlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from gesta import events
 from gesta.bundle import io
 from gesta.recipes import Recipe, load
 from gesta.results import Result
@@ -67,12 +69,30 @@ def train(
         parts = replace(parts, picked=tuple(picked))
     if is_first_process():
         told(chosen, parts)
-    with locked(run.out):
+    with locked(run.out), _told(run, task=task.name, recipe=chosen.name, data=str(data)) as finished:
         fitted = task.fit(parts, chosen, replace(run, notes=parts.notes), start, **options)
         if fitted.rank != 0:
             return None
         agreements = _export(task, fitted, parts)
+        finished |= {"bundle": str(fitted.bundle), "metrics": fitted.metrics}
     return _trained(task, fitted, parts, agreements)
+
+
+@contextmanager
+def _told(run: Run, **facts: Any) -> Iterator[dict[str, Any]]:
+    """Events of a training in its folder: how it began and ended. Yields what "finished" is to say."""
+    out, begun = run.out if is_first_process() else None, time.monotonic()
+    finished: dict[str, Any] = {}
+    events.tell(out, "resumed" if run.resume else "started", seed=run.seed, pid=os.getpid(), **facts)
+    try:
+        yield finished
+    except (KeyboardInterrupt, SystemExit) as error:
+        events.tell(out, "stopped", why=type(error).__name__)
+        raise
+    except Exception as error:
+        events.tell(out, "failed", why=str(error) or type(error).__name__)
+        raise
+    events.tell(out, "finished", seconds=round(time.monotonic() - begun, 3), **finished)
 
 
 def _trained(task: Task, fitted: Fitted, parts: Parts, agreements: Sequence[Any]) -> Trained:
@@ -137,9 +157,13 @@ def recipe_of(task: Task, recipe: str | None, sets: Sequence[str], start: Path |
     return task.recipe_from(start, named, sets)  # type: ignore[attr-defined]
 
 
+RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+"""What torchrun, SLURM and Lightning number the processes of a run by; the first has 0 everywhere."""
+
+
 def is_first_process() -> bool:
     """Whether this process speaks for a run of several."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
+    return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def new_folder(data: Path, recipe: str) -> Path:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import FrozenTrial, Trial
 
+Told = Callable[[int, dict[str, Any]], None]
+RunTrials = Callable[["Search", "Study", Parts, Path, Told | None], None]
 HEARTBEAT_S = 30
 ATTEMPTS = 5
 PLACE, PROCESS = "place", "process"
@@ -127,29 +129,35 @@ def tune(
     out: Path,
     *,
     storage: str | None = None,
-    told: Callable[[int, dict[str, Any]], None] | None = None,
+    told: Told | None = None,
+    run: RunTrials | None = None,
 ) -> dict[str, Any]:
     """Runs what is missing of the search and writes best.yaml, table.md and result.json in `out`.
 
     Returns the document: recipe, rounds, metrics (those reported, the first decides), trials (number, round, values,
-    metrics, epochs, seconds), best. `told(number, trial)` is called as each one ends. Raises GestaError for a recipe of
-    which nothing can be searched, a storage that cannot be opened, or when every trial has diverged.
+    metrics, epochs, seconds), best. `told(number, trial)` is called as each one ends. `run` does the trials (None: one
+    after another, here). Raises GestaError for a recipe of which nothing can be searched, a storage that cannot be
+    opened, or when every trial has diverged.
     """
-    import optuna
-    from optuna.trial import TrialState
-
     if not search.space:
         raise GestaError(
             f"recipe {search.recipe.name}: has no learning rate, momentum or dropout to search.", usage=True
         )
     study = open_study(search, parts, out, storage)
+    (run or one_by_one)(search, study, parts, out, told)
+    return _written(search, study, out)
+
+
+def one_by_one(search: Search, study: Study, parts: Parts, out: Path, told: Told | None) -> None:
+    """Does what is missing of the search that no other worker has in hand."""
+    import optuna
+    from optuna.trial import TrialState
+
     over = (TrialState.COMPLETE, TrialState.PRUNED)
 
     def objective(trial: Trial) -> float:
-        trial.set_user_attr(PROCESS, this_process())
-        place = _take_place(study, trial)
-        values = _draw(study, trial, search, place)
-        found = _train(search, values, parts, out / f"trial-{place}")
+        place, values = begin(study, trial, search)
+        found = train(search, values, parts, out / f"trial-{place}")
         for name, value in found.items():
             trial.set_user_attr(name, value)
         if told is not None:
@@ -167,7 +175,6 @@ def tune(
             time.sleep(1.0)  # it is taken soon, or was left by somebody who died at once
         else:
             break  # the last ones may still run elsewhere
-    return _written(search, study, out)
 
 
 def open_study(search: Search, parts: Parts, out: Path, storage: str | None) -> Study:
@@ -241,6 +248,13 @@ def _is_nobodys(trial: FrozenTrial) -> bool:
     return trial.state == TrialState.RUNNING and PROCESS not in trial.user_attrs
 
 
+def begin(study: Study, trial: Trial, search: Search) -> tuple[int, dict[str, float]]:
+    """Takes a trial up for this process: its place and its values."""
+    trial.set_user_attr(PROCESS, this_process())
+    place = _take_place(study, trial)
+    return place, draw(study, trial, search, place)
+
+
 def _take_place(study: Study, trial: Trial) -> int:
     """Which trial of the search this is: the first that no other has; of two that took it at once both look again."""
     while True:
@@ -279,7 +293,7 @@ def ranges_of(study: Study, search: Search, number: int) -> dict[str, Range]:
     return {key: Range(low, high, log) for key, (low, high, log) in known.items()}
 
 
-def _draw(study: Study, trial: Trial, search: Search, place: int) -> dict[str, float]:
+def draw(study: Study, trial: Trial, search: Search, place: int) -> dict[str, float]:
     """The trial's values; they depend on the seed, its place and the round's ranges alone."""
     from optuna.samplers import RandomSampler
 
@@ -293,7 +307,7 @@ def _draw(study: Study, trial: Trial, search: Search, place: int) -> dict[str, f
     }
 
 
-def _train(search: Search, values: dict[str, float], parts: Parts, folder: Path) -> dict[str, Any]:
+def train(search: Search, values: dict[str, float], parts: Parts, folder: Path) -> dict[str, Any]:
     """One training; its folder is removed. What it reached, or only `diverged`. Raises GestaError."""
     from gesta.training.learner import LossNotFinite
 

@@ -15,8 +15,9 @@ import csv
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import FPS, Plan, write
 from gesta.synthetic.stamp import claim
-from gesta.synthetic.workers import in_processes
+from gesta.synthetic.workers import each
 
 GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
@@ -180,18 +181,9 @@ def make(
     done = len(tasks) - len(todo)
     if progress:
         progress(done, len(tasks))
-    workers = min(workers or os.cpu_count() or 1, len(todo))
-    for _ in _run(out, todo, zipped, workers):
-        done += 1
+    write_one = partial(make_recording, out, zipped=zipped)
+    for count in each(workers or os.cpu_count() or 1, write_one, todo, [task.name for task in todo]):
+        done += count
         if progress:
             progress(done, len(tasks))
     return [task.name for task in tasks]
-
-
-def _run(out: Path, todo: list[Task], zipped: bool, workers: int) -> Iterator[str]:
-    """Yields each recording's name when it is finished."""
-    if workers <= 1:
-        for task in todo:
-            yield make_recording(out, task, zipped)
-        return
-    yield from in_processes(workers, make_recording, ((out, task, zipped) for task in todo))

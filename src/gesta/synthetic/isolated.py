@@ -18,7 +18,7 @@ from gesta.schema import CHALEARN_GESTURES, GestaError
 from gesta.synthetic.person import PRESETS
 from gesta.synthetic.recording import FPS, Plan, prepare
 from gesta.synthetic.video import VideoWriter
-from gesta.synthetic.workers import in_processes
+from gesta.synthetic.workers import each
 
 GENERATOR_VERSION = 3
 """Counts changes of what is drawn or performed. Results on different versions do not compare."""
@@ -121,15 +121,8 @@ def write_all(
     done = len(tasks) - len(todo)
     if progress:
         progress(done, len(tasks))
-    workers = min(workers or os.cpu_count() or 1, len(todo))
-    if workers <= 1:
-        for task in todo:
-            write(task)
-            done += 1
-            if progress:
-                progress(done, len(tasks))
-        return
-    for _ in in_processes(workers, write, ((task,) for task in todo)):
-        done += 1
+    names = [str(task.files[0].name) for task in todo]
+    for count in each(workers or os.cpu_count() or 1, write, todo, names):
+        done += count
         if progress:
             progress(done, len(tasks))

@@ -1,30 +1,36 @@
-"""Work shared by processes that Ctrl-C ends quietly and at once."""
+"""Recordings written by several processes, or by the workers of a cluster."""
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
+
+from gesta.jobs.job import Job, key_of
+from gesta.jobs.pool import outcomes, portions
+from gesta.schema import GestaError
 
 T = TypeVar("T")
 
 
-def in_processes(workers: int, function: Callable[..., T], arguments: Iterable[tuple[Any, ...]]) -> Iterator[T]:
-    """Results as they come. An exception, Ctrl-C too, ends the processes: files are renamed when they are whole."""
-    # spawn: the same on every platform, and safe beside threads
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_on_interrupt) as pool:
-        try:
-            for future in as_completed([pool.submit(function, *one) for one in arguments]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
-            raise
+def each(workers: int, function: Callable[[T], Any], items: Sequence[T], names: Sequence[str]) -> Iterator[int]:
+    """Calls function(item) for every item, and yields how many have been done since. With one worker it is done here.
+
+    `names` of the items, for people. Raises GestaError where one fails.
+    """
+    jobs = []
+    for part in portions(range(len(items))):
+        own = [names[i] for i in part]
+        title = own[0] if len(own) == 1 else f"{own[0]} to {own[-1]}"
+        arguments = {"function": function, "items": [items[i] for i in part]}
+        jobs.append(Job(title, "gesta.synthetic.workers:call_each", arguments, key_of("write", own)))
+    for job, outcome in outcomes(jobs, workers, inline=True):
+        if outcome.document is None:
+            raise GestaError(f"{job.title}: {outcome.why} What is finished is kept; start again to go on.")
+        yield outcome.document["done"]
 
 
-def _end_on_interrupt() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # without a traceback of its own
+def call_each(function: Callable[[T], Any], items: Sequence[T]) -> dict[str, Any]:
+    """A job: the function of each item."""
+    for item in items:
+        function(item)
+    return {"done": len(items)}

@@ -130,19 +130,29 @@ def write_shard(
         number += 1
     facts = {"format": "gesta.features", "recipe": recipe.key, SIZES: json.dumps(dict(sizes or {}))}
     facts[DECODER] = str(DECODER_VERSION)
-    write_whole(folder / name, safetensors.numpy.save(dict(features), facts))
+    write_whole(folder / name, _in_order(safetensors.numpy.save(dict(features), facts)))
     return name
 
 
-def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = ()) -> dict[str, str]:
-    """Video -> shard, of all shards that are there.
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its metadata in alphabetical order: equal features are equal bytes."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
+def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = (), process: str = "*") -> dict[str, str]:
+    """Video -> shard, of all shards that are there, or those of one process.
 
     Raises GestaError naming a shard that is cut short or damaged, or holds features of another recipe, and one of
     `samples` whose files have another size than those that its features were made of (older shards do not know).
     """
     now = {sample.id: sample for sample in samples}
     found: dict[str, str] = {}
-    for path in sorted(folder.glob("shard-*.safetensors")):
+    for path in sorted(folder.glob(f"shard-{process}-*.safetensors")):
         with _opened(path) as shard:
             facts = shard.metadata() or {}
             if facts.get("recipe") != recipe.key:

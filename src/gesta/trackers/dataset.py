@@ -13,12 +13,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import multiprocessing
 import os
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,9 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.jobs.job import Job, key_of
+from gesta.jobs.pool import outcomes, portions
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample
 from gesta.trackers.joints import What, skeleton_names
-from gesta.trackers.recording import CAMERA, Summary, content, finished, job, whole
+from gesta.trackers.recording import CAMERA, Summary, content, finished, whole
 from gesta.trackers.tracker import identity
 from gesta.words import counted
 
@@ -95,19 +94,20 @@ def track(
             keys[recording.name] = hashlib.sha256(text.encode()).hexdigest()
         except (GestaError, OSError) as error:
             problems.append(_problem(recording.video, error))
-    jobs = [
+    todo = [
         _arguments(recording, out, keys[recording.name], settings)
         for recording in recordings
         if recording.name in keys and not _is_finished(out, recording, keys[recording.name], bool(settings.get("mask")))
     ]
-    resumed = len(keys) - len(jobs)
+    resumed = len(keys) - len(todo)
     if progress is not None:
         progress(resumed, len(keys))
-    for count, (arguments, outcome) in enumerate(_outcomes(jobs, workers), start=resumed + 1):
-        if isinstance(outcome, Exception):
-            problems.append(_problem(arguments["video"], outcome))
+    done = resumed
+    for count, found in _track_all(todo, workers):
+        problems += found
+        done += count
         if progress is not None:
-            progress(count, len(keys))
+            progress(done, len(keys))
     summaries, rows = _rows(out, recordings, keys, bool(settings.get("mask")))
     problems = [*listing.problems, *problems]
     if not rows:
@@ -176,52 +176,30 @@ def _mask_name(recording: Recording) -> str:
 
 
 def _problem(video: Resource, error: Exception) -> Problem:
-    if isinstance(error, GestaError):
-        text = str(error).removeprefix(f"{video}: ")
-        return Problem(str(video), "unreadable", text)
-    return Problem(str(video), "failed", f"tracking failed ({type(error).__name__}: {error}).")
+    return _named(video, type(error).__name__, str(error))
 
 
-# -- processes --------------------------------------------------------------------------------------------------------
+def _named(video: Resource, kind: str, text: str) -> Problem:
+    """A problem by the name of an exception and its text."""
+    if kind == "GestaError":
+        return Problem(str(video), "unreadable", text.removeprefix(f"{video}: "))
+    return Problem(str(video), "failed", f"tracking failed ({kind}: {text}).")
 
 
-def _outcomes(
-    jobs: Sequence[dict[str, Any]], workers: int | None
-) -> Iterator[tuple[dict[str, Any], Summary | Exception]]:
-    """(arguments, summary or error) of each job as it ends."""
-    count = min(workers or min(os.cpu_count() or 1, MOST_WORKERS), len(jobs))
-    if count <= 1:
-        for arguments in jobs:
-            try:
-                yield arguments, job(arguments)
-            except Exception as error:
-                yield arguments, error
-        return
-    context = multiprocessing.get_context("spawn")  # the same on every platform
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_start) as pool:
-        futures = {pool.submit(job, arguments): arguments for arguments in jobs}
-        try:
-            for future in as_completed(futures):
-                failure = future.exception()
-                yield futures[future], failure if isinstance(failure, Exception) else future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start() -> None:
-    """In the new process: one thread for image operations, as the networks have, and no life after its parent."""
-    import cv2
-
-    cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+def _track_all(todo: Sequence[dict[str, Any]], workers: int | None) -> Iterator[tuple[int, list[Problem]]]:
+    """Tracks recordings by their arguments; yields (how many have been done since, problems)."""
+    count = min(workers or min(os.cpu_count() or 1, MOST_WORKERS), len(todo))
+    jobs = []
+    for part in portions(todo):
+        title, key = str(part[0]["video"].name), key_of("track", [one["key"] for one in part])
+        jobs.append(Job(title, "gesta.trackers.recording:job", {"recordings": part}, key))
+    for job, outcome in outcomes(jobs, count, inline=True):
+        part = job.arguments["recordings"]
+        if outcome.document is None:
+            yield len(part), [_named(one["video"], outcome.kind, outcome.why) for one in part]
+        else:
+            failed = outcome.document["failed"].items()
+            yield len(part), [_named(part[int(number)]["video"], *reason) for number, reason in failed]
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------

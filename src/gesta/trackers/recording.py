@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -166,8 +166,24 @@ class MaskVideo:
             self._part.unlink(missing_ok=True)
 
 
-def job(arguments: Mapping[str, Any]) -> Summary:
-    """`track_recording` with a tracker that is kept from call to call; for processes of their own."""
+def job(recordings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`track_recording` of each that is not finished, with a tracker that is kept from call to call.
+
+    `failed`: place in `recordings` -> (kind of the exception, its text); the others are tracked all the same.
+    """
+    failed = {}
+    for number, arguments in enumerate(recordings):
+        mask = arguments["mask"]
+        if finished(arguments["stem"], arguments["key"]) is not None and (mask is None or mask.is_file()):
+            continue
+        try:
+            _track(arguments)
+        except Exception as error:
+            failed[str(number)] = (type(error).__name__, str(error))
+    return {"failed": failed}
+
+
+def _track(arguments: Mapping[str, Any]) -> Summary:
     settings = arguments["settings"]
     name = repr(sorted(settings.items()))
     if name not in _trackers:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from gesta import events
 from gesta.files import write_whole
 from gesta.training.checkpoints import save_network, seed_everything
 from gesta.training.learner import Row
@@ -49,6 +50,7 @@ class Keeper(Callback):
         best_by: Sequence[str],
         stop: Path | None = None,
     ) -> None:
+        self.folder = folder
         self.last = folder / "checkpoints" / f"{stage}.ckpt"
         self.best = folder / "checkpoints" / f"{stage}-best.safetensors"
         self.logs = folder / "logs"
@@ -94,6 +96,7 @@ class Keeper(Callback):
             if self.best_epoch == len(self.history) - 1:
                 save_network(self.best, pl_module.network)
             self._log(row)
+            events.tell(self.folder, "epoch", stage=self.stage, **row, best=self.best_epoch + 1)
         trainer.save_checkpoint(self.last)
         trainer.should_stop = self._patience_is_over() or self._is_asked_to_stop()
 

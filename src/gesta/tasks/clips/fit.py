@@ -64,8 +64,7 @@ def fit(
     does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
     """
     precision_for(recipe.training.precision, run.device)
-    if not recipe.training.validation:
-        samples = [replace(s, split="train") if s.split == "val" else s for s in samples]
+    samples = _with_splits(samples, recipe)
     used, labels = _usable(samples, recipe)
     recipe, picked = resolve_for(used, recipe)
     transform = (None if warm is None else warm.transform) or transform_for(recipe, used)
@@ -98,6 +97,29 @@ def fit(
         trained.rank,
         trained.network,
     )
+
+
+def prepare(samples: Sequence[Sample], recipe: ClipRecipe, progress: Any = None) -> tuple[Problem, ...]:
+    """Prepares every labelled clip as `fit` would, and those of the test part as it will be measured.
+
+    Raises GestaError for data that cannot be learned from, and (usage) for a recipe that joins clips while it trains.
+    """
+    if recipe.continuous is not None:
+        raise GestaError(f"recipe {recipe.name}: joins recordings as it trains; nothing is prepared ahead.", usage=True)
+    samples = _with_splits(samples, recipe)
+    used, _ = _usable(samples, recipe)
+    recipe, _ = resolve_for(used, recipe)
+    wanted = [sample for sample in samples if sample.label is not None]
+    if recipe.augmentation.context > 0:
+        wanted += [early for rests in before(samples).values() for early in rests]
+    return ClipCache().fill(wanted, transform_for(recipe, used), progress)
+
+
+def _with_splits(samples: Sequence[Sample], recipe: ClipRecipe) -> Sequence[Sample]:
+    """The samples with those of validation in training, where the recipe has no validation."""
+    if recipe.training.validation:
+        return samples
+    return [replace(s, split="train") if s.split == "val" else s for s in samples]
 
 
 def _clips(

@@ -122,6 +122,12 @@ class ClipTask(classification.Classifies):
         told(notes)
         return pack(listing, plan, out, progress)
 
+    def prepare_training(self, parts: Parts, recipe: ClipRecipe, progress: Any = None) -> tuple[Any, ...]:
+        """Prepares what a training and a measurement on these parts will read; the problems."""
+        from gesta.tasks.clips.fit import prepare
+
+        return prepare(parts.listing.samples, recipe, progress)
+
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:
         """What an experiment reports of a model beside its quality on `total` samples."""
         from gesta.tasks.clips.trial import shuffled_accuracy

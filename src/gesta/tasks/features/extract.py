@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,18 @@ BATCH = 32
 @dataclass(frozen=True)
 class Settings:
     """How one process computes; none of it changes what comes out, but `renew`: whether what an older decoder made is
-    computed again."""
+    computed again. `name`: of its shards, where others write beside it; else its rank."""
 
     batch: int = BATCH
     shard_videos: int = SHARD_VIDEOS
     rank: int = 0
     processes: int = 1
     renew: bool = False
+    name: str | None = None
+
+    @property
+    def shard(self) -> str:
+        return self.name or f"{self.rank:04d}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Work:
 
 def mine(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> list[Sample]:
     """The samples of this process that are not in a shard yet. Raises GestaError as `shards` does."""
-    held = shards(folder, recipe, samples)
+    held = shards(folder, recipe, samples, settings.name or "*")
     return [s for s in samples[settings.rank :: settings.processes] if s.id not in held]
 
 
@@ -124,7 +129,7 @@ class Gatherer:
 
     def flush(self) -> None:
         if self._done:
-            write_shard(self._folder, f"{self._settings.rank:04d}", self._done, self._recipe, self._sizes)
+            write_shard(self._folder, self._settings.shard, self._done, self._recipe, self._sizes)
             self._done, self._sizes = {}, {}
 
 
@@ -168,11 +173,19 @@ def timed(engine: Engine, batch: Batch, work: Work) -> NDArray[np.float32]:
     return features
 
 
+def document_of(work: Work) -> dict[str, Any]:
+    return {**vars(work), "skipped": [vars(problem) for problem in work.skipped]}
+
+
+def work_of(document: Mapping[str, Any]) -> Work:
+    """From `document_of`, and whatever else stands there."""
+    known = {name: document[name] for name in vars(Work())}
+    return Work(**{**known, "skipped": [Problem(**problem) for problem in document["skipped"]]})
+
+
 def leave_work(folder: Path, settings: Settings, work: Work) -> None:
     """Tells the first process what this one did."""
-    path = folder / f".work-{settings.rank:04d}.json"
-    document: dict[str, Any] = {**vars(work), "skipped": [vars(problem) for problem in work.skipped]}
-    write_whole(path, json.dumps(document))
+    write_whole(folder / f".work-{settings.rank:04d}.json", json.dumps(document_of(work)))
 
 
 def gather_work(folder: Path, processes: int) -> list[Work]:
@@ -180,8 +193,6 @@ def gather_work(folder: Path, processes: int) -> list[Work]:
     works = []
     for rank in range(processes):
         path = folder / f".work-{rank:04d}.json"
-        document = json.loads(path.read_text(encoding="utf-8"))
-        document["skipped"] = [Problem(**problem) for problem in document["skipped"]]
-        works.append(Work(**document))
+        works.append(work_of(json.loads(path.read_text(encoding="utf-8"))))
         path.unlink()
     return works

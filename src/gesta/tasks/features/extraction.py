@@ -15,9 +15,11 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from numpy.typing import NDArray
 
 from gesta.clips.decode import DECODER_VERSION
+from gesta.jobs.pool import on_cluster
 from gesta.schema import Listing
 from gesta.tasks.feature_store import FeatureRecipe, claim, decoders, drop_older, older_note, write_index
 from gesta.tasks.features.backbones import Extractor
+from gesta.tasks.features.blocks import OFFICIAL, on_workers
 from gesta.tasks.features.engines import Engine, engine_for
 from gesta.tasks.features.extract import (
     Batch,
@@ -112,7 +114,11 @@ def run(
         drop_older(out)
     samples = list(listing.samples)
     accelerator = machines.accelerator
-    if machines.devices * machines.nodes == 1:
+    if on_cluster():
+        name = machines.engine or ("openvino" if accelerator == "cpu" else "torch")
+        how = {"source": source or OFFICIAL, "engine": (machines.engine, accelerator, machines.threads or 1)}
+        works = [on_workers(samples, out, recipe, "backbone_block", how | {"batch": settings.batch}, progress)]
+    elif machines.devices * machines.nodes == 1:
         name, function = engine_for(machines.engine, ready, accelerator, machines.threads_each)
         works = [extract(samples, out, recipe, function, settings, progress)]
     else:

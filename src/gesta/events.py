@@ -1,0 +1,62 @@
+"""What happens in a run, as it happens: `events.jsonl`, one JSON object a line. docs/cluster.md lists the events.
+
+One process writes: the one that the user started. A kill may cut the last line; `read` passes over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+NAME = "events.jsonl"
+
+
+def tell(folder: Path | None, event: str, **facts: Any) -> None:
+    """Adds a line to the folder's events; None: nowhere. Numbers that are not finite become null.
+
+    A run never fails by this: where the file cannot be written, the line is left out.
+    """
+    if folder is None:
+        return
+    document = {"time": now(), "event": event, **{name: _plain(value) for name, value in facts.items()}}
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / NAME).open("a+b") as stream:
+            torn = stream.tell() > 0 and stream.seek(-1, 2) >= 0 and stream.read(1) != b"\n"
+            stream.write(b"\n" * torn + json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n")
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """The events of a folder in their order; [] where there are none."""
+    try:
+        lines = (folder / NAME).read_bytes().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            document = from_json(line)
+            if isinstance(document, dict):
+                found.append(document)
+    return found
+
+
+def now() -> str:
+    """The time in UTC, as in 2026-01-31T12:00:00.123+00:00."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, (str, int, bool)) or value is None else str(value)

@@ -1,0 +1,98 @@
+"""Who is at work on a job: a file that one process makes and touches while it lives, on this or another computer.
+
+No clock is trusted: who waits looks whether the file is still touched, for longer than its holder ever pauses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gesta.events import now
+from gesta.leftovers import is_left_behind, temporary
+
+BEAT_S = 5.0
+"""A holder touches its claim so often."""
+PATIENCE_S = 60.0
+"""A claim of another computer that is not touched for so long is given up."""
+LOOK_S = 0.2
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Holds the file `path` while the block runs; waits first while another living process holds it. Raises OSError."""
+    _take(path)
+    ended = threading.Event()
+    threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()
+        path.unlink(missing_ok=True)
+
+
+def holder(path: Path) -> dict[str, Any] | None:
+    """Who made a claim: `host`, `pid`, `started`, `name`. None where there is none, or it is being written."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def is_given_up(path: Path) -> bool:
+    """Whether the holder has died as far as one look tells: a process of this computer that is gone, or no touch for
+    long by this computer's clock."""
+    found = holder(path)
+    if found is not None and is_left_behind(path.with_name(str(found.get("name")))):
+        return True
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime > PATIENCE_S
+    return True
+
+
+def _take(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = temporary(path).name
+    document = {"host": socket.gethostname(), "pid": os.getpid(), "started": now(), "name": name}
+    touched, since = 0, time.monotonic()
+    while True:
+        try:
+            with path.open("x", encoding="utf-8") as stream:
+                json.dump(document, stream)
+            return
+        except FileExistsError:
+            pass
+        before, found = touched, holder(path)
+        with contextlib.suppress(OSError):
+            touched = path.stat().st_mtime_ns
+        if touched != before:
+            since = time.monotonic()
+        died = found is not None and is_left_behind(path.with_name(str(found.get("name"))))
+        if died or time.monotonic() - since > PATIENCE_S:
+            _remove(path, found)
+        else:
+            time.sleep(LOOK_S)
+
+
+def _remove(path: Path, judged: dict[str, Any] | None) -> None:
+    """Takes a claim away that was judged to be given up, unless somebody else has taken it in the meantime."""
+    aside = temporary(path, "old")
+    with contextlib.suppress(OSError):
+        path.replace(aside)
+        if holder(aside) != judged:
+            os.link(aside, path)
+    aside.unlink(missing_ok=True)
+
+
+def _beat(path: Path, ended: threading.Event) -> None:
+    while not ended.wait(BEAT_S):
+        with contextlib.suppress(OSError):
+            os.utime(path)
