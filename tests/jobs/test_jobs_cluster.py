@@ -73,7 +73,7 @@ def test_a_scheduler_in_this_process(tmp_path: Path) -> None:
         with pool.working(tmp_path, kept.scheduler_address) as made:
             assert made is not None and made.workers == 1 and pool.on_cluster()
             assert [found["square"] for found in run_jobs(jobs(tmp_path, 2, 3))] == [4, 9]
-            with pytest.raises(GestaError, match=r"job -1: -1 is negative\. What is finished is kept"):
+            with pytest.raises(GestaError, match=r"job -1: -1 is negative\. Finished work is kept"):
                 run_jobs(jobs(tmp_path, 2, -1))
         assert not pool.on_cluster()
     assert done(tmp_path) == {"2": 1, "3": 1, "-1": 1}

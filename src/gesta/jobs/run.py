@@ -45,5 +45,7 @@ def run_jobs(
         job, outcome = failed[0]
         others = f" ({counted(len(failed) - 1, 'other')} failed, too)" if len(failed) > 1 else ""
         reason = outcome.why.removesuffix(".")
-        raise GestaError(f"{job.title}: {reason}{others}. Finished work is kept; run the same command again to continue.")
+        raise GestaError(
+            f"{job.title}: {reason}{others}. Finished work is kept; run the same command again to continue."
+        )
     return [results[job.key] for job in jobs]
