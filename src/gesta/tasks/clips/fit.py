@@ -100,7 +100,7 @@ def fit(
 
 
 def prepare(samples: Sequence[Sample], recipe: ClipRecipe, progress: Any = None) -> tuple[Problem, ...]:
-    """Prepares every labelled clip as `fit` would, and those of the test part as it will be measured.
+    """Prepares every labeled clip as `fit` would, and those of the test part as it will be measured.
 
     Raises GestaError for data that cannot be learned from, and (usage) for a recipe that joins clips while it trains.
     """
