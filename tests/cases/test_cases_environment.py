@@ -99,13 +99,13 @@ def test_a_limit_on_files_is_one_line(data, tmp_path):
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        ("BrokenProcessPool('x')", 1, "ended from outside, perhaps for lack of memory"),
-        ("MemoryError()", 1, "the memory is not enough"),
-        ("OSError(errno.EDQUOT, 'Disk quota exceeded', 'f')", 1, "your quota of the disk is used up (f)"),
-        ("OSError(errno.EFBIG, 'File too large')", 1, "larger than is allowed"),
-        ("OSError(errno.EIO, 'Input/output error')", 1, "the system refused (Input/output error)"),
+        ("BrokenProcessPool('x')", 1, "was killed, perhaps for lack of memory"),
+        ("MemoryError()", 1, "not enough memory"),
+        ("OSError(errno.EDQUOT, 'Disk quota exceeded', 'f')", 1, "your disk quota is used up (f)"),
+        ("OSError(errno.EFBIG, 'File too large')", 1, "larger than the limit"),
+        ("OSError(errno.EIO, 'Input/output error')", 1, "the system refused it (Input/output error)"),
         ("PermissionError(errno.EACCES, 'Permission denied', 'a\\x1bb')", 1, r"a\x1bb: Permission denied"),
-        ("KeyboardInterrupt()", 130, "To go on: gesta train 'my data' --out runs/1 --resume"),
+        ("KeyboardInterrupt()", 130, "To continue: gesta train 'my data' --out runs/1 --resume"),
     ],
 )
 def test_what_ends_a_command_from_outside_is_one_line(raised, code, said):
@@ -145,7 +145,7 @@ def test_ctrl_c_in_a_real_command_says_how_to_go_on(tmp_path, what, first, group
     _, error = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert f"To go on: gesta data make {kind}" in error
+    assert f"To continue: gesta data make {kind}" in error
 
 
 def half_written(cache, seconds):

@@ -71,7 +71,7 @@ def test_distil_prune_halve_evaluate_predict(gesta, tmp_path: Path) -> None:
 def test_without_data(gesta, tmp_path: Path) -> None:
     make_bundle(tmp_path / "model", "cnn3d")
     code, out, _ = gesta("prune", "model", "--out", "pruned")
-    assert code == 0 and "not: --data DATA does it" in out and "0 of" in out
+    assert code == 0 and "add --data DATA" in out and "0 of" in out
     weights = [bundle_io.load_weights(bundle_io.read(tmp_path / name, ClipManifest)) for name in ("model", "pruned")]
     assert all(weights[0][name].tobytes() == array.tobytes() for name, array in weights[1].items())
 

@@ -84,7 +84,7 @@ def alone(classifier: Path, folder: Path) -> Path:
 
 def test_pruning_is_of_the_classifier(classifier: Path, tmp_path: Path, gesta) -> None:
     done = gesta("prune", classifier, "--out", tmp_path / "thin", "--sparsity", "0.5")
-    assert done.exit_code == 0 and "--data DATA does it" in done.stdout, done.stderr
+    assert done.exit_code == 0 and "add --data DATA" in done.stdout, done.stderr
     assert zeros(tmp_path / "thin", "head") == 0.5 and zeros(tmp_path / "thin", "backbone") < 0.01
     before, after = (io.load_weights(io.read(b, FeatureManifest), "backbone") for b in (classifier, tmp_path / "thin"))
     assert all(array.tobytes() == after[name].tobytes() for name, array in before.items())

@@ -71,7 +71,7 @@ class _LazyGroup(Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:  # typer would end without a word
-            raise GestaError("what reads the output has closed it; the rest is not written.") from error
+            raise GestaError("the program that reads the output has closed it; the rest is not written.") from error
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)

@@ -35,7 +35,7 @@ class SafeConsole(Console):
     """Control characters in what is printed, as in a label from a stranger's data, are escaped, not obeyed."""
 
     def on_broken_pipe(self) -> None:
-        raise GestaError("what reads the output has closed it; the rest is not written.")
+        raise GestaError("the program that reads the output has closed it; the rest is not written.")
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -156,7 +156,9 @@ def json_line(document: Mapping[str, Any] | list[Any]) -> str:
     try:
         line = json_module.dumps(document, ensure_ascii=plain, allow_nan=False)
     except ValueError as error:
-        raise GestaError(f"the result holds a number that is not finite, which JSON has not ({error}).") from error
+        raise GestaError(
+            f"the result holds a number that is not finite, which JSON cannot express ({error})."
+        ) from error
     return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
@@ -241,7 +243,7 @@ def say_notes(metrics: Mapping[str, Any]) -> None:
         text = escape(printable(f"{problem['path']}: {problem['reason']}"))
         console.print(f"[yellow]Skipped[/yellow] {text}", highlight=False, soft_wrap=True)
     if len(metrics["skipped"]) > SHOWN_SKIPPED:
-        console.print(f"... {len(metrics['skipped'])} skipped in all; metrics.json lists them.", highlight=False)
+        console.print(f"... {len(metrics['skipped'])} skipped in total; metrics.json lists them.", highlight=False)
 
 
 def step_lines(step: Step, task: Task, data: Path | None) -> list[str]:
@@ -249,7 +251,7 @@ def step_lines(step: Step, task: Task, data: Path | None) -> list[str]:
     sparse = [t for t in step.tensors if t.encoding == "bitmap"]
     gone = 1 - step.nonzero / max(step.parameters, 1)
     lines = [
-        f"parameters  {step.parameters:,}, not zero {step.nonzero:,} ({gone:.1%} removed)",
+        f"parameters  {step.parameters:,}, nonzero {step.nonzero:,} ({gone:.1%} removed)",
         f"weights     {step.bytes_before:,} -> {step.bytes_after:,} bytes",
         f"stored      {len(sparse)} of {len(step.tensors)} tensors sparse (bitmap), "
         f"saving {sum(t.dense_bytes - t.bytes for t in sparse):,} bytes; the others dense",
@@ -257,14 +259,14 @@ def step_lines(step: Step, task: Task, data: Path | None) -> list[str]:
     if step.kept:
         lines.append(f"in 32 bits  {', '.join(step.kept[:5])}" + (" ..." if len(step.kept) > 5 else ""))
     if step.emptied:
-        lines.append(f"Warning     nothing is left of {', '.join(step.emptied)}")
+        lines.append(f"Warning     no weight is left in {', '.join(step.emptied)}")
     found = step.comparison
     if found is not None:
         show = task.quality.text
         facts = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in found.facts.items())
         lines.append(f"measured    {show(found.before)} -> {show(found.after)} on {found.n} test {found.unit}; {facts}")
     else:
-        lines.append(f"measured    not: {'--data DATA does it' if data is None else 'no test part'}")
+        lines.append(f"measured    no: {'add --data DATA' if data is None else 'the data have no test part'}")
     return [
         *lines,
         f"bundle      {step.bundle}",

@@ -67,7 +67,7 @@ def text(document: dict[str, Any]) -> str:
             f"time       {document['seconds'] / 60:.1f} minutes",
             f"report     {files['report']}",
             f"video      {files['video']}",
-            f"data       {files['data']}, looked into: {files['inspection']}",
+            f"data       {files['data']}, checked in {files['inspection']}",
             f"bundle     {files['bundle']}",
             f"next       {command('gesta', 'predict', files['bundle'], files['data'], '--stream')}",
         ]

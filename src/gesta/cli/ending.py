@@ -34,9 +34,9 @@ def run(app: Callable[[], object], arguments: Sequence[str]) -> None:
             _fail(_go_on(arguments), INTERRUPTED, word="Stopped:")
         raise
     except BrokenProcessPool:
-        _fail("a process of this command was ended from outside, perhaps for lack of memory. Start it again.", 1)
+        _fail("a process of this command was killed, perhaps for lack of memory. Run the command again.", 1)
     except MemoryError:
-        _fail("the memory is not enough. Give smaller files, or fewer at a time.", 1)
+        _fail("not enough memory. Use smaller files, or fewer at a time.", 1)
     except OSError as error:
         _fail(_said(error), 1)
 
@@ -64,7 +64,9 @@ def _check_surroundings(arguments: Sequence[str]) -> None:
     """Raises GestaError for a closed stdout, and (usage) for an --out that not all writers can name."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
-        raise GestaError("stdout is closed, so the result has no place. Leave it open, or send it to a file: > FILE.")
+        raise GestaError(
+            "stdout is closed, so the result cannot be written. Leave it open, or send it to a file: > FILE."
+        )
     outs = [value for option, value in pairwise(arguments) if option == "--out"]
     outs += [word for word in arguments if word.startswith("--out=")]
     for out in outs:
@@ -77,15 +79,15 @@ def _said(error: OSError) -> str:
     place = printable(str(error.filename)) if error.filename is not None else ""
     if isinstance(error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else Python tries again at its end, with a traceback
-        return "what reads the output has closed it; the rest is not written."
+        return "the program that reads the output has closed it; the rest is not written."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        full = "the disk is full" if error.errno == errno.ENOSPC else "your quota of the disk is used up"
-        return f"{full} ({place or 'while writing'}). Free space and start again."
+        full = "the disk is full" if error.errno == errno.ENOSPC else "your disk quota is used up"
+        return f"{full} ({place or 'while writing'}). Free some space and run the command again."
     if error.errno == errno.EFBIG:
-        return f"a file would be larger than is allowed here ({place or 'ulimit -f'}). Raise the limit and start again."
+        return f"a file would be larger than the limit ({place or 'ulimit -f'}). Raise it and run the command again."
     if place:
-        return f"{place}: {error.strerror}. Check the path and what you may do there."
-    return f"the system refused ({error.strerror or error}). Check the output, the disk and your limits."
+        return f"{place}: {error.strerror}. Check the path and your permissions."
+    return f"the system refused it ({error.strerror or error}). Check the output, the disk and your limits."
 
 
 def _go_on(arguments: Sequence[str]) -> str:

@@ -97,7 +97,7 @@ def _summary(document: dict[str, Any]) -> Text:
     best, files = document["best"], document["files"]
     lines = [f"best      trial {best['number']}: {_values(best)}", f"          {words(document, best)}"]
     if document["missing"]:
-        lines.append(f"missing   {document['missing']} trials, which other workers have not finished")
+        lines.append(f"missing   {document['missing']} trials that other workers have not finished")
     lines += [f"table     {files['table']}", f"recipe    {files['recipe']}"]
     lines.append(f"next      {command('gesta', 'train', 'DATA', '--recipe', files['recipe'])}")
     return Text("\n".join(lines))

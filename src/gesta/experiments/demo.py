@@ -209,11 +209,11 @@ def recognized(
 
 
 STEPS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
-    "first_look": ("Showing the model that comes with gesta to someone new", _first_look),
+    "first_look": ("Running the model that comes with gesta on a new person", _first_look),
     "generate": ("Generating recordings of people", _generate),
-    "inspect": ("Looking into the recordings", _inspect),
+    "inspect": ("Checking the recordings", _inspect),
     "train": ("Training the small 3D-CNN + LSTM", _train),
-    "evaluate": ("Measuring on people it has not seen", _evaluate),
-    "stream": ("Following a whole recording", _stream),
+    "evaluate": ("Measuring it on people it has not seen", _evaluate),
+    "stream": ("Running it over a whole recording", _stream),
 }
 """Name -> (title, work); in this order."""

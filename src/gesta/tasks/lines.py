@@ -31,7 +31,7 @@ def skipped(problems: Sequence[Mapping[str, Any]]) -> list[str]:
         for problem in problems[:SHOWN_SKIPPED]
     ]
     if len(problems) > SHOWN_SKIPPED:
-        lines.append(f"          ... {len(problems)} in all; --json lists them")
+        lines.append(f"          ... {len(problems)} in total; --json lists them")
     return lines
 
 

@@ -22,7 +22,7 @@ def _baselines(found: Mapping[str, Any] | None) -> list[str]:
         return []
     if not found["clips"]:
         return [
-            "baselines no class has two clips to hold one out, so nothing could be measured",
+            "baselines not measured: no class has two clips to hold one out",
             f"delivered {found['delivered']} (--set baselines=false: the network, which may be better or worse)",
         ]
     told = {"clips", "where", "delivered"}
@@ -66,7 +66,9 @@ def _training(found: dict[str, Any]) -> str:
     if "skipped" in found:
         return f"training   not measured: {found['skipped']}"
     share = found["waiting_share"]
-    waiting = "random clips, so waiting for data is not measured" if share is None else f"waiting for data {share:.1%}"
+    waiting = (
+        "with random clips, so waiting for data is not measured" if share is None else f"waiting for data {share:.1%}"
+    )
     return (
         f"training   {found['clips_per_s']:.1f} clips/s in batches of {found['batch']} on {found['device']}; {waiting}"
     )
