@@ -32,7 +32,8 @@ from gesta.words import install
 MANIFEST = "manifest.json"
 CARD = "CARD.md"
 WEIGHTS = "weights.safetensors"
-DEMO = Path(__file__).parent / "demo.zip"
+PACKAGED = {name: Path(__file__).parent / f"{name}.zip" for name in ("demo", "everyday")}
+"""Bundles that come with the package."""
 MAX_MANIFEST_BYTES = 16 * 1024**2
 
 Content = bytes | Path
@@ -117,12 +118,13 @@ def manifest_document(path: Path | str) -> dict[str, Any]:
 
 
 def located(path: Path | str) -> Path:
-    """Where a bundle lies: the path itself, or that of the package's own for "demo". Raises GestaError."""
-    if str(path) != "demo":
+    """Where a bundle lies: the path itself, or that of the package's own for a name in PACKAGED. Raises GestaError."""
+    packaged = PACKAGED.get(str(path))
+    if packaged is None:
         return Path(path)
-    if not DEMO.is_file():
-        raise GestaError("This install has no demo bundle. Train one: gesta demo")
-    return DEMO
+    if not packaged.is_file():
+        raise GestaError(f"This install lacks the bundle {path!r}, which comes with gesta. Install gesta again.")
+    return packaged
 
 
 def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: str | None = None) -> Bundle[M]:

@@ -131,7 +131,7 @@ Kind = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="What to generate: chalearn2014, ucf101, isogd, ledasila, captions, cifar10, cifar100 or nyu.",
+        help="chalearn2014, ucf101, isogd, ledasila, captions, everyday, cifar10, cifar100 or nyu.",
     ),
 ]
 Videos = Annotated[
@@ -162,7 +162,7 @@ def make(
       gesta data make chalearn2014 generated --people 12
     """
     from gesta.cli.common import emit, jobs_in, progress
-    from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, IMAGE_GENERATORS
+    from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, IMAGE_GENERATORS, LANDMARK_GENERATORS
 
     start = time.perf_counter()
     if kind in IMAGE_GENERATORS:
@@ -188,11 +188,11 @@ def make(
             json,
         )
         return
-    maker = _generator(kind)
-    _refuse(context, kind, "images", "classes", "videos")
-    whole = {"people": people, "recordings": recordings, "size": parse_size(size), "seed": seed}
+    maker, landmarks = _generator(kind), kind in LANDMARK_GENERATORS
+    _refuse(context, kind, "images", "classes", "videos", *(("size", "test_recordings") if landmarks else ()))
+    drawn = {} if landmarks else {"size": parse_size(size), "test_recordings": test_recordings}
     with jobs_in(out, cluster, "data make"), progress(f"generating {kind}") as tick:
-        names = maker(out, **whole, test_recordings=test_recordings, progress=tick)
+        names = maker(out, people=people, recordings=recordings, seed=seed, **drawn, progress=tick)
     seconds = time.perf_counter() - start
     found = {"out": str(out), "recordings": len(names), "people": people, "size": size, "seconds": round(seconds, 2)}
     emit(
@@ -203,15 +203,15 @@ def make(
 
 
 def _generator(kind: str) -> Callable[..., list[str]]:
-
     from gesta.schema import GestaError
-    from gesta.synthetic.catalog import CLIP_GENERATORS, DESCRIBED_GENERATORS, GENERATORS, IMAGE_GENERATORS
+    from gesta.synthetic import catalog
 
-    if kind not in GENERATORS:
-        known = [*GENERATORS, *CLIP_GENERATORS, *DESCRIBED_GENERATORS, *IMAGE_GENERATORS]
+    found = {**catalog.GENERATORS, **catalog.LANDMARK_GENERATORS}
+    if kind not in found:
+        known = [name for group in vars(catalog) if group.endswith("GENERATORS") for name in getattr(catalog, group)]
         meant = did_you_mean(kind, known)
         raise GestaError(f"unknown kind of data {kind!r}; choose from {', '.join(known)}.{meant}", usage=True)
-    return GENERATORS[kind]
+    return found[kind]
 
 
 def _refuse(context: typer.Context, kind: str, *options: str) -> None:

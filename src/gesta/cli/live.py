@@ -164,28 +164,11 @@ def kept(source: Source, folder: Path) -> Recorded:
 def matched(task: Any, predictor: Any, follower: Any, source: str) -> tuple[Source, Any]:
     """The source, and the follower that takes what it gives. Raises GestaError where they do not go together."""
     from gesta.live.sources import Played, Video
+    from gesta.live.tracked import tracked
 
     if follower.takes == "rgb":
         return Video(source), follower
     path = Path(source)
     if path.is_file() and path.suffix.lower() in (".npy", ".csv", ".txt", ".json", ".skeleton"):
         return Played(task.play(predictor, path)), follower
-    return Video(source), tracked(predictor, follower)
-
-
-def tracked(predictor: Any, follower: Any) -> Any:
-    """A follower of skeletons that takes images: a tracker finds the joints in them. Raises GestaError."""
-    from gesta.live.tracked import TrackedFollower
-    from gesta.trackers.joints import SOUGHT, joint_names
-    from gesta.trackers.tracker import Tracker
-
-    space = predictor.manifest.space
-    what = next((name for name in SOUGHT if joint_names(name) == space.joints), None)
-    if what is None:
-        raise GestaError(
-            f"The model needs skeletons with the joints {', '.join(space.joints[:3])}, ..., which no tracker finds in "
-            "images. Give a file of such skeletons as --source, or train a model on skeletons from gesta track.",
-            usage=True,
-        )
-    tracker = Tracker(what)
-    return TrackedFollower(follower, lambda image, time_s: tracker.step(image, time_s).joints(what), space)
+    return Video(source), tracked(follower, predictor.manifest.space)

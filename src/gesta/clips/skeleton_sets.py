@@ -36,6 +36,9 @@ BLAZEPOSE_JOINTS = _names(
 )
 """The 33 landmarks of BlazePose (MediaPipe pose), in its order."""
 
+ARMS_JOINTS = _names("left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist")
+"""What of BlazePose is seen of someone at a desk."""
+
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 HAND_JOINTS = _names(
     "wrist thumb_cmc thumb_mcp thumb_ip thumb_tip index_mcp index_pip index_dip index_tip middle_mcp middle_pip "
@@ -153,6 +156,13 @@ FAMILIES: dict[str, _Family] = {
     "blazepose": _Family(
         BLAZEPOSE_JOINTS, _BLAZEPOSE, "left_hip right_hip", _TRUNK, ("left_shoulder", "right_shoulder")
     ),
+    "arms": _Family(
+        ARMS_JOINTS,
+        ["left_wrist left_elbow left_shoulder right_shoulder right_elbow right_wrist"],
+        "left_shoulder right_shoulder",
+        [("left_shoulder", "right_shoulder")],
+        ("left_shoulder", "right_shoulder"),
+    ),
     "hand": _Family(
         HAND_JOINTS,
         [*_fingers(root="wrist", joints=HAND_JOINTS), "index_mcp middle_mcp ring_mcp pinky_mcp"],
@@ -169,7 +179,7 @@ FAMILIES: dict[str, _Family] = {
     ),
     "sfinge3d": _Family(SFINGE3D_JOINTS, _fingers(root="palm", joints=SFINGE3D_JOINTS), "palm", [("palm", "middle_a")]),
 }
-"""Kinect 20 (ChaLearn, UTD-MHAD, MSR), Kinect 25 (NTU), BlazePose 33, hands 21 and 42, both 75, SFINGE3D 20."""
+"""Kinect 20 (ChaLearn, UTD-MHAD, MSR) and 25 (NTU), BlazePose 33 and its arms, hands 21, 42, both 75, SFINGE3D 20."""
 
 
 def joint_set(joints: Sequence[str]) -> JointSet:
@@ -194,8 +204,11 @@ def order_of(joints: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
     """Where each of the `wanted` joints stands among `joints`, in any style; None where they are not the same ones."""
     if tuple(joints) == tuple(wanted):
         return list(range(len(wanted)))
-    if len(joints) != len(wanted):
-        return None
+    return places_in(joints, wanted) if len(joints) == len(wanted) else None
+
+
+def places_in(joints: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
+    """Where each of the `wanted` joints stands among `joints`, in any style; None where one is not there."""
     hands = len(wanted) == len(TWO_HANDS_JOINTS)
     plain = tuple(_plain(name, hands=hands) for name in joints)
     order = [joint_index(plain, _plain(name, hands=hands)) for name in wanted]

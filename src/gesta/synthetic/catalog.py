@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gesta.synthetic import action_sets, chalearn2014, cifar, described, nyu_hands
+from gesta.synthetic import action_sets, chalearn2014, cifar, described, everyday, nyu_hands
 
 GENERATORS: dict[str, Callable[..., list[str]]] = {"chalearn2014": chalearn2014.make}
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings."""
@@ -17,6 +17,9 @@ CLIP_GENERATORS: dict[str, Callable[..., list[str]]] = {
 
 DESCRIBED_GENERATORS: dict[str, Callable[..., list[str]]] = {"captions": described.make}
 """Name -> function(out, *, people, recordings, size, seed, ...) -> names of the recordings in captions.csv."""
+
+LANDMARK_GENERATORS: dict[str, Callable[..., list[str]]] = {"everyday": everyday.make}
+"""Name -> function(out, *, people, recordings, seed, ...) -> paths of the recordings in index.csv."""
 
 IMAGE_GENERATORS: dict[str, Callable[..., list[str]]] = {
     **{kind: partial(cifar.make, kind=kind) for kind in cifar.FOLDERS},
