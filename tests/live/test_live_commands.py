@@ -66,7 +66,7 @@ def test_live_shows_its_commands_before(gesta, tmp_path):
     label = catalog_labels()[0]
     called = gesta("live", "demo", "--source", video, "--do", f"{label}={sys.executable} -c pass")
     assert called.exit_code == 0, called.stderr
-    assert called.stderr.index(f"For {label}") < called.stderr.index("Following")
+    assert called.stderr.index(f"For {label}") < called.stderr.index("Watching")
 
 
 def catalog_labels():

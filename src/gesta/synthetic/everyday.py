@@ -122,7 +122,7 @@ def play(person: Person, difficulty: Difficulty, rng: np.random.Generator) -> tu
     actor = Actor(person, difficulty, rng)
     actor.wait(rng.uniform(10, 30))
     for number in rng.permutation(np.repeat(np.arange(len(GESTURES)), ROUNDS)):
-        for _ in range(int(rng.integers(0, 3))):
+        for _ in range(int(rng.integers(0, 2))):
             _something_else(actor)
         _perform(actor, int(number))
         actor.wait(rng.uniform(4, 40))
@@ -158,34 +158,13 @@ def _perform(actor: Actor, number: int) -> None:
 
 
 def _something_else(actor: Actor) -> None:
-    """A movement that is none of the gestures: a filler, hands that wander, or a gesture of ChaLearn 2014."""
-    kind = actor.rng.random()
-    if kind < 0.3:
+    """A movement that is none of the gestures: a filler, or a gesture of ChaLearn 2014."""
+    if actor.rng.random() < 0.5:
         actor.fill()
-        return
-    if kind < 0.7:
-        _wander(actor)
         return
     program = PROGRAMS[str(actor.rng.choice(sorted(PROGRAMS)))]
     sides = [(0, program.start, program.cycle)] + ([(1, *program.other)] if program.other else [])
     actor.act(len(GESTURES), sides, program.repeats[0], True)
-
-
-def _wander(actor: Actor) -> None:
-    """One hand or both from place to place, near the body and in front of it."""
-    rng = actor.rng
-    count = int(rng.integers(1, 5))
-
-    def moves() -> tuple[Array, tuple[Stroke, ...]]:
-        start, *rest = [_at(*rng.uniform((-0.3, -0.9, 0.05), (0.9, 0.7, 0.75))) for _ in range(count + 1)]
-        return start, tuple(Stroke(rng.uniform(3, 14), place, bool(rng.random() < 0.5)) for place in rest)
-
-    start, cycle = moves()
-    sides: list[Side] = [(0, start, cycle)]
-    if rng.random() < 0.6:
-        together = rng.random() < 0.5  # as when something is held in both
-        sides.append((1, start, cycle) if together else (1, *moves()))
-    actor.act(len(GESTURES), sides, int(rng.integers(1, 3)), bool(rng.random() < 0.8))
 
 
 def _at(outward: float, up: float, towards: float) -> Array:

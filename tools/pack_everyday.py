@@ -1,0 +1,19 @@
+"""Makes src/gesta/bundle/everyday.zip, the everyday gestures that come with the package: the ONNX network in one zip.
+
+gesta data make everyday DATA --people 60 --recordings 2
+gesta train DATA --recipe spotting/tcn --out RUN
+gesta export RUN/bundle --to onnx --data DATA --out EXPORTED
+python tools/pack_everyday.py EXPORTED
+"""
+
+from __future__ import annotations
+
+import sys
+
+from gesta.bundle import io
+from gesta.tasks import catalog
+
+if __name__ == "__main__":
+    _, bundle = catalog.of_bundle(sys.argv[1])
+    made = io.save_zip(bundle, io.PACKAGED["everyday"])
+    print(f"{made}: {made.stat().st_size} bytes")
