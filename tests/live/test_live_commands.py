@@ -16,6 +16,7 @@ from live.sources import Script, write_video
 from gesta.clips.decode import frame_times
 from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.decoding import GestureEvent
+from gesta.live import tracked as tracked_module
 from gesta.live.actions import Actions, parsed
 from gesta.live.preview import Preview
 from gesta.live.recorder import take
@@ -23,6 +24,7 @@ from gesta.live.tracked import TrackedFollower
 from gesta.schema import GestaError, Prediction, Resource
 from gesta.sources import catalog
 from gesta.tasks.clips.follow import EventStream
+from gesta.trackers import BLAZEPOSE_JOINTS
 
 WAVE = GestureEvent("wave", 1.0, 2.0, 0.9, 2.1)
 
@@ -191,3 +193,20 @@ def test_labels_that_are_no_folders(gesta, label, tmp_path):
     called = gesta("record", tmp_path / "data", "--label", label, "--subject", "anna", "--source", video)
     assert called.exit_code == 2
     assert "--label" in called.stderr
+
+
+def test_a_model_of_some_of_a_trackers_joints_gets_those(monkeypatch):
+    space = SkeletonSpace(joints=("RightWrist", "LeftShoulder"), dimensions=2)
+    points = np.arange(33 * 3, dtype=float).reshape(33, 3)
+    seen = SimpleNamespace(joints=lambda _what: (points, np.ones(33)))
+    monkeypatch.setattr(tracked_module, "Tracker", lambda _what: SimpleNamespace(step=lambda _image, _time: seen))
+    pushed = []
+    follower = SimpleNamespace(push=lambda value, time_s: pushed.append((value, time_s)) or [])
+    tracked_module.tracked(follower, space).push(np.zeros((4, 4, 3), np.uint8), 0.5)
+    places = [BLAZEPOSE_JOINTS.index(name) for name in ("right_wrist", "left_shoulder")]
+    assert np.array_equal(pushed[0][0], points[places, :2]) and pushed[0][1] == 0.5
+
+
+def test_joints_that_no_tracker_finds_are_named():
+    with pytest.raises(GestaError, match=r"tail, wing, .*no tracker finds"):
+        tracked_module.tracked(SimpleNamespace(), SkeletonSpace(joints=("tail", "wing")))

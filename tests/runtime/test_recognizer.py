@@ -285,6 +285,6 @@ def test_files_of_other_types_are_tried(tmp_path):
 
 
 def test_no_demo_bundle(monkeypatch):
-    monkeypatch.setattr(io, "DEMO", Path("nowhere.zip"))
-    with pytest.raises(GestaError, match="no demo bundle"):
+    monkeypatch.setitem(io.PACKAGED, "demo", Path("nowhere.zip"))
+    with pytest.raises(GestaError, match="lacks the bundle 'demo'"):
         gesta.load("demo")

@@ -103,3 +103,18 @@ def test_what_a_stream_refuses(skeleton, time_s, reason):
     stream.push(frames()[0], 0.5)
     with pytest.raises(GestaError, match=reason):
         stream.push(skeleton, time_s)
+
+
+def test_the_everyday_bundle_spots_gestures_of_generated_people(tmp_path):
+    """Its figure on real people is in docs/results.md; here people of another seed than its own."""
+    import gesta
+    from gesta.sources import recordings
+    from gesta.synthetic import everyday
+
+    everyday.make(tmp_path, people=3, seed=91, workers=1)
+    recording = recordings.read(tmp_path).samples[0]
+    found = gesta.load("everyday").predict(recording.files[0].path)
+    done = [(span.label, span.first / everyday.FPS, span.last / everyday.FPS) for span in recording.spans]
+    right = [any(e.label == name and e.start_s < end and start < e.end_s for e in found) for name, start, end in done]
+    assert len(done) == 16 and sum(right) >= 12
+    assert len(found) - sum(right) <= 3

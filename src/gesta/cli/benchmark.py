@@ -31,7 +31,9 @@ StartUp = Annotated[bool, typer.Option("--start-up", help="Only measure how long
 
 def benchmark(
     context: typer.Context,
-    bundle: Annotated[str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.")] = "demo",
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday.")
+    ] = "demo",
     data: Data = None,
     engine: EngineOption = None,
     layout: FormatOption = None,

@@ -15,7 +15,7 @@ Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the data
 
 def card(
     bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.", show_default=False)
+        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday.", show_default=False)
     ],
     license: License = None,
     language: Languages = None,

@@ -198,7 +198,11 @@ def need(extra: str, *modules: str) -> None:
 
 
 def existing(path: Path, what: str) -> Path:
-    """The path itself, or GestaError (usage) if nothing is there."""
+    """The path itself, of a bundle that comes with gesta its file; GestaError (usage) if nothing is there."""
+    from gesta.bundle.io import located
+
+    if what == "bundle":
+        path = located(path)
     if not path.exists():
         raise GestaError(f"{path}: no such {what}. Check the spelling and the folder you are in.", usage=True)
     return path

@@ -25,7 +25,7 @@ from gesta.cli.help import SOME
 BundleOption = Annotated[
     str,
     typer.Argument(
-        metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.", show_default=False
+        metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday, which come with gesta.", show_default=False
     ),
 ]
 Out = Annotated[

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 BundleOption = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo.", show_default=False)
+    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday.", show_default=False)
 ]
 SourceOption = Annotated[str, typer.Option("--source", help="Number of a camera, a file, or an address (rtsp://...).")]
 Do = Annotated[

@@ -24,7 +24,7 @@ from gesta.cli.help import OUTPUT, SOME
 from gesta.untrusted import printable
 
 BundleOption = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo for the model in the package.")
+    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday, which come with gesta.")
 ]
 Stream = Annotated[
     bool,
