@@ -45,18 +45,14 @@ def test_every_gesture_is_there_in_each_recording_and_people_are_in_one_part_eac
     assert {recording.split for recording in listing.samples} == {"train", "val", "test"}
 
 
-@pytest.mark.parametrize(("label", "axis", "sign"), [("swipe_left", 0, 1), ("swipe_right", 0, -1)])
-def test_a_swipe_goes_to_the_persons_own_side(made, label, axis, sign):
-    """The person faces the camera: their left is to the right in the image."""
-    steps = [sign * np.diff(path[:, axis]) for path in strokes(made, label)]
-    fastest = [step[np.abs(step).argmax()] > 0 for step in steps]
-    assert len(fastest) == 8 and np.mean(fastest) > 0.7
-
-
-@pytest.mark.parametrize(("label", "sign"), [("swipe_up", -1), ("swipe_down", 1)])
-def test_up_and_down_are_those_of_the_image(made, label, sign):
-    moved = [sign * (middle(path)[-1, 1] - middle(path)[0, 1]) for path in strokes(made, label)]
-    assert len(moved) == 8 and np.mean(np.array(moved) > 0) > 0.7
+@pytest.mark.parametrize(
+    ("label", "axis", "sign"),
+    [("swipe_left", 0, 1), ("swipe_right", 0, -1), ("swipe_up", 1, -1), ("swipe_down", 1, 1)],
+)
+def test_a_swipe_goes_to_the_persons_own_side_and_up_is_up(made, label, axis, sign):
+    """The person faces the camera: their left is to the right in the image; y is down."""
+    moved = [sign * (middle(path)[-1, axis] - middle(path)[0, axis]) for path in strokes(made, label)]
+    assert len(moved) == 8 and min(moved) > 0
 
 
 @pytest.mark.parametrize(("label", "sign"), [("circle_clockwise", -1), ("circle_counterclockwise", 1)])
@@ -64,9 +60,9 @@ def test_circles_turn_as_the_person_sees_them(made, label, sign):
     """Seen from in front, and with y down, clockwise for the person runs against the clock."""
     areas = []
     for path in strokes(made, label):
-        x, y = middle(path).T
+        x, y = (path - path.mean(axis=0)).T
         areas.append(sign * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]))
-    assert len(areas) == 8 and np.mean(np.array(areas) > 0) > 0.7
+    assert len(areas) == 8 and min(areas) > 0
 
 
 def test_the_same_settings_give_the_same_bytes_and_a_lost_file_is_made_again(made, tmp_path):
