@@ -112,7 +112,7 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
         (
             ("quantize", "model", "--out", "x", "--precision", "int9"),
             2,
-            "there are fp32, fp16, int8. Did you mean int8?",
+            "choose from fp32, fp16, int8. Did you mean int8?",
         ),
         (("quantize", "model", "--out", "model"), 2, "is the bundle itself"),
         (("train", "data", "--recipe", "mullick/distil-small"), 2, "--set teacher=BUNDLE"),

@@ -259,7 +259,7 @@ class TestMessages:
             shards(folder, replace(RECIPE, size=64))
 
     def test_folders_that_hold_something_else(self, tmp_path: Path, folder: Path) -> None:
-        with pytest.raises(GestaError, match="holds something else") as caught:
+        with pytest.raises(GestaError, match="contains other files") as caught:
             claim(tmp_path / "data", RECIPE, "x")
         assert caught.value.usage
         with pytest.raises(GestaError, match=r"features\.json: is not there"):

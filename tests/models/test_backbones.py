@@ -197,5 +197,5 @@ def small_v1(**settings) -> nn.Module:
 
 
 def test_unknown_backbone_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"there are resnet18, .*resnet50\?"):
+    with pytest.raises(ValueError, match=r"choose from resnet18, .*resnet50\?"):
         build_backbone("resnet_50")

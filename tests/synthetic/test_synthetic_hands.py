@@ -151,7 +151,7 @@ def test_messages(tmp_path, monkeypatch):
     with pytest.raises(GestaError, match="expected at least 5"):
         nyu_hands.make(tmp_path, images=4)
     (tmp_path / "x").touch()
-    with pytest.raises(GestaError, match="holds something else"):
+    with pytest.raises(GestaError, match="contains other files"):
         nyu_hands.make(tmp_path, images=5)
     monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
     with pytest.raises(GestaError, match=r"needs scipy, .* pip install .*\[train\]'"):

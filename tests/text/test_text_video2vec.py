@@ -99,7 +99,7 @@ def test_an_index_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "one" / search.VECTORS).write_bytes(b"no vectors")
     with pytest.raises(GestaError, match=r"cannot be read .* Delete the folder"):
         search.read(tmp_path / "one", "model")
-    with pytest.raises(GestaError, match="holds something else"):
+    with pytest.raises(GestaError, match="contains other files"):
         search.read(tmp_path, "model")
     assert search.read(tmp_path / "none", "model") is None
 
