@@ -76,7 +76,7 @@ class TestClips:
         bundle = make_bundle()
         assert catalog.read_bundle(bundle).manifest.provenance.samples == ()
         done = gesta("evaluate", bundle, data, "--json")
-        assert json.loads(done.stdout)["n"] == 16 and "left out" not in done.stderr
+        assert json.loads(done.stdout)["n"] == 16 and "are skipped" not in done.stderr
 
     def test_another_span_and_other_content_are_other_clips(self, make_bundle, data):
         first, second = read(data).samples[:2]
@@ -132,4 +132,4 @@ def test_a_training_on_stored_features_tells_what_it_met(gesta, tmp_path, monkey
     parts = parts_for(task, manifest, videos)
     assert unseen(task, manifest, parts.of("test"), "test") == (parts.of("test"), [])
     left, notes = unseen(task, manifest, parts.of("all"), "test")
-    assert {s.id for s in left} == {s.id for s in parts.of("test")} and "are left out" in notes[0]
+    assert {s.id for s in left} == {s.id for s in parts.of("test")} and "are skipped" in notes[0]
