@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import time
@@ -24,6 +25,8 @@ def full_disk(every: dict[str, Work], count: int, folder: Path, tally: Tally, rn
     """The work on a file system of a random size, too small for it; then there is room, and it resumes."""
     mount = folder / "small"
     mount.mkdir(parents=True, exist_ok=True)
+    if os.path.ismount(mount):  # of a drill that was stopped
+        subprocess.run(["umount", mount], check=True)
     known: dict[str, tuple[Result, int]] = {}
     while tally.count < count:
         work = every[WRITERS[tally.count % len(WRITERS)]]

@@ -8,7 +8,8 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,15 @@ def gesta(*words: object) -> None:
     main()
 
 
+@contextmanager
+def told() -> Iterator[None]:
+    """Ends the process with 1 where the command line would."""
+    try:
+        yield
+    except GestaError as error:
+        sys.exit(f"Error: {error}")
+
+
 def sets(text: str) -> list[str]:
     return [word for one in text.split() for word in ("--set", one)]
 
@@ -106,11 +116,8 @@ def works(data: Path, base: Path) -> list[Work]:
     def cache(folder: Path) -> None:
         from gesta.sources.catalog import read
 
-        try:
-            problems = ClipCache(folder / "cache").fill(read(data).samples, GRAY, workers=2)
-        except GestaError as error:
-            sys.exit(f"Error: {error}")
-        sys.exit(len(problems))
+        with told():
+            sys.exit(len(ClipCache(folder / "cache").fill(read(data).samples, GRAY, workers=2)))
 
     def pack(folder: Path) -> None:
         gesta("data", "pack", data, "--out", folder / "shards", "--shard-size", "20K", *sets(INPUT))
@@ -172,7 +179,8 @@ def track(data: Path, out: Path) -> None:
 
     recording.Tracker = Stand  # type: ignore[attr-defined, assignment, misc]
     dataset.identity = lambda **settings: json.dumps(settings, sort_keys=True)
-    dataset.track(read(data), out, {"what": "both", "mask": True}, workers=1)
+    with told():
+        dataset.track(read(data), out, {"what": "both", "mask": True}, workers=1)
 
 
 class Stand:
@@ -260,7 +268,7 @@ def reproduced(folder: Path) -> Result:
 
 def _untimed(value: Any) -> Any:
     """A document without durations, rates, folders and days."""
-    words = ("second", "minute", "_ms", "latency", "created", "path", "folder", "bundle", "machine", "timing")
+    words = ("second", "minute", "waiting", "_ms", "latency", "created", "path", "folder", "bundle", "machine")
     if isinstance(value, dict):
         return {k: _untimed(v) for k, v in value.items() if not any(word in k for word in words)}
     return [_untimed(one) for one in value] if isinstance(value, list) else value
