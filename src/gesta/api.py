@@ -217,9 +217,11 @@ def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, se
 
 
 def inspect(data: Path | str, layout: str | None = None) -> Measured:
-    """Finds out what is in a data folder and what is wrong with it. Raises GestaError if it is not a data folder.
+    """Finds out what is in a data folder and what is wrong with it.
 
-    print(gesta.inspect("my_gestures").document["problems"])
+    Raises GestaError if it is not a data folder.
+
+        print(gesta.inspect("my_gestures").document["problems"])
     """
     task = catalog.of_data(Path(data), layout)
     report = need(task, "inspect", "Inspecting data")(task.read(Path(data), layout))
