@@ -4,7 +4,7 @@
 set -euo pipefail
 share=$(realpath -m "$1"); clips=${2:-4}
 one=gesta-one-$$ two=gesta-two-$$
-ended() { kill $(jobs -p) 2>/dev/null || true; ip netns del $one 2>/dev/null || true; ip netns del $two 2>/dev/null || true; }
+ended() { kill $(jobs -p) 2>/dev/null || true; wait; ip netns del $one 2>/dev/null || true; ip netns del $two 2>/dev/null || true; }
 trap ended EXIT
 ip netns add $one; ip netns add $two
 ip link add veth$$a netns $one type veth peer name veth$$b netns $two
@@ -12,12 +12,13 @@ for side in "$one a 10.99.0.1" "$two b 10.99.0.2"; do
   set -- $side
   ip -n $1 addr add $3/24 dev veth$$$2; ip -n $1 link set veth$$$2 up; ip -n $1 link set lo up
 done
-on() { local name=$1; shift; ip netns exec "$name" unshare --uts bash -c 'hostname "$0"; exec "$@"' "$name" "$@"; }
+inside() { local name=$1; shift; exec ip netns exec "$name" unshare --uts bash -c 'hostname "$0"; exec "$@"' "$name" "$@"; }
+on() { (inside "$@"); }
 
 mkdir -p "$share"; cd "$share"; export GESTA_CACHE=$share/cache
 [ -d data ] || gesta data make ucf101 data --people 5 --recordings "$clips" --classes 3 --size 64x64 --json
-on $one dask scheduler --host 10.99.0.1 --port 8786 --no-dashboard > scheduler.log 2>&1 &
-on $two dask worker tcp://10.99.0.1:8786 --nworkers 1 --nthreads 1 --no-dashboard > worker.log 2>&1 &
+inside $one dask scheduler --host 10.99.0.1 --port 8786 --no-dashboard > scheduler.log 2>&1 &
+inside $two dask worker tcp://10.99.0.1:8786 --nworkers 1 --nthreads 1 --no-dashboard > worker.log 2>&1 &
 recipe=(--set training.epochs=1 --set model.width=0.25 --set training.batch=8)
 cluster=(--cluster tcp://10.99.0.1:8786 --json)
 on $one gesta features data --backbone resnet18 --weights random --size 32 --frames 4 --out features "${cluster[@]}"
