@@ -15,21 +15,29 @@ from typing import Any
 from pydantic_core import from_json
 
 NAME = "events.jsonl"
+_first: dict[Path, bytes] = {}
+"""The first line of runs that have no folder yet."""
 
 
 def tell(folder: Path | None, event: str, **facts: Any) -> None:
     """Adds a line to the folder's events; None: nowhere. Numbers that are not finite become null.
 
+    A run that is refused before it has a folder gets none by this: its beginning is written with the next event.
     A run never fails by this: where the file cannot be written, the line is left out.
     """
     if folder is None:
         return
     document = {"time": now(), "event": event, **{name: _plain(value) for name, value in facts.items()}}
+    line = json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
+    if not folder.exists() and event in ("started", "failed", "stopped"):
+        _first[folder] = line
+        return
+    line = _first.pop(folder, b"") + line
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / NAME).open("a+b") as stream:
             torn = stream.tell() > 0 and stream.seek(-1, 2) >= 0 and stream.read(1) != b"\n"
-            stream.write(b"\n" * torn + json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n")
+            stream.write(b"\n" * torn + line)
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

@@ -56,7 +56,8 @@ def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):
     reasons = told(listing, "no-labels")
     assert len(reasons) == 3
     assert all(
-        "have no label" in reason and "labels.csv there is not read: name it index.csv" in reason for reason in reasons
+        "without a label" in reason and "labels.csv there is not read: name it index.csv" in reason
+        for reason in reasons
     )
 
 

@@ -205,5 +205,5 @@ def test_a_table_of_which_nothing_is_left_says_why(tmp_path, monkeypatch, capfd,
         main()
     said = capfd.readouterr().err
     assert ended.value.code == 1, said
-    assert f"{data}: nothing in it can be used. The first of 2 problems: " in said
+    assert f"{data}: nothing in it can be used. The first problem: " in said and "(1 more)" in said
     assert "leads out of the folder" in said

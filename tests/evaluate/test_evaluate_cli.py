@@ -38,7 +38,7 @@ class TestEvaluate:
 
     def test_text_and_warning(self, call, make_bundle, data):
         code, out, err = call("evaluate", make_bundle(people="ABC"), data)
-        assert code == 0 and "accuracy  0.875" in out and "light 0.50 of 4" in out
+        assert code == 0 and "accuracy  0.875" in out and "light 2 of 4" in out
         assert "2 of 2 people were used in training (B, C)" in err
 
     def test_other_splits(self, call, make_bundle, data):

@@ -51,7 +51,7 @@ def test_every_line_has_a_recipe_that_takes_its_changes(name):
 def test_the_cost_of_a_quick_table_is_at_most_ten_minutes_of_a_core(name):
     row_minutes = sum(row.cost for row in trained(ACTION_TABLES[name])) * ACTION_SCALES["quick"].minutes
     assert row_minutes <= 10
-    assert "trainings, about" in table(name).estimate(Wanted(Path("out"), seeds=1))
+    assert "training runs, about" in table(name).estimate(Wanted(Path("out"), seeds=1))
 
 
 def test_tables_share_trainings_and_test_people_never_train(tmp_path):

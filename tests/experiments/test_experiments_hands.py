@@ -67,7 +67,7 @@ def test_quick_rows_have_one_budget(row: PoseRow) -> None:
 def test_quick_is_small_enough() -> None:
     assert POSE_SCALES["quick"].images * 1.2 <= 3000
     words = table("kazakos/table-4.3").estimate(Wanted(Path("out"), seeds=3))
-    assert "27 trainings" in words and "2400 frames" in words
+    assert "27 training runs" in words and "2400 frames" in words
 
 
 def test_one_trial_its_table_and_its_pictures(

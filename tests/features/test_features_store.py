@@ -268,7 +268,7 @@ class TestMessages:
         with pytest.raises(GestaError, match="is of format 99; this gesta reads up to 1"):
             FeatureFolder(folder)
         (folder / "features.json").write_text("[" * 200_000)
-        with pytest.raises(GestaError, match="is not JSON"):
+        with pytest.raises(GestaError, match="is not readable JSON"):
             FeatureFolder(folder)
         (folder / "features.json").write_text('{"recipe": {"backbone": 1}}')
         with pytest.raises(GestaError, match=r"features\.json: recipe\.backbone: .* Make the features again"):

@@ -143,7 +143,7 @@ WRONG = {
     "count": (part(wave())[:3] + b"\xff", "states"),
     "cut": (part(wave())[:-1], "cut short"),
     "longer": (part(wave()) + b"x", "cut short"),
-    "no jpeg": (part([(1, b"GIF89a" + bytes(30))]), "no JPEG"),
+    "no jpeg": (part([(1, b"GIF89a" + bytes(30))]), "not a readable JPEG"),
     "size": (part([(1, jpeg(size=(32, 48)))]), "32 x 48"),
     "times": (part([(2, jpeg()), (2, jpeg())]), "do not rise"),
     "time": (part([(2**63, jpeg())]), "cut short"),

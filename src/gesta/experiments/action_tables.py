@@ -26,6 +26,7 @@ from gesta.experiments.table import (
     mean,
     number,
     recipe_of,
+    runs_line,
     spread,
     trainings,
 )
@@ -55,8 +56,8 @@ class ActionTables(Experiment):
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         drawn = sum(_videos(layout, scale.videos[layout]) for layout in layouts(self.table))
         return (
-            f"{counted(count, 'training run')}, about {minutes:.0f} minutes, after generating {drawn} videos, "
-            f"about {drawn * scale.video_minutes / wanted.workers:.0f} minutes; what already exists "
+            f"{runs_line(count, minutes)}, after generating {drawn} videos, "
+            f"about {counted(round(drawn * scale.video_minutes / wanted.workers), 'minute')}; what already exists "
             "is not done again."
         )
 

@@ -27,6 +27,7 @@ from gesta.experiments.table import (
     number,
     png,
     recipe_of,
+    runs_line,
     spread,
     trainings,
 )
@@ -55,9 +56,10 @@ class ClipTable(Experiment):
         costs = {(row.recipe, row.overrides, row.quick): row.cost for row in needed}  # lines may share a training
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         recordings = scale.people * scale.recordings
+        drawing = counted(round(recordings * MINUTES_A_RECORDING), "minute")
         return (
-            f"{counted(count, 'training run')}, about {minutes:.0f} minutes, after generating {recordings} recordings, "
-            f"about {recordings * MINUTES_A_RECORDING:.0f} minutes; what already exists is not done again."
+            f"{runs_line(count, minutes)}, after generating {recordings} recordings, "
+            f"about {drawing}; what already exists is not done again."
         )
 
     def data(self, wanted: Wanted) -> tuple[Parts, str]:

@@ -22,6 +22,7 @@ from gesta.experiments.table import (
     mean,
     number,
     recipe_of,
+    runs_line,
     spread,
     trainings,
 )
@@ -34,7 +35,6 @@ from gesta.tasks.hands.cube import Cube
 from gesta.tasks.hands.drawing import Hand, cloud_of, cloud_view, depth_bar, depth_of, over_depth
 from gesta.tasks.hands.figures import draw_per_joint, draw_success
 from gesta.tasks.hands.task import TASK
-from gesta.words import counted
 
 
 class HandTable(Experiment):
@@ -61,7 +61,7 @@ class HandTable(Experiment):
         costs = {(row.recipe, row.overrides): row.cost for row in self.table.rows if row.recipe is not None}
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         frames = scale.images + scale.images // 5
-        return f"{counted(count, 'training run')}, about {minutes:.0f} minutes, after generating {frames} frames."
+        return f"{runs_line(count, minutes)}, after generating {frames} frames."
 
     def data(self, wanted: Wanted) -> tuple[HandListing, str]:
         if wanted.data is not None:

@@ -99,6 +99,11 @@ class Plan:
         )
 
 
+def runs_line(count: int, minutes: float) -> str:
+    """`3 training runs, about 2 minutes`."""
+    return f"{counted(count, 'training run')}, about {counted(round(minutes), 'minute')}"
+
+
 class Experiment:
     """A table or figure of a document, under its name. A kind of tables says how one is planned and shown; one of
     another package is brought by the attribute `tables` of its task, a mapping name -> Experiment.
