@@ -13,7 +13,7 @@ from gesta.engines import convert_openvino as openvino
 from gesta.exporting import run
 from gesta.schema import GestaError
 from gesta.tasks import catalog
-from gesta.tasks.classification_parity import passes
+from gesta.tasks.classification_parity import compared, passes
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.network import parts
 
@@ -131,3 +131,11 @@ def test_onnx_agrees_streams_and_is_recorded(model, tmp_path):
         last = recognizer.open_stream().push_preprocessed(clip.pixels)[-1]
         assert list(last.probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
         assert list(recognizer.predict(clip).probabilities.values()) == pytest.approx(row.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("gap", "share"), [(2e-7, 1.0), (1e-3, 0.0)])
+def test_classes_that_tie_are_both_the_top_class(gap, share):
+    """A network that has hardly learned ties; rounding then decides which class comes first."""
+    one, other = np.array([[0.4, 0.4 + gap, 0.2]]), np.array([[0.4 + gap, 0.4, 0.2]])
+    assert compared([one], [other]).top_class_agreement == share
+    assert compared([one], [one]).top_class_agreement == 1.0

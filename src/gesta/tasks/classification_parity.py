@@ -16,15 +16,20 @@ LARGEST = {"fp32": 1e-4, "fp16": 5e-2, "bf16": 5e-2, "int8": 1.0}
 """Largest difference of a probability that passes, by precision."""
 AGREEMENT = {"fp32": 1.0, "fp16": 1.0, "bf16": 1.0, "int8": 0.99}
 """Share of clips whose top class must agree, by precision."""
+TIE = 1e-6
+"""Classes whose probabilities are that close are both the top class: float32 does not tell them apart."""
 
 Rows = Sequence[NDArray[Any]]
 """Of each clip its probabilities [K, N]: one row, or one a step of a stream; the last is the answer."""
 
 
 def compared(one: Rows, other: Rows) -> Parity:
-    """The largest difference of the probabilities and the share of clips with the same top class at their end."""
+    """The largest difference of the probabilities and the share of clips with the same top class at their end.
+
+    Where `one` has a tie of classes, either is the same.
+    """
     difference = float(np.max([np.abs(a - b).max() for a, b in zip(one, other, strict=True)]))  # keeps a NaN
-    same = [bool(a[-1].argmax() == b[-1].argmax()) for a, b in zip(one, other, strict=True)]
+    same = [bool(a[-1].max() - a[-1][b[-1].argmax()] <= TIE) for a, b in zip(one, other, strict=True)]
     return Parity(clips=len(one), largest_difference=difference, top_class_agreement=float(np.mean(same)))
 
 
