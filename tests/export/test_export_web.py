@@ -156,6 +156,7 @@ def test_mediapipes_landmarks_find_their_joints():
     assert mediapipe_places(BLAZEPOSE_JOINTS[::-1]) == list(range(33))[::-1]
     assert mediapipe_places(TWO_HANDS_JOINTS) == list(range(33, 75))
     assert mediapipe_places(HAND_JOINTS) == list(range(54, 75))
+    assert mediapipe_places(("left_shoulder", "RightWrist")) == [11, 16]
     assert mediapipe_places(KINECT_JOINTS) is None
     space = space_document(SkeletonSpace(joints=BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS))
     marks = [{"x": i / 100, "y": 0.5, "z": -0.1, "visibility": 0.25} for i in range(33)]

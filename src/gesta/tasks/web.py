@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.bundle.manifest import Artifact
-from gesta.clips.skeleton_sets import BLAZEPOSE_JOINTS, HAND_JOINTS, TWO_HANDS_JOINTS, joint_set, places_in
+from gesta.clips.skeleton_sets import BLAZEPOSE_JOINTS, HAND_JOINTS, TWO_HANDS_JOINTS, joint_set, order_of, places_in
 from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.schema import GestaError
 
@@ -83,12 +83,12 @@ def space_document(space: SkeletonSpace) -> dict[str, Any]:
 
 
 def mediapipe_places(joints: Sequence[str]) -> list[int] | None:
-    """For each joint its place among MediaPipe's 75 landmarks; None where they are not all in one of its sets."""
+    """For each joint its place among MediaPipe's 75 landmarks; None where they are no set of it, nor some of a body."""
     for names, begin in MEDIAPIPE:
-        places = places_in(names, joints)
-        if places is not None:
-            return [begin + place for place in places]
-    return None
+        order = order_of(names, joints)
+        if order is not None:
+            return [begin + place for place in order]
+    return places_in(BLAZEPOSE_JOINTS, joints)
 
 
 def golden_document(
