@@ -29,10 +29,12 @@ def tell(folder: Path | None, event: str, **facts: Any) -> None:
         return
     document = {"time": now(), "event": event, **{name: _plain(value) for name, value in facts.items()}}
     line = json.dumps(document, ensure_ascii=False).encode(errors="replace") + b"\n"
+    first = _first.pop(folder, b"")
     if not folder.exists() and event in ("started", "failed", "stopped"):
-        _first[folder] = line
+        if event == "started":
+            _first[folder] = line
         return
-    line = _first.pop(folder, b"") + line
+    line = first + line
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / NAME).open("a+b") as stream:

@@ -179,3 +179,13 @@ def _claim_of_a_dead_process(folder: Path) -> dict[str, Any]:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     name = temporary(folder / "x").name.replace(f"-{os.getpid()}-", f"-{dead.stdout.strip()}-")
     return {"host": "here", "pid": int(dead.stdout), "started": "", "name": name}
+
+
+def test_a_run_that_is_refused_leaves_no_folder_and_nothing_for_the_next(tmp_path):
+    out = tmp_path / "run"
+    events.tell(out, "started", seed=0)
+    events.tell(out, "failed", why="one class")
+    assert not out.exists()
+    events.tell(out, "started", seed=1)
+    events.tell(out, "epoch", epoch=1)
+    assert [(line["event"], line.get("seed")) for line in events.read(out)] == [("started", 1), ("epoch", None)]

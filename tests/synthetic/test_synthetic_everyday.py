@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gesta.clips.skeleton_files import read_skeletons
+from gesta.clips.skeleton_sets import joint_set
 from gesta.schema import GestaError, Resource
 from gesta.sources import recordings
 from gesta.synthetic import everyday
@@ -38,7 +39,7 @@ def middle(path):
 
 def test_every_gesture_is_there_in_each_recording_and_people_are_in_one_part_each(made):
     listing = recordings.read(made)
-    assert listing.layout == "frame_labels"
+    assert listing.layout == "frame_labels" and joint_set(everyday.JOINTS).name == "arms"
     for recording in listing.samples:
         labels = [span.label for span in recording.spans]
         assert all(labels.count(gesture) == everyday.ROUNDS for gesture in everyday.GESTURES)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import JsonFlag, emit
+from gesta.cli.common import BundleArgument, JsonFlag, emit
 
 License = Annotated[str | None, typer.Option("--license", help="License, such as apache-2.0 or cc-by-4.0.")]
 Languages = Annotated[list[str] | None, typer.Option("--language", help="Language, such as en. Repeatable.")]
@@ -14,9 +14,7 @@ Dataset = Annotated[str | None, typer.Option("--dataset", help="Name of the data
 
 
 def card(
-    bundle: Annotated[
-        str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday.", show_default=False)
-    ],
+    bundle: BundleArgument,
     license: License = None,
     language: Languages = None,
     dataset: Dataset = None,

@@ -97,6 +97,15 @@ SplitSeedOption = Annotated[
     ),
 ]
 """Of commands that divide the data of a trained bundle again: another seed would measure on people of its training."""
+RecordingsArgument = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)
+]
+BundleArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday, which come with gesta.", show_default=False
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

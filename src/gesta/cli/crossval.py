@@ -16,6 +16,7 @@ from gesta.cli.common import (
     FormatOption,
     JsonFlag,
     RecipeOption,
+    RecordingsArgument,
     SetOption,
     console,
     emit,
@@ -35,7 +36,7 @@ SHOWN_ERRORS = 30
 
 
 def crossval(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    data: RecordingsArgument,
     recipe: RecipeOption = None,
     by: Annotated[
         str,

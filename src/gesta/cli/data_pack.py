@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from gesta.cli.common import FormatOption, JsonFlag, RecipeOption, SetOption, command, console, emit, existing, need
+from gesta.cli.common import (
+    FormatOption,
+    JsonFlag,
+    RecipeOption,
+    RecordingsArgument,
+    SetOption,
+    command,
+    console,
+    emit,
+    existing,
+    need,
+)
 
 ShardSize = Annotated[
     str, typer.Option("--shard-size", metavar="SIZE", help="Start a new shard at this size, such as 256M.")
@@ -16,7 +27,7 @@ Seed = Annotated[int, typer.Option("--seed", help="Seed of the split; auto value
 
 
 def pack(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    data: RecordingsArgument,
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder for the shards.")],
     recipe: RecipeOption = None,
     sets: SetOption = None,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from gesta.cli.common import (
     SHOWN_SKIPPED,
@@ -14,6 +11,7 @@ from gesta.cli.common import (
     JsonFlag,
     ProtocolOption,
     RecipeOption,
+    RecordingsArgument,
     SeedOption,
     SetOption,
     command,
@@ -27,7 +25,7 @@ from gesta.cli.common import (
 
 
 def prepare(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    data: RecordingsArgument,
     recipe: RecipeOption = None,
     sets: SetOption = None,
     seed: SeedOption = 0,

@@ -9,11 +9,13 @@ import typer
 
 from gesta.cli.common import (
     BackboneOption,
+    BundleArgument,
     DeviceOption,
     EngineOption,
     FormatOption,
     JsonFlag,
     ProtocolOption,
+    RecordingsArgument,
     SplitSeedOption,
     emit,
     existing,
@@ -22,12 +24,6 @@ from gesta.cli.common import (
 )
 from gesta.cli.help import SOME
 
-BundleOption = Annotated[
-    str,
-    typer.Argument(
-        metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday, which come with gesta.", show_default=False
-    ),
-]
 Out = Annotated[
     Path | None,
     typer.Option("--out", metavar="FOLDER", help="Write report.html, metrics.json and predictions.csv here."),
@@ -49,8 +45,8 @@ Shuffled = Annotated[
 
 def evaluate(
     context: typer.Context,
-    bundle: BundleOption,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    bundle: BundleArgument,
+    data: RecordingsArgument,
     split: Annotated[str, typer.Option("--split", help="Part to measure on: test, val, train or all.")] = "test",
     out: Out = None,
     engine: EngineOption = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from gesta.cli.common import DeviceOption, EngineOption, console, json_line
+from gesta.cli.common import BundleArgument, DeviceOption, EngineOption, console, json_line
 from gesta.cli.help import OUTPUT, SOME
 from gesta.schema import GestaError
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from gesta.live.sources import Source
 
 
-BundleOption = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday.", show_default=False)
-]
 SourceOption = Annotated[str, typer.Option("--source", help="Number of a camera, a file, or an address (rtsp://...).")]
 Do = Annotated[
     list[str] | None,
@@ -61,7 +58,7 @@ Json = Annotated[
 
 
 def live(
-    bundle: BundleOption,
+    bundle: BundleArgument,
     source: SourceOption = "0",
     do: Do = None,
     preview: PreviewOption = False,

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from gesta.cli.common import (
     BackboneOption,
+    BundleArgument,
     DepthOption,
     DeviceOption,
     EngineOption,
@@ -23,9 +24,6 @@ from gesta.cli.common import (
 from gesta.cli.help import OUTPUT, SOME
 from gesta.untrusted import printable
 
-BundleOption = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Bundle (folder or zip), or demo or everyday, which come with gesta.")
-]
 Stream = Annotated[
     bool,
     typer.Option("--stream", help="Predict again and again over each recording, in constant memory."),
@@ -61,7 +59,7 @@ Json = Annotated[
 
 def predict(
     context: typer.Context,
-    bundle: BundleOption,
+    bundle: BundleArgument,
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="Videos, recordings, or folders of them.")],
     stream: Stream = False,
     annotate: Annotate = None,

@@ -14,6 +14,7 @@ from gesta.cli.common import (
     JsonFlag,
     ProtocolOption,
     RecipeOption,
+    RecordingsArgument,
     SeedOption,
     SetOption,
     console,
@@ -62,7 +63,7 @@ Final = Annotated[
 
 def train(
     context: typer.Context,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    data: RecordingsArgument,
     recipe: RecipeOption = None,
     out: Out = None,
     sets: SetOption = None,

@@ -14,6 +14,7 @@ from gesta.cli.common import (
     FormatOption,
     JsonFlag,
     RecipeOption,
+    RecordingsArgument,
     SeedOption,
     SetOption,
     command,
@@ -26,7 +27,7 @@ from gesta.cli.common import (
 
 
 def tune(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Folder of labeled recordings.", show_default=False)],
+    data: RecordingsArgument,
     recipe: RecipeOption = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="FOLDER", help="Folder for the best recipe, the table and the study.")
