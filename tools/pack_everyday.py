@@ -9,11 +9,13 @@ python tools/pack_everyday.py EXPORTED
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 from gesta.bundle import io
 from gesta.tasks import catalog
 
 if __name__ == "__main__":
     _, bundle = catalog.of_bundle(sys.argv[1])
-    made = io.save_zip(bundle, io.PACKAGED["everyday"])
+    named = replace(bundle, manifest=bundle.manifest.model_copy(update={"name": "everyday"}))
+    made = io.save_zip(named, io.PACKAGED["everyday"])
     print(f"{made}: {made.stat().st_size} bytes")

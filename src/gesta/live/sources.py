@@ -6,6 +6,7 @@ again when they break; a file that has ended has ended.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -50,6 +51,7 @@ class Video:
 
     def open(self) -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it in words
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # so does FFmpeg's; read when the first video is opened
         self._capture = cv2.VideoCapture(int(self.where) if self.where.isdecimal() else self.where)
         if not self._capture.isOpened():
             kind = "camera" if self.where.isdecimal() else "video"
