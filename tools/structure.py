@@ -17,7 +17,7 @@ task-branches     Places outside `tasks/` that ask which task they are in. A *na
 import-circles    Groups of modules that import each other in a circle (strongly connected, two or more). Every import
                   statement counts: at the top, in functions, under TYPE_CHECKING. That importing a.b.c also runs a/
                   and a/b/__init__.py does not count; names of modules in strings do not either.
-package-circles   The same between the packages right below `gesta`. Reported only.
+package-circles   The same between the packages right below `gesta`.
 long-functions    Functions of more than 60 lines, from `def` to the last line, docstring and comments included.
 many-parameters   Functions with more than 8 parameters, `self` and `cls` left out, `*` and `**` as one each. Not
                   commands (in `cli/`, a parameter that is a typer option or argument, also by an alias that ends in
@@ -50,10 +50,10 @@ from tools.near_duplicates import near_duplicates
 LIMITS: dict[str, tuple[int | None, int | None]] = {
     "task-branches": (3, 10),
     "import-circles": (0, 0),
-    "package-circles": (None, None),
+    "package-circles": (0, 0),
     "long-functions": (0, 0),
     "many-parameters": (3, 5),
-    "near-duplicates": (35, 42),
+    "near-duplicates": (30, 42),
     "statements": (None, 17961),
 }
 """Rule -> today's limit (`make lint` fails above it) and the goal; None: only reported.

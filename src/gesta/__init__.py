@@ -13,9 +13,10 @@ Nothing heavy is imported until it is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # what type checkers read as true; importing typing would double the time of `import gesta`
 if TYPE_CHECKING:
+    from typing import Any
+
     from gesta.api import benchmark, compress, crossval, enroll, evaluate, export, inspect, load, train
     from gesta.schema import Frame, GestaError, Prediction, Sample
 

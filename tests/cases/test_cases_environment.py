@@ -203,7 +203,7 @@ def test_names_of_temporary_files_tell_whose_they_are(tmp_path):
 @pytest.mark.parametrize("what", ["annotated video", "mask video", "skeleton"])
 def test_what_other_writers_left_is_removed_by_the_next_one(tmp_path, monkeypatch, what):
     from gesta.clips.annotated import VideoWriter
-    from gesta.trackers.recording import MaskVideo, whole
+    from gesta.experiments.track_recording import MaskVideo, whole
 
     out = tmp_path / {"annotated video": "a.mp4", "mask video": "a.mkv", "skeleton": "a.npy"}[what]
     image = np.zeros((48, 64, 3), np.uint8)

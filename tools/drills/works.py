@@ -174,8 +174,9 @@ def stored(folder: Path) -> Result:
 
 def track(data: Path, out: Path) -> None:
     """With a stand-in for the networks, which are no part of the package: a person goes through the picture."""
+    from gesta.experiments import track as dataset
+    from gesta.experiments import track_recording as recording
     from gesta.sources.catalog import read
-    from gesta.trackers import dataset, recording
 
     recording.Tracker = Stand  # type: ignore[attr-defined, assignment, misc]
     dataset.identity = lambda **settings: json.dumps(settings, sort_keys=True)
@@ -280,14 +281,5 @@ def warm() -> None:
     import lightning.pytorch  # noqa: F401
     import openvino  # noqa: F401
     import torch
-
-    import gesta.cli
-    import gesta.compression.pipeline
-    import gesta.experiments.tables
-    import gesta.experiments.train
-    import gesta.experiments.tune
-    import gesta.tasks.clips.fit
-    import gesta.tasks.features.extraction
-    import gesta.trackers.dataset  # noqa: F401
 
     torch.set_num_threads(1)

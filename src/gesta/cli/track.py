@@ -60,8 +60,8 @@ def track(
     Example:
       gesta track my_videos --out skeletons
     """
+    from gesta.experiments.track import track as run
     from gesta.sources.catalog import read
-    from gesta.trackers.dataset import track as run
 
     listing = read(existing(data, "data folder"), format)
     settings = {

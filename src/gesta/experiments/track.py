@@ -23,11 +23,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta.experiments.track_recording import CAMERA, Summary, content, finished, whole
 from gesta.jobs.job import Job, key_of
 from gesta.jobs.pool import outcomes, portions
 from gesta.schema import GestaError, Listing, Problem, Resource, Sample
 from gesta.trackers.joints import What, skeleton_names
-from gesta.trackers.recording import CAMERA, Summary, content, finished, whole
 from gesta.trackers.tracker import identity
 from gesta.words import counted
 
@@ -192,7 +192,7 @@ def _track_all(todo: Sequence[dict[str, Any]], workers: int | None) -> Iterator[
     jobs = []
     for part in portions(todo):
         title, key = str(part[0]["video"].name), key_of("track", [one["key"] for one in part])
-        jobs.append(Job(title, "gesta.trackers.recording:job", {"recordings": part}, key))
+        jobs.append(Job(title, "gesta.experiments.track_recording:job", {"recordings": part}, key))
     for job, outcome in outcomes(jobs, count, inline=True):
         part = job.arguments["recordings"]
         if outcome.document is None:

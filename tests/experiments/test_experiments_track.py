@@ -15,9 +15,11 @@ from gesta.clips.preprocess import preprocess
 from gesta.clips.read import inside
 from gesta.clips.skeleton import joint_index, read_joints
 from gesta.clips.transform import Transform
+from gesta.experiments import track as dataset
+from gesta.experiments import track_recording as recording
 from gesta.schema import GestaError, Listing, Resource, Sample
 from gesta.sources.catalog import read
-from gesta.trackers import BLAZEPOSE_JOINTS, Hand, Landmarks, Person, dataset, joint_names, recording
+from gesta.trackers import BLAZEPOSE_JOINTS, Hand, Landmarks, Person, joint_names
 from gesta.trackers import tracker as tracker_module
 
 SETTINGS = {"what": "both"}
