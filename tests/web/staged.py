@@ -19,9 +19,11 @@ from gesta.web.app import create
 from gesta.web.folder import Folder
 from gesta.web.guard import Door
 from gesta.web.messages import NONE
+from gesta.web.models import PACKAGED, _packaged
 from gesta.web.studio import Studio
 
 LABELS = [*WORDS, NONE]
+LACKS = "~/.local/share/gesta/trackers: lacks pose_landmark_full.tflite. Get the trackers' networks once: gesta fetch trackers."
 ANNA, BEN, CARLA = "anna", "ben", "carla"
 
 
@@ -92,10 +94,10 @@ def model(studio: Studio) -> w.Model:
     )
 
 
-def demo() -> w.Model:
-    decoder = w.Decoder(on=0.6, off=0.4, least_s=0.2)
-    labels = ["swipe left", "swipe right", "circle", "wave", "push", NONE]
-    return w.Model(id="demo", made=0, labels=labels, demo=True, decoder=decoder)
+def packaged() -> list[w.Model]:
+    """The models that come with gesta, of a computer without the trackers' networks."""
+    models = [_packaged(name) for name in PACKAGED]
+    return [one.model_copy(update={"lacks": LACKS if one.joints else ""}) for one in models]
 
 
 def training() -> w.Job:
@@ -156,7 +158,7 @@ class Staged:
     def __init__(self, studio: Studio, door: Door) -> None:
         self.studio, self.inner = studio, create(studio, door)
         self.jobs: list[w.Job] = []
-        self.models: list[w.Model] = [demo()]
+        self.models: list[w.Model] = packaged()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope.get("path", "")

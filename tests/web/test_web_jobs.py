@@ -62,7 +62,7 @@ def test_clips_are_packed_by_a_process(page: Page) -> None:
     assert job["state"] == "running" and job["model"] == MODEL
     page.ask("POST", "/jobs", 409, json={"kind": "export", "to": "clips"})
     assert ended(page, job["id"])["state"] == "done"
-    (model, _) = page.ask("GET", "/state")["models"]
+    (model, *_) = page.ask("GET", "/state")["models"]
     (file,) = [one for one in model["files"] if one["to"] == "clips"]
     assert file["name"] == "my-data_clips.zip" and file["there"]
     packed = page.ask("GET", f"/models/{MODEL}/files/{file['name']}")

@@ -7,10 +7,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.websockets import WebSocketDisconnect
 from web.studio_help import TOKEN, Page, jpeg, opened, wave
 
+from gesta.live import tracked
+from gesta.trackers import BLAZEPOSE_JOINTS, Landmarks, Person
 from gesta.web.live import Waiting, read_shot
 from gesta.web.messages import Limits
 from gesta.web.refuse import Refuse
@@ -62,10 +65,62 @@ def test_the_packaged_model_answers_every_frame(page: Page) -> None:
             socket.send_bytes(shot(seq, 100 + seq / 20, 0.5 + 0.01 * seq))
             answers.append(socket.receive_json())
     assert [answer["seq"] for answer in answers] == list(range(40))
-    labels = next(model["labels"] for model in page.ask("GET", "/state")["models"] if model["demo"])
+    labels = next(model["labels"] for model in page.ask("GET", "/state")["models"] if model["id"] == "demo")
     assert answers[0]["probabilities"] == {} and set(answers[-1]["probabilities"]) == set(labels)
     assert sum(answers[-1]["probabilities"].values()) == pytest.approx(1, abs=0.01)
     assert all(answer["server_ms"] > 0 for answer in answers)
+
+
+class OneRaisedHand:
+    """A stand-in for the tracker: six points of the arms, the left wrist hidden."""
+
+    def __init__(self, what: str) -> None:
+        assert what == "pose"
+
+    def step(self, image: Any, time_s: float) -> Landmarks:
+        points = np.zeros((33, 3), np.float32)
+        for name, place in ARMS.items():
+            points[BLAZEPOSE_JOINTS.index(name)] = (*place, 0)
+        visibility = np.full(33, 0.9, np.float32)
+        visibility[BLAZEPOSE_JOINTS.index("left_wrist")] = 0.0
+        return Landmarks(time_s, image.shape[:2], person=Person(points, visibility, 0.9))
+
+
+ARMS = {"left_shoulder": (40, 20), "right_shoulder": (24, 20), "left_elbow": (42, 30), "right_elbow": (20, 28),
+        "left_wrist": (44, 40), "right_wrist": (16, 12)}  # fmt: skip
+
+
+@pytest.fixture
+def tracker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracked, "Tracker", OneRaisedHand)
+    monkeypatch.setattr(tracked, "located", lambda _names, _folder: {})
+
+
+@pytest.mark.usefixtures("tracker")
+def test_the_everyday_gestures_are_tried_behind_a_tracker(page: Page) -> None:
+    model = page.ask("GET", "/state")["models"][0]
+    assert (model["id"], model["demo"], model["lacks"], len(model["joints"])) == ("everyday", True, "", 5)
+    with page.socket("/api/ws/live?model=everyday") as socket:
+        socket.send_json(HELLO)
+        socket.send_json({"on": 0.9, "off": 0.2, "least_s": 0.1})
+        for seq in range(3):
+            socket.send_bytes(shot(seq, 100 + seq / 20))
+            answer = socket.receive_json()
+    assert set(answer["probabilities"]) == set(model["labels"])
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=0.01)
+    assert answer["joints"][0] == pytest.approx([40 / 64, 20 / 48, 0.9], abs=1e-3)
+    assert answer["joints"][4] == [0, 0, 0]
+
+
+def test_without_the_trackers_the_page_says_what_to_do(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GESTA_DATA", str(tmp_path / "empty"))
+    everyday, demo = page.ask("GET", "/state")["models"]
+    assert "gesta fetch trackers" in everyday["lacks"] and demo["lacks"] == ""
+    with page.socket("/api/ws/live?model=everyday") as socket:
+        socket.send_json(HELLO)
+        assert code_of(socket) == 4424
 
 
 def test_that_was_wrong_keeps_the_last_seconds_to_be_labeled(page: Page) -> None:

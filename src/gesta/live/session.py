@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.decoding import GestureEvent
+from gesta.decoding import DecoderSpec, GestureEvent
 from gesta.live.newest import Newest
 from gesta.live.sources import Source
 from gesta.words import counted
@@ -25,11 +25,18 @@ class Follower(Protocol):
 
     takes: str
 
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """The last answer, by label; empty before the first."""
+
     def push(self, value: NDArray[Any], time_s: float) -> list[GestureEvent]:
         """The next frame and its time, later than the one before; the events that it has decided."""
 
     def finish(self) -> list[GestureEvent]:
         """What is still going on, ended. Then the stream begins anew."""
+
+    def decode_with(self, spec: DecoderSpec) -> None:
+        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,33 +10,51 @@ from numpy.typing import NDArray
 
 from gesta.clips.skeleton_sets import places_in
 from gesta.clips.skeleton_space import SkeletonSpace
-from gesta.decoding import GestureEvent
+from gesta.decoding import DecoderSpec, GestureEvent
 from gesta.live.session import Follower
 from gesta.schema import GestaError
-from gesta.trackers.joints import SOUGHT, joint_names
-from gesta.trackers.tracker import Tracker
+from gesta.trackers.files import default_folder, located
+from gesta.trackers.joints import SOUGHT, What, joint_names
+from gesta.trackers.tracker import Tracker, needed
 
 Track = Callable[[NDArray[np.uint8], float], tuple[NDArray[Any], NDArray[Any]]]
-"""An image and its time -> positions J D (D = 3 or more) and confidence J."""
+"""An image and its time -> positions in pixels J D (D = 3 or more) and confidence J."""
 
 
 class TrackedFollower:
-    """Images -> joints of `track` -> `follower`; joints whose confidence is 0, or below the model's least, are NaN."""
+    """Images -> joints of `track` -> `follower`; joints whose confidence is 0, or below the model's least, are NaN.
+
+    `joints`: of the last image, [J, 3]: x and y as shares of its width and height, and confidence, 0 where a joint was
+    not seen; None before the first.
+    """
 
     takes = "rgb"
+    joints: NDArray[np.float64] | None = None
 
     def __init__(self, follower: Follower, track: Track, space: SkeletonSpace) -> None:
         self._follower, self._track, self._space = follower, track, space
 
+    @property
+    def probabilities(self) -> Mapping[str, float]:
+        """The last answer, by label; empty before the first."""
+        return self._follower.probabilities
+
     def push(self, value: NDArray[Any], time_s: float) -> list[GestureEvent]:
         """The next image; the events decided by it."""
         points, confidence = self._track(value, time_s)
-        seen = (confidence > 0) & (confidence >= self._space.least_confidence)
-        return self._follower.push(np.where(seen[:, None], points[:, : self._space.dimensions], np.nan), time_s)
+        seen = ((confidence > 0) & (confidence >= self._space.least_confidence))[:, None]
+        height, width = value.shape[:2]
+        placed = np.column_stack([points[:, :2] / (width, height), confidence])
+        self.joints = np.where(seen & np.isfinite(placed).all(axis=1, keepdims=True), placed, 0.0)
+        return self._follower.push(np.where(seen, points[:, : self._space.dimensions], np.nan), time_s)
 
     def finish(self) -> list[GestureEvent]:
         """What is still going on, ended."""
         return self._follower.finish()
+
+    def decode_with(self, spec: DecoderSpec) -> None:
+        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        self._follower.decode_with(spec)
 
 
 def tracked(follower: Follower, space: SkeletonSpace) -> TrackedFollower:
@@ -44,16 +62,7 @@ def tracked(follower: Follower, space: SkeletonSpace) -> TrackedFollower:
 
     Raises GestaError where no tracker finds these joints, or its networks are not fetched.
     """
-    for what in SOUGHT:
-        places = places_in(joint_names(what), space.joints)
-        if places is not None:
-            break
-    else:
-        raise GestaError(
-            f"The model needs skeletons with the joints {', '.join(space.joints[:3])}, ..., which no tracker finds in "
-            "images. Give a file of such skeletons as --source, or train a model on skeletons from gesta track.",
-            usage=True,
-        )
+    what, places = _sought(space)
     tracker = Tracker(what)
 
     def track(image: NDArray[np.uint8], time_s: float) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -61,3 +70,25 @@ def tracked(follower: Follower, space: SkeletonSpace) -> TrackedFollower:
         return points[places], confidence[places]
 
     return TrackedFollower(follower, track, space)
+
+
+def lacking(space: SkeletonSpace) -> str:
+    """Why `tracked` would refuse this space, and what to do; empty where it would not."""
+    try:
+        located(needed(_sought(space)[0]), default_folder())
+    except GestaError as error:
+        return str(error)
+    return ""
+
+
+def _sought(space: SkeletonSpace) -> tuple[What, Sequence[int]]:
+    """(what the tracker is to find, where the joints lie in it). Raises GestaError where no tracker finds them."""
+    for what in SOUGHT:
+        places = places_in(joint_names(what), space.joints)
+        if places is not None:
+            return what, places
+    raise GestaError(
+        f"The model needs skeletons with the joints {', '.join(space.joints[:3])}, ..., which no tracker finds in "
+        "images. Give a file of such skeletons as --source, or train a model on skeletons from gesta track.",
+        usage=True,
+    )

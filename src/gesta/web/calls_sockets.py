@@ -16,12 +16,12 @@ from gesta.schema import GestaError
 from gesta.web.guard import Door
 from gesta.web.live import Following, Waiting, read_shot
 from gesta.web.messages_work import Changed, Hello, Kept, Thresholds, Wrong
-from gesta.web.models import DEMO
+from gesta.web.models import PACKAGED
 from gesta.web.refuse import Refuse
 from gesta.web.studio import Studio
 
 router = APIRouter()
-TOKEN, ORIGIN, MODEL, IDLE, LARGE, BROKEN, MANY = 4401, 4403, 4404, 4408, 4413, 4422, 4429
+TOKEN, ORIGIN, MODEL, IDLE, LARGE, BROKEN, LACKS, MANY = 4401, 4403, 4404, 4408, 4413, 4422, 4424, 4429
 HELLO_S = 10.0
 TEXT_CHARACTERS = 2000
 
@@ -80,11 +80,13 @@ async def _tell_changes(socket: WebSocket, studio: Studio, _hello: Hello) -> Non
 
 
 async def _follow(socket: WebSocket, studio: Studio, hello: Hello) -> None:
-    model = socket.query_params.get("model") or (studio.models.ids() or [DEMO])[0]
+    model = socket.query_params.get("model") or next(iter([*studio.models.ids(), *PACKAGED]))
     try:
         following = await run_in_threadpool(lambda: Following(studio.models.bundle(model)))
-    except (Refuse, GestaError) as error:
+    except Refuse as error:
         raise Closing(MODEL) from error
+    except GestaError as error:
+        raise Closing(LACKS) from error
     waiting, came = Waiting(), asyncio.Event()
     answering = asyncio.create_task(_answer(socket, following, waiting, came))
     try:

@@ -16,7 +16,7 @@ import numpy as np
 from gesta.bundle.io import Bundle
 from gesta.decoding import GestureEvent
 from gesta.engines.base import Placement
-from gesta.schema import GestaError
+from gesta.live.tracked import tracked
 from gesta.tasks import catalog
 from gesta.tasks.base import need
 from gesta.untrusted import image_size
@@ -88,14 +88,17 @@ class Load:
 
 
 class Following:
-    """One page's camera and one model. Used by one thread at a time."""
+    """One page's camera and one model, behind a tracker where it takes skeletons. Used by one thread at a time.
+
+    Raises GestaError for a model that follows no stream, and where the tracker's networks are not fetched.
+    """
 
     def __init__(self, bundle: Bundle[Any]) -> None:
         task = catalog.find(bundle.manifest.kind)
         predictor: Any = task.load(bundle, Placement())
         self._follower = need(task, "follow", "trying it live")(predictor)
         if self._follower.takes != "rgb":
-            raise GestaError("This model takes skeletons, which the page does not send.")
+            self._follower = tracked(self._follower, bundle.manifest.space)
         self._manifest, self._last_us, self._load = bundle.manifest, -1, Load()
         self._kept: deque[Shot] = deque()
         self._kept_bytes = 0
@@ -113,11 +116,12 @@ class Following:
             if image is not None:
                 self._last_us = shot.captured_us
                 events = self._follower.push(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), shot.captured_us / 1e6)
-        latest = self._follower.latest
-        probabilities = {} if latest is None else {k: round(float(v), 4) for k, v in latest.probabilities.items()}
+        probabilities = {label: round(float(value), 4) for label, value in self._follower.probabilities.items()}
         took_ms = 1000 * (time.perf_counter() - shot.arrived)
         said = [LiveEvent(**{name: getattr(event, name) for name in LiveEvent.model_fields}) for event in events]
+        joints = getattr(self._follower, "joints", None)
         known: dict[str, Any] = {"probabilities": probabilities, "events": said, "cores": self._load.now()}
+        known["joints"] = None if joints is None else np.round(joints, 4).tolist()
         return Answer(seq=shot.seq, server_ms=round(took_ms, 2), **known)
 
     def wrong(self) -> tuple[Callable[[Path], None], dict[str, Any]]:

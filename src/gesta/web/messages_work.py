@@ -95,7 +95,7 @@ class Model(Message):
     id: Id
     made: float
     labels: list[str]
-    demo: bool = Field(False, description="the one that comes with gesta")
+    demo: bool = Field(False, description="comes with gesta")
     everyone: bool = False
     clips: int = Field(0, description="that it was trained on")
     trained_on: list[str] = Field(default_factory=list)
@@ -108,6 +108,7 @@ class Model(Message):
     files: list[File] = Field(default_factory=list)
     card: list[CardLine] = Field(default_factory=list)
     command: str = Field("", description="gesta live ..., to copy")
+    lacks: str = Field("", description="why it cannot be tried on this computer, and what to do")
     joints: list[tuple[int, int]] = Field(default_factory=list, description="bones: pairs of places in live `joints`")
 
 
@@ -122,7 +123,7 @@ class State(Message):
     counts: Counts
     ready: Ready
     jobs: list[Job] = Field(description="newest first")
-    models: list[Model] = Field(description="newest first, then the one that comes with gesta")
+    models: list[Model] = Field(description="newest first, then those that come with gesta")
     limits: Limits = Limits()
     abilities: Abilities
     free_bytes: int

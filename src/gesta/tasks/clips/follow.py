@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,9 @@ from gesta.tasks.clips.stream import Stream
 class EventStream:
     """Frames -> events. Of a model that was not trained for streams every sure answer is one, unless it is `none`.
 
-    `threshold`: the probability at which one opens. `takes`: "rgb" (images H W 3) or "skeletons" (J D). `latest`: the
-    last chunk's answer.
+    `threshold`: the probability at which one opens. `takes`: "rgb" (images H W 3) or "skeletons" (J D).
+    `probabilities`: the last chunk's answer, by label; empty before the first.
     """
-
-    latest: Prediction | None = None
 
     def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
         labels, spec = manifest.labels, decoder_of(manifest)
@@ -31,6 +30,7 @@ class EventStream:
         self._half_s = manifest.chunk_s / 2
         self._stream, self._labels, self._decoder = stream, labels, Decoder(spec.at(threshold), labels)
         self._last_s = -1.0
+        self.probabilities: Mapping[str, float] = {}
 
     def push(self, value: Frame | RawFrame | NDArray[Any], time_s: float | None = None) -> list[GestureEvent]:
         """The next frame, or an RGB image H W 3 (a skeleton J D) and its time; events that its chunk has decided."""
@@ -50,7 +50,7 @@ class EventStream:
 
     def _seen(self, found: Prediction) -> list[GestureEvent]:
         """An answer is about the middle of its chunk."""
-        self.latest = found
+        self.probabilities = found.probabilities
         time_s = (found.time_s or 0.0) - self._half_s
         if time_s <= self._last_s:
             return []

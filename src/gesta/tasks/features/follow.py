@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from gesta.clips.chosen_frames import fit_frame
 from gesta.clips.motion_gate import MotionGate
-from gesta.decoding import GestureEvent
+from gesta.decoding import DecoderSpec, GestureEvent
 from gesta.schema import Frame
 
 LEAST_S = 0.4
@@ -46,7 +47,10 @@ class Segment:
 
 
 class SegmentFollower:
-    """RGB images -> an event for each segment that is named with `threshold` or more. `gate` says where they are."""
+    """RGB images -> an event for each segment that is named with `threshold` or more. `gate` says where they are.
+
+    `probabilities`: of the last segment, by label; empty before the first.
+    """
 
     takes = "rgb"
 
@@ -54,6 +58,7 @@ class SegmentFollower:
         self._recognizer, self._threshold = recognizer, SURE if threshold is None else threshold
         self.gate: Gate = gate or MotionGate()
         self._segment: Segment | None = None
+        self.probabilities: Mapping[str, float] = {}
 
     def push(self, value: NDArray[np.uint8], time_s: float) -> list[GestureEvent]:
         """The next image; the event of the segment that it ends."""
@@ -67,11 +72,16 @@ class SegmentFollower:
         """What is still going on, ended."""
         return self._close(None)
 
+    def decode_with(self, spec: DecoderSpec) -> None:
+        """A segment is an event from `spec.on` on; its other numbers are the gate's business."""
+        self._threshold = spec.on
+
     def _close(self, time_s: float | None) -> list[GestureEvent]:
         segment, self._segment = self._segment, None
         if segment is None or segment.last_s - segment.start_s < LEAST_S:
             return []
         found = self._recognizer.predict(np.stack(segment.kept))
+        self.probabilities = found.probabilities
         if found.confidence < self._threshold:
             return []
         decided_s = segment.last_s if time_s is None else time_s

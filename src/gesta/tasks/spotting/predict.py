@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.clips.skeleton_space import Normalizer, Skeleton, resample
-from gesta.decoding import Decoder, GestureEvent
+from gesta.decoding import Decoder, DecoderSpec, GestureEvent
 from gesta.engines.base import Engine, Placement, State
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part
@@ -109,7 +109,8 @@ class SpottingStream:
     """One stream of skeletons on its way through a spotter: `push` gives the events that have just been decided.
 
     Times are the frames' own; between them the last skeleton stands, as `gesta.clips.skeleton_space.resample` has it.
-    After a pause of PAUSE_S what is going on has ended, and the stream begins anew.
+    After a pause of PAUSE_S what is going on has ended, and the stream begins anew. `probabilities`: the last answer,
+    by class; empty before the first.
     """
 
     takes = "skeletons"
@@ -128,6 +129,7 @@ class SpottingStream:
         self._start_s: float | None = None
         self._last: tuple[float, Skeleton] | None = None
         self._frames = 0  # that the network has seen
+        self.probabilities: dict[str, float] = {}
 
     def push(self, skeleton: ArrayLike, time_s: float) -> list[GestureEvent]:
         """A skeleton J D, NaN where a joint is missing, at its time; events decided by it.
@@ -156,6 +158,10 @@ class SpottingStream:
         self.reset()
         return found
 
+    def decode_with(self, spec: DecoderSpec) -> None:
+        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        self._decoder = Decoder(spec, self._manifest.classes)
+
     def _until(self, time_s: float, *, inclusive: bool) -> int:
         """How many frames the network has seen once all are there that lie before a time, or at it, too."""
         assert self._start_s is not None
@@ -172,6 +178,8 @@ class SpottingStream:
         about = np.arange(self._frames, until) - self._manifest.delay_frames  # which frames the answers are about
         self._frames = until
         known = about >= 0
+        if known.any():
+            self.probabilities = dict(zip(self._manifest.classes, found[-1].tolist(), strict=True))
         events = self._decoder.step(about[known] / self._manifest.fps, found[known])
         return [self._real(event, (until - 1) / self._manifest.fps if seen_s is None else seen_s) for event in events]
 

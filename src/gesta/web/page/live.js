@@ -11,6 +11,7 @@ const REASONS = {
   4408: "No picture was sent for 30 s.",
   4413: "A frame was too large for the server.",
   4422: "The server could not read a frame.",
+  4424: "This model cannot run on this computer. Load the page again: it says why.",
   4429: "Four cameras are tried already. Close one of them.",
 };
 

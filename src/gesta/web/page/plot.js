@@ -8,7 +8,7 @@ const PLOT = { height: 130, top: 8, floor: 82, tag: 94 };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Colors by place in the list of labels; the last of the palette is nothing's. */
-export const colorOf = (labels, label) => (label === "none" ? "--c-none" : `--c${labels.filter((one) => one !== "none").indexOf(label) % 6}`);
+export const colorOf = (labels, label) => (label === "none" ? "--c-none" : `--c${labels.filter((one) => one !== "none").indexOf(label) % 8}`);
 
 /** Device pixels of a canvas that is as wide as its room. */
 function fitted(canvas, height) {

@@ -6,7 +6,7 @@ import { importer } from "./importing.js";
 import { attempt } from "./say.js";
 import { keep, settings } from "./settings.js";
 import { store } from "./store.js";
-import { nameFault, NONE } from "./words.js";
+import { listed, nameFault, NONE } from "./words.js";
 
 const SUGGESTED = ["wave", "salute"];
 
@@ -49,9 +49,9 @@ export function firstRun(begin) {
 
 function justLooking() {
   const demo = store.state.models.find((one) => one.demo);
-  const words = demo ? [h("a", { href: `#try/${demo.id}` }, "Try the model that comes with gesta"), `: ${demo.labels.filter((one) => one !== NONE).join(", ")}. It was trained on generated people.`]
-    : ["The model to try is not part of this installation."];
-  return h("section", { class: "card" }, h("h2", {}, "Just looking?"), h("p", {}, words));
+  const words = demo ? [h("p", {}, h("a", { href: `#try/${demo.id}` }, "Try the model that comes with gesta"), `: ${listed(demo.labels.filter((one) => one !== NONE))}.`), h("p", { class: "small muted" }, demo.sentence),
+    demo.lacks && h("p", { class: "warning" }, demo.lacks)] : h("p", {}, "The model to try is not part of this installation.");
+  return h("section", { class: "card" }, h("h2", {}, "Just looking?"), words);
 }
 
 function drawChips(root, names) {

@@ -106,7 +106,7 @@ class Try {
   }
 
   async #toggle() {
-    if (!this.model) return;
+    if (!this.model || this.model.lacks) return;
     if (camera.on) {
       camera.stop();
       return;
@@ -116,7 +116,7 @@ class Try {
   }
 
   #connect() {
-    if (this.#live || !this.model) return;
+    if (this.#live || !this.model || this.model.lacks) return;
     const live = new Live(this.model.id, settings.person);
     this.#live = live;
     this.#began ||= performance.now();
@@ -194,10 +194,12 @@ class Try {
         h("div", { class: "bar-bottom" }, button("Go to Train", () => { location.hash = "#train"; }, { class: "filled", "data-key": "main" })));
       return;
     }
-    const toggle = button([camera.on ? "Stop the camera " : "Turn on the camera ", key("Space")], () => this.#toggle(), { class: camera.on ? "quiet tall" : "filled", "data-key": "main", id: "camera" });
+    const { lacks } = this.model;
+    const toggle = lacks ? button("Look again", () => attempt(() => store.refresh()), { class: "filled", "data-key": "main", id: "look-again" }) : button([camera.on ? "Stop the camera " : "Turn on the camera ", key("Space")], () => this.#toggle(), { class: camera.on ? "quiet tall" : "filled", "data-key": "main", id: "camera" });
     const names = models.map((one) => [one.id, modelName(one)]);
     fill(this.#head, h("div", { class: "head plain" }, h("h1", {}, "Try it"), choice("Model", names, this.model.id, (id) => { location.hash = `#try/${id}`; }, { "data-key": "model" }),
-      h("div", { class: "end bar-bottom" }, toggle, camera.on && !this.model.demo && button("That was wrong", () => this.#wrong(), { class: "quiet only-phone" }))), h("p", { class: "small muted" }, honest(this.model)));
+      h("div", { class: "end bar-bottom" }, toggle, camera.on && !this.model.demo && button("That was wrong", () => this.#wrong(), { class: "quiet only-phone" }))), h("p", { class: "small muted" }, honest(this.model)),
+    lacks && h("p", { class: "warning", id: "lacks" }, lacks));
   }
 
   #drawBars() {
@@ -219,7 +221,7 @@ class Try {
     return fill(this.#events, h("div", { class: "head plain" }, h("h2", {}, "Events"), h("p", { class: "small muted" }, span),
       this.#log.length > 0 && button("Save as csv", () => this.#save(), { class: "link end small", "data-key": "csv" })),
     rows.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Event log" }, h("table", { class: "events" }, h("thead", {}, h("tr", {}, h("th", {}, "time"), h("th", {}, "gesture"), h("th", { class: "number" }, "confidence"), h("th", { class: "number" }, "delay"))), h("tbody", {}, rows)))
-      : h("p", { class: "muted" }, camera.on ? "No event yet: make a gesture, then rest." : "Turn on the camera and make a gesture."),
+      : h("p", { class: "muted" }, this.model.lacks ? "" : camera.on ? "No event yet: make a gesture, then rest." : "Turn on the camera and make a gesture."),
     !this.model.demo && h("div", { class: "panel-row" }, button(["That was wrong ", key("W")], () => this.#wrong(), { class: "quiet only-desk", disabled: !camera.on, "data-key": "wrong" }), h("p", { class: "small muted only-desk" }, "keeps the last 5 s as a clip, to label in Check")));
   }
 
@@ -294,8 +296,7 @@ class Try {
 const delay = (event) => Math.max(0, event.decided_s - event.end_s);
 
 function honest(model) {
-  if (model.demo) return store.newest ? "The model that comes with gesta, trained on generated people." : "Nothing trained yet. Try the model that comes with gesta (trained on generated people).";
-  if (model.sentence) return model.sentence;
+  if (model.sentence) return `${model.demo && !store.newest ? "Nothing trained yet: this model comes with gesta. " : ""}${model.sentence}`;
   if (model.trained_on.length === 1 && !model.chose_epoch.length) return `Trained on ${model.trained_on[0]} only.`;
   return `Trained on ${listed(model.trained_on)}; ${listed(model.chose_epoch)} chose its epoch. Try it with someone new as well.`;
 }

@@ -34,7 +34,7 @@ export const clock = (date) => date.toLocaleTimeString("en-GB");
 
 /** "today 14:06", for the lists of models. */
 export function modelName(model) {
-  if (model.demo) return "comes with gesta";
+  if (model.demo) return `${model.id}, comes with gesta`;
   const made = new Date(model.made * 1000);
   const day = made.toDateString() === new Date().toDateString() ? "today" : made.toLocaleDateString("en-GB", { day: "numeric", month: "short" });
   return `${day} ${made.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })}${model.everyone ? ", everyone" : ""}`;
