@@ -63,7 +63,7 @@ def in_node(work, folder=site.STATIC, **given):
 def fetched():
     """Skips where onnxruntime-web has not been fetched."""
     try:
-        return runtime.located()
+        return runtime.ONNXRUNTIME.located()
     except GestaError as error:
         pytest.skip(str(error))
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import gesta
+from gesta.clips.decode import iter_frames
 from gesta.exporting.web import runtime, site
-from gesta.schema import Frame, GestaError
+from gesta.schema import Frame, GestaError, Resource
 from gesta.tasks import catalog
 from gesta.tasks.clips.standalone import example
 
@@ -26,7 +27,7 @@ def text(name):
 def page(tmp_path_factory):
     browser.needed()
     try:
-        runtime.located()
+        runtime.ONNXRUNTIME.located()
     except GestaError as error:
         pytest.skip(str(error))
     folder = tmp_path_factory.mktemp("browser")
@@ -60,3 +61,29 @@ def test_the_page_names_what_the_camera_shows(page, tmp_path):
             assert tab.run("document.documentElement.scrollWidth") <= width
             light = tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(251, 250, 247)"
             assert light == (scheme == "light")
+
+
+@pytest.mark.slow
+def test_the_example_of_a_skeleton_model_says_what_is_missing_and_works_when_it_is_there(tmp_path, monkeypatch):
+    browser.needed()
+    wave = Path(__file__).parents[3] / "shared" / "data" / "weizmann" / "video" / "wave1" / "ira_wave1.avi"
+    everyday = catalog.of_bundle("everyday")[1]
+    try:
+        document = site.write_site(everyday, tmp_path / "whole")
+    except GestaError as error:
+        pytest.skip(str(error))
+    if "lacks" in document or not wave.is_file():
+        pytest.skip(document.get("lacks", "the Weizmann videos do not lie beside the project"))
+    with monkeypatch.context() as patched:
+        patched.setattr(site, "mediapipe", lambda _web: ({}, "not fetched"))
+        site.write_site(everyday, tmp_path / "bare")
+    frames = [rgb for _, rgb in iter_frames(Resource(wave), "rgb")]
+    camera = browser.write_y4m(tmp_path / "camera.y4m", np.stack([*frames, *[frames[-1]] * 60]), 25)
+    log = "document.getElementById('log')?.textContent"
+    with browser.served(tmp_path / "bare") as url, browser.opened(f"{url}example.html", tmp_path / "a", camera) as tab:
+        tab.wait(f"{log}?.includes('gesta fetch mediapipe-web')")
+        assert "pose_landmarker.task" in tab.run(log)
+    with browser.served(tmp_path / "whole") as url, browser.opened(f"{url}example.html", tmp_path / "b", camera) as tab:
+        tab.wait(f"{log}?.includes('knows')")
+        tab.wait(f"{log}?.split('\\n').includes('wave')")
+        assert all(request.startswith((url, "blob:", "data:")) for request in tab.requests)

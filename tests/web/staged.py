@@ -23,7 +23,7 @@ from gesta.web.models import PACKAGED, _packaged
 from gesta.web.studio import Studio
 
 LABELS = [*WORDS, NONE]
-LACKS = "~/.local/share/gesta/trackers: lacks pose_landmark_full.tflite. Get the trackers' networks once: gesta fetch trackers."
+LACKS = "trackers: lacks pose_landmark_full.tflite. Get the trackers' networks once: gesta fetch trackers."
 ANNA, BEN, CARLA = "anna", "ben", "carla"
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gesta.cli.common import JsonFlag, group
 from gesta.cli.help import Command
+
+if TYPE_CHECKING:
+    from gesta.exporting.web.runtime import Package
+
+TgzOption = Annotated[
+    Path | None,
+    typer.Option("--from", metavar="FILE", help="Take it from the package's .tgz (npm pack) or a folder."),
+]
 
 app = group("Download the networks and the runtime that other commands need.")
 
@@ -51,13 +59,7 @@ def trackers(
 
 
 @app.command("onnxruntime-web", cls=Command)
-def onnxruntime_web(
-    source: Annotated[
-        Path | None,
-        typer.Option("--from", metavar="FILE", help="Take it from the package's .tgz (npm pack) or a folder."),
-    ] = None,
-    json: JsonFlag = False,
-) -> None:
+def onnxruntime_web(source: TgzOption = None, json: JsonFlag = False) -> None:
     """Download what runs networks in a browser, for gesta export --to web.
 
     14 MB, license MIT, by npm or from a file. It is kept in your data folder, or where GESTA_DATA says.
@@ -65,12 +67,33 @@ def onnxruntime_web(
     Example:
       gesta fetch onnxruntime-web
     """
-    from gesta.cli.common import console, emit, existing
-    from gesta.exporting.web.runtime import PACKAGE, default_folder, fetch
+    from gesta.exporting.web.runtime import ONNXRUNTIME
 
-    folder = default_folder()
+    _fetched(ONNXRUNTIME, source, json)
+
+
+@app.command("mediapipe-web", cls=Command)
+def mediapipe_web(source: TgzOption = None, json: JsonFlag = False) -> None:
+    """Download what finds bodies in a browser, for skeleton models with gesta export --to web.
+
+    14 MB, license Apache-2.0, by npm or from a file. It is kept in your data folder, or where GESTA_DATA says. The page
+    also needs the networks of gesta fetch trackers.
+
+    Example:
+      gesta fetch mediapipe-web
+    """
+    from gesta.exporting.web.runtime import MEDIAPIPE
+
+    _fetched(MEDIAPIPE, source, json)
+
+
+def _fetched(package: Package, source: Path | None, json: bool) -> None:
+    """The files of a package of npm, put into its folder and told."""
+    from gesta.cli.common import console, emit, existing
+
     given = None if source is None else existing(source, "file or folder")
-    files = fetch(folder, given, told=lambda text: console.print(text, highlight=False))
+    files = package.fetch(given, told=lambda text: console.print(text, highlight=False))
     sizes = {file.name: file.stat().st_size for file in files}
     lines = [f"{name}  {size / 1e6:.1f} MB" for name, size in sizes.items()]
-    emit({"folder": str(folder), "package": PACKAGE, "files": sizes}, "\n".join([*lines, f"in {folder}"]), json)
+    document = {"folder": str(package.folder), "package": package.pinned, "files": sizes}
+    emit(document, "\n".join([*lines, f"in {package.folder}"]), json)

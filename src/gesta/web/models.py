@@ -31,8 +31,8 @@ from gesta.web.work_train import FACTS
 from gesta.words import command, counted
 
 PACKAGED = {
-    "everyday": "It was trained on generated people only. On two real people it found 30 of 36 gestures, with about one "
-    "false alarm a minute at rest and eight a minute between other movements.",
+    "everyday": "It was trained on generated people only. On two real people it found 30 of 36 gestures, with about "
+    "one false alarm a minute at rest and eight a minute between other movements.",
     "demo": "It was trained on generated people only.",
 }
 """The models that come with gesta, the first one first, and what is to be known of them."""
@@ -96,7 +96,7 @@ class Models:
             return self._read[model_id][1]
 
     def set_thresholds(self, model_id: str, wanted: Thresholds) -> None:
-        """Saves the decoder's numbers in the bundle. Raises Refuse 422 where off is above on, 409 for a packaged one."""
+        """Saves the decoder's numbers in the bundle. Raises Refuse 422 where off is above on, 409 if packaged."""
         if wanted.off > wanted.on:
             raise Refuse(422, f"Off below {wanted.off:g} is above on above {wanted.on:g}.", "off up to on", field="off")
         if model_id in PACKAGED:

@@ -1,4 +1,4 @@
-"""The folder: page, modules, model, example and onnxruntime-web."""
+"""The folder: page, modules, model, example, onnxruntime-web, and of skeleton models MediaPipe where it is there."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from gesta.schema import GestaError
 from gesta.tasks import catalog
 from gesta.tasks.base import Examples, Task, need
 from gesta.tasks.web import NETWORK, WebModel, network_of
+from gesta.trackers.files import default_folder
+from gesta.trackers.task_file import TASK, task_file
 from gesta.words import command
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def check_option(task: Task, bundle: Bundle[Any], out: Path, overwrite: bool) ->
     """Raises GestaError where the model cannot run on a page, `out` holds something, or onnxruntime-web is missing."""
     need(task, "web_check", OPTION)(bundle.manifest)
     check_out(out, overwrite)
-    runtime.located()
+    runtime.ONNXRUNTIME.located()
 
 
 def check_out(out: Path, overwrite: bool) -> None:
@@ -95,14 +97,29 @@ def write_site(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> dict[
     """
     task, _ = catalog.of_bundle(bundle.path)
     check_option(task, bundle, out, overwrite)
-    files = dict(contents(need(task, "web", OPTION)(bundle)))
+    web = need(task, "web", OPTION)(bundle)
+    tracker, lacks = mediapipe(web)
+    files = dict(contents(web)) | tracker
     try:
         write_folder(out, files)
     except OSError as error:
         raise GestaError(f"{out}: cannot be written ({error}). Free space, or give another --out.") from error
     sizes = {name: len(content) for name, content in files.items()}
     precision = network_of(bundle).precision
-    return {"out": str(out), "to": TO, "precision": precision, "bytes": sum(sizes.values()), "files": sizes}
+    return {"out": str(out), "to": TO, "precision": precision, "bytes": sum(sizes.values()), "files": sizes} | (
+        {"lacks": lacks} if lacks else {}
+    )
+
+
+def mediapipe(web: WebModel) -> tuple[dict[str, bytes], str]:
+    """(what finds the joints, for a model of MediaPipe's; what is lacking for it and how to get it, or "")."""
+    if (web.model.get("space") or {}).get("mediapipe") is None:
+        return {}, ""
+    try:
+        files = {**runtime.MEDIAPIPE.located(), TASK: task_file(default_folder())}
+    except GestaError as error:
+        return {}, str(error)
+    return {f"mediapipe/{name}": content for name, content in files.items()}, ""
 
 
 def contents(web: WebModel) -> Iterator[tuple[str, bytes]]:
@@ -111,7 +128,7 @@ def contents(web: WebModel) -> Iterator[tuple[str, bytes]]:
         if path.is_file() and path.name not in EXAMPLES.values():
             yield path.relative_to(STATIC).as_posix(), path.read_bytes()
     yield "example.html", (STATIC / EXAMPLES[web.golden["drawing"] is not None]).read_bytes()
-    for name, content in runtime.located().items():
+    for name, content in runtime.ONNXRUNTIME.located().items():
         yield f"onnxruntime/{name}", content
     yield NETWORK, web.network
     yield "golden.json", json_text(web.golden).encode()
@@ -122,8 +139,10 @@ def told(document: dict[str, Any]) -> list[str]:
     """What was written, in lines for people."""
     network = document["files"][NETWORK]
     serve = command("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", document["out"], "8000")
+    lacks = [f"lacks    {document['lacks']} Then export again with --overwrite."] if "lacks" in document else []
     return [
         f"page     {document['out']}: {document['bytes'] / 1e6:.1f} MB, of which the network {network / 1e6:.2f} MB",
         f"look     {serve}, then http://127.0.0.1:8000 in a browser",
         "use      example.html shows the model in a page of your own; on a server of yours it needs https",
+        *lacks,
     ]
