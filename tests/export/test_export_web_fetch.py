@@ -62,7 +62,7 @@ def test_another_package_is_refused_and_nothing_is_written(tmp_path, make, reaso
     assert not runtime.ONNXRUNTIME.folder.exists()
 
 
-def test_npm_fetches_the_pinned_package_by_its_own_settings(tmp_path, monkeypatch):
+def test_npm_fetches_the_pinned_package_by_its_own_settings(monkeypatch):
     asked = []
 
     def run(words, **given):

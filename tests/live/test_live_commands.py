@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from live.sources import Script, write_video
+from live.scripted import Script, write_video
 
 from gesta.clips.decode import frame_times
 from gesta.clips.skeleton_space import SkeletonSpace

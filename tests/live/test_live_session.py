@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from live.sources import Script, write_video
+from live.scripted import Script, write_video
 
 from gesta.decoding import GestureEvent
 from gesta.live import newest

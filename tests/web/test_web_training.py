@@ -74,7 +74,7 @@ def test_a_training_is_stopped_tried_measured_and_exported(root: Path) -> None:
 
 
 def check_results(page: Page) -> None:
-    (model, _) = page.ask("GET", "/state")["models"]
+    (model, *_) = page.ask("GET", "/state")["models"]
     assert (model["trained_on"], model["newer_clips"], model["labels"]) == (["anna", "ben"], 0, ["bow", "none", "wave"])
     assert model["sentence"] == "Trained on anna and ben. Try it with someone new as well."
     found = page.ask("GET", f"/models/{MODEL}/results")
