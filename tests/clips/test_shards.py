@@ -10,6 +10,7 @@ import pytest
 from clips.videos import gray_frames, write_video
 
 from gesta.clips import packing
+from gesta.clips import shards as shards_module
 from gesta.clips.cache import ClipCache
 from gesta.clips.packing import Plan, pack
 from gesta.clips.preprocess import preprocess
@@ -111,6 +112,16 @@ def test_a_cut_or_changed_shard_is_named_and_its_clips_are_listed(shards):
         cache.load(lost, GRAY)
     second.unlink()
     assert {p.reason.partition(":")[0] for p in cache.fill(samples, GRAY)} == {"one/b", "two/a", "two/b", "bad"}
+
+
+def test_a_shard_that_lost_only_the_end_of_its_tar_is_told_and_its_clips_are_used(shards):
+    first = min(shards.glob("*.tar"))
+    first.write_bytes(first.read_bytes()[:-1024])  # blocks of zeros, which end a tar
+    cache, samples = ClipCache(), read(shards).samples
+    for _ in range(2):  # it is told as long as it is so
+        told = [p for p in cache.fill(samples, GRAY) if p.path == str(first)]
+        assert [str(p) for p in told] == [f"{first}: {shards_module._CHANGED} {shards_module._AGAIN}"]
+    cache.load(samples[0], GRAY)
 
 
 def test_whole_shards_are_read_once_only_to_be_checked(shards, monkeypatch):

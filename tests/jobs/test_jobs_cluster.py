@@ -226,3 +226,32 @@ def test_a_job_that_kills_its_workers_is_named(tmp_path: Path) -> None:
         run_jobs([fatal, *jobs(tmp_path, 1)])
     assert (tmp_path / "1.json").exists()
     assert {job.title: job.state for job in ledger.overview(tmp_path).jobs} == {"heavy": "failed", "job 1": "done"}
+
+
+SBATCH = """#!/bin/bash
+cp "${@: -1}" FOLDER/job-$$.sh
+setsid bash FOLDER/job-$$.sh > FOLDER/job-$$.log 2>&1 < /dev/null &
+echo $! > FOLDER/job-$$.pid
+echo "Submitted batch job $$"
+"""
+SCANCEL = """#!/bin/bash
+for id in "$@"; do kill -- -$(cat FOLDER/job-$id.pid); rm FOLDER/job-$id.pid; done
+"""
+
+
+@pytest.mark.slow
+def test_jobs_of_slurm_work_and_end_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for sbatch runs a job's script at once."""
+    dask = pytest.importorskip("dask")
+    pytest.importorskip("dask_jobqueue")
+    for name, text in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (tmp_path / name).write_text(text.replace("FOLDER", str(tmp_path)))
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    job = {"queue": "normal", "account": "me", "cores": 1, "processes": 1, "memory": "2GB", "walltime": "01:00:00"}
+    with dask.config.set({"jobqueue.slurm": {**dask.config.get("jobqueue.slurm"), **job}}):
+        with pool.working(tmp_path / "out", "slurm:2"):
+            assert [found["square"] for found in run_jobs(jobs(tmp_path, 2, 3))] == [4, 9]
+    script = next(tmp_path.glob("job-*.sh")).read_text()
+    assert "#SBATCH -A me" in script and "--nthreads 1" in script
+    wait_for(lambda: not list(tmp_path.glob("job-*.pid")))

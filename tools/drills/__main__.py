@@ -17,9 +17,11 @@ import random
 import sys
 from pathlib import Path
 
-from tools.drills import faults
+from tools.drills import clusters, faults
 from tools.drills.kills import Tally, kill_drill
 from tools.drills.works import made, warm, works
+
+FAULTS = {**faults.FAULTS, "worker-memory": clusters.memory, "scheduler": clusters.scheduler}
 
 
 def main() -> int:
@@ -34,7 +36,7 @@ def main() -> int:
     os.environ["GESTA_CACHE"] = str(out / "shared-cache")
     data, base = out / "data", out / "base" / "run" / "bundle"
     every = {work.name: work for work in works(data, base)}
-    names = [*every, *faults.FAULTS]
+    names = [*every, *FAULTS]
     if given.list or set(given.names) - set(names):
         print(" ".join(names))
         return 0 if given.list else 2
@@ -47,7 +49,7 @@ def main() -> int:
         if name in every:
             kill_drill(every[name], given.count, out / name, tally, rng, every["training"], base)
         else:
-            faults.FAULTS[name](every, given.count, out / name, tally, rng)
+            FAULTS[name](every, given.count, out / name, tally, rng)
         print(tally.line(name), flush=True)
         failed = failed or not tally.good
     return int(failed)

@@ -44,7 +44,7 @@ def full_disk(every: dict[str, Work], count: int, folder: Path, tally: Tally, rn
                 tally.failed(f"{work.name} on a full disk: code {code}, {tail(log)}")
             log.unlink()
             subprocess.run(["mount", "-o", f"remount,size={20 * size + 2**24}", mount], check=True)
-            _resumed(work, place, log, expected, tally)
+            _resumed(work, place, log, expected, tally, code != 0)
         finally:
             subprocess.run(["umount", mount], check=True)
         tally.count += 1
@@ -89,15 +89,15 @@ def two_users(every: dict[str, Work], count: int, folder: Path, tally: Tally, rn
         tally.count += 1
         for path in logs:
             path.unlink()
-        _resumed(every["cache"], place, folder / "log", expected, tally)
+        _resumed(every["cache"], place, folder / "log", expected, tally, codes[0] is None)
 
 
-def _resumed(work: Work, place: Path, log: Path, expected: Result, tally: Tally) -> None:
+def _resumed(work: Work, place: Path, log: Path, expected: Result, tally: Tally, interrupted: bool) -> None:
     code, _ = whole(work.act, place, log)
     if code:
         tally.failed(f"{work.name} resumed: code {code}, {tail(log)}")
     else:
-        tally.compare(work.result(place), expected)
+        tally.compare(work.result(place), expected, interrupted=interrupted)
 
 
 def _patched(
@@ -116,7 +116,7 @@ def _patched(
         if work.name not in known:
             known[work.name], _ = reference(work, folder / "undisturbed")
         disturbed = replace(work, act=_with(patch, rng.random(), work.act))
-        _resumed(disturbed, fresh(folder / "disturbed"), folder / "log", known[work.name], tally)
+        _resumed(disturbed, fresh(folder / "disturbed"), folder / "log", known[work.name], tally, False)
         tally.count += 1
         tally.write()
 

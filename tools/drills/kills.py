@@ -17,11 +17,13 @@ LET_THROUGH = 0.4
 
 @dataclass
 class Tally:
-    """Figures of one drill: disturbances, works that came to their end and were compared, and what was wrong."""
+    """Figures of one drill: disturbances; works that came to their end and were compared, `interrupted` those of them
+    that had stopped before; and what was wrong."""
 
     path: Path
     count: int = 0
     compared: int = 0
+    interrupted: int = 0
     lost: int = 0
     doubled: int = 0
     unequal: int = 0
@@ -37,9 +39,10 @@ class Tally:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
-    def compare(self, found: Result, expected: Result) -> None:
+    def compare(self, found: Result, expected: Result, *, interrupted: bool) -> None:
         """Counts one finished work."""
         self.compared += 1
+        self.interrupted += interrupted
         self.lost += len(expected.items.keys() - found.items.keys())
         more = found.items.keys() - expected.items.keys()
         self.doubled += len(found.doubled) + len(more)
@@ -61,8 +64,8 @@ class Tally:
     def line(self, name: str) -> str:
         told = "" if not self.errors else f"; first: {self.errors[0]}"
         return (
-            f"{name}: {self.count} disturbed, {self.compared} resumed to the end: {self.lost} lost, "
-            f"{self.doubled} doubled, {self.unequal} unequal{told}"
+            f"{name}: {self.count} disturbed, {self.compared} ended and compared ({self.interrupted} of them were "
+            f"interrupted): {self.lost} lost, {self.doubled} doubled, {self.unequal} unequal{told}"
         )
 
 
@@ -102,7 +105,7 @@ def kill_drill(
         raise RuntimeError(f"{work.name}: undisturbed runs differ in {unsteady[:3]}")
     while tally.count < count:
         place, log = fresh(folder / "killed"), folder / "log"
-        code = None
+        code, before = None, tally.count
         while code is None:
             through = tally.count >= count or (any(place.iterdir()) and rng.random() < LET_THROUGH)
             if through:
@@ -113,4 +116,4 @@ def kill_drill(
         if code:
             tally.failed(f"resumed work fails, code {code}: {tail(log)}")
         else:
-            tally.compare(work.result(place), expected)
+            tally.compare(work.result(place), expected, interrupted=tally.count > before)

@@ -134,6 +134,7 @@ def works(data: Path, base: Path) -> list[Work]:
         gesta("tune", data, "--recipe", "auto", "--out", folder / "tuned", *words)
 
     def compress(folder: Path) -> None:
+        _measured_here()
         words = ("--epochs", 1, "--steps", 1, "--keep", 0.5, "--seconds", 0.01, "--max-drop", 100)
         gesta("compress", base, data, "--out", folder / "small", *words)
 
@@ -149,8 +150,22 @@ def works(data: Path, base: Path) -> list[Work]:
         Work("training", train, trained, 20),
         Work("tune", tune, tuned, 20),
         Work("compress", compress, compressed, 20),
-        Work("reproduce", reproduce, reproduced, 20),
+        Work("reproduce", reproduce, lambda folder: results(folder / "tables"), 20),
     ]
+
+
+def _measured_here() -> None:
+    """Speeds are measured in this process: they need not be right here, and fresh processes cost more than the rest."""
+    from gesta.engines import host
+    from gesta.evaluation.latency import measure
+    from gesta.exporting import run
+
+    def here(bundle: Any, inputs: Path, *rest: Any) -> dict[str, Any]:
+        with np.load(inputs, allow_pickle=False) as arrays:
+            return measure(bundle, [arrays[name] for name in arrays.files], *rest)
+
+    host.pin_to_one_core = lambda: False
+    run.in_own_process = here
 
 
 def packed(folder: Path) -> Result:
@@ -244,7 +259,7 @@ def trained(folder: Path) -> Result:
 
 def tuned(folder: Path) -> Result:
     trials = json.loads((folder / "tuned" / "result.json").read_text())["trials"]
-    items = {str(trial["number"]): json.dumps(_untimed(trial), sort_keys=True) for trial in trials}
+    items = {str(trial["number"]): json.dumps(untimed(trial), sort_keys=True) for trial in trials}
     numbers = Counter(str(trial["number"]) for trial in trials)
     return Result(items, (*left_behind(folder / "tuned"), *(n for n, count in numbers.items() if count > 1)))
 
@@ -252,27 +267,27 @@ def tuned(folder: Path) -> Result:
 def compressed(folder: Path) -> Result:
     """The rows of the frontier, without what was timed."""
     rows = json.loads((folder / "small" / "frontier.json").read_text())["rows"]
-    items = {f"{row['step']} {row['precision']}": json.dumps(_untimed(row), sort_keys=True) for row in rows}
+    items = {f"{row['step']} {row['precision']}": json.dumps(untimed(row), sort_keys=True) for row in rows}
     names = Counter(f"{row['step']} {row['precision']}" for row in rows)
     return Result(items, (*left_behind(folder / "small"), *(n for n, count in names.items() if count > 1)))
 
 
-def reproduced(folder: Path) -> Result:
-    """The result of each training, without what was timed."""
+def results(folder: Path) -> Result:
+    """The result of each job of a command, without what was timed."""
     found = {}
-    for path in (folder / "tables").rglob("*.json"):
+    for path in folder.rglob("*.json"):
         document = json.loads(path.read_text())
-        if "key" in document:
-            found[path.name] = json.dumps(_untimed(document), sort_keys=True)
-    return Result(found, left_behind(folder / "tables"))
+        if "key" in document and ".jobs" not in path.parts:
+            found[path.name] = json.dumps(untimed({**document, "key": None}), sort_keys=True)
+    return Result(found, left_behind(folder))
 
 
-def _untimed(value: Any) -> Any:
+def untimed(value: Any) -> Any:
     """A document without durations, rates, folders and days."""
     words = ("second", "minute", "waiting", "_ms", "latency", "created", "path", "folder", "bundle", "machine")
     if isinstance(value, dict):
-        return {k: _untimed(v) for k, v in value.items() if not any(word in k for word in words)}
-    return [_untimed(one) for one in value] if isinstance(value, list) else value
+        return {k: untimed(v) for k, v in value.items() if not any(word in k for word in words)}
+    return [untimed(one) for one in value] if isinstance(value, list) else value
 
 
 def warm() -> None:

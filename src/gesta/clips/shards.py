@@ -39,6 +39,7 @@ REST_ID = "/before"
 """What gesta.tasks.clips.context adds to a clip's id for the rest that lies before it."""
 OPEN_FILES = 128
 _AGAIN = "Delete it and run the same gesta data pack again, or copy it again."
+_CHANGED = "is not as it was packed, perhaps cut short at its end. No clip of it is lost."
 
 
 class Part(BaseModel):
@@ -165,11 +166,12 @@ class Shard:
             pass
         raise GestaError(f"{self.path}: is damaged or cut short where {self.ids[row]} lies. {_AGAIN}")
 
-    def damaged(self) -> set[int]:
-        """Which clips are not as they were written, by reading the whole file once; all, where it is not there."""
+    def damaged(self) -> set[int] | None:
+        """Which clips are not as they were written, by reading the whole file once; all, where it is not there. None
+        where nothing of the file has changed."""
         with contextlib.suppress(OSError), self.path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256:
-                return set()
+                return None
             return {row for row in range(len(self.ids)) if not self._is_whole(stream, row)}
         return set(range(len(self.ids)))
 
@@ -321,7 +323,8 @@ def expect(samples: Iterable[Sample]) -> None:
 def check(
     samples: Sequence[Sample], transform: Transform, remembered: Path, progress: Callable[[int, int], None] | None
 ) -> list[Problem]:
-    """A problem for each sample that is damaged, cut off or lacks what the transform asks for.
+    """A problem for each sample that is damaged, cut off or lacks what the transform asks for, and for each shard that
+    has changed without a loss.
 
     Each shard is read to its end once; what was well is `remembered` by size and time of change. Raises GestaError
     where the shards were packed for something else.
@@ -331,9 +334,12 @@ def check(
         shard, part = shard_of(sample), part_of(sample, transform)
         if shard.path not in damaged:
             state = [*shard.state(), shard.sha256]
-            damaged[shard.path] = set() if known.get(str(shard.path)) == state else shard.damaged()
-            if not damaged[shard.path]:
+            lost = None if known.get(str(shard.path)) == state else shard.damaged()
+            damaged[shard.path] = lost or set()
+            if lost is None:
                 known[str(shard.path)] = state
+            elif not lost:
+                problems.append(Problem(str(shard.path), "damaged", _CHANGED, _AGAIN))
         row = shard.row(sample)
         if row in damaged[shard.path]:
             reason = f"{sample.id}: the shard is damaged or cut short where the clip lies."

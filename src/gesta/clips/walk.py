@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from gesta.clips.tracks import Role, choose_track, open_container
 from gesta.schema import Resource
 from gesta.untrusted import MAX_PIXELS
 
+THREADS = "DECODER_THREADS"
+"""Variable that says how many threads decode a file; without it, as many as there are cores."""
 _LOST_END_FRAMES = 2.5
 _LOST_END_SHARE = 0.01
 """A file whose last packet ends more than so many frames, and more than this share, before the end that its header
@@ -122,6 +125,7 @@ class Walk:
         with self.resource.open() as stream, open_container(stream, self.resource) as container:
             self._track = track = choose_track(container, self.resource, self._role)
             track.thread_type = "AUTO" if threads else "NONE"
+            track.codec_context.thread_count = int(os.environ.get(THREADS, "0"))
             track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             avi = container.format.name == "avi"
             self.seen = Pass(nominal_rate(track), stated_end_s=stated_end_s(container, track))

@@ -71,9 +71,10 @@ class Cluster:
         return 1
 
     def _count_workers(self) -> int:
-        """Raises _Lost where the scheduler does not say."""
+        """Those that take work: not the ones that Dask has paused. Raises _Lost where the scheduler does not say."""
         try:
-            return len(self._client.scheduler_info(n_workers=-1)["workers"])
+            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            return sum(worker.get("status") != "paused" for worker in workers)
         except Exception as error:
             raise _Lost from error
 
@@ -148,7 +149,7 @@ class Cluster:
                 raise _Lost
             if not told and not self._count_workers():
                 told = True
-                self._say(f"{self.name} has no worker now; waiting for one.")
+                self._say(f"{self.name} has no worker now, or paused ones, which lack memory; waiting for one.")
 
     def _connect(self, timeout_s: float) -> None:
         from distributed import Client
@@ -215,7 +216,9 @@ def _slurm(count: int) -> Any:
     from dask_jobqueue import SLURMCluster
 
     try:
-        made = SLURMCluster()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the dashboard's usual port is taken: the address is told
+            made = SLURMCluster()
         made.scale(jobs=count)
     except Exception as error:
         raise GestaError(

@@ -23,7 +23,13 @@ from gesta.jobs.job import Job
 from gesta.schema import GestaError
 from gesta.words import DISTRIBUTION
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+    "DECODER_THREADS",  # gesta.clips.walk
+)
 SHARE_WAIT_S = 65.0
 """A shared folder may show a new file of another computer so late."""
 _ALONE = threading.Lock()
@@ -144,7 +150,7 @@ def _not_shared(folder: Path) -> str:
 
 
 def one_thread() -> None:
-    """One thread for the arithmetic of this process."""
+    """One thread for the arithmetic of this process, and one for decoding."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when they are imported
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
