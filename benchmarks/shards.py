@@ -28,8 +28,14 @@ from gesta.sources.packed import read
 from gesta.tasks.clips.data import ClipSet
 from gesta.training.data import EpochBatches
 
-SIZES = {"skeletons, 10 kB": 0.010, "small, 160 kB": 0.160, "original, 650 kB": 0.650}
-"""What a clip holds, MB: 40 skeletons of 20 joints; 32 x 32 or 64 x 64 crops of two streams and channels."""
+SIZES = {
+    "dd-net, 11 kB": 0.011,
+    "c3d-small, 131 kB": 0.131,
+    "auto of color, 10 frames/s, 307 kB": 0.307,
+    "auto of depth and skeleton, 393 kB": 0.393,
+    "auto of color, 25 frames/s, 602 kB": 0.602,
+}
+"""MB of a clip as recipes prepare generated data: medians (docs/shards.md)."""
 BATCH = 16
 
 
