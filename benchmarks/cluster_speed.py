@@ -3,9 +3,9 @@
     python benchmarks/cluster_speed.py FOLDER --clips 2000
 
 Recordings are generated once: `--distinct` of them, and copies, each with a comment of its own in its header, so that
-every file has another content and costs what a generated one costs. A worker has one thread for decoding and one for the
-network. "seconds": from the first piece of work to the last; "start_s": what a command takes beside that, which is its
-imports, the cluster's start and end, looking at the data and the index.
+every file has another content and costs what a generated one costs. A worker has one thread for decoding and one for
+the network. "seconds": from the first piece of work to the last; "start_s": what a command takes beside that, which is
+its imports, the cluster's start and end, looking at the data and the index.
 """
 
 from __future__ import annotations

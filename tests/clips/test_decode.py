@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from clips.videos import gray_frames, write_video
 
+from gesta.clips import walk
 from gesta.clips.decode import iter_frames, probe
+from gesta.jobs.perform import THREAD_VARIABLES
 from gesta.schema import GestaError, Resource
 
 
@@ -152,3 +154,11 @@ def test_decoding_does_not_need_torch():
     code = "import gesta.clips.cache, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert av.__version__
+
+
+def test_workers_decode_in_one_thread(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mkv", gray_frames(5))
+    monkeypatch.setenv(walk.THREADS, "1")
+    through = walk.Walk(Resource(path))
+    assert [through.track.codec_context.thread_count for _ in through] == [1] * 5
+    assert walk.THREADS in THREAD_VARIABLES

@@ -20,6 +20,7 @@ ONCE = {
     "export": ["export", "BUNDLE", "--to", "onnx", "--data", "DATA", "--seconds", 0.01],
     "evaluate": ["evaluate", "BUNDLE", "DATA"],
 }
+PLACES = ("data", "out", "files", "command")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,8 @@ def outcome(place, gesta):
             call = gesta(*(names.get(word, word) for word in words), "--out", path, "--json", *more)
             assert call.exit_code == 0, call.stderr
             (place / f"{out}.json").write_text(call.stdout)
-        said = {k: v for k, v in json.loads((place / f"{out}.json").read_text()).items() if k not in ("data", "out")}
+        document = json.loads((place / f"{out}.json").read_text())
+        said = {name: value for name, value in document.items() if name not in PLACES}
         networks = {p.name: hashed(p.read_bytes()) for p in path.rglob("*.onnx")}
         return untimed(said), sorted(results(path).items.values()), networks
 

@@ -18,7 +18,7 @@ import pytest
 from jobs.test_jobs_record import jobs
 
 from gesta.jobs import cluster as cluster_module
-from gesta.jobs import ledger, pool
+from gesta.jobs import ledger, perform, pool
 from gesta.jobs.cluster import Cluster
 from gesta.jobs.job import Job, key_of
 from gesta.jobs.run import run_jobs
@@ -66,8 +66,10 @@ def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         pass
 
 
-def test_a_scheduler_in_this_process(tmp_path: Path) -> None:
+def test_a_scheduler_in_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     distributed = pytest.importorskip("distributed")
+    for name in perform.THREAD_VARIABLES:
+        monkeypatch.setenv(name, "1")  # a worker sets them, and here it is this process
     place = {"host": "127.0.0.1", "protocol": "tcp", "dashboard_address": None, "processes": False}
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, silence_logs=50, **place) as kept:
         with pool.working(tmp_path, kept.scheduler_address) as made:
@@ -249,9 +251,9 @@ def test_jobs_of_slurm_work_and_end_with_the_command(tmp_path: Path, monkeypatch
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     job = {"queue": "normal", "account": "me", "cores": 1, "processes": 1, "memory": "2GB", "walltime": "01:00:00"}
-    with dask.config.set({"jobqueue.slurm": {**dask.config.get("jobqueue.slurm"), **job}}):
-        with pool.working(tmp_path / "out", "slurm:2"):
-            assert [found["square"] for found in run_jobs(jobs(tmp_path, 2, 3))] == [4, 9]
+    described = {"jobqueue.slurm": {**dask.config.get("jobqueue.slurm"), **job}}
+    with dask.config.set(described), pool.working(tmp_path / "out", "slurm:2"):
+        assert [found["square"] for found in run_jobs(jobs(tmp_path, 2, 3))] == [4, 9]
     script = next(tmp_path.glob("job-*.sh")).read_text()
     assert "#SBATCH -A me" in script and "--nthreads 1" in script
     wait_for(lambda: not list(tmp_path.glob("job-*.pid")))
