@@ -1,4 +1,4 @@
-"""The Python API: the same calls as the commands, without the printing. `import gesta` gives all of it."""
+"""The Python API: what the commands do, as functions that return their results. `import gesta` gives all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from gesta.tasks.base import need
 
 @dataclass(frozen=True, repr=False)
 class Measured(Result):
-    """A measurement: `metrics` as in metrics.json; `document` is what --json prints."""
+    """A measurement.
+
+    `metrics`: numbers by name. `document`: all that the command prints with --json.
+
+        found = gesta.evaluate("runs/mine/bundle", "my_gestures", "all")
+        print(found)                              # Measured(accuracy=..., clips=..., ...)
+        print(found.metrics["accuracy"], found.document["accuracy_interval"])
+    """
 
     metrics: dict[str, Any]
     document: dict[str, Any]
@@ -23,7 +30,13 @@ class Measured(Result):
 
 @dataclass(frozen=True, repr=False)
 class Made(Result):
-    """A new bundle; `metrics`: numbers about it."""
+    """A new bundle.
+
+    `bundle`: its path. `metrics`: numbers by name, such as bytes. `document`: all that the command prints with --json.
+
+        small = gesta.export("runs/mine/bundle", to="onnx")
+        model = gesta.load(small.bundle)
+    """
 
     bundle: Path
     metrics: dict[str, Any]
@@ -38,14 +51,19 @@ def load(
     precision: str | None = None,
     **options: Any,
 ) -> Any:
-    """The model of a bundle, of any task: a folder, a zip, or "demo" for the one that comes with the package.
+    """Loads the model of a bundle, of any task.
 
-    `engine`: openvino, onnxruntime or torch; by default what the bundle was made for. `threads`: of the CPU.
-    `options`: options of the task, such as backbone_weights. Raises GestaError if it is not a bundle, is damaged or was
-    made by a newer version, or if the engine is unknown or not installed.
+    `bundle`: a folder, a zip, or the name of a model that comes with gesta, "demo" or "everyday". `engine`: openvino,
+    onnxruntime or torch; by default what the bundle was made for. `device`: auto, cpu or cuda. `threads`: CPU threads;
+    by default the engine's choice. `precision` of the exported network: fp32, fp16 or int8; by default fp32 if the
+    bundle has it. `options`: options of the task, such as backbone_weights.
+
+    Returns a Recognizer for clips, a Spotter for skeletons, a PoseRecognizer for hands, or the model of another task;
+    all have `predict`. Raises GestaError if it is not a bundle, is damaged or was made by a newer version, or if the
+    engine is unknown or not installed.
 
         model = gesta.load("demo")
-        print(model.predict("wave.mp4").top(3))
+        print(model.predict("wave.mp4").top(3))   # [(label, probability), ...]
     """
     task, opened = catalog.of_bundle(bundle)
     return task.load(opened, Placement(engine, device, threads, precision), **options)
@@ -62,14 +80,19 @@ def train(
     device: str = "auto",
     **options: Any,
 ) -> Any:
-    """Trains a model on a data folder and writes the bundle to out/bundle.
+    """Trains a model on a data folder and writes the bundle to out/bundle. Needs PyTorch.
 
     `recipe`: a name (see `gesta recipes`) or a YAML file; by default it is chosen for the data. `out`: by default
-    `runs/<data>-<recipe>-<number>`. Further options: `start` (a bundle to start from), `layout`, `protocol`, `final`,
-    and settings of the recipe by their dotted names. Returns a result with `.bundle`, `.metrics`, `.history` and
-    `.to_dataframe()`. Needs PyTorch. Raises GestaError.
+    `runs/<data>-<recipe>-<number>`. `seed`: the same seed gives the same model. `resume`: continue a stopped run;
+    `overwrite`: replace a finished one. `device`: auto, cpu or cuda. `options`: settings of the recipe by their dotted
+    names; `start` (a bundle to start from), `layout` (how the folder is laid out), `protocol` (how it is split),
+    `final` (train on the test part, too) and `progress` (show a progress bar).
+
+    Returns a Trained with `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Raises GestaError if the data cannot
+    be read, do not fit the recipe, or a finished run is in `out`.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
+        print(run.metrics["val_accuracy"], run.bundle)
     """
     from gesta.experiments import train as flow
     from gesta.training.run import Run
@@ -89,10 +112,13 @@ def enroll(
 ) -> Made:
     """Adds the classes of a data folder to a model, as a new bundle and without training. Needs PyTorch.
 
-    Works for a nearest neighbor or a metric-trained embedding (`**{"model.head": "prototypes"}` in training). Raises
-    GestaError for other networks, for classes that the bundle already has, and if the data lack what it needs.
+    Works for a nearest neighbor and for a metric-trained embedding (in training, `**{"model.head": "prototypes"}`).
+    `layout`: how the folder is laid out. `overwrite`: replace a bundle in `out`. Raises GestaError for other networks,
+    for classes that the bundle already has, and if the data lack what the model needs.
 
-        more = gesta.enroll("runs/mine/bundle", "two_new_signs", "runs/more")
+        signs = gesta.train("my_signs", out="runs/signs", **{"model.name": "nearest"})
+        more = gesta.enroll(signs.bundle, "two_more_signs", "runs/more")
+        print(more.metrics["classes"])            # the old and the new ones
     """
     from gesta.experiments.enroll import enroll as run
 
@@ -112,10 +138,15 @@ def evaluate(
 ) -> Measured:
     """Measures a bundle or a loaded model on one part of a data folder, split as in training.
 
-    `split`: test, val, train or all. `out`: a folder for the report. `options`: layout, protocol, seed, and options of
-    the task. Raises GestaError.
+    `split`: test, val, train or all. `engine`, `device`: as for `load`. `out`: a folder for the report. `options`:
+    layout, protocol, seed, progress, and options of the task. Clips that the model was trained on are skipped, except
+    with split="train" or "all".
 
-        print(gesta.evaluate("runs/mine/bundle", "my_gestures").metrics["accuracy"])
+    Returns a Measured; its metrics depend on the task (clips: accuracy in [0, 1]; hand pose: mean_error_mm). Raises
+    GestaError if the part is empty, or the data lack what the model needs.
+
+        found = gesta.evaluate("runs/mine/bundle", "my_gestures", out="report")
+        print(found.metrics["accuracy"])
     """
     from gesta.evaluation.run import evaluate_data
 
@@ -140,13 +171,18 @@ def export(
     overwrite: bool = False,
     **options: Any,
 ) -> Made:
-    """Converts a model to another format (openvino or onnx), as a new bundle that runs without PyTorch.
+    """Converts a model to another format, as a new bundle that runs without PyTorch. Needs PyTorch.
 
-    `to="web"` writes a page that runs the model in a browser (docs/export.md). `out`: by default
-    <bundle>-<to>-<precision> beside the bundle. `data`: the training data, to compare with PyTorch and to calibrate
-    int8. Raises GestaError if the export does not agree with PyTorch.
+    `to`: openvino, onnx, or web, a page that runs the model in a browser (docs/export.md). `out`: by default
+    <bundle>-<to>-<precision> beside the bundle. `precision`: fp32, fp16 or int8. `data`: the training data, to compare
+    with PyTorch and to calibrate int8, which needs them. `force`: write it even if it does not agree with PyTorch.
+    `overwrite`: replace a bundle in `out`.
+
+    Returns a Made with `.bundle` and the metrics bytes, bytes_torch and agrees. Raises GestaError if the exported
+    network does not agree with PyTorch's.
 
         small = gesta.export("runs/mine/bundle", to="onnx", precision="fp16")
+        print(small.metrics["bytes"])
     """
     from gesta.evaluation.data import examples_for
     from gesta.exporting.run import CALIBRATION, COMPARED, Export, export_bundle
@@ -178,13 +214,17 @@ def compress(
     plan: dict[str, Any] | None = None,
     **options: Any,
 ) -> Made:
-    """Makes a trained model small, with a table of what each step cost; the chosen one is in out/best.
+    """Makes a trained model small; the model chosen is in out/best, a table of all that was tried in `out`.
 
-    `target_bytes`: choose the most accurate of at most this size. `max_drop`: choose the smallest that loses at most
-    this many percentage points (hand pose: mm). `plan`: further fields of gesta.compression.plan.Plan. Raises
-    GestaError.
+    `target_bytes`: choose the most accurate model of at most this size. `max_drop`: choose the smallest that loses at
+    most this many percentage points (hand pose: mm). `plan`: more fields of gesta.compression.plan.Plan, such as keep,
+    sparsity, epochs, steps. `device`: as for `load`. Needs PyTorch.
+
+    Returns a Made with `.bundle` and the document of the table. Raises GestaError for constraints that make no sense
+    and for tasks that cannot be compressed.
 
         small = gesta.compress("runs/mine/bundle", "my_gestures", "runs/small", target_bytes=500_000)
+        print(small.bundle, small.metrics["rows"])
     """
     from gesta.compression.pipeline import BEST
     from gesta.compression.pipeline import compress as run_pipeline
@@ -204,9 +244,10 @@ def compress(
 def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, seconds: float = 3.0) -> Measured:
     """Measures the latency of every engine on one core; with `data` also preprocessing, where the task has it.
 
-    `seconds`: how long each latency is measured. Raises GestaError.
+    `seconds`: how long each latency is measured. The document has latencies in milliseconds (p50_ms, p95_ms). Raises
+    GestaError if it is not a bundle.
 
-        print(gesta.benchmark("demo").document["latency"])
+        print(gesta.benchmark("demo", seconds=1.0).document["latency"])
     """
     from gesta.evaluation.benchmark import benchmark as measure
 
@@ -217,11 +258,12 @@ def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, se
 
 
 def inspect(data: Path | str, layout: str | None = None) -> Measured:
-    """Finds out what is in a data folder and what is wrong with it.
+    """Lists what is in a data folder and what is wrong with it, file by file.
 
-    Raises GestaError if it is not a data folder.
+    `layout`: how the folder is laid out; by default it is detected. Raises GestaError if it is not a data folder.
 
-        print(gesta.inspect("my_gestures").document["problems"])
+        found = gesta.inspect("my_gestures")
+        print(found.metrics["samples"], found.document["problems"])
     """
     task = catalog.of_data(Path(data), layout)
     report = need(task, "inspect", "Inspecting data")(task.read(Path(data), layout))
@@ -235,10 +277,13 @@ def crossval(
 ) -> Measured:
     """Cross-validates a recipe: trains one model for each held-out person and measures all of them together.
 
-    `options`: by ("subject", "label", or a number of groups of people, as text), seeds, sets, choose, layout, workers,
-    device. Raises GestaError.
+    `recipe`: as for `train`. `out`: a folder for the models and the report; a stopped run continues there. `options`:
+    by ("subject", "label", or a number of groups of people, as text), seeds (how many), sets (settings, "key=value"),
+    choose (settings to choose from inside each training part, "key=A|B"), layout, workers, device. Needs PyTorch.
+    Raises GestaError if there are fewer than two people or labels to hold out.
 
-        print(gesta.crossval("my_gestures", by="5").metrics["accuracy"])
+        found = gesta.crossval("my_gestures", by="2", sets=["training.epochs=20"])
+        print(found.metrics["accuracy"])
     """
     from gesta.experiments.crossval import crossval_data
 

@@ -61,7 +61,10 @@ class DecoderSpec(BaseModel):
 
 @dataclass(frozen=True)
 class GestureEvent:
-    """One gesture in a stream. `confidence`: its label's mean probability; `decided_s`: when the label was fixed."""
+    """One gesture found in a stream; times in seconds of the stream.
+
+    `confidence`: mean probability of the label during the event; `decided_s`: when the label was decided.
+    """
 
     label: str
     start_s: float

@@ -1,4 +1,4 @@
-"""What the Python API returns: value objects with a readable repr and, where pandas is installed, a table."""
+"""Results of the Python API: values with a readable repr and, if pandas is installed, a table."""
 
 from __future__ import annotations
 
@@ -11,17 +11,24 @@ SHOWN = 6
 
 
 class Result:
-    """`metrics`: plain numbers by name; `document`: all that the command's --json prints."""
+    """What every call returns.
+
+    `metrics`: numbers by name. `document`: all that the command prints with --json.
+
+        found = gesta.inspect("my_gestures")
+        print(found)                              # Measured(samples=..., ...)
+        print(found.rows()[0]["samples"])
+    """
 
     metrics: Mapping[str, Any]
     document: Mapping[str, Any]
 
     def rows(self) -> list[dict[str, Any]]:
-        """The result as rows of a table."""
+        """The result as rows of a table, one dictionary each."""
         return [dict(self.metrics)]
 
     def to_dataframe(self) -> Any:
-        """The rows as a pandas DataFrame. Raises ImportError, saying what to install, without pandas."""
+        """The rows as a pandas DataFrame. Raises ImportError, which says what to install, if pandas is missing."""
         try:
             import pandas
         except ImportError as error:

@@ -75,9 +75,14 @@ CHALEARN_GESTURES = (
 
 
 class GestaError(Exception):
-    """Something the user can mend. Says what happened, what was expected and the next step; shown without traceback.
+    """An error that the user can correct. The message says what happened, what was expected and what to do next.
 
-    Commands end with exit code 1 on it; with 2 when `usage` is set (the command was called wrongly).
+    Commands show it without a traceback and end with exit code 1, or 2 if `usage` is set (wrong arguments).
+
+        try:
+            gesta.load("no_such_bundle")
+        except gesta.GestaError as error:
+            print(error)
     """
 
     def __init__(self, message: str, *, usage: bool = False) -> None:
@@ -234,16 +239,23 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One labeled (or unlabeled) span of one recording. Says where things lie; holds no pixels.
+    """One clip: a labeled (or unlabeled) span of one recording. It names files and holds no pixels.
+
+        from pathlib import Path
+        from gesta.schema import Resource
+
+        sample = gesta.Sample("1", "wave", color=Resource(Path("wave.mp4")), start_s=0.2, end_s=1.0)
+        print(gesta.load("runs/mine/bundle").predict(sample).label)
 
     Labels and subjects are kept in Unicode NFC, bytes of names that are no UTF-8 as \\xNN: all can be written.
     `id` is unique within its data set and stable between runs. `recording` is shared by the spans of one recording.
-    At least one of `color`, `depth` and `skeleton` is there. The span is [start_s, end_s) in seconds of the recording,
-    or [first_frame, last_frame] (0-based, inclusive) where the labels count frames; neither means all of it.
-    `depth` holds raw values times `depth_unit_mm` = millimeters; 8-bit ChaLearn depth has max_depth_mm / 255 there.
-    `mask`: the person is where the mean of the color channels is above 150.
-    `skeleton`: a file of gesta.clips.skeleton_files. Crops of a video need its pixels: ChaLearn's csv has them, `.npy`
-    T J 3 in world meters needs `camera`. `joints`: the names in `.npy`; empty where the number of joints tells them.
+    At least one of `color`, `depth` and `skeleton` is given. The span is [start_s, end_s) in seconds of the recording,
+    or [first_frame, last_frame] (0-based, inclusive) if the labels count frames; without either, all of it.
+    `depth`: raw values times `depth_unit_mm` are millimeters (8-bit ChaLearn depth: max_depth_mm / 255).
+    `mask`: a video in which the person is where the mean of the color channels is above 150.
+    `skeleton`: a file that gesta.clips.skeleton_files reads. To crop a video around the skeleton, gesta needs pixels:
+    ChaLearn's csv has them; `.npy` [T, J, 3] in meters needs `camera`. `joints`: names of the joints in a `.npy`; empty
+    if the number of joints identifies them. Raises ValueError for spans and units that make no sense.
     """
 
     id: str
@@ -279,11 +291,12 @@ class Sample:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Which of color, depth, mask, skeleton this sample has, in that order."""
+        """Which of color, depth, mask and skeleton this sample has, in this order."""
         return tuple(name for name in ("color", "depth", "mask", "skeleton") if getattr(self, name) is not None)
 
     @property
     def files(self) -> tuple[Resource, ...]:
+        """The files of these modalities, in the same order."""
         return tuple(getattr(self, name) for name in self.modalities)
 
 
@@ -337,10 +350,13 @@ CenterSource = Literal["given", "data", "nearest"]
 
 @dataclass(frozen=True)
 class HandEstimate:
-    """What a hand pose model says of one depth image.
+    """The joints of a hand in one depth image.
 
-    `joints_mm` J 3 (x right, y up, z forward) in the camera's coordinates, `joints_uv` J 2 pixels of the depth image.
-    `center_mm`: the middle of the cube that was looked at, and where it came from.
+    `joints_mm` [J, 3] in mm (x right, y up, z forward) in camera coordinates, `joints_uv` [J, 2] in pixels of the depth
+    image. `center_mm`: center of the cube that was cut out; `center_source`: given, data (annotated) or nearest.
+
+        found = gesta.load("runs/hands/bundle").predict("hand.png")
+        print(found.joints_mm.shape, found.joints_uv.shape, found.center_source)
     """
 
     joints_mm: NDArray[np.float64]
@@ -427,7 +443,15 @@ class HandListing(Listing):
 
 @dataclass(frozen=True)
 class Frame:
-    """One instant of a recording, as decoded. What a recording lacks is None; joints not tracked are NaN."""
+    """One decoded frame of a recording, for `Stream.push`.
+
+    What a recording lacks is None; missing joints are NaN.
+
+        import numpy as np
+
+        frame = gesta.Frame(time_s=0.0, color=np.zeros((120, 160, 3), np.uint8))
+        gesta.load("runs/mine/bundle").open_stream().push(frame)
+    """
 
     time_s: float
     color: NDArray[np.uint8] | None = None  # H W 3, RGB
@@ -440,7 +464,7 @@ class Frame:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the images."""
+        """(height, width) of the images. Raises ValueError if the frame has none."""
         images = [i for i in (self.gray, self.color, self.depth_mm) if i is not None]
         if not images:
             raise ValueError("a frame needs a color or a depth image")
@@ -487,7 +511,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a clip, or of a stream up to `time_s`. Probabilities stand in the order of the labels."""
+    """What a model recognizes in a clip, or in a stream up to `time_s`.
+
+    `label`: the most likely class; `probabilities` by class, in the order of the model's labels.
+
+        found = gesta.load("runs/mine/bundle").predict("wave.mp4")
+        print(found.label, found.confidence)
+        print(found.top(2))                       # [(label, probability), (label, probability)]
+    """
 
     label: str
     probabilities: Mapping[str, float]
@@ -497,8 +528,9 @@ class Prediction:
 
     @property
     def confidence(self) -> float:
+        """Probability of `label`, in [0, 1]."""
         return float(self.probabilities[self.label])
 
     def top(self, k: int = 3) -> list[tuple[str, float]]:
-        """The k most likely labels with their probabilities, the likeliest first."""
+        """The k most likely labels with their probabilities, most likely first."""
         return sorted(self.probabilities.items(), key=lambda pair: -pair[1])[:k]

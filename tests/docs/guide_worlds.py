@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +40,7 @@ SPOTTING = (
     "training.learning_rate=0.01",
 )
 TEXT = ("training.epochs=1", "model.hidden=8", "model.embedding=8")
+GRU = ("training.epochs=1", "model.hidden=6")
 
 
 def sets(settings: tuple[str, ...]) -> tuple[str, ...]:
@@ -186,8 +193,13 @@ def tutorial_texts() -> None:
     verse = "ROMEO: to be or not to be, that is the question.\n"
     Path("input.txt").write_text(verse * 60)
     Path("other.txt").write_text(verse * 5)
+    with gzip.open("stacks.tex.gz", "wt") as source:
+        source.write("\\begin{lemma} Let $X_{1}$ be a scheme. \\end{lemma}\n" * 60)
     _captions(Path("flickr8k_text"))
-    _pairs(Path("phoenix14t_text"))
+    _pairs(Path("phoenix14t_text"), "gloss", "de")
+    _pairs(Path("multi30k_de_en"), "de", "en")
+    skeleton_files("utd_mhad")
+    Path("utd_mhad", "captions.csv").write_text("label,caption\nleft,the left hand moves\nright,the right hand moves\n")
     Path("captions.txt").write_text("the dog runs to the man\nthe king sees the woman\n" * 40)
     Path("wordsim353.tsv").write_text("dog\tman\t5.0\nking\twoman\t7.0\nman\twoman\t8.0\n")
     Path("questions-words.txt").write_text(": family\nman king woman dog\n")
@@ -207,12 +219,12 @@ def _captions(folder: Path) -> None:
     (folder / "Flickr8k.token.txt").write_text("\n".join(lines) + "\n")
 
 
-def _pairs(folder: Path) -> None:
+def _pairs(folder: Path, source_language: str, target_language: str) -> None:
     folder.mkdir()
     for part, count in (("train", 40), ("dev", 4), ("test", 4)):
         rows = [("MORGEN REGEN NORD", "morgen regnet es im norden"), ("HEUTE SONNE", "heute scheint die sonne")] * count
-        (folder / f"{part}.gloss").write_text("".join(f"{source}\n" for source, _ in rows))
-        (folder / f"{part}.de").write_text("".join(f"{target}\n" for _, target in rows))
+        (folder / f"{part}.{source_language}").write_text("".join(f"{source}\n" for source, _ in rows))
+        (folder / f"{part}.{target_language}").write_text("".join(f"{target}\n" for _, target in rows))
 
 
 def people_in_names() -> None:
@@ -227,7 +239,7 @@ def videos() -> None:
 
 def feature_bundle() -> None:
     """A classifier of a random small network's features, in the place of a published one's."""
-    _call("features DATA --backbone resnet18 --weights random:1 --size 32 --every 5 --engine torch --out FEATURES")
+    _call("features DATA --backbone resnet18 --weights random:1 --size 32 --every 5 --engine torch --out SMALLER")
     changed = (
         "training.epochs=2",
         "model.hidden=6",
@@ -235,13 +247,30 @@ def feature_bundle() -> None:
         "features.every=5",
         "features.stage=null",
     )
-    _call(" ".join(["train FEATURES --recipe iqbal/gru --out RUN", *sets(changed)]))
+    _call(" ".join(["train SMALLER --recipe iqbal/gru --out RUN", *sets(changed)]))
 
 
 def _call(command: str) -> None:
     start = [sys.executable, "-c", "from gesta.cli import main; main()"]
     done = subprocess.run([*start, *command.split()], capture_output=True, text=True)
     assert done.returncode == 0, (command, done.stderr)
+
+
+def served(words: Sequence[str]) -> None:
+    """Starts a server, waits until its page is there, and stops it as Ctrl-C does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = [sys.executable, "-c", "from gesta.cli import main; main()", *words, "--no-open", "--port", str(port)]
+    with subprocess.Popen(start, stderr=subprocess.PIPE, text=True) as server:
+        until, page = time.monotonic() + 120, ""
+        while not page and server.poll() is None and time.monotonic() < until:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
+                page = answer.read().decode()
+            time.sleep(0.2)
+        server.send_signal(signal.SIGINT)
+        told = server.communicate()[1]
+    assert "<title>" in page and server.returncode in (0, 130), (server.returncode, told)
 
 
 def clip_bundle() -> None:

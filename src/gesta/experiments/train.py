@@ -29,7 +29,15 @@ _OUT = "GESTA_TRAIN_OUT"  # tells the other processes of a run which folder the 
 
 @dataclass(frozen=True, repr=False)
 class Trained(Result):
-    """A finished training: `bundle`, `metrics` of its best epoch, `history` with a row for each epoch."""
+    """A finished training run.
+
+    `bundle`: its path. `metrics`: those of the best epoch. `history`: one row per epoch.
+
+        run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
+        print(run.metrics["val_accuracy"])
+        for row in run.history:
+            print(row["epoch"], row["train_loss"])
+    """
 
     bundle: Path
     metrics: dict[str, Any]
@@ -38,6 +46,7 @@ class Trained(Result):
     task: str
 
     def rows(self) -> list[dict[str, Any]]:
+        """The history: one row per epoch."""
         return list(self.history)
 
 

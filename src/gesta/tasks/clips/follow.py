@@ -1,4 +1,4 @@
-"""A recognizer of clips followed live: the probabilities of its chunks to events."""
+"""Live recognition with a model of clips: from the probabilities of chunks to events."""
 
 from __future__ import annotations
 
@@ -18,10 +18,19 @@ from gesta.tasks.clips.stream import Stream
 
 
 class EventStream:
-    """Frames -> events. Of a model that was not trained for streams every sure answer is one, unless it is `none`.
+    """One stream of frames to events, from `Recognizer.open_events`.
 
-    `threshold`: the probability at which one opens. `takes`: "rgb" (images H W 3) or "skeletons" (J D).
-    `probabilities`: the last chunk's answer, by label; empty before the first.
+    If the model was not trained for streams, every confident prediction is an event, except of the class `none`.
+    `threshold`: the probability that starts an event. `takes`: "rgb" (images [H, W, 3]) or "skeletons" ([J, D]).
+    `probabilities`: those of the last chunk by label; empty before the first.
+
+        import numpy as np
+
+        stream = gesta.load("runs/mine/bundle").open_events(threshold=0.6)
+        for n in range(60):                       # frames of a camera, and when they were taken
+            for event in stream.push(np.zeros((120, 160, 3), np.uint8), time_s=n / 30):
+                print(event.label, event.start_s, event.end_s)
+        print(stream.finish())
     """
 
     def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
@@ -33,7 +42,10 @@ class EventStream:
         self.probabilities: Mapping[str, float] = {}
 
     def push(self, value: Frame | RawFrame | NDArray[Any], time_s: float | None = None) -> list[GestureEvent]:
-        """The next frame, or an RGB image H W 3 (a skeleton J D) and its time; events that its chunk has decided."""
+        """Takes the next Frame, or an RGB image [H, W, 3] (or skeleton [J, D]) and its time in seconds.
+
+        Returns the events that are new. Raises GestaError as `Stream.push` does.
+        """
         if self.takes == "skeletons" and isinstance(value, np.ndarray) and time_s is not None:
             value = RawFrame(time_s, joints=value)
         return [event for found in self._stream.push(value, time_s) for event in self._seen(found)]

@@ -47,7 +47,16 @@ def _parts(bundle: Bundle[ClipManifest]) -> list[Part]:
 
 
 class Recognizer:
-    """Recognizes what is in a clip, or follows a stream. Holds a network on one device; use one per thread."""
+    """Recognizes clips, or follows a stream.
+
+    Holds a network on one device; use one Recognizer per thread.
+
+        model = gesta.load("runs/mine/bundle")
+        print(model.labels)
+        print(model.predict("wave.mp4").label)
+        for prediction in model.stream("wave.mp4"):
+            print(prediction.time_s, prediction.label, prediction.confidence)
+    """
 
     def __init__(self, engine: Engine, manifest: ClipManifest) -> None:
         self.engine, self.manifest = engine, manifest
@@ -55,6 +64,7 @@ class Recognizer:
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The N classes, in the order of all probabilities."""
         return self.manifest.labels
 
     @overload
@@ -64,10 +74,17 @@ class Recognizer:
     def predict(self, video: list[Video], fps: float | None = None) -> list[Prediction]: ...
 
     def predict(self, video: Video | list[Video], fps: float | None = None) -> Prediction | list[Prediction]:
-        """Recognizes what is in a video, or in each of a list: files, Samples, Clips, or RGB frames [T, H, W, 3].
+        """Recognizes the class of a video, or of each video in a list: files, Samples, Clips, or RGB frames uint8
+        [T, H, W, 3].
 
-        `fps`: rate of frames given as arrays; by default the model's own.
-        Raises GestaError if one cannot be read, lacks what the model needs, or is a folder of several.
+        `fps`: rate of frames given as arrays; by default the model's own. Raises GestaError if a video cannot be read,
+        lacks what the model needs, or is a folder of several.
+
+            import numpy as np
+
+            frames = np.zeros((30, 120, 160, 3), np.uint8)
+            print(model.predict(frames, fps=15).top(3))
+            print([found.label for found in model.predict(["wave.mp4", "new_video.mp4"])])
         """
         if isinstance(video, (list, tuple)):
             return [self._predict(one, fps) for one in video]
@@ -87,7 +104,10 @@ class Recognizer:
         return replace(found, notes=notes(video, self.manifest))
 
     def predict_clips(self, clips: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-        """Probabilities [n, N] of preprocessed clips of any length T, as gesta.schema.Clip has them."""
+        """Probabilities [n, N] of n preprocessed clips uint8 [T, S, H, W, C] of any length T.
+
+        Raises GestaError for another shape or type.
+        """
         for pixels in clips:
             self._check(pixels)
         order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
@@ -100,9 +120,10 @@ class Recognizer:
     def stream(
         self, frames: Iterable[Frame | RawFrame | NDArray[np.uint8]] | str | Path | Sample, fps: float | None = None
     ) -> Iterator[Prediction]:
-        """Yields one prediction per chunk, in constant memory, from frames as they come, or from a file or Sample.
+        """Yields one prediction per chunk of frames, in constant memory.
 
-        RGB images without time stamps are assumed to come at `fps`, by default the model's own rate.
+        `frames`: a file, a Sample, or an iterable of Frames or of RGB images uint8 [H, W, 3]. Images have no time
+        stamps; they are assumed to come at `fps`, by default the model's own rate. Raises GestaError as `predict` does.
         """
         joints: Sequence[str] | None = None
         if isinstance(frames, (str, Path)):
@@ -116,7 +137,13 @@ class Recognizer:
         yield from stream.finish()
 
     def events(self, video: str | Path | Sample) -> Iterator[GestureEvent]:
-        """Yields the events of a recording, each as soon as it is detected. Raises GestaError as `stream` does."""
+        """Yields the events of a recording, each as soon as it is detected.
+
+        Raises GestaError as `stream` does.
+
+            for event in model.events("wave.mp4"):
+                print(event.label, event.start_s, event.end_s)
+        """
         sample = one_sample(video) if isinstance(video, (str, Path)) else video
         require(sample, self.manifest)
         following = self.open_events(joints=self._joints_of(sample))
@@ -125,17 +152,17 @@ class Recognizer:
         yield from following.finish()
 
     def open_events(self, threshold: float | None = None, joints: Sequence[str] | None = None) -> EventStream:
-        """A stream that gives events instead of one answer per chunk: `push(frame, time_s)`, `finish()`.
+        """A stream that returns events instead of one prediction per chunk: `push(frame, time_s)`, `finish()`.
 
-        The decoder has the bundle's settings, or defaults if the bundle was not trained for streams. `threshold`:
-        probability that starts an event, instead of the decoder's.
+        The decoder has the bundle's settings, or defaults if the bundle was not trained for streams. `threshold`: the
+        probability that starts an event, instead of the decoder's. `joints`: as for `open_stream`.
         """
         return EventStream(self.open_stream(joints), self.manifest, threshold)
 
     def open_stream(self, joints: Sequence[str] | None = None) -> Stream:
         """A stream to push frames into. Several may be open; each has its own state.
 
-        `joints`: names of the frames' joints, in order; None: the Kinect's, or for skeleton models the model's.
+        `joints`: names of the frames' joints, in order; by default the Kinect's, or for skeleton models the model's.
         """
         return Stream(self.engine, self.manifest, joints)
 
@@ -177,9 +204,9 @@ class Recognizer:
         return self._by_steps(inputs, lengths)
 
     def states(self, sample: Sample) -> NDArray[np.float32]:
-        """The model's states and logits after each chunk of a recording, side by side [K, D].
+        """The model's states and logits after each of the K chunks of a recording, concatenated [K, D].
 
-        For a network without a step, only the logits [1, N]. Raises GestaError as `predict` does.
+        For a network without a streaming step, only the logits [1, N]. Raises GestaError as `predict` does.
         """
         require(sample, self.manifest)
         pixels = preprocess(sample, self.manifest.transform).pixels

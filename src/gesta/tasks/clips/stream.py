@@ -23,11 +23,20 @@ from gesta.tasks.clips.manifest import ClipManifest
 
 
 class Stream:
-    """One stream of frames on its way through a model.
+    """One stream of frames through a model, from `Recognizer.open_stream`.
 
-    `push` takes frames as they come and returns what has become known, usually nothing and every few frames one
-    prediction; `finish` pads the last incomplete chunk with zeros; `reset` begins anew. `time_s` of a prediction is
-    the end of its chunk on the frames' own clock, over pauses of any length; a clock that jumps back continues.
+    `push` takes frames as they come and returns new predictions: usually none, and one after every few frames.
+    `finish` pads the last incomplete chunk with zeros; `reset` starts a new stream. The `time_s` of a prediction is the
+    end of its chunk on the clock of the frames, over pauses of any length; if that clock jumps back, time continues
+    from where it was.
+
+        import numpy as np
+
+        stream = gesta.load("runs/mine/bundle").open_stream()
+        for n in range(60):                       # frames of a camera, and when they were taken
+            rgb = np.zeros((120, 160, 3), np.uint8)
+            for prediction in stream.push(rgb, time_s=n / 30):
+                print(prediction.time_s, prediction.label)
     """
 
     def __init__(self, engine: Engine, manifest: ClipManifest, joints: Sequence[str] | None = None) -> None:
@@ -42,22 +51,22 @@ class Stream:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Starts a new stream, as before the first frame."""
         self._preprocessor.reset()
         self._frames = self._chunks = 0
         self._clear()
 
     def push(self, frame: Frame | RawFrame | NDArray[np.uint8], time_s: float | None = None) -> list[Prediction]:
-        """One frame, later than the one before; or an RGB image H W 3 and its time, as a camera gives them.
+        """Takes one Frame, later than the one before; or an RGB image uint8 [H, W, 3] and its time in seconds.
 
-        Raises GestaError that names the frame if it lacks what the model needs.
+        Returns the predictions that are new. Raises GestaError, which names the frame, if it lacks what the model needs.
         """
         return self.push_preprocessed(self._preprocessor.push(timed(frame, time_s)), self._preprocessor.ends_s)
 
     def push_preprocessed(self, pixels: NDArray[Any], ends_s: Sequence[float] | None = None) -> list[Prediction]:
-        """Preprocessed frames t S H W C, at the transform's rate; t is a whole number of chunks except at the end.
+        """Takes preprocessed frames uint8 [t, S, H, W, C] at the transform's rate: whole chunks, except at the end.
 
-        `ends_s`: when each of the chunks ends; counted from 0 where it is left out.
+        `ends_s`: when each chunk ends, in seconds; by default counted from 0.
         """
         chunk = self._manifest.transform.chunk
         found = []
@@ -69,7 +78,7 @@ class Stream:
         return found
 
     def finish(self) -> list[Prediction]:
-        """The frames left over, as a last chunk filled up with zeros. Then the stream begins anew."""
+        """Predicts from the remaining frames, padded with zeros to a chunk; then starts a new stream."""
         last = self.push_preprocessed(self._preprocessor.flush(), self._preprocessor.ends_s)
         self.reset()
         return last

@@ -1,4 +1,4 @@
-"""A hand pose bundle at work: load it, find the joints in depth images. Needs no PyTorch for an exported bundle."""
+"""Hand pose: loads a bundle and finds the joints in depth images. Needs no PyTorch for an exported bundle."""
 
 from __future__ import annotations
 
@@ -39,13 +39,21 @@ def _parts(bundle: Bundle[HandManifest]) -> list[Part]:
 
 
 class PoseRecognizer:
-    """Finds a hand's joints in depth images. Holds a network on one device; use one per thread."""
+    """Finds the joints of a hand in depth images.
+
+    Holds a network on one device; use one PoseRecognizer per thread.
+
+        model = gesta.load("runs/hands/bundle")
+        found = model.predict("hand.png")         # camera.yaml lies beside it
+        print(model.joints[0], found.joints_mm[0])    # x, y, z of the first joint in mm
+    """
 
     def __init__(self, engine: Engine, manifest: HandManifest, rule: CenterRule = "data") -> None:
         self.engine, self.manifest, self.rule = engine, manifest, rule
 
     @property
     def joints(self) -> tuple[str, ...]:
+        """Names of the J joints, in the order of every estimate."""
         return self.manifest.joints
 
     @overload
@@ -59,8 +67,8 @@ class PoseRecognizer:
     ) -> HandEstimate | list[HandEstimate]:
         """The joints in a depth image or HandFrame, or in each of a list of them.
 
-        The hand's center is the one given, else what the rule says. Raises GestaError where an image cannot be read,
-        color is needed and absent, or there is no hand.
+        `center_mm`: center of the hand (x, y, z); by default the one annotated in the data, else that of the nearest
+        object. Raises GestaError if an image cannot be read, color is needed but missing, or there is no hand.
         """
         if isinstance(frame, (list, tuple)):
             return [self._predict(one, center_mm) for one in frame]
@@ -85,18 +93,19 @@ class PoseRecognizer:
         source: CenterSource | None = None,
         input: str = "",
     ) -> HandEstimate:
-        """The joints in depth H W mm (0: no reading) and color H W 3 RGB, or None where the model needs none.
+        """The joints in a depth image float32 [H, W] in mm (0: no reading) and, if the model needs it, color uint8
+        [H, W, 3] RGB.
 
-        Without `center_mm` (x, y, z) the nearest object is taken for the hand. Raises GestaError as `predict` does.
+        Without `center_mm` (x, y, z), the nearest object is taken as the hand. Raises GestaError as `predict` does.
         """
         hand = preprocess_images(depth_mm, color, camera, self.manifest.transform, center_mm)
         output = self.predict_preprocessed(hand.image[None])[0]
         return estimate(hand, output, source or ("nearest" if center_mm is None else "given"), input)
 
     def predict_preprocessed(self, hands: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Preprocessed images [n, C, S, S] -> joints [n, J, 3] in units of half a cube, in batches.
+        """Joints [n, J, 3], in units of half the cube, of preprocessed images float32 [n, C, S, S].
 
-        Raises GestaError for another shape or type, and where the network gives a number that is not finite.
+        Raises GestaError for another shape or type, and if the network returns a number that is not finite.
         """
         transform = self.manifest.transform
         expected = (transform.channels, transform.size, transform.size)

@@ -1,4 +1,4 @@
-"""A spotter at work: the events of a recording, or of a stream while it goes on. No PyTorch for an exported bundle."""
+"""Spotting: the events of a recording, or of a stream as it comes. Needs no PyTorch for an exported bundle."""
 
 from __future__ import annotations
 
@@ -44,18 +44,30 @@ def _parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
 
 
 class Spotter:
-    """Spots gestures. Holds a network on one device; use one per thread. `manifest`: a SpottingManifest, or Facts."""
+    """Finds gestures in recordings of skeletons. Holds a network on one device; use one Spotter per thread.
+
+    Skeletons are float [T, J, D]: T frames at the model's rate, J joints in the order of `manifest.space.joints`,
+    D coordinates; NaN where a joint is missing.
+
+        spotter = gesta.load("everyday")          # shoulders, elbows and wrists in pixels, 30 frames per second
+        for event in spotter.predict("arms.npy"):
+            print(event.label, event.start_s, event.end_s)
+    """
 
     def __init__(self, engine: Engine, manifest: Any) -> None:
         self.engine, self.manifest = engine, manifest
         self.shuffled = False  # a control: gestures' frames in random order where it is measured
 
     def predict(self, given: Given) -> list[GestureEvent]:
-        """The events of a whole recording. Raises GestaError for what is none, or has other joints."""
+        """The events of a whole recording, in order.
+
+        `given`: a file of skeletons, a Recording, or an array [T, J, D]. Raises GestaError if it cannot be read or has
+        other joints.
+        """
         return self.events(self.probabilities(self.skeleton(given)))
 
     def skeleton(self, given: Given) -> Skeleton:
-        """What is given as the network sees it: normalized, at the model's rate, T J D."""
+        """The input of the network for a recording: normalized, at the model's rate, [T, J, D]."""
         if isinstance(given, str | Path):
             given = one(Path(given))
         if isinstance(given, Recording):
@@ -64,7 +76,7 @@ class Spotter:
         return normalized(Normalizer(self.manifest.space), given)
 
     def probabilities(self, skeleton: Skeleton) -> NDArray[np.float64]:
-        """Of every class in every frame [T, N], from a normalized skeleton T J D, 1 frame or more."""
+        """Probabilities of every class in every frame [T, N], from a normalized skeleton [T, J, D], T at least 1."""
         delay, state = self.manifest.delay_frames, self.engine.start(1)
         longer = np.concatenate([skeleton, np.repeat(skeleton[-1:], delay, axis=0)])
         rows = []
@@ -74,7 +86,7 @@ class Spotter:
         return np.concatenate(rows)[delay:]
 
     def events(self, probabilities: NDArray[np.float64]) -> list[GestureEvent]:
-        """The events of a recording from its probabilities [T, N], in order. `decided_s` counts the delay."""
+        """The events of a recording from its probabilities [T, N], in order. `decided_s` includes the model's delay."""
         manifest = self.manifest
         times = np.arange(len(probabilities)) / manifest.fps
         decoder = Decoder(manifest.decoder, manifest.classes)
@@ -82,7 +94,7 @@ class Spotter:
         return [seen_late(event, manifest.delay_frames / manifest.fps, float(times[-1])) for event in found]
 
     def stream(self, given: Given) -> Iterator[GestureEvent]:
-        """The same events one after the other, each as soon as it is decided, in constant memory."""
+        """Yields the same events, each as soon as it is decided, in constant memory."""
         stream = self.open_stream()
         if isinstance(given, str | Path):
             given = one(Path(given))
@@ -95,22 +107,30 @@ class Spotter:
         yield from stream.finish()
 
     def open_stream(self) -> SpottingStream:
-        """A stream to push skeletons into by hand. Several may be open; each has its own state."""
+        """A stream to push skeletons into. Several may be open; each has its own state."""
         return SpottingStream(self.engine, self.manifest)
 
     def named(self, recording: Recording) -> Recording:
-        """A recording with the model's joints, where neither the file nor the folder names them."""
+        """The recording, with the model's joints if neither the file nor the folder names them."""
         if recording.joints is not None or not recording.skeleton.name.lower().endswith(".npy"):
             return recording
         return replace(recording, joints=self.manifest.space.joints)
 
 
 class SpottingStream:
-    """One stream of skeletons on its way through a spotter: `push` gives the events that have just been decided.
+    """One stream of skeletons through a Spotter, from `Spotter.open_stream`: `push` returns events just decided.
 
-    Times are the frames' own; between them the last skeleton stands, as `gesta.clips.skeleton_space.resample` has it.
-    After a pause of PAUSE_S what is going on has ended, and the stream begins anew. `probabilities`: the last answer,
-    by class; empty before the first.
+    Times are those of the frames; between two frames the last skeleton is repeated, as in
+    `gesta.clips.skeleton_space.resample`. A pause longer than PAUSE_S (1 s) ends the current gesture and the stream.
+    `probabilities`: the last ones, by class; empty before the first.
+
+        import numpy as np
+
+        stream = gesta.load("everyday").open_stream()
+        for n, skeleton in enumerate(np.load("arms.npy")):     # [J, D] each
+            for event in stream.push(skeleton, time_s=n / 30):
+                print(event.label, event.decided_s)
+        print(stream.finish())
     """
 
     takes = "skeletons"
@@ -122,7 +142,7 @@ class SpottingStream:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Starts a new stream, as before the first frame."""
         self._normalizer.reset()
         self._decoder.reset()
         self._state: State = self._engine.start(1)
@@ -132,7 +152,7 @@ class SpottingStream:
         self.probabilities: dict[str, float] = {}
 
     def push(self, skeleton: ArrayLike, time_s: float) -> list[GestureEvent]:
-        """A skeleton J D, NaN where a joint is missing, at its time; events decided by it.
+        """Takes a skeleton [J, D], NaN where a joint is missing, and its time; returns the events decided by it.
 
         Raises GestaError for another shape, and for a time that is not after the last one.
         """
@@ -149,7 +169,7 @@ class SpottingStream:
         return ended + self._see(frame, self._until(time_s, inclusive=True))
 
     def finish(self) -> list[GestureEvent]:
-        """What is still going on, ended at the last frame. Then the stream begins anew."""
+        """Ends the current gesture at the last frame and returns its event; then starts a new stream."""
         if self._last is None or self._start_s is None:
             return []
         seen_s = (self._frames - 1) / self._manifest.fps
