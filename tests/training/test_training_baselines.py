@@ -14,7 +14,7 @@ from gesta.models.prototypes import prototypes_of
 from gesta.recipes import load as load_recipe
 from gesta.schema import GestaError, Sample
 from gesta.tasks.clips.auto import Facts, resolve
-from gesta.tasks.clips.baselines import Comparison, held_out, unmeasured
+from gesta.tasks.clips.baselines import Comparison, all_right, held_out, unmeasured
 from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.tasks.clips.transfer import warm_start
 from gesta.training.run import Fitted
@@ -86,6 +86,22 @@ def test_candidates_are_measured_on_the_same_clips(tmp_path: Path) -> None:
     names = ("network", "embedding", "nearest_neighbor", "nearest_class_mean", "embedding_with_nearest_neighbor")
     assert baselines[baselines["delivered"].replace(" ", "_")] == max(baselines[name] for name in names)
     assert np.isclose(baselines["chance"], 0.5)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("right", [True, False])
+def test_behind_a_network_without_an_error_nothing_else_is_trained(tmp_path, monkeypatch, right: bool) -> None:
+    """What is delivered is the same: of equal candidates the network."""
+    monkeypatch.setattr("gesta.tasks.clips.baselines.all_right", lambda *_: right)
+    found = trained(tmp_path, of_classes(3, "c0", "c1"), "training.epochs=1")
+    assert ("embedding" in found.metrics["baselines"]) is not right
+
+
+def test_all_right_means_every_clip() -> None:
+    asked = [replace(samples()[0], label=label) for label in "aab"]
+    answers = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    assert all_right(answers, asked, "ab") and not all_right(answers[:, ::-1], asked, "ab")
+    assert not all_right(answers[[0, 1, 1]], asked, "ab") and not all_right(answers[:0], [], "ab")
 
 
 @pytest.mark.parametrize("sets", [("model.head=prototypes",), ("model.head=prototypes", "model.examples=3"), ()])

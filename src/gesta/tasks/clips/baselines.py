@@ -75,6 +75,11 @@ def comparison(
     return Comparison(len(labels), accuracies, len(truth), **told)
 
 
+def all_right(answers: Answers, asked: Sequence[Sample], labels: Sequence[str]) -> bool:
+    """Whether the likeliest class is the true one for every sample."""
+    return comparison({NETWORK: answers}, asked, labels, where="").accuracies.get(NETWORK) == 1.0
+
+
 def lookups(examples: Sequence[Examples], folds: Sequence[Fold]) -> dict[str, Answers]:
     """Probabilities by lookup, on the validation part or on what the folds hold out."""
     return {name + seen.name: seen.answers(folds, means=name == MEAN) for seen in examples for name in (NEIGHBOR, MEAN)}
