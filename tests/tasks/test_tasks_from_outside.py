@@ -174,7 +174,7 @@ def test_wrong_data_and_recipes_are_one_line_errors(place: Path) -> None:
     (place / "empty").mkdir(exist_ok=True)
     recipe = "installed/rows/linear.yaml"
     for arguments, said in (
-        (("empty", "--recipe", recipe), "empty: holds no rows of numbers"),
+        (("empty", "--recipe", recipe), "empty: contains no rows of numbers"),
         (("data", "--recipe", "text/words"), "holds data for linear models of rows, and text/words is for language"),
         (("data", "--set", "model.bia=true"), "Did you mean model.bias?"),
         (("data", "--set", "training.epochs=auto"), "numbers for rows, not auto"),
