@@ -31,10 +31,10 @@ def compare(
     ],
     json: JsonFlag = False,
 ) -> None:
-    """Compare detected gestures with the ground truth, in one table.
+    """Compare the gestures that models found with the true ones.
 
-    Each file of results gets one row with the measures of SHREC 2022 (detection rate, false positive rate, Jaccard
-    index and delay), edit error and F1.
+    Prints a table with one row per file: the share of gestures found, false alarms, Jaccard index and delay by the
+    rules of SHREC 2022, then edit error and F1.
 
     Example:
       gesta spot compare ground_truth.txt results.txt
