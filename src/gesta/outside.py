@@ -81,8 +81,8 @@ def imported(module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise GestaError(
-                f"no module {error.name!r} on Python's path or in the current folder. Install the package, or go to "
-                "the folder that holds it.",
+                f"no module {error.name!r} on Python's path or in the current folder. Install the package, or "
+                "change to the folder that contains it.",
                 usage=True,
             ) from error
         raise GestaError(f"{module} cannot be imported: {told(error)}.", usage=True) from error

@@ -50,7 +50,7 @@ def test_no_information_on_people():
     assert "there is no information on people; the accuracy will be optimistic" in text
     assert "subject in index.csv" in text
     (text,) = texts(faults_sets.people_faults(ROOT, [*nobody, sample("c")]), "no-people")
-    assert "2 of 3 samples name no person, the first of them a" in text
+    assert "2 of 3 samples have no person, the first of them a" in text
 
 
 def test_same_person_in_train_and_test():

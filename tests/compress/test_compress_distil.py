@@ -141,7 +141,7 @@ def test_stored_answers_are_in_the_samples_order_and_the_students_labels() -> No
     ("labels", "message"),
     [
         (("c0", "c1"), "the data alone have c2"),
-        (("c0", "c1", "c2", "wave"), "the teacher alone knows wave"),
+        (("c0", "c1", "c2", "wave"), "only the teacher has wave"),
     ],
 )
 def test_other_classes_are_refused(labels: tuple[str, ...], message: str) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from docs import guide_worlds as worlds
 
 import gesta
+from docs import guide_worlds as worlds
 from gesta import api
 from tools.site.api import CALLS, GROUPS
 

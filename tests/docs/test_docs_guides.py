@@ -15,7 +15,7 @@ from docs import guide_worlds as worlds
 
 LEFT_OUT = {
     r"^make |^pip install|^pytest ": "sets up or tests the project itself: .ci/run does it",
-    r"^gesta reproduce (iqbal|sprint)/": "generates videos for minutes: tests/experiments run each table on tiny settings",
+    r"^gesta reproduce (iqbal|sprint)/": "generates videos for minutes: tests/experiments run the tables on tiny data",
     r"postgresql:": "a database on another host",
     r"--cert ": "another address of this computer, and its certificate: tests/web/test_web_process.py",
     r"--camera 0": "a camera",
@@ -109,7 +109,8 @@ GUIDES = {
     "studio.md": World(worlds.own_videos),
     "shards.md": World(worlds.videos, more={"gesta data pack": worlds.sets(worlds.PIXELS[:1])}),
     "scale.md": World(
-        worlds.videos, more={"gesta data pack": worlds.sets(worlds.PIXELS[:1]), "gesta train SHARDS": ("--devices", "2")}
+        worlds.videos,
+        more={"gesta data pack": worlds.sets(worlds.PIXELS[:1]), "gesta train SHARDS": ("--devices", "2")},
     ),
     "data_conventions.md": World(worlds.people_in_names),
 }

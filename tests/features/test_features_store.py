@@ -184,7 +184,7 @@ def test_features_of_an_older_decoder_are_told_of_and_renewed_when_asked(samples
     as_older(first)
     write_index(out, samples, RECIPE, [])
     (note,) = FeatureFolder(out).notes
-    assert f"read by decoder 1, today's is {DECODER_VERSION}" in note and "--renew" in note
+    assert f"version 1 of the video decoder, now {DECODER_VERSION}" in note and "--renew" in note
     assert made(samples, out).videos == 0  # nothing is computed again unasked
     before = [path.stat().st_mtime_ns for path in others]
     assert drop_older(out) == 1

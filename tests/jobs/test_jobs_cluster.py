@@ -60,7 +60,7 @@ def test_no_scheduler_at_the_address(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster_module, "CONNECT_S", 0.2)
     with (
-        pytest.raises(GestaError, match=r"tcp://127.0.0.1:9: no scheduler answers there"),
+        pytest.raises(GestaError, match=r"tcp://127.0.0.1:9: no scheduler answers at this address"),
         pool.working(tmp_path, "tcp://127.0.0.1:9"),
     ):
         pass

@@ -97,7 +97,7 @@ def test_labels_that_do_not_fit_the_network_are_refused(tmp_path):
     engine = gesta.load(tmp_path / "bundle", "torch").engine
     recognizer = module.Recognizer(engine, bundle.manifest.model_copy(update={"labels": ("a", "b")}))
     (clip,) = clips_for(tmp_path / "bundle", (8,))
-    with pytest.raises(GestaError, match="lists 2 labels, and its network answers with 4 numbers"):
+    with pytest.raises(GestaError, match="lists 2 labels, and its network returns 4 numbers"):
         recognizer.predict(clip)
     with pytest.raises(GestaError, match="not int"):
         recognizer.predict(123)

@@ -63,7 +63,7 @@ def test_a_part_without_labels_counts_as_none():
     assert len(labeled["test"]) == 2
     assert labeled["test"] <= {f"p{i}" for i in range(9)}
     assert [s for s in done if s.label is None] == hidden
-    assert notes[0] == "The test part of the data has no labels: another one is taken out of training."
+    assert notes[0] == "The test part of the data has no labels: another one is split off the training part."
     assert "Test part: 2 of 9 people" in notes[1]
     assert len(notes) == 2
 
@@ -75,7 +75,7 @@ def test_validation_without_labels_and_people_seen_there():
     assert parts["train"]
     assert parts["val"]
     assert parts["test"]
-    assert notes[0] == "The validation part of the data has no labels: another one is taken out of training."
+    assert notes[0] == "The validation part of the data has no labels: another one is split off the training part."
     assert not any("in both" in note for note in notes)
     assert assign_splits(people(6), seed=0)[0] == [s for s in done if s.label is not None]
     one = [*people(6, split="train"), *people(1, split="test", first=6)]

@@ -88,8 +88,8 @@ def test_one_bundle_answers_from_both_and_from_either(bundles, data, name):
     both, pixels, skeleton = (model.predict(s) for s in (sample, without(sample, "skeleton"), without(sample, "color")))
     assert {one.label for one in (both, pixels, skeleton)} == {"left"}
     assert not any("alone" in note for note in both.notes)
-    assert pixels.notes == ("No skeleton: the answer is from the pixels alone.",)
-    assert skeleton.notes == ("No pixels: the answer is from the skeleton alone.",)
+    assert pixels.notes == ("No skeleton: the prediction is from the pixels alone.",)
+    assert skeleton.notes == ("No pixels: the prediction is from the skeleton alone.",)
 
 
 @pytest.mark.parametrize("name", ["dd_net", "tcn"])

@@ -131,7 +131,7 @@ def test_a_training_leaves_a_bundle_that_spots(gesta, data, tmp_path):
 def test_what_does_not_go_with_streams_is_refused(gesta, data, tmp_path):
     called = gesta("train", data, "--set", "continuous=true", "--out", tmp_path / "run")
     assert called.exit_code == 2
-    assert "continuous does not go with baselines, model.memory" in called.stderr
+    assert "continuous does not work with baselines, model.memory" in called.stderr
     called = gesta("train", data, "--recipe", "live", "--set", "model.name=cnn3d", "--out", tmp_path / "run")
     assert called.exit_code == 2
     assert "networks with a streaming step" in called.stderr

@@ -35,7 +35,12 @@ def page() -> str:
     missing = set(gesta.__all__) - {*CALLS, *VALUES, "__version__"}
     if missing:
         raise ValueError(f"not on the page of the API: {', '.join(sorted(missing))} (tools/site/api.py)")
-    lines = ["# Python API", "", "A test runs every example on this page. `import gesta` is fast: a function imports what it needs when it is called.", ""]
+    lines = [
+        "# Python API",
+        "",
+        "A test runs every example on this page. `import gesta` is fast: functions import what they need when called.",
+        "",
+    ]
     for title, (about, names) in GROUPS.items():
         lines += [f"## {title}", "", about, ""]
         for name in names:

@@ -53,7 +53,7 @@ def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
         yield Problem(str(root), "no-people", reason, hint)
     elif unnamed:
         reason = (
-            f"{len(unnamed)} of {counted(len(labeled), 'sample')} name no person, the first of them {unnamed[0].id}."
+            f"{len(unnamed)} of {counted(len(labeled), 'sample')} have no person, the first of them {unnamed[0].id}."
         )
         yield Problem(str(root), "no-people", reason, hint)
     parts: dict[str, set[str]] = defaultdict(set)
@@ -117,7 +117,7 @@ def _same_file(first: Resource, ours: Sequence[Sample], other: Resource, theirs:
     if "test" in splits and len(splits) > 1:
         reason += f", and they are in {' and '.join(sorted(split or 'no split' for split in splits))}"
     elif splits == {None} and labels != ["none"]:
-        reason += ", and the two may come to lie in train and test"
+        reason += ", and the two may end up in train and test"
     if len(labels) > 1 and len(ours) == len(theirs) == 1:
         reason += f"; their labels differ: {', '.join(labels)}"
     return Problem(str(other), "same-file", reason + ".", "Keep one of them.")

@@ -82,7 +82,7 @@ class Parity(Strict):
 class Measured(Strict):
     """What an exported artifact reaches and costs, beside the PyTorch network on the same clips in the same run."""
 
-    clips: str = Field(description="where the clips come from: validation, training or random")
+    clips: str = Field(description="source of the clips: validation, training or random")
     bytes: int = Field(description="file and companions")
     accuracy: float | None = Field(None, description="on the labeled ones of those clips")
     accuracy_torch: float | None = None
@@ -95,7 +95,7 @@ class PoseMeasured(Strict):
     """How an artifact of a hand pose model compares with the PyTorch network on the same preprocessed frames."""
 
     frames: int
-    source: str = Field(description="where the frames come from: validation, training or random")
+    source: str = Field(description="source of the frames: validation, training or random")
     largest_difference_mm: float = Field(description="of a joint, over all frames")
     mean_difference_mm: float
     bytes: int = Field(0, description="file and companions")
@@ -129,7 +129,7 @@ class Artifact(Strict):
     )
     parity: Parity | None = None
     measured: Measured | None = None
-    pose: PoseMeasured | None = Field(None, description="of hand pose models, in the place of parity and measured")
+    pose: PoseMeasured | None = Field(None, description="hand pose models: instead of parity and measured")
     stage: str = "network"
 
     @model_serializer(mode="wrap")

@@ -68,7 +68,7 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="LAYOUT",
-        help="How the folder is laid out, such as chalearn2014, isogd+rgb, or a reader of your own, "
+        help="How the folder is laid out, such as chalearn2014, isogd+rgb, or your own reader, "
         "my_package.reader. (default: detected)",
         rich_help_panel=DATA,
     ),

@@ -36,7 +36,9 @@ def index_text(written: Written, data: Path) -> Text:
     if written.unmatched:
         lines.append(f"no match  {_names(written.unmatched)}")
     if written.left_out:
-        lines.append(f"left out  {_names(written.left_out)}: names that a csv cannot hold, or rows that were no use")
+        lines.append(
+            f"left out  {_names(written.left_out)}: names that a csv cannot store, or rows that cannot be used"
+        )
     return Text("\n".join([*lines, f"next      {command('gesta', 'data', 'inspect', data)}"]))
 
 

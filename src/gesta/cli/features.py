@@ -129,7 +129,7 @@ def features(
         summary = _encoded(data, out, model, every, layout, others, (engine, device), cluster)
         _told(summary.to_json(), data, json)
         return
-    _one_of(frames, every, "--frames and --every are two ways to choose frames. Give one of them.")
+    _one_of(frames, every, "--frames and --every exclude each other. Give one of them.")
     if devices * nodes > 1:
         _one_of(cluster, devices, "--devices and --nodes are Lightning's processes. Give them or --cluster.")
     from gesta.sources.catalog import read

@@ -76,7 +76,7 @@ def _text(found: Overview, every: bool) -> RenderableType:
     from rich.text import Text
 
     counts = ", ".join(f"{count} {state}" for state, count in found.counts.items() if count)
-    told = {True: "the command is at work", False: "the command has ended", None: "started on another computer"}
+    told = {True: "the command is running", False: "the command has ended", None: "started on another computer"}
     lines = [f"{len(found.jobs)} jobs: {counts}", f"{told[found.at_work]}, on {found.where}"]
     if found.at_work and found.dashboard:
         lines.append(f"dashboard: {found.dashboard}")

@@ -31,7 +31,7 @@ Data = Annotated[
 ]
 Start = Annotated[
     Path | None,
-    typer.Option("--from", metavar="BUNDLE", help="Trained model to start from; drawn beside the curve from scratch."),
+    typer.Option("--from", metavar="BUNDLE", help="Trained model to start from; plotted with the curve from scratch."),
 ]
 Freeze = Annotated[str | None, typer.Option("--freeze", metavar="LAYERS", help="With --from, as in gesta train.")]
 Clips = Annotated[str, typer.Option("--clips", metavar="N,N,...", help="Numbers of training clips per class.")]

@@ -141,7 +141,7 @@ def _run(bundle: Path, out: Path, how: Any, where: Where, json: bool, **options:
 def sets_need_epochs(sets: list[str] | None, epochs: int) -> None:
     """Raises GestaError (usage) for changes of a fine-tuning that does not take place."""
     if sets and not epochs:
-        raise GestaError(f"--set {sets[0]} changes the fine-tuning, and there is none. Add --epochs N.", usage=True)
+        raise GestaError(f"--set {sets[0]} changes fine-tuning, which needs --epochs N.", usage=True)
 
 
 def prune_channels_as_before(bundle: Path, out: Path, how: Any, where: Where, json: bool) -> None:

@@ -24,7 +24,7 @@ def studio(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", metavar="FILE", help="Key of the certificate, if it is in a file of its own."),
+        typer.Option("--key", metavar="FILE", help="Key of the certificate, if it is in a separate file."),
     ] = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open the browser.")] = False,
 ) -> None:

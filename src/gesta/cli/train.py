@@ -52,7 +52,7 @@ Freeze = Annotated[
     typer.Option(
         "--freeze",
         metavar="LAYERS",
-        help="With --from, layers that stay as they are: none, all (but the last), first, or names with commas.",
+        help="With --from, layers to keep fixed: none, all (but the last), first, or names separated by commas.",
     ),
 ]
 Final = Annotated[

@@ -23,7 +23,7 @@ def images(folder: Path) -> list[Path]:
     if not files:
         raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one per frame.")
     if len({file.suffix.lower() == ".png" for file in files}) > 1:
-        raise GestaError(f"{folder}: holds JPEG and PNG images. Give each video a folder of its own.")
+        raise GestaError(f"{folder}: holds JPEG and PNG images. Give each video its own folder.")
     return files
 
 
@@ -48,8 +48,8 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
         return np.asarray(image)
     if is_depth:
         raise GestaError(
-            f"{file}: is a 16-bit gray PNG, as depth is, and color was expected. Name the folder in an index.csv: in "
-            "the column depth, or in path where there is no color video."
+            f"{file}: is a 16-bit gray PNG, as for depth, but color was expected. Name the folder in an index.csv: in "
+            "the column depth, or in path if there is no color video."
         )
     if image.dtype != np.uint8:
         image = cv2.convertScaleAbs(image, alpha=1 / 257)

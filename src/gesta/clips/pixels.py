@@ -85,6 +85,6 @@ def _gray(frame: av.VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | 
 def _refuse_depth(frame: av.VideoFrame, resource: Resource) -> None:
     if is_depth(frame.format.name):
         raise GestaError(
-            f"{resource}: is a video of depth ({frame.format.name}), and color was expected. Name it in an index.csv: "
-            "in the column depth, or in path where there is no color video."
+            f"{resource}: is a video of depth ({frame.format.name}), but color was expected. Name it in an index.csv: "
+            "in the column depth, or in path if there is no color video."
         )

@@ -274,7 +274,7 @@ def _part(folder: Path, transform: Transform, rest: bool) -> str:
             return part.name
     main, asked = parts[0].transform.model_dump(), transform.model_dump()
     differ = [f"{name} {main[name]}, not {asked[name]}" for name in main if main[name] != asked[name]]
-    what = "the rests between clips, which these shards do not hold" if rest else "; ".join(differ)
+    what = "the rests between clips, which these shards do not contain" if rest else "; ".join(differ)
     raise GestaError(
         f"{folder}: the clips were preprocessed for recipe {recipe}, and this asks for others ({what}). Pack the "
         "recordings by the recipe that is wanted: gesta data pack DATA --out FOLDER --recipe RECIPE."

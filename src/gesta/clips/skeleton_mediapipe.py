@@ -167,7 +167,7 @@ def _points(landmarks: Any, count: int) -> NDArray[np.float64]:
     if not landmarks:
         return np.full((count, 4), np.nan)
     if not isinstance(landmarks, list) or len(landmarks) != count or not all(map(_is_point, landmarks)):
-        raise ValueError(f"expected {count} landmarks with x, y, z, or several persons' in lists of their own")
+        raise ValueError(f"expected {count} landmarks with x, y, z, or a list of landmarks for each person")
     return np.array([_point(landmark) for landmark in landmarks], np.float64)
 
 

@@ -191,7 +191,7 @@ def joint_set(joints: Sequence[str]) -> JointSet:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         what = f"joint {twice[0]} is named twice" if twice else "there is no joint"
-        raise GestaError(f"{what}. joints.txt needs a name of its own for each joint, in the order of the file.")
+        raise GestaError(f"{what}. joints.txt needs a different name for each joint, in the order of the file.")
     plain = tuple(_plain(name, hands=len(names) == len(TWO_HANDS_JOINTS)) for name in names)
     for name, family in FAMILIES.items():
         if len(names) == len(family.joints) and all(joint_index(plain, joint) is not None for joint in family.joints):

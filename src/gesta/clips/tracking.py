@@ -77,7 +77,7 @@ def _borrowed(spec: TrackerSpec) -> Tracker:
         tracker = Tracker(spec.what, hand_model=spec.hand_model, max_hands=spec.max_hands, mask=spec.mask, threads=1)
     if tracker.sha256 != spec.sha256:
         raise GestaError(
-            f"The model was trained behind another tracker (sha256 {spec.sha256[:12]}..., here "
+            f"The model was trained with another tracker (sha256 {spec.sha256[:12]}..., here "
             f"{tracker.sha256[:12]}...). Get the published networks: gesta fetch trackers; or train again."
         )
     tracker.reset()

@@ -90,7 +90,7 @@ def _refuse(tracks: list[VideoStream], resource: Resource, role: Role) -> VideoS
     what = {"color": "the color", "depth": "the depth", "any": "meant"}[role]
     raise GestaError(
         f"{resource}: holds {len(tracks)} video tracks, and it is not clear which is {what}: {_listed(tracks)}. "
-        f"Name one behind the path, as in {resource.name}{TRACK}1."
+        f"Name one after the path, as in {resource.name}{TRACK}1."
     )
 
 

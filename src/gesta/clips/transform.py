@@ -55,8 +55,8 @@ class Transform(BaseModel):
     body_down: float = Field(0.7, gt=0, description="from HipCenter downwards, in h")
     hand_side: float = Field(0.5, gt=0, description="side of the hand crop, in h")
     hand_rule: Literal["clip", "so_far"] = Field("clip", description="highest hand of the whole clip, or so far")
-    mirror: bool = Field(True, description="mirror where the right hand is the chosen one")
-    mask: bool = Field(True, description="multiply by the user mask where there is one")
+    mirror: bool = Field(True, description="mirror if the right hand is the chosen one")
+    mask: bool = Field(True, description="multiply by the user mask if there is one")
     smooth: bool = Field(True, description="Gaussian 3 x 3")
     box_smoothing: float = Field(
         0.0, ge=0, lt=1, description="weight of the past, per frame (skeleton) or chunk (motion)"
@@ -68,8 +68,8 @@ class Transform(BaseModel):
         ge=0,
         le=20,
         exclude_if=is_zero,
-        description="so many flows between consecutive frames of the recording up to the kept one, the latest first; "
-        "0: one, from the frame kept before",
+        description="number of flows between consecutive frames up to the kept one, latest first; "
+        "0: one flow, from the previous kept frame",
     )
     sampling: Literal["chunks", "central", "whole"] = Field(
         "chunks", description="chunks of `chunk` frames, the central window, or the whole clip at once"

@@ -91,7 +91,7 @@ def write(
     Raises GestaError if `out` is the source, or nothing can be written or measured.
     """
     if out.resolve() == source.path.resolve():
-        raise GestaError(f"{out}: is the bundle itself, which stays as it is. Give another --out.", usage=True)
+        raise GestaError(f"{out}: is the bundle itself, which must not be overwritten. Give another --out.", usage=True)
     task = catalog.find(source.manifest.kind)
     files, step = _narrowed(source, out, weights, precision)
     facts = {

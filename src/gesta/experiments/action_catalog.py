@@ -142,7 +142,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "iqbal/table-5.2": ActionTable(
-        "the same beside a network fine-tuned on single frames",
+        "the same, and a network fine-tuned on single frames",
         f"{_THESIS}, table 5.2",
         "ucf101",
         (
@@ -170,7 +170,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "iqbal/table-5.4": ActionTable(
-        "where the connection leads",
+        "positions that the connection joins",
         f"{_THESIS}, table 5.4",
         "ucf101",
         (
@@ -224,7 +224,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
         ),
     ),
     "iqbal/table-5.9": ActionTable(
-        "appearance, motion and both, beside published results",
+        "appearance, motion and both, with published results",
         f"{_THESIS}, table 5.9; the last three lines are its named next step",
         "ucf101",
         (

@@ -58,7 +58,7 @@ class DescribedScale:
 _RECALLS = {f"recall at {k}": (f"recall_{k}", True) for k in (1, 5, 10)}
 DESCRIBED_TABLES: dict[str, DescribedTable] = {
     "tutorial/captions": DescribedTable(
-        "captions of what people do",
+        "captions of actions",
         "-",
         (
             QualityRow("LSTM, the video's last state", "text/video-captions", ("model.attention=false",)),
@@ -75,7 +75,7 @@ DESCRIBED_TABLES: dict[str, DescribedTable] = {
         {"most frequent caption": "most_frequent", "nearest neighbor's caption": "nearest"},
     ),
     "tutorial/video2vec": DescribedTable(
-        "vectors of videos: who is found that shows the same",
+        "video embeddings: retrieval of videos with the same meaning",
         "-",
         (
             QualityRow("from captions", "text/video2vec"),

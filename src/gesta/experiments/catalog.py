@@ -115,7 +115,7 @@ TABLES: dict[str, Table] = {
     ),
     "mullick/table-3.2": Table("networks", f"{_MULLICK}, table 3.2", (LSTM, CNN3D, CNN3D_LSTM, PRETRAINED)),
     "mullick/table-3.3": Table(
-        "beside published results on the same data set",
+        "with published results on the same data set",
         f"{_MULLICK}, table 3.3",
         (
             Row("Wu et al.", 87.9),
@@ -144,13 +144,13 @@ TABLES: dict[str, Table] = {
         "accuracy against epochs", f"{_MULLICK}, figure 3.6", (LSTM, CNN3D, CNN3D_LSTM, PRETRAINED), figure=True
     ),
     "mullick/table-4.1": Table(
-        "students from labels and from a teacher",
+        "students trained on labels and by a teacher",
         f"{_CHAPTER_4}, table 4.1",
         (ORIGINAL, TEACHER, MEDIUM, MEDIUM_DISTILLED, SMALL_LABELS, SMALL_DISTILLED),
     ),
     "gesta/distillation": Table(
         "the small student by temperature and form of the soft loss (cross-entropy: eq. 1.10), and in two stages",
-        "-; the document says neither temperature nor how much its soft loss weighs",
+        "-; the document gives neither the temperature nor the weight of its soft loss",
         (
             replace(SMALL_LABELS, reported=None, size=""),
             *(_distilled(f"mean squared error, T = {t}", f"distillation.temperature={t}") for t in (1, 2, 4, 8)),

@@ -190,7 +190,7 @@ def _changed(size: PoseScale) -> list[str]:
     """What of the document's own training is another at this scale, in words."""
     if not size.optimizer:
         return []
-    return [f"The document's networks train with {', '.join(size.optimizer)} in the place of its SGD."]
+    return [f"The document's networks train with {', '.join(size.optimizer)} instead of its SGD."]
 
 
 def good(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -57,7 +57,7 @@ _CIFAR100 = (
     Pair("Network in Network", _NIN, Reported(1.02, 60.68), Reported(0.92, 59.58), 9.85, cost=2.2),
     Pair("VGG", _VGG, Reported(15.04, 63.02), Reported(7.02, 63.25), 53.33, cost=3.2),
 )
-_PRUNED, _SIZES = "weights below 2**-20 pruned after Adam, beside SGD", "log2 |w| after Adam and SGD"
+_PRUNED, _SIZES = "weights below 2**-20 pruned after Adam and after SGD", "log2 |w| after Adam and SGD"
 _CHAPTER_4 = "Mullick 2018, chapter 4"
 
 IMAGE_TABLES: dict[str, ImageTable] = {

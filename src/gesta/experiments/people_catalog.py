@@ -37,7 +37,7 @@ def _classified(label: str, classifier: str) -> LeaveOutRow:
 
 LEAVE_OUT_TABLES = {
     "gesta/actions": LeaveOutTable(
-        "recognizers of actions on --data, one person left out at a time",
+        "action recognizers on --data, leaving one person out at a time",
         "-",
         (
             LeaveOutRow("frames alone (ST-ResNet-18, context 1)", ST, _FRAMES, RATES),

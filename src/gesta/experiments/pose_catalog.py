@@ -89,19 +89,19 @@ POSE_TABLES: dict[str, PoseTable] = {
         ),
     ),
     "kazakos/figure-4.7": PoseTable(
-        "ways of fusing depth and color",
+        "fusion networks for depth and color",
         f"{_CHAPTER_4}, figure 4.7",
         (DEPTH, RGB, INPUT, SCORE, DOUBLE),
         "curves",
     ),
     "kazakos/figure-4.8": PoseTable(
-        "functions that join the two streams",
+        "fusion functions of the two streams",
         f"{_CHAPTER_4}, figure 4.8",
         (_fused("max"), _fused("sum"), _fused("concatenation"), DOUBLE),
         "curves",
     ),
     "kazakos/next-steps": PoseTable(
-        "what the document names as next steps: more ways of fusing, a prior of hand poses",
+        "next steps proposed in the document: more fusion networks, a prior of hand poses",
         f"{_CHAPTER_4} and 5; figures only for what it measured itself",
         (
             DEPTH,
@@ -115,7 +115,7 @@ POSE_TABLES: dict[str, PoseTable] = {
         ),
     ),
     "kazakos/figure-4.9": PoseTable(
-        "beside published methods",
+        "with published methods",
         f"{_CHAPTER_4}, figure 4.9; published predictions on the real NYU test set",
         (
             DEPTH,
@@ -131,13 +131,13 @@ POSE_TABLES: dict[str, PoseTable] = {
         "curves",
     ),
     "kazakos/figure-4.10": PoseTable(
-        "truth and estimate, first person of the test part", f"{_CHAPTER_4}, figure 4.10", (DEPTH,), "hands", 0
+        "ground truth and estimate, first person of the test part", f"{_CHAPTER_4}, figure 4.10", (DEPTH,), "hands", 0
     ),
     "kazakos/figure-4.11": PoseTable(
-        "truth and estimate, second person of the test part", f"{_CHAPTER_4}, figure 4.11", (DEPTH,), "hands", 1
+        "ground truth and estimate, second person of the test part", f"{_CHAPTER_4}, figure 4.11", (DEPTH,), "hands", 1
     ),
     "gesta/pose": PoseTable(
-        "the compact network beside Depth-Net with fully connected layers of 4096",
+        "the compact network and Depth-Net with fully connected layers of 4096",
         "-",
         (
             PoseRow("Depth-Net, fully connected 4096", "kazakos/depth-net", ("model.hidden=4096",), cost=2.5),

@@ -197,7 +197,7 @@ def open_study(search: Search, parts: Parts, out: Path, storage: str | None) -> 
         reason = str(error).strip().splitlines()[0]
         raise GestaError(
             f"--storage {url}: cannot be opened ({reason}). Give a database's URL, e.g. sqlite:///study.db or "
-            "postgresql://user@host/name, or leave it out.",
+            "postgresql://user@host/name, or omit it.",
             usage=True,
         ) from error
 
@@ -322,8 +322,8 @@ def train(search: Search, values: dict[str, float], parts: Parts, folder: Path) 
         shutil.rmtree(folder, ignore_errors=True)
     if search.objective[0] not in fitted.metrics:
         raise GestaError(
-            f"recipe {recipe.name}: its training measures nothing on a validation part, so no trial is better than "
-            "another. Give data with one, and a recipe that uses it."
+            f"recipe {recipe.name}: its training measures nothing on a validation part, so trials cannot be "
+            "compared. Use data with a validation part, and a recipe that uses it."
         )
     kept = (*search.shown, "epochs", "best_epoch")
     return {**{name: fitted.metrics[name] for name in kept}, "seconds": time.monotonic() - started}

@@ -117,7 +117,7 @@ def export_bundle(
     if not passed and not how.force:
         raise GestaError(
             f"{bundle.path}: {how.to} {precision} does not agree with PyTorch: {words}. Nothing was written. Take a "
-            "higher precision, or write it all the same: --force."
+            "higher precision, or write it anyway: --force."
         )
     artifacts = tuple(one.artifact for one in made)
     files = {name: data for one in made for name, data in one.files.items()}
@@ -146,7 +146,7 @@ def add(
         if not one.agreement.passes:
             raise GestaError(
                 f"{bundle.path}: the {one.artifact.role} network for {engine} does not agree with PyTorch: "
-                f"{one.agreement.words}. It was left out; run the bundle with --engine torch, and report it with the "
+                f"{one.agreement.words}. It is not in the bundle; run it with --engine torch, and report it with the "
                 "recipe."
             )
     for one in made:

@@ -161,8 +161,8 @@ class Cluster:
             self._client = None
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise GestaError(
-                f"--cluster {self.name}: no scheduler answers there ({reason}). Start one (dask scheduler), or correct "
-                "the address."
+                f"--cluster {self.name}: no scheduler answers at this address ({reason}). Start one (dask "
+                "scheduler), or correct the address."
             ) from error
 
     def _reconnect(self) -> None:

@@ -230,13 +230,13 @@ def _refuse(names: Sequence[str], earlier: Sequence[str], last: str, function: s
     """Raises ValueError for layers that are not there, out of order, or that this function cannot join."""
     for after in (*earlier, last):
         if after not in names:
-            raise ValueError(f"no layer {after!r} to join behind; choose from {', '.join(names)}")
+            raise ValueError(f"no layer {after!r} to join after; choose from {', '.join(names)}")
     order = [names.index(name) for name in (*earlier, last)]
     if order != sorted(set(order)):
         raise ValueError(f"model.after: {', '.join([*earlier, last])} must follow one another, from the image on")
     if earlier and function == "concatenation":
         raise ValueError(
-            "model.function=concatenation doubles the channels, so it joins behind one layer; take another"
+            "model.function=concatenation doubles the channels, so it joins after one layer only; use another function"
         )
 
 

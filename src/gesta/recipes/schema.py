@@ -121,8 +121,8 @@ class Recipe(Strict):
         )
         if lost:
             raise RecipeError(
-                f"{', '.join(lost)}: {model.name} is of another package and does not get it; what it is made with "
-                f"stands in model.options, e.g. --set model.options.{lost[0].partition('.')[2]}=..."
+                f"{', '.join(lost)}: {model.name} comes from another package and does not take it; its "
+                f"arguments are in model.options, e.g. --set model.options.{lost[0].partition('.')[2]}=..."
             )
 
 
@@ -131,7 +131,7 @@ class TrainingSettings(Strict):
     least_updates: int | None = Field(
         None,
         ge=1,
-        description="clips: more epochs where these give fewer updates; null with training.epochs set by hand",
+        description="clips: more epochs if they give fewer updates than this; null with training.epochs set by hand",
     )
     batch: Annotated[int, Field(ge=1)] | Auto = 32
     optimizer: Literal["sgd", "adam", "adamw", "rprop"] = "sgd"
@@ -144,7 +144,9 @@ class TrainingSettings(Strict):
     loss_over: Literal["last", "second_half", "sequences"] = Field(
         "last", description="chunks whose loss counts; sequences: each of a st_resnet's is an example"
     )
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
+    patience: int | None = Field(
+        None, ge=1, description="stop after this many epochs without a better validation result"
+    )
     validation: bool = Field(True, description="false: validation clips are trained on, too, and the last epoch stays")
     pretrain_epochs: int = Field(0, ge=0, description="encoder alone on single chunks first (3D-CNN + LSTM)")
     freeze_encoder: bool = Field(False, description="after pre-training, train the LSTM only")
@@ -153,7 +155,8 @@ class TrainingSettings(Strict):
         None, gt=0, le=1, description="share of the training clips whose gradients make one update; null: a batch"
     )
     freeze: str | None = Field(
-        None, description="with --from: layers that stay as they are: all, first, or names with commas; null: none"
+        None,
+        description="with --from: layers to keep fixed: all (but the last), first, or names with commas; null: none",
     )
     rates: dict[str, Annotated[float, Field(gt=0)]] | None = Field(
         None, description="layer -> factor of the learning rate, as in {encoder: 0.1}; 1 where none is given"

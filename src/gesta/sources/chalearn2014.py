@@ -168,7 +168,7 @@ def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, 
             end = "" if n_frames is None else f" to {n_frames}"
             refused.append(("label-outside-video", f"{row}: lies outside the recording's frames 1{end}"))
         elif spans and _shared(spans[-1], first - 1, last - 1) > 0.5:
-            refused.append(("overlapping-labels", f"{row}: lies over the gesture before it, {spans[-1][0]}"))
+            refused.append(("overlapping-labels", f"{row}: overlaps the gesture before it, {spans[-1][0]}"))
         else:
             spans.append((CHALEARN_GESTURES[gesture - 1], first - 1, last - 1))
     return spans, refused
@@ -234,7 +234,7 @@ def _zip_members(path: Path, problems: list[Problem]) -> Iterator[str]:
         problems.append(Problem(str(path), "unreadable", f"cannot be opened as a zip archive ({error}).", hint))
         return
     if any(name.lower().endswith(".zip") for name in names):
-        reason = "holds further zip archives, which are not looked into."
+        reason = "contains more zip archives, which are not read."
         problems.append(Problem(str(path), "zip-in-zip", reason, "Unpack it once, so that a zip is one recording."))
     yield from names
 
@@ -262,7 +262,7 @@ def _read_subjects(folder: Path, recordings: set[str], problems: list[Problem]) 
         subjects[cells[0]] = cells[1]
     missing = sorted(recordings - set(subjects))
     if missing and len(recordings) > 1:
-        reason = f"names no person for {len(missing)} recordings, the first of them {missing[0]}."
+        reason = f"has no person for {len(missing)} recordings, the first of them {missing[0]}."
         problems.append(Problem(str(path), "subject-missing", reason, "Add a row recording,subject for each."))
     return subjects
 

@@ -121,10 +121,10 @@ def _folder_problems(root: Path, samples: tuple[Sample, ...], roles: Roles) -> I
     filled = {Path(sample.id).parts[0] for sample in samples}
     for path in sorted(root.iterdir()):
         if path.is_file() and is_video(path):
-            reason = "lies beside the class folders, so it has no label and is skipped."
+            reason = "is outside the class folders, so it has no label and is skipped."
             yield Problem(str(path), "no-labels", reason, "Move it into the folder of its class.")
         elif roles.levels[0] == "label" and _is_plain_folder(path) and valid_text(path.name) not in filled:
-            reason = "holds no video, so the class does not exist."
+            reason = "contains no video, so this class is missing."
             yield Problem(str(path), "empty-class", reason, "Add videos or delete the folder.")
 
 

@@ -40,7 +40,7 @@ def write_index(
     root = listing.root
     path = root / INDEX_FILE
     if not root.is_dir():
-        raise GestaError(f"{root}: is not a folder. Give the data folder that the index is to lie in.", usage=True)
+        raise GestaError(f"{root}: is not a folder. Give the data folder to write the index into.", usage=True)
     if not overwrite and path.exists():
         raise GestaError(f"{path}: already exists. Give --overwrite to replace it, or rename it.", usage=True)
     rows, unmatched = [], []
@@ -75,7 +75,7 @@ def write_index(
 def _row(root: Path, sample: Sample) -> dict[str, str]:
     if sample.first_frame is not None or any(resource.member for resource in sample.files):
         raise GestaError(
-            f"{root}: its recordings lie in archives or have labels that count frames; an index.csv says neither."
+            f"{root}: its recordings are in archives or have labels that count frames; index.csv cannot express this."
         )
     main = sample.files[0]
     unit = "" if sample.depth_unit_mm == 1.0 else f"{sample.depth_unit_mm:.17g}"

@@ -44,9 +44,7 @@ def left_out(entries: Iterable[tuple[Path, bool]], used: Collection[Path]) -> It
             yield Problem(str(path), "unread-format", reason, hint)
     for folder, count in sorted(pictures.items()):
         reason = f"holds {counted(count, 'picture')} that no sample uses."
-        yield Problem(
-            str(folder), "pictures-left-out", reason, "Give each clip a folder of its own frames, or a video."
-        )
+        yield Problem(str(folder), "pictures-left-out", reason, "Give each clip its own folder of frames, or a video.")
 
 
 def tables_beside(root: Path) -> str:

@@ -99,7 +99,7 @@ def read(root: Path) -> Listing:
         if named is not None:
             samples.append(skeleton_sample(path, path.name, joints, **named))
         elif path.suffix.lower() in SUFFIXES and path.name != "joints.txt":
-            reason = "its name tells neither class nor person."
+            reason = "its name contains neither class nor person."
             hint = "Name it like the others, or write an index.csv with the columns path,label,subject."
             problems.append(Problem(str(path), "no-labels", reason, hint))
     return Listing(root, LAYOUT, tuple(samples), tuple(problems))

@@ -57,7 +57,7 @@ def assign_splits(
     for part, share in (("val", val), ("test", test)):
         if share > 0 and part not in given and part in splits.values():
             what = "validation" if part == "val" else part
-            notes.append(f"The {what} part of the data has no labels: another one is taken out of training.")
+            notes.append(f"The {what} part of the data has no labels: another one is split off the training part.")
     if "test" not in given:
         _move(labeled, splits, "test", test, rng, notes)
         val = val / (1 - test)  # of what is left
@@ -113,7 +113,7 @@ def _place_blank_rows(labeled: Sequence[Sample], splits: dict[str, Split], notes
     for sample in blank:
         splits[sample.id] = homes.get(sample.subject, "train") if sample.subject is not None else "train"
     notes.append(
-        f"{counted(len(blank), 'sample')} without a split: put where the person's others are, or into training."
+        f"{counted(len(blank), 'sample')} without a split: put into the part of the same person, or into training."
     )
 
 

@@ -37,7 +37,7 @@ def table(text: str, refused: Refused | None = None) -> list[Row]:
         line, reason = stopped
         if refused is None:
             raise GestaError(f"line {line}: {reason}")
-        refused(line, reason if number < MOST_REFUSED else "too many rows cannot be read; what follows is not")
+        refused(line, reason if number < MOST_REFUSED else "too many rows cannot be read; the rest is skipped")
         start = line
     return rows
 

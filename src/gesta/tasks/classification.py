@@ -53,7 +53,7 @@ class Labeled(Protocol):
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Probabilities along the last axis. Raises GestaError for values that are not numbers, as of a damaged network."""
     if not np.isfinite(logits).all():
-        raise GestaError("The network answers with values that are not numbers (NaN). Get the bundle, or train, again.")
+        raise GestaError("The network returns values that are not numbers (NaN). Get the bundle again, or train again.")
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=-1, keepdims=True)
     powers = np.exp(shifted)
@@ -64,7 +64,7 @@ def probabilities(logits: NDArray[np.float32], manifest: Labeled) -> NDArray[np.
     """Softmax of what an engine gave, [B, N]. Raises GestaError if the manifest lists another number of labels."""
     if logits.shape[-1] != len(manifest.labels):
         raise GestaError(
-            f"The model {manifest.name!r} lists {len(manifest.labels)} labels, and its network answers with "
+            f"The model {manifest.name!r} lists {len(manifest.labels)} labels, and its network returns "
             f"{logits.shape[-1]} numbers. The bundle is damaged; get it again from its author."
         )
     return softmax(logits)
@@ -97,7 +97,7 @@ def check_labels(labeled: Sequence[Sample], given: int, labels: Sequence[str]) -
         more = f" and {len(unknown) - 20} more" if len(unknown) > 20 else ""
         raise GestaError(
             f"the data have {len(unknown)} labels that the bundle does not know: {listed}{more}. "
-            f"It knows: {', '.join(labels)}. Rename or leave out those clips, or train on them: "
+            f"It knows: {', '.join(labels)}. Rename or remove those clips, or train on them: "
             "gesta train DATA --from BUNDLE."
         )
 

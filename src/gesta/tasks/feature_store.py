@@ -272,9 +272,9 @@ def older_note(decoder: int) -> tuple[str, ...]:
     if decoder >= DECODER_VERSION:
         return ()
     return (
-        f"The features were read by decoder {decoder}, today's is {DECODER_VERSION}: of healthy videos they are the "
-        "same; trimmed, turned, damaged or 16-bit ones may give other frames. gesta features ... --renew makes them "
-        "anew.",
+        f"The features were computed with version {decoder} of the video decoder, now {DECODER_VERSION}. For healthy "
+        "videos they are the same; trimmed, rotated, damaged or 16-bit videos may differ. To compute them again: "
+        "gesta features ... --renew.",
     )
 
 
@@ -301,7 +301,7 @@ def identities(samples: Sequence[Sample]) -> list[str]:
 
 
 _AGAIN = "Delete it and run the same gesta features again: only what is missing is computed."
-_ANEW = "Run the same gesta features again: it makes the index anew."
+_ANEW = "Run the same gesta features again: it rebuilds the index."
 
 
 def _opened(path: Path) -> Any:

@@ -143,6 +143,6 @@ def told(document: dict[str, Any]) -> list[str]:
     return [
         f"page     {document['out']}: {document['bytes'] / 1e6:.1f} MB, of which the network {network / 1e6:.2f} MB",
         f"look     {serve}, then http://127.0.0.1:8000 in a browser",
-        "use      example.html shows the model in a page of your own; on a server of yours it needs https",
+        "use      example.html shows the model in your own page; on a server it needs https",
         *lacks,
     ]

@@ -76,7 +76,7 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     if given.fused:
         resolved["skeleton"] = given.skeleton or SkeletonSettings()
     if given.tracker is not None and given.hand_rule == "clip":
-        notes.append("hand_rule so_far: a tracker knows no more than it has seen.")
+        notes.append("hand_rule so_far: a tracker only knows past frames.")
         resolved["hand_rule"] = "so_far"
     nothing = next((label for label in facts.labels if is_none(label)), None)
     if nothing is not None and recipe.continuous is None:
@@ -149,15 +149,15 @@ def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
     rate = facts.fps or UNKNOWN_FPS
     every = 1 if most is None else math.ceil(rate / most - 0.01)
     fps = round(rate / every, 3)
-    thinned = f"; one frame in {every} is taken (max_fps {most:g})" if every > 1 else ""
-    known = "the median of the training recordings is" if facts.fps else "no recording tells its rate, taken for"
+    thinned = f"; one of {every} frames is used (max_fps {most:g})" if every > 1 else ""
+    known = "the median of the training recordings is" if facts.fps else "no recording has a frame rate, assumed to be"
     notes.append(f"fps {fps:g}: {known} {rate:g}{thinned}.")
     return fps
 
 
 def _body(given: InputSettings, facts: Facts, notes: list[str]) -> str:
     if given.body == "auto" and given.fused and given.pictures == ("body",):
-        notes.append("body crop from motion: so the pixels serve where the skeleton is missing.")
+        notes.append("body crop from motion: so pixels are used if the skeleton is missing.")
         return "motion"
     if given.body == "auto":
         if facts.has("skeleton"):
@@ -199,9 +199,15 @@ def _channels(given: InputSettings, facts: Facts, notes: list[str]) -> tuple[str
     if color and depth:
         possible, why = ("gray", "depth"), "the recordings have both"
     elif color:
-        possible, why = ("gray", "gray_difference"), "there is no depth, so the temporal difference of gray stands in"
+        possible, why = (
+            ("gray", "gray_difference"),
+            "there is no depth, so the temporal difference of gray is used instead",
+        )
     else:
-        possible, why = ("depth", "depth_difference"), "there is no color, so depth's temporal difference stands in"
+        possible, why = (
+            ("depth", "depth_difference"),
+            "there is no color, so the temporal difference of depth is used instead",
+        )
     if given.channels == "auto":
         notes.append(f"channels {', '.join(possible)}: {why}.")
         return possible

@@ -54,7 +54,7 @@ def preparing_rates(
     if not samples:
         return {"skipped": "no data given: name a data folder to measure preparing"}
     if not transform.decoded:
-        return {"skipped": "the model sees skeletons, and no video is decoded"}
+        return {"skipped": "the model uses skeletons, so no video is decoded"}
     usable = [s for s in samples if not transform.lacking({*s.modalities} & {"color", "depth", "mask"})]
     if not usable:
         return {"skipped": f"no recording has what the model needs ({', '.join(transform.needs)})"}

@@ -59,7 +59,7 @@ def layers_of(weights: Weights) -> list[Channels]:
     """
     if not prunable_channels(weights):
         raise GestaError(
-            "channel pruning knows cnn3d, lstm and cnn3d_lstm, and this network is none of them. `gesta prune` makes "
+            "channel pruning works for cnn3d, lstm and cnn3d_lstm only. `gesta prune` makes "
             "its weights' file smaller; `gesta compress` prunes, stores and exports it."
         )
     found = []

@@ -149,7 +149,7 @@ def labels_of(samples: Sequence[Sample]) -> tuple[str, ...]:
     """NONE and the gestures, in order. Raises GestaError where there is no gesture to learn."""
     found = classes_of(samples, continuous=True)
     if len(found) < 2:
-        raise GestaError("The training part holds no gesture, only clips of nothing. Add clips of gestures.")
+        raise GestaError("The training part contains no gestures, only clips without one. Add clips of gestures.")
     return found
 
 
@@ -184,8 +184,8 @@ def _refuse_shared(samples: Sequence[Sample]) -> None:
     for sample in samples:
         if seen.setdefault(sample.recording, sample.split) != sample.split:
             raise GestaError(
-                f"{sample.recording} has gestures in training and validation: continuous recognition learns from whole "
-                "recordings. Divide them by subject (--protocol subject), or leave `continuous` out.",
+                f"{sample.recording} has gestures in training and validation: continuous recognition trains on whole "
+                "recordings. Split them by subject (--protocol subject), or remove `continuous`.",
                 usage=True,
             )
 

@@ -48,11 +48,11 @@ class Teacher:
         """
         lacking, surplus = sorted(set(labels) - set(self.labels)), sorted(set(self.labels) - set(labels))
         if lacking or surplus:
-            sides = [("the data alone have", lacking), ("the teacher alone knows", surplus)]
+            sides = [("the data alone have", lacking), ("only the teacher has", surplus)]
             found = "; ".join(f"{what} {_some(names)}" for what, names in sides if names)
             raise GestaError(
                 f"{self.name}: this teacher does not know the classes of the training part ({found}). "
-                "Use a teacher trained on the same classes, or leave out the clips of the others."
+                "Use a teacher trained on the same classes, or remove the clips of other classes."
             )
         return [self.labels.index(label) for label in labels]
 

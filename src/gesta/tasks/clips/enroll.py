@@ -75,7 +75,7 @@ def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample
     if known := [label for label in labels if label in manifest.labels]:
         raise GestaError(
             f"{', '.join(known)}: the bundle {manifest.name!r} knows {'it' if len(known) == 1 else 'them'} already. "
-            "Enroll new classes only: leave these recordings out, or name them otherwise."
+            "Enroll new classes only: remove these recordings, or rename their classes."
         )
     for sample in used:
         require(sample, manifest)

@@ -105,7 +105,9 @@ def prepare(samples: Sequence[Sample], recipe: ClipRecipe, progress: Any = None)
     Raises GestaError for data that cannot be learned from, and (usage) for a recipe that joins clips while it trains.
     """
     if recipe.continuous is not None:
-        raise GestaError(f"recipe {recipe.name}: joins recordings as it trains; nothing is prepared ahead.", usage=True)
+        raise GestaError(
+            f"recipe {recipe.name}: joins recordings during training; there is nothing to preprocess.", usage=True
+        )
     samples = _with_splits(samples, recipe)
     used, _ = _usable(samples, recipe)
     recipe, _ = resolve_for(used, recipe)

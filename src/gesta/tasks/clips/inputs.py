@@ -34,7 +34,7 @@ def notes(sample: Sample, manifest: ClipManifest) -> tuple[str, ...]:
     withheld = manifest.transform.withheld(sample.modalities)
     if withheld:
         other = "the pixels" if withheld == ("skeleton",) else "the skeleton"
-        return (f"No {' and '.join(withheld)}: the answer is from {other} alone.",)
+        return (f"No {' and '.join(withheld)}: the prediction is from {other} alone.",)
     if sample.mask is not None or not manifest.transform.mask or not manifest.transform.pictures:
         return ()
     with_mask = fallbacks.notes(manifest.transform, [replace(sample, mask=sample.files[0])])

@@ -26,7 +26,7 @@ class ClipManifest(Manifest):
     kind: Literal["clips"] = "clips"
     labels: Names
     transform: Transform
-    reset_after_chunks: int | None = Field(None, description="streaming: state is reset after so many chunks")
+    reset_after_chunks: int | None = Field(None, description="streaming: reset the state after this many chunks")
     decoder: DecoderSpec | None = Field(
         None, exclude_if=is_none, description="of a continuous recognizer: what makes events of its chunks"
     )
@@ -34,7 +34,7 @@ class ClipManifest(Manifest):
     @model_validator(mode="after")
     def _none_is_a_class(self) -> ClipManifest:
         if self.decoder is not None and (self.decoder.none not in self.labels or len(self.labels) < 2):
-            raise ValueError(f"decoder: its none, {self.decoder.none!r}, is a class beside a gesture or more")
+            raise ValueError(f"decoder: its class none, {self.decoder.none!r}, is a class beside a gesture or more")
         return self
 
     @field_validator("recipe", mode="before")
@@ -123,7 +123,7 @@ class ClipManifest(Manifest):
         if self.decoder is not None:
             lines.append(self.decoder.line)
         if transform.fused:
-            lines.append("answers from pixels and skeletons together, and from either alone")
+            lines.append("uses pixels and skeletons together, or either alone")
         if self.reset_after_chunks:
             lines.append(f"streaming: the state is reset after {self.reset_after_chunks} chunks")
         return lines

@@ -32,7 +32,7 @@ def _probed(samples: tuple[Sample, ...]) -> tuple[str, ...]:
     try:
         tracker = Tracker("both", hand_model="lite", threads=1)
     except GestaError:
-        return ("no tracker is here to find hands and bodies: `gesta fetch trackers`, then input.tracker can be set.",)
+        return ("there is no tracker to find hands and bodies: `gesta fetch trackers`, then input.tracker can be set.",)
     frames = people = hands = 0
     for sample in samples:
         tracker.reset()

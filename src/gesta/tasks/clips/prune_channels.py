@@ -125,7 +125,7 @@ def chosen(
     if least > parameters:
         raise GestaError(
             f"channel pruning to {parameters:,} parameters takes more than one step: it leaves at least {least:,}, "
-            "an eighth of every layer. Give more --steps, or keep more."
+            "an eighth of every layer. Use more --steps, or keep more."
         )
     if parameters_left(weights, layers, counts(bars[low])) <= parameters:
         high = low

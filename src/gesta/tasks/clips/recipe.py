@@ -87,7 +87,7 @@ class LayerSettings(Strict):
     convolutions: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] | None = Field(
         None, description="of every stream the channels of its convolutions"
     )
-    linear: int | None = Field(None, ge=1, description="outputs of the linear layer behind them")
+    linear: int | None = Field(None, ge=1, description="outputs of the linear layer after them")
     lstm: int | None = Field(None, ge=1, description="hidden units")
 
 
@@ -165,7 +165,7 @@ class ModelSettings(NetworkSettings):
     kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
     overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
     stack: int | None = Field(
-        None, ge=1, le=20, description="flow of so many frames side by side (c3d, i3d, st_resnet)"
+        None, ge=1, le=20, description="number of frames whose flow is stacked (c3d, i3d, st_resnet)"
     )
     fusion: Literal["score", "feature", "scores", "features", "attention"] | None = Field(
         None,
@@ -182,14 +182,14 @@ class ModelSettings(NetworkSettings):
     examples: int | None = Field(
         None,
         ge=1,
-        description="clips that nearest compares with, or that vote beside a network; set by training",
+        description="clips that nearest compares with, or that vote with a network; set by training",
     )
     head: Literal["prototypes"] | None = Field(
         None, description="prototypes: a metric-trained embedding, which takes new classes; null: a linear layer"
     )
     motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
     embedding_dropout: float | None = Field(
-        None, ge=0, lt=1, description="dd_net: share of the channels left out between convolutions; null: 0.1"
+        None, ge=0, lt=1, description="dd_net: share of the channels dropped between convolutions; null: 0.1"
     )
     topology: Literal["fixed", "refined"] | None = Field(
         None, description="st_gcn: graphs as learned, or refined for each clip and channel (CTR-GCN); null: refined"
@@ -237,9 +237,11 @@ class AugmentationSettings(Strict):
     zoom_in_px: float = Field(6.0, ge=0, description="zoom in by up to this many pixels of the crop")
     scale: tuple[float, float] = (1.0, 1.0)
     speed: tuple[float, float] = (1.0, 1.0)
-    window: tuple[int, int] | None = Field(None, description="random window of so many frames; None: the whole clip")
+    window: tuple[int, int] | None = Field(
+        None, description="length of a random window in frames; None: the whole clip"
+    )
     context: float = Field(0.0, ge=0, le=1, description="probability that what came before the gesture is seen, too")
-    context_frames: int = Field(24, ge=1, description="at most so many frames of it")
+    context_frames: int = Field(24, ge=1, description="maximum length of the window in frames")
     flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
         0.0, description="probability of a left-right mirror (classes must not depend on it)"
     )
@@ -268,7 +270,7 @@ class DistillationSettings(Strict):
 
     FORMER: ClassVar[Mapping[str, str]] = {"way": "mode", "sights": "views"}
 
-    teachers: tuple[str, ...] = Field((), description="bundles; of several the mean of their softened answers is taken")
+    teachers: tuple[str, ...] = Field((), description="bundles; with several, their softened predictions are averaged")
     temperature: float = Field(4.0, gt=0, description="T: the teacher's logits are divided by it before the softmax")
     alpha: float = Field(0.5, ge=0, le=1, description="share of the soft loss; the labels' share is 1 - alpha")
     loss: Literal["mse", "kl"] = Field("mse", description="mse: the document's. kl: Hinton's, times T squared")
@@ -295,7 +297,7 @@ class ContinuousSettings(Strict):
 
     windows: int = Field(160, ge=1, description="an epoch")
     window_s: float = Field(4.8, gt=0, le=60)
-    smoothness: float = Field(0.15, ge=0, le=10, description="weight of the answers' change from chunk to chunk")
+    smoothness: float = Field(0.15, ge=0, le=10, description="weight of the change of predictions from chunk to chunk")
 
 
 Candidate = Literal[
@@ -340,8 +342,8 @@ class ClipRecipe(Recipe):
             strange += ["input.streams of pixels and skeletons"] if self.input.fused else []
             if strange:
                 raise ValueError(
-                    f"continuous does not go with {', '.join(strange)}: its "
-                    "network answers for every chunk of a stream by itself; leave them out, or use --recipe live"
+                    f"continuous does not work with {', '.join(strange)}: its "
+                    "network predicts every chunk of a stream separately; remove them, or use --recipe live"
                 )
         return self
 

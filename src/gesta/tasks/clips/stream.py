@@ -59,7 +59,7 @@ class Stream:
     def push(self, frame: Frame | RawFrame | NDArray[np.uint8], time_s: float | None = None) -> list[Prediction]:
         """Takes one Frame, later than the one before; or an RGB image uint8 [H, W, 3] and its time in seconds.
 
-        Returns the predictions that are new. Raises GestaError, which names the frame, if it lacks what the model needs.
+        Returns the new predictions. Raises GestaError, which names the frame, if it lacks what the model needs.
         """
         return self.push_preprocessed(self._preprocessor.push(timed(frame, time_s)), self._preprocessor.ends_s)
 

@@ -22,7 +22,7 @@ def _baselines(found: Mapping[str, Any] | None) -> list[str]:
         return []
     if not found["clips"]:
         return [
-            "baselines not measured: no class has two clips to hold one out",
+            "baselines not measured: no class has two clips, so none can be held out",
             f"delivered {found['delivered']} (--set baselines=false: the network, which may be better or worse)",
         ]
     told = {"clips", "where", "delivered"}

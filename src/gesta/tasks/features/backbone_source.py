@@ -21,9 +21,9 @@ def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bu
         if holds(bundle):
             return bundle
         raise GestaError(
-            f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle, it was too "
-            "large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
-            "folder that holds them."
+            f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle because it is "
+            "too large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
+            "folder that contains them."
         )
     path = Path(given)
     if str(given).partition(":")[0] == "random" or (path.is_file() and not is_zipped_bundle(path)):

@@ -14,9 +14,9 @@ class BackboneUse(Strict):
 
     name: str
     weights: str
-    stage: str = Field(description="where its features are taken")
+    stage: str = Field(description="layer of the features")
     size: int = Field(ge=1, description="pixels of a side")
-    frames: int | None = Field(None, ge=1, description="exactly so many frames of each video")
+    frames: int | None = Field(None, ge=1, description="exactly this many frames of each video")
     every: int | None = Field(None, ge=1, description="or every n-th")
     window: int = Field(1, ge=1, description="frames that one feature sees")
     features: int = Field(ge=1, description="numbers of a feature, D")

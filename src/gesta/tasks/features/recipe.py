@@ -26,7 +26,9 @@ class SequenceModelSettings(NetworkSettings):
     layers: int = Field(1, ge=1, le=2, description="recurrent layers")
     dense: int = Field(1, ge=1, le=2, description="linear layers")
     dense_width: int = Field(512, ge=1, description="units of the first of two linear layers")
-    dropout: float = Field(0.0, ge=0, lt=1, description="behind recurrent layers and the first of two linear ones")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="after recurrent layers and after the first of two linear layers"
+    )
     normalise: bool = Field(False, description="z-normalization by the training part's statistics")
     keras: bool = Field(
         False,

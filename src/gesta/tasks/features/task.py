@@ -214,8 +214,8 @@ class FeatureTask(classification.Classifies):
         path, used = bundle.path, bundle.manifest.backbone
         if not holds(bundle):
             raise GestaError(
-                f"{path}: its backbone {used.name} is not in the bundle, it was too large. Export the model with it "
-                f"and measure that: gesta export {path} --to openvino --backbone-weights FILE --out OUT"
+                f"{path}: its backbone {used.name} is not in the bundle because it is too large. Export the model "
+                f"with it and measure that: gesta export {path} --to openvino --backbone-weights FILE --out OUT"
             )
         counts = {"features": [len(video) for video in examples.inputs]}
         return {"model": {"backbone": used.name, "window": used.window}, "inputs": counts}, lambda _e, _p: {}

@@ -129,7 +129,9 @@ def _cut(
         cube = cube_of(depth, frame.camera, transform, frame.center_mm)
         outside = _outside(cube, depth.shape)
         if outside > OUTSIDE:
-            raise GestaError(f"the hand is at the image's border, {outside:.0%} of the cube around it lies outside.")
+            raise GestaError(
+                f"the hand is at the border of the image, {outside:.0%} of the cube around it lies outside."
+            )
         cube.patch(depth, transform.size)
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error

@@ -57,7 +57,7 @@ def find_hands(
         except CannotReadMat as error:
             frames = nyu.read_images(path)
             if told is not None:
-                told(f"{path}: without joints and centers, so the nearest object is taken for the hand: {error}")
+                told(f"{path}: without joints and centers, so the nearest object is taken as the hand: {error}")
         return _with_camera(frames, camera)
     if path.is_dir():
         folder = path / "depth" if (path / "depth").is_dir() else path

@@ -42,7 +42,7 @@ class PoseModelSettings(NetworkSettings):
         *OR_OUTSIDE,
     ]
     hidden: int = Field(4096, ge=1, description="width of the two fully connected layers; deep_prior, deep_model: 1024")
-    dropout: float = Field(0.03, ge=0, lt=1, description="behind each fully connected layer")
+    dropout: float = Field(0.03, ge=0, lt=1, description="after each fully connected layer")
     weights: Literal["fixed", "per_output", "learned"] = Field(
         "fixed", description="score_fusion: 0.5 each, by the validation errors of each output, or learned"
     )
@@ -50,7 +50,7 @@ class PoseModelSettings(NetworkSettings):
         "convolution", description="fuse_net: how the two streams are joined"
     )
     after: str | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
-        "conv4", description="fuse_net: layer behind which they are joined, or several: conv1-9, pool1-3, fc1, fc2"
+        "conv4", description="fuse_net: layer after which they are joined, or several: conv1-9, pool1-3, fc1, fc2"
     )
     bottleneck: int = Field(30, ge=1, description="deep_prior: dimensions of the pose space")
     width: float = Field(1.0, gt=0, le=4, description="anchors: multiplies every width")
@@ -85,8 +85,10 @@ class PoseTrainingSettings(Strict):
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["plateau", "constant", "one_cycle"] = "plateau"
-    plateau: int = Field(4, ge=1, description="schedule plateau: halved after so many epochs without a better loss")
-    patience: int | None = Field(12, ge=1, description="stop after so many epochs without a better validation loss")
+    plateau: int = Field(
+        4, ge=1, description="schedule plateau: halve the rate after this many epochs without a better loss"
+    )
+    patience: int | None = Field(12, ge=1, description="stop after this many epochs without a better validation loss")
     validation_share: float = Field(0.25, gt=0, le=0.5, description="of the training frames, drawn evenly")
     gradient_clip: float | None = Field(None, gt=0)
     prior: float = Field(0.0, ge=0, exclude_if=is_zero, description="weight of a penalty on unusual hands")

@@ -51,7 +51,7 @@ def folds(
     used = [replace(f, split=None) for f in frames if f.joints_mm is not None]
     if by != "subject" or any(f.subject is None for f in used):
         raise GestaError(
-            "frames of hands are divided by person, and not all of these tell whose hand it is. Give data that do, and "
+            "frames of hands are split by person, and some of these have no person. Give data that do, and "
             "--by subject or a number of groups."
         )
     result = []
@@ -65,10 +65,10 @@ def folds(
 def _with_test(frames: Sequence[HandFrame], notes: list[str]) -> list[HandFrame]:
     people = sorted({f.subject for f in frames if f.subject is not None})
     if len(people) > 1:
-        notes.append(f"test: the frames of {people[-1]}; the data tell no split.")
+        notes.append(f"test: the frames of {people[-1]}; the data have no split.")
         return [_marked(f, "test" if f.subject == people[-1] else "train") for f in frames]
     first = len(frames) - round(TEST_SHARE * len(frames))
-    notes.append(f"test: the last {len(frames) - first} of {len(frames)} frames; the data tell no split and no people.")
+    notes.append(f"test: the last {len(frames) - first} of {len(frames)} frames; the data have no split and no people.")
     return [_marked(f, "train" if index < first else "test") for index, f in enumerate(frames)]
 
 

@@ -211,7 +211,7 @@ class HandTask:
     def web_check(self, manifest: HandManifest) -> None:  # noqa: ARG002
         """Raises GestaError (usage): browsers have no depth camera."""
         raise GestaError(
-            "A page in the browser has a camera's colors only, and hand pose models take depth images. Run it beside a "
+            "A page in the browser gets color images only, and hand pose models need depth images. Run it beside a "
             "depth camera: gesta export BUNDLE --to onnx --with-preprocessing. For hands in colors, MediaPipe's hand "
             "landmarks feed a model trained on skeletons: gesta fetch trackers, docs/trackers.md.",
             usage=True,

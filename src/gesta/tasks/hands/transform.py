@@ -43,7 +43,7 @@ class HandTransform(BaseModel):
     color_mean: Rgb | None = None
     color_deviation: Rgb | None = None
     joint_indices: tuple[int, ...] | None = Field(
-        None, description="which of the data set's joints are estimated, where not all (NYU: 14 of 36)"
+        None, description="which joints of the data set are estimated, if not all (NYU: 14 of 36)"
     )
 
     @model_validator(mode="after")
@@ -116,7 +116,7 @@ def preprocess_images(
     if not transform.needs_color:
         return PreprocessedHand(patch[None], cube)
     if color is None:
-        raise GestaError("this model needs color beside depth, and there is none.")
+        raise GestaError("this model needs color and depth, but there is no color.")
     found = cube.color_patch(color, patch if transform.mask else np.zeros_like(patch))
     return PreprocessedHand(stacked(patch, found, transform), cube)
 

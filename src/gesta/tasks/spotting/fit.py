@@ -183,7 +183,7 @@ def read_parts(parts: Parts, settings: SpottingInputSettings) -> Read:
     )
     labels = sorted({span.label for r in train for span in r.spans})
     if not labels:
-        raise GestaError("The training part holds no gesture: no span of any recording has a label. Add labels.")
+        raise GestaError("The training part contains no gestures: no span of any recording has a label. Add labels.")
     first = next((found for r in train if (found := _joints(r)) is not None), None)
     if first is None:
         raise GestaError(

@@ -30,8 +30,10 @@ class SpottingManifest(Manifest):
     kind: Literal["spotting"] = "spotting"
     classes: Annotated[Names, AfterValidator(_first_is_none)]
     space: SkeletonSpace
-    fps: float = Field(gt=0, le=240, description="frames a second that the network sees")
-    delay_frames: int = Field(0, ge=0, le=480, description="an answer is about the frame so many before the last one")
+    fps: float = Field(gt=0, le=240, description="frames per second that the network sees")
+    delay_frames: int = Field(
+        0, ge=0, le=480, description="a prediction is about the frame this many frames before the last one"
+    )
     decoder: DecoderSpec
 
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:

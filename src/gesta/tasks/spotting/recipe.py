@@ -50,7 +50,9 @@ class SpottingTrainingSettings(Strict):
     )
     batch: int = Field(12, ge=1)
     gradient_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation")
+    patience: int | None = Field(
+        None, ge=1, description="stop after this many epochs without a better validation result"
+    )
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] | Auto = "32-true"
 
 

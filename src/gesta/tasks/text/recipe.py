@@ -60,7 +60,7 @@ class TextTrainingSettings(Strict):
     averaging: float = Field(
         0.0, ge=0, lt=1, description="share of the old mean in each step's mean of the weights; 0: no averaging"
     )
-    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation loss")
+    patience: int | None = Field(None, ge=1, description="stop after this many epochs without a better validation loss")
     precision: Precision = "32-true"
 
 
