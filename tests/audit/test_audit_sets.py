@@ -82,7 +82,7 @@ def test_same_file_under_two_labels_without_splits(tmp_path):
     (tmp_path / "clap").mkdir()
     (tmp_path / "clap" / "b.mkv").write_bytes((tmp_path / "wave" / "a.mkv").read_bytes())
     (text,) = texts(inspect(read(tmp_path)).problems, "same-file")
-    assert "may come to lie in train and test; their labels differ: clap, wave" in text
+    assert "may end up in train and test; their labels differ: clap, wave" in text
 
 
 def test_only_files_of_one_size_are_read(tmp_path, monkeypatch):

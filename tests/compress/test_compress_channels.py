@@ -69,7 +69,7 @@ def test_taking_channels_out_is_as_if_nothing_read_them(model: str) -> None:
 def test_networks_whose_channels_are_not_pruned(model: str) -> None:
     weights = {name: tensor.numpy() for name, tensor in build(model, **SMALL, window=16).state_dict().items()}
     assert not prunable_channels(weights)
-    with pytest.raises(GestaError, match="channel pruning knows cnn3d, lstm and cnn3d_lstm"):
+    with pytest.raises(GestaError, match="channel pruning works for cnn3d, lstm and cnn3d_lstm"):
         layers_of(weights)
 
 

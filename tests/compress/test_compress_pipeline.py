@@ -236,7 +236,7 @@ def test_where_channels_cannot_go_weights_are_pruned(quick, tmp_path: Path) -> N
     ) as caught:
         compress(source, tmp_path / "other", replace(plan, keep=(0.5,)), found)
     assert caught.value.usage
-    with pytest.raises(GestaError, match=r"channel pruning knows cnn3d, lstm and cnn3d_lstm.*`gesta prune`"):
+    with pytest.raises(GestaError, match=r"channel pruning works for cnn3d, lstm and cnn3d_lstm.*`gesta prune`"):
         prune_channels(source, tmp_path / "narrow", parts=parts_of(found))
 
 

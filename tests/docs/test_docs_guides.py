@@ -41,7 +41,7 @@ GUIDES = {
     "rgbd.md": World(
         worlds.nothing,
         more={
-            "gesta data make": ("--people", "4", "--size", "96x72"),
+            "gesta data make": ("--people", "8", "--size", "96x72"),
             "gesta crossval": worlds.sets(worlds.PIXELS),
             "gesta compress": SHORT,
             "gesta reproduce mullick": ("--data", "chalearn", "--seeds", "1", *worlds.sets(worlds.PIXELS[:2])),

@@ -141,7 +141,7 @@ def test_hands_are_held_out_by_person_and_measured_in_mm(tmp_path, monkeypatch):
     for fold in document["folds"]:
         inner = fold["inner_mean_error_mm"]
         assert inner[fold["chosen"]] == min(inner.values()) < max(inner.values())
-    with pytest.raises(GestaError, match="divided by person"):
+    with pytest.raises(GestaError, match="split by person"):
         crossval(find("hands"), make_hands(tmp_path / "unknown", 8, color=False), rates, tmp_path / "x")
 
 

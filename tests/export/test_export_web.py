@@ -262,7 +262,7 @@ def test_a_page_is_replaced_only_where_asked(page, tmp_path):
 def test_models_that_a_camera_does_not_serve_are_refused(gesta, pose_bundle, tmp_path):
     done = gesta("export", pose_bundle, "--to", "web", "--out", tmp_path / "page")
     assert done.exit_code == 2
-    assert "take depth images" in done.stderr and "--with-preprocessing" in done.stderr
+    assert "need depth images" in done.stderr and "--with-preprocessing" in done.stderr
     done = gesta("export", BUNDLES / "features.zip", "--to", "web", "--out", tmp_path / "page")
     assert done.exit_code == 2
     assert "(--to web) is not offered" in done.stderr

@@ -143,4 +143,4 @@ def test_command_with_one_process_and_with_two(tmp_path: Path) -> None:
     for entry in first.entries:
         np.testing.assert_allclose(first.load(entry.id), second.load(entry.id), rtol=1e-4, atol=1e-5)
     wrong = gesta("features", tmp_path / "data", "--out", tmp_path / "x", "--frames", 3, "--every", 2)
-    assert wrong.returncode == 2 and "two ways to choose frames" in wrong.stderr
+    assert wrong.returncode == 2 and "exclude each other" in wrong.stderr

@@ -199,7 +199,7 @@ def test_an_index_of_an_older_gesta_is_of_the_first_decoder(samples: list[Sample
     document = json.loads(index.read_text())
     del document["decoder"]
     index.write_text(json.dumps(document))
-    assert "decoder 1" in FeatureFolder(tmp_path / "f").notes[0]
+    assert "version 1 of the video decoder" in FeatureFolder(tmp_path / "f").notes[0]
 
 
 def test_the_next_frames_are_decoded_while_the_network_works(
@@ -297,5 +297,5 @@ class TestMessages:
         index = json.loads((folder / "index.json").read_text())
         index["videos"][0]["shard"] = index["videos"][-1]["shard"]
         (folder / "index.json").write_text(json.dumps(index))
-        with pytest.raises(GestaError, match=r"shard-.*: does not hold 0\.mkv, .* makes the index anew"):
+        with pytest.raises(GestaError, match=r"shard-.*: does not hold 0\.mkv, .* rebuilds the index"):
             FeatureFolder(folder).load("0.mkv")

@@ -48,7 +48,7 @@ def test_what_class_folders_leave_out_is_listed(tmp_path):
     problems = {problem.kind: str(problem) for problem in read(tmp_path).problems}
     assert "no label and is skipped. Move it" in problems["no-labels"]
     assert "looks like a video; those named .rmvb are not read. Convert" in problems["unread-format"]
-    assert "holds no video, so the class does not exist" in problems["empty-class"]
+    assert "contains no video, so this class is missing" in problems["empty-class"]
 
 
 def test_a_video_or_a_folder_of_videos_has_no_labels(tmp_path):

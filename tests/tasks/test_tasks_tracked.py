@@ -140,7 +140,7 @@ def test_what_cannot_be_tracked_is_told(tmp_path, data, monkeypatch):
     with pytest.raises(GestaError, match="finds nobody in any of the 4 frames"):
         preprocess(Sample(id="a", recording="a", color=Resource(dark)), Transform(**plain, tracker=spec()))
     other = Transform(**plain, tracker=TrackerSpec(what="pose", sha256="another"))
-    with pytest.raises(GestaError, match=r"behind another tracker.*gesta fetch trackers"):
+    with pytest.raises(GestaError, match=r"with another tracker.*gesta fetch trackers"):
         preprocess(catalog.read(data).samples[0], other)
     with pytest.raises(GestaError, match="in color, and the frames have none"):
         tracking.FrameTracker(spec())(tracking.RawFrame(0.0))
