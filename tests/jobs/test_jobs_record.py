@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -164,6 +165,15 @@ def test_what_gesta_jobs_says_of_other_folders(tmp_path: Path, capsys: pytest.Ca
         shown(capsys, tmp_path, "--log", "x")
     with pytest.raises(GestaError, match="job 1: has left no log; it is done"):
         shown(capsys, tmp_path, "--log", "job 1")
+
+
+def test_the_functions_that_jobs_name_are_there() -> None:
+    source = Path(pool.__file__).parents[2]
+    texts = {path: path.read_text(encoding="utf-8") for path in source.rglob("*.py")}
+    named = {name for text in texts.values() for name in re.findall(r'"(gesta[\w.]*:[a-z_]+)"', text)}
+    assert len(named) > 8
+    for module, _, name in (one.partition(":") for one in named):
+        assert f"\ndef {name}(" in texts[source / f"{module.replace('.', '/')}.py"], f"{module}:{name}"
 
 
 def test_portions_of_many_small_pieces() -> None:

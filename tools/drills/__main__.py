@@ -4,6 +4,8 @@
     python -m tools.drills cache pack --count 100       some, with their full count; make drills COUNT=100
     python -m tools.drills --list
 
+    python -m tools.drills --record                     the figures until now into docs/results/drills.json
+
 Each drill runs its work undisturbed first. Then it is disturbed as often as asked, resumed with the same command, and
 what came of it is compared: items that are lost, there twice, or other than undisturbed. Started again with the same
 --out a drill counts on from where it was. Exit code 1 where anything was lost, doubled or different.
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from tools.drills import clusters, faults
 from tools.drills.kills import Tally, kill_drill
+from tools.drills.record import record
 from tools.drills.works import made, warm, works
 
 FAULTS = {**faults.FAULTS, "worker-memory": clusters.memory, "scheduler": clusters.scheduler}
@@ -31,8 +34,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/drills"), help="data, folders and figures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--list", action="store_true", help="names, and nothing else")
+    parser.add_argument(
+        "--record", action="store_true", help="write the figures of --out into docs/results/drills.json"
+    )
     given = parser.parse_args()
     out: Path = given.out.resolve()
+    if given.record:
+        record(out)
+        return 0
     os.environ["GESTA_CACHE"] = str(out / "shared-cache")
     data, base = out / "data", out / "base" / "run" / "bundle"
     every = {work.name: work for work in works(data, base)}

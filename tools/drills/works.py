@@ -283,9 +283,21 @@ def results(folder: Path) -> Result:
 
 
 def untimed(value: Any) -> Any:
-    """A document without durations, rates, folders and days."""
-    words = ("second", "minute", "waiting", "_ms", "latency", "created", "path", "folder", "bundle", "machine")
+    """A document without durations, rates, folders and days, and without the sizes of exports, which hold such."""
+    words: tuple[str, ...] = (
+        "second",
+        "minute",
+        "waiting",
+        "_ms",
+        "latency",
+        "created",
+        "path",
+        "folder",
+        "bundle",
+        "machine",
+    )
     if isinstance(value, dict):
+        words += ("bytes",) if "latency_ms" in value else ()
         return {k: untimed(v) for k, v in value.items() if not any(word in k for word in words)}
     return [untimed(one) for one in value] if isinstance(value, list) else value
 

@@ -151,7 +151,7 @@ def train_on_cluster(work: Pipeline, waves: Iterable[Sequence[Training]]) -> Non
             out, run = work.out / "networks" / step.name, replace(work.run, progress=False)
             arguments = {"source": step.source, "out": out, "how": step.how, "parts": work.measuring.parts, "run": run}
             places = {"result": work.out / "steps" / f"{step.name}.json", "leaves": out / io.MANIFEST}
-            function = "gesta.compression.pipeline:train_step"
+            function = "gesta.compression.steps:train_step"
             jobs.append(Job(step.title, function, arguments, work.key(step.inputs), **places))
         run_jobs(jobs, told=lambda job, _: work.say(f"{job.title}: done"))
 

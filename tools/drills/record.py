@@ -1,0 +1,58 @@
+"""The figures of drills as docs/results/drills.json has them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tools.drills.kills import Tally
+from tools.results import DOCS
+
+COLUMNS = [
+    "drill",
+    "command",
+    "disturbed",
+    "works ended and compared",
+    "of them interrupted",
+    "lost, doubled, different",
+]
+DRILLS = {
+    "cache": "kill -9: filling the cache, two threads",
+    "pack": "kill -9: `gesta data pack`",
+    "features": "kill -9: `gesta features`",
+    "track": "kill -9: `gesta track`, with a stand-in for the networks",
+    "training": "kill -9: `gesta train --resume`",
+    "tune": "kill -9: `gesta tune`",
+    "compress": "kill -9: `gesta compress`, speeds measured in its own process",
+    "reproduce": "kill -9: `gesta reproduce mullick/table-3.2`, two workers",
+    "worker-memory": "a Dask worker uses up its memory and is ended, under data prepare, features, crossval in turn",
+    "scheduler": "Dask's scheduler is killed with -9, and it and its workers are started again, under the same",
+    "full-disk": "disk full at a random size (a small tmpfs) under cache, pack, features, track and training in turn; "
+    "then room, and the same command again",
+    "stalling-share": "a share that stops for up to 1.5 s at one read in five, under cache, pack and features",
+    "jumping-clock": "a clock that jumps by up to ten years, back and forth, under cache, pack, features, track and "
+    "training",
+    "two-users": "two processes fill and read one cache that is too small for both; one is killed in half of the cases",
+}
+GOALS = dict.fromkeys(("cache", "pack", "features", "track"), 100)
+GOALS |= dict.fromkeys(("training", "tune", "compress", "reproduce", "worker-memory", "scheduler"), 20)
+
+
+def record(out: Path) -> None:
+    """Puts the figures of the drills in a folder into docs/results/drills.json; those of others stay."""
+    path = DOCS / "results" / "drills.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    rows = {row[0]: row for row in document["rows"]}
+    for name, what in DRILLS.items():
+        if (tally := Tally.read(out / f"{name}.json")).count:
+            command = f"`make drills COUNT={tally.count} ARGS={name}`"
+            ends = (tally.count, tally.compared, tally.interrupted)
+            rows[what] = [what, command, *map(str, ends), f"{tally.lost}, {tally.doubled}, {tally.unequal}"]
+    document["columns"] = COLUMNS
+    document["rows"] = [rows[what] for what in DRILLS.values() if what in rows]
+    document["not_run"] = [
+        f"{what}: {GOALS.get(name, 1)} times"
+        for name, what in DRILLS.items()
+        if what not in rows or int(rows[what][2]) < GOALS.get(name, 1)
+    ]
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
