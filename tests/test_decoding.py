@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gesta.decoding import Decoder, DecoderSpec, Scored, choose, decode, event_quality
+from gesta.decoder import Decoder
+from gesta.decoding import DecoderSpec, Scored, as_measured, choose, decode, event_quality
 from gesta.metrics_events import Event
 
 LABELS = ("wave", "none", "grab")
@@ -227,7 +228,7 @@ def test_chosen_numbers_hold_on_other_recordings():
 
     def quality(numbers):
         events = [decode(numbers, LABELS, one.times_s, one.probabilities) for one in other]
-        return event_quality(truth, [[event.measured() for event in one] for one in events])
+        return event_quality(truth, [[as_measured(event) for event in one] for one in events])
 
     assert value > 0.9 and quality(spec) > 0.9
     assert quality(bare) < 0

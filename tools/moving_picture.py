@@ -20,7 +20,7 @@ import gesta
 from gesta import draw
 from gesta.clips.decode import probe
 from gesta.clips.read import iter_recording
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.schema import Sample
 from gesta.sources.catalog import read
 

@@ -15,7 +15,7 @@ from live.scripted import Script, write_video
 
 from gesta.clips.decode import frame_times
 from gesta.clips.skeleton_space import SkeletonSpace
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.live import tracked as tracked_module
 from gesta.live.actions import Actions, parsed
 from gesta.live.preview import Preview

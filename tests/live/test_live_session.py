@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from live.scripted import Script, write_video
 
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.live import newest
 from gesta.live.newest import WAITING, Newest
 from gesta.live.session import Summary, session

@@ -16,7 +16,7 @@ from gesta.cli.help import OUTPUT, SOME
 from gesta.schema import GestaError
 
 if TYPE_CHECKING:
-    from gesta.decoding import GestureEvent
+    from gesta.decoder import GestureEvent
     from gesta.live.actions import Actions
     from gesta.live.recording import Recorded
     from gesta.live.sources import Source
@@ -129,10 +129,10 @@ def tell_all(events: Iterator[GestureEvent], actions: Actions, recorded: Recorde
 
 def tell(event: GestureEvent, json: bool) -> None:
     """One event on stdout."""
-    from gesta.tasks.events_text import event_document, event_line
+    from gesta.tasks.events_text import event_document
     from gesta.untrusted import printable
 
-    sys.stdout.write((json_line(event_document(event)) if json else printable(event_line(event))) + "\n")
+    sys.stdout.write((json_line(event_document(event)) if json else printable(event.line)) + "\n")
     sys.stdout.flush()
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.schema import GestaError
 
 HOST = "127.0.0.1"

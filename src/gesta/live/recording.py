@@ -7,7 +7,7 @@ import io
 from datetime import datetime
 from pathlib import Path
 
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.files import write_whole
 from gesta.live.recorder import Writer
 from gesta.live.sources import Source, Taken

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gesta.decoding import DecoderSpec, GestureEvent
+from gesta.decoder import GestureEvent
+from gesta.decoding import DecoderSpec
 from gesta.live.newest import Newest
 from gesta.live.sources import Source
 from gesta.words import counted

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from gesta.clips.skeleton_sets import places_in
 from gesta.clips.skeleton_space import SkeletonSpace
-from gesta.decoding import DecoderSpec, GestureEvent
+from gesta.decoder import GestureEvent
+from gesta.decoding import DecoderSpec
 from gesta.live.session import Follower
 from gesta.schema import GestaError
 from gesta.trackers.files import default_folder, located

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gesta.decoding import GestureEvent
-
-
-def event_line(event: GestureEvent) -> str:
-    """One event for people."""
-    return (
-        f"{event.start_s:9.2f} - {event.end_s:.2f} s  {event.label}  {event.confidence:.2f}  "
-        f"(decided at {event.decided_s:.2f} s)"
-    )
+from gesta.decoder import GestureEvent
 
 
 def event_document(event: GestureEvent) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.schema import GestaError, Prediction, Sample
 from gesta.sources.inputs import find, lost, whole_recordings, with_files
 from gesta.tasks.base import Said, Wanted
-from gesta.tasks.events_text import event_document, event_line
+from gesta.tasks.events_text import event_document
 from gesta.words import in_english
 
 SHOWN = 3
@@ -58,7 +58,7 @@ def spotted(wanted: Wanted, failed: list[str], events: Callable[[Sample], Iterab
         yield Said(None, item.input, heading=True)
         try:
             for event in events(item.sample):
-                yield Said({"input": item.input, **event_document(event)}, event_line(event))
+                yield Said({"input": item.input, **event_document(event)}, event.line)
         except GestaError as error:
             failed.append(str(error))
 

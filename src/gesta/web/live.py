@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from gesta.bundle.io import Bundle
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.engines.base import Placement
 from gesta.live.tracked import tracked
 from gesta.tasks import catalog

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.plane import RawFrame
-from gesta.decoding import Decoder, DecoderSpec, GestureEvent
+from gesta.decoder import Decoder, GestureEvent
+from gesta.decoding import DecoderSpec
 from gesta.schema import Frame, Prediction
 from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.passages import is_none
-from gesta.tasks.clips.spot import real
 from gesta.tasks.clips.stream import Stream
 
 
@@ -36,8 +36,8 @@ class EventStream:
     def __init__(self, stream: Stream, manifest: ClipManifest, threshold: float | None = None) -> None:
         labels, spec = manifest.labels, decoder_of(manifest)
         self.takes = "rgb" if manifest.transform.decoded else "skeletons"
-        self._half_s = manifest.chunk_s / 2
-        self._stream, self._labels, self._decoder = stream, labels, Decoder(spec.at(threshold), labels)
+        self._stream, self._labels = stream, labels
+        self._decoder = Decoder(spec.at(threshold), labels, manifest.chunk_s / 2)
         self._last_s = -1.0
         self.probabilities: Mapping[str, float] = {}
 
@@ -52,23 +52,21 @@ class EventStream:
 
     def decode_with(self, spec: DecoderSpec) -> None:
         """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
-        self._decoder = Decoder(spec, self._labels)
+        self._decoder = Decoder(spec, self._labels, self._decoder.half_s)
 
     def finish(self) -> list[GestureEvent]:
         """What is still going on, ended. Then the stream begins anew."""
         found = [event for last in self._stream.finish() for event in self._seen(last)]
         self._last_s = -1.0
-        return found + [real(event, self._half_s) for event in self._decoder.finish()]
+        return found + self._decoder.finish()
 
     def _seen(self, found: Prediction) -> list[GestureEvent]:
-        """An answer is about the middle of its chunk."""
         self.probabilities = found.probabilities
-        time_s = (found.time_s or 0.0) - self._half_s
+        time_s = found.time_s or 0.0
         if time_s <= self._last_s:
             return []
         self._last_s = time_s
-        decided = self._decoder.step([time_s], [[found.probabilities[label] for label in self._labels]])
-        return [real(event, self._half_s) for event in decided]
+        return self._decoder.step([time_s], [[found.probabilities[label] for label in self._labels]])
 
 
 def decoder_of(manifest: ClipManifest) -> DecoderSpec:

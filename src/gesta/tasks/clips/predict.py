@@ -14,7 +14,7 @@ from gesta.bundle.io import Bundle
 from gesta.clips.plane import RawFrame, as_frame, is_video
 from gesta.clips.preprocess import Preprocessor, preprocess, raw_frames
 from gesta.clips.sampling import central_window, feed, frames_of, part_of
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
 from gesta.engines.base import Engine, Placement
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part

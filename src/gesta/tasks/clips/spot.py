@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gesta.clips.sampling import feed
 from gesta.clips.transform import Transform
-from gesta.decoding import DecoderSpec, GestureEvent, decode
+from gesta.decoder import GestureEvent
+from gesta.decoding import DecoderSpec, as_measured, decode
 from gesta.engines.base import Engine
 from gesta.metrics_events import match
 from gesta.schema import Problem, Sample
@@ -54,24 +55,16 @@ def chunk_probabilities(engine: Engine, chunk: int, pixels: NDArray[Any]) -> NDA
     return np.array(rows, np.float64).reshape(len(rows), -1)
 
 
-def real(event: GestureEvent, half_s: float) -> GestureEvent:
-    """An event of middles of chunks, from the start of its first chunk to the end of its last one."""
-    return replace(
-        event, start_s=event.start_s - half_s, end_s=event.end_s + half_s, decided_s=event.decided_s + half_s
-    )
-
-
 def events(probabilities: NDArray[np.float64], ends_s: NDArray[np.float64], what: Following) -> list[GestureEvent]:
     """The events of a whole recording from its chunks' probabilities [K, N] and ends [K]."""
-    found = decode(what.decoder, what.labels, ends_s - what.half_s, probabilities)
-    return [real(event, what.half_s) for event in found]
+    return decode(what.decoder, what.labels, ends_s, probabilities, what.half_s)
 
 
 def seen(passage: Passage, probabilities: NDArray[np.float64], what: Following) -> Seen:
     """One passage with what was made of it. Frames are the network's; those of a chunk have one answer."""
     fps, classes = what.transform.fps, passage.classes(what.labels, what.transform.fps)
     answers = np.repeat(probabilities.argmax(axis=1), what.transform.chunk)
-    found = tuple(event.measured() for event in events(probabilities, passage.ends_s, what))
+    found = tuple(as_measured(event) for event in events(probabilities, passage.ends_s, what))
     return Seen(passage.id, fps, len(classes), int((answers == classes).sum()), passage.truth, found)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gesta.clips.chosen_frames import fit_frame
 from gesta.clips.motion_gate import MotionGate
-from gesta.decoding import DecoderSpec, GestureEvent
+from gesta.decoder import GestureEvent
+from gesta.decoding import DecoderSpec
 from gesta.schema import Frame
 
 LEAST_S = 0.4

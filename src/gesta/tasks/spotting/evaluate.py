@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.skeleton_space import Skeleton
-from gesta.decoding import GestureEvent
+from gesta.decoder import GestureEvent
+from gesta.decoding import as_measured
 from gesta.metrics_events import runs
 from gesta.schema import GestaError, Problem
 from gesta.sources.recordings import Recording
@@ -28,7 +29,7 @@ def seen(track: Track, probabilities: Probabilities, spotted: Sequence[GestureEv
     """One recording with what a spotter made of it."""
     right = int((probabilities.argmax(axis=1) == track.target).sum())
     truth = data.events(track.recording, len(track.target), fps)
-    found = tuple(event.measured() for event in spotted)
+    found = tuple(as_measured(event) for event in spotted)
     return Seen(track.recording.id, fps, len(track.target), right, tuple(truth), found)
 
 

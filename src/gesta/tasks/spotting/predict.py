@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from gesta.bundle.io import Bundle
 from gesta.clips.skeleton_space import Normalizer, Skeleton, resample
-from gesta.decoding import Decoder, DecoderSpec, GestureEvent
+from gesta.decoder import Decoder, GestureEvent
+from gesta.decoding import DecoderSpec
 from gesta.engines.base import Engine, Placement, State
 from gesta.engines.catalog import open_engine
 from gesta.engines.part import Part

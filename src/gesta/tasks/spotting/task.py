@@ -89,7 +89,7 @@ class SpottingTask:
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
         """The events of files and folders; with --stream each as soon as it is known."""
-        from gesta.tasks.events_text import event_document, event_line
+        from gesta.tasks.events_text import event_document
 
         for path in wanted.inputs:
             try:
@@ -104,7 +104,7 @@ class SpottingTask:
                 try:
                     events = predictor.stream(recording) if wanted.stream else predictor.predict(recording)
                     for event in events:
-                        yield Said({"input": name, **event_document(event)}, event_line(event))
+                        yield Said({"input": name, **event_document(event)}, event.line)
                 except GestaError as error:
                     failed.append(str(error))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gesta import decoder
 from gesta.bundle.io import Bundle
 from gesta.clips.preprocess import Preprocessor
 from gesta.clips.transform import Transform
@@ -17,7 +18,8 @@ from gesta.tasks.clips.manifest import ClipManifest
 from gesta.tasks.clips.predict import Recognizer, load
 from gesta.tasks.clips.standalone import example, model, rules
 
-PROGRAM = Path(__file__).with_name("run.py")
+PROGRAMS = {name: Path(__file__).with_name(name) for name in ("run.py", "camera.py")}
+DECODER = {"decoder.py": Path(decoder.__file__)}
 
 
 def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
@@ -31,10 +33,11 @@ def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no ONNX network. Export it: gesta export BUNDLE --to onnx --out DIR")
     inside = rules.missing(manifest.transform) is None
+    programs = PROGRAMS if manifest.decoder is None else PROGRAMS | DECODER
     return {
+        **{name: file.read_bytes() for name, file in programs.items()},
         "model.onnx": model.build(manifest, bundle.read(artifact), artifact),
         "preprocessing.md": rules.markdown(manifest, inside).encode(),
-        "run.py": PROGRAM.read_bytes(),
         "golden.npz": _golden(load(bundle, Placement("onnxruntime", "cpu", precision=artifact.precision)), inside),
     }
 

@@ -64,9 +64,13 @@ def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
 def _notes(manifest: ClipManifest, artifact: Artifact) -> dict[str, str]:
     """What run.py reads from the file.
 
-    `color`: "0" where gray is enough; `window`, `reset_after_chunks`: of a stream without an end, "0" for none.
+    `color`: "0" where gray is enough; `window`, `reset_after_chunks`: of a stream without an end, "0" for none;
+    `decoder`: of a model that finds gestures in long videos, its numbers and half a chunk in seconds.
     """
+    spec = manifest.decoder
+    numbers = {} if spec is None else {**spec.model_dump(), "half_s": manifest.chunk_s / 2}
     return {
+        **({"decoder": json.dumps(numbers)} if numbers else {}),
         "labels": json.dumps(manifest.labels, ensure_ascii=False),
         "color": str(int(manifest.transform.colored)),
         "window": str(0 if artifact.role == "step" else manifest.transform.window),

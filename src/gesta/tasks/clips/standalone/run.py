@@ -1,9 +1,8 @@
-"""Says which gesture or action is in a video, or in front of a camera. Needs no gesta.
+"""Says which gesture or action is in a video; camera.py says it of a camera. Needs no gesta.
 
-    pip install numpy onnxruntime    (and av to read videos, opencv-python to read cameras)
+    pip install numpy onnxruntime    (and av to read videos)
     python run.py --check            computes the example in golden.npz and compares the answers
-    python run.py wave.mp4 clap.mp4  names what is in each video
-    python run.py --camera 0         names what the camera sees while it sees it; Ctrl-C ends
+    python run.py wave.mp4 clap.mp4  names what is in each video; if the model finds gestures in long videos, each one
 In a program of your own:
     model = Recognizer("model.onnx")
     answers = model.push(frames, times)             # again and again, as many frames at a time as you like
@@ -11,12 +10,14 @@ In a program of your own:
 frames: uint8 array [T, height, width, 3]: red, green, blue; upright; of one size within a recording.
 times: T seconds, when each frame was taken; any frame rate will do. Details: preprocessing.md.
 answers: pairs (until which second, probabilities in the order of model.labels); the last one is about all of it.
+If the model finds gestures in long videos, model.events(answers) gives those that have ended (see decoder.py).
 """
 
 import json
 import sys
-import time
+from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -30,8 +31,13 @@ class Recognizer:
     def __init__(self, file=MODEL):
         onnxruntime.set_default_logger_severity(3)
         self.session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        self.notes = self.session.get_modelmeta().custom_metadata_map
-        self.labels, self.state = json.loads(self.notes["labels"]), {}
+        self.notes, self.state = self.session.get_modelmeta().custom_metadata_map, {}
+        self.labels, self.finds = json.loads(self.notes["labels"]), "decoder" in self.notes
+        if self.finds:
+            from decoder import Decoder
+
+            numbers = SimpleNamespace(**json.loads(self.notes["decoder"]))
+            self.decoder = Decoder(numbers, self.labels, numbers.half_s)
 
     def push(self, frames, times, last=False):
         """[(until second, probabilities), ...]: one for every few frames, often none yet."""
@@ -49,6 +55,11 @@ class Recognizer:
         shapes = [[n if isinstance(n, int) else sizes.get(n, 0) for n in port.shape] for port in ports]
         return {port.name: np.zeros(shape, TYPES[port.type]) for port, shape in zip(ports, shapes, strict=True)}
 
+    def events(self, answers, last=False):
+        """The gestures that have ended, of a model that finds them; with `last`, the one that is going on, too."""
+        found = [event for end, row in answers for event in self.decoder.step([end], [row])]
+        return found + (self.decoder.finish() if last else [])
+
 
 def read(video, color):
     """(frame, second) of a video file, turned as it is stored."""
@@ -63,38 +74,20 @@ def read(video, color):
 
 
 def predict(model, frames):
-    """Probabilities for a whole recording, from (frame, second) one by one."""
-    held = []
-    for pair in frames:
-        if len(held) == 16:
-            model.push(*map(np.stack, zip(*held, strict=True)))
-            held.clear()
-        held.append(pair)
-    held or sys.exit("The video has no frames. Is the file complete?")
-    return model.push(*map(np.stack, zip(*held, strict=True)), last=True)[-1][1]
-
-
-def follow(model, number):
-    """Prints what a camera sees, until it is stopped. A camera has no end, so the model must forget."""
-    import cv2
-
-    window, limit = int(model.notes["window"]), int(model.notes["reset_after_chunks"])
-    camera, answers = cv2.VideoCapture(number), 0
-    while (got := camera.read())[0]:
-        for _, probabilities in model.push(got[1][None, ..., ::-1], [time.monotonic()]):  # blue, green, red -> RGB
-            answers += 1
-            print(f"{probabilities.max():.2f}  {model.labels[probabilities.argmax()]}", flush=True)
-        if window:
-            model.state["clip"] = model.state["clip"][-window:]
-        elif limit and answers == limit:
-            model.state, answers = {}, 0
-    sys.exit(f"Camera {number} gives no picture. Is another program using it?")
+    """All answers about a recording, from (frame, second) one by one."""
+    frames, answers = iter(frames), []
+    held = list(islice(frames, 16)) or sys.exit("The video has no frames. Is the file complete?")
+    while held:
+        now, held = held, list(islice(frames, 16))
+        answers += model.push(*map(np.stack, zip(*now, strict=True)), last=not held)
+    return answers
 
 
 def check(model):
     """Whether this machine computes what gesta computed."""
     golden = np.load(GOLDEN)
-    found, expected = predict(model, zip(golden["frames"], golden["times_s"], strict=True)), golden["probabilities"]
+    _, found = predict(model, zip(golden["frames"], golden["times_s"], strict=True))[-1]
+    expected = golden["probabilities"]
     difference = float(np.abs(found - expected).max())
     same = found.argmax() == expected.argmax() and difference <= 0.01
     print(f"{'same' if same else 'NOT the same'}; largest difference of a probability {difference:.2g}")
@@ -107,12 +100,12 @@ def main(wanted):
     model = Recognizer()
     if wanted[0] == "--check":
         return check(model)
-    if wanted[0] == "--camera":
-        return follow(model, int(wanted[1] if wanted[1:] else 0))
     for video in wanted:
-        probabilities = predict(model, read(video, model.notes["color"] == "1"))
-        best = [f"{model.labels[i]} {probabilities[i]:.4f}" for i in np.argsort(-probabilities)[:3]]
-        print(f"{video}  {', '.join(best)}")
+        answers = predict(model, read(video, model.notes["color"] == "1"))
+        row = answers[-1][1]
+        best = ", ".join(f"{model.labels[i]} {row[i]:.4f}" for i in np.argsort(-row)[:3])
+        lines = [event.line for event in model.events(answers, last=True)] if model.finds else []
+        print(f"{video}  {'' if model.finds else best}", *lines, sep="\n")
     return 0
 
 
