@@ -24,7 +24,7 @@ class Model:
 
     def predict(self, video):
         self.lengths.append(len(video))
-        return SimpleNamespace(label="wave", confidence=self.confidence)
+        return SimpleNamespace(label="wave", confidence=self.confidence, probabilities={"wave": self.confidence})
 
 
 def image(moved):
