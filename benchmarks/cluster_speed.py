@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -25,7 +26,7 @@ from typing import Any
 
 import av
 
-FEATURES = ("--backbone", "resnet18", "--weights", "random", "--frames", "4")
+FEATURES = ("--backbone", "resnet18", "--weights", "random", "--frames", "5")
 
 
 def main() -> None:
@@ -34,9 +35,15 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=2000)
     parser.add_argument("--distinct", type=int, default=60, help="generated recordings, 15 a take")
     parser.add_argument("--size", default="160x120")
+    parser.add_argument("--length", type=int, default=40, help="frames of a recording, at most")
     parser.add_argument("--only", choices=["make", "prepare", "features"])
     given = parser.parse_args()
-    data = made(given.folder / "data", given.clips, given.distinct, given.size)
+    data = made(
+        given.folder / "data",
+        given.clips,
+        given.length,
+        ("--recordings", -(-given.distinct // 15), "--size", given.size),
+    )
     for name in ("prepare", "features"):
         if given.only in (None, name):
             one, two = (measured(name, data, given.folder / f"{name}-{workers}", workers) for workers in (1, 2))
@@ -48,33 +55,32 @@ def main() -> None:
             )
 
 
-def made(data: Path, clips: int, distinct: int, size: str) -> Path:
+def made(data: Path, clips: int, length: int, generated: tuple[object, ...]) -> Path:
     """Generated recordings and their copies, as index.csv names them."""
     if (data / "index.csv").exists():
         return data
     source = data.with_name("generated")
-    words = ("--people", "5", "--classes", "3", "--recordings", str(-(-distinct // 15)), "--size", size)
-    subprocess.run(["gesta", "data", "make", "ucf101", source, *words], check=True, stdout=sys.stderr)
+    if not source.exists():
+        words = ("gesta", "data", "make", "ucf101", source, "--people", 5, "--classes", 3, *generated)
+        subprocess.run(list(map(str, words)), check=True, stdout=sys.stderr)
     recordings = sorted(source.rglob("*.avi"))
     data.mkdir(parents=True)
     rows = []
     for number in range(clips):
-        recording = recordings[number % len(recordings)]
-        path = data / f"{number:05d}.avi"
-        copied(recording, path, f"copy {number}")
-        label, group = recording.stem.split("_")[1:3]
-        rows.append((path.name, label, group))
+        recording, path = recordings[number % len(recordings)], data / f"{number:05d}.avi"
+        copied(recording, path, length, f"copy {number}")
+        rows.append((path.name, *recording.stem.split("_")[1:3]))
     with (data / "index.csv").open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([("path", "label", "subject"), *rows])
     return data
 
 
-def copied(source: Path, path: Path, comment: str) -> None:
-    """The same packets in a new file with a comment."""
+def copied(source: Path, path: Path, length: int, comment: str) -> None:
+    """The first packets in a new file with a comment."""
     with av.open(str(source)) as old, av.open(str(path), "w") as new:
         new.metadata["comment"] = comment
         track = new.add_stream_from_template(old.streams.video[0])
-        for packet in old.demux(old.streams.video[0]):
+        for packet in itertools.islice(old.demux(old.streams.video[0]), length):
             if packet.dts is not None:
                 packet.stream = track
                 new.mux(packet)
