@@ -43,7 +43,7 @@ GUIDES = {
         more={
             "gesta data make": ("--people", "8", "--size", "96x72"),
             "gesta crossval": worlds.sets(worlds.PIXELS),
-            "gesta compress": SHORT,
+            "gesta compress": (*SHORT, "--target-bytes", "5000000"),  # in 8 bits one epoch does not survive
             "gesta reproduce mullick": ("--data", "chalearn", "--seeds", "1", *worlds.sets(worlds.PIXELS[:2])),
         },
         by_recipe={"dd-net": worlds.SKELETONS},
