@@ -37,7 +37,7 @@ HEAD = """<!-- Written by `python -m tools.results` from docs/results/*.json: ch
 
 # Results
 
-Every figure here was measured by the commands beside it, on two processor cores without a GPU unless it says
+Every result on this page was measured with the commands shown, on two CPU cores without a GPU unless stated
 otherwise; what has not been measured is listed as not yet run. "±" is the standard deviation over seeds. Times taken
 while other jobs ran are too long. `python -m tools.results` writes this page from one JSON file for each question, in
 `docs/results/`. What was corrected against the sources: [corrections](corrections.md).
@@ -98,7 +98,7 @@ def _section(one: Question) -> str:
 def reproduced(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of what `gesta reproduce --json` printed for a table of rates: reported beside measured."""
     measure = document["measure"]
-    columns = ["line", f"reported {measure}", f"measured {measure}", "by seed", "test clips", "parameters", "minutes"]
+    columns = ["setting", f"reported {measure}", f"measured {measure}", "by seed", "test clips", "parameters", "minutes"]
     rows = [
         [
             str(row["label"]),

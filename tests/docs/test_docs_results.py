@@ -41,7 +41,7 @@ def test_the_page_is_what_the_files_give(capsys):
 def test_a_printed_table_becomes_a_section(docs):
     assert results.main(["--docs", str(docs), "add", "where", str(docs / "printed.json"), *ADD]) == 0
     page = (docs / "results.md").read_text()
-    assert "### Where to?\n\n    gesta reproduce iqbal/table-5.4\n\n| line | reported error" in page
+    assert "### Where to?\n\n    gesta reproduce iqbal/table-5.4\n\n| setting | reported error" in page
     assert "| identity | 0.197 | 0.625 ± 0.177 | 0.500, 0.750 | 24 | 1.49 M | 1.2 |" in page
     assert "| ours |  | 0.250 | 0.250 | 24 |  |  |" in page
 

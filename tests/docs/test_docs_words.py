@@ -29,7 +29,6 @@ KEPT = {
     "src/gesta/draw.py": "names of joints in files of others",
     "src/gesta/models/catalog.py": "a key of recipes that finished runs are found by",
     "src/gesta/models/feature_classifier.py": "a key of recipes that finished runs are found by",
-    "docs/results.md": "written from stored results",
     "src/gesta/tasks/features/recipe.py": "a key of recipes that finished runs are found by",
 }
 """Files with British spelling, and why."""
