@@ -98,7 +98,15 @@ def _section(one: Question) -> str:
 def reproduced(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of what `gesta reproduce --json` printed for a table of rates: reported beside measured."""
     measure = document["measure"]
-    columns = ["setting", f"reported {measure}", f"measured {measure}", "by seed", "test clips", "parameters", "minutes"]
+    columns = [
+        "setting",
+        f"reported {measure}",
+        f"measured {measure}",
+        "by seed",
+        "test clips",
+        "parameters",
+        "minutes",
+    ]
     rows = [
         [
             str(row["label"]),

@@ -62,7 +62,7 @@ def test_every_name_is_explained_and_every_call_shows_itself(name) -> None:
     code = examples(name)
     compile(code, name, "exec")
     assert name not in CALLS_THEMSELVES or f"{name}(" in code
-    assert "gesta." in code or name == "gesta.decoding.GestureEvent"
+    assert "gesta." in code or name == "gesta.decoder.GestureEvent"
 
 
 @pytest.mark.integration

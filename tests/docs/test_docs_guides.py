@@ -18,7 +18,7 @@ LEFT_OUT = {
     r"^gesta reproduce (iqbal|sprint)/": "generates videos for minutes: tests/experiments run the tables on tiny data",
     r"postgresql:": "a database on another host",
     r"--cert ": "another address of this computer, and its certificate: tests/web/test_web_process.py",
-    r"--camera 0": "a camera",
+    r"camera\.py 0": "a camera",
     r"^gesta live everyday|^gesta fetch|^gesta track|tracker=|TRACKED": "networks that are downloaded: tests/trackers",
     r"--to web|http\.server": "needs onnxruntime-web, which is downloaded: tests/export/test_export_web.py",
     r"^python benchmarks/": "measures for minutes",

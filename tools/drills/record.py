@@ -20,7 +20,7 @@ DRILLS = {
     "cache": "kill -9: filling the cache, two threads",
     "pack": "kill -9: `gesta data pack`",
     "features": "kill -9: `gesta features`",
-    "track": "kill -9: `gesta track`, with a stand-in for the networks",
+    "track": "kill -9: `gesta track`, with a mock of the networks",
     "training": "kill -9: `gesta train --resume`",
     "tune": "kill -9: `gesta tune`",
     "compress": "kill -9: `gesta compress`, speeds measured in its own process",
@@ -28,8 +28,8 @@ DRILLS = {
     "worker-memory": "a Dask worker uses up its memory and is ended, under data prepare, features, crossval in turn",
     "scheduler": "Dask's scheduler is killed with -9, and it and its workers are started again, under the same",
     "full-disk": "disk full at a random size (a small tmpfs) under cache, pack, features, track and training in turn; "
-    "then room, and the same command again",
-    "stalling-share": "a share that stops for up to 1.5 s at one read in five, under cache, pack and features",
+    "then space is freed and the same command repeated",
+    "stalling-share": "a network share that stalls for up to 1.5 s at one read in five, under cache, pack and features",
     "jumping-clock": "a clock that jumps by up to ten years, back and forth, under cache, pack, features, track and "
     "training",
     "two-users": "two processes fill and read one cache that is too small for both; one is killed in half of the cases",

@@ -25,7 +25,7 @@ GROUPS = {
     ),
     "Values": (
         "What goes in and comes out.",
-        (*(f"gesta.{name}" for name in VALUES), "gesta.schema.HandEstimate", "gesta.decoding.GestureEvent"),
+        (*(f"gesta.{name}" for name in VALUES), "gesta.schema.HandEstimate", "gesta.decoder.GestureEvent"),
     ),
 }
 

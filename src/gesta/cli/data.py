@@ -1,5 +1,5 @@
-"""`gesta data`: look into a data folder (`inspect`), write its index.csv (`index`), pack its clips (`pack`), fill the
-cache with them (`prepare`), or make one (`make`)."""
+"""`gesta data`: check a data folder (`inspect`), write its index.csv (`index`), generate one (`make`), preprocess its
+clips into the cache (`prepare`) or into shards (`pack`)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from gesta.cli.help import Command
 from gesta.words import counted, did_you_mean
 
 app = group("Check, index, pack or generate a data folder.")
-app.command(cls=Command)(pack)
-app.command(cls=Command)(prepare)
 
 
 @app.command(cls=Command)
@@ -234,3 +232,7 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal() and int(width) >= 16 and int(height) >= 16):
         raise GestaError(f"--size {text!r}: expected WIDTHxHEIGHT of at least 16, e.g. 320x240.", usage=True)
     return int(width), int(height)
+
+
+app.command(cls=Command)(prepare)
+app.command(cls=Command)(pack)
