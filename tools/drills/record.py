@@ -25,8 +25,8 @@ DRILLS = {
     "tune": "kill -9: `gesta tune`",
     "compress": "kill -9: `gesta compress`, speeds measured in its own process",
     "reproduce": "kill -9: `gesta reproduce mullick/table-3.2`, two workers",
-    "worker-memory": "a Dask worker uses up its memory and is ended, under data prepare, features, crossval in turn",
-    "scheduler": "Dask's scheduler is killed with -9, and it and its workers are started again, under the same",
+    "worker-memory": "a Dask worker runs out of memory and is ended, under data prepare, features, crossval in turn",
+    "scheduler": "the Dask scheduler is killed with -9 and restarted with its workers, under the same commands",
     "full-disk": "disk full at a random size (a small tmpfs) under cache, pack, features, track and training in turn; "
     "then space is freed and the same command repeated",
     "stalling-share": "a network share that stalls for up to 1.5 s at one read in five, under cache, pack and features",
@@ -42,17 +42,17 @@ def record(out: Path) -> None:
     """Puts the figures of the drills in a folder into docs/results/drills.json; those of others stay."""
     path = DOCS / "results" / "drills.json"
     document = json.loads(path.read_text(encoding="utf-8"))
-    rows = {row[0]: row for row in document["rows"]}
+    rows = {row[1].rpartition("=")[2].strip("`"): row for row in document["rows"]}
     for name, what in DRILLS.items():
         if (tally := Tally.read(out / f"{name}.json")).count:
             command = f"`make drills COUNT={tally.count} ARGS={name}`"
             ends = (tally.count, tally.compared, tally.interrupted)
-            rows[what] = [what, command, *map(str, ends), f"{tally.lost}, {tally.doubled}, {tally.unequal}"]
+            rows[name] = [what, command, *map(str, ends), f"{tally.lost}, {tally.doubled}, {tally.unequal}"]
     document["columns"] = COLUMNS
-    document["rows"] = [rows[what] for what in DRILLS.values() if what in rows]
+    document["rows"] = [rows[name] for name in DRILLS if name in rows]
     document["not_run"] = [
         f"{what}: {GOALS.get(name, 1)} times"
         for name, what in DRILLS.items()
-        if what not in rows or int(rows[what][2]) < GOALS.get(name, 1)
+        if name not in rows or int(rows[name][2]) < GOALS.get(name, 1)
     ]
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
