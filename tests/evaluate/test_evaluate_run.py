@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -103,8 +104,13 @@ def test_files_written(make_bundle, tested, tmp_path):
     assert len(rows) == 16 and sum(row["correct"] == "0" for row in rows) == 2
     page = (out / "report.html").read_text()
     assert "about &lt;the&gt; split" in page and "87.5 %" in page
-    assert page.count("data:image/png;base64,") == 2, "one strip for each of the two mistakes"
-    assert not re.search(r"<script|src=\"(?!data:)|href=", page), "the page stands alone"
+    wrong, right = page.split("<h2>Recognized correctly</h2>")
+    strips = [part.count("data:image/png;base64,") for part in (wrong, right)]
+    assert strips == [2, 4], "one for each of the two mistakes, and for a right one of each class"
+    assert page.count("data:image/jpeg;base64,") == 6, "beside each the video"
+    assert not re.search(r"src=\"(?!data:)|href=\"(?!predictions.csv|metrics.json|file:)", page), "it stands alone"
+    assert page.count('class="sorts"') == 3 and "aria-sort" in page
+    assert re.search(rf"<h1>.+, \d+ \w+ {time.localtime().tm_year}</h1>", page)
     assert len(list(out.iterdir())) == 3, "nothing half written"
 
 

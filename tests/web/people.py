@@ -18,8 +18,9 @@ WORDS = {"wave": "vattene", "salute": "seipazzo", "open arms": "basta"}
 
 
 def doing(label: str, person: int, take: int, size: tuple[int, int] = (160, 120)) -> Iterator[Image]:
-    """Frames, RGB, at `FPS`: one gesture from rest to rest; of "none" a rest with small movements."""
-    word = CHALEARN_GESTURES.index(WORDS.get(label, "basta")) + 1
+    """Frames, RGB, at `FPS`: one gesture (of WORDS or CHALEARN_GESTURES) from rest to rest; of "none" a rest with small
+    movements."""
+    word = CHALEARN_GESTURES.index(WORDS.get(label, label if label in CHALEARN_GESTURES else "basta")) + 1
     plan = Plan(seed=8, person=person, take=take, gestures=(word,), size=size, preset="easy", place=person)
     recording = prepare(plan)
     first, last = recording.spans[0].first, recording.spans[0].last

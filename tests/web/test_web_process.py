@@ -3,64 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
+from web.served import answers, served, until
 from web.studio_help import opened, part, wave
 
 from gesta.web.jobfiles import is_locked, read_progress
 
 pytestmark = pytest.mark.slow
-WAIT_S = 120.0
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def served(root: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str], int]]:
-    """(client with the token, process, port) of a server of a folder."""
-    port = free_port()
-    words = ["-c", "from gesta.cli import main; main()", "studio", str(root), "--no-open", "--port", str(port)]
-    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            found = re.search(r"#token=(\S+)", process.stderr.readline())
-            assert found is not None
-            base = f"http://127.0.0.1:{port}/api"
-            with httpx.Client(base_url=base, headers={"X-Gesta-Token": found[1]}, timeout=WAIT_S) as client:
-                until(lambda: answers(client), "the server answers")
-                yield client, process, port
-        finally:
-            process.kill()
-
-
-def answers(client: httpx.Client) -> bool:
-    with suppress(httpx.TransportError):
-        return client.get("/state").status_code == 200
-    return False
-
-
-def until(what: Any, said: str) -> Any:
-    end = time.monotonic() + WAIT_S
-    while time.monotonic() < end:
-        if found := what():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"not within {WAIT_S} s: {said}")
 
 
 def test_a_server_killed_in_a_recording_loses_no_part(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from gesta.clips.decode import probe
 from gesta.clips.read import iter_recording
 from gesta.draw import Image, depth_image, draw_skeleton, film_strip, jpeg
 from gesta.files import write_whole
+from gesta.look import head, sorting, titled
 from gesta.schema import Frame, GestaError, Listing, Resource, Sample
 from gesta.words import counted
 
@@ -50,6 +51,8 @@ def write_page(out: Path, template: Path, **values: Any) -> Path:
     path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["counted"] = counted
+    title = titled(values["report"].root.absolute().name)
+    values |= {"title": title, "head": head(f"{title}: contents"), "sorting": sorting()}
     try:
         write_whole(path, environment.from_string(template.read_text(encoding="utf-8")).render(**values))
     except OSError as error:

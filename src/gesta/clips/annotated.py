@@ -1,4 +1,4 @@
-"""Writing a video with something drawn on every frame."""
+"""Writing a video with something drawn on every frame, and a figure of what was answered when."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from gesta import draw
+from gesta.clips.timeline import timeline
+from gesta.files import write_whole
 from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import Frame, GestaError, Prediction, Sample
 from gesta.words import in_english
@@ -36,12 +38,16 @@ def picture_of(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
 
 
 class VideoWriter:
-    """A video under a temporary name; renamed when all went well, deleted when not."""
+    """A video under a temporary name; renamed when all went well, deleted when not.
+
+    Beside one with predictions lies a figure of them over time, with the same name and the ending .svg.
+    """
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self._temporary = temporary(out, "tmp.mp4")
         self._last = -1
+        self._answers: list[tuple[float, Prediction]] = []
 
     def __enter__(self) -> VideoWriter:
         try:
@@ -58,6 +64,7 @@ class VideoWriter:
 
     def write(self, time_s: float, image: NDArray[np.uint8], found: Prediction) -> None:
         label = in_english(found.label, found.probabilities)
+        self._answers.append((time_s, found))
         self.picture(time_s, draw.draw_label(image, label, found.confidence))
 
     def picture(self, time_s: float, image: NDArray[np.uint8]) -> None:
@@ -80,6 +87,8 @@ class VideoWriter:
             self._container.close()
             if failed is None:
                 self._temporary.replace(self._out)
+                if self._answers:
+                    write_whole(self._out.with_suffix(".svg"), timeline(self._out.stem, self._answers))
         except (OSError, av.error.FFmpegError) as error:
             if failed is None:
                 raise GestaError(f"{self._out}: writing failed ({error}). Check the space on the disk.") from error

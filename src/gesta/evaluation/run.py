@@ -44,7 +44,8 @@ def evaluate_data(
     predictor = task.load(model, at, **options) if isinstance(model, Bundle) else model
     layout = parts.listing.layout
     result = measure(task, predictor, samples, layout=layout, notes=notes, seed=seed, progress=progress)
-    return replace(result, metrics={"bundle": str(getattr(model, "path", manifest.name)), **result.metrics})
+    metrics = {"bundle": str(getattr(model, "path", manifest.name)), **result.metrics}
+    return replace(result, metrics=metrics, facts={**result.facts, "data": data.absolute()})
 
 
 def evaluate(

@@ -1,8 +1,9 @@
-"""An evaluation as one self-contained HTML file: no scripts, no outside files, pictures inside."""
+"""An evaluation as one self-contained HTML file with its pictures; links lead to files beside it and to the clips."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,11 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gesta.bundle import card
 from gesta.files import json_text, write_files
+from gesta.look import head, links, sorting, titled
 from gesta.tasks.base import Evaluation
 from gesta.tasks.classification import Strips, most_confident_mistakes, predicted
 from gesta.words import in_english
 
-MISTAKES = 12
+MISTAKES, RIGHT = 12, 6
 MATRIX_CLASSES = 60
 """Above so many classes a matrix cannot be read; the report then lists the most frequent confusions only."""
 
@@ -33,8 +35,8 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """A clip that was called something else. `guesses`: (label, probability), the most confident first."""
+class Shown:
+    """A clip and its answer. `guesses`: (label, probability), the most confident first; `link`: to its file."""
 
     id: str
     subject: str | None
@@ -43,6 +45,7 @@ class Mistake:
     of_truth: float
     strips: list[tuple[str, str]]  # (what it shows, PNG as data URI)
     seconds: float | None
+    link: str
 
 
 def report(result: Evaluation, out: Path, strips: Strips) -> None:
@@ -73,19 +76,33 @@ def render(result: Evaluation, strips: Strips) -> str:
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["named"] = lambda label: in_english(label, result.manifest.labels)
-    rows = matrix(result.metrics["confusion"], result.manifest.labels)
+    labels, wrong = result.manifest.labels, predicted(result) != result.truth
+    rows, mistakes = matrix(result.metrics["confusion"], labels), most_confident_mistakes(result, MISTAKES)
+    title = titled(Path(result.facts.get("data", result.manifest.name)).name)
     return environment.get_template("classification_report.html").render(
+        head=head(f"{title}: {100 * result.metrics['accuracy']:.1f} %"),
+        title=title,
+        above=16 + 7 * min(16, max(len(label) for label in labels)),
+        files=links("predictions.csv", "metrics.json"),
+        sorting=sorting(),
         m=result.metrics,
         manifest=result.manifest,
         card=card.render(result.manifest),
         classes=class_rows(result.metrics),
         matrix=rows if len(rows) <= MATRIX_CLASSES else None,
-        matrix_head=16 + 7 * min(16, max(len(label) for label in result.manifest.labels)),
         confusions=confusions(result.metrics)[:15],
-        mistakes=[mistake(result, row, strips) for row in most_confident_mistakes(result, MISTAKES)],
-        wrong=int((predicted(result) != result.truth).sum()),
-        chance=1 / len(result.manifest.labels),
+        mistakes=[shown(result, row, strips) for row in mistakes],
+        right=[shown(result, row, strips) for row in most_confident_right(result, mistakes, RIGHT)],
+        wrong=int(wrong.sum()),
+        chance=1 / len(labels),
     )
+
+
+def most_confident_right(result: Evaluation, mistakes: Sequence[int], count: int) -> list[int]:
+    """The most confident right row of each class, classes of the mistakes first."""
+    classes = dict.fromkeys([*(int(result.truth[row]) for row in mistakes), *range(len(result.manifest.labels))])
+    right = [np.flatnonzero((predicted(result) == result.truth) & (result.truth == one)) for one in classes]
+    return [int(rows[result.outputs[rows].max(axis=1).argmax()]) for rows in right if len(rows)][:count]
 
 
 def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cell]]:
@@ -121,11 +138,13 @@ def confusions(metrics: dict[str, Any]) -> list[tuple[str, str, int, int]]:
     return sorted(found, key=lambda c: (-c[2], c[0], c[1]))
 
 
-def mistake(result: Evaluation, row: int, strips: Strips) -> Mistake:
-    """What the report tells of one wrong prediction."""
+def shown(result: Evaluation, row: int, strips: Strips) -> Shown:
+    """What the report tells of one prediction."""
     sample, labels = result.samples[row], result.manifest.labels
     scores = result.outputs[row]
     order = np.argsort(-scores, kind="stable")[:3]
     true = int(result.truth[row])
     guesses = [(labels[i], float(scores[i])) for i in order]
-    return Mistake(sample.id, sample.subject, labels[true], guesses, float(scores[true]), *strips(sample))
+    file = sample.files[0]
+    link = file.path.absolute().as_uri() if file.member is None else ""
+    return Shown(sample.id, sample.subject, labels[true], guesses, float(scores[true]), *strips(sample), link)

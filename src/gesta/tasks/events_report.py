@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from gesta.files import json_text, write_files
+from gesta.look import head, links, sorting, titled
 from gesta.metrics_events import Event, match
 from gesta.tasks.base import Evaluation
 from gesta.tasks.events import Seen
 
 SHOWN = 100
 """Timelines on the page, the worst recordings first; events.csv has all."""
-STRIPS = 12
-"""Stretches that are shown as pictures."""
+HEADINGS: tuple[tuple[str, dict[str, str], int], ...] = (
+    ("Missed gestures and false alarms", {"missed": "missed", "false": "false alarm"}, 12),
+    ("Gestures that were found", {"found": "found"}, 4),
+)
+"""What is shown as pictures: heading, verdicts and what they are called, how many at most."""
 Strips = Callable[[str, float, float], list[tuple[str, str]]]
 """A recording's id, from and to in seconds -> pictures (what they show, data URI)."""
 MEASURES = {
@@ -45,24 +49,23 @@ COLORS = (
     *("#3d6cb9", "#d1793b", "#4f9d69", "#b04a5a", "#7d63b0", "#8a6d4b", "#c06fa6"),
     *("#6b7785", "#a3a043", "#3f9fae", "#5a8f2f", "#9c5fc9", "#c9962e", "#587fd6"),
 )
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:960px;margin:2em auto;padding:0 1em;color:#1d2433}"
-    "table{border-collapse:collapse}td,th{text-align:left;padding:3px 14px 3px 0;border-bottom:1px solid #dfe3ec}"
-    "svg{display:block;margin:2px 0 14px}img{max-width:100%}"
-    "h3{margin:0;font-size:14px;font-weight:600}.key span{margin-right:14px}"
-)
 
 
 def report(result: Evaluation, out: Path) -> None:
     """Writes the three files. Raises GestaError."""
     recordings: Sequence[Seen] = result.facts["seen"]
-    strips = worst_stretches(recordings, result.facts["strips"]) if "strips" in result.facts else ""
+    strips = stretches(recordings, result.facts["strips"]) if "strips" in result.facts else ""
     contents = {
         "metrics.json": json_text(result.metrics),
         "events.csv": events_csv(recordings),
-        "report.html": page(result.manifest.name, result.metrics, recordings, strips),
+        "report.html": page(title_of(result), result.metrics, recordings, strips),
     }
     write_files(out, contents)
+
+
+def title_of(result: Evaluation) -> str:
+    """The data, where they are known, else the model."""
+    return Path(result.facts.get("data", result.manifest.name)).name
 
 
 def events_csv(recordings: Sequence[Seen]) -> str:
@@ -87,16 +90,18 @@ def verdicts(one: Seen) -> Iterator[tuple[str, Event, str]]:
         yield "spotted", event, "right" if index in right else "false" if index in found.false else "partial"
 
 
-def worst_stretches(recordings: Sequence[Seen], strips: Strips) -> str:
-    """Film strips of gestures that were missed and of false alarms, the longest first, as HTML."""
-    wrong = [
-        (event.end - event.start, one, event, "missed" if side == "true" else "false alarm")
-        for one in recordings
-        for side, event, verdict in verdicts(one)
-        if verdict in ("missed", "false")
-    ]
-    shown = sorted(wrong, key=lambda row: -row[0])[:STRIPS]
-    return "".join(_stretch(one, event, what, strips) for _, one, event, what in shown)
+def stretches(recordings: Sequence[Seen], strips: Strips) -> str:
+    """Film strips of gestures that were missed and of false alarms, the longest first, then of found ones, as HTML."""
+    judged = sorted(
+        ((event.end - event.start, one, event, verdict) for one in recordings for _, event, verdict in verdicts(one)),
+        key=lambda row: -row[0],
+    )
+    parts = []
+    for heading, verdict_of, count in HEADINGS:
+        shown = [row for row in judged if row[3] in verdict_of][:count]
+        drawn = "".join(_stretch(one, event, verdict_of[verdict], strips) for _, one, event, verdict in shown)
+        parts.append(f"<h2>{heading}</h2>{drawn}" if drawn else "")
+    return "".join(parts)
 
 
 def _stretch(one: Seen, event: Event, what: str, strips: Strips) -> str:
@@ -111,24 +116,26 @@ def _stretch(one: Seen, event: Event, what: str, strips: Strips) -> str:
 
 
 def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen], strips: str = "") -> str:
-    """One HTML file without scripts or other files. `strips`: HTML of the worst stretches."""
+    """One HTML file. `title`: what was measured; `strips`: HTML of stretches as pictures."""
     names = sorted({str(e.label) for one in recordings for e in (*one.truth, *one.spotted)})
     colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
     worst = sorted(recordings, key=lambda one: one.jaccard)[:SHOWN]
-    key = "".join(f'<span style="color:{color}">&#9632; {html.escape(name)}</span>' for name, color in colors.items())
+    key = "".join(
+        f'<span style="color:{color}">&#9632; <b>{html.escape(name)}</b></span>' for name, color in colors.items()
+    )
     numbers = [(MEASURES[name][0], _number(metrics[name], unit)) for name, unit in _shown(metrics)]
     notes = [("note", str(note)) for note in (*metrics.get("notes", ()), *metrics.get("warnings", ()))]
     classes = [
         (label, str(row["true"]), str(row["right"]), str(row["false"])) for label, row in metrics["per_class"].items()
     ]
+    gestures = _table([("gesture", "in the data", "detected", "false alarms"), *classes], sorts=True)
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"
-        f"<h1>{html.escape(title)}</h1>{_table([*numbers, *notes])}"
-        f"<h2>Gestures</h2>{_table([('gesture', 'in the data', 'detected', 'false alarms'), *classes])}"
+        f"<!doctype html><html lang=en>{head(titled(title))}<body><h1>{html.escape(titled(title))}</h1>"
+        f"<p>Files: {links('events.csv', 'metrics.json')}</p><div class=scroll>{_table([*numbers, *notes])}</div>"
+        f"<h2>Gestures</h2><div class=scroll>{gestures}</div>"
         f"<h2>{len(worst)} of {len(recordings)} recordings, worst first</h2>"
         f"<p>Top: ground truth. Bottom: detected events; a dot marks when each was detected.</p><p class=key>{key}</p>"
-        f"{''.join(timeline(one, colors) for one in worst)}"
-        f"{'<h2>Missed gestures and false alarms</h2>' + strips if strips else ''}</html>\n"
+        f"{''.join(timeline(one, colors) for one in worst)}{strips}{sorting()}</body></html>\n"
     )
 
 
@@ -142,10 +149,12 @@ def timeline(one: Seen, colors: Mapping[str, str]) -> str:
         if e.decided is not None
     ]
     height = 2 * ROW + GAP + 10
-    back = "".join(f'<rect y="{row * (ROW + GAP)}" width="{WIDTH}" height="{ROW}" fill="#eef0f4"/>' for row in (0, 1))
+    back = "".join(f'<rect y="{row * (ROW + GAP)}" width="{WIDTH}" height="{ROW}" class="lane"/>' for row in (0, 1))
+    told = f'role="img" aria-label="Timeline of {html.escape(one.id)}"'
     return (
         f"<h3>{html.escape(one.id)} &middot; {seconds:.1f} s, Jaccard {one.jaccard:.2f}</h3>"
-        f'<svg width="{WIDTH}" height="{height}" role="img">{back}{"".join(bars)}{"".join(dots)}</svg>'
+        f'<svg class="timeline" viewBox="0 0 {WIDTH} {height}" {told}>'
+        f"{back}{''.join(bars)}{''.join(dots)}</svg>"
     )
 
 
@@ -173,5 +182,9 @@ def _number(value: float, unit: str) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3g} {unit}".rstrip()
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    return "<table>" + "".join("<tr>" + "".join(f"<td>{html.escape(c)}" for c in row) for row in rows) + "</table>"
+def _table(rows: Sequence[Sequence[str]], sorts: bool = False) -> str:
+    """`sorts`: the first row is a heading."""
+    lines = ["".join(f"<td>{html.escape(cell)}" for cell in row) for row in rows]
+    if sorts:
+        lines[0] = "".join(f"<th>{html.escape(cell)}" for cell in rows[0])
+    return f"<table{' class=sorts' if sorts else ''}>" + "".join(f"<tr>{line}" for line in lines) + "</table>"

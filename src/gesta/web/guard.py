@@ -5,18 +5,15 @@ An ASGI layer of its own, so that no route can be without it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from gesta.web.messages import PREFIX, TOKEN_HEADER, Limits, Refusal
+from gesta.web.report import sources
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -48,19 +45,11 @@ class Door:
         """The page's content security policy."""
         sockets = " ".join(f"{'wss' if self.secure else 'ws'}://{host}" for host in self.hosts)
         return (
-            f"default-src 'self'; style-src 'self' 'sha256-{_report_style()}'; connect-src 'self' {sockets}; "
+            f"default-src 'self'; {sources()}; connect-src 'self' {sockets}; "
             "img-src 'self' blob:; media-src 'self' blob:; "
             "frame-src blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
             "frame-ancestors 'none'"
         )
-
-
-@cache
-def _report_style() -> str:
-    """SHA-256 of the report's own style: the page opens the report as a blob, which has the page's policy."""
-    text = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
-    style = text.split("<style>")[1].split("</style>")[0]
-    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
 
 
 def hosts_of(host: str, port: int) -> tuple[str, ...]:

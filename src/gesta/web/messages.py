@@ -55,7 +55,7 @@ class Limits(Message):
     waiting_jobs: int = 8
     page: int = 200
     live_bytes: int = 256 * 2**10
-    live_sockets: int = 4
+    live_sockets: int = 8
     sockets: int = 16
     idle_s: float = 30.0
     free_bytes: int = Field(2**30, description="of disk, below which nothing is recorded")

@@ -10,15 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.clips.cache import ClipCache
+from gesta.clips.strips import FRAMES, video_strip
 from gesta.clips.transform import Transform
 from gesta.schema import GestaError, Sample
 from gesta.tasks.classification import Strips
 
-FRAMES = 10
-
 
 def strips_of(transform: Transform) -> Strips:
-    """Film strips of samples from the cache of preprocessed clips; of one that is gone none."""
+    """Film strips of samples: the video, and below it the preprocessed clip from the cache, if it is still there."""
     cache = ClipCache()
 
     def strips(sample: Sample) -> tuple[list[tuple[str, str]], float | None]:
@@ -26,7 +25,8 @@ def strips_of(transform: Transform) -> Strips:
             pixels = np.asarray(cache.load(sample, transform).pixels)
         except GestaError:
             pixels = transform.empty(0)
-        return film_strips(pixels, transform), len(pixels) / transform.fps
+        video = video_strip(sample) if sample.color is not None or sample.depth is not None else []
+        return video + film_strips(pixels, transform), len(pixels) / transform.fps
 
     return strips
 

@@ -130,8 +130,8 @@ class FeatureTask(classification.Classifies):
         return outputs(predictor, samples, bar)
 
     def report(self, result: Evaluation, out: Path) -> None:
+        from gesta.clips.strips import video_strip
         from gesta.tasks.classification_report import report
-        from gesta.tasks.features.report import video_strip
 
         report(result, out, lambda sample: (video_strip(sample), None))
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gesta.bundle import card
 from gesta.draw import Image
 from gesta.files import json_text, write_files
+from gesta.look import head, links, sorting, titled
 from gesta.metrics import success_area, success_rate
 from gesta.schema import GestaError, HandFrame
 from gesta.tasks.base import Evaluation
@@ -121,7 +122,12 @@ def render(result: Evaluation) -> tuple[str, str]:
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     name = result.manifest.name
+    title = titled(Path(result.facts.get("data", name)).name)
     page = environment.get_template("report.html").render(
+        head=head(f"{title}: {result.metrics['mean_error_mm']:.2f} mm"),
+        title=title,
+        files=links("frames.csv", "metrics.json", "scene.html", TRUTH, PREDICTIONS),
+        sorting=sorting(),
         m=result.metrics,
         manifest=result.manifest,
         card=card.render(result.manifest),
@@ -133,7 +139,7 @@ def render(result: Evaluation) -> tuple[str, str]:
         cases=cases,
         scene=Markup(scene(shown)) if shown else "",
     )
-    return page, scene_page(name, shown) if shown else page
+    return page, scene_page(title, shown) if shown else page
 
 
 def curves(result: Evaluation) -> list[Curve]:

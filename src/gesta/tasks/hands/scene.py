@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.draw import hand_bones
+from gesta.look import head
 from gesta.tasks.hands.drawing import Cloud, Hand
 
 TEMPLATE = Path(__file__).with_name("scene.html")
@@ -31,10 +32,8 @@ class Shown:
 
 def scene_page(title: str, hands: Sequence[Shown]) -> str:
     """A whole HTML page."""
-    head = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{_escaped(title)}</title>\n</head>'
-    )
-    return f"{head}\n<body>\n{scene(hands)}\n</body>\n</html>\n"
+    body = f"<h1>{_escaped(title)}</h1>\n{scene(hands)}"
+    return f'<!doctype html>\n<html lang="en">\n{head(title)}\n<body>\n{body}\n</body>\n</html>\n'
 
 
 def scene(hands: Sequence[Shown]) -> str:

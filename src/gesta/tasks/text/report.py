@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gesta.files import write_whole
+from gesta.look import head, links, sorting, titled
 from gesta.tasks.text.data import as_csv
 
 SHOWN = 100
 """Rows on the page; the CSV has all."""
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em;color:#1d2433}"
-    "table{border-collapse:collapse;width:100%}th{color:#5d6780}"
-    "td,th{text-align:left;padding:4px 10px 4px 0;border-bottom:1px solid #dfe3ec;vertical-align:top}"
-)
 
 
 def write_report(
@@ -30,14 +26,14 @@ def write_report(
     numbers = [(key, f"{value:.4g}") for key, value in metrics.items() if isinstance(value, int | float)]
     notes = [("note", str(note)) for note in (*metrics.get("notes", ()), *metrics.get("warnings", ()))]
     page = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{html.escape(title)}</title><style>{_STYLE}</style>"
-        f"<h1>{html.escape(title)}</h1>{_table(('', ''), [*numbers, *notes])}"
-        f"<h2>{min(SHOWN, len(rows))} of {len(rows)}</h2>{_table(header, rows[:SHOWN])}</html>\n"
+        f"<!doctype html><html lang=en>{head(titled(title))}<body><h1>{html.escape(titled(title))}</h1>"
+        f"<p>Files: {links(name, 'metrics.json')}</p>{_table(('', ''), [*numbers, *notes])}"
+        f"<h2>{min(SHOWN, len(rows))} of {len(rows)}</h2>{_table(header, rows[:SHOWN])}{sorting()}</body></html>\n"
     )
     write_whole(out / "report.html", page)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(cell)}" for cell in header)
+    top = "".join(f"<th>{html.escape(cell)}" for cell in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}" for cell in row) for row in rows)
-    return f"<table><tr>{head}{body}</table>"
+    return f"<div class=scroll><table class=sorts><tr>{top}{body}</table></div>"

@@ -12,7 +12,7 @@ const REASONS = {
   4413: "A frame was too large for the server.",
   4422: "The server could not read a frame.",
   4424: "This model cannot run on this computer. Load the page again: it says why.",
-  4429: "Four cameras are tried already. Close one of them.",
+  4429: "Eight cameras are tried already. Close one of them.",
 };
 
 /** Events: `answer` (detail: Answer plus captured_ms), `kept` (detail: the clip's id), `end` (detail: a sentence or ""). */

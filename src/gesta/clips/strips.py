@@ -1,4 +1,4 @@
-"""Film strips of videos, for the report of an evaluation."""
+"""Film strips of videos, for reports."""
 
 from __future__ import annotations
 
