@@ -106,7 +106,7 @@ def stretches(recordings: Sequence[Seen], strips: Strips) -> str:
 
 def _stretch(one: Seen, event: Event, what: str, strips: Strips) -> str:
     found = strips(one.id, event.start, event.end)
-    pictures = "".join(f'<p><img src="{uri}" alt="{html.escape(name)}"></p>' for name, uri in found)
+    pictures = "".join(f'<figure><img src="{uri}" alt="{html.escape(name)}"></figure>' for name, uri in found)
     if not pictures:
         return ""
     others = [e for e in (*one.truth, *one.spotted) if min(e.end, event.end) > max(e.start, event.start)]
@@ -131,7 +131,8 @@ def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen], str
     gestures = _table([("gesture", "in the data", "detected", "false alarms"), *classes], sorts=True)
     return (
         f"<!doctype html><html lang=en>{head(titled(title))}<body><h1>{html.escape(titled(title))}</h1>"
-        f"<p>Files: {links('events.csv', 'metrics.json')}</p><div class=scroll>{_table([*numbers, *notes])}</div>"
+        f"<p>Bundle: {html.escape(str(metrics.get('bundle', 'not stored')))}<br>"
+        f"Files: {links('events.csv', 'metrics.json')}</p><div class=scroll>{_table([*numbers, *notes])}</div>"
         f"<h2>Gestures</h2><div class=scroll>{gestures}</div>"
         f"<h2>{len(worst)} of {len(recordings)} recordings, worst first</h2>"
         f"<p>Top: ground truth. Bottom: detected events; a dot marks when each was detected.</p><p class=key>{key}</p>"
