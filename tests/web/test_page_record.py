@@ -76,6 +76,7 @@ def test_escape_drops_the_unfinished_clip(recording):
 
     driver, studio, _ = recording
     ready(driver)
+    press(driver, ".gestures .chip:last-child")  # 20 s of nothing: not over before the key is pressed
     before = len(studio.clips.used())
     press(driver, "#record")
     until(lambda: phase(driver) == "recording", said="it records")
@@ -83,6 +84,25 @@ def test_escape_drops_the_unfinished_clip(recording):
     ready(driver)
     until(lambda: not studio.takes.listed(), said="the recording is dropped")
     assert len(studio.clips.used()) == before
+
+
+@pytest.mark.integration
+def test_a_camera_that_vanishes_leaves_what_it_showed(recording):
+    driver, studio, _ = recording
+    ready(driver)
+    press(driver, ".gestures .chip:last-child")
+    before = len(studio.clips.used())
+    press(driver, "#record")
+    until(lambda: any(take.frames >= 25 for take in studio.takes.listed()), said="a part is on the disk")
+    unplug = "const [track] = document.querySelector('.stage video').srcObject.getVideoTracks(); track.stop();"
+    driver.execute_script(f"{unplug} track.dispatchEvent(new Event('ended'))")
+    until(lambda: len(studio.clips.used()) > before, said="what was recorded is kept")
+    page = "return document.body.textContent"
+    until(lambda: "The camera went away." in driver.execute_script(page), said="it is said")
+    assert "of this clip are kept" in driver.execute_script(page)
+    again = "[...document.querySelectorAll('button')].find((one) => one.textContent === 'Try again').click()"
+    driver.execute_script(again)
+    ready(driver)
 
 
 @pytest.mark.integration

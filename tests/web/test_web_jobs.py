@@ -16,7 +16,9 @@ from web.studio_help import Page, opened, wave
 from gesta.bundle import io as bundles
 from gesta.tasks import catalog
 from gesta.web.jobfiles import Asked, Progress, read_asked, write_asked, write_progress
+from gesta.web.messages_work import Job
 from gesta.web.results import results
+from gesta.web.serve import goes_on
 from gesta.web.work_train import divide, note_of
 
 MODEL = "2026-11-27-1406"
@@ -216,3 +218,12 @@ def test_nobody_is_on_two_sides(page: Page) -> None:
     assert note_of("fps 20 (the median is 20)").model_dump() == {"title": "Fps 20", "reason": "the median is 20"}
     assert bundles
     assert wave()
+
+
+def test_the_ended_server_says_what_continues() -> None:
+    jobs = [Job(id=str(n), kind=kind, state=state, made=0.0) for n, (kind, state) in enumerate(GOING)]
+    (line,) = goes_on(jobs, Path("my data")).splitlines()
+    assert line.startswith("The measurement continues") and line.endswith("gesta studio 'my data'")
+
+
+GOING = [("measure", "running"), ("train", "done"), ("export", "waiting")]

@@ -33,7 +33,8 @@ Annotate = Annotated[
     typer.Option(
         "--annotate",
         metavar="FILE",
-        help="Write a video that shows the predictions: an .mp4, or a folder of them (hand pose: also .png).",
+        help="Write a video that shows the predictions, with a timeline (.svg): an .mp4, or a folder of them (hand "
+        "pose: also .png, no timeline).",
     ),
 ]
 Camera = Annotated[

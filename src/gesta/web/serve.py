@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -22,7 +23,9 @@ from gesta.schema import GestaError
 from gesta.web.app import create
 from gesta.web.folder import Folder
 from gesta.web.guard import Door, hosts_of
+from gesta.web.messages_work import Job
 from gesta.web.studio import Studio
+from gesta.words import command
 
 CONNECTIONS = 200
 """Open at once; further ones are closed."""
@@ -104,7 +107,8 @@ def serve(data: Path, address: Address, *, opens: bool = True) -> None:
         token = secrets.token_urlsafe(16)
         hosts = {host for name in address.names for host in hosts_of(name, address.port)}
         door = Door(token, tuple(sorted(hosts)), address.cert is not None)
-        server = uvicorn.Server(_config(create(Studio(folder), door), address))
+        studio = Studio(folder)
+        server = uvicorn.Server(_config(create(studio, door), address))
         link = address.link(token)
         sys.stderr.write(f"gesta studio of {data}: {link}\nPress Ctrl-C to stop.\n")
         if not address.is_local:
@@ -112,10 +116,22 @@ def serve(data: Path, address: Address, *, opens: bool = True) -> None:
         if opens:
             Timer(1.0, webbrowser.open, [link]).start()
         server.run()
+        sys.stderr.write(goes_on(studio.jobs.all(), data))
         if not server.started:
             raise GestaError(f"port {address.port} of {address.host} cannot be used. Give another --port.", usage=True)
     finally:
         folder.close()
+
+
+def goes_on(jobs: Sequence[Job], data: Path) -> str:
+    """A line on the job that continues without the server; empty where none does."""
+    what = {"train": "The training", "measure": "The measurement", "export": "The export"}
+    lines = [
+        f"{what[job.kind]} continues in the background. To see or stop it: {command('gesta', 'studio', str(data))}\n"
+        for job in jobs
+        if job.state in ("running", "stopping")
+    ]
+    return "".join(lines)
 
 
 def _config(app: Any, address: Address) -> uvicorn.Config:
