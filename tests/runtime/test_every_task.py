@@ -64,7 +64,7 @@ def test_several_videos_are_drawn_into_a_folder(stream, gesta, tmp_path: Path) -
     assert done.exit_code == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert {one["label"] for one in said} <= set(LABELS) and len({one["input"] for one in said}) == 3
-    assert sorted(path.name for path in out.iterdir()) == ["a-1.mp4", "a-2.mp4", "b.mp4"], "equal names are numbered"
+    assert sorted(path.name for path in out.glob("*.mp4")) == ["a-1.mp4", "a-2.mp4", "b.mp4"], "equal names are numbered"
     assert [frames_of(out / name) for name in ("a-1.mp4", "a-2.mp4", "b.mp4")] == [10, 11, 12]
     assert f"Wrote {out / 'b.mp4'}" in done.stderr
 
@@ -75,7 +75,7 @@ def test_of_several_videos_a_broken_one_is_named_and_the_others_are_drawn(gesta,
     cut.write_bytes(cut.read_bytes()[:200])
     done = gesta("predict", bundle, tmp_path / "data", "--annotate", tmp_path / "drawn")
     assert done.exit_code == 1 and "cut.mkv" in done.stderr
-    assert [path.name for path in (tmp_path / "drawn").iterdir()] == ["whole.mp4"]
+    assert [path.name for path in (tmp_path / "drawn").glob("*.mp4")] == ["whole.mp4"]
     done = gesta("predict", bundle, whole, cut, "--annotate", tmp_path / "one.mp4")
     assert done.exit_code == 2 and "2 recordings are given. Give a folder." in done.stderr
     done = gesta("predict", bundle, whole, "--annotate", tmp_path / "one.avi")
@@ -86,5 +86,5 @@ def test_videos_of_stored_features_are_drawn_into_a_folder(gesta, classifier: Pa
     out = tmp_path / "drawn"
     done = gesta("predict", classifier, tmp_path / "videos", "--annotate", out)
     assert done.exit_code == 0, done.stderr
-    assert sorted(path.name for path in out.iterdir()) == [f"{n}{i}.mp4" for n in ("dark", "light") for i in (0, 1)]
+    assert sorted(path.name for path in out.glob("*.mp4")) == [f"{n}{i}.mp4" for n in ("dark", "light") for i in (0, 1)]
     assert frames_of(out / "dark0.mp4") == 7
