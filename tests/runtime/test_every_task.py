@@ -64,7 +64,7 @@ def test_several_videos_are_drawn_into_a_folder(stream, gesta, tmp_path: Path) -
     assert done.exit_code == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert {one["label"] for one in said} <= set(LABELS) and len({one["input"] for one in said}) == 3
-    assert sorted(path.name for path in out.glob("*.mp4")) == ["a-1.mp4", "a-2.mp4", "b.mp4"], "equal names are numbered"
+    assert {path.name for path in out.glob("*.mp4")} == {"a-1.mp4", "a-2.mp4", "b.mp4"}, "equal names are numbered"
     assert [frames_of(out / name) for name in ("a-1.mp4", "a-2.mp4", "b.mp4")] == [10, 11, 12]
     assert f"Wrote {out / 'b.mp4'}" in done.stderr
 
