@@ -74,7 +74,10 @@ def page(tmp_path_factory):
 
 def shown(driver, view):
     driver.execute_script("location.hash = arguments[0]", view)
-    until(lambda: driver.execute_script("return document.getElementById('main').dataset.view") == view, said=view)
+    until(
+        lambda: driver.execute_script("return document.getElementById('main').dataset.view") == view.split("/")[0],
+        said=view,
+    )
     until(lambda: driver.find_elements("css selector", "main h1, main h2"), said=f"{view} is drawn")
 
 
@@ -103,6 +106,19 @@ def test_names_are_text_and_the_token_leaves_the_address(page):
     assert "token" not in driver.current_url
     card = until(lambda: driver.find_elements("css selector", ".clip"), said="clips")[-1]
     assert "warning: " in card.get_attribute("textContent")
+
+
+def test_a_model_that_cannot_be_tried_says_why_and_what_to_do(page):
+    driver, _, _ = page
+    look(driver, 390, "light")
+    shown(driver, "try/everyday")
+    until(lambda: driver.find_elements("id", "look-again"), said="another look is offered")
+    lacks = driver.find_element("id", "lacks")
+    assert "gesta fetch trackers" in lacks.text and lacks.location["y"] < 400
+    assert not driver.find_elements("id", "camera")
+    shown(driver, "try/demo")
+    until(lambda: driver.find_elements("id", "camera"), said="the other model has a camera")
+    assert driver.find_element("id", "lacks").text == "The camera is off."
 
 
 @pytest.mark.integration

@@ -85,6 +85,7 @@ class Try {
     const facts = JSON.stringify([model, models.length, camera.on]);
     if (facts === this.#drawn) return;
     this.#drawn = facts;
+    if (!camera.on) fill(this.stage.root, this.#off());
     this.#drawHead();
     this.#drawBars();
     this.#drawEvents();
@@ -102,7 +103,7 @@ class Try {
   }
 
   #off() {
-    return h("div", { class: "off-words" }, this.fault && h("p", { role: "alert" }, this.fault), h("p", {}, this.model ? "The camera is off." : ""));
+    return h("div", { class: "off-words" }, this.fault && h("p", { role: "alert" }, this.fault), h("p", { id: "lacks" }, this.model?.lacks || (this.model ? "The camera is off." : "")));
   }
 
   async #toggle() {
@@ -198,8 +199,7 @@ class Try {
     const toggle = lacks ? button("Look again", () => attempt(() => store.refresh()), { class: "filled", "data-key": "main", id: "look-again" }) : button([camera.on ? "Stop the camera " : "Turn on the camera ", key("Space")], () => this.#toggle(), { class: camera.on ? "quiet tall" : "filled", "data-key": "main", id: "camera" });
     const names = models.map((one) => [one.id, modelName(one)]);
     fill(this.#head, h("div", { class: "head plain" }, h("h1", {}, "Try it"), choice("Model", names, this.model.id, (id) => { location.hash = `#try/${id}`; }, { "data-key": "model" }),
-      h("div", { class: "end bar-bottom" }, toggle, camera.on && !this.model.demo && button("That was wrong", () => this.#wrong(), { class: "quiet only-phone" }))), h("p", { class: "small muted" }, honest(this.model)),
-    lacks && h("p", { class: "warning", id: "lacks" }, lacks));
+      h("div", { class: "end bar-bottom" }, toggle, camera.on && !this.model.demo && button("That was wrong", () => this.#wrong(), { class: "quiet only-phone" }))), h("p", { class: "small muted" }, honest(this.model)));
   }
 
   #drawBars() {
@@ -210,7 +210,7 @@ class Try {
       const marks = label === NONE ? [] : [h("span", { class: "mark on" }), h("span", { class: "mark off" })];
       drawn.firstChild.style.backgroundColor = `var(${colorOf(this.model.labels, label)})`;
       this.#rows.set(label, { fill: drawn.firstChild, number, marks });
-      return h("li", {}, h("span", { class: "row-name" }, shown(label)), h("span", { class: "marked", "aria-hidden": "true" }, drawn, marks), number);
+      return h("li", {}, h("span", { class: "row-name" }, shown(label).replaceAll("_", "_\u200b")), h("span", { class: "marked", "aria-hidden": "true" }, drawn, marks), number);
     }));
   }
 
