@@ -37,7 +37,10 @@ def example(thing: Any) -> str:
 
 
 def examples(name: str) -> str:
-    """The code of an object on the page, and that of its methods behind it."""
+    """The code of an object on the page, and that of its methods behind it; or that of the README."""
+    if name == "README.md":
+        text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
+        return text.partition("```python\n")[2].partition("```")[0]
     thing = locate(name) or getattr(gesta, name.rpartition(".")[2])
     members = vars(thing).values() if inspect.isclass(thing) else ()
     return "\n".join([example(thing), *(example(one) for one in members if inspect.isfunction(one))])
@@ -66,7 +69,9 @@ def test_every_name_is_explained_and_every_call_shows_itself(name) -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NAMES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in ("README.md", "gesta", *NAMES)]
+)
 def test_examples_run(name, world, tmp_path, monkeypatch) -> None:
     shutil.copytree(world, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
