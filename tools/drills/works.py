@@ -282,22 +282,13 @@ def results(folder: Path) -> Result:
     return Result(found, left_behind(folder))
 
 
+TIMED = ["second", "minute", "waiting", "_ms", "latency", "created", "path", "folder", "bundle", "machine", "sha256"]
+
+
 def untimed(value: Any) -> Any:
-    """A document without durations, rates, folders and days, and without the sizes of exports, which hold such."""
-    words: tuple[str, ...] = (
-        "second",
-        "minute",
-        "waiting",
-        "_ms",
-        "latency",
-        "created",
-        "path",
-        "folder",
-        "bundle",
-        "machine",
-    )
+    """A document without durations, rates, folders, days, and hashes and sizes of exports, which hold such."""
     if isinstance(value, dict):
-        words += ("bytes",) if "latency_ms" in value else ()
+        words = [*TIMED, "bytes"] if "latency_ms" in value else TIMED
         return {k: untimed(v) for k, v in value.items() if not any(word in k for word in words)}
     return [untimed(one) for one in value] if isinstance(value, list) else value
 
