@@ -95,7 +95,8 @@ def export(
 
     --with-preprocessing adds model.onnx, run.py, preprocessing.md and an example, which run without gesta.
 
-    --to web writes static files for models of RGB or skeletons. Run gesta fetch onnxruntime-web first.
+    --to web writes static files for models of RGB or skeletons. Run gesta fetch onnxruntime-web first;
+    for skeletons also gesta fetch mediapipe-web and gesta fetch trackers.
 
     Examples:
       gesta export runs/mine/bundle --to openvino --out exported --data my_gestures
