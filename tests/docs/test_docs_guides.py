@@ -22,6 +22,7 @@ LEFT_OUT = {
     r"^gesta live everyday|^gesta fetch|^gesta track|tracker=|TRACKED": "networks that are downloaded: tests/trackers",
     r"--to web|http\.server": "needs onnxruntime-web, which is downloaded: tests/export/test_export_web.py",
     r"^python benchmarks/": "measures for minutes",
+    r"--devices 4": "four processes beside this one: tests/training/test_training_processes.py",
     r"studio_pictures": "pictures of the page in a browser: tests/web",
 }
 """Pattern -> why a command of that kind is not run here. Each is still parsed: test_docs_commands.py."""
@@ -108,16 +109,9 @@ GUIDES = {
     ),
     "studio.md": World(worlds.own_videos),
     "shards.md": World(worlds.videos, more={"gesta data pack": worlds.sets(worlds.PIXELS[:1])}),
-    "scale.md": World(
-        worlds.videos,
-        more={"gesta data pack": worlds.sets(worlds.PIXELS[:1]), "gesta train SHARDS": ("--devices", "2")},
-    ),
+    "scale.md": World(worlds.videos, more={"gesta data pack": worlds.sets(worlds.PIXELS[:1])}),
     "data_conventions.md": World(worlds.people_in_names),
 }
-
-
-UNTRIED: tuple[str, ...] = ()
-"""Guides whose run here has not been seen to its end yet; their commands are parsed like all others."""
 
 
 def runnable(page: Path) -> list[Command]:
@@ -137,7 +131,7 @@ def test_what_is_left_out_is_there(pattern) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in GUIDES if name not in UNTRIED])
+@pytest.mark.parametrize("name", GUIDES)
 def test_guide_runs_as_it_stands(name, gesta, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GESTA_CACHE", str(tmp_path / "cache"))
