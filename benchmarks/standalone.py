@@ -23,7 +23,7 @@ def main(exported: Path, folders: list[Path]) -> None:
     same, differences = 0, []
     for number, video in enumerate(videos, start=1):
         expected = np.array(list(model.predict(video).probabilities.values()))
-        found = program.predict(alone, program.read(str(video), alone.notes["color"] == "1"))
+        found = program.predict(alone, program.read(str(video), alone.notes["color"] == "1"))[-1][1]
         same += int(found.argmax() == expected.argmax())
         differences.append(float(np.abs(found - expected).max()))
         print(f"\r{same} same of {number}, in all {len(videos)}", end="", file=sys.stderr)
