@@ -105,8 +105,8 @@ def test_people_are_divided_as_in_the_training(gesta, tmp_path: Path, monkeypatc
         (("prune", "model", "--out", "x", "--sparsity", 1.5), 2, "below 1"),
         (("prune", "model", "--out", "x", "--epochs", 1), 2, "--data DATA"),
         (("prune", "model", "--out", "x", "--data", "nowhere"), 2, "no such data folder"),
-        (("prune", "model", "--out", "x", "--set", "teacher=model"), 2, "Add --epochs"),
-        (("slim", "model", "data", "--out", "x", "--set", "training.batch=8"), 2, "Add --epochs"),
+        (("prune", "model", "--out", "x", "--set", "teacher=model"), 2, "which needs --epochs"),
+        (("slim", "model", "data", "--out", "x", "--set", "training.batch=8"), 2, "which needs --epochs"),
         (("prune", "model", "--channels", "--out", "x"), 2, "--channels needs --data DATA"),
         (("prune", "model", "--channels", "--keep", 2, "--data", "data", "--out", "x"), 2, "--keep is above 0"),
         (

@@ -171,7 +171,7 @@ def test_nyu_without_what_reads_mat_files(gesta, pose_bundle, tmp_path, monkeypa
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n, *a: None if n in ("scipy", "h5py") else real(n, *a))
     done = gesta("predict", pose_bundle, root, "--json")
-    assert "the nearest object is taken for the hand: reading .mat files needs scipy" in done.stderr
+    assert "the nearest object is taken as the hand: reading .mat files needs scipy" in done.stderr
     found = lines(done)
     assert [one["frame"] for one in found] == ["train/depth_1_0000001", "test/depth_1_0000001"]
     assert [one["joints_mm"] for one in found] == [one["joints_mm"] for one in annotated]
