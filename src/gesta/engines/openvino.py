@@ -32,13 +32,18 @@ def _device(device: str) -> str:
     return DEVICES[device]
 
 
-def _load(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | None) -> Graph:
-    options: dict[str, Any] = {
+def options_for(precision: str, threads: int | None, device: str = "CPU") -> dict[str, Any]:
+    """How a network is compiled. Threads are not pinned to cores: several processes would all take the first ones."""
+    return {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": HINTS[artifact.precision],
+        "INFERENCE_PRECISION_HINT": precision,
+        **({"ENABLE_CPU_PINNING": False} if device == "CPU" else {}),
+        **({} if threads is None else {"INFERENCE_NUM_THREADS": threads}),
     }
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
+
+
+def _load(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | None) -> Graph:
+    options = options_for(HINTS[artifact.precision], threads, device)
     request = compiled(bundle, artifact, device, options).create_infer_request()
     names = [tensor.name for tensor in artifact.outputs]
 

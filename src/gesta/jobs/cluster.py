@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import math
 import pickle
 import time
 import warnings
@@ -58,6 +59,7 @@ class Cluster:
             )
         self._client: Any = None
         self._own: Any = None
+        self._counted = (-math.inf, 0)  # when, and how many workers
 
     @property
     def dashboard(self) -> str | None:
@@ -122,14 +124,20 @@ class Cluster:
     def _send(self, waiting: deque[Job], sent: dict[Any, Job], at: Site) -> None:
         if not waiting:
             return
-        most = self._count_workers() + MOST_WAITING
+        if time.monotonic() - self._counted[0] > LOOK_S:  # the question costs as much as a short job
+            self._counted = time.monotonic(), self._count_workers()
+        most = self._counted[1] + MOST_WAITING
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that arguments are large
             while waiting and len(sent) < most:
                 job = waiting.popleft()
                 name = f"{job.title} {job.key} {time.monotonic_ns()}"
                 data = pickle.dumps((job, at))
-                sent[self._client.submit(perform_sent, data, key=name, pure=False)] = job
+                try:
+                    sent[self._client.submit(perform_sent, data, key=name, pure=False)] = job
+                except Exception as error:  # the scheduler went a moment ago
+                    waiting.appendleft(job)
+                    raise _Lost from error
 
     def _ended(self, futures: list[Any]) -> list[Any]:
         """Those that have ended, at least one. Raises _Lost where the scheduler is gone."""

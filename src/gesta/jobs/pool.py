@@ -28,7 +28,7 @@ from gesta.schema import GestaError
 
 Say = Callable[[str], None]
 T = TypeVar("T")
-MOST_JOBS = 1000
+MOST_JOBS = 400
 """Of many small pieces of work several are a job, so that keeping record of jobs costs next to nothing."""
 
 

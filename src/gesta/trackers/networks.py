@@ -40,9 +40,13 @@ class Network:
         try:
             model = _checked(ov.Core().read_model(file), file, size, outputs)
             model = ov.Model([model.outputs[i] for i in chosen], model.get_parameters(), self.name)
-            options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}  # never bf16
+            options: dict[str, object] = {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_PRECISION_HINT": "f32",
+            }  # never bf16
+            options["ENABLE_CPU_PINNING"] = False  # several processes would all take the first core
             if threads is not None:
-                options["INFERENCE_NUM_THREADS"] = str(threads)
+                options["INFERENCE_NUM_THREADS"] = threads
             self._request = ov.Core().compile_model(_scaled(model, low, high), "CPU", options).create_infer_request()
             self._input = self._request.get_input_tensor().data  # 1 S S 3
         except RuntimeError as error:

@@ -34,12 +34,11 @@ def openvino_engine(ready: Extractor, device: str, threads: int | None) -> Engin
     """OpenVINO on the CPU, in fp32, any batch."""
     import openvino as ov
 
+    from gesta.engines.openvino import options_for
+
     if device != "cpu":
         raise GestaError(f"--engine openvino computes on the CPU, not on {device}. Use --device cpu.", usage=True)
-    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    if threads is not None:
-        options["INFERENCE_NUM_THREADS"] = threads
-    request = ov.Core().compile_model(_converted(ready), "CPU", options).create_infer_request()
+    request = ov.Core().compile_model(_converted(ready), "CPU", options_for("f32", threads)).create_infer_request()
 
     def run(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.array(next(iter(request.infer([frames]).values())), np.float32)
