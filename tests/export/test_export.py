@@ -77,7 +77,8 @@ def test_a_network_that_disagrees_is_not_kept(tmp_path, monkeypatch):
 
     monkeypatch.setitem(run.FORMATS, "openvino", ("openvino", wrong))
     with pytest.raises(
-        GestaError, match=r"the step network for openvino does not agree with PyTorch.*not in the bundle.*--engine torch"
+        GestaError,
+        match=r"the step network for openvino does not agree with PyTorch.*not in the bundle.*--engine torch",
     ):
         add_networks(folder, clips_for(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

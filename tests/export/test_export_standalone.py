@@ -204,14 +204,14 @@ def test_an_answer_that_is_not_gestas_leaves_nothing(exported, tmp_path, monkeyp
 
 def test_the_rules_have_the_numbers_of_the_transform(exported):
     written = (exported / "preprocessing.md").read_text()
-    for number in ("20 frames a second", "9798 R", "128 + 4 (this frame", "16 x 16", "**Chunks** of 4"):
+    for number in ("20 frames per second", "9798 R", "128 + 4 (this frame", "rounded up", "16 x 16", "**Chunks** of 4"):
         assert number in written
     t = Transform(
         fps=12.5, size=48, streams=("body",), channels=("red",), body="frame", sampling="central", smooth=False
     )
     manifest = catalog.of_bundle(exported)[1].manifest.model_copy(update={"transform": t})
     other = rules.markdown(manifest, True)
-    assert "12.5 frames a second" in other
+    assert "12.5 frames per second" in other
     assert "48 x 48" in other
     assert "central 32" in other
     assert "moves" not in other

@@ -19,26 +19,22 @@ def markdown(manifest: ClipManifest, inside: bool) -> str:
     t = manifest.transform
     steps = [*_time(t), *_gray(t), *_boxes(t), *_channels(t), *_scaling(t), *_network(manifest)]
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
-    return f"# What happens to the pixels\n\n{_where(t, inside)}\n\n{numbered}\n"
+    return f"# Preprocessing\n\n{_where(t, inside)}\n\n{numbered}\n"
 
 
 def _where(t: Transform, inside: bool) -> str:
     if inside:
         return (
-            "All of this is computed inside `model.onnx`, which takes RGB frames and their times; `run.py` feeds it. "
-            "You "
-            "need this page only to compute it yourself. Levels are whole numbers from 0 to 255 after every step. A "
-            "frame "
-            f"whose longer side is under {crops.MOTION_SIDE} pixels can differ from gesta by a level."
+            "All of this is computed inside `model.onnx`, which takes RGB frames and their times (see `run.py`). You "
+            "need this page only if you want to compute it yourself. Gray levels are integers from 0 to 255 after "
+            f"every step. Frames whose longer side is below {crops.MOTION_SIDE} pixels can differ from gesta's by one "
+            "level."
         )
     shape = ", ".join(map(str, t.frame_shape))
     return (
-        f"`model.onnx` takes frames that are prepared already, uint8 [T, {shape}] (T frames; streams "
-        f"{', '.join(t.streams)}; "
-        f"height; width; channels {', '.join(t.channels)}), because ONNX has no way to compute {missing(t)}. Steps 1 "
-        f"to "
-        "the one that names the network are yours to do: they are those below. Levels are whole numbers from 0 to 255 "
-        "after every step."
+        f"`model.onnx` takes preprocessed frames, uint8 [T, {shape}] (T frames; streams {', '.join(t.streams)}; "
+        f"height; width; channels {', '.join(t.channels)}), because ONNX cannot compute {missing(t)}. Do the steps "
+        "before the network yourself, as described below. Gray levels are integers from 0 to 255 after every step."
     )
 
 
@@ -58,23 +54,19 @@ def missing(t: Transform) -> str | None:
 
 def _time(t: Transform) -> Iterator[str]:
     yield (
-        f"**Frame rate.** The network sees {t.fps:g} frames a second. Counting from the first frame's time, tick k = "
-        f"0, 1, "
-        f"2, ... lies at k / {t.fps:g} s and takes the last frame that comes less than half a tick after it: a frame "
-        f"that "
-        "comes early is passed over, one that stays is taken again. The last frame of a recording is taken once. A "
-        "pause "
-        f"counts as {preprocess.LONGEST_GAP_S:g} s at most; a time that lies back by up to {JITTER_S:g} s counts as "
-        f"the time "
-        "before it, and one further back as a clock that started anew."
+        f"**Frame rate.** The network sees {t.fps:g} frames per second. Tick k = 0, 1, 2, ... is k / {t.fps:g} s after "
+        "the first frame, and takes the last frame that arrives less than half a tick after it. So frames that arrive "
+        "faster are skipped, and a frame that stays is used again. The last frame of a recording is used once. A "
+        f"pause counts as {preprocess.LONGEST_GAP_S:g} s at most. A time that goes back by up to {JITTER_S:g} s counts "
+        "as the time before it; one that goes back further means that the clock was restarted."
     )
 
 
 def _boxes(t: Transform) -> Iterator[str]:
     if t.body == "frame":
         yield (
-            "**Square.** The smallest square around the whole image, with the same center; outside the image lies "
-            "level 0."
+            "**Square.** The smallest square around the whole image, with the same center. Pixels outside the image "
+            "are 0."
         )
     if t.body == "motion":
         yield from _motion(t)
@@ -84,58 +76,50 @@ def _boxes(t: Transform) -> Iterator[str]:
 
 def _motion(t: Transform) -> Iterator[str]:
     yield (
-        f"**Where something moves.** Each frame is turned to gray and scaled to {crops.MOTION_SIDE} pixels of its "
-        "longer side (area average). A pixel moves where it differs from the frame before by more than "
-        f"{crops.MOTION_THRESHOLD} levels, after a 3 x 3 median of that yes-or-no image. Its energy is 1 where it "
-        f"moves and "
-        f"otherwise halves every {crops.MOTION_HALF_LIFE_S:g} s: times "
-        f"{0.5 ** (1 / (t.fps * crops.MOTION_HALF_LIFE_S)):.6f} "
-        "with each frame."
+        f"**Motion.** Each frame is converted to gray and scaled so that its longer side has {crops.MOTION_SIDE} "
+        "pixels (area average). A pixel moves if it differs from the frame before by more than "
+        f"{crops.MOTION_THRESHOLD} levels, after a 3 x 3 median of this binary image. Its energy is 1 where it moves "
+        f"and otherwise halves every {crops.MOTION_HALF_LIFE_S:g} s, that is, it is multiplied by "
+        f"{0.5 ** (1 / (t.fps * crops.MOTION_HALF_LIFE_S)):.6f} with each frame."
     )
     yield (
-        f"**Square.** Once for every {t.chunk} frames, from the energy after the last of them. Where its mean is below "
-        f"{crops.MOTION_LEAST:g}, the square stays where it was. Otherwise the rows between which the central 96 % of "
-        f"the energy "
-        f"lies (2 % left out at each end), and the columns likewise, give the middle; the side is the larger extent "
-        f"times "
-        f"{1 + 2 * crops.MOTION_MARGIN:g}, at least {crops.MOTION_SMALLEST:g} of the image's shorter side, at most "
-        f"its longer "
-        "side. The first square found is taken as it is. Later ones are smoothed, in pixels of the image: guess = "
-        "middle "
-        f"before + velocity; middle = guess + {1 - t.box_smoothing:g} (measured - guess); velocity grows by "
-        f"{(1 - t.box_smoothing) ** 2 / 2:g} (measured - guess) and is 0 while nothing moves; side = side before + "
-        f"{1 - t.box_smoothing:g} (measured - side before). Until something has moved, the square is the smallest "
-        f"around the "
-        "whole image. Its edges are rounded to whole pixels (.5 to the even number); outside the image lies level 0."
+        f"**Square.** Computed once for every {t.chunk} frames, from the energy after the last of them. If the mean "
+        f"energy is below {crops.MOTION_LEAST:g}, the square stays where it was. Otherwise take the rows that contain "
+        "the central 96 % of the energy (without 2 % at each end), and the columns likewise. Their middle is the "
+        f"center of the square. Its side is the larger extent times {1 + 2 * crops.MOTION_MARGIN:g}, at least "
+        f"{crops.MOTION_SMALLEST:g} of the shorter side of the image and at most its longer side. The first square is "
+        "used as it is. Later ones are smoothed, in pixels of the image: guess = center before + velocity; center = "
+        f"guess + {1 - t.box_smoothing:g} (measured - guess); the velocity grows by {(1 - t.box_smoothing) ** 2 / 2:g} "
+        f"(measured - guess) and is 0 while nothing moves; side = side before + {1 - t.box_smoothing:g} (measured - "
+        "side before). Until something has moved, the square is the smallest one around the whole image. Its edges "
+        "are rounded to whole pixels (.5 to the even number); pixels outside the image are 0."
     )
 
 
 def _skeleton(t: Transform) -> Iterator[str]:
+    smoothed = (
+        f"Each edge is {t.box_smoothing:g} times the one before plus {1 - t.box_smoothing:g} times the new one. "
+        if t.box_smoothing
+        else ""
+    )
     yield (
-        "**Body.** With h = the distance in pixels from HipCenter to Head (at least 1): from "
-        f"{t.body_width:g} h left to {t.body_width:g} h right of HipCenter, {t.body_up:g} h above to {t.body_down:g} "
-        f"h below it. "
-        + (
-            f"Each edge is {t.box_smoothing:g} of the one before and {1 - t.box_smoothing:g} of the new one. "
-            if t.box_smoothing
-            else ""
-        )
-        + "Without a tracked person it stays where it was; before the first, it is the smallest square around the "
-        "image."
+        f"**Body.** With h = the distance in pixels from HipCenter to Head (at least 1): from {t.body_width:g} h left "
+        f"to {t.body_width:g} h right of HipCenter, and from {t.body_up:g} h above to {t.body_down:g} h below it. "
+        f"{smoothed}Without a tracked person the box stays where it was; before the first one, it is the smallest "
+        "square around the image."
     )
     if "hand" in t.streams:
-        yield f"**Hand.** A square of {t.hand_side:g} h around the chosen hand; all 0 before a hand was seen."
+        yield f"**Hand.** A square of {t.hand_side:g} h around the chosen hand; all 0 until a hand has been seen."
+    highest = (
+        "The hand that rises highest in the image over the whole recording (in streams, the rule below). "
+        if t.hand_rule == "clip"
+        else ""
+    )
+    mirrored = " If the right one is chosen, all crops are mirrored left to right." if t.mirror else ""
     yield (
-        "**Chosen hand.** "
-        + (
-            "The one that rises highest in the image over the whole recording (streams: the rule below). "
-            if t.hand_rule == "clip"
-            else ""
-        )
-        + f"The left one first. The greatest height above HipCenter in units of h is remembered of each, less "
-        f"{cropping.HAND_LEAK_PER_S:g} a second; the other one is chosen when it exceeds by "
-        f"{cropping.HAND_MARGIN:g}."
-        + (" Where the right one is chosen, all crops are mirrored left to right." if t.mirror else "")
+        f"**Chosen hand.** {highest}At first, it is the left hand. For each hand, the greatest height above HipCenter, "
+        f"in units of h, is kept; it decreases by {cropping.HAND_LEAK_PER_S:g} per second. The other hand is chosen "
+        f"when its value is greater by {cropping.HAND_MARGIN:g}.{mirrored}"
     )
 
 
@@ -148,29 +132,27 @@ def _gray(t: Transform) -> Iterator[str]:
 def _channels(t: Transform) -> Iterator[str]:
     if missing(t) == DEPTH:
         yield (
-            f"**Depth** as levels: 128 + 127 (reference - depth) / {t.depth_range_mm:g} mm, rounded, from 1 to 255; 0 "
-            f"without a "
-            "reading. The reference is the median depth of every fourth pixel of the person (of the mask in the "
-            "body's crop; "
-            "without one, of the crop's middle quarter in width and third in height), "
-            f"{cropping.DEPTH_MEMORY:g} of the one before and {1 - cropping.DEPTH_MEMORY:g} of the new one."
+            f"**Depth** as levels: 128 + 127 (reference - depth) / {t.depth_range_mm:g} mm, rounded and limited to 1 "
+            "to 255; 0 without a reading. The reference is the median depth of every fourth pixel of the person (of "
+            "the mask in the body crop; without a mask, of the middle quarter of the crop's width and third of its "
+            f"height), {cropping.DEPTH_MEMORY:g} times the reference before plus {1 - cropping.DEPTH_MEMORY:g} times "
+            "the new one."
         )
     listed = ", ".join(f"`{channel}`" for channel in t.channels)
-    yield f"**Channels**, each cut out of the square: {listed}.{_difference(t)}{_color(t)}{_flow(t)}{_mask(t)}"
+    yield f"**Channels**, each cropped to the square: {listed}.{_difference(t)}{_color(t)}{_flow(t)}{_mask(t)}"
 
 
 def _difference(t: Transform) -> str:
     if not any(channel.endswith("_difference") for channel in t.channels):
         return ""
     return (
-        f" A difference is 128 + {t.difference_gain:g} (this frame - the frame that was taken before it), both cut "
-        f"out of this "
-        "frame's square, rounded and limited to 0 to 255; of the first frame it is 128."
+        f" A difference is 128 + {t.difference_gain:g} (this frame - the frame used before it), both cropped to the "
+        "square of this frame, rounded and limited to 0 to 255; for the first frame it is 128."
     )
 
 
 def _color(t: Transform) -> str:
-    return " `red`, `green`, `blue` are the frame's own." if any(c in COLORS for c in t.channels) else ""
+    return " `red`, `green`, `blue` are those of the frame." if any(c in COLORS for c in t.channels) else ""
 
 
 def _flow(t: Transform) -> str:
@@ -179,28 +161,28 @@ def _flow(t: Transform) -> str:
     which = (
         f"between the last {t.flow_stack + 1} frames of the recording up to this one, the latest pair first"
         if t.flow_stack
-        else "from the frame that was taken before to this one"
+        else "from the frame used before to this one"
     )
     return (
-        f" Flow is Farneback's, {which}, all scaled first; {flow.BOUND_PX:g} pixels are "
-        f"127 levels, "
-        f"and {flow.STILL} is no motion."
+        f" Optical flow is Farneback's, {which}, after scaling; {flow.BOUND_PX:g} pixels are 127 levels, and "
+        f"{flow.STILL} means no motion."
     )
 
 
 def _mask(t: Transform) -> str:
-    return " Outside the person's mask, where there is one, all is 0." if t.mask and t.body == "skeleton" else ""
+    return " Pixels outside the person's mask, if there is one, are 0." if t.mask and t.body == "skeleton" else ""
 
 
 def _scaling(t: Transform) -> Iterator[str]:
     if t.smooth:
-        yield "**Smoothing.** (1 2 1) x (1 2 1) / 16, mirrored at the crop's edges without repeating them, .5 rounded "
-        "up."
+        yield (
+            "**Smoothing.** (1 2 1) x (1 2 1) / 16, with the crop mirrored at its edges (edge pixels are not "
+            "repeated), .5 rounded up."
+        )
     yield (
-        f"**Scaling to {t.size} x {t.size}.** While both sides are at least {2 * t.size}: means of 2 x 2 pixels, .5 "
-        f"rounded up, "
-        "an odd last row or column left out. Then the area average, .5 to the even number; where a side is below "
-        f"{t.size}, linear between pixel centers instead."
+        f"**Scaling to {t.size} x {t.size}.** While both sides have at least {2 * t.size} pixels: means of 2 x 2 "
+        "pixels, .5 rounded up, without an odd last row or column. Then the area average, .5 rounded to the even "
+        f"number; if a side has fewer than {t.size} pixels, linear interpolation between pixel centers instead."
     )
 
 
@@ -208,39 +190,37 @@ def _network(manifest: ClipManifest) -> Iterator[str]:
     t = manifest.transform
     if t.sampling == "central":
         yield (
-            f"**Frames.** The central {t.window} of all; a shorter recording is filled up with frames of 0 at its "
-            f"end. A camera "
-            f"has no end: of it the last {t.window} are taken."
+            f"**Frames.** The central {t.window} of all frames; a shorter recording is padded with zero frames at its "
+            f"end. A camera has no end: use its last {t.window} frames."
         )
     else:
+        again = (
+            f" With a camera, the state is set to zeros again after {manifest.reset_after_chunks} chunks."
+            if manifest.reset_after_chunks
+            else ""
+        )
         yield (
-            f"**Chunks** of {t.chunk} frames, the last one filled up with frames of 0. The network is computed for "
-            f"each and "
-            "hands its state to the next; the first begins with zeros."
-            + (
-                f" Of a camera, the state is zeros again after {manifest.reset_after_chunks} chunks."
-                if manifest.reset_after_chunks
-                else ""
-            )
+            f"**Chunks** of {t.chunk} frames; the last one is padded with zero frames. The network runs on one chunk "
+            f"after the other and passes its state on; the first state is zeros.{again}"
         )
     yield (
-        "**Network.** uint8 in, no scaling outside it (dividing by 255 is its first layer). Its answers become "
-        "probabilities by "
-        f"softmax, exp(x) / sum of exp(x), in this order: {', '.join(manifest.labels)}. The last answer is the "
-        f"recording's."
+        "**Network.** Its input is uint8 without scaling (its first layer divides by 255). Softmax, exp(x) / sum of "
+        f"exp(x), turns its outputs into probabilities, in this order: {', '.join(manifest.labels)}. The last output "
+        "is the one for the whole recording."
     )
     if manifest.decoder is not None:
         yield _events(manifest, manifest.decoder)
 
 
 def _events(manifest: ClipManifest, spec: DecoderSpec) -> str:
-    """What makes events of a stream's answers."""
+    """From the probabilities of chunks to events."""
     return (
-        f"**Events.** An answer is about the middle of its chunk, {manifest.chunk_s / 2:.3f} s before its end. "
-        f"Probabilities are smoothed: the mean keeps exp(-dt / {spec.smoothing_s:g}) of itself after dt seconds (none "
-        f"where that is 0). Active is 1 minus the probability of {spec.none!r}. An event begins where active rises "
-        f"to {spec.off:g} before it reaches {spec.on:g}, and ends where it was at {spec.off:g} for the last time, once "
-        f"it has been below for {spec.rearm_s:g} s; one shorter than {spec.least_s:g} s is dropped. Its label has the "
-        "largest sum of probabilities over it; another label that leads at the opening level for the least length "
-        "begins an event of its own. Half a chunk is added at both ends."
+        f"**Events** (`decoder.py`). Probabilities are for the middle of their chunk, {manifest.chunk_s / 2:.3f} s "
+        "before its end. They are smoothed by an exponential mean, which after dt seconds keeps exp(-dt / "
+        f"{spec.smoothing_s:g}) of its value (no smoothing if that number is 0). The activity is 1 minus the "
+        f"probability of {spec.none!r}. An event starts where the activity rises to {spec.off:g} before it reaches "
+        f"{spec.on:g}, and ends where it was last at {spec.off:g}, once it has been below for {spec.rearm_s:g} s. "
+        f"Events shorter than {spec.least_s:g} s are dropped. The label is the one with the largest sum of "
+        f"probabilities during the event. If another label leads at {spec.on:g} or above for {spec.least_s:g} s, a new "
+        "event starts with it. Half a chunk is added at both ends."
     )
