@@ -62,38 +62,29 @@ def _rules(manifest: HandManifest) -> str:
     t = manifest.transform
     half = t.cube_mm / 2
     steps = [
-        "**Center** of the hand (x right, y up, z forward, mm), computed by `run.py` and not inside `model.onnx`: the "
-        "image "
-        f"thinned to about {center.COLUMNS} columns, a 3 x 3 median, then all that is connected with the nearest "
-        f"reading "
-        f"(neighbors within {center.STEP_MM:g} mm, 8 directions; a surface under {center.LEAST_MM2:g} mm2 only where "
-        f"no larger "
-        f"one lies within {t.cube_mm:g} mm behind it), within {center.REACH * t.cube_mm:g} mm of it. If that is "
-        f"{center.LONG * t.cube_mm:g} mm or longer (1st to 99th percentile along its longest axis), the "
-        f"{center.HAND * t.cube_mm:g} "
-        f"mm at one end: the end that is not cut off by the image's edge or the reach along more than "
-        f"{center.CUT_SHARE:.0%} of "
-        f"its width, and of two such the wider. {center.ROUNDS} times the mean of the points within {t.cube_mm / 4:g} "
-        f"mm, then "
-        f"{center.BEHIND_MM:g} mm further along z.",
-        f"**Patch** of {t.size} x {t.size} pixels: column i lies at u + (i - {(t.size - 1) / 2:g}) * {t.cube_mm:g} fx "
-        f"/ z / "
-        f"{t.size} of the image, where (u, v) is the center's pixel; rows likewise with fy. The nearest pixel is "
-        f"taken; "
-        "outside the image there is no reading.",
+        "**Center** of the hand (x right, y up, z forward, in mm), computed by `run.py`, not inside `model.onnx`. "
+        f"Subsample the image to about {center.COLUMNS} columns and apply a 3 x 3 median. Take everything connected "
+        f"with the nearest reading (8 directions, neighbors within {center.STEP_MM:g} mm of depth) that is within "
+        f"{center.REACH * t.cube_mm:g} mm of it. A surface under {center.LEAST_MM2:g} mm2 is used only if there is no "
+        f"larger one within {t.cube_mm:g} mm behind it. If the result is {center.LONG * t.cube_mm:g} mm or longer (1st "
+        f"to 99th percentile along its longest axis), keep the {center.HAND * t.cube_mm:g} mm at one end: the end that "
+        "is not cut off by the edge of the image or by the limit of distance along more than "
+        f"{center.CUT_SHARE:.0%} of its width, and if neither is, the wider one. Then move to the mean of the points "
+        f"within {t.cube_mm / 4:g} mm, {center.ROUNDS} times, and {center.BEHIND_MM:g} mm further along z.",
+        f"**Patch** of {t.size} x {t.size} pixels: column i is at u + (i - {(t.size - 1) / 2:g}) * {t.cube_mm:g} fx "
+        f"/ z / {t.size} of the image, where (u, v) is the pixel of the center; rows likewise with fy. Take the "
+        "nearest pixel; outside the image there is no reading.",
         f"**Depth**: (d - z) / {half:g}, limited to -1 to 1; 1 without a reading.",
     ]
     if t.needs_color:
         mask = " and 0 where depth is not between -1 and 1" if t.mask else ""
         steps.append(
-            f"**Color**: at the same places, linear between pixels, rounded{mask}; then minus "
-            f"{list(t.color_mean or ())}, over "
-            f"{list(t.color_deviation or ())} (red, green, blue)."
+            f"**Color**: at the same places, linearly interpolated and rounded{mask}; then minus "
+            f"{list(t.color_mean or ())} and divided by {list(t.color_deviation or ())} (red, green, blue)."
         )
     steps.append(
-        f"**Network**: {t.inputs}, float32 [1, {t.channels}, {t.size}, {t.size}]. Joints in mm = its answers x "
-        f"{half:g} + center, "
-        f"in this order: {', '.join(manifest.joints)}. Pixels: cx + fx x / z, cy - fy y / z."
+        f"**Network**: {t.inputs}, float32 [1, {t.channels}, {t.size}, {t.size}]. Joints in mm = its outputs x "
+        f"{half:g} + center, in this order: {', '.join(manifest.joints)}. Pixels: cx + fx x / z, cy - fy y / z."
     )
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
-    return f"# What happens to the depth image\n\nAll but the first step is inside `model.onnx`.\n\n{numbered}\n"
+    return f"# Preprocessing of the depth image\n\nEverything except the first step is inside `model.onnx`.\n\n{numbered}\n"
