@@ -66,14 +66,14 @@ def _rules(manifest: HandManifest) -> str:
         f"Subsample the image to about {center.COLUMNS} columns and apply a 3 x 3 median. Take everything connected "
         f"with the nearest reading (8 directions, neighbors within {center.STEP_MM:g} mm of depth) that is within "
         f"{center.REACH * t.cube_mm:g} mm of it. A surface under {center.LEAST_MM2:g} mm2 is used only if there is no "
-        f"larger one within {t.cube_mm:g} mm behind it. If the result is {center.LONG * t.cube_mm:g} mm or longer (1st "
-        f"to 99th percentile along its longest axis), keep the {center.HAND * t.cube_mm:g} mm at one end: the end that "
-        "is not cut off by the edge of the image or by the limit of distance along more than "
+        f"larger one within {t.cube_mm:g} mm behind it. If the result is {center.LONG * t.cube_mm:g} mm or longer "
+        f"(1st to 99th percentile along its longest axis), keep the {center.HAND * t.cube_mm:g} mm at one end: the "
+        "end that is not cut off by the edge of the image or by the limit of distance along more than "
         f"{center.CUT_SHARE:.0%} of its width, and if neither is, the wider one. Then move to the mean of the points "
         f"within {t.cube_mm / 4:g} mm, {center.ROUNDS} times, and {center.BEHIND_MM:g} mm further along z.",
-        f"**Patch** of {t.size} x {t.size} pixels: column i is at u + (i - {(t.size - 1) / 2:g}) * {t.cube_mm:g} fx "
-        f"/ z / {t.size} of the image, where (u, v) is the pixel of the center; rows likewise with fy. Take the "
-        "nearest pixel; outside the image there is no reading.",
+        f"**Patch** of {t.size} x {t.size} pixels: column i is at u + (i - {(t.size - 1) / 2:g}) * {t.cube_mm:g} fx / "
+        f"z / {t.size} of the image, where (u, v) is the pixel of the center; rows likewise with fy. Take the nearest "
+        "pixel; outside the image there is no reading.",
         f"**Depth**: (d - z) / {half:g}, limited to -1 to 1; 1 without a reading.",
     ]
     if t.needs_color:
