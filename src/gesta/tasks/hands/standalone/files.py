@@ -87,4 +87,4 @@ def _rules(manifest: HandManifest) -> str:
         f"{half:g} + center, in this order: {', '.join(manifest.joints)}. Pixels: cx + fx x / z, cy - fy y / z."
     )
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
-    return f"# Preprocessing of the depth image\n\nEverything except the first step is inside `model.onnx`.\n\n{numbered}\n"
+    return f"# Preprocessing of the depth image\n\nAll steps except the first are inside `model.onnx`.\n\n{numbered}\n"
