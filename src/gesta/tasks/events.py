@@ -34,8 +34,7 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One recording: true and detected events in seconds, number of frames, and number of correctly classified frames.
-    """
+    """One recording: true and detected events in seconds, number of frames, and number of correctly classified frames."""
 
     id: str
     fps: float
