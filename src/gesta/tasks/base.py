@@ -206,7 +206,7 @@ class Task(Protocol):
         """Returns warnings for readers of an evaluation about how the data was read for this model."""
 
     def labeled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
-        """Returns the samples that can be evaluated. Raises GestaError if there are none or they do not fit the model."""
+        """Returns the samples to evaluate. Raises GestaError if there are none or they do not fit the model."""
 
     def outputs(
         self, predictor: Any, samples: Sequence[Any], bar: Bar

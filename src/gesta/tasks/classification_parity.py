@@ -42,7 +42,7 @@ def passes(parity: Parity, precision: str) -> bool:
 def agreement(
     reference: Rows, other: Rows, examples: Examples, artifact: Artifact, labels: Sequence[str], timing: str | None
 ) -> Agreement:
-    """Compares the probabilities of an artifact's networks with PyTorch's, and the accuracy of both on labeled inputs."""
+    """Compares the probabilities of an artifact's networks with PyTorch's, and their accuracy on labeled inputs."""
     parity, precision = compared(reference, other), artifact.precision
     measured = Measured(clips=examples.source, bytes=0, **_accuracies(reference, other, examples, labels))
     words = (

@@ -60,6 +60,6 @@ def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = 
 
 
 def states_of(manifest: Manifest) -> FeatureRecipe:
-    """Describes a model that embeds by its own states. It is identified by its training, so that an export is the same."""
+    """Describes embeddings by a model's own states. It is identified by its training, so exports are the same."""
     training = hashlib.sha256(manifest.provenance.model_dump_json().encode()).hexdigest()
     return FeatureRecipe(manifest.name, training, "states", True, 1, None, None)

@@ -34,7 +34,7 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One recording: true and detected events in seconds, number of frames, and number of correctly classified frames."""
+    """One recording: true and detected events in seconds, number of frames, number of correctly classified ones."""
 
     id: str
     fps: float

@@ -100,7 +100,7 @@ def golden_document(
     drawing: dict[str, Any] | None = None,
     skeletons: NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
-    """Returns golden.json: an example's frames, drawn or as skeletons [T, J, D], and gesta's answers, (end time, [N])."""
+    """Returns golden.json: an example's frames, drawn or skeletons [T, J, D], and gesta's answers, (end time, [N])."""
     rows = None if skeletons is None else [[_number(x) for x in frame.ravel()] for frame in skeletons]
     return {
         "times_s": list(times_s),

@@ -1,4 +1,4 @@
-"""Writes a video with the recognizer's predictions, chunk by chunk, drawn over it (and the skeleton, if it uses one)."""
+"""Writes a video with the recognizer's predictions, chunk by chunk, drawn over it (and the skeleton, if used)."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ ROUNDS = 3
 def rates(
     bundle: Bundle[ClipManifest], samples: Sequence[Sample], shown: Examples, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], Callable[[str, str], dict[str, Any]]]:
-    """Returns (what a benchmark reports beside latencies, a function measuring how fast an engine streams a recording)."""
+    """Returns (what a benchmark reports beside latencies, a function that measures streaming speed)."""
     transform = bundle.manifest.transform
     if samples:
         say("preparing")

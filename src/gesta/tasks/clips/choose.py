@@ -37,7 +37,7 @@ def learned(job: Job) -> Learned:
 
 
 def compares(recipe: ClipRecipe, transform: Transform) -> bool:
-    """Returns whether the network is compared with lookups: not if it is external, distilled, fused, or has one window."""
+    """Returns whether the network is compared with lookups: not if external, distilled, fused, or of one window."""
     brought = recipe.model.is_outside or recipe.distillation is not None
     return recipe.baselines and not brought and not transform.fused and transform.sampling != "central"
 

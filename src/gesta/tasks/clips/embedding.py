@@ -12,7 +12,7 @@ from gesta.tasks.clips.lookups import batch_of, plain
 
 
 def take_means(network: nn.Module, clips: ClipSet) -> None:
-    """Sets the prototypes to the mean features of their classes' clips, as recorded; classes without clips keep theirs."""
+    """Sets the prototypes to the classes' mean features of clips as recorded; classes without clips keep theirs."""
     head = prototypes_of(network)
     assert head is not None
     means = class_means(network, plain(clips))
