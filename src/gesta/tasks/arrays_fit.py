@@ -45,8 +45,7 @@ class Arrays(ByIndex):
 
 
 def fit(task: Any, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -> Fitted:
-    """Trains on "train" and selects the epoch on "val" (without it, the last epoch); writes the bundle to
-    run.out/bundle.
+    """Trains on "train", selects the epoch on "val" (if empty, the last one), and writes the bundle to run.out/bundle.
 
     Samples of classes absent from the training part are left out. Raises GestaError for data that cannot be learned
     from, another run's checkpoint, a loss that is not finite, or a full disk.

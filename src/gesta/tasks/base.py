@@ -193,8 +193,7 @@ class Task(Protocol):
         """Splits the samples into train, val and test. The same arguments give the same parts. Raises GestaError."""
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **options: Any) -> Fitted:
-        """Trains on "train", selects by "val", and writes the bundle to run.out/bundle. `start`: a bundle to start
-        from."""
+        """Trains on "train", selects by "val", and writes the bundle to run.out/bundle. `start`: an initial bundle."""
 
     def load(self, bundle: Bundle[Any], at: Placement, **options: Any) -> Predictor:
         """Loads the model. Needs no PyTorch if the bundle has exported networks."""

@@ -73,8 +73,7 @@ def every() -> list[Task]:
 
 
 def of_bundle(path: Path | str) -> tuple[Task, Bundle[Any]]:
-    """Returns a bundle's task and the bundle. Raises GestaError if it is no bundle, invalid, or of an unknown or newer
-    task."""
+    """Returns (task, bundle). Raises GestaError if it is no bundle, invalid, or of an unknown or newer task."""
     document = io.manifest_document(path)
     kind, version = document.get("kind"), document.get("format_version")
     if not isinstance(kind, str) or FORMER.get(kind, kind) not in _places():

@@ -51,8 +51,7 @@ class Labeled(Protocol):
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Returns probabilities along the last axis. Raises GestaError for NaN or infinite logits, e.g. of a damaged
-    network."""
+    """Returns probabilities along the last axis. Raises GestaError for NaN or infinite logits (damaged network)."""
     if not np.isfinite(logits).all():
         raise GestaError("The network returns values that are not numbers (NaN). Get the bundle again, or train again.")
     shifted = logits.astype(np.float64)

@@ -116,8 +116,7 @@ def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cel
 
 
 def class_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Returns the scores of each class with clips or predictions and what it is most often confused with, worst recall
-    first."""
+    """Returns the scores and main confusions of each class with clips or predictions, worst recall first."""
     rows = []
     for index, (label, score) in enumerate(metrics["per_class"].items()):
         others = [(n, metrics["labels"][j]) for j, n in enumerate(metrics["confusion"][index]) if j != index and n]

@@ -245,8 +245,8 @@ class FeatureFolder:
         return older_note(self.decoder)
 
     def load(self, identity: str) -> NDArray[np.float32]:
-        """Returns the features of one video, [n, D] or [n, C, h, w]. Raises GestaError if there are none or a shard is
-        damaged."""
+        """Returns the features of one video, [n, D] or [n, C, h, w]. Raises GestaError if missing or in a damaged
+        shard."""
         if identity not in self._shard:
             raise GestaError(f"{self.folder}: holds no features of {identity}; {INDEX} says what was skipped.")
         path = self.folder / self._shard[identity]

@@ -28,8 +28,7 @@ FEW = 10
 FOLDS = 3
 NETWORK, EMBEDDING, VOTE = "network", "embedding", " with nearest neighbor"
 FITS = 0.8
-"""With one clip per class: a network that recognizes less than this fraction of its own, augmented training clips is
-ignored."""
+"""With one clip per class: a network with a lower accuracy on its own, augmented training clips is ignored."""
 PREFERRED: tuple[str, ...] = get_args(Candidate)
 
 Answers = NDArray[np.floating[Any]]
@@ -121,7 +120,7 @@ def held_out(samples: Sequence[Sample], folds: int) -> list[Fold]:
     """Returns at most `folds` pairs of indices (training, held out): by person, or every n-th clip of each class.
 
     A clip is held out at most once, and only if its class remains in the training indices; by person, if that holds out
-    half of the clips. Empty if no class has two clips.
+    at least half of the clips. Empty if no class has two clips.
     """
     people = sorted({s.subject for s in samples if s.subject is not None})
     labels = np.array([str(s.label) for s in samples])

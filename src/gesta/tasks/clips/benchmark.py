@@ -47,8 +47,7 @@ def rates(
 def preparing_rates(
     samples: Sequence[Sample], transform: Transform, recordings: int = RECORDINGS, rounds: int = ROUNDS
 ) -> dict[str, Any]:
-    """Returns frames per second of preprocessing whole recordings, and of decoding the same files without using the
-    frames.
+    """Returns frames per second of preprocessing whole recordings, and of only decoding the same files.
 
     The two alternate, and the best of `rounds` counts for each, so that other load on the machine affects both alike.
     """

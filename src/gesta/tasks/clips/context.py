@@ -15,8 +15,7 @@ LONGEST_REST = 100  # frames of the recording; longer rests are cut to their end
 
 
 def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
-    """Returns for each training sample's id the spans right before it in its recording, in order: (neighbor, rest), or
-    less.
+    """Returns for each training sample's id the spans right before it in its recording: (neighbor, rest), or less.
 
     Rests are samples without a label. Neighbors can be identified only for spans in frames. Neighbors in another part
     are left out, so that nothing of validation and test is seen.

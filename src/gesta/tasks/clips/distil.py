@@ -75,8 +75,7 @@ def soft_loss(
     settings: DistillationSettings,
     start: Tensor | None = None,
 ) -> Tensor:
-    """Loss of the student's logits `steps` [B, K, N] against the teachers' softened answers `soft` [B, N]; mean over
-    clips.
+    """Loss of the student's logits `steps` [B, K, N] against the teachers' softened answers `soft` [B, N], clip mean.
 
     mse: mean over classes of (softmax(z) - soft)^2, the student not softened, as in the document. kl: T^2 sum_i soft_i
     (log soft_i - log softmax(z / T)_i) (Hinton et al. 2015). The same chunks count as in the hard loss.
@@ -145,8 +144,7 @@ def precompute_targets(
     device: str,
     prepare: Callable[[Sequence[Sample], Transform], Sequence[Problem]],
 ) -> dict[str, Any]:
-    """Computes the teachers' answers to the training clips, or (sees = "same") prepares the clips with the teachers'
-    views.
+    """Computes the teachers' answers to the training clips, or (sees = "same") adds the teachers' views to the clips.
 
     Returns metrics: fingerprints and, for stored answers, their accuracy on the training clips. Raises GestaError if
     there is no teacher, or one has other classes or cannot see a clip.

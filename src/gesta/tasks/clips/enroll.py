@@ -67,8 +67,7 @@ def _keeping(network: nn.Module, bundle: Bundle[ClipManifest]) -> list[Lookup | 
 
 
 def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample], tuple[str, ...]]:
-    """Returns the labeled samples and their classes in order. Raises GestaError if there are none or they are already
-    known."""
+    """Returns the labeled samples and their classes, in order. Raises GestaError for none, or known classes."""
     used = [s for s in samples if s.label is not None]
     labels = tuple(sorted({str(s.label) for s in used}))
     if not labels:

@@ -25,8 +25,7 @@ FEEDS = ("whole", "network"), ("step", "network")
 
 
 def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
-    """Returns at most `limit` preprocessed clips, spread over the samples; those that cannot be preprocessed are left
-    out."""
+    """Returns at most `limit` preprocessed clips, spread over the samples; leaves out those that fail."""
     if not samples:
         clips = random_clips(manifest.transform, limit)
         return Examples(clips, [None] * len(clips), "random")

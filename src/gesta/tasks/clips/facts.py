@@ -30,8 +30,7 @@ LONGEST_CONTEXT = 5
 
 
 def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
-    """Returns the recipe with every "auto" resolved from the training samples (all labeled ones, if none is in
-    training).
+    """Returns the recipe with every "auto" resolved from the training samples (without any, all labeled ones).
 
     Also returns notes on what was chosen and why. Raises GestaError (usage) if the data does not suit the recipe.
     """

@@ -40,8 +40,7 @@ def fine_tune(
     run: Run,
     cache: Cache | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Continues training the source's network from these weights by the bundle's own recipe, with changes as in
-    `--set`.
+    """Continues training the source's network from these weights by its own recipe, with changes as in `--set`.
 
     Raises GestaError if the samples have other classes than the bundle, or the recipe another transform.
     """

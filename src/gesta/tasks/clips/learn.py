@@ -37,8 +37,7 @@ from gesta.training.transfer import freeze
 
 @dataclass(frozen=True)
 class Warm:
-    """A trained network to continue training in place, with its transform; its classes are the labels in alphabetical
-    order."""
+    """A trained network to continue training in place, with its transform; its classes are the sorted labels."""
 
     network: nn.Module
     transform: Transform | None = None

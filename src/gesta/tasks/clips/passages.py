@@ -183,8 +183,7 @@ def _shuffled(frames: Sequence[RawFrame], rng: np.random.Generator) -> list[RawF
 
 
 def _whole(samples: Sequence[Sample], transform: Transform, shuffling: np.random.Generator | None) -> Passage:
-    """Returns a recording with labels for stretches of it. `shuffling`: generator to shuffle the frames of each
-    stretch."""
+    """Returns a recording with labels for stretches of it. `shuffling`: shuffles the frames of each stretch."""
     sample, times = whole_recordings(samples)[0], list[float]()
     done = [s for s in samples if s.label is not None and not is_none(s.label)]
 

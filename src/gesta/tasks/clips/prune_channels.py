@@ -45,8 +45,7 @@ Judged = Sequence[tuple[NDArray[np.uint8], int]]
 def narrowed(
     bundle: Bundle[ClipManifest], samples: Sequence[Sample], parameters: int, device: str = "cpu"
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Prunes the least important channels, by training clips; returns (at most `parameters` weights, the recipe for
-    them).
+    """Prunes the least important channels, judged on training clips, to at most `parameters`: (weights, recipe).
 
     Raises GestaError for a network whose channels cannot be pruned, a number that one step cannot reach, and no clips.
     """

@@ -19,8 +19,7 @@ GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
 
 
 class SkeletonSettings(Strict):
-    """Normalization of the skeleton stream: see gesta.clips.skeleton_space. Joints are those of the training
-    recordings."""
+    """Normalization of the skeleton stream: see gesta.clips.skeleton_space. Joints are as in the training recordings."""
 
     origin: Literal["frame", "first", "none"] = Field("frame", description="middle of each frame, or of the first")
     scale: Literal["so_far", "first", "none"] = Field("so_far", description="mean size until now, or the first one")
@@ -131,7 +130,7 @@ class SkeletonNetwork(Strict):
 
 
 class ModelSettings(NetworkSettings):
-    """The network. Names are listed in gesta.models.catalog; others are of other packages, as in my_package.net:MyNet."""
+    """The network. Names are in gesta.models.catalog, or those of other packages, as in my_package.net:MyNet."""
 
     FORMER: ClassVar[Mapping[str, str]] = {"name=joint": "name=cnn3d_lstm"}
 

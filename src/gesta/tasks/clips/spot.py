@@ -47,7 +47,7 @@ def following(manifest: Any) -> Following:
 
 
 def chunk_probabilities(engine: Engine, chunk: int, pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Returns class probabilities after every chunk [K, N], from whole chunks of preprocessed frames, as in a stream."""
+    """Returns class probabilities after every chunk [K, N], from whole preprocessed chunks, as in a stream."""
     state, rows = engine.start(1), []
     for at in range(0, len(pixels), chunk):
         found, state = engine.step(feed([pixels[at : at + chunk]], chunk, "chunk")[0], state)
@@ -61,7 +61,7 @@ def events(probabilities: NDArray[np.float64], ends_s: NDArray[np.float64], what
 
 
 def seen(passage: Passage, probabilities: NDArray[np.float64], what: Following) -> Seen:
-    """Returns a passage with its decoded events. Frames are at the network's rate; those of a chunk share a prediction."""
+    """Returns a passage with its decoded events. Frames are the network's; those of a chunk share a prediction."""
     fps, classes = what.transform.fps, passage.classes(what.labels, what.transform.fps)
     answers = np.repeat(probabilities.argmax(axis=1), what.transform.chunk)
     found = tuple(as_measured(event) for event in events(probabilities, passage.ends_s, what))
@@ -69,8 +69,7 @@ def seen(passage: Passage, probabilities: NDArray[np.float64], what: Following) 
 
 
 def measured(recordings: Sequence[Passage], rows: Sequence[NDArray[np.float64]], what: Following) -> dict[str, Any]:
-    """Computes `measures` of passages from chunk probabilities; `accuracy`: correct events among all true and false
-    ones."""
+    """Computes `measures` of passages from chunk probabilities; `accuracy`: correct among all true and false events."""
     return _measures([seen(p, row, what) for p, row in zip(recordings, rows, strict=True)])
 
 
@@ -124,7 +123,7 @@ def _strips(recordings: Sequence[Passage], transform: Transform) -> Strips:
 
 
 def labeled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:
-    """Returns samples labeled with a gesture of the model or no gesture. Raises GestaError as `classification.labeled`."""
+    """Returns samples with a gesture of the model or none. Raises GestaError as `classification.labeled` does."""
     from gesta.tasks import classification
 
     return classification.labeled([s for s in samples if not is_none(s.label)], manifest) + [

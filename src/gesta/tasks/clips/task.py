@@ -74,20 +74,19 @@ class ClipTask(classification.Classifies):
         return last.refitted(fitted, samples, recipe, run, once) if final else fitted
 
     def enroll(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: str, progress: bool) -> Any:
-        """Appends the samples' classes to the bundle's own, without training; returns (network, manifest, unusable
-        samples)."""
+        """Appends the samples' classes to the bundle's own without training: (network, manifest, unusable samples)."""
         from gesta.tasks.clips.enroll import enrolled
 
         return enrolled(bundle, samples, layout, progress)
 
     def resolve(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
-        """Returns the recipe with every "auto" resolved from the training part, and notes on what was chosen and why."""
+        """Returns the recipe with every "auto" resolved from the training part, and notes on the choices."""
         from gesta.tasks.clips.facts import resolve_for
 
         return resolve_for(parts.listing, recipe)
 
     def recipe_from(self, start: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
-        """Returns a recipe to continue from a bundle: its network and input, and the training of `recipe` (None: the
+        """Returns a recipe to continue from a bundle: its network and input, the recipe's training (None: the
         bundle's)."""
         from gesta.tasks.clips.transfer import recipe_from
 

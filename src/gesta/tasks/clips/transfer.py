@@ -44,8 +44,7 @@ def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
 def warm_start(
     path: Path, samples: Sequence[Sample], seed: int, continuous: bool = False
 ) -> tuple[Warm, tuple[str, ...]]:
-    """Returns a bundle's network, adapted to the classes of the training samples, with its transform; and notes on what
-    was done.
+    """Returns a bundle's network, adapted to the training samples' classes, with its transform; and notes.
 
     Raises GestaError for a bundle without weights or of another task, and data that lacks what the network needs.
     """

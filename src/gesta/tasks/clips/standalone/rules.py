@@ -1,6 +1,6 @@
-"""preprocessing.md: every rule and number between a camera's frames and what a network sees, from the transform.
+"""preprocessing.md: every rule and number of the preprocessing from camera frames to network input, from the transform.
 
-For whoever wants to compute it without gesta. The rules are those of gesta.clips.preprocess.
+For reimplementing it without gesta. The rules are those of gesta.clips.preprocess.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gesta.tasks.clips.manifest import ClipManifest
 
 
 def markdown(manifest: ClipManifest, inside: bool) -> str:
-    """The whole page. `inside`: whether all of it is in model.onnx."""
+    """Returns the page. `inside`: whether model.onnx contains all of it."""
     t = manifest.transform
     steps = [*_time(t), *_gray(t), *_boxes(t), *_channels(t), *_scaling(t), *_network(manifest)]
     numbered = "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))
@@ -46,7 +46,7 @@ DEPTH = "crops and levels of depth images with their masks"
 
 
 def missing(t: Transform) -> str | None:
-    """What of a transform is not in the graph, in words; None where all is."""
+    """Describes what the graph does not contain of a transform; None if it is complete."""
     if t.tracker is not None:
         return "crops and masks of a tracker's people"
     if any(channel in FLOW for channel in t.channels):
@@ -234,7 +234,7 @@ def _network(manifest: ClipManifest) -> Iterator[str]:
 
 
 def _events(manifest: ClipManifest, spec: DecoderSpec) -> str:
-    """What makes events of a stream's answers."""
+    """Describes how events are decoded from a stream's answers."""
     return (
         f"**Events.** An answer is about the middle of its chunk, {manifest.chunk_s / 2:.3f} s before its end. "
         f"Probabilities are smoothed: the mean keeps exp(-dt / {spec.smoothing_s:g}) of itself after dt seconds (none "
