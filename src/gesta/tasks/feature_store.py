@@ -1,11 +1,11 @@
-"""Features on disk: safetensors shards, an index, and what they were made with. No torch.
+"""Features on disk: safetensors shards, an index, and how they were computed. No torch.
 
     DIR/features.json                     the recipe: backbone, weights, stage, frames, size
     DIR/shard-<process>-<number>.safetensors   one tensor per video: [n, D] pooled, [n, C, h, w] maps
-    DIR/index.json                        video -> shard (null: it could not be used), label, person, part
+    DIR/index.json                        video -> shard (null: unusable), label, person, part
 
-A shard is written under a temporary name and renamed; what it holds stands in itself, so the index can be made anew
-from the shards. A video is in one shard.
+A shard is written under a temporary name and renamed; it describes its own contents, so the index can be rebuilt from
+the shards. A video is in one shard.
 """
 
 from __future__ import annotations

@@ -250,7 +250,7 @@ def _epochs(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> int:
 
 
 def _enough(training: TrainingSettings, facts: Facts, notes: list[str]) -> TrainingSettings:
-    """Raises the number of epochs to reach the minimum number of updates."""
+    """Increases the number of epochs to reach the minimum number of updates."""
     if training.least_updates is None:
         return training
     each = -(-facts.clips // int(training.batch))

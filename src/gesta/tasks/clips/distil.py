@@ -77,8 +77,9 @@ def soft_loss(
 ) -> Tensor:
     """Loss of the student's logits `steps` [B, K, N] against the teachers' softened answers `soft` [B, N], clip mean.
 
-    mse: mean over classes of (softmax(z) - soft)^2, the student not softened, as in the document. kl: T^2 sum_i soft_i
-    (log soft_i - log softmax(z / T)_i) (Hinton et al. 2015). The same chunks count as in the hard loss.
+    mse: mean over classes of (softmax(z) - soft)^2, the student not softened, as in the document.
+    kl: T^2 sum_i soft_i (log soft_i - log softmax(z / T)_i) (Hinton et al. 2015).
+    The same chunks count as in the hard loss.
     """
     wanted = soft.unsqueeze(1)  # B 1 N
     if settings.loss == "mse":

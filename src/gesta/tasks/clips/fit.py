@@ -198,7 +198,7 @@ def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run
 def _usable(
     samples: Sequence[Sample], recipe: ClipRecipe, skipped: Sequence[Problem] = ()
 ) -> tuple[list[Sample], tuple[str, ...]]:
-    """Returns labeled samples for training and validation, and the classes. Raises GestaError if there are too few."""
+    """Returns labeled samples for training and validation, and the classes. Raises GestaError for too few classes."""
     if recipe.continuous is not None:
         labels = continuous.labels_of(samples)
         return [s for s in samples if s.split in ("train", "val") and s.label is not None], labels

@@ -61,7 +61,7 @@ class ClipManifest(Manifest):
         return super().upgraded(document)
 
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
-        """The network's input must match the transform, and its output the number of labels."""
+        """Returns why a network does not fit: its input must match the transform, its output the number of labels."""
         transform = self.transform
         first = "chunk" if "chunk" in inputs else "clip"
         whole = transform.window if transform.sampling == "central" else -1

@@ -139,7 +139,7 @@ def _plans(single: Sequence[Sample], rng: np.random.Generator) -> list[list[Samp
 
 
 def _with_others(clips: list[Sample], others: Sequence[Sample] | None, rng: np.random.Generator) -> list[Sample]:
-    """Inserts a no-gesture clip before every other clip, if there are any."""
+    """Inserts no-gesture clips, if there are any, before about half of the clips."""
     found = []
     for clip in clips:
         if others and rng.random() < 0.5:

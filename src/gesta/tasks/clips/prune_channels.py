@@ -58,7 +58,7 @@ def narrowed(
 
 
 def judged(bundle: Bundle[ClipManifest], samples: Sequence[Sample]) -> Judged:
-    """Returns up to CLIPS training clips of the bundle's classes, spread evenly. Raises GestaError if there are none."""
+    """Returns up to CLIPS training clips of the bundle's classes, spread evenly. Raises GestaError for none."""
     labels = bundle.manifest.labels
     train = [s for s in samples if s.split == "train" and s.label in labels]
     found = examples(bundle.manifest, train, CLIPS, "training") if train else None

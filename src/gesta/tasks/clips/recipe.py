@@ -19,7 +19,7 @@ GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
 
 
 class SkeletonSettings(Strict):
-    """Normalization of the skeleton stream: see gesta.clips.skeleton_space. Joints are as in the training recordings."""
+    """Normalization of the skeleton stream: see gesta.clips.skeleton_space. Joints are as in the training data."""
 
     origin: Literal["frame", "first", "none"] = Field("frame", description="middle of each frame, or of the first")
     scale: Literal["so_far", "first", "none"] = Field("so_far", description="mean size until now, or the first one")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
     """Combines the bundle's network and input with the recipe's training and augmentation (None: the bundle's).
 
-    Raises GestaError (usage) for a change of the network's settings, RecipeError for an invalid change.
+    Raises GestaError (usage) for a change of network or input, RecipeError for an invalid change.
     """
     held = [change for change in sets if change.partition(".")[0].strip() in ("model", "input")]
     if held:
@@ -36,7 +36,7 @@ def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) ->
 
 
 def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
-    """Returns the recipe without pretrained weights; C3D then also uses color statistics of its own data."""
+    """Returns the recipe without pretrained weights; C3D then also has color statistics of its own."""
     without = recipe.model.model_copy(update={"weights": None, "motion_weights": None})
     return recipe.model_copy(update={"model": without})
 

@@ -33,7 +33,7 @@ def whole_frame(op: Op, height: Value, width: Value) -> Value:
 
 
 def motion_boxes(op: Op, t: Transform, gray: Value, energy: Value, found: Value) -> Boxes:
-    """Computes boxes. gray float32 [1 + n, H, W]: the previous frame, then n; energy float32 [h, w], found float64 [6]."""
+    """gray: float32 [1 + n, H, W], the previous frame, then n frames; energy: float32 [h, w]; found: float64 [6]."""
     height, width = (as_type(op, length(op, gray, axis), DOUBLE) for axis in (1, 2))
     small = _small(op, gray, height, width)
     frames = op.Sub(length(op, small), [1])

@@ -34,8 +34,8 @@ def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
     """Builds an ONNX file around an exported network (its step, or the network of one window).
 
     Inputs: frames uint8 [T, H, W, 3] RGB (preprocessed uint8 [T, S, H, W, C] if `rules.missing` names something),
-    times_s float64 [T], last bool [] (true at the end of a recording) and the states, initially zero. Outputs:
-    probabilities float32 [K, N], ends_s float64 [K] for each completed chunk, and the states as NAME_out.
+    times_s float64 [T], last bool [] (true at the end of a recording) and the states, initially zero.
+    Outputs: probabilities float32 [K, N], ends_s float64 [K] for each completed chunk, and the states as NAME_out.
     """
     t = manifest.transform
     builder = new_graph("recognizer")
