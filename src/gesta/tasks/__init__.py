@@ -1,1 +1,1 @@
-"""One package for each kind of model: everything that it has of its own, behind the contract in base.py."""
+"""One package per kind of model (a task), each implementing the interface in base.py."""

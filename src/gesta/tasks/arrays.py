@@ -1,7 +1,7 @@
-"""What a task needs whose one network takes an array of numbers of a fixed shape and answers with a class.
+"""Base for tasks whose single network classifies a numeric array of fixed shape.
 
-A task derives from `ArrayTask` and says what its data are and what its network is (docs/add_a_task.md); training,
-measuring, exporting, timing and predicting are here.
+A task derives from `ArrayTask` and defines its data and its network (docs/add_a_task.md); training, evaluation, export,
+timing and prediction are implemented here.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from gesta.tasks.predicting import Item, said
 from gesta.training.run import Fitted, Run
 
 BATCH = 256
-"""Arrays that go through the network at once."""
+"""Batch size for inference."""
 Array = NDArray[np.float32]
 
 
 class ArrayRecipe(Recipe):
-    """Of one network that is trained in one stage. A task's own adds `kind` and the network's settings."""
+    """Recipe of a single network trained in one stage. A task's subclass adds `kind` and the network's settings."""
 
     training: TrainingSettings
 
@@ -50,7 +50,7 @@ class ArrayRecipe(Recipe):
 
 
 class ArrayManifest(Manifest):
-    """Of a classifier of arrays of one shape. A task's own adds `title` and `kind`."""
+    """Manifest of a classifier of arrays of one shape. A task's subclass adds `title` and `kind`."""
 
     labels: Names
     shape: tuple[int, ...]
@@ -71,7 +71,7 @@ class ArrayManifest(Manifest):
 
 
 class ArrayModel:
-    """A model at work. Holds its network on one device; use one per thread."""
+    """A loaded model. Holds its network on one device; use one per thread."""
 
     def __init__(self, task: ArrayTask, engine: Engine, manifest: Any) -> None:
         self.task, self.engine, self.manifest = task, engine, manifest
@@ -81,7 +81,7 @@ class ArrayModel:
         return tuple(self.manifest.labels)
 
     def predict(self, given: Any) -> Prediction:
-        """What the model says of an array, a sample, or a file that holds one. Raises GestaError for what is none."""
+        """Classifies an array, a sample, or a file that contains an array. Raises GestaError for anything else."""
         if isinstance(given, str | Path):
             samples = self.task.read(Path(given)).samples
             if len(samples) != 1:
@@ -93,7 +93,7 @@ class ArrayModel:
         return classification.prediction(self.labels, self.probabilities([array])[0], str(getattr(given, "id", "")))
 
     def probabilities(self, arrays: Sequence[Array]) -> NDArray[np.float64]:
-        """Of each class, [n, N]. Raises GestaError for an array of another shape."""
+        """Returns class probabilities [n, N]. Raises GestaError for an array of another shape."""
         for array in arrays:
             if array.shape != self.manifest.shape:
                 raise GestaError(f"The model takes arrays {list(self.manifest.shape)}, not {list(array.shape)}.")
@@ -106,11 +106,11 @@ class ArrayModel:
 
 
 class ArrayTask(classification.Classifies):
-    """A task of gesta.tasks.base, but for what it learns from and its network.
+    """A task (gesta.tasks.base) that lacks only its data and its network.
 
     A subclass has `name`, `title`, `unit`, `recipe` (an ArrayRecipe), `manifest` (an ArrayManifest), `default_recipe`,
     and the methods below that raise NotImplementedError. Its samples are frozen dataclasses with `id`, `recording`,
-    `label`, `subject`, `split` (None where not known) and `files`.
+    `label`, `subject`, `split` (None if unknown) and `files`.
     """
 
     name: str
@@ -130,19 +130,19 @@ class ArrayTask(classification.Classifies):
     tables: ClassVar[Mapping[str, Any]] = {}
 
     def recognizes(self, data: Path, layout: str | None) -> bool:
-        """Whether a folder (or a layout that is named) holds this task's training data."""
+        """Returns whether a folder (or a given layout) contains training data for this task."""
         raise NotImplementedError
 
     def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:
-        """The samples in a folder or a file. Raises GestaError where there are none."""
+        """Returns the samples in a folder or a file. Raises GestaError if there are none."""
         raise NotImplementedError
 
     def array(self, sample: Any) -> Array:
-        """A sample as the network takes it. Raises GestaError where it cannot be read."""
+        """Returns the network input for a sample. Raises GestaError if the sample cannot be read."""
         raise NotImplementedError
 
     def network(self, recipe: Any, shape: tuple[int, ...], classes: int) -> Any:
-        """The untrained torch.nn.Module: float32 [B, *shape] -> logits [B, classes]."""
+        """Returns the untrained torch.nn.Module: float32 [B, *shape] -> logits [B, classes]."""
         raise NotImplementedError
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
@@ -175,7 +175,7 @@ class ArrayTask(classification.Classifies):
         return used, found, problems
 
     def readable(self, samples: Sequence[Any]) -> tuple[list[Any], list[Array], list[Problem]]:
-        """(the samples that could be read, their arrays, what could not be read)."""
+        """Returns (the readable samples, their arrays, the problems of the others)."""
         used, arrays, problems = [], [], []
         for sample in samples:
             try:
@@ -246,7 +246,7 @@ class ArrayTask(classification.Classifies):
 
 
 def finite(array: Array) -> Array:
-    """The array itself. Raises GestaError where it holds values that are not numbers."""
+    """Returns the array unchanged. Raises GestaError if it contains NaN or infinite values."""
     if not np.isfinite(array).all():
         raise GestaError("holds values that are not numbers (NaN, or infinite).")
     return array

@@ -1,4 +1,4 @@
-"""Learning to classify arrays of one shape: one network, one stage, the arrays in memory."""
+"""Training of array classifiers: one network, one stage, all arrays in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gesta.training.stage import Stage, run_stage
 
 @dataclass
 class Arrays(ByIndex):
-    """Arrays [n, ...] with their classes [n], as the batches that clips give."""
+    """Arrays [n, ...] and their classes [n], as batches in the format used for clips."""
 
     arrays: NDArray[np.float32]
     classes: NDArray[np.int64]
@@ -45,9 +45,9 @@ class Arrays(ByIndex):
 
 
 def fit(task: Any, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -> Fitted:
-    """Trains on "train" and chooses the epoch on "val" (without it the last stays); the bundle is at run.out/bundle.
+    """Trains on "train", selects the epoch on "val" (if empty, the last one), and writes the bundle to run.out/bundle.
 
-    Samples of classes that no training sample has are left out. Raises GestaError for data that cannot be learned
+    Samples of classes absent from the training part are left out. Raises GestaError for data that cannot be learned
     from, another run's checkpoint, a loss that is not finite, or a full disk.
     """
     settings, started = recipe.training, time.perf_counter()

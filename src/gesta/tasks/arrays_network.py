@@ -1,4 +1,4 @@
-"""The network of a classifier of arrays, as it runs and is exported."""
+"""Network of an array classifier, for inference and export."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gesta.engines.torch import fitting, loaded
 
 
 def parts(task: Any, bundle: Bundle[Any]) -> list[Part]:
-    """The network of the bundle's recipe with its weights. Raises GestaError where they do not fit together."""
+    """Returns the network of the bundle's recipe with its weights. Raises GestaError if they do not match."""
     manifest = bundle.manifest
     shape, classes = manifest.shape, len(manifest.labels)
     with fitting(bundle):

@@ -1,8 +1,9 @@
-"""The contract of a task: what the commands, the Python API and the flows ask of one kind of model.
+"""The task interface: what the commands, the Python API and the flows require of one kind of model.
 
-A task is a module-level value that has these attributes, in a package of its own. What a task cannot do it does not
-have: `has(task, "embed")` asks, and whoever needs an ability that is missing refuses with `need`. The catalog finds
-tasks by name; packages outside gesta bring theirs by the entry point "gesta.tasks" (docs/add_a_task.md).
+A task is a module-level object with these attributes, in a package of its own. Abilities beyond them are optional: a
+task that lacks one simply does not define it. `has(task, "embed")` checks for an ability; `need` returns it or raises
+an error. The catalog finds tasks by name; packages outside gesta register theirs under the entry point group
+"gesta.tasks" (docs/add_a_task.md).
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from gesta.schema import GestaError, Listing, Problem
 from gesta.training.run import Fitted, Run
 
 Bar = Callable[[str, int, int], None]
-"""Progress: (stage, done, total)."""
+"""Progress callback: (stage, done, total)."""
 
 
 def no_bar(_stage: str, _done: int, _total: int) -> None:
-    """A progress that nobody looks at."""
+    """Progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What decides which of two models is better. `trained`: its key in a training's metrics, "val_accuracy";
-    `measured`: in an evaluation's, "accuracy"; `unit`: "%" for shares, else a unit such as "mm"."""
+    """The metric by which models are compared. `trained`: its key in training metrics, e.g. "val_accuracy"; `measured`:
+    its key in evaluation metrics, e.g. "accuracy"; `unit`: "%" for fractions, otherwise a unit such as "mm"."""
 
     trained: str
     measured: str
@@ -41,20 +42,20 @@ class Quality:
     unit: str
 
     def better(self, one: float, other: float) -> bool:
-        """Whether `one` is better than `other`; NaN never is."""
+        """Returns whether `one` is better than `other`; NaN never is."""
         return one > other if self.higher else one < other
 
     def text(self, value: float) -> str:
-        """A value for people: "93.1 %" or "12.24 mm"."""
+        """Formats a value for display: "93.1 %" or "12.24 mm"."""
         return f"{100 * value:.1f} %" if self.unit == "%" else f"{value:.2f} {self.unit}"
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How `gesta tune` searches a task's recipes, where not by `quality` around the recipe's own values.
+    """Search space of `gesta tune`, for tasks that do not search around the recipe's own values by `quality`.
 
-    `recipe`: searched if none is named; `objective`: metric of a training, lowest for the best; `space`: by key of the
-    recipe (low, high, whether drawn evenly in the logarithm).
+    `recipe`: default recipe to search; `objective`: training metric to minimize; `space`: recipe key -> (low, high,
+    whether to sample on a log scale).
     """
 
     recipe: str
@@ -64,9 +65,9 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Parts:
-    """Samples with their splits, as a training or a measurement takes them.
+    """Samples with their splits, as used for training or evaluation.
 
-    `notes`: how they were divided; `picked`: which "auto" values of the recipe were decided by them, and why.
+    `notes`: how the samples were split; `picked`: which "auto" values of the recipe they determined, and why.
     """
 
     listing: Listing
@@ -74,17 +75,17 @@ class Parts:
     picked: tuple[str, ...] = ()
 
     def of(self, split: str) -> list[Any]:
-        """The samples of one split; "all" are all."""
+        """Returns the samples of one split; "all" returns all of them."""
         return [s for s in self.listing.samples if split in ("all", s.split)]
 
     def only(self, samples: Sequence[Any]) -> Parts:
-        """The same with other samples."""
+        """Returns a copy with other samples."""
         return replace(self, listing=replace(self.listing, samples=tuple(samples)))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model over labeled samples: row i of `outputs` and `truth` speaks of `samples[i]`."""
+    """Results of a model on labeled samples: row i of `outputs` and `truth` belongs to `samples[i]`."""
 
     metrics: dict[str, Any]
     samples: tuple[Any, ...]
@@ -96,7 +97,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Examples:
-    """Preprocessed inputs to compare, calibrate and time networks on. `truth`: what is known of each, None if nothing.
+    """Preprocessed inputs for comparing, calibrating and timing networks. `truth`: label of each input, or None.
 
     `source`: "validation", "training" or "random".
     """
@@ -108,8 +109,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Whether an exported network says what PyTorch says. `fields`: what the artifact's manifest keeps of it;
-    `difference`: the largest one; `words`: for people; `timing`: which of the task's timings is this network's."""
+    """Whether an exported network agrees with PyTorch. `fields`: entries for the artifact's manifest; `difference`: the
+    largest difference; `words`: summary for display; `timing`: name of the task's timing that applies to this network.
+    """
 
     passes: bool
     fields: dict[str, Any]
@@ -119,13 +121,13 @@ class Agreement:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As plain values, for --json."""
+        """Plain values, for --json."""
         return dict(next(iter(self.fields.values())).model_dump(mode="json"))
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What is timed: a function of the number of the repetition, and what to know of it."""
+    """A function to time, called with the index of the repetition, and facts about it."""
 
     work: Callable[[int], object]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +135,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `gesta predict` was asked for. `annotate`: where pictures or videos with the answers are written."""
+    """Arguments of `gesta predict`. `annotate`: where to write annotated pictures or videos."""
 
     inputs: tuple[Path, ...]
     layout: str | None = None
@@ -144,7 +146,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Said:
-    """One answer: as a JSON document, None for what is no answer, and as a line for people. `heading`: of a stream."""
+    """One output of `gesta predict`: a JSON document (None if it is not a prediction) and a line of text. `heading`:
+    whether the line is the heading of a stream."""
 
     document: dict[str, Any] | None
     line: str
@@ -152,22 +155,21 @@ class Said:
 
 
 class Predictor(Protocol):
-    """A model at work. Holds its networks on one device; use one per thread."""
+    """A loaded model. Holds its networks on one device; use one per thread."""
 
     manifest: Any
     engine: Any
 
     def predict(self, given: Any) -> Any:
-        """What the model says of one input: a path, a sample, or arrays as its task defines them."""
+        """Predicts for one input: a path, a sample, or arrays as defined by the task."""
 
 
 class Task(Protocol):
     """One kind of model.
 
-    `recipe`, `manifest`: its pydantic models; `default_recipe`: what trains where no recipe is named; `kept`:
-    metrics of an evaluation that a bundle keeps when asked to; `trained_stage`: which of a model's networks is trained
-    (pruned, too); `options`:
-    command -> names of the options that it takes beyond those common to all tasks.
+    `recipe`, `manifest`: its pydantic models; `default_recipe`: recipe trained by default; `kept`: evaluation metrics
+    that can be stored in the bundle; `trained_stage`: which of a model's networks is trained (and pruned); `options`:
+    command -> names of the options it accepts beyond those common to all tasks.
     """
 
     name: str
@@ -182,75 +184,75 @@ class Task(Protocol):
     options: Mapping[str, frozenset[str]]
 
     def recognizes(self, data: Path, layout: str | None) -> bool:
-        """Whether a folder (or a layout that is named) holds this task's training data."""
+        """Returns whether a folder (or a given layout) contains training data for this task."""
 
     def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:
-        """What lies in a folder; `like`: the layout of a bundle's training data. Raises GestaError."""
+        """Reads a data folder; `like`: the layout of a bundle's training data. Raises GestaError."""
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:
-        """The samples divided into train, val and test. The same arguments give the same parts. Raises GestaError."""
+        """Splits the samples into train, val and test. The same arguments give the same parts. Raises GestaError."""
 
     def fit(self, parts: Parts, recipe: Any, run: Run, start: Path | None = None, **options: Any) -> Fitted:
-        """Trains on "train", chooses by "val"; leaves the bundle at run.out/bundle. `start`: a bundle to start from."""
+        """Trains on "train", selects by "val", and writes the bundle to run.out/bundle. `start`: an initial bundle."""
 
     def load(self, bundle: Bundle[Any], at: Placement, **options: Any) -> Predictor:
-        """The model at work. Needs no PyTorch where the bundle has exported networks."""
+        """Loads the model. Needs no PyTorch if the bundle has exported networks."""
 
     def identities(self, samples: Sequence[Any]) -> list[str]:
-        """What tells each sample again, by its content: short hashes."""
+        """Returns short content hashes that identify the samples."""
 
     def warnings(self, listing: Listing, manifest: Any) -> list[str]:
-        """What a reader of a measurement should know of how these data were read for this model."""
+        """Returns warnings for readers of an evaluation about how the data was read for this model."""
 
     def labeled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:
-        """Those that can be measured. Raises GestaError where there are none, or they do not fit the model."""
+        """Returns the samples to evaluate. Raises GestaError if there are none or they do not fit the model."""
 
     def outputs(
         self, predictor: Any, samples: Sequence[Any], bar: Bar
     ) -> tuple[list[Any], NDArray[Any], list[Problem]]:
-        """(the samples that could be read, the model's output of each, what could not be read)."""
+        """Returns (the readable samples, the model's output for each, the problems of the others)."""
 
     def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:
-        """What the outputs are worth; `metrics` are plain JSON values."""
+        """Evaluates the outputs; `metrics` are plain JSON values."""
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """Writes metrics.json, a report and the single predictions into a folder. Raises GestaError."""
+        """Writes metrics.json, a report and the individual predictions to a folder. Raises GestaError."""
 
     def graphs(self, bundle: Bundle[Any], **options: Any) -> list[Part]:
-        """The networks to export, with example inputs. Needs PyTorch."""
+        """Returns the networks to export, with example inputs. Needs PyTorch."""
 
     def examples(self, manifest: Any, samples: Sequence[Any], limit: int, source: str) -> Examples:
-        """At most `limit` preprocessed inputs, spread over the samples; random ones where there are no samples."""
+        """Returns at most `limit` preprocessed inputs, spread over the samples; random ones if there are no samples."""
 
     def feeds(self, bundle: Bundle[Any], examples: Examples) -> dict[tuple[str, str], list[Any]]:
-        """(role, stage) -> inputs by name, to calibrate 8-bit networks on. Needs PyTorch."""
+        """Returns (role, stage) -> named inputs for calibrating 8-bit networks. Needs PyTorch."""
 
     def predictor(self, engine: Engine, manifest: Any) -> Predictor:
-        """The model on networks that are open."""
+        """Returns the model running on networks that are already open."""
 
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        """How another predictor agrees with PyTorch's; both have the networks of the artifact's role alone."""
+        """Compares another predictor with PyTorch's; both contain only the networks of the artifact's role."""
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """What the model says of files and folders; what cannot be predicted is added to `failed`."""
+        """Predicts files and folders; inputs that cannot be predicted are added to `failed`."""
 
     def timings(self, predictor: Any, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-        """What is timed of the model, by name."""
+        """Returns the functions to time, by name."""
 
     def step_unit(self, manifest: Any) -> str:
-        """What a latency is of: "chunk", "frame", ..."""
+        """Returns the unit of a latency: "chunk", "frame", ..."""
 
     def lines(self, command: str, document: Mapping[str, Any]) -> list[str]:
-        """A command's result as lines for people."""
+        """Formats a command's result as lines of text."""
 
 
 def has(task: Task, ability: str) -> bool:
-    """Whether a task has an optional ability, such as "stream", "embed", "distil" or "prune_channels"."""
+    """Returns whether a task has an optional ability, such as "stream", "embed", "distil" or "prune_channels"."""
     return callable(getattr(task, ability, None))
 
 
 def need(task: Task, ability: str, what: str) -> Any:
-    """The ability itself. Raises GestaError (usage) with `what` was asked for, where the task has it not."""
+    """Returns the ability. Raises GestaError (usage) if the task lacks it; `what` names the request in the message."""
     if not has(task, ability):
         raise GestaError(f"{what} is not offered for {task.title}.", usage=True)
     return getattr(task, ability)

@@ -1,4 +1,4 @@
-"""The tasks by name, and which one a bundle, a recipe or a data folder belongs to."""
+"""Finds tasks by name, and the task of a bundle, a recipe or a data folder."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ BUILT_IN = {
     "captions": "gesta.tasks.text.caption_task:TASK",
     "video2vec": "gesta.tasks.text.vector_task:TASK",
 }
-"""Name of a task -> where its object is."""
+"""Task name -> import path of its object."""
 DEFAULT = "clips"
-"""The task of recipes that name none, and of data that no other task takes for its own."""
+"""Task of recipes that name none, and of data that no other task recognizes."""
 GROUP = "gesta.tasks"
-"""Entry points of this group, `name = "package.module:TASK"`, are tasks, too."""
+"""Entry point group of further tasks: `name = "package.module:TASK"`."""
 FORMER = {"classifier": "clips", "sequence": "features", "pose": "hands"}
-"""Names in older bundles and recipes -> the task's name today."""
+"""Task names in older bundles and recipes -> current names."""
 
 
 @cache
@@ -45,12 +45,12 @@ def _places() -> dict[str, str]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all tasks, those of other packages last."""
+    """Returns the names of all tasks, those of other packages last."""
     return (*BUILT_IN, *(name for name in _places() if name not in BUILT_IN))
 
 
 def find(name: str) -> Task:
-    """The task of that name, today's or a former one. Raises GestaError (usage) with the list for an unknown one."""
+    """Returns the task of that current or former name. Raises GestaError (usage), listing all, if it is unknown."""
     name, places = FORMER.get(name, name), _places()
     if name not in places:
         raise GestaError(
@@ -59,7 +59,7 @@ def find(name: str) -> Task:
     module, _, attribute = places[name].partition(":")
     try:
         task: Task = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # another package's code is at work
+    except Exception as error:  # third-party code may raise anything
         raise GestaError(
             f"the task {name!r} is registered as {places[name]}, which cannot be imported: "
             f"{type(error).__name__}, {error}."
@@ -68,12 +68,12 @@ def find(name: str) -> Task:
 
 
 def every() -> list[Task]:
-    """All tasks."""
+    """Returns all tasks."""
     return [find(name) for name in names()]
 
 
 def of_bundle(path: Path | str) -> tuple[Task, Bundle[Any]]:
-    """A bundle and its task. Raises GestaError for what is not a bundle, invalid, or of an unknown or newer task."""
+    """Returns (task, bundle). Raises GestaError if it is no bundle, invalid, or of an unknown or newer task."""
     document = io.manifest_document(path)
     kind, version = document.get("kind"), document.get("format_version")
     if not isinstance(kind, str) or FORMER.get(kind, kind) not in _places():
@@ -88,20 +88,20 @@ def of_bundle(path: Path | str) -> tuple[Task, Bundle[Any]]:
 
 
 def read_bundle(path: Path | str) -> Bundle[Any]:
-    """The bundle at a path, of any task. Raises GestaError as `of_bundle` does."""
+    """Returns the bundle at a path, of any task. Raises GestaError as `of_bundle` does."""
     return of_bundle(path)[1]
 
 
 def of_recipe(name_or_path: str | Path) -> Task:
-    """The task that a recipe is for. Raises RecipeError if there is no such recipe."""
+    """Returns the task of a recipe. Raises RecipeError if there is no such recipe."""
     return find(recipes.kind_of(recipes.document_of(name_or_path)))
 
 
 def load_recipe(name_or_path: str | Path, sets: Sequence[str] = ()) -> Recipe:
-    """A recipe of any task, with changes as of `--set`. Raises RecipeError."""
+    """Loads a recipe of any task, with changes as in `--set`. Raises RecipeError."""
     return recipes.load(name_or_path, of_recipe(name_or_path).recipe, sets)
 
 
 def of_data(data: Path, layout: str | None = None) -> Task:
-    """The task whose training data lie in a folder: the first that takes them for its own, else clips."""
+    """Returns the task of the training data in a folder: the first that recognizes it, otherwise clips."""
     return next((task for task in every() if task.name != DEFAULT and task.recognizes(data, layout)), find(DEFAULT))

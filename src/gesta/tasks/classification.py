@@ -1,4 +1,4 @@
-"""What the tasks share whose models answer with a class: probabilities, measures, the files of an evaluation."""
+"""Shared code of the classification tasks: probabilities, metrics, evaluation files."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gesta.tasks.base import Evaluation, Quality
 
 ACCURACY = Quality("val_accuracy", "accuracy", True, "%")
 KEPT = ("accuracy", "accuracy_interval", "top5", "n", "people")
-"""Metrics of an evaluation that a bundle keeps when asked to."""
+"""Evaluation metrics that can be stored in the bundle."""
 
 
 class Classifies:
-    """What every task is and does whose models answer with a class."""
+    """Attributes and methods shared by all classification tasks."""
 
     quality = ACCURACY
     kept = KEPT
@@ -32,16 +32,16 @@ class Classifies:
         return evaluation(samples, outputs, predictor.manifest, seed)
 
     def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
-        """How far two models' answers to the same samples lie apart."""
+        """Returns how much two models' answers to the same samples differ."""
         return differences(one, other)
 
     def hits(self, result: Evaluation) -> dict[str, int]:
-        """Sample -> whether it was recognized."""
+        """Returns sample -> whether it was classified correctly."""
         return hits(result)
 
 
 class Labeled(Protocol):
-    """A manifest of a model with classes."""
+    """Manifest of a model with classes."""
 
     @property
     def name(self) -> str: ...
@@ -51,7 +51,7 @@ class Labeled(Protocol):
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities along the last axis. Raises GestaError for values that are not numbers, as of a damaged network."""
+    """Returns probabilities along the last axis. Raises GestaError for NaN or infinite logits (damaged network)."""
     if not np.isfinite(logits).all():
         raise GestaError("The network returns values that are not numbers (NaN). Get the bundle again, or train again.")
     shifted = logits.astype(np.float64)
@@ -61,7 +61,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def probabilities(logits: NDArray[np.float32], manifest: Labeled) -> NDArray[np.float64]:
-    """Softmax of what an engine gave, [B, N]. Raises GestaError if the manifest lists another number of labels."""
+    """Softmax of an engine's output, [B, N]. Raises GestaError if the manifest has a different number of labels."""
     if logits.shape[-1] != len(manifest.labels):
         raise GestaError(
             f"The model {manifest.name!r} lists {len(manifest.labels)} labels, and its network returns "
@@ -73,20 +73,20 @@ def probabilities(logits: NDArray[np.float32], manifest: Labeled) -> NDArray[np.
 def prediction(
     labels: Sequence[str], values: NDArray[np.floating], source: str = "", time_s: float | None = None
 ) -> Prediction:
-    """Probabilities [N] in the order of the labels, as a Prediction."""
+    """Returns probabilities [N], in the order of the labels, as a Prediction."""
     named = {label: float(p) for label, p in zip(labels, values, strict=True)}
     return Prediction(labels[int(np.argmax(values))], named, time_s, source)
 
 
 def labeled(samples: Sequence[Sample], manifest: Labeled) -> list[Sample]:
-    """The samples with a label. Raises GestaError where there are none, or a label is none of the model's."""
+    """Returns the samples with a label. Raises GestaError if there are none, or the model does not know a label."""
     found = [s for s in samples if s.label is not None]
     check_labels(found, len(samples), manifest.labels)
     return found
 
 
 def check_labels(labeled: Sequence[Sample], given: int, labels: Sequence[str]) -> None:
-    """Raises GestaError where there is nothing to measure, or a label that is none of the model's."""
+    """Raises GestaError if there is nothing to evaluate, or the model does not know a label."""
     if not labeled:
         raise GestaError(
             f"nothing to measure: of {given} samples none has a label. Choose another split or data folder."
@@ -105,19 +105,19 @@ def check_labels(labeled: Sequence[Sample], given: int, labels: Sequence[str]) -
 def evaluation(
     samples: Sequence[Sample], probabilities: NDArray[np.float64], manifest: Labeled, seed: int
 ) -> Evaluation:
-    """What probabilities [n, N] of labeled samples are worth."""
+    """Evaluates probabilities [n, N] of labeled samples."""
     truth = np.array([manifest.labels.index(s.label or "") for s in samples], np.int64)
     found = measured(truth, probabilities, [s.subject for s in samples], manifest.labels, seed)
     return Evaluation(found, tuple(samples), probabilities, truth, manifest)
 
 
 def predicted(result: Evaluation) -> NDArray[np.int64]:
-    """The class that each sample is taken for, [n]."""
+    """Returns the predicted class of each sample, [n]."""
     return np.asarray(result.outputs.argmax(axis=1), np.int64)
 
 
 def differences(one: Evaluation, other: Evaluation) -> dict[str, float]:
-    """How far two evaluations of the same samples lie apart."""
+    """Returns how much two evaluations of the same samples differ."""
     return {
         "top_class_agreement": float((predicted(one) == predicted(other)).mean()),
         "largest_difference": float(np.abs(one.outputs - other.outputs).max()),
@@ -125,7 +125,7 @@ def differences(one: Evaluation, other: Evaluation) -> dict[str, float]:
 
 
 def hits(result: Evaluation) -> dict[str, int]:
-    """Sample -> whether it was recognized."""
+    """Returns sample -> whether it was classified correctly."""
     right = predicted(result) == result.truth
     return {sample.id: int(hit) for sample, hit in zip(result.samples, right, strict=True)}
 
@@ -137,10 +137,10 @@ def measured(
     labels: Sequence[str],
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The numbers of `metrics.json` from truth [n] and probabilities [n, N], as plain JSON values.
+    """Computes the values of `metrics.json` from truth [n] and probabilities [n, N], as plain JSON values.
 
-    `accuracy_interval` (95 %) is the wider of two intervals: Wilson's, and a bootstrap over people where at least two
-    are known. With few people the bootstrap is too narrow; with clips that are alike, Wilson's is.
+    `accuracy_interval` (95 %) is the wider of two intervals: Wilson's, and a bootstrap over people if at least two are
+    known. The bootstrap is too narrow with few people; Wilson's is with similar clips.
     """
     predicted = probabilities.argmax(axis=1)
     hits = predicted == truth
@@ -176,11 +176,11 @@ def _per_person(hits: NDArray[np.bool_], subjects: Sequence[str | None]) -> dict
 
 
 def most_confident_mistakes(result: Evaluation, count: int) -> list[int]:
-    """Rows where the model was wrong, the most confident first."""
+    """Returns the rows of wrong predictions, the most confident first."""
     wrong = np.flatnonzero(predicted(result) != result.truth)
     sureness = result.outputs[wrong].max(axis=1)
     return [int(i) for i in wrong[np.argsort(-sureness, kind="stable")][:count]]
 
 
 Strips = Callable[[Sample], tuple[list[tuple[str, str]], float | None]]
-"""A sample -> (pictures of it, each (what it shows, data URI); its length in seconds, if known)."""
+"""Sample -> (its pictures, each (caption, data URI); its length in seconds, if known)."""

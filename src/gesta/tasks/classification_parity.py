@@ -1,4 +1,4 @@
-"""Whether an exported classifier says what PyTorch says: top classes and probabilities on the same inputs."""
+"""Parity of an exported classifier with PyTorch: top classes and probabilities on the same inputs."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from gesta.bundle.manifest import Artifact, Measured, Parity
 from gesta.tasks.base import Agreement, Examples
 
 LARGEST = {"fp32": 1e-4, "fp16": 5e-2, "bf16": 5e-2, "int8": 1.0}
-"""Largest difference of a probability that passes, by precision."""
+"""Largest permitted difference of a probability, by precision."""
 AGREEMENT = {"fp32": 1.0, "fp16": 1.0, "bf16": 1.0, "int8": 0.99}
-"""Share of clips whose top class must agree, by precision."""
+"""Required fraction of clips with the same top class, by precision."""
 TIE = 1e-6
-"""Classes whose probabilities are that close are both the top class: float32 does not tell them apart."""
+"""Classes whose probabilities differ by at most this are tied for the top: below float32 precision."""
 
 Rows = Sequence[NDArray[Any]]
-"""Of each clip its probabilities [K, N]: one row, or one a step of a stream; the last is the answer."""
+"""Per clip, its probabilities [K, N]: one row, or one per step of a stream; the last row is the answer."""
 
 
 def compared(one: Rows, other: Rows) -> Parity:
-    """The largest difference of the probabilities and the share of clips with the same top class at their end.
+    """Returns the largest difference of the probabilities and the fraction of clips with the same final top class.
 
-    Where `one` has a tie of classes, either is the same.
+    If classes are tied in `one`, any of them counts as the same.
     """
-    difference = float(np.max([np.abs(a - b).max() for a, b in zip(one, other, strict=True)]))  # keeps a NaN
+    difference = float(np.max([np.abs(a - b).max() for a, b in zip(one, other, strict=True)]))  # np.max propagates NaN
     same = [bool(a[-1].max() - a[-1][b[-1].argmax()] <= TIE) for a, b in zip(one, other, strict=True)]
     return Parity(clips=len(one), largest_difference=difference, top_class_agreement=float(np.mean(same)))
 
 
 def passes(parity: Parity, precision: str) -> bool:
-    """Whether enough top classes agree and no probability differs too much, for this precision."""
+    """Returns whether enough top classes agree and all probabilities are within the tolerance of this precision."""
     enough = parity.top_class_agreement >= AGREEMENT[precision]
     return enough and parity.largest_difference <= LARGEST[precision]
 
@@ -42,7 +42,7 @@ def passes(parity: Parity, precision: str) -> bool:
 def agreement(
     reference: Rows, other: Rows, examples: Examples, artifact: Artifact, labels: Sequence[str], timing: str | None
 ) -> Agreement:
-    """How the probabilities of an artifact's networks agree with PyTorch's, and what both reach on labeled inputs."""
+    """Compares the probabilities of an artifact's networks with PyTorch's, and their accuracy on labeled inputs."""
     parity, precision = compared(reference, other), artifact.precision
     measured = Measured(clips=examples.source, bytes=0, **_accuracies(reference, other, examples, labels))
     words = (
@@ -55,7 +55,7 @@ def agreement(
 
 
 def _accuracies(reference: Rows, other: Rows, examples: Examples, labels: Sequence[str]) -> dict[str, float]:
-    """Of both networks on the inputs whose label the model knows; nothing where there are none."""
+    """Returns the accuracy of both networks on the inputs whose label the model knows; empty if there are none."""
     rows = [i for i, label in enumerate(examples.truth) if label in labels]
     if not rows:
         return {}

@@ -21,12 +21,12 @@ from gesta.words import in_english
 
 MISTAKES, RIGHT = 12, 6
 MATRIX_CLASSES = 60
-"""Above so many classes a matrix cannot be read; the report then lists the most frequent confusions only."""
+"""With more classes the matrix is unreadable; the report then lists only the most frequent confusions."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One field of the confusion matrix: `share` of its row's clips decides the color."""
+    """One cell of the confusion matrix: `share`, the fraction of its row's clips, sets the color."""
 
     count: int
     share: float
@@ -36,20 +36,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Shown:
-    """A clip and its answer. `guesses`: (label, probability), the most confident first; `link`: to its file."""
+    """A clip and its prediction. `guesses`: (label, probability), the most confident first; `link`: to its file."""
 
     id: str
     subject: str | None
     truth: str
     guesses: list[tuple[str, float]]
     of_truth: float
-    strips: list[tuple[str, str]]  # (what it shows, PNG as data URI)
+    strips: list[tuple[str, str]]  # (caption, PNG as data URI)
     seconds: float | None
     link: str
 
 
 def report(result: Evaluation, out: Path, strips: Strips) -> None:
-    """`metrics.json`, `predictions.csv` and `report.html` in `out`. Raises GestaError."""
+    """Writes `metrics.json`, `predictions.csv` and `report.html` to `out`. Raises GestaError."""
     contents = {
         "metrics.json": json_text(result.metrics),
         "predictions.csv": _predictions_csv(result),
@@ -70,7 +70,7 @@ def _predictions_csv(result: Evaluation) -> str:
 
 
 def render(result: Evaluation, strips: Strips) -> str:
-    """The report's HTML. `strips` gives the pictures of a sample."""
+    """Renders the report as HTML. `strips` returns the pictures of a sample."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -99,14 +99,14 @@ def render(result: Evaluation, strips: Strips) -> str:
 
 
 def most_confident_right(result: Evaluation, mistakes: Sequence[int], count: int) -> list[int]:
-    """The most confident right row of each class, classes of the mistakes first."""
+    """Returns the most confident correct row of each class, classes of the mistakes first."""
     classes = dict.fromkeys([*(int(result.truth[row]) for row in mistakes), *range(len(result.manifest.labels))])
     right = [np.flatnonzero((predicted(result) == result.truth) & (result.truth == one)) for one in classes]
     return [int(rows[result.outputs[rows].max(axis=1).argmax()]) for rows in right if len(rows)][:count]
 
 
 def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cell]]:
-    """Cells of the confusion matrix, row = true class."""
+    """Returns the cells of the confusion matrix, row = true class."""
     rows = []
     for i, counts in enumerate(confusion):
         total = sum(counts) or 1
@@ -116,7 +116,7 @@ def matrix(confusion: list[list[int]], labels: tuple[str, ...]) -> list[list[Cel
 
 
 def class_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Scores of each class with clips or predictions, worst recall first, and what it is most often recognized as."""
+    """Returns the scores and main confusions of each class with clips or predictions, worst recall first."""
     rows = []
     for index, (label, score) in enumerate(metrics["per_class"].items()):
         others = [(n, metrics["labels"][j]) for j, n in enumerate(metrics["confusion"][index]) if j != index and n]
@@ -127,7 +127,7 @@ def class_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def confusions(metrics: dict[str, Any]) -> list[tuple[str, str, int, int]]:
-    """(true label, called, how often, clips of the true label), the most frequent first."""
+    """Returns (true label, predicted label, count, clips of the true label), the most frequent first."""
     labels = metrics["labels"]
     found = [
         (labels[i], labels[j], count, sum(row))
@@ -139,7 +139,7 @@ def confusions(metrics: dict[str, Any]) -> list[tuple[str, str, int, int]]:
 
 
 def shown(result: Evaluation, row: int, strips: Strips) -> Shown:
-    """What the report tells of one prediction."""
+    """Collects what the report shows of one prediction."""
     sample, labels = result.samples[row], result.manifest.labels
     scores = result.outputs[row]
     order = np.argsort(-scores, kind="stable")[:3]

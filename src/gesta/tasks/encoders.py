@@ -1,8 +1,7 @@
-"""What turns a recording into a sequence of vectors: its skeleton, or a model that has the ability `embed`.
+"""Encoders of recordings as vector sequences: skeletons, or a model whose task has the ability `embed`.
 
-A model of stored features says by a FeatureRecipe what its features were made with; here it is found again. A task with
-`embed(predictor, sample) -> float32 [T, D]` also has `embeds(manifest) -> FeatureRecipe`, which tells its vectors from
-others.
+A FeatureRecipe describes the features that a model was trained on; `encoder_of` finds their encoder again. A task with
+`embed(predictor, sample) -> float32 [T, D]` also has `embeds(manifest) -> FeatureRecipe`, which identifies its vectors.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from gesta.tasks.base import need
 from gesta.tasks.feature_store import FeatureRecipe
 
 Encode = Callable[[Sample], NDArray[np.float32]]
-"""A recording -> vectors [T, D]. Raises GestaError where it cannot be read."""
+"""Recording -> vectors [T, D]. Raises GestaError if it cannot be read."""
 
 
 def skeleton_encoder(every: int | None = None) -> tuple[FeatureRecipe, Encode]:
-    """The joints themselves, `every` frames a vector."""
+    """Uses the joints themselves, `every` frames per vector."""
     count = every or EVERY
     recipe = FeatureRecipe(NAME, "", "joints", True, 1, None, count, count)
     return recipe, lambda sample: skeleton_features(sample, count)
 
 
 def model_encoder(path: Path | str, at: Placement = Placement()) -> tuple[FeatureRecipe, Encode]:
-    """The states of a model. Raises GestaError where there is no such bundle, or its task has none."""
+    """Uses the states of a model. Raises GestaError if there is no such bundle, or its task has no embeddings."""
     task, bundle = catalog.of_bundle(path)
     embed = need(task, "embed", f"{path}: vectors of recordings")
     predictor = task.load(bundle, at)
@@ -42,9 +41,9 @@ def model_encoder(path: Path | str, at: Placement = Placement()) -> tuple[Featur
 
 
 def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = Placement()) -> Encode:
-    """What makes features of this recipe. `model`: the bundle that made them, where it was one.
+    """Returns the encoder that computes features of this recipe. `model`: the bundle that computed them, if any.
 
-    Raises GestaError (usage) where a bundle is needed and none is given, or another one.
+    Raises GestaError (usage) if a bundle is needed and none is given, and GestaError if it computes other features.
     """
     if recipe.backbone == NAME:
         return skeleton_encoder(recipe.every)[1]
@@ -61,6 +60,6 @@ def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = 
 
 
 def states_of(manifest: Manifest) -> FeatureRecipe:
-    """Of a model whose vectors are its own states: told by its training, so that an export has the same."""
+    """Describes embeddings by a model's own states. It is identified by its training, so exports are the same."""
     training = hashlib.sha256(manifest.provenance.model_dump_json().encode()).hexdigest()
     return FeatureRecipe(manifest.name, training, "states", True, 1, None, None)

@@ -1,4 +1,4 @@
-"""What spotted events are worth, of spotters and of continuous recognizers of clips alike."""
+"""Evaluation of detected events, for spotters and continuous clip recognizers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEPT = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One recording: its true and spotted events in seconds, its length in frames and how many were named rightly."""
+    """One recording: true and detected events in seconds, number of frames, number of correctly classified ones."""
 
     id: str
     fps: float
@@ -45,23 +45,23 @@ class Seen:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As plain values."""
+        """Returns plain values."""
         return {**vars(self), "truth": [list(e) for e in self.truth], "spotted": [list(e) for e in self.spotted]}
 
     @classmethod
     def read(cls, document: dict[str, Any]) -> Seen:
-        """From plain values."""
+        """Restores from plain values."""
         events = {key: tuple(Event(*row) for row in document[key]) for key in ("truth", "spotted")}
         return cls(**{**document, **events})
 
     @property
     def jaccard(self) -> float:
-        """ChaLearn's frame-wise index of this recording; 1 where nothing was done and nothing spotted."""
+        """ChaLearn's frame-wise Jaccard index of this recording; 1 if there are neither true nor detected events."""
         names = sorted({str(e.label) for e in (*self.truth, *self.spotted)})
         return float(jaccard_spans(self.spans(self.truth, names), self.spans(self.spotted, names), self.frames))
 
     def spans(self, events: Sequence[Event], names: Sequence[str]) -> list[tuple[int, int, int]]:
-        """(class, first frame, last frame), both inclusive."""
+        """Returns (class, first frame, last frame), both inclusive."""
         last = self.frames - 1
         return [
             (names.index(str(e.label)), round(e.start * self.fps), min(round(e.end * self.fps), last)) for e in events
@@ -69,10 +69,10 @@ class Seen:
 
 
 def measures(recordings: Sequence[Seen]) -> dict[str, Any]:
-    """The numbers of `metrics.json` over all recordings together, as plain JSON values.
+    """Computes the values of `metrics.json` over all recordings together, as plain JSON values.
 
-    frame_accuracy: of the network's own answer in every frame, before the decoder. jaccard: ChaLearn 2014's. delay_...:
-    from the end of a gesture to the moment it was known. shrec_...: SHREC 2022's rates, averaged over classes.
+    frame_accuracy: of the network's raw prediction per frame, before the decoder. jaccard: as in ChaLearn 2014.
+    delay_...: from the end of a gesture to its detection. shrec_...: rates of SHREC 2022, averaged over classes.
     """
     truth, spotted = ([list(getattr(r, side)) for r in recordings] for side in ("truth", "spotted"))
     frames = sum(r.frames for r in recordings)
@@ -95,7 +95,7 @@ def measures(recordings: Sequence[Seen]) -> dict[str, Any]:
 
 
 def _where_there_are_gestures(truth: list[list[Event]], spotted: list[list[Event]]) -> dict[str, Any]:
-    """What is counted per true event; None where there is none."""
+    """Returns the metrics that need true events; None for each if there are none."""
     names = ("edit_error", "shrec_detection_rate", "shrec_false_positive_rate", "shrec_jaccard_index")
     if not any(truth):
         return {**dict.fromkeys(names), "per_class": {}}

@@ -1,4 +1,4 @@
-"""Spotted events as files: metrics.json, events.csv, and report.html with a timeline of every recording."""
+"""Writes detected events to metrics.json, events.csv, and report.html with a timeline of every recording."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gesta.tasks.base import Evaluation
 from gesta.tasks.events import Seen
 
 SHOWN = 100
-"""Timelines on the page, the worst recordings first; events.csv has all."""
+"""Maximum number of timelines on the page, the worst recordings first; events.csv has all."""
 HEADINGS: tuple[tuple[str, dict[str, str], int], ...] = (
     ("Missed gestures and false alarms", {"missed": "missed", "false": "false alarm"}, 12),
     ("Gestures that were found", {"found": "found"}, 4),
 )
-"""What is shown as pictures: heading, verdicts and what they are called, how many at most."""
+"""Sections with pictures: heading, verdicts and their display names, maximum number."""
 Strips = Callable[[str, float, float], list[tuple[str, str]]]
-"""A recording's id, from and to in seconds -> pictures (what they show, data URI)."""
+"""(Recording id, start, end in seconds) -> pictures (caption, data URI)."""
 MEASURES = {
     "jaccard": ("Jaccard index: overlap of true and detected frames (ChaLearn)", "%"),
     "frame_accuracy": ("frame accuracy, before frames are joined to events", "%"),
@@ -43,7 +43,7 @@ MEASURES = {
     "minutes": ("minutes", ""),
     "n": ("recordings", ""),
 }
-"""What the page says of a metric, and its unit."""
+"""Description and unit of each metric on the page."""
 WIDTH, ROW, GAP = 900, 16, 4
 COLORS = (
     *("#3d6cb9", "#d1793b", "#4f9d69", "#b04a5a", "#7d63b0", "#8a6d4b", "#c06fa6"),
@@ -64,12 +64,12 @@ def report(result: Evaluation, out: Path) -> None:
 
 
 def title_of(result: Evaluation) -> str:
-    """The data, where they are known, else the model."""
+    """Returns the name of the data if known, otherwise of the model."""
     return Path(result.facts.get("data", result.manifest.name)).name
 
 
 def events_csv(recordings: Sequence[Seen]) -> str:
-    """A row an event, true or spotted: `verdict` is found or missed, right, false or partial."""
+    """Returns one row per event, true or spotted: `verdict` is found or missed, right, false or partial."""
     text = StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["recording", "side", "label", "start_s", "end_s", "decided_s", "verdict"])
@@ -81,7 +81,7 @@ def events_csv(recordings: Sequence[Seen]) -> str:
 
 
 def verdicts(one: Seen) -> Iterator[tuple[str, Event, str]]:
-    """(side, event, what became of it) of a recording, by SHREC 2022's rule."""
+    """Yields (side, event, verdict) for a recording, by the matching rule of SHREC 2022."""
     found = match(one.truth, one.spotted)
     hits, right = ({pair[side] for pair in found.right} for side in (0, 1))
     for index, event in enumerate(one.truth):
@@ -91,7 +91,7 @@ def verdicts(one: Seen) -> Iterator[tuple[str, Event, str]]:
 
 
 def stretches(recordings: Sequence[Seen], strips: Strips) -> str:
-    """Film strips of gestures that were missed and of false alarms, the longest first, then of found ones, as HTML."""
+    """Returns film strips as HTML: missed gestures and false alarms, the longest first, then detected gestures."""
     judged = sorted(
         ((event.end - event.start, one, event, verdict) for one in recordings for _, event, verdict in verdicts(one)),
         key=lambda row: -row[0],
@@ -116,7 +116,7 @@ def _stretch(one: Seen, event: Event, what: str, strips: Strips) -> str:
 
 
 def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen], strips: str = "") -> str:
-    """One HTML file. `title`: what was measured; `strips`: HTML of stretches as pictures."""
+    """Returns the HTML page. `title`: what was evaluated; `strips`: HTML of the film strips."""
     names = sorted({str(e.label) for one in recordings for e in (*one.truth, *one.spotted)})
     colors = {name: COLORS[index % len(COLORS)] for index, name in enumerate(names)}
     worst = sorted(recordings, key=lambda one: one.jaccard)[:SHOWN]
@@ -141,7 +141,7 @@ def page(title: str, metrics: Mapping[str, Any], recordings: Sequence[Seen], str
 
 
 def timeline(one: Seen, colors: Mapping[str, str]) -> str:
-    """Two rows of bars over the recording's time, as SVG with a heading."""
+    """Draws two rows of bars over the recording's time, as SVG with a heading."""
     seconds = max(one.frames / one.fps, 1e-6)
     bars = [_bar(event, seconds, row, colors) for row, side in enumerate((one.truth, one.spotted)) for event in side]
     dots = [
@@ -173,7 +173,7 @@ def _x(time_s: float, seconds: float) -> float:
 
 
 def _shown(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(name, unit) of the numbers that the page shows."""
+    """Returns (name, unit) of the metrics that the page shows."""
     return [(name, unit) for name, (_, unit) in MEASURES.items() if isinstance(metrics.get(name), int | float)]
 
 
@@ -184,7 +184,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]], sorts: bool = False) -> str:
-    """`sorts`: the first row is a heading."""
+    """Renders rows as an HTML table. `sorts`: the first row is a heading, and the table is sortable."""
     lines = ["".join(f"<td>{html.escape(cell)}" for cell in row) for row in rows]
     if sorts:
         lines[0] = "".join(f"<th>{html.escape(cell)}" for cell in rows[0])

@@ -1,4 +1,4 @@
-"""Spotted events in words, of spotters and of continuous recognizers of clips alike."""
+"""Detected events as text, for spotters and continuous clip recognizers."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gesta.decoder import GestureEvent
 
 
 def event_document(event: GestureEvent) -> dict[str, Any]:
-    """One event for machines."""
+    """Returns one event as a JSON document."""
     numbers = {name: round(getattr(event, name), 3) for name in ("start_s", "end_s", "confidence", "decided_s")}
     return {"label": event.label, **numbers}
 
 
 def evaluated(document: Mapping[str, Any]) -> list[str]:
-    """What an evaluation by events came to."""
+    """Summarizes an evaluation of events."""
     f1 = ", ".join(f"{document[f'f1_{overlap}']:.3f}" for overlap in (10, 25, 50))
     lines = [
         f"Jaccard   {document['jaccard']:.3f} (frames of events), frame accuracy {document['frame_accuracy']:.3f}",
@@ -33,7 +33,7 @@ def evaluated(document: Mapping[str, Any]) -> list[str]:
 
 
 def trained(metrics: Mapping[str, Any]) -> str:
-    """What the events of the validation part came to in a training."""
+    """Summarizes the events detected in the validation part during training."""
     if "val_detection_rate" not in metrics:
         return "events    not measured: no validation recording has one; the decoder keeps its defaults"
     more = [f"Jaccard {metrics['val_jaccard']:.3f}"]

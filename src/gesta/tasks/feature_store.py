@@ -1,11 +1,11 @@
-"""Features on disk: safetensors shards, an index, and what they were made with. No torch.
+"""Features on disk: safetensors shards, an index, and how they were computed. No torch.
 
     DIR/features.json                     the recipe: backbone, weights, stage, frames, size
     DIR/shard-<process>-<number>.safetensors   one tensor per video: [n, D] pooled, [n, C, h, w] maps
-    DIR/index.json                        video -> shard (null: it could not be used), label, person, part
+    DIR/index.json                        video -> shard (null: unusable), label, person, part
 
-A shard is written under a temporary name and renamed; what it holds stands in itself, so the index can be made anew
-from the shards. A video is in one shard.
+A shard is written under a temporary name and renamed; it describes its own contents, so the index can be rebuilt from
+the shards. A video is in one shard.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ FORMAT_VERSION = 1
 RECIPE, INDEX = "features.json", "index.json"
 SHARD = ".safetensors"
 SIZES = "bytes"
-"""In a shard's metadata: the size of each video it was made of, as JSON."""
+"""Shard metadata key: file size of each source video, as JSON."""
 DECODER = "decoder"
-"""In a shard's metadata: DECODER_VERSION of the gesta that decoded its videos; 1 where it is not told."""
+"""Shard metadata key: DECODER_VERSION of the gesta that decoded the videos; 1 if missing."""
 
 
 @dataclass(frozen=True)
 class FeatureRecipe:
-    """What features were made with: equal recipes give equal features, but for an engine's rounding.
+    """How features were computed: equal recipes give equal features, up to an engine's rounding.
 
-    `weights`: sha256 over the backbone's tensors. `stage`: where they were taken. `pooled`: the mean over the image.
-    `frames`: so many of each video; else every `every`-th. `window`: frames that one feature sees.
+    `weights`: sha256 over the backbone's tensors. `stage`: layer they were taken from. `pooled`: averaged over the
+    image. `frames`: number of frames per video; otherwise every `every`-th. `window`: frames that one feature covers.
     """
 
     backbone: str
@@ -59,7 +59,7 @@ class FeatureRecipe:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def differences(self, other: FeatureRecipe) -> list[str]:
-        """`name: mine, not theirs` of each field that differs."""
+        """Returns `name: mine, not theirs` for each field that differs."""
         mine, theirs = asdict(self), asdict(other)
         return [
             f"{name}: {_short(mine[name])}, not {_short(theirs[name])}" for name in mine if mine[name] != theirs[name]
@@ -73,7 +73,7 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """One video of the index. `shard`: None where it could not be used."""
+    """One video of the index. `shard`: None if the video could not be used."""
 
     id: str
     recording: str
@@ -84,11 +84,11 @@ class Entry:
 
 
 def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None = None) -> None:
-    """Makes the folder for this recipe, or finds it made for it. `source`: where the backbone's weights come from:
-    a file, "official" or "random:SEED".
+    """Creates the folder for this recipe, or checks that it was created for it. `source`: where the backbone's weights
+    come from: a file, "official" or "random:SEED".
 
-    Raises GestaError where it holds features of another recipe, naming what differs, or of data read in another way, or
-    something else (usage).
+    Raises GestaError if it contains features of another recipe, naming the differences, or of data read in another way,
+    or something else (usage).
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RECIPE
@@ -109,7 +109,7 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
 
 
 def read_recipe(folder: Path) -> FeatureRecipe:
-    """Raises GestaError where the folder holds no features, or those of a newer version."""
+    """Reads the recipe. Raises GestaError if the folder contains no features, or those of a newer version."""
     document = _read(folder / RECIPE, "gesta features DATA --out DIR makes such a folder.")
     version = _field(int, document, "format_version", folder / RECIPE, 0)
     if version > FORMAT_VERSION:
@@ -124,7 +124,7 @@ def write_shard(
     recipe: FeatureRecipe,
     sizes: Mapping[str, int] | None = None,
 ) -> str:
-    """Writes one shard and returns its name, the first that is free for this process. `sizes`: `bytes_of` by video."""
+    """Writes one shard and returns its name, the first free one of this process. `sizes`: `bytes_of` by video."""
     number = 0
     while (folder / (name := f"shard-{process}-{number:05d}.safetensors")).exists():
         number += 1
@@ -135,7 +135,7 @@ def write_shard(
 
 
 def _in_order(content: bytes) -> bytes:
-    """A safetensors file with its metadata in alphabetical order: equal features are equal bytes."""
+    """Sorts a safetensors file's metadata alphabetically, so that equal features give equal bytes."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -145,10 +145,10 @@ def _in_order(content: bytes) -> bytes:
 
 
 def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = (), process: str = "*") -> dict[str, str]:
-    """Video -> shard, of all shards that are there, or those of one process.
+    """Returns video -> shard, of all existing shards or those of one process.
 
-    Raises GestaError naming a shard that is cut short or damaged, or holds features of another recipe, and one of
-    `samples` whose files have another size than those that its features were made of (older shards do not know).
+    Raises GestaError naming a shard that is truncated, damaged or of another recipe, or one of `samples` whose file
+    sizes have changed since its features were computed (not recorded in older shards).
     """
     now = {sample.id: sample for sample in samples}
     found: dict[str, str] = {}
@@ -170,7 +170,7 @@ def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = (), 
 
 
 def decoders(folder: Path) -> dict[str, int]:
-    """Shard -> version of the decoder that its videos were read by. Raises GestaError for a damaged shard."""
+    """Returns shard -> version of the decoder that read its videos. Raises GestaError for a damaged shard."""
     found = {}
     for path in sorted(folder.glob("shard-*.safetensors")):
         with _opened(path) as shard:
@@ -180,7 +180,7 @@ def decoders(folder: Path) -> dict[str, int]:
 
 
 def drop_older(folder: Path) -> int:
-    """Deletes the shards that an older decoder made, so that their videos are computed again; returns how many."""
+    """Deletes the shards of older decoders, so that their videos are computed again; returns their number."""
     older = [name for name, version in decoders(folder).items() if version < DECODER_VERSION]
     for name in older:
         (folder / name).unlink(missing_ok=True)
@@ -188,9 +188,9 @@ def drop_older(folder: Path) -> int:
 
 
 def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, skipped: Sequence[Problem]) -> int:
-    """Makes the index anew from the shards, in the order of the samples; returns how many of them have features.
+    """Rebuilds the index from the shards, in the order of the samples; returns how many of them have features.
 
-    Those without are named, too: people are divided over all that the data hold, here as in other commands.
+    Samples without features are listed too: people are split over all of the data, as in other commands.
     """
     held = shards(folder, recipe)
     entries = [Entry(s.id, s.recording, held.get(s.id), s.label, s.subject, s.split) for s in samples]
@@ -207,11 +207,11 @@ def write_index(folder: Path, samples: Iterable[Sample], recipe: FeatureRecipe, 
 
 
 class FeatureFolder:
-    """Features to learn from: `recipe`, `entries`, `load(id)`, `skipped`; `listed`, also the videos without features;
-    `source` of the backbone's weights, where it is known.
+    """Features for training: `recipe`, `entries`, `load(id)`, `skipped`; `listed`, including videos without features;
+    `source` of the backbone's weights, if known.
 
-    Raises GestaError where the folder is not finished, a shard is missing or cut short, or `expected` (fields of a
-    FeatureRecipe) differs from what the features were made with.
+    Raises GestaError if the folder is incomplete, a shard is missing or truncated, or `expected` (fields of a
+    FeatureRecipe) differs from how the features were computed.
     """
 
     def __init__(self, folder: Path | str, expected: Mapping[str, Any] | None = None) -> None:
@@ -241,11 +241,12 @@ class FeatureFolder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What somebody who uses the features should know."""
+        """Notes for users of the features."""
         return older_note(self.decoder)
 
     def load(self, identity: str) -> NDArray[np.float32]:
-        """Features of one video, [n, D] or [n, C, h, w]. Raises GestaError for none, and a damaged shard."""
+        """Returns the features of one video, [n, D] or [n, C, h, w]. Raises GestaError if missing or in a damaged
+        shard."""
         if identity not in self._shard:
             raise GestaError(f"{self.folder}: holds no features of {identity}; {INDEX} says what was skipped.")
         path = self.folder / self._shard[identity]
@@ -268,7 +269,7 @@ class FeatureFolder:
 
 
 def older_note(decoder: int) -> tuple[str, ...]:
-    """A sentence where features were made by an older decoder; nothing where they were not."""
+    """Returns a note if an older decoder was used; otherwise nothing."""
     if decoder >= DECODER_VERSION:
         return ()
     return (
@@ -279,7 +280,7 @@ def older_note(decoder: int) -> tuple[str, ...]:
 
 
 def listing_of(folder: FeatureFolder) -> Listing:
-    """Every video of the folder as a sample, also those without features; a sample's file is its shard."""
+    """Returns every video of the folder as a sample, including those without features; a sample's file is its shard."""
     return Listing(folder.folder, folder.layout, tuple(_sample(folder, entry) for entry in folder.listed))
 
 
@@ -289,9 +290,8 @@ def _sample(folder: FeatureFolder, entry: Entry) -> Sample:
 
 
 def identities(samples: Sequence[Sample]) -> list[str]:
-    """A short hash of each video's id and size: the features tell no more of its content. The sizes of videos whose
-    features are stored stand in their shards (0 in older ones).
-    """
+    """Returns a short hash of each video's id and file size, since features do not identify the content. Sizes of
+    videos with features are stored in their shards (0 in older ones)."""
     stored: dict[Path, Mapping[str, int]] = {}
     for path in {s.files[0].path for s in samples if s.files[0].path.suffix == SHARD}:
         with _opened(path) as shard:
@@ -324,7 +324,7 @@ def _read(path: Path, hint: str) -> dict[str, Any]:
 
 
 def _field(kind: Any, document: Mapping[str, Any], name: str, path: Path, otherwise: Any = None) -> Any:
-    """One field of a document as what it must be. Raises GestaError naming the file and the place in it."""
+    """Validates one field of a document. Raises GestaError naming the file and the field."""
     try:
         return TypeAdapter(kind).validate_python(document.get(name, otherwise))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Lines for people that the commands of several tasks share."""
+"""Text output shared by the commands of several tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SHOWN_SKIPPED = 10
 
 
 def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
-    """The result of a training; `measured`: what was reached, and how the exported network compares."""
+    """Summarizes a training; `measured`: the metrics, and how the exported network compares."""
     metrics = document["metrics"]
     best = f", best epoch {metrics['best_epoch']}" if metrics["best_epoch"] else ""
     lines = [f"trained   {metrics['epochs']} epochs in {document['seconds']:.0f} s{best}"]
@@ -25,7 +25,7 @@ def trained(document: Mapping[str, Any], measured: Iterable[str]) -> list[str]:
 
 
 def skipped(problems: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The first of the samples that were left out."""
+    """Lists the first of the skipped samples."""
     lines = [
         f"skipped   {printable(problem['path'])}: {printable(problem['reason'])}"
         for problem in problems[:SHOWN_SKIPPED]
@@ -36,14 +36,14 @@ def skipped(problems: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def accuracy(metrics: Mapping[str, Any], unit: str = "clips") -> list[str]:
-    """What a classifier reached in training."""
+    """Summarizes a classifier's metrics from training."""
     if "val_accuracy" not in metrics:
         return [f"accuracy  not measured: there is no validation {unit.removesuffix('s')}; the last epoch is kept"]
     return [f"accuracy  {metrics['val_accuracy']:.3f} on {metrics['val_clips']} validation {unit}"]
 
 
 def same_classes(parity: Mapping[str, Any], unit: str = "clips") -> str:
-    """How an exported classifier compares with PyTorch."""
+    """Summarizes how an exported classifier compares with PyTorch."""
     return (
         f"OpenVINO  same top class as PyTorch on {parity['top_class_agreement']:.0%} of {parity['clips']} {unit}, "
         f"largest difference {parity['largest_difference']:.1g}"
@@ -51,7 +51,7 @@ def same_classes(parity: Mapping[str, Any], unit: str = "clips") -> str:
 
 
 def classified(document: Mapping[str, Any], unit: str = "clips") -> list[str]:
-    """What an evaluation of a classifier came to."""
+    """Summarizes the evaluation of a classifier."""
     low, high = document["accuracy_interval"]
     worst = sorted((s["recall"], label, s["n"]) for label, s in document["per_class"].items() if s["n"])[:5]
     count = document["people"]
@@ -65,14 +65,14 @@ def classified(document: Mapping[str, Any], unit: str = "clips") -> list[str]:
 
 
 def exported(document: Mapping[str, Any], measured: Iterable[str], given: str) -> list[str]:
-    """What an export came to."""
+    """Summarizes an export."""
     bundle = document["bundle"]
     lines = [*measured, f"weights  {document['bytes_torch']:,} bytes in the trained bundle", f"bundle   {bundle}"]
     return [*lines, f"next     {command('gesta', 'predict', bundle, given)}"]
 
 
 def exported_classifier(document: Mapping[str, Any], unit: str = "clips") -> list[str]:
-    """Each network of an exported classifier: its size, how it compares, its accuracy and latency."""
+    """Describes each network of an exported classifier: its size, parity, accuracy and latency."""
     lines = []
     for artifact in document["artifacts"]:
         parity, measured = artifact["parity"], artifact["measured"]
@@ -89,7 +89,7 @@ def exported_classifier(document: Mapping[str, Any], unit: str = "clips") -> lis
 
 
 def faster(what: str, measured: Mapping[str, Any]) -> list[str]:
-    """Latency beside PyTorch's, where it was measured."""
+    """Compares the latency with PyTorch's, if it was measured."""
     ours, theirs = measured["latency_ms"], measured["latency_torch_ms"]
     if ours is None or theirs is None:
         return []
@@ -100,7 +100,7 @@ def faster(what: str, measured: Mapping[str, Any]) -> list[str]:
 
 
 def benchmark_head(document: Mapping[str, Any]) -> list[str]:
-    """The model and the machine."""
+    """Describes the model and the machine."""
     model, machine = document["model"], document["machine"]
     return [f"{model['name']}, {model['parameters']:,} parameters", host.text(machine), ""]
 
@@ -108,7 +108,7 @@ def benchmark_head(document: Mapping[str, Any]) -> list[str]:
 def latency_table(
     document: Mapping[str, Any], columns: Mapping[str, Callable[[Mapping[str, Any]], str]], width: int = 15
 ) -> list[str]:
-    """A line for each engine and precision: `columns`, heading -> the cell of a row; then ready s and peak MB."""
+    """Formats one line per engine and precision: `columns` (heading -> cell of a row), then ready s and peak MB."""
     more = {
         "ready s": lambda row: f"{row['ready_s']:.2f}",
         "peak MB": lambda row: "-" if row["peak_memory_mb"] is None else f"{row['peak_memory_mb']:.0f}",
@@ -125,7 +125,7 @@ def latency_table(
 
 
 def times_of(**parts: str) -> dict[str, Callable[[Mapping[str, Any]], str]]:
-    """Columns p50 and p95 of timings: key of the row -> its heading."""
+    """Returns columns p50 and p95 of timings: key of the row -> heading."""
     return {
         f"{heading} {shown}": lambda row, part=part, key=key: f"{row[part][key]:.2f}"  # type: ignore[misc]
         for part, heading in parts.items()

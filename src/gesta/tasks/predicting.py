@@ -1,4 +1,4 @@
-"""`gesta predict` for the tasks that answer with a class: one answer per sample, or one per step of a stream."""
+"""`gesta predict` for classification tasks: one answer per sample, or one per step of a stream."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from gesta.tasks.events_text import event_document
 from gesta.words import in_english
 
 SHOWN = 3
-"""Classes in a line of text."""
+"""Number of classes in a line of text."""
 VIDEO = ".mp4"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to predict, and how it is named in the output: as given, or the file where a folder was given."""
+    """One thing to predict, and its name in the output: the input as given, or for a folder the file."""
 
     input: str
     sample: Sample
@@ -35,7 +35,7 @@ Annotate = Callable[[Sample, Path], Iterator[Prediction]]
 def predictions(
     wanted: Wanted, failed: list[str], answers: Answers, follow: Follow, annotate: Annotate
 ) -> Iterator[Said]:
-    """What is said of each input; what cannot be predicted is added to `failed`, and the others go on.
+    """Yields the predictions of each input; failures are added to `failed`, and the rest continue.
 
     `answers` predicts samples, `follow` a recording as a stream; `annotate` also draws it. Raises GestaError (usage).
     """
@@ -53,7 +53,7 @@ def predictions(
 
 
 def spotted(wanted: Wanted, failed: list[str], events: Callable[[Sample], Iterable[GestureEvent]]) -> Iterator[Said]:
-    """The events of each recording, each as soon as it is known."""
+    """Yields the events of each recording, each as soon as it is detected."""
     for item in whole_items(wanted, failed):
         yield Said(None, item.input, heading=True)
         try:
@@ -64,7 +64,7 @@ def spotted(wanted: Wanted, failed: list[str], events: Callable[[Sample], Iterab
 
 
 def whole_items(wanted: Wanted, failed: list[str]) -> Iterator[Item]:
-    """Each recording once, from its first frame to its last."""
+    """Yields each recording once, from its first frame to its last."""
     known: set[str] = set()
     for item in _items(wanted, failed):
         if item.sample.recording not in known:
@@ -89,7 +89,7 @@ def _items(wanted: Wanted, failed: list[str]) -> Iterator[Item]:
 
 
 def _places(wanted: Wanted, items: Sequence[Item]) -> dict[Any, Path]:
-    """Files of a recording -> where it is written with the predictions: one video, or one each in a folder."""
+    """Returns a recording's files -> path of its annotated video: a single video, or one per recording in a folder."""
     out = wanted.annotate
     if out is None:
         return {}
@@ -132,7 +132,7 @@ def _drawn(drawing: Iterable[Prediction], failed: list[str]) -> None:
 
 
 def said(item: Item, found: Prediction) -> Said:
-    """An answer for --json and, its most probable classes, for people."""
+    """Formats a prediction for --json and as text with its most probable classes."""
     return Said(_document(item, found), _clip_line(item, found))
 
 

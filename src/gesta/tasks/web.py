@@ -1,4 +1,4 @@
-"""What a task gives to the export that runs in a browser: the model and an example as JSON, and the network."""
+"""Input of the browser export: the model and an example as JSON, and the network."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.schema import GestaError
 
 FORMAT = 1
-"""Of model.json, which the page's modules know."""
+"""Format version of model.json, known to the page's modules."""
 NETWORK = "network.onnx"
 TOLERANCE = {"int8": 0.05}
-"""How far a probability may be from gesta's by precision; else EXACT."""
+"""Tolerance of probabilities against gesta's, by precision; otherwise EXACT."""
 EXACT = 0.01
 
 _BODY, _HAND = len(BLAZEPOSE_JOINTS), len(HAND_JOINTS)
@@ -29,8 +29,8 @@ MEDIAPIPE = (
     (TWO_HANDS_JOINTS, _BODY),
     (HAND_JOINTS, _BODY + _HAND),
 )
-"""Joint sets of MediaPipe, and where they begin among 33 of the body, 21 of the left and 21 of the right hand. One hand
-is given as the right one."""
+"""MediaPipe's joint sets and their offsets among 33 body, 21 left-hand and 21 right-hand landmarks. A single hand is
+passed as the right one."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class WebModel:
 
 
 def network_of(bundle: Bundle[Any]) -> Artifact:
-    """The step in ONNX, else the whole network. Raises GestaError where there is none."""
+    """Returns the ONNX step network, otherwise the whole network. Raises GestaError if there is none."""
     artifact = bundle.find("step", "onnxruntime") or bundle.find("whole", "onnxruntime")
     if artifact is None or artifact.companions:
         raise GestaError(f"{bundle.path}: has no ONNX network. Give the trained bundle, or export it to onnx first.")
@@ -51,7 +51,7 @@ def network_of(bundle: Bundle[Any]) -> Artifact:
 
 
 def model_document(bundle: Bundle[Any], labels: Sequence[str], decoder: Any, **own: Any) -> dict[str, Any]:
-    """model.json: what all kinds share, and a kind's own."""
+    """Returns model.json: the fields common to all kinds, and the kind's `own`."""
     artifact, manifest = network_of(bundle), bundle.manifest
     return {
         "format": FORMAT,
@@ -71,7 +71,7 @@ def model_document(bundle: Bundle[Any], labels: Sequence[str], decoder: Any, **o
 
 
 def space_document(space: SkeletonSpace) -> dict[str, Any]:
-    """A skeleton's space with the places that its joint set names."""
+    """Describes a skeleton space, with the indices defined by its joint set."""
     joints = joint_set(space.joints)
     return {
         **space.model_dump(mode="json"),
@@ -83,7 +83,8 @@ def space_document(space: SkeletonSpace) -> dict[str, Any]:
 
 
 def mediapipe_places(joints: Sequence[str]) -> list[int] | None:
-    """For each joint its place among MediaPipe's 75 landmarks; None where they are no set of it, nor some of a body."""
+    """Returns each joint's index among MediaPipe's 75 landmarks, or None for joints that are neither one of its sets
+    nor a subset of its body joints."""
     for names, begin in MEDIAPIPE:
         order = order_of(names, joints)
         if order is not None:
@@ -99,7 +100,7 @@ def golden_document(
     drawing: dict[str, Any] | None = None,
     skeletons: NDArray[np.float32] | None = None,
 ) -> dict[str, Any]:
-    """golden.json: an example's frames, drawn or as skeletons [T, J, D], and gesta's answers, (until when, [N])."""
+    """Returns golden.json: an example's frames, drawn or skeletons [T, J, D], and gesta's answers, (end time, [N])."""
     rows = None if skeletons is None else [[_number(x) for x in frame.ravel()] for frame in skeletons]
     return {
         "times_s": list(times_s),
@@ -112,7 +113,7 @@ def golden_document(
 
 
 def wandering(joints: int, dimensions: int, frames: int) -> NDArray[np.float32]:
-    """Skeletons [T, J, D] whose joints wander, now and then one missing: an example that is nobody's recording."""
+    """Returns synthetic skeletons [T, J, D] with random-walk joints, some of them missing, as an example."""
     rng = np.random.default_rng(0)
     walk = rng.normal(0, 1, (joints, dimensions)) + rng.normal(0, 0.05, (frames, joints, dimensions)).cumsum(0)
     walk[rng.random((frames, joints)) < 0.05] = np.nan

@@ -1,4 +1,4 @@
-"""A video with the recognizer's prediction, chunk by chunk, drawn over it (and the skeleton, where it sees one)."""
+"""Writes a video with the recognizer's predictions, chunk by chunk, drawn over it (and the skeleton, if used)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Augmentation: one draw a clip, the same for all its frames, channels and streams (spec 1, Input 5).
+"""Augmentation: one draw per clip, the same for all its frames, channels and streams (spec 1, Input 5).
 
-Speed and window choose frames (integers, in the data set); rotation, shift, zoom, scale and mirror are one affine map
-a clip, applied to the whole batch at once. Every draw depends on (seed, epoch, clip) only, so neither the order of the
-clips nor a resumed run changes it.
+Speed and window select frames (integers, in the data set); rotation, shift, zoom, scale and mirror are one affine map
+per clip, applied to the whole batch at once. Every draw depends only on (seed, epoch, clip), so neither the order of
+the clips nor resuming a run changes it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from gesta.tasks.clips.recipe import AugmentationSettings
 
 
 def generator(seed: int, epoch: int, clip: int) -> np.random.Generator:
-    """The generator of one clip in one epoch."""
+    """Returns the random generator of one clip in one epoch."""
     return np.random.default_rng([seed, epoch, clip])
 
 
 def at_speed(frames: int, percent: int) -> NDArray[np.int64]:
-    """Indices of the frames that a clip of `frames` shows when played at `percent` of its speed: 200 = every other."""
+    """Returns the frame indices of a clip of `frames` played at `percent` of its speed: 200 = every other."""
     count = max(1, -(-frames * 100 // percent))
     return np.arange(count, dtype=np.int64) * percent // 100
 
 
 def choose_frames(frames: int, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Indices into a clip's frames: at a random speed, then a random window; always the same number of draws."""
+    """Returns indices into a clip's frames: a random speed, then a random window; always the same number of draws."""
     low, high = settings.speed
     percent = int(rng.integers(round(100 * low), round(100 * high) + 1))
     indices = at_speed(frames, percent)
@@ -38,7 +38,7 @@ def choose_frames(frames: int, settings: AugmentationSettings, rng: np.random.Ge
 
 
 def draw_affine(size: int, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A 2 x 3 map from output to input coordinates, both in [-1, 1], for crops of `size` pixels.
+    """Returns a 2 x 3 map from output to input coordinates, both in [-1, 1], for crops of `size` pixels.
 
     Rotation in degrees, shift in pixels on both axes, zoom-in by 0..zoom_in_px pixels, scale, mirror.
     """
@@ -52,13 +52,13 @@ def draw_affine(size: int, settings: AugmentationSettings, rng: np.random.Genera
 
 
 def moves_pixels(settings: AugmentationSettings) -> bool:
-    """Whether the affine map can be other than the identity."""
+    """Returns whether the affine map can differ from the identity."""
     amounts = (settings.rotation_deg, settings.shift_px, settings.zoom_in_px, settings.flip)
     return any(amounts) or settings.scale != (1.0, 1.0)
 
 
 def warp(clip: Tensor, theta: Tensor) -> Tensor:
-    """uint8 or float [B, S, C, T, H, W] and maps [B, 2, 3] -> float, same shape; the border is continued outwards."""
+    """Warps uint8 or float [B, S, C, T, H, W] by maps [B, 2, 3] -> float, same shape, with border padding."""
     batch, streams, channels, frames, height, width = clip.shape
     flat = clip.reshape(batch, -1, height, width).float()  # B S*C*T H W
     grid = F.affine_grid(theta, [batch, 1, height, width], align_corners=False)  # B H W 2

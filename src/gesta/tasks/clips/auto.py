@@ -1,4 +1,4 @@
-"""Filling a recipe's "auto" values from what the data offers, and saying what was picked and why."""
+"""Resolves a recipe's "auto" values from the data, and notes what was chosen and why."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gesta.tasks.clips.passages import is_none
 from gesta.tasks.clips.recipe import OF_FLOW, ClipRecipe, InputSettings, SkeletonSettings
 
 ENOUGH = 0.9
-"""Share of the clips that must have a modality for it to be used; the others are then skipped and listed."""
+"""A modality is used if at least this fraction of the clips has it; the other clips are skipped and listed."""
 
 MAX_FPS, MAX_FPS_DEPTH = 30.0, 15.0
-"""The rate that `max_fps: auto` allows. Without depth the second channel is what moved between two frames: people who
-walk and run were told apart better at 25 than at 12.5 frames/s, inside training parts (docs/results.md, Weizmann)."""
+"""The rates of `max_fps: auto`. Without depth the second channel is the difference of consecutive frames: walking and
+running were distinguished better at 25 than at 12.5 frames/s, within training parts (docs/results.md, Weizmann)."""
 
 UNKNOWN_FPS = 30.0
 
 FEW_CLIPS = 150
-"""Below this many clips smaller batches are trained on, so that an epoch still has steps enough."""
+"""Below this number of clips the batch size is reduced, so that an epoch has enough steps."""
 
 _SIDED = re.compile(
     r"(?<![a-z])(left|right|(counter ?|anti ?)?clockwise|cw|ccw"
@@ -32,9 +32,8 @@ _SIDED = re.compile(
 
 @dataclass(frozen=True)
 class Facts:
-    """What the data offers. `share`: part of the clips that has color, depth, mask, skeleton (that crops can follow),
-    joints (any skeleton); `fps`: the median.
-    """
+    """What the data provides. `share`: fraction of the clips with color, depth, mask, skeleton (usable for crops),
+    joints (any skeleton); `fps`: the median."""
 
     clips: int
     labels: tuple[str, ...]
@@ -46,9 +45,9 @@ class Facts:
 
 
 def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
-    """The recipe with every "auto" decided and every input that the data lack replaced, and a note for each.
+    """Returns the recipe with every "auto" resolved and every missing input replaced, and a note for each.
 
-    Raises RecipeError where nothing can stand in: only the hand stream without skeletons, neither color nor depth.
+    Raises RecipeError if there is no replacement: only the hand stream without skeletons, neither color nor depth.
     """
     notes: list[str] = []
     given = recipe.input
@@ -85,7 +84,7 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
 
 
 def _need_joints(facts: Facts) -> None:
-    """Raises RecipeError where the recordings have no skeletons, and no tracker finds them."""
+    """Raises RecipeError if the recordings have no skeletons and no tracker finds them."""
     if not facts.has("joints"):
         raise RecipeError(
             f"input.streams has skeleton, and {facts.share.get('joints', 0):.0%} of the clips have one. In plain RGB a "
@@ -95,7 +94,7 @@ def _need_joints(facts: Facts) -> None:
 
 
 def _resolve_skeletons(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> ClipRecipe:
-    """For the stream skeleton: no crops, no channels."""
+    """Resolves a recipe for the skeleton stream: no crops, no channels."""
     given = recipe.input
     resolved = {
         "fps": _fps(given, facts, notes),
@@ -126,12 +125,12 @@ def _resolved(
 
 
 def epochs_for(clips: int) -> int:
-    """80 epochs for up to 80 clips, 44 for 300, 12 from 5,000 on: the steps grow a little slower than the clips."""
+    """80 epochs for up to 80 clips, 44 for 300, 12 from 5,000 on: steps grow slightly more slowly than clips."""
     return min(80, max(12, round(80 * (80 / max(clips, 1)) ** 0.45)))
 
 
 def is_sided(label: str) -> bool:
-    """Whether a label's words name a side or a direction of turning, so that its mirror image is another class."""
+    """Returns whether a label names a side or a direction of turning, so that its mirror image is another class."""
     words = re.sub(r"[_\-./]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label)).lower()
     return _SIDED.search(words) is not None
 
@@ -251,7 +250,7 @@ def _epochs(recipe: ClipRecipe, facts: Facts, notes: list[str]) -> int:
 
 
 def _enough(training: TrainingSettings, facts: Facts, notes: list[str]) -> TrainingSettings:
-    """With as many epochs as the least number of updates takes."""
+    """Increases the number of epochs to reach the minimum number of updates."""
     if training.least_updates is None:
         return training
     each = -(-facts.clips // int(training.batch))

@@ -1,10 +1,9 @@
-"""What a trained network has to beat, and the choice between them.
+"""Baselines for a trained network, and the choice between the candidates.
 
-Guessing, the nearest training clip and the nearest class mean, of pixels and of skeletons where there are some, are
-measured where the network is: on the validation part, or, where there is none, on training clips that are held out, by
-person where there are several. With few clips per class a metric-trained embedding is measured beside it,
-and the vote of each with the nearest neighbor. The best of all is delivered, so that a training is never worse than a
-lookup.
+Chance, the nearest training clip and the nearest class mean, of pixels and (if available) of skeletons, are evaluated
+on the same clips as the network: the validation part or, without one, held-out training clips, split by person if there
+are several. With few clips per class a metric-trained embedding is evaluated too, and the vote of each network with the
+nearest neighbor. The best candidate is delivered, so that a training is never worse than a lookup.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from gesta.tasks.clips.lookups import MEAN, NEIGHBOR, SKELETONS, Examples, Fold,
 from gesta.tasks.clips.recipe import Candidate
 
 FEW = 10
-"""Below this many training clips per class embeddings and votes are candidates, and measured on held-out clips."""
+"""Below this many training clips per class, embeddings and votes are candidates, evaluated on held-out clips."""
 FOLDS = 3
 NETWORK, EMBEDDING, VOTE = "network", "embedding", " with nearest neighbor"
 FITS = 0.8
-"""One clip a class: a network that does not recognize this share of its own, augmented training clips has no say."""
+"""With one clip per class: a network with a lower accuracy on its own, augmented training clips is ignored."""
 PREFERRED: tuple[str, ...] = get_args(Candidate)
 
 Answers = NDArray[np.floating[Any]]
@@ -37,9 +36,9 @@ Answers = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Accuracies by candidate on `clips` clips, `where` they come from; empty where nothing could be held out.
+    """Accuracies by candidate on `clips` clips from `where`; empty if nothing could be held out.
 
-    `settled`: what is delivered whatever was measured: where nothing was, or not all that it is about.
+    `settled`: candidate to deliver regardless of the accuracies, if they are missing or incomplete.
     """
 
     classes: int
@@ -50,7 +49,7 @@ class Comparison:
 
     @property
     def delivered(self) -> str:
-        """What was settled, else the best candidate."""
+        """The settled candidate, otherwise the best."""
         if self.settled is not None:
             return self.settled
         best = max(self.accuracies.values())
@@ -59,7 +58,7 @@ class Comparison:
 
     @property
     def document(self) -> dict[str, Any]:
-        """For a bundle's metrics."""
+        """Plain values for a bundle's metrics."""
         shown = {name.replace(" ", "_"): round(float(value), 4) for name, value in self.accuracies.items()}
         head = {"chance": round(1 / self.classes, 4), "nearest_neighbor": None, "nearest_class_mean": None}
         tail = {"clips": self.clips, "where": self.where, "delivered": self.delivered}
@@ -69,24 +68,24 @@ class Comparison:
 def comparison(
     answers: Mapping[str, Answers], asked: Sequence[Sample], labels: Sequence[str], **told: Any
 ) -> Comparison:
-    """Of probabilities by candidate for the samples `asked`."""
+    """Compares the candidates' probabilities for the samples `asked`."""
     truth = np.array([list(labels).index(str(s.label)) for s in asked])
     accuracies = {name: float((found.argmax(1) == truth).mean()) for name, found in answers.items() if len(truth)}
     return Comparison(len(labels), accuracies, len(truth), **told)
 
 
 def all_right(answers: Answers, asked: Sequence[Sample], labels: Sequence[str]) -> bool:
-    """Whether the likeliest class is the true one for every sample."""
+    """Returns whether the most probable class is correct for every sample."""
     return comparison({NETWORK: answers}, asked, labels, where="").accuracies.get(NETWORK) == 1.0
 
 
 def lookups(examples: Sequence[Examples], folds: Sequence[Fold]) -> dict[str, Answers]:
-    """Probabilities by lookup, on the validation part or on what the folds hold out."""
+    """Returns lookup probabilities on the validation part, or on the held-out clips of the folds."""
     return {name + seen.name: seen.answers(folds, means=name == MEAN) for seen in examples for name in (NEIGHBOR, MEAN)}
 
 
 def voted(answers: Mapping[str, Answers]) -> dict[str, Answers]:
-    """The votes of what has learned with the nearest neighbor."""
+    """Returns the votes of trained networks with the nearest neighbor."""
     return {
         name + VOTE: SHARE * answers[name] + (1 - SHARE) * answers[NEIGHBOR]
         for name in (NETWORK, EMBEDDING)
@@ -95,9 +94,9 @@ def voted(answers: Mapping[str, Answers]) -> dict[str, Answers]:
 
 
 def unmeasured(examples: Sequence[Examples], fits: float) -> str:
-    """What is delivered where nothing can be held out; `fits`: share of its training clips that the network knows.
+    """Returns what to deliver if nothing can be held out; `fits`: the network's accuracy on its training clips.
 
-    Skeletons, where there are some beside pixels: with one clip a class they were far ahead (docs/results.md).
+    Prefers skeletons if there are any beside pixels: with one clip per class they were far better (docs/results.md).
     """
     if any(seen.name == SKELETONS for seen in examples):
         return NEIGHBOR + SKELETONS
@@ -105,7 +104,7 @@ def unmeasured(examples: Sequence[Examples], fits: float) -> str:
 
 
 def answers_of(network: nn.Module, clips: ClipSet) -> Answers:
-    """Probabilities [n, N] of clips as they come out of the set."""
+    """Returns probabilities [n, N] of clips as the set returns them."""
     network.eval()
     with torch.inference_mode():
         rows = [network(*batch_of(clips, index)).float().softmax(-1)[0].numpy() for index in range(len(clips))]
@@ -113,15 +112,15 @@ def answers_of(network: nn.Module, clips: ClipSet) -> Answers:
 
 
 def accuracy_of(network: nn.Module, clips: ClipSet) -> float:
-    """Share of the clips that the network recognizes."""
+    """Returns the network's accuracy on the clips."""
     return comparison({NETWORK: answers_of(network, clips)}, clips.samples, clips.labels, where="").accuracies[NETWORK]
 
 
 def held_out(samples: Sequence[Sample], folds: int) -> list[Fold]:
-    """[(the rest, what is held out)] as indices: by person, or every n-th clip of each class, in at most `folds`.
+    """Returns at most `folds` pairs of indices (training, held out): by person, or every n-th clip of each class.
 
-    A clip is held out at most once, and only where the rest has its class: by person, if that leaves half of them.
-    Empty where no class has two clips.
+    A clip is held out at most once, and only if its class remains in the training indices; by person, if that holds out
+    at least half of the clips. Empty if no class has two clips.
     """
     people = sorted({s.subject for s in samples if s.subject is not None})
     labels = np.array([str(s.label) for s in samples])

@@ -1,4 +1,4 @@
-"""Speed of preparing recordings, against raw decoding, and of following one from its files to predictions."""
+"""Speed of preprocessing recordings, compared with raw decoding, and of streaming one from its files to predictions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROUNDS = 3
 def rates(
     bundle: Bundle[ClipManifest], samples: Sequence[Sample], shown: Examples, say: Callable[[str], None]
 ) -> tuple[dict[str, Any], Callable[[str, str], dict[str, Any]]]:
-    """(what a benchmark reports beside latencies, how fast an engine follows a recording)."""
+    """Returns (what a benchmark reports beside latencies, a function that measures streaming speed)."""
     transform = bundle.manifest.transform
     if samples:
         say("preparing")
@@ -47,9 +47,9 @@ def rates(
 def preparing_rates(
     samples: Sequence[Sample], transform: Transform, recordings: int = RECORDINGS, rounds: int = ROUNDS
 ) -> dict[str, Any]:
-    """Frames a second of preparing whole recordings, and of decoding the same files without using the frames.
+    """Returns frames per second of preprocessing whole recordings, and of only decoding the same files.
 
-    The two take turns; the best of `rounds` counts for each, so that other load on the machine falls on neither.
+    The two alternate, and the best of `rounds` counts for each, so that other load on the machine affects both alike.
     """
     if not samples:
         return {"skipped": "no data given: name a data folder to measure preparing"}
@@ -90,7 +90,7 @@ def preparing_rates(
 
 
 def whole(sample: Sample) -> Sample:
-    """The recording that a sample is a span of, as one sample."""
+    """Returns the whole recording of a sample that is a span of it."""
     return replace(sample, id=sample.recording, first_frame=None, last_frame=None, start_s=None, end_s=None)
 
 
@@ -99,7 +99,7 @@ def _videos(sample: Sample) -> list[Resource]:
 
 
 def _decode(sample: Sample) -> tuple[int, float]:
-    """(frames of the recording, seconds) of decoding all its videos, by the same decoder, converting nothing."""
+    """Decodes all videos of a recording, without conversion, by the same decoder; returns (frames, seconds)."""
     kind: Kind = "gray"
     counts = []
     before = time.perf_counter()
@@ -109,7 +109,7 @@ def _decode(sample: Sample) -> tuple[int, float]:
 
 
 def followed(bundle: Path | str, sample: Sample, engine: str, precision: str) -> dict[str, Any]:
-    """A recording decoded, preprocessed and recognized as a stream on one core, in a process of its own.
+    """Decodes, preprocesses and recognizes a recording as a stream on one core, in a separate process.
 
     {"frames", "recorded_s", "seconds", "times_real_time", "one_core"}. The second of two passes counts.
     """
@@ -132,7 +132,7 @@ def _follow(bundle: Path | str, sample: Sample, engine: str, precision: str) -> 
             stream.push(frame)
         stream.finish()
         seconds = time.perf_counter() - before
-    recorded = (times[-1] - times[0]) * len(times) / max(len(times) - 1, 1)  # the last frame lasts, too
+    recorded = (times[-1] - times[0]) * len(times) / max(len(times) - 1, 1)  # include the duration of the last frame
     return {
         "frames": len(times),
         "recorded_s": round(recorded, 2),

@@ -1,7 +1,7 @@
-"""Which tensors belong to a layer's channels, and taking channels out of all of them: weights in, weights out.
+"""Maps layers' channels to tensors, and removes channels from all of them: weights in, weights out.
 
-The networks of gesta.models are chains, with streams that meet in one linear layer, so the table is short: what makes
-a layer's channels (first axes) and what reads them (second axes).
+The networks of gesta.models are chains whose streams meet in one linear layer, so the table is short: the tensors that
+produce a layer's channels (first axes) and those that read them (second axes).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gesta.schema import GestaError
 
 Keep = Mapping[str, NDArray[np.bool_]]
-"""Of every layer by name: True on the channels that stay."""
+"""Layer name -> mask that is True for the channels to keep."""
 
 _CONVOLUTION = re.compile(r"(?P<stream>.*streams\.\d+)\.convolutions\.(?P<layer>\d+)\.weight")
 _NORM = ("weight", "bias", "running_mean", "running_var")
@@ -37,7 +37,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class Channels:
-    """One layer whose channels can go. `makers`: tensors whose first axis is `gates` blocks of these channels."""
+    """A layer whose channels can be removed. `makers`: tensors whose first axis is `gates` blocks of these channels."""
 
     name: str
     count: int
@@ -47,13 +47,13 @@ class Channels:
 
 
 def prunable_channels(weights: Weights) -> bool:
-    """Whether they are those of a network that `layers_of` knows: cnn3d, lstm, cnn3d_lstm."""
+    """Returns whether the weights are of a network that `layers_of` supports: cnn3d, lstm, cnn3d_lstm."""
     on_skeletons = any(name.startswith(("network.", "skeleton.")) for name in weights)
     return not on_skeletons and any(name.endswith("linear.weight") for name in weights)
 
 
 def layers_of(weights: Weights) -> list[Channels]:
-    """The layers of a clip network, in the order of computing: every stream's convolutions, "linear", "lstm".
+    """Returns the layers of a clip network in order of computation: every stream's convolutions, "linear", "lstm".
 
     Raises GestaError for the weights of another network.
     """
@@ -89,14 +89,14 @@ def layers_of(weights: Weights) -> list[Channels]:
 
 
 def widths_of(weights: Weights) -> dict[str, object]:
-    """The widths as the recipe's `model.layers` says them (gesta.models.layers.Layers)."""
+    """Returns the widths in the form of the recipe's `model.layers` (gesta.models.layers.Layers)."""
     streams = [[len(weights[tensor]) for tensor in stack] for stack in _streams(weights)]
     named = {layer.name: layer.count for layer in layers_of(weights)}
     return {"convolutions": streams or None, "linear": named["linear"], "lstm": named.get("lstm")}
 
 
 def taken(weights: Weights, layers: Sequence[Channels], keep: Keep) -> dict[str, NDArray[np.generic]]:
-    """The weights without the channels that `keep` marks False; a tensor that knows none of them stays as it is."""
+    """Returns the weights without the channels that `keep` marks False; unaffected tensors are unchanged."""
     places: dict[tuple[str, int], NDArray[np.bool_]] = {}
     for layer in layers:
         stays = keep[layer.name]
@@ -112,7 +112,7 @@ def taken(weights: Weights, layers: Sequence[Channels], keep: Keep) -> dict[str,
 
 
 def cost(layer: Channels, weights: Weights) -> float:
-    """Weights that go with one channel."""
+    """Returns the number of weights removed with one channel."""
     made = sum(weights[name].size for name in layer.makers) / layer.count
     for reader in layer.readers:
         array = weights[reader.tensor]
@@ -121,7 +121,7 @@ def cost(layer: Channels, weights: Weights) -> float:
 
 
 def parameters_left(weights: Weights, layers: Sequence[Channels], counts: Mapping[str, int]) -> int:
-    """Parameters of the network when each layer is left so many channels. By arithmetic: nothing is taken out."""
+    """Computes the number of parameters of the network if each layer keeps so many channels; nothing is removed."""
     share: dict[tuple[str, int], float] = {}
     for layer in layers:
         for tensor in layer.makers:
@@ -138,7 +138,7 @@ def parameters_left(weights: Weights, layers: Sequence[Channels], counts: Mappin
 
 
 def _streams(weights: Weights) -> list[list[str]]:
-    """Names of the convolutions' weights, one list per stream."""
+    """Returns the names of the convolutions' weights, one list per stream."""
     stacks: dict[str, list[tuple[int, str]]] = {}
     for name in weights:
         if match := _CONVOLUTION.fullmatch(name):

@@ -22,7 +22,7 @@ from gesta.training.data import TrainingData
 
 
 def learned(job: Job) -> Learned:
-    """The network at its best; where the recipe asks for baselines and another candidate is better, that one."""
+    """Trains the network; if the recipe asks for baselines and another candidate is better, returns that one."""
     model = job.recipe.model
     if job.warm is not None:
         return trained(job)
@@ -37,14 +37,14 @@ def learned(job: Job) -> Learned:
 
 
 def compares(recipe: ClipRecipe, transform: Transform) -> bool:
-    """Whether the network is measured against lookups: not another package's, distilled, fused, or of one window."""
+    """Returns whether the network is compared with lookups: not if external, distilled, fused, or of one window."""
     brought = recipe.model.is_outside or recipe.distillation is not None
     return recipe.baselines and not brought and not transform.fused and transform.sampling != "central"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """All candidates of one training: what they answer on the same clips, and the best of them."""
+    """All candidates of one training: their answers to the same clips, and the best of them."""
 
     job: Job
 
@@ -54,12 +54,12 @@ class Choice:
 
     @cached_property
     def folds(self) -> list[Fold]:
-        """Training clips to hold out; none where there is a validation part."""
+        """Training clips to hold out; empty if there is a validation part."""
         return [] if len(self.job.data.val) else baselines.held_out(self.examples[0].train.samples, FOLDS)
 
     @property
     def asked(self) -> list[Sample]:
-        """The clips that all candidates are measured on, in the order of their answers."""
+        """The clips on which all candidates are evaluated, in the order of their answers."""
         samples = self.examples[0].train.samples
         return list(self.job.data.val.samples) or [samples[i] for _, out in self.folds for i in out]
 
@@ -69,7 +69,7 @@ class Choice:
 
     @property
     def votes(self) -> bool:
-        """Whether the network's own kind of lookup can stand beside it."""
+        """Whether the network can vote with its own kind of lookup."""
         return self.few and self.recipe.model.name in SETTINGS_OF["examples"]
 
     @property
@@ -78,7 +78,7 @@ class Choice:
 
     @cached_property
     def candidates(self) -> dict[str, Job]:
-        """What learns, by name."""
+        """The candidates that are trained, by name."""
         model = self.recipe.model
         if model.name == "nearest":
             return {}
@@ -90,7 +90,7 @@ class Choice:
         return found
 
     def best(self) -> Learned:
-        """The candidate that is delivered, with what was measured in its metrics."""
+        """Returns the delivered candidate, with the comparison in its metrics."""
         if self.recipe.deliver is not None:
             return self._settled(self.recipe.deliver)
         if not self.asked:
@@ -104,7 +104,7 @@ class Choice:
             elif self.few:
                 answers[name] = self._held_out(job)
             if name in answers and baselines.all_right(answers[name], self.asked, self.job.labels):
-                break  # the network comes first, and of equals it is delivered: nothing behind it could be
+                break  # ties go to the first candidate, so no later one could win
         if self.votes:
             answers |= baselines.voted(answers)
         where = "the validation part" if len(self.job.data.val) else "training clips held out in turn"
@@ -113,7 +113,7 @@ class Choice:
         return self._delivered(baselines.comparison(answers, self.asked, labels, where=where, settled=settled), done)
 
     def _unmeasured(self) -> Learned:
-        """Of one clip a class: nothing can be held out."""
+        """Chooses with one clip per class: nothing can be held out."""
         done: dict[str, Learned] = {}
         if self.votes and self.candidates and len(self.examples) == 1:
             done[NETWORK] = trained(self.job)
@@ -122,7 +122,7 @@ class Choice:
         return self._delivered(Comparison(len(self.job.labels), {}, 0, "nothing could be held out", name), done)
 
     def _settled(self, name: str) -> Learned:
-        """A candidate by its name. Raises GestaError (usage) where this training has it not."""
+        """Returns a candidate by name. Raises GestaError (usage) if this training does not have it."""
         lookups = [kind + seen.name for kind in (NEIGHBOR, MEAN) for seen in self.examples]
         learners = [*self.candidates, *([one + VOTE for one in self.candidates] if self.votes else [])]
         if name not in (*learners, *lookups):
@@ -131,7 +131,7 @@ class Choice:
         return self._delivered(Comparison(len(self.job.labels), {}, 0, "the recipe decides it", name), {})
 
     def _held_out(self, job: Job) -> Answers:
-        """What the candidate answers on each fold's clips, having learned from the others."""
+        """Returns the candidate's answers to each fold's held-out clips, trained on the others."""
         found, clips = [], replace(job.data.train, samples=self.examples[0].train.samples)
         for number, (rest, out) in enumerate(self.folds):
             train, val = (replace(clips, samples=[clips.samples[i] for i in part]) for part in (rest, out))
@@ -163,7 +163,7 @@ class Choice:
         return Learned(network, recipe, self.job.labels, metrics, history, seen.transform, rank)
 
     def voting(self, one: Learned) -> Learned:
-        """What has learned, with all training clips to vote beside it."""
+        """Returns a trained network that votes with all training clips."""
         lookup = self.examples[0].network(means=False)
         model = one.recipe.model.model_copy(update={"examples": len(lookup.examples)})
         network: nn.Module = NearestVote(one.network, lookup)

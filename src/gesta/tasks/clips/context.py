@@ -1,6 +1,6 @@
-"""What came before a gesture: its neighbor and the rest between, so that the streaming state learns to survive them.
+"""Frames before a gesture (its neighbor and the rest in between), to train a streaming state that is robust to them.
 
-Spec 1 "Streaming". Recordings of one gesture each have nothing before it.
+Spec 1 "Streaming". Recordings of one gesture each have no such context.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import replace
 
 from gesta.schema import Sample
 
-LONGEST_REST = 100  # frames of the recording: of a longer rest the end is taken
+LONGEST_REST = 100  # frames of the recording; longer rests are cut to their end
 
 
 def before(samples: Sequence[Sample]) -> Mapping[str, tuple[Sample, ...]]:
-    """For each training sample's id, what lies right before it in its recording, in order: (neighbor, rest), or less.
+    """Returns for each training sample's id the spans right before it in its recording: (neighbor, rest), or less.
 
-    Rests are samples without a label. Only spans in frames can be told to be neighbors. What lies beside a gesture of
-    another part is left out, so that nothing of validation and test is seen.
+    Rests are samples without a label. Neighbors can be identified only for spans in frames. Neighbors in another part
+    are left out, so that nothing of validation and test is seen.
     """
     recordings: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:

@@ -1,6 +1,6 @@
-"""Learning to follow a stream: windows of passages, a class for every chunk; then the decoder's numbers.
+"""Training on continuous recordings: windows of passages, one class per chunk; then tuning of the decoder.
 
-An epoch is a number of windows at random places of the passages, the same in every run of the seed.
+An epoch is a number of windows at random positions in the passages, the same in every run with the same seed.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from gesta.training.data import Batch, TrainingData
 from gesta.training.steps import IGNORED, StepLearner
 
 AGREED = 0.75
-"""Share of a chunk's frames that have one class; of a chunk with less nobody knows the class."""
+"""Fraction of a chunk's frames that must have one class; otherwise the chunk's class is undefined."""
 VAL_SEED = 7919
 WAIT_COST = 0.1
-"""How much quality a second from a gesture's end to its event is worth."""
+"""Quality traded for one second of delay from a gesture's end to its event."""
 
 
 @dataclass
 class Windows:
-    """`count` windows of `frames` frames an epoch, drawn; without augmentation the whole passages, in order."""
+    """Draws `count` windows of `frames` frames per epoch; without augmentation, the whole passages in order."""
 
     passages: Sequence[Passage]
     labels: Sequence[str]
@@ -56,7 +56,7 @@ class Windows:
 
     @cached_property
     def _pieces(self) -> list[tuple[int, int]]:
-        """(passage, first frame) of windows that cover all of them."""
+        """Returns (passage, first frame) of windows that cover all passages."""
         return [(n, at) for n, p in enumerate(self.passages) for at in range(0, len(p.pixels), self.frames)]
 
     @cached_property
@@ -73,7 +73,7 @@ class Windows:
         return lengths / lengths.sum()
 
     def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32] | None]:
-        """(frames, class of each of their chunks, affine map or None)."""
+        """Returns (frames, class of each of their chunks, affine map or None)."""
         if self.augmentation is None:
             number, at = self._pieces[index]
             span = slice(at, at + self.frames)
@@ -96,7 +96,7 @@ class Windows:
         return taken, chunk_classes(classes[chosen], self.transform.chunk), theta
 
     def collate(self, items: Sequence[tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float32] | None]]) -> Batch:
-        """Items -> one batch; target [B, K], IGNORED behind a shorter one's end."""
+        """Batches items; target [B, K] is IGNORED after the end of shorter ones."""
         clip, lengths = to_network([pixels for pixels, _, _ in items], self.transform.chunk)
         target = np.full((len(items), int(-(-lengths.max() // self.transform.chunk))), IGNORED, np.int64)
         for row, (_, classes, _) in zip(target, items, strict=True):
@@ -113,14 +113,14 @@ def _about_one(share: float) -> tuple[float, float]:
 
 
 def chunk_classes(classes: NDArray[np.int64], chunk: int) -> NDArray[np.int64]:
-    """The class of every whole chunk from those of its frames [T]; IGNORED where they do not agree."""
+    """Returns the class of every whole chunk from those of its frames [T]; IGNORED if they do not agree."""
     rows = classes.reshape(-1, chunk)
     found = np.array([np.bincount(row).argmax() for row in rows], np.int64)
     return np.where((rows == found[:, None]).mean(axis=1) >= AGREED, found, IGNORED)
 
 
 class ChunkLearner(StepLearner):
-    """A class for every chunk of clips."""
+    """Classifies every chunk of the clips."""
 
     def logits(self, batch: Mapping[str, Tensor], training: bool) -> Tensor:
         network: Any = self.network
@@ -130,7 +130,7 @@ class ChunkLearner(StepLearner):
 
 
 def check(recipe: ClipRecipe, network: nn.Module) -> None:
-    """Raises GestaError (usage) for a network that cannot follow a stream."""
+    """Raises GestaError (usage) for a network that cannot process streams."""
     if recipe.input.fused:
         raise GestaError(
             "continuous learns from pixels or from skeletons, not from both at once yet. Set input.streams=[body] or "
@@ -146,7 +146,7 @@ def check(recipe: ClipRecipe, network: nn.Module) -> None:
 
 
 def labels_of(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """NONE and the gestures, in order. Raises GestaError where there is no gesture to learn."""
+    """Returns NONE and the gestures, in order. Raises GestaError if there is no gesture to learn."""
     found = classes_of(samples, continuous=True)
     if len(found) < 2:
         raise GestaError("The training part contains no gestures, only clips without one. Add clips of gestures.")
@@ -161,8 +161,8 @@ def data_of(
     seed: int,
     progress: Any,
 ) -> tuple[TrainingData[Windows], list[Problem]]:
-    """Passages of "train" and "val", and what could not be read. Raises GestaError where nothing is left to train on,
-    and for recordings that lie in several parts."""
+    """Returns passages of "train" and "val", and what could not be read. Raises GestaError if nothing is left to train
+    on, or a recording is in several parts."""
     assert recipe.continuous is not None
     _refuse_shared(samples)
     settings, chunk, parts = recipe.continuous, transform.chunk, dict[str, Windows]()
@@ -191,8 +191,8 @@ def _refuse_shared(samples: Sequence[Sample]) -> None:
 
 
 def decoded(network: nn.Module, data: Windows) -> tuple[DecoderSpec, dict[str, Any]]:
-    """The decoder with the best events on passages of the validation part, and the measures there; its defaults where
-    there is none."""
+    """Returns the decoder with the best events on the validation passages, and its metrics there; the default decoder
+    if there are none."""
     spec, transform = DecoderSpec(none=NONE), data.transform
     if not any(passage.truth for passage in data.passages):
         return spec, {}

@@ -1,4 +1,4 @@
-"""Cached clips as training examples. The frames and the affine map of a clip are pure functions of (seed, epoch)."""
+"""Cached clips as training examples. A clip's frames and affine map are pure functions of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from gesta.tasks.clips.views import ClipStore, View
 from gesta.training.data import Batch
 
 HELD_BYTES = 512 * 2**20
-"""Clips of one part that are kept in memory; further ones are mapped anew from the cache each time."""
+"""Memory limit for the clips of one part; clips beyond it are memory-mapped from the cache each time."""
 
 
 class Item(NamedTuple):
-    """One clip: pixels [T, S, H, W, C] or a skeleton [T, J, D], its class, the frame where the labeled part begins, an
-    affine map or None.
+    """One clip: pixels [T, S, H, W, C] or a skeleton [T, J, D], its class, the frame where the labeled part begins, and
+    an affine map or None.
 
-    `place` in the set; `views`: what the teachers see of it.
+    `place`: index in the set; `views`: what the teachers see of it.
     """
 
     pixels: NDArray[Any]
@@ -47,10 +47,10 @@ class Item(NamedTuple):
 
 @dataclass
 class ClipSet(Dataset):
-    """Labeled clips by index. With `augmentation`, what comes out depends on the epoch set by `epoch`.
+    """Labeled clips by index. With `augmentation`, items depend on the epoch set by `epoch`.
 
-    `soft`: what teachers say of each clip, [n, N]; or `views`: how each of them is to see what comes out. `view_count`:
-    so many versions of each clip come out, in turn; None: another one in each epoch.
+    `soft`: the teachers' answers for each clip, [n, N]; or `views`: how each teacher sees an item. `view_count`: number
+    of versions of each clip, used in turn; None: a new one in each epoch.
     """
 
     samples: Sequence[Sample]
@@ -90,13 +90,14 @@ class ClipSet(Dataset):
         return Item(_fitted(taken, self.transform), target, start, theta, index, views)
 
     def expect(self, places: Sequence[int]) -> None:
-        """Hears which clips come soon: packed ones are read side by side."""
+        """Announces the next clips, so that packed ones are read in parallel."""
         shards.expect(self.samples[i] for i in places if self.samples[i].id not in self._held)
 
     def _augmented(
         self, taken: NDArray[Any], settings: AugmentationSettings, flipped: bool, rng: np.random.Generator
     ) -> NDArray[Any]:
-        """Frames with what the map of the crops does not do: flow and joints of a `flipped` clip, joints moved."""
+        """Applies the augmentation that the affine map of the crops does not cover: flow and joints of a `flipped`
+        clip, noise on joints."""
         fused = self.transform.fused
         if flipped and fused:
             taken["pixels"] = flow_mirrored(taken["pixels"], self.transform.planes)
@@ -114,21 +115,21 @@ class ClipSet(Dataset):
 
     @property
     def view_id(self) -> int:
-        """Which of a clip's versions come out in this epoch."""
+        """Index of the clips' version in this epoch."""
         return self.epoch if self.view_count is None else self.epoch % self.view_count
 
     @cached_property
     def _joints(self) -> JointSet | None:
-        """Of a skeleton stream its joint set."""
+        """Joint set of a skeleton stream."""
         return None if self.transform.skeleton is None else joint_set(self.transform.skeleton.joints)
 
     def _map(self, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[np.float32] | None:
-        """How the crops are moved; None where they stay, and of skeletons."""
+        """Returns the affine map of the crops; None without one, and for skeletons."""
         moves = bool(self.transform.pictures) and moves_pixels(settings)
         return draw_affine(self.transform.size, settings, rng) if moves else None
 
     def _pixels(self, sample: Sample) -> NDArray[Any]:
-        """A clip's pixels, kept in memory while there is room."""
+        """Returns a clip's pixels, cached in memory while there is room."""
         if sample.id not in self._held:
             pixels = self.store.load(sample, self.transform).pixels
             if self._held_bytes + pixels.nbytes > HELD_BYTES:
@@ -138,16 +139,16 @@ class ClipSet(Dataset):
         return self._held[sample.id]
 
     def _context(self, sample: Sample, settings: AugmentationSettings, rng: np.random.Generator) -> NDArray[Any]:
-        """The last frames of what came before the gesture; none where nothing did, or where the draw says so."""
+        """Returns the last frames before the gesture; empty if there are none or by the random draw."""
         share, length = rng.random(), int(rng.integers(1, settings.context_frames + 1))
         parts = [self.transform.empty(0)]
         for earlier in self.before.get(sample.id, ()) if share < settings.context else ():
-            with contextlib.suppress(GestaError):  # a rest that cannot be read is none
+            with contextlib.suppress(GestaError):  # ignore a rest that cannot be read
                 parts.append(self._pixels(earlier)[-length:])
         return np.concatenate(parts)[-length:]
 
     def collate(self, items: Sequence[Item]) -> Batch:
-        """Items -> one batch, shorter clips with zeros behind them; "skeleton" and "present" as of `sampling.feed`."""
+        """Batches items, shorter clips padded with zeros; "skeleton" and "present" as in `sampling.feed`."""
         inputs, lengths = feed([item.pixels for item in items], self.transform.chunk)
         batch = {
             **{name: torch.from_numpy(array) for name, array in inputs.items()},
@@ -169,7 +170,7 @@ class ClipSet(Dataset):
 
 
 def _fitted(pixels: NDArray[Any], transform: Transform) -> NDArray[Any]:
-    """For the central window, exactly `window` frames again: cut, or zeros behind; else there may be any number."""
+    """Crops or zero-pads a clip to exactly `window` frames for the central window; otherwise any length is allowed."""
     if transform.sampling != "central":
         return pixels
     pixels = pixels[: transform.window]

@@ -1,8 +1,8 @@
-"""Learning from teachers: their softened answers, and the loss against them (Mullick 2018, chapter 4; spec 2).
+"""Distillation: the teachers' softened answers, and the loss against them (Mullick 2018, chapter 4; spec 2).
 
 Softened: P_i = exp(z_i / T) / sum_j exp(z_j / T). A teacher is any clip classifier with the same classes. It sees a
-sample by its own transform, which need not be the student's: other streams, rate or sampling (a central window of
-frames against chunks).
+sample through its own transform, which can differ from the student's in streams, rate or sampling (a central window of
+frames instead of chunks).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gesta.tasks.clips.views import ClipStore, View
 from gesta.training.losses import Over, chunk_weights
 
 BATCH = 16
-"""Clips that a teacher answers at once."""
+"""Batch size of the teachers."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Teacher:
     transform: Transform
 
     def order(self, labels: Sequence[str]) -> list[int]:
-        """For each of the student's labels, its position among the teacher's.
+        """Returns the position of each of the student's labels among the teacher's.
 
-        Raises GestaError where the two do not know the same classes, naming those of one side only.
+        Raises GestaError if the classes differ, naming those that only one side has.
         """
         lacking, surplus = sorted(set(labels) - set(self.labels)), sorted(set(self.labels) - set(labels))
         if lacking or surplus:
@@ -63,7 +63,7 @@ def soften(logits: Tensor, temperature: float) -> Tensor:
 
 
 def mean_softened(logits: Sequence[Tensor], temperature: float) -> Tensor:
-    """Logits [B, N] of several teachers, in one order of labels -> the mean of their softened answers [B, N]."""
+    """Returns the mean [B, N] of several teachers' softened answers, given logits [B, N] in one order of labels."""
     return torch.stack([soften(z, temperature) for z in logits]).mean(0)
 
 
@@ -75,11 +75,11 @@ def soft_loss(
     settings: DistillationSettings,
     start: Tensor | None = None,
 ) -> Tensor:
-    """The student's logits `steps` [B, K, N] against the teachers' softened answers `soft` [B, N]; mean over clips.
+    """Loss of the student's logits `steps` [B, K, N] against the teachers' softened answers `soft` [B, N], clip mean.
 
-    mse: mean over classes of (softmax(z) - soft)^2, the student not softened, as the document has it.
-    kl: T^2 sum_i soft_i (log soft_i - log softmax(z / T)_i) (Hinton et al. 2015). The chunks that count are those of
-    the hard loss.
+    mse: mean over classes of (softmax(z) - soft)^2, the student not softened, as in the document.
+    kl: T^2 sum_i soft_i (log soft_i - log softmax(z / T)_i) (Hinton et al. 2015).
+    The same chunks count as in the hard loss.
     """
     wanted = soft.unsqueeze(1)  # B 1 N
     if settings.loss == "mse":
@@ -97,9 +97,9 @@ def mixed(soft: Tensor, hard: Tensor, alpha: float) -> Tensor:
 
 @dataclass(frozen=True)
 class DistillationTargets:
-    """What a stage of training learns from teachers. `orders`: of each teacher, its classes in the student's order.
+    """Soft targets of a training stage. `orders`: for each teacher, its classes in the student's order.
 
-    Where a batch brings stored answers (`soft`) the teachers are not asked, and of few views each is shown them once.
+    If a batch contains stored answers (`soft`), the teachers are not run; with few views they are run once for each.
     """
 
     settings: DistillationSettings
@@ -109,7 +109,7 @@ class DistillationTargets:
 
     @torch.no_grad()
     def soft(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The teachers' softened answers to a batch, [B, N]; what they see is moved as what the student sees."""
+        """Returns the teachers' softened answers to a batch, [B, N]; their input is warped like the student's."""
         if "soft" in batch:
             return batch["soft"]
         if "view_id" not in batch:
@@ -132,7 +132,7 @@ class DistillationTargets:
 def targets_of(
     settings: DistillationSettings | None, teachers: Sequence[Teacher], labels: Sequence[str]
 ) -> DistillationTargets | None:
-    """What a student with these labels learns from teachers; None without distillation."""
+    """Returns a student's soft targets from its teachers; None without distillation."""
     if settings is None:
         return None
     return DistillationTargets(settings, teachers, [teacher.order(labels) for teacher in teachers])
@@ -145,10 +145,10 @@ def precompute_targets(
     device: str,
     prepare: Callable[[Sequence[Sample], Transform], Sequence[Problem]],
 ) -> dict[str, Any]:
-    """Lets the teachers answer the training clips, or (sees = "same") the clips carry what they are to see.
+    """Computes the teachers' answers to the training clips, or (sees = "same") adds the teachers' views to the clips.
 
-    Returns what is to be noted of them: fingerprints and, of stored answers, their accuracy on the training clips.
-    Raises GestaError if there is no teacher, one knows other classes, or one cannot see a clip.
+    Returns metrics: fingerprints and, for stored answers, their accuracy on the training clips. Raises GestaError if
+    there is no teacher, or one has other classes or cannot see a clip.
     """
     if settings is None:
         return {}
@@ -179,9 +179,9 @@ def soft_targets(
     temperature: float,
     device: str = "cpu",
 ) -> Tensor:
-    """What the teachers say of each whole clip as it was recorded: the mean of their softened answers, [n, N].
+    """Returns the mean of the teachers' softened answers to each whole clip as recorded, [n, N].
 
-    Raises GestaError where a teacher knows other classes, or a sample lacks what a teacher's input needs.
+    Raises GestaError if a teacher has other classes, or a sample lacks what a teacher needs.
     """
     orders = [teacher.order(labels) for teacher in teachers]
     said = [
@@ -191,7 +191,7 @@ def soft_targets(
 
 
 def _answers(teacher: Teacher, samples: Sequence[Sample], store: ClipStore, device: str) -> Tensor:
-    """A teacher's logits [n, N] on the CPU. Clips of like length go together: less padding."""
+    """Returns a teacher's logits [n, N] on the CPU. Clips of similar length are batched together: less padding."""
     transform, network = teacher.transform, teacher.network.to(device).eval()
     clips = [store.load(sample, transform).pixels for sample in samples]  # memory-mapped
     order = sorted(range(len(clips)), key=lambda i: len(clips[i]))
@@ -204,7 +204,7 @@ def _answers(teacher: Teacher, samples: Sequence[Sample], store: ClipStore, devi
 
 
 def fingerprint(teacher: Teacher) -> str:
-    """Short hash of a teacher's weights: whose answers a student has learned."""
+    """Returns a short hash of a teacher's weights, which identifies it."""
     digest = hashlib.sha256()
     for name, tensor in sorted(teacher.network.state_dict().items()):
         digest.update(name.encode())
@@ -217,15 +217,15 @@ def _some(names: Sequence[str]) -> str:
 
 
 def open_teacher(path: Path | str) -> Teacher:
-    """A trained classifier of any kind as a teacher. Raises GestaError if there is no bundle with weights."""
+    """Opens a trained classifier of any kind as a teacher. Raises GestaError if there is no bundle with weights."""
     bundle = io.read(path, ClipManifest)
     return Teacher(str(path), load_network(bundle), bundle.manifest.labels, bundle.manifest.transform)
 
 
 def teachers_of(recipe: ClipRecipe) -> tuple[Teacher, ...]:
-    """The teachers that a recipe names, none where it has no distillation.
+    """Opens the teachers that a recipe names; empty without distillation.
 
-    Raises GestaError (usage) where it should name one and does not.
+    Raises GestaError (usage) if a recipe with distillation names none.
     """
     if recipe.distillation is None:
         return ()

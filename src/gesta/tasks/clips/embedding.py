@@ -1,4 +1,4 @@
-"""Metric-trained networks at work on clips: their features, and prototypes that are the means of classes."""
+"""Metric-trained networks on clips: their features, and class means as prototypes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gesta.tasks.clips.lookups import batch_of, plain
 
 
 def take_means(network: nn.Module, clips: ClipSet) -> None:
-    """The prototypes become the means of the classes' clips, as recorded; a class without any keeps its own."""
+    """Sets the prototypes to the classes' mean features of clips as recorded; classes without clips keep theirs."""
     head = prototypes_of(network)
     assert head is not None
     means = class_means(network, plain(clips))
@@ -21,7 +21,7 @@ def take_means(network: nn.Module, clips: ClipSet) -> None:
 
 
 def class_means(network: nn.Module, clips: ClipSet) -> Tensor:
-    """Mean features of each class of `clips.labels`, [N, C]."""
+    """Returns the mean features of each class of `clips.labels`, [N, C]."""
     head, labels = prototypes_of(network), list(clips.labels)
     assert head is not None
     rows = torch.stack([_features(network, head, *batch_of(clips, index)) for index in range(len(clips))])  # n C
@@ -30,7 +30,8 @@ def class_means(network: nn.Module, clips: ClipSet) -> Tensor:
 
 
 def _features(network: nn.Module, head: Prototypes, clip: Tensor, lengths: Tensor) -> Tensor:
-    """What the prototypes are compared with, at length 1; of networks with steps the later half's mean, [C]."""
+    """Returns the unit-length features that are compared with the prototypes; for networks with steps, the mean of the
+    later half, [C]."""
     network.eval()
     seen: list[Tensor] = []
     hook = head.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0]))

@@ -1,4 +1,4 @@
-"""Further classes for a recognizer of clips that compares with examples or prototypes: nothing is trained."""
+"""Adds classes to a clip recognizer that compares with examples or prototypes, without training."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Taken = tuple[nn.Module, ClipManifest, tuple[Problem, ...]]
 
 
 def enrolled(bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: str, progress: bool = False) -> Taken:
-    """(network, manifest, recordings that cannot be used) of the bundle with the samples' classes behind its own.
+    """Returns (network, manifest, unusable recordings) of the bundle with the samples' classes appended to its own.
 
-    Which of its own classes is more likely stays as it is, but for a vote. Raises GestaError for a network that has to
-    be trained for a new class, classes that it knows, and a class without any clip that can be used.
+    The ranking of its own classes does not change, except with a vote. Raises GestaError for a network that needs
+    training for a new class, classes it already has, and a class without any usable clip.
     """
     network, manifest = load_network(bundle), bundle.manifest
     keeping = _keeping(network, bundle)
@@ -51,7 +51,7 @@ def enrolled(bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: st
 
 
 def _keeping(network: nn.Module, bundle: Bundle[ClipManifest]) -> list[Lookup | Prototypes]:
-    """What keeps the classes in the network: a lookup, prototypes, or both where they vote."""
+    """Returns the modules that store the classes: a lookup, prototypes, or both if they vote."""
     learner = network.network if isinstance(network, NearestVote) else network
     found: list[Lookup | Prototypes] = [part for part in network.modules() if isinstance(part, Lookup)]
     head = prototypes_of(network)
@@ -67,7 +67,7 @@ def _keeping(network: nn.Module, bundle: Bundle[ClipManifest]) -> list[Lookup | 
 
 
 def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample], tuple[str, ...]]:
-    """The labeled samples, and their classes in order. Raises GestaError for none, and for classes that are known."""
+    """Returns the labeled samples and their classes, in order. Raises GestaError for none, or known classes."""
     used = [s for s in samples if s.label is not None]
     labels = tuple(sorted({str(s.label) for s in used}))
     if not labels:
@@ -93,7 +93,7 @@ def _add(part: Lookup | Prototypes, learner: nn.Module, clips: ClipSet, manifest
 def _told(
     manifest: ClipManifest, clips: ClipSet, layout: str, skipped: int, keeping: Sequence[Lookup | Prototypes]
 ) -> ClipManifest:
-    """The manifest with the new classes, and where they come from."""
+    """Returns the manifest with the new classes and their provenance."""
     origin, many = manifest.provenance, Counter(str(s.label) for s in clips.samples)
     people = {fingerprint(s.subject, layout) for s in clips.samples if s.subject is not None}
     names = ", ".join(f"{label} ({many[label]})" for label in clips.labels)

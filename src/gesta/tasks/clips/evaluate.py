@@ -1,4 +1,4 @@
-"""A recognizer over samples: preprocessed through the cache, predicted in batches."""
+"""Runs a recognizer on samples: preprocessed through the cache, predicted in batches."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from gesta.tasks.clips.predict import Recognizer
 from gesta.tasks.predicting import Item
 
 SHORT = 16
-"""Hex digits of a sample's hash."""
+"""Number of hex digits of a sample's hash."""
 SHUFFLING = 0
-"""Seed of the order of shuffled frames."""
+"""Random seed for shuffling frames."""
 BATCH = 32
-"""Clips read and predicted at once."""
+"""Batch size for reading and predicting."""
 
 
 def outputs(
     recognizer: Recognizer, samples: Sequence[Sample], bar: Bar, cache: ClipCache | None = None
 ) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
-    """(samples predicted, probabilities n N, what could not be preprocessed)."""
+    """Returns (samples predicted, probabilities [n, N], what could not be preprocessed)."""
     cache, transform = cache or ClipCache(), recognizer.manifest.transform
     cache.fill(samples, transform, lambda done, total: bar("Preparing clips", done, total))
     used, rng = list[Sample](), np.random.default_rng(SHUFFLING)
@@ -52,7 +52,7 @@ def outputs(
 
 
 def with_withheld(result: Evaluation) -> Evaluation:
-    """The same with, where pixels and skeletons are looked at, of how many samples either is missing."""
+    """Adds the number of samples without pixels or without skeletons, for models that use both."""
     transform = result.manifest.transform
     if not transform.fused:
         return result
@@ -62,7 +62,7 @@ def with_withheld(result: Evaluation) -> Evaluation:
 
 
 def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
-    """A short hash of each sample's files and span; "" where they cannot be read."""
+    """Returns a short hash of each sample's files and span; "" if they cannot be read."""
     store, found = cache or ClipCache(), []
     for sample in samples:
         try:
@@ -75,7 +75,8 @@ def identities(samples: Sequence[Sample], cache: Any = None) -> list[str]:
 def answers(
     recognizer: Recognizer, items: Sequence[Item], failed: list[str], noted: set[str]
 ) -> Iterator[tuple[Item, Prediction]]:
-    """One prediction per sample; those of one recording share one decode pass. What they lack is added to `noted`."""
+    """Yields one prediction per sample; samples of one recording share a decode pass. Notes on missing inputs are added
+    to `noted`."""
     for _, group in groupby(items, key=lambda item: item.sample.files):
         fit: dict[str, Item] = {}
         for item in group:

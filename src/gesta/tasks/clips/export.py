@@ -1,4 +1,4 @@
-"""What exporting, calibrating and timing a recognizer of clips takes: preprocessed clips, chunks, answers."""
+"""Inputs and comparisons for exporting, calibrating and timing clip recognizers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEEDS = ("whole", "network"), ("step", "network")
 
 
 def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
-    """At most `limit` preprocessed clips, spread over the samples; those that cannot be preprocessed are left out."""
+    """Returns at most `limit` preprocessed clips, spread over the samples; leaves out those that fail."""
     if not samples:
         clips = random_clips(manifest.transform, limit)
         return Examples(clips, [None] * len(clips), "random")
@@ -43,14 +43,14 @@ def examples(manifest: ClipManifest, samples: Sequence[Sample], limit: int, sour
 
 
 def random_clips(transform: Transform, count: int = 16, seed: int = 0) -> list[NDArray[Any]]:
-    """Clips for where no data are given; of one to four seconds."""
+    """Returns random clips of one to four seconds, for use without data."""
     rng = np.random.default_rng(seed)
     lengths = (max(transform.chunk, round(rng.uniform(1, 4) * transform.fps)) for _ in range(count))
     return [random_clip(transform, frames, rng) for frames in lengths]
 
 
 def random_clip(transform: Transform, frames: int, rng: np.random.Generator) -> NDArray[Any]:
-    """Noise whose brightness drifts, joints that wander, or both."""
+    """Returns noise of drifting brightness, wandering joints, or both."""
     clip = transform.empty(frames)
     skeleton = clip["skeleton"] if transform.fused else clip
     if transform.skeleton is not None:
@@ -63,7 +63,7 @@ def random_clip(transform: Transform, frames: int, rng: np.random.Generator) -> 
 
 
 def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str], list[Feed]]:
-    """Role and stage -> inputs as the network meets them: the whole clip, or its chunks with the state they find."""
+    """Returns role and stage -> network inputs: whole clips, or chunks with the states that precede them."""
     from gesta.engines.base import Placement
     from gesta.engines.torch import open_parts
     from gesta.tasks.clips.network import parts
@@ -89,14 +89,14 @@ def feeds(bundle: Bundle[ClipManifest], shown: Examples) -> dict[tuple[str, str]
 
 
 def compare(reference: Recognizer, other: Recognizer, shown: Examples, artifact: Artifact) -> Agreement:
-    """How two recognizers agree, on whole clips or, for the streaming step, after each chunk."""
+    """Compares two recognizers on whole clips or, for the streaming step, after each chunk."""
     one, two = (_answers(recognizer, shown.inputs, artifact.role) for recognizer in (reference, other))
     timing = "chunk" if artifact.role == "step" else "clip"
     return agreement(one, two, shown, artifact, reference.labels, timing)
 
 
 def _answers(recognizer: Recognizer, clips: Sequence[NDArray[np.uint8]], role: str) -> list[NDArray[Any]]:
-    """For each clip [1, N] (role "whole": one prediction per clip) or [K, N] ("step": one per chunk)."""
+    """Returns for each clip [1, N] (role "whole": one prediction per clip) or [K, N] ("step": one per chunk)."""
     if role == "whole":
         return list(recognizer.predict_clips(clips)[:, None])
     return [
@@ -106,7 +106,7 @@ def _answers(recognizer: Recognizer, clips: Sequence[NDArray[np.uint8]], role: s
 
 
 def timings(recognizer: Recognizer, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Timing]:
-    """A chunk, its state carried, and a whole clip. Raises GestaError where no clip is as long as a chunk."""
+    """Times a chunk, with its state, and a whole clip. Raises GestaError if every clip is shorter than a chunk."""
     chunk = recognizer.manifest.transform.chunk
     chunks = [clip[i : i + chunk] for clip in clips for i in range(0, len(clip) - chunk + 1, chunk)]
     chunks = chunks or [random_clips(recognizer.manifest.transform, 1)[0][:chunk]]

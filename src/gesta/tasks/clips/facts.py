@@ -1,4 +1,4 @@
-"""From samples to a resolved recipe and its transform."""
+"""Resolves a recipe and derives its transform from samples."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from gesta.trackers.joints import SOUGHT, What, joint_names
 
 _PROBED = 25
 LONGEST_CONTEXT = 5
-"""Frames of a sequence of spatio-temporal ResNets at most (Iqbal, table 5.7): shorter clips are filled up to them."""
+"""Frames to which short clips are padded for spatio-temporal ResNets, at most (Iqbal, table 5.7)."""
 
 
 def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
-    """The recipe with every "auto" decided by the training samples (all labeled ones, if none is in training).
+    """Returns the recipe with every "auto" resolved from the training samples (without any, all labeled ones).
 
-    Returns also the notes on what was picked and why. Raises GestaError (usage) where the data cannot serve the recipe.
+    Also returns notes on what was chosen and why. Raises GestaError (usage) if the data does not suit the recipe.
     """
     samples = found.samples if isinstance(found, Listing) else found
     try:
@@ -44,9 +44,9 @@ def resolve_for(found: Listing | Sequence[Sample], recipe: ClipRecipe) -> tuple[
 
 
 def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
-    """The recipe with the padding that the weights it begins with ask for, unless it names one.
+    """Returns the recipe with the padding of its pretrained weights, unless it sets one.
 
-    Raises GestaError (usage) where there are no such weights, or those of the two streams ask for different ones.
+    Raises GestaError (usage) if there are no such weights, or those of the two streams use different padding.
     """
     model = recipe.model
     found = {}
@@ -68,7 +68,7 @@ def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
 
 
 def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",), tracker: What | None = None) -> Facts:
-    """What the samples trained on offer; `tracker`: finds skeletons in those with colors.
+    """Returns what the training samples provide; `tracker`: finds skeletons in those with color.
 
     Raises GestaError if none has a label.
     """
@@ -85,19 +85,19 @@ def facts_of(samples: Sequence[Sample], splits: Sequence[str] = ("train",), trac
 
 
 def median_fps(samples: Sequence[Sample]) -> float | None:
-    """Median frame rate by the files' headers, of up to 25 recordings to 0.01; None without any."""
+    """Returns the median frame rate from the headers of up to 25 recordings, to 0.01; None if there is none."""
     rates = [rate for sample in _some_of(samples) if (rate := rate_of(sample))]
     return round(statistics.median_low(rates), 2) if rates else None
 
 
 def _some_of(samples: Sequence[Sample]) -> list[Sample]:
-    """Up to 25 or so recordings, evenly spread."""
+    """Returns up to about 25 recordings, evenly spread."""
     first = list({s.recording: s for s in samples}.values())
     return first[:: max(1, len(first) // _PROBED)]
 
 
 def space_for(settings: SkeletonSettings, samples: Sequence[Sample]) -> SkeletonSpace:
-    """The space of the joint set that most of the samples have. Raises GestaError where no skeleton can be read."""
+    """Returns the space of the joint set of most samples. Raises GestaError if no skeleton can be read."""
     if space := next((shards.space_of(s) for s in samples if s.files[0].is_packed), None):
         return SkeletonSpace.model_validate(space.model_dump(include={"joints", "dimensions"}) | settings.model_dump())
     found: Counter[tuple[tuple[str, ...], int]] = Counter()
@@ -116,7 +116,7 @@ def space_for(settings: SkeletonSettings, samples: Sequence[Sample]) -> Skeleton
 
 
 def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
-    """The transform of a resolved recipe; an unresolved one is resolved by the samples first."""
+    """Returns the transform of a resolved recipe; an unresolved one is resolved from the samples first."""
     recipe, _ = resolve_for(samples, recipe) if "auto" in recipe.input.model_dump().values() else (recipe, [])
     given = recipe.input
     own: dict[str, Any] = {"sampling": given.sampling if takes_chunks(recipe.model.name) else "central"}
@@ -131,10 +131,10 @@ def transform_for(recipe: ClipRecipe, samples: Sequence[Sample]) -> Transform:
 
 
 def _of_skeletons(recipe: ClipRecipe, samples: Sequence[Sample]) -> dict[str, Any]:
-    """What a transform of skeletons has of its own: networks with a step take frame by frame (beside pixels chunk by
-    chunk), the others all at once.
+    """Returns the skeleton-specific fields of a transform: networks with a step take single frames (beside pixels,
+    chunks), the others whole clips.
 
-    Of a clip without labels in training any sample tells the joints.
+    If no training clip has a label, the joints are taken from any sample.
     """
     used = [s for s in samples if s.split == "train" and s.label is not None] or samples
     settings, tracker = recipe.input.skeleton or SkeletonSettings(), recipe.input.tracker

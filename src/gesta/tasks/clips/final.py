@@ -1,4 +1,4 @@
-"""Training once more on everything, after the choice: for use, where no clip is held out to measure on any more."""
+"""Retrains on all data after the choice, for deployment; no clips are held out for evaluation any more."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def check(recipe: ClipRecipe) -> None:
 def refitted(
     before: Fitted, samples: Sequence[Sample], recipe: ClipRecipe, run: Run, fit: Callable[..., Fitted]
 ) -> Fitted:
-    """What was delivered `before`, learned from all labeled samples; its metrics stay those measured before.
+    """Retrains the candidate delivered `before` on all labeled samples; its metrics remain those measured before.
 
-    `fit`: samples, recipe, run -> a training. The bundle takes the place of the one before.
+    `fit`: samples, recipe, run -> a training. The new bundle replaces the previous one.
     """
     delivered = before.metrics.get("baselines", {}).get("delivered")
     everything = [replace(s, split="train") for s in samples if s.label is not None]

@@ -1,4 +1,4 @@
-"""Training on from the weights of a bundle, e.g. after pruning: what a mask removed stays zero."""
+"""Continues training from a bundle's weights, e.g. after pruning: masked weights stay zero."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def fine_tune(
     run: Run,
     cache: Cache | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The source's network with these weights trained on by the bundle's own recipe with changes as of `--set`.
+    """Continues training the source's network from these weights by its own recipe, with changes as in `--set`.
 
-    Raises GestaError where the samples have other classes than the bundle, or the recipe another transform.
+    Raises GestaError if the samples have other classes than the bundle, or the recipe another transform.
     """
     manifest, recipe = source.manifest, recipe_of(source, changes)
     samples = parts.listing.samples
@@ -72,7 +72,7 @@ def fine_tune(
 
 
 def recipe_of(source: Bundle[ClipManifest], changes: Sequence[str] = ()) -> ClipRecipe:
-    """The bundle's own recipe, without pre-training and teacher, with changes. Raises RecipeError."""
+    """Returns the bundle's own recipe, without pre-training and teacher, with changes. Raises RecipeError."""
     document = {k: v for k, v in source.manifest.recipe.items() if k != "distillation"}
     settings = ("training.patience=null", "training.pretrain_epochs=0", *changes)
     return changed(ClipRecipe.model_validate(document), settings)

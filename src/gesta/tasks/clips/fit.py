@@ -1,4 +1,4 @@
-"""From samples and a recipe to a bundle: the whole of training in one call."""
+"""Training in one call: from samples and a recipe to a bundle."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from gesta.training.stage import precision_for
 
 
 class Cache(Protocol):
-    """What training needs of gesta.clips.cache.ClipCache."""
+    """The part of gesta.clips.cache.ClipCache that training uses."""
 
     def fill(
         self, samples: Iterable[Sample], transform: Transform, progress: Callable[[int, int], None] | None = None
@@ -55,13 +55,13 @@ def fit(
     teachers: Sequence[Teacher] = (),
     callbacks: Sequence[Callback] = (),
 ) -> Fitted:
-    """Trains on the samples of split "train", chooses the best epoch on "val"; the bundle is left at run.out/bundle.
+    """Trains on the samples of split "train", selects the epoch on "val", and writes the bundle to run.out/bundle.
 
-    Without validation samples the last epoch is kept. Broken recordings are skipped and reported. Beside the bundle:
-    checkpoints, logs and history.png. A resumed training ends as it would have without the break. `warm`: trained on
-    instead of the recipe's fresh network; `teachers`: those that the recipe's distillation names, opened; `callbacks`:
-    Lightning's, called before an epoch is saved. Raises GestaError for data that cannot be learned from, a recipe that
-    does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
+    Without validation samples the last epoch is kept. Broken recordings are skipped and reported. Also written:
+    checkpoints, logs and history.png. A resumed training ends as it would have without the interruption. `warm`:
+    network to continue from instead of a new one; `teachers`: the opened teachers of the recipe's distillation;
+    `callbacks`: Lightning callbacks, called before an epoch is saved. Raises GestaError for data that cannot be learned
+    from, a recipe that does not fit the machine, another run's checkpoint, a loss that is not finite, or a full disk.
     """
     precision_for(recipe.training.precision, run.device)
     samples = _with_splits(samples, recipe)
@@ -100,9 +100,9 @@ def fit(
 
 
 def prepare(samples: Sequence[Sample], recipe: ClipRecipe, progress: Any = None) -> tuple[Problem, ...]:
-    """Prepares every labeled clip as `fit` would, and those of the test part as it will be measured.
+    """Preprocesses every labeled clip as `fit` would, and the test part for evaluation.
 
-    Raises GestaError for data that cannot be learned from, and (usage) for a recipe that joins clips while it trains.
+    Raises GestaError for data that cannot be learned from, and (usage) for a recipe that joins clips during training.
     """
     if recipe.continuous is not None:
         raise GestaError(
@@ -118,7 +118,7 @@ def prepare(samples: Sequence[Sample], recipe: ClipRecipe, progress: Any = None)
 
 
 def _with_splits(samples: Sequence[Sample], recipe: ClipRecipe) -> Sequence[Sample]:
-    """The samples with those of validation in training, where the recipe has no validation."""
+    """Moves validation samples to training if the recipe has no validation."""
     if recipe.training.validation:
         return samples
     return [replace(s, split="train") if s.split == "val" else s for s in samples]
@@ -132,7 +132,7 @@ def _clips(
     recipe: ClipRecipe,
     run: Run,
 ) -> tuple[tuple[str, ...], list[Sample], tuple[Problem, ...], TrainingData[Any]]:
-    """(classes, clips that can be used, what cannot be, the training and validation clips by themselves)."""
+    """Returns (classes, usable clips, problems of the others, the training and validation data)."""
     good, broken = _preprocessed(used, transform, store, run.progress)
     good, labels = _usable(good, recipe, broken)
     earlier = before(samples)
@@ -145,7 +145,7 @@ def _clips(
 def _passages(
     used: Sequence[Sample], labels: tuple[str, ...], transform: Transform, recipe: ClipRecipe, run: Run
 ) -> tuple[tuple[str, ...], list[Sample], tuple[Problem, ...], TrainingData[Any]]:
-    """The same of a recipe for streams: continuous recordings, made of the clips where need be."""
+    """Like `_clips`, for continuous recipes: continuous recordings, joined from clips if necessary."""
     with bar("join", run.progress) as tick:
         data, broken = continuous.data_of(used, labels, transform, recipe, run.seed, tick)
     lost = {problem.path for problem in broken}
@@ -162,7 +162,7 @@ def _write(
     skipped: int,
     val: Any,
 ) -> Learned:
-    """Leaves the bundle at run.out/bundle, with where it comes from. Of a recipe for streams the decoder is chosen."""
+    """Writes the bundle with its provenance to run.out/bundle. For continuous recipes, chooses the decoder first."""
     files = sorted(store.fingerprint(s) for s in samples if s.split == "train")
     origin = provenance_of(
         samples,
@@ -184,7 +184,7 @@ def _write(
 
 
 def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run: Run, store: Cache) -> dict[str, Any]:
-    """What teachers say of the training clips, where the recipe asks for it."""
+    """Computes the teachers' answers to the training clips, if the recipe has distillation."""
     device = accelerator_of(run.device)
     return precompute_targets(
         train,
@@ -198,7 +198,7 @@ def _taught(train: ClipSet, recipe: ClipRecipe, teachers: Sequence[Teacher], run
 def _usable(
     samples: Sequence[Sample], recipe: ClipRecipe, skipped: Sequence[Problem] = ()
 ) -> tuple[list[Sample], tuple[str, ...]]:
-    """Labeled samples for training and validation, and the classes. Raises GestaError if nothing can be learned."""
+    """Returns labeled samples for training and validation, and the classes. Raises GestaError for too few classes."""
     if recipe.continuous is not None:
         labels = continuous.labels_of(samples)
         return [s for s in samples if s.split in ("train", "val") and s.label is not None], labels
@@ -216,7 +216,7 @@ def _usable(
 
 
 def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[Problem, ...]:
-    """Validation clips of classes that no training clip shows: nothing could learn them, so they are left out."""
+    """Returns a problem for each validation clip whose class has no training clip; these clips are left out."""
     strange = [s for s in samples if s.split == "val" and s.label is not None and s.label not in labels]
     return tuple(
         Problem(str(s.files[0]), "unknown-class", f"of the class {s.label!r}, which no training clip has")
@@ -227,7 +227,7 @@ def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[
 def _preprocessed(
     samples: Sequence[Sample], transform: Transform, store: Cache, progress: bool
 ) -> tuple[list[Sample], tuple[Problem, ...]]:
-    """Fills the cache; the samples that can be used, and a problem for each that cannot."""
+    """Fills the cache; returns the usable samples, and a problem for each of the others."""
     with bar("prepare", progress) as tick:
         problems = store.fill(samples, transform, tick)
     if not problems:

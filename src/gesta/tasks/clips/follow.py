@@ -1,4 +1,4 @@
-"""Live recognition with a model of clips: from the probabilities of chunks to events."""
+"""Live recognition with a clip model: from chunk probabilities to events."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gesta.tasks.clips.stream import Stream
 
 
 class EventStream:
-    """One stream of frames to events, from `Recognizer.open_events`.
+    """Converts a stream of frames to events; opened by `Recognizer.open_events`.
 
     If the model was not trained for streams, every confident prediction is an event, except of the class `none`.
     `threshold`: the probability that starts an event. `takes`: "rgb" (images [H, W, 3]) or "skeletons" ([J, D]).
@@ -27,7 +27,7 @@ class EventStream:
         import numpy as np
 
         stream = gesta.load("runs/mine/bundle").open_events(threshold=0.6)
-        for n in range(60):                       # frames of a camera, and when they were taken
+        for n in range(60):                       # camera frames with their time stamps
             for event in stream.push(np.zeros((120, 160, 3), np.uint8), time_s=n / 30):
                 print(event.label, event.start_s, event.end_s)
         print(stream.finish())
@@ -44,18 +44,18 @@ class EventStream:
     def push(self, value: Frame | RawFrame | NDArray[Any], time_s: float | None = None) -> list[GestureEvent]:
         """Takes the next Frame, or an RGB image [H, W, 3] (or skeleton [J, D]) and its time in seconds.
 
-        Returns the events that are new. Raises GestaError as `Stream.push` does.
+        Returns new events. Raises GestaError as `Stream.push` does.
         """
         if self.takes == "skeletons" and isinstance(value, np.ndarray) and time_s is not None:
             value = RawFrame(time_s, joints=value)
         return [event for found in self._stream.push(value, time_s) for event in self._seen(found)]
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        """Changes the decoder's settings from the next frame on; an event in progress is discarded."""
         self._decoder = Decoder(spec, self._labels, self._decoder.half_s)
 
     def finish(self) -> list[GestureEvent]:
-        """What is still going on, ended. Then the stream begins anew."""
+        """Ends the event in progress and returns it, if any; then starts a new stream."""
         found = [event for last in self._stream.finish() for event in self._seen(last)]
         self._last_s = -1.0
         return found + self._decoder.finish()
@@ -70,6 +70,6 @@ class EventStream:
 
 
 def decoder_of(manifest: ClipManifest) -> DecoderSpec:
-    """The bundle's own numbers, else the default ones with its label of no gesture, where it has one."""
+    """Returns the bundle's decoder settings, otherwise the defaults with its no-gesture label, if it has one."""
     none = next((label for label in manifest.labels if is_none(label)), DecoderSpec().none)
     return manifest.decoder or DecoderSpec(none=none)

@@ -1,4 +1,4 @@
-"""Whether a recognizer of clips can take a recording, and what that lacks."""
+"""Checks whether a clip recognizer can process a recording, and what the recording lacks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def require(sample: Sample, manifest: ClipManifest) -> None:
 
 
 def _option(lacking: str) -> str:
-    """How a modality can be given."""
+    """Returns how a modality can be provided."""
     return {
         "skeleton": "a file of skeletons (--skeleton FILE; `gesta track` finds one in plain video)",
         "depth": "the depth video (--depth FILE)",
@@ -29,8 +29,8 @@ def _option(lacking: str) -> str:
 
 
 def notes(sample: Sample, manifest: ClipManifest) -> tuple[str, ...]:
-    """What this sample lacks that the data the model was trained on had, where the model does without: the mask; of
-    pixels and skeletons one."""
+    """Notes what this sample lacks compared with the training data, where the model can do without: the mask, or either
+    pixels or skeletons."""
     withheld = manifest.transform.withheld(sample.modalities)
     if withheld:
         other = "the pixels" if withheld == ("skeleton",) else "the skeleton"

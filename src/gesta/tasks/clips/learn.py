@@ -1,4 +1,4 @@
-"""How a network of clips learns: the stages of its recipe, and what it is measured against."""
+"""Training of a clip network: the stages of its recipe, and the comparison with baselines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from gesta.training.transfer import freeze
 
 @dataclass(frozen=True)
 class Warm:
-    """A trained network to train on, in place, with its transform; its classes are the labels in alphabetical order."""
+    """A trained network to continue training in place, with its transform; its classes are the sorted labels."""
 
     network: nn.Module
     transform: Transform | None = None
@@ -67,7 +67,7 @@ class Learned:
 
 
 def trained(job: Job) -> Learned:
-    """The recipe's network, whatever else could be better. Prototypes are the means of their classes' clips."""
+    """Trains the recipe's network, without considering other candidates. Prototypes are set to their classes' means."""
     network, history, best, rank = _train(job)
     metrics = _metrics(best, history, job.data)
     if job.recipe.model.head == "prototypes" and job.warm is None and isinstance(job.data.train, ClipSet):
@@ -80,7 +80,7 @@ def trained(job: Job) -> Learned:
 
 
 def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:
-    """The stages of the recipe, one after another: (network at its best, history, best row, rank)."""
+    """Runs the stages of the recipe in order; returns (best network, history, best row, rank)."""
     training, run = job.recipe.training, job.run
     seed_everything(run.seed)
     warm = job.warm
@@ -108,7 +108,7 @@ def _train(job: Job) -> tuple[nn.Module, list[Row], Row, int]:
 
 
 def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
-    """The recipe's network, untrained. Raises GestaError (usage) for settings that no network can have."""
+    """Builds the recipe's network, untrained. Raises GestaError (usage) for settings that are invalid for it."""
     try:
         return fresh(recipe.model.model_dump(), transform, classes)
     except ValueError as error:
@@ -116,7 +116,7 @@ def _fresh(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
 
 
 def tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
-    """Wrong settings are reported before any clip is preprocessed. Raises GestaError (usage) for them."""
+    """Checks the settings before any clip is preprocessed. Raises GestaError (usage) for invalid ones."""
     if transform.skeleton is not None or not recipe.model.is_outside:
         with torch.device("cpu" if transform.skeleton is not None else "meta"):
             network = _fresh(recipe, transform, classes)
@@ -139,7 +139,7 @@ def tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
 
 
 def _initialized(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
-    """The recipe's network with the published weights that it names. Raises GestaError (usage) if they do not fit."""
+    """Builds the recipe's network with its pretrained weights. Raises GestaError (usage) if they do not fit."""
     network, model = _fresh(recipe, transform, classes), recipe.model
     try:
         start_from(model.name, network, model.weights, default_root() / "weights", model.motion_weights)
@@ -149,7 +149,7 @@ def _initialized(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.M
 
 
 def _learn_softly(job: Job, network: nn.Module, distillation: DistillationTargets, frozen: nn.Module | None) -> None:
-    """First the teachers' answers alone; the best epoch of that stays in `network`, and the labels come after."""
+    """Trains on the teachers' answers alone, before the labels; keeps the best epoch in `network`."""
     training = job.recipe.training
     alone = replace(distillation, settings=distillation.settings.model_copy(update={"alpha": 1.0}))
     stage = _stage(job, "soft", 2, "soft targets", distillation.settings.soft_epochs or int(training.epochs))
@@ -163,9 +163,9 @@ def _learn_softly(job: Job, network: nn.Module, distillation: DistillationTarget
 
 
 def _pretrain(job: Job, network: nn.Module) -> nn.Module | None:
-    """The encoder learns the clip's label from single chunks (spec 1); its best epoch stays in `network`.
+    """Trains the encoder to predict the clip's label from single chunks (spec 1); keeps the best epoch in `network`.
 
-    Returns the encoder, if it is to stay as it is from then on.
+    Returns the encoder if it is to stay frozen from then on.
     """
     training = job.recipe.training
     if not isinstance(network, RecurrentNet):
@@ -208,6 +208,6 @@ def _stage(job: Job, name: str, number: int, title: str, epochs: int) -> Stage:
 
 
 def _metrics(best: dict[str, float], history: list[dict[str, float]], data: TrainingData) -> dict[str, Any]:
-    """What training measured, for the manifest."""
+    """Returns the training metrics for the manifest."""
     values = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
     return {**values, "best_epoch": int(best["epoch"]), "epochs": len(history), "val_clips": len(data.val)}

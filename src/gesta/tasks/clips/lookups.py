@@ -1,4 +1,4 @@
-"""Training clips as examples to look up: nearest neighbor and nearest class mean, of pixels and of skeletons."""
+"""Lookups among training clips: nearest neighbor and nearest class mean, of pixels and of skeletons."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from gesta.tasks.clips.recipe import ClipRecipe, ModelSettings, SkeletonSettings
 from gesta.training.data import TrainingData
 
 KEPT = 4000
-"""Training clips that are compared at most, spread over all of them."""
+"""Maximum number of training clips to compare with, spread over all of them."""
 NEIGHBOR, MEAN = "nearest neighbor", "nearest class mean"
 SKELETONS = " of skeletons"
 Fold = tuple[Sequence[int], Sequence[int]]
-"""Indices of training clips: those that are learned from, and those that are held out."""
+"""Indices of training clips: (training, held out)."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Training clips as they are compared, `name` says by what; `recipe` and `transform` are those of a bundle of them.
+    """Training clips to compare with; `name`: by what; `recipe` and `transform`: those of a bundle with them.
 
-    `train`: at most KEPT of them; `asked`: the validation part, perhaps empty.
+    `train`: at most KEPT training clips; `asked`: the validation part, possibly empty.
     """
 
     name: str
@@ -47,16 +47,16 @@ class Examples:
 
     @cached_property
     def series(self) -> tuple[Tensor, Tensor]:
-        """Of the training clips, [M, P, w] and classes [M]."""
+        """Series of the training clips, [M, P, w], and classes [M]."""
         return series_of(self.train)
 
     @cached_property
     def asked_series(self) -> tuple[Tensor, Tensor]:
-        """Of the validation part."""
+        """Series and classes of the validation part."""
         return series_of(self.asked)
 
     def answers(self, folds: Sequence[Fold], *, means: bool) -> NDArray[np.float32]:
-        """Probabilities [n, N] of the validation part, or, where folds are given, of what each of them holds out."""
+        """Returns probabilities [n, N] of the validation part, or with `folds` of the clips that each holds out."""
         if not folds:
             return self._answers(self.network(means=means), self.asked_series[0])
         series, targets = self.series
@@ -67,11 +67,11 @@ class Examples:
         return np.concatenate(found)
 
     def network(self, *, means: bool) -> Lookup:
-        """The lookup among all the training clips."""
+        """Returns the lookup among all the training clips."""
         return self._network(*self.series, means)
 
     def bundle_recipe(self, network: Lookup) -> ClipRecipe:
-        """What builds that lookup."""
+        """Returns the recipe that builds that lookup."""
         return self.recipe.model_copy(update={"model": ModelSettings(name="nearest", examples=len(network.examples))})
 
     def _network(self, series: Tensor, targets: Tensor, means: bool) -> Lookup:
@@ -87,7 +87,7 @@ class Examples:
 
 
 def examples_of(recipe: ClipRecipe, data: TrainingData[ClipSet]) -> list[Examples]:
-    """What the network sees, and beside pixels the skeletons, where every clip has one that can be read."""
+    """Returns examples by the network's input and, with pixels, also by skeletons if every clip has a readable one."""
     train, asked = plain(data.train), plain(data.val)
     train = replace(train, samples=train.samples[:: -(-len(train) // KEPT)])
     if train.transform.skeleton is not None:
@@ -112,24 +112,24 @@ def _of_skeletons(recipe: ClipRecipe, train: ClipSet, asked: ClipSet) -> Example
 
 
 def of_skeletons(recipe: ClipRecipe) -> ClipRecipe:
-    """The recipe of a lookup among the skeletons beside the pixels."""
+    """Returns the recipe of a lookup among the skeletons beside the pixels."""
     given = {"streams": ("skeleton",), "channels": (), "body": "frame", "skeleton": SkeletonSettings()}
     seen = recipe.input.model_copy(update=given)
     return recipe.model_copy(update={"input": seen, "model": ModelSettings(name="nearest")})
 
 
 def plain(clips: ClipSet) -> ClipSet:
-    """The same clips as they were recorded."""
+    """Returns the same clips as recorded."""
     return seen_by(clips.transform, clips)
 
 
 def seen_by(transform: Transform, clips: ClipSet) -> ClipSet:
-    """The same clips through another transform, as they were recorded."""
+    """Returns the same clips, as recorded, through another transform."""
     return ClipSet(clips.samples, clips.labels, transform, clips.store)
 
 
 def series_of(clips: ClipSet) -> tuple[Tensor, Tensor]:
-    """(numbers of each clip [n, P, w], its class [n])."""
+    """Returns (features of each clip [n, P, w], its class [n])."""
     network, labels = empty(clips.transform), list(clips.labels)
     rows = [network.series(*batch_of(clips, index))[0] for index in range(len(clips))]
     targets = torch.tensor([labels.index(str(s.label)) for s in clips.samples], dtype=torch.int64)
@@ -137,13 +137,13 @@ def series_of(clips: ClipSet) -> tuple[Tensor, Tensor]:
 
 
 def batch_of(clips: ClipSet, index: int) -> tuple[Tensor, Tensor]:
-    """One clip as a batch: as a network takes it, and its length."""
+    """Returns one clip as a batch: the network's input, and its length."""
     clip, lengths = to_network([clips[index].pixels], clips.transform.chunk)
     return torch.from_numpy(clip), torch.from_numpy(lengths)
 
 
 def empty(transform: Transform, classes: int = 1) -> Lookup:
-    """A lookup without examples, for clips of a transform."""
+    """Returns a lookup without examples, for clips of a transform."""
     network = fresh({"name": "nearest"}, transform, classes).eval()
     assert isinstance(network, Lookup)
     return network

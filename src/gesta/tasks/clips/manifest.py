@@ -1,4 +1,4 @@
-"""What stands in the manifest of a gesture or action recognizer of clips."""
+"""Manifest of a gesture or action recognizer for clips."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gesta.schema import is_none
 
 
 class ClipManifest(Manifest):
-    """Of a classifier of clips."""
+    """Manifest of a clip classifier."""
 
     title: ClassVar[str] = "a gesture recognizer"
     former: ClassVar[tuple[str, ...]] = ("classifier",)
@@ -47,7 +47,7 @@ class ClipManifest(Manifest):
 
     @classmethod
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
-        """Positions that the recipe gives by number become names: older bundles count a block's projection last."""
+        """Replaces numeric positions in the recipe by names: in older bundles a block's projection is counted last."""
         recipe = document.get("recipe")
         model = recipe.get("model") if isinstance(recipe, dict) else None
         if (
@@ -61,7 +61,7 @@ class ClipManifest(Manifest):
         return super().upgraded(document)
 
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
-        """Its own input has to be what the transform makes, and its answers as many as the labels."""
+        """Returns why a network does not fit: its input must match the transform, its output the number of labels."""
         transform = self.transform
         first = "chunk" if "chunk" in inputs else "clip"
         whole = transform.window if transform.sampling == "central" else -1
@@ -90,12 +90,12 @@ class ClipManifest(Manifest):
 
     @property
     def space(self) -> SkeletonSpace | None:
-        """Of a recognizer that is given skeletons and no pictures their joints and normalization."""
+        """Joints and normalization of a recognizer that uses skeletons and no pictures."""
         return None if self.transform.decoded else self.transform.skeleton
 
     @property
     def chunk_s(self) -> float:
-        """Length of a chunk in seconds."""
+        """Duration of a chunk in seconds."""
         return self.transform.chunk / self.transform.fps
 
     @property

@@ -1,4 +1,4 @@
-"""Learning to classify clips: moved by a drawn map, and beside the labels from teachers."""
+"""Training of clip classifiers, with affine augmentation and optional distillation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gesta.training.losses import sequence_loss
 
 
 class ClassifyClips(Classify):
-    """`distillation`: what teachers have to say; `alone`: weight of each part of a fused network, learning alone."""
+    """`distillation`: soft targets of the teachers; `alone`: loss weight of each part of a fused network by itself."""
 
     def __init__(
         self,
@@ -40,13 +40,13 @@ class ClassifyClips(Classify):
         return self._loss_of_sequences(batch) if self.over == "sequences" else super().loss(batch)
 
     def _loss_of_parts(self, batch: Mapping[str, Tensor], alone: float) -> Tensor:
-        """Modality dropout without draws: every clip is learned from as it is, and with each of its parts alone."""
+        """Modality dropout without sampling: trains on every clip as it is, and with each of its modalities alone."""
         network = self.network
         encoded = network.encode(self.seen(batch), batch["lengths"])  # type: ignore[operator]
         chunks, loss = self.chunks(batch["lengths"]), encoded.there.new_zeros(())
         for weight, kept in ((1 - 2 * alone, (1, 1)), (alone, (1, 0)), (alone, (0, 1))):
             left = encoded.there * encoded.there.new_tensor(kept)
-            left = torch.where(left.any(-1, keepdim=True), left, encoded.there)  # a clip has at least what it has
+            left = torch.where(left.any(-1, keepdim=True), left, encoded.there)  # a clip keeps at least one modality
             steps = network.fuse(encoded._replace(there=left)).float()  # type: ignore[operator]  # B K N
             loss = loss + weight * self.loss_of(steps, chunks, batch)
             if kept == (1, 1):
@@ -55,7 +55,7 @@ class ClassifyClips(Classify):
         return loss
 
     def _loss_of_sequences(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Every sequence of a clip is an example of its own; what is counted as right is the clip's mean answer.
+        """Trains on every sequence of a clip as a separate example; accuracy is that of the clip's mean answer.
 
         A teacher answers whole clips, so its answer is compared with that mean.
         """

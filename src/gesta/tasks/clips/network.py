@@ -1,4 +1,4 @@
-"""A bundle's network, and the forms in which it runs and is exported: plain functions of tensors, named."""
+"""A bundle's network, and its forms for inference and export: functions of named tensors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gesta.models.skeleton_clips import SkeletonClips
 from gesta.tasks.clips.manifest import ClipManifest
 
 OF_SKELETONS = ("width", "dropout", "embedding_dropout", "topology", "examples", "head")
-"""What a recipe says of networks on skeletons."""
+"""Recipe settings of skeleton networks."""
 
 
 class Whole(nn.Module):
@@ -40,10 +40,11 @@ class Whole(nn.Module):
 
 
 class VotedWhole(nn.Module):
-    """A network with a vote over time: the same answer, only at the last chunk (RecurrentNet.answers).
+    """A network with a vote over time: same answer, but only at the last chunk (RecurrentNet.answers).
 
-    The chunks are counted by a running sum of ones. From sizes the ONNX exporter draws a wrong formula for the number
-    of chunks after the LSTM (2 * min(T // 4, T // 8), right for even numbers only), now and then, by chance.
+    The chunks are counted by a running sum of ones. From shapes, the ONNX exporter occasionally derives a wrong formula
+    for the number of chunks after the LSTM (2 * min(T // 4, T // 8), correct for even numbers only),
+    nondeterministically.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -60,7 +61,7 @@ class VotedWhole(nn.Module):
 
 
 class Window(nn.Module):
-    """clip -> logits, for networks of one window, which need no lengths."""
+    """clip -> logits, for single-window networks, which need no lengths."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -97,7 +98,7 @@ class FusedStep(nn.Module):
 
 
 class Step(nn.Module):
-    """chunk, states -> logits, states. An input for each state: one tensor given twice went wrong in ONNX."""
+    """chunk, states -> logits, states. One input per state: passing the same tensor twice failed in ONNX."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ class Step(nn.Module):
 
 
 def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:
-    """The network of the bundle's recipe with its weights, in eval mode, on the CPU.
+    """Returns the network of the bundle's recipe with its weights, in eval mode, on the CPU.
 
     Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
     """
@@ -119,7 +120,7 @@ def load_network(bundle: Bundle[ClipManifest]) -> nn.Module:
 
 
 def fresh(model: Mapping[str, Any], transform: Transform, classes: int) -> nn.Module:
-    """The untrained network of a recipe's `model` for clips of a transform. Raises ValueError as `build` does."""
+    """Builds the untrained network of a recipe's `model` for a transform. Raises ValueError as `build` does."""
     if transform.skeleton is None:
         return _on_pixels(model, transform, classes)
     if not transform.fused:
@@ -160,20 +161,20 @@ def _on_skeletons(model: Mapping[str, Any], space: SkeletonSpace, classes: int) 
 def as_input(
     clips: Sequence[NDArray[Any]], transform: Transform, device: Any
 ) -> tuple[torch.Tensor | FusedClip, torch.Tensor]:
-    """Preprocessed clips as a network of the transform takes them on a device: the batch, and lengths in frames."""
+    """Converts preprocessed clips to network input on a device: the batch, and lengths in frames."""
     inputs, lengths = feed(clips, transform.chunk)
     tensors = [torch.from_numpy(array).to(device) for array in inputs.values()]
     return FusedClip(*tensors) if transform.fused else tensors[0], torch.from_numpy(lengths).to(device)
 
 
 def parts(bundle: Bundle[ClipManifest], network: nn.Module | None = None) -> list[Part]:
-    """The whole network and, where it has one, its streaming step. Batch and number of frames are dynamic (-1)."""
+    """Returns the whole network and its streaming step, if it has one. Batch and number of frames are dynamic (-1)."""
     network = load_network(bundle) if network is None else network
     return parts_of(network, bundle.manifest.transform, len(bundle.manifest.labels))
 
 
 def parts_of(network: nn.Module, transform: Transform, classes: int) -> list[Part]:
-    """The same of a network that is in no bundle yet."""
+    """Like `parts`, for a network without a bundle."""
     logits = Tensor(name="logits", dtype="float32", shape=(-1, classes))
 
     def seen(name: str, frames: int) -> tuple[Tensor, ...]:
@@ -203,14 +204,14 @@ def parts_of(network: nn.Module, transform: Transform, classes: int) -> list[Par
 
 
 def _whole(network: nn.Module) -> nn.Module:
-    """What gives the network's answer to a whole clip, and can be exported."""
+    """Returns the exportable form of a network that answers whole clips."""
     if isinstance(network, NearestVote):
         return NearestVote(_whole(network.network), network.lookup)
     return VotedWhole(network) if getattr(network, "memory", 0) else network
 
 
 def _examples(tensors: Sequence[Tensor], frames: int | None = None) -> tuple[torch.Tensor, ...]:
-    """Zeros of a batch of 2, with so many frames where their number is open: tracing needs shapes, not values."""
+    """Returns zeros with batch size 2 and `frames` for open dimensions: tracing needs shapes, not values."""
     found = []
     for tensor in tensors:
         batch, *shape = tensor.shape

@@ -1,4 +1,4 @@
-"""What a tracker finds in plain RGB: said where a recipe picks its input by what the recordings have."""
+"""Reports what a tracker finds in plain RGB, for recipes that choose their input automatically."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gesta.tasks.clips.recipe import ClipRecipe
 from gesta.trackers.tracker import Tracker
 
 PROBED = 5
-"""Recordings that are looked into."""
+"""Number of recordings to examine."""
 FRAMES, EVERY = 40, 8
-"""Of each the first frames, and how many of them are looked at: one in EVERY."""
+"""Of each recording, the number of first frames, and the interval at which they are examined."""
 
 
 def offer(samples: Sequence[Sample], recipe: ClipRecipe) -> list[str]:
-    """A note on what a tracker would find, where streams are auto and the recordings are plain RGB; [] elsewhere."""
+    """Notes what a tracker would find if streams are auto and the recordings are plain RGB; otherwise returns []."""
     plain = [s for s in samples if s.color is not None and s.skeleton is None and s.depth is None]
     if recipe.input.streams != "auto" or recipe.input.tracker is not None or len(plain) < len(samples):
         return []
@@ -42,7 +42,7 @@ def _probed(samples: tuple[Sample, ...]) -> tuple[str, ...]:
                 found = tracker.step(frame.color, frame.time_s)
                 frames, people, hands = frames + 1, people + (found.person is not None), hands + bool(found.hands)
         except GestaError:
-            continue  # a broken recording: it is listed elsewhere
+            continue  # a broken recording is reported elsewhere
     if not frames:
         return ()
     seen = f"a tracker finds a person in {people / frames:.0%} and a hand in {hands / frames:.0%} of {frames} frames"

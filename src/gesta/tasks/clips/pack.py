@@ -1,4 +1,4 @@
-"""What a training by a recipe looks at, so that `gesta data pack` stores it: clips, rests before them, skeletons."""
+"""Plans `gesta data pack`: which clips, preceding rests and skeletons a training by a recipe reads."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from gesta.tasks.clips.recipe import ClipRecipe
 
 
 def plan_of(parts: Parts, recipe: ClipRecipe, shard_bytes: int) -> tuple[Plan, list[str]]:
-    """What is packed for a recipe, and how its "auto" values were decided. Raises GestaError (usage) for recipes that
-    look at whole recordings."""
+    """Returns what to pack for a recipe, and how its "auto" values were resolved. Raises GestaError (usage) for recipes
+    that use whole recordings."""
     if recipe.continuous is not None:
         raise GestaError(
             f"recipe {recipe.name} trains on whole recordings, and shards hold clips. Train on the recordings.",

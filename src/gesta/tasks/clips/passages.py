@@ -1,8 +1,8 @@
-"""Continuous recordings as a continuous recognizer learns from them and is measured on: pixels, and what is done when.
+"""Continuous recordings for training and evaluating continuous recognizers: pixels and labeled events.
 
-Recordings with labels for stretches of them are taken whole; single clips are joined to recordings of one person each,
-with generated rests between (gesta.clips.joining), and preprocessed as a stream would be. Clips with a label of NONE
-are other motion inside those rests. No torch.
+Recordings with labels for stretches of them are used whole; single clips are joined to recordings of one person each,
+with generated rests in between (gesta.clips.joining), and preprocessed as in a stream. Clips labeled NONE serve as
+other motion within those rests. No torch.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from gesta.sources.recordings import NONE as NONE_LABELS
 
 NONE = DecoderSpec().none
 CLIPS_EACH = 8
-"""Gestures of one joined recording, at most."""
+"""Maximum number of gestures in a joined recording."""
 ENOUGH_CLIPS = 160
-"""Fewer clips are joined in several orders, so that about so many come of them."""
+"""Fewer clips are joined repeatedly in different orders, to about this total number."""
 MOST_ROUNDS = 4
 WORKERS = 2
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A continuous recording as the network sees it: whole chunks of `pixels` (T S H W C, or T J D), when each of the
-    chunks ends [K], and what is done in it, in seconds."""
+    """A continuous recording as the network sees it: whole chunks of `pixels` (T S H W C, or T J D), the end time of
+    each chunk [K], and the events in it, in seconds."""
 
     id: str
     pixels: NDArray[Any]
@@ -47,7 +47,7 @@ class Passage:
     truth: tuple[Event, ...]
 
     def classes(self, labels: Sequence[str], fps: float) -> NDArray[np.int64]:
-        """The class of every frame, [T]."""
+        """Returns the class of every frame, [T]."""
         chunk = len(self.pixels) // max(len(self.ends_s), 1)
         before = (np.arange(chunk)[::-1] + 0.5) / fps
         middle = (self.ends_s[:, None] - before).ravel()
@@ -59,17 +59,17 @@ class Passage:
 
 
 def is_none(label: str | None) -> bool:
-    """Whether a label says that nothing is done."""
+    """Returns whether a label means that there is no gesture."""
     return label is not None and label.lower() in NONE_LABELS
 
 
 def gestures(samples: Iterable[Sample]) -> list[str]:
-    """The labels of gestures among the samples, in order."""
+    """Returns the gesture labels among the samples, in order."""
     return sorted({str(s.label) for s in samples if s.label is not None and not is_none(s.label)})
 
 
 def classes_of(samples: Iterable[Sample], continuous: bool) -> tuple[str, ...]:
-    """The classes that training samples teach, in order; of a continuous recognizer NONE and the gestures."""
+    """Returns the classes of training samples, in order; for continuous recognizers, NONE and the gestures."""
     train = [s for s in samples if s.split == "train" and s.label is not None]
     return tuple(sorted({NONE, *gestures(train)} if continuous else {str(s.label) for s in train}))
 
@@ -82,9 +82,9 @@ def passages(
     *,
     shuffled: bool = False,
 ) -> tuple[list[Passage], list[Problem]]:
-    """All of the samples as passages, and what could not be read. The same arguments give the same passages.
+    """Returns all samples as passages, and what could not be read. The same arguments give the same passages.
 
-    `shuffled`: the frames of every gesture in random order, each at another one's time.
+    `shuffled`: the frames of every gesture in random order, with the time stamps in the original order.
     """
     spanned, single = _sorted(samples)
     plans = _plans(single, np.random.default_rng(seed))
@@ -110,7 +110,7 @@ def passages(
 
 
 def _sorted(samples: Sequence[Sample]) -> tuple[list[list[Sample]], list[Sample]]:
-    """(samples of each recording whose labels are for stretches of it, clips that are a recording each)."""
+    """Returns (samples of each recording with labels for stretches of it, clips that are a recording each)."""
     spanned: dict[str, list[Sample]] = defaultdict(list)
     single = []
     for sample in samples:
@@ -122,7 +122,7 @@ def _sorted(samples: Sequence[Sample]) -> tuple[list[list[Sample]], list[Sample]
 
 
 def _plans(single: Sequence[Sample], rng: np.random.Generator) -> list[list[Sample]]:
-    """Which clips are joined, in their order: those of one person, every clip as often as there are rounds."""
+    """Returns which clips to join, in order: those of one person, with every clip once per round."""
     people: dict[str | None, list[Sample]] = defaultdict(list)
     others: dict[str | None, list[Sample]] = defaultdict(list)
     for sample in single:
@@ -139,7 +139,7 @@ def _plans(single: Sequence[Sample], rng: np.random.Generator) -> list[list[Samp
 
 
 def _with_others(clips: list[Sample], others: Sequence[Sample] | None, rng: np.random.Generator) -> list[Sample]:
-    """The clips with a clip of no gesture before every other one, where there are any."""
+    """Inserts no-gesture clips, if there are any, before about half of the clips."""
     found = []
     for clip in clips:
         if others and rng.random() < 0.5:
@@ -172,7 +172,7 @@ def _joined(
 
 
 def _causal(sample: Sample, transform: Transform) -> Preprocessor:
-    """A preprocessor for the sample's frames as a stream has it: which hand is shown is not known beforehand."""
+    """Returns a causal preprocessor for the sample's frames: the active hand is not known in advance."""
     follows = bool(transform.pictures) and transform.tracker is None
     return Preprocessor(transform, sample.joints if follows else None)
 
@@ -183,7 +183,7 @@ def _shuffled(frames: Sequence[RawFrame], rng: np.random.Generator) -> list[RawF
 
 
 def _whole(samples: Sequence[Sample], transform: Transform, shuffling: np.random.Generator | None) -> Passage:
-    """A recording with labels for stretches of it. `shuffling`: draws the order of the frames of each stretch."""
+    """Returns a recording with labels for stretches of it. `shuffling`: shuffles the frames of each stretch."""
     sample, times = whole_recordings(samples)[0], list[float]()
     done = [s for s in samples if s.label is not None and not is_none(s.label)]
 
@@ -200,7 +200,7 @@ def _whole(samples: Sequence[Sample], transform: Transform, shuffling: np.random
 
 
 def _shuffled_spans(frames: Iterable[RawFrame], done: Sequence[Sample], rng: np.random.Generator) -> Iterator[RawFrame]:
-    """The frames of a recording, those of each stretch in random order; only one stretch's are held."""
+    """Yields the frames of a recording, shuffled within each stretch; only one stretch is kept in memory."""
     held: list[RawFrame] = []
     inside_of: Sample | None = None
     for index, frame in enumerate(frames):
@@ -216,7 +216,7 @@ def _shuffled_spans(frames: Iterable[RawFrame], done: Sequence[Sample], rng: np.
 
 
 def _event(sample: Sample, times: Sequence[float]) -> Event:
-    """A labeled span in seconds of its recording, whose frames have these times."""
+    """Converts a labeled span to seconds of its recording, given the times of its frames."""
     if sample.first_frame is None or sample.last_frame is None:
         return Event(sample.label, sample.start_s or 0.0, times[-1] if sample.end_s is None else sample.end_s)
     step = times[-1] / max(len(times) - 1, 1)
@@ -225,7 +225,7 @@ def _event(sample: Sample, times: Sequence[float]) -> Event:
 
 
 def streamed(frames: Iterable[RawFrame], preprocessor: Preprocessor) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Frames as a stream shows them to the network: (whole chunks, when each of them ends)."""
+    """Preprocesses frames as in a stream; returns (whole chunks, end time of each)."""
     pieces, ends_s = [preprocessor.transform.empty(0)], list[float]()
     for frame in frames:
         pieces.append(preprocessor.push(frame))

@@ -1,4 +1,4 @@
-"""A bundle at work: load it, predict clips, follow streams. Needs no PyTorch for an exported bundle."""
+"""Loads bundles, predicts clips, and follows streams. Needs no PyTorch for an exported bundle."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from gesta.tasks.clips.stream import Stream, is_windowed, windows
 
 BATCH = 16
 LONG_FRAMES = 256
-"""Longer clips go through the streaming step, chunk by chunk, so that memory stays bounded; the result is the same."""
+"""Longer clips are processed chunk by chunk with the streaming step to bound memory; the result is the same."""
 
 Video = str | Path | Sample | Clip | NDArray[np.uint8]
 """A file or recording, a Sample, a preprocessed clip (or its pixels [T, S, H, W, C]), or RGB frames [T, H, W, 3]."""
 
 
 def load(bundle: Bundle[ClipManifest], at: Placement = Placement()) -> Recognizer:
-    """The recognizer of a bundle. Raises GestaError for one that is damaged, and for an engine that is not there."""
+    """Loads the recognizer of a bundle. Raises GestaError if it is damaged or the engine is not available."""
     opened = open_engine(bundle, at, lambda: _parts(bundle))
     return Recognizer(opened, bundle.manifest)
 
@@ -60,7 +60,7 @@ class Recognizer:
 
     def __init__(self, engine: Engine, manifest: ClipManifest) -> None:
         self.engine, self.manifest = engine, manifest
-        self.shuffled = False  # a control: frames in random order where it is measured
+        self.shuffled = False  # for a control evaluation with shuffled frames
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Recognizer:
         """
         for pixels in clips:
             self._check(pixels)
-        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # of like length together: less padding
+        order = sorted(range(len(clips)), key=lambda i: len(clips[i]))  # batch clips of similar length: less padding
         found = np.zeros((len(clips), len(self.labels)))
         for first in range(0, len(order), BATCH):
             rows = order[first : first + BATCH]
@@ -174,7 +174,7 @@ class Recognizer:
         return sample.joints if self.manifest.transform.pictures else None
 
     def _preprocessed(self, frames: NDArray[np.uint8], fps: float | None) -> NDArray[np.uint8]:
-        """RGB frames [T, H, W, 3] as the network takes them, [t, S, H, W, C]."""
+        """Preprocesses RGB frames [T, H, W, 3] for the network, [t, S, H, W, C]."""
         preprocessor = Preprocessor(self.manifest.transform)
         rate = fps or self.manifest.transform.fps
         pieces = [preprocessor.push(as_frame(frame, index, rate)) for index, frame in enumerate(frames)]
@@ -220,7 +220,7 @@ class Recognizer:
         return np.stack(rows)
 
     def _by_steps(self, inputs: Mapping[str, NDArray[Any]], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Like the whole network, through the step: of each clip the logits after its last chunk."""
+        """Like the whole network, using the step: returns each clip's logits after its last chunk."""
         chunk, state = self.manifest.transform.chunk, self.engine.start(len(lengths))
         final = np.zeros((len(lengths), len(self.labels)), np.float32)
         for k in range(frames_of(inputs) // chunk):

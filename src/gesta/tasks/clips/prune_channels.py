@@ -1,10 +1,10 @@
-"""Structured pruning of a recognizer of clips: whole channels go, so that it is smaller and faster on every engine.
+"""Structured pruning of clip recognizers: removes whole channels, for smaller and faster models on every engine.
 
-A channel counts as much as the loss changes when everything that reads it reads zero, to first order: over batches of
-training clips the mean of |sum w dL/dw| over the reading weights (Molchanov et al. 2019, without their square, so that
-changes of several channels add up), divided by the weights that go with it. Those that count least go, of all layers
-together. torch-pruning (1.6.1) was tried and does not fit: it sees no convolution that is computed unrolled in time,
-and stops with an IndexError on these networks with the plain ones.
+A channel's importance is the first-order change of the loss when everything that reads it reads zero: over batches of
+training clips, the mean of |sum w dL/dw| over the reading weights (Molchanov et al. 2019, without their square, so that
+changes of several channels add up), divided by the number of weights that go with it. The least important channels of
+all layers together are removed. torch-pruning (1.6.1) was tried and does not fit: it does not see convolutions that are
+computed unrolled in time, and fails with an IndexError on these networks with plain ones.
 """
 
 from __future__ import annotations
@@ -29,30 +29,28 @@ from gesta.tasks.clips.network import as_input, load_network
 from gesta.training.machine import accelerator_of
 
 CLIPS, BATCH = 256, 8
-"""Training clips that channels are judged on, and how many at once."""
+"""Number of training clips for scoring channels, and batch size."""
 TEMPERATURE = 4.0
-"""Logits are divided by it when channels are judged: what is known by heart still has a gradient."""
+"""Temperature of the logits for scoring, so that memorized clips still have a gradient."""
 MULTIPLE = 4
-"""A layer of at least twice as many channels is left a multiple of it: odd numbers are slow on many machines."""
+"""Layers with at least twice as many channels keep a multiple of this: odd numbers are slow on many machines."""
 LEAST = 1 / 8
-"""Share of a layer's channels that one step leaves at least."""
+"""Minimum fraction of a layer's channels that one step keeps."""
 
 Weights = Mapping[str, NDArray[Any]]
 Judged = Sequence[tuple[NDArray[np.uint8], int]]
-"""Preprocessed clips with the numbers of their classes."""
+"""Preprocessed clips with their class indices."""
 
 
 def narrowed(
     bundle: Bundle[ClipManifest], samples: Sequence[Sample], parameters: int, device: str = "cpu"
 ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """(weights of at most `parameters`, those channels left that count most on training clips; the recipe for them).
+    """Prunes the least important channels, judged on training clips, to at most `parameters`: (weights, recipe).
 
     Raises GestaError for a network whose channels cannot be pruned, a number that one step cannot reach, and no clips.
     """
     weights = io.load_weights(bundle)
-    layers = layers_of(
-        weights
-    )  # a network that whose channels cannot be pruned is refused before clips are preprocessed
+    layers = layers_of(weights)  # refuse networks whose channels cannot be pruned before preprocessing clips
     keep = chosen(weights, layers, scores(bundle, layers, judged(bundle, samples), device), parameters)
     left = taken(weights, layers, keep)
     model = {**bundle.manifest.recipe["model"], "layers": widths_of(left)}
@@ -60,7 +58,7 @@ def narrowed(
 
 
 def judged(bundle: Bundle[ClipManifest], samples: Sequence[Sample]) -> Judged:
-    """Training clips of the bundle's classes, at most CLIPS, spread evenly. Raises GestaError if there are none."""
+    """Returns up to CLIPS training clips of the bundle's classes, spread evenly. Raises GestaError for none."""
     labels = bundle.manifest.labels
     train = [s for s in samples if s.split == "train" and s.label in labels]
     found = examples(bundle.manifest, train, CLIPS, "training") if train else None
@@ -74,7 +72,7 @@ def judged(bundle: Bundle[ClipManifest], samples: Sequence[Sample]) -> Judged:
 def scores(
     bundle: Bundle[ClipManifest], layers: Sequence[Channels], clips: Judged, device: str = "cpu"
 ) -> dict[str, NDArray[np.float64]]:
-    """Of every layer, how much each channel counts [channels]: mean over batches of |sum w dL/dw| of what reads it.
+    """Returns per layer each channel's score [channels]: mean over batches of |sum w dL/dw| of the weights reading it.
 
     L: cross entropy of the logits divided by TEMPERATURE.
     """
@@ -82,7 +80,7 @@ def scores(
     network = load_network(bundle).to(place).requires_grad_(True)
     for module in network.modules():
         if isinstance(module, nn.LSTM):
-            module.train()  # cuDNN has no gradient of it otherwise; it has no dropout
+            module.train()  # cuDNN needs training mode for gradients of LSTMs; there is no dropout
     tensors = dict(network.named_parameters())
     total = {layer.name: np.zeros(layer.count) for layer in layers}
     for first in range(0, len(clips), BATCH):
@@ -97,7 +95,7 @@ def scores(
 
 @torch.no_grad()
 def _change(layer: Channels, tensors: Mapping[str, Tensor]) -> Tensor:
-    """First-order change of the loss [channels] when all that read a channel read zero."""
+    """Returns the first-order change of the loss [channels] if all readers of a channel read zero."""
     change = torch.zeros(layer.count, device=tensors[layer.readers[0].tensor].device)
     for reader in layer.readers:
         weight = tensors[reader.tensor]
@@ -110,7 +108,7 @@ def _change(layer: Channels, tensors: Mapping[str, Tensor]) -> Tensor:
 def chosen(
     weights: Weights, layers: Sequence[Channels], found: Mapping[str, NDArray[np.float64]], parameters: int
 ) -> dict[str, NDArray[np.bool_]]:
-    """The channels that stay so that at most `parameters` are left: the best by score over weights, of all layers.
+    """Selects the channels to keep, at most `parameters` in total: the best by score per weight, over all layers.
 
     Every layer keeps LEAST of its channels, and a multiple of MULTIPLE. Raises GestaError if that is still too many.
     """
@@ -120,7 +118,7 @@ def chosen(
     def counts(bar: float) -> dict[str, int]:
         return {layer.name: _allowed(layer.count, int((worth[layer.name] >= bar).sum())) for layer in layers}
 
-    low, high = 0, len(bars) - 1  # the lowest bar that leaves few enough lies in (low, high]
+    low, high = 0, len(bars) - 1  # the lowest threshold that keeps few enough is in (low, high]
     least = parameters_left(weights, layers, counts(bars[high]))
     if least > parameters:
         raise GestaError(
@@ -143,6 +141,6 @@ def chosen(
 
 
 def _allowed(count: int, wanted: int) -> int:
-    """The next number of channels that a layer of `count` may be left."""
+    """Returns the next permitted number of channels for a layer of `count`."""
     multiple = MULTIPLE if count >= 2 * MULTIPLE else 1
     return min(count, multiple * math.ceil(max(wanted, LEAST * count) / multiple))

@@ -1,4 +1,4 @@
-"""Recipes for clips: what of a recording the network sees, which network, how it is trained."""
+"""Recipes for clips: the network's input, its architecture, and its training."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gesta.schema import is_none, is_zero
 
 Channel = Literal["gray", "depth", "gray_difference", "depth_difference", "red", "green", "blue", "flow_x", "flow_y"]
 GROUPS = {"rgb": ("red", "green", "blue"), "flow": ("flow_x", "flow_y")}
-"""Names in `input.channels` that stand for several."""
+"""Group names in `input.channels`."""
 
 
 class SkeletonSettings(Strict):
-    """How the skeleton stream is normalized: see gesta.clips.skeleton_space. Joints are the training recordings'."""
+    """Normalization of the skeleton stream: see gesta.clips.skeleton_space. Joints are as in the training data."""
 
     origin: Literal["frame", "first", "none"] = Field("frame", description="middle of each frame, or of the first")
     scale: Literal["so_far", "first", "none"] = Field("so_far", description="mean size until now, or the first one")
@@ -28,7 +28,7 @@ class SkeletonSettings(Strict):
 
 
 class InputSettings(Strict):
-    """Settings of the transform. "auto" is resolved from what the data offers, and said so."""
+    """Settings of the transform. "auto" is resolved from the data, with a note."""
 
     fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
     max_fps: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
@@ -58,17 +58,17 @@ class InputSettings(Strict):
 
     @property
     def of_skeletons(self) -> bool:
-        """Whether the network sees skeletons and no picture."""
+        """Whether the network's input is skeletons only."""
         return self.streams == ("skeleton",)
 
     @property
     def fused(self) -> bool:
-        """Whether the network sees pixels and skeletons."""
+        """Whether the network's input is pixels and skeletons."""
         return "skeleton" in self.streams and not self.of_skeletons
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """The streams of pixels, where they are named."""
+        """The pixel streams, if they are named."""
         return () if self.streams == "auto" else tuple(stream for stream in self.streams if stream != "skeleton")
 
     @field_validator("channels", mode="before")
@@ -82,7 +82,7 @@ class InputSettings(Strict):
 
 
 class LayerSettings(Strict):
-    """Widths of single layers: what is left after channel pruning. None: by `width`."""
+    """Widths of individual layers, as left by channel pruning. None: by `width`."""
 
     convolutions: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] | None = Field(
         None, description="of every stream the channels of its convolutions"
@@ -106,14 +106,14 @@ SETTINGS_OF = {
     "embedding_dropout": ("dd_net",),
     "topology": ("st_gcn",),
 }
-"""Settings in `model` that only some networks take; the others refuse them."""
+"""`model` settings that only some networks accept; the others reject them."""
 OF_FLOW = ("score", "feature")
 FUSIONS = ("scores", "features", "attention")
 WITH_MEMORY = ("lstm", "cnn3d_lstm")
 
 
 class SkeletonNetwork(Strict):
-    """The network on the stream skeleton beside one on pixels."""
+    """The skeleton-stream network beside one on pixels."""
 
     name: Literal["dd_net", "st_gcn", "tcn"] = "dd_net"
     width: float = Field(1.0, gt=0, le=4)
@@ -130,7 +130,7 @@ class SkeletonNetwork(Strict):
 
 
 class ModelSettings(NetworkSettings):
-    """Which network. Names stand in gesta.models.catalog; others are of other packages, as in my_package.net:MyNet."""
+    """The network. Names are in gesta.models.catalog, or those of other packages, as in my_package.net:MyNet."""
 
     FORMER: ClassVar[Mapping[str, str]] = {"name=joint": "name=cnn3d_lstm"}
 
@@ -208,7 +208,7 @@ class ModelSettings(NetworkSettings):
     @model_validator(mode="before")
     @classmethod
     def _positions_by_name(cls, settings: Any) -> Any:
-        """Numbers of positions become names, so that no bundle depends on how they are counted."""
+        """Replaces numeric positions by names, so that bundles do not depend on how they are counted."""
         context, name = (settings.get("context"), settings.get("name")) if isinstance(settings, dict) else (None, None)
         if not isinstance(context, str) or not isinstance(name, str):
             return settings
@@ -221,7 +221,7 @@ class ModelSettings(NetworkSettings):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A network by `width` is written as it was before there were others: run keys stay the same."""
+        """Omits unused settings, so that run keys of networks by `width` stay the same as before."""
         document: dict[str, Any] = handler(self)
         for name in SETTINGS_OF:
             if getattr(self, name) is None:
@@ -230,7 +230,7 @@ class ModelSettings(NetworkSettings):
 
 
 class AugmentationSettings(Strict):
-    """One draw a clip, the same for all its frames and channels (spec 1, Input 5). Zero switches a part off."""
+    """One draw per clip, the same for all its frames and channels (spec 1, Input 5). Zero disables a transformation."""
 
     rotation_deg: float = Field(4.0, ge=0)
     shift_px: float = Field(5.0, ge=0)
@@ -266,7 +266,7 @@ class AugmentationSettings(Strict):
 
 
 class DistillationSettings(Strict):
-    """Learning from a teacher's softened answers beside the labels (Mullick 2018, chapter 4; spec 2)."""
+    """Distillation from teachers' softened answers, in addition to the labels (Mullick 2018, chapter 4; spec 2)."""
 
     FORMER: ClassVar[Mapping[str, str]] = {"way": "mode", "sights": "views"}
 
@@ -293,7 +293,7 @@ class DistillationSettings(Strict):
 
 
 class ContinuousSettings(Strict):
-    """Learning to follow a stream: windows cut out of continuous recordings, made of single clips where need be."""
+    """Training for streams: windows of continuous recordings, joined from single clips if necessary."""
 
     windows: int = Field(160, ge=1, description="an epoch")
     window_s: float = Field(4.8, gt=0, le=60)
@@ -310,11 +310,11 @@ Candidate = Literal[
     "nearest class mean of skeletons",
     "nearest neighbor of skeletons",
 ]
-"""What a training with `baselines` may deliver; of equal ones the first."""
+"""What a training with `baselines` can deliver; ties go to the first."""
 
 
 class ClipRecipe(Recipe):
-    """A complete recipe for clips of recordings."""
+    """A complete recipe for clip recognition."""
 
     input: InputSettings
     model: ModelSettings
@@ -397,7 +397,7 @@ class ClipRecipe(Recipe):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What is not asked for is not written, as before there was any: run keys stay the same."""
+        """Omits unused settings, so that run keys stay the same as before these settings existed."""
         document: dict[str, Any] = handler(self)
         for name in ("baselines", "deliver", "distillation", "continuous"):
             if not getattr(self, name):
@@ -406,9 +406,9 @@ class ClipRecipe(Recipe):
 
     @classmethod
     def expanded(cls, sets: Sequence[str]) -> list[str]:
-        """Every `teacher=BUNDLE` gathered into one change of distillation.teachers, in their order.
+        """Merges all `teacher=BUNDLE` changes into one change of distillation.teachers, in order.
 
-        Epochs set by hand are that many: no least number of updates beside them, unless it is set, too.
+        If epochs are set explicitly, the minimum number of updates is disabled unless it is set, too.
         """
         pairs = [(change.partition("=")[0].strip(), change) for change in sets]
         keys = {key for key, _ in pairs}
@@ -422,7 +422,7 @@ class ClipRecipe(Recipe):
         return [*(change for key, change in pairs if key != "teacher"), f"distillation.teachers={json.dumps(teachers)}"]
 
     def check(self, changed: frozenset[str]) -> None:
-        """Raises RecipeError for a vote of chunks in a network without them, unless another network replaces it."""
+        """Raises RecipeError for chunk voting in a network without it, unless the network is being replaced."""
         super().check(changed)
         inherited = "model.name" in changed and "model.memory" not in changed
         if self.model.memory and self.model.name not in WITH_MEMORY and not inherited:

@@ -1,4 +1,4 @@
-"""Film strips of preprocessed clips, for the report of an evaluation."""
+"""Film strips of preprocessed clips for evaluation reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gesta.tasks.classification import Strips
 
 
 def strips_of(transform: Transform) -> Strips:
-    """Film strips of samples: the video, and below it the preprocessed clip from the cache, if it is still there."""
+    """Returns film strips of samples: the video and, below it, the preprocessed clip if it is still cached."""
     cache = ClipCache()
 
     def strips(sample: Sample) -> tuple[list[tuple[str, str]], float | None]:
@@ -32,9 +32,9 @@ def strips_of(transform: Transform) -> Strips:
 
 
 def film_strips(pixels: NDArray[Any], transform: Transform) -> list[tuple[str, str]]:
-    """Frames of a preprocessed clip T S H W C side by side, a strip for each stream and plane: (what, PNG data URI).
+    """Returns a strip for each stream and plane of a preprocessed clip T S H W C: (caption, PNG data URI).
 
-    Planes of differences are left out where the clip has others. No frames, no strips.
+    Difference planes are omitted if the clip has others. Empty without frames.
     """
     if len(pixels) == 0 or not transform.pictures:
         return []

@@ -1,4 +1,4 @@
-"""A continuous recognizer's events: from the probabilities of its chunks, and what they are worth. No torch."""
+"""Events of a continuous recognizer: decoding from chunk probabilities, and evaluation. No torch."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from gesta.tasks.events import Seen, measures
 from gesta.tasks.events_report import Strips
 
 TEST_SEED = 104_729
-"""The rests of what is measured are others than those of training and validation."""
+"""Seed of generated rests for evaluation, different from those in training and validation."""
 
 
 @dataclass(frozen=True)
 class Following:
-    """What of a manifest makes events of chunks."""
+    """The parts of a manifest that are needed to decode events from chunks."""
 
     labels: tuple[str, ...]
     transform: Transform
@@ -37,17 +37,17 @@ class Following:
 
     @property
     def half_s(self) -> float:
-        """Half a chunk: an answer is about the middle of its chunk."""
+        """Half a chunk in seconds: a prediction refers to the middle of its chunk."""
         return self.transform.chunk / self.transform.fps / 2
 
 
 def following(manifest: Any) -> Following:
-    """Of a manifest of clips with a decoder."""
+    """Extracts it from a clip manifest with a decoder."""
     return Following(manifest.labels, manifest.transform, manifest.decoder)
 
 
 def chunk_probabilities(engine: Engine, chunk: int, pixels: NDArray[Any]) -> NDArray[np.float64]:
-    """Of every class after every chunk [K, N], from whole chunks of preprocessed frames, as a stream answers."""
+    """Returns class probabilities after every chunk [K, N], from whole preprocessed chunks, as in a stream."""
     state, rows = engine.start(1), []
     for at in range(0, len(pixels), chunk):
         found, state = engine.step(feed([pixels[at : at + chunk]], chunk, "chunk")[0], state)
@@ -56,12 +56,12 @@ def chunk_probabilities(engine: Engine, chunk: int, pixels: NDArray[Any]) -> NDA
 
 
 def events(probabilities: NDArray[np.float64], ends_s: NDArray[np.float64], what: Following) -> list[GestureEvent]:
-    """The events of a whole recording from its chunks' probabilities [K, N] and ends [K]."""
+    """Decodes the events of a whole recording from its chunks' probabilities [K, N] and end times [K]."""
     return decode(what.decoder, what.labels, ends_s, probabilities, what.half_s)
 
 
 def seen(passage: Passage, probabilities: NDArray[np.float64], what: Following) -> Seen:
-    """One passage with what was made of it. Frames are the network's; those of a chunk have one answer."""
+    """Returns a passage with its decoded events. Frames are the network's; those of a chunk share a prediction."""
     fps, classes = what.transform.fps, passage.classes(what.labels, what.transform.fps)
     answers = np.repeat(probabilities.argmax(axis=1), what.transform.chunk)
     found = tuple(as_measured(event) for event in events(probabilities, passage.ends_s, what))
@@ -69,7 +69,7 @@ def seen(passage: Passage, probabilities: NDArray[np.float64], what: Following) 
 
 
 def measured(recordings: Sequence[Passage], rows: Sequence[NDArray[np.float64]], what: Following) -> dict[str, Any]:
-    """`measures` of passages from their chunks' probabilities; `accuracy`: right events of all true and false ones."""
+    """Computes `measures` of passages from chunk probabilities; `accuracy`: correct among all true and false events."""
     return _measures([seen(p, row, what) for p, row in zip(recordings, rows, strict=True)])
 
 
@@ -81,7 +81,7 @@ def _measures(shown: Sequence[Seen]) -> dict[str, Any]:
 
 
 def outputs(recognizer: Any, samples: Sequence[Sample], bar: Bar) -> tuple[list[Passage], NDArray[Any], list[Problem]]:
-    """(passages of the samples, probabilities [K, N] of each, what could not be read)."""
+    """Returns (passages of the samples, probabilities [K, N] of each, what could not be read)."""
     manifest = recognizer.manifest
     seed = manifest.provenance.seed + TEST_SEED
 
@@ -100,7 +100,7 @@ def _rows(recognizer: Any, recordings: Sequence[Passage]) -> NDArray[Any]:
 
 
 def evaluation(recognizer: Any, recordings: Sequence[Passage], rows: NDArray[Any]) -> Evaluation:
-    """What the probabilities are worth; `facts["seen"]` holds each passage's events."""
+    """Evaluates the probabilities; `facts["seen"]` contains each passage's events."""
     what = following(recognizer.manifest)
     shown = [seen(p, row, what) for p, row in zip(recordings, rows, strict=True)]
     truth = np.empty(len(recordings), object)
@@ -111,7 +111,7 @@ def evaluation(recognizer: Any, recordings: Sequence[Passage], rows: NDArray[Any
 
 
 def _strips(recordings: Sequence[Passage], transform: Transform) -> Strips:
-    """Film strips of stretches of the recordings, as the network saw them."""
+    """Returns film strips of stretches of the recordings, as the network saw them."""
     known = {passage.id: passage for passage in recordings}
 
     def strips(name: str, start_s: float, end_s: float) -> list[tuple[str, str]]:
@@ -123,7 +123,7 @@ def _strips(recordings: Sequence[Passage], transform: Transform) -> Strips:
 
 
 def labeled(samples: Sequence[Sample], manifest: Any) -> list[Sample]:
-    """Samples with a gesture of the model, or with none. Raises GestaError as `classification.labeled` does."""
+    """Returns samples with a gesture of the model or none. Raises GestaError as `classification.labeled` does."""
     from gesta.tasks import classification
 
     return classification.labeled([s for s in samples if not is_none(s.label)], manifest) + [

@@ -1,8 +1,8 @@
 """Streaming: frames in, one prediction per chunk out, in constant memory.
 
-Networks with a step carry their state from chunk to chunk; the others see a sliding window of the last frames: those of
-one window filled up, those of whole clips as long as it is. Feeding a clip this way ends with the prediction of the
-whole clip (for windows: of a clip no longer than the window).
+Networks with a step carry their state from chunk to chunk; the others use a sliding window of the last frames, padded
+to the full window for single-window networks and of variable length for whole-clip networks. Streaming a clip ends with
+the prediction for the whole clip (for windows: if the clip is no longer than the window).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from gesta.tasks.clips.manifest import ClipManifest
 
 
 class Stream:
-    """One stream of frames through a model, from `Recognizer.open_stream`.
+    """Runs a model on a stream of frames; opened by `Recognizer.open_stream`.
 
-    `push` takes frames as they come and returns new predictions: usually none, and one after every few frames.
-    `finish` pads the last incomplete chunk with zeros; `reset` starts a new stream. The `time_s` of a prediction is the
-    end of its chunk on the clock of the frames, over pauses of any length; if that clock jumps back, time continues
-    from where it was.
+    `push` takes frames as they arrive and returns new predictions: usually none, and one every few frames. `finish`
+    pads the last incomplete chunk with zeros; `reset` starts a new stream. The `time_s` of a prediction is the end of
+    its chunk on the clock of the frames, over pauses of any length; if that clock jumps back, time continues from where
+    it was.
 
         import numpy as np
 
         stream = gesta.load("runs/mine/bundle").open_stream()
-        for n in range(60):                       # frames of a camera, and when they were taken
+        for n in range(60):                       # camera frames with their time stamps
             rgb = np.zeros((120, 160, 3), np.uint8)
             for prediction in stream.push(rgb, time_s=n / 30):
                 print(prediction.time_s, prediction.label)
@@ -57,16 +57,16 @@ class Stream:
         self._clear()
 
     def push(self, frame: Frame | RawFrame | NDArray[np.uint8], time_s: float | None = None) -> list[Prediction]:
-        """Takes one Frame, later than the one before; or an RGB image uint8 [H, W, 3] and its time in seconds.
+        """Takes one Frame, later than the previous one; or an RGB image uint8 [H, W, 3] and its time in seconds.
 
-        Returns the new predictions. Raises GestaError, which names the frame, if it lacks what the model needs.
+        Returns the new predictions. Raises GestaError, naming the frame, if it lacks what the model needs.
         """
         return self.push_preprocessed(self._preprocessor.push(timed(frame, time_s)), self._preprocessor.ends_s)
 
     def push_preprocessed(self, pixels: NDArray[Any], ends_s: Sequence[float] | None = None) -> list[Prediction]:
         """Takes preprocessed frames uint8 [t, S, H, W, C] at the transform's rate: whole chunks, except at the end.
 
-        `ends_s`: when each chunk ends, in seconds; by default counted from 0.
+        `ends_s`: end time of each chunk, in seconds; by default counted from 0.
         """
         chunk = self._manifest.transform.chunk
         found = []
@@ -112,10 +112,10 @@ class Stream:
 
 
 def windows(clips: Sequence[NDArray[Any]], window: int) -> NDArray[Any]:
-    """Clips of at most `window` frames in network order, each filled up with zeros to the window."""
+    """Stacks clips of at most `window` frames in network layout, each zero-padded to the window."""
     return to_network(clips, window)[0]
 
 
 def is_windowed(engine: Engine) -> bool:
-    """Whether the whole network takes exactly the transform's window: then it asks for no lengths and has no step."""
+    """Returns whether the network takes exactly one window of the transform: it then has no lengths and no step."""
     return not engine.inputs("step") and "lengths" not in engine.inputs("whole")

@@ -1,4 +1,4 @@
-"""Gesture and action recognition in clips, behind the contract in gesta.tasks.base."""
+"""Gesture and action recognition in clips, implementing the interface in gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gesta.training.run import Fitted, Run
 
 
 class ClipTask(classification.Classifies):
-    """One label for a clip of RGB, depth and skeleton, at once or as a stream."""
+    """Classifies clips of RGB, depth and skeleton, as a whole or as a stream."""
 
     name = "clips"
     title = "gesture recognition in clips"
@@ -74,31 +74,32 @@ class ClipTask(classification.Classifies):
         return last.refitted(fitted, samples, recipe, run, once) if final else fitted
 
     def enroll(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: str, progress: bool) -> Any:
-        """(network, manifest, what cannot be used): the samples' classes behind the bundle's own, without training."""
+        """Appends the samples' classes to the bundle's own without training: (network, manifest, unusable samples)."""
         from gesta.tasks.clips.enroll import enrolled
 
         return enrolled(bundle, samples, layout, progress)
 
     def resolve(self, parts: Parts, recipe: ClipRecipe) -> tuple[ClipRecipe, list[str]]:
-        """The recipe with every "auto" decided by the training part, and what was decided and why."""
+        """Returns the recipe with every "auto" resolved from the training part, and notes on the choices."""
         from gesta.tasks.clips.facts import resolve_for
 
         return resolve_for(parts.listing, recipe)
 
     def recipe_from(self, start: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
-        """For training on from a bundle: its network and input, the recipe's training (None: the bundle's, too)."""
+        """Returns a recipe to continue from a bundle: its network and input, the recipe's training (None: the
+        bundle's)."""
         from gesta.tasks.clips.transfer import recipe_from
 
         return recipe_from(start, recipe, sets)
 
     def from_scratch(self, recipe: ClipRecipe) -> ClipRecipe:
-        """The same without published weights to start from."""
+        """Returns the recipe without pretrained weights."""
         from gesta.tasks.clips.transfer import from_scratch
 
         return from_scratch(recipe)
 
     def prepare(self, samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Any = None) -> None:
-        """Prepares the clips once for several trainings beside one another."""
+        """Preprocesses the clips once for several parallel trainings."""
         from gesta.tasks.clips.trial import prepare
 
         prepare(samples, recipes, progress)
@@ -113,8 +114,8 @@ class ClipTask(classification.Classifies):
         progress: Any,
         told: Any,
     ) -> Any:
-        """An ability: the clips of a listing in few large shards, as a training by the recipe looks at them once they
-        are divided into `parts`. `told` hears how the recipe's "auto" values were decided."""
+        """Ability: packs the clips of a listing into a few large shards, as a training by the recipe on `parts` reads
+        them. `told` receives the notes on how the recipe's "auto" values were resolved."""
         from gesta.clips.packing import pack
         from gesta.tasks.clips.pack import plan_of
 
@@ -123,13 +124,13 @@ class ClipTask(classification.Classifies):
         return pack(listing, plan, out, progress)
 
     def prepare_training(self, parts: Parts, recipe: ClipRecipe, progress: Any = None) -> tuple[Any, ...]:
-        """Prepares what a training and a measurement on these parts will read; the problems."""
+        """Preprocesses what training and evaluation on these parts read; returns the problems."""
         from gesta.tasks.clips.fit import prepare
 
         return prepare(parts.listing.samples, recipe, progress)
 
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:
-        """What an experiment reports of a model beside its quality on `total` samples."""
+        """Returns what an experiment reports about a model besides its quality on `total` samples."""
         from gesta.tasks.clips.trial import shuffled_accuracy
 
         if predictor.manifest.decoder is not None:
@@ -137,7 +138,7 @@ class ClipTask(classification.Classifies):
         return {"shuffled_accuracy": shuffled_accuracy(predictor, result, total, seed)}
 
     def load(self, bundle: Bundle[ClipManifest], at: Placement, *, shuffled: bool = False, **_: Any) -> Any:
-        """`shuffled`: what it is measured on has its frames in random order."""
+        """`shuffled`: evaluate with the frames in random order."""
         from gesta.tasks.clips.predict import load
 
         found = load(bundle, at)
@@ -150,7 +151,7 @@ class ClipTask(classification.Classifies):
         return identities(samples)
 
     def inspect(self, listing: Listing, progress: Any = None) -> Any:
-        """What `gesta data inspect` reports."""
+        """Returns the report of `gesta data inspect`."""
         from gesta.audit import inspection
 
         if listing.samples and listing.samples[0].files[0].is_packed:
@@ -162,7 +163,7 @@ class ClipTask(classification.Classifies):
         return inspection.inspect(listing, progress)
 
     def inspect_page(self, report: Any, listing: Listing, out: Path) -> Path:
-        """The report as a page with pictures."""
+        """Writes the report as a page with pictures."""
         from gesta.audit import page
 
         return page.write_html(report, listing, out)
@@ -171,7 +172,7 @@ class ClipTask(classification.Classifies):
         return read_as(listing)
 
     def labeled(self, samples: Sequence[Sample], manifest: ClipManifest) -> list[Sample]:
-        """Of a continuous recognizer those with a label of no gesture, too."""
+        """For continuous recognizers, includes samples labeled as no gesture."""
         if manifest.decoder is None:
             return classification.labeled(samples, manifest)
         from gesta.tasks.clips.spot import labeled
@@ -181,7 +182,7 @@ class ClipTask(classification.Classifies):
     def outputs(
         self, predictor: Any, samples: Sequence[Sample], bar: Bar
     ) -> tuple[list[Any], NDArray[Any], list[Problem]]:
-        """Of a continuous recognizer the recordings are whole ones, made of the clips where need be."""
+        """For continuous recognizers, uses whole recordings, joined from clips if necessary."""
         if predictor.manifest.decoder is not None:
             from gesta.tasks.clips import spot
 
@@ -221,7 +222,7 @@ class ClipTask(classification.Classifies):
         return examples(manifest, samples, limit, source)
 
     def feeds(self, bundle: Bundle[ClipManifest], examples: Examples) -> dict[tuple[str, str], list[Any]]:
-        """(role, stage) -> inputs by name to calibrate 8-bit networks on."""
+        """Returns (role, stage) -> named inputs for calibrating 8-bit networks."""
         from gesta.tasks.clips.export import feeds
 
         return feeds(bundle, examples)
@@ -237,7 +238,7 @@ class ClipTask(classification.Classifies):
         return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """What is in each file; of a continuous recognizer its events."""
+        """Yields the predictions for each file; for continuous recognizers, its events."""
         from gesta.tasks.clips.annotate import annotate
         from gesta.tasks.clips.evaluate import answers
         from gesta.tasks.clips.inputs import notes
@@ -262,12 +263,12 @@ class ClipTask(classification.Classifies):
         yield from (Said(None, f"Note, other than in training: {note}") for note in sorted(noted))
 
     def embed(self, predictor: Any, sample: Sample) -> NDArray[Any]:
-        """The network's states over a recording, [K, D]."""
+        """Returns the network's states over a recording, [K, D]."""
         found: NDArray[Any] = predictor.states(sample)
         return found
 
     def embeds(self, manifest: ClipManifest) -> Any:
-        """What tells these vectors from others, a FeatureRecipe."""
+        """Returns the FeatureRecipe that identifies these vectors."""
         from gesta.tasks.encoders import states_of
 
         return states_of(manifest)
@@ -280,37 +281,37 @@ class ClipTask(classification.Classifies):
     def rates(
         self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], examples: Examples, say: Any
     ) -> tuple[dict[str, Any], Any]:
-        """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
+        """Returns what `gesta benchmark` reports besides latencies, and a function that extends each of their rows."""
         from gesta.tasks.clips.benchmark import rates
 
         return rates(bundle, samples, examples, say)
 
     def train_rate(self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], device: str, seed: int) -> Any:
-        """Clips a second of training."""
+        """Measures training speed in clips per second."""
         from gesta.tasks.clips.train_benchmark import train_benchmark
 
         return train_benchmark(bundle, samples, device=device, seed=seed)
 
     def standalone(self, bundle: Bundle[ClipManifest]) -> tuple[dict[str, bytes], str]:
-        """(what is written beside an ONNX export for those without gesta, what it takes in a sentence)."""
+        """Returns (files written beside an ONNX export for use without gesta, a sentence on what they need)."""
         from gesta.tasks.clips.standalone import files
 
         return files.files(bundle), files.told(bundle.manifest)
 
     def web_check(self, manifest: ClipManifest) -> None:
-        """Raises GestaError where no page in a browser can run the model."""
+        """Raises GestaError if the model cannot run in a browser."""
         from gesta.tasks.clips import web
 
         web.check(manifest)
 
     def web(self, bundle: Bundle[ClipManifest]) -> WebModel:
-        """An ability: what a page in the browser needs of a bundle with ONNX networks."""
+        """Ability: returns what the browser page needs of a bundle with ONNX networks."""
         from gesta.tasks.clips import web
 
         return web.web_model(bundle)
 
     def distil(self, recipe: ClipRecipe) -> Any:
-        """The teachers that a recipe names (--set teacher=BUNDLE), opened."""
+        """Opens the teachers that a recipe names (--set teacher=BUNDLE)."""
         from gesta.tasks.clips.distil import teachers_of
 
         return teachers_of(recipe)
@@ -324,13 +325,13 @@ class ClipTask(classification.Classifies):
         changes: Sequence[str],
         run: Run,
     ) -> dict[str, NDArray[Any]]:
-        """The weights trained on; what a mask removed stays zero."""
+        """Continues training from the weights; masked weights stay zero."""
         from gesta.tasks.clips.fine_tune import fine_tune
 
         return fine_tune(bundle, weights, masks, parts, changes, run)
 
     def can_prune_channels(self, weights: Mapping[str, NDArray[Any]]) -> bool:
-        """Whether `prune_channels` can narrow a network of these weights."""
+        """Returns whether `prune_channels` supports a network of these weights."""
         from gesta.tasks.clips.channels import prunable_channels
 
         return prunable_channels(weights)
@@ -338,20 +339,20 @@ class ClipTask(classification.Classifies):
     def prune_channels(
         self, bundle: Bundle[ClipManifest], samples: Sequence[Sample], parameters: int, device: str
     ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """(weights of a narrower network with at most so many parameters, the recipe for it)."""
+        """Returns (weights of a narrower network with at most `parameters` parameters, its recipe)."""
         from gesta.tasks.clips.prune_channels import narrowed
 
         return narrowed(bundle, samples, parameters, device)
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
-        """An ability: what turns a source's images into events (gesta.live.session.Follower)."""
+        """Ability: returns a follower that turns a source's images into events (gesta.live.session.Follower)."""
         stream, transform = predictor.open_stream(), predictor.manifest.transform
-        stream.push_preprocessed(transform.empty(transform.chunk))  # the network is made ready
+        stream.push_preprocessed(transform.empty(transform.chunk))  # warm up the network
         stream.reset()
         return predictor.open_events(threshold)
 
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
-        """An ability: the skeletons of a file with their times, as `follow` takes them."""
+        """Ability: yields the skeletons of a file with their times, as `follow` takes them."""
         from gesta.clips.preprocess import raw_frames
         from gesta.sources.inputs import one_sample
 

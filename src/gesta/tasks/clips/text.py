@@ -1,4 +1,4 @@
-"""What the commands say of recognizers of clips."""
+"""Text output of the commands for clip recognizers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _train(document: Mapping[str, Any]) -> list[str]:
 
 
 def _baselines(found: Mapping[str, Any] | None) -> list[str]:
-    """What the network was compared with, and which of them is in the bundle."""
+    """Describes the compared candidates, and which of them is in the bundle."""
     if found is None:
         return []
     if not found["clips"]:
@@ -75,7 +75,7 @@ def _training(found: dict[str, Any]) -> str:
 
 
 def _followed(row: Mapping[str, Any]) -> str:
-    """How fast an engine follows a recording."""
+    """Describes how fast an engine processes a recorded stream."""
     found, name = row["stream"], f"{row['engine']} {row['precision']}"
     if "skipped" in found:
         return f"{name:<18}  not followed: {found['skipped']}"

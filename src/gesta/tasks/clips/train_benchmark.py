@@ -1,4 +1,4 @@
-"""How many clips a second training takes in, and what share of the time it waits for data. Needs torch."""
+"""Measures training throughput in clips per second, and the fraction of time spent waiting for data. Needs torch."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from gesta.training.machine import quiet
 from gesta.training.stage import fit_or_stop
 
 BATCHES = 3
-"""Batches an epoch. The first epoch is the warm-up; what follows is measured."""
+"""Batches per epoch. The first epoch is the warm-up; the others are measured."""
 MOST_EPOCHS = 20
 RANDOM_CLIP_S = 2.0
 
 
 class RandomClips:
-    """Stands for the cache where no data are given: the same random pixels for every sample, from memory."""
+    """Replaces the cache when there is no data: the same random pixels for every sample, from memory."""
 
     def __init__(self, transform: Transform, seed: int) -> None:
         frames = max(transform.window if transform.sampling == "central" else 0, round(RANDOM_CLIP_S * transform.fps))
@@ -45,7 +45,7 @@ class RandomClips:
 
 
 class Stopwatch(pl.Callback):
-    """Splits the time of the epochs after the first into working on a batch and waiting for the next one."""
+    """Splits the time of the epochs after the first into processing a batch and waiting for the next one."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.waiting_s, self.working_s, self.clips = seconds, 0.0, 0.0, 0
@@ -84,10 +84,11 @@ def train_benchmark(
     seconds: float = 10.0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Trains the bundle's network anew by its recipe for about `seconds` and counts; the bundle is not changed.
+    """Trains the bundle's network anew by its recipe for about `seconds` and measures; the bundle is not changed.
 
-    Clips come from the cache, filled first; so what is measured is the second epoch on. Without samples random clips
-    are taken and the waiting is not measured. Raises GestaError if no clip can be preprocessed, and for a lookup.
+    Clips come from the cache, which is filled first, so the epochs from the second on are measured. Without samples,
+    random clips are used and waiting is not measured. Raises GestaError if no clip can be preprocessed, and for a
+    lookup.
     """
     manifest = bundle.manifest
     recipe, transform = ClipRecipe.model_validate(manifest.recipe), manifest.transform
@@ -119,7 +120,7 @@ def train_benchmark(
 def _preprocessed(
     samples: Sequence[Sample], transform: Transform, cache: ClipCache, wanted: int, seed: int
 ) -> list[Sample]:
-    """Up to `wanted` labeled samples that can be preprocessed, drawn by seed."""
+    """Returns up to `wanted` labeled samples that can be preprocessed, drawn by seed."""
     labeled = [s for s in samples if s.label is not None]
     order = np.random.default_rng(seed).permutation(len(labeled))[:wanted]
     drawn = [labeled[int(i)] for i in order]

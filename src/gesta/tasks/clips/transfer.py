@@ -1,4 +1,4 @@
-"""Beginning from a trained recognizer of clips: its network, its input, a recipe to train on with."""
+"""Transfer learning from a trained clip recognizer: its network, its input, and a recipe to continue with."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) -> ClipRecipe:
-    """Network and input are the bundle's, training and augmentation the recipe's (None: the bundle's, too).
+    """Combines the bundle's network and input with the recipe's training and augmentation (None: the bundle's).
 
-    Raises GestaError (usage) for a change of what belongs to the network, RecipeError for one that does not fit.
+    Raises GestaError (usage) for a change of network or input, RecipeError for an invalid change.
     """
     held = [change for change in sets if change.partition(".")[0].strip() in ("model", "input")]
     if held:
@@ -36,7 +36,7 @@ def recipe_from(bundle: Path, recipe: ClipRecipe | None, sets: Sequence[str]) ->
 
 
 def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
-    """The same without published weights to start from: C3D then has the color statistics of its own, too."""
+    """Returns the recipe without pretrained weights; C3D then also has color statistics of its own."""
     without = recipe.model.model_copy(update={"weights": None, "motion_weights": None})
     return recipe.model_copy(update={"model": without})
 
@@ -44,9 +44,9 @@ def from_scratch(recipe: ClipRecipe) -> ClipRecipe:
 def warm_start(
     path: Path, samples: Sequence[Sample], seed: int, continuous: bool = False
 ) -> tuple[Warm, tuple[str, ...]]:
-    """A bundle's network, ready for the classes of the training samples, with its transform; and what was done.
+    """Returns a bundle's network, adapted to the training samples' classes, with its transform; and notes.
 
-    Raises GestaError for a bundle without weights or of another task, and data that lack what the network sees.
+    Raises GestaError for a bundle without weights or of another task, and data that lacks what the network needs.
     """
     from gesta.models.nearest_vote import NearestVote
     from gesta.tasks.clips.inputs import require

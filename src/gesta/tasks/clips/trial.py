@@ -1,4 +1,4 @@
-"""What experiments ask of clips: to be preprocessed once for all, and what the order of their frames is worth."""
+"""Support for experiments on clips: shared preprocessing, and accuracy with shuffled frames."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from gesta.tasks.clips.recipe import ClipRecipe
 def prepare(
     samples: Sequence[Sample], recipes: Sequence[ClipRecipe], progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """Prepares the clips once for all trainings, so that no two of them decode the same recording side by side.
+    """Preprocesses the clips once for all trainings, so that no two of them decode the same recording in parallel.
 
-    What cannot be preprocessed is reported by the trainings themselves.
+    Clips that cannot be preprocessed are reported by the trainings themselves.
     """
     transforms = {}
     for recipe in recipes:
@@ -30,7 +30,7 @@ def prepare(
 
 
 def shuffled_accuracy(recognizer: Any, result: Evaluation, total: int, seed: int) -> float:
-    """Of `total` clips, the share that is right with the frames of each in random order."""
+    """Returns the accuracy on `total` clips with the frames of each in random order."""
     rng, cache = np.random.default_rng(seed), ClipCache()
     clips = [rng.permutation(cache.load(s, recognizer.manifest.transform).pixels) for s in result.samples]
     predicted = recognizer.predict_clips(clips).argmax(axis=1)

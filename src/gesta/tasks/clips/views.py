@@ -1,6 +1,6 @@
-"""What a teacher sees of the frames that its student sees: the same instants, by the teacher's own transform.
+"""A teacher's view of the frames that its student sees: the same instants, through the teacher's own transform.
 
-The recording is the meeting place: the student's frames are turned into times, the times into the teacher's frames.
+The recording's time line links the two: the student's frames are mapped to times, the times to the teacher's frames.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class ClipStore(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """What a teacher sees. `transform` is the teacher's; its clips are loaded whole (`whole`) and cut here."""
+    """A teacher's view. `transform` is the teacher's; its clips are loaded whole (`whole`) and cropped in time here."""
 
     transform: Transform
 
@@ -35,9 +35,9 @@ class View:
     def pixels(
         self, sample: Sample, chosen: NDArray[np.int64], student: Transform, store: ClipStore
     ) -> NDArray[np.uint8]:
-        """[T, S, H, W, C] of the instants that the student sees: frames `chosen` of its clip, in that order.
+        """Returns [T, S, H, W, C] at the instants that the student sees: frames `chosen` of its clip, in that order.
 
-        For a central window exactly `window` frames, cut or with zeros behind.
+        For a central window exactly `window` frames, cropped or zero-padded.
         """
         clip = store.load(sample, self.whole).pixels
         taken = clip[same_instants(chosen, len(clip), student, self.transform)]
@@ -49,12 +49,12 @@ class View:
 
 
 def same_instants(chosen: NDArray[np.int64], frames: int, student: Transform, teacher: Transform) -> NDArray[np.int64]:
-    """Indices into a clip of `frames` frames at the teacher's rate, played at the pace at which the student plays.
+    """Returns indices into a clip of `frames` frames at the teacher's rate, played at the student's pace.
 
-    `chosen`: indices into the student's clip. A central window's first frame is not the clip's; the zeros behind a
-    short one are left out. Of equal rates and whole clips: `chosen` itself.
+    `chosen`: indices into the student's clip. A central window starts later than the clip; padding zeros are skipped.
+    With equal rates and whole clips, returns `chosen` itself.
     """
-    own = round(frames * student.fps / teacher.fps)  # the whole clip at the student's rate
+    own = round(frames * student.fps / teacher.fps)  # length of the whole clip at the student's rate
     first = central_window(own, student.window)[0] if student.sampling == "central" else 0
     place = chosen[chosen + first < max(own, 1)] + first
     place = place if len(place) else np.array([first], np.int64)

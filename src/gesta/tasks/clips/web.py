@@ -1,4 +1,4 @@
-"""A recognizer of clips for the browser: the numbers of its preprocessing, its decoder, and an example."""
+"""Browser export of a clip recognizer: its preprocessing parameters, its decoder, and an example."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gesta.tasks.web import WebModel, golden_document, model_document, network_o
 
 
 def check(manifest: ClipManifest) -> None:
-    """Raises GestaError (usage) where a camera does not give what the model needs."""
+    """Raises GestaError (usage) if a camera does not provide what the model needs."""
     t = manifest.transform
     both = "pixels and skeletons together" if t.fused else None
     lacking = both if t.skeleton is not None else missing(t)
@@ -36,7 +36,7 @@ def check(manifest: ClipManifest) -> None:
 
 
 def web_model(bundle: Bundle[ClipManifest]) -> WebModel:
-    """What the page needs of a bundle with ONNX networks. Raises GestaError as `check` does, and where it has none."""
+    """Returns what the page needs of a bundle. Raises GestaError as `check` does, and if it has no ONNX networks."""
     check(bundle.manifest)
     artifact, t = network_of(bundle), bundle.manifest.transform
     document = model_document(
@@ -66,7 +66,7 @@ def _pixels(t: Transform) -> dict[str, Any]:
 
 
 def _golden(bundle: Bundle[ClipManifest], precision: str) -> dict[str, Any]:
-    """An example, followed as a stream: an answer for each chunk."""
+    """Returns an example processed as a stream, with a prediction for each chunk."""
     t = bundle.manifest.transform
     times = example.times(t).tolist()
     given: dict[str, Any] = {}

@@ -1,1 +1,1 @@
-"""The transform inside the network's file: RGB frames go in, probabilities come out, and gesta is not needed."""
+"""Preprocessing within the network's file: RGB frames in, probabilities out, without gesta."""

@@ -1,4 +1,4 @@
-"""The square that follows what moves, in a graph (gesta.clips.crops.MotionBox)."""
+"""The square that follows motion (gesta.clips.crops.MotionBox), as an ONNX graph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gesta.engines.onnx_graph import Op, Value, as_type, branch, cut, length, lo
 from gesta.tasks.clips.standalone.resize import area_weights
 
 FOUND = 6
-"""Numbers of a box's state: whether it was found, center u and v, velocity u and v, side."""
+"""Size of a box's state: whether it was found, center u and v, velocity u and v, side."""
 FLOAT, DOUBLE, INT64 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64
 
 
@@ -26,19 +26,19 @@ class Boxes:
 
 
 def whole_frame(op: Op, height: Value, width: Value) -> Value:
-    """The square around the whole image, float64 [1, 4]; sizes float64 [1]."""
+    """Returns the square around the whole image, float64 [1, 4]; sizes are float64 [1]."""
     side = op.Max(height, width)
     left, top = (op.Div(op.Sub(size, side), 2.0) for size in (width, height))
     return op.Unsqueeze(op.Concat(left, top, op.Add(left, side), op.Add(top, side), axis=0), [0])
 
 
 def motion_boxes(op: Op, t: Transform, gray: Value, energy: Value, found: Value) -> Boxes:
-    """For gray float32 [1 + n, H, W], the frame before and n of them; energy float32 [h, w], found float64 [6]."""
+    """gray: float32 [1 + n, H, W], the previous frame, then n frames; energy: float32 [h, w]; found: float64 [6]."""
     height, width = (as_type(op, length(op, gray, axis), DOUBLE) for axis in (1, 2))
     small = _small(op, gray, height, width)
     frames = op.Sub(length(op, small), [1])
     moved = _moved(op, small, frames)
-    fresh = op.Equal(length(op, energy), [0])  # nothing was seen yet
+    fresh = op.Equal(length(op, energy), [0])  # first frame
     blank = op.Expand(0.0, cut(op, op.Shape(small), 1))
     start = branch(op, op.Squeeze(fresh), lambda _: blank, lambda _: energy)
     start.type = ir.TensorType(FLOAT)
@@ -61,27 +61,27 @@ def motion_boxes(op: Op, t: Transform, gray: Value, energy: Value, found: Value)
 
 
 def _small(op: Op, gray: Value, height: Value, width: Value) -> Value:
-    """All images at 120 pixels of the longer side, as whole levels."""
+    """Resizes all images to 120 pixels on the longer side, in integer levels."""
     scale = op.Div(float(crops.MOTION_SIDE), op.Max(height, width))
     rows, columns = (op.Max(op.Round(op.Mul(size, scale)), 1.0) for size in (height, width))
     down, across = area_weights(op, rows, height), area_weights(op, columns, width)
     levels = op.MatMul(op.MatMul(down, gray), op.Transpose(across, perm=[1, 0]))
-    # where both sides are halved exactly, OpenCV rounds .5 up
+    # if both sides are halved exactly, OpenCV rounds .5 up
     halved = op.And(op.Equal(height, op.Mul(rows, 2.0)), op.Equal(width, op.Mul(columns, 2.0)))
     return op.Where(halved, op.Floor(op.Add(levels, 0.5)), op.Round(levels))
 
 
 def _moved(op: Op, small: Value, frames: Value) -> Value:
-    """Where a frame differs from the one before it, without specks: float32 [n, h, w] of 0 and 1."""
+    """Marks where a frame differs from the previous one, without specks: float32 [n, h, w] of 0 and 1."""
     change = op.Abs(op.Sub(cut(op, small, 1), cut(op, small, 0, frames)))
     moved = as_type(op, op.Greater(change, float(crops.MOTION_THRESHOLD)), FLOAT)
     around = op.Pad(op.Unsqueeze(moved, [1]), [0, 0, 1, 1, 0, 0, 1, 1], mode="edge")
     share = op.AveragePool(around, kernel_shape=[3, 3])
-    return as_type(op, op.Squeeze(op.Greater(share, 0.5), [1]), FLOAT)  # the median of nine zeros and ones
+    return as_type(op, op.Squeeze(op.Greater(share, 0.5), [1]), FLOAT)  # median of nine zeros and ones
 
 
 def _energy(op: Op, moved: Value, energy: Value, decay: float) -> Value:
-    """The energy after these frames: what moved counts fully, and is halved every 0.12 s."""
+    """Returns the energy after these frames: motion counts fully and decays by half every 0.12 s."""
     count = as_type(op, length(op, moved), DOUBLE)
     ages = op.Sub(op.Sub(count, 1.0), as_type(op, op.Range(0, op.Squeeze(length(op, moved)), 1), DOUBLE))
     weights = as_type(op, op.Pow(op.CastLike(decay, ages), ages), FLOAT)
@@ -90,13 +90,13 @@ def _energy(op: Op, moved: Value, energy: Value, decay: float) -> Value:
 
 
 def _still(op: Op, found: Value) -> Value:
-    """Nothing moves: the box stays, and what it was moving by is forgotten."""
+    """Without motion: the box stays, and its velocity is reset."""
     there, u, v, _, _, side = op.Split(found, axis=0, num_outputs=FOUND, _outputs=FOUND)
     return op.Concat(there, u, v, op.Mul(u, 0.0), op.Mul(v, 0.0), side, axis=0)
 
 
 def _followed(op: Op, t: Transform, energy: Value, found: Value, sizes: tuple[Value, Value]) -> Value:
-    """The box moved on towards where the energy is."""
+    """Moves the box toward the energy."""
     height, width = sizes
     top, bottom, rows = _extent(op, op.ReduceSum(energy, [1], keepdims=0))
     left, right, columns = _extent(op, op.ReduceSum(energy, [0], keepdims=0))
@@ -122,7 +122,7 @@ def _followed(op: Op, t: Transform, energy: Value, found: Value, sizes: tuple[Va
 
 
 def _extent(op: Op, weights: Value) -> tuple[Value, Value, Value]:
-    """Where the central 96 % of the weight lies: (first, last, how many there are), float64 [1]."""
+    """Returns the extent of the central 96 % of the weight: (first, last, count), float64 [1]."""
     share = op.Div(op.CumSum(weights, 0), op.ReduceSum(weights))
     total = as_type(op, length(op, weights), DOUBLE)
     first, last = (
@@ -132,7 +132,7 @@ def _extent(op: Op, weights: Value) -> tuple[Value, Value, Value]:
 
 
 def _box(op: Op, found: Value, sizes: tuple[Value, Value]) -> Value:
-    """Left, top, right, bottom, float64 [4]: the whole frame until something has moved."""
+    """Returns left, top, right, bottom, float64 [4]: the whole frame until there is motion."""
     there, u, v, _, _, side = op.Split(found, axis=0, num_outputs=FOUND, _outputs=FOUND)
     half = op.Div(side, 2.0)
     box = op.Concat(op.Sub(u, half), op.Sub(v, half), op.Add(u, half), op.Add(v, half), axis=0)

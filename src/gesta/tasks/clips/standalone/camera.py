@@ -16,7 +16,7 @@ def follow(model, number):
     window, limit = int(model.notes["window"]), int(model.notes["reset_after_chunks"])
     camera, count = cv2.VideoCapture(number), 0
     while (got := camera.read())[0]:
-        answers = model.push(got[1][None, ..., ::-1], [time.monotonic()])  # blue, green, red -> RGB
+        answers = model.push(got[1][None, ..., ::-1], [time.monotonic()])  # BGR -> RGB
         count += len(answers)
         names = [f"{row.max():.2f}  {model.labels[row.argmax()]}" for _, row in answers]
         for line in [event.line for event in model.events(answers)] if model.finds else names:

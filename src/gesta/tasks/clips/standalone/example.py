@@ -1,4 +1,4 @@
-"""A drawn example, nobody's recording: a disc that swings over a slope of colors."""
+"""A synthetic example: a disc that swings over a color gradient."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ RADIUS, COLOR = 14, (230, 180, 120)
 
 
 def count_for(t: Transform) -> int:
-    """Frames of an example: some chunks, at a quarter more than the model's rate."""
+    """Returns the number of frames: several chunks, at 1.25 times the model's rate."""
     return round(1.25 * min(max(3 * t.chunk + 2, 18), 48))
 
 
 def times(t: Transform) -> NDArray[np.float64]:
-    """Seconds of the example's frames: a little faster than they are taken, and unevenly."""
+    """Returns the frames' times in seconds: slightly faster than the model's rate, and uneven."""
     return np.cumsum(np.random.default_rng(0).uniform(0.6, 1.0, count_for(t))) / t.fps
 
 
 def drawing(count: int) -> dict[str, Any]:
-    """What is drawn, in numbers."""
+    """Returns the parameters of the drawing."""
     middles = [(round(48 + 20 * np.sin(i / 2), 2), round(64 + 36 * np.cos(i / 5), 2)) for i in range(count)]
     return {"height": SIZE[0], "width": SIZE[1], "radius": RADIUS, "color": COLOR, "middles": middles}
 
 
 def drawn(what: dict[str, Any]) -> NDArray[np.uint8]:
-    """The drawing's RGB frames [T, H, W, 3]."""
+    """Renders the drawing as RGB frames [T, H, W, 3]."""
     rows, columns = np.mgrid[: what["height"], : what["width"]]
     slope = np.stack([rows, columns, rows + columns], axis=-1).astype(np.uint8)
     near = [(rows - v) ** 2 + (columns - u) ** 2 < what["radius"] ** 2 for v, u in what["middles"]]

@@ -1,4 +1,4 @@
-"""What is written beside an exported recognizer for those who have no gesta: model, program, rules and an example."""
+"""Files beside an exported recognizer for use without gesta: model, program, preprocessing rules and an example."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DECODER = {"decoder.py": Path(decoder.__file__)}
 
 
 def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
-    """Name -> content, for a bundle with ONNX networks. Raises GestaError where it has none."""
+    """Returns name -> content, for a bundle with ONNX networks. Raises GestaError if it has none."""
     manifest = bundle.manifest
     if manifest.transform.skeleton is not None or manifest.transform.tracker is not None:
         raise GestaError(
@@ -43,7 +43,7 @@ def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
 
 
 def told(manifest: ClipManifest) -> str:
-    """What the files take and leave out, in a sentence."""
+    """Describes in a sentence what the files take and omit."""
     lacking = rules.missing(manifest.transform)
     if lacking is None:
         return "model.onnx takes RGB frames and their times; run.py shows how, preprocessing.md what happens inside"
@@ -51,7 +51,7 @@ def told(manifest: ClipManifest) -> str:
 
 
 def _golden(recognizer: Recognizer, inside: bool) -> bytes:
-    """An example that is nobody's recording, and gesta's answer to it."""
+    """Returns a synthetic example and gesta's answer to it."""
     t = recognizer.manifest.transform
     count = example.count_for(t)
     if inside:
@@ -67,7 +67,7 @@ def _golden(recognizer: Recognizer, inside: bool) -> bytes:
 
 
 def _preprocessed(t: Transform, frames: NDArray[np.uint8], times_s: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """RGB frames [T, H, W, 3] at their times as the network takes them."""
+    """Preprocesses RGB frames [T, H, W, 3] at the given times for the network."""
     preprocessor = Preprocessor(t)
     pieces = [preprocessor.push(Frame(float(s), color=image)) for s, image in zip(times_s, frames, strict=True)]
     return np.concatenate([*pieces, preprocessor.flush()])

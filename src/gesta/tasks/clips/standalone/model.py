@@ -1,4 +1,4 @@
-"""The whole of a recognizer in one ONNX file: RGB frames and their times in, probabilities out."""
+"""A complete recognizer in one ONNX file: RGB frames and their times in, probabilities out."""
 
 from __future__ import annotations
 
@@ -27,16 +27,15 @@ from gesta.tasks.clips.standalone.rules import missing
 
 FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
 GRAY = (9798 / 32768, 19235 / 32768, 3735 / 32768)
-"""Shares of red, green and blue in OpenCV's gray; exact in single precision, as are their sums."""
+"""Weights of red, green and blue in OpenCV's grayscale; exact in single precision, as are their sums."""
 
 
 def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
-    """An ONNX file around an exported network (its step, or the network of one window).
+    """Builds an ONNX file around an exported network (its step, or the network of one window).
 
-    Inputs: frames uint8 [T, H, W, 3] RGB (uint8 [T, S, H, W, C] as the network takes them where `rules.missing` names
-    something), times_s float64 [T], last bool [] (true with the end of a recording) and the states, zeros at the start.
-    Outputs: probabilities float32 [K, N], ends_s float64 [K] for each chunk that became complete, and the states as
-    NAME_out.
+    Inputs: frames uint8 [T, H, W, 3] RGB (preprocessed uint8 [T, S, H, W, C] if `rules.missing` names something),
+    times_s float64 [T], last bool [] (true at the end of a recording) and the states, initially zero.
+    Outputs: probabilities float32 [K, N], ends_s float64 [K] for each completed chunk, and the states as NAME_out.
     """
     t = manifest.transform
     builder = new_graph("recognizer")
@@ -62,10 +61,10 @@ def build(manifest: ClipManifest, network: bytes, artifact: Artifact) -> bytes:
 
 
 def _notes(manifest: ClipManifest, artifact: Artifact) -> dict[str, str]:
-    """What run.py reads from the file.
+    """Returns the metadata that run.py reads from the file.
 
-    `color`: "0" where gray is enough; `window`, `reset_after_chunks`: of a stream without an end, "0" for none;
-    `decoder`: of a model that finds gestures in long videos, its numbers and half a chunk in seconds.
+    `color`: "0" if gray is enough; `window`, `reset_after_chunks`: for endless streams, "0" for none; `decoder`: for a
+    model that finds gestures in long videos, its settings and half a chunk in seconds.
     """
     spec = manifest.decoder
     numbers = {} if spec is None else {**spec.model_dump(), "half_s": manifest.chunk_s / 2}
@@ -82,12 +81,12 @@ State = tuple[str, Value, ir.DataType, Sequence[int | str]]
 
 
 def _gray(op: Op, colors: Value) -> Value:
-    """Red, green, blue float32 [..., 3] -> gray [..., 1], in whole levels."""
+    """Converts red, green, blue float32 [..., 3] to gray [..., 1], in integer levels."""
     return op.Floor(op.Add(op.MatMul(colors, op.Reshape(op.CastLike(list(GRAY), colors), [3, 1])), 0.5))
 
 
 def _boxes(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
-    """The states of the box, and a box for each frame but the one before, float64 [n, 4]."""
+    """Returns the states of the box, and a box for each frame except the previous one, float64 [n, 4]."""
     if t.body == "frame":
         height, width = (as_type(op, length(op, frames, axis), DOUBLE) for axis in (1, 2))
         count = op.Sub(length(op, frames), [1])
@@ -101,17 +100,17 @@ def _boxes(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
 
 
 def _as_given(op: Op, frames: Value) -> Value:
-    """Frames that are prepared already, without the one before: uint8 [n, S, H, W, C] -> [n, S, C, H, W]."""
+    """Takes preprocessed frames without the previous one: uint8 [n, S, H, W, C] -> [n, S, C, H, W]."""
     return op.Transpose(cut(op, frames, 1), perm=[0, 1, 4, 2, 3])
 
 
 def _prepared(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
-    """The states of the box, and what the network sees of each frame: uint8 [n, 1, C, size, size]."""
+    """Returns the states of the box, and the network's input for each frame: uint8 [n, 1, C, size, size]."""
     states, squares = _boxes(op, t, frames)
 
     def prepare(inner: Op, i: Value, *_: Value) -> tuple[list[Value], list[Value]]:
         box = inner.Squeeze(inner.Gather(squares, inner.Reshape(i, [1])), [0])
-        pair = cut(inner, frames, i, inner.Add(inner.Reshape(i, [1]), [2]))  # the frame before it, and itself
+        pair = cut(inner, frames, i, inner.Add(inner.Reshape(i, [1]), [2]))  # the previous frame and this one
         colors = as_type(inner, resize.cropped(inner, pair, box), FLOAT)
         levels = inner.Transpose(inner.Concat(colors, _gray(inner, colors), axis=3), perm=[0, 3, 1, 2])
         before, now = (inner.Squeeze(cut(inner, levels, place, place + 1), [0]) for place in (0, 1))
@@ -124,7 +123,7 @@ def _prepared(op: Op, t: Transform, frames: Value) -> tuple[list[State], Value]:
 
 
 def _channel(op: Op, t: Transform, channel: str, before: Value, now: Value) -> Value:
-    """Of crops of red, green, blue and gray float32 [4, h, w], the channel [1, h, w]."""
+    """Returns a channel [1, h, w] from crops of red, green, blue and gray float32 [4, h, w]."""
     source = channel.removesuffix("_difference")
     place = COLORS.index(source) if source in COLORS else len(COLORS)
     level = cut(op, now, place, place + 1)
@@ -137,7 +136,7 @@ def _channel(op: Op, t: Transform, channel: str, before: Value, now: Value) -> V
 def _stepped(
     op: Op, manifest: ClipManifest, network: bytes, artifact: Artifact, clips: Value, group: ticks.Group
 ) -> tuple[Value, Value, list[State]]:
-    """The streaming step, chunk by chunk: probabilities [K, N], ends [K] and the network's states."""
+    """Runs the streaming step chunk by chunk: probabilities [K, N], end times [K] and the network's states."""
     t, names = manifest.transform, [state.name for state in artifact.states]
     lacking = op.Sub(op.Mul(group.chunks, [t.chunk]), length(op, clips))
     padded = op.Pad(clips, op.Concat([0] * 5, lacking, [0] * 4, axis=0), op.CastLike(0, clips))
@@ -159,7 +158,7 @@ def _stepped(
 def _windowed(
     op: Op, manifest: ClipManifest, network: bytes, artifact: Artifact, clips: Value, group: ticks.Group
 ) -> tuple[Value, Value, list[State]]:
-    """The central window of all that was seen: probabilities [1, N] (none before the first chunk), end and the clip."""
+    """Runs on the central window of all frames so far: probabilities [1, N] (none before a first chunk), end, clip."""
     t = manifest.transform
     shape = [len(t.streams), len(t.channels), t.size, t.size]
     seen = op.Concat(op.builder.input("clip", UINT8, ["clip", *shape]), clips, axis=0)
@@ -179,16 +178,16 @@ def _windowed(
 
 
 def _in_order(op: Op, frames: Value) -> Value:
-    """T S C H W -> B S C T H W, with one of B."""
+    """T S C H W -> B S C T H W, with B = 1."""
     return op.Unsqueeze(op.Transpose(frames, perm=[1, 2, 0, 3, 4]), [0])
 
 
 def _last_of_chunks(op: Op, chunk: int, group: ticks.Group) -> Value:
-    """Numbers of the frames with which each chunk ends, int64 [K]."""
+    """Returns the index of each chunk's last frame, int64 [K]."""
     numbers = op.Add(op.Range(0, op.Squeeze(group.chunks), 1), 1)
     return op.Sub(op.Min(op.Mul(numbers, chunk), length(op, group.ends_s)), 1)
 
 
 def _of_one(state: Tensor) -> list[int | str]:
-    """A state's shape for one recording."""
+    """Returns a state's shape for a single recording."""
     return [1 if size == -1 else size for size in state.shape]

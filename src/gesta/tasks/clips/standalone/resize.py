@@ -1,4 +1,4 @@
-"""OpenCV's ways to scale an image, in a graph: the same levels, up to one where its rounding is not known."""
+"""OpenCV's image scaling as an ONNX graph: the same levels, or off by one where its rounding is not known."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from gesta.engines.onnx_graph import Op, Value, as_type, branch, length, loop
 
 FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT64, ir.DataType.UINT8
 STEPS = 2048.0
-"""OpenCV interpolates with weights in whole 2048ths."""
+"""OpenCV interpolates with weights in integer 2048ths."""
 
 
 def area_weights(op: Op, small: Value, large: Value) -> Value:
-    """float32 [small, large]: how much of each of `large` pixels lies in each of `small` cells (INTER_AREA)."""
+    """Returns float32 [small, large]: how much of each of `large` pixels is in each of `small` cells (INTER_AREA)."""
     scale = op.Div(large, small)
     begin = op.Unsqueeze(op.Mul(_numbers(op, small), scale), [1])
     pixel = op.Unsqueeze(_numbers(op, large), [0])
@@ -23,7 +23,8 @@ def area_weights(op: Op, small: Value, large: Value) -> Value:
 
 
 def resized(op: Op, image: Value, size: int) -> Value:
-    """float32 [C, H, W] of whole levels -> [C, size, size]: halved while twice as large, then area; linear to grow."""
+    """Resizes float32 [C, H, W] of integer levels to [C, size, size]: halving while at least twice as large, then area;
+    linear for upscaling."""
     least = op.Min(length(op, image, 1), length(op, image, 2))
     doubles = [size * 2**k for k in range(1, 9)]
     times = op.ReduceSum(as_type(op, op.GreaterOrEqual(least, doubles), INT64))
@@ -33,7 +34,7 @@ def resized(op: Op, image: Value, size: int) -> Value:
 
 
 def _halved(op: Op, image: Value) -> Value:
-    """Means of 2 x 2, .5 rounded up; an odd last row or column is left out."""
+    """Returns means of 2 x 2, .5 rounded up; an odd last row or column is dropped."""
     mean = op.AveragePool(op.Unsqueeze(image, [0]), kernel_shape=[2, 2], strides=[2, 2])
     return op.Floor(op.Add(op.Squeeze(mean, [0]), 0.5))
 
@@ -45,7 +46,7 @@ def _shrunk(op: Op, image: Value, size: int) -> Value:
 
 
 def _grown(op: Op, image: Value, size: int) -> Value:
-    """Linear between pixels, as OpenCV computes it in whole numbers."""
+    """Upscales linearly with OpenCV's integer arithmetic."""
     exact = as_type(op, image, DOUBLE)
     left, right, near, far = _between(op, length(op, image, 2), size)
     wide = op.Add(op.Mul(op.Gather(exact, left, axis=2), near), op.Mul(op.Gather(exact, right, axis=2), far))
@@ -60,7 +61,7 @@ def _grown(op: Op, image: Value, size: int) -> Value:
 
 
 def _between(op: Op, large: Value, size: int) -> tuple[Value, Value, Value, Value]:
-    """For each of `size` places: the pixels on both sides (int64), and their weights in 2048ths (float64)."""
+    """For each of `size` positions, returns the pixels on both sides (int64) and their weights in 2048ths (float64)."""
     pixels = as_type(op, large, DOUBLE)
     place = op.Sub(
         op.Mul(op.Add(_numbers(op, op.CastLike([float(size)], pixels)), 0.5), op.Div(pixels, float(size))), 0.5
@@ -78,7 +79,7 @@ def _numbers(op: Op, count: Value) -> Value:
 
 
 def cropped(op: Op, images: Value, box: Value) -> Value:
-    """The box's part of uint8 [n, H, W, C], zeros outside; box float64 [4]: left, top, right, bottom."""
+    """Returns the box's part of uint8 [n, H, W, C], zeros outside; box float64 [4]: left, top, right, bottom."""
     edges = as_type(op, op.Round(box), INT64)
     left, top, right, bottom = op.Split(edges, axis=0, num_outputs=4, _outputs=4)
     right, bottom = op.Max(right, op.Add(left, [1])), op.Max(bottom, op.Add(top, [1]))
@@ -93,7 +94,7 @@ def cropped(op: Op, images: Value, box: Value) -> Value:
 
 
 def smoothed(op: Op, image: Value) -> Value:
-    """Gaussian 3 x 3 of float32 [C, H, W], mirrored at the edges, .5 rounded up."""
+    """Applies a 3 x 3 Gaussian to float32 [C, H, W], mirrored at the edges, .5 rounded up."""
     around = op.Pad(op.Unsqueeze(image, [1]), [0, 0, 1, 1, 0, 0, 1, 1], mode="reflect")
     kernel = op.Reshape(op.CastLike([1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0], image), [1, 1, 3, 3])
     return op.Squeeze(op.Floor(op.Div(op.Add(op.Conv(around, kernel), 8.0), 16.0)), [1])

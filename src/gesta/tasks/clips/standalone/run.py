@@ -40,7 +40,7 @@ class Recognizer:
             self.decoder = Decoder(numbers, self.labels, numbers.half_s)
 
     def push(self, frames, times, last=False):
-        """[(until second, probabilities), ...]: one for every few frames, often none yet."""
+        """Returns [(until second, probabilities), ...]: one every few frames, often none yet."""
         if not self.state:
             self.state = self.beginning(*frames.shape[1:3])
         given = {"frames": frames, "times_s": np.asarray(times, np.float64), "last": np.array(last)}
@@ -50,19 +50,19 @@ class Recognizer:
         return list(zip(found["ends_s"].tolist(), found["probabilities"], strict=True))
 
     def beginning(self, height, width):
-        """What the model remembers between pushes, before the first: zeros; sizes that it chooses itself are 0."""
+        """Returns the initial state, zeros; dimensions chosen by the model itself are 0."""
         sizes, ports = {"height": height, "width": width}, self.session.get_inputs()[3:]  # behind frames, times, last
         shapes = [[n if isinstance(n, int) else sizes.get(n, 0) for n in port.shape] for port in ports]
         return {port.name: np.zeros(shape, TYPES[port.type]) for port, shape in zip(ports, shapes, strict=True)}
 
     def events(self, answers, last=False):
-        """The gestures that have ended, of a model that finds them; with `last`, the one that is going on, too."""
+        """Returns the gestures that have ended, for a model that finds them; with `last`, also the one in progress."""
         found = [event for end, row in answers for event in self.decoder.step([end], [row])]
         return found + (self.decoder.finish() if last else [])
 
 
 def read(video, color):
-    """(frame, second) of a video file, turned as it is stored."""
+    """Yields (frame, second) of a video file, in its stored orientation."""
     import av
 
     try:
@@ -74,7 +74,7 @@ def read(video, color):
 
 
 def predict(model, frames):
-    """All answers about a recording, from (frame, second) one by one."""
+    """Returns all answers for a recording, from (frame, second) one by one."""
     frames, answers = iter(frames), []
     held = list(islice(frames, 16)) or sys.exit("The video has no frames. Is the file complete?")
     while held:
@@ -84,7 +84,7 @@ def predict(model, frames):
 
 
 def check(model):
-    """Whether this machine computes what gesta computed."""
+    """Checks that this machine gets the same results as gesta."""
     golden = np.load(GOLDEN)
     _, found = predict(model, zip(golden["frames"], golden["times_s"], strict=True))[-1]
     expected = golden["probabilities"]

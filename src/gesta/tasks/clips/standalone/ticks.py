@@ -1,4 +1,4 @@
-"""Frames as a camera gives them -> frames at the model's rate, in a graph (gesta.clips.preprocess)."""
+"""Resamples frames at a camera's rate to the model's rate, as an ONNX graph (gesta.clips.preprocess)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gesta.clips.transform import Transform
 from gesta.engines.onnx_graph import ALL, Op, Value, as_type, cut, length, loop
 
 CLOCK = 6
-"""Numbers of the clock's state: frames seen, last time, step, shift, first time, frames taken."""
+"""Size of the clock's state: frames seen, last time, step, shift, first time, frames taken."""
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """`taken` int64 [n]: which of (the pending frame and) the new frames each tick takes; `ends_s` float64 [n]: when it
-    ends; `clock` float64 [6]; `pending` int64 [1]: 1 where a frame was waiting for the time of the next."""
+    """`taken` int64 [n]: which of (the pending frame and) the new frames each tick takes; `ends_s` float64 [n]: end of
+    each tick; `clock` float64 [6]; `pending` int64 [1]: 1 if a frame was waiting for the time of the next."""
 
     taken: Value
     ends_s: Value
@@ -27,7 +27,7 @@ class Ticks:
 
 
 def ticks(op: Op, transform: Transform, times_s: Value, last: Value, clock: Value) -> Ticks:
-    """Times float64 [T] of the new frames; `last` int64 [1]: 1 with the end of the recording."""
+    """Computes the ticks. Times float64 [T] of the new frames; `last` int64 [1]: 1 at the end of the recording."""
     seen, *_, done = op.Split(clock, axis=0, num_outputs=CLOCK, _outputs=CLOCK)
     pending = as_type(op, op.Greater(seen, 0.0), ir.DataType.INT64)
 
@@ -36,7 +36,7 @@ def ticks(op: Op, transform: Transform, times_s: Value, last: Value, clock: Valu
 
     (later,), (counts, firsts) = loop(op, length(op, times_s), [clock], advance, [(1,), (1,)])
     _, last_s, _, _, first_s, _ = op.Split(later, axis=0, num_outputs=CLOCK, _outputs=CLOCK)
-    own = op.Sub([1], pending)  # without a pending frame the first count, 0, is nobody's
+    own = op.Sub([1], pending)  # without a pending frame the first count, 0, belongs to no frame
     counts = op.Concat(cut(op, op.Reshape(counts, [-1]), own), as_type(op, last, ir.DataType.DOUBLE), axis=0)
     firsts = op.Concat(cut(op, op.Reshape(firsts, [-1]), own), first_s, axis=0)
     sums = op.CumSum(counts, 0)
@@ -49,7 +49,7 @@ def ticks(op: Op, transform: Transform, times_s: Value, last: Value, clock: Valu
 
 
 def _advance(op: Op, transform: Transform, stamp: Value, state: Value) -> tuple[list[Value], list[Value]]:
-    """One frame more: (the clock, (how often the frame before it is taken, the first time that this counts from))."""
+    """Adds one frame: (the clock, (how often the previous frame is taken, the time from which this counts))."""
     seen, last, step, shift, first, done = op.Split(state, axis=0, num_outputs=CLOCK, _outputs=CLOCK)
     fps, begun = transform.fps, op.Greater(seen, 0.0)
     stamp = op.Add(stamp, shift)
@@ -74,9 +74,9 @@ def _int(op: Op, value: Value) -> Value:
 
 @dataclass(frozen=True)
 class Group:
-    """Frames to prepare now. `frames` uint8 [1 + n, H, W, C]: the one before, then n of whole chunks (at the end, of an
-    incomplete one, too); `held` uint8 [m, H, W, C]: what the next call needs; `ends_s` float64 [n]; `chunks` int64 [1].
-    """
+    """Frames to preprocess now. `frames` uint8 [1 + n, H, W, C]: the previous one, then n of whole chunks (at the end,
+    of an incomplete one, too); `held` uint8 [m, H, W, C]: frames for the next call; `ends_s` float64 [n]; `chunks`
+    int64 [1]."""
 
     frames: Value
     held: Value
@@ -85,9 +85,9 @@ class Group:
 
 
 def grouped(op: Op, chunk: int, found: Ticks, frames: Value, last: Value, held: Value, clock: Value) -> Group:
-    """The frames that the ticks take, behind those held: the frame before, an incomplete chunk, the pending frame.
+    """Groups the frames taken, after those held: the previous frame, an incomplete chunk, the pending frame.
 
-    `clock`: as it was before these frames.
+    `clock`: its state before these frames.
     """
     done = _int(op, cut(op, clock, CLOCK - 1))
     previous = as_type(op, op.GreaterOrEqual(done, [chunk]), ir.DataType.INT64)
@@ -100,7 +100,7 @@ def grouped(op: Op, chunk: int, found: Ticks, frames: Value, last: Value, held: 
     whole = op.Div(total, [chunk])
     used = op.Where(op.Greater(last, [0]), total, op.Mul(whole, [chunk]))
     ready = cut(op, group, 0, used)
-    ahead = cut(op, op.Concat(one_before, cut(op, ready, 0, 1), axis=0), 0, 1)  # the first frame is its own before
+    ahead = cut(op, op.Concat(one_before, cut(op, ready, 0, 1), axis=0), 0, 1)  # the first frame is its own predecessor
     kept = [cut(op, op.Concat(one_before, ready, axis=0), -1, ALL), cut(op, group, used, ALL), cut(op, frames, -1, ALL)]
     chunks = op.Div(op.Add(used, [chunk - 1]), [chunk])
     return Group(op.Concat(ahead, ready, axis=0), op.Concat(*kept, axis=0), cut(op, ends, 0, used), chunks)
