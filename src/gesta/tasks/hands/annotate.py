@@ -1,4 +1,4 @@
-"""Pictures of hands with the joints drawn: one, a folder of them, or a video."""
+"""Pictures of hands with the joints drawn: a single picture, a folder of them, or a video."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gesta.tasks.hands.manifest import HandManifest
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 STILL_S = 0.2
-"""How long an image without a time is shown in a video."""
+"""How long an image without a time stamp is shown in a video."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """One image's joints, with what is needed to draw them; `error_mm` where the truth is known."""
+    """One image's joints, with what is needed to draw them; `error_mm` if the true joints are known."""
 
     id: str
     time_s: float | None
@@ -35,9 +35,9 @@ class Found:
 
 
 def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator[Found]:
-    """Hands `found` on, each drawn: into `out` (.mp4: a video; .png, .jpg: one picture), or a picture each in a folder.
+    """Draw each item and yield it unchanged. `out`: a video (.mp4), one picture (.png, .jpg), or a folder of pictures.
 
-    Raises GestaError where it cannot be written, its name ends otherwise, or one picture is asked for and several come.
+    Raises GestaError if `out` cannot be written or has another suffix, or if it is one picture but several come.
     """
     video, single = out.suffix.lower() == ".mp4", out.suffix.lower() in SUFFIXES
     if out.suffix and not (video or single or out.is_dir()):

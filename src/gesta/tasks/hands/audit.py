@@ -1,6 +1,6 @@
-"""`inspect` for hand poses: a listing in, counts and faults out, and a page with depth pictures and joints.
+"""`inspect` for hand poses: counts and problems of a listing, and a page with depth pictures and joints.
 
-Every image of a small set is opened, of a large one some hundreds, spread evenly. Bad files never stop it.
+In small data sets, every image is opened; in large ones, a few hundred, evenly spaced. Bad files never stop it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from gesta.tasks.hands.read import read_depth, read_hand
 from gesta.words import counted
 
 OPENED = 400
-"""At most so many images are opened."""
+"""Maximum number of images opened."""
 SHOWN = 12
 SHOWN_PER_KIND = 8
 DEPTH_SHARE = 0.5
-"""Joints of a hand lie near the surface: at fewer than this share, depth and joints do not fit together."""
+"""Joints are near the hand's surface: if fewer than this share are, depth and joints do not match."""
 NEAR_MM = 80.0
 
 Progress = Callable[[int, int], None]
@@ -38,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class HandReport:
-    """What was found. Depth ranges are of the readings in the opened images, in mm."""
+    """The result of an inspection. Depth ranges are those of the readings in the opened images, in mm."""
 
     root: Path
     layout: str
@@ -58,14 +58,14 @@ class HandReport:
     problems: tuple[Problem, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, numbers and text."""
+        """Return the report as plain dictionaries, lists, numbers and strings."""
         document = asdict(self)
         document["root"] = str(self.root)
         document["problems"] = [asdict(problem) for problem in self.problems]
         return document
 
     def facts(self) -> list[tuple[str, str]]:
-        """The summary as (what, text), for the terminal and for the page."""
+        """Return the summary as (label, text) rows, for the terminal and the page."""
         rows = [
             ("layout", self.layout),
             ("frames", f"{self.frames}, {self.with_joints} with joints, {self.with_color} with color"),
@@ -87,7 +87,7 @@ class HandReport:
         return rows
 
     def to_text(self) -> RenderableType:
-        """The report for the terminal."""
+        """Return the report for the terminal."""
         table = Table(title=str(self.root), title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
         for what, text in self.facts():
             table.add_row(Text(what, style="bold"), Text(text))
@@ -107,7 +107,7 @@ class HandReport:
 
 
 def inspect_hands(listing: HandListing, progress: Progress | None = None) -> HandReport:
-    """Opens images, counts, and compares joints with depth. The problems are the reader's, then those of files."""
+    """Open images, count, and compare joints with depth. Lists the reader's problems, then those of files."""
     frames = listing.frames
     chosen = _spread(frames, OPENED)
     problems = list(listing.problems)
@@ -162,7 +162,7 @@ def inspect_hands(listing: HandListing, progress: Progress | None = None) -> Han
 
 
 def _camera_faults(frame: HandFrame, size: tuple[int, int], known: set[str]) -> list[Problem]:
-    """What looks wrong about the intrinsics for images of this size; each said once."""
+    """Return what looks wrong with the intrinsics for images of this size, each problem only once."""
     found = [text for text in frame.camera.doubts(size) if text not in known]
     known.update(found)
     hint = "Give the camera's own intrinsics, for images of this size."
@@ -170,7 +170,7 @@ def _camera_faults(frame: HandFrame, size: tuple[int, int], known: set[str]) -> 
 
 
 def _hand_faults(frame: HandFrame, depth: NDArray[np.float32], at_depth: list[float]) -> list[Problem]:
-    """Of the joints and the cube; adds the share of joints that lie near the depth at their pixel."""
+    """Return problems of joints and cube; append the share of joints near the depth at their pixel to `at_depth`."""
     if frame.joints_mm is None or frame.center_mm is None:
         return []
     uv = np.rint(frame.camera.project(frame.joints_mm))
@@ -193,13 +193,13 @@ def _hand_faults(frame: HandFrame, depth: NDArray[np.float32], at_depth: list[fl
 
 
 def write_hand_page(report: HandReport, listing: HandListing, out: Path) -> Path:
-    """Writes the page to `out` (a file, or a folder for `inspect.html`) and returns where it is. Raises GestaError."""
+    """Write the page to `out` (a file, or a folder for `inspect.html`) and return its path. Raises GestaError."""
     pictures = [_picture(frame, listing.joint_names) for frame in _varied(listing.frames)]
     return write_page(out, Path(__file__).with_name("audit.html"), report=report, pictures=pictures)
 
 
 def _picture(frame: HandFrame, names: Sequence[str]) -> tuple[str, str, str]:
-    """(caption, JPEG as base64 or "", why there is none or "")."""
+    """Return (caption, JPEG as base64 or "", reason for a missing picture or "")."""
     caption = frame.id + (f", person {frame.subject}" if frame.subject else "")
     try:
         depth = read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
@@ -212,7 +212,7 @@ def _picture(frame: HandFrame, names: Sequence[str]) -> tuple[str, str, str]:
 
 
 def _near(depth: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
-    """Depth around the hand, where it is known, so that the picture shows the hand and not the wall."""
+    """Clip depth to the surroundings of the hand, if known, so that the picture shows the hand and not the wall."""
     if frame.center_mm is None:
         return depth
     middle = float(frame.center_mm[2])
@@ -220,7 +220,7 @@ def _near(depth: NDArray[np.float32], frame: HandFrame) -> NDArray[np.float32]:
 
 
 def _varied(frames: Sequence[HandFrame]) -> list[HandFrame]:
-    """Some frames, of each person and split, spread evenly."""
+    """Return some frames of each person and split, evenly spaced."""
     groups: dict[tuple[str | None, str | None], list[HandFrame]] = {}
     for frame in frames:
         groups.setdefault((frame.split, frame.subject), []).append(frame)

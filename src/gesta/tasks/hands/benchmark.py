@@ -1,4 +1,4 @@
-"""Speed of a hand pose model in one run: reading, finding the center, the cube, the network, by engine on one core."""
+"""Speed of a hand pose model by engine, on one core: reading, finding the center, the cube, the network."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from gesta.tasks.hands.read import read_hand
 from gesta.tasks.hands.transform import preprocess_images
 
 FRAMES = 24
-"""Frames that are gone over, spread over the data."""
+"""Number of frames used, spread over the data."""
 ROUNDS = 3
 
 
 def rates(
     bundle: Bundle[HandManifest], frames: Sequence[HandFrame]
 ) -> tuple[dict[str, Any], Callable[[str, str], dict[str, Any]]]:
-    """(nothing beside latencies, the median time of each part of an image's way by an engine)."""
+    """Return ({}, a function that gives the median time of each processing step for an engine and precision)."""
     chosen = [frames[i * len(frames) // FRAMES] for i in range(FRAMES)] if len(frames) >= FRAMES else list(frames)
 
     def follow(engine: str, precision: str) -> dict[str, Any]:
@@ -39,9 +39,10 @@ def rates(
 
 
 def followed_hands(bundle: Path, frames: Sequence[HandFrame], engine: str, precision: str) -> dict[str, Any]:
-    """Median milliseconds of each part of an image's way, on one core, in a process of its own.
+    """Return the median milliseconds of each processing step, on one core, in a separate process.
 
-    {"read_ms", "center_ms", "cube_ms", "network_ms", "frames_per_s"}: the last of cube and network together.
+    Keys: "read_ms", "center_ms", "cube_ms", "network_ms", "frames_per_s" (of cube and network together), "images",
+    "one_core".
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(_follow, bundle, list(frames), engine, precision).result()

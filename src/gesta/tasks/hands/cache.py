@@ -1,7 +1,7 @@
-"""The windows around many hands, cut out once and kept in the cache, so that no epoch decodes an image again.
+"""Windows around many hands, cropped once and cached, so that images are not decoded again in every epoch.
 
-A window holds millimeters and color in the pixels of its own cube: the frame's, or one half as wide again where
-augmentation will move, turn and scale the cube within it.
+A window contains depth in mm and color, cropped to its own cube: the frame's cube, or one that is 1.5 times as wide if
+augmentation will shift, rotate and scale the cube within it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from gesta.tasks.hands.read import read_hand
 from gesta.tasks.hands.transform import HAND_TRANSFORM_VERSION, HandTransform, cube_of, stacked
 
 WIDER, FINER = 1.5, 2.0
-"""A wide window's side in cubes, and its pixels in patches."""
+"""Side of a wide window relative to the cube, and its size in pixels relative to the patch."""
 OUTSIDE = 0.5
-"""A frame with more of its cube outside the image is left out."""
+"""A frame with more than this share of its cube outside the image is skipped."""
 PARALLEL = 4
 
 
 @dataclass(frozen=True)
 class HandWindows:
-    """Windows of N hands: depth uint16 mm [N, W, W] (0 no reading), color uint8 [N, W, W, 3], and the hands' cubes."""
+    """Windows of N hands: depth uint16 [N, W, W] in mm (0: no reading), RGB uint8 [N, W, W, 3], and the cubes."""
 
     depth_mm: NDArray[np.uint16]
     color: NDArray[np.uint8] | None
@@ -46,14 +46,14 @@ class HandWindows:
         return len(self.cubes)
 
     def preprocessed(self, index: int, transform: HandTransform, cube: Cube | None = None) -> NDArray[np.float32]:
-        """What the network gets, C S S: of the hand's own cube, or of another one within a wide window."""
+        """Return the network input [C, S, S] of the hand's own cube, or of another one within a wide window."""
         patch, color = self.patch(index, transform, cube)
         return stacked(patch, color, transform)
 
     def patch(
         self, index: int, transform: HandTransform, cube: Cube | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-        """(normalized depth S S, color S S 3 in 0..255, masked where the transform says so)."""
+        """Return (normalized depth [S, S], color [S, S, 3] in 0..255, masked if the transform says so)."""
         own = self.cubes[index]
         chosen, size = cube or own, transform.size
         depth, color = np.asarray(self.depth_mm[index]), None if self.color is None else np.asarray(self.color[index])
@@ -77,10 +77,10 @@ def collect(
     root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[HandWindows, list[HandFrame], list[Problem]]:
-    """Windows of the frames that can be used, those frames, and a problem for each other one.
+    """Return the windows of the usable frames, those frames, and a problem for each other frame.
 
-    Left out: images that cannot be read or do not fit each other, an empty cube, a hand of which more than half the
-    cube lies outside the image, joints that are not finite. Raises GestaError if no frame is left.
+    Skipped: images that cannot be read or do not match each other, empty cubes, cubes of which more than half is
+    outside the image, and joints that are not finite. Raises GestaError if no frame is left.
     """
     cache = ClipCache(root)
     key = _key(frames, transform, wide)
@@ -109,7 +109,7 @@ def _widened(cube: Cube) -> Cube:
 
 
 def _within(wide: Cube, pixels: int, cube: Cube, size: int) -> NDArray[np.float64]:
-    """2 3: pixels of the cube's patch to pixels of the window of `wide`."""
+    """Return the affine map [2, 3] from pixels of the cube's patch to pixels of the window of `wide`."""
     to_image = np.vstack([cube.to_image(size), [0, 0, 1]])
     return np.asarray(_inverse(wide.to_image(pixels)) @ to_image)
 
@@ -121,7 +121,7 @@ def _inverse(to_image: NDArray[np.float64]) -> NDArray[np.float64]:
 def _cut(
     frame: HandFrame, transform: HandTransform, wide: bool
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8] | None, tuple[float, float, float]]:
-    """One frame's windows and center. Raises GestaError where it cannot be used."""
+    """Return a frame's windows and center. Raises GestaError if the frame cannot be used."""
     if frame.joints_mm is not None and not np.isfinite(frame.joints_mm).all():
         raise GestaError(f"{frame.depth}: its joints are not finite numbers. Correct the annotation.")
     depth, color = read_hand(frame, color=transform.needs_color)
@@ -144,7 +144,7 @@ def _cut(
 
 
 def _outside(cube: Cube, shape: tuple[int, ...]) -> float:
-    """Share of the cube's window that lies outside an image of `shape` (height, width)."""
+    """Return the share of the cube's window outside an image of `shape` (height, width)."""
     corners = np.array([[-0.5, -0.5, 1], [127.5, 127.5, 1]]) @ cube.to_image(128).T  # 2 2: (u, v)
     low, high = np.maximum(corners[0], -0.5), np.minimum(corners[1], np.array([shape[1], shape[0]]) - 0.5)
     inside = np.clip(high - low, 0, None).prod() / (corners[1] - corners[0]).prod()
@@ -162,7 +162,7 @@ def _write(
     key: str,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
-    """Windows of all frames one after another, then what is known of them; each under a temporary name first."""
+    """Write the windows of all frames, then their metadata, each to a temporary file first."""
     folder.mkdir(parents=True, exist_ok=True)
     kept, centers, problems = [], [], []
     parts = {name: temporary(folder / f"{key}-{name}", "part") for name in ("depth", "color", "meta")}
@@ -197,7 +197,7 @@ def _write(
 def _all(
     frames: Sequence[HandFrame], transform: HandTransform, wide: bool
 ) -> Iterator[tuple[NDArray[np.uint16], NDArray[np.uint8] | None, tuple[float, float, float]] | GestaError]:
-    """In the order of the frames; a few are read at a time."""
+    """Yield the windows in the order of the frames, reading a few at a time."""
 
     def one(frame: HandFrame) -> Any:
         try:
@@ -212,12 +212,12 @@ def _all(
 
 
 def _reason(error: GestaError) -> str:
-    """The message without the file that the problem names already."""
+    """Return the message without the file name, which the problem already contains."""
     return str(error).partition(": ")[2] or str(error)
 
 
 HEADER = 128
-"""Bytes before the first window: numpy's header, padded."""
+"""Bytes before the first window: the padded .npy header."""
 
 
 def _append(stream: BinaryIO, window: NDArray[Any]) -> None:
@@ -227,7 +227,7 @@ def _append(stream: BinaryIO, window: NDArray[Any]) -> None:
 
 
 def _with_header(part: Path, path: Path, kind: type, shape: tuple[int, ...]) -> None:
-    """Puts numpy's header into the room left for it, and the file to its place."""
+    """Write the .npy header into the space reserved for it and move the file into place."""
     header = {"descr": np.dtype(kind).str, "fortran_order": False, "shape": shape}
     text = repr(header).encode().ljust(HEADER - 11) + b"\n"
     with part.open("r+b") as stream:
@@ -238,21 +238,21 @@ def _with_header(part: Path, path: Path, kind: type, shape: tuple[int, ...]) -> 
 
 
 def _read_meta(path: Path) -> dict[str, Any] | None:
-    """What is known of windows that are there, or None."""
+    """Return the metadata of cached windows, or None if they are not complete."""
     try:
         known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         wanted = [path.with_name(f"{path.stem}-depth.npy")] if known["kept"] else []
         if not all(file.exists() for file in wanted):
             return None
         for file in [path, *path.parent.glob(f"{path.stem}-*.npy")]:
-            file.touch()  # used just now
+            file.touch()  # mark as recently used
     except (OSError, ValueError, KeyError):
         return None
     return known
 
 
 def _key(frames: Sequence[HandFrame], transform: HandTransform, wide: bool) -> str:
-    """Files by path, size and time of change, the cubes, and everything that decides a window's pixels."""
+    """Hash paths, sizes and mtimes of the files, the cubes, and everything that affects a window's pixels."""
     content = hashlib.sha256()
     settings = (HAND_TRANSFORM_VERSION, transform.size, transform.cube_mm, transform.needs_color, wide, WIDER, FINER)
     content.update(repr(settings).encode())

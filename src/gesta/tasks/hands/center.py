@@ -1,9 +1,9 @@
-"""The hand's center where the data have none: the hand is the free, wide end of the nearest limb.
+"""Locates the hand's center if the data have none: the hand is the free, wide end of the nearest limb.
 
-The center of mass of the nearest object (the document's rule) is pulled along the forearm. So the limb that holds the
-nearest reading is followed by its depth, its long axis found, and of its two ends the one taken that is not cut off (by
-the image's edge, or by going on into a body) and, of two free ones, the wider: fingers spread, an elbow does not. There
-the center of mass is refined in a cube of half the side. The image is looked at in steps of a few pixels.
+The center of mass of the nearest object (the document's rule) is shifted toward the forearm. Instead, the limb that
+contains the nearest reading is traced by depth and its long axis is computed. Of its two ends, the one that is not cut
+off (by the image border or by continuing into a body) is taken; if both are free, the wider one: fingers spread, an
+elbow does not. There, the center of mass is refined in a cube of half the side. The image is subsampled first.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from gesta.schema import Camera, GestaError
 from gesta.tasks.hands.cube import SIDE_MM
 
 COLUMNS = 160
-"""The image is thinned to about so many columns."""
+"""The image is subsampled to about this many columns."""
 STEP_MM = 30.0
-"""Neighbors of one limb differ by less; what lies further apart in depth is another object."""
+"""Neighboring pixels of one limb differ by less than this in depth; otherwise they are separate objects."""
 SPECK = 5
-"""Fewer pixels of the thinned image are not an object."""
+"""A region of fewer pixels of the subsampled image is not an object."""
 REACH = 2.0
-"""A limb is followed so many sides from its nearest reading."""
+"""A limb is traced up to this distance from its nearest reading, in sides of the cube."""
 LONG = 0.85
 """A limb longer than this share of the side is an arm with a hand at one end."""
 HAND = 0.5
-"""Share of the side, from an arm's end, in which its hand lies."""
+"""The hand lies within this share of the side from the arm's end."""
 CUT_SHARE = 0.6
-"""An end that is cut off along more than this share of its width is not the hand."""
+"""An end that is cut off over more than this share of its width is not the hand."""
 LEAST_MM2 = 2000.0
-"""A smaller surface is a part, such as a finger's end before the palm, if a larger one lies less than a side behind."""
+"""A smaller surface is a part, such as a fingertip, if a larger one lies less than a side behind it."""
 ROUNDS = 2
 BEHIND_MM = 20.0
-"""The middle of a hand lies about so far behind the surface that is seen."""
+"""The middle of a hand is about this far behind its visible surface."""
 
 
 def nearest_object(
     depth_mm: NDArray[np.float32], camera: Camera, side_mm: float = SIDE_MM
 ) -> tuple[float, float, float]:
-    """(x, y, z) mm of the hand's middle in camera coordinates, from H W millimeters.
+    """Return the hand's middle (x, y, z) in mm, camera coordinates, from a depth image [H, W] in mm.
 
-    Specks of a few pixels are passed over. Raises GestaError if nothing is left.
+    Specks of a few pixels are ignored. Raises GestaError if nothing is left.
     """
     step = max(1, depth_mm.shape[1] // COLUMNS)
     thin = np.ascontiguousarray(depth_mm[step // 2 :: step, step // 2 :: step], np.float32)
@@ -62,25 +62,25 @@ def nearest_object(
 
 @dataclass(frozen=True)
 class _Limb:
-    """`points` N 3 mm; `cut_mm` N: their width where they are at the edge of image or reach, else 0."""
+    """`points` [N, 3] in mm; `cut_mm` [N]: a point's width at the border of the image or of the reach, else 0."""
 
     points: NDArray[np.float64]
     cut_mm: NDArray[np.float64]
 
 
 def _limb(depth: NDArray[np.float32], camera: Camera, side_mm: float) -> _Limb:
-    """What is connected with the nearest reading, depth by depth, within reach of it."""
+    """Return the region connected to the nearest reading by depth, up to its reach."""
     rows, columns = np.nonzero(_nearest_region(depth, camera, side_mm))
     points = camera.unproject(np.column_stack([columns, rows, depth[rows, columns]]))  # N 3
     near = np.linalg.norm(points - points[points[:, 2].argmin()], axis=1) < REACH * side_mm
-    beyond = np.pad(np.zeros(depth.shape, np.uint8), 1, constant_values=1)  # the image's edge, too
+    beyond = np.pad(np.zeros(depth.shape, np.uint8), 1, constant_values=1)  # including the image border
     beyond[rows[~near] + 1, columns[~near] + 1] = 1
     beside = cv2.dilate(beyond, np.ones((3, 3), np.uint8))[rows + 1, columns + 1] > 0
     return _Limb(points[near], (beside * points[:, 2] / camera.fx)[near])
 
 
 def _nearest_region(depth: NDArray[np.float32], camera: Camera, side_mm: float) -> NDArray[np.bool_]:
-    """The connected readings with the nearest one, passing over small ones where there is a large one."""
+    """Return the nearest connected region of readings, skipping small regions if there is a large one."""
     left, largest, most, last_mm = depth > 0, None, 0.0, np.inf
     while left.any():
         row, column = np.unravel_index(np.where(left, depth, np.inf).argmin(), depth.shape)
@@ -90,7 +90,7 @@ def _nearest_region(depth: NDArray[np.float32], camera: Camera, side_mm: float) 
         seed = (int(column), int(row))
         cv2.floodFill(depth, filled, seed, 0, STEP_MM, STEP_MM, 8 | cv2.FLOODFILL_MASK_ONLY | 1 << 8)
         region = (filled[1:-1, 1:-1] > 0) & left
-        area = float((depth[region] ** 2).sum()) / (camera.fx * camera.fy)  # mm2 that its pixels cover
+        area = float((depth[region] ** 2).sum()) / (camera.fx * camera.fy)  # area covered by its pixels, mm2
         if area >= LEAST_MM2:
             return np.asarray(region)
         if area > most and int(region.sum()) >= SPECK:
@@ -106,7 +106,7 @@ def _nearest_region(depth: NDArray[np.float32], camera: Camera, side_mm: float) 
 
 
 def _hand_end(limb: _Limb, side_mm: float) -> NDArray[np.float64]:
-    """The points of the hand: all of a short limb, else those at the end that is free, or the wider one."""
+    """Return the points of the hand: all of a short limb, otherwise those at its free or wider end."""
     points = limb.points
     middle = points.mean(axis=0)
     if len(points) < 3:

@@ -1,7 +1,7 @@
-"""Files of predicted joints against a file of true ones: errors in mm, success rate, one table.
+"""Compare files of predicted joints with a file of true joints: errors in mm, success rates, a table.
 
-Kazakos, section 4.4.7. Predictions in `u v` alone are lifted by the rule given there: the depth is that of the image
-at the point; where it lies outside the cube around the hand, the true depth is used.
+Kazakos, section 4.4.7. Predictions with only `u v` are lifted to 3D by the rule given there: the depth is that of the
+image at the point or, if this is outside the cube around the hand, the true depth.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from gesta.tasks.hands.read import read_depth
 THRESHOLDS_MM = np.arange(81.0)
 CUBE_MM = 300.0
 PUBLISHED_CAMERAS = {"icvl": Camera(240.99, 240.96, 160.0, 120.0)}
-"""With which published predictions go from pixels to mm, where that is not the camera that the data set names."""
+"""Cameras for converting published predictions to mm, where they differ from the data set's own camera."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One file's errors: [n, J] in mm, and in which coordinates the file was taken to be."""
+    """The errors of one file, [n, J] in mm, and the coordinates it was read as."""
 
     path: Path
     coordinates: Coordinates
@@ -40,7 +40,7 @@ class Compared:
         return float(self.errors_mm.mean())
 
     def document(self) -> dict[str, Any]:
-        """As `--json` shows it. `area` is that under the curve, divided by its last threshold."""
+        """Return the document shown by `--json`. `area`: area under the curve divided by its last threshold."""
         return {
             "file": str(self.path),
             "coordinates": self.coordinates,
@@ -67,12 +67,12 @@ def compare(
     progress: Callable[[int, int], None] | None = None,
     left_out: list[GestaError] | None = None,
 ) -> list[Compared]:
-    """Errors of each file, in the order given. `coordinates` is that of all three-number files (None: seen from them).
+    """Return the errors of each file, in the order given. `coordinates`: of all three-number files (None: guessed).
 
-    `depth`: folder of depth images in the order of the rows, needed where a file holds only `u v`; `depth_unit_mm` is
-    one step of theirs where they are plain 16-bit PNG. `left_out`: takes what is wrong with files that cannot be
-    compared, if others can. Raises GestaError as `read_joints` does, where a file has another number of rows, or the
-    images are missing.
+    `depth`: folder of depth images in the order of the rows, needed if a file contains only `u v`; `depth_unit_mm`:
+    their depth unit if they are plain 16-bit PNG. `left_out`: receives the errors of files that cannot be compared, if
+    others can. Raises GestaError like `read_joints`, and if a file has the wrong number of rows or the images are
+    missing.
     """
     true = read_joints(truth, coordinates=coordinates)
     world = true.world_mm(camera)
@@ -111,10 +111,10 @@ def lift(
     cube_mm: float = CUBE_MM,
     depth_unit_mm: float = 1.0,
 ) -> NDArray[np.float64]:
-    """n J 3 mm of points n J 2 with the depth images in `folder`, by the document's rule.
+    """Lift points [n, J, 2] to [n, J, 3] in mm with the depth images in `folder`, by the document's rule.
 
-    The cube's middle is the mean depth of the frame's true joints. No reading, and a point outside the image, count as
-    outside the cube. Raises GestaError if there are not as many images as rows.
+    The cube is centered at the mean depth of the frame's true joints. Missing readings and points outside the image
+    count as outside the cube. Raises GestaError if the numbers of images and rows differ.
     """
     if folder is None:
         raise GestaError(f"{file.path}: holds u v without depth. Give the depth images: --depth DIR.", usage=True)
@@ -135,9 +135,9 @@ def lift(
 
 
 def depth_images(folder: Path) -> list[tuple[Resource, DepthEncoding]]:
-    """The depth images below a folder by path: NYU's frontal view, else MSRA's `.bin`, else all 16-bit PNG.
+    """Return the depth images below a folder by path: NYU's frontal view, else MSRA's `.bin`, else all 16-bit PNG.
 
-    Raises GestaError if there is none.
+    Raises GestaError if there are none.
     """
     kinds: tuple[tuple[str, DepthEncoding], ...] = (
         ("depth_1_*.png", "nyu"),
@@ -153,7 +153,7 @@ def depth_images(folder: Path) -> list[tuple[Resource, DepthEncoding]]:
 
 
 def markdown(compared: Sequence[Compared]) -> str:
-    """The table, best first."""
+    """Return the table as Markdown, best first."""
     lines = ["| file | mean error (mm) | under 20 mm | under 40 mm | area to 80 mm |", "|---|---|---|---|---|"]
     for one in sorted(compared, key=lambda c: c.mean_error_mm):
         at_20, at_40 = success_rate(one.errors_mm, (20, 40))
@@ -163,7 +163,7 @@ def markdown(compared: Sequence[Compared]) -> str:
 
 
 def titles(compared: Sequence[Compared]) -> list[str]:
-    """A short name for each file: its stem, with the folder where two have the same."""
+    """Return a short name for each file: its stem, preceded by number and folder if the stem is not unique."""
     stems = [one.path.stem for one in compared]
     return [
         stem if stems.count(stem) == 1 else f"{number}: {one.path.parent.name}/{stem}"
@@ -172,5 +172,5 @@ def titles(compared: Sequence[Compared]) -> list[str]:
 
 
 def joint_names(joints: int) -> tuple[str, ...]:
-    """Names for the bars: those of NYU's protocol where there are 14 joints, else numbers from 1."""
+    """Return joint names for plots: those of NYU's protocol if there are 14 joints, else numbers from 1."""
     return PROTOCOL_NAMES if joints == len(PROTOCOL_NAMES) else tuple(str(n) for n in range(1, joints + 1))

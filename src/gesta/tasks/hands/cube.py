@@ -1,11 +1,11 @@
-"""The cube around a hand: cut out of the depth image, resized, normalized, and all of it backwards.
+"""The cube around a hand: cropping it from the depth image, resizing, normalizing, and the inverse.
 
 Kazakos, chapter 4. A cube of side cs (mm) around the center (x, y, z) covers cs * fx / z by cs * fy / z pixels. Its
-patch holds (d - z) / (cs / 2) in [-1, 1]; no reading and what lies behind the back face are 1, what lies before the
-front face is -1 (our decision). Joints are (x' - x) / (cs / 2), likewise for y and z.
+patch contains (d - z) / (cs / 2) in [-1, 1]; missing readings and points behind the back face are 1, points in front of
+the front face are -1 (our decision). Joints are (x' - x) / (cs / 2), likewise for y and z.
 
-For augmentation a cube may be turned about the ray through its center: the image is turned about the center's pixel,
-and joints with it, at their depth. So patch and joints always agree, whatever the camera.
+For augmentation, a cube can be rotated about the ray through its center: the image and the joints rotate about the
+center's pixel, the joints keeping their depth. Patch and joints therefore always agree, for any camera.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gesta.schema import Camera, GestaError
 SIDE_MM = 300.0
 PATCH = 128
 MIN_PIXELS = 20
-"""A cube with fewer readings in it is taken for empty."""
+"""A cube with fewer readings inside counts as empty."""
 
 
 @dataclass(frozen=True)
 class Cube:
-    """Where a cube is. `center_mm` (x, y, z) in the camera's coordinates, `turn` in degrees, counter-clockwise."""
+    """A cube. `center_mm`: (x, y, z) in camera coordinates; `turn`: rotation in degrees, counterclockwise."""
 
     camera: Camera
     center_mm: tuple[float, float, float]
@@ -47,9 +47,9 @@ class Cube:
             )
 
     def patch(self, depth_mm: NDArray[np.float32], size: int = PATCH) -> NDArray[np.float32]:
-        """H W millimeters -> size size, normalized depth. Nearest pixels, so that no depth is invented at edges.
+        """Crop depth [H, W] in mm to a normalized patch [size, size], with nearest-neighbor sampling to keep edges.
 
-        What lies outside the image counts as no reading. Raises GestaError where hardly a reading lies in the cube.
+        Pixels outside the image count as missing readings. Raises GestaError if the cube is (almost) empty.
         """
         patch = self.normal_depth(self.cut(depth_mm, size))
         readings = int(hand_mask(patch).sum())
@@ -62,26 +62,26 @@ class Cube:
         return patch
 
     def cut(self, depth_mm: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-        """H W millimeters -> size size millimeters in the cube's window, 0 outside the image."""
+        """Crop depth [H, W] to the cube's window [size, size], both in mm; 0 outside the image."""
         return _warped(depth_mm, self.to_image(size), size, cv2.INTER_NEAREST)
 
     def normal_depth(self, depth_mm: NDArray[np.floating[Any]] | NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Millimeters in the cube's window -> -1 (front face and before) to 1 (back face, behind it, no reading)."""
+        """Normalize depth in mm: -1 at and in front of the front face, 1 at and behind the back face or missing."""
         normal = (depth_mm.astype(np.float32) - np.float32(self.center_mm[2])) / np.float32(self.side_mm / 2)
         return np.where(depth_mm > 0, np.clip(normal, -1, 1), 1).astype(np.float32)
 
     def color_patch(self, color: NDArray[np.uint8], patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """H W 3 RGB -> size size 3 in 0..255, black where the `patch` of depth shows no hand."""
+        """Crop RGB [H, W, 3] to [size, size, 3] in 0..255, black where the depth `patch` shows no hand."""
         size = len(patch)
         found = _warped(color, self.to_image(size), size, cv2.INTER_LINEAR)
         return found.astype(np.float32) * hand_mask(patch)[..., None]
 
     def depth_mm(self, patch: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Normalized depth back in millimeters; 0 where the patch has none (1) or it was cut off (-1)."""
+        """Convert normalized depth back to mm; 0 where it is missing (1) or clipped (-1)."""
         return np.where(hand_mask(patch), self.center_mm[2] + patch.astype(np.float64) * self.side_mm / 2, 0.0)
 
     def points_mm(self, patch: NDArray[np.float32]) -> NDArray[np.float64]:
-        """N 3 (x, y, z) of the patch's pixels with a reading in the cube, in camera coordinates."""
+        """Return the points [N, 3] of the patch's pixels with a reading in the cube, in camera coordinates."""
         rows, columns = np.nonzero(hand_mask(patch))
         here = np.stack([columns, rows, np.ones_like(rows)], axis=-1)  # N 3
         uv = here @ self.to_image(len(patch)).T  # N 2, pixels of the image
@@ -89,21 +89,21 @@ class Cube:
         return self.camera.unproject(np.column_stack([uv, depth]))
 
     def normalize(self, joints_mm: ArrayLike) -> NDArray[np.float64]:
-        """... J 3 mm -> ... J 3, within [-1, 1] inside the cube."""
+        """Normalize joints [..., J, 3] in mm; inside the cube they are in [-1, 1]."""
         turned = self._turned(np.asarray(joints_mm, np.float64), self.turn)
         return (turned - self.center_mm) / (self.side_mm / 2)
 
     def restore(self, normalized: ArrayLike) -> NDArray[np.float64]:
-        """The inverse of `normalize`: ... J 3 -> mm in camera coordinates."""
+        """Invert `normalize`: [..., J, 3] -> mm in camera coordinates."""
         return self._turned(np.asarray(normalized, np.float64) * (self.side_mm / 2) + self.center_mm, -self.turn)
 
     def to_patch(self, uv: ArrayLike, size: int = PATCH) -> NDArray[np.float64]:
-        """... 2 pixels of the depth image -> pixels of the patch."""
+        """Map pixels [..., 2] of the depth image to pixels of the patch."""
         back = cv2.invertAffineTransform(self.to_image(size))
         return np.asarray(uv, np.float64) @ back[:, :2].T + back[:, 2]
 
     def to_image(self, size: int = PATCH) -> NDArray[np.float64]:
-        """2 3: pixels of the patch to pixels of the depth image; centers of pixels are whole numbers in both."""
+        """Return the affine map [2, 3] from patch to depth image pixels. Pixel centers are integers in both."""
         u, v = self._center_uv()
         z = self.center_mm[2]
         step_u, step_v = self.side_mm * self.camera.fx / z / size, self.side_mm * self.camera.fy / z / size
@@ -116,7 +116,7 @@ class Cube:
         return self.camera.cx + self.camera.fx * x / z, self.camera.cy - self.camera.fy * y / z
 
     def _turned(self, joints_mm: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
-        """Joints whose image is turned about the center's pixel, at their depth."""
+        """Rotate the joints' projections about the center's pixel, keeping their depth."""
         if degrees == 0:
             return joints_mm
         x, y, z = np.moveaxis(joints_mm, -1, 0)
@@ -131,12 +131,12 @@ def _warped(image: NDArray[Any], to_image: NDArray[np.float64], size: int, flag:
 
 
 def hand_mask(patch: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where a patch has a reading inside the cube."""
+    """Return where a patch has a reading inside the cube."""
     return np.asarray(np.abs(patch) < 1)
 
 
 def standardize(color: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float32]:
-    """... 3: minus the training set's mean, over its deviation, by channel. Raises ValueError for a deviation 0."""
+    """Standardize [..., 3] by channel with the training set's mean and deviation. Raises ValueError if one is 0."""
     spread = np.asarray(deviation, np.float32)
     if not (spread > 0).all():
         raise ValueError(f"a channel's deviation must be positive, not {spread.tolist()}")
@@ -144,7 +144,7 @@ def standardize(color: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLik
 
 
 def restore_color(standard: NDArray[np.float32], mean: ArrayLike, deviation: ArrayLike) -> NDArray[np.float32]:
-    """The inverse of `standardize`."""
+    """Invert `standardize`."""
     return np.asarray(standard * np.asarray(deviation, np.float32) + np.asarray(mean, np.float32), np.float32)
 
 
@@ -156,9 +156,9 @@ def vary(
     shift_mm: float = 10.0,
     scale: tuple[float, float] = (0.9, 1.1),
 ) -> Cube:
-    """The cube turned by up to `turn` degrees, moved by a normal of `shift_mm` an axis, its side scaled within `scale`.
+    """Rotate the cube by up to `turn` degrees, shift it (normal, `shift_mm` per axis), scale its side within `scale`.
 
-    Patch and joints made with it move together.
+    A patch and joints computed with the new cube move together.
     """
     moved = np.asarray(cube.center_mm) + rng.normal(scale=shift_mm, size=3)
     side = cube.side_mm * rng.uniform(*scale)
@@ -166,6 +166,6 @@ def vary(
 
 
 def _about(u: float, v: float, degrees: float) -> NDArray[np.float64]:
-    """3 3: a turn of the image about (u, v), counter-clockwise as seen."""
+    """Return the matrix [3, 3] of an image rotation about (u, v), counterclockwise as seen."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return np.array([[c, s, u - c * u - s * v], [-s, c, v + s * u - c * v], [0, 0, 1]])

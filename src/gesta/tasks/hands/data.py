@@ -1,4 +1,4 @@
-"""Hand frames -> batches: patches and joints that move together. What an item is, is a function of (seed, epoch)."""
+"""Batches of hand frames: patches and joints that move together. Items depend only on (seed, epoch, index)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gesta.tasks.hands.transform import HandTransform
 from gesta.training.data import Batch
 
 Item = tuple[NDArray[np.float32], NDArray[np.float32], float]
-"""(C S S, J 3 in half cubes, half the cube's side in mm)."""
+"""(image [C, S, S], joints [J, 3] in units of half a cube, half the cube's side in mm)."""
 
 
 @dataclass
 class HandSet(Dataset):
-    """Hands by index. With `augmentation`, the cube is turned, moved and scaled anew each epoch."""
+    """Hands by index. With `augmentation`, a new rotation, shift and scale of the cube is drawn each epoch."""
 
     windows: HandWindows
     joints_mm: NDArray[np.float32]  # N J 3
@@ -45,7 +45,7 @@ class HandSet(Dataset):
         return image, cube.normalize(self.joints_mm[index]).astype(np.float32), cube.side_mm / 2
 
     def collate(self, items: Sequence[Item]) -> Batch:
-        """hand float32 [B, C, S, S], joints [B, J, 3] in half cubes, half_mm [B]."""
+        """Return hand float32 [B, C, S, S], joints [B, J, 3] in units of half a cube, half_mm [B]."""
         images, joints, halves = zip(*items, strict=True)
         return {
             "hand": torch.from_numpy(np.stack(images)),
@@ -54,7 +54,7 @@ class HandSet(Dataset):
         }
 
     def poses(self) -> torch.Tensor:
-        """All joints in half cubes, as recorded: [N, J, 3]."""
+        """Return all joints [N, J, 3] in units of half a cube, not augmented."""
         cubes = self.windows.cubes
         found = [cube.normalize(joints) for cube, joints in zip(cubes, self.joints_mm, strict=True)]
         return torch.from_numpy(np.stack(found).astype(np.float32))
@@ -63,7 +63,7 @@ class HandSet(Dataset):
 def color_statistics(
     windows: HandWindows, transform: HandTransform
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and deviation by channel (0 to 255) over all pixels of the training patches, masked ones included."""
+    """Return the mean and deviation of each channel (0 to 255) over all pixels of all patches, including masked."""
     total, squares, count = np.zeros(3), np.zeros(3), 0
     for index in range(len(windows)):
         _, color = windows.patch(index, transform)

@@ -1,6 +1,6 @@
-"""Truth and estimate of a hand over its depth image, and on its colored points in space (Kazakos, figures 4.10, 4.11).
+"""Draw true and estimated joints over the depth image and the colored point cloud (Kazakos, figures 4.10, 4.11).
 
-Truth is blue, the estimate red.
+True joints are blue, estimates red.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from gesta.tasks.hands.read import read_color, read_depth
 SIDE = 340
 POINTS = 6000
 BAR, MARGIN = 84, 12
-"""Pixels: the width of the bar of depths, and what stays free above and below it."""
+"""Width of the depth color bar, and the margin above and below it, in pixels."""
 VIEW = (-28.0, 14.0)
-"""Degrees about the vertical and the horizontal axis of the still picture of the points."""
+"""Rotation of the still point cloud picture about the vertical and horizontal axis, in degrees."""
 
 Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Points of a surface: `points_mm` N 3 about the cube's middle (x right, y up, z away), `colors` N 3 RGB."""
+    """A point cloud: `points_mm` [N, 3] relative to the cube's center (x right, y up, z away), `colors` [N, 3] RGB."""
 
     points_mm: NDArray[np.float32]
     colors: NDArray[np.uint8]
@@ -38,7 +38,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Hand:
-    """What is drawn of a frame: the cube, the names of its joints, joints J 3 mm in camera coordinates, or None."""
+    """What is drawn of a frame: cube, joint names, joints [J, 3] in mm, camera coordinates (truth may be None)."""
 
     frame: HandFrame
     cube: Cube
@@ -47,13 +47,13 @@ class Hand:
     found_mm: NDArray[Any]
 
     def layers(self) -> list[tuple[NDArray[Any], Color]]:
-        """(joints, color), in the order of drawing."""
+        """Return (joints, color) pairs in drawing order."""
         truth = [] if self.truth_mm is None else [(self.truth_mm, TRUTH)]
         return [*truth, (self.found_mm, ESTIMATE)]
 
 
 def over_depth(hand: Hand, depth_mm: NDArray[np.float32], side: int = SIDE) -> Image:
-    """side side RGB: the depth around the hand with the joints drawn over it."""
+    """Return the depth around the hand with the joints drawn over it, RGB [side, side, 3]."""
     into = cv2.invertAffineTransform(hand.cube.to_image(side))
     size = (side, side)
     found = cv2.warpAffine(depth_mm, into, size, flags=cv2.INTER_NEAREST, borderValue=0)
@@ -68,10 +68,10 @@ def over_depth(hand: Hand, depth_mm: NDArray[np.float32], side: int = SIDE) -> I
 def cloud_of(
     hand: Hand, depth_mm: NDArray[np.float32], points: int = POINTS, *, tones: Literal["natural", "depth"] = "natural"
 ) -> Cloud:
-    """At most so many points of the hand's cube. `tones`: natural is those of the color image where the frame has one,
-    else light and dark; depth is the scale of `depth_bar`.
+    """Return at most `points` points of the hand's cube.
 
-    Raises GestaError where the cube is empty.
+    `tones`: natural uses the color image if the frame has one, else shading by depth; depth uses the scale of
+    `depth_bar`. Raises GestaError if the cube is empty.
     """
     size = max(32, min(256, round(np.sqrt(points) * 1.6)))
     patch = hand.cube.patch(depth_mm, size)
@@ -84,7 +84,7 @@ def cloud_of(
 
 
 def cloud_view(hand: Hand, cloud: Cloud, side: int = SIDE, view: tuple[float, float] = VIEW) -> Image:
-    """side side RGB: the points seen from a turned place, near ones over far ones, the joints over all."""
+    """Draw the points from a rotated view, near over far, with the joints on top; RGB [side, side, 3]."""
     turn = _turn(*view)
     scale = 0.85 * side / hand.cube.side_mm
     image = np.full((side, side, 3), 255, np.uint8)
@@ -100,7 +100,7 @@ def cloud_view(hand: Hand, cloud: Cloud, side: int = SIDE, view: tuple[float, fl
 
 
 def depth_bar(cube: Cube, side: int = SIDE) -> Image:
-    """side BAR RGB: the colors of the points from the cube's front (top) to its back, with the depth in mm."""
+    """Draw the color scale from the cube's front (top) to its back, with depths in mm; RGB [side, BAR, 3]."""
     image = np.full((side, BAR, 3), 255, np.uint8)
     rows = np.linspace(-1, 1, side - 2 * MARGIN, dtype=np.float32)
     image[MARGIN:-MARGIN, 8:26] = _scale(rows)[:, None]
@@ -117,13 +117,13 @@ def depth_of(frame: HandFrame) -> NDArray[np.float32]:
 
 
 def _color_of(hand: Hand, shape: tuple[int, ...], size: int) -> Image | None:
-    """The color image cut as the depth is; None where there is none that fits."""
+    """Return the color image cropped like the depth, or None if there is none of the same size."""
     if hand.frame.color is None:
         return None
     try:
         color = read_color(hand.frame.color)
     except GestaError:
-        return None  # a picture for people: without color, depth stands in
+        return None  # only an illustration: fall back to depth
     if color.shape[:2] != shape:
         return None
     into = cv2.invertAffineTransform(hand.cube.to_image(size))
@@ -131,13 +131,13 @@ def _color_of(hand: Hand, shape: tuple[int, ...], size: int) -> Image | None:
 
 
 def _by_depth(normalized: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """N -> N 3: near is light, far dark."""
+    """Map normalized depth [N] to colors [N, 3]: near is light, far is dark."""
     level = np.clip((1 - normalized) / 2, 0, 1)
     return np.column_stack([90 + 130 * level, 80 + 110 * level, 70 + 95 * level]).astype(np.uint8)
 
 
 def _scale(normalized: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """N in [-1, 1] -> N 3 RGB: near is yellow, far dark blue (viridis, also told apart without red and green)."""
+    """Map [N] in [-1, 1] to RGB [N, 3]: near is yellow, far dark blue (viridis, which is colorblind-safe)."""
     level = (np.clip((1 - normalized) / 2, 0, 1) * 255).astype(np.uint8)
     return np.ascontiguousarray(cv2.applyColorMap(level.reshape(-1, 1), cv2.COLORMAP_VIRIDIS)[:, 0, ::-1])
 

@@ -1,4 +1,4 @@
-"""A hand pose model over frames with known joints: estimates, and the errors in millimeters."""
+"""Evaluate a hand pose model on frames with known joints: estimates, and errors in millimeters."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gesta.tasks.hands.predict import BATCH, PoseRecognizer
 from gesta.tasks.hands.transform import PreprocessedHand, preprocess_hand
 
 AREA_MM = 80.0
-"""The success-rate curve's area is taken up to this threshold."""
+"""The area under the success-rate curve is computed up to this threshold."""
 PREDICTIONS = "predictions.txt"
 READERS = 4
 
 
 def labeled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
-    """The frames with joints. Raises GestaError where there are none, or the data have another number of joints."""
+    """Return the frames with joints. Raises GestaError if there are none or the number of joints differs."""
     found = [frame for frame in frames if frame.joints_mm is not None]
     if not found:
         raise GestaError(f"nothing to measure: of {len(frames)} frames none has joints. Choose another split or data.")
@@ -44,9 +44,9 @@ def labeled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFra
 def outputs(
     recognizer: PoseRecognizer, frames: Sequence[HandFrame], bar: Bar
 ) -> tuple[list[HandFrame], NDArray[np.float64], list[Problem]]:
-    """(frames estimated, joints and behind them the center of the cube, n J+1 3 in mm, what could not be preprocessed).
+    """Return (frames estimated, joints followed by the cube's center [n, J + 1, 3] in mm, problems of other frames).
 
-    The center is where `recognizer.rule` says: "data" or "nearest".
+    The center is chosen by `recognizer.rule`: "data" or "nearest".
     """
     transform, rule = recognizer.manifest.transform, recognizer.rule
 
@@ -75,7 +75,7 @@ def outputs(
 
 
 def evaluation(recognizer: PoseRecognizer, frames: Sequence[HandFrame], found: NDArray[np.float64]) -> Evaluation:
-    """The errors of `outputs` on frames with joints. `facts`: "centers_mm" n 3."""
+    """Compute the errors of `outputs` on frames with joints. `facts` contains "centers_mm" [n, 3]."""
     truth = np.array([frame.joints_mm for frame in frames], np.float64)
     joints, centers = found[:, :-1], found[:, -1]
     metrics = measured_pose(truth, joints, [f.subject for f in frames], recognizer.manifest.joints)
@@ -84,12 +84,12 @@ def evaluation(recognizer: PoseRecognizer, frames: Sequence[HandFrame], found: N
 
 
 def errors_mm(result: Evaluation) -> NDArray[np.float64]:
-    """n J."""
+    """Return the joint errors in mm, [n, J]."""
     return joint_errors(result.truth, result.outputs)
 
 
 def worst(result: Evaluation, count: int) -> list[int]:
-    """Rows of the largest mean errors, the worst first."""
+    """Return the rows with the largest mean errors, worst first."""
     return [int(i) for i in np.argsort(-errors_mm(result).mean(axis=1), kind="stable")[:count]]
 
 
@@ -99,7 +99,7 @@ def measured_pose(
     subjects: Sequence[str | None],
     joint_names: Sequence[str],
 ) -> dict[str, Any]:
-    """The numbers of `metrics.json` from joints n J 3 in mm, as plain JSON values; those of `gesta pose compare`."""
+    """Compute metrics from joints [n, J, 3] in mm, as JSON values for `metrics.json`, like `gesta pose compare`."""
     errors = joint_errors(truth_mm, found_mm)
     compared = Compared(Path(PREDICTIONS), "uvd", errors).document()
     people: dict[str, list[int]] = defaultdict(list)
@@ -126,7 +126,7 @@ def measured_pose(
 
 
 def identities(frames: Sequence[HandFrame]) -> list[str]:
-    """A short hash of each frame's joints and the size of its depth file: tens of thousands of images are not read."""
+    """Return a short hash of each frame's joints and depth file size. The images themselves are not read."""
     found = []
     for frame in frames:
         size = frame.depth.path.stat().st_size if frame.depth.path.is_file() else 0

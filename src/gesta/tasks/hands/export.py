@@ -1,7 +1,7 @@
-"""What exporting, calibrating and timing a hand pose model takes: preprocessed hands, and how far joints lie apart.
+"""Exporting, calibrating and timing hand pose models: preprocessed hands, and distances between joints.
 
-What must agree are the joints: `LARGEST_MM` and `MEAN_MM` say by how much they may differ, by precision. A cube's side
-turns the network's units into millimeters.
+Two networks agree if their joints do: `LARGEST_MM` and `MEAN_MM` are the tolerances, by precision. The cube's side
+converts the network's units to millimeters.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from gesta.tasks.hands.predict import PoseRecognizer
 from gesta.tasks.hands.transform import HandTransform, preprocess_hand
 
 LARGEST_MM = {"fp32": 0.1, "fp16": 2.0, "int8": 30.0}
-"""Largest distance of a joint from PyTorch's, over all frames, that passes, by precision."""
+"""Tolerance for the largest distance of a joint from PyTorch's, over all frames, by precision."""
 MEAN_MM = {"fp32": 0.01, "fp16": 0.3, "int8": 3.0}
-"""Mean distance that passes."""
+"""Tolerance for the mean distance."""
 
 Images = NDArray[np.float32]  # n C S S
 
 
 def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, source: str) -> Examples:
-    """At most `limit` preprocessed hands with joints, spread over the frames; without those that fail.
+    """Return at most `limit` preprocessed hands with joints, spread over the frames, skipping those that fail.
 
-    `truth`: J 3 in units of half a cube.
+    `truth`: joints [J, 3] in units of half a cube.
     """
     if not frames:
         hands = list(random_hands(manifest.transform, limit))
@@ -43,7 +43,7 @@ def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, so
         try:
             hand = preprocess_hand(frame, manifest.transform)
         except GestaError:
-            continue  # a broken image: `gesta data inspect` names it
+            continue  # a broken image; `gesta data inspect` reports it
         if frame.joints_mm is not None:
             found.inputs.append(hand.image)
             found.truth.append(hand.cube.normalize(frame.joints_mm))
@@ -51,7 +51,7 @@ def examples(manifest: HandManifest, frames: Sequence[HandFrame], limit: int, so
 
 
 def random_hands(transform: HandTransform, count: int = 16, seed: int = 0) -> Images:
-    """Blobs of depth before nothing, for where no data are given."""
+    """Return images of random depth blobs on an empty background, used when no data are given."""
     rng = np.random.default_rng(seed)
     size = transform.size
     images = np.ones((count, transform.channels, size, size), np.float32)
@@ -64,12 +64,12 @@ def random_hands(transform: HandTransform, count: int = 16, seed: int = 0) -> Im
 
 
 def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
-    """Single hands to calibrate on."""
+    """Return single hands for calibration."""
     return {("whole", "network"): spread([{"hand": image[None]} for image in shown.inputs])}
 
 
 def compare(reference: PoseRecognizer, other: PoseRecognizer, shown: Examples, artifact: Artifact) -> Agreement:
-    """How far the joints of two models lie apart, and the errors of both where the truth is known."""
+    """Compare the joints of two models, and the errors of both if the true joints are known."""
     images = np.stack(shown.inputs)
     expected, found = (recognizer.predict_preprocessed(images) for recognizer in (reference, other))
     cube_mm = reference.manifest.transform.cube_mm
@@ -92,11 +92,11 @@ def compare(reference: PoseRecognizer, other: PoseRecognizer, shown: Examples, a
 
 
 def compared_mm(one: NDArray[Any], other: NDArray[Any], cube_mm: float) -> tuple[float, float]:
-    """(largest, mean) distance in mm of joints n J 3 in units of half a cube; NaN stays NaN."""
+    """Return the (largest, mean) distance in mm of joints [n, J, 3] in units of half a cube. NaN propagates."""
     apart = joint_errors(one, other) * (cube_mm / 2)
     return float(np.max(apart)), float(np.mean(apart))
 
 
 def timings(recognizer: PoseRecognizer, hands: Sequence[Images]) -> dict[str, Timing]:
-    """One preprocessed hand through the network."""
+    """Return the timing of the network on one preprocessed hand."""
     return {"frame": Timing(lambda i: recognizer.predict_preprocessed(hands[i % len(hands)][None]))}

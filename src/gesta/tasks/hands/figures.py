@@ -1,4 +1,4 @@
-"""Success-rate curves and bars of the joints' errors, as in Kazakos, figures 4.7 to 4.9. Needs matplotlib."""
+"""Plots of success rates and per-joint errors, as in Kazakos, figures 4.7 to 4.9. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gesta.metrics import success_area, success_rate
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FINE = 4  # points of a curve between two whole millimeters
+FINE = 4  # points of a curve per millimeter
 
 
 def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title: str, limit_mm: float = 80.0) -> None:
-    """Writes a PNG: share of frames whose largest joint error is under each threshold; a line for each [n, J]."""
+    """Plot the share of frames whose largest joint error is under each threshold, a line per [n, J], as PNG."""
     figure = _figure((7.5, 5.5))
     axes = figure.add_subplot()
     thresholds = np.linspace(0, limit_mm, round(limit_mm) * FINE + 1)
@@ -40,7 +40,7 @@ def draw_success(errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title
 def draw_per_joint(
     errors_mm: Mapping[str, NDArray[np.float64]], path: Path, title: str, joint_names: Sequence[str]
 ) -> None:
-    """Writes a PNG: mean error of each joint, and of all, a bar for each [n, J]."""
+    """Plot the mean error of each joint and over all joints, a bar per [n, J], as PNG."""
     groups = [*joint_names, "mean"]
     figure = _figure((max(7.5, 0.75 * len(groups)), 4.8))
     axes = figure.add_subplot()

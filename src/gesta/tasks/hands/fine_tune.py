@@ -1,4 +1,4 @@
-"""Training on from the weights of a bundle, e.g. after pruning: what a mask removed stays zero."""
+"""Fine-tune the weights of a bundle, e.g. after pruning: weights removed by a mask stay zero."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def fine_tune(
     changes: Sequence[str],
     run: Run,
 ) -> dict[str, NDArray[Any]]:
-    """The source's network with these weights trained on by the bundle's own recipe with changes as of `--set`.
+    """Train the source's network further from `weights`, with the bundle's recipe and `changes` as for `--set`.
 
-    Raises GestaError for frames with other joints, RecipeError for changes that do not fit.
+    Raises GestaError if the frames have other joints, RecipeError if the changes are invalid.
     """
     recipe = changed(HandRecipe.model_validate(source.manifest.recipe), ("training.patience=null", *changes))
     network = load_network(source).requires_grad_(True)

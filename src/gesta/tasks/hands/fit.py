@@ -1,4 +1,4 @@
-"""From hand frames and a recipe to a pose bundle: the whole of training in one call (Kazakos, section 4.4.3)."""
+"""Train a pose bundle from hand frames and a recipe in one call (Kazakos, section 4.4.3)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import Stage, precision_for, run_stage
 
 LEAST = 4
-"""Training frames below which nothing is tried."""
+"""Minimum number of training frames."""
 
 
 def fit(
@@ -47,12 +47,12 @@ def fit(
     callbacks: Sequence[Any] = (),
     network: PoseNet | None = None,
 ) -> Fitted:
-    """Trains on the frames of split "train" and chooses the best epoch on "val"; the bundle is left at run.out/bundle.
+    """Train on split "train", select the best epoch on "val" and write the bundle to run.out/bundle.
 
-    Frames that cannot be used are skipped and reported. `callbacks`: Lightning's, called before
-    an epoch is saved. `network`: one of the recipe's, trained on from its weights. `facts` of what comes back:
-    "mean_pose_mm", the validation error of always saying the mean training pose. Raises GestaError for data that cannot
-    be learned from, another run's checkpoint, a loss that is not finite, or a full disk.
+    Unusable frames are skipped and reported. `callbacks`: Lightning callbacks, called before an epoch is saved.
+    `network`: a network of the recipe whose training is continued from its weights. `facts` of the result contains
+    "mean_pose_mm", the validation error of always predicting the mean training pose. Raises GestaError for unusable
+    data, a checkpoint of another run, a non-finite loss, or a full disk.
     """
     precision_for(recipe.training.precision, run.device)
     names = listing.joint_names
@@ -94,14 +94,14 @@ def fit(
 
 
 def joint_indices(layout: str) -> tuple[int, ...] | None:
-    """Which of the data set's joints are taken, where not all: NYU's 14 of 36."""
+    """Return the indices of the joints used, if not all of the data set's: NYU's 14 of 36."""
     return PROTOCOL if layout == "nyu" else None
 
 
 def frames_content(frames: Sequence[HandFrame]) -> bytes:
-    """Ids, sizes of the depth files and all that is told of the frames: split, camera, unit, center, joints.
+    """Serialize what identifies the frames: id, size of the depth file, split, camera, unit, center, joints.
 
-    Tens of thousands of images are not read for it.
+    The images themselves, possibly tens of thousands, are not read.
     """
     content = bytearray()
     for frame in sorted(frames, key=lambda f: f.id):
@@ -117,7 +117,7 @@ Trained = dict[str, tuple[list[Row], Row, int]]
 
 
 def _train_parts(network: PoseNet, stage: Stage, sets: _Sets, recipe: HandRecipe) -> Trained:
-    """Trains what the network says is to be trained by itself, one part after the other, in place."""
+    """Train the parts that the network declares as trained separately, one after the other, in place."""
     trained: Trained = {}
     prior = PosePrior(sets.train.poses()) if recipe.training.prior else None
     for number, (name, part) in enumerate(network.parts(), 1):
@@ -133,14 +133,14 @@ def _learner(part: PoseNet, recipe: HandRecipe, prior: PosePrior | None, steps: 
 
 
 def _best_of(network: PoseNet, trained: Trained, sets: _Sets, recipe: HandRecipe) -> Row:
-    """The row of a network of several parts: errors of the whole on the training part, the last of the best epochs."""
+    """Return the row of a multi-part network: its errors on the training set, the last of the best epochs."""
     errors, squared = measure(network, sets.train, recipe.training.batch)
     epoch = max(best["epoch"] for _, best, _ in trained.values())
     return {"epoch": epoch, "train_mse": squared, "train_error_mm": float(errors.mean())}
 
 
 def measure(network: PoseNet, hands: HandSet, batch: int) -> tuple[NDArray[np.float64], float]:
-    """(errors [n, J] in mm, mean squared error of the 3J outputs in half cubes) of a set, as recorded."""
+    """Return (errors [n, J] in mm, MSE of the 3J outputs in units of half a cube) on a set, not augmented."""
     errors, squared = [], []
     network.eval()
     with torch.inference_mode():
@@ -153,7 +153,7 @@ def measure(network: PoseNet, hands: HandSet, batch: int) -> tuple[NDArray[np.fl
 
 
 def mean_pose_error(train: HandSet, hands: HandSet) -> float:
-    """Mean joint error in mm of always saying the mean training pose, in the cube."""
+    """Return the mean joint error in mm of always predicting the mean training pose, in the cube."""
     mean = train.poses().mean(0)
     halves = torch.tensor([cube.side_mm / 2 for cube in hands.windows.cubes])
     return float(((hands.poses() - mean).norm(dim=-1).mean(1) * halves).mean())
@@ -168,7 +168,10 @@ def preprocess_hands(
     progress: bool = True,
     cache: Path | None = None,
 ) -> tuple[HandWindows, list[HandFrame], tuple[Problem, ...]]:
-    """Windows of frames with that many joints; those of another number are left out, too. Raises GestaError."""
+    """Return the windows, the frames used, and problems. Frames without `joints` joints are skipped, too.
+
+    Raises GestaError if no frame is left.
+    """
     odd = [f for f in frames if f.joints_mm is None or len(f.joints_mm) != joints]
     fitting = [f for f in frames if f.joints_mm is not None and len(f.joints_mm) == joints]
     problems = [
@@ -196,7 +199,7 @@ def _sets(
     run: Run,
     cache: Path | None,
 ) -> tuple[_Sets, HandTransform, tuple[Problem, ...]]:
-    """Training and validation hands; the transform with color's mean and deviation; what was left out."""
+    """Return training and validation hands, the transform with color mean and deviation, and what was skipped."""
     wide = recipe.augmentation.active
     parts = {name: [f for f in frames if f.split == name] for name in ("train", "val")}
     if min(len(part) for part in parts.values()) < 1 or len(parts["train"]) < LEAST:
@@ -254,7 +257,7 @@ def _stage(recipe: HandRecipe, run: Run, joint_names: Sequence[str], frames: int
 
 
 def _batches(network: PoseNet, hands: HandSet, batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Images and joints of a set as recorded, where the network is."""
+    """Yield images and joints of a set, not augmented, on the network's device."""
     device = next(network.parameters()).device
     for start in range(0, len(hands), batch):
         made = hands.collate([hands[i] for i in range(start, min(start + batch, len(hands)))])
@@ -278,7 +281,7 @@ def _metrics(
 
 
 def _warnings(sets: _Sets, transform: HandTransform) -> tuple[str, ...]:
-    """What about the data a reader of the results should know."""
+    """Return warnings about the data that matter for interpreting the results."""
     beyond = (sets.train.poses().abs() > 1).any(-1).any(-1)
     if not bool(beyond.any()):
         return ()

@@ -1,4 +1,4 @@
-"""What people point a hand pose model at: a depth image, a folder of them, a data set, a recording; and its camera."""
+"""Inputs of a hand pose model: depth images, folders of them, data sets and recordings, with their camera."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NYU_SIZE = (640, 480)
 
 @dataclass(frozen=True)
 class Shot:
-    """One image of a recording: depth H W mm, color H W 3 RGB or None."""
+    """One image of a recording: depth [H, W] in mm, RGB [H, W, 3] or None."""
 
     time_s: float
     depth_mm: NDArray[np.float32]
@@ -37,15 +37,15 @@ def find_hands(
     layout: str | None = None,
     told: Callable[[str], None] | None = None,
 ) -> list[HandFrame]:
-    """The frames at a path: a hand data set, a depth image or a folder of them.
+    """Return the frames at a path: a hand data set, a depth image or a folder of depth images.
 
-    A depth image is a PNG of 16-bit gray (mm), NYU's PNG, or MSRA's .bin.
+    A depth image is a 16-bit gray PNG (mm), NYU's PNG, or MSRA's .bin.
 
-    `camera`: a name or a camera.yaml; without it the data set's, a camera.yaml beside the images, or what the encoding
-    implies. The unit of 16-bit depth is that camera.yaml's; a data set keeps its own.
-    Where NYU's annotation cannot be read, because scipy or h5py is missing, its images are taken alone; `told` says so,
-    and which images of a folder are not depth.
-    Raises GestaError where nothing is there, it is not depth, no camera is known for it, or that looks wrong for it.
+    `camera`: a name or a camera.yaml; by default the data set's camera, a camera.yaml next to the images, or the one
+    implied by the encoding. The unit of 16-bit depth is taken from that camera.yaml; a data set keeps its own.
+    If NYU's annotation cannot be read because scipy or h5py is missing, only its images are used; `told` is called with
+    a message about this, and about images of a folder that are not depth.
+    Raises GestaError if nothing is found, it is not depth, its camera is unknown, or the camera does not seem to fit.
     """
     if path.is_dir() and (layout is not None or hand_catalog.detect(path) is not None):
         try:
@@ -73,7 +73,7 @@ def find_hands(
 
 
 def one_hand(path: Path) -> HandFrame:
-    """The one frame at a path. Raises GestaError as `find_hands` does, and where there are several."""
+    """Return the only frame at a path. Raises GestaError like `find_hands`, and if there are several."""
     frames = find_hands(path)
     if len(frames) != 1:
         raise GestaError(f"{path}: holds {len(frames)} frames, expected one depth image. Give the images as a list.")
@@ -85,10 +85,10 @@ def is_recording(path: Path) -> bool:
 
 
 def iter_recording(path: Path, camera: str | None) -> tuple[Camera, Iterator[Shot]]:
-    """(camera, the images one by one) of a video of 16-bit depth. Camera and unit come from where an image's do.
+    """Return (camera, iterator over images) of a 16-bit depth video. Camera and unit are found as for an image.
 
-    Raises GestaError where it holds no depth, no camera is known, or (while going over it) it cannot be decoded, or its
-    first image does not fit the camera or seems to hold meters.
+    Raises GestaError if the video has no depth or its camera is unknown; and, during iteration, if it cannot be decoded
+    or its first image does not fit the camera or seems to be in meters.
     """
     sample = one_sample(path)
     if sample.depth is None:
@@ -116,7 +116,7 @@ _HOW = "Name it: --camera nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy 
 
 
 def _with_camera(frames: list[HandFrame], camera: str | None) -> list[HandFrame]:
-    """A data set's frames with the given camera in place of their own; the first image is compared with it."""
+    """Replace the camera of a data set's frames, if one is given, and check the camera against the first image."""
     if camera is not None:
         lens, _ = find_camera(camera)
         frames = [replace(frame, camera=lens) for frame in frames]
@@ -145,7 +145,7 @@ def _frame(path: Path, camera: str | None) -> HandFrame:
 
 
 def _encoding(path: Path) -> tuple[DepthEncoding, tuple[int, int] | None]:
-    """(how depth is kept, width and height where the header tells). Raises GestaError for what is not a depth image."""
+    """Return (depth encoding, (width, height) if in the header). Raises GestaError if it is not a depth image."""
     if path.suffix.lower() == ".bin":
         return "msra", None
     header = png_header(path)
@@ -165,7 +165,7 @@ def _encoding(path: Path) -> tuple[DepthEncoding, tuple[int, int] | None]:
 def _camera(
     path: Path, encoding: DepthEncoding, size: tuple[int, int] | None, name: str | None
 ) -> tuple[Camera, float]:
-    """(camera, mm of one step of depth) by name, of a camera.yaml beside an image or above its folder, or implied."""
+    """Return (camera, mm per depth unit): by name, from camera.yaml next to or above the image, or implied."""
     if name is not None:
         return find_camera(name)
     for beside in (path.parent / "camera.yaml", path.parent.parent / "camera.yaml"):

@@ -1,7 +1,7 @@
-"""Text files of joints, one row per frame: the form in which predictions of hand pose are published.
+"""Text files of joints, one row per frame: the format in which hand pose predictions are published.
 
-A row holds `u v d` (pixels, pixels, mm) or `x y z` (mm) of each joint, or only `u v`; spaces, tabs or commas between,
-an image's name in front allowed. In `x y z`, y points up; z may be negative throughout (MSRA).
+A row contains `u v d` (pixels, pixels, mm) or `x y z` (mm) of each joint, or only `u v`, separated by spaces, tabs or
+commas, optionally preceded by an image name. In `x y z`, y points up; all z may be negative (MSRA).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from gesta.untrusted import is_number
 
 Coordinates = Literal["uvd", "xyz", "uv"]
 NEGATIVE_SHARE = 0.1
-"""In x y z about half of all x are negative; in pixels, only what lies outside the image is."""
+"""In x y z, about half of all x are negative; in pixels, only points outside the image are."""
 
 
 @dataclass(frozen=True)
 class Joints:
-    """A file's numbers. `values`: n J 3, or n J 2 where `coordinates` is uv."""
+    """The joints in a file. `values`: [n, J, 3], or [n, J, 2] if `coordinates` is uv."""
 
     path: Path
     values: NDArray[np.float64]
     coordinates: Coordinates
 
     def world_mm(self, camera: Camera) -> NDArray[np.float64]:
-        """n J 3 (x, y, z) in mm, z forward. Pixels and depth (`uvd`) go through the camera."""
+        """Return (x, y, z) in mm, z forward, [n, J, 3]. Pixels with depth (`uvd`) are unprojected with the camera."""
         if self.coordinates == "uv":
             raise ValueError("pixels without depth have no place in the world; lift them first")
         if self.coordinates == "uvd":
@@ -43,11 +43,12 @@ class Joints:
 
 
 def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinates | None = None) -> Joints:
-    """The joints of a file. `joints`: how many there must be; None accepts any number of `u v d` or `x y z`.
+    """Read a file of joints. `joints`: the required number; None accepts any number of `u v d` or `x y z`.
 
-    `coordinates`: what three numbers per joint mean; None: xyz where more than a tenth of the first two are negative or
-    z is, else uvd. Two numbers per joint are u v; that needs `joints`.
-    Raises GestaError where the file is missing, no table of numbers, has another number of columns, NaN, or meters.
+    `coordinates`: the meaning of three numbers per joint. None: xyz if more than a tenth of the first two or the median
+    z are negative, else uvd. Two numbers per joint are u v; this requires `joints`.
+    Raises GestaError if the file is missing, is no table of numbers, has the wrong number of columns, contains numbers
+    that are not finite, or seems to be in meters.
     """
     rows = _numbers(path)
     columns = rows.shape[1]
@@ -69,14 +70,14 @@ def read_joints(path: Path, *, joints: int | None = None, coordinates: Coordinat
 
 
 def write_joints(path: Path, uvd: NDArray[Any]) -> None:
-    """Writes n J 3 (u px, v px, depth mm) like published files: one row per frame, three decimals."""
+    """Write [n, J, 3] (u px, v px, depth mm) in the published format: one row per frame, three decimals."""
     text = StringIO()
     np.savetxt(text, np.asarray(uvd).reshape(len(uvd), -1), fmt="%.3f")
     write_whole(path, text.getvalue())
 
 
 def _numbers(path: Path) -> NDArray[np.float64]:
-    """n C finite numbers; a first column of names is left out."""
+    """Read finite numbers [n, C]; a first column of names is skipped."""
     if not path.is_file():
         raise GestaError(f"{path}: no such file. Give a text file with one row of joints per frame.")
     try:
@@ -100,7 +101,7 @@ def _numbers(path: Path) -> NDArray[np.float64]:
 
 
 def _fault(lines: list[str]) -> str:
-    """What is wrong with a table that could not be read: the first row of another length, or with no number."""
+    """Explain why a table could not be read: the first row of another length, or with a cell that is no number."""
     columns = len(lines[0].split())
     for number, line in enumerate(lines, start=1):
         cells = line.split()

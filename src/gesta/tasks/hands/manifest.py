@@ -1,4 +1,4 @@
-"""What stands in the manifest of a hand pose model."""
+"""The manifest of a hand pose model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gesta.tasks.hands.transform import HAND_TRANSFORM_VERSION, HandTransform
 
 
 class HandManifest(Manifest):
-    """Of a hand pose model. `joints` are the names of the J joints that it gives, in their order."""
+    """Manifest of a hand pose model. `joints`: the names of the J estimated joints, in order."""
 
     title: ClassVar[str] = "a hand pose model"
     pipeline_tag: ClassVar[str | None] = "keypoint-detection"

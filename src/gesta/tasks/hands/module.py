@@ -1,4 +1,4 @@
-"""Learning hand pose, as a Lightning module: loss, errors of an epoch, and halving the learning rate on a plateau."""
+"""Lightning module for hand pose: loss, errors per epoch, and halving the learning rate on plateaus."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gesta.training.learner import Learner
 
 
 class LearnPose(Learner):
-    """`network`: a hand pose network. `prior`: what says how unusual a pose is, with the recipe's weight."""
+    """`network`: a hand pose network. `prior`: a penalty on unusual poses, weighted as in the recipe."""
 
     measures: ClassVar[Mapping[str, str]] = {"mse": "mse {:.5f}", "error_mm": "{:.1f} mm"}
 
@@ -46,7 +46,7 @@ class LearnPose(Learner):
 
 
 def halvings(losses: Sequence[float], patience: int) -> int:
-    """How often the learning rate has been halved: after every `patience` epochs without a better loss."""
+    """Count how often the learning rate was halved: after every `patience` epochs without a better loss."""
     best, waited, count = float("inf"), 0, 0
     for loss in losses:
         best, waited = (loss, 0) if loss < best else (best, waited + 1)
@@ -56,10 +56,10 @@ def halvings(losses: Sequence[float], patience: int) -> int:
 
 
 class Halving(Callback):
-    """The learning rate of each epoch, from the epochs before it: so a resumed run has the same.
+    """Sets each epoch's learning rate from the preceding epochs, so a resumed run uses the same rates.
 
-    At every halving training goes back to the best epoch so far, with its weights and the state of its optimizer
-    (Kazakos, section 2.7.2). Every process holds them, and so does the checkpoint.
+    At every halving, the weights and optimizer state of the best epoch so far are restored (Kazakos, section 2.7.2).
+    Every process keeps a copy of them, and so does the checkpoint.
     """
 
     def __init__(self, settings: PoseTrainingSettings) -> None:

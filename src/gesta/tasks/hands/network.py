@@ -1,4 +1,4 @@
-"""A hand pose bundle's network, and the form in which it runs and is exported."""
+"""The network of a hand pose bundle, for running and exporting."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gesta.tasks.hands.manifest import HandManifest
 
 
 def load_network(bundle: Bundle[HandManifest]) -> PoseNet:
-    """The network of the bundle's recipe with its weights, in eval mode, on the CPU.
+    """Return the network of the bundle's recipe with its weights, in eval mode, on the CPU.
 
     Raises GestaError if the bundle has no weights or they do not fit the network of its recipe.
     """
@@ -27,7 +27,7 @@ def load_network(bundle: Bundle[HandManifest]) -> PoseNet:
 
 
 def parts(bundle: Bundle[HandManifest], network: nn.Module | None = None) -> list[Part]:
-    """The network as what becomes a file: hand [B, C, S, S] -> joints [B, J, 3]; B is dynamic."""
+    """Return the network as an exportable part: hand [B, C, S, S] -> joints [B, J, 3]; B is dynamic."""
     transform = bundle.manifest.transform
     shape = (-1, transform.channels, transform.size, transform.size)
     hand = Tensor(name="hand", dtype="float32", shape=shape)

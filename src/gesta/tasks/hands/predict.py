@@ -1,4 +1,4 @@
-"""Hand pose: loads a bundle and finds the joints in depth images. Needs no PyTorch for an exported bundle."""
+"""Hand pose: load a bundle and find joints in depth images. Exported bundles need no PyTorch."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from gesta.tasks.hands.transform import PreprocessedHand, preprocess_images
 
 BATCH = 32
 Hand = HandFrame | str | Path
-"""A frame of a data set, or the file of a depth image."""
+"""A frame of a data set, or the path of a depth image."""
 
 CenterRule = Literal["data", "nearest"]
-"""data: the annotation's center where there is one, else the nearest object's; nearest: always the latter."""
+"""data: the annotated center if there is one, else that of the nearest object; nearest: always the latter."""
 RULES: dict[str, CenterRule] = {"data": "data", "nearest": "nearest"}
 
 
 def load(bundle: Bundle[HandManifest], at: Placement = Placement(), rule: CenterRule = "data") -> PoseRecognizer:
-    """The recognizer of a hand pose bundle. Raises GestaError for a damaged one, and for an engine that is missing."""
+    """Load a hand pose bundle. Raises GestaError if the bundle is damaged or the engine is not available."""
     return PoseRecognizer(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest, rule)
 
 
@@ -44,7 +44,7 @@ class PoseRecognizer:
     Holds a network on one device; use one PoseRecognizer per thread.
 
         model = gesta.load("runs/hands/bundle")
-        found = model.predict("hand.png")         # camera.yaml lies beside it
+        found = model.predict("hand.png")         # with camera.yaml next to it
         print(model.joints[0], found.joints_mm[0])    # x, y, z of the first joint in mm
     """
 
@@ -53,7 +53,7 @@ class PoseRecognizer:
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """Names of the J joints, in the order of every estimate."""
+        """Names of the J joints, in the order of the estimates."""
         return self.manifest.joints
 
     @overload
@@ -65,7 +65,7 @@ class PoseRecognizer:
     def predict(
         self, frame: Hand | list[Hand], center_mm: ArrayLike | None = None
     ) -> HandEstimate | list[HandEstimate]:
-        """The joints in a depth image or HandFrame, or in each of a list of them.
+        """Find the joints in a depth image or HandFrame, or in each of a list of them.
 
         `center_mm`: center of the hand (x, y, z); by default the one annotated in the data, else that of the nearest
         object. Raises GestaError if an image cannot be read, color is needed but missing, or there is no hand.
@@ -93,19 +93,18 @@ class PoseRecognizer:
         source: CenterSource | None = None,
         input: str = "",
     ) -> HandEstimate:
-        """The joints in a depth image float32 [H, W] in mm (0: no reading) and, if the model needs it, color uint8
-        [H, W, 3] RGB.
+        """Find the joints in a depth image float32 [H, W] in mm (0: no reading) and, if needed, RGB uint8 [H, W, 3].
 
-        Without `center_mm` (x, y, z), the nearest object is taken as the hand. Raises GestaError as `predict` does.
+        Without `center_mm` (x, y, z), the nearest object is taken as the hand. Raises GestaError like `predict`.
         """
         hand = preprocess_images(depth_mm, color, camera, self.manifest.transform, center_mm)
         output = self.predict_preprocessed(hand.image[None])[0]
         return estimate(hand, output, source or ("nearest" if center_mm is None else "given"), input)
 
     def predict_preprocessed(self, hands: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Joints [n, J, 3], in units of half the cube, of preprocessed images float32 [n, C, S, S].
+        """Return the joints [n, J, 3], in units of half the cube, of preprocessed images float32 [n, C, S, S].
 
-        Raises GestaError for another shape or type, and if the network returns a number that is not finite.
+        Raises GestaError if shape or dtype is wrong or the network's output is not finite.
         """
         transform = self.manifest.transform
         expected = (transform.channels, transform.size, transform.size)
@@ -127,7 +126,7 @@ class PoseRecognizer:
 
 
 def center_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) -> tuple[ArrayLike | None, CenterSource]:
-    """(the center x, y, z in mm, or None for the nearest object's; where it comes from)."""
+    """Return (the center x, y, z in mm, or None for that of the nearest object; where it comes from)."""
     if given_mm is not None:
         return given_mm, "given"
     if rule == "data" and frame.center_mm is not None:
@@ -138,5 +137,5 @@ def center_of(frame: HandFrame, given_mm: ArrayLike | None, rule: CenterRule) ->
 def estimate(
     hand: PreprocessedHand, output: NDArray[np.float32], source: CenterSource, input: str = ""
 ) -> HandEstimate:
-    """What a network's output J 3 says of a preprocessed hand."""
+    """Convert a network's output [J, 3] for a preprocessed hand to an estimate."""
     return HandEstimate(hand.joints_mm(output), hand.joints_uv(output), hand.cube.center_mm, source, input)

@@ -22,9 +22,9 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Center:
-    """What --center asks for: the data's center (else the nearest object's), always the latter, or a pixel.
+    """The value of --center: the data's center (else the nearest object's), always the latter, or a pixel.
 
-    `uv` with `depth_mm`, or None for the depth that the image has there.
+    `uv` comes with `depth_mm`; None means the depth of the image at that pixel.
     """
 
     nearest: bool = False
@@ -33,7 +33,7 @@ class Center:
 
 
 def predictions(recognizer: PoseRecognizer, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-    """Joints in mm and pixels, image by image; what cannot be predicted is added to `failed`. Raises GestaError."""
+    """Yield joints in mm and pixels for each image. Errors are added to `failed`. Raises GestaError."""
     told: list[str] = []
     center = parse_center(str(wanted.options.get("center", "data")))
     found = _found(recognizer, wanted, center, failed, told)
@@ -47,7 +47,7 @@ def predictions(recognizer: PoseRecognizer, wanted: Wanted, failed: list[str]) -
 
 
 def parse_center(text: str) -> Center:
-    """`data`, `nearest`, `U,V` or `U,V,DEPTH`. Raises GestaError (usage) for anything else."""
+    """Parse `data`, `nearest`, `U,V` or `U,V,DEPTH`. Raises GestaError (usage) for anything else."""
     if text in ("data", "nearest"):
         return Center(nearest=text == "nearest")
     try:
@@ -65,7 +65,7 @@ def parse_center(text: str) -> Center:
 def _found(
     recognizer: PoseRecognizer, wanted: Wanted, center: Center, failed: list[str], told: list[str]
 ) -> Iterator[Found]:
-    """One after the other; what cannot be predicted is added to `failed`, warnings to `told`."""
+    """Yield the results one by one. Errors are added to `failed`, warnings to `told`."""
     camera: str | None = wanted.options.get("camera")
     for path in wanted.inputs:
         try:
@@ -103,7 +103,7 @@ def _one(recognizer: PoseRecognizer, frame: HandFrame, center: Center) -> Found:
 def _followed(
     recognizer: PoseRecognizer, path: Path, camera: str | None, center: Center, failed: list[str]
 ) -> Iterator[Found]:
-    """Every image of a recording; those without a hand are added to `failed`. Raises GestaError as decoding does."""
+    """Yield each image of a recording; those without a hand are added to `failed`. Raises GestaError like decoding."""
 
     lens, shots = iter_recording(path, camera)
     for index, shot in enumerate(shots):
@@ -117,7 +117,7 @@ def _followed(
 
 
 def center_mm(center: Center, depth_mm: NDArray[np.float32], camera: Camera) -> NDArray[np.float64] | None:
-    """The given pixel in camera coordinates; None where none is given. Raises GestaError where it has no depth."""
+    """Return the given pixel in camera coordinates, or None. Raises GestaError if the pixel has no depth."""
     if center.uv is None:
         return None
     depth = center.depth_mm

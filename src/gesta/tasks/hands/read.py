@@ -1,4 +1,4 @@
-"""A hand frame's pixels: depth in millimeters, color, from the encodings of the data sets."""
+"""Read a hand frame's images: depth in millimeters and color, from the encodings of the data sets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gesta.untrusted import image_fault
 from gesta.words import counted
 
 METERS_BELOW = 20.0
-"""A median reading under this many "millimeters" is taken for meters (or centimeters)."""
+"""A median reading below this many "millimeters" is assumed to be in meters (or centimeters)."""
 MSRA_HEADER = 6
 
 
 def read_depth(resource: Resource, encoding: DepthEncoding = "gray16", unit_mm: float = 1.0) -> NDArray[np.float32]:
-    """H W millimeters, 0 = no reading.
+    """Return depth [H, W] in mm, 0 for no reading.
 
-    Raises GestaError where the file cannot be read, has another encoding or bit depth, or seems to hold meters.
+    Raises GestaError if the file cannot be read, has another encoding or bit depth, or seems to be in meters.
     """
     depth = _DECODERS[encoding](resource) * np.float32(unit_mm)
     check_unit(depth, str(resource))
@@ -29,7 +29,7 @@ def read_depth(resource: Resource, encoding: DepthEncoding = "gray16", unit_mm: 
 
 
 def check_unit(depth_mm: NDArray[np.float32], name: str) -> None:
-    """Raises GestaError, which names the file, where H W "millimeters" seem to be meters."""
+    """Raise GestaError, naming the file, if depth [H, W] in "millimeters" seems to be in meters."""
     seen = depth_mm[depth_mm > 0]
     if seen.size and np.median(seen) < METERS_BELOW:
         raise GestaError(
@@ -39,9 +39,9 @@ def check_unit(depth_mm: NDArray[np.float32], name: str) -> None:
 
 
 def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None]:
-    """(depth H W mm, color H W 3 RGB or None) of a frame.
+    """Return (depth [H, W] in mm, RGB [H, W, 3] or None) of a frame.
 
-    Raises GestaError as `read_depth` does, where color is asked for and absent, or of another size than depth.
+    Raises GestaError like `read_depth`, and if color is requested but missing or of another size than depth.
     """
     depth = read_depth(frame.depth, frame.encoding, frame.depth_unit_mm)
     if not color:
@@ -59,7 +59,7 @@ def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32
 
 
 def read_color(resource: Resource) -> NDArray[np.uint8]:
-    """H W 3 RGB. Raises GestaError where it is not an image."""
+    """Return RGB [H, W, 3]. Raises GestaError if the file is not an image."""
     return np.asarray(_image(resource, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 

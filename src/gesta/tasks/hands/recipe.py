@@ -1,4 +1,4 @@
-"""Recipes for hand poses: what of the hand is seen, which network, how it is trained."""
+"""Recipes for hand poses: input, network, and training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesta.schema import is_zero
 
 
 class PoseInputSettings(Strict):
-    """The hand transform's settings; color's mean and deviation come from the training frames."""
+    """Settings of the hand transform. Color mean and deviation are computed from the training frames."""
 
     inputs: Literal["depth", "rgb", "rgbd"] = "depth"
     size: int = Field(128, ge=16, le=512, description="height and width of the patch, pixels")
@@ -20,7 +20,7 @@ class PoseInputSettings(Strict):
 
 
 class PoseModelSettings(NetworkSettings):
-    """Which network. Names stand in gesta.models.pose_catalog.POSE_MODELS; `hidden` to `after` are for some of them."""
+    """The network. Names: gesta.models.pose_catalog.POSE_MODELS; `hidden` to `after` apply to some of them."""
 
     name: Annotated[
         Literal[
@@ -57,7 +57,7 @@ class PoseModelSettings(NetworkSettings):
 
 
 class PoseAugmentationSettings(Strict):
-    """Joints move with the image. One draw a frame and epoch; zeros switch a part off."""
+    """Joints move with the image. Drawn once per frame and epoch; zero turns a part off."""
 
     rotation_deg: float = Field(0.0, ge=0, le=180, description="turned about the center's pixel by up to this")
     shift_mm: float = Field(0.0, ge=0, le=50, description="standard deviation of the center's shift along each axis")
@@ -76,7 +76,7 @@ class PoseAugmentationSettings(Strict):
 
 
 class PoseTrainingSettings(Strict):
-    """Kazakos, section 4.4.3. A plateau: so many epochs without a better validation loss."""
+    """Kazakos, section 4.4.3. `plateau`: number of epochs without a better validation loss."""
 
     epochs: int = Field(100, ge=1)
     batch: int = Field(128, ge=2)
@@ -96,7 +96,7 @@ class PoseTrainingSettings(Strict):
 
 
 class HandRecipe(Recipe):
-    """A complete recipe for hand pose from depth, color or both."""
+    """A complete recipe for hand pose estimation from depth, color or both."""
 
     task: ClassVar[str] = "hands"
 

@@ -1,4 +1,4 @@
-"""A hand pose evaluation as one self-contained HTML file, and the worst frames as a scene that can be turned."""
+"""A hand pose evaluation as a self-contained HTML file, and the worst frames as a rotatable 3D scene."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ TRUTH, CAMERA = "truth.txt", "camera.yaml"
 WORST = 8
 COLORS = ("#2563af", "#c94f2d", "#2b8a57", "#8a5bb5", "#b0852a", "#3c8f9e")
 CHART = (640.0, 300.0)
-"""Width and height of the success-rate chart, of its inner part."""
+"""Width and height of the plot area of the success-rate chart."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A success-rate curve: its name, color, area, and points of the chart as SVG wants them."""
+    """A success-rate curve: its name, color, area, and points in SVG format."""
 
     name: str
     color: str
@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Case:
-    """A frame with its pictures (PNG as data URI) and figures."""
+    """A frame with its pictures (PNG as data URIs) and errors."""
 
     id: str
     subject: str | None
@@ -60,11 +60,11 @@ class Case:
 
 
 def write(result: Evaluation, out: Path) -> None:
-    """Writes into `out`:
+    """Write the results into `out`.
 
-    `metrics.json`, `report.html`, `scene.html`, `frames.csv`, and `truth.txt`, `predictions.txt` (u v d, as published)
-    with `camera.yaml`, so that `gesta pose compare truth.txt predictions.txt --camera camera.yaml` gives the same
-    figures. Raises GestaError.
+    The files are `metrics.json`, `report.html`, `scene.html`, `frames.csv`, and `truth.txt`, `predictions.txt` (u v d,
+    in the published format) with `camera.yaml`, so that `gesta pose compare truth.txt predictions.txt --camera
+    camera.yaml` gives the same numbers. Raises GestaError.
     """
     report, turning = render(result)
     camera, unit = result.samples[0].camera, result.samples[0].depth_unit_mm
@@ -84,7 +84,7 @@ def write(result: Evaluation, out: Path) -> None:
 
 
 def uvd(joints_mm: NDArray[np.float64], frames: Sequence[HandFrame]) -> NDArray[np.float64]:
-    """n J 3 mm -> n J 3 (u px, v px, depth mm), each by its frame's camera."""
+    """Project joints [n, J, 3] in mm to (u px, v px, depth mm) with each frame's camera."""
     rows = []
     for joints, frame in zip(joints_mm, frames, strict=True):
         camera, (x, y, z) = frame.camera, joints.T
@@ -106,7 +106,7 @@ def _frames_csv(result: Evaluation) -> str:
 
 
 def render(result: Evaluation) -> tuple[str, str]:
-    """(report, scene), both whole pages. Frames whose images are gone are left out of the pictures."""
+    """Return (report, scene), both complete pages. Frames whose images are gone have no pictures."""
     errors = errors_mm(result)
     middle = int(np.argsort(errors.mean(axis=1), kind="stable")[len(errors) // 2])
     cases, shown = [], []
@@ -114,7 +114,7 @@ def render(result: Evaluation) -> tuple[str, str]:
         try:
             case, one = _case(result, row, errors[row])
         except GestaError:
-            continue  # the file was there when it was measured; the figures stand without its picture
+            continue  # the file existed during evaluation; keep its numbers, skip the picture
         cases.append(case)
         shown.append(one)
     environment = Environment(
@@ -143,7 +143,7 @@ def render(result: Evaluation) -> tuple[str, str]:
 
 
 def curves(result: Evaluation) -> list[Curve]:
-    """Of all frames, and of each person where there are several."""
+    """Return the curves of all frames and, if there are several people, of each person."""
     errors = errors_mm(result)
     people = list(result.metrics["per_person"])
     parts = {"all frames": errors}
@@ -157,7 +157,7 @@ def curves(result: Evaluation) -> list[Curve]:
 
 
 def joint_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each joint, its error, its share of the largest, and its error for each person."""
+    """Return each joint with its error, the error relative to the largest, and the error for each person."""
     most = max(metrics["per_joint_mm"])
     return [
         {
@@ -171,7 +171,7 @@ def joint_rows(metrics: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def hand_of(result: Evaluation, row: int) -> Hand:
-    """What is drawn of a row."""
+    """Return what is drawn for a row."""
     frame = result.samples[row]
     x, y, z = (float(v) for v in result.facts["centers_mm"][row])
     cube = Cube(frame.camera, (x, y, z), result.manifest.transform.cube_mm)
@@ -197,7 +197,7 @@ def _case(result: Evaluation, row: int, errors: NDArray[np.float64]) -> tuple[Ca
 
 
 def data_uri(image: Image) -> str:
-    """RGB as a PNG that stands in the page itself."""
+    """Encode RGB as a PNG data URI."""
     _, png = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9])
     return "data:image/png;base64," + base64.b64encode(png.tobytes()).decode()
 

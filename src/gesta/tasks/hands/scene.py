@@ -1,4 +1,4 @@
-"""Hands as points in space that can be turned with the mouse: one HTML page, script and canvas, nothing outside."""
+"""Hands as 3D points that can be rotated with the mouse: a self-contained HTML page with script and canvas."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from gesta.tasks.hands.drawing import Cloud, Hand
 
 TEMPLATE = Path(__file__).with_name("scene.html")
 STEP_MM = 0.1
-"""Coordinates are kept as 16-bit numbers of these steps."""
+"""Resolution of the coordinates, which are stored as 16-bit integers."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A hand, its points, and what to call it."""
+    """A hand, its point cloud, and its title."""
 
     title: str
     hand: Hand
@@ -31,13 +31,13 @@ class Shown:
 
 
 def scene_page(title: str, hands: Sequence[Shown]) -> str:
-    """A whole HTML page."""
+    """Return a complete HTML page."""
     body = f"<h1>{_escaped(title)}</h1>\n{scene(hands)}"
     return f'<!doctype html>\n<html lang="en">\n{head(title)}\n<body>\n{body}\n</body>\n</html>\n'
 
 
 def scene(hands: Sequence[Shown]) -> str:
-    """The scene as a part of a page: style, canvas, script, data. Raises ValueError without hands."""
+    """Return the scene as part of a page: style, canvas, script, data. Raises ValueError without hands."""
     if not hands:
         raise ValueError("a scene needs at least one hand")
     data = json.dumps([_plain(one) for one in hands]).replace("</", "<\\/")

@@ -1,4 +1,4 @@
-"""Which frames of hands are trained on, which choose the epoch, and which are only measured on."""
+"""Split hand frames into training, validation and test."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ TEST_SHARE = 0.2
 def assign_hand_splits(
     frames: Sequence[HandFrame], *, seed: int = 0, validation_share: float = VALIDATION_SHARE
 ) -> tuple[list[HandFrame], list[str]]:
-    """The frames with joints, each with a split, and notes on what was done. The test part does not depend on `seed`.
+    """Return the frames with joints, each with a split, and notes on how. The test split does not depend on `seed`.
 
-    Splits that the data tell stay. Without any, the last person in the order of names is the test; without people, the
-    last fifth of the frames. Of the training frames `validation_share`, drawn evenly by `seed`, become the validation,
-    unless the data have one (Kazakos, section 4.4.3). Raises GestaError if no frame has joints.
+    Splits given by the data are kept. Without any, the test split is the last person in order of names or, without
+    people, the last fifth of the frames. A random `validation_share` of the training frames (uniform, by `seed`)
+    becomes the validation split unless the data have one (Kazakos, section 4.4.3).
+    Raises GestaError if no frame has joints.
     """
     used = [f for f in frames if f.joints_mm is not None]
     if not used:
@@ -44,9 +45,9 @@ def assign_hand_splits(
 def folds(
     frames: Sequence[HandFrame], by: str, k: int | None, seed: int, validation_share: float = VALIDATION_SHARE
 ) -> list[tuple[str, list[HandFrame], list[HandFrame]]]:
-    """Cross validation by person: [(who is held out, the frames of the others with splits train and val, theirs)].
+    """Cross-validate by person: [(held-out person, frames of the others with splits train and val, held-out frames)].
 
-    `k`: so many groups of people in the place of each by himself. Raises GestaError where people are not known.
+    `k`: hold out k groups of people instead of single persons. Raises GestaError if the people are not known.
     """
     used = [replace(f, split=None) for f in frames if f.joints_mm is not None]
     if by != "subject" or any(f.subject is None for f in used):

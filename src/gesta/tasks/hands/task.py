@@ -1,4 +1,4 @@
-"""3D hand pose estimation, behind the contract in gesta.tasks.base."""
+"""3D hand pose estimation, implementing the contract in gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gesta.words import choose
 
 
 class HandTask:
-    """The joints of a hand in depth images, RGB-D images, or RGB images registered to depth."""
+    """Finds the joints of a hand in depth images, RGB-D images, or RGB images registered to depth."""
 
     name = "hands"
     title = "hand pose estimation"
@@ -76,13 +76,13 @@ class HandTask:
     def folds(
         self, samples: Sequence[HandFrame], recipe: HandRecipe, by: str, k: int | None = None, seed: int = 0
     ) -> list[tuple[str, list[HandFrame], list[HandFrame]]]:
-        """For cross validation: (who is held out, the others with splits train and val, the held-out frames)."""
+        """Return folds: (name of the held-out group, other frames with splits train and val, held-out frames)."""
         from gesta.tasks.hands.split import folds
 
         return folds(samples, by, k, seed, recipe.training.validation_share)
 
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
-        """What an experiment reports of a model beside its quality."""
+        """Return what an experiment reports about a model in addition to its quality."""
         from gesta.tasks.hands.trial import facts
 
         return facts(predictor, result)
@@ -92,7 +92,7 @@ class HandTask:
         from gesta.tasks.hands.predictions import parse_center
 
         if "camera" in given and parse_center(center).uv is not None:
-            center = "data"  # a pixel, of the images to predict
+            center = "data"  # the center is a pixel in the images to predict
         return load(bundle, at, RULES[choose("--center", center, RULES)])
 
     def identities(self, samples: Sequence[HandFrame]) -> list[str]:
@@ -101,13 +101,13 @@ class HandTask:
         return identities(samples)
 
     def inspect(self, listing: HandListing, progress: Any = None) -> Any:
-        """What `gesta data inspect` reports."""
+        """Return the report of `gesta data inspect`."""
         from gesta.tasks.hands import audit
 
         return audit.inspect_hands(listing, progress)
 
     def inspect_page(self, report: Any, listing: HandListing, out: Path) -> Path:
-        """The report as a page with pictures."""
+        """Write the report as a page with pictures."""
         from gesta.tasks.hands import audit
 
         return audit.write_hand_page(report, listing, out)
@@ -183,7 +183,7 @@ class HandTask:
         examples: Examples,  # noqa: ARG002
         say: Any,  # noqa: ARG002
     ) -> tuple[dict[str, Any], Any]:
-        """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
+        """Return what `gesta benchmark` reports besides latencies, and a function that extends each latency row."""
         from gesta.tasks.hands.benchmark import rates
 
         return rates(bundle, samples)
@@ -197,13 +197,13 @@ class HandTask:
         changes: Sequence[str],
         run: Run,
     ) -> dict[str, NDArray[Any]]:
-        """The weights trained on; what a mask removed stays zero."""
+        """Continue training from `weights`; weights removed by a mask stay zero."""
         from gesta.tasks.hands.fine_tune import fine_tune
 
         return fine_tune(bundle, weights, masks, parts, changes, run)
 
     def standalone(self, bundle: Bundle[HandManifest]) -> tuple[dict[str, bytes], str]:
-        """(what is written beside an ONNX export for those without gesta, what it takes in a sentence)."""
+        """Return (files written next to an ONNX export for use without gesta, a sentence on how to use them)."""
         from gesta.tasks.hands.standalone import files
 
         return files.files(bundle), files.TOLD
@@ -218,7 +218,7 @@ class HandTask:
         )
 
     def differences(self, one: Evaluation, other: Evaluation) -> dict[str, float]:
-        """How far two models' answers to the same samples lie apart."""
+        """Return the largest distance between two models' joints on the same samples."""
         from gesta.metrics import joint_errors
 
         return {"largest_difference_mm": float(joint_errors(one.outputs, other.outputs).max())}

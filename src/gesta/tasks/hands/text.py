@@ -1,4 +1,4 @@
-"""What the commands say of hand pose models."""
+"""Command output for hand pose models."""
 
 from __future__ import annotations
 

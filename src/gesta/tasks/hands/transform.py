@@ -1,7 +1,7 @@
-"""The hand transform: the preprocessing that travels with a hand pose model, and its exact inverse. Numpy only.
+"""The hand transform: the preprocessing stored with a hand pose model, and its exact inverse. NumPy only.
 
-Kazakos, chapter 4: the cube around the hand, resized and normalized; color times the mask of the hand, standardized by
-the training set. What a network gives, joints in units of half a cube, goes back through the same cube and camera.
+Kazakos, chapter 4: the cube around the hand, resized and normalized; color multiplied by the hand mask and standardized
+by the training set. The network's output, joints in units of half a cube, is mapped back with the same cube and camera.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from gesta.tasks.hands.read import read_hand
 HandInputs = Literal["depth", "rgb", "rgbd"]
 CHANNELS: dict[str, int] = {"depth": 1, "rgb": 3, "rgbd": 4}
 HAND_TRANSFORM_VERSION = 1
-"""Raised whenever the same specification would give other numbers."""
+"""Incremented whenever the same specification would give different numbers."""
 
 Rgb = tuple[float, float, float]
 
 
 class HandTransform(BaseModel):
-    """Turns a hand frame into float32 C size size: depth in [-1, 1], then R, G, B standardized.
+    """Turns a hand frame into float32 [C, size, size]: depth in [-1, 1], then standardized R, G, B.
 
-    `color_mean` and `color_deviation` (0 to 255) are those of the training frames; needed where `inputs` has color.
+    `color_mean` and `color_deviation` (0 to 255) are those of the training frames; required if `inputs` has color.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,7 +58,7 @@ class HandTransform(BaseModel):
 
     @property
     def channels(self) -> int:
-        """C of what the network gets."""
+        """Number of channels C of the network's input."""
         return CHANNELS[self.inputs]
 
     @property
@@ -66,30 +66,30 @@ class HandTransform(BaseModel):
         return self.inputs != "depth"
 
     def key(self) -> str:
-        """Short hash of everything that decides the numbers."""
+        """Return a short hash of everything that affects the result."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class PreprocessedHand:
-    """What a network gets, `image` float32 C size size, and the cube that leads back from its output."""
+    """The network's input, `image` float32 [C, size, size], and the cube for mapping its output back."""
 
     image: NDArray[np.float32]
     cube: Cube
 
     def joints_mm(self, output: ArrayLike) -> NDArray[np.float64]:
-        """Network output ... J 3 (units of half a cube) -> ... J 3 mm in camera coordinates (x right, y up, z on)."""
+        """Map outputs [..., J, 3] (units of half a cube) to mm in camera coordinates (x right, y up, z forward)."""
         return self.cube.restore(output)
 
     def joints_uv(self, output: ArrayLike) -> NDArray[np.float32]:
-        """Network output ... J 3 -> ... J 2 pixels (u, v) of the depth image."""
+        """Map network outputs [..., J, 3] to pixels (u, v) [..., J, 2] of the depth image."""
         return self.cube.camera.project(self.cube.restore(output).astype(np.float32))
 
 
 def preprocess_hand(frame: HandFrame, transform: HandTransform, center_mm: ArrayLike | None = None) -> PreprocessedHand:
-    """A frame's images, read and preprocessed. The center: given, else the frame's, else the nearest object's.
+    """Read and preprocess a frame's images. The center is `center_mm`, else the frame's, else the nearest object's.
 
-    Raises GestaError where an image cannot be read, color is needed and absent or of another size, the cube is empty
+    Raises GestaError if an image cannot be read, color is needed but missing or of another size, the cube is empty,
     or no object is found.
     """
     depth, color = read_hand(frame, color=transform.needs_color)
@@ -107,9 +107,9 @@ def preprocess_images(
     transform: HandTransform,
     center_mm: ArrayLike | None = None,
 ) -> PreprocessedHand:
-    """The same from arrays, e.g. of a live camera: depth H W mm, color H W 3 RGB or None.
+    """Preprocess arrays, e.g. from a live camera: depth [H, W] in mm, RGB [H, W, 3] or None.
 
-    Raises GestaError where color is needed and None, the cube is empty, or no object is found.
+    Raises GestaError if color is needed but None, the cube is empty, or no object is found.
     """
     cube = cube_of(depth_mm, camera, transform, center_mm)
     patch = cube.patch(depth_mm, transform.size)  # S S
@@ -124,9 +124,9 @@ def preprocess_images(
 def cube_of(
     depth_mm: NDArray[np.float32], camera: Camera, transform: HandTransform, center_mm: ArrayLike | None = None
 ) -> Cube:
-    """The cube around `center_mm` (x, y, z), or around the nearest object.
+    """Return the cube around `center_mm` (x, y, z), or around the nearest object.
 
-    Raises GestaError if there is none, or the camera looks wrong for images of this size.
+    Raises GestaError if there is no object or the camera does not seem to fit images of this size.
     """
     height, width = depth_mm.shape
     found = camera.doubts((width, height))
@@ -141,9 +141,9 @@ def cube_of(
 def stacked(
     patch: NDArray[np.float32], color: NDArray[np.float32] | None, transform: HandTransform
 ) -> NDArray[np.float32]:
-    """The channels that the transform's inputs name: patch S S, masked color S S 3 in 0..255 -> C S S.
+    """Stack the transform's channels: depth patch [S, S] and masked color [S, S, 3] in 0..255 -> [C, S, S].
 
-    Raises ValueError where color is needed without color, mean and deviation.
+    Raises ValueError if color is needed but color, mean or deviation is missing.
     """
     if not transform.needs_color:
         return patch[None]

@@ -1,4 +1,4 @@
-"""What experiments report of a hand pose model beside its mean error."""
+"""What experiments report about a hand pose model besides its mean error."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gesta.tasks.hands.evaluate import errors_mm, evaluation, outputs
 from gesta.tasks.hands.predict import PoseRecognizer
 
 SHOWN = 6
-"""Test frames of a person that a figure shows."""
+"""Number of test frames per person shown in figures."""
 OTHERWISE = ("skipped", "notes", "warnings", "engine")
 
 
 def facts(recognizer: Any, result: Evaluation) -> dict[str, Any]:
-    """The measurement's numbers, errors_mm by frame and joint, subjects, and some frames' joints."""
+    """Return the metrics, errors_mm by frame and joint, subjects, and the joints of some frames."""
     return {
         **{name: value for name, value in result.metrics.items() if name not in OTHERWISE},
         "errors_mm": np.round(errors_mm(result), 2).tolist(),
@@ -28,14 +28,14 @@ def facts(recognizer: Any, result: Evaluation) -> dict[str, Any]:
 
 
 def _nearest_mm(recognizer: PoseRecognizer, result: Evaluation) -> float | None:
-    """The mean error where no annotation places the cube: around the nearest object. None where nothing can be."""
+    """Return the mean error with the cube around the nearest object instead of the annotated center, or None."""
     found = PoseRecognizer(recognizer.engine, recognizer.manifest, "nearest")
     used, answers, _ = outputs(found, result.samples, lambda *_: None)
     return evaluation(found, used, answers).metrics["mean_error_mm"] if used else None
 
 
 def _shown(result: Evaluation) -> list[dict[str, Any]]:
-    """Some frames of each person of the test part, evenly spread, with what the model says of them."""
+    """Return evenly spaced frames of each person in the test part, with the model's estimates."""
     people = list(dict.fromkeys(frame.subject for frame in result.samples))
     chosen = []
     for number, person in enumerate(people):

@@ -1,1 +1,1 @@
-"""Classification of single images in CIFAR's layout."""
+"""Classification of single images in CIFAR layout."""

@@ -1,4 +1,4 @@
-"""Learning to classify single images: the same stage as for clips, on images that lie in memory."""
+"""Train classifiers of single images: the same stage as for clips, on images in memory."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from gesta.training.run import Fitted, Run
 from gesta.training.stage import Stage, run_stage
 
 EVALUATED = 250
-"""Images that are recognized at a time."""
+"""Batch size for recognition."""
 
 
 @dataclass
 class ImageExamples(ByIndex):
-    """Images by index, as the batches that clips give: clip uint8 [B, C, H, W], one "frame" long."""
+    """Images by index, batched in the format of clips: clip uint8 [B, C, H, W], one "frame" long."""
 
     images: Images
     epoch: int = 0
@@ -47,15 +47,15 @@ class ImageExamples(ByIndex):
 
 
 def to_images(pixels: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 N H W C -> N C H W, for the network; the channels stay last in memory."""
+    """Convert uint8 [N, H, W, C] to [N, C, H, W]; memory layout stays channels-last."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def fit(train: Images, val: Images, recipe: ImageRecipe, run: Run) -> Fitted:
-    """Trains the recipe's network on `train`; of its epochs the best on `val` is kept, without `val` the last.
+    """Train the recipe's network on `train` and keep the best epoch on `val` (without `val`: the last epoch).
 
-    Leaves logs and checkpoints in run.out, and no bundle. Raises GestaError for parts of different classes,
-    LossNotFinite (a GestaError) where training diverges, and GestaError for a full disk.
+    Writes logs and checkpoints to run.out, but no bundle. Raises GestaError if the parts have different classes or the
+    disk is full, and LossNotFinite (a GestaError) if training diverges.
     """
     if train.classes != val.classes:
         raise GestaError("The training and validation images have different classes. Use images of one data set.")
@@ -80,7 +80,7 @@ def fit(train: Images, val: Images, recipe: ImageRecipe, run: Run) -> Fitted:
 
 
 def recognize(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """The class of each image: pixels N H W C -> int64 N."""
+    """Return the class of each image: pixels [N, H, W, C] -> int64 [N]."""
     device = next(network.parameters()).device
     network.eval()
     with torch.inference_mode():
@@ -92,11 +92,11 @@ def recognize(network: nn.Module, pixels: NDArray[np.uint8]) -> NDArray[np.int64
 
 
 def weights_of(network: nn.Module) -> dict[str, NDArray[Any]]:
-    """Parameters and buffers by name, as arrays."""
+    """Return the parameters and buffers by name, as arrays."""
     return {name: tensor.detach().cpu().contiguous().numpy().copy() for name, tensor in network.state_dict().items()}
 
 
 def with_weights(network: nn.Module, weights: Mapping[str, NDArray[Any]]) -> nn.Module:
-    """The network itself, with these values in the place of its own."""
+    """Load the weights into the network and return it."""
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     return network

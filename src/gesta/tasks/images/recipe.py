@@ -1,4 +1,4 @@
-"""Recipes for single images in the layout of CIFAR: which network, how it is trained."""
+"""Recipes for single images in CIFAR layout: network and training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesta.tasks.arrays import ArrayRecipe
 
 
 class ImageModelSettings(NetworkSettings):
-    """Which network for images. Names stand in gesta.models.catalog.IMAGE_MODELS."""
+    """The image network. Names are listed in gesta.models.catalog.IMAGE_MODELS."""
 
     name: Annotated[Literal["resnet_cifar", "nin", "vgg"], *OR_OUTSIDE]
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -19,7 +19,7 @@ class ImageModelSettings(NetworkSettings):
 
 
 class ImageRecipe(ArrayRecipe):
-    """A complete recipe for single images in the layout of CIFAR, as they are: no transform, no augmentation."""
+    """A complete recipe for single images in CIFAR layout, used as they are: no transform, no augmentation."""
 
     task: ClassVar[str] = "images"
 

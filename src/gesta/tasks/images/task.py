@@ -1,7 +1,7 @@
-"""Classification of single images in CIFAR's layout. It shows what pruning does on networks that others know.
+"""Classification of single images in CIFAR layout, used to show the effect of pruning on well-known networks.
 
-Its images have no transform, and what is trained on them is measured by `gesta reproduce`, not bundled: so the task has
-recipes and nothing else of the contract.
+The images have no transform, and models trained on them are evaluated by `gesta reproduce`, not bundled. The task
+therefore only provides recipes and nothing else of the contract.
 """
 
 from __future__ import annotations

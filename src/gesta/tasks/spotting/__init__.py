@@ -1,1 +1,1 @@
-"""Gesture spotting: what is done, and from when to when, in long recordings."""
+"""Gesture spotting: finding gestures and their start and end in long recordings."""

@@ -1,7 +1,7 @@
-"""Windows to train on: cut out of recordings, or composed of single gestures with rests between. Numpy only.
+"""Training windows, cut from recordings or composed of single gestures separated by rests. NumPy only.
 
-Gestures come from files of one gesture each and from the spans of recordings; rests are what lies between spans. Where
-the data have no rests they are generated: somebody who holds still as at the start of a gesture.
+Gestures come from single-gesture files and from the labeled spans of recordings; rests are the stretches between spans.
+If the data contain no rests, they are generated: a person holding still in the pose at the start of a gesture.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from gesta.metrics_events import runs
 from gesta.tasks.spotting.data import Track
 
 IGNORED = -1
-"""Target of a frame that does not count."""
+"""Target of a frame that is ignored in the loss."""
 SHORTEST_REST = 8
 REST_FRAMES = (8, 60)
 STEP_FRAMES = (3, 10)
-"""From the last frame of a piece to the first of the next."""
+"""Range of transition lengths between two pieces."""
 STILL = 0.01
-"""Deviation of the joints of a person that holds still, in sizes of the skeleton."""
+"""Standard deviation of the joints of a person holding still, relative to the skeleton's size."""
 
 Labeled = tuple[Skeleton, NDArray[np.int64]]
-"""Skeleton T J D, target [T]."""
+"""Skeleton [T, J, D], target [T]."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """What windows are made of."""
+    """The material that windows are made from."""
 
     whole: tuple[Labeled, ...]
     gestures: tuple[Labeled, ...]
@@ -41,7 +41,7 @@ class Pieces:
 
 
 def pieces(tracks: Sequence[Track]) -> Pieces:
-    """Recordings, their gestures, and the rests between them; files of one gesture are not recordings."""
+    """Collect recordings, gestures, and the rests between them. Single-gesture files do not count as recordings."""
     whole = [(t.skeleton, t.target) for t in tracks if not t.recording.isolated]
     gestures, rests = [(t.skeleton, t.target) for t in tracks if t.recording.isolated], []
     for skeleton, target in whole:
@@ -57,7 +57,7 @@ def pieces(tracks: Sequence[Track]) -> Pieces:
 
 @dataclass(frozen=True)
 class Windows:
-    """Makes windows of `frames` frames. `share`: of those that are composed; all where there are no recordings."""
+    """Makes windows of `frames` frames. `share`: fraction that is composed; without recordings, all are."""
 
     pieces: Pieces
     joints: JointSet
@@ -66,7 +66,7 @@ class Windows:
     share: float
 
     def draw(self, rng: np.random.Generator) -> Labeled:
-        """One random window, augmented: skeleton [t, J, D], target [t], t at most `frames`."""
+        """Return a random augmented window: skeleton [t, J, D], target [t], with t <= `frames`."""
         composed = not self.pieces.whole or (self.pieces.gestures and rng.random() < self.share)
         skeleton, target = self._composed(rng) if composed else self._cut(rng)
         skeleton, target = at_speed(skeleton, target, self._speed(rng))
@@ -79,7 +79,7 @@ class Windows:
         return float(rng.uniform(1 - self.augmentation.speed, 1 + self.augmentation.speed))
 
     def _cut(self, rng: np.random.Generator) -> Labeled:
-        """A stretch of a recording, long recordings as often as they have frames."""
+        """Cut a stretch from a recording, drawn with probability proportional to its length."""
         lengths = np.array([len(target) for _, target in self.pieces.whole], float)
         skeleton, target = self.pieces.whole[int(rng.choice(len(lengths), p=lengths / lengths.sum()))]
         wanted = round(self.frames * (1 + self.augmentation.speed)) + 1
@@ -105,14 +105,14 @@ class Windows:
 
 
 def still_rest(skeleton: Skeleton, frames: int, rng: np.random.Generator) -> Skeleton:
-    """The first frame with a person, held, with joints that tremble."""
+    """Repeat the first frame in which all joints are seen, with noise on the joints."""
     seen = np.isfinite(skeleton).all(axis=(1, 2))
     pose = skeleton[int(seen.argmax())]
     return (pose + rng.normal(0, STILL, (frames, *pose.shape))).astype(np.float32)
 
 
 def joined(parts: Sequence[Labeled], rng: np.random.Generator) -> Labeled:
-    """The parts one after the other: each begins where the one before ended, with a few frames of none between."""
+    """Join the parts: each is moved to where the previous one ended, after a transition of class `none`."""
     skeletons, targets = [parts[0][0]], [parts[0][1]]
     for skeleton, target in parts[1:]:
         before = skeletons[-1][-1]
@@ -124,26 +124,26 @@ def joined(parts: Sequence[Labeled], rng: np.random.Generator) -> Labeled:
 
 
 def transition(before: Skeleton, after: Skeleton, frames: int) -> Skeleton:
-    """Frames between two poses J D, slow at both ends; NaN where a joint is missing in either."""
+    """Interpolate between two poses [J, D], easing in and out; NaN where a joint is missing in either."""
     share = np.linspace(0, 1, frames + 2)[1:-1, None, None]
     share = share**2 * (3 - 2 * share)
     return np.asarray((1 - share) * before + share * after, np.float32)
 
 
 def at_speed(skeleton: Skeleton, target: NDArray[np.int64], speed: float) -> Labeled:
-    """The same movement `speed` times as fast, with the target of the nearest frame."""
+    """Return the same movement `speed` times as fast, with the target of the nearest frame."""
     frames = max(2, round(len(skeleton) / speed))
     nearest = np.round(np.linspace(0, len(target) - 1, frames)).astype(int)
     return stretch(skeleton, frames), target[nearest]
 
 
 def _middle(pose: Skeleton) -> NDArray[np.float64]:
-    """Mean of the joints that are there, D; NaN where none is."""
+    """Return the mean of the visible joints, [D]; NaN if there are none."""
     seen = pose[np.isfinite(pose).all(axis=-1)]
     return seen.mean(axis=0) if len(seen) else np.full(pose.shape[-1], np.nan)
 
 
 def late(target: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
-    """What the network answers behind each frame: the class `delay` frames before; the first ones do not count."""
+    """Shift targets by `delay` frames: the network labels the frame `delay` earlier. The first ones are IGNORED."""
     before = np.full(min(delay, len(target)), IGNORED, np.int64)
     return np.concatenate([before, target[: len(target) - len(before)]])

@@ -1,4 +1,4 @@
-"""Recordings as the network sees them: normalized skeletons and a class for every frame."""
+"""Recordings as network inputs: normalized skeletons and a class for each frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gesta.sources.recordings import Recording
 
 @dataclass(frozen=True)
 class Facts:
-    """What of a manifest says how skeletons go in and what comes out; each is as in SpottingManifest."""
+    """The part of a SpottingManifest that describes the network's input and output; same field meanings."""
 
     space: SkeletonSpace
     fps: float
@@ -30,7 +30,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Track:
-    """A recording at the network's rate. `skeleton`: normalized, T J D, NaN where a joint is missing; `target`: [T]."""
+    """A recording at the network's rate. `skeleton` [T, J, D]: normalized, NaN for missing joints; `target`: [T]."""
 
     recording: Recording
     skeleton: Skeleton
@@ -38,14 +38,14 @@ class Track:
 
 
 def positions(recording: Recording) -> Skeletons:
-    """The skeletons of a recording's file. Raises GestaError naming the file."""
+    """Read the skeletons of a recording. Raises GestaError naming the file."""
     return read_skeletons(recording.skeleton, recording.joints)
 
 
 def raw(recording: Recording, facts: Facts) -> tuple[Skeleton, NDArray[np.float64]]:
-    """Skeletons in the joints' order of the model, not normalized, T J D, and their times in seconds.
+    """Return skeletons [T, J, D] in the model's joint order, not normalized, and their times in seconds.
 
-    Joints whose confidence is too low are NaN. Raises GestaError where the file lacks joints or a dimension.
+    Joints with too low a confidence are NaN. Raises GestaError if the file lacks joints or a dimension.
     """
     found = positions(recording)
     values = ordered(found, facts.space, str(recording.skeleton))
@@ -56,7 +56,7 @@ def raw(recording: Recording, facts: Facts) -> tuple[Skeleton, NDArray[np.float6
 
 
 def ordered(found: Skeletons, space: SkeletonSpace, name: str) -> Skeleton:
-    """Positions in the order of a space's joints; NaN where the confidence is below its least."""
+    """Return the positions in the joint order of `space`; NaN where the confidence is below its minimum."""
     missing = [joint for joint in space.joints if joint not in found.joints]
     if missing or found.values.shape[2] < space.dimensions:
         lack = f"the joints {', '.join(missing[:5])}" if missing else f"a position in {space.dimensions}-D"
@@ -69,7 +69,7 @@ def ordered(found: Skeletons, space: SkeletonSpace, name: str) -> Skeleton:
 
 
 def track(recording: Recording, facts: Facts) -> Track:
-    """A recording as the network sees it; gestures that are none of the classes count as none. Raises GestaError."""
+    """Read a recording as network input. Gestures not among the classes count as `none`. Raises GestaError."""
     values, times = raw(recording, facts)
     classes = frame_classes(recording, len(values), facts.classes)
     latest = resample(np.arange(len(values), dtype=np.float32)[:, None, None], times, facts.fps)[:, 0, 0].astype(int)
@@ -78,7 +78,7 @@ def track(recording: Recording, facts: Facts) -> Track:
 
 
 def frame_classes(recording: Recording, frames: int, classes: Sequence[str]) -> NDArray[np.int64]:
-    """The class of every frame of the file, [T]; of spans that overlap the later one."""
+    """Return the class of each frame of the file, [T]. Where spans overlap, the later one wins."""
     found = np.zeros(frames, np.int64)
     for span in recording.spans:
         if span.label in classes:
@@ -87,14 +87,14 @@ def frame_classes(recording: Recording, frames: int, classes: Sequence[str]) -> 
 
 
 def events(recording: Recording, frames: int, fps: float) -> list[Event]:
-    """The true events of a recording of so many frames of the network: seconds of their first and last frame."""
+    """Return the true events of a recording of `frames` network frames, with first and last frame in seconds."""
     end_s = (frames - 1) / fps
     found = [Event(s.label, s.first / recording.fps, min(s.last / recording.fps, end_s)) for s in recording.spans]
     return [event for event in found if event.start < event.end]
 
 
 def tracks(recordings: Sequence[Recording], facts: Facts) -> tuple[list[Track], list[Problem]]:
-    """(those that can be read, what cannot be)."""
+    """Return (tracks of the readable recordings, problems of the others)."""
     used, problems = [], []
     for recording in recordings:
         try:
@@ -105,7 +105,7 @@ def tracks(recordings: Sequence[Recording], facts: Facts) -> tuple[list[Track], 
 
 
 def identities(recordings: Sequence[Recording]) -> list[str]:
-    """Hashes of the positions and the person."""
+    """Return a hash of the positions and the subject of each recording."""
     found = []
     for recording in recordings:
         values = fill(positions(recording).values)[0]

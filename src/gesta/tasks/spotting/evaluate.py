@@ -1,4 +1,4 @@
-"""What a spotter's events are worth: measures over recordings, and of each recording what a report shows."""
+"""Evaluate a spotter: metrics over recordings, and what a report shows of each recording."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gesta.tasks.spotting.predict import Spotter
 
 Probabilities = NDArray[np.float64]
 SHUFFLING = 0
-"""Seed of the order of shuffled frames."""
+"""Random seed for shuffling frames."""
 
 
 def seen(track: Track, probabilities: Probabilities, spotted: Sequence[GestureEvent], fps: float) -> Seen:
-    """One recording with what a spotter made of it."""
+    """Return a recording's true events with those that a spotter found."""
     right = int((probabilities.argmax(axis=1) == track.target).sum())
     truth = data.events(track.recording, len(track.target), fps)
     found = tuple(as_measured(event) for event in spotted)
@@ -34,7 +34,7 @@ def seen(track: Track, probabilities: Probabilities, spotted: Sequence[GestureEv
 
 
 def measured(tracks: Sequence[Track], outputs: Sequence[Probabilities], spotter: Spotter) -> dict[str, Any]:
-    """`measures` of recordings from a spotter's probabilities."""
+    """Compute `measures` of recordings from a spotter's probabilities."""
     fps = spotter.manifest.fps
     return measures([seen(t, p, spotter.events(p), fps) for t, p in zip(tracks, outputs, strict=True)])
 
@@ -42,7 +42,7 @@ def measured(tracks: Sequence[Track], outputs: Sequence[Probabilities], spotter:
 def outputs(
     spotter: Spotter, recordings: Sequence[Recording], bar: Bar
 ) -> tuple[list[Recording], NDArray[Any], list[Problem]]:
-    """(the recordings that could be read, probabilities [T, N] of each, what could not be read)."""
+    """Return (the recordings that could be read, probabilities [T, N] of each, problems of the others)."""
     used, problems, rows, rng = [], [], [], np.random.default_rng(SHUFFLING)
     for number, recording in enumerate(recordings, start=1):
         try:
@@ -60,7 +60,7 @@ def outputs(
 
 
 def shuffled(skeleton: Skeleton, target: NDArray[np.int64], rng: np.random.Generator) -> Skeleton:
-    """The frames of every gesture (classes above 0, in `target` [T]) in random order."""
+    """Put the frames of each gesture (class > 0 in `target` [T]) in random order."""
     order = np.arange(len(skeleton))
     for label, first, last in runs(target):
         if label > 0:
@@ -69,7 +69,7 @@ def shuffled(skeleton: Skeleton, target: NDArray[np.int64], rng: np.random.Gener
 
 
 def evaluation(spotter: Spotter, recordings: Sequence[Recording], found: NDArray[Any]) -> Evaluation:
-    """What the probabilities are worth; `facts["seen"]` holds each recording's events."""
+    """Evaluate the probabilities. `facts["seen"]` contains the events of each recording."""
     manifest = spotter.manifest
     tracks, _ = data.tracks(recordings, manifest)
     shown = [seen(t, p, spotter.events(p), manifest.fps) for t, p in zip(tracks, found, strict=True)]

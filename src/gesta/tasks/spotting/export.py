@@ -1,4 +1,4 @@
-"""What the flows of exporting and timing ask about spotters."""
+"""Exporting and timing spotters: examples, comparison, calibration inputs, timings."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gesta.tasks.spotting.manifest import SpottingManifest
 from gesta.tasks.spotting.predict import Spotter, steps
 
 FRAMES = 256
-"""Of a recording that networks are compared and timed on, at most."""
+"""Maximum number of frames of a recording on which networks are compared and timed."""
 
 
 def examples(manifest: SpottingManifest, samples: Sequence[Recording], limit: int, source: str) -> Examples:
-    """Normalized skeletons T J D of the first FRAMES frames, NaN where a joint is missing; or noise."""
+    """Return normalized skeletons [T, J, D] of the first FRAMES frames, NaN where a joint is missing; or noise."""
     if not samples:
         shape = (FRAMES // 4, len(manifest.space.joints), manifest.space.dimensions)
         noise = np.random.default_rng(0).normal(size=(limit, *shape)).astype(np.float32)
@@ -35,13 +35,13 @@ def examples(manifest: SpottingManifest, samples: Sequence[Recording], limit: in
 
 
 def compare(reference: Spotter, other: Spotter, shown: Examples, artifact: Artifact) -> Agreement:
-    """How the probabilities after every frame agree."""
+    """Compare the probabilities of two spotters frame by frame."""
     one, two = ([model.probabilities(skeleton) for skeleton in shown.inputs] for model in (reference, other))
     return agreement(one, two, shown, artifact, reference.manifest.classes, "frame")
 
 
 def feeds(spotter: Spotter, shown: Examples) -> dict[tuple[str, str], list[Any]]:
-    """Stretches of a few frames with the state that they find, to calibrate 8-bit networks on."""
+    """Return short runs of frames with the state before each, for calibrating 8-bit networks."""
     found = []
     for skeleton in shown.inputs:
         state = spotter.engine.start(1)
@@ -54,7 +54,7 @@ def feeds(spotter: Spotter, shown: Examples) -> dict[tuple[str, str], list[Any]]
 
 
 def timings(spotter: Spotter, inputs: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-    """One frame, its state carried, as in a stream; and a recording at once."""
+    """Return the timings of one frame with its state carried over, as in a stream, and of a whole recording."""
     frames = np.concatenate(list(inputs))
     carried = {"state": spotter.engine.start(1)}
 

@@ -1,4 +1,4 @@
-"""Training a spotter: a class after every frame of windows; then the decoder's numbers, chosen on validation."""
+"""Train a spotter: per-frame classification of windows, then tuning of the decoder on validation data."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ BEST_BY = ("-val_accuracy", "val_loss")
 
 @dataclass
 class Drawn:
-    """Training windows, a new draw each epoch: what one is depends on (seed, epoch, index) alone."""
+    """Training windows, redrawn each epoch. Each depends only on (seed, epoch, index)."""
 
     windows: Windows
     count: int
@@ -63,7 +63,7 @@ class Drawn:
 
 @dataclass
 class Whole:
-    """Whole recordings, to validate on."""
+    """Whole recordings for validation."""
 
     items: Sequence[Labeled]
     delay: int
@@ -80,7 +80,7 @@ class Whole:
 
 
 def batch(items: Sequence[Labeled], delay: int) -> dict[str, Tensor]:
-    """skeleton [B, T, J, D], mask [B, T, J], lengths [B], target [B, T]: IGNORED behind the end and in the delay."""
+    """Return skeleton [B, T, J, D], mask [B, T, J], lengths [B], target [B, T]; IGNORED in padding and the delay."""
     skeleton, mask, lengths = to_network([skeleton for skeleton, _ in items])
     target = np.full(mask.shape[:2], IGNORED, np.int64)
     for row, (_, wanted) in enumerate(items):
@@ -90,7 +90,7 @@ def batch(items: Sequence[Labeled], delay: int) -> dict[str, Tensor]:
 
 
 class FrameLearner(StepLearner):
-    """A class for every frame of skeletons."""
+    """Trains a per-frame classifier of skeletons."""
 
     def logits(self, batch: Mapping[str, Tensor], training: bool) -> Tensor:  # noqa: ARG002
         assert isinstance(self.network, CausalNet)
@@ -99,7 +99,7 @@ class FrameLearner(StepLearner):
 
 @dataclass(frozen=True)
 class Read:
-    """The training and validation recordings as the network sees them, and what could not be read."""
+    """The training and validation recordings as network inputs, and the problems of those that could not be read."""
 
     space: SkeletonSpace
     fps: float
@@ -110,10 +110,9 @@ class Read:
 
 
 def fit(parts: Parts, recipe: SpottingRecipe, run: Run, *, drawn: bool = True) -> Fitted:
-    """Trains on "train"; epoch and decoder are chosen on "val" (without it the last epoch and the decoder's defaults).
+    """Train on "train" and select epoch and decoder on "val" (without it: the last epoch, the default decoder).
 
-    Raises GestaError for data that cannot be learned from, another run's checkpoint, a loss that is not finite, or a
-    full disk.
+    Raises GestaError for unusable data, a checkpoint of another run, a non-finite loss, or a full disk.
     """
     started, settings = time.perf_counter(), recipe.training
     read = read_parts(parts, recipe.input)
@@ -176,7 +175,7 @@ def _metrics(best: Mapping[str, float], epochs: int, read: Read, made: Pieces) -
 
 
 def read_parts(parts: Parts, settings: SpottingInputSettings) -> Read:
-    """What the parts hold, at one rate. Raises GestaError where there is nothing to learn from."""
+    """Read the training and validation parts at one frame rate. Raises GestaError if there is nothing to train on."""
     train, val = (
         [r for r in parts.of(name) if r.label is not None and not (name == "val" and r.isolated)]
         for name in ("train", "val")
@@ -199,7 +198,7 @@ def read_parts(parts: Parts, settings: SpottingInputSettings) -> Read:
 
 
 def _joints(recording: Recording) -> tuple[tuple[str, ...], Any] | None:
-    """(names, dimensions) of a recording's skeletons; None where it cannot be read."""
+    """Return the (joint names, dimensions) of a recording, or None if it cannot be read."""
     try:
         found = data.positions(recording)
     except GestaError:
@@ -208,9 +207,9 @@ def _joints(recording: Recording) -> tuple[tuple[str, ...], Any] | None:
 
 
 def decoded(network: CausalNet, facts: Facts, val: Sequence[Track]) -> tuple[Facts, dict[str, Any]]:
-    """The facts with the decoder that has the best events on validation recordings, and the measures there.
+    """Return the facts with the decoder that scores best on the validation recordings, and its metrics on them.
 
-    The decoder's defaults where they hold no event.
+    If these contain no event, the decoder keeps its defaults.
     """
     if not any((t.target > 0).any() for t in val):
         return facts, {}

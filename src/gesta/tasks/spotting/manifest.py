@@ -1,4 +1,4 @@
-"""What stands in the manifest of a gesture spotter."""
+"""The manifest of a gesture spotter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesta.clips.skeleton_space import SkeletonSpace
 from gesta.decoding import DecoderSpec
 
 NONE = DecoderSpec().none
-"""The class of frames without a gesture, the network's first."""
+"""The class of frames without a gesture; always the network's first class."""
 
 
 def _first_is_none(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -21,7 +21,7 @@ def _first_is_none(classes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class SpottingManifest(Manifest):
-    """Of a spotter. `classes`: what the network tells apart in every frame, `none` first; the gestures follow."""
+    """Manifest of a spotter. `classes`: the classes predicted for each frame: `none` first, then the gestures."""
 
     title: ClassVar[str] = "a gesture spotter"
     unit: ClassVar[str] = "recordings"

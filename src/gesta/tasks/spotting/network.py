@@ -1,4 +1,4 @@
-"""A spotter's bundle as the network of PyTorch, to run and to export."""
+"""The PyTorch network of a spotter's bundle, for running and exporting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXAMPLE_FRAMES = 5
 
 
 class Steps(nn.Module):
-    """The next frames skeleton [B, t, J, D], mask [B, t, J] and the state -> logits after each [B, t, N], the state."""
+    """Maps skeleton [B, t, J, D], mask [B, t, J] and the state to logits [B, t, N] and the next state."""
 
     def __init__(self, network: CausalNet) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Steps(nn.Module):
 
 
 def build(settings: SpottingModelSettings, classes: int, joints: int, dimensions: int) -> CausalNet:
-    """The recipe's untrained network."""
+    """Build the recipe's untrained network."""
     if settings.name == "window":
         return WindowLinear(classes=classes, joints=joints, dimensions=dimensions, window=settings.window)
     given = settings.model_dump(exclude={"name", "window"})
@@ -40,7 +40,7 @@ def build(settings: SpottingModelSettings, classes: int, joints: int, dimensions
 
 
 def parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
-    """The step with the bundle's weights. Raises GestaError where they do not fit the network of its recipe."""
+    """Return the step with the bundle's weights. Raises GestaError if they do not fit the recipe's network."""
     manifest = bundle.manifest
     joints, dimensions = len(manifest.space.joints), manifest.space.dimensions
     with fitting(bundle):
@@ -50,7 +50,7 @@ def parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
 
 
 def part(network: CausalNet, classes: int) -> Part:
-    """The step with names and shapes; any number of recordings beside one another, and of frames."""
+    """Describe the step's inputs and outputs. The batch size and the number of frames are dynamic."""
     joints, dimensions = network.joints, network.dimensions
     inputs = (
         Tensor(name="skeleton", dtype="float32", shape=(-1, -1, joints, dimensions)),

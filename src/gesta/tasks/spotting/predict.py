@@ -1,4 +1,4 @@
-"""Spotting: the events of a recording, or of a stream as it comes. Needs no PyTorch for an exported bundle."""
+"""Spot gestures in recordings and live streams. Exported bundles need no PyTorch."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from gesta.tasks.spotting import data
 from gesta.tasks.spotting.manifest import SpottingManifest
 
 BLOCK = 512
-"""Frames of a recording that go through the network at once."""
+"""Number of frames passed through the network at a time."""
 PAUSE_S = 1.0
-"""A stream without frames for so long has ended, and another one begins."""
+"""A gap between frames longer than this ends the stream; the next frame starts a new one."""
 
 Given = str | Path | Recording | NDArray[Any]
-"""A file of skeletons, a Recording, or skeletons T J D at the model's rate, NaN where a joint is missing."""
+"""A skeleton file, a Recording, or an array [T, J, D] at the model's frame rate, NaN where a joint is missing."""
 
 
 def load(bundle: Bundle[SpottingManifest], at: Placement = Placement()) -> Spotter:
-    """The spotter of a bundle. Raises GestaError for one that is damaged, and for an engine that is not there."""
+    """Load a spotter from a bundle. Raises GestaError if the bundle is damaged or the engine is not available."""
     return Spotter(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest)
 
 
@@ -45,9 +45,9 @@ def _parts(bundle: Bundle[SpottingManifest]) -> list[Part]:
 
 
 class Spotter:
-    """Finds gestures in recordings of skeletons. Holds a network on one device; use one Spotter per thread.
+    """Finds gestures in skeleton recordings. Holds a network on one device; use one Spotter per thread.
 
-    Skeletons are float [T, J, D]: T frames at the model's rate, J joints in the order of `manifest.space.joints`,
+    Skeletons are float [T, J, D]: T frames at the model's frame rate, J joints in the order of `manifest.space.joints`,
     D coordinates; NaN where a joint is missing.
 
         spotter = gesta.load("everyday")          # shoulders, elbows and wrists in pixels, 30 frames per second
@@ -57,18 +57,18 @@ class Spotter:
 
     def __init__(self, engine: Engine, manifest: Any) -> None:
         self.engine, self.manifest = engine, manifest
-        self.shuffled = False  # a control: gestures' frames in random order where it is measured
+        self.shuffled = False  # control experiment: evaluate with the frames of each gesture in random order
 
     def predict(self, given: Given) -> list[GestureEvent]:
-        """The events of a whole recording, in order.
+        """Return the events of a whole recording, in order.
 
-        `given`: a file of skeletons, a Recording, or an array [T, J, D]. Raises GestaError if it cannot be read or has
-        other joints.
+        `given`: a skeleton file, a Recording, or an array [T, J, D]. Raises GestaError if it cannot be read or its
+        joints do not match the model's.
         """
         return self.events(self.probabilities(self.skeleton(given)))
 
     def skeleton(self, given: Given) -> Skeleton:
-        """The input of the network for a recording: normalized, at the model's rate, [T, J, D]."""
+        """Return the network input for a recording: normalized skeletons [T, J, D] at the model's frame rate."""
         if isinstance(given, str | Path):
             given = one(Path(given))
         if isinstance(given, Recording):
@@ -77,7 +77,7 @@ class Spotter:
         return normalized(Normalizer(self.manifest.space), given)
 
     def probabilities(self, skeleton: Skeleton) -> NDArray[np.float64]:
-        """Probabilities of every class in every frame [T, N], from a normalized skeleton [T, J, D], T at least 1."""
+        """Return the class probabilities of each frame, [T, N], for normalized skeletons [T, J, D] with T >= 1."""
         delay, state = self.manifest.delay_frames, self.engine.start(1)
         longer = np.concatenate([skeleton, np.repeat(skeleton[-1:], delay, axis=0)])
         rows = []
@@ -87,7 +87,7 @@ class Spotter:
         return np.concatenate(rows)[delay:]
 
     def events(self, probabilities: NDArray[np.float64]) -> list[GestureEvent]:
-        """The events of a recording from its probabilities [T, N], in order. `decided_s` includes the model's delay."""
+        """Decode probabilities [T, N] into events, in order. `decided_s` includes the model's delay."""
         manifest = self.manifest
         times = np.arange(len(probabilities)) / manifest.fps
         decoder = Decoder(manifest.decoder, manifest.classes)
@@ -95,7 +95,7 @@ class Spotter:
         return [seen_late(event, manifest.delay_frames / manifest.fps, float(times[-1])) for event in found]
 
     def stream(self, given: Given) -> Iterator[GestureEvent]:
-        """Yields the same events, each as soon as it is decided, in constant memory."""
+        """Yield the same events as `predict`, each as soon as it is decided, in constant memory."""
         stream = self.open_stream()
         if isinstance(given, str | Path):
             given = one(Path(given))
@@ -108,22 +108,22 @@ class Spotter:
         yield from stream.finish()
 
     def open_stream(self) -> SpottingStream:
-        """A stream to push skeletons into. Several may be open; each has its own state."""
+        """Open a stream that skeletons are pushed into. Several can be open at once; each has its own state."""
         return SpottingStream(self.engine, self.manifest)
 
     def named(self, recording: Recording) -> Recording:
-        """The recording, with the model's joints if neither the file nor the folder names them."""
+        """Return the recording with the model's joint names if neither its file nor its folder names the joints."""
         if recording.joints is not None or not recording.skeleton.name.lower().endswith(".npy"):
             return recording
         return replace(recording, joints=self.manifest.space.joints)
 
 
 class SpottingStream:
-    """One stream of skeletons through a Spotter, from `Spotter.open_stream`: `push` returns events just decided.
+    """A stream of skeletons, opened with `Spotter.open_stream`. `push` returns the events that were just decided.
 
-    Times are those of the frames; between two frames the last skeleton is repeated, as in
+    Event times use the clock of the frames. Between two frames the last skeleton is repeated, as in
     `gesta.clips.skeleton_space.resample`. A pause longer than PAUSE_S (1 s) ends the current gesture and the stream.
-    `probabilities`: the last ones, by class; empty before the first.
+    `probabilities`: the latest probability of each class; empty before the first frame.
 
         import numpy as np
 
@@ -143,19 +143,19 @@ class SpottingStream:
         self.reset()
 
     def reset(self) -> None:
-        """Starts a new stream, as before the first frame."""
+        """Reset to the state before the first frame."""
         self._normalizer.reset()
         self._decoder.reset()
         self._state: State = self._engine.start(1)
         self._start_s: float | None = None
         self._last: tuple[float, Skeleton] | None = None
-        self._frames = 0  # that the network has seen
+        self._frames = 0  # frames the network has seen
         self.probabilities: dict[str, float] = {}
 
     def push(self, skeleton: ArrayLike, time_s: float) -> list[GestureEvent]:
-        """Takes a skeleton [J, D], NaN where a joint is missing, and its time; returns the events decided by it.
+        """Add a skeleton [J, D] (NaN where a joint is missing) and its time; return the events decided with it.
 
-        Raises GestaError for another shape, and for a time that is not after the last one.
+        Raises GestaError if the shape is wrong or the time is not later than the previous one.
         """
         frame = np.asarray(skeleton, np.float32)
         before = self._last
@@ -170,7 +170,7 @@ class SpottingStream:
         return ended + self._see(frame, self._until(time_s, inclusive=True))
 
     def finish(self) -> list[GestureEvent]:
-        """Ends the current gesture at the last frame and returns its event; then starts a new stream."""
+        """End the current gesture at the last frame and return its event, then start a new stream."""
         if self._last is None or self._start_s is None:
             return []
         seen_s = (self._frames - 1) / self._manifest.fps
@@ -180,23 +180,23 @@ class SpottingStream:
         return found
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        """Change the decoder's settings from the next frame on. An event in progress is discarded."""
         self._decoder = Decoder(spec, self._manifest.classes)
 
     def _until(self, time_s: float, *, inclusive: bool) -> int:
-        """How many frames the network has seen once all are there that lie before a time, or at it, too."""
+        """Return the number of network frames before `time_s`; with `inclusive`, also the one at that time."""
         assert self._start_s is not None
         place = (time_s - self._start_s) * self._manifest.fps
         return int(np.floor(place + 1e-6)) + 1 if inclusive else int(np.ceil(place - 1e-6))
 
     def _see(self, frame: Skeleton, until: int, seen_s: float | None = None) -> list[GestureEvent]:
-        """The frame as often as the network is to have seen `until` frames."""
+        """Repeat the frame until the network has seen `until` frames in total; return the events decided."""
         count = until - self._frames
         if count <= 0:
             return []
         rows = normalized(self._normalizer, np.repeat(frame[None], count, axis=0))
         found, self._state = steps(self._engine, rows, self._state)
-        about = np.arange(self._frames, until) - self._manifest.delay_frames  # which frames the answers are about
+        about = np.arange(self._frames, until) - self._manifest.delay_frames  # frames that the outputs refer to
         self._frames = until
         known = about >= 0
         if known.any():
@@ -205,7 +205,7 @@ class SpottingStream:
         return [self._real(event, (until - 1) / self._manifest.fps if seen_s is None else seen_s) for event in events]
 
     def _real(self, event: GestureEvent, seen_s: float) -> GestureEvent:
-        """On the clock of the frames."""
+        """Convert an event's times to the clock of the frames."""
         assert self._start_s is not None
         event = seen_late(event, self._manifest.delay_frames / self._manifest.fps, seen_s)
         times = (event.start_s, event.end_s, event.decided_s)
@@ -214,12 +214,12 @@ class SpottingStream:
 
 
 def seen_late(event: GestureEvent, delay_s: float, last_s: float) -> GestureEvent:
-    """An event decided when the network had looked on for its delay; not later than the last frame."""
+    """Add the model's delay to the event's decision time, but no later than the last frame."""
     return replace(event, decided_s=min(event.decided_s + delay_s, last_s))
 
 
 def normalized(normalizer: Normalizer, skeleton: ArrayLike) -> Skeleton:
-    """Raises GestaError where the skeleton is none of the model's."""
+    """Normalize a skeleton. Raises GestaError if it does not fit the model."""
     try:
         return normalizer(skeleton)
     except ValueError as error:
@@ -227,7 +227,7 @@ def normalized(normalizer: Normalizer, skeleton: ArrayLike) -> Skeleton:
 
 
 def steps(engine: Engine, skeleton: Skeleton, state: State) -> tuple[NDArray[np.float64], State]:
-    """Normalized frames [t, J, D] and the state -> probabilities after each [t, N], the next state."""
+    """Run the network on normalized frames [t, J, D]; return the probabilities of each [t, N] and the next state."""
     mask = np.isfinite(skeleton).all(axis=-1)
     rows, seen = np.asarray(np.nan_to_num(skeleton)), np.asarray(mask, np.float32)
     feed = {"skeleton": rows[np.newaxis], "mask": seen[np.newaxis]}
@@ -236,7 +236,7 @@ def steps(engine: Engine, skeleton: Skeleton, state: State) -> tuple[NDArray[np.
 
 
 def one(path: Path) -> Recording:
-    """The one recording at a path. Raises GestaError if there are several."""
+    """Return the only recording at a path. Raises GestaError unless there is exactly one."""
     found = recordings.read(path).samples
     if len(found) != 1:
         raise GestaError(f"{path}: holds {len(found)} recordings, expected one. `gesta predict` takes folders.")

@@ -1,4 +1,4 @@
-"""Recipes for gesture spotting: how skeletons are normalized, which network, how it is trained."""
+"""Recipes for gesture spotting: skeleton normalization, network, and training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesta.recipes.schema import Auto, Recipe, Strict
 
 
 class SpottingInputSettings(Strict):
-    """How skeletons are normalized (gesta.clips.skeleton_space), and how long the network looks on."""
+    """How skeletons are normalized (gesta.clips.skeleton_space), and how far the network looks ahead."""
 
     fps: Annotated[float, Field(gt=0, le=240)] | Auto = Field("auto", description="auto: that of most recordings")
     origin: Literal["frame", "first", "none"] = Field("first", description="middle of each frame, or of the first")
@@ -33,7 +33,7 @@ class SpottingModelSettings(Strict):
 
 
 class SpottingTrainingSettings(Strict):
-    """An epoch is a number of windows, cut at random places out of recordings or composed of single gestures."""
+    """An epoch is a number of windows, cut at random from recordings or composed of single gestures."""
 
     epochs: int = Field(35, ge=1)
     windows: int = Field(240, ge=1, description="an epoch")

@@ -1,4 +1,4 @@
-"""Gesture spotting in long recordings, behind the contract in gesta.tasks.base."""
+"""Gesture spotting in long recordings, implementing the contract in gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gesta.training.run import Fitted, Run
 
 
 class SpottingTask:
-    """What is done in a long recording of skeletons, and from when to when, while it goes on."""
+    """Finds gestures, with their start and end, in long skeleton recordings, online."""
 
     name = "spotting"
     title = "gesture spotting"
@@ -55,7 +55,7 @@ class SpottingTask:
         return recordings.read(data, layout)
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
-        """Whole recordings, by subject where they are known. Files of one gesture each are for training only."""
+        """Split whole recordings, by subject if known. Single-gesture files are used only for training."""
         whole, isolated = _apart(listing.samples)
         divided, notes = split_samples(replace(listing, samples=tuple(whole)), seed, protocol)
         if isolated:
@@ -63,7 +63,7 @@ class SpottingTask:
         return Parts(replace(divided, samples=(*divided.samples, *isolated)), notes)
 
     def folds(self, samples: Sequence[Recording], recipe: Any, by: str, k: int | None) -> list[Any]:  # noqa: ARG002
-        """Folds of whole recordings; files of one gesture each train in all of them."""
+        """Return folds of whole recordings. Single-gesture files are in the training part of every fold."""
         whole, isolated = _apart(samples)
         return [(name, [*train, *isolated], test) for name, train, test in folds(whole, by=by, k=k, seed=0)]  # type: ignore[arg-type]
 
@@ -75,7 +75,7 @@ class SpottingTask:
         return fit(parts, recipe, run, drawn=not options.get("light"))
 
     def load(self, bundle: Bundle[SpottingManifest], at: Placement, *, shuffled: bool = False, **_: Any) -> Any:
-        """`shuffled`: in what it is measured on, the frames of every gesture are in random order."""
+        """`shuffled`: in evaluation, put the frames of each gesture in random order."""
         from gesta.tasks.spotting.predict import load
 
         found = load(bundle, at)
@@ -88,7 +88,7 @@ class SpottingTask:
         return Spotter(engine, manifest)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """The events of files and folders; with --stream each as soon as it is known."""
+        """Yield the events of files and folders; with --stream, each as soon as it is decided."""
         from gesta.tasks.events_text import event_document
 
         for path in wanted.inputs:
@@ -109,7 +109,7 @@ class SpottingTask:
                     failed.append(str(error))
 
     def labeled(self, samples: Sequence[Recording], manifest: SpottingManifest) -> list[Recording]:
-        """Whole recordings with labels. Raises GestaError where there are none, or all gestures are unknown."""
+        """Return the labeled whole recordings. Raises GestaError if there are none or no gesture is known."""
         found = [r for r in samples if r.label is not None and not r.isolated]
         labels = {span.label for r in found for span in r.spans}
         if not found or (labels and not labels & set(manifest.gestures)):
@@ -134,7 +134,7 @@ class SpottingTask:
         return identities(samples)
 
     def trial_facts(self, predictor: Any, result: Evaluation, total: int, seed: int) -> dict[str, Any]:  # noqa: ARG002
-        """An ability: each recording's events, so that those of all folds can be measured together."""
+        """An ability: the events of each recording, so that all folds can be evaluated together."""
         return {"recordings": [one.document for one in result.facts["seen"]]}
 
     def outputs(
@@ -145,7 +145,7 @@ class SpottingTask:
         return outputs(predictor, samples, bar)
 
     def pooled(self, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """An ability: the measures over the recordings of several trials together."""
+        """An ability: the metrics over the recordings of several trials together."""
         return measures([Seen.read(one) for trial in trials for one in trial["recordings"]])
 
     def report(self, result: Evaluation, out: Path) -> None:
@@ -179,28 +179,28 @@ class SpottingTask:
         return feeds(self.load(bundle, Placement("torch", "cpu")), examples)
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
-        """An ability: what turns a source's skeletons into events (gesta.live.session.Follower)."""
+        """An ability: return an object that turns a source's skeletons into events (gesta.live.session.Follower)."""
         from gesta.tasks.spotting.predict import Spotter
 
         manifest = predictor.manifest
         still = np.zeros((1, len(manifest.space.joints), manifest.space.dimensions), np.float32)
-        predictor.probabilities(still)  # the network is made ready
+        predictor.probabilities(still)  # warm up the network
         if threshold is None:
             return predictor.open_stream()
         changed = manifest.model_copy(update={"decoder": manifest.decoder.at(threshold)})
         return Spotter(predictor.engine, changed).open_stream()
 
     def web_check(self, manifest: SpottingManifest) -> None:
-        """Every spotter runs on a page, behind a tracker."""
+        """Accept every spotter: all run in a web page, fed by a tracker."""
 
     def web(self, bundle: Bundle[SpottingManifest]) -> WebModel:
-        """An ability: what a page in the browser needs of a bundle with an ONNX network."""
+        """An ability: return what a web page needs from a bundle with an ONNX network."""
         from gesta.tasks.spotting.web import web_model
 
         return web_model(bundle)
 
     def play(self, predictor: Any, path: Path) -> Iterator[tuple[NDArray[Any], float]]:
-        """An ability: the skeletons of a file with their times, as `follow` takes them."""
+        """An ability: yield the skeletons of a file with their times, as `follow` expects them."""
         from gesta.tasks.spotting import data
         from gesta.tasks.spotting.predict import one
 
@@ -217,7 +217,7 @@ class SpottingTask:
 
 
 def _apart(samples: Sequence[Recording]) -> tuple[list[Recording], list[Recording]]:
-    """(whole recordings, files of one gesture each)."""
+    """Return (whole recordings, single-gesture files)."""
     return [r for r in samples if not r.isolated], [r for r in samples if r.isolated]
 
 

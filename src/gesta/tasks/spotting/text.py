@@ -1,4 +1,4 @@
-"""What the commands say of spotters."""
+"""Command output for spotters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A spotter for the browser: its skeletons' space, its decoder, and an example."""
+"""A spotter for the browser: its skeleton space, its decoder, and an example."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gesta.tasks.spotting.predict import PAUSE_S, Spotter, load, steps
 from gesta.tasks.web import WebModel, golden_document, model_document, network_of, space_document, wandering
 
 FRAMES = 40
-"""Of the example."""
+"""Number of frames of the example."""
 
 
 def web_model(bundle: Bundle[SpottingManifest]) -> WebModel:
-    """What the page needs of a bundle with an ONNX network. Raises GestaError where it has none."""
+    """Return what the web page needs from a bundle. Raises GestaError if the bundle has no ONNX network."""
     artifact, manifest = network_of(bundle), bundle.manifest
     document = model_document(
         bundle,
@@ -37,7 +37,7 @@ def web_model(bundle: Bundle[SpottingManifest]) -> WebModel:
 
 
 def _streamed(spotter: Spotter, skeletons: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities [T, N] as a stream of these frames gives them, which sees the last one for the delay, too."""
+    """Return the probabilities [T, N] of a stream of these frames, the last one repeated during the delay."""
     delay = spotter.manifest.delay_frames
     longer = np.concatenate([skeletons, np.repeat(skeletons[-1:], delay, axis=0)])
     normalized = Normalizer(spotter.manifest.space)(longer)

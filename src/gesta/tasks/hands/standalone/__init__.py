@@ -1,1 +1,1 @@
-"""The hand transform inside the network's file: a depth image goes in, joints come out, and gesta is not needed."""
+"""The hand transform built into the network's file: depth image in, joints out, without gesta."""

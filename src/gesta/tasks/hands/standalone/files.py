@@ -1,4 +1,4 @@
-"""What is written beside an exported hand pose model for those who have no gesta."""
+"""Files written next to an exported hand pose model for use without gesta."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLD = "model.onnx takes a depth image, its camera and the hand's center; run.py
 
 
 def files(bundle: Bundle[HandManifest]) -> dict[str, bytes]:
-    """Name -> content, for a bundle with an ONNX network. Raises GestaError where it has none."""
+    """Return the files as {name: content}. Raises GestaError if the bundle has no ONNX network."""
     artifact = bundle.find("whole", "onnxruntime")
     if artifact is None:
         raise GestaError(f"{bundle.path}: has no ONNX network. Export it: gesta export BUNDLE --to onnx --out DIR")
@@ -41,7 +41,7 @@ def files(bundle: Bundle[HandManifest]) -> dict[str, bytes]:
 
 
 def _example(color: bool) -> dict[str, NDArray[Any]]:
-    """A palm with five fingers before a wall, drawn."""
+    """Draw a palm with five fingers in front of a wall."""
     rows, columns = np.mgrid[:240, :320]
     depth = np.full((240, 320), 1500, np.float32)
     palm = np.hypot(rows - 130, columns - 160)
@@ -58,7 +58,7 @@ def _example(color: bool) -> dict[str, NDArray[Any]]:
 
 
 def _rules(manifest: HandManifest) -> str:
-    """preprocessing.md: every rule and number, from the transform."""
+    """Return preprocessing.md, with every rule and number of the transform."""
     t = manifest.transform
     half = t.cube_mm / 2
     steps = [

@@ -15,11 +15,11 @@ FLOAT, DOUBLE, INT64, UINT8 = ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType
 
 
 def build(manifest: HandManifest, network: bytes) -> bytes:
-    """An ONNX file around an exported network.
+    """Build an ONNX file around an exported network.
 
     Inputs: depth_mm float32 [H, W], camera float64 [4] (fx, fy, cx, cy), center_mm float64 [3] and, where the model
     needs it, color uint8 [H, W, 3]. Outputs: joints_mm float32 [J, 3], joints_uv float32 [J, 2] and readings int64 []:
-    the cube's pixels with a reading, 0 where they are too few.
+    the number of pixels with a reading in the cube, 0 if there are too few.
     """
     t, joints = manifest.transform, len(manifest.joints)
     builder = new_graph("hands")
@@ -44,7 +44,7 @@ def build(manifest: HandManifest, network: bytes) -> bytes:
 def prepared(
     op: Op, t: HandTransform, depth: Value, color: Value | None, camera: Value, center: Value
 ) -> tuple[Value, Value]:
-    """(what the network takes, float32 [1, C, size, size]; where depth shows the hand, bool [size, size])."""
+    """Return (network input, float32 [1, C, size, size]; hand mask from depth, bool [size, size])."""
     fx, fy, cx, cy = op.Split(camera, axis=0, num_outputs=4, _outputs=4)
     x, y, z = op.Split(center, axis=0, num_outputs=3, _outputs=3)
     u, v = op.Add(cx, op.Div(op.Mul(fx, x), z)), op.Sub(cy, op.Div(op.Mul(fy, y), z))
@@ -59,21 +59,21 @@ def prepared(
 
 
 def _places(op: Op, t: HandTransform, middle: Value, focal: Value, z: Value) -> Value:
-    """Where in the image the patch's rows or columns lie, float64 [size]."""
+    """Return the image coordinates of the patch's rows or columns, float64 [size]."""
     step = op.Div(op.Mul(focal, t.cube_mm / t.size), z)
     numbers = as_type(op, op.Range(0, t.size, 1), DOUBLE)
     return op.Add(middle, op.Mul(op.Sub(numbers, (t.size - 1) / 2), step))
 
 
 def _inside(op: Op, place: Value, size: Value) -> tuple[Value, Value]:
-    """(whole places within the image, int64; whether they were, bool)."""
+    """Return (integer coordinates clamped to the image, int64; whether they were inside, bool)."""
     last = op.Sub(size, [1])
     whole = as_type(op, place, INT64)
     return op.Max(op.Min(whole, last), [0]), op.And(op.GreaterOrEqual(whole, [0]), op.LessOrEqual(whole, last))
 
 
 def _taken(op: Op, image: Value, rows: Value, columns: Value) -> Value:
-    """Pixels [size, size, C] of an image [H, W, C] at whole places, 0 outside it; float64."""
+    """Gather pixels [size, size, C] of an image [H, W, C] at integer coordinates, 0 outside it; float64."""
     (down, above), (right, beside) = (
         _inside(op, place, length(op, image, n)) for n, place in enumerate((rows, columns))
     )
@@ -83,14 +83,14 @@ def _taken(op: Op, image: Value, rows: Value, columns: Value) -> Value:
 
 
 def _patch(op: Op, t: HandTransform, depth: Value, rows: Value, columns: Value, z: Value) -> Value:
-    """Normalized depth float32 [size, size]: nearest pixels, 1 without a reading."""
+    """Return normalized depth float32 [size, size]: nearest-neighbor sampling, 1 without a reading."""
     cut = as_type(op, op.Squeeze(_taken(op, op.Unsqueeze(depth, [2]), *map(op.Round, (rows, columns))), [2]), FLOAT)
     normal = op.Div(op.Sub(cut, as_type(op, z, FLOAT)), t.cube_mm / 2)
     return op.Where(op.Greater(cut, 0.0), op.Clip(normal, -1.0, 1.0), op.CastLike(1.0, cut))
 
 
 def _color(op: Op, t: HandTransform, color: Value, rows: Value, columns: Value, inside: Value) -> Value:
-    """Standardized colors float32 [3, size, size]: linear between pixels, black where depth shows no hand."""
+    """Return standardized colors float32 [3, size, size]: bilinear, black where depth shows no hand."""
     top, left = op.Floor(rows), op.Floor(columns)
     down, right = op.Unsqueeze(op.Sub(rows, top), [1, 2]), op.Unsqueeze(op.Sub(columns, left), [0, 2])
     ends = [(top, op.Sub(1.0, down)), (op.Add(top, 1.0), down)]

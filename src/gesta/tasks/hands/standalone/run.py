@@ -30,7 +30,7 @@ class Hands:
         self.joints, self.cube_mm = json.loads(notes["joints"]), float(notes["cube_mm"])
 
     def find(self, depth_mm, camera, center_mm=None, color=None):
-        """(joints in mm, joints in pixels)."""
+        """Return (joints in mm, joints in pixels)."""
         center_mm = nearest_object(depth_mm, camera, self.cube_mm) if center_mm is None else center_mm
         given = {"depth_mm": np.asarray(depth_mm, np.float32), "camera": np.array(camera, float)}
         given["center_mm"] = np.array(center_mm, float)
@@ -41,13 +41,13 @@ class Hands:
 
 
 def around(image):
-    """[9, height, width]: each pixel's 3 x 3 neighborhood, repeated at the edges."""
+    """Return each pixel's 3 x 3 neighborhood, [9, height, width], with the edges repeated."""
     padded, (height, width) = np.pad(image, 1, mode="edge"), image.shape
     return np.stack([padded[v : v + height, u : u + width] for v in range(3) for u in range(3)])
 
 
 def nearest_object(depth_mm, camera, side):
-    """The middle of the hand that is nearest to the camera: the free, wide end of the nearest limb."""
+    """Return the middle of the hand nearest to the camera: the free, wide end of the nearest limb."""
     step = max(1, depth_mm.shape[1] // 160)
     depth = np.median(around(depth_mm[step // 2 :: step, step // 2 :: step]), axis=0)
     fx, fy, cx, cy = (value / step for value in camera)
@@ -55,7 +55,7 @@ def nearest_object(depth_mm, camera, side):
     (rows, columns), z = np.nonzero(region), depth[region].astype(float)
     points = np.stack([(columns - cx) * z / fx, (cy - rows) * z / fy, z], axis=-1)
     near = np.linalg.norm(points - points[z.argmin()], axis=1) < 2 * side
-    beyond = np.pad(np.zeros(depth.shape), 1, constant_values=1)  # the image's edge, and what is out of reach
+    beyond = np.pad(np.zeros(depth.shape), 1, constant_values=1)  # the image border, and what is out of reach
     beyond[rows[~near] + 1, columns[~near] + 1] = 1
     cut = (around(beyond)[:, 1:-1, 1:-1].max(axis=0)[rows, columns] * z / fx)[near]
     points = hand_end(points[near], cut, side)
@@ -63,11 +63,11 @@ def nearest_object(depth_mm, camera, side):
     for _ in range(2):
         inside = (np.abs(points - center) < side / 4).all(axis=1)
         center = points[inside].mean(axis=0) if inside.any() else center
-    return center * (1 + 20 / center[2])  # the middle lies 20 mm behind the surface
+    return center * (1 + 20 / center[2])  # the middle is 20 mm behind the surface
 
 
 def nearest_region(depth, pixel, side):
-    """What is connected with the nearest reading: neighbors within 30 mm; small parts only where there is no other."""
+    """Return the region connected to the nearest reading (steps up to 30 mm); a small one only if no other exists."""
     left, largest, most, last = depth > 0, None, 0.0, np.inf
     links = (np.abs(around(depth) - depth) <= 30) & (depth > 0)
     while left.any() and (nearest := np.where(left, depth, np.inf)).min() <= last:
@@ -87,7 +87,7 @@ def nearest_region(depth, pixel, side):
 
 
 def hand_end(points, cut, side):
-    """All of a short limb; of a long one the end that is not cut off and, of two such, the wider."""
+    """Return all of a short limb; of a long one, the end that is not cut off, or the wider of two such ends."""
     middle, axes = points.mean(axis=0), np.linalg.eigh(np.cov((points - points.mean(axis=0)).T))[1]
     along, across = (points - middle) @ axes[:, 2], (points - middle) @ axes[:, 1]
     low, high = np.percentile(along, (1, 99))
