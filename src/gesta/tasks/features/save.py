@@ -16,7 +16,7 @@ from gesta.training.run import Run
 from gesta.training.save import provenance_of, write_bundle
 
 EMBED_BYTES = 128 * 1024**2
-"""A backbone with larger weights is referenced by its hash: C3D is; ResNet-50 and Inception-v3 are embedded."""
+"""A backbone with larger weights is referenced by its hash (C3D); ResNet-50 and Inception-v3 are embedded."""
 
 
 def backbone_for(folder: FeatureFolder, weights: str | None) -> tuple[Extractor | None, str | None]:

@@ -233,7 +233,10 @@ class FeatureTask(classification.Classifies):
         return str(bundle.manifest.backbone.model_dump())
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
-        """Return a follower (gesta.live.session.Follower) that turns a source's images into one event per segment."""
+        """Optional ability: return a follower that turns a source's images into one event per segment.
+
+        See gesta.live.session.Follower.
+        """
         from gesta.tasks.features.follow import SegmentFollower
 
         return SegmentFollower(predictor, threshold)
