@@ -59,7 +59,7 @@ def on_workers(
     if failed:
         raise GestaError(f"{failed[0]} ({len(failed)} of {len(jobs)} blocks failed.) Start again to go on.")
     total.seconds = time.perf_counter() - begun
-    total.network_seconds *= total.seconds / computing if computing else 0.0  # scaled to the clock, as for one process
+    total.network_seconds *= total.seconds / computing if computing else 0.0  # scaled to elapsed time of one process
     return total
 
 

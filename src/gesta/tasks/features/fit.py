@@ -75,9 +75,9 @@ def fit(
     """Train the recipe's classifier on a feature folder; keep the epoch that is best on the validation part.
 
     `samples`: labeled videos that have features, with their splits. `start`: a classifier of the same features to start
-    from; its network and statistics replace the recipe's. The bundle is written to run.out/bundle. With `embed` it
-    includes the backbone unless that is too large; `backbone` is as in `gesta features --weights`, and None uses the
-    source recorded by that command. `facts` of the result: "labels".
+    from; its network replaces the recipe's, and its statistics are kept. The bundle is written to run.out/bundle. With
+    `embed` it includes the backbone unless that is too large; `backbone` is as in `gesta features --weights`, and None
+    uses the source recorded by that command. `facts` of the result: "labels".
 
     Raises GestaError if the features are maps or do not match the recipe or `start`, if there is nothing to learn, and
     as `run_stage` does.

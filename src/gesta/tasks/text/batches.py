@@ -28,7 +28,7 @@ class Stream:
         self.text = np.concatenate([*texts, np.zeros(0, np.int64)])
         self.batch = max(1, min(batch, len(self.text) // 2))
         self.steps, self.shift, self.seed, self.epoch = steps, shift, seed, 0
-        self.length = (len(self.text) - 1) // self.batch  # of a stream
+        self.length = (len(self.text) - 1) // self.batch  # tokens per stream
 
     def __len__(self) -> int:
         return -(-self.length // self.steps)

@@ -31,9 +31,7 @@ WITH_MODEL = frozenset({"backbone_weights"})
 
 
 class FeatureBase(TextBase):
-    """Base of tasks that learn from features and captions of videos. `modules`: prefix of a task's fit and
-    predictmodules.
-    """
+    """Base of tasks that learn from features and captions of videos. `modules`: prefix of fit and predict modules."""
 
     modules: str
 

@@ -112,7 +112,7 @@ class KneserNey:
         """Return the probability of every token of a text, given the tokens before it."""
         tokens, age = self._joined([text])
         probability = np.full(len(tokens), 1 / self.vocabulary)
-        context = np.where(age >= 0, 0, UNSEEN)  # number of the (n - 1)-gram before each token; of none: 0
+        context = np.where(age >= 0, 0, UNSEEN)  # number of the (n - 1)-gram before each token; 0 if empty
         for n, order in enumerate(self._orders, 1):
             known = (context != UNSEEN) & (age >= n - 1)
             numbers = np.where(known, order.find(context * self.vocabulary + tokens), UNSEEN)

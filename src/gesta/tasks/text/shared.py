@@ -46,7 +46,10 @@ class TextBase:
         return list(samples)
 
     def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """Convert a network to 8-bit weights; it computes in fp32, since errors of recurrent networks accumulate."""
+        """Convert a network.
+
+        8-bit networks store weights in 8 bits and compute in fp32, since errors of recurrent networks accumulate.
+        """
         from gesta.tasks.text.export import convert
 
         return convert(part, stem, engine, precision)

@@ -31,7 +31,7 @@ class VectorSet(CaptionSet):
     classes: Sequence[int]
 
     def rows(self, index: int) -> NDArray[np.int64]:
-        """Return random videos, not ones of similar length: the model only separates videos that share a batch."""
+        """Return random videos, not ones of similar length: only videos that share a batch are told apart."""
         order = np.random.default_rng([self.seed, self.epoch if self.shuffle else 0]).permutation(len(self.videos))
         return order[index * self.batch : (index + 1) * self.batch]
 

@@ -43,7 +43,7 @@ def write(
     for token in given:
         logs, state = model.step(np.array([token]), state)
     yield start
-    begun = bool(start.strip())  # a line of words
+    begun = bool(start.strip())  # the current line has words
     for _ in range(length):
         number = draw(logs[0], rng, temperature=temperature, top_k=top_k, never=vocabulary.unknown)
         token = "\n" if number == vocabulary.end else vocabulary.tokens[number]
