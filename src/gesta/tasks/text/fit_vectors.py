@@ -60,7 +60,7 @@ class Predictions:
         self.tokens = int(counts.sum())
 
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield the completed share of the epoch with batches of inputs [B, C] and targets [B, 1 + K]."""
+        """Yield (share of the epoch completed, inputs [B, C], targets [B, 1 + K]) for each batch."""
         past, order = 0, rng.permutation(len(self.texts))
         block: list[Text] = []
         for place, index in enumerate(order):
@@ -113,7 +113,7 @@ def fit_vectors(
 ) -> tuple[WordVectors, NegativeSampling]:
     """Return the vectors of the vocabulary's words, and the tables they come from.
 
-    `progress` is called with the completed share. Raises GestaError if there is nothing to learn from.
+    `progress` is called with the share completed. Raises GestaError if there is nothing to learn from.
     """
     predictions = Predictions(texts, len(vocabulary), settings)
     model = NegativeSampling(len(vocabulary), settings.width, seed)

@@ -160,7 +160,7 @@ def _discount(counts: Ids) -> float:
 
 
 def _shifted(numbers: Ids) -> Ids:
-    """Shift by one position; the first value is UNSEEN."""
+    """Return the numbers shifted by one position; the first is UNSEEN."""
     return np.concatenate([[UNSEEN], numbers[:-1]])
 
 

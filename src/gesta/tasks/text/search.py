@@ -39,7 +39,7 @@ class _Stored(BaseModel):
 
 @dataclass(frozen=True)
 class Index:
-    """Videos and their vectors [n, E], each of length 1."""
+    """Videos and their unit-length vectors [n, E]."""
 
     ids: Sequence[str]
     identities: Sequence[str]

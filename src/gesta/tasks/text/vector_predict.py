@@ -40,7 +40,7 @@ class VectorModel(SeesFeatures):
         return self.manifest.known is not None
 
     def predict(self, given: Video) -> Vectors:
-        """Return the vector [E] of a video, of length 1."""
+        """Return the unit-length vector [E] of a video."""
         return self.of_videos([self.features_of(given)])[0]
 
     def of_videos(self, videos: Sequence[Features]) -> Vectors:
