@@ -1,4 +1,4 @@
-"""A video with the newest prediction of a classifier of stored features drawn over it."""
+"""Annotate a video with the newest prediction of a classifier of stored features."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from gesta.tasks.features.predict import SequenceRecognizer
 
 
 def annotate(recognizer: SequenceRecognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """Writes `out` (.mp4) and yields the predictions; where the model sees exactly n frames of a video, the one of all.
+    """Write the annotated video to `out` (.mp4) and yield the predictions.
 
-    Raises GestaError if the sample cannot be read, or the file cannot be written.
+    A model that sees exactly n frames of a video yields a single prediction. Raises GestaError if the sample cannot be
+    read or the file cannot be written.
     """
     whole = recognizer.manifest.backbone.every is None
     yield from (_annotate_whole if whole else _annotate_stream)(recognizer, sample, out)
 
 
 def _annotate_stream(recognizer: SequenceRecognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """Every frame carries the newest prediction, those before the first one carry that."""
+    """Draw the newest prediction on every frame; frames before the first prediction show the first one."""
     waiting: list[tuple[float, NDArray[np.uint8]]] = []
     shown: Prediction | None = None
     stream = recognizer.open_stream()
@@ -42,7 +43,7 @@ def _annotate_stream(recognizer: SequenceRecognizer, sample: Sample, out: Path) 
 
 
 def _annotate_whole(recognizer: SequenceRecognizer, sample: Sample, out: Path) -> Iterator[Prediction]:
-    """The one prediction of a model of exactly n frames of a whole video, on all of them."""
+    """Draw the single prediction of a model that sees exactly n frames of a video on every frame."""
     found = recognizer.predict(sample)
     with VideoWriter(out) as writer:
         for frame in iter_sample(sample, color=True):

@@ -1,4 +1,4 @@
-"""Where the weights of a frozen backbone are: in the bundle, in another one, in a file."""
+"""Find the weights of a frozen backbone: in the bundle, in another bundle, or in a file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gesta.schema import GestaError
 from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 
 SUFFIXES = (".safetensors", ".pth", ".pt")
-"""What weights are looked for in a folder by; a file that is named may have any."""
+"""Suffixes of weight files searched for in a folder; a file given explicitly may have any."""
 
 
 def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bundle[FeatureManifest] | Path:
-    """What holds the backbone: the bundle itself, or what was given. Raises GestaError naming what to give."""
+    """Return what holds the backbone: the bundle itself or `given`. Raises GestaError saying what to pass."""
     used = bundle.manifest.backbone
     if given is None:
         if holds(bundle):
@@ -55,7 +55,7 @@ def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bu
 
 
 def holds(bundle: Bundle[FeatureManifest]) -> bool:
-    """Whether the backbone is in the bundle."""
+    """Return whether the backbone is in the bundle."""
     return any(artifact.stage == "backbone" for artifact in bundle.manifest.artifacts)
 
 

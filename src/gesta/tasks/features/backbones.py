@@ -1,4 +1,4 @@
-"""Frozen networks that turn frames into features, by name: from pixels as decoded to arrays as stored."""
+"""Frozen networks that turn frames into features, selected by name: from decoded pixels to stored arrays."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VIDEO_BACKBONES = {
 
 
 class FrameFeatures(nn.Module):
-    """uint8 [b, H, W, 3] -> float32 [b, D], or [b, C, h, w] where `pooled` is off."""
+    """uint8 [b, H, W, 3] -> float32 [b, D], or [b, C, h, w] if `pooled` is False."""
 
     def __init__(self, network: nn.Module, stage: str, pooled: bool) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class WindowFeatures(nn.Module):
 
 @dataclass(frozen=True)
 class Extractor:
-    """A network ready to compute features, and what identifies them."""
+    """A network ready to compute features, with the settings that identify them."""
 
     name: str
     module: nn.Module
@@ -84,10 +84,12 @@ class Extractor:
 def extractor(
     name: str, weights: str | None = None, *, stage: str | None = None, pooled: bool = True, size: int | None = None
 ) -> Extractor:
-    """The backbone in eval, frozen. `weights`: a file; None: the official file, downloaded once; "random" or
-    "random:7": seeded random ones, to try things out. `stage`: None is the last. `size`: None is the published one.
+    """Return the backbone, frozen and in eval mode.
 
-    Raises GestaError for an unknown name or stage (usage), and for weights that are not there or do not fit.
+    `weights`: a file; None: the official file, downloaded once; "random" or "random:7": random weights with a seed, for
+    experiments. `stage`: None selects the last one. `size`: None selects the published one.
+
+    Raises GestaError for an unknown name or stage (usage), and for weights that are missing or do not fit.
     """
     chosen = _checked(name, stage, pooled)
     try:
@@ -100,7 +102,10 @@ def extractor(
 def from_tensors(
     name: str, tensors: Mapping[str, Tensor], source: str, *, stage: str | None = None, size: int | None = None
 ) -> Extractor:
-    """The same from tensors in memory, e.g. a bundle's; `source` names them in the message. Raises GestaError."""
+    """Like `extractor`, but from tensors in memory, e.g. a bundle's; `source` names them in error messages.
+
+    Raises GestaError.
+    """
     chosen = _checked(name, stage, pooled=True)
     video = VIDEO_BACKBONES.get(name)
     try:
@@ -112,7 +117,7 @@ def from_tensors(
 
 
 def _checked(name: str, stage: str | None, pooled: bool) -> str:
-    """The stage, the last one if left out. Raises GestaError (usage)."""
+    """Return the stage, by default the last one. Raises GestaError (usage)."""
     stages, _, window = _facts(name)
     stage = stage or stages[-1]
     if stage not in stages:
@@ -138,7 +143,7 @@ def _ready(name: str, network: nn.Module, stage: str, pooled: bool, size: int | 
 
 
 def _reaches(network: nn.Module, stage: str, size: int) -> bool:
-    """Whether images of this size leave anything at the stage of an image network."""
+    """Return whether images of this size leave any output at the given stage of an image network."""
     device = next(network.parameters()).device
     try:
         with torch.no_grad():
@@ -153,7 +158,7 @@ def names() -> list[str]:
 
 
 def _facts(name: str) -> tuple[list[str], int, int]:
-    """(stages, published size, frames of a window)."""
+    """Return (stages, published size, frames per window)."""
     if name in VIDEO_BACKBONES:
         video = VIDEO_BACKBONES[name]
         return list(video.stages), video.size, video.window
@@ -189,7 +194,7 @@ def _network(name: str, weights: str | None) -> nn.Module:
 
 
 def describe(ready: Extractor) -> dict[str, Any]:
-    """The fields of a FeatureRecipe that come from the backbone."""
+    """Return the fields of a FeatureRecipe that depend on the backbone."""
     return {
         "backbone": ready.name,
         "weights": ready.weights,

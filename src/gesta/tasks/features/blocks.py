@@ -1,4 +1,4 @@
-"""Features by the workers of a cluster: a job is a block of videos, and leaves a shard of its own."""
+"""Compute features on the workers of a cluster: each job is a block of videos and writes its own shard."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ def on_workers(
     arguments: Mapping[str, Any],
     progress: Progress | None = None,
 ) -> Work:
-    """What is missing, block by block, by `function` of this module with `arguments`. Returns the work of all together:
-    `seconds` by the clock. Raises GestaError as `shards` does, and where a block fails once the others are done.
+    """Compute the missing features block by block, calling `function` of this module with `arguments`.
+
+    Returns the combined work of all blocks, with `seconds` in wall-clock time. Raises GestaError as `shards` does, and
+    if a block fails, once the others are done.
     """
     begun, held = time.perf_counter(), shards(folder, recipe, samples)
     jobs = []
@@ -57,7 +59,7 @@ def on_workers(
     if failed:
         raise GestaError(f"{failed[0]} ({len(failed)} of {len(jobs)} blocks failed.) Start again to go on.")
     total.seconds = time.perf_counter() - begun
-    total.network_seconds *= total.seconds / computing if computing else 0.0  # a share of the time, as of one process
+    total.network_seconds *= total.seconds / computing if computing else 0.0  # scaled to elapsed time of one process
     return total
 
 
@@ -70,7 +72,7 @@ def backbone_block(
     engine: tuple[str | None, str, int],
     batch: int,
 ) -> dict[str, Any]:
-    """A job: features by a backbone, whose weights come from `source`. `engine`: name, device, threads."""
+    """Job: compute features with a backbone whose weights come from `source`. `engine`: name, device, threads."""
     ready = _engine(recipe, source, engine)
     return document_of(extract(samples, folder, recipe, ready, Settings(batch=batch, name=block)))
 
@@ -79,7 +81,7 @@ _engines: dict[tuple[Any, ...], Engine] = {}
 
 
 def _engine(recipe: FeatureRecipe, source: str, engine: tuple[str | None, str, int]) -> Engine:
-    """Kept from job to job. Raises GestaError where this worker's weights are others than the command's."""
+    """Return the engine, cached between jobs. Raises GestaError if this worker's weights differ from the command's."""
     key = (recipe.key, source, engine)
     if key not in _engines:
         weights = None if source == OFFICIAL else source
@@ -100,7 +102,7 @@ def encoded_block(
     every: int | None,
     at: Placement,
 ) -> dict[str, Any]:
-    """A job: vectors by a skeleton or a model."""
+    """Job: compute vectors with the skeleton encoder or a model."""
     encode = skeleton_encoder(every)[1] if model is None else model_encoder(model, at)[1]
     return document_of(encode_into(samples, folder, recipe, encode, Settings(name=block)))
 
@@ -113,7 +115,7 @@ def encode_into(
     settings: Settings,
     progress: Progress | None = None,
 ) -> Work:
-    """What is missing of the samples into shards, in this process."""
+    """Encode the samples that are still missing into shards, in this process."""
     begun = time.perf_counter()
     todo = mine(samples, out, recipe, settings)
     work = Work(kept=len(samples) - len(todo))

@@ -1,4 +1,4 @@
-"""Vectors of recordings that are no backbone's: a skeleton's joints, a model's states. Stored as features are."""
+"""Vectors of recordings that do not come from a backbone (skeleton joints, model states), stored like features."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from gesta.tasks.features.extraction import Summary
 def encode_all(
     listing: Listing, out: Path, recipe: FeatureRecipe, encode: Encode, progress: Progress | None = None, **encoder: Any
 ) -> Summary:
-    """Vectors of all samples into `out`, in this process or on the cluster that is at work, whose workers make `encode`
-    anew by `encoder`: model, every and at. A stopped run goes on where it was.
+    """Encode all samples into `out`, in this process or on the active cluster.
 
-    Raises GestaError where the folder holds other features or a damaged shard. Broken recordings are listed.
+    Workers of a cluster rebuild `encode` from `encoder`: model, every and at. An interrupted run resumes where it
+    stopped. Raises GestaError if the folder holds other features or a damaged shard. Broken recordings are listed in
+    the result.
     """
     claim(out, recipe, listing.layout)
     samples = list(listing.samples)

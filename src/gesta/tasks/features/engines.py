@@ -1,4 +1,4 @@
-"""What computes the features: PyTorch, or OpenVINO on a CPU. Each is a function of uint8 frames."""
+"""Engines that compute features: PyTorch, or OpenVINO on a CPU. Each is a function of uint8 frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Engine = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def torch_engine(ready: Extractor, device: str, threads: int | None) -> Engine:
-    """PyTorch on "cpu" or "cuda"."""
+    """Return a PyTorch engine on "cpu" or "cuda"."""
     if threads is not None and device == "cpu":
         torch.set_num_threads(threads)
     module = ready.module.to(device)
@@ -31,7 +31,7 @@ def torch_engine(ready: Extractor, device: str, threads: int | None) -> Engine:
 
 
 def openvino_engine(ready: Extractor, device: str, threads: int | None) -> Engine:
-    """OpenVINO on the CPU, in fp32, any batch."""
+    """Return an OpenVINO engine on the CPU, in fp32, for any batch size."""
     import openvino as ov
 
     from gesta.engines.openvino import options_for
@@ -47,7 +47,7 @@ def openvino_engine(ready: Extractor, device: str, threads: int | None) -> Engin
 
 
 def _converted(ready: Extractor) -> Any:
-    """The network in OpenVINO's form; the frontend is called directly, because `convert_model` reports each use."""
+    """Return the network as an OpenVINO model. Calls the frontend directly: `convert_model` reports each use."""
     import openvino as ov
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -56,7 +56,7 @@ def _converted(ready: Extractor) -> Any:
     shape = frame if ready.window == 1 else (ready.window, *frame)
     example = (torch.zeros(2, *shape, dtype=torch.uint8),)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: what it fixes are sizes, and these are fixed here
+        warnings.simplefilter("ignore")  # tracing warns about constants; they are sizes, which are fixed here
         traced = torch.jit.trace(ready.module, example, check_trace=False)
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchScriptPythonDecoder(traced, example_input=example)  # must outlive the conversion
@@ -72,7 +72,7 @@ ENGINES: dict[str, Callable[[Extractor, str, int | None], Engine]] = {
 
 
 def engine_for(name: str | None, ready: Extractor, device: str, threads: int | None = None) -> tuple[str, Engine]:
-    """(name, engine); None: OpenVINO on a CPU, else PyTorch. Raises GestaError (usage) for an unknown name."""
+    """Return (name, engine). None: OpenVINO on a CPU, else PyTorch. Raises GestaError (usage) for unknown names."""
     name = name or ("openvino" if device == "cpu" else "torch")
     if name not in ENGINES:
         raise GestaError(f"unknown engine {name!r}; for features, choose from {', '.join(ENGINES)}.", usage=True)

@@ -1,4 +1,4 @@
-"""A backbone and a classifier of its features over videos, read one by one."""
+"""Run a backbone and a classifier of its features over videos, reading them one at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from gesta.tasks.predicting import Item
 def outputs(
     recognizer: SequenceRecognizer, samples: Sequence[Sample], bar: Bar
 ) -> tuple[list[Sample], NDArray[np.float64], list[Problem]]:
-    """(videos read, probabilities n N, what could not be read); of samples in a feature folder, the features stored."""
+    """Return (videos read, probabilities [n, N], problems).
+
+    For samples in a feature folder, the stored features are used.
+    """
     stored = _stored(recognizer, samples)
     used: list[Sample] = []
     rows: list[NDArray[Any]] = []
@@ -36,7 +39,7 @@ def outputs(
 
 
 def _stored(recognizer: SequenceRecognizer, samples: Sequence[Sample]) -> FeatureFolder | None:
-    """The feature folder that the samples lie in, if they do. Raises GestaError for features of another backbone."""
+    """Return the samples' feature folder, if any. Raises GestaError for features of another backbone."""
     folder = samples[0].files[0].path.parent
     if not (folder / RECIPE).is_file():
         return None
@@ -48,7 +51,7 @@ def _stored(recognizer: SequenceRecognizer, samples: Sequence[Sample]) -> Featur
 def answers(
     recognizer: SequenceRecognizer, items: Sequence[Item], failed: list[str]
 ) -> Iterator[tuple[Item, Prediction]]:
-    """One prediction per video, by a backbone's features of it."""
+    """Yield one prediction per video."""
     for item in items:
         try:
             found = recognizer.predict(item.sample)

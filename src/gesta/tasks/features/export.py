@@ -1,4 +1,4 @@
-"""What exporting, calibrating and timing a classifier of stored features takes: videos as the backbone sees them."""
+"""Exporting, calibrating and timing classifiers of stored features, with videos as the backbone sees them."""
 
 from __future__ import annotations
 
@@ -20,32 +20,35 @@ from gesta.tasks.features.manifest import BackboneUse, FeatureManifest
 from gesta.tasks.features.predict import SequenceRecognizer, read_video
 
 RANDOM_VIDEOS, RANDOM_FRAMES = 4, 16
-"""Generated videos, and frames of each where the model does not say how many it sees."""
+"""Number of generated videos, and of frames in each if the model does not specify it."""
 MOST_VIDEOS, MOST_BYTES = 100, 2**31
-"""Videos to compare on, at most: 99 % of fewer than a hundred would be all of them. What they may take in memory."""
+"""Limits on the videos to compare on: their number (99 % of fewer than 100 would be all of them) and memory."""
 CALIBRATION = 32
-"""Training videos that an 8-bit backbone is calibrated on, at most."""
+"""Maximum number of training videos for calibrating an 8-bit backbone."""
 EIGHT_BITS: dict[str, Callable[[Part, str], dict[str, bytes]]] = {
     convert_openvino.ENGINE: convert_openvino.convert_stored,
     convert_onnx.ENGINE: lambda part, stem: convert_onnx.convert(part, stem, "fp16"),
 }
-"""How the classifier is stored beside an 8-bit backbone, by engine; it computes in fp32: it is a small share of the
-work, and errors of a recurrent network add up. OpenVINO: matrices in 8 bits. ONNX: in 16."""
+"""How the classifier is stored alongside an 8-bit backbone, by engine: 8-bit matrices for OpenVINO, 16-bit for ONNX.
+It computes in fp32, because it is a small share of the work and errors of a recurrent network accumulate."""
 
 
 def convert(part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-    """The classifier of an 8-bit model; None: as any other network."""
+    """Convert the classifier of an 8-bit model; return None for networks that need no special treatment."""
     return EIGHT_BITS[engine](part, stem) if precision == "int8" and part.stage == "head" else None
 
 
 def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, source: str) -> Examples:
-    """Frames [n, H, W, 3], or windows, of at most `limit` videos, spread over the samples; broken ones are left out."""
+    """Return frames [n, H, W, 3] or windows of at most `limit` videos, evenly spread over the samples.
+
+    Broken videos are left out.
+    """
     used = manifest.backbone
     if not samples:
-        few = source == "random"  # to compare a few frames are enough; to time, as many as usual
+        few = source == "random"  # a few frames suffice for comparing; timing needs the usual number
         videos = random_videos(used, 2 if few else used.frames or RANDOM_FRAMES)
         return Examples(videos, [None] * len(videos), "random")
-    size = math.prod(used.shape) * -(-(used.frames or RANDOM_FRAMES) // used.window)  # of one, about
+    size = math.prod(used.shape) * -(-(used.frames or RANDOM_FRAMES) // used.window)  # approximate size of one video
     most = min(CALIBRATION if source == "training" else MOST_VIDEOS, max(1, MOST_BYTES // size))
     count = min(limit, len(samples), most)
     found = Examples([], [], source)
@@ -59,7 +62,7 @@ def examples(manifest: FeatureManifest, samples: Sequence[Sample], limit: int, s
 
 
 def random_videos(used: BackboneUse, frames: int, seed: int = 0) -> list[NDArray[np.uint8]]:
-    """Noise of another brightness in each, of so many frames (or the windows that hold them)."""
+    """Return videos of noise, each with a different brightness, of `frames` frames (or the windows that hold them)."""
     rng = np.random.default_rng(seed)
     count = -(-frames // used.window)
     return [
@@ -69,7 +72,7 @@ def random_videos(used: BackboneUse, frames: int, seed: int = 0) -> list[NDArray
 
 
 def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
-    """Single inputs of the backbone, as many of each video, evenly spread."""
+    """Return single inputs of the backbone, equally many from each video and evenly spread."""
     each = max(1, LIMIT // CALIBRATION)
     found: list[Feed] = []
     for video in shown.inputs:
@@ -79,7 +82,7 @@ def feeds(shown: Examples) -> dict[tuple[str, str], list[Feed]]:
 
 
 def compare(reference: SequenceRecognizer, other: SequenceRecognizer, shown: Examples, artifact: Artifact) -> Agreement:
-    """How the probabilities agree from frames on; of a classifier without its backbone, from random features."""
+    """Compare probabilities computed from frames; without a backbone, from random features."""
     if reference.engine.inputs(stage="backbone"):
         one, two = ([r.features_of(video) for video in shown.inputs] for r in (reference, other))
     else:
@@ -91,7 +94,7 @@ def compare(reference: SequenceRecognizer, other: SequenceRecognizer, shown: Exa
 
 
 def timings(recognizer: SequenceRecognizer, videos: Sequence[NDArray[Any]]) -> dict[str, Timing]:
-    """An answer with one new frame (or window) through the backbone, and from a video's features alone."""
+    """Time a prediction with one new frame (or window) through the backbone, and one from stored features alone."""
     features = [recognizer.features_of(video) for video in videos]
     units = [video[i : i + 1] for video in videos for i in range(len(video))]
 

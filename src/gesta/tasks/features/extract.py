@@ -1,7 +1,8 @@
-"""Videos -> features on disk: decoding and resizing in a thread, the network beside it, shards as they fill.
+"""Videos -> features on disk: a thread decodes and resizes while the network runs; shards are written as they fill.
 
-Several processes, on one or more computers, split the videos: process r of p has every p-th video from the r-th on,
-whatever is finished already, so a run may go on with another number of processes and nothing is computed twice.
+The videos are split among several processes, on one or more computers: process r of p takes every p-th video starting
+at the r-th. The split does not depend on what is already finished, so a run can resume with a different number of
+processes and nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ from gesta.tasks.features.engines import Engine
 
 Progress = Callable[[int, int], None]
 SHARD_VIDEOS = 64
-"""Videos in a shard: what a kill costs at most, a process."""
+"""Videos in a shard: the most work that a process loses if it is killed."""
 BATCH = 32
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How one process computes; none of it changes what comes out, but `renew`: whether what an older decoder made is
-    computed again. `name`: of its shards, where others write beside it; else its rank."""
+    """How one process computes. Only `renew` affects the result.
+
+    `renew`: recompute features made by an older decoder. `name`: name of the shards if other processes write to the
+    same folder; None: the rank.
+    """
 
     batch: int = BATCH
     shard_videos: int = SHARD_VIDEOS
@@ -49,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Batch:
-    """Frames of one or more videos. `parts`: (position among the samples, features here, features of the video)."""
+    """Frames of one or more videos. `parts`: (sample index, features in this batch, features of the whole video)."""
 
     frames: NDArray[np.uint8]
     parts: tuple[tuple[int, int, int], ...]
@@ -57,7 +61,7 @@ class Batch:
 
 @dataclass
 class Work:
-    """What one process did."""
+    """Statistics of one process."""
 
     videos: int = 0
     features: int = 0
@@ -68,7 +72,7 @@ class Work:
 
 
 def mine(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> list[Sample]:
-    """The samples of this process that are not in a shard yet. Raises GestaError as `shards` does."""
+    """Return this process's samples that are not in a shard yet. Raises GestaError as `shards` does."""
     held = shards(folder, recipe, samples, settings.name or "*")
     return [s for s in samples[settings.rank :: settings.processes] if s.id not in held]
 
@@ -76,7 +80,7 @@ def mine(samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, setting
 def batches(
     samples: Sequence[Sample], recipe: FeatureRecipe, size: int, skipped: list[Problem]
 ) -> Generator[Batch, None, None]:
-    """Frames of the samples in their order, packed to `size` a batch; broken videos go to `skipped`."""
+    """Yield the samples' frames in order, packed into batches of `size`; broken videos are added to `skipped`."""
     waiting: list[NDArray[np.uint8]] = []
     parts: list[tuple[int, int, int]] = []
     for position, sample in enumerate(samples):
@@ -97,13 +101,13 @@ def batches(
 
 
 def _units(sample: Sample, recipe: FeatureRecipe) -> NDArray[np.uint8]:
-    """What the network sees at a time, side by side: [n, H, W, 3], or windows [n, w, H, W, 3]."""
+    """Return the network's inputs, stacked: frames [n, H, W, 3] or windows [n, w, H, W, 3]."""
     frames = read_frames(sample, recipe.size, frames=recipe.frames, every=recipe.every, window=recipe.window)
     return frames if recipe.window == 1 else frames.reshape(-1, recipe.window, *frames.shape[1:])
 
 
 class Gatherer:
-    """Puts a batch's features together to videos, and videos to shards."""
+    """Collects the features of batches into videos, and videos into shards."""
 
     def __init__(self, samples: Sequence[Sample], folder: Path, recipe: FeatureRecipe, settings: Settings) -> None:
         self._samples, self._folder, self._recipe, self._settings = samples, folder, recipe, settings
@@ -113,7 +117,7 @@ class Gatherer:
         self.videos = 0
 
     def add(self, batch: Batch, features: NDArray[np.float32]) -> None:
-        """Writes a shard whenever enough videos are complete."""
+        """Add a batch; write a shard whenever enough videos are complete."""
         start = 0
         for position, count, total in batch.parts:
             parts = self._parts.setdefault(position, [])
@@ -141,7 +145,7 @@ def extract(
     settings: Settings = Settings(),
     progress: Progress | None = None,
 ) -> Work:
-    """This process's share of the videos into shards; what already exists stays. The index is written by the caller.
+    """Write this process's share of the videos into shards; existing features are kept. The caller writes the index.
 
     Raises GestaError as `shards` does. Broken videos are skipped and listed in the result.
     """
@@ -155,13 +159,13 @@ def extract(
             if progress:
                 progress(work.kept + gatherer.videos, work.kept + len(todo))
     finally:
-        gatherer.flush()  # what is complete stays, also where Ctrl-C ends the run
+        gatherer.flush()  # complete videos are saved, even after Ctrl-C
     work.videos, work.seconds = gatherer.videos, time.perf_counter() - begin
     return work
 
 
 def stream(samples: Sequence[Sample], recipe: FeatureRecipe, settings: Settings, work: Work) -> Iterator[Batch]:
-    """Batches made in a thread of their own, a few in advance."""
+    """Yield batches prepared a few ahead in a separate thread."""
     return ahead(batches(samples, recipe, settings.batch, work.skipped), depth=4)
 
 
@@ -178,18 +182,18 @@ def document_of(work: Work) -> dict[str, Any]:
 
 
 def work_of(document: Mapping[str, Any]) -> Work:
-    """From `document_of`, and whatever else stands there."""
+    """Convert the result of `document_of` back; other keys are ignored."""
     known = {name: document[name] for name in vars(Work())}
     return Work(**{**known, "skipped": [Problem(**problem) for problem in document["skipped"]]})
 
 
 def leave_work(folder: Path, settings: Settings, work: Work) -> None:
-    """Tells the first process what this one did."""
+    """Save this process's statistics for the first process."""
     write_whole(folder / f".work-{settings.rank:04d}.json", json.dumps(document_of(work)))
 
 
 def gather_work(folder: Path, processes: int) -> list[Work]:
-    """What all processes did, by rank; the notes are taken away."""
+    """Return the statistics of all processes by rank, and delete their files."""
     works = []
     for rank in range(processes):
         path = folder / f".work-{rank:04d}.json"

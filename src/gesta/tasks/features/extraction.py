@@ -1,4 +1,4 @@
-"""`gesta features`: one process, or several through Lightning's distributed prediction."""
+"""Run `gesta features` in one process, or in several with Lightning's distributed prediction."""
 
 from __future__ import annotations
 
@@ -39,8 +39,11 @@ from gesta.training.machine import accelerator_of, quiet
 
 @dataclass(frozen=True)
 class Machines:
-    """What to compute on: "auto", "cpu" or "cuda"; processes on each of `nodes` computers; threads of each process;
-    the engine: openvino or torch, None: the best for the device."""
+    """The hardware to compute on.
+
+    `device`: "auto", "cpu" or "cuda"; `devices`: processes on each of `nodes` computers; `threads`: threads of each
+    process; `engine`: openvino or torch; None: the best one for the device.
+    """
 
     device: str = "auto"
     devices: int = 1
@@ -50,12 +53,12 @@ class Machines:
 
     @property
     def accelerator(self) -> str:
-        """ "cpu" or "cuda". Raises GestaError for an unknown device, or a GPU that is not there."""
+        """Return "cpu" or "cuda". Raises GestaError for an unknown device or a missing GPU."""
         return accelerator_of(self.device)
 
     @property
     def threads_each(self) -> int | None:
-        """Threads of a process: as asked, else an equal share of the cores."""
+        """Return the threads of each process: as requested, or else an equal share of the cores."""
         if self.threads is not None or self.devices == 1:
             return self.threads
         return max(1, (os.cpu_count() or 1) // self.devices)
@@ -63,7 +66,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Summary:
-    """What all processes did together. `videos` in the index, `computed` and `kept` of them."""
+    """Combined result of all processes. `videos`: the number in the index, newly computed or kept."""
 
     folder: Path
     engine: str
@@ -103,11 +106,11 @@ def run(
     progress: Progress | None = None,
     source: str | None = None,
 ) -> Summary | None:
-    """Features of all samples into `out`; the index is made when all processes have ended. None in all but the first.
+    """Compute the features of all samples into `out` and write the index once all processes have finished.
 
-    A stopped run resumes where it was; with `settings.renew` what an older decoder made is computed again. `source`: of
-    the backbone's weights, noted for bundles. Raises GestaError where the folder holds other features or a damaged
-    shard.
+    Returns None in all processes except the first. An interrupted run resumes where it stopped; with `settings.renew`,
+    features made by an older decoder are recomputed. `source`: where the backbone's weights come from, recorded for
+    bundles. Raises GestaError if the folder holds other features or a damaged shard.
     """
     claim(out, recipe, listing.layout, source)
     if settings.renew:
@@ -137,7 +140,7 @@ def run(
 
 
 class _Share(pl.LightningModule):
-    """One process's share as Lightning sees it: batches, and a step that gives features."""
+    """One process's share as a Lightning module: batches, and a prediction step that returns features."""
 
     def __init__(
         self, samples: Sequence, folder: Path, recipe: FeatureRecipe, settings: Settings, build: Callable[[str], Engine]
@@ -165,7 +168,7 @@ class _Share(pl.LightningModule):
 
 
 class _Writer(BasePredictionWriter):
-    """Hands every batch's features to the shards."""
+    """Passes the features of every batch to the shards."""
 
     def __init__(self) -> None:
         super().__init__(write_interval="batch")
@@ -179,7 +182,7 @@ class _Writer(BasePredictionWriter):
 
 
 def _predicted(share: _Share, machines: Machines, accelerator: str) -> bool:
-    """Computes the share of this process and waits for the others. Whether this is the first process."""
+    """Compute this process's share and wait for the others. Returns whether this is the first process."""
     import time
 
     trainer = pl.Trainer(

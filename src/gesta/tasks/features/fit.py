@@ -1,4 +1,4 @@
-"""Learning to classify sequences of stored features: the same stage as for clips, on features that lie in memory."""
+"""Training classifiers on sequences of stored features: the same training stage as for clips, on features in memory."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from gesta.training.stage import Stage, run_stage
 from gesta.training.transfer import freeze, transfer_weights
 
 EVALUATED = 256
-"""Sequences that are recognized at a time."""
+"""Sequences evaluated per batch."""
 
 
 @dataclass
 class FeatureSet(ByIndex):
-    """Sequences [T, D] with their classes, as the batches that clips give: clip float32 [B, T, D]."""
+    """Sequences [T, D] with their classes, batched in the same format as clips: clip float32 [B, T, D]."""
 
     sequences: Sequence[NDArray[np.float32]]
     targets: Sequence[int]
@@ -56,7 +56,7 @@ class FeatureSet(ByIndex):
 
 
 class ClassifySequences(Classify):
-    """One answer per sequence, at its own length."""
+    """One prediction per sequence, using the sequence's own length."""
 
     def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
         return self.network(clip, lengths).unsqueeze(1)  # B 1 N
@@ -72,14 +72,15 @@ def fit(
     backbone: str | None = None,
     embed: bool = True,
 ) -> Fitted:
-    """Trains the recipe's classifier on a feature folder; the epoch that is best on the validation part is kept.
+    """Train the recipe's classifier on a feature folder; keep the epoch that is best on the validation part.
 
-    `samples`: labeled videos that have features, with their splits. `start`: a classifier of the same
-    features to begin with; its network counts, not the recipe's, and so do its statistics. The bundle is left at
-    run.out/bundle, and with `embed` holds the backbone unless it is too large: `backbone` as of `gesta features
-    --weights`, None: from where that command took it. `facts` of what comes back: "labels". Raises
-    GestaError where the features are not those of the recipe or of `start` or are maps, where there is nothing to
-    learn, and as `run_stage` does.
+    `samples`: labeled videos that have features, with their splits. `start`: a classifier of the same features to start
+    from; its network replaces the recipe's, and its statistics are kept. The bundle is written to run.out/bundle. With
+    `embed` it includes the backbone unless that is too large; `backbone` is as in `gesta features --weights`, and None
+    uses the source recorded by that command. `facts` of the result: "labels".
+
+    Raises GestaError if the features are maps or do not match the recipe or `start`, if there is nothing to learn, and
+    as `run_stage` does.
     """
     if not folder.recipe.pooled:
         raise GestaError(f"{folder.folder}: holds maps, and the classifiers take vectors. Make them without --maps.")
@@ -114,7 +115,7 @@ def fit(
 
 
 def _parts(folder: FeatureFolder, samples: Sequence[Sample]) -> tuple[tuple[str, ...], dict[str, FeatureSet]]:
-    """(the classes of the training part, the sequences of each part). Raises GestaError."""
+    """Return (the classes of the training part, the sequences of each part). Raises GestaError."""
     parts = {part: [s for s in samples if s.split == part and s.label is not None] for part in ("train", "val", "test")}
     labels = tuple(sorted({str(s.label) for s in parts["train"]}))
     if len(labels) < 2:
@@ -130,7 +131,7 @@ def _network(
     start: Bundle[FeatureManifest] | None,
     seed: int,
 ) -> tuple[nn.Module, FeatureClassifierRecipe, list[str]]:
-    """The recipe's untrained network, or that of `start`; the recipe, then with its settings; and what was done."""
+    """Return the recipe's untrained network or that of `start`, the recipe updated to match, and notes."""
     if start is None:
         width = train.sequences[0].shape[1]
         name = f"recipe {recipe.name}: {recipe.model.name}"
@@ -166,7 +167,7 @@ def _metrics(
 
 
 def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Module:
-    """The classifier to begin with. Raises GestaError where the features are others than it was trained on."""
+    """Return the classifier to start from. Raises GestaError if it was trained on different features."""
     manifest, held = start.manifest, folder.recipe
     used = manifest.backbone
     facts: dict[str, object] = {"backbone": used.name, "weights": used.weights, "stage": used.stage}
@@ -195,13 +196,13 @@ def _frozen(network: nn.Module, settings: TrainingSettings, begun: bool) -> nn.M
 
 
 def _set(folder: FeatureFolder, samples: Sequence[Sample], labels: Sequence[str]) -> FeatureSet:
-    """Samples of unknown classes are left out: nothing could be right about them."""
+    """Return the samples' features, leaving out samples of unknown classes: no prediction could be right for them."""
     chosen = [sample for sample in samples if sample.label in labels]
     return FeatureSet([folder.load(s.id) for s in chosen], [labels.index(str(s.label)) for s in chosen])
 
 
 def probabilities(network: nn.Module, known: FeatureSet) -> NDArray[np.float32]:
-    """[n, N], in the order of the sequences."""
+    """Return probabilities [n, N], in the order of the sequences."""
     device = next(network.parameters()).device
     network.eval()
     parts = []
@@ -214,7 +215,7 @@ def probabilities(network: nn.Module, known: FeatureSet) -> NDArray[np.float32]:
 
 
 def measure(network: nn.Module, known: FeatureSet) -> dict[str, float]:
-    """Accuracy and mean cross entropy on the test part."""
+    """Return accuracy and mean cross entropy on the test part."""
     found, truth = probabilities(network, known), np.asarray(known.targets)
     given = np.clip(found[np.arange(len(truth)), truth], 1e-30, None)
     return {"test_accuracy": float(accuracy(truth, found.argmax(1))), "test_loss": float(-np.log(given).mean())}

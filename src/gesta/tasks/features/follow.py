@@ -1,4 +1,4 @@
-"""A classifier of whole videos followed live: it answers for a segment that motion, or a person, opens and closes."""
+"""Live use of a classifier of whole videos: it classifies segments delimited by motion or by a person."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from gesta.decoding import DecoderSpec
 from gesta.schema import Frame
 
 LEAST_S = 0.4
-"""A shorter segment is none."""
+"""Shorter segments are ignored."""
 MOST_FRAMES = 512
-"""Of a longer segment every other frame is kept."""
+"""When a segment exceeds this, every other frame is dropped."""
 SURE = 0.5
 
 
 class Gate(Protocol):
-    """Says of each frame whether it belongs to a segment."""
+    """Decides for each frame whether it belongs to a segment."""
 
     def __call__(self, image: NDArray[np.uint8], time_s: float) -> bool: ...
 
 
 @dataclass
 class Segment:
-    """What has been seen of one: frames at the backbone's size, every `every`-th of `seen`."""
+    """Frames of one segment so far, at the backbone's size: every `every`-th of the `seen` frames is kept."""
 
     start_s: float
     last_s: float
@@ -39,7 +39,7 @@ class Segment:
     every: int = 1
 
     def add(self, image: NDArray[np.uint8], time_s: float, size: int) -> None:
-        """The next frame, an RGB image."""
+        """Add the next frame, an RGB image."""
         if self.seen % self.every == 0:
             self.kept.append(fit_frame(Frame(time_s, color=image), size))
         if len(self.kept) > MOST_FRAMES:
@@ -48,9 +48,9 @@ class Segment:
 
 
 class SegmentFollower:
-    """RGB images -> an event for each segment that is named with `threshold` or more. `gate` says where they are.
+    """RGB images -> an event for each segment classified with a confidence of at least `threshold`.
 
-    `probabilities`: of the last segment, by label; empty before the first.
+    `gate` delimits the segments. `probabilities`: those of the last segment, by label; empty before the first.
     """
 
     takes = "rgb"
@@ -62,7 +62,7 @@ class SegmentFollower:
         self.probabilities: Mapping[str, float] = {}
 
     def push(self, value: NDArray[np.uint8], time_s: float) -> list[GestureEvent]:
-        """The next image; the event of the segment that it ends."""
+        """Add the next image; return the event of the segment that it ends, if any."""
         if not self.gate(value, time_s):
             return self._close(time_s)
         self._segment = self._segment or Segment(time_s, time_s)
@@ -70,11 +70,11 @@ class SegmentFollower:
         return []
 
     def finish(self) -> list[GestureEvent]:
-        """What is still going on, ended."""
+        """End the current segment, if any."""
         return self._close(None)
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """A segment is an event from `spec.on` on; its other numbers are the gate's business."""
+        """Use `spec.on` as the threshold; its other settings do not apply because the gate delimits segments."""
         self._threshold = spec.on
 
     def _close(self, time_s: float | None) -> list[GestureEvent]:

@@ -1,4 +1,4 @@
-"""What stands in the manifest of a classifier of stored features."""
+"""Manifest of a classifier of stored features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gesta.bundle.manifest import Artifact, Manifest, Names, Strict
 
 
 class BackboneUse(Strict):
-    """The frozen backbone: which one, and what of a video it sees. `weights`: sha256 over its tensors."""
+    """The frozen backbone, and which frames of a video it sees. `weights`: SHA-256 over its tensors."""
 
     name: str
     weights: str
@@ -23,15 +23,15 @@ class BackboneUse(Strict):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what it makes one feature of: a frame [H, W, 3], or a window [w, H, W, 3]."""
+        """Input shape for one feature: a frame [H, W, 3] or a window [w, H, W, 3]."""
         frame = (self.size, self.size, 3)
         return frame if self.window == 1 else (self.window, *frame)
 
 
 class FeatureManifest(Manifest):
-    """Of a classifier of a frozen backbone's features: the networks of the stages "backbone" and "head".
+    """Manifest of a classifier of a frozen backbone's features, with stages "backbone" and "head".
 
-    A backbone that is not among the artifacts has to be given when the model runs; its hash tells whether it is it.
+    A backbone that is not among the artifacts must be supplied to run the model; its hash is checked.
     """
 
     title: ClassVar[str] = "a classifier of stored features"
@@ -43,7 +43,7 @@ class FeatureManifest(Manifest):
     backbone: BackboneUse
 
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Self:
-        """The note that the backbone is missing goes, where it is there now."""
+        """Replace the artifacts; the note about a missing backbone is removed if they now include it."""
         held = any(artifact.stage == "backbone" for artifact in artifacts)
         notes = tuple(note for note in self.notes if not held or "is not in the bundle" not in note)
         return self.model_copy(update={"artifacts": artifacts, "notes": notes})

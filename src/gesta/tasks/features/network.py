@@ -1,4 +1,4 @@
-"""The networks of a classifier of stored features, and the forms in which they run and are exported."""
+"""The networks of a classifier of stored features, as they are run and exported."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gesta.tasks.features.backbones import Extractor, extractor, from_tensors
 from gesta.tasks.features.manifest import FeatureManifest
 
 Source = Bundle[FeatureManifest] | Path | str
-"""Where a backbone is: a bundle that holds it, or a file of weights (or random:SEED)."""
+"""Source of a backbone: a bundle that holds it, a weight file, or random:SEED."""
 
 
 def load_head(bundle: Bundle[FeatureManifest]) -> nn.Module:
-    """The classifier of features, in eval mode, on the CPU. Raises GestaError if the weights do not fit its recipe."""
+    """Return the classifier in eval mode on the CPU. Raises GestaError if the weights do not fit its recipe."""
     manifest = bundle.manifest
     with fitting(bundle):
         model = manifest.recipe.get("model", {})
@@ -34,15 +34,15 @@ def load_head(bundle: Bundle[FeatureManifest]) -> nn.Module:
 
 
 def load_backbone(bundle: Bundle[FeatureManifest], source: Source) -> Extractor:
-    """The backbone that the bundle names, from a bundle that holds it or a file (or random:SEED).
+    """Load the backbone named by the bundle from a bundle that holds it, a file, or random:SEED.
 
-    Raises GestaError if there are no such weights, or they are others than the model was trained with.
+    Raises GestaError if the weights are missing or differ from those the model was trained with.
     """
     used = bundle.manifest.backbone
     exact = True
     if isinstance(source, Bundle):
         artifact = source.find("weights", "torch", stage="backbone")
-        exact = artifact is None or artifact.precision == "fp32"  # rounded ones have another hash, but are made of them
+        exact = artifact is None or artifact.precision == "fp32"  # rounded weights have a different hash
         weights = {name: torch.from_numpy(array) for name, array in load_weights(source, "backbone").items()}
         where = str(source.path)
         ready = from_tensors(used.name, weights, where, stage=used.stage, size=used.size)
@@ -59,7 +59,7 @@ def load_backbone(bundle: Bundle[FeatureManifest], source: Source) -> Extractor:
 
 
 def parts(bundle: Bundle[FeatureManifest], source: Source | None) -> list[Part]:
-    """The classifier and, where there is a source of it, the backbone. Batch and length are dynamic (-1)."""
+    """Return the classifier and, if it has a source, the backbone. Batch size and length are dynamic (-1)."""
     used, classes = bundle.manifest.backbone, len(bundle.manifest.labels)
     feature = Tensor(name="features", dtype="float32", shape=(-1, -1, used.features))
     lengths = Tensor(name="lengths", dtype="int64", shape=(-1,))
@@ -76,7 +76,7 @@ def parts(bundle: Bundle[FeatureManifest], source: Source | None) -> list[Part]:
 
 
 def weights(bundle: Bundle[FeatureManifest], source: str | Path | None) -> dict[str, Mapping[str, NDArray[Any]]]:
-    """Stage -> its weights by name. Raises GestaError where the backbone is nowhere."""
+    """Return the weights by stage and name. Raises GestaError if the backbone cannot be found."""
     inner = load_backbone(bundle, backbone_of(bundle, source)).module.network
     assert isinstance(inner, nn.Module)
     backbone = {name: tensor.numpy() for name, tensor in inner.state_dict().items()}

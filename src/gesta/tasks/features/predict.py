@@ -1,4 +1,4 @@
-"""A frozen backbone and a classifier of its features at work. Needs no PyTorch for an exported bundle."""
+"""Inference with a frozen backbone and a classifier of its features. Exported bundles do not need PyTorch."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Video = str | Path | Sample | NDArray[np.uint8]
 """A file or recording, a Sample, or RGB frames [T, H, W, 3]."""
 STAGES = ("backbone", "head")
 BATCH = 32
-"""Frames (or windows) that go through the backbone at a time."""
+"""Frames (or windows) per batch of the backbone."""
 
 
 def load(
     bundle: Bundle[FeatureManifest], at: Placement = Placement(), backbone: str | Path | None = None
 ) -> SequenceRecognizer:
-    """The recognizer of a backbone's features.
+    """Load the recognizer.
 
-    `backbone`: where its weights are, if not in the bundle: a file (then PyTorch runs it), random:SEED, a bundle that
-    holds the same backbone, or a folder with one such file. Raises GestaError for a backbone that is not there or
-    another one, and an engine that is missing or unknown.
+    `backbone`: where the backbone's weights are if not in the bundle: a file (run with PyTorch), random:SEED, a bundle
+    with the same backbone, or a folder with one such file. Raises GestaError for a missing or different backbone, and
+    for a missing or unknown engine.
     """
     held = backbone_of(bundle, backbone)
     if isinstance(held, Bundle):
@@ -56,7 +56,7 @@ def load(
 
 
 def load_head(bundle: Bundle[FeatureManifest], at: Placement) -> SequenceRecognizer:
-    """The classifier without the backbone: it takes stored features. Needs PyTorch."""
+    """Load the classifier without the backbone; it takes stored features. Needs PyTorch."""
     opened = open_engine(bundle, replace(at, engine="torch"), lambda: _parts(bundle, None), STAGES)
     return SequenceRecognizer(opened, bundle.manifest)
 
@@ -68,9 +68,9 @@ def _parts(bundle: Bundle[FeatureManifest], backbone: Bundle[FeatureManifest] | 
 
 
 def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Iterator[NDArray[np.uint8]]:
-    """The frames of at most `limit` videos, spread evenly over the samples, one by one as the backbone takes them.
+    """Yield the frames of at most `limit` videos, evenly spread over the samples, as the backbone takes them.
 
-    Those that cannot be read are left out.
+    Unreadable videos are skipped.
     """
     count = min(limit, len(samples))
     for sample in (samples[i * len(samples) // count] for i in range(count)):
@@ -82,13 +82,13 @@ def videos_of(samples: Sequence[Sample], used: BackboneUse, limit: int) -> Itera
 
 
 def read_video(sample: Sample, used: BackboneUse) -> NDArray[np.uint8]:
-    """Frames [n, H, W, 3], or windows [n, w, H, W, 3]. Raises GestaError."""
+    """Return frames [n, H, W, 3] or windows [n, w, H, W, 3]. Raises GestaError."""
     frames = read_frames(sample, used.size, frames=used.frames, every=used.every, window=used.window)
     return frames.reshape(-1, *used.shape)
 
 
 def fit_video(video: NDArray[np.uint8], used: BackboneUse) -> NDArray[np.uint8]:
-    """RGB frames [T, H, W, 3] as `read_video` gives a file's. Raises GestaError for another array."""
+    """Preprocess RGB frames [T, H, W, 3] as `read_video` does a file's. Raises GestaError for other arrays."""
     if not is_video(video):
         raise GestaError(f"The model takes RGB frames, uint8 [T, H, W, 3], not {video.dtype} {list(video.shape)}.")
     places = windows(chosen(len(video), used.frames, used.every), used.window)
@@ -96,7 +96,7 @@ def fit_video(video: NDArray[np.uint8], used: BackboneUse) -> NDArray[np.uint8]:
 
 
 class SequenceRecognizer:
-    """Recognizes what is in a video. Holds two networks on one device; use one per thread."""
+    """Classifies videos. Holds two networks on one device; use one per thread."""
 
     def __init__(self, engine: Engine, manifest: FeatureManifest) -> None:
         self.engine, self.manifest = engine, manifest
@@ -112,9 +112,9 @@ class SequenceRecognizer:
     def predict(self, video: list[Video]) -> list[Prediction]: ...
 
     def predict(self, video: Video | list[Video]) -> Prediction | list[Prediction]:
-        """What is in a video, or in each of a list of them: a file, a Sample, or RGB frames [T, H, W, 3].
+        """Classify a video, or each video of a list: a file, a Sample, or RGB frames [T, H, W, 3].
 
-        Raises GestaError if one cannot be read, or is a folder of several.
+        Raises GestaError if a video cannot be read, or is a folder of several.
         """
         if isinstance(video, (list, tuple)):
             return [self._predict(one) for one in video]
@@ -131,22 +131,23 @@ class SequenceRecognizer:
     def stream(
         self, frames: Iterable[Frame | NDArray[np.uint8]] | str | Path | Sample, fps: float = 25.0, last: int = LAST
     ) -> Iterator[Prediction]:
-        """A prediction for each new feature, in constant memory, from frames as they come (or from a file or Sample).
+        """Yield a prediction for each new feature, in constant memory, from an iterator of frames, a file or a Sample.
 
-        The last one is that of `predict`, unless the video has more than `last` features: then the classifier sees
-        the last so many. `fps` times RGB images without time stamps. Raises GestaError (usage) as `open_stream` does.
+        The final prediction equals that of `predict`, unless the video has more than `last` features: the classifier
+        then sees only the last `last`. `fps` assigns times to RGB images without time stamps. Raises GestaError (usage)
+        as `open_stream` does.
         """
         return follow(self.open_stream(last), frames, self.manifest.backbone.size, fps)
 
     def open_stream(self, last: int = LAST) -> SequenceStream:
-        """A stream to push frames into by hand. Several may be open.
+        """Open a stream to push frames into manually. Several may be open at once.
 
-        Raises GestaError (usage) for a model of exactly n frames of a whole video.
+        Raises GestaError (usage) for a model that needs exactly n frames of a whole video.
         """
         return SequenceStream(self.features_of, self.predict_features, self.manifest, last)
 
     def features(self, sample: Sample) -> NDArray[np.float32]:
-        """The backbone's features of a video, [T, D], of the frames that it was trained on. Raises GestaError."""
+        """Return a video's features [T, D], from the frames selected as in training. Raises GestaError."""
         return self.features_of(read_video(sample, self.manifest.backbone))
 
     def features_of(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -154,7 +155,7 @@ class SequenceRecognizer:
         return np.concatenate([self._features(frames[i : i + BATCH]) for i in range(0, len(frames), BATCH)])
 
     def predict_features(self, sequences: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-        """Probabilities [n, N] of features, each [T, D]. Raises GestaError for another width."""
+        """Return probabilities [n, N] for feature sequences [T, D]. Raises GestaError for a different width."""
         expected = self.manifest.backbone.features
         for features in sequences:
             if features.ndim != 2 or features.shape[1] != expected or not len(features):

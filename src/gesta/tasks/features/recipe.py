@@ -1,4 +1,4 @@
-"""Recipes for classifiers of stored features: which features, which classifier, how it is trained."""
+"""Recipes for classifiers of stored features: the features, the classifier, and its training."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gesta.recipes.schema import OR_OUTSIDE, NetworkSettings, Recipe, Strict, Tr
 
 
 class StoredFeatures(Strict):
-    """What the feature folder must have been made with (gesta features); null: anything."""
+    """The settings that the feature folder must have been made with (`gesta features`); null accepts any value."""
 
     backbone: str | None = Field(None, description="as in gesta features --backbone")
     stage: str | None = Field(None, description="as in --stage")
@@ -19,7 +19,7 @@ class StoredFeatures(Strict):
 
 
 class SequenceModelSettings(NetworkSettings):
-    """The classifier, gesta.models.feature_classifier."""
+    """The classifier; see gesta.models.feature_classifier."""
 
     name: Annotated[Literal["mean", "gru", "lstm"], *OR_OUTSIDE]
     hidden: int = Field(128, ge=1, description="units of a recurrent layer")
@@ -37,7 +37,7 @@ class SequenceModelSettings(NetworkSettings):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Written as it was before there was Keras' way: run keys stay the same, and so do bundles."""
+        """Omit `keras` when it is off, so that run keys and bundles from before the option existed stay the same."""
         document: dict[str, Any] = handler(self)
         if not self.keras:
             document.pop("keras", None)
@@ -45,7 +45,7 @@ class SequenceModelSettings(NetworkSettings):
 
 
 class FeatureClassifierRecipe(Recipe):
-    """A complete recipe for `gesta train FEATURES`, where FEATURES is a folder that gesta features made."""
+    """A complete recipe for `gesta train FEATURES`, where FEATURES is a folder made by `gesta features`."""
 
     task: ClassVar[str] = "features"
 

@@ -1,4 +1,4 @@
-"""A trained classifier of stored features -> a bundle of the frozen backbone and the classifier."""
+"""Save a trained classifier of stored features as a bundle with the frozen backbone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gesta.training.run import Run
 from gesta.training.save import provenance_of, write_bundle
 
 EMBED_BYTES = 128 * 1024**2
-"""A backbone with more bytes of weights is named by its hash and not embedded: C3D, not ResNet-50 or Inception-v3."""
+"""A backbone with larger weights is referenced by its hash (C3D); ResNet-50 and Inception-v3 are embedded."""
 
 
 def backbone_for(folder: FeatureFolder, weights: str | None) -> tuple[Extractor | None, str | None]:
-    """(the backbone that the features were made with, or None; a note on why it is not there).
+    """Return (the backbone that the features were made with or None, a note on why it is missing or None).
 
-    `weights`: as of `gesta features --weights`; None: where that command took them. Raises GestaError where weights
-    that were given are not the features'.
+    `weights`: as in `gesta features --weights`; None: the source recorded by that command. Raises GestaError if
+    explicitly given weights differ from those of the features.
     """
     recipe, source = folder.recipe, weights or folder.source
     if source is None:
@@ -55,9 +55,9 @@ def write_features_bundle(
     held: tuple[Extractor | None, str | None],
     seconds: float,
 ) -> None:
-    """Writes the bundle with PyTorch weights; the backbone's too, unless there are none or more than EMBED_BYTES.
+    """Write the bundle with PyTorch weights, including the backbone's if available and at most EMBED_BYTES.
 
-    `held`: as of `backbone_for`.
+    `held`: the result of `backbone_for`.
     """
     backbone, missing = held
     notes = [] if missing is None else [missing]

@@ -1,6 +1,7 @@
-"""A feature classifier in a stream: each kept frame goes through the backbone once, the classifier sees what was kept.
+"""Streaming with a feature classifier: each kept frame passes through the backbone once.
 
-Letters: t features kept so far, D numbers of a feature, w frames of a window (video backbones).
+The classifier sees the features kept so far. Letters: t features kept so far, D numbers of a feature, w frames of a
+window (video backbones).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gesta.tasks.classification import prediction
 from gesta.tasks.features.manifest import FeatureManifest
 
 LAST = 256
-"""Features that are remembered. A longer stream is seen through a sliding window of the last so many."""
+"""Number of features kept. In a longer stream, the classifier sees a sliding window of the last LAST features."""
 
 Features = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """[1, H, W, 3], or a window [1, w, H, W, 3] -> [1, D]."""
@@ -30,12 +31,12 @@ Answer = Callable[[Sequence[NDArray[np.float32]]], NDArray[np.float64]]
 
 
 class SequenceStream:
-    """One stream of frames on its way through a backbone and a classifier of its features.
+    """A stream of frames passing through a backbone and a classifier of its features.
 
-    `push` takes every frame; each n-th, as the model was trained, is kept and gives one feature (video backbones: every
-    w kept frames do), and with it a prediction from all features so far, at most the last `last`. `finish` fills the
-    last incomplete window with its last frame, as `predict` does; `reset` begins anew. Memory is constant. `time_s` of
-    a prediction is that of its newest frame.
+    `push` takes every frame. Every n-th one, as in training, is kept and gives one feature (video backbones: one for
+    every w kept frames) and a prediction from all features so far, at most the last `last`. `finish` pads the last
+    incomplete window with its last frame, as `predict` does; `reset` starts over. Memory is constant. `time_s` of a
+    prediction is that of its newest frame.
     """
 
     def __init__(self, features: Features, answer: Answer, manifest: FeatureManifest, last: int = LAST) -> None:
@@ -46,7 +47,7 @@ class SequenceStream:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Return to the state before the first frame."""
         self._frames = 0
         self._window: list[NDArray[np.uint8]] = []
         self._ring = np.zeros((0, self._manifest.backbone.features), np.float32)
@@ -55,10 +56,10 @@ class SequenceStream:
         self._restarts = 0
 
     def push(self, frame: Frame | NDArray[np.uint8], time_s: float | None = None) -> list[Prediction]:
-        """One frame, later than the one before, or an RGB image H W 3 and its time; those between the kept ones cost
-        nothing.
+        """Add a frame later than the one before: a Frame, or an RGB image [H, W, 3] with its time.
 
-        Raises GestaError that names the frame where its time is not a number or its image is none.
+        Frames that are not kept cost nothing. Raises GestaError naming the frame if its time is not a number or its
+        image is invalid.
         """
         given = timed(frame, time_s)
         if isinstance(given, RawFrame):
@@ -76,13 +77,13 @@ class SequenceStream:
         return self.push_kept(now_s, fit_frame(frame, self._manifest.backbone.size)) if kept else []
 
     def push_kept(self, time_s: float, image: NDArray[np.uint8]) -> list[Prediction]:
-        """A frame that is kept, [size, size, 3]."""
+        """Add a frame that is kept, [size, size, 3]."""
         self._window.append(image)
         self._time_s = time_s
         return [self._advance()] if len(self._window) == self._manifest.backbone.window else []
 
     def finish(self) -> list[Prediction]:
-        """What is left over of a window. Then the stream begins anew."""
+        """Return the prediction for the incomplete last window, if any, then reset the stream."""
         missing = self._manifest.backbone.window - len(self._window)
         found = []
         if self._window:
@@ -100,7 +101,7 @@ class SequenceStream:
 
 
 def kept_every(manifest: FeatureManifest) -> int:
-    """Of how many frames one is kept. Raises GestaError (usage) where that depends on the whole video."""
+    """Return n if every n-th frame is kept. Raises GestaError (usage) if the choice depends on the whole video."""
     used = manifest.backbone
     if used.every is None:
         raise GestaError(
@@ -118,7 +119,7 @@ def follow(
     size: int,
     fps: float,
 ) -> Iterator[Prediction]:
-    """The predictions of a stream's frames as they come, or of a video file or Sample; RGB images come at `fps`."""
+    """Yield predictions for a stream of frames, a video file or a Sample; RGB images are timed by `fps`."""
     if isinstance(frames, (str, Path)):
         frames = one_sample(frames)
     if isinstance(frames, Sample):

@@ -1,4 +1,4 @@
-"""Classification of videos by the stored features of a frozen backbone, behind the contract in gesta.tasks.base."""
+"""The task of classifying videos by stored features of a frozen backbone; implements gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gesta.words import command
 
 
 class FeatureTask(classification.Classifies):
-    """One label for a video. Trains on a folder that `gesta features` made; measures and predicts videos."""
+    """One label per video. Trains on a folder made by `gesta features`; evaluates and predicts on videos."""
 
     name = "features"
     title = "classification of stored features"
@@ -68,7 +68,7 @@ class FeatureTask(classification.Classifies):
         light: bool = False,
         **_: Any,
     ) -> Fitted:
-        """`light`: the bundle is for a measurement on stored features, and holds no backbone."""
+        """Train a classifier. `light`: omit the backbone from the bundle, for evaluation on stored features."""
         from gesta.tasks.features.fit import fit
 
         folder = self._folder(parts.listing.root, recipe)
@@ -77,12 +77,12 @@ class FeatureTask(classification.Classifies):
         return fit(folder, recipe, run, samples, start=begun, backbone=backbone_weights, embed=not light)
 
     def usable(self, listing: Listing) -> list[Sample]:
-        """The videos that have features."""
+        """Return the videos that have features."""
         held = {entry.id for entry in FeatureFolder(listing.root).entries}
         return [s for s in listing.samples if s.id in held]
 
     def _folder(self, data: Path, recipe: FeatureClassifierRecipe) -> FeatureFolder:
-        """Raises GestaError (usage) for a folder without features, with the command that makes those of the recipe."""
+        """Return the feature folder. Raises GestaError (usage) without features, with the command that makes them."""
         if (data / RECIPE).is_file():
             return FeatureFolder(data, recipe.features.model_dump())
         asked = [(f"--{name}", value) for name, value in recipe.features.model_dump().items() if value is not None]
@@ -96,7 +96,7 @@ class FeatureTask(classification.Classifies):
     def recipe_from(
         self, start: Path, recipe: FeatureClassifierRecipe | None, sets: Sequence[str]
     ) -> FeatureClassifierRecipe:
-        """For training on from a bundle: its network, the recipe's training (None: the bundle's, too)."""
+        """Return the recipe to continue from a bundle: its network, and the recipe's training (None: the bundle's)."""
         from gesta.tasks.features.transfer import recipe_from
 
         return recipe_from(io.read(start, FeatureManifest), recipe, sets)
@@ -109,7 +109,7 @@ class FeatureTask(classification.Classifies):
         light: bool = False,
         **_: Any,
     ) -> Any:
-        """`light`: the classifier alone, for stored features. Needs PyTorch."""
+        """Load the recognizer. `light`: only the classifier, for stored features; needs PyTorch."""
         from gesta.tasks.features.predict import load, load_head
 
         return load_head(bundle, at) if light else load(bundle, at, backbone_weights)
@@ -138,7 +138,7 @@ class FeatureTask(classification.Classifies):
     def graphs(
         self, bundle: Bundle[FeatureManifest], backbone_weights: str | Path | None = None, needed: bool = True, **_: Any
     ) -> list[Part]:
-        """`needed`: the backbone, too; without, it is left out where the bundle does not hold it."""
+        """Return the networks. With `needed` False, the backbone is left out if the bundle does not hold it."""
         from gesta.tasks.features.backbone_source import backbone_of, holds
         from gesta.tasks.features.network import parts
 
@@ -146,7 +146,7 @@ class FeatureTask(classification.Classifies):
         return parts(bundle, source)
 
     def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """A network that is not converted as others are; None where it is."""
+        """Convert a network that needs special treatment; return None for any other."""
         from gesta.tasks.features.export import convert
 
         return convert(part, stem, engine, precision)
@@ -177,7 +177,7 @@ class FeatureTask(classification.Classifies):
         from gesta.tasks.predicting import predictions
 
         if wanted.stream:
-            predictor.open_stream()  # refuses a model that cannot, before anything is predicted
+            predictor.open_stream()  # reject models that cannot stream before predicting anything
         yield from predictions(
             wanted,
             failed,
@@ -187,12 +187,12 @@ class FeatureTask(classification.Classifies):
         )
 
     def embed(self, predictor: Any, sample: Sample) -> NDArray[Any]:
-        """The backbone's features of a video, [T, D]."""
+        """Return the backbone's features of a video, [T, D]."""
         found: NDArray[Any] = predictor.features(sample)
         return found
 
     def embeds(self, manifest: FeatureManifest) -> FeatureRecipe:
-        """What these vectors were made with, as `gesta features` says it."""
+        """Return the settings of these vectors, as recorded by `gesta features`."""
         used = manifest.backbone
         return FeatureRecipe(used.name, used.weights, used.stage, True, used.size, used.frames, used.every, used.window)
 
@@ -208,7 +208,7 @@ class FeatureTask(classification.Classifies):
         examples: Examples,
         say: Any,  # noqa: ARG002
     ) -> tuple[dict[str, Any], Any]:
-        """What `gesta benchmark` reports beside latencies, and what it adds to each of their rows."""
+        """Return what `gesta benchmark` reports besides latencies, and what it adds to each of their rows."""
         from gesta.tasks.features.backbone_source import holds
 
         path, used = bundle.path, bundle.manifest.backbone
@@ -223,17 +223,20 @@ class FeatureTask(classification.Classifies):
     def weights(
         self, bundle: Bundle[FeatureManifest], backbone_weights: str | Path | None = None, **_: Any
     ) -> dict[str, Mapping[str, NDArray[Any]]]:
-        """The weights of both networks, the backbone's from elsewhere where the bundle does not hold it."""
+        """Return the weights of both networks; the backbone's come from elsewhere if not in the bundle."""
         from gesta.tasks.features.network import weights
 
         return weights(bundle, backbone_weights)
 
     def identity(self, bundle: Bundle[FeatureManifest]) -> str:
-        """What a measurement depends on beside the classifier's weights."""
+        """Return what a measurement depends on besides the classifier's weights."""
         return str(bundle.manifest.backbone.model_dump())
 
     def follow(self, predictor: Any, threshold: float | None = None) -> Any:
-        """An ability: what turns a source's images into events (gesta.live.session.Follower), a segment at a time."""
+        """Optional ability: return a follower that turns a source's images into one event per segment.
+
+        See gesta.live.session.Follower.
+        """
         from gesta.tasks.features.follow import SegmentFollower
 
         return SegmentFollower(predictor, threshold)

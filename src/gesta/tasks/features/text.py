@@ -1,4 +1,4 @@
-"""What the commands say of classifiers of stored features."""
+"""Command output for classifiers of stored features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training on from a trained classifier of stored features: a recipe for it."""
+"""Recipes for continuing to train a classifier of stored features."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from gesta.tasks.features.recipe import FeatureClassifierRecipe
 def recipe_from(
     bundle: Bundle[FeatureManifest], recipe: FeatureClassifierRecipe | None, sets: Sequence[str]
 ) -> FeatureClassifierRecipe:
-    """The network is the bundle's, training the recipe's (None: the bundle's, too).
+    """Combine the bundle's network with the recipe's training (None: the bundle's training, too).
 
-    Raises GestaError (usage) for a change of what belongs to the network, RecipeError for one that does not fit.
+    Raises GestaError (usage) for a change to the network's settings, and RecipeError for one that does not fit.
     """
     held = [change for change in sets if change.partition(".")[0].strip() == "model"]
     if held:

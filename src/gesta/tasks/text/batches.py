@@ -1,7 +1,7 @@
-"""Texts -> batches of token numbers, time first. What a batch holds is a function of (seed, epoch, index).
+"""Texts -> batches of token numbers, time first. The contents of a batch depend only on (seed, epoch, index).
 
-A batch: inputs int64 [T, B], targets int64 [T, B], mask float32 [T, B] (0 behind a sentence), first bool: the state
-starts at zero. A target is the token behind its input.
+A batch: inputs int64 [T, B], targets int64 [T, B], mask float32 [T, B] (0 after the end of a sentence), first bool: the
+state is reset to zero. A target is the token that follows its input.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from numpy.typing import NDArray
 Text = NDArray[np.int64]
 Batch = dict[str, NDArray]
 POOL = 50
-"""Batches whose sentences are sorted by length together."""
+"""Number of batches whose sentences are sorted by length together."""
 
 
 class Stream:
-    """One running text as `batch` streams side by side, `steps` tokens a batch, the state carried from one to the next.
+    """One running text as `batch` parallel streams of `steps` tokens per batch, carrying the state between batches.
 
-    `shift`: each epoch begins somewhere else, the text being a ring, so that streams and batches end elsewhere.
+    `shift`: treat the text as a ring and start each epoch at a different position, so that streams and batches are cut
+    in different places.
     """
 
     def __init__(self, texts: Sequence[Text], batch: int, steps: int, *, shift: bool = False, seed: int = 0) -> None:
         self.text = np.concatenate([*texts, np.zeros(0, np.int64)])
         self.batch = max(1, min(batch, len(self.text) // 2))
         self.steps, self.shift, self.seed, self.epoch = steps, shift, seed, 0
-        self.length = (len(self.text) - 1) // self.batch  # of a stream
+        self.length = (len(self.text) - 1) // self.batch  # tokens per stream
 
     def __len__(self) -> int:
         return -(-self.length // self.steps)
@@ -50,7 +51,7 @@ class Stream:
 
 
 class Arranged:
-    """Texts of these lengths in batches of similar length, shuffled by (seed, epoch) or from short to long."""
+    """Texts in batches of similar length, shuffled by (seed, epoch) or ordered from short to long."""
 
     def __init__(self, lengths: Sequence[int], batch: int, *, shuffle: bool, seed: int) -> None:
         self.lengths, self.batch, self.shuffle, self.seed, self.epoch = np.array(lengths), batch, shuffle, seed, 0
@@ -63,7 +64,7 @@ class Arranged:
         return index
 
     def rows(self, index: int) -> NDArray[np.int64]:
-        """The texts of a batch of this epoch."""
+        """Return the indices of the texts in a batch of this epoch."""
         if self._made is None or self._made[0] != self.epoch:
             seed = [self.seed, self.epoch] if self.shuffle else None
             self._made = self.epoch, by_length(self.lengths, self.batch, seed)
@@ -71,9 +72,9 @@ class Arranged:
 
 
 class Sentences(Arranged):
-    """Sentences with `<end>`, of similar length side by side, each from a state of zeros and the input `<end>`.
+    """Sentences with `<end>`, batched by similar length; each starts from a zero state with the input `<end>`.
 
-    `steps`: tokens of a sentence that are learned from, the rest is cut off; None: all.
+    `steps`: maximum number of tokens of a sentence, the rest is cut off; None: no limit.
     """
 
     def __init__(
@@ -95,14 +96,14 @@ class Sentences(Arranged):
 
 
 def following(texts: Sequence[Text], end: int) -> Batch:
-    """inputs, targets and mask [T, B]: every token behind the one before it, the first one behind `end`."""
+    """Return inputs, targets and mask [T, B]: each input is the preceding token, the first one `end`."""
     targets, mask = padded(texts, end)
     inputs = np.concatenate([np.full((1, len(texts)), end), targets[:-1]])
     return {"inputs": inputs, "targets": targets, "mask": mask}
 
 
 def by_length(lengths: NDArray, batch: int, seed: Sequence[int] | None) -> list[NDArray[np.int64]]:
-    """Batches of indices, of similar lengths each; with a seed in a random order, else from short to long."""
+    """Return batches of indices of similar length, in random order with a seed, otherwise from short to long."""
     if seed is None:
         order = np.argsort(lengths, kind="stable")
         return [order[i : i + batch] for i in range(0, len(order), batch)]
@@ -116,7 +117,7 @@ def by_length(lengths: NDArray, batch: int, seed: Sequence[int] | None) -> list[
 
 
 def padded(texts: Sequence[Text], filler: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Texts side by side [T, B], `filler` behind the shorter ones, and 1 where there is text, [T, B]."""
+    """Return the texts side by side [T, B], padded with `filler`, and a mask [T, B] that is 1 for text."""
     longest = max(map(len, texts))
     tokens = np.full((longest, len(texts)), filler, np.int64)
     mask = np.zeros((longest, len(texts)), np.float32)

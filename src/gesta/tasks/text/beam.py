@@ -1,7 +1,7 @@
-"""Beam search: the most probable sentence a decoder can say, found nearly. Numpy only.
+"""Beam search: an approximate search for a decoder's most probable sentence. NumPy only.
 
-A hypothesis' score is its log probability divided by (tokens, `<end>` counted) ** `penalty`. It is finished by `<end>`;
-a sentence's search stops when no unfinished hypothesis can become better than its finished ones, or at `longest`.
+A hypothesis' score is its log probability divided by (number of tokens, including `<end>`) ** `penalty`. `<end>`
+finishes it; the search for a sentence stops when no unfinished hypothesis can beat its finished ones, or at `longest`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Select = Callable[[Any, NDArray[np.int64]], Any]
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """`tokens` without `<end>`."""
+    """A sentence and its score; `tokens` exclude `<end>`."""
 
     tokens: tuple[int, ...]
     score: float
@@ -39,13 +39,13 @@ def beam_search(
     how: BeamSettings,
     never: int | None = None,
 ) -> list[list[Hypothesis]]:
-    """For each of the state's `sentences` rows up to `how.beams` hypotheses, the best first.
+    """Return up to `how.beams` hypotheses for each of the state's `sentences` rows, the best first.
 
-    The first token that goes in is `end`; `never`: a token that does not come (`<unk>`). With one beam it is greedy.
+    The first input token is `end`; `never`: a token to exclude (`<unk>`). With one beam, the search is greedy.
     """
     beams, longest, penalty = how.beams, how.longest, how.penalty
     finished: list[list[Hypothesis]] = [[] for _ in range(sentences)]
-    texts: list[tuple[int, ...]] = [()] * sentences  # of the rows that go on; row r belongs to sentence owner[r]
+    texts: list[tuple[int, ...]] = [()] * sentences  # of the active rows; row r belongs to sentence owner[r]
     owner, total = np.arange(sentences), np.zeros(sentences)
     tokens = np.full(sentences, end, np.int64)
     for length in range(1, longest + 1):
@@ -71,7 +71,7 @@ def beam_search(
 
 
 def _best(scores: NDArray, owner: NDArray[np.int64], beams: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows and tokens of the best `beams` continuations of every sentence, [n] each; those of -inf are none."""
+    """Return rows and tokens of the best `beams` continuations of every sentence, [n] each, excluding those of -inf."""
     rows, tokens = [], []
     for sentence in np.unique(owner):
         mine = np.flatnonzero(owner == sentence)
@@ -86,7 +86,7 @@ def _best(scores: NDArray, owner: NDArray[np.int64], beams: int) -> tuple[NDArra
 
 
 def _hopeless(finished: list[Hypothesis], score: float, beams: int, length: int, longest: int, penalty: float) -> bool:
-    """Whether a log probability, which only falls, can no longer beat the worst of `beams` finished hypotheses."""
+    """Return whether a log probability, which can only fall, can no longer beat the worst of `beams` finished ones."""
     if len(finished) < beams:
         return False
     worst = sorted(h.score for h in finished)[-beams]

@@ -1,7 +1,7 @@
-"""Described recordings: the features of `gesta features` (or recordings themselves) and captions.csv beside them.
+"""Captioned recordings: features made by `gesta features` (or the recordings themselves) with a captions.csv.
 
-captions.csv has the columns `path,caption`, one or more rows per recording, or `label,caption`: what is said of every
-recording with that label. A column `group`, if there is one, divides the results of an evaluation.
+captions.csv has the columns `path,caption`, with one or more rows per recording, or `label,caption`, with captions for
+every recording with that label. An optional column `group` divides the results of an evaluation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Features = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Described:
-    """A recording with what is said of it, words with spaces between them; `folder`: where its features are stored."""
+    """A recording with its captions (words joined by spaces); `folder`: where its features are stored."""
 
     sample: Sample
     captions: tuple[str, ...]
@@ -62,7 +62,7 @@ class Described:
         return identities([self.sample])[0]
 
     def features(self, encode: Encode | None = None) -> Features:
-        """[T, D], as they are stored, else by `encode`. Raises GestaError where they cannot be had."""
+        """Return the features [T, D], stored or computed by `encode`. Raises GestaError if neither is available."""
         if self.folder is not None:
             return self.folder.load(self.id)
         if encode is None:
@@ -72,7 +72,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Sentences:
-    """captions.csv: by `column` (path or label) the captions, by path or label the group."""
+    """The contents of captions.csv: captions and groups by `column` (path or label)."""
 
     column: str
     captions: Mapping[str, tuple[str, ...]]
@@ -84,12 +84,12 @@ def has_captions(data: Path) -> bool:
 
 
 def stored(data: Path) -> FeatureFolder | None:
-    """The features in a folder; None where it holds recordings. Raises GestaError where they are damaged."""
+    """Return the feature folder, or None for a folder of recordings. Raises GestaError for damaged features."""
     return FeatureFolder(data) if (data / RECIPE).is_file() else None
 
 
 def read_captions(path: Path) -> Sentences:
-    """Raises GestaError naming the line for columns that are missing, and for an empty caption."""
+    """Read captions.csv. Raises GestaError for missing columns, and for an empty caption, with its line number."""
     rows = csv.DictReader(io.StringIO(read_text(path)))
     columns = rows.fieldnames or []
     column = next((name for name in ("path", "label") if name in columns), None)
@@ -112,9 +112,10 @@ def read_captions(path: Path) -> Sentences:
 
 
 def read(data: Path, layout: str | None = None, like: str | None = None, described: bool = True) -> Listing:
-    """Recordings with their captions; without `described` also those that have none, and no captions.csv is needed.
+    """Read recordings with their captions.
 
-    Raises GestaError where no recording has a caption.
+    With `described` False, recordings without captions are included and captions.csv is optional. Raises GestaError if
+    no recording has a caption.
     """
     folder = stored(data)
     listing = read_data(data, layout, like) if folder is None else listing_of(folder)
@@ -128,7 +129,7 @@ def read(data: Path, layout: str | None = None, like: str | None = None, describ
         used.add(key)
         captions = said.captions.get(key, ())
         if (captions or not described) and (held is None or sample.id in held):
-            known = replace(sample, label=sample.label or UNLABELED)  # who has no label would get no part
+            known = replace(sample, label=sample.label or UNLABELED)  # unlabeled recordings would get no part
             samples.append(Described(known, captions, said.groups.get(key), folder))
     lost = [name for name in said.captions if name not in used]
     problems = [Problem(str(data / CAPTIONS), "no-recording", f"{name} is not among the recordings.") for name in lost]
@@ -139,13 +140,13 @@ def read(data: Path, layout: str | None = None, like: str | None = None, describ
 
 
 def with_splits(listing: Listing, divided: Listing) -> Listing:
-    """The described recordings with the splits of their samples."""
+    """Return the captioned recordings with the splits of their samples."""
     samples = zip(listing.samples, divided.samples, strict=True)
     return replace(listing, samples=tuple(replace(one, sample=sample) for one, sample in samples))
 
 
 def sources(videos: Sequence[Features]) -> dict[str, NDArray]:
-    """source float32 [S, B, D], zeros behind the shorter ones, and lengths [B]."""
+    """Return source float32 [S, B, D], padded with zeros, and lengths [B]."""
     lengths = np.array([len(video) for video in videos], np.int64)
     batch = np.zeros((int(lengths.max()), len(videos), videos[0].shape[1]), np.float32)
     for b, video in enumerate(videos):

@@ -1,4 +1,4 @@
-"""Training a captioner on stored features and captions."""
+"""Training a captioning model on stored features and captions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,10 @@ Text = NDArray[np.int64]
 
 
 class CaptionSet(Arranged):
-    """Batches of videos of similar length, each with one of its captions: drawn by (seed, epoch), else the first.
+    """Batches of videos of similar length, each with one of its captions.
 
-    source float32 [S, B, D], lengths [B], inputs, targets and mask [T, B].
+    The caption is drawn by (seed, epoch); without a seed it is the first one. source float32 [S, B, D], lengths [B],
+    inputs, targets and mask [T, B].
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class CaptionSet(Arranged):
         self.videos, self.captions, self.end = videos, captions, end
 
     def drawn(self, row: int) -> Text:
-        """The caption of a video in this epoch."""
+        """Return the caption of a video in this epoch."""
         texts = self.captions[row]
         return (
             texts[0]
@@ -59,18 +60,18 @@ class CaptionSet(Arranged):
 
 
 def known_words(samples: Sequence[Described], minimum_count: int) -> Vocabulary:
-    """The words of the training captions."""
+    """Return the vocabulary of the training captions."""
     return words((c.split() for s in samples for c in s.captions), minimum_count=minimum_count)
 
 
 def most_frequent(samples: Sequence[Described]) -> str:
-    """The caption that stands most often; of several, the first by the alphabet."""
+    """Return the most frequent caption; ties are broken alphabetically."""
     counts = Counter(caption for sample in samples for caption in sample.captions)
     return min(counts, key=lambda caption: (-counts[caption], caption))
 
 
 def features_of(samples: Sequence[Described]) -> tuple[list[Features], FeatureUse]:
-    """The stored features of videos, and what they are. Raises GestaError where they are not vectors, or not stored."""
+    """Return the videos' stored features, and their description. Raises GestaError if not stored or not vectors."""
     folder = samples[0].folder
     if folder is None:
         raise GestaError("Training needs stored features: gesta features DATA --out FEATURES, then train on FEATURES.")
@@ -87,7 +88,7 @@ def features_of(samples: Sequence[Described]) -> tuple[list[Features], FeatureUs
 
 
 def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
-    """Trains, and leaves the bundle at run.out/bundle and a figure of the history."""
+    """Train the model; write the bundle to run.out/bundle and a plot of the history."""
     clear(run)
     seed_everything(run.seed)
     train, val = parts.of("train"), parts.of("val")
@@ -120,7 +121,7 @@ def captioned(
     seed: int | None,
     kind: type[S] = CaptionSet,  # type: ignore[assignment]
 ) -> S:
-    """Videos with their captions as numbers."""
+    """Return videos with their captions as numbers."""
     assert vocabulary.end is not None
     texts = [[vocabulary.sentence(caption.split()) for caption in sample.captions] for sample in samples]
     return kind(videos, texts, batch, vocabulary.end, seed)

@@ -1,6 +1,6 @@
-"""How good captions are: BLEU, ROUGE-L, CIDEr, word for word, and whether their meaning is right. No PyTorch.
+"""Caption metrics: BLEU, ROUGE-L, CIDEr, exact match, and correctness of the meaning. Does not use PyTorch.
 
-Sentences are words with spaces between them; each video has one or more references.
+Sentences are words joined by spaces; each video has one or more references.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from gesta.grammar import parse
 from gesta.tasks.text.translate_predict import bleu
 
 BETA = 1.2
-"""Of ROUGE-L: how much recall counts beside precision, as in the COCO captions' evaluation."""
+"""Weight of recall relative to precision in ROUGE-L, as in the COCO caption evaluation."""
 LONGEST = 4
-"""Words of CIDEr's n-grams at most."""
+"""Maximum length of CIDEr's n-grams."""
 References = Sequence[Sequence[str]]
 Grams = Counter[tuple[str, ...]]
 
 
 def scores(said: Sequence[str], references: References) -> dict[str, float]:
-    """All measures, as shares or, of BLEU, in percent; "meaning" only where every reference is of the grammar."""
+    """Return all metrics as fractions, BLEU in percent; "meaning" only if every reference follows the grammar."""
     wordings = max(map(len, references))
     columns = [[row[i] if i < len(row) else None for row in references] for i in range(wordings)]
     pairs = list(zip(said, references, strict=True))
@@ -39,7 +39,10 @@ def scores(said: Sequence[str], references: References) -> dict[str, float]:
 
 
 def rouge_l(said: str, references: Sequence[str]) -> float:
-    """F of the longest common subsequence with each reference: the best precision and the best recall (Lin 2004)."""
+    """Return the F-score of the longest common subsequence (Lin 2004).
+
+    Precision and recall are each the best over the references.
+    """
     words = said.split()
     common = [(_longest_common(words, text.split()), len(text.split())) for text in references]
     precision = max(count for count, _ in common) / max(len(words), 1)
@@ -60,9 +63,9 @@ def _longest_common(one: Sequence[str], other: Sequence[str]) -> int:
 
 
 def cider(said: Sequence[str], references: References) -> float:
-    """CIDEr (Vedantam et al. 2015), times 10: cosines of n-grams weighted by tf-idf, mean over n, references, videos.
+    """Return CIDEr (Vedantam et al. 2015), times 10: tf-idf cosine of n-grams, averaged over n, references and videos.
 
-    An n-gram's idf is log(videos / videos in whose references it is). Words are not stemmed.
+    The idf of an n-gram is log(videos / videos whose references contain it). Words are not stemmed.
     """
     documents = len(references)
     held = [[_grams(text) for text in row] for row in references]
@@ -86,7 +89,7 @@ def _weighted(grams: Grams, idf: dict[tuple[str, ...], float], unseen: float) ->
 
 
 def _cosines(one: dict[tuple[str, ...], float], other: dict[tuple[str, ...], float]) -> float:
-    """The mean cosine over the lengths of n-grams; 0 where a side has none of weight."""
+    """Return the mean cosine over the n-gram lengths; 0 for lengths at which a side has no weight."""
 
     def of_length(n: int) -> float:
         a, b = ({gram: weight for gram, weight in side.items() if len(gram) == n} for side in (one, other))

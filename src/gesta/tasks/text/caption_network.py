@@ -1,4 +1,4 @@
-"""A captioner's bundle as networks of PyTorch, to run and to export."""
+"""PyTorch networks of a captioning model's bundle, to run and to export."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gesta.tasks.text.translate_network import BATCH, WORDS, networks
 
 
 def load_network(bundle: Bundle[CaptionManifest]) -> CaptionNet:
-    """The network of the bundle's recipe with its weights. Raises GestaError where they do not fit."""
+    """Return the recipe's network with the bundle's weights. Raises GestaError if they do not fit."""
     manifest = bundle.manifest
     width, words = manifest.features.width, len(manifest.target.tokens)
     with fitting(bundle):
@@ -23,7 +23,7 @@ def load_network(bundle: Bundle[CaptionManifest]) -> CaptionNet:
 
 
 def parts(bundle: Bundle[CaptionManifest]) -> list[Part]:
-    """Encoder and decoder; batch and lengths are dynamic (-1)."""
+    """Return the encoder and decoder; batch size and lengths are dynamic (-1)."""
     width = bundle.manifest.features.width
     source = Tensor(name="source", dtype="float32", shape=(-1, -1, width))
     return networks(load_network(bundle), source, torch.zeros(WORDS, BATCH, width))

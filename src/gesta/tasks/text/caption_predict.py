@@ -1,4 +1,4 @@
-"""A captioner at work: a sentence for a video or its features. No PyTorch."""
+"""Inference with a captioning model: a sentence for a video or its features. Does not use PyTorch."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from gesta.tasks.text.manifest import CaptionManifest, FeatureUse
 from gesta.tasks.text.translate_predict import STAGES, Arrays, SentenceWriter, Translation
 
 Video = str | Path | Sample | Described | Features
-"""A file, a Sample, one with its stored features, or features [T, D]."""
+"""A file, a Sample, a Described with stored features, or features [T, D]."""
 
 
 class SeesFeatures:
-    """Gets features of whatever a video is given as, and checks them. `model`: the bundle that makes them, if any."""
+    """Obtains and checks the features of a video in any form. `model`: the bundle that makes them, if any."""
 
     features: FeatureUse
     model: str | Path | None
@@ -37,7 +37,7 @@ class SeesFeatures:
         return self._encode(sample)
 
     def features_of(self, given: Video) -> Features:
-        """[T, D]. Raises GestaError for a recording that cannot be read, and for features of another kind."""
+        """Return features [T, D]. Raises GestaError for an unreadable recording and for features of another kind."""
         if isinstance(given, Described):
             if given.folder is not None and (differ := given.folder.recipe.differences(self.features.recipe)):
                 raise GestaError(f"{given.folder.folder}: other features than the model's: {'; '.join(differ)}.")
@@ -54,7 +54,7 @@ class SeesFeatures:
 
 
 class Captioner(SeesFeatures, SentenceWriter):
-    """Says what happens in videos."""
+    """Describes what happens in videos."""
 
     def __init__(
         self, engine: Engine, manifest: CaptionManifest, model: str | Path | None = None, at: Placement = Placement()
@@ -66,12 +66,12 @@ class Captioner(SeesFeatures, SentenceWriter):
         return sources(sources_)
 
     def predict(self, given: Video) -> Translation:
-        """What happens in a video: `text`, `score`, and the other hypotheses."""
+        """Return what happens in a video: `text`, `score`, and the other hypotheses."""
         return self.sentences([self.features_of(given)])[0]
 
 
 def load(bundle: Bundle[CaptionManifest], at: Placement, model: str | Path | None = None) -> Captioner:
-    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    """Load the model. Raises GestaError if the engine is not installed or the bundle has no network for it."""
     return Captioner(open_engine(bundle, at, lambda: _parts(bundle), STAGES), bundle.manifest, model)
 
 

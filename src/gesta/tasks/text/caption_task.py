@@ -1,4 +1,4 @@
-"""Captions of videos from their features, behind the contract in gesta.tasks.base."""
+"""The task of captioning videos from their features; implements gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WITH_MODEL = frozenset({"backbone_weights"})
 
 
 class FeatureBase(TextBase):
-    """What tasks share that learn from features of videos and captions. `modules`: of a task's own fit and load."""
+    """Base of tasks that learn from features and captions of videos. `modules`: prefix of fit and predict modules."""
 
     modules: str
 
@@ -57,7 +57,7 @@ class FeatureBase(TextBase):
         return Parts(data.with_splits(listing, divided), notes)
 
     def train(self, parts: Parts, recipe: Any, run: Run) -> Fitted:
-        """Raises GestaError (usage) for recordings without features, with the command that makes them."""
+        """Train the model. Raises GestaError (usage) without stored features, with the command that makes them."""
         root = parts.listing.root
         if not (root / RECIPE).is_file():
             makes = command("gesta", "features", root, "--backbone", "skeleton", "--out", "FEATURES")
@@ -70,13 +70,13 @@ class FeatureBase(TextBase):
         return fitted
 
     def load(self, bundle: Bundle[Any], at: Placement, backbone_weights: str | None = None, **_: Any) -> Any:
-        """`backbone_weights`: the bundle that makes the features, where it was one."""
+        """Load the model. `backbone_weights`: the bundle that computes the features, if they come from one."""
         return importlib.import_module(f"{self.modules}_predict").load(bundle, at, backbone_weights)
 
     def readable(
         self, predictor: Any, samples: Sequence[Described], bar: Bar
     ) -> tuple[list[Described], list[data.Features], list[Problem]]:
-        """(the videos that could be read, their features, what could not be read)."""
+        """Return (the readable videos, their features, problems with the others)."""
         used, found, problems = [], [], []
         for done, sample in enumerate(samples, 1):
             try:
@@ -92,7 +92,7 @@ class FeatureBase(TextBase):
     def videos(
         self, predictor: Any, wanted: Wanted, failed: list[str]
     ) -> Iterator[tuple[Path, Described, data.Features]]:
-        """The videos of files and folders with their features."""
+        """Yield the videos in files and folders with their features."""
         for path in wanted.inputs:
             try:
                 listing = data.read(path, wanted.layout, described=False)
@@ -109,7 +109,7 @@ class FeatureBase(TextBase):
                     failed.append(f"{sample.id}: {error}")
 
     def shown(self, use: FeatureUse, samples: Sequence[Described], limit: int, source: str) -> Examples:
-        """Features of videos, spread over the samples, or noise."""
+        """Return features of videos, evenly spread over the samples, or noise."""
         stored = [sample for sample in samples if sample.folder is not None]
         if not stored:
             rng = np.random.default_rng(0)
@@ -124,7 +124,7 @@ class FeatureBase(TextBase):
 
 
 class CaptionTask(FeatureBase, TranslationTask):
-    """A sentence for a video. Trains on a folder of `gesta features` with captions.csv; describes videos, too."""
+    """A sentence for a video. Trains on a folder of `gesta features` with captions.csv; predicts on videos, too."""
 
     name = "captions"
     title = "captions of videos"
@@ -143,7 +143,7 @@ class CaptionTask(FeatureBase, TranslationTask):
         return used, np.array([one.text for one in said], dtype=object), problems
 
     def evaluate(self, predictor: Any, samples: Sequence[Any], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
-        """Measures of all videos, of each group of captions.csv, and of the most frequent caption."""
+        """Return the metrics over all videos, for each group in captions.csv, and of the most frequent caption."""
         from gesta.tasks.text.caption_metrics import scores
 
         truth, groups = [s.captions for s in samples], sorted({s.group for s in samples if s.group})
@@ -162,7 +162,7 @@ class CaptionTask(FeatureBase, TranslationTask):
         return Evaluation(metrics, tuple(samples), outputs, references, predictor.manifest)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """metrics.json, report.html and captions.csv."""
+        """Write metrics.json, report.html and captions.csv."""
         from gesta.tasks.text.report import write_report
 
         rows = [
@@ -184,7 +184,7 @@ class CaptionTask(FeatureBase, TranslationTask):
         return Captioner(engine, manifest)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """What happens in each video of files and folders."""
+        """Yield a caption for each video in files and folders."""
         for path, sample, features in self.videos(predictor, wanted, failed):
             found = predictor.predict(features)
             document = {"input": str(path), "video": sample.id, "caption": found.text, "score": found.score}

@@ -1,4 +1,4 @@
-"""A text and a recipe -> numbers: passages with their parts, the vocabulary, the token numbers of every part."""
+"""From a text and a recipe to numbers: passages with their parts, the vocabulary, the token numbers of every part."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEARNED = ("train", "val")
 
 @dataclass(frozen=True)
 class Passage:
-    """A piece of text that is learned from or scored: a running text, a line of one, or a caption of `group`."""
+    """A piece of text to learn from or to score: a running text, a line of one, or a caption of the image `group`."""
 
     id: str
     text: str
@@ -38,12 +38,15 @@ class Passage:
 
     @property
     def identity(self) -> str:
-        """A short hash of the content; the same caption of two images is two passages."""
+        """A short hash of the content; the same caption of two images gives two different passages."""
         return hashlib.sha256(f"{self.group}\n{self.text}".encode()).hexdigest()[:16]
 
 
 def read(path: Path, layout: data.Layout | None = None) -> Listing:
-    """A text file, a folder of text, or captions, not yet divided. Raises GestaError as gesta.tasks.text.data does."""
+    """Read a text file, a folder of text, or captions, not yet divided into parts.
+
+    Raises GestaError as gesta.tasks.text.data does.
+    """
     layout = layout or data.layout_of(path)
     if layout == "pairs":
         raise GestaError(f"{path}: holds sentence pairs. A language model wants one language: give one of the files.")
@@ -60,9 +63,9 @@ def read(path: Path, layout: data.Layout | None = None) -> Listing:
 
 
 def divide(listing: Listing, settings: TextInputSettings, seed: int) -> Listing:
-    """The passages with their parts: of captions some images of train are held out, a text is divided by position.
+    """Assign the passages to parts: some training images of captions are held out; a text is divided by position.
 
-    Raises GestaError where the text is too short, and for characters of captions.
+    Raises GestaError if the text is too short, and for characters as tokens of captions.
     """
     if listing.layout == "captions":
         if settings.unit == "character":
@@ -84,15 +87,16 @@ def divide(listing: Listing, settings: TextInputSettings, seed: int) -> Listing:
 
 
 def held_out(groups: Sequence[str], share: float, seed: int) -> set[str]:
-    """A share of the groups, drawn by the seed, so that no image is described in both parts."""
+    """Return a random share of the groups, drawn with the seed, so that no image has captions in both parts."""
     names = sorted(set(groups))
     return {names[i] for i in np.random.default_rng(seed).permutation(len(names))[: round(len(names) * share)]}
 
 
 def by_position(whole: Whole, validation: float, test: float = TEST_SHARE) -> dict[str, Whole]:
-    """train, val, test by position: the last `test` of the text or its lines, before it `validation` of the rest.
+    """Divide a text or its lines into train, val and test by position.
 
-    Raises GestaError where nothing would be left to learn from or to score.
+    Test is the last `test` of the whole, val the last `validation` of the rest. Raises GestaError if nothing is left to
+    learn from or to score.
     """
     learned = int(len(whole) * (1 - test))
     later = round(learned * validation)
@@ -105,7 +109,10 @@ def by_position(whole: Whole, validation: float, test: float = TEST_SHARE) -> di
 
 @dataclass(frozen=True)
 class Corpus:
-    """`parts`: train, val and those that are scored (dev, test) -> texts; words: one text a sentence, with `<end>`."""
+    """A vocabulary and the texts of each part as numbers.
+
+    `parts`: train, val and the scored ones (dev, test) -> texts; with words, one text per sentence, with `<end>`.
+    """
 
     vocabulary: Vocabulary
     parts: Mapping[str, Sequence[Text]]
@@ -115,15 +122,21 @@ class Corpus:
         return sum(map(len, self.parts[part]))
 
     def baseline(self, order: int) -> dict[str, float]:
-        """Nats a token of a Kneser-Ney n-gram of train and val (nothing of it is chosen on val), on the other parts."""
+        """Return the nats per token of a Kneser-Ney n-gram on the scored parts.
+
+        It is counted on train and val, since nothing about it is chosen on val.
+        """
         texts = [*self.parts["train"], *self.parts["val"]]
         model = KneserNey(texts, order, len(self.vocabulary), start=self.vocabulary.end)
         return {part: model.nats(held) for part, held in self.parts.items() if part not in LEARNED and held}
 
 
 def corpus_of(listing: Listing, settings: TextInputSettings) -> Corpus:
-    """Divided passages as numbers; the vocabulary is that of train and val, so that it does not depend on what is held
-    out. Raises GestaError where there is none to learn."""
+    """Convert divided passages to numbers.
+
+    The vocabulary is that of train and val, so that it does not depend on what is held out. Raises GestaError if it is
+    empty.
+    """
     texts = {part: [p.text for p in listing.samples if p.split == part] for part in PARTS}
     vocabulary = vocabulary_of(texts, settings)
     parts = {part: [numbers(vocabulary, text) for text in held] for part, held in texts.items()}
@@ -139,10 +152,13 @@ def vocabulary_of(texts: Mapping[str, Sequence[str]], settings: TextInputSetting
 
 
 def numbers(vocabulary: Vocabulary, text: str) -> Text:
-    """A passage's token numbers: characters as they are, words with `<end>`. Raises GestaError as Vocabulary does."""
+    """Return a passage's token numbers: characters unchanged, words with `<end>`.
+
+    Raises GestaError as Vocabulary does.
+    """
     return vocabulary.sentence(text.split()) if vocabulary.unit == "word" else vocabulary.encode(text)
 
 
 def read_corpus(path: Path, settings: TextInputSettings, seed: int = 0) -> Corpus:
-    """`read`, `divide` and `corpus_of`."""
+    """Apply `read`, `divide` and `corpus_of`."""
     return corpus_of(divide(read(path), settings, seed), settings)

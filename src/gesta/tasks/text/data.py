@@ -1,10 +1,10 @@
-"""Text on disk: one long text, captions of images, sentence pairs of two languages.
+r"""Text on disk: one long text, captions of images, or sentence pairs of two languages.
 
     TEXT.txt, .tex, ... (or .gz), or a folder of such     one text; the last tenth is the test part
-    FOLDER/Flickr8k.token.txt + Flickr_8k.<part>Images.txt      captions, five an image
+    FOLDER/Flickr8k.token.txt + Flickr_8k.<part>Images.txt      captions, five per image
     FOLDER/train.<language> and val|dev, test.<language>      sentence pairs, one sentence per line
 
-Text is UTF-8; line ends are made `\\n`. `corpus.py` turns it into numbers.
+Text is UTF-8; line endings are converted to `\n`. `corpus.py` turns it into numbers.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEXT_SUFFIXES = frozenset({".txt", ".tex", ".gz"})
 
 
 def read_text(path: Path) -> str:
-    """A text file, or one in gzip. Raises GestaError where it is missing, binary, not UTF-8 or holds no text."""
+    """Read a text file, gzipped or not. Raises GestaError if it is missing, binary, not UTF-8 or empty."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
@@ -53,12 +53,12 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[list[str]]:
-    """The words of every line, split at spaces; an empty line is a sentence of no words."""
+    """Return the words of every line, split at spaces; an empty line is a sentence without words."""
     return [line.split() for line in read_text(path).removesuffix("\n").split("\n")]
 
 
 def layout_of(path: Path) -> Layout:
-    """What kind of text a file or folder holds. Raises GestaError where it is none."""
+    """Return the layout of a file or folder of text. Raises GestaError if there is no text."""
     if not path.exists():
         raise GestaError(f"{path}: is neither a file nor a folder. Give a text file or a folder of text.")
     layout = recognized(path)
@@ -72,7 +72,10 @@ def layout_of(path: Path) -> Layout:
 
 
 def recognized(path: Path) -> Layout | None:
-    """The layout of what can only be text: a text file, captions, sentence pairs, a folder of text files alone."""
+    """Return the layout of data that can only be text, otherwise None.
+
+    This holds for text files, captions, sentence pairs, and folders that contain only text files.
+    """
     if path.is_file():
         return "text" if path.suffix in TEXT_SUFFIXES else None
     if not path.is_dir():
@@ -90,12 +93,15 @@ def _text_files(folder: Path) -> list[Path]:
 
 
 def whole_text(path: Path) -> str:
-    """A file's text, or those of a folder's files in the order of their names."""
+    """Return the text of a file, or of a folder's files joined in order of their names."""
     return read_text(path) if path.is_file() else "".join(read_text(file) for file in _text_files(path))
 
 
 def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:
-    """train, dev, test -> (image, words in lower case) of every caption. Raises GestaError for a line that is none."""
+    """Return (image, lowercase words) of every caption by part: train, dev, test.
+
+    Raises GestaError for a malformed line.
+    """
     part_of = {
         image: part
         for part, name in _IMAGE_LISTS.items()
@@ -120,7 +126,7 @@ def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:
 
 
 def _languages(folder: Path) -> list[str]:
-    """Endings of training files that have the same among the other parts, as in train.de and dev.de."""
+    """Return the suffixes shared by the training files and another part, e.g. de for train.de and dev.de."""
     endings = {part: set() for part in _PAIR_PARTS}  # type: dict[str, set[str]]
     for file in folder.iterdir():
         stem, _, ending = file.name.partition(".")
@@ -131,9 +137,9 @@ def _languages(folder: Path) -> list[str]:
 
 
 def read_pairs(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """train, dev, test, those that are there -> the sentences of every line by language, words with a space between.
+    """Return the sentences of every line by language (words joined by spaces) for each existing part: train, dev, test.
 
-    Raises GestaError where two languages have different numbers of lines.
+    Raises GestaError if two languages have different numbers of lines.
     """
     parts: dict[str, list[dict[str, str]]] = {}
     languages = _languages(folder)
@@ -155,14 +161,14 @@ def read_pairs(folder: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def sentences_of(path: Path) -> list[list[str]]:
-    """Words in lower case of every line of a text, or of the captions of a folder's training part."""
+    """Return the lowercase words of every line of a text, or of the captions of a folder's training part."""
     if path.is_dir() and recognized(path) == "captions":
         return [caption for _, caption in read_captions(path)["train"]]
     return [[word.lower() for word in line.split()] for line in whole_text(path).split("\n") if line.strip()]
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table as CSV."""
+    """Return a table as CSV."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(header)

@@ -1,4 +1,4 @@
-"""What exporting and timing a language model takes: texts as numbers, and the probabilities behind each token."""
+"""Exporting and timing language models: texts as numbers, and the probabilities of the token that follows each."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ EIGHT_BITS: dict[str, Callable[[Part, str], dict[str, bytes]]] = {
     convert_openvino.ENGINE: convert_openvino.convert_stored,
     convert_onnx.ENGINE: lambda part, stem: convert_onnx.convert(part, stem, "fp16"),
 }
-"""How networks are stored for "int8", by engine. OpenVINO: matrices in 8 bits. ONNX: in 16."""
+"""How networks are stored for "int8", by engine: 8-bit matrices for OpenVINO, 16-bit for ONNX."""
 TOKENS = 64
-"""Of a text that networks are compared on, at most."""
+"""Maximum length of the texts that networks are compared on."""
 Text = NDArray[np.int64]
 
 
 def convert(part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-    """A network for "int8"; None: as any other network."""
+    """Convert a network to "int8"; return None for other precisions, which need no special treatment."""
     return EIGHT_BITS[engine](part, stem) if precision == "int8" else None
 
 
 def examples(manifest: LanguageManifest, samples: Sequence[Passage], limit: int, source: str) -> Examples:
-    """Pieces of the passages, spread over them, or random tokens."""
+    """Return pieces of the passages, evenly spread over them, or random tokens."""
     if not samples:
         rng, count = np.random.default_rng(0), len(manifest.known.tokens)
         texts = [rng.integers(0, count, TOKENS) for _ in range(limit)]
@@ -47,7 +47,7 @@ def examples(manifest: LanguageManifest, samples: Sequence[Passage], limit: int,
 
 
 def feeds(texts: Sequence[Text], model: LanguageModel) -> dict[tuple[str, str], list[Feed]]:
-    """Single tokens with the state that they find."""
+    """Return single tokens, each with the state that precedes it."""
     found: list[Feed] = []
     for text in texts:
         state = model.start(1)
@@ -59,13 +59,13 @@ def feeds(texts: Sequence[Text], model: LanguageModel) -> dict[tuple[str, str], 
 
 
 def compare(reference: LanguageModel, other: LanguageModel, shown: Examples, artifact: Artifact) -> Agreement:
-    """How the probabilities behind every token agree."""
+    """Compare the probabilities of the token that follows each token."""
     one, two = ([np.exp(model.log_probabilities(text)) for text in shown.inputs] for model in (reference, other))
     return agreement(one, two, shown, artifact, reference.vocabulary.tokens, "token")
 
 
 def timings(model: LanguageModel, texts: Sequence[Text]) -> dict[str, Timing]:
-    """One token, its state carried, as in writing; and a text at once, as in scoring."""
+    """Time one token with carried state, as in writing, and a text at once, as in scoring."""
     tokens = np.concatenate(texts)
     carried = {"state": model.start(1)}
 

@@ -1,4 +1,4 @@
-"""Training a language model: truncated back-propagation through time with carried state, or sentence by sentence."""
+"""Training language models: truncated backpropagation through time with carried state, or sentence by sentence."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from gesta.training.stage import Stage, run_stage
 
 Examples = Stream | Sentences
 WARM_UP = 100
-"""Updates until the learning rate is whole."""
+"""Updates until the learning rate reaches its full value."""
 
 
 class TextData(TrainingData[Any]):
-    """Batches in the order of the set: a carried state wants its text in order, and sentences are shuffled there."""
+    """Batches in the set's own order: carrying the state requires it, and sentence sets shuffle themselves."""
 
     def __init__(self, train: Any, val: Any, seed: int) -> None:
         super().__init__(train, val, 1, seed)
@@ -49,9 +49,10 @@ class TextData(TrainingData[Any]):
 
 
 class TokenLearner(Learner):
-    """One loss per token, and a running mean of the weights; a subclass gives `nats`.
+    """A loss per token, and a running mean of the weights; subclasses implement `nats`.
 
-    `network` is what is measured and kept. With `averaging` it is the mean of `trained`, which learns; else the same.
+    `network` is evaluated and saved. With `averaging` it is the running mean of `trained`, which learns; otherwise both
+    are the same.
     """
 
     def __init__(self, network: nn.Module, settings: TextTrainingSettings, steps: int) -> None:
@@ -59,7 +60,7 @@ class TokenLearner(Learner):
         self.trained = copy.deepcopy(network) if settings.averaging else network
 
     def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Loss of every target [T, B], and which count [T, B]."""
+        """Return the loss of every target [T, B], and the mask of those that count [T, B]."""
         raise NotImplementedError
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -81,7 +82,7 @@ class TokenLearner(Learner):
     def on_train_batch_end(self, *_: Any) -> None:
         if self.trained is self.network:
             return
-        old = min(self.settings.averaging, (1 + self.global_step) / (10 + self.global_step))  # the start counts less
+        old = min(self.settings.averaging, (1 + self.global_step) / (10 + self.global_step))  # early weights count less
         for mean, weight in zip(self.network.parameters(), self.trained.parameters(), strict=True):
             mean.lerp_(weight, 1 - old)
 
@@ -105,7 +106,10 @@ class TokenLearner(Learner):
 
 
 def cosine(step: int, steps: int) -> float:
-    """Share of the learning rate: up over WARM_UP updates (a tenth of few), then half a cosine down to 0."""
+    """Return the factor of the learning rate: linear warm-up, then half a cosine down to 0.
+
+    The warm-up takes WARM_UP updates, or a tenth of all updates if that is fewer.
+    """
     rise = max(1, min(WARM_UP, steps // 10))
     if step < rise:
         return (step + 1) / rise
@@ -113,7 +117,7 @@ def cosine(step: int, steps: int) -> float:
 
 
 class LanguageLearner(TokenLearner):
-    """The next token of a text, or of sentences; the state is carried until a batch says `first`."""
+    """Predicts the next token of a running text or of sentences; the state is carried until a batch sets `first`."""
 
     def __init__(self, network: LanguageNet, settings: TextTrainingSettings, steps: int) -> None:
         super().__init__(network, settings, steps)
@@ -129,7 +133,7 @@ class LanguageLearner(TokenLearner):
 
 
 def rates(nats: float, prefix: str = "") -> dict[str, float]:
-    """A mean loss in nats as what is reported: nats, bits, perplexity."""
+    """Return a mean loss in nats as the reported values: nats, bits, perplexity."""
     return {
         f"{prefix}loss": nats,
         f"{prefix}bits": nats / math.log(2),
@@ -138,7 +142,7 @@ def rates(nats: float, prefix: str = "") -> dict[str, float]:
 
 
 def build(recipe: LanguageRecipe, vocabulary: Vocabulary) -> LanguageNet:
-    """The recipe's untrained network. Raises GestaError where its cutoffs do not fit the vocabulary."""
+    """Build the recipe's untrained network. Raises GestaError if its cutoffs do not fit the vocabulary."""
     settings = recipe.model.model_dump()
     if recipe.model.cutoffs and not 0 < max(recipe.model.cutoffs) < len(vocabulary):
         raise GestaError(
@@ -152,10 +156,10 @@ def build(recipe: LanguageRecipe, vocabulary: Vocabulary) -> LanguageNet:
 
 @torch.no_grad()
 def start_from(network: LanguageNet, vocabulary: Vocabulary, path: Path) -> int:
-    """Gives the embedding the vectors of a file, brought to its own scale; words without one stay as they are.
+    """Initialize the embedding from a file of vectors, rescaled to the embedding's scale.
 
-    Returns how many words had one. Raises GestaError for another width, where none of the words has one, and as
-    `read_vectors` does.
+    Words without a vector keep their initial one. Returns how many words had a vector. Raises GestaError for a
+    different width, if no word has a vector, and as `read_vectors` does.
     """
     vectors = read_vectors(path, set(vocabulary.tokens))
     width = network.embedding.embedding_dim
@@ -171,9 +175,10 @@ def start_from(network: LanguageNet, vocabulary: Vocabulary, path: Path) -> int:
 
 
 def fit_language(corpus: Corpus, recipe: LanguageRecipe, run: Run) -> tuple[LanguageNet, Row, list[Row]]:
-    """Trains on the corpus's training part: (network at its best epoch on `val`, or the last, its row, all rows).
+    """Train on the corpus's training part.
 
-    Dev and test parts are not touched. Leaves checkpoints and logs in run.out. Raises GestaError as `run_stage` does.
+    Returns (the network at its best epoch on `val`, or at the last one; that epoch's row; all rows). Dev and test parts
+    are not used. Writes checkpoints and logs to run.out. Raises GestaError as `run_stage` does.
     """
     settings = recipe.training
     seed_everything(run.seed)
@@ -194,7 +199,7 @@ def fit_language(corpus: Corpus, recipe: LanguageRecipe, run: Run) -> tuple[Lang
 
 
 def fit(parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
-    """Trains, scores the n-gram beside it, and leaves the bundle at run.out/bundle and a figure of the history."""
+    """Train, score the n-gram baseline, and write the bundle to run.out/bundle and a plot of the history."""
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_language(corpus, recipe, run)
@@ -225,7 +230,7 @@ def bundled(
     history: list[Row],
     fields: Mapping[str, Any],
 ) -> Fitted:
-    """A trained network as a bundle at run.out/bundle. `fields`: of its manifest, `metrics` beside the losses."""
+    """Write a trained network to run.out/bundle. `fields`: manifest fields; its `metrics` are added to the losses."""
     seconds = sum(row["seconds"] for row in history)
     metrics: dict[str, Any] = {k: v for k, v in best.items() if k.startswith(("val_", "train_"))}
     metrics |= {"best_epoch": int(best["epoch"]), "epochs": len(history), **fields.get("metrics", {})}

@@ -1,4 +1,4 @@
-"""Learning word vectors from sentences: skip-gram or CBOW with negative sampling, by the settings of word2vec."""
+"""Learning word vectors from sentences: skip-gram or CBOW with negative sampling, with word2vec's settings."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from gesta.tasks.text.vocabulary import Vocabulary
 
 Text = NDArray[np.int64]
 BLOCK = 20_000
-"""Tokens whose predictions are made and shuffled together."""
+"""Number of tokens whose predictions are generated and shuffled together."""
 
 
 @dataclass(frozen=True)
 class VectorSettings:
-    """word2vec's settings, by its own defaults, which are gensim's too.
+    """The settings of word2vec, with its own defaults, which gensim shares.
 
-    `window`: words to each side at most, each word draws how many; `negative`: words drawn for each prediction;
-    `sample`: words more frequent than this share are left out at times; `rate`: falls linearly to `last_rate`;
-    `batch`: predictions an update, a number of ours: theirs is one.
+    `window`: maximum number of words on each side, drawn for each word; `negative`: negative samples per prediction;
+    `sample`: words with a higher relative frequency are subsampled; `rate`: decreases linearly to `last_rate`; `batch`:
+    predictions per update (our addition: word2vec uses one).
     """
 
     method: Literal["skip_gram", "cbow"] = "skip_gram"
@@ -42,10 +42,10 @@ class VectorSettings:
 
 
 class Predictions:
-    """What is predicted from what: words around each other in sentences, less of the frequent ones."""
+    """Training pairs: words that occur near each other in sentences, with frequent words subsampled."""
 
     def __init__(self, texts: Sequence[Text], vocabulary: int, settings: VectorSettings) -> None:
-        """Raises GestaError where no sentence has two words."""
+        """Count the words. Raises GestaError if no sentence has two words."""
         self.settings = settings
         self.texts = [np.asarray(text, np.int64) for text in texts if len(text) > 1]
         if not self.texts:
@@ -60,7 +60,7 @@ class Predictions:
         self.tokens = int(counts.sum())
 
     def epoch(self, rng: np.random.Generator) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.int64]]]:
-        """Batches of inputs [B, C] and targets [B, 1 + K] with the share of the epoch that is past."""
+        """Yield (share of the epoch completed, inputs [B, C], targets [B, 1 + K]) for each batch."""
         past, order = 0, rng.permutation(len(self.texts))
         block: list[Text] = []
         for place, index in enumerate(order):
@@ -74,7 +74,7 @@ class Predictions:
                 past, block = past + held, []
 
     def of(self, texts: Sequence[Text], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """All predictions of some sentences in a random order: inputs [n, C], targets [n, 1 + K]."""
+        """Return all predictions of some sentences in random order: inputs [n, C], targets [n, 1 + K]."""
         tokens, sentence = np.concatenate(texts), np.repeat(np.arange(len(texts)), [len(text) for text in texts])
         stay = rng.random(len(tokens)) < self.kept[tokens]
         tokens, sentence = tokens[stay], sentence[stay]
@@ -91,7 +91,7 @@ class Predictions:
         return inputs[order], np.concatenate([true[order][:, None], negatives], 1)
 
     def _around(self, tokens: Text, sentence: Text, rng: np.random.Generator) -> NDArray[np.int64]:
-        """The words within each one's window [n, 2 * window], -1 where there is none."""
+        """Return the words in each word's window [n, 2 * window], -1 for empty places."""
         reach = rng.integers(1, self.settings.window + 1, len(tokens))
         around = np.full((len(tokens), 2 * self.settings.window), -1, np.int64)
         for distance in range(1, min(self.settings.window, len(tokens) - 1) + 1):
@@ -111,9 +111,9 @@ def fit_vectors(
     seed: int = 0,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[WordVectors, NegativeSampling]:
-    """Vectors of the vocabulary's words, and the tables they come from; `progress` is told the share that is done.
+    """Return the vectors of the vocabulary's words, and the tables they come from.
 
-    Raises GestaError where there is nothing to learn from.
+    `progress` is called with the share completed. Raises GestaError if there is nothing to learn from.
     """
     predictions = Predictions(texts, len(vocabulary), settings)
     model = NegativeSampling(len(vocabulary), settings.width, seed)
@@ -129,7 +129,7 @@ def fit_vectors(
 
 
 def mean_nats(model: NegativeSampling, texts: Sequence[Text], settings: VectorSettings, seed: int = 0) -> float:
-    """The mean loss of a prediction over sentences, windows and negatives drawn by the seed: to compare models."""
+    """Return the mean loss per prediction, with windows and negatives drawn with the seed, to compare models."""
     predictions = Predictions(texts, len(model.inputs), settings)
     total = count = 0.0
     for _, inputs, targets in predictions.epoch(np.random.default_rng(seed)):

@@ -1,4 +1,4 @@
-"""Whether a sample of LaTeX source is well formed: braces and environments that close, and what TeX says of it."""
+"""Check whether a sample of LaTeX is well formed: balanced braces and environments, and whether TeX accepts it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PAGE = r"""\documentclass{article}
 
 
 def whole_paragraphs(sample: str) -> str:
-    """What stands between the first and the last empty line: a sample begins and ends in the middle of something."""
+    """Return the text between the first and the last blank line, because samples start and end mid-paragraph."""
     parts = re.split(r"\n\s*\n", sample)
     return "\n\n".join(parts[1:-1])
 
 
 def braces_balance(source: str) -> bool:
-    """Every brace closes and none closes too much; comments and escaped braces do not count."""
+    """Return whether braces are balanced; comments and escaped braces do not count."""
     depth = 0
     for character in _ESCAPED.sub("", _COMMENT.sub(r"\1", source)):
         depth += (character == "{") - (character == "}")
@@ -39,7 +39,7 @@ def braces_balance(source: str) -> bool:
 
 
 def environments_balance(source: str) -> bool:
-    r"""Every \begin{name} has its \end{name}, properly nested; comments do not count."""
+    r"""Return whether every \begin{name} has its \end{name}, properly nested; comments do not count."""
     held: list[str] = []
     for which, name in _ENVIRONMENT.findall(_COMMENT.sub(r"\1", source)):
         if which == "begin":
@@ -50,9 +50,9 @@ def environments_balance(source: str) -> bool:
 
 
 def compiles(source: str) -> bool | None:
-    """Whether pdflatex sets the source within a plain article without an error; None where there is no pdflatex.
+    """Return whether pdflatex compiles the source in a plain article without errors; None if pdflatex is missing.
 
-    The source is a model's: TeX runs without its shell, in a folder of its own, for at most TEX_SECONDS.
+    The source is written by a model, so TeX runs without shell access, in a temporary folder, for at most TEX_SECONDS.
     """
     program = shutil.which("pdflatex")
     if program is None:
@@ -68,7 +68,7 @@ def compiles(source: str) -> bool | None:
 
 
 def shares(samples: list[str]) -> dict[str, float | None]:
-    """Of samples the shares whose whole paragraphs have balanced braces, environments, both, and that compile."""
+    """Return the shares of samples whose whole paragraphs have balanced braces, environments, both, and compile."""
     paragraphs = [whole_paragraphs(sample) for sample in samples]
     braces = [braces_balance(source) for source in paragraphs]
     environments = [environments_balance(source) for source in paragraphs]

@@ -1,4 +1,4 @@
-"""What stands in the manifest of a language model."""
+"""Manifests of models of text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gesta.tasks.text.vocabulary import Unit, Vocabulary
 
 
 class KnownTokens(Strict):
-    """The vocabulary: what a token is, and the tokens by number."""
+    """The vocabulary: the kind of token, and the tokens by number."""
 
     unit: Unit
     tokens: Names
@@ -27,8 +27,11 @@ class KnownTokens(Strict):
 
 
 class LanguageManifest(Manifest):
-    """Of a language model. Its network is a `step`: tokens int64 [1, B] and the state h, c [L, B, H] ->
-    log_probabilities float32 [1, B, V] of the token behind each, and the state."""
+    """Manifest of a language model.
+
+    Its network is a `step`: tokens int64 [1, B] and the state h, c [L, B, H] -> log_probabilities float32 [1, B, V] of
+    the token that follows each, and the new state.
+    """
 
     title: ClassVar[str] = "a language model"
     unit: ClassVar[str] = "passages"
@@ -39,7 +42,7 @@ class LanguageManifest(Manifest):
 
     @property
     def carry(self) -> bool:
-        """Whether passages are one running text, whose state is carried on."""
+        """Whether passages form one running text whose state is carried from one to the next."""
         return bool(self.recipe["training"]["carry"])
 
     @property
@@ -57,7 +60,10 @@ class LanguageManifest(Manifest):
 
 
 class SentenceManifest(Manifest):
-    """Of what writes sentences: networks of the stages "encoder" (a `whole`) and "network" (the decoder's `step`)."""
+    """Base manifest of models that generate sentences.
+
+    Networks: the stages "encoder" (a `whole`) and "network" (the decoder's `step`).
+    """
 
     target: KnownTokens
 
@@ -73,7 +79,7 @@ class SentenceManifest(Manifest):
 
 
 class TranslationManifest(SentenceManifest):
-    """Of a translator."""
+    """Manifest of a translator."""
 
     title: ClassVar[str] = "a translator"
     unit: ClassVar[str] = "sentence pairs"
@@ -96,7 +102,7 @@ class TranslationManifest(SentenceManifest):
 
 
 class FeatureUse(Strict):
-    """What a model of features was trained on: how they are made, numbers of each, and how many a video has, about."""
+    """The features a model was trained on: how they are made, numbers per feature, and typical number per video."""
 
     recipe: FeatureRecipe
     width: int = Field(ge=1)
@@ -110,7 +116,7 @@ class FeatureUse(Strict):
 
 
 class CaptionManifest(SentenceManifest):
-    """Of a captioner. `frequent`: the most frequent caption of the training part."""
+    """Manifest of a captioning model. `frequent`: the most frequent caption of the training part."""
 
     title: ClassVar[str] = "a captioner"
     unit: ClassVar[str] = "videos"
@@ -130,7 +136,7 @@ class CaptionManifest(SentenceManifest):
 
 
 class VectorManifest(Manifest):
-    """Of vectors of videos: the networks of the stages "video" and, where they learned from captions, "text"."""
+    """Manifest of a video2vec model: stages "video" and, if trained on captions, "text"."""
 
     title: ClassVar[str] = "vectors of videos"
     unit: ClassVar[str] = "videos"

@@ -1,4 +1,4 @@
-"""A language model's bundle as networks of PyTorch, to run and to export."""
+"""PyTorch networks of a language model's bundle, to run and to export."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ EXAMPLE_BATCH = 2
 
 
 class Step(nn.Module):
-    """tokens [T, B], h, c [L, B, H] -> log probabilities of the token behind each [T, B, V], h, c.
+    """tokens [T, B], h, c [L, B, H] -> log probabilities of the token that follows each [T, B, V], h, c.
 
-    The states are one argument, as the export of streaming steps expects it.
+    The states are one argument, as the export of streaming steps requires.
     """
 
     def __init__(self, network: LanguageNet) -> None:
@@ -33,10 +33,10 @@ class Step(nn.Module):
 
 
 class OneToken(nn.Module):
-    """The same of one token, [1, B]: a layer is one matrix [4H, D + H] times a vector.
+    """Like Step, for one token [1, B]: each layer is one matrix [4H, D + H] times a vector.
 
-    Exported it is faster than a recurrent layer of one step, and with weights in 8 bits it reads a quarter of the bytes
-    (benchmarks/character_step.py).
+    The exported network is faster than a recurrent layer of one step, and with 8-bit weights it reads a quarter of the
+    bytes (benchmarks/character_step.py).
     """
 
     def __init__(self, network: LanguageNet) -> None:
@@ -62,14 +62,14 @@ class OneToken(nn.Module):
 
 
 def load_network(bundle: Bundle[LanguageManifest]) -> LanguageNet:
-    """The network of the bundle's recipe with its weights. Raises GestaError where they do not fit."""
+    """Return the recipe's network with the bundle's weights. Raises GestaError if they do not fit."""
     with fitting(bundle):
         network = LanguageNet(tokens=len(bundle.manifest.known.tokens), **bundle.manifest.recipe["model"])
         return loaded(network, load_weights(bundle))
 
 
 def parts(bundle: Bundle[LanguageManifest], network: LanguageNet | None = None) -> list[Part]:
-    """The step: exported it takes one token of each text, in PyTorch any number."""
+    """Return the step: the exported network takes one token of each text, the PyTorch one any number."""
     network = load_network(bundle) if network is None else network
     shape = (network.layers, -1, network.hidden)
     tokens = Tensor(name="tokens", dtype="int64", shape=(1, -1))

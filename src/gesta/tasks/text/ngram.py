@@ -2,13 +2,13 @@
 
     P_n(w | context) = max(c(context w) - D_n, 0) / c(context) + D_n N(context) / c(context) * P_{n-1}(w | shorter)
 
-c counts occurrences in the highest order, and in lower ones how many different tokens stand before (an n-gram that
-begins a text has none before it and counts as it occurs); N(context) is how many different tokens follow; below the
-lowest order is the uniform distribution.
+In the highest order, c counts occurrences; in lower ones, the number of different preceding tokens (an n-gram at the
+start of a text has none and counts as often as it occurs). N(context) is the number of different tokens that follow.
+Below the lowest order is the uniform distribution.
 
-A text is an array of token numbers; every text of a list is one of its own, before which `start` stands n - 1 times
-where it is given. Numpy only: n-grams are numbered by sorting, an n-gram being (number of its first n - 1 tokens,
-token).
+A text is an array of token numbers. Texts of a list are independent of each other; if `start` is given, each is
+preceded by n - 1 copies of it. NumPy only: n-grams are numbered by sorting, where an n-gram is a pair (number of its
+first n - 1 tokens, token).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ UNSEEN = -1
 
 @dataclass(frozen=True)
 class _Order:
-    """All n-grams of one length: `keys` sorted, prefix number * vocabulary + token; the rest in the same order."""
+    """All n-grams of one length: sorted `keys` (prefix number * vocabulary + token); `mass` is in the same order."""
 
     keys: Ids
     mass: NDArray[np.float64]
     """max(c - D, 0) / c(context)."""
     rest: NDArray[np.float64]
-    """By prefix number: D N(context) / c(context), the share of shorter contexts; 1 where nothing was seen."""
+    """By prefix number: D N(context) / c(context), the weight of shorter contexts; 1 for unseen contexts."""
 
     def find(self, keys: Ids) -> Ids:
-        """Numbers of the n-grams with these keys; UNSEEN for those (also keys below 0) that are not here."""
+        """Return the numbers of the n-grams with these keys; UNSEEN for unknown keys (including negative ones)."""
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, UNSEEN)
 
 
 class KneserNey:
-    """`order`: tokens of an n-gram, context included; `vocabulary`: how many tokens there are.
+    """An n-gram model. `order`: tokens per n-gram, including the context; `vocabulary`: number of tokens.
 
-    `discount`: D of every order; None: n1 / (n1 + 2 n2) of each, from how many n-grams were counted once and twice.
+    `discount`: D for every order; None: n1 / (n1 + 2 n2) for each order, from the n-grams counted once and twice.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class KneserNey:
         start: int | None = None,
         discount: float | None = 0.75,
     ) -> None:
-        """Counts the training texts. Raises GestaError where there is nothing to count."""
+        """Count the n-grams of the training texts. Raises GestaError if there is nothing to count."""
         if order < 1 or vocabulary < 1:
             raise ValueError(f"an n-gram has at least one token and a vocabulary one entry, not {order}, {vocabulary}")
         self.order, self.vocabulary, self.start, self.discount = order, vocabulary, start, discount
@@ -81,7 +81,7 @@ class KneserNey:
         return 0 if self.start is None else self.order - 1
 
     def _joined(self, texts: Iterable[NDArray[np.integer]]) -> tuple[Ids, Ids]:
-        """All texts in a row with their start tokens, and how many tokens of the same text stand before each."""
+        """Return all texts concatenated with their start tokens, and each token's position in its text."""
         padding = np.full(self._padding, 0 if self.start is None else self.start, np.int64)
         parts = [np.concatenate([padding, np.asarray(text, np.int64)]) for text in texts]
         if not parts:
@@ -96,9 +96,9 @@ class KneserNey:
             counts = np.bincount(ends[counted], minlength=len(keys))
         else:
             places = np.flatnonzero(counted & (numbers[n] != UNSEEN))
-            first = places[np.unique(numbers[n][places], return_index=True)[1]]  # one place of every (n+1)-gram
+            first = places[np.unique(numbers[n][places], return_index=True)[1]]  # one position of every (n+1)-gram
             counts = np.bincount(ends[first], minlength=len(keys))
-            counts += np.bincount(ends[counted & (age == n - 1)], minlength=len(keys))  # nothing stands before
+            counts += np.bincount(ends[counted & (age == n - 1)], minlength=len(keys))  # no preceding token
         discount = self.discount if self.discount is not None else _discount(counts)
         prefix = keys // self.vocabulary if n > 1 else np.zeros(len(keys), np.int64)
         contexts = len(keys_of[n - 2]) if n > 1 else 1
@@ -109,10 +109,10 @@ class KneserNey:
         return _Order(keys, np.maximum(counts - discount, 0) / safe[prefix], rest)
 
     def probabilities(self, text: NDArray[np.integer]) -> NDArray[np.float64]:
-        """Of every token of a text, given those before it in the same text."""
+        """Return the probability of every token of a text, given the tokens before it."""
         tokens, age = self._joined([text])
         probability = np.full(len(tokens), 1 / self.vocabulary)
-        context = np.where(age >= 0, 0, UNSEEN)  # number of the (n - 1)-gram before each token; of none: 0
+        context = np.where(age >= 0, 0, UNSEEN)  # number of the (n - 1)-gram before each token; 0 if empty
         for n, order in enumerate(self._orders, 1):
             known = (context != UNSEEN) & (age >= n - 1)
             numbers = np.where(known, order.find(context * self.vocabulary + tokens), UNSEEN)
@@ -123,7 +123,7 @@ class KneserNey:
         return probability[self._padding :]
 
     def following(self, context: NDArray[np.integer]) -> NDArray[np.float64]:
-        """The distribution of the next token, [vocabulary], behind a text of any length."""
+        """Return the distribution of the next token, [vocabulary], after a text of any length."""
         padded, _ = self._joined([context])
         probability = np.full(self.vocabulary, 1 / self.vocabulary)
         every = np.arange(self.vocabulary)
@@ -138,7 +138,7 @@ class KneserNey:
         return probability
 
     def _number(self, gram: Ids) -> int:
-        """The number of an n-gram, 0 for the empty one, or UNSEEN."""
+        """Return the number of an n-gram, 0 for the empty one, or UNSEEN."""
         number = 0
         for token, order in zip(gram, self._orders, strict=False):
             number = int(order.find(np.array([number * self.vocabulary + token]))[0])
@@ -147,7 +147,7 @@ class KneserNey:
         return number
 
     def nats(self, texts: Iterable[NDArray[np.integer]]) -> float:
-        """Mean negative log probability of a token over all texts; its exponential is the perplexity."""
+        """Return the mean negative log probability per token over all texts; its exponential is the perplexity."""
         logs = np.concatenate([np.log(self.probabilities(text)) for text in texts])
         if not len(logs):
             raise GestaError("There is no token to measure on: the text is empty.")
@@ -160,7 +160,7 @@ def _discount(counts: Ids) -> float:
 
 
 def _shifted(numbers: Ids) -> Ids:
-    """What stood one place earlier; UNSEEN at the first."""
+    """Return the numbers shifted by one position; the first is UNSEEN."""
     return np.concatenate([[UNSEEN], numbers[:-1]])
 
 

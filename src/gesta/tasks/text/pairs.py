@@ -1,4 +1,4 @@
-"""Sentence pairs -> numbers: samples with their parts, two vocabularies, batches."""
+"""Sentence pairs as numbers: samples with their parts, two vocabularies, batches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Text = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SentencePair:
-    """A sentence in several languages, words with spaces between them; `source` and `target` by a recipe's choice."""
+    """A sentence in several languages, words joined by spaces; the recipe selects `source` and `target`."""
 
     id: str
     texts: Mapping[str, str]
@@ -35,12 +35,12 @@ class SentencePair:
 
     @property
     def identity(self) -> str:
-        """A short hash of its place and content: a sentence that comes again in the test part is scored."""
+        """A short hash of its position and content, so that a sentence repeated in the test part is still scored."""
         return hashlib.sha256("\n".join([self.id, *self.texts.values()]).encode()).hexdigest()[:16]
 
 
 def read(folder: Path) -> Listing:
-    """The sentences of a folder's files, in the parts of the files. Raises GestaError as `read_pairs` does."""
+    """Read the sentences of a folder's files, with the parts of the files. Raises GestaError as `read_pairs` does."""
     found = [
         SentencePair(f"{part}:{number}", texts, (Resource(folder),), part)
         for part, sentences in read_pairs(folder).items()
@@ -50,9 +50,9 @@ def read(folder: Path) -> Listing:
 
 
 def divide(listing: Listing, settings: PairInputSettings, seed: int) -> Listing:
-    """A share of the training pairs becomes val, and each pair gets its source and target.
+    """Move a share of the training pairs to val, and set the source and target of each pair.
 
-    Raises GestaError for a language that is not there, and where too few pairs are left.
+    Raises GestaError for a missing language, and if too few pairs are left.
     """
     known = listing.samples[0].texts if listing.samples else {}
     for language in (settings.source, settings.target):
@@ -80,7 +80,7 @@ def divide(listing: Listing, settings: PairInputSettings, seed: int) -> Listing:
 
 @dataclass(frozen=True)
 class PairCorpus:
-    """`parts`: part -> (source, target) numbers of every pair, each with `<end>`."""
+    """`parts`: part -> (source, target) token numbers of every pair, each with `<end>`."""
 
     source: Vocabulary
     target: Vocabulary
@@ -89,7 +89,10 @@ class PairCorpus:
 
 
 def corpus_of(listing: Listing, settings: PairInputSettings) -> PairCorpus:
-    """Divided pairs as numbers; both vocabularies are those of train. An empty line is nothing to learn from."""
+    """Convert divided pairs to numbers; both vocabularies are those of train.
+
+    Training pairs with an empty line are dropped.
+    """
     held = {part: [p for p in listing.samples if p.split == part] for part in PARTS}
     train = [p for p in held["train"] if p.source and p.target]
     source = words((p.source.split() for p in train), minimum_count=settings.source_minimum_count)
@@ -102,7 +105,7 @@ def corpus_of(listing: Listing, settings: PairInputSettings) -> PairCorpus:
 
 
 class PairSet(Arranged):
-    """Batches of pairs of similar target length: source [S, B], lengths [B], inputs, targets and mask [T, B]."""
+    """Batches of pairs with similar target length: source [S, B], lengths [B], inputs, targets and mask [T, B]."""
 
     def __init__(
         self, pairs: Sequence[tuple[Text, Text]], batch: int, end: int, *, shuffle: bool = False, seed: int = 0
@@ -120,6 +123,6 @@ class PairSet(Arranged):
 
 
 def sources(texts: Sequence[Text], filler: int) -> Batch:
-    """source int64 [S, B], shorter ones filled up, and lengths [B]."""
+    """Return source int64 [S, B], padded with `filler`, and lengths [B]."""
     tokens, _ = padded(texts, filler)
     return {"source": tokens, "lengths": np.array([len(text) for text in texts], np.int64)}

@@ -1,4 +1,4 @@
-"""A language model at work: how probable a text is, and text that it writes. No PyTorch.
+"""Inference with a language model: scoring and generating text. Does not use PyTorch.
 
 Letters: T tokens, B texts side by side, V tokens of the vocabulary.
 """
@@ -26,7 +26,7 @@ from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.tasks.text.writing import write
 
 STEPS, TOGETHER = 256, 64
-"""Tokens of a running text at a time; sentences side by side."""
+"""Tokens per step of a running text; sentences per batch."""
 SEQUENCES = "torch"
 """The engine whose step takes several tokens at once."""
 Text = NDArray[np.int64]
@@ -34,7 +34,7 @@ Text = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TextScore:
-    """The mean loss of a token in nats, and over how many tokens."""
+    """The mean loss per token in nats, and the number of tokens."""
 
     nats: float
     tokens: int
@@ -49,17 +49,17 @@ class TextScore:
 
 
 class LanguageModel:
-    """Scores and writes text. Holds one network on one device; use one per thread."""
+    """Scores and generates text. Holds one network on one device; use one per thread."""
 
     def __init__(self, engine: Engine, manifest: LanguageManifest) -> None:
         self.engine, self.manifest = engine, manifest
         self.vocabulary: Vocabulary = manifest.known.vocabulary
 
     def predict(self, given: str | Path | Passage) -> TextScore:
-        """How well a text is predicted: a passage, a file (Path), or the text itself.
+        """Score a text: a passage, a file (Path), or the text itself.
 
-        Raises GestaError for what is not text, for characters that the model does not know, and where there is nothing
-        to predict.
+        Raises GestaError for data that is not text, for characters that the model does not know, and if there is
+        nothing to predict.
         """
         text = given.text if isinstance(given, Passage) else read_text(given) if isinstance(given, Path) else given
         if self.vocabulary.unit == "word":
@@ -74,21 +74,22 @@ class LanguageModel:
     def write(
         self, start: str = "", length: int = 500, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
     ) -> Iterator[str]:
-        """Pieces of text as they are written, the start first; see gesta.tasks.text.writing.write."""
+        """Yield pieces of generated text, the start first; see gesta.tasks.text.writing.write."""
         return write(self, self.vocabulary, start=start, length=length, temperature=temperature, top_k=top_k, seed=seed)
 
     def start(self, batch: int) -> State:
         return self.engine.start(batch)
 
     def step(self, tokens: Text, state: State) -> tuple[NDArray[np.float32], State]:
-        """A token each [B] -> log probabilities of the next [B, V], the new state."""
+        """Advance by one token per text [B]; return the log probabilities of the next [B, V] and the new state."""
         found, state = self.engine.step({"tokens": tokens[None]}, state)
         return found["log_probabilities"][0], state
 
     def steps(self, tokens: Text, state: State) -> tuple[NDArray[np.float32], State]:
-        """Some tokens each [T, B] -> log probabilities of the token behind each [T, B, V], the state at the end.
+        """Advance by several tokens per text [T, B].
 
-        PyTorch takes them at once, exported networks one after the other.
+        Returns the log probabilities of the token that follows each [T, B, V] and the final state. PyTorch takes all
+        tokens at once, exported networks one at a time.
         """
         if self.engine.name == SEQUENCES:
             found, state = self.engine.step({"tokens": tokens}, state)
@@ -100,14 +101,14 @@ class LanguageModel:
         return np.stack(rows), state
 
     def log_probabilities(self, text: Text) -> NDArray[np.float32]:
-        """Of the token behind each of a text's tokens, [T, V], from a state of zeros."""
+        """Return the log probabilities [T, V] of the token that follows each token of a text, from a zero state."""
         return self.steps(text[:, None], self.start(1))[0][:, 0]
 
     def scores(self, texts: Sequence[Text], bar: Callable[[int, int], None] = lambda _d, _t: None) -> NDArray[Any]:
-        """Of each text the sum of its tokens' nats, and how many were scored, [n, 2].
+        """Return the sum of the tokens' nats and the number of scored tokens of each text, [n, 2].
 
-        Where passages are one running text the state is carried from each to the next, and the very first token is
-        given; else each text starts from a state of zeros behind `<end>`.
+        If passages form one running text, the state is carried from each to the next, and the very first token is not
+        scored; otherwise each text starts after `<end>` from a zero state.
         """
         lengths = [len(text) for text in texts]
         if self.manifest.carry or self.vocabulary.end is None:
@@ -119,7 +120,7 @@ class LanguageModel:
         return np.stack([np.bincount(owner, weights=w, minlength=len(texts)) for w in (nats, np.ones(len(nats)))], 1)
 
     def _running(self, text: Text, bar: Callable[[int, int], None]) -> NDArray[np.float64]:
-        """Nats of every token but the first, [T - 1]."""
+        """Return the nats of every token but the first, [T - 1]."""
         found, state = [np.zeros(0)], self.start(1)
         stream = Stream([text], 1, STEPS) if len(text) > 1 else ()
         for index in range(len(stream)):
@@ -130,7 +131,7 @@ class LanguageModel:
         return np.concatenate(found)
 
     def _sentences(self, texts: Sequence[Text], bar: Callable[[int, int], None]) -> NDArray[np.float64]:
-        """Nats of every token of every sentence, one after the other."""
+        """Return the nats of every token of every sentence, concatenated."""
         assert self.vocabulary.end is not None
         batches = Sentences(texts, TOGETHER, self.vocabulary.end)
         found: list[NDArray[Any]] = [np.zeros(0)] * len(texts)
@@ -145,12 +146,12 @@ class LanguageModel:
 
 
 def _nats(logs: NDArray[np.float32], targets: Text) -> NDArray[np.float64]:
-    """Log probabilities [T, B, V] and targets [T, B] -> negative log probability of each target."""
+    """Log probabilities [T, B, V] and targets [T, B] -> negative log probability of each target [T, B]."""
     return -np.take_along_axis(logs, targets[..., None], -1)[..., 0].astype(np.float64)
 
 
 def load(bundle: Bundle[LanguageManifest], at: Placement) -> LanguageModel:
-    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    """Load the model. Raises GestaError if the engine is not installed or the bundle has no network for it."""
     return LanguageModel(open_engine(bundle, at, lambda: _parts(bundle)), bundle.manifest)
 
 

@@ -1,4 +1,4 @@
-"""Recipes for text: what a token is, which network, how it is trained."""
+"""Recipes for text: tokens, network, and training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Precision = Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
 
 
 class TextInputSettings(Strict):
-    """What a token is, and what of the training part is held out to choose epochs and settings on."""
+    """What a token is, and how much of the training part is held out to choose epochs and settings."""
 
     unit: Literal["character", "word"] = "character"
     minimum_count: int = Field(1, ge=1, description="rarer tokens of the training part become <unk>")
@@ -26,7 +26,7 @@ class TextInputSettings(Strict):
 
 
 class LanguageModelSettings(Strict):
-    """The network, gesta.models.language."""
+    """The network; see gesta.models.language."""
 
     embedding: int = Field(512, ge=1, description="units of a token's vector")
     hidden: int = Field(512, ge=1, description="units of an LSTM layer")
@@ -89,7 +89,7 @@ class LanguageRecipe(Recipe):
 
 
 class PairInputSettings(Strict):
-    """Which languages, files' endings as in train.de; what of the training pairs is held out to choose on."""
+    """The languages, given as file suffixes (train.de: de), and how many training pairs are held out for validation."""
 
     source: str = Field(description="language that is read, as in train.de: de")
     target: str = Field(description="language that is written")
@@ -99,7 +99,7 @@ class PairInputSettings(Strict):
 
 
 class TranslationModelSettings(Strict):
-    """The network, gesta.models.translation."""
+    """The network; see gesta.models.translation."""
 
     embedding: int = Field(256, ge=1)
     hidden: int = Field(256, ge=1, description="units of an LSTM layer in one direction")
@@ -128,13 +128,13 @@ class TranslationRecipe(Recipe):
 
 
 class CaptionInputSettings(Strict):
-    """Which words are known."""
+    """The vocabulary."""
 
     minimum_count: int = Field(2, ge=1, description="rarer words of the captions become <unk>, which is never written")
 
 
 class CaptionRecipe(Recipe):
-    """A complete recipe for captions of videos from their features."""
+    """A complete recipe for captioning videos from their features."""
 
     task: ClassVar[str] = "captions"
 
@@ -146,7 +146,7 @@ class CaptionRecipe(Recipe):
 
 
 class VectorModelSettings(Strict):
-    """The network, gesta.models.video2vec."""
+    """The network; see gesta.models.video2vec."""
 
     embedding: int = Field(128, ge=1)
     hidden: int = Field(128, ge=1, description="units of an LSTM layer in one direction")
@@ -155,7 +155,7 @@ class VectorModelSettings(Strict):
 
 
 class VectorRecipe(Recipe):
-    """A complete recipe for vectors of videos, to search by."""
+    """A complete recipe for vectors of videos, used for search."""
 
     task: ClassVar[str] = "video2vec"
 

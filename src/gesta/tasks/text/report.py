@@ -1,4 +1,4 @@
-"""The reports of text: metrics.json, a table as CSV, and report.html with the numbers and the hardest passages."""
+"""Reports on text: metrics.json, a CSV table, and report.html with the numbers and the hardest passages."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gesta.look import head, links, sorting, titled
 from gesta.tasks.text.data import as_csv
 
 SHOWN = 100
-"""Rows on the page; the CSV has all."""
+"""Maximum rows on the page; the CSV has all of them."""
 
 
 def write_report(
     out: Path, title: str, metrics: Mapping[str, Any], name: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> None:
-    """Writes the three files into a folder; `rows` come in the order in which the page shows them."""
+    """Write the three files to a folder; the page shows `rows` in the given order."""
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "metrics.json", json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
     write_whole(out / name, as_csv(header, rows))

@@ -1,10 +1,10 @@
-"""An index of videos by their vectors, on disk, and what is nearest in it. Numpy only.
+"""An on-disk index of videos by their vectors, and nearest-neighbor search in it. NumPy only.
 
     FOLDER/index.json     format_version, the model, and the id and identity of every video
-    FOLDER/vectors.npy    float16 [n, E], memory-mapped when it is searched
+    FOLDER/vectors.npy    float16 [n, E], memory-mapped for search
 
-A video with 128 numbers takes 256 bytes and its name. An index that is there is brought up to date: vectors of videos
-that have not changed stay.
+With 128 numbers per vector, a video takes 256 bytes plus its name. An existing index is updated: vectors of unchanged
+videos are kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gesta.schema import GestaError
 FORMAT_VERSION = 1
 INDEX, VECTORS = "index.json", "vectors.npy"
 ROWS = 16_384
-"""Vectors that are compared at a time."""
+"""Vectors compared per block."""
 
 
 class _Stored(BaseModel):
@@ -39,27 +39,27 @@ class _Stored(BaseModel):
 
 @dataclass(frozen=True)
 class Index:
-    """Videos and their vectors [n, E], each of length 1."""
+    """Videos and their unit-length vectors [n, E]."""
 
     ids: Sequence[str]
     identities: Sequence[str]
     vectors: NDArray[np.float16]
 
     def nearest(self, vector: NDArray[np.float32], count: int) -> list[tuple[str, float]]:
-        """The `count` videos whose vectors [E] make the smallest angle, each with its cosine, the nearest first."""
+        """Return the `count` videos with the smallest angle to a vector [E] and their cosines, nearest first."""
         pieces = [self.vectors[i : i + ROWS].astype(np.float32) @ vector for i in range(0, len(self.ids), ROWS)]
         cosines = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
         return [(self.ids[i], float(cosines[i])) for i in np.argsort(-cosines, kind="stable")[:count]]
 
 
 def place_of(data: Path, model: str) -> Path:
-    """Where the index of a folder by a model lies, if nobody says otherwise: in the cache."""
+    """Return the default location of a folder's index for a model, in the cache."""
     name = hashlib.sha256(f"{data.resolve()}|{model}".encode()).hexdigest()[:16]
     return default_root() / "search" / name
 
 
 def write(folder: Path, model: str, index: Index) -> None:
-    """Writes an index, the vectors first; one that is there is replaced."""
+    """Write an index, the vectors first, replacing any existing one."""
     content = io.BytesIO()
     np.save(content, np.asarray(index.vectors, np.float16))
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,9 @@ def write(folder: Path, model: str, index: Index) -> None:
 
 
 def read(folder: Path, model: str) -> Index | None:
-    """The index in a folder; None where there is none.
+    """Read the index in a folder; return None if there is none.
 
-    Raises GestaError where it is damaged, of a newer version or another model, or the folder holds something else.
+    Raises GestaError if it is damaged, has a newer version, belongs to another model, or the folder holds other files.
     """
     path = folder / INDEX
     if not path.is_file():
@@ -102,8 +102,10 @@ def updated(
     embed: Callable[[list[str]], Mapping[str, NDArray[np.float32]]],
     width: int,
 ) -> Index:
-    """The index of `videos` (id -> identity). `embed`: vectors of those ids that have none yet; what it leaves out, as
-    a broken video, is not in the index."""
+    """Return the index of `videos` (id -> identity).
+
+    `embed` computes vectors of the ids that have none yet; those it leaves out, such as broken videos, are not indexed.
+    """
     known = {} if old is None else dict(zip(zip(old.ids, old.identities, strict=True), old.vectors, strict=True))
     held = {id: known[id, identity] for id, identity in videos.items() if (id, identity) in known}
     missing = [id for id in videos if id not in held]

@@ -1,4 +1,4 @@
-"""What the tasks of text share of the contract."""
+"""The parts of the task contract that text tasks share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMMANDS = ("train", "evaluate", "export", "predict", "benchmark")
 
 
 class TextBase:
-    """Samples have an `identity`; networks are recurrent, trained from nothing, and one of them at a time."""
+    """Base of text tasks: samples have an `identity`; networks are recurrent, trained from scratch in one process."""
 
     title: str
     unit: str
@@ -40,13 +40,16 @@ class TextBase:
         return []
 
     def labeled(self, samples: Sequence[Any], manifest: Any) -> list[Any]:  # noqa: ARG002
-        """All of them. Raises GestaError where there are none."""
+        """Return all samples. Raises GestaError if there are none."""
         if not samples:
             raise GestaError(f"There are no {self.unit} to score.")
         return list(samples)
 
     def convert(self, part: Part, stem: str, engine: str, precision: str) -> dict[str, bytes] | None:
-        """8-bit networks store weights in 8 bits and compute in fp32: the errors of a recurrent network add up."""
+        """Convert a network.
+
+        8-bit networks store weights in 8 bits and compute in fp32, since errors of recurrent networks accumulate.
+        """
         from gesta.tasks.text.export import convert
 
         return convert(part, stem, engine, precision)

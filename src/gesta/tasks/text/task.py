@@ -1,4 +1,4 @@
-"""Language models of characters and words, behind the contract in gesta.tasks.base."""
+"""The task of language modeling with characters or words; implements gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from gesta.training.run import Fitted, Run
 
 LAYOUTS = ("text", "captions")
 SHOWN_CHARACTERS = 200
-"""Of a passage in the report."""
+"""Characters of a passage shown in the report."""
 
 
 class TextTask(TextBase):
-    """The next token of a text. Trains on a text file, a folder of text, or captions; scores and writes text."""
+    """Predicts the next token of a text; scores and generates text.
+
+    Trains on a text file, a folder of text, or captions.
+    """
 
     name = "text"
     title = "language modeling"
@@ -65,7 +68,7 @@ class TextTask(TextBase):
         return load(bundle, at)
 
     def labeled(self, samples: Sequence[Passage], manifest: LanguageManifest) -> list[Passage]:
-        """All of them. Raises GestaError for characters that the model does not know."""
+        """Return all samples. Raises GestaError for characters that the model does not know."""
         for passage in samples:
             corpus.numbers(manifest.known.vocabulary, passage.text)
         return super().labeled(samples, manifest)
@@ -100,7 +103,10 @@ class TextTask(TextBase):
         return Evaluation(metrics, tuple(samples), outputs, truth, predictor.manifest)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """metrics.json, report.html, and passages.csv: mean nats of a token, how many, the text; the hardest first."""
+        """Write metrics.json, report.html and passages.csv.
+
+        passages.csv has the mean nats per token, the number of tokens and the text of each passage, the hardest first.
+        """
         from gesta.tasks.text.report import write_report
 
         means = [nats / max(count, 1) for nats, count in result.outputs]
@@ -139,7 +145,7 @@ class TextTask(TextBase):
         return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """How well text files are predicted."""
+        """Yield how well each text file is predicted."""
         for path in wanted.inputs:
             try:
                 found = predictor.predict(Path(path))
@@ -164,7 +170,7 @@ class TextTask(TextBase):
         return wording.LINES[command](document)
 
     def write(self, predictor: Any, **settings: Any) -> Any:
-        """An ability: pieces of text, as in gesta.tasks.text.writing.write."""
+        """Optional ability: generate text piece by piece; see gesta.tasks.text.writing.write."""
         return predictor.write(**settings)
 
 

@@ -1,4 +1,4 @@
-"""What exporting and timing a translator takes: source sentences as numbers, memories, and the probabilities."""
+"""Exporting and timing translators: source sentences as numbers, encoder memories, and probabilities."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gesta.tasks.text.pairs import SentencePair
 from gesta.tasks.text.translate_predict import Arrays, SentenceWriter
 
 WORDS, SAID = 12, 8
-"""Of a random sentence; steps of the decoder that are compared."""
+"""Words of a random sentence; decoder steps compared."""
 Source = NDArray[Any]
-"""Numbers of words [S], or features [S, D]."""
+"""Word numbers [S] or features [S, D]."""
 
 
 def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], limit: int, source: str) -> Examples:
-    """Source sentences, spread over the samples, or random words."""
+    """Return source sentences, evenly spread over the samples, or random words."""
     if not samples:
         rng, known = np.random.default_rng(0), len(manifest.source.tokens)
         return Examples([rng.integers(0, known, WORDS) for _ in range(limit)], [None] * limit, "random")
@@ -34,7 +34,7 @@ def examples(manifest: TranslationManifest, samples: Sequence[SentencePair], lim
 
 
 def feeds(texts: Sequence[Source], translator: SentenceWriter) -> dict[tuple[str, str], list[Feed]]:
-    """Sentences for the encoder; for the decoder its most probable words with what it finds."""
+    """Return sentences for the encoder, and for the decoder its own most probable words with their states."""
     steps: list[Feed] = []
     for text in texts:
         state, token = translator.encode([text]), np.array([translator.target.end])
@@ -50,7 +50,7 @@ def feeds(texts: Sequence[Source], translator: SentenceWriter) -> dict[tuple[str
 
 
 def compare(reference: SentenceWriter, other: SentenceWriter, shown: Examples, artifact: Artifact) -> Agreement:
-    """How the encoder's outputs agree or, of the decoder's step, the probabilities from random memories."""
+    """Compare the encoder's outputs or, for the decoder's step, probabilities from random memories."""
     if artifact.role == "whole":
         one, two = ([t.encode([text])["memory"][:, 0] for text in shown.inputs] for t in (reference, other))
     else:
@@ -68,7 +68,7 @@ def _random_state(manifest: Any, words: int, seed: int) -> Arrays:
 
 
 def _said(translator: SentenceWriter, state: Arrays) -> NDArray[np.float32]:
-    """Probabilities of some words in a row, [SAID, V]."""
+    """Return the probabilities of several successive words, [SAID, V]."""
     found = []
     for token in range(SAID):
         logs, state = translator.step(np.array([token % len(translator.target)]), state)
@@ -77,5 +77,5 @@ def _said(translator: SentenceWriter, state: Arrays) -> NDArray[np.float32]:
 
 
 def timings(translator: SentenceWriter, texts: Sequence[Source]) -> dict[str, Timing]:
-    """A sentence, by the recipe's beam search."""
+    """Time a sentence with the recipe's beam search."""
     return {"sentence": Timing(lambda i: translator._search([texts[i % len(texts)]]))}

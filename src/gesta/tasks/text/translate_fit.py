@@ -23,7 +23,7 @@ from gesta.training.stage import Stage, run_stage
 
 
 class TranslationLearner(TokenLearner):
-    """The next word of the target; in training with label smoothing."""
+    """Predicts the next target word, with label smoothing in training."""
 
     def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         logits = network(batch["source"], batch["lengths"], batch["inputs"])  # T B V
@@ -35,7 +35,7 @@ class TranslationLearner(TokenLearner):
 
 
 def fit_translation(corpus: PairCorpus, recipe: TranslationRecipe, run: Run) -> tuple[TranslationNet, Row, list[Row]]:
-    """Trains on the training pairs, as `learned` says."""
+    """Train on the training pairs, as `learned` does."""
     seed_everything(run.seed)
     source, target = len(corpus.source), len(corpus.target)
     network = TranslationNet(source_tokens=source, target_tokens=target, **recipe.model.model_dump())
@@ -50,10 +50,10 @@ def fit_translation(corpus: PairCorpus, recipe: TranslationRecipe, run: Run) -> 
 def learned(
     network: nn.Module, recipe: Any, run: Run, data: TextData, learner: Callable[[int], TokenLearner], **identity: Any
 ) -> tuple[Row, list[Row]]:
-    """Trains a network: the row of its best epoch by `val_loss`, or of the last, whose weights it has; and all rows.
+    """Train a network; return the row of its best epoch and all rows.
 
-    `identity`: what else, beside recipe and seed, makes a run another one. Leaves checkpoints and logs in run.out.
-    Raises GestaError as run_stage does.
+    The network gets the weights of that epoch: the best one by `val_loss`, or the last. `identity`: what identifies a
+    run besides recipe and seed. Writes checkpoints and logs to run.out. Raises GestaError as run_stage does.
     """
     known = {"recipe": recipe.model_dump(mode="json"), "seed": run.seed, **identity}
     settings = recipe.training
@@ -65,7 +65,7 @@ def learned(
 
 
 def fit(parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:
-    """Trains, and leaves the bundle at run.out/bundle and a figure of the history."""
+    """Train the model; write the bundle to run.out/bundle and a plot of the history."""
     clear(run)
     corpus = corpus_of(parts.listing, recipe.input)
     network, best, history = fit_translation(corpus, recipe, run)

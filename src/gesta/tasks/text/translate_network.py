@@ -1,4 +1,4 @@
-"""A translator's bundle as networks of PyTorch, to run and to export: the encoder, and a step of the decoder."""
+"""PyTorch networks of a translator's bundle, to run and to export: the encoder, and a decoder step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from gesta.models.translation import Memory, SequenceToText, TranslationNet
 from gesta.tasks.text.manifest import TranslationManifest
 
 WORDS, BATCH = 4, 2
-"""Of the example."""
+"""Size of the example input."""
 
 
 class Encode(nn.Module):
-    """source [S, B] or [S, B, D], lengths [B] -> memory [S, B, 2H], vector [B, 2H], first h and c [L, B, H]."""
+    """source [S, B] or [S, B, D], lengths [B] -> memory [S, B, 2H], vector [B, 2H], initial h and c [L, B, H]."""
 
     def __init__(self, network: SequenceToText) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class AttendingStep(nn.Module):
 
 
 class VectorStep(nn.Module):
-    """tokens [T, B], vector [B, 2H], h, c -> log probabilities [T, B, V], h, c: without attention."""
+    """Without attention: tokens [T, B], vector [B, 2H], h, c -> log probabilities [T, B, V], h, c."""
 
     def __init__(self, network: SequenceToText) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class VectorStep(nn.Module):
 
 
 def load_network(bundle: Bundle[TranslationManifest]) -> TranslationNet:
-    """The network of the bundle's recipe with its weights. Raises GestaError where they do not fit."""
+    """Return the recipe's network with the bundle's weights. Raises GestaError if they do not fit."""
     manifest = bundle.manifest
     source, target = len(manifest.source.tokens), len(manifest.target.tokens)
     with fitting(bundle):
@@ -67,13 +67,13 @@ def load_network(bundle: Bundle[TranslationManifest]) -> TranslationNet:
 
 
 def parts(bundle: Bundle[TranslationManifest]) -> list[Part]:
-    """Encoder and decoder; batch and lengths are dynamic (-1)."""
+    """Return the encoder and decoder; batch size and lengths are dynamic (-1)."""
     example = torch.zeros(WORDS, BATCH, dtype=torch.int64)
     return networks(load_network(bundle), _tensor("source", "int64", -1, -1), example)
 
 
 def networks(network: SequenceToText, source: Tensor, example: Torch) -> list[Part]:
-    """The same of any encoder-decoder, with what its encoder takes."""
+    """Return the encoder and decoder of any encoder-decoder; `source` and `example` describe the encoder's input."""
     width, words = 2 * network.hidden, network.embedding.num_embeddings
     lengths = _tensor("lengths", "int64", -1)
     memory, vector = _tensor("memory", "float32", -1, -1, width), _tensor("vector", "float32", -1, width)

@@ -1,4 +1,4 @@
-"""A translator at work: beam search, sentence vectors, BLEU. No PyTorch."""
+"""Inference with a translator: beam search, sentence vectors, BLEU. Does not use PyTorch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gesta.tasks.text.vocabulary import Vocabulary
 from gesta.words import install
 
 TOGETHER = 32
-"""Sentences that are translated at a time."""
+"""Sentences translated per batch."""
 STAGES = ("encoder", "network")
 Text = NDArray[np.int64]
 Arrays = dict[str, NDArray[Any]]
@@ -32,7 +32,7 @@ SENTENCE_AXIS = {"memory": 1, "lengths": 0, "vector": 0, "h": 1, "c": 1}
 
 @dataclass(frozen=True)
 class Translation:
-    """The best hypothesis in words, its score, and all of them, the best first."""
+    """The best hypothesis in words, its score, and all hypotheses, the best first."""
 
     text: str
     score: float
@@ -40,9 +40,9 @@ class Translation:
 
 
 class SentenceWriter:
-    """Writes a sentence for each source by beam search. Holds two networks on one device; use one per thread.
+    """Generates a sentence for each source by beam search. Holds two networks on one device; use one per thread.
 
-    A subclass says by `feed` how sources [S] or [S, D] go into the encoder.
+    Subclasses implement `feed`, which turns sources [S] or [S, D] into inputs of the encoder.
     """
 
     def __init__(self, engine: Engine, manifest: Any) -> None:
@@ -51,13 +51,13 @@ class SentenceWriter:
         self.search = BeamSettings.model_validate(manifest.recipe["search"])
 
     def feed(self, sources: Sequence[NDArray[Any]]) -> Arrays:
-        """source and lengths, as the encoder takes them."""
+        """Return the encoder's inputs: source and lengths."""
         raise NotImplementedError
 
     def sentences(
         self, sources: Sequence[NDArray[Any]], bar: Callable[[int, int], None] = lambda _d, _t: None
     ) -> list[Translation]:
-        """A sentence for each source, in their order; those of similar length are worked on together."""
+        """Return a sentence for each source, in order; sources of similar length are batched together."""
         order = np.argsort([len(source) for source in sources], kind="stable")
         found: dict[int, Translation] = {}
         for i in range(0, len(order), TOGETHER):
@@ -86,12 +86,12 @@ class SentenceWriter:
         )
 
     def encode(self, sources: Sequence[NDArray[Any]]) -> Arrays:
-        """What the decoder starts from: memory [S, B, 2H], lengths [B], vector [B, 2H], h and c [L, B, H]."""
+        """Return what the decoder starts from: memory [S, B, 2H], lengths [B], vector [B, 2H], h and c [L, B, H]."""
         feed = self.feed(sources)
         return {**self.engine.run(feed, stage="encoder"), "lengths": feed["lengths"]}
 
     def step(self, tokens: Text, state: Mapping[str, NDArray[Any]]) -> tuple[NDArray[np.float32], Arrays]:
-        """A word each [B] and what `encode` gave -> log probabilities of the next [B, V], the new state."""
+        """Advance by one word per sentence [B] from the state; return the next log probabilities [B, V] and state."""
         seen = ("memory", "lengths") if self.manifest.attention else ("vector",)
         feed = {"tokens": tokens[None], **{name: state[name] for name in seen}}
         found, later = self.engine.step(feed, {name: state[name] for name in ("h", "c")})
@@ -109,38 +109,38 @@ class Translator(SentenceWriter):
         return token_sources(sources, 0)
 
     def predict(self, given: str | SentencePair) -> Translation:
-        """The translation of a sentence. Words that the model does not know are read as `<unk>`."""
+        """Translate a sentence. Words that the model does not know are read as `<unk>`."""
         return self.translate([given.source if isinstance(given, SentencePair) else given])[0]
 
     def translate(
         self, sentences: Sequence[str], bar: Callable[[int, int], None] = lambda _d, _t: None
     ) -> list[Translation]:
-        """Translations of sentences, in their order."""
+        """Translate sentences, in order."""
         return self.sentences([self.source.sentence(sentence.split()) for sentence in sentences], bar)
 
     def vectors(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """The encoder's last states, [n, 2H]: a vector for each sentence, or paragraph of known words."""
+        """Return the encoder's last states [n, 2H]: a vector for each sentence or paragraph of known words."""
         texts = [self.source.sentence(sentence.split()) for sentence in sentences]
         return np.concatenate([self.encode([text])["vector"] for text in texts])
 
 
 def select(state: Mapping[str, NDArray[Any]], rows: Text) -> Arrays:
-    """The state of some sentences, in this order."""
+    """Return the state of the given sentences, in that order."""
     return {name: np.take(array, rows, SENTENCE_AXIS[name]) for name, array in state.items()}
 
 
 def nearest_sentences(vectors: NDArray[np.float32], wanted: NDArray[np.float32], count: int) -> list[tuple[int, float]]:
-    """Indices of the `count` vectors [n, D] whose angle with `wanted` [D] is smallest, with its cosine."""
+    """Return the indices of the `count` vectors [n, D] with the smallest angle to `wanted` [D], and the cosines."""
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(wanted)
     cosine = vectors @ wanted / np.where(lengths > 0, lengths, 1)
     return [(int(i), float(cosine[i])) for i in np.argsort(-cosine, kind="stable")[:count]]
 
 
 def bleu(said: Sequence[str], *references: Sequence[str | None]) -> float:
-    """Corpus BLEU by sacrebleu on the tokens as they are (`--tokenize none`), in percent.
+    """Compute corpus BLEU with sacrebleu on the tokens unchanged (`--tokenize none`), in percent.
 
-    `references`: a sequence for each of several wordings; None where a sentence has fewer. Raises GestaError for
-    different counts, and where sacrebleu is not installed.
+    `references`: one sequence per reference set; None where a sentence has fewer references. Raises GestaError for
+    different counts, and if sacrebleu is not installed.
     """
     for wording in references:
         if len(said) != len(wording):
@@ -154,7 +154,7 @@ def bleu(said: Sequence[str], *references: Sequence[str | None]) -> float:
 
 
 def load(bundle: Bundle[TranslationManifest], at: Placement) -> Translator:
-    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    """Load the model. Raises GestaError if the engine is not installed or the bundle has no network for it."""
     return Translator(open_engine(bundle, at, lambda: _parts(bundle), STAGES), bundle.manifest)
 
 

@@ -1,4 +1,4 @@
-"""Translation of sentences, behind the contract in gesta.tasks.base."""
+"""The task of translating sentences; implements gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gesta.training.run import Fitted, Run
 
 
 class TranslationTask(TextBase):
-    """A sentence of one language for a sentence of another. Trains on files of sentence pairs."""
+    """Translates sentences from one language into another. Trains on files of sentence pairs."""
 
     name = "translation"
     title = "translation"
@@ -80,7 +80,7 @@ class TranslationTask(TextBase):
         return Evaluation(metrics, tuple(samples), outputs, np.array(truth, dtype=object), predictor.manifest)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """metrics.json, report.html and translations.csv."""
+        """Write metrics.json, report.html and translations.csv."""
         from gesta.tasks.text.report import write_report
 
         rows = [(p.source, said, p.target) for p, said in zip(result.samples, result.outputs, strict=True)]
@@ -115,7 +115,7 @@ class TranslationTask(TextBase):
         return compare(reference, other, examples, artifact)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """Translations of files with one sentence per line."""
+        """Yield translations of files with one sentence per line."""
         for path in wanted.inputs:
             try:
                 sentences = [" ".join(words) for words in data.read_lines(path)]

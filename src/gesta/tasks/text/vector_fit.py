@@ -26,12 +26,12 @@ from gesta.training.run import Fitted, Run, clear
 
 
 class VectorSet(CaptionSet):
-    """Videos with a caption each and their class: source, lengths, text, text_lengths, same [B, B], class [B]."""
+    """Videos, each with a caption and its class: source, lengths, text, text_lengths, same [B, B], class [B]."""
 
     classes: Sequence[int]
 
     def rows(self, index: int) -> NDArray[np.int64]:
-        """Any videos, not those of similar length: what a batch never holds side by side is not told apart."""
+        """Return random videos, not ones of similar length: only videos that share a batch are told apart."""
         order = np.random.default_rng([self.seed, self.epoch if self.shuffle else 0]).permutation(len(self.videos))
         return order[index * self.batch : (index + 1) * self.batch]
 
@@ -50,7 +50,7 @@ class VectorSet(CaptionSet):
 
 
 class VectorLearner(TokenLearner):
-    """A loss for each video."""
+    """A loss per video."""
 
     def nats(self, network: nn.Module, batch: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         assert isinstance(network, VideoVectors)
@@ -59,9 +59,9 @@ class VectorLearner(TokenLearner):
 
 
 def fit(parts: Parts, recipe: VectorRecipe, run: Run) -> Fitted:
-    """Trains, and leaves the bundle at run.out/bundle and a figure of the history.
+    """Train the model; write the bundle to run.out/bundle and a plot of the history.
 
-    Raises GestaError where classes are to be learned and there are fewer than two.
+    Raises GestaError if classes are to be learned and there are fewer than two.
     """
     clear(run)
     seed_everything(run.seed)

@@ -1,4 +1,4 @@
-"""A video2vec bundle as networks of PyTorch, to run and to export: the encoder of videos, and that of sentences."""
+"""PyTorch networks of a video2vec bundle, to run and to export: the video encoder and the sentence encoder."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gesta.models.video2vec import VideoVectors
 from gesta.tasks.text.manifest import VectorManifest
 
 STEPS, BATCH = 4, 2
-"""Of the example."""
+"""Size of the example input."""
 
 
 def load_network(bundle: Bundle[VectorManifest]) -> VideoVectors:
-    """The network of the bundle's recipe with its weights. Raises GestaError where they do not fit."""
+    """Return the recipe's network with the bundle's weights. Raises GestaError if they do not fit."""
     manifest, weights = bundle.manifest, load_weights(bundle)
     classifier = weights.get("classifier.weight")
     with fitting(bundle):
@@ -31,7 +31,7 @@ def load_network(bundle: Bundle[VectorManifest]) -> VideoVectors:
 
 
 def parts(bundle: Bundle[VectorManifest]) -> list[Part]:
-    """The encoders; batch and lengths are dynamic (-1)."""
+    """Return the encoders; batch size and lengths are dynamic (-1)."""
     network, width = load_network(bundle), bundle.manifest.features.width
     lengths = Tensor(name="lengths", dtype="int64", shape=(-1,))
     vector = Tensor(name="vector", dtype="float32", shape=(-1, bundle.manifest.recipe["model"]["vector"]))

@@ -1,4 +1,4 @@
-"""Vectors of videos and sentences, and how well they find each other. No PyTorch."""
+"""Vectors of videos and sentences, and retrieval metrics. Does not use PyTorch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gesta.tasks.text.manifest import VectorManifest
 from gesta.tasks.text.pairs import sources as token_sources
 
 TOGETHER = 64
-"""Videos that go through the network at a time."""
+"""Videos per batch."""
 RANKS = (1, 5, 10)
 Vectors = NDArray[np.float32]
 
 
 class VectorModel(SeesFeatures):
-    """Gives videos and sentences vectors. Holds its networks on one device; use one per thread."""
+    """Computes vectors of videos and sentences. Holds its networks on one device; use one per thread."""
 
     def __init__(
         self, engine: Engine, manifest: VectorManifest, model: str | Path | None = None, at: Placement = Placement()
@@ -36,15 +36,15 @@ class VectorModel(SeesFeatures):
 
     @property
     def speaks(self) -> bool:
-        """Whether sentences have vectors, too."""
+        """Whether the model can embed sentences, too."""
         return self.manifest.known is not None
 
     def predict(self, given: Video) -> Vectors:
-        """The vector [E] of a video; its length is 1."""
+        """Return the unit-length vector [E] of a video."""
         return self.of_videos([self.features_of(given)])[0]
 
     def of_videos(self, videos: Sequence[Features]) -> Vectors:
-        """Features, each [T, D] -> vectors [n, E]; videos of similar length go through together."""
+        """Features, each [T, D] -> vectors [n, E]; videos of similar length are batched together."""
         order = np.argsort([len(video) for video in videos], kind="stable")
         found = np.zeros((len(videos), self.manifest.recipe["model"]["vector"]), np.float32)
         for i in range(0, len(order), TOGETHER):
@@ -53,7 +53,10 @@ class VectorModel(SeesFeatures):
         return found
 
     def of_sentences(self, sentences: Sequence[str]) -> Vectors:
-        """[n, E]. Raises GestaError where the model has not learned from captions, or knows no word of a sentence."""
+        """Return the vectors of sentences, [n, E].
+
+        Raises GestaError if the model was not trained on captions, or knows no word of a sentence.
+        """
         if self.manifest.known is None:
             raise GestaError(
                 f"The model {self.manifest.name!r} has learned from {self.manifest.recipe['objective']}, not from "
@@ -72,7 +75,7 @@ class VectorModel(SeesFeatures):
 
 
 def load(bundle: Bundle[VectorManifest], at: Placement, model: str | Path | None = None) -> VectorModel:
-    """Raises GestaError where the engine is not installed, or the bundle has nothing for it."""
+    """Load the model. Raises GestaError if the engine is not installed or the bundle has no network for it."""
     stages = ("video", "text") if bundle.manifest.known is not None else ("video",)
     return VectorModel(open_engine(bundle, at, lambda: _parts(bundle), stages), bundle.manifest, model, at)
 
@@ -84,8 +87,11 @@ def _parts(bundle: Bundle[VectorManifest]) -> list[Part]:
 
 
 def recalls(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> dict[str, float]:
-    """scores, right [queries, videos] -> the share of queries that find one of their right videos among the first 1, 5
-    and 10; beside it what a random order would find, on average."""
+    """Return the recall at 1, 5 and 10, and the recall expected of a random order.
+
+    `scores`, `right`: [queries, videos]. The recall at k is the share of queries with one of their right videos among
+    the first k.
+    """
     order = np.argsort(-scores, axis=1, kind="stable")
     hits = np.take_along_axis(right, order, 1)
     found = {f"recall_{k}": float(hits[:, :k].any(1).mean()) for k in RANKS}
@@ -93,7 +99,7 @@ def recalls(scores: NDArray[np.floating], right: NDArray[np.bool_]) -> dict[str,
 
 
 def _by_chance(right: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
-    """1 - C(n - m, k) / C(n, k) for each query with m right ones of n."""
+    """Return 1 - C(n - m, k) / C(n, k) for each query with m right videos of n."""
     count, held = right.shape[1], right.sum(1).astype(float)
     missed = np.ones(len(right))
     for i in range(min(k, count)):
@@ -102,8 +108,11 @@ def _by_chance(right: NDArray[np.bool_], k: int) -> NDArray[np.float64]:
 
 
 def alike(samples: Sequence[Described]) -> NDArray[np.bool_]:
-    """[n, n]: whether two videos show the same: the same meaning where captions are of the grammar, else a caption that
-    is the same word for word (or the label, where nothing is said)."""
+    """Return for each pair of videos whether they show the same, [n, n].
+
+    They do if their captions have the same meaning, where these follow the grammar; otherwise if they share an
+    identical caption, or the label where there are no captions.
+    """
     keys = [_keys(sample) for sample in samples]
     return np.array([[bool(one & other) for other in keys] for one in keys])
 

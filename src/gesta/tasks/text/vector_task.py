@@ -1,4 +1,4 @@
-"""Vectors of videos, and search by them, behind the contract in gesta.tasks.base."""
+"""The task of computing vectors of videos and searching by them; implements gesta.tasks.base."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ from gesta.tasks.text.manifest import VectorManifest
 from gesta.tasks.text.recipe import VectorRecipe
 
 BATCH = 256
-"""Videos whose features are held at a time while an index is made."""
+"""Number of videos whose features are kept in memory while indexing."""
 
 
 class VectorTask(FeatureBase):
-    """A vector for a video, and for a sentence. Trains on a folder of `gesta features` with captions.csv; searches."""
+    """Vectors for videos and sentences, and search by them.
+
+    Trains on a folder made by `gesta features` with a captions.csv.
+    """
 
     name = "video2vec"
     title = "vectors of videos"
@@ -49,9 +52,9 @@ class VectorTask(FeatureBase):
         return used, predictor.of_videos(features), problems
 
     def evaluate(self, predictor: Any, samples: Sequence[Described], outputs: NDArray[Any], seed: int) -> Evaluation:  # noqa: ARG002
-        """How often a sentence finds a video that shows what it says, and a video another that shows the same.
+        """Measure how often a sentence retrieves a video that matches it, and a video another that shows the same.
 
-        "recall_1" and so on are of sentences where the model knows them, else of videos.
+        "recall_1" and so on are for sentences if the model supports them, otherwise for videos.
         """
         from gesta.tasks.text.vector_predict import alike, recalls
 
@@ -72,7 +75,7 @@ class VectorTask(FeatureBase):
         return Evaluation(metrics, tuple(samples), outputs, same, predictor.manifest)
 
     def report(self, result: Evaluation, out: Path) -> None:
-        """metrics.json, report.html and nearest.csv: for each video the nearest other one."""
+        """Write metrics.json, report.html and nearest.csv, which lists the nearest other video for each video."""
         from gesta.tasks.text.report import write_report
 
         cosines = result.outputs @ result.outputs.T - 2 * np.eye(len(result.outputs))
@@ -105,7 +108,7 @@ class VectorTask(FeatureBase):
         return VectorModel(engine, manifest)
 
     def compare(self, reference: Any, other: Any, examples: Examples, artifact: Artifact) -> Agreement:
-        """How the vectors of videos agree, and those of random sentences."""
+        """Compare the vectors of videos, and those of random sentences."""
         one, two = (list(model.of_videos(examples.inputs)[:, None]) for model in (reference, other))
         if reference.speaks:
             said = [" ".join(reference.manifest.known.tokens[i] for i in text) for text in _texts(reference.manifest)]
@@ -113,7 +116,7 @@ class VectorTask(FeatureBase):
         return agreement(one, two, Examples(one, [None] * len(one), examples.source), artifact, (), None)
 
     def predictions(self, predictor: Any, wanted: Wanted, failed: list[str]) -> Iterator[Said]:
-        """The vector of each video of files and folders."""
+        """Yield the vector of each video in files and folders."""
         for path, sample, features in self.videos(predictor, wanted, failed):
             vector = predictor.predict(features)
             line = (
@@ -129,7 +132,7 @@ class VectorTask(FeatureBase):
         return found
 
     def embed(self, predictor: Any, sample: Sample) -> NDArray[Any]:
-        """An ability: the vector of a video, [1, E]."""
+        """Optional ability: return the vector of a video, [1, E]."""
         found: NDArray[Any] = predictor.predict(sample)[None]
         return found
 
@@ -141,9 +144,9 @@ class VectorTask(FeatureBase):
     def index(
         self, predictor: Any, folder: Path, place: Path | None, layout: str | None, bar: Bar
     ) -> tuple[search.Index, Path, list[Problem]]:
-        """An ability: the index of a folder's videos, made or brought up to date at `place` (None: in the cache).
+        """Optional ability: create or update the index of a folder's videos at `place` (None: in the cache).
 
-        Returns it, where it lies, and what could not be read.
+        Returns the index, its location, and the problems found.
         """
         key = self.embeds(predictor.manifest).weights
         problems: list[Problem] = []
@@ -187,7 +190,7 @@ class VectorTask(FeatureBase):
 
 
 def _texts(manifest: VectorManifest) -> list[NDArray[np.int64]]:
-    """Random sentences."""
+    """Return random sentences."""
     assert manifest.known is not None
     rng, count = np.random.default_rng(0), len(manifest.known.tokens)
     return [rng.integers(min(2, count - 1), count, length) for length in (3, 8, 8, 12)]

@@ -1,8 +1,8 @@
-"""Word vectors: GloVe's and word2vec's files, nearest neighbors, analogies, similarity tests. Numpy only.
+"""Word vectors: GloVe and word2vec files, nearest neighbors, analogies, similarity tests. NumPy only.
 
-GloVe            WORD x1 x2 ... xD                                a line each, no header
-word2vec text    the same behind a first line `V D`
-word2vec binary  the line `V D`, then WORD, a space, D float32 each, with or without a line end
+GloVe            WORD x1 x2 ... xD                                one line each, no header
+word2vec text    the same after a first line `V D`
+word2vec binary  the line `V D`, then WORD, a space, D float32 each, with or without a newline
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from gesta.tasks.text.data import read_text
 
 Vectors = NDArray[np.float32]
 LONGEST_WORD = 1000
-"""Bytes; more without a space is not a word2vec file."""
+"""In bytes; a longer run without a space is not a word2vec file."""
 QUESTIONS = 1024
-"""Analogies that are answered at a time."""
+"""Analogies answered per batch."""
 
 
 @dataclass(frozen=True)
 class WordVectors:
-    """`vectors` float32 [V, D] of `words`. Raises GestaError where the counts differ or a value is not finite."""
+    """`vectors` float32 [V, D] of `words`. Raises GestaError if the counts differ or a value is not finite."""
 
     words: tuple[str, ...]
     vectors: Vectors
@@ -58,7 +58,7 @@ class WordVectors:
         return self.vectors.shape[1]
 
     def number(self, word: str) -> int:
-        """Raises GestaError for a word without a vector."""
+        """Return the row of a word. Raises GestaError if it has no vector."""
         if word not in self._numbers:
             raise GestaError(f"There is no vector of {word!r} among {len(self.words)} words.")
         return self._numbers[word]
@@ -67,15 +67,18 @@ class WordVectors:
         return self.vectors[self.number(word)]
 
     def similarity(self, first: str, second: str) -> float:
-        """Cosine of the angle between two words."""
+        """Return the cosine of the angle between two words."""
         return float(self._unit[self.number(first)] @ self._unit[self.number(second)])
 
     def nearest(self, word: str, count: int = 10) -> list[tuple[str, float]]:
-        """The words with the highest cosine, the word itself left out."""
+        """Return the words with the highest cosine, excluding the word itself."""
         return self._best(self._unit[self.number(word)], {self.number(word)}, count)
 
     def analogy(self, a: str, b: str, c: str, count: int = 10) -> list[tuple[str, float]]:
-        """What is to `c` as `b` is to `a`: nearest to b - a + c of unit vectors (3CosAdd), the three left out."""
+        """Return what is to `c` as `b` is to `a` (3CosAdd).
+
+        These are the words nearest to b - a + c of unit vectors, excluding the three.
+        """
         i, j, k = (self.number(word) for word in (a, b, c))
         wanted = self._unit[j] - self._unit[i] + self._unit[k]
         return self._best(wanted / max(float(np.linalg.norm(wanted)), 1e-12), {i, j, k}, count)
@@ -87,7 +90,7 @@ class WordVectors:
         return [(self.words[i], float(cosine[i])) for i in order]
 
     def rows(self, words: Sequence[str]) -> tuple[Vectors, NDArray[np.bool_]]:
-        """Vectors of words [n, D], zeros for those without one, and who has one [n]."""
+        """Return the vectors of words [n, D], zeros for those without one, and a mask of those with one [n]."""
         there = np.array([word in self for word in words], bool)
         rows = np.zeros((len(words), self.width), np.float32)
         rows[there] = self.vectors[[self.number(word) for word in words if word in self]]
@@ -98,10 +101,10 @@ class WordVectors:
 
 
 def read_vectors(path: Path, words: Collection[str] | None = None) -> WordVectors:
-    """A file of any of the three formats, also in gzip; `words`: keep only these.
+    """Read a file in any of the three formats, gzipped or not. `words`: keep only these.
 
-    A word that comes twice keeps its first vector. Raises GestaError, with the line, for rows of another width, what
-    is not a number, a file that ends early, and where nothing is left.
+    If a word occurs twice, its first vector is kept. Raises GestaError, with the line number, for rows of a different
+    width, values that are not numbers, a truncated file, and if no word is left.
     """
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
@@ -159,7 +162,7 @@ def _text(
     for number, content in enumerate(_lines(stream, first), line + 1):
         if not content.strip():
             continue
-        parts = content.rstrip().rsplit(b" ", width)  # a word of GloVe's may hold spaces
+        parts = content.rstrip().rsplit(b" ", width)  # GloVe words may contain spaces
         try:
             vector = np.array(parts[1:], np.float32)
         except ValueError:
@@ -189,7 +192,10 @@ def _binary(stream: BinaryIO | gzip.GzipFile, path: Path, count: int, width: int
 
 
 def write_vectors(path: Path, vectors: WordVectors, *, binary: bool = False) -> None:
-    """word2vec's text or binary format, under a temporary name and renamed. Raises GestaError for words with spaces."""
+    """Write word2vec's text or binary format, to a temporary file that is then renamed.
+
+    Raises GestaError for words with spaces.
+    """
     odd = [word for word in vectors.words if not word or any(character in " \n" for character in word)]
     if odd:
         raise GestaError(f"{odd[0]!r} cannot be written: word2vec's format has no empty words and no spaces in them.")
@@ -207,7 +213,7 @@ def write_vectors(path: Path, vectors: WordVectors, *, binary: bool = False) -> 
 
 @dataclass(frozen=True)
 class Score:
-    """`value`: rank correlation, or share of right answers, over the `covered` of `total` questions."""
+    """`value`: rank correlation, or fraction of correct answers, over the `covered` of `total` questions."""
 
     value: float
     covered: int
@@ -215,9 +221,10 @@ class Score:
 
 
 def similarity_test(vectors: WordVectors, path: Path) -> Score:
-    """Spearman's rank correlation of cosines with people's ratings: lines of two words and a number; # is a comment.
+    """Return Spearman's rank correlation between cosines and human ratings.
 
-    Pairs with a word that has no vector are not covered. Raises GestaError for a line that is not a pair.
+    The file has two words and a number per line; # starts a comment. Pairs with a word without a vector are not
+    covered. Raises GestaError for a malformed line.
     """
     rated, covered = 0, []
     for number, line in enumerate(read_text(path).splitlines(), 1):
@@ -236,7 +243,7 @@ def similarity_test(vectors: WordVectors, path: Path) -> Score:
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's, equal values sharing their mean rank; nan for fewer than two, or where all are equal."""
+    """Return Spearman's correlation; ties share their mean rank. NaN for fewer than two values, or if all are equal."""
     if len(first) < 2:
         return float("nan")
     a, b = (_ranks(np.asarray(values)) for values in (first, second))
@@ -251,9 +258,10 @@ def _ranks(values: NDArray) -> NDArray[np.float64]:
 
 
 def analogy_test(vectors: WordVectors, path: Path) -> dict[str, Score]:
-    """Google's questions: lines `: section` and `a b c d`; right where d is the answer. By section, and "all".
+    """Score Google's analogy questions by section, and over "all".
 
-    Raises GestaError for a line that is not a question.
+    The file has lines `: section` and `a b c d`; an answer is correct if it is d. Raises GestaError for a malformed
+    line.
     """
     sections: dict[str, list[list[str]]] = {}
     section = ""
@@ -279,7 +287,7 @@ def _answered(vectors: WordVectors, questions: Sequence[Sequence[str]]) -> Score
     unit, right = vectors._unit, 0
     for part in np.array_split(numbers, -(-len(numbers) // QUESTIONS)):
         a, b, c, d = part.T
-        cosine = (unit[b] - unit[a] + unit[c]) @ unit.T  # n V; its length changes no order
+        cosine = (unit[b] - unit[a] + unit[c]) @ unit.T  # n V; the norm does not affect the ranking
         for given in (a, b, c):
             cosine[np.arange(len(part)), given] = -np.inf
         right += int((cosine.argmax(1) == d).sum())

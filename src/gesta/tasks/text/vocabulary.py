@@ -1,4 +1,4 @@
-"""Which tokens a model knows: characters or words, as numbers."""
+"""Vocabularies: the tokens a model knows, characters or words, and their numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`tokens` by number: `<end>` and `<unk>` first where they exist, then the most frequent first."""
+    """`tokens` by number: first `<end>` and `<unk>` if they exist, then from most to least frequent."""
 
     unit: Unit
     tokens: tuple[str, ...]
@@ -41,16 +41,16 @@ class Vocabulary:
 
     @property
     def end(self) -> int | None:
-        """Number of `<end>`, which stands behind every sentence; None for running text of characters."""
+        """The number of `<end>`, which ends every sentence; None for running text of characters."""
         return self._numbers.get(END)
 
     @property
     def unknown(self) -> int | None:
-        """Number of `<unk>`, which stands for every token that is not here; None where there is no such token."""
+        """The number of `<unk>`, which replaces tokens outside the vocabulary; None if it has no `<unk>`."""
         return self._numbers.get(UNKNOWN)
 
     def encode(self, tokens: Iterable[str]) -> NDArray[np.int64]:
-        """Numbers [T]. Raises GestaError for tokens that are not here, where there is no `<unk>`."""
+        """Return the tokens' numbers [T]. Raises GestaError for unknown tokens if there is no `<unk>`."""
         listed = list(tokens)
         if self.unknown is None:
             missing = sorted({token for token in listed if token not in self._numbers})
@@ -63,7 +63,7 @@ class Vocabulary:
         return np.array([self._numbers.get(token, other) for token in listed], np.int64)
 
     def sentence(self, words: Iterable[str]) -> NDArray[np.int64]:
-        """Numbers of a sentence with its `<end>`."""
+        """Return the numbers of a sentence, with `<end>` appended."""
         assert self.end is not None
         return np.append(self.encode(words), self.end)
 
@@ -77,9 +77,9 @@ def _some(tokens: Sequence[str]) -> str:
 
 
 def characters(train: str, *others: str, minimum_count: int = 1) -> Vocabulary:
-    """The characters of the training text; `<unk>` only where others, or too rare ones, need it.
+    """Return the characters of the training text, with `<unk>` only if other texts or rare characters need it.
 
-    Raises GestaError where there are fewer than two: nothing could be learned.
+    Raises GestaError for fewer than two characters, since nothing could be learned.
     """
     counts = Counter(train)
     kept = _most_frequent(counts, minimum_count)
@@ -93,9 +93,9 @@ def characters(train: str, *others: str, minimum_count: int = 1) -> Vocabulary:
 
 
 def words(sentences: Iterable[Sequence[str]], *, minimum_count: int = 1, most: int = MOST_WORDS) -> Vocabulary:
-    """`<end>`, `<unk>` and the words of the training sentences that occur often enough, at most `most` of them.
+    """Return `<end>`, `<unk>` and the sufficiently frequent words of the training sentences, at most `most` of them.
 
-    Raises GestaError where none does.
+    Raises GestaError if no word is frequent enough.
     """
     counts = Counter(word for sentence in sentences for word in sentence)
     for special in (END, UNKNOWN):

@@ -1,4 +1,4 @@
-"""What the commands say of language models."""
+"""Command output for language models."""
 
 from __future__ import annotations
 

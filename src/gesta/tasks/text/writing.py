@@ -1,4 +1,4 @@
-"""Writing text with a language model, token by token. Numpy only."""
+"""Generating text with a language model, token by token. NumPy only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gesta.tasks.text.vocabulary import Vocabulary
 
 
 class Steps(Protocol):
-    """A language model at work: a state, and from one token and a state the next token's log probabilities."""
+    """A language model that maps a token and a state to the log probabilities of the next token and a new state."""
 
     def start(self, batch: int) -> Any: ...
 
@@ -30,11 +30,11 @@ def write(
     top_k: int | None = None,
     seed: int = 0,
 ) -> Iterator[str]:
-    """The start text, then `length` tokens as they are drawn: pieces of text that join to the whole.
+    """Yield the start text, then `length` sampled tokens, as pieces that join to the whole text.
 
-    `temperature`: below 1 bolder about what is likely, 0 the most likely token always; `top_k`: only the k most likely
-    tokens are drawn from. Words stop at `<end>` and go on with the next line. `<unk>` is never written. Raises
-    GestaError for settings out of range and for a start text of tokens that the model does not know.
+    `temperature`: lower values favor likely tokens, 0 always takes the most likely one; `top_k`: sample only from the k
+    most likely tokens. With words, `<end>` starts a new line. `<unk>` is never written. Raises GestaError for settings
+    out of range and for unknown tokens in the start text.
     """
     _check(length, temperature, top_k)
     given = _start(vocabulary, start)
@@ -43,7 +43,7 @@ def write(
     for token in given:
         logs, state = model.step(np.array([token]), state)
     yield start
-    begun = bool(start.strip())  # a line of words
+    begun = bool(start.strip())  # the current line has words
     for _ in range(length):
         number = draw(logs[0], rng, temperature=temperature, top_k=top_k, never=vocabulary.unknown)
         token = "\n" if number == vocabulary.end else vocabulary.tokens[number]
@@ -62,7 +62,7 @@ def _check(length: int, temperature: float, top_k: int | None) -> None:
 
 
 def _start(vocabulary: Vocabulary, start: str) -> NDArray[np.int64]:
-    """What the model reads before it writes: of characters the text, or a line's end; of words `<end>` and the text."""
+    """Return the model's first inputs: with characters, the text or a newline; with words, `<end>` and the text."""
     if vocabulary.unit == "word":
         assert vocabulary.end is not None
         unknown = [word for word in start.split() if word not in vocabulary]
@@ -86,7 +86,7 @@ def draw(
     top_k: int | None = None,
     never: int | None = None,
 ) -> int:
-    """A token drawn from log probabilities [V]; `never`: one that does not come."""
+    """Sample a token from log probabilities [V]; `never`: a token to exclude."""
     logs = np.array(log_probabilities, np.float64)
     if never is not None:
         logs[never] = -np.inf
