@@ -52,7 +52,7 @@ def to_signed(images: Tensor) -> Tensor:
 
 
 def he_initialized(network: nn.Module) -> None:
-    """Initializes convolutions and linear layers for ReLU (He et al. 2015); biases are zero."""
+    """He initialization (2015) of convolutions and linear layers: keeps the variance after a ReLU; biases are zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -2,7 +2,7 @@
 
 A clip is sampled at `POINTS` evenly spaced moments. For pixels, the features are the mean of each of 8 x 8 blocks and
 its mean change between frames, interpolated between chunks; for skeletons (`NearestSkeletons`), the coordinates. They
-are z-normalized with the statistics of the training clips, scaled to norm 1, and compared by dynamic time warping
+are centered and divided by their spread in the training clips, scaled to norm 1, and compared by dynamic time warping
 (Sakoe and Chiba 1978) of squared distances, at most `BAND` moments apart. A class scores the smallest distance among
 its examples (nearest neighbor; Cover and Hart 1967), or that of their mean (nearest class mean; Mensink et al. 2013)
 if only one series per class is stored.
