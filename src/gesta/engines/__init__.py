@@ -1,1 +1,1 @@
-"""What runs a network: one module for each engine, and what converts a PyTorch network for it."""
+"""Inference engines: one module per engine, and the conversion of PyTorch networks for each of them."""

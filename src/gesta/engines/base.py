@@ -1,4 +1,4 @@
-"""The contract of every engine, and what they share."""
+"""The interface that every engine implements, and helpers shared by the engines."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ State = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Placement:
-    """What a model runs on. `engine`: openvino, onnxruntime or torch; None: the best that the bundle is made for.
+    """Where a model runs. `engine`: openvino, onnxruntime or torch; None: the preferred engine the bundle supports.
 
-    `threads`: of the CPU; None: the engine's choice. `precision`: of exported networks; None: fp32 where there is one.
+    `threads`: CPU threads; None: the engine's default. `precision`: of exported networks; None: fp32 if available.
     """
 
     engine: str | None = None
@@ -32,25 +32,25 @@ class Placement:
 
 
 class Engine(Protocol):
-    """The networks of a model at work on one device. Not to be shared by threads.
+    """The networks of a model, loaded on one device. Not thread-safe.
 
-    A network is named by its role ("whole", or "step" for streams) and, where a model has several, its stage.
+    A network is identified by its role ("whole", or "step" for streams) and, if the model has several, its stage.
     """
 
     @property
     def name(self) -> str: ...
 
     def inputs(self, role: str = "whole", stage: str = "network") -> tuple[str, ...]:
-        """Names of what a network takes; () where there is no such network."""
+        """The input names of a network; () if there is no such network."""
 
     def run(self, feed: Arrays, role: str = "whole", stage: str = "network") -> Outputs:
-        """Inputs by name -> outputs by name."""
+        """Map inputs by name to outputs by name."""
 
     def start(self, batch: int) -> State:
         """The state before the first step: zeros."""
 
     def step(self, feed: Arrays, state: State) -> tuple[Outputs, State]:
-        """The outputs for the next piece of a stream, and the next state. Never changes `state`."""
+        """The outputs for the next chunk of a stream, and the next state. `state` is not modified."""
 
 
 def zeros(states: tuple[Tensor, ...], batch: int) -> State:
@@ -61,7 +61,7 @@ def zeros(states: tuple[Tensor, ...], batch: int) -> State:
 def artifact_for(
     bundle: Bundle[Any], role: str, engine: str, precision: str | None, stage: str | None = None
 ) -> Artifact | None:
-    """The artifact of that role (and stage): of the precision asked for, else fp32, else the first there is."""
+    """The artifact for a role (and stage): in the requested precision, else fp32, else the first one available."""
     if precision is not None:
         return bundle.find(role, engine, precision, stage)
     return bundle.find(role, engine, "fp32", stage) or bundle.find(role, engine, stage=stage)
@@ -70,9 +70,9 @@ def artifact_for(
 def artifacts_for(
     bundle: Bundle[Any], engines: Sequence[str], precision: str | None, stage: str | None = None
 ) -> tuple[Artifact | None, Artifact | None]:
-    """(whole, step) made for the first of `engines` for which there is one; of a feature classifier those of a stage.
+    """(whole, step) for the first of `engines` with an artifact; for a feature classifier, those of one stage.
 
-    Raises GestaError if the bundle has neither, naming what it has.
+    Raises GestaError, listing the available artifacts, if the bundle has neither.
     """
     for engine in engines:
         whole, step = (artifact_for(bundle, role, engine, precision, stage) for role in ("whole", "step"))
@@ -86,7 +86,7 @@ def artifacts_for(
 
 
 def check_interface(bundle: Bundle[Any], artifact: Artifact, inputs: Interface, outputs: Interface) -> None:
-    """Raises GestaError if a network takes or gives something else than its manifest says."""
+    """Raises GestaError if a network's inputs or outputs differ from its manifest."""
     for kind, said, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
         expected = {tensor.name: (tensor.dtype, tensor.shape) for tensor in said}
         wrong = sorted(name for name in {*expected, *found} if not alike(expected.get(name), found.get(name)))

@@ -1,4 +1,4 @@
-"""The engines by name, and which one runs a bundle."""
+"""The registry of engines, and the choice of an engine for a bundle."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ ENGINES = {
     "onnxruntime": "gesta.engines.onnx",
     "torch": "gesta.engines.torch",
 }
-"""Engine name (also the module it needs) -> its file, in the order in which they are preferred."""
+"""Engine name (also the package it requires) -> its module, in order of preference."""
 
 EXTRAS = {"openvino": None, "onnxruntime": "export", "torch": "train"}
-"""The extra of the package that brings an engine; None: the base install has it."""
+"""The package extra that installs an engine; None: it is part of the base install."""
 
 READS = {
     "openvino": ("openvino", "onnxruntime"),
     "onnxruntime": ("onnxruntime",),
     "torch": ("torch",),
 }
-"""Engine name -> the artifacts it can run, by the engine they are made for: the base install's also reads ONNX."""
+"""Engine name -> the engines whose artifacts it can run: that of the base install also reads ONNX."""
 
 
 def choose(bundle: Bundle[Any], engine: str | None, device: str = "auto") -> str:
-    """The engine's name: the one asked for, or the first of ENGINES that the bundle is made for and that is installed;
-    else one that can read what the bundle has. For an NVIDIA GPU ("cuda") PyTorch.
+    """The name of the engine to use: the requested one, or the first installed one of ENGINES that the bundle was
+    exported for, else one that can read the bundle's artifacts. PyTorch for an NVIDIA GPU ("cuda").
 
-    Raises GestaError for an unknown name (usage), and where none fits, naming what to install.
+    Raises GestaError for an unknown name (usage), and if no engine fits, stating what to install.
     """
     if engine is not None:
         if engine not in ENGINES:
@@ -63,10 +63,10 @@ def open_engine(
     stages: Sequence[str] = ("network",),
     others: Mapping[str, Bundle[Any]] | None = None,
 ) -> Engine:
-    """The engine with the bundle's networks in it: for PyTorch the `parts`, else the exported ones of these stages.
+    """An engine with the bundle's networks loaded: for PyTorch the `parts`, else the exported networks of `stages`.
 
-    `others`: stages whose networks another bundle holds. Raises GestaError if the engine is not installed, the bundle
-    has nothing for it, or a file is damaged.
+    `others`: stages whose networks are in another bundle. Raises GestaError if the engine is not installed, the bundle
+    has no artifact for it, or a file is damaged.
     """
     name = choose(bundle, at.engine, at.device)
     module = _module(name)

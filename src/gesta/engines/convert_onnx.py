@@ -1,4 +1,4 @@
-"""A bundle's network in ONNX, for ONNX Runtime; OpenVINO reads it too."""
+"""Export of a bundle's networks to ONNX, for ONNX Runtime; OpenVINO reads it too."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gesta.engines.quantize import Feed, quantized
 OPSET = 20
 ENGINE = "onnxruntime"
 SMALL = 64
-"""Constants of fewer numbers stay in single precision: halving them saves nothing."""
+"""Constants with fewer elements stay in single precision: fp16 would save nothing."""
 
 
 def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed] = ()) -> dict[str, bytes]:
-    """One part as `stem.onnx`, weights inside. "fp16": weights stored halved. "int8": calibrated on `feeds`."""
+    """One part as `stem.onnx` with embedded weights. "fp16": half-precision weights. "int8": calibrated on `feeds`."""
     model = _model(part)
     if precision == "fp16":
         _halve(model)
@@ -32,14 +32,14 @@ def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed
 
 
 def _model(part: Part) -> Any:
-    """The part as an ONNX model, without the exporter's notes about our source files."""
+    """The part as an ONNX model, without the metadata about source files that the exporter adds."""
     dynamic: tuple[Any, ...] = tuple(
         {axis: torch.export.Dim.AUTO for axis, n in enumerate(tensor.shape) if n == -1} for tensor in part.inputs
     )
     if part.role == "step":
         given = len(part.inputs) - len(part.states)
-        dynamic = (*dynamic[:given], dynamic[given:])  # as in its signature: the states are one argument, *states
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it tells of torchvision, which is not needed
+        dynamic = (*dynamic[:given], dynamic[given:])  # matches its signature: the states are one argument, *states
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # hides a note about torchvision, not needed here
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
@@ -61,9 +61,9 @@ def _model(part: Part) -> Any:
 
 
 def _free_length(model: Any) -> None:
-    """Recurrent layers of any number of steps: the exporter writes the example's into the Reshape behind an LSTM.
+    """Makes the sequence length of recurrent layers dynamic: the exporter fixes it in the Reshape after an LSTM.
 
-    There it becomes 0, which takes the number from what comes in.
+    The fixed length is replaced by 0, which copies the size from the input.
     """
     from onnx import numpy_helper
 
@@ -78,11 +78,11 @@ def _free_length(model: Any) -> None:
             free = numpy_helper.from_array(np.array([0, *others], np.int64), f"{node.output[0]}_shape")
             model.graph.initializer.append(free)
             node.input[1] = free.name
-            node.ClearField("attribute")  # of a Reshape there is only allowzero, which would take 0 for a length
+            node.ClearField("attribute")  # only allowzero, which would make 0 a literal size
 
 
 def _halve(model: Any) -> None:
-    """Stores the weights as float16; each is cast back as the model is loaded, so computing stays fp32."""
+    """Stores the weights as float16; each is cast back when the model is loaded, so computation stays in fp32."""
     from onnx import TensorProto, helper, numpy_helper
 
     casts = []
@@ -102,7 +102,7 @@ def _halve(model: Any) -> None:
 
 
 def _folded(model: Any) -> Any:
-    """What depends on weights alone computed once, by ONNX Runtime: 8-bit layers need their weights as constants."""
+    """The model with constants folded by ONNX Runtime: 8-bit layers need their weights as constants."""
     import onnx
     import onnxruntime
 

@@ -1,6 +1,6 @@
-"""A bundle's network in OpenVINO's format: what the base install runs.
+"""Export of a bundle's networks to OpenVINO's format, which the base install runs.
 
-The frontend is called directly: `openvino.convert_model` reports each use to its maker over the net unless told not to.
+The frontend is called directly, since `openvino.convert_model` sends telemetry unless told not to.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from gesta.models.layers import StreamEncoder
 
 ENGINE = "openvino"
 SMALL_BYTES = 4096
-"""Constants below this stay as they are: scales and biases."""
+"""Constants smaller than this are unchanged: scales and biases."""
 
 
 def convert(part: Part, stem: str, precision: str = "fp32", feeds: Sequence[Feed] = ()) -> dict[str, bytes]:
-    """One part as `stem.xml` and `stem.bin`. "fp16": weights stored halved. "int8": calibrated on `feeds`."""
+    """One part as `stem.xml` and `stem.bin`. "fp16": half-precision weights. "int8": calibrated on `feeds`."""
     if precision == "int8":
         model = _narrowed(quantized(_folded(_model(_unfolded(part))), feeds, ENGINE))
     else:
@@ -48,15 +48,15 @@ def _saved(model: Any, stem: str, *, halved: bool) -> dict[str, bytes]:
 
 
 def convert_stored(part: Part, stem: str) -> dict[str, bytes]:
-    """One part with its matrices stored in 8 bits with a scale a row; computing stays fp32, so nothing is calibrated.
+    """One part with its matrices stored in 8 bits, one scale per row; it computes in fp32, so needs no calibration.
 
-    For recurrent classifiers: vectors (biases, the statistics of a z-normalization) stay as they are.
+    For recurrent classifiers. Vectors (biases, z-normalization statistics) are unchanged.
     """
     return _saved(_narrowed(_folded(_model(part)), vectors=False), stem, halved=False)
 
 
 def _unfolded(part: Part) -> Part:
-    """The part with true 3D convolutions: unrolled in time they hold the same numbers in a third more weights."""
+    """The part with true 3D convolutions: unrolling them in time takes a third more weights for the same values."""
     module = copy.deepcopy(part.module)
     for inner in module.modules():
         if isinstance(inner, StreamEncoder):
@@ -65,7 +65,7 @@ def _unfolded(part: Part) -> Part:
 
 
 def _folded(model: Any) -> Any:
-    """What depends on weights alone computed once: 8-bit layers need their weights as constants."""
+    """The model with constants folded: 8-bit layers need their weights as constants."""
     manager = Manager()
     manager.register_pass(ConstantFolding())
     manager.run_passes(model)
@@ -73,9 +73,9 @@ def _folded(model: Any) -> Any:
 
 
 def _narrowed(model: Any, *, vectors: bool = True) -> Any:
-    """Large constants in 32 bits, those of the LSTM, stored in 8 with a scale a row: they are unpacked on loading.
+    """Large 32-bit constants (the LSTM's) stored in 8 bits with one scale per row; they are unpacked on loading.
 
-    `vectors`: those of one axis, too. Where a row is one number there is nothing to save.
+    `vectors`: also those with a single axis. Rows of one element are skipped, as nothing would be saved.
     """
     for constant in [node for node in model.get_ops() if node.get_type_name() == "Constant"]:
         output = constant.output(0)
@@ -93,7 +93,7 @@ def _narrowed(model: Any, *, vectors: bool = True) -> Any:
 
 def _model(part: Part) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: what it fixes is checked by the parity
+        warnings.simplefilter("ignore")  # from tracing: the parity check verifies what it makes constant
         traced = torch.jit.trace(part.module, part.example, check_trace=False)
     frontend = FrontEndManager().load_by_framework("pytorch")
     decoder = TorchScriptPythonDecoder(traced, example_input=part.example)  # must outlive the conversion

@@ -1,4 +1,4 @@
-"""What the engines of exported networks share: which of a bundle's graphs are opened, what goes in and comes out."""
+"""Shared code of the engines for exported networks: which of a bundle's graphs are opened, their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from gesta.schema import GestaError
 
 
 class Graph(Protocol):
-    """An exported network, loaded and at work on one device."""
+    """An exported network, loaded on one device."""
 
     def __call__(self, feed: Arrays) -> Outputs:
-        """Inputs by name -> outputs by name, in memory of their own."""
+        """Map inputs by name to outputs by name, in newly allocated memory."""
 
 
 @dataclass(frozen=True)
 class GraphFormat:
-    """An engine of exported networks. `reads`: artifacts made for these engines, in the order of preference.
+    """An engine for exported networks. `reads`: the engines whose artifacts it can read, in order of preference.
 
-    `place`: the user's word for a device -> the engine's; raises GestaError (usage) for one that is not there. `load`:
-    (bundle, artifact, place, threads) -> its graph; raises GestaError for a damaged file.
+    `place`: maps the user's device name to the engine's; raises GestaError (usage) if it is not available. `load`:
+    (bundle, artifact, place, threads) -> graph; raises GestaError for a damaged file.
     """
 
     name: str
@@ -35,7 +35,7 @@ class GraphFormat:
     def open_bundle(
         self, bundle: Bundle[Any], at: Placement, stages: Sequence[str], others: Mapping[str, Bundle[Any]]
     ) -> GraphEngine:
-        """The networks of these stages; a stage in `others` is that bundle's. Raises GestaError if one has none."""
+        """The networks of these stages, those in `others` from that bundle. Raises GestaError if a stage has none."""
         place = self.place(at.device)
         held: dict[tuple[str, str], tuple[Bundle[Any], Artifact]] = {}
         for stage in stages:
@@ -48,7 +48,7 @@ class GraphFormat:
 
 @dataclass
 class GraphEngine:
-    """Implements base.Engine; each network is loaded when it is first used."""
+    """Implements base.Engine; each network is loaded on first use."""
 
     name: str
     held: Mapping[tuple[str, str], tuple[Bundle[Any], Artifact]]

@@ -1,4 +1,4 @@
-"""What a number was measured on, and keeping a measurement to one core."""
+"""The machine on which measurements are made, and pinning a measurement to one core."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIBRARIES = ("numpy", "opencv-python-headless", "av", "openvino", "onnxruntime",
 
 
 def describe() -> dict[str, Any]:
-    """The processor, its cores, memory, system, and versions of what computes."""
+    """The processor, its cores, memory, operating system, and the versions of the libraries used."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 1,
@@ -28,7 +28,7 @@ def describe() -> dict[str, Any]:
 
 
 def text(machine: dict[str, Any]) -> str:
-    """One line for people."""
+    """The description as one readable line."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
     memory = f", {machine['memory_gb']:g} GB" if machine["memory_gb"] else ""
     cores = f"{machine['cores_usable']} of {machine['cores']} cores"
@@ -36,14 +36,14 @@ def text(machine: dict[str, Any]) -> str:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """The number of cores this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def pin_to_one_core() -> bool:
-    """Keeps this process, and threads it starts later, on one core. False where the system offers no such call."""
+    """Pins this process, and threads it starts later, to one core. False if the system does not support it."""
     if not hasattr(os, "sched_setaffinity"):
         return False
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -51,9 +51,9 @@ def pin_to_one_core() -> bool:
 
 
 def peak_memory_mb() -> float | None:
-    """Largest resident memory of this process so far, in MiB; None where the system does not tell."""
+    """Peak resident memory of this process so far, in MiB; None if the system does not report it."""
     status = Path("/proc/self/status")
-    if status.is_file():  # not getrusage: its maximum is inherited from the process that started this one
+    if status.is_file():  # not getrusage: its maximum is inherited from the parent process
         for line in status.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) / 1024

@@ -1,4 +1,4 @@
-"""ONNX Runtime: exported networks on the CPU, or CUDA where its build has it."""
+"""ONNX Runtime: exported networks on the CPU, or on CUDA if its build supports it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TYPES = {"tensor(uint8)": "uint8", "tensor(int64)": "int64", "tensor(float)": "f
 
 
 def _provider(device: str) -> str:
-    """Raises GestaError (usage) for a device that is not there."""
+    """Raises GestaError (usage) if the device is not available."""
     there = tuple(name for name, provider in PROVIDERS.items() if provider in ort.get_available_providers())
     if device not in (*there, "auto"):
         raise refuse_device(NAME, device, ("auto", *there))
@@ -41,7 +41,7 @@ def _load(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int |
 
 
 def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int | None) -> Any:
-    """An artifact from checked bytes. Raises GestaError if it refers to outside data or is not a valid network."""
+    """A session for an artifact, from verified bytes. Raises GestaError if it uses external data or is not valid."""
     data = bundle.read(artifact)
     check_onnx(bundle, artifact, data)
     options = ort.SessionOptions()
@@ -50,7 +50,7 @@ def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int
         options.intra_op_num_threads = threads
     try:
         loaded = ort.InferenceSession(data, options, providers=[provider])
-    except Exception as error:  # onnxruntime raises its own classes, which share no base but Exception
+    except Exception as error:  # the only common base of onnxruntime's own exceptions is Exception
         reason = str(error).strip().splitlines()[-1]
         raise GestaError(
             f"{bundle.path}: {artifact.file} is not a network that ONNX Runtime can read ({reason}). "
@@ -61,7 +61,7 @@ def session(bundle: Bundle[Any], artifact: Artifact, provider: str, threads: int
 
 
 def _interface(ports: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """ONNX Runtime's description of inputs or outputs; a dynamic axis has a name, or None, for its length."""
+    """Types and shapes of ONNX Runtime's inputs or outputs; a dynamic axis (a name or None) becomes -1."""
     return {
         port.name: (
             TYPES.get(port.type, port.type),

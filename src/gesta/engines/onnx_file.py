@@ -1,6 +1,6 @@
-"""What must be true of an ONNX file before an engine opens it, read from its outermost fields without the onnx library.
+"""Checks of an ONNX file before an engine opens it, made on its top-level fields without the onnx library.
 
-An ONNX file is a protobuf message (onnx.proto, ModelProto); its field 8 names the operator sets it is written in.
+An ONNX file is a protobuf message (onnx.proto, ModelProto); its field 8 lists the operator sets it uses.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from gesta.bundle.manifest import Artifact
 from gesta.schema import GestaError
 
 OLDEST, NEWEST = 13, 26
-"""Versions of ONNX's own operator set that the engines are known to read."""
+"""The versions of the default ONNX operator set that the engines are known to read."""
 _OPSETS, _DOMAIN, _VERSION = 8, 1, 2
 
 
 def check(bundle: Bundle[Any], artifact: Artifact, data: bytes) -> None:
-    """Raises GestaError if it refers to data outside, or needs an operator set that is not known."""
-    if b"location" in data:  # the key under which ONNX names a file outside; our exports never hold the word
+    """Raises GestaError if the file refers to external data, or needs an unsupported operator set version."""
+    if b"location" in data:  # the key by which ONNX refers to an external file; never in our exports
         raise GestaError(f"{bundle.path}: {artifact.file} refers to data outside itself, which is refused.")
     found = opset(data)
     if found is not None and not OLDEST <= found <= NEWEST:
@@ -30,7 +30,7 @@ def check(bundle: Bundle[Any], artifact: Artifact, data: bytes) -> None:
 
 
 def opset(data: bytes) -> int | None:
-    """Version of ONNX's own operator set in a file, or None if there is none to be found."""
+    """The version of the default ONNX operator set in a file, or None if not found."""
     try:
         for number, value in _fields(data):
             if number == _OPSETS and isinstance(value, bytes):
@@ -44,7 +44,7 @@ def opset(data: bytes) -> int | None:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, number or content) of one protobuf message. Raises IndexError or ValueError if it is broken."""
+    """(field number, number or content) of one protobuf message. Raises IndexError or ValueError if malformed."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -66,7 +66,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """(value, where it ends) of a number of seven bits a byte, the lowest first."""
+    """(value, end offset) of a varint: seven bits per byte, least significant first."""
     value = shift = 0
     while True:
         byte = data[at]

@@ -1,4 +1,4 @@
-"""ONNX graphs written node by node, with loops and branches, around a network that was exported before."""
+"""ONNX graphs built node by node, with loops and branches, around a previously exported network."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import onnx_ir as ir
 from onnxscript import GraphBuilder
 
 Op = Any
-"""onnxscript's OpBuilder: op.Add(a, b) adds a node and gives its value."""
+"""onnxscript's OpBuilder: op.Add(a, b) adds a node and returns its value."""
 Value = Any
 OPSET = 20
 IR_VERSION = 10
 ALL = 2**62
-"""The end of a slice that goes to the end."""
+"""The end of a slice without an upper bound."""
 
 Shape = Sequence[int | str]
-"""Sizes; a name stands for one that is not fixed."""
+"""Sizes; a name denotes a dynamic one."""
 Body = Callable[..., tuple[Sequence[Value], Sequence[Value]]]
 
 _numbers = itertools.count()
 
 
 def new_graph(name: str) -> GraphBuilder:
-    """An empty graph to build in."""
+    """A builder with an empty graph."""
     return GraphBuilder(ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name=name))
 
 
 def output(op: Op, value: Value, name: str, kind: ir.DataType, shape: Shape) -> None:
-    """An output of the whole graph; a name in its shape stands for a size that is not fixed."""
+    """Adds an output of the whole graph; a name in its shape denotes a dynamic size."""
     made = op.Identity(value)
     made.name, made.type, made.shape = name, ir.TensorType(kind), ir.Shape(shape)
     op.builder.graph.outputs.append(made)
@@ -42,7 +42,7 @@ def loop(
 ) -> tuple[list[Value], list[Value]]:
     """`body(op, i, *states) -> (next states, values to stack)`, `count` times -> (last states, stacked values).
 
-    `stacked`: the shapes of what is stacked, a name for a size that is not fixed.
+    `stacked`: the shapes of the stacked values; a name denotes a dynamic size.
     """
 
     def traced(inner: Op, i: Value, go_on: Value, *inside: Value) -> list[Value]:
@@ -62,24 +62,24 @@ def loop(
 
 
 def branch(op: Op, condition: Value, then: Callable[[Op], Value], otherwise: Callable[[Op], Value]) -> Value:
-    """The value of one of two functions; only that one is computed."""
+    """The value of `then` or `otherwise`; only the selected one is computed."""
     first, second = (_nested(op, lambda inner, made=made: [made(inner)], [], [None]) for made in (then, otherwise))
     return op.If(condition, then_branch=first, else_branch=second)
 
 
 def constant(op: Op, values: Any, kind: Any) -> Value:
-    """An array that the graph holds, of a numpy element type."""
+    """A constant array in the graph, with a numpy element type."""
     return op.builder.initializer(ir.tensor(np.asarray(values, kind)), _name("constant"))
 
 
 def cut(op: Op, value: Value, start: Value | int, stop: Value | int = ALL, axis: int = 0) -> Value:
-    """value[start:stop] along an axis; numbers or integer values of one element."""
+    """value[start:stop] along an axis; the bounds are ints or integer values of one element."""
     bounds = [[bound] if isinstance(bound, int) else op.Reshape(bound, [1]) for bound in (start, stop)]
     return op.Slice(value, *bounds, [axis])
 
 
 def length(op: Op, value: Value, axis: int = 0) -> Value:
-    """Its size along an axis, int64 [1]."""
+    """The size of a value along an axis, int64 [1]."""
     return op.Shape(value, start=axis, end=axis + 1)
 
 
@@ -89,7 +89,7 @@ def as_type(op: Op, value: Value, kind: ir.DataType) -> Value:
 
 
 def inlined(op: Op, network: bytes, feed: Mapping[str, Value]) -> dict[str, Value]:
-    """The nodes of an exported network here, its inputs replaced by `feed` -> its outputs by name."""
+    """Inlines the nodes of an exported network, its inputs replaced by `feed`. Returns its outputs by name."""
     import onnx
 
     graph = ir.from_proto(onnx.load_model_from_string(network)).graph
@@ -114,7 +114,7 @@ def inlined(op: Op, network: bytes, feed: Mapping[str, Value]) -> dict[str, Valu
 
 
 def serialized(builder: GraphBuilder, notes: Mapping[str, str]) -> bytes:
-    """The finished graph as an ONNX file; `notes` can be read from it as metadata."""
+    """The finished graph as an ONNX file, with `notes` as its metadata."""
     import onnx
 
     model = ir.Model(builder.graph, ir_version=IR_VERSION, producer_name="gesta")
@@ -126,7 +126,7 @@ def serialized(builder: GraphBuilder, notes: Mapping[str, str]) -> bytes:
 
 
 def _without_remarks(graph: Any) -> None:
-    """Leaves out what the builder notes of itself at each node, in subgraphs, too."""
+    """Removes the metadata that the builder adds to each node, including those in subgraphs."""
     for node in graph.node:
         node.ClearField("metadata_props")
         for attribute in node.attribute:
@@ -136,7 +136,7 @@ def _without_remarks(graph: Any) -> None:
 
 
 def _nested(op: Op, body: Callable[..., list[Value]], inputs: list[ir.Value], outputs: list[Shape | None]) -> ir.Graph:
-    """A subgraph; names in it are its own, since those of the graphs around it can be used inside."""
+    """A subgraph; its names are unique, since names of the enclosing graphs are visible inside it."""
     builder, scope = op.builder, _name("g")
 
     def traced(inner: Op, *values: Value) -> list[Value]:

@@ -1,4 +1,4 @@
-"""OpenVINO: exported networks on the CPU, compiled when first used. Reads its own format and ONNX."""
+"""OpenVINO: exported networks on the CPU or GPU, compiled on first use. Reads its own format and ONNX."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from gesta.schema import GestaError
 NAME = "openvino"
 DEVICES = {"auto": "CPU", "cpu": "CPU", "gpu": "GPU"}
 HINTS = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
-"""Precision of the artifact -> of the computing. Stated, since OpenVINO would choose bf16 where the CPU has it."""
+"""Artifact precision -> compute precision. Explicit, since OpenVINO would choose bf16 if the CPU supports it."""
 
 RECURRENT_WEIGHTS = {"LSTMSequence": (4, 5), "GRUSequence": (3, 4)}
-"""Operation -> its inputs that are weights: of what comes in, and of what it remembers."""
+"""Operation -> the indices of its weights: those for the input and those for the hidden state."""
 
 
 def _device(device: str) -> str:
@@ -33,7 +33,7 @@ def _device(device: str) -> str:
 
 
 def options_for(precision: str, threads: int | None, device: str = "CPU") -> dict[str, Any]:
-    """How a network is compiled. Threads are not pinned to cores: several processes would all take the first ones."""
+    """Compilation options. Threads are not pinned to cores, as several processes would all use the first ones."""
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": precision,
@@ -55,9 +55,9 @@ def _load(bundle: Bundle[Any], artifact: Artifact, device: str, threads: int | N
 
 
 def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict[str, Any]) -> Any:
-    """An artifact compiled from checked bytes, so that it can refer to no other file.
+    """An artifact compiled from verified bytes, so that it cannot refer to other files.
 
-    Raises GestaError naming the file if it is not a valid network, and if the device is not there.
+    Raises GestaError, naming the file, if it is not a valid network, and if the device is not available.
     """
     data, weights = bundle.read(artifact), b"".join(bundle.read(artifact, name) for name in artifact.companions)
     if artifact.engine == "onnxruntime":
@@ -79,7 +79,7 @@ def compiled(bundle: Bundle[Any], artifact: Artifact, device: str, options: dict
 
 
 def _unpack_recurrent(model: ov.Model) -> None:
-    """Recurrent weights as plain constants, as OpenVINO wants them; an 8-bit network stores them with scales."""
+    """Turns recurrent weights into plain constants, as OpenVINO requires; an 8-bit network stores them with scales."""
     for node in model.get_ops():
         for place in RECURRENT_WEIGHTS.get(node.get_type_name(), ()):
             scaled = node.input_value(place).get_node()

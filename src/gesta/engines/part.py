@@ -1,4 +1,4 @@
-"""What of a model becomes one file: a module with the names and shapes of what goes in and comes out."""
+"""The part of a model that is exported as one file: a module with its input and output names and shapes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from gesta.bundle.manifest import Tensor
 
 @dataclass(frozen=True)
 class Part:
-    """A module with example inputs. `reference`: what PyTorch runs in its place, where exporting asks for another form.
+    """A module with example inputs. `reference`: what PyTorch runs instead, if export needs a different module.
 
-    `role`: "whole" answers for a whole input, "step" for the next piece of a stream, with `states` fed back by name.
-    `stage`: of models of several networks, which one.
+    `role`: "whole" processes a whole input, "step" the next chunk of a stream, with `states` fed back by name.
+    `stage`: which network, for models with several.
     """
 
     role: str

@@ -1,7 +1,7 @@
-"""8-bit networks: NNCF measures on real clips how large the numbers between the layers get, and rounds accordingly.
+"""8-bit quantization: NNCF measures the range of the activations on real clips, and quantizes accordingly.
 
-Convolutions and linear layers become 8-bit. The LSTM, the vote over time and what is added or multiplied one by one
-stay as they are: they hold a small share of the work, and their errors would add up from chunk to chunk.
+Convolutions and linear layers become 8-bit. The LSTM, the vote over time and elementwise operations stay in floating
+point: they are a small share of the computation, and their errors would accumulate from chunk to chunk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gesta.words import install
 
 Feed = dict[str, np.ndarray]
 LIMIT = 300
-"""Inputs that are looked at, at most, for each network."""
+"""The maximum number of calibration inputs per network."""
 UNTOUCHED = {
     "openvino": (
         *("LSTMSequence", "SoftMax", "Log", "Add", "Subtract", "Multiply", "Divide"),
@@ -31,12 +31,12 @@ UNTOUCHED = {
         *("ReduceSum", "Round", "CumSum", "Pow", "Where", "GreaterOrEqual", "Max", "Clip"),
     ),
 }
-"""Operations that stay in floating point, as each format names them."""
+"""Operations that stay in floating point, by their names in each format."""
 
 
 def quantized(model: Any, inputs: Sequence[Feed], engine: str) -> Any:
-    """A model of OpenVINO or ONNX with 8-bit convolutions and linear layers, calibrated on the inputs."""
-    os.environ.setdefault("NNCF_CI", "1")  # else NNCF reports each use to its maker over the net
+    """An OpenVINO or ONNX model with 8-bit convolutions and linear layers, calibrated on the inputs."""
+    os.environ.setdefault("NNCF_CI", "1")  # disables the telemetry of NNCF
     with contextlib.redirect_stdout(text_io.StringIO()), contextlib.redirect_stderr(text_io.StringIO()):
         try:
             import nncf
@@ -52,6 +52,6 @@ def quantized(model: Any, inputs: Sequence[Feed], engine: str) -> Any:
 
 
 def spread(inputs: list[Feed]) -> list[Feed]:
-    """At most LIMIT of them, evenly spread."""
+    """At most LIMIT of the inputs, evenly spaced."""
     count = min(LIMIT, len(inputs))
     return [inputs[i * len(inputs) // count] for i in range(count)]

@@ -1,4 +1,4 @@
-"""PyTorch: the networks themselves with the bundle's weights. The only engine that imports torch."""
+"""PyTorch: the original networks with the bundle's weights. The only engine that imports torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def open_parts(parts: Sequence[Part], at: Placement) -> TorchEngine:
-    """The parts on a device. Raises GestaError (usage) for a device that is not there, and for another precision."""
+    """An engine for the parts. Raises GestaError (usage) if the device is unavailable, or the precision is not fp32."""
     there = ("auto", "cpu", *(["cuda"] if torch.cuda.is_available() else []))
     if at.device.split(":")[0] not in there:
         raise refuse_device(NAME, at.device, there)
@@ -35,7 +35,7 @@ def open_parts(parts: Sequence[Part], at: Placement) -> TorchEngine:
 
 @contextmanager
 def fitting(bundle: Bundle[Any]) -> Iterator[None]:
-    """Raises GestaError where a network cannot be built, or does not take the weights."""
+    """Raises GestaError if a network cannot be built, or the weights do not fit it."""
     try:
         yield
     except (RuntimeError, TypeError, ValueError) as error:
@@ -50,7 +50,7 @@ def loaded(network: Network, weights: Mapping[str, NDArray[Any]]) -> Network:
 
 
 class TorchEngine:
-    """Implements base.Engine on modules of gesta.models."""
+    """Implements base.Engine with the modules of gesta.models."""
 
     name = NAME
 

@@ -1,7 +1,7 @@
-"""How gesta's own pages look: one style, light and dark, and tables that sort when their heading is pressed.
+"""The look of gesta's HTML pages: one light and dark style, and tables that sort when a column heading is clicked.
 
-Every page is one file. In a jinja template: `{{ head }}` in the place of the head, `{{ sorting }}` at the end of the
-body, `<table class="sorts">`; colors are the style's variables.
+Every page is a single file. In a Jinja template: `{{ head }}` in place of the head, `{{ sorting }}` at the end of the
+body, `<table class="sorts">`; colors are CSS variables of the style.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from markupsafe import Markup
 
 
 def titled(name: str) -> str:
-    """What a page is about and today's date: `my_gestures, 28 November 2026`."""
+    """The subject of a page and today's date: `my_gestures, 28 November 2026`."""
     now = time.localtime()
     return f"{name}, {now.tm_mday} {time.strftime('%B %Y', now)}"
 
 
 def head(title: str) -> Markup:
-    """The head of a page."""
+    """The HTML head of a page."""
     return Markup(
         '<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{style()}</style></head>"
@@ -31,23 +31,23 @@ def head(title: str) -> Markup:
 
 @cache
 def style() -> str:
-    """The rules that all pages have."""
+    """The CSS shared by all pages."""
     return _text("look.css")
 
 
 @cache
 def script() -> str:
-    """What sorts tables."""
+    """The script that sorts tables."""
     return _text("sorting.js")
 
 
 def sorting() -> Markup:
-    """The end of a page's body."""
+    """The script element for the end of a page's body."""
     return Markup(f"<script>{script()}</script>")
 
 
 def links(*names: str) -> Markup:
-    """Links to files beside the page."""
+    """Links to files in the same folder as the page."""
     return Markup(", ".join(f'<a href="{quote(name)}">{html.escape(name)}</a>' for name in names))
 
 

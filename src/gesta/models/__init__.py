@@ -1,1 +1,1 @@
-"""models"""
+"""The networks, and the layers they share."""

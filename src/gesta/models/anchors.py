@@ -1,10 +1,10 @@
 """A compact hand pose network of anchor points, after A2J (Xiong et al. 2019, "A2J: anchor-to-joint regression").
 
-hand float32 [B, C, H, W] -> joints [B, J, 3]. Every cell of a grid is an anchor; for each joint it gives where the
-joint lies from it in the image plane, the joint's depth, and how much it is to be believed: the joint is the mean of
-what all anchors say, weighted by a softmax over them. Convolutions only: the patch may have any size that 16 divides.
-At width 1 with 1 channel and 14 joints: 1.40 million parameters. Deviations: a small residual backbone with one step
-back up instead of ResNet-50, one anchor a cell at a stride of 8, one branch instead of three.
+hand float32 [B, C, H, W] -> joints [B, J, 3]. Every cell of a grid is an anchor; for each joint it predicts the
+joint's offset in the image plane, its depth, and a confidence: the joint is the mean of the predictions of all anchors,
+weighted by a softmax of the confidences. Convolutions only: the patch size may be any multiple of 16.
+At width 1 with 1 channel and 14 joints: 1.40 million parameters. Deviations: a small residual backbone with one
+upsampling step instead of ResNet-50, one anchor per cell at a stride of 8, one branch instead of three.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gesta.models.pose_layers import PoseNet
 WIDTHS = (24, 48, 96, 160)
 """Channels at strides 2, 4, 8 and 16, at width 1."""
 BETA = 0.02
-"""Half cubes: smaller errors count squared, larger ones by their size."""
+"""Threshold of the smooth L1 loss in half cubes: quadratic below it, linear above."""
 JOINT_WEIGHT = 3.0
 
 
 class Residual(nn.Module):
-    """Two 3 x 3 convolutions with batch normalization beside the identity (1 x 1 where shapes change)."""
+    """Two 3 x 3 convolutions with batch normalization and an identity shortcut (1 x 1 if the shape changes)."""
 
     def __init__(self, before: int, now: int, stride: int = 1) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Anchors(PoseNet):
         self.stride16 = nn.Sequential(Residual(c, d, 2), Residual(d, d), nn.Dropout2d(dropout))
         self.across = nn.Conv2d(d, c, 1)
         self.head = Residual(c, c)
-        self.answer = nn.Conv2d(c, 4 * joints, 1)  # of each joint: belief, x, y, z
+        self.answer = nn.Conv2d(c, 4 * joints, 1)  # per joint: confidence, x, y, z
         he_initialized(self)
         nn.init.normal_(self.answer.weight, std=0.001)
 
@@ -62,13 +62,13 @@ class Anchors(PoseNet):
         return self._said(hand)[0]
 
     def learn(self, hand: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Also the believed anchors themselves are to lie about their joint (A2J, section 3.3)."""
+        """Adds a loss that places the weighted anchors around their joint (A2J, section 3.3)."""
         found, around = self._said(hand)
         near = F.smooth_l1_loss(around, truth[..., :2], beta=BETA)
         return found, JOINT_WEIGHT * F.smooth_l1_loss(found, truth, beta=BETA) + near
 
     def _said(self, hand: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints [B, J, 3], and the weighted means of the anchors' own places [B, J, 2]."""
+        """Joints [B, J, 3], and the weighted means of the anchor positions [B, J, 2]."""
         fine = self.stride8(self.stride4(self.stem(hand)))  # B c H/8 W/8
         coarse = self.across(self.stride16(fine))  # B c H/16 W/16
         maps = self.head(fine + F.interpolate(coarse, scale_factor=2.0, mode="nearest"))

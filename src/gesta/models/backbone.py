@@ -1,4 +1,4 @@
-"""What the image networks of this room share: a trunk of named steps, features at a stage, a linear classifier `fc`.
+"""The base of the image networks: a trunk of named steps, features at a stage, a linear classifier `fc`.
 
 In: images uint8 or float 0..255 [B, C, H, W]. Letters: B images, C channels, D features, N classes.
 """
@@ -14,9 +14,9 @@ from gesta.models.layers import to_unit
 Step = tuple[str, Callable[[Tensor], Tensor]]
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and deviation of red, green and blue that the published ResNets expect."""
+"""Mean and standard deviation of red, green and blue that the published ResNets expect."""
 SIGNED = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-"""[-1, 1]: what the published Inceptions expect (torchvision reaches it by `transform_input`)."""
+"""[-1, 1]: what the published Inceptions expect (torchvision uses `transform_input` for this)."""
 
 
 def normalized(images: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
@@ -30,10 +30,10 @@ def normalized(images: Tensor, mean: Sequence[float], deviation: Sequence[float]
 
 
 class Backbone(nn.Module):
-    """A trunk, the mean over the image, dropout, a linear layer `fc`. A subclass sets `fc` and gives `steps`.
+    """A trunk, the mean over the image, dropout, a linear layer `fc`. Subclasses set `fc` and implement `steps`.
 
-    `stages`: channels of each named stage, in order; the last one feeds `fc`. `size`: pixels of a side in the
-    published setting. `heads`: first parts of the names of auxiliary heads' tensors in published files.
+    `stages`: channels of each named stage, in order; the last one feeds `fc`. `size`: the published input size in
+    pixels. `heads`: name prefixes of the tensors of auxiliary heads in published files.
     """
 
     heads: tuple[str, ...] = ()
@@ -47,21 +47,21 @@ class Backbone(nn.Module):
         self.fc: nn.Linear
 
     def steps(self) -> list[Step]:
-        """(name, function) of the trunk in order; names that stand in `stages` are places to take features."""
+        """(name, function) of each trunk step in order; features can be taken at those named in `stages`."""
         raise NotImplementedError
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes; auxiliary heads go."""
+        """Replaces the last layer with a new, untrained one for `classes` classes; auxiliary heads are removed."""
         self.fc = nn.Linear(self.fc.in_features, classes).to(self.fc.weight.device)
         for name in self.heads:
             self._modules.pop(name, None)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """uint8 or float 0..255 -> what the first convolution sees."""
+        """uint8 or float 0..255 -> the input of the first convolution."""
         return normalized(images, self.mean, self.deviation)
 
     def forward_maps(self, images: Tensor, stage: str | None = None) -> Tensor:
-        """Maps at the end of a stage, [B, stages[stage], h, w]; None: the last one.
+        """Feature maps at the end of a stage, [B, stages[stage], h, w]; None: the last one.
 
         Raises ValueError for an unknown stage, with the list.
         """

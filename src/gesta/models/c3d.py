@@ -24,21 +24,21 @@ PLAN = (
     (("conv4a", 512), ("conv4b", 512)),
     (("conv5a", 512), ("conv5b", 512)),
 )
-"""Convolutions 3 x 3 x 3 with their maps; behind each group pooling, 1 x 2 x 2 first and then 2 x 2 x 2."""
+"""3 x 3 x 3 convolutions and their channels; each group is followed by pooling, 1 x 2 x 2 first, then 2 x 2 x 2."""
 HIDDEN = 4096
 SPORTS1M = ((102 / 255, 98 / 255, 90 / 255), (1 / 255, 1 / 255, 1 / 255))
-"""What the published weights expect: 0..255 less the mean color. Not verified against the original file."""
+"""Statistics that the published weights expect: 0..255 minus the mean color. Not verified against the original file."""
 
 
 def volume(clip: Tensor) -> Tensor:
-    """[B, S, C, T, H, W] -> [B, S*C, T, H, W]: streams side by side, as channels."""
+    """[B, S, C, T, H, W] -> [B, S*C, T, H, W]: streams stacked as channels."""
     return clip.flatten(1, 2)
 
 
 class C3d(nn.Module):
     """Eight convolutions, five poolings, fc6 and fc7 of 4096 with ReLU and dropout, fc8.
 
-    `size`, `window`: pixels and frames of a clip. `statistics`: (mean, deviation) of red, green and blue.
+    `size`, `window`: pixels and frames of a clip. `statistics`: (mean, standard deviation) of red, green and blue.
     """
 
     stages = ("fc6", "fc7")
@@ -74,11 +74,11 @@ class C3d(nn.Module):
         he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.fc8 = nn.Linear(self.fc8.in_features, classes).to(self.fc8.weight.device)
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None, stage: str = "fc7") -> Tensor:  # noqa: ARG002
-        """[B, S, C, T, H, W] -> [B, 4096] behind fc7 or, as the document's features, fc6."""
+        """[B, S, C, T, H, W] -> [B, 4096] after fc7 or, for the document's features, fc6."""
         maps = normalized(volume(clip), self.mean, self.deviation)
         for index, group in enumerate(PLAN):
             for name, _ in group:
@@ -97,7 +97,7 @@ class C3d(nn.Module):
 
 
 def load_c3d(path: Path) -> C3d:
-    """C3D with published weights (Sports-1M: 487 classes). They expect blue first; here it is red, as everywhere.
+    """C3D with published weights (Sports-1M: 487 classes). Converted from BGR to RGB, which is used everywhere here.
 
     Raises WeightsError listing every tensor that does not fit.
     """
@@ -108,7 +108,7 @@ def load_c3d(path: Path) -> C3d:
 
 
 def red_first(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A published file's tensors, which expect blue first, for red first; those of a flow are not colors."""
+    """The tensors of a published file, converted from BGR to RGB; those for optical flow are unchanged."""
     first = tensors.get("conv1.weight")
     colors = first is not None and first.ndim > 1 and first.shape[1] == 3
     return {**tensors, "conv1.weight": tensors["conv1.weight"].flip(1)} if colors else dict(tensors)

@@ -1,8 +1,8 @@
-"""From a video's features to a sentence (Venugopalan et al. 2015; Ptucha 2019, part V).
+"""Video captioning: from video features to a sentence (Venugopalan et al. 2015; Ptucha 2019, part V).
 
-The encoder-decoder of `models.translation` with features [S, B, D] in the place of source words: normalized by the
-training part's statistics and brought to the embedding's width by a linear layer and ReLU. Parameters from 240 features
-of a skeleton, 128 wide, 1 layer, 75 words, attention: 0.48 M.
+The encoder-decoder of `models.translation` with features [S, B, D] instead of source words: normalized by the
+statistics of the training set and projected to the embedding width by a linear layer and ReLU. Parameters from 240
+features of a skeleton, 128 wide, 1 layer, 75 words, attention: 0.48 M.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class FeatureEmbedding(nn.Module):
 
 
 class CaptionNet(SequenceToText):
-    """From features of `features` numbers; `settings`: those of SequenceToText."""
+    """Captioning from `features`-dimensional features; `settings`: those of SequenceToText."""
 
     def __init__(self, *, features: int, embedding: int, **settings: Any) -> None:
         super().__init__(source=FeatureEmbedding(features, embedding), embedding=embedding, **settings)
 
     def fit_statistics(self, features: Tensor) -> None:
-        """Takes the normalization from the training part's features [n, D]."""
+        """Sets the normalization from the features [n, D] of the training set."""
         self.encoder.embedding.norm.fit(features)  # type: ignore[union-attr,operator]

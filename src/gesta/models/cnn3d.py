@@ -2,8 +2,8 @@
 
 In: clip uint8 or float 0..255 [B, S, C, 32, H, W], the central 32 frames. Out: logits [B, N].
 Parameters with two streams of two channels, 64 x 64, N = 20: 18.824 M.
-Deviations: the document's channel numbers are not in its text; the spec's are used. Section 3.2.1 names ReLU, then
-batch normalization "additionally" of the convolutions: here BN stands before ReLU, and in the first linear layer, too.
+Deviations: the thesis does not state its channel numbers; the spec's are used. Section 3.2.1 names ReLU, then
+"additionally" batch normalization of the convolutions: here BN precedes ReLU, also in the first linear layer.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Cnn3d(nn.Module):
         self.classifier = nn.Linear(hidden, classes)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         old = self.classifier
         self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
 

@@ -2,7 +2,7 @@
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W] in chunks of 4 frames, lengths [B]. Out: logits [B, N].
 Parameters with two streams of two channels, 64 x 64, N = 20: 18.368 M (original), 4.597 M (width 0.5, "medium"),
-1.152 M (width 0.25, "small"). Deviations: as gesta.models.cnn3d's (channel numbers; where batch normalization stands).
+1.152 M (width 0.25, "small"). Deviations: as in gesta.models.cnn3d (channel numbers; position of batch normalization).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ChunkEncoder(nn.Module):
 def cnn3d_lstm(
     *, streams: int, channels: int, size: int, chunk: int, width: float, dropout: float, layers: Layers, **rest: Any
 ) -> RecurrentNet:
-    """The 3D-CNN + LSTM; `width` multiplies every layer's width, `layers` gives single ones; `rest`: of `recurrent`."""
+    """The 3D-CNN + LSTM; `width` scales every layer, `layers` sets single widths; `rest`: passed to `recurrent`."""
 
     def encode(features: int) -> nn.Module:
         shape: dict[str, Any] = {"streams": streams, "channels": channels, "size": size, "chunk": chunk, "width": width}

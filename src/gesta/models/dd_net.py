@@ -2,11 +2,11 @@
 Recognition Model Smaller, Faster and Better").
 
 In: skeleton float32 [B, T, J, D], mask [B, T, J], lengths [B] (gesta.models.skeleton_layers). Out: logits [B, N].
-Every clip is brought to 32 frames; distances of all pairs of joints do not change with place and view, the movement
-between neighboring frames (slow) and over two of them (fast) says how they move. One-dimensional convolutions only.
+Every clip is resampled to 32 frames. The distances of all pairs of joints are invariant to position and view; the
+movement over one frame (slow) and two frames (fast) adds the motion. One-dimensional convolutions only.
 Parameters with 20 joints in 3-D, N = 27: 1.07 M at width 48, 1.86 M at 64 (the paper's largest: 1.82 M).
-Deviations: the positions themselves are a fourth input (`positions`), as normalized skeletons know their place and
-view; the fast movement is taken over the 32 frames and every second one kept; missing joints give zeros.
+Deviations: the positions are a fourth input (`positions`), as normalized skeletons have a common position and view; the
+fast movement is computed on the 32 frames and subsampled by two; missing joints give zeros.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gesta.models.skeleton_layers import (
 
 
 class Convolution(nn.Module):
-    """One-dimensional convolution of the same length, BN, leaky ReLU: [B, C, T] -> [B, C', T]."""
+    """One-dimensional convolution that keeps the length, BN, leaky ReLU: [B, C, T] -> [B, C', T]."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Convolution(nn.Module):
 
 
 class Embedding(nn.Module):
-    """Input of a frame -> 1, 3, 1 convolutions, whole channels dropped between them; half of the frames if `halve`."""
+    """Frame inputs -> convolutions of kernel 1, 3, 1 with channel dropout; half the frames if `halve`."""
 
     def __init__(self, inputs: int, width: int, dropout: float, *, halve: bool) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Embedding(nn.Module):
 
 
 class DdNet(WholeClipNet):
-    """Distances, slow and fast movement (and positions) -> an embedding each -> three levels -> largest over time."""
+    """Distances, slow and fast movement (and positions) -> an embedding each -> three levels -> maximum over time."""
 
     def __init__(
         self,
@@ -104,14 +104,14 @@ class DdNet(WholeClipNet):
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Channels of what `forward_layers` gives."""
+        """Channels of the outputs of `forward_layers`."""
         width = self.dense.in_features // 8
         return 2 * width, 4 * width, 8 * width, self.dense.out_features
 
     def forward_layers(
         self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
     ) -> list[Tensor]:
-        """The largest over time of each of the three levels, and the features: [B, C] each."""
+        """The maximum over time of each of the three levels, and the features: [B, C] each."""
         points, seen = to_length(*masked(skeleton, mask), lengths, self.frames)  # B F J D, B F J
         slow = movement(points, seen, 1).flatten(2)  # B F J*D
         fast = movement(points, seen, 2).flatten(2)[:, ::2]  # B F/2 J*D

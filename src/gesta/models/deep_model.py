@@ -1,9 +1,9 @@
 """DeepModel (Zhou et al. 2016, "Model-based deep hand pose estimation"): joint angles, then forward kinematics.
 
-hand float32 [B, 1, H, W] -> joints [B, J, 3]. The trunk of DeepPrior, 26 outputs (place, turn, four angles a finger)
-and a layer of forward kinematics, whose only weights are the hand's lengths. Angles outside their limits are penalized.
-At 128 x 128 with NYU's 14 joints: 3.18 million parameters. Deviations: convolutions keep the size; the lengths of the
-bones are learned, where the paper fixes them.
+hand float32 [B, 1, H, W] -> joints [B, J, 3]. The trunk of DeepPrior, 26 outputs (position, rotation, four angles per
+finger) and a layer of forward kinematics, whose only weights are the lengths of the
+hand. Angles outside their limits are penalized. At 128 x 128 with NYU's 14 joints: 3.18 million parameters.
+Deviations: convolutions keep the size; the lengths of the bones are learned, where the paper fixes them.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PENALTY = 1.0
 
 
 class HandKinematics(nn.Module):
-    """[B, 26] (place 3, turn about x, y, z 3, five fingers of four angles, radians) -> joints [B, J, 3].
+    """[B, 26] (position 3, rotation about x, y, z 3, five fingers of four angles, radians) -> joints [B, J, 3].
 
-    `palm` P 3 (the fingers' bases, then further points) and `bones` 5 3 are the hand's lengths, in half cubes.
+    `palm` P 3 (the fingers' bases, then further points) and `bones` 5 3 are the lengths of the hand, in half cubes.
     """
 
     yaw: Tensor
@@ -51,7 +51,7 @@ class HandKinematics(nn.Module):
         return (points @ _rotation(turn).transpose(1, 2) + place)[:, self.order]  # B J 3
 
     def _fingers(self, angles: Tensor) -> Tensor:
-        """Bends lie in a plane through the stretched finger. B 5 4 -> base, joints and tip of each, B 20 3."""
+        """Each finger bends in a plane through the stretched finger. B 5 4 -> its base, joints and tip, B 20 3."""
         yaw = self.yaw + angles[..., 1]  # B 5
         zero = torch.zeros_like(yaw)
         along = torch.stack([yaw.sin(), yaw.cos(), zero], dim=-1)  # B 5 3
@@ -68,7 +68,7 @@ class HandKinematics(nn.Module):
         return torch.stack(found, dim=2).flatten(1, 2)
 
     def beyond(self, freedom: Tensor) -> Tensor:
-        """How far the angles lie outside their limits, radians, summed over a hand and meaned over the batch."""
+        """How far the angles exceed their limits, in radians, summed over a hand and averaged over the batch."""
         angles = freedom[:, 6:].unflatten(1, (5, 4))
         low, high = self.limits.unbind(1)
         return ((low - angles).clamp(min=0) + (angles - high).clamp(min=0)).sum((1, 2)).mean()
@@ -96,7 +96,7 @@ class DeepModel(PoseNet):
 
     @torch.no_grad()
     def start_from(self, poses: Tensor) -> None:
-        """Scales the hand so that it reaches as far as the training hands, and puts it where they are."""
+        """Scales the hand to the extent of the training hands, and moves it to their mean position."""
         flat = self.hand(torch.zeros(1, DEGREES_OF_FREEDOM, device=self.hand.palm.device))[0]  # J 3
         reach = (poses - poses.mean(1, keepdim=True)).norm(dim=-1).amax(1).quantile(0.95)
         factor = reach / (flat - flat.mean(0)).norm(dim=-1).amax()
@@ -108,7 +108,7 @@ class DeepModel(PoseNet):
 
 
 def _rotation(turn: Tensor) -> Tensor:
-    """Turns about x, then y, then z, radians: B 3 -> B 3 3."""
+    """Rotations about x, then y, then z, radians: B 3 -> B 3 3."""
     (cx, cy, cz), (sx, sy, sz) = turn.cos().unbind(1), turn.sin().unbind(1)
     rows = [
         [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],

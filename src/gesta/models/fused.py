@@ -1,9 +1,9 @@
-"""A network on pixels and one on skeletons, fused: one answer from both, or from the one that is there.
+"""Fusion of a pixel and a skeleton network: one output from both, or from the one that is present.
 
 In: FusedClip (pixels [B, S, C, T, H, W], skeleton [B, T, J, D + 1], present [B, T, 2]), lengths [B] (frames; None: T).
-Out: logits [B, N]. `present` says frame by frame whether there are pixels and a skeleton; a part counts as there from
-its first frame on, so that a stream ends with the answer of the whole clip. How the parts are fused is a module of its
-own (fusion_scores, fusion_features, fusion_attention) on what their layers say after every chunk, K of them:
+Out: logits [B, N]. `present` tells for each frame if there are pixels and a skeleton; a part counts as present from
+its first frame on, so that a stream ends with the output for the whole clip. The fusion is a separate module
+(fusion_scores, fusion_features, fusion_attention) on the parts' layer outputs after each of the K chunks:
 `fusion(pixels: list of [B, K, C], skeleton: list of [B, K, C], there [B, K, 2]) -> logits [B, K, N]`.
 """
 
@@ -19,7 +19,7 @@ from gesta.models.skeleton_clips import SkeletonClips, SkeletonSteps
 
 
 class FusedClip(NamedTuple):
-    """What a fused network sees."""
+    """The input of a fused network."""
 
     pixels: Tensor
     skeleton: Tensor
@@ -27,7 +27,7 @@ class FusedClip(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """What the layers of both parts say, lists of [B, K, C], and which of them are there, [B, K, 2]."""
+    """The layer outputs of both parts, lists of [B, K, C], and which parts are present, [B, K, 2]."""
 
     pixels: list[Tensor]
     skeleton: list[Tensor]
@@ -44,11 +44,11 @@ class FusedNet(nn.Module):
         self.pixels, self.skeleton, self.fusion = pixels, skeleton, fusion
 
     def reset_classifier(self, classes: int) -> None:
-        """New, untrained last layers for so many classes."""
+        """Replaces the last layers with new, untrained ones for `classes` classes."""
         self.fusion.reset(classes)  # type: ignore[operator]
 
     def encode(self, clip: FusedClip, lengths: Tensor | None = None) -> Encoded:
-        """Of the chunks' features and of what the LSTM says after each the mean; of the skeleton's layers a vector."""
+        """The mean chunk features and the mean LSTM outputs; one vector per layer of the skeleton network."""
         chunks = self.pixels.encode(clip.pixels, lengths)  # B K D
         pixels = [self._mean(layer, lengths).unsqueeze(1) for layer in (chunks, self.pixels.lstm(chunks)[0])]
         joints = self.skeleton.forward_layers(clip.skeleton, lengths)  # lists of B C
@@ -56,7 +56,7 @@ class FusedNet(nn.Module):
         return Encoded(pixels, [layer.unsqueeze(1) for layer in joints], there)
 
     def _mean(self, layer: Tensor, lengths: Tensor | None) -> Tensor:
-        """[B, K, C] -> [B, C], the mean over a clip's own chunks."""
+        """[B, K, C] -> [B, C], the mean over the valid chunks of a clip."""
         if lengths is None:
             return layer.mean(1)
         valid = chunk_mask(lengths, self.pixels.chunk, layer.shape[1]).unsqueeze(-1).to(layer.dtype)
@@ -71,7 +71,7 @@ class FusedNet(nn.Module):
 
 
 class FusedSteps(FusedNet):
-    """An answer after every chunk: `step` on one after another equals `forward_steps` on the clip."""
+    """An output after every chunk: successive calls of `step` equal `forward_steps` on the clip."""
 
     skeleton: SkeletonSteps
 
@@ -81,7 +81,7 @@ class FusedSteps(FusedNet):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        """Shapes of the named state of `step`, zeros at a reset; -1 denotes the batch."""
         joints = {f"skeleton_{name}": shape for name, shape in self.skeleton.state_shapes.items()}
         return {**self.pixels.state_shapes, **joints, "there": (-1, 2)}
 
@@ -94,11 +94,11 @@ class FusedSteps(FusedNet):
         return Encoded([chunks, outputs], layers, there)
 
     def forward_steps(self, clip: FusedClip, lengths: Tensor | None = None) -> Tensor:
-        """Logits after every chunk [B, K, N]; those behind a clip's length mean nothing."""
+        """Logits after every chunk [B, K, N]; those past a clip's length are meaningless."""
         return self.fuse(self.encode(clip, lengths))
 
     def answers(self, steps: Tensor) -> Tensor:
-        """The answer after every chunk, which is the chunk's own: [B, K, N]."""
+        """The output after every chunk, unchanged: [B, K, N]."""
         return steps
 
     def forward(self, clip: FusedClip, lengths: Tensor | None = None) -> Tensor:
@@ -123,7 +123,7 @@ class FusedSteps(FusedNet):
 
 
 def _ends(present: Tensor, chunk: int) -> Tensor:
-    """The last frame of every chunk that shows anything [B, K], so not the padding behind a clip; else its last one."""
+    """The last non-empty frame of every chunk [B, K], which skips padding after a clip; else its last frame."""
     shown = present.amax(2).unflatten(1, (-1, chunk))  # B K c
     place = torch.arange(1, chunk + 1, device=present.device)
     last = (shown * place).amax(2).long()  # B K

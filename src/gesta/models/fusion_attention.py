@@ -1,9 +1,9 @@
-"""Fusion by layer-wise attention: what every layer of both parts says, weighted anew for each clip (attention over
+"""Fusion by layer-wise attention: the outputs of all layers of both parts, weighted per clip (attention over
 modalities as in Hori et al. 2017, "Attention-Based Multimodal Fusion for Video Description", here over all layers).
 
-In: all layers of both parts, lists of [B, K, C], there [B, K, 2]. Out: logits [B, K, N]. Layers of a part that is
-missing get the weight 0, so the others share it. Parameters with layers of 128 and 64, 96, 192, 384 and 128 channels
-and N = 27: 0.07 M. Deviation: no decoder asks, so one learned vector scores the layers.
+In: all layers of both parts, lists of [B, K, C], there [B, K, 2]. Out: logits [B, K, N]. Layers of a missing
+part get weight 0. Parameters with layers of 128 and 64, 96, 192, 384 and 128 channels
+and N = 27: 0.07 M. Deviation: there is no decoder query; one learned vector scores the layers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gesta.models.skeleton_layers import SkeletonClassifier
 
 WIDTH = 64
 SILENT = -1e4
-"""Score of a layer that is missing: finite, so that half precision and exports keep it a number."""
+"""Score of a missing layer: finite, to stay representable in half precision and exports."""
 
 
 class LayerAttention(nn.Module):
@@ -34,7 +34,7 @@ class LayerAttention(nn.Module):
         self.head = SkeletonClassifier(WIDTH, classes, dropout)
 
     def reset(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.head.reset(classes)
 
     def weights(self, values: Tensor, there: Tensor) -> Tensor:

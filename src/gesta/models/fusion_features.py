@@ -1,9 +1,9 @@
-"""Fusion by features: the last layers of both parts side by side, one that is missing as zeros (Neverova, Wolf, Taylor,
+"""Fusion by features: the last layers of both parts concatenated, a missing part as zeros (Neverova, Wolf, Taylor,
 Nebout 2016, "ModDrop: adaptive multi-modal gesture recognition").
 
 In: last layers of both parts [B, K, C], there [B, K, 2]. Out: logits [B, K, N]. Parameters with 64 and 128 channels and
-N = 27: 0.03 M. Deviations: each part is normalized before they meet, and the hidden layer is told which are there;
-every combination of the parts is trained in every batch (gesta.tasks.clips.module), not drawn.
+N = 27: 0.03 M. Deviations: each part is normalized first, and the hidden layer also gets which parts are present;
+every batch trains every combination of the parts (gesta.tasks.clips.module), rather than a random one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class FeatureFusion(nn.Module):
         self.head = SkeletonClassifier(HIDDEN, classes, dropout)
 
     def reset(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.head.reset(classes)
 
     def forward(self, pixels: list[Tensor], skeleton: list[Tensor], there: Tensor) -> Tensor:

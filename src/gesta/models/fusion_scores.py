@@ -1,5 +1,5 @@
-"""Fusion by scores: the mean of the probabilities of the parts that are there (Simonyan and Zisserman 2014, "Two-stream
-convolutional networks for action recognition in videos", where two networks are averaged so).
+"""Fusion by scores: the mean of the probabilities of the present parts (Simonyan and Zisserman 2014, "Two-stream
+convolutional networks for action recognition in videos", where two networks are averaged).
 
 In: last layers of both parts [B, K, C], there [B, K, 2]. Out: logits [B, K, N], the log of that mean. Parameters: two
 linear layers. Deviation: both parts are trained together, each also alone (gesta.tasks.clips.module).
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gesta.models.skeleton_layers import SkeletonClassifier
 
 LEAST = 1e-7
-"""Of a probability, so that its logarithm stays a number."""
+"""Lower bound of a probability, to keep its logarithm finite."""
 
 
 class ScoreFusion(nn.Module):
@@ -26,7 +26,7 @@ class ScoreFusion(nn.Module):
         self.heads = nn.ModuleList(SkeletonClassifier(part[-1], classes, dropout) for part in (pixels, skeleton))
 
     def reset(self, classes: int) -> None:
-        """New, untrained last layers for so many classes."""
+        """Replaces the last layers with new, untrained ones for `classes` classes."""
         for head in self.heads:
             head.reset(classes)  # type: ignore[operator]
 

@@ -1,7 +1,7 @@
-"""The hand of DeepModel: a palm, five fingers of three bones, and which of its points are a data set's joints.
+"""The hand of DeepModel: a palm, five fingers of three bones, and the mapping of its points to a data set's joints.
 
 Palm frame: x to the thumb's side, y to the fingers, z out of the palm; fingers bend towards z. Lengths in mm are those
-of an adult hand, only to start from: training scales and changes them.
+of an adult hand, as initial values: training scales and changes them.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ FINGERS = ("thumb", "index", "middle", "ring", "little")
 BASES_MM = ((35.0, -25.0, 5.0), (25.0, 45.0, 0.0), (5.0, 50.0, 0.0), (-15.0, 45.0, 0.0), (-33.0, 35.0, 0.0))
 BONES_MM = ((44.0, 32.0, 26.0), (40.0, 24.0, 20.0), (45.0, 28.0, 20.0), (42.0, 26.0, 20.0), (33.0, 20.0, 18.0))
 YAW = (0.9, 0.1, 0.0, -0.1, -0.2)
-"""Radians: where a stretched finger points, from y to x."""
+"""Radians: direction of a stretched finger, from y to x."""
 ROLL = (0.9, 0.0, 0.0, 0.0, 0.0)
-"""Radians: how far the plane in which a finger bends leans over the palm."""
+"""Radians: tilt of the plane in which a finger bends, over the palm."""
 LIMITS = ((-0.5, 1.6), (-0.6, 0.6), (-0.1, 1.9), (-0.1, 1.4))
-"""Radians, of every finger: bending at its base, spreading, bending at the second and at the third joint."""
+"""Radians, for every finger: flexion at its base, spread, flexion at the second and at the third joint."""
 
 _PALM_MM = {
     "C": (0.0, 0.0, 0.0),
@@ -34,9 +34,9 @@ _PARTS = {"root": 0, "mid": 1, "mcp": 0, "pip": 1, "dip": 2, "tip": 3}
 
 @dataclass(frozen=True)
 class Points:
-    """`palm`: names of further points fixed to the palm; `order`: of each joint its place among all points.
+    """`palm`: names of further points fixed to the palm; `order`: the index of each joint among all points.
 
-    All points: of each finger its base, second joint, third joint and tip, 20 in all, then the palm's.
+    All points: base, second joint, third joint and tip of each finger, 20 in all, then those of the palm.
     """
 
     palm: tuple[str, ...]
@@ -48,7 +48,7 @@ class Points:
 
 
 def points_for(joint_names: Sequence[str]) -> Points:
-    """Which points are these joints: those of NYU's protocol, of ICVL or of MSRA. Raises ValueError for others."""
+    """The points for these joints: those of NYU's protocol, ICVL or MSRA. Raises ValueError for others."""
     palm = tuple(name for name in joint_names if name in _PALM_MM)
     order = []
     for name in joint_names:

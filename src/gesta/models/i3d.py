@@ -3,8 +3,8 @@ with kernels inflated along time, with the tensor names of the PyTorch files tra
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W], 1 x 3 x 64 x 224 x 224 as published. Out: logits [B, N].
 Parameters: 12,287,264 without the classifier; 12,697,264 with 400 classes.
-Two ways of padding: "same", the published files' (TensorFlow's: more behind than before where it is odd), and
-"inception_v1", that of gesta.models.inception_v1, for inflation. In time zeros, or the first and last frame repeated.
+Two ways of padding: "same", as in the published files (TensorFlow's: if odd, one more at the end), and
+"inception_v1", as in gesta.models.inception_v1, for inflation. In time: zeros, or the first and last frame repeated.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ POOLS = {
     "Mixed_4b": ((3, 3, 3), (2, 2, 2)),
     "Mixed_5b": ((2, 2, 2), (2, 2, 2)),
 }
-"""Pooling (kernel, stride) that stands before a part."""
+"""Pooling (kernel, stride) before a part."""
 
 Triple = tuple[int, int, int]
 
 
 def same(length: int, kernel: int, stride: int) -> tuple[int, int]:
-    """(before, behind) so that ceil(length / stride) outputs come out."""
+    """Padding (before, after) that gives ceil(length / stride) outputs."""
     total = max(kernel - (length % stride or stride), 0)
     return total // 2, total - total // 2
 
@@ -95,7 +95,7 @@ class Unit(nn.Module):
 
 
 def pooled(maps: Tensor, kernel: Triple, stride: Triple, padding: Padding) -> Tensor:
-    """Maximum; padding with zeros changes nothing behind a ReLU."""
+    """Max pooling; zero padding makes no difference after a ReLU."""
     if padding == "inception_v1":
         return F.max_pool3d(maps, kernel, stride, ceil_mode=True)
     (t, h, w) = (same(n, k, s) for n, k, s in zip(maps.shape[2:], kernel, stride, strict=True))
@@ -103,7 +103,7 @@ def pooled(maps: Tensor, kernel: Triple, stride: Triple, padding: Padding) -> Te
 
 
 class Mixed(nn.Module):
-    """Four branches side by side, as in Inception-v1."""
+    """Four parallel branches, as in Inception-v1."""
 
     def __init__(self, before: int, maps: tuple[int, ...], padding: Padding, time: TimePadding) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ class Logits(nn.Module):
 
 
 class I3d(nn.Module):
-    """Any number of frames from 8 on and any size from 32 on; `window` is what a recipe gives it."""
+    """Takes 8 or more frames of 32 or more pixels; `window`: frames per clip in a recipe."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class I3d(nn.Module):
         he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         old = self.logits.conv3d
         self.logits = Logits(old.in_channels, classes).to(old.weight.device)
 
@@ -187,9 +187,9 @@ class I3d(nn.Module):
 
 
 def inflated(backbone: InceptionV1, *, width: float = 1.0, dropout: float = 0.5, window: int = 64) -> I3d:
-    """I3D from the 2D network: kernels repeated along time and divided by the length, all else copied.
+    """I3D from the 2D network: kernels repeated along time and divided by their length, all else copied.
 
-    A video of one repeated image gives the 2D network's logits. `width` is the one `backbone` was built with.
+    A video of one repeated image gives the logits of the 2D network. `width`: the one `backbone` was built with.
     """
     channels = backbone.conv1.conv.in_channels
     network = I3d(
@@ -211,9 +211,9 @@ def inflated(backbone: InceptionV1, *, width: float = 1.0, dropout: float = 0.5,
 
 
 def inflated_tensors(plain: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Inception-v1's tensors without its heads -> I3D's; `own`: those of an I3D, for the kernels' lengths in time.
+    """Inception-v1's tensors without its heads -> I3D's; `own`: those of an I3D, for the temporal kernel lengths.
 
-    Raises WeightsError naming tensors that have no place in I3D.
+    Raises WeightsError naming tensors that have no counterpart in I3D.
     """
     tensors = {}
     strange = [name for name in plain if name.partition(".")[0] not in NAMES or _renamed(name) not in own]
@@ -241,7 +241,7 @@ def _along_time(kernel: Tensor, target: Tensor) -> Tensor:
 
 
 def load_i3d(path: Path) -> I3d:
-    """I3D with weights in the PyTorch files' names (Kinetics: 400 classes), RGB or flow (two channels).
+    """I3D with weights named as in the PyTorch files (Kinetics: 400 classes), RGB or flow (two channels).
 
     Raises WeightsError listing every tensor that does not fit.
     """

@@ -3,7 +3,7 @@ and torchvision's tensor names.
 
 In: images uint8 or float 0..255 [B, 3, H, W] (224 x 224 as published). Out: logits [B, N].
 Parameters for N = 1000: 6,624,904; with both auxiliary heads 13,004,888.
-Deviations, as in torchvision: batch normalization behind every convolution, no biases, no local response
+Deviations, as in torchvision: batch normalization after every convolution, no biases, no local response
 normalization; the "5 x 5" branch has 3 x 3 kernels.
 """
 
@@ -27,12 +27,12 @@ MIXED: dict[str, tuple[int, int, int, int, int, int]] = {
     "5a": (256, 160, 320, 32, 128, 128),
     "5b": (384, 192, 384, 48, 128, 128),
 }
-"""Maps of each module: 1 x 1; 1 x 1 then 3 x 3; 1 x 1 then "5 x 5"; behind the pooling (table 1)."""
+"""Channels of each module: 1 x 1; 1 x 1 then 3 x 3; 1 x 1 then "5 x 5"; after the pooling (table 1)."""
 STEM = (64, 64, 192)
 
 
 class Mixed(nn.Module):
-    """Four branches side by side, same size: [B, before, H, W] -> [B, sum of the branches, H, W]."""
+    """Four parallel branches that keep the size: [B, before, H, W] -> [B, sum of the branches, H, W]."""
 
     def __init__(self, before: int, maps: tuple[int, ...]) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Mixed(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """Mean over 4 x 4 fields, 1 x 1 convolution, linear 1024, ReLU, dropout 0.7, linear N."""
+    """Average pooling to 4 x 4, 1 x 1 convolution, linear 1024, ReLU, dropout 0.7, linear N."""
 
     def __init__(self, before: int, classes: int, width: float) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class AuxiliaryHead(nn.Module):
 
 
 class InceptionV1(Backbone):
-    """Stages, where features are taken: the modules inception3a to inception5b.
+    """Feature stages: the modules inception3a to inception5b.
 
-    `auxiliary`: the two heads of the published file, which only help to train; `forward` leaves them out.
+    `auxiliary`: the two heads of the published file, only useful for training; `forward` ignores them.
     """
 
     heads = ("aux1", "aux2")

@@ -27,7 +27,7 @@ class Unit:
 
 
 Path = tuple[Unit | tuple[Unit, Unit] | str, ...]
-"""Units one behind the other; a pair stands side by side; "avg" and "max" are pooling."""
+"""Units in sequence; a pair is parallel; "avg" and "max" are pooling."""
 
 
 def _a(pool: int) -> tuple[Path, ...]:
@@ -125,7 +125,7 @@ MIXED: dict[str, tuple[Path, ...]] = {
 
 
 class Mixed(nn.Module):
-    """The paths side by side: [B, before, H, W] -> [B, sum of the paths, h, w]."""
+    """Parallel paths: [B, before, H, W] -> [B, sum of the paths, h, w]."""
 
     def __init__(self, before: int, paths: tuple[Path, ...], width: float) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ def _convolution(unit: Unit, before: int, width: float) -> ConvNorm:
 
 
 class AuxiliaryHead(nn.Module):
-    """On Mixed_6e, 17 x 17: mean of 5 x 5 fields, 1 x 1 and 5 x 5 convolution, mean, linear N."""
+    """On Mixed_6e, 17 x 17: 5 x 5 average pooling, 1 x 1 and 5 x 5 convolution, mean, linear N."""
 
     def __init__(self, before: int, classes: int, width: float) -> None:
         super().__init__()
@@ -180,9 +180,9 @@ class AuxiliaryHead(nn.Module):
 
 
 class InceptionV3(Backbone):
-    """Stages, where features are taken: the modules Mixed_5b to Mixed_7c.
+    """Feature stages: the modules Mixed_5b to Mixed_7c.
 
-    `auxiliary`: the head of the published file, which only helps to train; `forward` leaves it out.
+    `auxiliary`: the head of the published file, only useful for training; `forward` ignores it.
     """
 
     heads = ("AuxLogits",)

@@ -1,10 +1,10 @@
 """LSTM language model: embedding -> LSTM layers -> unembedding (Ptucha 2019, part V; Zaremba et al. 2014).
 
 In: tokens int64 [T, B], state (h, c), each [L, B, H]. Out: features [T, B, E], the next state; then logits [T, B, V].
-Parameters of the tutorial's 3 x 512 on 65 characters, untied, embedding 512: 6.37 M (the library's two biases a gate).
-Beyond the document, each off at zero: dropout, which is the same at every step of a sequence where `variational` (Gal
+Parameters of the tutorial's 3 x 512 on 65 characters, untied, embedding 512: 6.37 M (with two biases per gate).
+Beyond the document, each off at zero: dropout, with one mask for all steps of a sequence if `variational` (Gal
 and Ghahramani 2016); dropout of recurrent weights (Merity et al. 2018); embedding and unembedding tied (Press and Wolf
-2017); an adaptive softmax for large vocabularies (Grave et al. 2017), which wants the most frequent tokens first.
+2017); an adaptive softmax for large vocabularies (Grave et al. 2017), which requires the most frequent tokens first.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Dropout(nn.Module):
 
 
 class LanguageNet(nn.Module):
-    """`dropout`: between layers and behind the last; `cutoffs`: of the adaptive softmax, none without it.
+    """`dropout`: between layers and after the last; `cutoffs`: of the adaptive softmax, empty to disable it.
 
-    Tied, the outputs are brought to the embedding's width by a linear layer where they have another.
+    If tied, a linear layer projects the outputs to the embedding width where they differ.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class LanguageNet(nn.Module):
         return zeros, zeros.clone()
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """tokens [T, B] -> features [T, B, E], the state behind them."""
+        """tokens [T, B] -> features [T, B, E], the state after them."""
         x = self.input_dropout(self.embedding(tokens))  # T B E
         h, c = [], []
         for layer, lstm in enumerate(self.recurrent):
@@ -89,7 +89,7 @@ class LanguageNet(nn.Module):
         return x if self.projection is None else self.projection(x), (torch.cat(h), torch.cat(c))
 
     def _layer(self, lstm: nn.Module, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """One fused layer, in training with recurrent weights dropped: the same ones at every step."""
+        """One fused layer, with recurrent weight dropout in training: the same mask at every step."""
         if not (self.training and self.weight_dropout):
             return lstm(x, state)
         weights = [
@@ -114,7 +114,7 @@ class LanguageNet(nn.Module):
         return self._logits(features).log_softmax(-1)
 
     def _logits(self, features: Tensor) -> Tensor:
-        """[..., E] -> [..., V]; tied, by the embedding's own weights."""
+        """[..., E] -> [..., V]; if tied, with the weights of the embedding."""
         if self.unembedding is None:
             return F.linear(features, self.embedding.weight, self.bias).float()
         return self.unembedding(features).float()

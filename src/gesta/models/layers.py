@@ -1,4 +1,4 @@
-"""Building blocks of the clip networks: six 3D convolutions, and the scaling every network starts with.
+"""Building blocks of the clip networks: six 3D convolutions, and the input scaling of every network.
 
 Letters: B clips, N chunks, S streams, C channels, T frames, H height, W width.
 """
@@ -27,10 +27,10 @@ def scaled(width: float, factor: float) -> int:
 
 @dataclass(frozen=True)
 class Layers:
-    """Widths of single layers, for networks whose channels were removed (gesta.compression.channels); None: by `width`.
+    """Widths of single layers, for networks with pruned channels (gesta.compression.channels); None: by `width`.
 
-    `convolutions`: of every stream the channels of its six convolutions; `linear`: outputs of the linear layer behind
-    them; `lstm`: hidden units.
+    `convolutions`: per stream, the channels of its six convolutions; `linear`: outputs of the linear layer after them;
+    `lstm`: hidden units.
     """
 
     convolutions: Sequence[Sequence[int]] | None = None
@@ -52,7 +52,7 @@ def to_signed(images: Tensor) -> Tensor:
 
 
 def he_initialized(network: nn.Module) -> None:
-    """He et al. 2015: convolutions keep the variance behind a ReLU, biases are zero; linear layers alike."""
+    """He initialization (2015) of convolutions and linear layers: keeps the variance after a ReLU; biases are zero."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -64,9 +64,9 @@ class StreamEncoder(nn.Module):
     """Six 3D convolutions without bias, each with batch normalization and ReLU; no pooling (spec 1 "Networks").
 
     [N, C, T, H, W] -> [N, 256 * width, T', H / 16, W / 16]; T is halved in the layers `halves_time` (0-based).
-    Halving: kernel 4, stride 2, padding 1; same size: kernel 3, stride 1, padding 1, chosen axis by axis.
-    Of few frames (`frames` <= 4) a 3D convolution is computed as a 2D one over time x channels: the same numbers,
-    1.4 to 1.7 times faster to train on CPUs. `widths`: the six layers' own channels, instead of `width`.
+    Halving: kernel 4, stride 2, padding 1; same size: kernel 3, stride 1, padding 1, chosen per axis.
+    With few frames (`frames` <= 4) a 3D convolution is computed as a 2D one over time x channels: the same results,
+    1.4 to 1.7 times faster to train on CPUs. `widths`: explicit channels of the six layers, instead of `width`.
     """
 
     def __init__(
@@ -118,14 +118,14 @@ def fold(maps: Tensor) -> Tensor:
 
 
 def unfold(maps: Tensor, frames: int) -> Tensor:
-    """[N, T*C, H, W] -> [N, H, W, T, C]; a view where the channels lie last in memory."""
+    """[N, T*C, H, W] -> [N, H, W, T, C]; a view if the channels are last in memory."""
     return maps.permute(0, 2, 3, 1).unflatten(3, (frames, -1))
 
 
 def unrolled(convolution: nn.Conv3d, frames: int) -> tuple[Tensor, int]:
-    """The 2D weight [T'*O, T*I, kH, kW] that does to T*I folded channels what the 3D one does to T frames; and T'.
+    """The 2D weight [T'*O, T*I, kH, kW] equivalent, on T*I folded channels, to the 3D one on T frames; and T'.
 
-    The tap of output frame o and input frame i is i - stride * o + padding; where there is none, zeros.
+    The tap of output frame o and input frame i is i - stride * o + padding; zeros where it is out of range.
     """
     taps, stride, padding = convolution.kernel_size[0], convolution.stride[0], int(convolution.padding[0])
     after = (frames + 2 * padding - taps) // stride + 1
@@ -149,9 +149,9 @@ def norm_relu(maps: Tensor, norm: nn.BatchNorm3d, frames: int) -> Tensor:
 
 
 class ClipEncoder(nn.Module):
-    """One StreamEncoder a stream; the flattened maps stand side by side.
+    """One StreamEncoder per stream; the flattened maps are concatenated.
 
-    [N, S, C, T, H, W] in [0, 1] -> [N, features]. `convolutions`: each stream's own six widths, instead of `width`.
+    [N, S, C, T, H, W] in [0, 1] -> [N, features]. `convolutions`: six widths per stream, instead of `width`.
     """
 
     def __init__(

@@ -27,6 +27,6 @@ class FlatEncoder(nn.Module):
 
 
 def lstm(*, streams: int, channels: int, size: int, chunk: int, dropout: float, **rest: Any) -> RecurrentNet:
-    """The baseline without convolutions; `rest`: of `recurrent`."""
+    """The baseline without convolutions; `rest`: passed to `recurrent`."""
     inputs = streams * channels * chunk * size * size
     return recurrent(lambda features: FlatEncoder(inputs, features, dropout), chunk=chunk, dropout=dropout, **rest)

@@ -1,15 +1,15 @@
-"""Nearest examples: a classifier without training, for sets of a few clips per class, and the baseline of larger ones.
+"""Nearest examples: a classifier without training, for a few clips per class, and a baseline for larger data sets.
 
-A clip is seen as `POINTS` moments, evenly spread over it. Of pixels count the mean of each of 8 x 8 blocks and the mean
-change in it from frame to frame, a moment lying between two chunks; of skeletons (`NearestSkeletons`) the coordinates.
-Each number less its mean and over its spread in the training clips, the whole at length 1, is what is compared: by
-dynamic time warping (Sakoe and Chiba 1978) of squared distances, at most `BAND` moments apart. A class scores the least
-distance among its examples (nearest neighbor; Cover and Hart 1967), or that of their mean (nearest class mean;
-Mensink et al. 2013) where one series a class is kept.
+A clip is sampled at `POINTS` evenly spaced moments. For pixels, the features are the mean of each of 8 x 8 blocks and
+its mean change between frames, interpolated between chunks; for skeletons (`NearestSkeletons`), the coordinates. They
+are centered and divided by their spread in the training clips, scaled to norm 1, and compared by dynamic time warping
+(Sakoe and Chiba 1978) of squared distances, at most `BAND` moments apart. A class scores the smallest distance among
+its examples (nearest neighbor; Cover and Hart 1967), or that of their mean (nearest class mean; Mensink et al. 2013)
+if only one series per class is stored.
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W], T a multiple of the chunk, or skeletons float32 [B, T, J, D + 1], 0
-where a joint is missing; lengths int64 [B] in frames, None = T. Out: logits [B, N]. Nothing in it learns.
-Letters: M examples, P moments, w numbers of a moment.
+where a joint is missing; lengths int64 [B] in frames, None = T. Out: logits [B, N]. Nothing is trained.
+Letters: M examples, P moments, w features of a moment.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from gesta.models.recurrent import chunk_count
 from gesta.models.skeleton_layers import masked, movement, to_length
 
 POINTS = 16
-"""Moments of a clip that are compared."""
+"""Number of moments compared per clip."""
 BAND = 3
-"""Moments that two clips may be apart, in time."""
+"""Maximum time offset of the warping, in moments."""
 BLOCKS = 8
 """Blocks of pixels in each direction."""
 LONGEST = 64
-"""Chunks that a stream remembers; of longer clips the last so many count."""
+"""Chunks that a stream remembers; only the last ones of longer clips are used."""
 SHARPNESS = 20.0
-"""Distances are multiplied by it, so that their softmax is decided."""
+"""Factor on distances, to sharpen their softmax."""
 SPREAD_FLOOR = 0.3
-"""Pixels: numbers that hardly vary are divided by at least this share of the mean spread."""
+"""For pixels: lower bound of a feature's divisor, as a fraction of the mean spread."""
 STILL = 0.3
-"""Weight of how a block looks, beside how much it changes."""
+"""Weight of a block's appearance, relative to its change."""
 MOVEMENT = 2.0
-"""Weight of a joint's movement from moment to moment, beside its place."""
+"""Weight of a joint's movement between moments, relative to its position."""
 
 
 class Lookup(nn.Module):
-    """Compares clips with `examples` kept ones, each a series of moments; a subclass says what those are (`series`)."""
+    """Compares clips with `examples` stored ones, each a series of moments; subclasses implement `series`."""
 
     takes_lengths = True
 
@@ -59,11 +59,11 @@ class Lookup(nn.Module):
         self.register_buffer("classes", torch.zeros(examples, classes))
 
     def series(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What of clips is compared, as it is: [B, P, w]."""
+        """The features of clips before normalization, [B, P, w]."""
         raise NotImplementedError
 
     def spread_of(self, deviation: Tensor) -> Tensor:
-        """What numbers are divided by, from their standard deviation [w] in training clips."""
+        """The divisor of each feature, from its standard deviation [w] in the training clips."""
         raise NotImplementedError
 
     def answer(self, series: Tensor) -> Tensor:
@@ -71,11 +71,11 @@ class Lookup(nn.Module):
         return self.forward_head(self._standardized(series))
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Clips as they are compared, [B, P, w], each of length 1."""
+        """Clips as compared: normalized series [B, P, w] of norm 1."""
         return self._standardized(self.series(clip, lengths))
 
     def forward_head(self, features: Tensor) -> Tensor:
-        """Series [B, P, w] -> logits [B, N]: a class's least distance, sharpened."""
+        """Series [B, P, w] -> logits [B, N]: the smallest distance to each class, negated and sharpened."""
         far = warped(features, self.examples).unsqueeze(-1)  # B M 1
         return -SHARPNESS * torch.where(self.classes > 0, far, far.new_tensor(2.0)).amin(1)  # B N
 
@@ -83,14 +83,14 @@ class Lookup(nn.Module):
         return self.forward_head(self.forward_features(clip, lengths))
 
     def keep(self, series: Tensor, targets: Tensor, *, means: bool = False) -> None:
-        """Takes the `series` [M, P, w] of clips of classes `targets` [M] as the examples, or the classes' means."""
+        """Stores the `series` [M, P, w] of clips of classes `targets` [M] as examples, or the class means."""
         classes = F.one_hot(targets, self.classes.shape[1]).to(series.dtype)  # M N
         self.center = series.mean((0, 1))
         self.spread = self.spread_of(series.flatten(0, 1).std(0, correction=0)).clamp(min=1e-6)
         self.examples, self.classes = self._examples(series, classes, means)
 
     def add(self, series: Tensor, targets: Tensor, classes: int, *, means: bool = False) -> None:
-        """Takes further examples, of `classes` new classes numbered from 0; what was kept stays as it is."""
+        """Adds examples of `classes` new classes numbered from 0; the stored ones are unchanged."""
         examples, new = self._examples(series, F.one_hot(targets, classes).to(series.dtype), means)
         self.classes = torch.block_diag(self.classes, new)
         self.examples = torch.cat([self.examples, examples])
@@ -106,9 +106,9 @@ class Lookup(nn.Module):
 
 
 class NearestNet(Lookup):
-    """Of pixels; `step` on one chunk after another equals `forward` on the whole.
+    """For pixels; successive calls of `step` equal `forward` on the whole clip.
 
-    `width`: numbers that describe a chunk, `width_of` the streams.
+    `width`: features of a chunk, `width_of(streams, channels)`.
     """
 
     def __init__(self, *, classes: int, examples: int, width: int, chunk: int) -> None:
@@ -117,11 +117,11 @@ class NearestNet(Lookup):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, int, int]]:
-        """The state of `step`, zeros at a reset: the chunks so far, the newest last, and their number."""
+        """Shapes of the state of `step`, zeros at a reset: the chunks so far, newest last, and their number."""
         return {"seen": (1, -1, LONGEST * self.width), "count": (1, -1, 1)}
 
     def series(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What of clips is compared, as it is: [B, P, w]."""
+        """The features of clips before normalization, [B, P, w]."""
         described = _of_pixels(clip, self.chunk)  # B K w
         count = described.new_full((described.shape[0], 1), described.shape[1])
         if lengths is not None:
@@ -129,7 +129,7 @@ class NearestNet(Lookup):
         return _moments(described, (count - LONGEST).clamp(min=0), count)
 
     def spread_of(self, deviation: Tensor) -> Tensor:
-        """Each number's own deviation and a share of the mean, of looks and changes apart."""
+        """Each feature's deviation plus a fraction of the mean, separately for appearance and change."""
         still, change = deviation.unflatten(0, (2, -1))
         return torch.cat([(still + SPREAD_FLOOR * still.mean()) / STILL, change + SPREAD_FLOOR * change.mean()])
 
@@ -143,29 +143,29 @@ class NearestNet(Lookup):
 
 
 class NearestSkeletons(Lookup):
-    """Of normalized skeletons, clips at once."""
+    """For normalized skeletons, on whole clips."""
 
     def __init__(self, *, classes: int, examples: int, joints: int, dimensions: int) -> None:
         super().__init__(classes=classes, examples=examples, width=2 * joints * dimensions)
 
     def series(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What of clips is compared, as it is: places and movement, 0 where joints are missing, [B, P, 2 * J * D]."""
+        """Positions and movement before normalization, 0 where joints are missing, [B, P, 2 * J * D]."""
         points, seen = to_length(*masked(clip[..., :-1], clip[..., -1]), lengths, POINTS)
         return torch.cat([points, MOVEMENT * movement(points, seen, 1)], 2).flatten(2)
 
     def spread_of(self, deviation: Tensor) -> Tensor:
-        """The same for all: what a joint that moves far does counts more."""
+        """The same for all features, so that joints with more motion weigh more."""
         return torch.full_like(deviation, float(deviation.mean()))
 
 
 def warped(series: Tensor, examples: Tensor) -> Tensor:
-    """[B, P, w] and [M, P, w] -> the least sum of halved squared distances along paths through time, [B, M]."""
+    """[B, P, w] and [M, P, w] -> the minimum sum of halved squared distances over warping paths, [B, M]."""
     square, other = series.square().sum(-1), examples.square().sum(-1)  # B P, M P
     flat = torch.matmul(series.flatten(0, 1), examples.flatten(0, 1).T)  # B*P M*P
     shared = flat.reshape(-1, POINTS, examples.shape[0], POINTS).transpose(1, 2)  # B M P P
     cost = (square[:, None, :, None] + other[None, :, None, :]) / 2 - shared
     best: dict[tuple[int, int], Tensor] = {}
-    for i in range(POINTS):  # a number: of a length in a graph there is no loop
+    for i in range(POINTS):  # a constant: exported graphs have no loop over a dynamic length
         for j in range(max(0, i - BAND), min(POINTS, i + BAND + 1)):
             ways = [best[place] for place in ((i - 1, j - 1), (i - 1, j), (i, j - 1)) if place in best]
             best[i, j] = cost[..., i, j] + (functools.reduce(torch.minimum, ways) if ways else 0)
@@ -173,12 +173,12 @@ def warped(series: Tensor, examples: Tensor) -> Tensor:
 
 
 def width_of(streams: int, channels: int) -> int:
-    """Numbers that describe a chunk of pixels."""
+    """Features of a chunk of pixels."""
     return 2 * streams * channels * BLOCKS**2
 
 
 def _unit(series: Tensor) -> Tensor:
-    """[B, P, w], each clip's numbers together of length 1."""
+    """[B, P, w], each clip scaled to norm 1."""
     return series / series.square().sum((1, 2), keepdim=True).sqrt().clamp(min=1e-6)
 
 
@@ -195,10 +195,10 @@ def _of_pixels(clip: Tensor, chunk: int) -> Tensor:
 
 
 def _moments(described: Tensor, first: Tensor, end: Tensor) -> Tensor:
-    """Chunks [B, K, w], of which `first` to `end` [B, 1] count -> the moments in between, [B, P, w]."""
+    """Chunks [B, K, w], valid from `first` to `end` [B, 1] -> the moments in between, [B, P, w]."""
     along = (torch.arange(POINTS, device=described.device) + 0.5) / POINTS  # P
     place = first + along * (end - first) - 0.5  # B P
     place = torch.minimum(torch.maximum(place, first), end - 1)
     index = torch.arange(described.shape[1], device=described.device, dtype=described.dtype)  # K
-    weight = (1 - (place.unsqueeze(2) - index).abs()).clamp(min=0)  # B P K: linear between two chunks
+    weight = (1 - (place.unsqueeze(2) - index).abs()).clamp(min=0)  # B P K: linear interpolation between two chunks
     return torch.matmul(weight, described)

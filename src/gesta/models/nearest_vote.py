@@ -1,7 +1,7 @@
-"""A network and the nearest examples together: a third of the one's probabilities, two of the other's.
+"""A network and its nearest examples combined: one third of the network's probabilities, two thirds of the lookup's.
 
-A network that has learned from a few clips and a lookup among them err on different clips, and where nothing can be
-held out nothing tells which is better. In and out as of the network; Letters: B clips, N classes.
+A network trained on a few clips and a lookup among them make different errors, and without held-out clips there is no
+way to tell which one is better. Inputs and outputs are those of the network; Letters: B clips, N classes.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from gesta.models.nearest import Lookup
 
 SHARE = 1 / 3
-"""The network's share of the vote: what it adds to a lookup that is better by far takes nothing from it."""
+"""The network's share of the vote: too small to harm a much better lookup."""
 
 
 class NearestVote(nn.Module):
-    """`network` and `lookup` see the same clip; what the network is made of stays under its own name."""
+    """`network` and `lookup` see the same clip; the network's modules keep their names."""
 
     takes_lengths = True
 
@@ -29,7 +29,7 @@ class NearestVote(nn.Module):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The states of both, by name."""
+        """Shapes of the states of both, by name."""
         return {**self.network.state_shapes, **self.lookup.state_shapes}  # type: ignore[dict-item]
 
     def forward(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -44,5 +44,5 @@ class NearestVote(nn.Module):
 
 
 def together(one: Tensor, other: Tensor) -> Tensor:
-    """Logits [B, N] of the network and the lookup -> the logarithm of their vote."""
+    """Logits [B, N] of the network and the lookup -> the logarithm of their weighted mean."""
     return (SHARE * one.softmax(-1) + (1 - SHARE) * other.softmax(-1)).log()

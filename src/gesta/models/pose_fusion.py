@@ -1,8 +1,8 @@
-"""Fusion of depth and color (Kazakos, section 4.3.3): of the scores (FusePred-Net) and of two streams (Fuse-Net).
+"""Fusion of depth and color (Kazakos, section 4.3.3): of outputs (FusePred-Net) and of two streams (Fuse-Net).
 
 hand float32 [B, 4, H, W] (depth, R, G, B) -> joints [B, J, 3] in [-1, 1]. Each stream is Depth-Net. Input fusion
-(RGBD-Net) needs nothing of its own: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net
-has 303.81 million parameters (both networks); Fuse-Net joined by 1 x 1 convolution behind conv4 has 151.98 million.
+(RGBD-Net) needs no extra code: it is Depth-Net on 4 channels. At 128 x 128, hidden 4096 and 14 joints FusePred-Net
+has 303.81 million parameters (both networks); Fuse-Net joined by 1 x 1 convolution after conv4 has 151.98 million.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ WEIGHTS = ("fixed", "per_output", "learned")
 class ScoreFusion(PoseNet):
     """FusePred-Net: w * Depth-Net + (1 - w) * RGB-Net, each output with its own w.
 
-    fixed: 0.5. per_output: the inverse of each network's mean squared error of that output in validation, set after
-    training. learned: by gradient, after both networks. They are trained one after the other, each to its own best.
+    fixed: 0.5. per_output: the inverse of each network's mean squared validation error of that output, set after
+    training. learned: by gradient descent, after both networks, which are trained in turn, each to its best epoch.
     """
 
     share: Tensor
@@ -45,7 +45,7 @@ class ScoreFusion(PoseNet):
         return self._joined(*self.streams(hand))
 
     def streams(self, hand: Tensor) -> tuple[Tensor, Tensor]:
-        """What the depth and the color network say, each [B, J, 3]."""
+        """The outputs of the depth and the color network, each [B, J, 3]."""
         return self.depth(hand[:, :1]), self.color(hand[:, 1:])
 
     def parts(self) -> Iterator[tuple[str, PoseNet]]:
@@ -73,7 +73,7 @@ class ScoreFusion(PoseNet):
 
 
 class OnChannels(PoseNet):
-    """A network that sees the channels from `first` up to `stop` alone."""
+    """A network that sees only the channels from `first` up to `stop`."""
 
     def __init__(self, network: PoseNet, first: int, stop: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class OnChannels(PoseNet):
 
 
 class FixedStreams(PoseNet):
-    """A fusion whose networks stay as they are, without dropout: its weights alone learn."""
+    """A fusion whose networks are frozen, without dropout: only its weights are trained."""
 
     def __init__(self, fusion: ScoreFusion) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class FixedStreams(PoseNet):
 
 
 class Interleaved(nn.Module):
-    """Two times [B, D, ...] -> [B, 2D, ...], channel by channel: a1 b1 a2 b2 ..."""
+    """Two tensors [B, D, ...] -> [B, 2D, ...], interleaved by channel: a1 b1 a2 b2 ..."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return torch.stack([a, b], dim=2).flatten(1, 2)
@@ -136,12 +136,12 @@ class Summed(nn.Module):
 
 
 class Gated(nn.Module):
-    """g * a + (1 - g) * b, a gate for every place, which sees both (Arevalo et al. 2017, "Gated multimodal units")."""
+    """g * a + (1 - g) * b, a gate per position that sees both (Arevalo et al. 2017, "Gated multimodal units")."""
 
     def __init__(self, width: int, flat: bool) -> None:
         super().__init__()
         self.gate = nn.Linear(2 * width, width) if flat else nn.Conv2d(2 * width, width, 1)
-        nn.init.zeros_(self.gate.weight)  # begins as the mean of the two
+        nn.init.zeros_(self.gate.weight)  # starts as the mean of the two
         nn.init.zeros_(self.gate.bias)  # type: ignore[arg-type]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
@@ -150,8 +150,8 @@ class Gated(nn.Module):
 
 
 class Attention(nn.Module):
-    """Each channel's share of the two streams, from the means of all channels of their sum over the image: a softmax
-    over the streams (Li et al. 2019, "Selective kernel networks").
+    """Per-channel weights of the two streams: a softmax over the streams, computed from the spatial means of their
+    sum (Li et al. 2019, "Selective kernel networks").
     """
 
     def __init__(self, width: int, flat: bool, reduction: int = 4) -> None:
@@ -160,7 +160,7 @@ class Attention(nn.Module):
         self.squeeze = nn.Linear(width, max(8, width // reduction))
         self.shares = nn.Linear(self.squeeze.out_features, 2 * width)
         he_initialized(self)
-        nn.init.zeros_(self.shares.weight)  # begins as the mean of the two
+        nn.init.zeros_(self.shares.weight)  # starts as the mean of the two
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         both = a + b
@@ -178,14 +178,14 @@ FUNCTIONS: dict[str, Callable[[int, bool], nn.Module]] = {
     "gated": Gated,
     "attention": Attention,
 }
-"""How two streams are joined, by name: function(width D, whether they are flat) -> module of two tensors."""
+"""Ways to join two streams, by name: function(width D, whether they are flat) -> module of two tensors."""
 
 
 class FuseNet(PoseNet):
-    """Two streams up to the layer `after` (behind its ReLU), joined by `function`, then one network.
+    """Two streams up to the layer `after` (past its ReLU), joined by `function`, then one network.
 
-    Of several layers the depth stream goes on with what is joined behind each, the color stream with its own
-    (Hazirbas et al. 2016, "FuseNet"), and behind the last one network is left.
+    With several layers the depth stream continues from the joined features after each, the color stream from its own
+    (Hazirbas et al. 2016, "FuseNet"); after the last, one network remains.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ class FuseNet(PoseNet):
 
 
 def _refuse(names: Sequence[str], earlier: Sequence[str], last: str, function: str) -> None:
-    """Raises ValueError for layers that are not there, out of order, or that this function cannot join."""
+    """Raises ValueError for layers that do not exist, are out of order, or cannot be joined by this function."""
     for after in (*earlier, last):
         if after not in names:
             raise ValueError(f"no layer {after!r} to join after; choose from {', '.join(names)}")
@@ -241,7 +241,7 @@ def _refuse(names: Sequence[str], earlier: Sequence[str], last: str, function: s
 
 
 def _width(names: Sequence[str], after: str, hidden: int) -> int:
-    """Channels, or features, behind a layer of Depth-Net."""
+    """Channels, or features, after a layer of Depth-Net."""
     if after.startswith("fc"):
         return hidden
     widths = [int(part) for part in DEPTH_NET.split() if part != "P"]

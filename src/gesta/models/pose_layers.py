@@ -1,8 +1,8 @@
-"""What all hand pose networks share: their contract, the document's loss, and plain networks built from a plan.
+"""Shared code of the hand pose networks: the base class, the loss of the thesis, and networks built from a plan.
 
 Kazakos, chapter 4: 3 x 3 convolutions with stride 1 and padding that keeps the size, ReLU, max pooling 2 x 2, two fully
-connected layers with dropout, 3J outputs with tanh. Of a plan like "32:7 P4 64:5 P 128" 32:7 is a convolution of width
-32 and kernel 7 (3 where nothing is said), P4 a pooling 4 x 4, P one of 2 x 2. Its layers are called conv1, conv2,
+connected layers with dropout, 3J outputs with tanh. In a plan like "32:7 P4 64:5 P 128", 32:7 is a convolution of width
+32 and kernel 7 (default 3), P4 is 4 x 4 pooling, and P is 2 x 2 pooling. The layers are called conv1, conv2,
 pool1, ... fc1, fc2, out.
 
 Letters: B frames, C channels, H = W size of the patch, J joints.
@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from gesta.models.layers import he_initialized
 
 Spec = tuple[str, Callable[[], nn.Module]]
-"""A layer's name, and what makes it: a network makes only the layers that it has."""
+"""A layer's name and factory: a network builds only the layers it uses."""
 
 
 class PoseNet(nn.Module):
-    """The contract: `forward(hand float32 [B, C, H, W]) -> joints float32 [B, J, 3]`, in units of half a cube."""
+    """The base class: `forward(hand float32 [B, C, H, W]) -> joints float32 [B, J, 3]`, in units of half a cube."""
 
     joints: int
 
@@ -32,18 +32,18 @@ class PoseNet(nn.Module):
         return found, joint_loss(found, truth)
 
     def parts(self) -> Iterator[tuple[str, PoseNet]]:
-        """What is trained one after the other, each to its own best epoch, by name; most networks are one part."""
+        """The parts to train in turn, by name, each to its own best epoch; most networks have one part."""
         yield "training", self
 
     def start_from(self, poses: Tensor) -> None:
-        """Takes from the training poses [N, J, 3] what the network starts from; most need nothing."""
+        """Initializes the network from the training poses [N, J, 3]; most networks need nothing."""
 
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Called once after training, with the validation batches (hand, truth); most need nothing."""
+        """Called once after training, with the validation batches (hand, truth); most networks need nothing."""
 
 
 def joint_loss(found: Tensor, truth: Tensor) -> Tensor:
-    """1 / (2J) * squared error of each frame, meaned over frames (Kazakos, eq. 4.14)."""
+    """1 / (2J) * squared error of each frame, averaged over frames (Kazakos, eq. 4.14)."""
     joints = truth.shape[1]
     return (found - truth).square().sum(dim=(1, 2)).mean() / (2 * joints)
 
@@ -58,9 +58,9 @@ def specs(
     outputs: int,
     doubled_after: str | None = None,
 ) -> list[Spec]:
-    """The layers of a plan in their order. Behind `doubled_after` come twice the channels (or features).
+    """The layers of a plan in order. The layer after `doubled_after` gets twice the input channels (or features).
 
-    Raises ValueError where the patch is too small for the poolings, or there is no such layer.
+    Raises ValueError if the patch is too small for the pooling layers, or there is no such layer.
     """
     found: list[Spec] = []
     convolutions = pools = 0
@@ -111,7 +111,7 @@ def _output(features: int, outputs: int) -> Callable[[], nn.Module]:
 
 
 def made(layers: Sequence[Spec]) -> nn.ModuleDict:
-    """The layers by name, He-initialized; the output starts near 0, in the middle of tanh."""
+    """The layers by name, He-initialized; the output starts near 0, where tanh is linear."""
     modules = nn.ModuleDict({name: make() for name, make in layers})
     he_initialized(modules)
     if "out" in modules:
@@ -120,14 +120,14 @@ def made(layers: Sequence[Spec]) -> nn.ModuleDict:
 
 
 def through(modules: nn.ModuleDict, maps: Tensor) -> Tensor:
-    """Layer after layer."""
+    """Applies the layers in order."""
     for module in modules.values():
         maps = module(maps)
     return maps
 
 
 class PlainPose(PoseNet):
-    """A plan's network: [B, C, H, W] -> [B, J, 3] in [-1, 1]."""
+    """The network of a plan: [B, C, H, W] -> [B, J, 3] in [-1, 1]."""
 
     def __init__(self, plan: str, *, joints: int, channels: int, size: int, hidden: int, dropout: float) -> None:
         super().__init__()

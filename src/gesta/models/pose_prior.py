@@ -1,7 +1,7 @@
 """An unsupervised prior of hand poses (named as a next step by Kazakos, chapter 5): how unusual a pose is.
 
-Learned from poses alone, without images: their mean and the principal components that hold 95 % of their variance
-(Oberweger et al. 2015 bend a network's last layer to such a space, see gesta.models.deep_prior; here it is a penalty).
+Learned from poses alone, without images: their mean and the principal components that explain 95 % of their variance
+(Oberweger et al. 2015 constrain the last layer to such a space, see gesta.models.deep_prior; here it is a penalty).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ EXPLAINED = 0.95
 
 
 class PosePrior(nn.Module):
-    """joints [B, J, 3] -> the document's loss between them and the nearest usual pose, a number.
+    """joints [B, J, 3] -> the loss of the thesis between them and the nearest typical pose, a scalar.
 
     `poses` [N, J, 3], N >= 2, in the same units.
     """

@@ -1,9 +1,9 @@
-"""A metric-trained embedding: a class is a direction, and a clip belongs to the nearest (Movshovitz-Attias et al. 2017,
+"""Metric learning: a class is a direction, and a clip is assigned to the nearest one (Movshovitz-Attias et al. 2017,
 "No Fuss Distance Metric Learning using Proxies"; with normalized features as in NormFace, Wang et al. 2017).
 
-In training each class has a prototype that is learned beside the network by the cross entropy of sharpened cosines;
-then the prototypes become the means of the classes' clips (Snell et al. 2017), so that a class can be added without
-training. Deviation: softmax over all classes, the right one among them (NormFace's), where Proxy-NCA leaves it out.
+In training each class has a prototype, learned with the network by the cross entropy of scaled cosine similarities;
+then the prototypes become the means of the classes' clips (Snell et al. 2017), so that classes can be added without
+training. Deviation: the softmax includes the true class (as in NormFace), which Proxy-NCA leaves out.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from gesta.models.recurrent import RecurrentNet
 
 SHARPNESS = 16.0
-"""Cosines are multiplied by it, in training and after it."""
+"""Factor on cosine similarities, in training and inference."""
 
 
 class Prototypes(nn.Module):
-    """In the place of a network's last linear layer: features [..., C] -> logits [..., N], C and N as of nn.Linear."""
+    """Replaces the last linear layer of a network: features [..., C] -> logits [..., N], C and N as in nn.Linear."""
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ class Prototypes(nn.Module):
         return SHARPNESS * torch.matmul(F.normalize(features, dim=-1), F.normalize(self.weight, dim=-1).T)
 
     def add(self, means: Tensor) -> None:
-        """Prototypes [n, C] of further classes, behind those that are there."""
+        """Appends the prototypes [n, C] of further classes."""
         self.weight = nn.Parameter(torch.cat([self.weight.detach(), means]))
         self.out_features = len(self.weight)
 
 
 def with_prototypes(network: nn.Module) -> nn.Module:
-    """The network with prototypes for its last layer. Raises ValueError for one that is not made for it."""
+    """The network with prototypes as its last layer. Raises ValueError if the network does not support it."""
     owner, name = _last_layer(network)
     linear = getattr(owner, name)
     setattr(owner, name, Prototypes(linear.in_features, linear.out_features))
@@ -53,5 +53,5 @@ def _last_layer(network: nn.Module) -> tuple[nn.Module, str]:
 
 
 def prototypes_of(network: nn.Module) -> Prototypes | None:
-    """A network's prototypes; None where its last layer is another."""
+    """The prototypes of a network; None if its last layer is a different one."""
     return next((module for module in network.modules() if isinstance(module, Prototypes)), None)

@@ -1,10 +1,10 @@
-"""A chunk encoder, an LSTM over the chunks, a linear classifier: the shape that the 3D-CNN + LSTM and the LSTM
-baseline share (Mullick 2018, chapter 3).
+"""A chunk encoder, an LSTM over the chunks, a linear classifier: the architecture shared by the 3D-CNN + LSTM and the
+LSTM baseline (Mullick 2018, chapter 3).
 
 In: clip uint8 or float 0..255 [B, S, C, T, H, W], T a multiple of the chunk; lengths int64 [B] in frames, None = T.
-Out: logits [B, N], at the last valid chunk. Padding stands only behind a clip's frames, so the LSTM needs no packing.
-With `memory` m > 0 (beyond the document) the answer after chunk k is the log of sum over j <= k of m^(k-j) p_j, p_j the
-chunk's own probabilities: a vote in which old chunks fade, the same in a stream and on a whole clip.
+Out: logits [B, N], at the last valid chunk. Padding only follows a clip's frames, so the LSTM needs no packing.
+With `memory` m > 0 (beyond the document) the output after chunk k is the log of sum over j <= k of m^(k-j) p_j, p_j the
+probabilities of chunk j: a vote in which old chunks fade, the same in a stream and on a whole clip.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gesta.models.layers import Layers, scaled, to_unit
 class RecurrentNet(nn.Module):
     """`encoder`: chunks [N, S, C, chunk, H, W] in [0, 1] -> [N, D]; then LSTM D -> `hidden`, linear -> classes.
 
-    `step` on one chunk after another, with the state carried, equals `forward_steps` on the whole clip.
+    Successive calls of `step`, with the state passed on, equal `forward_steps` on the whole clip.
     """
 
     def __init__(
@@ -45,19 +45,19 @@ class RecurrentNet(nn.Module):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, int, int]]:
-        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        """Shapes of the named state of `step`, zeros at a reset; -1 denotes the batch."""
         votes = {"votes": (1, -1, self.classifier.out_features)} if self.memory else {}
         return self._state_shapes | votes
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         old = self.classifier
         self.classifier = type(old)(old.in_features, classes).to(old.weight.device)
 
     def encode(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """[B, S, C, T, H, W] -> features of the chunks [B, K, D]. In training padding chunks are left out: zeros."""
+        """[B, S, C, T, H, W] -> features of the chunks [B, K, D]. In training, padding chunks are skipped: zeros."""
         batch, streams, channels, frames, height, width = clip.shape
-        count = frames // self.chunk  # K, written out: from -1 the ONNX exporter drew wrong lengths for an odd count
+        count = frames // self.chunk  # K, explicit: with -1 the ONNX exporter infers wrong lengths for an odd count
         chunks = clip.reshape(batch, streams, channels, count, self.chunk, height, width)  # B S C K t H W
         chunks = chunks.permute(0, 3, 1, 2, 4, 5, 6)  # B K S C t H W
         if self.training and lengths is not None:
@@ -70,7 +70,7 @@ class RecurrentNet(nn.Module):
         return encoded.reshape(batch, count, encoded.shape[-1])  # B K D
 
     def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Every chunk's own logits, [B, K, N]; those behind a clip's length mean nothing."""
+        """The logits of every single chunk, [B, K, N]; those past a clip's length are meaningless."""
         outputs, _ = self.lstm(self.encode(clip, lengths))  # B K hidden
         return self.forward_head(outputs)
 
@@ -88,7 +88,7 @@ class RecurrentNet(nn.Module):
         return last_valid(self.answers(self.forward_steps(clip, lengths)), lengths, self.chunk)
 
     def answers(self, steps: Tensor) -> Tensor:
-        """Every chunk's own logits [B, K, N] -> the answer after every chunk, [B, K, N]."""
+        """The logits of every single chunk [B, K, N] -> the output after every chunk, [B, K, N]."""
         if not self.memory:
             return steps
         position = torch.arange(steps.shape[1], device=steps.device)
@@ -133,12 +133,12 @@ class ChunkNet(nn.Module):
 
 
 def chunk_count(lengths: Tensor, chunk: int) -> Tensor:
-    """Frames [B] -> chunks [B], the last incomplete one counted."""
+    """Frames [B] -> chunks [B], including an incomplete last one."""
     return (lengths + (chunk - 1)) // chunk
 
 
 def chunk_mask(lengths: Tensor, chunk: int, total: int) -> Tensor:
-    """True on the chunks that hold at least one of the clip's frames, [B, total]."""
+    """True for the chunks that contain at least one of the clip's frames, [B, total]."""
     return torch.arange(total, device=lengths.device) < chunk_count(lengths, chunk).unsqueeze(1)
 
 
@@ -160,7 +160,7 @@ def recurrent(
     memory: float,
     layers: Layers,
 ) -> RecurrentNet:
-    """An LSTM of 256 on what `encode` makes for 512 features a chunk; `width` multiplies both, `layers` gives them."""
+    """An LSTM of 256 units on `encode(512)`, 512 features per chunk; `width` scales both, `layers` overrides them."""
     features, hidden = layers.linear or scaled(512, width), layers.lstm or scaled(256, width)
     encoder = encode(features)
     return RecurrentNet(encoder, features, hidden=hidden, classes=classes, chunk=chunk, dropout=dropout, memory=memory)

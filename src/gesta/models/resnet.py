@@ -17,7 +17,7 @@ from gesta.models.backbone import IMAGENET, Backbone, Step
 from gesta.models.layers import he_initialized, scaled
 
 Run = Callable[[str, nn.Module, Tensor], Tensor]
-"""(name of a layer, the layer, its input) -> its output: where a caller may watch or change what passes."""
+"""(name of a layer, the layer, its input) -> its output: a hook to observe or modify activations."""
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 STEM, WIDTHS, EXPANSION = 64, (64, 128, 256, 512), 4
@@ -34,10 +34,10 @@ def _projection(before: int, now: int, stride: int) -> nn.Sequential | None:
 
 
 class _Block(nn.Module):
-    """A residual, and the input (or its projection) beside it.
+    """A residual branch with an identity or projection shortcut.
 
-    The projection is computed first, as Iqbal counts the layers (gesta.models.st_resnet); `projection_last` where
-    something from the residual is added to it. The result is the same.
+    The projection is computed first, as in Iqbal's layer numbering (gesta.models.st_resnet); `projection_last` if a
+    connection from the residual branch is added to it. The result is the same.
     """
 
     downsample: nn.Sequential | None
@@ -100,7 +100,7 @@ class Bottleneck(_Block):
 class ResNet(Backbone):
     """7 x 7 convolution and pooling to a quarter of the size, four stages of blocks, mean, linear N.
 
-    Stages, where features are taken: layer1 to layer4. The document's block2, block3 and block4 are layer2 to layer4.
+    Feature stages: layer1 to layer4. The document's block2, block3 and block4 are layer2 to layer4.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class ResNet(Backbone):
         return F.max_pool2d(maps, 3, 2, padding=1)  # B 64 H/4 W/4
 
     def stage(self, name: str, maps: Tensor, run: Run = plain) -> Tensor:
-        """One of layer1 to layer4; from the second on the size is halved."""
+        """Applies one of layer1 to layer4; all but the first halve the size."""
         for number, block in enumerate(self.get_submodule(name).children()):
             maps = block(maps, run, f"{name}.{number}")
         return maps
@@ -136,7 +136,7 @@ class ResNet(Backbone):
         return [("stem", self.stem), *((name, partial(self.stage, name)) for name in self.stages)]
 
     def watched(self, images: Tensor, run: Run) -> Tensor:
-        """Like `forward_features`, every convolution and normalization called through `run`."""
+        """Like `forward_features`, but calls every convolution and normalization through `run`."""
         maps = self.stem(self.prepare(images), run)
         for name in self.stages:
             maps = self.stage(name, maps, run)

@@ -2,7 +2,7 @@
 
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 489,594 for N = 10, 495,444 for N = 100.
-Deviation from the paper, by the document's number of parameters (spec 2, Corrected decision): every block's shortcut is
+Deviation from the paper, to match the thesis's parameter count (spec 2, Corrected decision): every block's shortcut is
 a 1 x 1 projection with batch normalization, not only where the size changes. A plain ResNet-32 has 0.464 M.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gesta.models.layers import he_initialized, to_signed
 
 BLOCKS = 5
-"""Blocks a stage: three stages of five blocks of two convolutions, one convolution before, one linear layer after."""
+"""Blocks per stage: three stages of five blocks of two convolutions, one convolution before, one linear layer after."""
 WIDTHS = (16, 32, 64)
 
 
@@ -22,7 +22,7 @@ def _convolution(before: int, now: int, stride: int = 1) -> nn.Conv2d:
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions, and a 1 x 1 projection beside them. [B, before, H, W] -> [B, now, H / s, W / s]."""
+    """Two 3 x 3 convolutions, and a 1 x 1 projection shortcut. [B, before, H, W] -> [B, now, H / s, W / s]."""
 
     def __init__(self, before: int, now: int, stride: int, *, normalization: bool) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class ResNetCifar(nn.Module):
         he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.classifier = nn.Linear(self.classifier.in_features, classes).to(self.classifier.weight.device)
 
     def forward_features(self, images: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Networks on skeletons as networks of clips: coordinates and mask in one tensor, as `to_network` makes them.
+"""Skeleton networks as clip networks: coordinates and mask in one tensor, as produced by `to_network`.
 
-In: clip float32 [B, T, J, D + 1], the last number 1 where the joint is there, else 0; lengths int64 [B], None = T.
+In: clip float32 [B, T, J, D + 1], the last value 1 if the joint is present, else 0; lengths int64 [B], None = T.
 Out: logits [B, N]. Letters as in gesta.models.skeleton_layers.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class SkeletonClips(nn.Module):
-    """A network that sees a clip at once, whatever its length."""
+    """A network that processes whole clips of any length."""
 
     takes_lengths = True
 
@@ -21,20 +21,20 @@ class SkeletonClips(nn.Module):
         self.network = network
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.network.reset_classifier(classes)  # type: ignore[operator]
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """[B, C] of a whole clip."""
+        """Features [B, C] of a whole clip."""
         return self.network.forward_features(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Channels of what the layers say."""
+        """Channels of the layer outputs."""
         return self.network.layer_widths  # type: ignore[return-value]
 
     def forward_layers(self, clip: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
-        """What every layer says of a whole clip, [B, C] each (after every frame, [B, T, C], where it answers so)."""
+        """The layer outputs for a whole clip, [B, C] each ([B, T, C] if the network has an output per frame)."""
         return self.network.forward_layers(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -45,21 +45,21 @@ class SkeletonClips(nn.Module):
 
 
 class SkeletonSteps(SkeletonClips):
-    """A network that answers after every frame: `step` on one after another equals `forward_steps` on the clip."""
+    """A network with an output after every frame: successive calls of `step` equal `forward_steps` on the clip."""
 
     chunk = 1
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        """Shapes of the named state of `step`, zeros at a reset; -1 denotes the batch."""
         return self.network.state_shapes  # type: ignore[return-value]
 
     def forward_steps(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
+        """Logits after every frame [B, T, N]; those past a clip's length are meaningless."""
         return self.network.forward_steps(*_parts(clip), lengths)  # type: ignore[operator,no-any-return]
 
     def answers(self, steps: Tensor) -> Tensor:
-        """The answer after every frame, which is the frame's own: [B, T, N]."""
+        """The output after every frame, unchanged: [B, T, N]."""
         return steps
 
     def step(self, chunk: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -67,7 +67,7 @@ class SkeletonSteps(SkeletonClips):
         return self.network.step(*_parts(chunk), *state)  # type: ignore[operator,no-any-return]
 
     def advance_layers(self, chunk: Tensor, state: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """The next frames [B, t, J, D + 1] and the state -> what every layer says, [B, t, C] each, the new state."""
+        """The next frames [B, t, J, D + 1] and the state -> the layer outputs, [B, t, C] each, the new state."""
         return self.network.advance_layers(*_parts(chunk), state)  # type: ignore[operator,no-any-return]
 
 

@@ -1,8 +1,8 @@
-"""What the networks on skeletons share: input, movement, distances, and time of one length.
+"""Shared code of the skeleton networks: masking, movement, distances, and resampling to a fixed length.
 
 Letters: B clips, T frames, J joints, D dimensions (2 or 3), P pairs of joints, C channels.
 In: skeleton float32 [B, T, J, D] (normalized), mask [B, T, J] (bool, or a confidence in [0, 1]; None: every joint is
-there), lengths int64 [B] (None: T). Positions where the mask is 0 never reach a network.
+present), lengths int64 [B] (None: T). Positions where the mask is 0 never reach a network.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def masked(skeleton: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Skeleton with zeros where a joint is missing (NaN allowed there), and the mask as numbers [B, T, J]."""
+    """Skeleton with zeros where a joint is missing (NaN allowed there), and the mask as floats [B, T, J]."""
     if mask is None:
         return skeleton, torch.ones_like(skeleton[..., 0])
     weight = mask.to(skeleton.dtype)
@@ -20,7 +20,7 @@ def masked(skeleton: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
 
 
 def movement(skeleton: Tensor, mask: Tensor, frames: int) -> Tensor:
-    """Position minus the one `frames` before, [B, T, J, D]; 0 where either is missing and in the first frames."""
+    """Position minus that of `frames` earlier, [B, T, J, D]; 0 where either is missing and in the first frames."""
     moved = skeleton[:, frames:] - skeleton[:, :-frames]
     seen = (mask[:, frames:] > 0) & (mask[:, :-frames] > 0)
     moved = moved * seen.unsqueeze(-1).to(moved.dtype)
@@ -28,14 +28,14 @@ def movement(skeleton: Tensor, mask: Tensor, frames: int) -> Tensor:
 
 
 def centered(skeleton: Tensor, mask: Tensor) -> Tensor:
-    """Positions from the middle of each frame's joints, [B, T, J, D]; 0 where one is missing."""
+    """Positions relative to the mean of each frame's joints, [B, T, J, D]; 0 for missing joints."""
     seen = (mask > 0).unsqueeze(-1).to(skeleton.dtype)  # B T J 1
     middle = (skeleton * seen).sum(2, keepdim=True) / seen.sum(2, keepdim=True).clamp(min=1)  # B T 1 D
     return (skeleton - middle) * seen
 
 
 def pairs(joints: int) -> tuple[Tensor, Tensor]:
-    """Both ends of every pair of joints, [P] each."""
+    """The two joint indices of every pair of joints, [P] each."""
     first, second = torch.triu_indices(joints, joints, offset=1)
     return first, second
 
@@ -48,9 +48,9 @@ def distances(skeleton: Tensor, mask: Tensor, first: Tensor, second: Tensor) -> 
 
 
 def to_length(skeleton: Tensor, mask: Tensor, lengths: Tensor | None, frames: int) -> tuple[Tensor, Tensor]:
-    """Every clip in so many frames: linear between the two nearest of its own, whatever stands behind its length.
+    """Every clip resampled to `frames` frames by linear interpolation; frames past its length are ignored.
 
-    A joint that is missing in one of the two takes its place from the other.
+    A joint missing in one of the two interpolated frames takes its position from the other.
     """
     batch, total, joints, dimensions = skeleton.shape
     last = torch.full((batch,), total, device=skeleton.device) if lengths is None else lengths
@@ -71,7 +71,7 @@ def to_length(skeleton: Tensor, mask: Tensor, lengths: Tensor | None, frames: in
 
 
 class SkeletonClassifier(nn.Module):
-    """Dropout and one linear layer behind features [..., C]: what every network on skeletons ends with."""
+    """Dropout and one linear layer on features [..., C]: the head of every skeleton network."""
 
     def __init__(self, features: int, classes: int, dropout: float) -> None:
         super().__init__()
@@ -87,23 +87,23 @@ class SkeletonClassifier(nn.Module):
 
 
 class WholeClipNet(nn.Module):
-    """What networks share that see a clip at once. A subclass has a `head`, `layer_widths` and `forward_layers`."""
+    """Base class of networks that process whole clips. Subclasses define `head`, `layer_widths`, `forward_layers`."""
 
     head: SkeletonClassifier
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Channels of what `forward_layers` gives."""
+        """Channels of the outputs of `forward_layers`."""
         raise NotImplementedError
 
     def forward_layers(
         self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
     ) -> list[Tensor]:
-        """What every layer says of a whole clip, [B, C] each, the features last."""
+        """The layer outputs for a whole clip, [B, C] each, the features last."""
         raise NotImplementedError
 
     def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """[B, C] of a whole clip."""
+        """Features [B, C] of a whole clip."""
         return self.forward_layers(skeleton, mask, lengths)[-1]
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -113,5 +113,5 @@ class WholeClipNet(nn.Module):
         return self.forward_head(self.forward_features(skeleton, mask, lengths))
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.head.reset(classes)

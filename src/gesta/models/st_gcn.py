@@ -3,12 +3,12 @@ for Skeleton-Based Action Recognition"), with the topology refined channel by ch
 Topology Refinement Graph Convolution for Skeleton-Based Action Recognition", CTR-GCN).
 
 In: skeleton float32 [B, T, J, D], mask [B, T, J], lengths [B] (gesta.models.skeleton_layers). Out: logits [B, N].
-Every clip is brought to 32 frames. A block mixes joints along three graphs (a joint itself, towards the middle of the
-body, away from it), then time; two blocks halve the frames. `topology`: "fixed" is ST-GCN with learned weights of the
-edges, "refined" adds CTR-GCN's differences between joints, a graph of its own for each channel and clip.
+Every clip is resampled to 32 frames. A block mixes joints along three graphs (a joint itself, towards the body center,
+away from it), then frames; two blocks halve the frames. `topology`: "fixed" is ST-GCN with learned edge weights,
+"refined" adds CTR-GCN's differences between joints, a separate graph for each channel and clip.
 Parameters with 20 joints in 3-D, N = 27: 0.34 M fixed, 0.38 M refined.
 Deviations: six blocks of 32 to 128 channels where the papers have nine or ten of 64 to 256; positions and movement
-stand side by side in one network where CTR-GCN's figures are those of four; refinement begins at a tenth instead of
+are inputs of one network where CTR-GCN's results are those of four; refinement starts at a tenth instead of
 zero; one kernel of 5 frames, not several.
 """
 
@@ -28,9 +28,9 @@ REDUCTION = 8
 
 
 def graphs(joints: int, edges: Sequence[tuple[int, int]]) -> Tensor:
-    """Three graphs [3, J, J] (from column to row), rows sum to 1: itself, towards the middle, away from it.
+    """Three graphs [3, J, J] (from column to row), rows sum to 1: itself, towards the center, away from it.
 
-    The middle is the joint with the shortest longest way to the others of its part. Raises ValueError without edges.
+    The center is the joint with the lowest eccentricity in its connected part. Raises ValueError without edges.
     """
     if not edges:
         raise ValueError("a graph network needs the bones of the joint set; these joints have none")
@@ -41,18 +41,18 @@ def graphs(joints: int, edges: Sequence[tuple[int, int]]) -> Tensor:
     reached = torch.where(hops.isfinite(), hops, torch.zeros_like(hops))
     parts = hops.isfinite()
     distance = torch.zeros(joints)
-    for joint in range(joints):  # hops to the middle of the joint's own part
+    for joint in range(joints):  # hops to the center of the joint's connected part
         members = torch.nonzero(parts[joint])[:, 0]
         middle = members[reached[members][:, members].amax(1).argmin()]
         distance[joint] = hops[joint, middle]
-    closer = near * (distance[None, :] < distance[:, None])  # from the neighbor nearer to the middle
+    closer = near * (distance[None, :] < distance[:, None])  # from the neighbor nearer to the center
     further = near * (distance[None, :] >= distance[:, None])
     stacked = torch.stack([torch.eye(joints), closer, further])
     return stacked / stacked.sum(2, keepdim=True).clamp(min=1)
 
 
 def _hops(near: Tensor) -> Tensor:
-    """Edges on the shortest way between any two joints, [J, J]; infinite where there is none."""
+    """Number of edges on the shortest path between any two joints, [J, J]; infinite if unconnected."""
     hops = torch.where(near > 0, near, torch.full_like(near, torch.inf)).fill_diagonal_(0)
     for via in range(len(near)):
         hops = torch.minimum(hops, hops[:, via : via + 1] + hops[via : via + 1])
@@ -60,7 +60,7 @@ def _hops(near: Tensor) -> Tensor:
 
 
 class GraphConvolution(nn.Module):
-    """[B, C, T, J] -> [B, C', T, J]: along each of the graphs, summed; a shortcut around it."""
+    """[B, C, T, J] -> [B, C', T, J]: summed over the graphs, with a shortcut."""
 
     def __init__(self, inputs: int, outputs: int, start: Tensor, topology: Topology) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class GraphConvolution(nn.Module):
         return (self.norm(mixed) + self.shortcut(x)).relu()  # type: ignore[no-any-return]
 
     def _refined(self, x: Tensor) -> Tensor:
-        """A graph for each clip and channel, [B, C', K*J, J]: the shared one and differences between joints."""
+        """A graph for each clip and channel, [B, C', K*J, J]: the shared one plus differences between joints."""
         assert self.refine is not None
         mean = x.mean(2)  # B C J
         difference = torch.tanh(self.refine["target"](mean).unsqueeze(3) - self.refine["source"](mean).unsqueeze(2))
@@ -145,13 +145,13 @@ class StGcn(WholeClipNet):
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Channels of what `forward_layers` gives."""
+        """Channels of the outputs of `forward_layers`."""
         return tuple(block.joints.outputs for block in self.blocks)  # type: ignore[union-attr,misc]
 
     def forward_layers(
         self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
     ) -> list[Tensor]:
-        """What every block says of a whole clip, [B, C] each."""
+        """The block outputs for a whole clip, [B, C] each."""
         points, seen = to_length(*masked(skeleton, mask), lengths, self.frames)  # B F J D, B F J
         every = torch.cat([points, movement(points, seen, 1), seen.unsqueeze(-1)], -1)  # B F J 2D+1
         joints, channels = every.shape[2:]

@@ -1,19 +1,19 @@
 """Spatio-temporal residual network (Iqbal, chapter 4; spec 4): a ResNet over T frames with recurrent skip connections.
 
 The output of an earlier layer at frame t-1 is added to the output of a later layer at frame t, so that the network
-learns a temporal residual; the softmax of a sequence's last frame counts. Because every connection leads forward
-through the layers, all frames go through one layer after the other together; nothing is unrolled frame by frame, and
-frames that windows share are computed once.
+learns a temporal residual; the output is the softmax at a sequence's last frame. Because every connection leads
+forward through the layers, all frames are processed together, layer by layer; nothing is unrolled frame by frame, and
+frames shared by windows are computed once.
 
-In: clip uint8 or float 0..255 [B, S, C, F, H, W]; lengths [B] frames. Out: logits [B, N] = log of the probabilities'
-mean over the sequences. Parameters of depth 50, N = 101: 23.715 M, and those of the connections.
-A clip shorter than the window has zeros behind it. They do not count: sequences that end there have no vote, and
-copies of the last frame stand in their place, for the batch's statistics and for clips shorter than the context.
+In: clip uint8 or float 0..255 [B, S, C, F, H, W]; lengths [B] frames. Out: logits [B, N] = log of the mean
+probability over the sequences. Parameters at depth 50, N = 101: 23.715 M, plus those of the connections.
+A clip shorter than the window is zero-padded. Sequences that end in the padding are ignored, and the padding is
+replaced by copies of the last frame, for the batch statistics and for clips shorter than the context.
 
 Positions are names of convolutions and normalizations in gesta.models.resnet, and any two can be connected. The
 document counts them from 0 (`position`), and within a block the projection and its normalization come first, as in the
-Caffe network whose numbers these are: only so do all its pairs join maps of equal shape. Depth 18 has 0 to 39. Its
-pairs, of depth 50:
+Caffe network they were counted in: only then do all its pairs connect maps of equal shape. Depth 18 has 0 to 39. Its
+pairs for depth 50:
 
 | document | from (frame t-1) | to (frame t) | maps |
 |---|---|---|---|
@@ -22,7 +22,7 @@ pairs, of depth 50:
 | 86-92 | layer4.0.downsample.0 | layer4.0.conv3 | 2048 -> 2048 |
 | 98-104 | layer4.1.conv3 | layer4.2.conv3 | 2048 -> 2048 |
 
-Up to commit 2895dc4 the projection was counted last; recipes in bundles of that time are read so (gesta.bundle.io).
+Up to commit 2895dc4 the projection was counted last; recipes in older bundles are read accordingly (gesta.bundle.io).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Kind = Literal["identity", "linear", "nonlinear"]
 
 @dataclass(frozen=True)
 class Connection:
-    """`source` at frame t - `delay` is added to `target` at frame t: as it is, or through a 1 x 1 convolution (linear),
-    with ReLU behind it (nonlinear).
+    """`source` at frame t - `delay` is added to `target` at frame t: unchanged, or after a 1 x 1 convolution
+    (linear), or one with ReLU (nonlinear).
     """
 
     source: str
@@ -62,12 +62,12 @@ POSITIONS: dict[str, tuple[str, str]] = {
 
 
 def layer_names(network: ResNet, projection_last: Collection[str] = ()) -> list[str]:
-    """Names of all convolutions and batch normalizations in the document's order; the index is its number.
+    """Names of all convolutions and batch normalizations in the document's order and numbering.
 
-    `projection_last`: blocks whose projection stands behind the residual instead.
+    `projection_last`: blocks whose projection comes after the residual instead.
     """
     found = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.BatchNorm2d)]
-    places = {_block(name): index for index, name in reversed(list(enumerate(found)))}  # where a block begins
+    places = {_block(name): index for index, name in reversed(list(enumerate(found)))}  # start of each block
     return sorted(found, key=lambda n: (places[_block(n)], _projects(n) == (_block(n) in projection_last)))  # stable
 
 
@@ -81,12 +81,12 @@ def _projects(name: str) -> bool:
 
 
 def _beside(one: str, other: str) -> bool:
-    """Whether of two layers of a block one is the projection's: they do not feed each other."""
+    """Whether exactly one of two layers of a block is in the projection: they do not feed each other."""
     return _block(one) == _block(other) and _projects(one) != _projects(other)
 
 
 def position(network: ResNet, place: str | int) -> str:
-    """A layer by name, or by the document's number. Raises ValueError with the list for one that is not there."""
+    """The name of a layer given by name or by the document's number. Raises ValueError with the list if unknown."""
     names = layer_names(network)
     number = int(place) if isinstance(place, int) or place.isdecimal() else None
     if number is not None and number < len(names):
@@ -101,17 +101,17 @@ def _numbered(names: Sequence[str], numbers: Sequence[str]) -> str:
 
 
 def chain(places: Sequence[tuple[str, str]], kind: Kind = "identity") -> list[Connection]:
-    """Connections one behind the other: context 2 has one, context 3 two, context 5 four (table 5.7)."""
+    """A chain of connections: context 2 has one, context 3 two, context 5 four (table 5.7)."""
     return [Connection(source, target, kind) for source, target in places]
 
 
 def special3(source: str, target: str, kind: Kind = "identity") -> list[Connection]:
-    """One connection, and an identity that brings frame t-2 straight to the same target (table 5.7)."""
+    """One connection, and an identity from frame t-2 directly to the same target (table 5.7)."""
     return [Connection(source, target, kind), Connection(source, target, "identity", delay=2)]
 
 
 class Adapter(nn.Module):
-    """What lies on a connection: nothing, or a 1 x 1 convolution with the stride that the target's size asks for."""
+    """The mapping of a connection: identity, or a 1 x 1 convolution with the stride required by the target's size."""
 
     def __init__(self, kind: Kind, before: int, now: int, stride: int) -> None:
         super().__init__()
@@ -128,8 +128,8 @@ class Adapter(nn.Module):
 class StResNet(nn.Module):
     """A ResNet and its connections. Without connections it is the network on single frames (context 1).
 
-    `overlap`: sequences begin at every frame; else they are disjoint, m = F // context of them.
-    `scale` multiplies what the connections bring; 0 is the network on single frames, for tests.
+    `overlap`: sequences start at every frame; else they are disjoint, m = F // context of them.
+    `scale` multiplies the outputs of the connections; 0 gives the network on single frames, for tests.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class StResNet(nn.Module):
         self.adapters = nn.ModuleList(_adapter(c, sizes) for c in self.connections)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.network.reset_classifier(classes)
 
     def forward_frames(self, frames: Tensor) -> Tensor:
-        """Sequences [B, T, C, H, W] -> features of every frame [B, T, D]; what lies before the first one is nought."""
+        """Sequences [B, T, C, H, W] -> features of every frame [B, T, D]; zeros before the first one."""
         time = frames.shape[1]
         kept: dict[str, Tensor] = {}
 
@@ -190,24 +190,24 @@ class StResNet(nn.Module):
         """Features at the last frame of each sequence, [B, m, D]."""
         frames = _filled(clip, lengths_of(clip, lengths))  # B F C H W
         if self.overlap:
-            return self.forward_frames(frames)[:, self.context - 1 :]  # frames that windows share: once
+            return self.forward_frames(frames)[:, self.context - 1 :]  # frames shared by windows: once
         count = frames.shape[1] // self.context
         sequences = frames[:, : count * self.context].unflatten(1, (count, self.context)).flatten(0, 1)  # B*m T C H W
         return self.forward_frames(sequences)[:, -1].unflatten(0, (-1, count))
 
     def forward_naive(self, clip: Tensor) -> Tensor:
-        """`forward_sequences` with every overlapping sequence computed by itself: what sharing is measured against."""
+        """`forward_sequences` with every overlapping sequence computed separately: the baseline for sharing."""
         frames = _filled(clip, lengths_of(clip))  # B F C H W
         starts = range(0, frames.shape[1] - self.context + 1, 1 if self.overlap else self.context)
         return torch.stack([self.forward_frames(frames[:, s : s + self.context])[:, -1] for s in starts], 1)
 
     def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of each sequence, [B, m, N], and whether it ends within the clip, [B, m]: examples to train on."""
+        """Logits of each sequence, [B, m, N], and whether it ends within the clip, [B, m]: training examples."""
         logits = self.forward_head(self.forward_sequences(clip, lengths))
         return logits, self._weights(logits, lengths_of(clip, lengths)).squeeze(-1) > 0
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """The mean of the sequences' features, [B, D], for what wants one vector a clip."""
+        """The mean of the sequences' features, [B, D]: one vector per clip."""
         features = self.forward_sequences(clip, lengths)
         weight = self._weights(features, lengths_of(clip, lengths))
         return (features * weight).sum(1)
@@ -220,7 +220,7 @@ class StResNet(nn.Module):
         return (logits.log_softmax(-1) + self._weights(logits, lengths_of(clip, lengths)).log()).logsumexp(1)
 
     def _weights(self, sequences: Tensor, lengths: Tensor) -> Tensor:
-        """[B, m, 1]: 1 / number of sequences that end within a clip; the first always counts."""
+        """[B, m, 1]: 1 / number of sequences that end within a clip, else 0; the first always counts."""
         starts = torch.arange(sequences.shape[1], device=sequences.device) * (1 if self.overlap else self.context)
         ends = starts + self.context - 1  # the last frame of each, 0-based
         valid = ((ends < lengths.unsqueeze(1)) | (starts == 0)).to(sequences.dtype)
@@ -235,7 +235,7 @@ def lengths_of(clip: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 
 def _filled(clip: Tensor, lengths: Tensor) -> Tensor:
-    """[B, S, C, F, H, W] -> frames [B, F, C, H, W], what lies behind a clip's length replaced by its last frame."""
+    """[B, S, C, F, H, W] -> frames [B, F, C, H, W], those past a clip's length replaced by its last frame."""
     frames = volume(clip).transpose(1, 2)  # B F C H W
     time = torch.arange(frames.shape[1], device=clip.device)
     place = torch.minimum(time, lengths.unsqueeze(1) - 1)  # B F
@@ -244,9 +244,9 @@ def _filled(clip: Tensor, lengths: Tensor) -> Tensor:
 
 
 def context(names: Sequence[str], connections: Sequence[Connection]) -> int:
-    """Frames that the output at a frame depends on: 1, and the delays along the longest chain of connections.
+    """Number of frames that an output depends on: 1 plus the delays along the longest chain of connections.
 
-    A connection goes on where another one ends: its source is that one's target, or lies behind it.
+    A connection continues another if its source is the other's target, or comes after it.
     """
     reach: list[int] = []
     ordered = sorted(connections, key=lambda c: names.index(c.source))
@@ -257,12 +257,12 @@ def context(names: Sequence[str], connections: Sequence[Connection]) -> int:
 
 
 def _feeds(names: Sequence[str], layer: str, later: str) -> bool:
-    """Whether `later` is `layer` or sees its output; a block's projection stands beside its convolutions."""
+    """Whether `later` is `layer` or depends on it; a block's projection is parallel to its convolutions."""
     return names.index(layer) <= names.index(later) and not _beside(layer, later)
 
 
 def _earlier(maps: Tensor, time: int, delay: int) -> Tensor:
-    """[B*T, C, H, W] -> the frames that have one `delay` later, [B*(T-delay), C, H, W]."""
+    """[B*T, C, H, W] -> all but the last `delay` frames, [B*(T-delay), C, H, W]."""
     return maps.unflatten(0, (-1, time))[:, : time - delay].flatten(0, 1)
 
 
@@ -274,7 +274,7 @@ def _added(maps: Tensor, brought: Tensor, time: int, delay: int) -> Tensor:
 
 
 def _sizes(network: ResNet) -> dict[str, tuple[int, int]]:
-    """(maps, side) behind every layer for an image of 64 pixels; learned by sending one through."""
+    """(channels, side) after every layer for an image of 64 pixels; found by a forward pass."""
     found: dict[str, tuple[int, int]] = {}
 
     def run(name: str, layer: nn.Module, maps: Tensor) -> Tensor:
@@ -317,16 +317,16 @@ CHAINS: dict[int, tuple[tuple[str, str], ...]] = {
         ("layer4.1.conv3", "layer4.2.conv3"),
     ),
 }
-"""Pairs for contexts 2, 3 and 5, the last ones taken first. Decision: the document names only 98-104, the last."""
+"""Pairs for contexts 2, 3 and 5, last ones first. Decision: the document names only 98-104, the last."""
 
 CONTEXTS = ("1", "2", "3", "special3", "5")
 
 
 def connections_for(depth: int, name: str, kind: Kind = "identity") -> list[Connection]:
     """The connections of a context of table 5.7, or of pairs of positions: "98-104", "layer4.0.bn2-layer4.1.bn2", or
-    several with commas. Whether a network has such positions, `StResNet` says.
+    several separated by commas. `StResNet` checks that a network has these positions.
 
-    Raises ValueError for what is neither, with the list.
+    Raises ValueError, with the list, if it is neither.
     """
     if "-" in name:
         places = [[place.strip() for place in pair.split("-")] for pair in name.split(",")]
@@ -355,6 +355,6 @@ def st_resnet(
     kind: Kind = "identity",
     overlap: bool = False,
 ) -> StResNet:
-    """ResNet-18 or 50 with a context of table 5.7, from scratch; `channels`: streams times channels of a frame."""
+    """ResNet-18 or 50 with a context of table 5.7, untrained; `channels`: streams times channels of a frame."""
     network = ResNet(depth, classes=classes, channels=channels, width=width, dropout=dropout)
     return StResNet(network, connections_for(depth, context, kind), overlap=overlap, window=window)

@@ -1,8 +1,8 @@
-"""Published weights as the start of a clip network: all but the last layer, for any number of channels.
+"""Published weights as the initialization of a clip network: all but the last layer, for any number of channels.
 
-The first convolution's kernels for red, green and blue become their mean, times 3 / C, where there are C other
-channels: a gray picture in all of them gives what it gave (as for stacked flow in Wang et al. 2016, "Temporal segment
-networks", but for the factor). Those for x and y of a flow are repeated for every stacked frame, by as much less.
+For C other channels, the first convolution's kernels for red, green and blue are replaced by their mean, times 3 / C:
+a gray image in all channels gives the same output (as for stacked flow in Wang et al. 2016, "Temporal segment
+networks", except for the factor). Kernels for x and y of optical flow are repeated and scaled for the stacked frames.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from gesta.models.two_stream import FLOW_CHANNELS, Stack, TwoStream
 from gesta.models.weights import WeightsError, fetch, load_tensors, read_tensors
 
 OFFICIAL_FOR = {"st_resnet18": "resnet18", "st_resnet50": "resnet50", "i3d": "inception_v1"}
-"""Clip networks that begin with an official image file."""
+"""Clip networks that can start from the official weights of an image network."""
 
 Tensors = dict[str, Tensor]
 
 
 def start_from(name: str, network: nn.Module, weights: str | None, folder: Path, motion: str | None = None) -> None:
-    """Puts published weights into a fresh network of the catalog, in place; the last layer stays as it is.
+    """Loads published weights into a fresh network of the catalog, in place; the last layer is unchanged.
 
-    `weights`: a file, or "official": the backbone's ImageNet file, downloaded to `folder` unless it is there. I3D takes
-    Kinetics files and, inflated, Inception-v1's; built with `padding_for`, it then gives what that network gives for a
-    repeated image. `motion`: another file for the motion stream of two; what has no file stays as it is.
-    Raises WeightsError listing every tensor of every file that does not fit, or where there is no such file.
+    `weights`: a file, or "official": the backbone's ImageNet file, downloaded to `folder` unless already there. I3D
+    takes Kinetics files and, inflated, those of Inception-v1; built with `padding_for`, it then gives that network's
+    output for a repeated image. `motion`: another file for the motion stream; a stream without a file is unchanged.
+    Raises WeightsError listing every tensor of every file that does not fit, or if there is no such file.
     """
     files = [weights, motion or weights] if isinstance(network, TwoStream) else [weights]
     faults: dict[str, None] = {}
@@ -61,9 +61,9 @@ def _begin(network: nn.Module, path: Path) -> None:
 
 
 def padding_for(name: str, weights: str, folder: Path) -> Padding | None:
-    """ "inception_v1" where I3D will begin with an image network's weights, which are exact only so; else None.
+    """ "inception_v1" if I3D will start from an image network's weights, which it then reproduces exactly; else None.
 
-    Raises WeightsError where there is no such file.
+    Raises WeightsError if there is no such file.
     """
     if name != "i3d":
         return None
@@ -71,14 +71,14 @@ def padding_for(name: str, weights: str, folder: Path) -> Padding | None:
 
 
 def towers(network: nn.Module) -> list[nn.Module]:
-    """The networks inside stacks and fusions."""
+    """The single networks inside stacks and fusions."""
     if isinstance(network, TwoStream):
         return [*towers(network.appearance), *towers(network.motion)]
     return towers(network.network) if isinstance(network, Stack) else [network]
 
 
 def for_channels(kernel: Tensor, channels: int) -> Tensor:
-    """[O, C, ...] -> [O, channels, ...]: as it is, or the mean over the channels, so often and by so much less.
+    """[O, C, ...] -> [O, channels, ...]: unchanged, or the mean over the channels, repeated and scaled by C / channels.
 
     Kernels for flow (x and y) are repeated for each stacked frame instead.
     """
@@ -93,7 +93,7 @@ def for_channels(kernel: Tensor, channels: int) -> Tensor:
 
 
 def _plain(network: nn.Module) -> tuple[nn.Module, Callable[[Tensors], Tensors], str]:
-    """What the file's names belong to, how they are read, and with what the last layer's names begin."""
+    """The module that a file's names refer to, how to convert its tensors, and the name prefix of the last layer."""
     if isinstance(network, StResNet):
         assert isinstance(network.network, ResNet)
         return network.network, lambda tensors: tensors, "fc."
@@ -113,7 +113,7 @@ def _file(name: str, weights: str, folder: Path) -> Path:
 
 
 def _of_images(tensors: Tensors) -> bool:
-    """Whether these are Inception-v1's, by name."""
+    """Whether the tensor names are those of Inception-v1."""
     return "conv1.conv.weight" in tensors
 
 

@@ -1,15 +1,15 @@
 """Causal temporal convolutions on skeletons (Bai, Kolter, Koltun 2018, "An Empirical Evaluation of Generic
-Convolutional and Recurrent Networks for Sequence Modeling"): an answer after every frame, for streams and continuous
+Convolutional and Recurrent Networks for Sequence Modeling"): an output after every frame, for streams and continuous
 recognition.
 
 In: skeleton float32 [B, T, J, D], mask [B, T, J], lengths [B] (gesta.models.skeleton_layers). Out: logits [B, N] after
-the last frame, `forward_steps`: [B, T, N] after each. `step` takes the next frames and the state, named arrays of
-`state_shapes`: what the convolutions look back on; frame by frame equals the whole clip.
+the last frame, `forward_steps`: [B, T, N] after each. `step` takes the next frames and the state, named arrays as
+in `state_shapes`: the past frames that the convolutions need; frame by frame equals the whole clip.
 A frame is positions, movement over 1 and 4 frames, distances of all pairs and the mask; blocks look 2, 4, 8, 16, 32
-frames further back each: 63 in all. `centered`: positions from each frame's middle, so that movement alone tells where
-the body is. Parameters with 20 joints in 3-D, N = 14, width 128: 0.38 M.
-Deviations: batch normalization over the frames of clips alone (padding left out) for weight normalization, one
-convolution and one 1 x 1 in a block where the paper has two.
+frames further back each: 63 frames in all. `centered`: positions relative to the mean of each frame's joints, so that
+only movement depends on the position of the body. Parameters with 20 joints in 3-D, N = 14, width 128: 0.38 M.
+Deviations: batch normalization over valid frames (no padding) instead of weight normalization, one
+convolution and one 1 x 1 convolution per block where the paper has two.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class FrameNorm(nn.BatchNorm1d):
 
 
 class CausalBlock(nn.Module):
-    """Dilated convolution over now and before, BN, ReLU, dropout, 1 x 1, shortcut: [B, C, T] -> [B, C, T]."""
+    """Causal dilated convolution, BN, ReLU, dropout, 1 x 1, shortcut: [B, C, T] -> [B, C, T]."""
 
     def __init__(self, width: int, dilation: int, dropout: float) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class CausalBlock(nn.Module):
 
 
 class CausalNet(nn.Module):
-    """What networks share that answer after every frame. A subclass has `state_shapes`, `forward_head`, `advance`."""
+    """Base class of networks with an output per frame. Subclasses define `state_shapes`, `forward_head`, `advance`."""
 
     chunk = 1
     joints: int
@@ -62,19 +62,19 @@ class CausalNet(nn.Module):
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The named state of `step`, zeros at a reset; -1 stands for the batch."""
+        """Shapes of the named state of `step`, zeros at a reset; -1 denotes the batch."""
         raise NotImplementedError
 
     def advance(
         self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """[B, t, J, D] -> features after every frame [B, t, C], and the state behind the last one."""
+        """[B, t, J, D] -> features after every frame [B, t, C], and the state after the last one."""
         raise NotImplementedError
 
     def advance_layers(
         self, skeleton: Tensor, mask: Tensor | None, state: Sequence[Tensor], valid: Tensor | None = None
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """As `advance`, with what every layer says, the last one's features last."""
+        """Like `advance`, with the outputs of every layer, the features last."""
         features, after = self.advance(skeleton, mask, state, valid)
         return [features], after
 
@@ -88,16 +88,16 @@ class CausalNet(nn.Module):
         return self.forward_head(features[:, -1]), *after
 
     def steps(self, skeleton: Tensor, mask: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        """As `step`, with the logits after every one of the frames, [B, t, N]."""
+        """Like `step`, with the logits after each of the frames, [B, t, N]."""
         features, after = self.advance(skeleton, mask, state)
         return self.forward_head(features), *after
 
     def forward_steps(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """Logits after every frame [B, T, N]; those behind a clip's length mean nothing."""
+        """Logits after every frame [B, T, N]; those past a clip's length are meaningless."""
         return self.forward_head(self.forward_layers(skeleton, mask, lengths)[-1])
 
     def forward_features(self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> Tensor:
-        """[B, C] after the last frame."""
+        """Features [B, C] after the last frame."""
         features = self.forward_layers(skeleton, mask, lengths)[-1]  # B T C
         if lengths is None:
             return features[:, -1]
@@ -110,7 +110,7 @@ class CausalNet(nn.Module):
     def forward_layers(
         self, skeleton: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None
     ) -> list[Tensor]:
-        """What every layer says after every frame, [B, T, C] each."""
+        """The outputs of every layer after every frame, [B, T, C] each."""
         state = [
             skeleton.new_zeros([skeleton.shape[0] if n == -1 else n for n in shape])
             for shape in self.state_shapes.values()
@@ -156,7 +156,7 @@ class CausalTcn(CausalNet):
         return {"points": (-1, FAST, self.joints, self.dimensions), "seen": (-1, FAST, self.joints), **layers}
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.head.reset(classes)
 
     def forward_head(self, features: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class CausalTcn(CausalNet):
 
     @property
     def layer_widths(self) -> tuple[int, ...]:
-        """Channels of what `forward_layers` gives."""
+        """Channels of the outputs of `forward_layers`."""
         return (self.inputs.out_channels,) * (len(self.blocks) + 1)
 
     def advance_layers(
@@ -188,7 +188,7 @@ class CausalTcn(CausalNet):
         return [*layers, self.last(x, valid).relu().transpose(1, 2)], after
 
     def _frames(self, points: Tensor, seen: Tensor) -> Tensor:
-        """What is known of every frame but the first FAST, which only serve the movement: [B, inputs, t]."""
+        """The input features of every frame but the first FAST, which only serve the movement: [B, inputs, t]."""
         parts = [
             (centered(points, seen) if self.centered else points).flatten(2),
             movement(points, seen, SLOW).flatten(2),

@@ -1,14 +1,14 @@
-"""Encoder and decoder of LSTMs: translation, and a vector for a sentence (Sutskever et al. 2014; Ptucha 2019).
+"""LSTM encoder-decoder: translation, and sentence vectors (Sutskever et al. 2014; Ptucha 2019).
 
 In: source int64 [S, B] with lengths [B]; target tokens [T, B]. Out: features [T, B, E], logits [T, B, V].
-The encoder reads in both directions; its last states start the decoder and, side by side, are the sentence's vector
-[B, 2H]. With attention (Luong et al. 2015, "general") the decoder's output h_t looks at all encoder outputs m_s:
+The encoder is bidirectional; its last states start the decoder and, concatenated, are the sentence vector [B, 2H].
+With attention (Luong et al. 2015, "general") the decoder's output h_t attends to all encoder outputs m_s:
 
     a_ts = softmax_s(m_s . W h_t),  features_t = tanh(U [sum_s a_ts m_s; h_t])
 
-Without, the sentence's vector goes into every step beside the word (Cho et al. 2014). Unembedding and target embedding
-are one. Parameters of 256, 1 layer, 8,000 and 6,000 words, attention: 5.8 M, of which 3.6 M are embeddings. Deviation:
-no input feeding, so that the fused LSTM runs over a whole sentence.
+Without, every step gets the sentence vector along with the word (Cho et al. 2014). Unembedding and target embedding
+are tied. Parameters with 256 units, 1 layer, 8,000 and 6,000 words, attention: 5.8 M, of which 3.6 M are embeddings.
+Deviation: no input feeding, so that the fused LSTM runs over a whole sentence.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gesta.models.language import INITIAL_RANGE, Dropout
 
 
 class Memory(NamedTuple):
-    """What the decoder knows of the sources: outputs [S, B, 2H], mask [S, B] (True on words), vector [B, 2H]."""
+    """The encoded sources: outputs [S, B, 2H], mask [S, B] (True on words), vector [B, 2H]."""
 
     outputs: Tensor
     mask: Tensor
@@ -31,15 +31,15 @@ class Memory(NamedTuple):
 
 
 def places(sequence: Tensor) -> Tensor:
-    """[T, B] or [T, B, D] -> [T, B]: 0, 1, 2 ... along each; a running sum, as exporters keep their example's sizes."""
+    """[T, B] or [T, B, D] -> [T, B]: 0, 1, 2 ... along each; a cumulative sum, as exporters fix the example's sizes."""
     first = sequence if sequence.ndim == 2 else sequence[..., 0]
     return torch.ones_like(first, dtype=torch.int64).cumsum(0) - 1
 
 
 def reversed_within(steps: Tensor, place: Tensor, lengths: Tensor) -> Tensor:
-    """Each sequence of [T, B, D] back to front, the padding behind it left where it is; its own inverse.
+    """Each sequence of [T, B, D] reversed, with the padding left in place; its own inverse.
 
-    `place`: as of `places`.
+    `place`: from `places`.
     """
     index = torch.where(place < lengths, lengths - 1 - place, place)  # T B
     return steps.gather(0, index.unsqueeze(-1).expand(-1, -1, steps.shape[-1]))
@@ -52,14 +52,14 @@ def at_end(steps: Tensor, lengths: Tensor) -> Tensor:
 
 
 def words(tokens: int, width: int) -> nn.Embedding:
-    """An embedding of words as they start."""
+    """A freshly initialized word embedding."""
     embedding = nn.Embedding(tokens, width)
     nn.init.uniform_(embedding.weight, -INITIAL_RANGE, INITIAL_RANGE)
     return embedding
 
 
 class Encoder(nn.Module):
-    """Sources -> LSTM layers in both directions. The direction back runs on reversed sequences: padding stays behind.
+    """Sources -> LSTM layers in both directions. The backward one runs on reversed sequences: padding stays last.
 
     `embedding`: sources [S, B] or [S, B, D] -> [S, B, width].
     """
@@ -84,7 +84,7 @@ class Encoder(nn.Module):
 
 
 class Attention(nn.Module):
-    """The mean of the encoder's outputs, weighted by how well they fit each output of the decoder."""
+    """The mean of the encoder's outputs, weighted by their similarity to each output of the decoder."""
 
     def __init__(self, memory: int, hidden: int, features: int) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Attention(nn.Module):
         self.combine = nn.Linear(memory + hidden, features)
 
     def weights(self, outputs: Tensor, memory: Memory) -> Tensor:
-        """outputs [T, B, H] -> [B, T, S]; 0 on padding, 1 in sum."""
+        """outputs [T, B, H] -> [B, T, S]; 0 on padding, summing to 1."""
         scores = torch.einsum("tbm,sbm->bts", self.query(outputs), memory.outputs)
         return scores.float().masked_fill(~memory.mask.T.unsqueeze(1), -torch.inf).softmax(-1)
 
@@ -103,7 +103,7 @@ class Attention(nn.Module):
 
 
 class SequenceToText(nn.Module):
-    """`source`: what the encoder makes vectors of `embedding` numbers with; `target_tokens`: size of the vocabulary;
+    """`source`: embeds the sources in `embedding` dimensions; `target_tokens`: size of the vocabulary;
     `dropout`: of embeddings, layers and features."""
 
     def __init__(
@@ -140,7 +140,7 @@ class SequenceToText(nn.Module):
         return both[0].tanh().contiguous(), both[1].contiguous()
 
     def decode(self, tokens: Tensor, memory: Memory, h: Tensor, c: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """tokens [T, B] -> features [T, B, E], the state behind them."""
+        """tokens [T, B] -> features [T, B, E], the state after them."""
         x = self.dropout(self.embedding(tokens))  # T B E
         if self.attention is None:
             x = torch.cat([x, memory.vector.to(x.dtype).expand(tokens.shape[0], -1, -1)], -1)  # T B E+2H
@@ -153,18 +153,18 @@ class SequenceToText(nn.Module):
         return self.dropout(features), (torch.cat([s[0] for s in after]), torch.cat([s[1] for s in after]))
 
     def logits(self, features: Tensor) -> Tensor:
-        """[..., E] -> [..., V], by the target embedding's own weights."""
+        """[..., E] -> [..., V], with the weights of the target embedding."""
         return F.linear(features, self.embedding.weight, self.bias).float()
 
     def forward(self, source: Tensor, lengths: Tensor, inputs: Tensor) -> Tensor:
-        """Sources [S, B] (or [S, B, D]) and the words before each target [T, B] -> logits [T, B, V]."""
+        """Sources [S, B] (or [S, B, D]) and the word before each target [T, B] -> logits [T, B, V]."""
         memory = self.encode(source, lengths)
         features, _ = self.decode(inputs, memory, *self.start(memory))
         return self.logits(features)
 
 
 class TranslationNet(SequenceToText):
-    """From words: `source_tokens` is the size of their vocabulary, `settings` those of SequenceToText."""
+    """Translation from words: `source_tokens`: size of the vocabulary; `settings`: those of SequenceToText."""
 
     def __init__(self, *, source_tokens: int, embedding: int, **settings: Any) -> None:
         super().__init__(source=words(source_tokens, embedding), embedding=embedding, **settings)

@@ -1,9 +1,9 @@
 """Two streams (Simonyan and Zisserman 2014, "Two-stream convolutional networks for action recognition in videos"; the
-next step that Iqbal names): one network for how things look, one for stacked optical flow, fused by score or feature.
+next step that Iqbal names): one network for appearance, one for stacked optical flow, fused by scores or features.
 
-In: clip uint8 or float 0..255 [B, S, C, T, H, W]; with two networks the last `flow` channels are the flow's. Out:
+In: clip uint8 or float 0..255 [B, S, C, T, H, W]; with two networks the last `flow` channels are optical flow. Out:
 logits [B, N]. Parameters: those of the networks. Deviations: both are trained together, on the fused loss; the flow of
-frame t is stacked with that of the frames before it, not behind it, so that a stream needs no look ahead.
+frame t is stacked with that of the frames before it, not after it, so that a stream needs no look-ahead.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FLOW_CHANNELS = 2
 def stacked(clip: Tensor, frames: int) -> Tensor:
     """[B, S, C, T, H, W] -> [B, S, frames * C, T, H, W]: every frame with those before it, the latest first.
 
-    Before the first frame it is repeated. Frames that are all zero, behind a short clip, stay so.
+    The first frame is repeated before the start. All-zero frames, after a short clip, stay zero.
     """
     if frames == 1:
         return clip
-    clip = clip if clip.is_floating_point() else clip.float()  # ONNX Runtime multiplies no bytes
+    clip = clip if clip.is_floating_point() else clip.float()  # ONNX Runtime cannot multiply bytes
     time = clip.shape[3]
     earlier = torch.cat([clip[:, :, :, :1]] * (frames - 1) + [clip], 3)  # B S C frames-1+T H W
     taken = [earlier[:, :, :, frames - 1 - age : frames - 1 - age + time] for age in range(frames)]
@@ -43,7 +43,7 @@ class Stack(nn.Module):
         self.window = self.network.window
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.network.reset_classifier(classes)
 
     def forward_features(self, clip: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -53,7 +53,7 @@ class Stack(nn.Module):
         return self.network.forward_head(features)
 
     def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """As of the spatio-temporal ResNets, which alone have it."""
+        """As in the spatio-temporal ResNets; other networks do not have it."""
         windows: tuple[Tensor, Tensor] = self.network.forward_windows(stacked(clip, self.frames), lengths)
         return windows
 
@@ -62,8 +62,8 @@ class Stack(nn.Module):
 
 
 class TwoStream(nn.Module):
-    """Score fusion: the mean of both networks' probabilities. Feature fusion: one linear layer on both features side
-    by side, which is the sum of the two networks' last layers.
+    """Score fusion: the mean of both networks' probabilities. Feature fusion: one linear layer on the concatenated
+    features, which is the sum of the two networks' last layers.
     """
 
     def __init__(self, appearance: nn.Module, motion: nn.Module, fusion: Fusion, flow: int = FLOW_CHANNELS) -> None:
@@ -74,7 +74,7 @@ class TwoStream(nn.Module):
         self.window = self.appearance.window
 
     def reset_classifier(self, classes: int) -> None:
-        """New, untrained last layers for so many classes."""
+        """Replaces the last layers with new, untrained ones for `classes` classes."""
         self.appearance.reset_classifier(classes)
         self.motion.reset_classifier(classes)
 
@@ -86,7 +86,7 @@ class TwoStream(nn.Module):
         return mean_of_scores(self.appearance(looks, lengths), self.motion(flow, lengths))
 
     def forward_windows(self, clip: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Logits of each sequence of spatio-temporal ResNets, fused, [B, m, N], and whether it is one, [B, m]."""
+        """Fused logits of each sequence of spatio-temporal ResNets, [B, m, N], and whether it is valid, [B, m]."""
         looks, flow = clip[:, :, : -self.flow], clip[:, :, -self.flow :]
         seen, counted = self.appearance.forward_windows(looks, lengths)
         moved, _ = self.motion.forward_windows(flow, lengths)

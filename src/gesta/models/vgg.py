@@ -2,9 +2,9 @@
 
 In: images uint8 or float 0..255 [B, 3, 32, 32]. Out: logits [B, N].
 Parameters: 14,991,946 for N = 10, 15,038,116 for N = 100.
-Deviations from the paper, by the document's number of parameters (spec 2, Corrected decision): batch normalization
-behind every convolution and the hidden layer, and one such layer of 512 where the paper has two of 4096, since 32
-pixels leave a map of 1 x 1.
+Deviations from the paper, to match the thesis's parameter count (spec 2, Corrected decision): batch normalization
+after every convolution and the hidden layer, and one such layer of 512 where the paper has two of 4096, since 32
+pixels leave a 1 x 1 map.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from gesta.models.layers import he_initialized, to_signed
 
 STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-"""Maps of the convolutions; each stage ends with pooling that halves the size: 32 -> 16 -> 8 -> 4 -> 2 -> 1."""
+"""Channels of the convolutions; each stage ends with pooling that halves the size: 32 -> 16 -> 8 -> 4 -> 2 -> 1."""
 HIDDEN = 512
 
 
 class Vgg16(nn.Module):
     """Thirteen 3 x 3 convolutions with bias, BN, ReLU; linear 512, BN, ReLU, linear N.
 
-    `dropout` stands before both linear layers. `normalization=False`: the hidden layer without BN, as of weights up to
-    commit 2895dc4.
+    `dropout` is applied before both linear layers. `normalization=False`: the hidden layer without BN, as of weights
+    up to commit 2895dc4.
     """
 
     def __init__(self, *, classes: int, dropout: float = 0.5, normalization: bool = True) -> None:
@@ -44,7 +44,7 @@ class Vgg16(nn.Module):
         he_initialized(self)
 
     def reset_classifier(self, classes: int) -> None:
-        """A new, untrained last layer for so many classes."""
+        """Replaces the last layer with a new, untrained one for `classes` classes."""
         self.classifier = nn.Linear(HIDDEN, classes).to(self.classifier.weight.device)
 
     def forward_features(self, images: Tensor) -> Tensor:

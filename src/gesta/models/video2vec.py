@@ -1,14 +1,14 @@
-"""A vector for a video, and for a sentence in the same space (Ptucha 2019, part V).
+"""Vectors for videos, and for sentences in the same space (Ptucha 2019, part V).
 
-The encoder of `models.captions` (LSTMs in both directions over features); its last states, brought to E numbers and to
-length 1, are the vector. It learns, by `objective`,
+The encoder of `models.captions` (bidirectional LSTMs over features); its last states, projected to E dimensions and
+norm 1, are the vector. Training objectives (`objective`):
 
-- "captions": an encoder alike makes vectors of sentences, and a softmax over the batch says which sentence belongs to
-  which video and which video to which sentence (Radford et al. 2021), at a temperature that is learned; a sentence that
-  stands in a batch more than once is right for each of its videos;
+- "captions": a similar encoder computes sentence vectors, and a softmax over the batch matches sentences to videos and
+  videos to sentences (Radford et al. 2021), with a learned temperature; a sentence that occurs more than once in a
+  batch is correct for each of its videos;
 - "classes": a linear layer on the vector;
-- "reconstruction": an LSTM that is given the vector at every step gives the normalized features back, in mean squares
-  (Srivastava et al. 2015).
+- "reconstruction": an LSTM that gets the vector at every step reconstructs the normalized features, with a mean squared
+  error (Srivastava et al. 2015).
 
 Parameters from 240 features, 128 wide, vector 128, 75 words: 0.66 M with captions.
 """
@@ -28,7 +28,7 @@ FIRST_SCALE = 10.0
 
 
 class VectorEncoder(nn.Module):
-    """Sequences [S, B] or [S, B, D] with lengths [B] -> vectors [B, E] of length 1."""
+    """Sequences [S, B] or [S, B, D] with lengths [B] -> vectors [B, E] of norm 1."""
 
     def __init__(self, embedding: nn.Module, width: int, hidden: int, vector: int, dropout: Dropout) -> None:
         super().__init__()
@@ -40,9 +40,9 @@ class VectorEncoder(nn.Module):
 
 
 class VideoVectors(nn.Module):
-    """`tokens`: words of the sentences; `classes`: of the videos; 0 where the objective has none.
+    """`tokens`: vocabulary size of the sentences; `classes`: classes of the videos; 0 if the objective has none.
 
-    `losses` gives a loss for each video of a batch, [B].
+    `losses` returns a loss for each video of a batch, [B].
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class VideoVectors(nn.Module):
         self.objective = objective
 
     def fit_statistics(self, features: Tensor) -> None:
-        """Takes the normalization from the training part's features [n, D]."""
+        """Sets the normalization from the features [n, D] of the training set."""
         self.video.encoder.embedding.norm.fit(features)  # type: ignore[union-attr,operator]
 
     def losses(self, batch: dict[str, Tensor]) -> Tensor:
@@ -85,7 +85,7 @@ class VideoVectors(nn.Module):
         return self._reconstruction(vectors, batch["source"], batch["lengths"])
 
     def _reconstruction(self, vectors: Tensor, source: Tensor, lengths: Tensor) -> Tensor:
-        """Mean square of what differs, over each video's features, [B]."""
+        """Mean squared error over the features of each video, [B]."""
         outputs, _ = self.decoder(vectors.expand(len(source), -1, -1))  # S B H
         wanted = self.video.encoder.embedding.norm(source)  # type: ignore[union-attr,operator]
         mask = places(source) < lengths  # S B
@@ -95,7 +95,7 @@ class VideoVectors(nn.Module):
 def matching(scores: Tensor, same: Tensor) -> Tensor:
     """scores [B, B] of videos (rows) and sentences, same [B, B]: which belong together -> loss of each video, [B].
 
-    The mean over both ways of -log of the share of softmax that right ones have together.
+    The mean over both directions of -log of the total softmax probability of the correct ones.
     """
     wrong = ~same
     by_video = scores.logsumexp(1) - scores.masked_fill(wrong, -torch.inf).logsumexp(1)

@@ -1,6 +1,6 @@
-"""Published weights into a network: strictly, every mismatch named at once.
+"""Strict loading of published weights into a network: all mismatches are reported at once.
 
-Read are safetensors and PyTorch state dicts (`.pt`, `.pth`: pickles, opened so that they can only give tensors).
+Reads safetensors and PyTorch state dicts (`.pt`, `.pth`: pickles, loaded with tensors only).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ OFFICIAL = {
 
 
 class WeightsError(ValueError):
-    """A weights file that cannot be used as it is, or cannot be had."""
+    """A weights file that cannot be used or obtained."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file by name. Raises WeightsError for a file that is none, or is damaged."""
+    """The tensors of a file by name. Raises WeightsError if it is not a weights file, or is damaged."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file.")
     try:
@@ -53,7 +53,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """Why a file cannot be read; PyTorch's own words advise to open pickles that can do anything."""
+    """Why a file cannot be read; PyTorch's own message advises unsafe loading of pickles."""
     if isinstance(error, OSError):
         return str(error)
     with path.open("rb") as stream:
@@ -70,11 +70,11 @@ def _reason(path: Path, error: Exception) -> str:
 
 
 def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Puts the tensors into the network; `source` names them in the message.
+    """Loads the tensors into the network; `source` names them in error messages.
 
-    Auxiliary heads (`network.heads`) that the network was built without may stand in the file. Batch normalization's
-    counters of batches may lack, as in older files. Raises WeightsError listing all that is missing, extra or
-    misshaped; the network is then as before.
+    The file may contain auxiliary heads (`network.heads`) that the network was built without, and may lack the batch
+    counters of batch normalization, as older files do. Raises WeightsError listing all missing, extra and misshaped
+    tensors; the network is then unchanged.
     """
     left_out = tuple(f"{name}." for name in getattr(network, "heads", ()) if not hasattr(network, name))
     given = {name: tensor for name, tensor in tensors.items() if not name.startswith(left_out)}
@@ -96,20 +96,20 @@ def load_tensors(network: nn.Module, tensors: Mapping[str, Tensor], source: str)
 
 
 def length_of(tensors: Mapping[str, Tensor], name: str, axis: int, otherwise: int) -> int:
-    """A tensor's length along an axis; `otherwise` where it has none, which `load_tensors` says then."""
+    """A tensor's length along an axis; `otherwise` if it has none, which `load_tensors` then reports."""
     shape = tensors[name].shape if name in tensors else ()
     return shape[axis] if len(shape) > axis else otherwise
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """A file into a network, strictly. Raises WeightsError as `read_tensors` and `load_tensors` do."""
+    """Loads a file into a network, strictly. Raises WeightsError like `read_tensors` and `load_tensors`."""
     load_tensors(network, read_tensors(path), str(path))
 
 
 def fetch(name: str, folder: Path) -> Path:
-    """The official file of a backbone, downloaded to `folder` unless it is there; its sha256 is checked.
+    """The official weights of a backbone, downloaded to `folder` unless already there; the sha256 is checked.
 
-    Raises WeightsError where there is no official file, or the network does not allow it, with what to do by hand.
+    Raises WeightsError if there is no official file, or the download fails, with instructions for doing it by hand.
     """
     if name not in OFFICIAL:
         raise WeightsError(
@@ -133,7 +133,7 @@ def fetch(name: str, folder: Path) -> Path:
 
 
 def fingerprint(network: nn.Module) -> str:
-    """sha256 over names, types and values of all tensors: the same weights give the same digits."""
+    """sha256 over names, types and values of all tensors: the same weights give the same hash."""
     total = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         if not _counts(name):

@@ -1,6 +1,6 @@
-"""Multinomial logistic regression on a window of the last frames of a skeleton: the floor for networks that look back.
+"""Multinomial logistic regression on a window of the last frames of a skeleton: a baseline for causal networks.
 
-In and out as of gesta.models.tcn. A frame is positions from the middle of its joints, movement from the frame before,
+In and out as in gesta.models.tcn. A frame is positions relative to the mean of its joints, movement since the last one,
 and the mask, each scaled to unit variance over training; the window is 30 frames, zeros before the first one.
 Parameters with 20 joints in 3-D, N = 14: 58,814.
 """

@@ -1,13 +1,13 @@
 """word2vec with negative sampling (Mikolov et al. 2013): skip-gram and CBOW, two tables of vectors.
 
-Skip-gram predicts a word around from the vector of the one in the middle, CBOW the one in the middle from the mean of
-the vectors around. Loss of one prediction, o the true word, k words drawn from the unigram distribution to the 0.75:
+Skip-gram predicts a context word from the vector of the center word, CBOW the center word from the mean of the context
+vectors. Loss of one prediction, o the true word, k words drawn from the unigram distribution to the power of 0.75:
 
     E = -log s(u_o . v) - sum_k log s(-u_k . v)
 
 In: inputs int64 [B, C] (C = 1 for skip-gram; -1 where there is no word), targets [B, 1 + K], the true one first.
-Parameters: 2 V D. Learned by plain SGD, whose gradients are written out: a batch touches few rows, and autograd would
-walk through all of them. As in the authors' program, CBOW adds the whole gradient of the mean to every word of it.
+Parameters: 2 V D. Learned by plain SGD, with explicit gradients: a batch touches few rows, and autograd would
+process all of them. As in the authors' program, CBOW adds the whole gradient of the mean to every context word.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 
 class NegativeSampling:
-    """`inputs` and `outputs` [V, D]; the inputs are the word vectors. The start is the authors': outputs at zero."""
+    """`inputs` and `outputs` [V, D]; the inputs are the word vectors. Initialized as in word2vec: outputs at zero."""
 
     def __init__(self, words: int, width: int, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
@@ -26,7 +26,7 @@ class NegativeSampling:
         self.outputs = torch.zeros(words, width)
 
     def hidden(self, inputs: Tensor) -> Tensor:
-        """The mean of the vectors that are there, [B, C] -> [B, D]."""
+        """The mean of the vectors of the words present, [B, C] -> [B, D]."""
         if inputs.shape[1] == 1:
             return self.inputs[inputs[:, 0]]
         there = (inputs >= 0).unsqueeze(-1).float()  # B C 1
@@ -56,7 +56,7 @@ class NegativeSampling:
 
 
 def counted(targets: Tensor) -> Tensor:
-    """1 for the true word and every negative that is another word, [B, 1 + K]."""
+    """1 for the true word and every negative that differs from it, [B, 1 + K]."""
     mask = (targets != targets[:, :1]).float()
     mask[:, 0] = 1
     return mask
