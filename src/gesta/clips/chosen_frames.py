@@ -43,7 +43,7 @@ def read_frames(
 
     Decodes once and converts only what is chosen; a whole recording is followed to its end, so that a cut is found.
     Where decoding finds other frames than the header promises, they are chosen among these, in a second pass.
-    Raises GestaError naming the file where it is unreadable, damaged or cut short, or no frame lies in the span.
+    Raises GestaError naming the file if it is unreadable, damaged or cut short, or no frame lies in the span.
     """
     resource = sample.color or sample.depth
     assert resource is not None  # a sample has one of them

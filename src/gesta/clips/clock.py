@@ -39,7 +39,7 @@ class Clock:
 
 
 def checked_time(time_s: Any, number: int) -> float:
-    """A frame's time as a number of seconds. Raises GestaError that names the `number`-th frame where it is none."""
+    """A frame's time as a number of seconds. Raises GestaError that names the `number`-th frame if it is none."""
     try:
         seconds = float(time_s)
     except (TypeError, ValueError, OverflowError):

@@ -35,7 +35,7 @@ class Cropper:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         t = self.transform
         self._motion = crops.MotionBox(t.fps, t.box_smoothing)
         self._before: dict[str, Plane] = {}
@@ -47,7 +47,7 @@ class Cropper:
         self._levels = depth_levels(0.0, t.depth_range_mm)
 
     def preprocess(self, group: Sequence[RawFrame]) -> NDArray[np.uint8]:
-        """A chunk of frames, t S H W C. Raises GestaError where they lack what the transform needs."""
+        """A chunk of frames, t S H W C. Raises GestaError if they lack what the transform needs."""
         if self.transform.body == "motion":
             for frame in group:
                 self._motion.see(*_motion_image(frame))
@@ -191,7 +191,7 @@ def _source(channel: Channel) -> str:
 
 
 def _plane(frame: RawFrame, name: str) -> Plane:
-    """Gray, one of the colors, or depth. Raises GestaError where the recording has none."""
+    """Gray, one of the colors, or depth. Raises GestaError if the recording has none."""
     if name in COLORS:
         if frame.color is None:
             raise GestaError("The model needs color, and the frames are gray or depth. Use a model trained on them.")

@@ -46,7 +46,7 @@ def too_much(lost: int, total: int) -> bool:
 
 
 def check(name: object, lost: int, total: int) -> None:
-    """Warns of lost frames once they are known. Raises GestaError where there are too many."""
+    """Warns of lost frames once they are known. Raises GestaError if there are too many."""
     if lost == 0:
         return
     if too_much(lost, total):

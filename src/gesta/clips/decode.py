@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class Decoded(NamedTuple):
-    """The `number`-th frame of a video from 0, lost ones counted; `image` is None where it is not wanted, or lost."""
+    """The `number`-th frame of a video from 0, lost ones counted; `image` is None if it is not wanted, or lost."""
 
     number: int
     time_s: float
@@ -125,7 +125,7 @@ def _probe_folder(resource: Resource) -> VideoInfo:
 
 
 def _rate(times_s: Sequence[float], nominal: float) -> float:
-    """Frames a second by the stamps, without pauses; the header's rate where it says the same."""
+    """Frames per second by the stamps, without pauses; the header's rate where it says the same."""
     steps = [after - before for before, after in pairwise(times_s) if after > before]
     if not steps:
         return nominal
@@ -139,7 +139,7 @@ _RATE_FRAMES = 400
 
 
 def frame_rate(resource: Resource) -> float | None:
-    """Frames a second by the stamps of the first frames; nothing is decoded. None where it cannot be read."""
+    """Frames per second by the stamps of the first frames; nothing is decoded. None if it cannot be read."""
     if resource.is_folder:
         return rate(resource)
     try:

@@ -38,12 +38,12 @@ class FusedPreprocessor:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         self._skeleton.reset()
         self._cropper: Cropper | None = None
 
     def preprocess(self, group: Sequence[RawFrame]) -> NDArray[Any]:
-        """A chunk of frames as records, t. Raises GestaError where frames have joints of another set."""
+        """A chunk of frames as records, t. Raises GestaError if frames have joints of another set."""
         out = self.transform.empty(len(group))
         tracked = [i for i, frame in enumerate(group) if frame.joints is not None]
         if tracked:
@@ -88,7 +88,7 @@ class JoinedSkeletons:
 
 
 def joined(sample: Sample, transform: Transform) -> JoinedSkeletons | None:
-    """The skeletons to join to the sample's frames; None where it has none, or pixels alone are looked at."""
+    """The skeletons to join to the sample's frames; None if it has none, or pixels alone are looked at."""
     if not transform.fused or transform.tracker is not None or sample.skeleton is None or transform.skeleton is None:
         return None
     return JoinedSkeletons(sample, transform.skeleton)

@@ -18,7 +18,7 @@ FOLDER_FPS = 30.0
 
 
 def images(folder: Path) -> list[Path]:
-    """In natural order. Raises GestaError where there are none, or JPEG beside PNG: two videos in one folder."""
+    """In natural order. Raises GestaError if there are none, or JPEG beside PNG: two videos in one folder."""
     files = frame_files(folder)
     if not files:
         raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one per frame.")
@@ -58,7 +58,7 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
 
 
 def rate(folder: Resource) -> float:
-    """Images a second."""
+    """Images per second."""
     return folder.fps or FOLDER_FPS
 
 

@@ -20,7 +20,7 @@ class MotionGate:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         self._before: NDArray[np.int16] | None = None
         self._moved_s = -np.inf
 

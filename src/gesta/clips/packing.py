@@ -59,7 +59,7 @@ def pack(
 ) -> Packed:
     """Packs what is not in the folder yet. The same listing gives the same bytes, stopped in between or not.
 
-    Raises GestaError where the folder holds something else, clips of other data or for another recipe, or the disk is
+    Raises GestaError if the folder holds something else, clips of other data or for another recipe, or the disk is
     full; what is finished then stays.
     """
     contents = _claim(out, plan, listing.layout)
@@ -81,7 +81,7 @@ def pack(
 
 
 def _claim(out: Path, plan: Plan, layout: str) -> Contents:
-    """The folder's contents, for this plan. Raises GestaError where it holds anything else."""
+    """The folder's contents, for this plan. Raises GestaError if it holds anything else."""
     wanted = Contents(layout=layout, recipe=plan.recipe, parts=list(plan.parts))
     if (out / CONTENTS).exists():
         there = read_contents(out)
@@ -223,7 +223,7 @@ def _clips(
 def _complete(
     out: Path, contents: Contents, done: Sequence[tuple[Path, ShardIndex]], listing: Listing, new: int
 ) -> Packed:
-    """Writes what tells that all is there. Raises GestaError where nothing could be preprocessed."""
+    """Writes what tells that all is there. Raises GestaError if nothing could be preprocessed."""
     ordered = sorted(done, key=lambda one: one[0].name)
     places = {name: i for i, name in enumerate(name for _, index in ordered for name in index.id)}
     order = [places[s.id] for s in listing.samples]

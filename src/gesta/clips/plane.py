@@ -80,7 +80,7 @@ def raw_frame(frame: Frame) -> RawFrame:
 
 
 def check_frame(frame: Any, number: int) -> None:
-    """Raises GestaError that names the `number`-th frame of a stream where its images are none, or do not fit."""
+    """Raises GestaError that names the `number`-th frame of a stream if its images are none, or do not fit."""
     if not isinstance(frame, (Frame, RawFrame)):
         raise GestaError(f"Frame {number} of the stream is a {type(frame).__name__}. Expected a gesta.schema.Frame.")
     named: dict[str, tuple[Any, Any, int]] = {

@@ -66,7 +66,7 @@ class ShardWriter:
         return len(self._rows)
 
     def add(self, clip: Prepared) -> None:
-        """Appends one sample. Raises OSError where the disk is full."""
+        """Appends one sample. Raises OSError if the disk is full."""
         name, row = f"{self._first + len(self._rows):09d}", _facts(clip)
         for part in self._parts:
             data = _npy(clip.arrays[part]) if part in clip.arrays else b""

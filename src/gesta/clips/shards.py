@@ -64,7 +64,7 @@ class ShardFile(BaseModel):
 
 class Contents(BaseModel):
     """`shards.json`. `shards`: None until the packing is finished. `order`: of the clips in the data, as places in
-    the shards, one after another; None where it is the same.
+    the shards, one after another; None if it is the same.
     """
 
     format: Literal["gesta.shards"] = "gesta.shards"
@@ -133,7 +133,7 @@ class Shard:
         self._fingerprints = bytes.fromhex("".join(index.fingerprint))
 
     def row(self, sample: Sample) -> int:
-        """Which clip a sample is. Raises GestaError where it is none of this shard."""
+        """Which clip a sample is. Raises GestaError if it is none of this shard."""
         name = str(sample.files[0].member).partition(".")[0]
         row = int(name) - self.first if name.isdecimal() else -1
         if not 0 <= row < len(self.ids) or sample.id not in (self.ids[row], self.ids[row] + REST_ID):
@@ -149,7 +149,7 @@ class Shard:
         return self._fingerprints[32 * row : 32 * row + 32].hex()
 
     def read(self, row: int, part: str) -> NDArray[Any]:
-        """One array. Raises GestaError naming shard and clip where it is not there, damaged or cut off."""
+        """One array. Raises GestaError naming shard and clip if it is not there, damaged or cut off."""
         offset, count, crc = (int(values[row]) for values in self.places[part])
         if not count:
             why = self.problems[row] or "it could not be preprocessed."
@@ -219,12 +219,12 @@ def index_path(path: Path) -> Path:
 
 
 def read_contents(folder: Path) -> Contents:
-    """`shards.json`. Raises GestaError where it is missing, damaged, or of a newer version."""
+    """`shards.json`. Raises GestaError if it is missing, damaged, or of a newer version."""
     return _document(folder / CONTENTS, Contents)
 
 
 def read_index(path: Path) -> ShardIndex:
-    """The index of a shard, which is remembered for `load`. Raises GestaError where it is missing or damaged."""
+    """The index of a shard, which is remembered for `load`. Raises GestaError if it is missing or damaged."""
     index: ShardIndex = _document(index_path(path), ShardIndex)
     _SHARDS[path] = Shard(path, index)
     for remembered in (_opened, parts_of, _part):
@@ -262,7 +262,7 @@ def parts_of(folder: Path) -> tuple[str, tuple[Part, ...]]:
 
 
 def part_of(sample: Sample, transform: Transform) -> str:
-    """The part that a sample looks like through a transform. Raises GestaError where the shards have none."""
+    """The part that a sample looks like through a transform. Raises GestaError if the shards have none."""
     return _part(sample.files[0].path.parent, transform, shard_of(sample).is_rest(sample))
 
 
@@ -295,7 +295,7 @@ def alike(transform: Transform) -> Transform:
 
 
 def load(sample: Sample, transform: Transform) -> Clip:
-    """A packed clip. Raises GestaError where it is damaged, or was preprocessed for something else."""
+    """A packed clip. Raises GestaError if it is damaged, or was preprocessed for something else."""
     shard = shard_of(sample)
     pixels = shard.read(shard.row(sample), part_of(sample, transform))
     return Clip(pixels, sample.label, sample.subject, sample.id)

@@ -18,7 +18,7 @@ def skeleton_features(sample: Sample, every: int = EVERY) -> NDArray[np.float32]
     """[n, every * J * D]: the joints of `every` frames side by side, vector by vector; the last one's frame repeated.
 
     Positions are relative to the middle of the first frame with a person, turned so that the shoulders there lie
-    along x, and keep their unit; a missing joint stays where it was. Raises GestaError where there is no skeleton, or
+    along x, and keep their unit; a missing joint stays where it was. Raises GestaError if there is no skeleton, or
     none that can be read.
     """
     if sample.skeleton is None:

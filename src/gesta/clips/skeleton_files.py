@@ -68,7 +68,7 @@ class NobodyTracked(GestaError):
 def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> Skeletons:
     """The skeletons of one file. `joints`: their names, where the file has none of its own (`.npy`), in its order.
 
-    Raises GestaError naming the file where it is none of the known ones, holds no frame, no joint in any frame, or
+    Raises GestaError naming the file if it is none of the known ones, holds no frame, no joint in any frame, or
     another number of joints than named.
     """
     suffix = suffix_of(resource)

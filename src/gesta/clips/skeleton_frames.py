@@ -28,7 +28,7 @@ UNKNOWN_FPS = 30.0
 class SkeletonPreprocessor:
     """Turns frames with joints into normalized skeletons J D. `joints`: those of the frames, in their order.
 
-    Raises GestaError where they are not the space's.
+    Raises GestaError if they are not the space's.
     """
 
     def __init__(self, space: SkeletonSpace, joints: Sequence[str]) -> None:
@@ -37,11 +37,11 @@ class SkeletonPreprocessor:
         self._normalize = Normalizer(space)
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         self._normalize.reset()
 
     def preprocess(self, group: Sequence[RawFrame]) -> Skeleton:
-        """A chunk of frames, t J D. Raises GestaError where one has no joints, or others."""
+        """A chunk of frames, t J D. Raises GestaError if one has no joints, or others."""
         return np.stack([self._frame(frame) for frame in group])
 
     def _frame(self, frame: RawFrame) -> Skeleton:
@@ -71,7 +71,7 @@ def skeletons_of(sample: Sample, joints: Sequence[str] | None = None) -> Skeleto
 def recording_frames(sample: Sample, space: SkeletonSpace) -> list[RawFrame]:
     """Every frame of the sample's recording, joints in the order of the space, times from the first frame.
 
-    Raises GestaError naming the file where it cannot be read, or holds other joints than the space.
+    Raises GestaError naming the file if it cannot be read, or holds other joints than the space.
     """
     found = skeletons_of(sample, space.joints)
     try:
@@ -115,7 +115,7 @@ def times_of(sample: Sample, found: Skeletons) -> NDArray[np.float64]:
 
 
 def rate_of(sample: Sample) -> float | None:
-    """Frames a second of a recording by its headers: of its video, else of its skeleton; None where nothing tells."""
+    """Frames per second of a recording by its headers: of its video, else of its skeleton; None if nothing tells."""
     if sample.files[0].is_packed:
         return sample.files[0].fps
     video = sample.color or sample.depth
@@ -135,7 +135,7 @@ def _rate(resource: Resource | None, found: Skeletons) -> float:
 
 
 def _order(joints: Sequence[str], space: SkeletonSpace) -> list[int]:
-    """Where the space's joints stand among these. Raises GestaError where they are not the same ones."""
+    """Where the space's joints stand among these. Raises GestaError if they are not the same ones."""
     order = order_of(joints, space.joints)
     if order is None:
         raise GestaError(

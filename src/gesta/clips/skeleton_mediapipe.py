@@ -49,7 +49,7 @@ def has_header(text: str) -> bool:
 
 
 def from_csv(text: str) -> Read:
-    """Names, values T J D, confidence and times of a csv. Raises ValueError where its columns are not landmarks."""
+    """Names, values T J D, confidence and times of a csv. Raises ValueError if its columns are not landmarks."""
     lines = [line for line in text.splitlines() if line.strip()]
     delimiter = max(",;\t", key=lines[0].count)
     try:
@@ -75,7 +75,7 @@ def from_csv(text: str) -> Read:
 
 
 def from_json(text: str) -> Read:
-    """Names, values T J D, confidence and times of a json. Raises ValueError where it holds no frames of landmarks."""
+    """Names, values T J D, confidence and times of a json. Raises ValueError if it holds no frames of landmarks."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -143,7 +143,7 @@ def _names(count: int) -> tuple[str, ...]:
 
 
 def _frame(frame: Any) -> NDArray[np.float64] | None:
-    """Landmarks J 4 (x, y, z, visibility) of one frame; None where there are none."""
+    """Landmarks J 4 (x, y, z, visibility) of one frame; None if there are none."""
     if isinstance(frame, dict):
         parts = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in frame.items()}
         hands = [parts.get(f"{side}_hand_landmarks") for side in ("left", "right")]
@@ -189,7 +189,7 @@ def _point(landmark: Any) -> list[float]:
 
 
 def _split(points: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """T J 4 -> positions T J D, D = 2 where there is no z at all; confidence, None where there is none."""
+    """T J 4 -> positions T J D, D = 2 where there is no z at all; confidence, None if there is none."""
     dimensions = 3 if np.isfinite(points[..., 2]).any() else 2
     seen = points[..., 3].astype(np.float32)
     return points[..., :dimensions].astype(np.float32), seen if np.isfinite(seen).any() else None

@@ -41,7 +41,7 @@ JOINTS = (
 def read_skeleton(path: Path) -> NDArray[np.float32]:
     """T 20 3 world meters (x right, y up, z forward), joints in the order of JOINTS; zeros where no person is tracked.
 
-    Raises GestaError where the file is not a whole number of frames of 20 rows with 4 numbers.
+    Raises GestaError if the file is not a whole number of frames of 20 rows with 4 numbers.
     """
     try:
         rows = np.loadtxt(path, dtype=np.float32, ndmin=2)

@@ -73,7 +73,7 @@ class JointSet:
 
     `edges`: bones, pairs of joints. `mirror`: for each joint the one that takes its place when left and right swap.
     `origin`: its mean is the middle. `spans`: pairs of groups whose distance is the skeleton's size. `across`: from
-    the left to the right one lies the line that faces the camera; None where there is no such line.
+    the left to the right one lies the line that faces the camera; None if there is no such line.
     """
 
     name: str
@@ -185,7 +185,7 @@ FAMILIES: dict[str, _Family] = {
 def joint_set(joints: Sequence[str]) -> JointSet:
     """The set of these joints, in their order. Names that no known set has give one without bones: `other`.
 
-    Raises GestaError where a name stands twice or there is no name.
+    Raises GestaError if a name stands twice or there is no name.
     """
     names = tuple(joints)
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -132,7 +132,7 @@ def to_network(clips: Sequence[Skeleton]) -> tuple[Skeleton, NDArray[np.bool_], 
 def resample(skeleton: Skeleton, times_s: ArrayLike, fps: float) -> Skeleton:
     """Frames at `fps` from the first time on: each is the latest that has come by then (causal), T' J D.
 
-    Raises ValueError where times are not as many as frames, or decrease.
+    Raises ValueError if times are not as many as frames, or decrease.
     """
     times = np.asarray(times_s, np.float64)
     if times.shape != (len(skeleton),) or (np.diff(times) < 0).any():
@@ -156,7 +156,7 @@ def stretch(skeleton: Skeleton, frames: int) -> Skeleton:
 
 
 def _facing(frame: NDArray[np.float64], joints: JointSet) -> NDArray[np.float64] | None:
-    """The 3 x 3 turn about y that brings the line across the shoulders along x; None where it is not seen."""
+    """The 3 x 3 turn about y that brings the line across the shoulders along x; None if it is not seen."""
     if joints.across is None:
         return None
     left, right = (_mean(frame, group) for group in joints.across)

@@ -59,7 +59,7 @@ def is_key(packet: Packet[Any], key_stamp: float) -> bool:
 
 
 def nominal_rate(track: VideoStream) -> float:
-    """Frames a second by the header."""
+    """Frames per second by the header."""
     guess = track.guessed_rate
     if not track.average_rate and guess and guess < _CLOCKS_OWN:
         return float(guess)
@@ -67,7 +67,7 @@ def nominal_rate(track: VideoStream) -> float:
 
 
 def stated_end_s(container: InputContainer, track: VideoStream) -> float | None:
-    """Where, on the file's own clock, the header says that the track ends. None where it says nothing."""
+    """Where, on the file's own clock, the header says that the track ends. None if it says nothing."""
     base_s = float(track.time_base or 0)
     if container.format.name == "avi" and track.frames:
         return track.frames * base_s  # the duration is guessed where the file is cut
@@ -86,7 +86,7 @@ def stated_end_s(container: InputContainer, track: VideoStream) -> float | None:
 
 
 def _clock_s(text: str) -> float | None:
-    """`00:01:02.500` -> 62.5; None where it is something else."""
+    """`00:01:02.500` -> 62.5; None if it is something else."""
     try:
         hours, minutes, seconds = text.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

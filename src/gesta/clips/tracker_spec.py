@@ -21,7 +21,7 @@ class TrackerSpec(BaseModel):
 
     @classmethod
     def of_this_computer(cls, what: What, *, mask: bool = False) -> TrackerSpec:
-        """With the networks that lie here. Raises GestaError where they do not."""
+        """With the networks that lie here. Raises GestaError if they do not."""
         return cls(what=what, mask=mask, sha256=identity(what, mask=mask))
 
     @property

@@ -29,7 +29,7 @@ class FrameTracker:
     def __call__(self, frame: RawFrame) -> RawFrame:
         """Joints are (u, -v) pixels, NaN where nothing was found; frames that bring joints keep theirs.
 
-        Raises GestaError where a frame has no colors, or the model's tracker is not here.
+        Raises GestaError if a frame has no colors, or the model's tracker is not here.
         """
         if frame.joints is not None:
             return frame
@@ -70,7 +70,7 @@ _lock = threading.Lock()
 
 
 def _borrowed(spec: TrackerSpec) -> Tracker:
-    """A tracker for one recording. Raises GestaError where the networks here are not those of the model."""
+    """A tracker for one recording. Raises GestaError if the networks here are not those of the model."""
     with _lock:
         tracker = _idle[spec].pop() if _idle[spec] else None
     if tracker is None:

@@ -20,7 +20,7 @@ _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Dispositio
 
 
 def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
-    """Raises GestaError where it is not a video."""
+    """Raises GestaError if it is not a video."""
     try:
         source: str | BinaryIO = str(resource.path) if resource.member is None else stream
         return av.open(source, mode="r", metadata_errors="ignore")

@@ -46,7 +46,7 @@ _DRAWS_WITHOUT_KEY = frozenset({"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2"
 
 
 class Shown(NamedTuple):
-    """The `number`-th picture of a file from 0, lost ones counted; `frame` is None where it is lost."""
+    """The `number`-th picture of a file from 0, lost ones counted; `frame` is None if it is lost."""
 
     number: int
     time_s: float
@@ -98,7 +98,7 @@ class About:
 class Walk:
     """Iterates over the shown pictures of a file, undamaged or lost, in the order in which they are shown.
 
-    `seen` fills up on the way. Raises GestaError where it is not a video or holds no picture, and av.FFmpegError where
+    `seen` fills up on the way. Raises GestaError if it is not a video or holds no picture, and av.FFmpegError where
     the container breaks off.
     """
 
