@@ -50,8 +50,8 @@ class Hand:
 class Person:
     """One person. `points_px` [33, 3]: column u, row v in pixels of the frame, depth relative to the hips in pixels.
 
-    `visibility` [33]: that a point is in the frame and not hidden. `confidence`: that there is a person. `mask` [H, W]
-    is True on the person; None if it was not asked for. `track` stays the same while a person is followed.
+    `visibility` [33]: probability that a point is in the frame and not hidden. `confidence`: probability of a person.
+    `mask` [H, W]: True on the person; None if not requested. `track` stays the same while a person is tracked.
     """
 
     points_px: NDArray[np.float32]
