@@ -1,7 +1,7 @@
 """MSR Action3D skeletons: text, 20 rows per frame `x y z confidence`, meters. Skeletons only, so there are no samples.
 
-The order of the joints is not the Kinect's; it was found from the data (see tests): the bones that keep their length,
-the head on top and the feet at the bottom, and which hand the one-handed actions move.
+The joint order differs from the Kinect's; it was inferred from the data (see tests): bones of constant length, the head
+at the top and the feet at the bottom, and the hand that moves in one-handed actions.
 """
 
 from __future__ import annotations
