@@ -43,7 +43,7 @@ def read_frames(
 
     Decodes once and converts only the chosen frames; a whole recording is decoded to its end to detect truncation.
     If decoding finds other frames than the header promises, a second pass chooses among those.
-    Raises GestaError naming the file if it is unreadable, damaged or cut short, or no frame lies in the span.
+    Raises GestaError naming the file if it is unreadable, damaged or cut short, or the span contains no frame.
     """
     resource = sample.color or sample.depth
     assert resource is not None  # a sample has one of them

@@ -142,7 +142,7 @@ class Cropper:
             raise GestaError(f"A frame has {len(uv)} joints; the stream was opened for {len(self._names)} of them.")
         hip, head, left, right = (uv[self._index[n] or 0] for n in ("HipCenter", "Head", "HandLeft", "HandRight"))
         if not np.isfinite([*hip, *head]).all():
-            return  # nobody tracked: the boxes stay where they were
+            return  # nobody tracked: keep the previous boxes
         h = max(float(np.linalg.norm(hip - head)), 1.0)
         self._choose_hand(float(hip[1]), h, float(left[1]), float(right[1]))
         hand = left if self._hand == "left" else right

@@ -1,4 +1,4 @@
-"""Videos and image folders -> frames with time stamps, in one pass, skipping what is not wanted.
+"""Videos and image folders -> frames with time stamps, in one pass, skipping unwanted frames.
 
 `walk` determines which pictures are shown and when; `pixels` and `geometry` determine their content.
 """

@@ -197,6 +197,6 @@ def _moved(picture: NDArray[Any], pixels: int) -> NDArray[Any]:
 
 
 def _width(joints: NDArray[Any]) -> float:
-    """The largest extent of a skeleton; 0 where nobody is seen."""
+    """The largest extent of a skeleton; 0 if no joint is visible."""
     seen = joints[np.isfinite(joints).all(axis=-1)]
     return float(np.ptp(seen, axis=0).max()) if len(seen) else 0.0

@@ -146,7 +146,7 @@ def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float
 
 
 def timed(image: Frame | RawFrame | NDArray[np.uint8], time_s: float | None) -> Frame | RawFrame:
-    """Returns a frame unchanged, an RGB image H W 3 as a frame at `time_s`. Raises GestaError for an image without."""
+    """Returns a frame unchanged, an RGB image H W 3 as a frame at `time_s`. Raises GestaError for None with an image."""
     if not isinstance(image, np.ndarray):
         return image  # a frame, or something that the stream rejects, naming its number
     if time_s is None:

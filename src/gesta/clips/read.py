@@ -43,7 +43,7 @@ def past(sample: Sample, index: int, time_s: float) -> bool:
 def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
     """Frames of the sample's span, times from its first frame. `color`: RGB as well as gray.
 
-    Raises GestaError naming the file if one is unreadable, damaged or cut short, or no frame lies in the span.
+    Raises GestaError naming the file if one is unreadable, damaged or cut short, or the span contains no frame.
     """
     wanted, stop = span_of(sample)
     lost = LostFrames(sample)
@@ -205,7 +205,7 @@ def _millimeters(plane: Plane, sample: Sample) -> Plane:
 
 
 def check_depth(image: NDArray[Any], sample: Sample) -> None:
-    """Raises GestaError if the sample's depth has 8 bits, and nobody said how many mm a gray level is."""
+    """Raises GestaError if the sample's depth has 8 bits and no unit (mm per gray level) is given."""
     if image.dtype == np.uint8 and sample.depth_unit_mm == 1.0:
         raise GestaError(
             f"{sample.depth}: is an 8-bit video, and depth was expected: 16-bit gray (e.g. FFV1 gray16le) in mm. Name "

@@ -1,4 +1,4 @@
-"""Frame selection as pure integer functions, and the only place where arrays are converted to network layout."""
+"""Frame selection as pure integer functions, and conversion of arrays to network layout, which happens only here."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ JOINTS = (
 
 
 def read_skeleton(path: Path) -> NDArray[np.float32]:
-    """T 20 3 world meters (x right, y up, z forward), joints in the order of JOINTS; zeros where no person is tracked.
+    """Joints T 20 3 in world meters (x right, y up, z forward), ordered as in JOINTS; zeros where nobody is tracked.
 
     Raises GestaError if the file is not a whole number of frames of 20 rows with 4 numbers.
     """

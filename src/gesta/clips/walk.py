@@ -121,7 +121,7 @@ class Walk:
         yield from order.rest()
 
     def _through(self, given: int, threads: bool = True) -> Generator[Shown, None, _Order]:
-        """Yields what comes after the pictures already given."""
+        """Yields the pictures from number `given` on."""
         with self.resource.open() as stream, open_container(stream, self.resource) as container:
             self._track = track = choose_track(container, self.resource, self._role)
             track.thread_type = "AUTO" if threads else "NONE"

@@ -36,7 +36,7 @@ _POSE = [(1, 195), (1, 1), (1, 256, 256, 1), (1, 64, 64, 39), (1, 117)]
 
 
 class Tracker:
-    """Finds and follows hands (`what="hands"`), one person (`"pose"`), or both.
+    """Detects and tracks hands (`what="hands"`), one person (`"pose"`), or both.
 
     `hand_model`: "full", or "lite" (faster, less accurate). `static`: process every frame independently. `mask`: also
     compute the person's mask. `folder`: location of the networks (`gesta fetch trackers`). `threads`: OpenVINO threads;
