@@ -146,7 +146,7 @@ def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float
 
 
 def timed(image: Frame | RawFrame | NDArray[np.uint8], time_s: float | None) -> Frame | RawFrame:
-    """Returns a frame unchanged, an RGB image H W 3 as a frame at `time_s`. Raises GestaError for None with an image."""
+    """A frame as it is, an RGB image H W 3 as a frame at `time_s`. Raises GestaError if `time_s` is missing."""
     if not isinstance(image, np.ndarray):
         return image  # a frame, or something that the stream rejects, naming its number
     if time_s is None:
