@@ -1,1 +1,1 @@
-"""From samples to arrays: decode, sampling, crops, the transform and its cache. Numpy and OpenCV; no torch."""
+"""From samples to arrays: decoding, sampling, crops, the transform and its cache. NumPy and OpenCV; no torch."""

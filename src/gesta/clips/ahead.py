@@ -1,4 +1,4 @@
-"""Items made in a thread of their own, a few in advance: decoding goes on while crops are computed."""
+"""Prefetching iterator: items are produced in a separate thread, so decoding continues while crops are computed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 DEPTH = 16
 _PATIENCE_S = 0.1
-_FAREWELL_S = 1.0  # an item being made is not waited for any longer
+_FAREWELL_S = 1.0  # longest wait for an item that is being produced
 
 
 def ahead(items: Generator[T, None, None], depth: int = DEPTH) -> Iterator[T]:
-    """The same items in the same order, up to `depth` of them waiting; what making them raises is raised here.
+    """Yields the same items in the same order, prefetching up to `depth`; exceptions of the producer are raised here.
 
-    The thread ends with the last item, or soon after nobody takes items any more.
+    The thread ends with the last item, or soon after the consumer stops.
     """
     waiting: Queue[tuple[T] | BaseException | None] = Queue(depth)
     left = threading.Event()

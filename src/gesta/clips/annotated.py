@@ -1,4 +1,4 @@
-"""Writing a video with something drawn on every frame, and a figure of what was answered when."""
+"""Writes a video with annotations drawn on every frame, and a figure of the predictions over time."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from gesta.schema import Frame, GestaError, Prediction, Sample
 from gesta.words import in_english
 
 LEAST_HEIGHT = 240
-"""Smaller videos are enlarged, so that the label can be read."""
+"""Videos lower than this are enlarged to keep the label readable."""
 ENCODERS = {"libx264": {"crf": "23", "preset": "veryfast"}, "mpeg4": {"qscale": "4"}}
-_TICKS = 1000  # a second, of the written time stamps
+_TICKS = 1000  # per second, in the written time stamps
 
 
 def picture_of(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
-    """H W 3 to draw on: the colors, or the depth as gray."""
+    """Image H W 3 to draw on: the colors, or the depth as gray."""
     image = frame.color
     if image is None:
         assert frame.depth_mm is not None
@@ -38,9 +38,9 @@ def picture_of(frame: Frame, sample: Sample) -> NDArray[np.uint8]:
 
 
 class VideoWriter:
-    """A video under a temporary name; renamed when all went well, deleted when not.
+    """Writes a video under a temporary name; renames it on success and deletes it on failure.
 
-    Beside one with predictions lies a figure of them over time, with the same name and the ending .svg.
+    If there are predictions, a figure of them over time is written beside it, with the suffix .svg.
     """
 
     def __init__(self, out: Path) -> None:

@@ -1,8 +1,8 @@
-"""Preprocessed clips on disk, keyed by the files' content, the span and the transform; a second epoch decodes nothing.
+"""Preprocessed clips on disk, keyed by file content, span and transform, so that a second epoch decodes nothing.
 
-Place: `GESTA_CACHE`, else the user's cache folder. Entries are `.npy` files, written to a temporary name and renamed,
-so a kill at any moment leaves either nothing or a whole entry. The least recently used go when the limit is reached.
-Safe with several processes.
+Location: `GESTA_CACHE`, else the user's cache folder. Entries are `.npy` files, written to a temporary name and
+renamed, so a kill at any moment leaves either nothing or a complete entry. The least recently used entries are evicted
+when the limit is reached. Safe with several processes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def default_root() -> Path:
 
 
 class ClipCache:
-    """Clips preprocessed once. `root` and `limit_bytes` default to the user's settings."""
+    """Cache of preprocessed clips. `root` and `limit_bytes` default to the user's settings."""
 
     def __init__(self, root: Path | None = None, limit_bytes: int | None = None) -> None:
         self.root = root or default_root()
@@ -69,7 +69,7 @@ class ClipCache:
         return hashlib.sha256(rest.encode()).hexdigest()
 
     def _file_print(self, resource: Resource) -> str:
-        """Content hash of a file or folder of images, remembered by path, size and time of change."""
+        """Content hash of a file or folder of images, remembered by path, size and modification time."""
         path = resource.path
         try:
             if path.is_dir():
@@ -91,7 +91,7 @@ class ClipCache:
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def load(self, sample: Sample, transform: Transform) -> Clip:
-        """The preprocessed clip, pixels memory-mapped. Prepares it first where it is missing. Raises GestaError."""
+        """The preprocessed clip, pixels memory-mapped; prepared first if it is missing. Raises GestaError."""
         if sample.files[0].is_packed:
             return shards.load(sample, transform)
         entry = self._entry(sample, transform)
@@ -112,7 +112,7 @@ class ClipCache:
         progress: Progress | None = None,
         workers: int | None = None,
     ) -> tuple[Problem, ...]:
-        """Preprocesses what is missing, one decode pass a recording; returns the problems. Packed clips are checked."""
+        """Preprocesses missing clips, one decode pass per recording; returns the problems. Packed clips are checked."""
         samples = list(samples)
         if packed := [s for s in samples if s.files[0].is_packed]:
             return self._checked(packed, transform, progress)
@@ -138,18 +138,18 @@ class ClipCache:
         return tuple(problems)
 
     def stored(self, sample: Sample, transform: Transform) -> NDArray[Any] | None:
-        """The clip where it is here already. Raises GestaError if the sample cannot be read."""
+        """The clip if it is in the cache, else None. Raises GestaError if the sample cannot be read."""
         return _read_entry(self._entry(sample, transform))
 
     def _checked(self, packed: list[Sample], transform: Transform, progress: Progress | None) -> tuple[Problem, ...]:
-        """What is wrong with the shards that hold these samples."""
+        """Problems of the shards that hold these samples."""
         folder = hashlib.sha256(os.fsencode(packed[0].files[0].path.parent.resolve())).hexdigest()[:16]
         return tuple(shards.check(packed, transform, self.root / "shards" / f"{folder}.json", progress))
 
     def _on_cluster(
         self, recordings: list[list[tuple[Sample, Path]]], transform: Transform
     ) -> Iterator[tuple[list[Problem], int]]:
-        """Prepares recordings by the workers of the cluster, which must see the cache. Raises GestaError."""
+        """Prepares recordings on the cluster's workers, which must have access to the cache. Raises GestaError."""
         jobs = []
         for part in portions(recordings):
             entries = [entry.name for one in part for _, entry in one]
@@ -177,7 +177,7 @@ class ClipCache:
         return DEFAULT_LIMIT
 
     def set_limit(self, limit_bytes: int) -> None:
-        """Remembers the limit and removes what is over it."""
+        """Stores the limit and evicts entries beyond it."""
         write_whole(self.root / "settings.json", json.dumps({"limit_bytes": limit_bytes}))
         self._limit = None
         self.evict()
@@ -193,7 +193,7 @@ class ClipCache:
         }
 
     def clear(self) -> int:
-        """Removes every entry, but not what another process is writing; returns the bytes freed."""
+        """Removes every entry, except files that another process is writing; returns the bytes freed."""
         freed = 0
         for path, size, _ in self._entries():
             with contextlib.suppress(OSError):
@@ -216,7 +216,7 @@ class ClipCache:
         return [path for ending in ("part", "tmp") for path in self._clips.glob(f"*/*.{ending}")]
 
     def evict(self) -> None:
-        """Removes what killed processes left, and the least recently used entries that are over the limit."""
+        """Removes leftovers of killed processes, and the least recently used entries beyond the limit."""
         self._remove_leftovers()
         entries = self._entries()
         over = sum(size for _, size, _ in entries) - self.limit_bytes
@@ -247,7 +247,7 @@ def _run(
 
 
 def prepare_all(recordings: Sequence[Sequence[tuple[Sample, Path]]], transform: Transform) -> dict[str, Any]:
-    """A job: what of the recordings is not in the cache yet. `clips` of them, and `problems`."""
+    """Job that prepares the clips of these recordings missing from the cache. Returns `clips` and `problems`."""
     problems: list[Problem] = []
     for recording in recordings:
         missing = [(sample, entry) for sample, entry in recording if _read_entry(entry) is None]
@@ -295,6 +295,6 @@ def _read_entry(entry: Path) -> NDArray[np.uint8] | None:
     try:
         pixels = np.load(entry, mmap_mode="r", allow_pickle=False)
         os.utime(entry)
-    except NPY_FAULTS:  # torn by a crash of the machine, or no array at all
+    except NPY_FAULTS:  # truncated by a system crash, or not an array
         return None
     return pixels if isinstance(pixels, np.ndarray) and is_preprocessed(pixels) else None

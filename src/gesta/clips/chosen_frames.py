@@ -1,6 +1,6 @@
-"""Which frames of a recording a backbone sees, and their pixels at its size.
+"""Selects the frames of a recording for a backbone, and reads their pixels at its input size.
 
-Letters: n frames, w frames of a window (video backbones), H height, W width.
+Symbols: n frames, w frames of a window (video backbones), H height, W width.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from gesta.clips.read import check_depth, inside, past
 from gesta.schema import Frame, GestaError, Resource, Sample
 
 _DEPTH_STEP_MM = 16.0
-"""Depth beyond 8 bits becomes gray by this: 255 is 4.08 m."""
+"""Millimeters per gray level for depth of more than 8 bits: 255 is 4.08 m."""
 
 
 def chosen(count: int, frames: int | None, every: int | None) -> list[int]:
-    """Positions among `count` frames: exactly `frames` of them, evenly spread and repeated in a short video; or every
-    n-th from the first one.
+    """Positions among `count` frames: exactly `frames`, evenly spaced and repeated in a short video; or every
+    `every`-th from the first one.
     """
     if frames is not None:
         return [(2 * index + 1) * count // (2 * frames) for index in range(frames)]
@@ -32,7 +32,7 @@ def chosen(count: int, frames: int | None, every: int | None) -> list[int]:
 
 
 def windows(positions: list[int], window: int) -> list[int]:
-    """The positions, the last one repeated so that they fill windows of `window` frames."""
+    """The positions, padded by repeating the last one to a multiple of `window`."""
     return positions + positions[-1:] * (-len(positions) % window)
 
 
@@ -41,9 +41,9 @@ def read_frames(
 ) -> NDArray[np.uint8]:
     """The chosen frames of a sample as RGB, stretched to size x size: uint8 [n, size, size, 3]; depth as gray.
 
-    Decodes once and converts only what is chosen; a whole recording is followed to its end, so that a cut is found.
-    Where decoding finds other frames than the header promises, they are chosen among these, in a second pass.
-    Raises GestaError naming the file where it is unreadable, damaged or cut short, or no frame lies in the span.
+    Decodes once and converts only the chosen frames; a whole recording is decoded to its end to detect truncation.
+    If decoding finds other frames than the header promises, a second pass chooses among those.
+    Raises GestaError naming the file if it is unreadable, damaged or cut short, or the span contains no frame.
     """
     resource = sample.color or sample.depth
     assert resource is not None  # a sample has one of them
@@ -62,14 +62,14 @@ def read_frames(
 
 
 def _chosen(sample: Sample, indices: list[int], frames: int | None, every: int | None, window: int) -> list[int]:
-    """The chosen ones of a span's frames, by their index in the recording."""
+    """Indices in the recording of the frames chosen from a span."""
     if not indices:
         raise GestaError(f"{sample.id}: the span lies outside {sample.files[0]}. Correct the label's frames or times.")
     return [indices[position] for position in windows(chosen(len(indices), frames, every), window)]
 
 
 def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """As `read_frames` with `every`, one by one: (seconds from the span's first frame, uint8 [size, size, 3]).
+    """Like `read_frames` with `every`, lazily: (seconds from the span's first frame, uint8 [size, size, 3]).
 
     Raises GestaError as `read_frames` does, for a damaged file when the damage is reached.
     """
@@ -96,7 +96,7 @@ def iter_every(sample: Sample, size: int, every: int) -> Iterator[tuple[float, N
 
 
 def fit_frame(frame: Frame, size: int) -> NDArray[np.uint8]:
-    """A frame from a camera as a backbone sees it: its colors, else its depth or gray as gray, [size, size, 3].
+    """A camera frame as backbone input: its colors, else its depth or gray as gray, [size, size, 3].
 
     Raises GestaError for a frame without an image.
     """
@@ -114,7 +114,7 @@ def _kind(sample: Sample) -> Kind:
 
 @dataclass
 class _Seen:
-    """What decoding a span found: indices of its frames, and the images of the wanted ones by index."""
+    """Result of decoding a span: indices of its frames, and images of the wanted ones by index."""
 
     good: list[int] = field(default_factory=list)
     images: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
@@ -135,7 +135,7 @@ def _decoded(sample: Sample, resource: Resource, wanted: set[int], size: int) ->
 
 
 def _fitted(image: NDArray[np.generic], sample: Sample | None, size: int) -> NDArray[np.uint8]:
-    """Stretched to size x size; of depth by the sample's unit (None: mm)."""
+    """The image stretched to size x size; depth is scaled by the sample's unit (None: mm)."""
     if image.ndim == 2:
         if sample is not None:
             check_depth(image, sample)

@@ -1,4 +1,4 @@
-"""Time stamps as they come -> a clock that never runs back."""
+"""Converts raw time stamps to a monotonic clock."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from gesta.schema import GestaError
 
 JITTER_S = 0.1
-"""A stamp that lies back by no more than this is late, not a new beginning: time stands still until it is passed."""
-STEP_S = 1 / 25  # before two frames were seen
+"""Largest backward step treated as jitter instead of a restart: the clock stands still until the stamps catch up."""
+STEP_S = 1 / 25  # assumed until two frames were seen
 
 
 class Clock:
-    """Follows the stamps over gaps of any length. Where they jump back, as in files that were joined or in a camera
-    that started anew, it continues one step after the last frame; `restarts` counts these.
+    """Follows the time stamps over gaps of any length. If they jump back, as in concatenated files or after a camera
+    restart, it continues one step after the last frame; `restarts` counts these jumps.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Clock:
         self._last_s: float | None = None
 
     def at(self, stamp_s: float, jitter_s: float = JITTER_S) -> float:
-        """Seconds on this clock, for the next stamp."""
+        """Time of the next stamp on this clock, in seconds."""
         time_s, last_s = stamp_s + self._shift_s, self._last_s
         if last_s is not None and time_s < last_s - jitter_s:
             self.restarts += 1
@@ -39,7 +39,7 @@ class Clock:
 
 
 def checked_time(time_s: Any, number: int) -> float:
-    """A frame's time as a number of seconds. Raises GestaError that names the `number`-th frame where it is none."""
+    """A frame's time in seconds. Raises GestaError naming the frame by its `number` if it is not a finite number."""
     try:
         seconds = float(time_s)
     except (TypeError, ValueError, OverflowError):

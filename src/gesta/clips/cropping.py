@@ -16,13 +16,13 @@ from gesta.clips.skeleton import joint_index
 from gesta.clips.transform import COLORS, FLOW, Channel, Transform
 from gesta.schema import GestaError
 
-HAND_MARGIN = 0.15  # of h: how much higher the other hand must be before it is taken (rule "so_far")
-HAND_LEAK_PER_S = 0.15  # of h: how fast an old height is forgotten
+HAND_MARGIN = 0.15  # in h: how much higher the other hand must be to be chosen (rule "so_far")
+HAND_LEAK_PER_S = 0.15  # in h: how fast an old height is forgotten
 DEPTH_MEMORY = 0.9  # weight of the previous frame's reference depth
 
 
 class Cropper:
-    """Turns groups of frames into pixels S H W C. `hand`: as of gesta.clips.preprocess.Preprocessor."""
+    """Turns groups of frames into pixels S H W C. `hand`: as in gesta.clips.preprocess.Preprocessor."""
 
     def __init__(self, transform: Transform, joints: Sequence[str], hand: str | None) -> None:
         self.transform = transform
@@ -35,7 +35,7 @@ class Cropper:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         t = self.transform
         self._motion = crops.MotionBox(t.fps, t.box_smoothing)
         self._before: dict[str, Plane] = {}
@@ -47,7 +47,7 @@ class Cropper:
         self._levels = depth_levels(0.0, t.depth_range_mm)
 
     def preprocess(self, group: Sequence[RawFrame]) -> NDArray[np.uint8]:
-        """A chunk of frames, t S H W C. Raises GestaError where they lack what the transform needs."""
+        """Preprocesses a chunk of frames, t S H W C. Raises GestaError if they lack what the transform needs."""
         if self.transform.body == "motion":
             for frame in group:
                 self._motion.see(*_motion_image(frame))
@@ -56,7 +56,7 @@ class Cropper:
 
     @property
     def flips(self) -> bool:
-        """Whether the last frame was mirrored, because the right hand is the chosen one."""
+        """Whether the last frame was mirrored because the right hand was chosen."""
         return self.transform.mirror and self.transform.body == "skeleton" and self._hand == "right"
 
     def _preprocess_frame(self, frame: RawFrame) -> NDArray[np.uint8]:
@@ -79,7 +79,7 @@ class Cropper:
         out = np.empty((t.size, t.size, len(t.planes)), np.uint8)
         flows = self._flows(frame, planes["gray"], box, mask) if any(c in FLOW for c in t.channels) else []
         moved = {name: iter([levels[..., i] for levels in flows]) for i, name in enumerate(FLOW)}
-        for c, channel in enumerate(t.planes):  # one by one: OpenCV has no fast way for two channels side by side
+        for c, channel in enumerate(t.planes):  # one at a time: OpenCV has no fast path for two interleaved channels
             if channel in moved:
                 out[..., c] = next(moved[channel])
                 continue
@@ -103,7 +103,7 @@ class Cropper:
     def _flows(
         self, frame: RawFrame, now: Plane, box: crops.Box, mask: NDArray[np.uint8] | None
     ) -> list[NDArray[np.uint8]]:
-        """Levels of the flow up to this frame, in the same box, size x size x 2 each; still where none was before."""
+        """Flow levels up to this frame in the same box, size x size x 2 each; no motion without an earlier frame."""
         t = self.transform
         before = frame.before if t.flow_stack else tuple(filter(None, [self._before.get("gray")]))
         seen = [now, *before]
@@ -120,7 +120,7 @@ class Cropper:
         return np.asarray(cv2.GaussianBlur(image, (3, 3), 0)) if self.transform.smooth else image
 
     def _follow(self, frame: RawFrame) -> None:
-        """Moves the boxes, the chosen hand and the reference depth on to this frame."""
+        """Updates the boxes, the chosen hand and the reference depth for this frame."""
         t = self.transform
         height, width = frame.size
         if t.body == "skeleton":
@@ -142,7 +142,7 @@ class Cropper:
             raise GestaError(f"A frame has {len(uv)} joints; the stream was opened for {len(self._names)} of them.")
         hip, head, left, right = (uv[self._index[n] or 0] for n in ("HipCenter", "Head", "HandLeft", "HandRight"))
         if not np.isfinite([*hip, *head]).all():
-            return  # nobody tracked: the boxes stay where they were
+            return  # nobody tracked: keep the previous boxes
         h = max(float(np.linalg.norm(hip - head)), 1.0)
         self._choose_hand(float(hip[1]), h, float(left[1]), float(right[1]))
         hand = left if self._hand == "left" else right
@@ -169,11 +169,11 @@ class Cropper:
         return left, top, right, bottom
 
     def _person_depth(self, frame: RawFrame) -> float:
-        """Median depth of the person's pixels in the body box, mm; 0 where there is no reading."""
+        """Median depth of the person's pixels in the body box in mm; 0 without any reading."""
         assert frame.depth is not None and self._body is not None
         left, top, right, bottom = self._body
         if (frame.mask is None or not self.transform.mask) and self.transform.body == "skeleton":
-            width, height = right - left, bottom - top  # the torso: in the middle, between hip and head
+            width, height = right - left, bottom - top  # the torso: the middle of the box, between hip and head
             left, right = left + width * 3 / 8, left + width * 5 / 8
             top, bottom = top + height / 3, top + height * 2 / 3
         box = (left, top, right, bottom)
@@ -191,7 +191,7 @@ def _source(channel: Channel) -> str:
 
 
 def _plane(frame: RawFrame, name: str) -> Plane:
-    """Gray, one of the colors, or depth. Raises GestaError where the recording has none."""
+    """Gray, one of the colors, or depth. Raises GestaError if the recording has none."""
     if name in COLORS:
         if frame.color is None:
             raise GestaError("The model needs color, and the frames are gray or depth. Use a model trained on them.")
@@ -206,7 +206,7 @@ def _plane(frame: RawFrame, name: str) -> Plane:
 
 
 def _motion_image(frame: RawFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """The image that motion is looked for in, and the table of its levels."""
+    """The image for motion detection, and the lookup table of its levels."""
     if frame.gray is not None:
         return frame.gray.raw, frame.gray.table
-    return (np.minimum(_plane(frame, "depth").whole(), 8191) // 32).astype(np.uint8), None  # 32 mm a level
+    return (np.minimum(_plane(frame, "depth").whole(), 8191) // 32).astype(np.uint8), None  # 32 mm per level

@@ -1,4 +1,4 @@
-"""Boxes around body, hand and motion, and cutting them out (spec 1 "Input" 2 and 3; Mullick 2018, eq. 3.1)."""
+"""Boxes around body, hand and motion, and cropping to them (spec 1 "Input" 2 and 3; Mullick 2018, eq. 3.1)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from gesta.clips.transform import Transform
 Box = tuple[float, float, float, float]
 """left, top, right, bottom in pixels."""
 
-MOTION_SIDE = 120  # pixels of the longer side on which motion is looked for
+MOTION_SIDE = 120  # longer side in pixels of the image used for motion detection
 MOTION_THRESHOLD = 10  # gray levels
 MOTION_HALF_LIFE_S = 0.12
-MOTION_LEAST = 0.002  # share of the image that must move before a box is believed
+MOTION_LEAST = 0.002  # minimum fraction of the image that must move for a box to be trusted
 MOTION_MARGIN = 0.15
-MOTION_SMALLEST = 0.35  # of the image's shorter side
+MOTION_SMALLEST = 0.35  # as a fraction of the image's shorter side
 
 
 def whole_frame(height: int, width: int) -> Box:
-    """The square that holds the whole image, centered: what lies outside is zero (letter box)."""
+    """The smallest centered square that contains the whole image; the area outside the image is zero (letterbox)."""
     side = max(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side
@@ -45,7 +45,7 @@ def hand_box(hand: NDArray[np.float32], h: float, t: Transform) -> Box:
 
 
 def cut(image: NDArray[Any], box: Box) -> NDArray[Any]:
-    """The box's pixels, zeros where it leaves the image."""
+    """The box's pixels, zeros outside the image."""
     left, top, right, bottom = (round(x) for x in box)
     right, bottom = max(right, left + 1), max(bottom, top + 1)
     height, width = image.shape[:2]
@@ -59,7 +59,7 @@ def cut(image: NDArray[Any], box: Box) -> NDArray[Any]:
 
 
 def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """H W [C] -> size x size [C]: halved while twice as large, then area average; linear where it grows."""
+    """H W [C] -> size x size [C]: halved while at least twice as large, then area averaging; linear for upscaling."""
     while min(image.shape[:2]) >= 2 * size:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         image = np.asarray(cv2.resize(image[: half[1] * 2, : half[0] * 2], half, interpolation=cv2.INTER_AREA))
@@ -69,10 +69,10 @@ def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 
 
 class MotionBox:
-    """A square that follows what moves, from gray frames alone; the whole frame until something moves.
+    """A square that follows motion in gray frames; the whole frame until something moves.
 
-    The center is smoothed with its velocity, so that it does not lag behind somebody who walks by; the side is
-    smoothed alone. `follow` goes on by one group of frames; `smoothing` is the weight of the past, per group.
+    The center is smoothed together with its velocity, to avoid lag behind a walking person; the side is smoothed on
+    its own. `follow` advances by one group of frames; `smoothing` is the weight of the past, per group.
     """
 
     def __init__(self, fps: float, smoothing: float) -> None:
@@ -99,7 +99,7 @@ class MotionBox:
         self._before = small
 
     def follow(self, height: int, width: int) -> Box:
-        """The box for the frames seen since the last call, in pixels of an image of that size."""
+        """The box for the frames seen since the last call, in pixels of an image of the given size."""
         if self._energy is None or float(self._energy.mean()) < MOTION_LEAST:
             self._velocity[:] = 0
         else:
@@ -129,7 +129,7 @@ class MotionBox:
 
 
 def _extent(weights: NDArray[np.float32]) -> tuple[float, float]:
-    """Where the central 96 % of the weight lies."""
+    """The range that contains the central 96 % of the weight."""
     share = np.cumsum(weights) / weights.sum()
     first = int(np.searchsorted(share, 0.02))
     last = int(np.searchsorted(share, 0.98)) + 1

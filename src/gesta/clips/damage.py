@@ -1,4 +1,4 @@
-"""How much of a video damage may cost before it is refused."""
+"""How many damaged frames are tolerated before a video is rejected."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gesta.words import counted
 
 MAX_DAMAGE = 0.05
 VARIABLE = "GESTA_MAX_DAMAGE"
-"""Share of the frames, of this process and those that it starts: `--max-damage` sets it."""
+"""Environment variable for the allowed fraction of frames, inherited by child processes; set by `--max-damage`."""
 
 
 class DamageWarning(UserWarning):
-    """Something of a file was left out, or its clock was set right; the rest is used."""
+    """Part of a file was skipped or its clock was corrected; the rest is used."""
 
 
 def max_damage() -> float:
-    """The largest share of frames that may be lost. Raises GestaError (usage) where the variable is not a share."""
+    """Largest fraction of frames that may be lost. Raises GestaError (usage) if the variable is not a fraction."""
     text = os.environ.get(VARIABLE, "")
     if not text:
         return MAX_DAMAGE
@@ -41,12 +41,12 @@ def described(lost: int, total: int) -> str:
 
 
 def too_much(lost: int, total: int) -> bool:
-    """Whether a video, or a part of one, has lost more than may be."""
+    """Whether a video or part of one has lost more frames than allowed."""
     return lost > 0 and lost > max_damage() * total
 
 
 def check(name: object, lost: int, total: int) -> None:
-    """Warns of lost frames once they are known. Raises GestaError where there are too many."""
+    """Warns about lost frames. Raises GestaError if there are too many."""
     if lost == 0:
         return
     if too_much(lost, total):
@@ -58,7 +58,7 @@ def check(name: object, lost: int, total: int) -> None:
 
 
 def check_clock(resource: Resource, restarts: int) -> None:
-    """Says once of a file that its clock jumped back."""
+    """Warns if the file's time stamps jumped back."""
     if restarts:
         note(f"{resource}: its time stamps jump back {counted(restarts, 'time')}; it continues after the last frame.")
 
@@ -68,4 +68,4 @@ def note(text: str) -> None:
 
 
 Lost = Callable[[int, float], None]
-"""Is told the index and the time of each lost frame."""
+"""Callback with the index and time of each lost frame."""

@@ -1,6 +1,6 @@
-"""Videos and image folders -> frames with time stamps, in one pass, skipping what is not wanted.
+"""Videos and image folders -> frames with time stamps, in one pass, skipping unwanted frames.
 
-Which pictures are shown, and when, is `walk`'s; how they look, `pixels`' and `geometry`'s.
+`walk` determines which pictures are shown and when; `pixels` and `geometry` determine their content.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from gesta.schema import GestaError, Resource
 __all__ = ["FOLDER_FPS", "FULL_RANGE", "Kind", "VideoInfo", "frame_rate", "frame_times", "iter_frames", "iter_planes"]
 
 DECODER_VERSION = 3
-"""Raised whenever a file gives other frames or times than before: cached clips are made anew, stored features told of.
+"""Incremented whenever a file gives different frames or times: cached clips are redone, stored features reported.
 
-3: a damaged first frame counts, and what HEVC passes over in silence.
+3: a damaged first frame counts, as do frames that HEVC drops silently.
 2: hidden and lost frames, all orientations, square pixels, depth of 9 to 16 bits, gray of more than 8, natural order.
 """
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 class Decoded(NamedTuple):
-    """The `number`-th frame of a video from 0, lost ones counted; `image` is None where it is not wanted, or lost."""
+    """Frame `number` of a video, from 0 and counting lost ones; `image` is None if it is not wanted or lost."""
 
     number: int
     time_s: float
@@ -50,9 +50,9 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a walk through a video found. `frames` were decoded, `lost` could not be; the times are the stamps' own.
+    """Result of decoding a whole video. `frames` were decoded, `lost` could not be; times are the file's time stamps.
 
-    `expected` and `stated_s` are what the file claims; only where the last frame ends decides whether it is cut short.
+    `expected` and `stated_s` are the file's claims; only the end of the last frame decides whether it is cut short.
     """
 
     frames: int
@@ -73,11 +73,11 @@ class VideoInfo:
 
     @property
     def damaged(self) -> bool:
-        """Whether more is lost than may be."""
+        """Whether more frames are lost than allowed."""
         return damage.too_much(self.lost, self.lost + self.frames)
 
     def at(self, index: int) -> float:
-        """Seconds at which a frame begins, lost ones counted; the video's end for those after the last one."""
+        """Start time of a frame in seconds, counting lost ones; the video's end for indices after the last one."""
         return float(self.times_s[index]) if index < len(self.times_s) else self.duration_s
 
 
@@ -125,7 +125,7 @@ def _probe_folder(resource: Resource) -> VideoInfo:
 
 
 def _rate(times_s: Sequence[float], nominal: float) -> float:
-    """Frames a second by the stamps, without pauses; the header's rate where it says the same."""
+    """Frames per second from the time stamps, ignoring pauses; the header's rate if it agrees."""
     steps = [after - before for before, after in pairwise(times_s) if after > before]
     if not steps:
         return nominal
@@ -139,7 +139,7 @@ _RATE_FRAMES = 400
 
 
 def frame_rate(resource: Resource) -> float | None:
-    """Frames a second by the stamps of the first frames; nothing is decoded. None where it cannot be read."""
+    """Frames per second from the time stamps of the first frames, without decoding. None if it cannot be read."""
     if resource.is_folder:
         return rate(resource)
     try:
@@ -158,9 +158,9 @@ def frame_rate(resource: Resource) -> float | None:
 
 
 def frame_times(resource: Resource, role: Role = "any") -> list[float]:
-    """Seconds of every frame from the first one, in the order in which they are shown, as decoding finds them.
+    """Times of all frames in seconds from the first one, in presentation order, found by decoding.
 
-    Raises GestaError for a file that is not a video, or breaks off.
+    Raises GestaError for a file that is not a video or ends prematurely.
     """
     if resource.is_folder:
         return [index / rate(resource) for index in range(len(images(resource.path)))]
@@ -171,10 +171,10 @@ def frame_times(resource: Resource, role: Role = "any") -> list[float]:
 
 
 def header_times(resource: Resource, role: Role = "any") -> list[float]:
-    """As `frame_times`, without decoding: right for a healthy file. The last few are remembered."""
+    """Like `frame_times`, without decoding: correct for an undamaged file. The last few results are cached."""
     if resource.is_folder:
         return frame_times(resource)
-    with resource.open():  # raises GestaError where it is not there
+    with resource.open():  # raises GestaError if it is missing
         stat = resource.path.stat()
     return _remembered(resource, role, stat.st_size, stat.st_mtime_ns)
 
@@ -187,18 +187,18 @@ def _remembered(resource: Resource, role: Role, _size: int, _changed: int) -> li
 def iter_frames(
     resource: Resource, kind: Kind = "rgb", wanted: Wanted | None = None
 ) -> Iterator[tuple[float, NDArray[Any] | None]]:
-    """Yields (time_s from the first frame, array) for every frame; the array is None where `wanted` says no.
+    """Yields (time_s from the first frame, array) for every frame; the array is None if `wanted` returns False.
 
     "rgb": H W 3 uint8; "gray": H W uint8 full range; "gray16": H W uint16 as stored (8-bit sources: gray levels).
-    `wanted` is asked with the index in the recording, in which lost frames count, too. These are left out, and warned
-    of at the end. Raises GestaError for a file that is not a video, at the place where it breaks off, and at the end of
-    one that is cut short or has lost more than `damage.max_damage`.
+    `wanted` gets the index in the recording, which counts lost frames, too; these are skipped, with a warning at the
+    end. Raises GestaError for a file that is not a video, at the point where decoding fails, and at the end of one that
+    is cut short or has lost more than `damage.max_damage`.
     """
     yield from _without_lost(resource, decoded(resource, kind, wanted))
 
 
 def iter_planes(resource: Resource, kind: Kind, wanted: Wanted | None = None) -> Iterator[tuple[float, Plane | None]]:
-    """Like iter_frames for "gray" and "gray16", but as the decoder left them: their tables are not applied yet."""
+    """Like iter_frames for "gray" and "gray16", but as decoded: lookup tables are not applied yet."""
     yield from _without_lost(resource, decoded_planes(resource, kind, wanted))
 
 
@@ -212,7 +212,7 @@ def _without_lost(resource: Resource, frames: Iterator[Decoded]) -> Iterator[tup
 
 
 def decoded(resource: Resource, kind: Kind = "rgb", wanted: Wanted | None = None) -> Iterator[Decoded]:
-    """Every frame, lost ones as such. Raises GestaError as `iter_frames`, whatever is lost."""
+    """Every frame, including lost ones, marked. Raises GestaError as `iter_frames` does, but not for lost frames."""
     if resource.is_folder:
         yield from _from_folder(resource, kind, wanted, lambda image: image)
     else:
@@ -220,7 +220,7 @@ def decoded(resource: Resource, kind: Kind = "rgb", wanted: Wanted | None = None
 
 
 def decoded_planes(resource: Resource, kind: Kind, wanted: Wanted | None = None) -> Iterator[Decoded]:
-    """Like `decoded`, with planes as the decoder left them."""
+    """Like `decoded`, with planes as decoded."""
     if resource.is_folder:
         yield from _from_folder(resource, kind, wanted, Plane)
     else:

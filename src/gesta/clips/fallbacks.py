@@ -1,4 +1,4 @@
-"""What was done about modalities that the recordings lack, in words: for `inspect` and the model card."""
+"""Descriptions of how missing modalities are handled, for `inspect` and the model card."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gesta.schema import Sample
 
 
 def notes(transform: Transform, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """One sentence for each thing the samples lack that the transform makes up for."""
+    """One sentence for each missing modality that the transform compensates for."""
     found = []
     if transform.tracker is not None:
         found.append(

@@ -1,6 +1,6 @@
 """Dense optical flow between two crops, as gray levels (Simonyan and Zisserman 2014, section 3; spec 4, two streams).
 
-Farneback's method: the same on one thread and on many, so that cached and live clips agree.
+Farneback's method gives the same result with any number of threads, so cached and live clips agree.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 BOUND_PX = 20.0
-"""Longer displacements, in pixels of the crop, count as this long."""
+"""Displacements, in pixels of the crop, are clipped to this length."""
 STILL = 128
-"""The level of no motion; 255 is BOUND_PX to the right or downwards, 1 as far the other way."""
+"""The level of no motion; 255 is BOUND_PX to the right or down, 1 as far in the opposite direction."""
 
 _PYRAMID, _LEVELS, _WINDOW, _ROUNDS, _NEIGHBORS, _SIGMA = 0.5, 3, 11, 3, 5, 1.1
 
 
 def flow_levels(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Gray H W, twice -> H W 2: how far each pixel of `before` has gone, to the right and downwards, as levels."""
+    """Two gray images H W -> H W 2: displacement of each pixel of `before` to the right and down, as levels."""
     flow = np.zeros((*before.shape, 2), np.float32)
     settings = (_PYRAMID, _LEVELS, _WINDOW, _ROUNDS, _NEIGHBORS, _SIGMA, 0)
     flow = np.asarray(cv2.calcOpticalFlowFarneback(before, now, flow, *settings), np.float32)
@@ -29,7 +29,7 @@ def flow_levels(before: NDArray[np.uint8], now: NDArray[np.uint8]) -> NDArray[np
 
 
 def flow_mirrored(pixels: NDArray[np.uint8], planes: Sequence[str]) -> NDArray[np.uint8]:
-    """The last axis' planes, so named, with the flow to the right turned round; 0, outside every crop, stays 0."""
+    """Negates the horizontal flow among the named planes of the last axis; 0, outside every crop, stays 0."""
     turned = [i for i, name in enumerate(planes) if name == "flow_x"]
     if not turned:
         return pixels

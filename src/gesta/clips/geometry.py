@@ -1,6 +1,6 @@
-"""How a decoded picture is shown: one of eight orientations, and square pixels.
+"""Display geometry of decoded pictures: one of eight orientations, and square pixels.
 
-A display matrix (ISO/IEC 14496-12, 8.3.2: x' = a x + c y, y' = b x + d y) says where the stored columns and rows go.
+A display matrix (ISO/IEC 14496-12, 8.3.2: x' = a x + c y, y' = b x + d y) maps the stored columns and rows.
 The sample aspect ratio is the width of a stored pixel over its height.
 """
 
@@ -19,20 +19,20 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 _SQUARE = (0.99, 1.01)
-"""Ratios of encoders that round; nobody sees them."""
+"""Ratios treated as 1: encoders round, and the difference is invisible."""
 _BELIEVED = (0.2, 5.0)
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """First transposed, then mirrored left to right, then upside down."""
+    """Applied in this order: transpose, mirror left to right, flip upside down."""
 
     transposed: bool = False
     mirrored: bool = False
     upside_down: bool = False
 
     def apply(self, image: NDArray[Any]) -> NDArray[Any]:
-        """H W [C] as it is shown."""
+        """H W [C] in display orientation."""
         if self.transposed:
             image = image.swapaxes(0, 1)
         if self.mirrored:
@@ -48,11 +48,11 @@ _TURNS = {
     180: Orientation(mirrored=True, upside_down=True),
     270: Orientation(True, mirrored=True),
 }
-"""By PyAV's degrees, which are counted counterclockwise. That tells no mirroring."""
+"""By PyAV's rotation in degrees, counterclockwise, which does not include mirroring."""
 
 
 class Display:
-    """Applies a track's geometry to its pictures; the orientation is looked up again only when it turns."""
+    """Applies a track's geometry to its pictures; the orientation is read again only when the rotation changes."""
 
     def __init__(self, track: VideoStream) -> None:
         self._ratio = pixel_ratio(track)
@@ -60,7 +60,7 @@ class Display:
         self._turn: int | None = None
 
     def shown(self, image: NDArray[Any], frame: av.VideoFrame) -> NDArray[Any]:
-        """H W [C] as a player shows it: stretched along the side that has too few pixels, then turned."""
+        """H W [C] as a player shows it: stretched along the side with too few pixels, then rotated."""
         if frame.rotation != self._turn:
             self._turn, self._orientation = frame.rotation, orientation(frame)
         if self._ratio != 1.0:
@@ -69,22 +69,22 @@ class Display:
 
 
 def pixel_ratio(track: VideoStream) -> float:
-    """The width of a stored pixel over its height; 1 where it is nearly that, or cannot be."""
+    """The width of a stored pixel over its height; 1 if it is nearly that or implausible."""
     ratio = float(track.sample_aspect_ratio or 1)
     plain = _SQUARE[0] < ratio < _SQUARE[1] or not _BELIEVED[0] <= ratio <= _BELIEVED[1]
     return 1.0 if plain else ratio
 
 
 def square_size(width: int, height: int, ratio: float) -> tuple[int, int]:
-    """Width and height in square pixels: the side that has too few is stretched."""
+    """Width and height in square pixels: the side with too few pixels is stretched."""
     return (round(width * ratio), height) if ratio > 1 else (width, round(height / ratio))
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
-    """Of the frame's display matrix; upright where it has none."""
+    """Orientation from the frame's display matrix; upright if it has none."""
     try:
         everything = list(cast("Iterable[SideData]", frame.side_data))
-    except ValueError:  # beside data of a kind that PyAV does not know, as Exif, it gives none
+    except ValueError:  # PyAV gives no side data if one item is of a kind it does not know, such as Exif
         return _TURNS.get(frame.rotation % 360, UPRIGHT)
     for data in everything:
         if data.type.name == "DISPLAYMATRIX":
@@ -97,6 +97,6 @@ def orientation(frame: av.VideoFrame) -> Orientation:
 
 def _stretched(image: NDArray[Any], ratio: float) -> NDArray[Any]:
     size = square_size(image.shape[1], image.shape[0], ratio)
-    # depth must not be mixed across an edge
+    # depth must not be interpolated across edges
     how = cv2.INTER_NEAREST if image.dtype == np.uint16 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=how))

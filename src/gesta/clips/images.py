@@ -14,11 +14,11 @@ from gesta.schema import GestaError, Resource, frame_files
 from gesta.untrusted import PNG, image_fault
 
 FOLDER_FPS = 30.0
-"""Rate assumed for a folder of numbered images, which carries no time stamps, unless its resource says another."""
+"""Rate assumed for a folder of numbered images, which has no time stamps, unless its resource specifies one."""
 
 
 def images(folder: Path) -> list[Path]:
-    """In natural order. Raises GestaError where there are none, or JPEG beside PNG: two videos in one folder."""
+    """Image files in natural order. Raises GestaError if there are none, or both JPEG and PNG: two videos at once."""
     files = frame_files(folder)
     if not files:
         raise GestaError(f"{folder}: holds no PNG or JPEG image. Expected a folder of them, one per frame.")
@@ -28,16 +28,16 @@ def images(folder: Path) -> list[Path]:
 
 
 def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
-    """H W 3 RGB uint8; with `depth` H W uint16 as stored (None: whichever it is).
+    """Reads H W 3 RGB uint8; with `depth` H W uint16 as stored (None: either).
 
-    Raises GestaError for what is no such image.
+    Raises GestaError for any other image or file.
     """
     data = file.read_bytes()
     if fault := image_fault(data):
         raise GestaError(f"{file}: {fault}. Copy the file again, or make the image smaller.")
     raw = np.frombuffer(data, np.uint8)
     png = data.startswith(PNG)
-    # the other mode turns a photograph as its camera was held, and knows eight bits and three colors only
+    # IMREAD_COLOR applies a photograph's Exif rotation, and supports only eight bits and three colors
     image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED if png else cv2.IMREAD_COLOR)
     if image is None:
         raise GestaError(f"{file}: is not a readable {'PNG' if png else 'JPEG'}. Copy the file again.")
@@ -58,14 +58,14 @@ def read_image(file: Path, depth: bool | None = False) -> NDArray[Any]:
 
 
 def rate(folder: Resource) -> float:
-    """Images a second."""
+    """Images per second."""
     return folder.fps or FOLDER_FPS
 
 
 def iter_images(
     folder: Resource, kind: str, wanted: Callable[[int, float], bool] | None
 ) -> Iterator[tuple[float, NDArray[Any] | None]]:
-    """(time in s, image) of each; None where `wanted` says no. `kind` as of `clips.decode`."""
+    """Yields (time in s, image); the image is None if `wanted` returns False. `kind`: as in `clips.decode`."""
     for index, file in enumerate(images(folder.path)):
         time_s = index / rate(folder)
         if wanted is not None and not wanted(index, time_s):

@@ -1,8 +1,8 @@
-"""Continuous video made of single clips: one clip after the other with rests between, on the frames as decoded.
+"""Continuous video made from single clips: clips joined with rests in between, using the decoded frames.
 
-What comes out is what a camera would give, so the transform sees it as it sees a stream: its crop follows what went
-before, and a clip's first frame has a neighbor. In a rest the person stands as at the end of the clip before or at the
-start of the next one: still but for the sensor's noise, swaying a little, or shifted aside and back.
+The result resembles camera output, so the transform processes it like a stream: its crop depends on earlier frames, and
+a clip's first frame has a predecessor. In a rest the person holds the pose from the end of the previous clip or the
+start of the next one: still except for sensor noise, swaying slightly, or shifting aside and back.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from gesta.clips.plane import Plane, RawFrame, gray_plane
 
 REST_S = (0.8, 2.5)
-"""How long a rest is, without the change to the next clip."""
+"""Duration of a rest, without the transition to the next clip."""
 CHANGE_S = (0.25, 0.6)
-"""From the last pose of one clip to the first of the next."""
+"""Duration of the transition from the last pose of one clip to the first of the next."""
 SWAY_S = 1.6
 SWAY_FRAMES = 3
-"""A swaying person is a mixture of frames that are so far apart."""
+"""Distance between the frames that are blended for a swaying person."""
 SHIFT = 0.08
-"""How far a person shifts aside, of the picture's width."""
+"""How far a person shifts aside, as a fraction of the picture's width."""
 NOISE_LEVELS = 1.5
 """Standard deviation of a still picture's noise."""
 UNKNOWN_STEP_S = 1 / 30
@@ -37,7 +37,7 @@ Truth = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """What a joined video is made of: `frames` gives a clip's frames; `label`: None for other motion in a rest."""
+    """Component of a joined video: `frames` returns a clip's frames; `label`: None for other motion in a rest."""
 
     frames: Callable[[], Iterable[RawFrame]]
     label: str | None
@@ -46,7 +46,7 @@ class Part:
 def joined(parts: Sequence[Part], rng: np.random.Generator, truth: list[Truth]) -> Iterator[RawFrame]:
     """Frames of a rest, the first part, a rest, ..., the last part, a rest, with times from 0.
 
-    `truth` is filled with the parts' labels and times while the frames are taken. One part's frames are held at once.
+    `truth` is filled with the parts' labels and times as frames are consumed. Only one part is in memory at a time.
     """
     clock, before = 0.0, None
     for part in parts:
@@ -72,13 +72,13 @@ def joined(parts: Sequence[Part], rng: np.random.Generator, truth: list[Truth]) 
 
 
 def _step(frames: Frames) -> float:
-    """Seconds from one frame to the next."""
+    """Time step between frames in seconds."""
     steps = np.diff([frame.time_s for frame in frames])
     return float(np.median(steps)) if len(steps) and np.median(steps) > 0 else UNKNOWN_STEP_S
 
 
 def between(before: Frames, after: Frames, step_s: float, rng: np.random.Generator) -> Iterator[RawFrame]:
-    """A rest after the frames `before`, or ahead of `after`, or one of each, with the change from one to the other."""
+    """A rest after the frames `before`, or one before `after`, or both, with the transition between the two."""
     kind = int(rng.integers(3))
     if kind != 1:
         yield from rest(before, step_s, rng)
@@ -88,7 +88,7 @@ def between(before: Frames, after: Frames, step_s: float, rng: np.random.Generat
 
 
 def rest(frames: Frames, step_s: float, rng: np.random.Generator) -> Iterator[RawFrame]:
-    """The last of the frames for a while: still, swaying towards the ones before, or shifted aside and back."""
+    """Holds the last frame for a while: still, swaying towards the earlier ones, or shifting aside and back."""
     count = max(2, round(rng.uniform(*REST_S) / step_s))
     kind, noise = int(rng.integers(3)), _Noise(rng)
     angle = np.arange(count) * step_s * 2 * np.pi / SWAY_S
@@ -102,15 +102,15 @@ def rest(frames: Frames, step_s: float, rng: np.random.Generator) -> Iterator[Ra
 
 
 def change(before: RawFrame, after: RawFrame, count: int) -> Iterator[RawFrame]:
-    """`count` frames between two, slow at both ends."""
+    """`count` frames between two, with slow start and end."""
     for share in np.linspace(0, 1, count + 2)[1:-1]:
         yield blended(before, after, float(share**2 * (3 - 2 * share)))
 
 
 def blended(one: RawFrame, other: RawFrame, share: float) -> RawFrame:
-    """A mixture of two frames, `share` of it the other: of pictures and of joints. Depth and mask are the nearer one's.
+    """Blends pictures and joints of two frames, with weight `share` for the other. Depth and mask: the nearer frame's.
 
-    Pictures of two sizes are not mixed: the nearer one is taken.
+    Pictures of different sizes are not blended: the nearer frame is returned.
     """
     near, far = (one, other) if share < 0.5 else (other, one)
     if _sizes(one) != _sizes(other):
@@ -126,7 +126,7 @@ def blended(one: RawFrame, other: RawFrame, share: float) -> RawFrame:
 
 
 def shifted(frame: RawFrame, share: float) -> RawFrame:
-    """The picture and the joints moved to the right by a share of their width; the border is continued."""
+    """The picture and joints moved right by a fraction of their width; the border is replicated."""
     size = _sizes(frame)[0]
     pixels = 0 if size is None else round(share * size[1])
     color = None if frame.color is None else _moved(frame.color, pixels)
@@ -146,7 +146,7 @@ def shifted(frame: RawFrame, share: float) -> RawFrame:
 
 
 class _Noise:
-    """A sensor's noise on pictures, and the trembling of joints."""
+    """Adds sensor noise to pictures and jitter to joints."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -186,7 +186,7 @@ def _mixed(one: Any, other: Any, share: float) -> NDArray[np.uint8]:
 
 
 def _between(one: Any, other: Any, share: float) -> Any:
-    """Joints between two poses; where one is missing, it is missing."""
+    """Interpolates between two poses; a joint missing in either is missing."""
     return one if one is None or other is None else np.asarray((1 - share) * one + share * other, np.float32)
 
 
@@ -197,6 +197,6 @@ def _moved(picture: NDArray[Any], pixels: int) -> NDArray[Any]:
 
 
 def _width(joints: NDArray[Any]) -> float:
-    """The largest extent of a skeleton; 0 where nobody is seen."""
+    """The largest extent of a skeleton; 0 if no joint is visible."""
     seen = joints[np.isfinite(joints).all(axis=-1)]
     return float(np.ptp(seen, axis=0).max()) if len(seen) else 0.0

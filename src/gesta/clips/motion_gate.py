@@ -1,4 +1,4 @@
-"""Whether something moves in front of a camera: opens with motion, closes when it has been still for a while."""
+"""Motion detection for a camera: the gate opens with motion and closes after a period of stillness."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from gesta.clips.crops import MOTION_LEAST, MOTION_SIDE, MOTION_THRESHOLD
 
 STILL_S = 0.5
-"""So long nothing moves before the gate closes."""
+"""How long nothing must move before the gate closes."""
 
 
 class MotionGate:
-    """`gate(image, time_s)`: whether the frame belongs to a stretch with motion. Images are RGB H W 3."""
+    """`gate(image, time_s)`: whether the frame belongs to a period with motion. Images are RGB H W 3."""
 
     def __init__(self, still_s: float = STILL_S) -> None:
         self._still_s = still_s
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         self._before: NDArray[np.int16] | None = None
         self._moved_s = -np.inf
 

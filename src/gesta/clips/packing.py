@@ -1,4 +1,4 @@
-"""`gesta data pack`: the clips of a data folder, preprocessed once, in few large shards. Stopped, it resumes."""
+"""`gesta data pack`: packs the preprocessed clips of a data folder into a few large shards. Resumes if interrupted."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ NO_FINGERPRINT = "0" * 64
 
 @dataclass(frozen=True)
 class Plan:
-    """What is packed: the `parts` of each clip, the first of them the clip itself, for a recipe of this name.
+    """What to pack: the `parts` of each clip, the first of them being the clip itself, for the named recipe.
 
-    `rests`: by the id of a clip the sample that lies before it, for parts that show that.
+    `rests`: by clip id, the sample of the rest before it, for parts that show the rest.
     """
 
     recipe: str
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Packed:
-    """What lies in the folder: `clips` in `shards` of together `bytes`; `new` of them came now."""
+    """Content of the folder: `clips` in `shards`, `bytes` in total; `new`: how many were handled by this run."""
 
     out: Path
     clips: int
@@ -57,10 +57,10 @@ def pack(
     progress: Callable[[int, int], None] = lambda _done, _total: None,
     workers: int | None = None,
 ) -> Packed:
-    """Packs what is not in the folder yet. The same listing gives the same bytes, stopped in between or not.
+    """Packs the clips that are not in the folder yet. The same listing gives the same bytes, interrupted or not.
 
-    Raises GestaError where the folder holds something else, clips of other data or for another recipe, or the disk is
-    full; what is finished then stays.
+    Raises GestaError if the folder contains other files, clips of other data or for another recipe, or if the disk is
+    full; finished shards are kept.
     """
     contents = _claim(out, plan, listing.layout)
     done = _finished(out, listing.samples)
@@ -81,7 +81,7 @@ def pack(
 
 
 def _claim(out: Path, plan: Plan, layout: str) -> Contents:
-    """The folder's contents, for this plan. Raises GestaError where it holds anything else."""
+    """Reads or creates the folder's contents for this plan. Raises GestaError if it contains anything else."""
     wanted = Contents(layout=layout, recipe=plan.recipe, parts=list(plan.parts))
     if (out / CONTENTS).exists():
         there = read_contents(out)
@@ -98,10 +98,10 @@ def _claim(out: Path, plan: Plan, layout: str) -> Contents:
 
 
 def _finished(out: Path, samples: Sequence[Sample]) -> list[tuple[Path, ShardIndex]]:
-    """The shards that are whole. Raises GestaError for clips of other data, or of recordings that have changed."""
+    """The complete shards. Raises GestaError for clips of other data, or of recordings that have changed."""
     now, found = {s.id: s for s in samples}, list[tuple[Path, ShardIndex]]()
     for path in sorted(out.glob(f"clips-*{SHARD}")):
-        if not path.with_suffix(".json").exists():  # stopped between the two: it is written again
+        if not path.with_suffix(".json").exists():  # interrupted between the two files: the shard is written again
             continue
         index = read_index(path)
         for name, size in zip(index.id, index.source_bytes, strict=True):
@@ -116,7 +116,7 @@ def _finished(out: Path, samples: Sequence[Sample]) -> list[tuple[Path, ShardInd
 def _shards(
     todo: Sequence[Sample], plan: Plan, out: Path, done: Sequence[tuple[Path, ShardIndex]], workers: int | None
 ) -> Iterator[tuple[Path, ShardIndex] | None]:
-    """After each sample None, or the shard that it has filled."""
+    """Yields for each sample the shard that it completes, or None."""
     taken = {int(path.stem.rpartition("-")[2]) for path, _ in done}
     first = max((index.first + len(index.id) for _, index in done), default=0)
     clips = _prepared(todo, plan, workers)
@@ -136,7 +136,7 @@ def _shards(
 
 
 def _prepared(todo: Sequence[Sample], plan: Plan, workers: int | None) -> Iterator[Prepared]:
-    """The samples in their order, those of one recording together, decoded side by side a few ahead."""
+    """The samples in order, grouped by recording, decoded in parallel and a few in advance."""
     recordings: dict[Any, list[Sample]] = {}
     for sample in todo:
         recordings.setdefault(sample.files, []).append(sample)
@@ -153,7 +153,7 @@ def _prepared(todo: Sequence[Sample], plan: Plan, workers: int | None) -> Iterat
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[list[Sample]], list[Prepared]], items: Iterable[list[Sample]], depth: int
 ) -> Iterator[list[Prepared]]:
-    """Results in the order of the items, at most `depth` of them waiting."""
+    """Results in the order of the items, with at most `depth` pending."""
     waiting: deque[Future[list[Prepared]]] = deque()
     try:
         for item in items:
@@ -168,7 +168,7 @@ def _ahead(
 
 
 def _recording(samples: Sequence[Sample], plan: Plan, cache: ClipCache) -> list[Prepared]:
-    """The samples of one recording, in one decode pass a transform."""
+    """The samples of one recording, in one decode pass per transform."""
     try:
         prints = [cache.fingerprint(s) for s in samples]
     except GestaError as error:
@@ -200,7 +200,7 @@ def _recording(samples: Sequence[Sample], plan: Plan, cache: ClipCache) -> list[
 def _clips(
     samples: Sequence[Sample], transform: Transform, cache: ClipCache
 ) -> Iterator[tuple[str, NDArray[Any] | str]]:
-    """(id, pixels or what is wrong) of each: from the cache where they are there."""
+    """Yields (id, pixels or error message) for each sample, from the cache if possible."""
     missing = []
     for sample in samples:
         pixels = cache.stored(sample, transform)
@@ -214,7 +214,7 @@ def _clips(
             break
         left.discard(result.id)
         yield result.id, result.pixels
-    for sample in missing:  # a problem names a file, not the sample: those that are left are asked one by one
+    for sample in missing:  # a problem names a file, not the sample: process the remaining ones individually
         if sample.id in left:
             result = next(preprocess_recording([sample], transform))
             yield sample.id, str(result) if isinstance(result, Problem) else result.pixels
@@ -223,7 +223,7 @@ def _clips(
 def _complete(
     out: Path, contents: Contents, done: Sequence[tuple[Path, ShardIndex]], listing: Listing, new: int
 ) -> Packed:
-    """Writes what tells that all is there. Raises GestaError where nothing could be preprocessed."""
+    """Writes the final contents and checksums. Raises GestaError if nothing could be preprocessed."""
     ordered = sorted(done, key=lambda one: one[0].name)
     places = {name: i for i, name in enumerate(name for _, index in ordered for name in index.id)}
     order = [places[s.id] for s in listing.samples]

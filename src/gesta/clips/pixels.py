@@ -1,7 +1,7 @@
-"""Decoded frames -> arrays: colors, gray of every pixel format, and depth as it is stored.
+"""Decoded frames -> arrays: colors, gray from any pixel format, and depth as stored.
 
-Gray is the luma as stored, with its range expanded (limited range 16-235 -> 0-255), whatever its depth in bits; no
-matrix is applied, which costs a fraction of the time. For Rec. 601 it equals decoding to RGB and taking the gray.
+Gray is the stored luma with its range expanded (limited range 16-235 -> 0-255), for any bit depth; no color matrix is
+applied, which takes a fraction of the time. For Rec. 601 it equals decoding to RGB and converting to gray.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _values = np.arange(256, dtype=np.float64)
 FULL_RANGE = np.clip(np.round((_values - 16) * 255 / 219), 0, 255).astype(np.uint8)
 _JPEG_RANGE = 2
 _PLANAR = {"yuyv422": "yuv422p", "uyvy422": "yuv422p", "yvyu422": "yuv422p", "uyyvyy411": "yuv411p"}
-"""Formats with luma and chroma in one plane, and those that hold the same values in planes."""
+"""Packed formats, and the planar formats with the same values."""
 _HIGH_BITS = ("p0", "p2", "p4", "xv", "y2", "v3", "ayuv", "vuya", "vuyx", "xyz")
-"""Formats with more than 8 bits, or packed, that ffmpeg lays out for us first."""
+"""Prefixes of formats with more than 8 bits, or packed, that ffmpeg converts first."""
 
 
 def converted(frame: av.VideoFrame, kind: Kind, display: Display, resource: Resource) -> NDArray[Any]:
-    """As `plane`, with its meaning applied; "rgb": H W 3."""
+    """Like `plane`, with its lookup table applied; "rgb": H W 3."""
     if kind == "rgb":
         _refuse_depth(frame, resource)
         return display.shown(frame.to_ndarray(format="rgb24"), frame)
@@ -38,9 +38,9 @@ def converted(frame: av.VideoFrame, kind: Kind, display: Display, resource: Reso
 
 
 def plane(frame: av.VideoFrame, kind: Kind, display: Display, resource: Resource) -> Plane:
-    """Gray levels; or for "gray16" the values as stored, of an 8-bit source its gray levels.
+    """Gray levels; for "gray16" the stored values, or the gray levels of an 8-bit source.
 
-    Raises GestaError for a depth video where gray is asked for: 8 of its bits would be no picture of anything.
+    Raises GestaError for a depth video if gray is requested: 8 of its bits would not be a meaningful picture.
     """
     if is_depth(frame.format.name):
         if kind != "gray16":
@@ -51,7 +51,7 @@ def plane(frame: av.VideoFrame, kind: Kind, display: Display, resource: Resource
 
 
 def stored(frame: av.VideoFrame, number: int = 0) -> NDArray[Any]:
-    """The `number`-th plane, H W uint8 or uint16, as it is."""
+    """Plane `number` of the frame, H W uint8 or uint16, unchanged."""
     part, name = frame.planes[number], frame.format.name
     kind = ">u2" if name.endswith("be") else "<u2"
     if frame.format.components[0].bits <= 8:
@@ -62,7 +62,7 @@ def stored(frame: av.VideoFrame, number: int = 0) -> NDArray[Any]:
 
 
 def _gray(frame: av.VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Gray levels as stored, and what they mean: the table that expands a limited range."""
+    """Gray levels as stored, and the lookup table that expands a limited range."""
     name = frame.format.name
     if name == "gray":
         return stored(frame), None

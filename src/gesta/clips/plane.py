@@ -1,4 +1,4 @@
-"""Images as the decoder left them, and what their values mean: tables are applied where they are used, to crops."""
+"""Images as decoded, with lookup tables for their values, which are applied late, to the crops only."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from gesta.clips import crops
 from gesta.schema import Frame, GestaError
 
-_DEPTHS = 10_000  # mm; one table entry a millimeter where depth is 16-bit
+_DEPTHS = 10_000  # mm; one table entry per millimeter for 16-bit depth
 
 
 @dataclass(frozen=True)
 class Plane:
-    """`raw` H W as stored; its meaning is `table[raw]` (uint8 gray levels or uint16 millimeters), or raw itself."""
+    """`raw` H W as stored; its values are `table[raw]` (uint8 gray levels or uint16 millimeters), or raw itself."""
 
     raw: NDArray[Any]
     table: NDArray[Any] | None = None
 
     def whole(self) -> NDArray[Any]:
-        """The image with its meaning, H W."""
+        """The image with its table applied, H W."""
         return _looked_up(self.raw, self.table)
 
     def crop(self, box: crops.Box, levels: NDArray[np.uint8] | None = None) -> NDArray[Any]:
-        """The box's part, zeros outside the image; with `levels` (an entry a millimeter) as levels[meaning]."""
+        """The box's pixels, zeros outside the image; with `levels` (one entry per millimeter), levels[value]."""
         table = self.table
         if levels is not None:
             table = levels if table is None else levels[np.minimum(table, len(levels) - 1)]
@@ -36,17 +36,17 @@ class Plane:
 
 @dataclass(frozen=True)
 class RawFrame:
-    """One instant of a recording: schema.Frame before anything was computed that no crop may need."""
+    """One instant of a recording: like schema.Frame, but without conversions that crops may not need."""
 
     time_s: float
     gray: Plane | None = None
     depth: Plane | None = None
     mask: Plane | None = None  # 255 on the person, else 0
     joints_uv: NDArray[np.float32] | None = None
-    color: NDArray[np.uint8] | None = None  # H W 3, RGB; only where a channel needs it
-    joints: NDArray[np.float32] | None = None  # as of schema.Frame
+    color: NDArray[np.uint8] | None = None  # H W 3, RGB; only if a channel needs it
+    joints: NDArray[np.float32] | None = None  # as in schema.Frame
     confidence: NDArray[np.float32] | None = None
-    before: tuple[Plane, ...] = ()  # gray of the frames that the recording shows before, the latest first
+    before: tuple[Plane, ...] = ()  # gray of the preceding frames, latest first
 
     @property
     def size(self) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def raw_frame(frame: Frame) -> RawFrame:
 
 
 def check_frame(frame: Any, number: int) -> None:
-    """Raises GestaError that names the `number`-th frame of a stream where its images are none, or do not fit."""
+    """Raises GestaError naming frame `number` of a stream if it has no images, or invalid ones."""
     if not isinstance(frame, (Frame, RawFrame)):
         raise GestaError(f"Frame {number} of the stream is a {type(frame).__name__}. Expected a gesta.schema.Frame.")
     named: dict[str, tuple[Any, Any, int]] = {
@@ -120,7 +120,7 @@ _EXPECTED = {
 
 
 def depth_levels(reference_mm: float, range_mm: float) -> NDArray[np.uint8]:
-    """Table millimeters -> level: 255 `range_mm` before the reference, 1 as far behind or more, 0 without reading."""
+    """Table mm -> level: 255 at `range_mm` before the reference, 1 as far behind or more, 0 without a reading."""
     table = 128 + (reference_mm - np.arange(_DEPTHS, dtype=np.float32)) * np.float32(127 / range_mm)
     levels: NDArray[np.uint8] = np.clip(np.round(table), 1, 255).astype(np.uint8)
     levels[0] = 0
@@ -136,7 +136,7 @@ def _looked_up(image: NDArray[Any], table: NDArray[Any] | None) -> NDArray[Any]:
 
 
 def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float) -> Frame | RawFrame:
-    """A frame as it is; an RGB image H W 3 as the `index`-th frame at `fps`. Raises GestaError for anything else."""
+    """Returns a frame unchanged, an RGB image H W 3 as frame `index` at `fps`. Raises GestaError for anything else."""
     if isinstance(image, (Frame, RawFrame)):
         return image
     if getattr(image, "dtype", None) != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -146,9 +146,9 @@ def as_frame(image: Frame | RawFrame | NDArray[np.uint8], index: int, fps: float
 
 
 def timed(image: Frame | RawFrame | NDArray[np.uint8], time_s: float | None) -> Frame | RawFrame:
-    """A frame as it is, or an RGB image H W 3 at its time. Raises GestaError for an image without one."""
+    """A frame as it is, an RGB image H W 3 as a frame at `time_s`. Raises GestaError if `time_s` is missing."""
     if not isinstance(image, np.ndarray):
-        return image  # a frame, or what the stream refuses by its number
+        return image  # a frame, or something that the stream rejects, naming its number
     if time_s is None:
         raise GestaError("An image needs the time (in seconds) at which it was taken: push(image, time_s).")
     return replace(as_frame(image, 0, 1.0), time_s=time_s)

@@ -1,4 +1,4 @@
-"""The transform at work: frames in, uint8 T S H W C (or skeletons T J D) out. Causal, so that live equals offline."""
+"""Applies the transform: frames in, uint8 T S H W C (or skeletons T J D) out. Causal, so live and offline agree."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from gesta.clips.tracking import FrameTracker
 from gesta.clips.transform import Transform
 from gesta.schema import KINECT_JOINTS, Clip, Frame, GestaError, Problem, Sample
 
-LONGEST_GAP_S = 2.0  # a longer pause between two frames counts as one of this length: a stalled camera
-LEAST_SHARE = 0.5  # of a span of frames must lie inside the recording
+LONGEST_GAP_S = 2.0  # longer gaps between two frames (a stalled camera) are clipped to this
+LEAST_SHARE = 0.5  # minimum fraction of a span's frames that the recording must contain
 
 
 class Preprocessor:
-    """Turns frames into preprocessed ones, a chunk at a time: at the transform's rate, cropped, scaled, uint8.
+    """Preprocesses frames chunk by chunk: resampled to the transform's rate, cropped, scaled, uint8.
 
-    `joints`: those of the frames, in their order; None: the Kinect's, of a skeleton stream the model's. `hand` fixes
-    the hand ("left", "right") where the rule is "clip"; without it the highest hand so far is taken.
+    `joints`: joint names of the frames, in order; None: the Kinect's, or the model's for a skeleton stream. `hand`
+    fixes the hand ("left", "right") if the rule is "clip"; without it the highest hand so far is used.
     """
 
     def __init__(self, transform: Transform, joints: Sequence[str] | None = None, hand: str | None = None) -> None:
@@ -44,7 +44,7 @@ class Preprocessor:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         self._maker.reset()
         if self._tracker is not None:
             self._tracker.close()
@@ -58,10 +58,10 @@ class Preprocessor:
         self.ends_s: list[float] = []
 
     def push(self, frame: Frame | RawFrame) -> NDArray[Any]:
-        """Adds a frame; returns the preprocessed frames that are complete now, t S H W C (t = 0 or whole chunks).
+        """Adds a frame; returns the preprocessed frames now complete, t S H W C (t = 0 or whole chunks).
 
-        `ends_s` has the time of the frames' own clock at which each of these chunks ends. Raises GestaError that names
-        the frame where its time is not a number or its images are none.
+        `ends_s` holds the end time of each of these chunks on the frames' own clock. Raises GestaError naming the
+        frame if its time is not a number or its images are invalid.
         """
         time_s = self._checked(frame)
         frame = raw_frame(frame) if isinstance(frame, Frame) else frame
@@ -71,13 +71,13 @@ class Preprocessor:
             due = ticks_due(time_s - self._first_s, self.transform.fps, self._done)
             most = round(LONGEST_GAP_S * self.transform.fps)
             self._take(self._pending, min(due, most))
-            if due > most:  # the frame was on for longer: what the network sees is cut, the clock goes on
+            if due > most:  # the frame lasted longer: the network's input is cut, the clock continues
                 self._first_s += (due - most) / self.transform.fps
         self._pending = self._with_past(frame)
         return self._preprocessed(complete=True)
 
     def flush(self) -> NDArray[Any]:
-        """The end: the frames left over, t S H W C with t up to a chunk; not padded. Starts anew afterwards."""
+        """Ends the stream: returns the remaining frames, t S H W C with t up to a chunk, unpadded; then resets."""
         if self._pending is not None:
             self._take(self._pending, 1, self._last_s)
         out = self._preprocessed(complete=False)
@@ -87,14 +87,14 @@ class Preprocessor:
         return out
 
     def _with_past(self, frame: RawFrame) -> RawFrame:
-        """The frame with as many before it as the flow up to it needs."""
+        """The frame with as many preceding frames as its flow needs."""
         past = self._past
         if self.transform.flow_stack and frame.gray is not None:
             self._past = (frame.gray, *past)[: self.transform.flow_stack]
         return replace(frame, before=past) if past else frame
 
     def _checked(self, frame: Frame | RawFrame) -> float:
-        """The frame's time on a clock that does not run back. Raises GestaError for a frame that cannot be used."""
+        """The frame's time on a monotonic clock. Raises GestaError for an unusable frame."""
         self._frames += 1
         check_frame(frame, self._frames)
         self._last_s = self._clock.at(checked_time(frame.time_s, self._frames))
@@ -106,7 +106,7 @@ class Preprocessor:
         return self._last_s
 
     def _take(self, frame: RawFrame, times: int, least_s: float = -math.inf) -> None:
-        """The frame for as many ticks, with the time at which each of them ends."""
+        """Adds the frame for that many ticks, each with its end time."""
         if times and self._tracker is not None:
             frame = self._tracker(frame)
         for _ in range(times):
@@ -126,7 +126,7 @@ class Preprocessor:
 def _maker(
     transform: Transform, joints: Sequence[str] | None, hand: str | None
 ) -> Cropper | SkeletonPreprocessor | FusedPreprocessor:
-    """What turns chunks of frames into arrays."""
+    """The object that turns chunks of frames into arrays."""
     space = transform.skeleton
     if space is not None and not transform.fused:
         return SkeletonPreprocessor(space, joints or space.joints)
@@ -153,7 +153,7 @@ def highest_hand(sample: Sample) -> str:
 
 
 def preprocessor_for(sample: Sample, transform: Transform) -> Preprocessor:
-    """A preprocessor with the joints of the sample's frames and, where the rule is "clip", its hand."""
+    """A preprocessor with the joints of the sample's frames and, if the rule is "clip", its hand."""
     if not transform.pictures or transform.tracker is not None:
         return Preprocessor(transform)
     fixed = highest_hand(sample) if transform.body == "skeleton" and transform.hand_rule == "clip" else None
@@ -161,9 +161,9 @@ def preprocessor_for(sample: Sample, transform: Transform) -> Preprocessor:
 
 
 def looked_at(sample: Sample, transform: Transform) -> Sample:
-    """The sample with what the transform looks at only, and the video that its labels count in.
+    """The sample reduced to the files that the transform uses, and the video that its labels refer to.
 
-    What is not needed is not decoded, and may be broken or missing.
+    Files that are not needed are not decoded, and may be broken or missing.
     """
     needs = transform.needs
     depth = sample.depth if "depth" in needs or sample.color is None else None
@@ -174,7 +174,7 @@ def looked_at(sample: Sample, transform: Transform) -> Sample:
 
 
 def raw_frames(sample: Sample, transform: Transform) -> Iterator[RawFrame]:
-    """The sample's frames as a stream of this transform takes them. Raises GestaError as `iter_raw_sample` does."""
+    """The sample's frames as input to a stream with this transform. Raises GestaError as `iter_raw_sample` does."""
     if transform.skeleton is not None and not _decodes(sample, transform):
         return iter_skeleton(sample, transform.skeleton)
     if transform.fused:
@@ -183,12 +183,12 @@ def raw_frames(sample: Sample, transform: Transform) -> Iterator[RawFrame]:
 
 
 def _decodes(sample: Sample, transform: Transform) -> bool:
-    """Whether the sample's video is decoded: it is not where only its skeleton can be looked at."""
+    """Whether the sample's video is decoded: it is not if only its skeleton can be used."""
     return transform.decoded and "pixels" not in transform.withheld(sample.modalities)
 
 
 def preprocess(sample: Sample, transform: Transform) -> Clip:
-    """One sample. Raises GestaError naming the file for what cannot be read or lacks what the transform needs."""
+    """Preprocesses one sample. Raises GestaError naming the file if it is unreadable or lacks a needed modality."""
     result = next(preprocess_recording([sample], transform))
     if isinstance(result, Problem):
         raise GestaError(str(result))
@@ -196,7 +196,7 @@ def preprocess(sample: Sample, transform: Transform) -> Clip:
 
 
 def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
-    """Samples of ONE recording, in one decode pass; yields a clip or a problem for each, in the order they end."""
+    """Preprocesses samples of ONE recording in one decode pass; yields a clip or problem for each, by end of span."""
     if samples and samples[0].files[0].is_packed:
         yield from _packed(samples, transform)
         return
@@ -216,12 +216,12 @@ def preprocess_recording(samples: Sequence[Sample], transform: Transform) -> Ite
         else:
             yield from _one_pass(waiting, transform, joined(whole[0], transform))
     except GestaError as error:
-        for s in waiting:  # the damage lies in the file: what ended before it has been yielded and removed
+        for s in waiting:  # the file is damaged: samples that ended before the damage have been yielded and removed
             yield unreadable(s, error)
 
 
 def _packed(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | Problem]:
-    """Clips that were preprocessed before."""
+    """Clips that are already preprocessed."""
     for sample in samples:
         try:
             yield shards.load(sample, transform)
@@ -230,7 +230,7 @@ def _packed(samples: Sequence[Sample], transform: Transform) -> Iterator[Clip | 
 
 
 def unreadable(sample: Sample, error: GestaError, kind: str = "unreadable") -> Problem:
-    """A problem that names the sample's first file, and in its reason another one if that is to blame."""
+    """A problem with the sample's first file as its path; if another file is at fault, the reason names it."""
     path = str(sample.files[0])
     return Problem(path, kind, str(error).removeprefix(f"{path}: "))
 
@@ -266,20 +266,20 @@ def _one_pass(
                     parts.append(preprocessor.push(frame))
             yield from finished([s for s in waiting if past(s, index, frame.time_s)])
     except GestaError:
-        yield from finished([s for s in waiting if len(work[s.id][1]) == _span_frames(s)])  # whole before the damage
+        yield from finished([s for s in waiting if len(work[s.id][1]) == _span_frames(s)])  # complete before the damage
         raise
     yield from finished(list(waiting))
 
 
 def _span_frames(sample: Sample) -> int | None:
-    """Frames between the sample's first and last, where it is a span of frames."""
+    """Length of the span in frames; None if it is not given in frames."""
     if sample.first_frame is None or sample.last_frame is None:
         return None
     return sample.last_frame - sample.first_frame + 1
 
 
 def _skeletons(waiting: list[Sample], transform: Transform) -> Iterator[Clip | Problem]:
-    """Samples of one recording of which only the skeleton is read."""
+    """Preprocesses samples of one recording from its skeleton alone."""
     assert transform.skeleton is not None
     frames = recording_frames(waiting[0], transform.skeleton)
     for sample in list(waiting):
@@ -308,7 +308,7 @@ def _finished(
 
 
 def _clip(sample: Sample, parts: list[NDArray[Any]], frames: int, transform: Transform) -> Clip | Problem:
-    """The clip of preprocessed parts, from so many `frames` of the recording."""
+    """Builds the clip from its preprocessed parts; `frames`: how many frames of the recording they cover."""
     if frames < LEAST_SHARE * (_span_frames(sample) or 1):
         reason = f"{sample.id}: the recording holds {frames or 'no'} frames of its span."
         return Problem(str(sample.files[0]), "span", reason, "Correct the label's frames or times.")

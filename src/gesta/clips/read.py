@@ -1,4 +1,4 @@
-"""Sample -> frames with all its modalities side by side, in one decode pass."""
+"""Sample -> frames with all its modalities aligned, in one decode pass."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gesta.schema import Frame, GestaError, Resource, Sample
 F = TypeVar("F", Frame, RawFrame)
 
 ALLOWED_DIFFERENCE = 2
-"""Frames by which the parts of a recording may differ: Kinect recorders start and stop their streams one by one."""
+"""Maximum difference in length between the files of a recording: Kinect recorders start and stop streams in turn."""
 _BELONG = "Check that the files belong together: gesta data inspect."
 
 MASK_THRESHOLD = 150
-"""The person is where the mean of the user video's color channels is above this (spec 0; the videos are lossy)."""
+"""Mean of the user video's color channels above which a pixel is the person (spec 0; the videos are lossy)."""
 
 
 def inside(sample: Sample, index: int, time_s: float) -> bool:
@@ -43,7 +43,7 @@ def past(sample: Sample, index: int, time_s: float) -> bool:
 def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
     """Frames of the sample's span, times from its first frame. `color`: RGB as well as gray.
 
-    Raises GestaError naming the file where one is unreadable, damaged or cut short, or no frame lies in the span.
+    Raises GestaError naming the file if one is unreadable, damaged or cut short, or the span contains no frame.
     """
     wanted, stop = span_of(sample)
     lost = LostFrames(sample)
@@ -51,16 +51,16 @@ def iter_sample(sample: Sample, color: bool = False) -> Iterator[Frame]:
 
 
 def iter_raw_sample(sample: Sample, color: bool = False) -> Iterator[RawFrame]:
-    """Like iter_sample, with planes as the decoder left them: what `prepare` sees, so that a stream equals it.
+    """Like iter_sample, with planes as decoded: the same input as for `prepare`, so streams give equal results.
 
-    `color`: as the transform's `colored` says.
+    `color`: the transform's `colored`.
     """
     lost = LostFrames(sample)
     yield from from_zero(sample, iter_raw(sample, *span_of(sample), color, lost), lost)
 
 
 def span_of(sample: Sample) -> tuple[Callable[[int, float], bool], Callable[[int, float], bool]]:
-    """(which frames belong to the sample, which come after it)."""
+    """Two predicates of (index, time_s): the frame belongs to the sample; the frame comes after it."""
     return (lambda i, t: inside(sample, i, t)), (lambda i, t: past(sample, i, t))
 
 
@@ -75,12 +75,12 @@ class LostFrames:
         self.count += inside(self._sample, index, time_s)
 
     def check(self, good: int) -> None:
-        """Warns where there are some beside the `good` ones. Raises GestaError where there are too many."""
+        """Warns about lost frames, given the number of good ones. Raises GestaError if there are too many."""
         damage.check(self._sample.files[0], self.count, self.count + good)
 
 
 def from_zero(sample: Sample, frames: Iterable[tuple[int, F]], lost: LostFrames) -> Iterator[F]:
-    """The sample's frames with times from the first one. Raises GestaError where none is left, or too many are lost."""
+    """The sample's frames with times from the first one. Raises GestaError if none is left, or too many are lost."""
     start: float | None = None
     good = 0
     for _, frame in frames:
@@ -101,8 +101,8 @@ def iter_recording(
 ) -> Iterator[tuple[int, Frame]]:
     """(index, frame) of a recording, for the wanted frames only; the others are decoded but never converted.
 
-    Modalities go side by side by frame index and end with the shortest one. Frames of which damage has cost a part are
-    left out, and `lost` is told.
+    Modalities are aligned by frame index and end with the shortest one. Frames with a part lost to damage are skipped
+    and reported to `lost`.
     """
     for index, time_s, parts, joints in _together(sample, wanted, stop, color, lost):
         depth, mask = parts.get("depth"), parts.get("mask")
@@ -126,7 +126,7 @@ def iter_raw(
     color: bool = False,
     lost: damage.Lost | None = None,
 ) -> Generator[tuple[int, RawFrame], None, None]:
-    """Like iter_recording, with planes as the decoder left them: for the transform, which needs crops only."""
+    """Like iter_recording, with planes as decoded: for the transform, which needs only crops."""
     for index, time_s, parts, joints in _together(sample, wanted, stop, color, lost):
         depth, mask, colors = parts.get("depth"), parts.get("mask"), parts.get("color")
         yield (
@@ -193,7 +193,7 @@ def _parts(sample: Sample, color: bool) -> Iterator[tuple[str, Resource, Kind]]:
 
 
 def _millimeters(plane: Plane, sample: Sample) -> Plane:
-    """The plane of a depth video with millimeters as its meaning. Raises GestaError for 8 bits without a unit."""
+    """A depth plane whose values are millimeters. Raises GestaError for 8-bit depth without a unit."""
     unit_mm = sample.depth_unit_mm
     check_depth(plane.raw, sample)
     if unit_mm == 1.0:
@@ -205,7 +205,7 @@ def _millimeters(plane: Plane, sample: Sample) -> Plane:
 
 
 def check_depth(image: NDArray[Any], sample: Sample) -> None:
-    """Raises GestaError where the sample's depth has 8 bits, and nobody said how many mm a gray level is."""
+    """Raises GestaError if the sample's depth has 8 bits and no unit (mm per gray level) is given."""
     if image.dtype == np.uint8 and sample.depth_unit_mm == 1.0:
         raise GestaError(
             f"{sample.depth}: is an 8-bit video, and depth was expected: 16-bit gray (e.g. FFV1 gray16le) in mm. Name "

@@ -1,4 +1,4 @@
-"""Which frames are taken: pure integer functions, and the one place where arrays change to network order."""
+"""Frame selection as pure integer functions, and conversion of arrays to network layout, which happens only here."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 
 
 def n_chunks(frames: int, chunk: int) -> int:
-    """Chunks that cover `frames` frames; the last one may be incomplete."""
+    """Number of chunks that cover `frames` frames; the last one may be incomplete."""
     return -(-frames // chunk)
 
 
 def central_window(frames: int, window: int) -> tuple[int, int]:
-    """[start, stop) of the central `window` frames; the whole clip where it is shorter (spec 1, Input 4)."""
+    """[start, stop) of the central `window` frames; the whole clip if it is shorter (spec 1, Input 4)."""
     start = max(0, (frames - window) // 2)
     return start, min(frames, start + window)
 
 
 def ticks_due(time_s: float, fps: float, done: int) -> int:
-    """Ticks k = done, done + 1, ... at k / fps that lie half a tick or more before `time_s`.
+    """Number of ticks k = done, done + 1, ... at k / fps that are half a tick or more before `time_s`.
 
-    A tick takes the last frame that is less than half a tick late: frames of the same rate with jittering stamps are
-    taken once each, missing ones are repeated, surplus ones skipped. Needs no look ahead, so live equals offline.
+    A tick takes the last frame that is less than half a tick late: frames at the same rate with jittered time stamps
+    are taken once each, missing ones repeated, surplus ones skipped. Needs no lookahead, so live equals offline.
     """
     return max(0, int(np.floor(time_s * fps - 0.5 + 1e-6)) + 1 - done)
 
 
 def resample_indices(times_s: Sequence[float], fps: float) -> list[int]:
-    """For each tick at `fps`, the index of the frame it takes. Times start at 0 and do not fall."""
+    """For each tick at `fps`, the index of the frame it takes. Times start at 0 and do not decrease."""
     taken: list[int] = []
     for i, time_s in enumerate(times_s):
         taken += [i - 1] * ticks_due(time_s, fps, len(taken)) if i else []
@@ -40,9 +40,9 @@ def resample_indices(times_s: Sequence[float], fps: float) -> list[int]:
 
 
 def to_network(clips: Sequence[NDArray[Any]], chunk: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Clips T S H W C -> (B S C T H W with zeros at the end, T a multiple of chunk; lengths B in frames).
+    """Clips T S H W C -> (B S C T H W zero-padded at the end, T a multiple of chunk; lengths B in frames).
 
-    Skeletons T J D, NaN where a joint is missing -> B T J D+1: coordinates, 0 where missing, then 1 where it is there.
+    Skeletons T J D, NaN where a joint is missing -> B T J D+1: coordinates, 0 where missing, and a presence flag.
     """
     lengths = np.array([len(c) for c in clips], dtype=np.int64)
     total = n_chunks(int(lengths.max()), chunk) * chunk
@@ -58,10 +58,10 @@ def to_network(clips: Sequence[NDArray[Any]], chunk: int) -> tuple[NDArray[Any],
 def feed(
     clips: Sequence[NDArray[Any]], chunk: int, name: str = "clip"
 ) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
-    """Clips as the inputs of a network by name, and their lengths in frames: `name` alone, as `to_network` makes it.
+    """Clips as network inputs by name, and their lengths in frames: only `name`, as returned by `to_network`.
 
     Records of pixels and skeletons give `name`, "skeleton", and "present" float32 B T 2: whether a frame has pixels
-    (any that is not 0) and a skeleton (any joint).
+    (any nonzero one) and a skeleton (any joint).
     """
     if clips[0].dtype.names is None:
         batch, lengths = to_network(clips, chunk)
@@ -73,19 +73,19 @@ def feed(
 
 
 def frames_of(inputs: Mapping[str, NDArray[Any]]) -> int:
-    """Frames in a feed of clips."""
+    """Number of frames in the network inputs."""
     batch = next(iter(inputs.values()))
     return int(batch.shape[_frames_axis(batch)])
 
 
 def part_of(inputs: Mapping[str, NDArray[Any]], start: int, stop: int) -> dict[str, NDArray[Any]]:
-    """Frames [start, stop) of a feed of clips, as the input of a step: `clip` is called `chunk`."""
+    """Frames [start, stop) of the network inputs, as inputs of one step: `clip` is renamed `chunk`."""
     spans = {n: (slice(None),) * _frames_axis(batch) + (slice(start, stop),) for n, batch in inputs.items()}
     return {"chunk" if n == "clip" else n: np.ascontiguousarray(batch[spans[n]]) for n, batch in inputs.items()}
 
 
 def _frames_axis(batch: NDArray[Any]) -> int:
-    """The axis of time in network order."""
+    """The time axis in network layout."""
     return 3 if batch.ndim == 6 else 1
 
 

@@ -1,4 +1,4 @@
-"""Writes shards (see gesta.clips.shards): one tar at a time, whole or not at all, the same bytes for the same clips."""
+"""Writes shards (see gesta.clips.shards): one tar at a time, atomically, with identical bytes for identical clips."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gesta.leftovers import remove_left_behind, temporary
 from gesta.schema import SHARD, Sample, bytes_of
 
 HEADER = 512
-"""Bytes before a member's content: one block of ustar, as no name is long and no content beyond 8 GB."""
+"""Bytes before a member's content: one ustar block, since all names are short and no content exceeds 8 GB."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One sample: its arrays by part; none of them, and the `problem`, where it could not be preprocessed."""
+    """One sample: its arrays by part; if it could not be preprocessed, no arrays and the `problem`."""
 
     sample: Sample
     fingerprint: str
@@ -39,7 +39,7 @@ class Prepared:
 
 
 class ShardWriter:
-    """One shard. `close` gives it its name; left without that, as by an exception, nothing stays."""
+    """Writes one shard. `close` gives it its final name; without it, for example on an exception, nothing remains."""
 
     def __init__(self, folder: Path, number: int, first: int, parts: tuple[str, ...]) -> None:
         self.path = folder / f"clips-{number:06d}{SHARD}"
@@ -59,14 +59,14 @@ class ShardWriter:
 
     @property
     def size(self) -> int:
-        """Bytes until now."""
+        """Bytes written so far."""
         return int(self._tar.offset)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def add(self, clip: Prepared) -> None:
-        """Appends one sample. Raises OSError where the disk is full."""
+        """Appends one sample. Raises OSError if the disk is full."""
         name, row = f"{self._first + len(self._rows):09d}", _facts(clip)
         for part in self._parts:
             data = _npy(clip.arrays[part]) if part in clip.arrays else b""
@@ -77,14 +77,14 @@ class ShardWriter:
         self._rows.append(row)
 
     def _add(self, name: str, data: bytes) -> int:
-        """Where the content lies."""
+        """Adds a member and returns the offset of its content."""
         info, offset = tarfile.TarInfo(name), int(self._tar.offset) + HEADER
         info.size = len(data)
         self._tar.addfile(info, io.BytesIO(data))
         return offset
 
     def close(self) -> ShardFile:
-        """Flushes the tar to the disk, gives it its name and writes its index. Raises OSError."""
+        """Flushes the tar to disk, renames it to its final name and writes its index. Raises OSError."""
         self._tar.close()
         os.fsync(self._stream.fileno())
         size = self._stream.tell()
@@ -104,7 +104,7 @@ class ShardWriter:
 
 
 def shard_file(path: Path, index: ShardIndex) -> ShardFile:
-    """A finished shard as the list of them names it."""
+    """The entry of a finished shard in the contents."""
     count = sum(problem is None for problem in index.problem)
     return ShardFile(name=path.name, clips=count, bytes=index.filesize, sha256=index.sha256)
 
@@ -135,7 +135,7 @@ def _npy(array: NDArray[Any]) -> bytes:
 
 
 class _Hashing(io.RawIOBase):
-    """What is written, and its sha256."""
+    """Output stream that computes the sha256 of what is written."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream, self.sha256 = stream, hashlib.sha256()

@@ -1,11 +1,11 @@
-"""Preprocessed clips in few large files, as `gesta data pack` leaves them: read at any place, in any order. No torch.
+"""Preprocessed clips in a few large files, written by `gesta data pack`, with random access. No torch.
 
-    DIR/shards.json         what the clips were preprocessed for, and the list of shards
-    DIR/clips-000000.tar    in WebDataset's layout: 000000000.npy, 000000000.json, ... of each clip
-    DIR/clips-000000.json   of each clip where in the tar it lies, its CRC-32, label, subject and recording
+    DIR/shards.json         the recipe of the preprocessing, and the list of shards
+    DIR/clips-000000.tar    in WebDataset's layout: 000000000.npy, 000000000.json, ... for each clip
+    DIR/clips-000000.json   for each clip its offset in the tar, its CRC-32, label, subject and recording
     DIR/SHA256SUMS          for `sha256sum -c SHA256SUMS`
 
-A clip is one read of its bytes, whatever the order; what comes next is announced to the system (`expect`).
+Loading a clip is a single read, in any order; upcoming reads are announced to the system (`expect`).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ FORMAT_VERSION = 1
 CONTENTS, SUMS = "shards.json", "SHA256SUMS"
 MAIN, REST, SKELETONS = "npy", "before.npy", "skeletons.npy"
 REST_ID = "/before"
-"""What gesta.tasks.clips.context adds to a clip's id for the rest that lies before it."""
+"""Suffix that gesta.tasks.clips.context adds to a clip's id for the rest preceding it."""
 OPEN_FILES = 128
 _AGAIN = "Delete it and run the same gesta data pack again, or copy it again."
 _CHANGED = "is not as it was packed, perhaps cut short at its end. No clip of it is lost."
 
 
 class Part(BaseModel):
-    """One array of each clip: its ending in the tar, the transform that made it, and of `rest` that it shows what lies
-    before the clip in its recording."""
+    """One array per clip: its file extension in the tar and its transform. `rest`: it shows the part of the recording
+    before the clip."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -54,7 +54,7 @@ class Part(BaseModel):
 
 
 class ShardFile(BaseModel):
-    """One shard as the contents list it; `clips` are in it, `bytes` long it is."""
+    """Entry of a shard in the contents: number of `clips` and size in `bytes`."""
 
     name: str
     clips: int = Field(ge=0)
@@ -63,8 +63,8 @@ class ShardFile(BaseModel):
 
 
 class Contents(BaseModel):
-    """`shards.json`. `shards`: None until the packing is finished. `order`: of the clips in the data, as places in
-    the shards, one after another; None where it is the same.
+    """`shards.json`. `shards`: None until packing is finished. `order`: the order of the clips in the data, as
+    positions in the concatenated shards; None if it is the same.
     """
 
     format: Literal["gesta.shards"] = "gesta.shards"
@@ -77,14 +77,14 @@ class Contents(BaseModel):
 
     @property
     def what(self) -> dict[str, Any]:
-        """What decides whether further clips may come in."""
+        """The fields that must match for further clips to be added."""
         return self.model_dump(mode="json", include={"layout", "recipe", "parts"})
 
 
 class ShardIndex(BaseModel):
-    """`clips-000000.json`: a value a clip in every list, in the order of the tar. `first`: number of the first clip.
-    `offset`, `bytes`, `crc32`: by part; a clip without that part has 0 bytes of it. `source_bytes`: of its recording.
-    `problem`: why it could not be preprocessed; then nothing of it is in the tar.
+    """`clips-000000.json`: every list has one value per clip, in tar order. `first`: number of the first clip.
+    `offset`, `bytes`, `crc32`: by part; 0 bytes for a clip without that part. `source_bytes`: size of its recording.
+    `problem`: why it could not be preprocessed; the tar then contains nothing of it.
     """
 
     format_version: int = FORMAT_VERSION
@@ -121,7 +121,7 @@ class ShardIndex(BaseModel):
 
 
 class Shard:
-    """One tar and where in it the clips lie: arrays [n] by part."""
+    """One tar and the locations of the clips in it: arrays [n] by part."""
 
     def __init__(self, path: Path, index: ShardIndex) -> None:
         self.path, self.ids, self.first = path, index.id, index.first
@@ -133,7 +133,7 @@ class Shard:
         self._fingerprints = bytes.fromhex("".join(index.fingerprint))
 
     def row(self, sample: Sample) -> int:
-        """Which clip a sample is. Raises GestaError where it is none of this shard."""
+        """Row of a sample's clip. Raises GestaError if it is not in this shard."""
         name = str(sample.files[0].member).partition(".")[0]
         row = int(name) - self.first if name.isdecimal() else -1
         if not 0 <= row < len(self.ids) or sample.id not in (self.ids[row], self.ids[row] + REST_ID):
@@ -141,15 +141,15 @@ class Shard:
         return row
 
     def is_rest(self, sample: Sample) -> bool:
-        """Whether a sample is not a clip of this shard, but what lies before one."""
+        """Whether a sample is the rest before a clip of this shard, not the clip itself."""
         return sample.id != self.ids[self.row(sample)]
 
     def fingerprint(self, row: int) -> str:
-        """sha256 over the content that the clip was made of, as `ClipCache.fingerprint` gives."""
+        """sha256 of the clip's source content, as returned by `ClipCache.fingerprint`."""
         return self._fingerprints[32 * row : 32 * row + 32].hex()
 
     def read(self, row: int, part: str) -> NDArray[Any]:
-        """One array. Raises GestaError naming shard and clip where it is not there, damaged or cut off."""
+        """One array. Raises GestaError naming shard and clip if it is missing, damaged or truncated."""
         offset, count, crc = (int(values[row]) for values in self.places[part])
         if not count:
             why = self.problems[row] or "it could not be preprocessed."
@@ -167,8 +167,8 @@ class Shard:
         raise GestaError(f"{self.path}: is damaged or cut short where {self.ids[row]} lies. {_AGAIN}")
 
     def damaged(self) -> set[int] | None:
-        """Which clips are not as they were written, by reading the whole file once; all, where it is not there. None
-        where nothing of the file has changed."""
+        """Rows of the clips that differ from what was written, found by reading the whole file once; all of them if the
+        file is missing. None if the file is unchanged."""
         with contextlib.suppress(OSError), self.path.open("rb") as stream:
             if hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256:
                 return None
@@ -183,7 +183,7 @@ class Shard:
         return True
 
     def state(self) -> list[int]:
-        """Size and time of change of the file as it is; [] where it is not there."""
+        """Size and modification time of the file; [] if it is missing."""
         with contextlib.suppress(OSError):
             stat = self.path.stat()
             return [stat.st_size, stat.st_mtime_ns]
@@ -191,14 +191,14 @@ class Shard:
 
 
 def _array(data: bytes) -> NDArray[Any]:
-    """The array of a `.npy`, on the bytes themselves. Raises NPY_FAULTS."""
+    """The array of a `.npy`, without copying the bytes. Raises NPY_FAULTS."""
     shape, dtype, start = _header(data[: 10 + int.from_bytes(data[8:10], "little")])
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
 @lru_cache(maxsize=1024)
 def _header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """(shape, type, where the values begin); parsed once for all clips of one length."""
+    """(shape, dtype, offset of the values); parsed once for all clips of the same length."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("another version of .npy than gesta writes")
@@ -214,21 +214,21 @@ _READING = Lock()
 
 
 def index_path(path: Path) -> Path:
-    """The index of a shard."""
+    """Path of a shard's index."""
     return path.with_suffix(".json")
 
 
 def read_contents(folder: Path) -> Contents:
-    """`shards.json`. Raises GestaError where it is missing, damaged, or of a newer version."""
+    """`shards.json`. Raises GestaError if it is missing, damaged, or of a newer version."""
     return _document(folder / CONTENTS, Contents)
 
 
 def read_index(path: Path) -> ShardIndex:
-    """The index of a shard, which is remembered for `load`. Raises GestaError where it is missing or damaged."""
+    """The index of a shard, cached for `load`. Raises GestaError if it is missing or damaged."""
     index: ShardIndex = _document(index_path(path), ShardIndex)
     _SHARDS[path] = Shard(path, index)
     for remembered in (_opened, parts_of, _part):
-        remembered.cache_clear()  # of a file that was there before
+        remembered.cache_clear()  # may hold an earlier file
     return index
 
 
@@ -245,7 +245,7 @@ def _document(path: Path, kind: type[M]) -> M:
 
 
 def shard_of(sample: Sample) -> Shard:
-    """The shard that a sample lies in. Raises GestaError as `read_index`."""
+    """The shard that contains a sample. Raises GestaError as `read_index` does."""
     path = sample.files[0].path
     if path not in _SHARDS:
         with _READING:
@@ -262,7 +262,7 @@ def parts_of(folder: Path) -> tuple[str, tuple[Part, ...]]:
 
 
 def part_of(sample: Sample, transform: Transform) -> str:
-    """The part that a sample looks like through a transform. Raises GestaError where the shards have none."""
+    """Name of the part that holds a sample preprocessed by this transform. Raises GestaError if there is none."""
     return _part(sample.files[0].path.parent, transform, shard_of(sample).is_rest(sample))
 
 
@@ -282,33 +282,33 @@ def _part(folder: Path, transform: Transform, rest: bool) -> str:
 
 
 def space_of(sample: Sample) -> SkeletonSpace | None:
-    """How the skeletons beside a packed clip were normalized; None where the shards have none."""
+    """Normalization of the skeletons packed with a clip; None if the shards have none."""
     _, parts = parts_of(sample.files[0].path.parent)
     return next((part.transform.skeleton for part in parts if part.transform.skeleton is not None), None)
 
 
 def alike(transform: Transform) -> Transform:
-    """The same for all transforms that give the same arrays: skeletons alone do not come in chunks."""
+    """Canonical form, equal for all transforms with the same output: skeletons alone do not depend on chunks."""
     if transform.pictures or transform.sampling == "central":
         return transform
     return transform.model_copy(update={"sampling": "chunks", "chunk": 1})
 
 
 def load(sample: Sample, transform: Transform) -> Clip:
-    """A packed clip. Raises GestaError where it is damaged, or was preprocessed for something else."""
+    """Loads a packed clip. Raises GestaError if it is damaged or was preprocessed by another transform."""
     shard = shard_of(sample)
     pixels = shard.read(shard.row(sample), part_of(sample, transform))
     return Clip(pixels, sample.label, sample.subject, sample.id)
 
 
 def fingerprint(sample: Sample) -> str:
-    """sha256 of what the clip was made of. Raises GestaError as `shard_of`."""
+    """sha256 of the clip's source content. Raises GestaError as `shard_of` does."""
     shard = shard_of(sample)
     return shard.fingerprint(shard.row(sample))
 
 
 def expect(samples: Iterable[Sample]) -> None:
-    """Tells the system which packed clips are loaded next, so that it reads them side by side."""
+    """Announces to the operating system which packed clips are loaded next, so that it reads them in parallel."""
     if not hasattr(os, "posix_fadvise"):
         return
     for sample in samples:
@@ -323,11 +323,11 @@ def expect(samples: Iterable[Sample]) -> None:
 def check(
     samples: Sequence[Sample], transform: Transform, remembered: Path, progress: Callable[[int, int], None] | None
 ) -> list[Problem]:
-    """A problem for each sample that is damaged, cut off or lacks what the transform asks for, and for each shard that
-    has changed without a loss.
+    """A problem for each sample that is damaged, truncated or lacks the part that the transform needs, and for each
+    shard that has changed without losing a clip.
 
-    Each shard is read to its end once; what was well is `remembered` by size and time of change. Raises GestaError
-    where the shards were packed for something else.
+    Each shard is read in full once; intact ones are `remembered` by size and modification time. Raises GestaError if
+    the shards were packed for another transform.
     """
     known, damaged, problems = _known(remembered), dict[Path, set[int]](), list[Problem]()
     for done, sample in enumerate(samples, start=1):
@@ -349,7 +349,7 @@ def check(
             problems.append(Problem(str(sample.files[0]), "unprepared", f"{sample.id}: {why}"))
         if progress is not None:
             progress(done, len(samples))
-    with contextlib.suppress(OSError):  # a cache that cannot be written: they are checked again
+    with contextlib.suppress(OSError):  # if this cannot be written, the shards are checked again next time
         write_json(remembered, known)
     return problems
 
@@ -363,12 +363,12 @@ def _known(remembered: Path) -> dict[str, list[Any]]:
 
 @lru_cache(maxsize=OPEN_FILES)
 def _opened(path: Path) -> BinaryIO:
-    """Unbuffered; closed when it has not been needed for long."""
+    """Opens the file unbuffered; it is closed when it leaves the cache."""
     return path.open("rb", buffering=0)
 
 
 def read_at(stream: BinaryIO, offset: int, count: int) -> bytes:
-    """Up to `count` bytes from `offset` on; several threads may read."""
+    """Up to `count` bytes from `offset`. Thread-safe."""
     if hasattr(os, "pread"):
         parts, got = [], 0
         while got < count and (part := os.pread(stream.fileno(), count - got, offset + got)):

@@ -1,4 +1,4 @@
-"""Skeleton files -> joints in pixels. Names are matched whatever their style: `HandLeft` is `left_hand`."""
+"""Skeleton files -> joints in pixels. Names match in any style: `HandLeft` equals `left_hand`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gesta.untrusted import MAX_TEXT_BYTES, read_npy
 
 _VALUES_PER_JOINT = 9  # world x y z, quaternion (4), pixel x y: ChaLearn 2014
 _FARTHEST_PX = 100_000.0
-"""Pixels beyond this are no reading: no image is that large, and crops would be."""
+"""Pixel coordinates beyond this are treated as missing: no image is that large, and crops would be."""
 
 
 def joint_index(joints: Sequence[str], name: str) -> int | None:
-    """Where a Kinect joint (`HandLeft`) stands among `joints`, in any style; None if it is not there."""
+    """Index of a Kinect joint (`HandLeft`) in `joints`, with names in any style; None if it is missing."""
     wanted = _key(name)
     return next((i for i, joint in enumerate(joints) if _key(joint) == wanted), None)
 
@@ -31,7 +31,7 @@ def _key(name: str) -> frozenset[str]:
 
 
 def read_joints(sample: Sample) -> NDArray[np.float32] | None:
-    """T J 2 pixels of a sample's whole recording, NaN where nobody is tracked; None if it has no skeleton.
+    """Joints T J 2 in pixels of a sample's whole recording, NaN where nobody is tracked; None without a skeleton.
 
     Raises GestaError naming the file if it is neither ChaLearn's csv nor `.npy` T J 3, or has no camera.
     """
@@ -55,7 +55,7 @@ def serves_crops(sample: Sample) -> bool:
 
 
 def pixels_known(sample: Sample) -> bool:
-    """Whether the sample's skeleton has pixels, by its ending and camera; of a packed clip its joints are told then."""
+    """Whether the sample's skeleton has pixel coordinates, by its suffix and camera; a packed clip then has joints."""
     if sample.skeleton is not None and sample.skeleton.is_packed:
         return bool(sample.joints)
     if sample.skeleton is None or suffix_of(sample.skeleton) not in _CROPS:
@@ -64,7 +64,7 @@ def pixels_known(sample: Sample) -> bool:
 
 
 def suffix_of(resource: Resource) -> str:
-    """The ending of a file's name, in small letters: `.npy`."""
+    """The suffix of a file's name in lower case: `.npy`."""
     return resource.name[resource.name.rfind(".") :].lower()
 
 
@@ -73,7 +73,7 @@ def _from_csv(sample: Sample, resource: Resource) -> NDArray[np.float32]:
     expected = n_joints * _VALUES_PER_JOINT
     try:
         text = resource.read(MAX_TEXT_BYTES).decode("utf-8-sig").replace(";", ",")
-        with warnings.catch_warnings(action="ignore"):  # of an empty file, which is refused below
+        with warnings.catch_warnings(action="ignore"):  # about an empty file, which is rejected below
             table = np.loadtxt(io.StringIO(text), delimiter=",", dtype=np.float32, ndmin=2, comments=None)
     except ValueError as error:
         reason = " ".join(str(error).split())[:200]
@@ -102,7 +102,7 @@ def _from_world(sample: Sample, resource: Resource) -> NDArray[np.float32]:
         raise GestaError(f"{resource}: shape {world.shape}. Expected T {len(sample.joints)} 3, world meters.")
     if sample.camera is None:
         raise GestaError(f"{resource}: world coordinates need camera.yaml (fx, fy, cx, cy) beside the index.")
-    with np.errstate(all="ignore"):  # what overflows is no reading
+    with np.errstate(all="ignore"):  # overflowing values are treated as missing
         return sample.camera.project(world.astype(np.float32))
 
 

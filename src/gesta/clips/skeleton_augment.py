@@ -1,4 +1,4 @@
-"""Augmentation in joint space: other views, bodies, speeds, lost joints, and left for right. Numpy only.
+"""Augmentation in joint space: view, body shape, speed, missing joints, and mirroring. NumPy only.
 
 Skeletons are normalized, T J D, NaN where a joint is missing; NaN stays NaN.
 """
@@ -14,7 +14,7 @@ from gesta.clips.skeleton_space import Skeleton, stretch
 
 
 class SkeletonAugmentation(BaseModel):
-    """How far each change goes; 0 leaves it out."""
+    """Strength of each augmentation; 0 disables it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -52,14 +52,14 @@ class SkeletonAugmentation(BaseModel):
 
 
 def mirrored(skeleton: Skeleton, joints: JointSet) -> Skeleton:
-    """Left for right: x changes its sign, and every joint takes the place of its partner."""
+    """Swaps left and right: negates x and exchanges each joint with its partner."""
     flipped = skeleton[:, list(joints.mirror)].copy()
     flipped[..., 0] *= -1
     return flipped
 
 
 def drop_joints(skeleton: Skeleton, share: float, rng: np.random.Generator) -> Skeleton:
-    """Each joint is missing, with the probability `share`, in one stretch of up to half of the frames."""
+    """With probability `share` each, makes a joint missing in one contiguous run of up to half of the frames."""
     lost = skeleton.copy()
     frames, joints = skeleton.shape[:2]
     for joint in np.flatnonzero(rng.random(joints) < share):

@@ -1,4 +1,4 @@
-"""A recording's skeleton as a sequence of feature vectors: what a network of stored features sees without pixels."""
+"""A recording's skeleton as a sequence of feature vectors: input without pixels for a network on stored features."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from gesta.schema import GestaError, Sample
 
 NAME = "skeleton"
 EVERY = 4
-"""Frames of a vector, where nobody says otherwise."""
+"""Default number of frames per vector."""
 
 
 def skeleton_features(sample: Sample, every: int = EVERY) -> NDArray[np.float32]:
-    """[n, every * J * D]: the joints of `every` frames side by side, vector by vector; the last one's frame repeated.
+    """[n, every * J * D]: each vector concatenates the joints of `every` frames; the last frame is repeated as padding.
 
-    Positions are relative to the middle of the first frame with a person, turned so that the shoulders there lie
-    along x, and keep their unit; a missing joint stays where it was. Raises GestaError where there is no skeleton, or
-    none that can be read.
+    Positions are relative to the middle of the first frame with a person, rotated so that its shoulders lie along x,
+    and keep their unit; a missing joint keeps its last position. Raises GestaError if there is no skeleton or it cannot
+    be read.
     """
     if sample.skeleton is None:
         raise GestaError(f"{sample.files[0]}: has no skeleton. gesta track finds people in videos.")

@@ -1,9 +1,9 @@
-"""Files of skeletons, each alone enough for a recording: positions in space or in the image, joint by joint.
+"""Readers for skeleton files, each sufficient as a recording: joint positions in space or in the image.
 
-| file | what |
+| file | content |
 |---|---|
 | `.npy` | T J 2, T J 3, or T J 4 with confidence; the joints' names come from `joints.txt` |
-| `.skeleton` | NTU RGB+D: the body that is there longest, 25 joints of the second Kinect, meters |
+| `.skeleton` | NTU RGB+D: the body that is present longest, 25 joints of the second Kinect, meters |
 | `.txt` | MSR Action3D (rows `x y z confidence`), or SFINGE3D (140 numbers per row, `;` between: position, rotation) |
 | `.csv` | ChaLearn 2014 (9 numbers per joint, no header), or landmarks of MediaPipe with a header |
 | `.json` | landmarks of MediaPipe (gesta.clips.skeleton_mediapipe) |
@@ -41,7 +41,7 @@ NOT_NPY = (
     tokenize.TokenError,
     zipfile.BadZipFile,
 )
-"""What numpy raises for a .npy with a header that is damaged or made to harm."""
+"""What NumPy raises for a .npy with a damaged or malicious header."""
 CHALEARN_NUMBERS = 9
 NTU_NUMBERS = 12
 SFINGE3D_NUMBERS = 7
@@ -62,14 +62,14 @@ class Skeletons:
 
 
 class NobodyTracked(GestaError):
-    """A file of skeletons in which no joint is seen."""
+    """A skeleton file without any visible joint."""
 
 
 def read_skeletons(resource: Resource, joints: Sequence[str] | None = None) -> Skeletons:
-    """The skeletons of one file. `joints`: their names, where the file has none of its own (`.npy`), in its order.
+    """Reads one skeleton file. `joints`: joint names in file order, for files without names (`.npy`).
 
-    Raises GestaError naming the file where it is none of the known ones, holds no frame, no joint in any frame, or
-    another number of joints than named.
+    Raises GestaError naming the file if its format is unknown, it has no frame, no joint in any frame, or another
+    number of joints than named.
     """
     suffix = suffix_of(resource)
     if suffix not in READERS:
@@ -112,7 +112,7 @@ def _npy(raw: bytes, joints: Sequence[str] | None) -> Skeletons:
 
 
 def _ntu(raw: bytes, joints: Sequence[str] | None) -> Skeletons:  # noqa: ARG001
-    """Frames; in each the bodies; of each its id and state, then 12 numbers per joint (x y z meters, ..., state)."""
+    """Frames, each with bodies, each with id and state, then 12 numbers per joint (x y z meters, ..., state)."""
     lines = [line.split() for line in _text(raw).splitlines() if line.strip()]
     rows = iter(lines)
     bodies: list[dict[str, NDArray[np.float32]]] = []
@@ -179,7 +179,7 @@ READERS: dict[str, Callable[[bytes, Sequence[str] | None], Skeletons]] = {
     ".csv": _csv,
     ".json": _json,
 }
-"""By the file's ending."""
+"""By file suffix."""
 
 
 def _text(raw: bytes) -> str:
@@ -190,7 +190,7 @@ def _text(raw: bytes) -> str:
 
 
 def _table(text: str, delimiter: str | None) -> NDArray[np.float32]:
-    """Rows of numbers; a delimiter at a row's end is left out."""
+    """Rows of numbers; a trailing delimiter is ignored."""
     lines = [line.strip().rstrip(delimiter or " ") for line in text.splitlines() if line.strip()]
     if not lines:
         return np.zeros((0, 0), np.float32)
@@ -201,7 +201,7 @@ def _table(text: str, delimiter: str | None) -> NDArray[np.float32]:
 
 
 def _count(cells: list[str], largest: int) -> int:
-    """A line that holds one count. Raises ValueError for anything else."""
+    """Parses a line with a single count. Raises ValueError for anything else."""
     count = int(cells[0]) if len(cells) == 1 and cells[0].isdecimal() else -1
     if not 0 <= count <= largest:
         raise ValueError(f"expected a count, found {' '.join(cells)[:40]!r}")
@@ -209,14 +209,14 @@ def _count(cells: list[str], largest: int) -> int:
 
 
 def _unseen_are_nan(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Frames that are all zero hold nobody."""
+    """Sets frames that are all zero, which contain no person, to NaN."""
     values = values.copy()
     values[~values.any(axis=(1, 2))] = np.nan
     return values
 
 
 def _without_halves(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A joint with one coordinate missing or infinite is missing."""
+    """Sets joints with any missing or infinite coordinate to NaN."""
     values = np.array(values, np.float32)
     values[~np.isfinite(values).all(axis=-1)] = np.nan
     return values

@@ -1,7 +1,7 @@
-"""The skeleton stream: recordings as frames of joints in a model's order, and frames as normalized skeletons.
+"""The skeleton stream: recordings -> frames of joints in a model's order -> normalized skeletons.
 
-No video is decoded. A recording's times are those of its skeleton file, else of its video (paired frame by frame), else
-those of its rate.
+No video is decoded. A recording's times come from its skeleton file, else from its video (matched frame by frame), else
+from its frame rate.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from gesta.clips.skeleton_space import Normalizer, Skeleton, SkeletonSpace
 from gesta.schema import GestaError, Resource, Sample
 
 UNKNOWN_FPS = 30.0
-"""Of skeletons that tell neither times nor a rate."""
+"""Frame rate assumed for skeletons without times or a rate."""
 
 
 class SkeletonPreprocessor:
-    """Turns frames with joints into normalized skeletons J D. `joints`: those of the frames, in their order.
+    """Turns frames with joints into normalized skeletons J D. `joints`: joint names of the frames, in order.
 
-    Raises GestaError where they are not the space's.
+    Raises GestaError if they differ from the space's.
     """
 
     def __init__(self, space: SkeletonSpace, joints: Sequence[str]) -> None:
@@ -37,11 +37,11 @@ class SkeletonPreprocessor:
         self._normalize = Normalizer(space)
 
     def reset(self) -> None:
-        """Forgets everything, as before the first frame."""
+        """Resets to the state before the first frame."""
         self._normalize.reset()
 
     def preprocess(self, group: Sequence[RawFrame]) -> Skeleton:
-        """A chunk of frames, t J D. Raises GestaError where one has no joints, or others."""
+        """Preprocesses a chunk of frames, t J D. Raises GestaError if one has no joints, or a different number."""
         return np.stack([self._frame(frame) for frame in group])
 
     def _frame(self, frame: RawFrame) -> Skeleton:
@@ -58,20 +58,20 @@ class SkeletonPreprocessor:
 
 
 def skeletons_of(sample: Sample, joints: Sequence[str] | None = None) -> Skeletons:
-    """What the sample's skeleton file holds, of its whole recording. `joints`: of a `.npy` that nobody names.
+    """Content of the sample's skeleton file, for the whole recording. `joints`: for a `.npy` without joint names.
 
     Raises GestaError naming the file.
     """
     if sample.skeleton is None:
         raise GestaError(f"{sample.id} has no skeleton, which the model's input needs.")
-    named = suffix_of(sample.skeleton) == ".npy"  # the others name their joints
+    named = suffix_of(sample.skeleton) == ".npy"  # the other formats define their joints
     return read_skeletons(sample.skeleton, (sample.joints or joints) if named else None)
 
 
 def recording_frames(sample: Sample, space: SkeletonSpace) -> list[RawFrame]:
     """Every frame of the sample's recording, joints in the order of the space, times from the first frame.
 
-    Raises GestaError naming the file where it cannot be read, or holds other joints than the space.
+    Raises GestaError naming the file if it cannot be read, or its joints differ from the space's.
     """
     found = skeletons_of(sample, space.joints)
     try:
@@ -91,8 +91,8 @@ def recording_frames(sample: Sample, space: SkeletonSpace) -> list[RawFrame]:
 
 
 def iter_skeleton(sample: Sample, space: SkeletonSpace) -> Iterator[RawFrame]:
-    """Frames of the sample's span, times from its first one. Raises GestaError as `recording_frames`, and for no frame
-    in the span."""
+    """Frames of the sample's span, times from its first one. Raises GestaError as `recording_frames` does, and if the
+    span has no frame."""
     frames = [f for i, f in enumerate(recording_frames(sample, space)) if inside(sample, i, f.time_s)]
     if not frames:
         raise GestaError(f"{sample.id}: the span lies outside {sample.skeleton}. Correct the label's frames or times.")
@@ -101,7 +101,7 @@ def iter_skeleton(sample: Sample, space: SkeletonSpace) -> Iterator[RawFrame]:
 
 
 def times_of(sample: Sample, found: Skeletons) -> NDArray[np.float64]:
-    """Seconds of every frame of the skeleton, from the first one."""
+    """Times of all frames of the skeleton in seconds, from the first one."""
     count = len(found.values)
     if found.times_s is not None and len(found.times_s) == count and np.isfinite(found.times_s).all():
         return np.asarray(found.times_s - found.times_s[0])
@@ -115,7 +115,7 @@ def times_of(sample: Sample, found: Skeletons) -> NDArray[np.float64]:
 
 
 def rate_of(sample: Sample) -> float | None:
-    """Frames a second of a recording by its headers: of its video, else of its skeleton; None where nothing tells."""
+    """Frames per second from the headers of a recording's video, else of its skeleton; None if unknown."""
     if sample.files[0].is_packed:
         return sample.files[0].fps
     video = sample.color or sample.depth
@@ -135,7 +135,7 @@ def _rate(resource: Resource | None, found: Skeletons) -> float:
 
 
 def _order(joints: Sequence[str], space: SkeletonSpace) -> list[int]:
-    """Where the space's joints stand among these. Raises GestaError where they are not the same ones."""
+    """Indices of the space's joints in `joints`. Raises GestaError if the joint sets differ."""
     order = order_of(joints, space.joints)
     if order is None:
         raise GestaError(

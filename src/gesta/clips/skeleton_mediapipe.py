@@ -1,10 +1,10 @@
-"""Landmarks of MediaPipe as people store them: csv and json, one or many forms.
+"""MediaPipe landmarks in common storage formats: several variants of csv and json.
 
 csv, wide: one row per frame, one column per number, `NOSE_x`, `x_nose`, `landmark_0_x`, `x0` or `x1 y1 z1 v1`, ...;
 long: one row per landmark, with columns for the frame, the landmark (number or name), `x`, `y`, `z`, `visibility`.
-json: a list of frames, or it under `frames`; a frame is a list of landmarks, or has them under `landmarks`,
+json: a list of frames, or one under `frames`; a frame is a list of landmarks, or has them under `landmarks`,
 `pose_landmarks`, `hand_landmarks`, `left_hand_landmarks`, ... ; a landmark is `{x, y, z, visibility}` or `[x, y, z]`.
-The number of landmarks says which they are: 33 pose, 21 a hand, 42 two hands, 75 all.
+The number of landmarks identifies them: 33 pose, 21 one hand, 42 two hands, 75 all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gesta.untrusted import is_number
 
 AXES = {"x": 0, "y": 1, "z": 2, "v": 3, "vis": 3, "visibility": 3, "conf": 3, "confidence": 3, "score": 3}
 TIMES = {"time_s": 1.0, "timestamp_s": 1.0, "seconds": 1.0, "time_ms": 1e-3, "timestamp_ms": 1e-3}
-"""Columns of times, and a unit of theirs in seconds. `time` and `timestamp` alone do not tell their unit."""
+"""Columns of times, and their unit in seconds. `time` and `timestamp` are excluded: their unit is unknown."""
 FRAMES = ("frame", "frame_id", "frame_number", "frame_index", "frame_no", "frame_idx")
 LANDMARKS = (
     "landmark",
@@ -43,13 +43,13 @@ Read = tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32] | None, N
 
 
 def has_header(text: str) -> bool:
-    """Whether the first line of a csv holds names."""
+    """Whether the first line of a csv contains names."""
     first = next((line for line in text.splitlines() if line.strip()), "")
     return bool(re.search("[A-Za-z]", re.sub("nan|inf", "", first, flags=re.I)))
 
 
 def from_csv(text: str) -> Read:
-    """Names, values T J D, confidence and times of a csv. Raises ValueError where its columns are not landmarks."""
+    """Names, values T J D, confidence and times of a csv. Raises ValueError if its columns are not landmarks."""
     lines = [line for line in text.splitlines() if line.strip()]
     delimiter = max(",;\t", key=lines[0].count)
     try:
@@ -75,7 +75,7 @@ def from_csv(text: str) -> Read:
 
 
 def from_json(text: str) -> Read:
-    """Names, values T J D, confidence and times of a json. Raises ValueError where it holds no frames of landmarks."""
+    """Names, values T J D, confidence and times of a json. Raises ValueError if it has no frames of landmarks."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -132,7 +132,7 @@ def _landmark_and_axis(name: str) -> tuple[str, int] | None:
 
 
 def _known(names: Sequence[str]) -> tuple[str, ...]:
-    """Numbers become the names of as many landmarks; names stay."""
+    """Replaces landmark numbers by the names of the set of that size; keeps names."""
     return _names(len(names)) if all(re.fullmatch(r"\d+", name) for name in names) else tuple(names)
 
 
@@ -143,7 +143,7 @@ def _names(count: int) -> tuple[str, ...]:
 
 
 def _frame(frame: Any) -> NDArray[np.float64] | None:
-    """Landmarks J 4 (x, y, z, visibility) of one frame; None where there are none."""
+    """Landmarks J 4 (x, y, z, visibility) of one frame; None if there are none."""
     if isinstance(frame, dict):
         parts = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower(): value for key, value in frame.items()}
         hands = [parts.get(f"{side}_hand_landmarks") for side in ("left", "right")]
@@ -156,12 +156,12 @@ def _frame(frame: Any) -> NDArray[np.float64] | None:
     if isinstance(frame, dict):
         frame = frame.get("landmark", frame.get("landmarks"))
     while isinstance(frame, list) and len(frame) == 1 and isinstance(frame[0], list) and not _is_point(frame[0]):
-        frame = frame[0]  # the first of the persons or hands
+        frame = frame[0]  # the first person or hand
     return _points(frame, len(frame)) if isinstance(frame, list) and frame else None
 
 
 def _points(landmarks: Any, count: int) -> NDArray[np.float64]:
-    """J 4 of a list of landmarks, NaN for None. Raises ValueError for another number of them."""
+    """Array J 4 of a list of landmarks, NaN for None. Raises ValueError if there are not `count` of them."""
     if isinstance(landmarks, dict):
         landmarks = landmarks.get("landmark", landmarks.get("landmarks"))
     if not landmarks:
@@ -189,7 +189,7 @@ def _point(landmark: Any) -> list[float]:
 
 
 def _split(points: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """T J 4 -> positions T J D, D = 2 where there is no z at all; confidence, None where there is none."""
+    """T J 4 -> positions T J D, with D = 2 if there is no z at all; confidence, or None if there is none."""
     dimensions = 3 if np.isfinite(points[..., 2]).any() else 2
     seen = points[..., 3].astype(np.float32)
     return points[..., :dimensions].astype(np.float32), seen if np.isfinite(seen).any() else None

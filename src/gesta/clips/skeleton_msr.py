@@ -1,7 +1,7 @@
 """MSR Action3D skeletons: text, 20 rows per frame `x y z confidence`, meters. Skeletons only, so there are no samples.
 
-The order of the joints is not the Kinect's; it was found from the data (see tests): the bones that keep their length,
-the head on top and the feet at the bottom, and which hand the one-handed actions move.
+The joint order differs from the Kinect's; it was inferred from the data (see tests): bones of constant length, the head
+at the top and the feet at the bottom, and the hand that moves in one-handed actions.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ JOINTS = (
 
 
 def read_skeleton(path: Path) -> NDArray[np.float32]:
-    """T 20 3 world meters (x right, y up, z forward), joints in the order of JOINTS; zeros where no person is tracked.
+    """Joints T 20 3 in world meters (x right, y up, z forward), ordered as in JOINTS; zeros where nobody is tracked.
 
-    Raises GestaError where the file is not a whole number of frames of 20 rows with 4 numbers.
+    Raises GestaError if the file is not a whole number of frames of 20 rows with 4 numbers.
     """
     try:
         rows = np.loadtxt(path, dtype=np.float32, ndmin=2)

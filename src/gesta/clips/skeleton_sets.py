@@ -1,6 +1,6 @@
-"""Joint sets: which joints a skeleton has, its bones, what swaps when it is mirrored, and where its middle is.
+"""Joint sets: a skeleton's joints, its bones, its mirror pairs, and its center.
 
-Sets are found by the joints' names in any order and style: `HandLeft` is `left_hand`.
+Sets are recognized by joint names in any order and style: `HandLeft` equals `left_hand`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from gesta.clips.skeleton import joint_index
 from gesta.schema import KINECT_JOINTS, GestaError
 
 Group = tuple[int, ...]
-"""Joints of which the mean position counts."""
+"""Joints whose mean position is used."""
 
 
 def _names(words: str) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ BLAZEPOSE_JOINTS = _names(
 """The 33 landmarks of BlazePose (MediaPipe pose), in its order."""
 
 ARMS_JOINTS = _names("left_shoulder right_shoulder left_elbow right_elbow left_wrist right_wrist")
-"""What of BlazePose is seen of someone at a desk."""
+"""The BlazePose joints that are visible of a person at a desk."""
 
 FINGERS = ("thumb", "index", "middle", "ring", "pinky")
 HAND_JOINTS = _names(
@@ -64,16 +64,16 @@ UNIQUE_BY_COUNT: dict[int, tuple[str, ...]] = {
         BLAZEPOSE_JOINTS + TWO_HANDS_JOINTS,
     )
 }
-"""Sets whose number of joints tells them: of 20 there are several."""
+"""Sets identified by their number of joints; there are several with 20."""
 
 
 @dataclass(frozen=True)
 class JointSet:
     """A skeleton's joints in a file's order.
 
-    `edges`: bones, pairs of joints. `mirror`: for each joint the one that takes its place when left and right swap.
-    `origin`: its mean is the middle. `spans`: pairs of groups whose distance is the skeleton's size. `across`: from
-    the left to the right one lies the line that faces the camera; None where there is no such line.
+    `edges`: bones, pairs of joints. `mirror`: for each joint the one that replaces it when left and right are swapped.
+    `origin`: joints whose mean is the center. `spans`: pairs of groups whose distance defines the skeleton's size.
+    `across`: left and right end of the line that should face the camera; None if there is no such line.
     """
 
     name: str
@@ -87,7 +87,7 @@ class JointSet:
 
 @dataclass(frozen=True)
 class _Family:
-    """What a set is by names, before its order is known. `bones` are chains: `a b c` is a-b, b-c."""
+    """A joint set by names, before the joint order is known. `bones` are chains: `a b c` is a-b, b-c."""
 
     joints: Sequence[str]
     bones: Sequence[str]
@@ -97,7 +97,7 @@ class _Family:
 
 
 def _fingers(*, root: str, prefix: str = "", joints: Sequence[str]) -> list[str]:
-    """A chain from the root along each finger; fingers are told by the names' words."""
+    """A chain from the root along each finger; fingers are identified by name prefix."""
     return [
         " ".join([f"{prefix}{root}", *(f"{prefix}{joint}" for joint in joints if joint.startswith(f"{finger}_"))])
         for finger in FINGERS
@@ -179,13 +179,13 @@ FAMILIES: dict[str, _Family] = {
     ),
     "sfinge3d": _Family(SFINGE3D_JOINTS, _fingers(root="palm", joints=SFINGE3D_JOINTS), "palm", [("palm", "middle_a")]),
 }
-"""Kinect 20 (ChaLearn, UTD-MHAD, MSR) and 25 (NTU), BlazePose 33 and its arms, hands 21, 42, both 75, SFINGE3D 20."""
+"""Kinect 20 (ChaLearn, UTD-MHAD, MSR) and 25 (NTU), BlazePose 33 and its arms, hands 21 and 42, all 75, SFINGE3D 20."""
 
 
 def joint_set(joints: Sequence[str]) -> JointSet:
-    """The set of these joints, in their order. Names that no known set has give one without bones: `other`.
+    """The joint set of these joints, in their order. Unknown names give a set without bones, named `other`.
 
-    Raises GestaError where a name stands twice or there is no name.
+    Raises GestaError if a name occurs twice or there is no name.
     """
     names = tuple(joints)
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -201,14 +201,14 @@ def joint_set(joints: Sequence[str]) -> JointSet:
 
 
 def order_of(joints: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """Where each of the `wanted` joints stands among `joints`, in any style; None where they are not the same ones."""
+    """Index in `joints` of each `wanted` joint, with names in any style; None if the sets differ."""
     if tuple(joints) == tuple(wanted):
         return list(range(len(wanted)))
     return places_in(joints, wanted) if len(joints) == len(wanted) else None
 
 
 def places_in(joints: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """Where each of the `wanted` joints stands among `joints`, in any style; None where one is not there."""
+    """Index in `joints` of each `wanted` joint, with names in any style; None if one is missing."""
     hands = len(wanted) == len(TWO_HANDS_JOINTS)
     plain = tuple(_plain(name, hands=hands) for name in joints)
     order = [joint_index(plain, _plain(name, hands=hands)) for name in wanted]
@@ -235,7 +235,7 @@ def _ordered(name: str, family: _Family, names: tuple[str, ...], plain: tuple[st
 
 
 def _plain(name: str, *, hands: bool) -> str:
-    """INDEX_FINGER_MCP, as MediaPipe says, is index_mcp; of two hands alone left_wrist is left_hand_wrist."""
+    """Normalizes MediaPipe's INDEX_FINGER_MCP to index_mcp; for two hands alone, left_wrist to left_hand_wrist."""
     name = re.sub("_?finger", "", name, flags=re.I)
     if hands and "hand" not in name.lower():
         name = re.sub(r"(left|right)_?", r"\1_hand_", name, count=1, flags=re.I)
@@ -243,7 +243,7 @@ def _plain(name: str, *, hands: bool) -> str:
 
 
 def _mirror(names: tuple[str, ...]) -> tuple[int, ...]:
-    """Each joint's partner on the other side; itself where there is none."""
+    """Index of each joint's partner on the other side; its own if there is none."""
     swapped = [re.sub(r"left|right", _other_side, name, flags=re.I) for name in names]
     return tuple(names.index(other) if other in names else i for i, other in enumerate(swapped))
 

@@ -1,4 +1,4 @@
-"""Skeletons in their own space: normalization that only looks back, missing joints, time. Numpy only.
+"""Skeletons in a normalized space: causal normalization, missing joints, resampling. NumPy only.
 
 A skeleton is float32 T J D (D = 2 or 3), NaN where a joint is missing. `to_network` turns NaN into a mask.
 """
@@ -18,11 +18,11 @@ Skeleton = NDArray[np.float32]
 
 
 class SkeletonSpace(BaseModel):
-    """How skeletons are normalized: a specification that travels with a model, as the transform does for pixels.
+    """How skeletons are normalized: a specification stored with a model, like the transform for pixels.
 
-    Everything is causal: a stream gives the same numbers as the whole recording. `origin`: where zero is; `scale`:
-    what has the length 1; `view`: turned about the vertical, so that the shoulders of the first frame with a person
-    lie along x (3-D only).
+    Everything is causal: a stream gives the same values as the whole recording. `origin`: the zero point; `scale`:
+    what has length 1; `view`: "first" rotates about the vertical axis so that the shoulders of the first frame with a
+    person lie along x (3-D only).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,7 +36,7 @@ class SkeletonSpace(BaseModel):
 
     @property
     def line(self) -> str:
-        """What it takes, for people."""
+        """Human-readable description of the input."""
         return (
             f"skeletons of {describe_joints(self.joints)} in {self.dimensions}-D; origin: {self.origin}, "
             f"scale: {self.scale}, view: {self.view}, least confidence: {self.least_confidence:g}"
@@ -44,7 +44,7 @@ class SkeletonSpace(BaseModel):
 
 
 class Normalizer:
-    """Applies a SkeletonSpace to frames as they come. `reset` before another recording."""
+    """Applies a SkeletonSpace to frames one after another. Call `reset` before another recording."""
 
     def __init__(self, space: SkeletonSpace) -> None:
         self.space = space
@@ -57,9 +57,9 @@ class Normalizer:
         self._turn: NDArray[np.float64] | None = None
 
     def __call__(self, skeleton: ArrayLike, confidence: ArrayLike | None = None) -> Skeleton:
-        """Frames T J D, NaN where joints are missing, and their confidence T J -> the same, normalized.
+        """Normalizes frames T J D, NaN where joints are missing, with confidence T J.
 
-        Frames before the first with a person are all NaN. Raises ValueError for other joints or dimensions.
+        Frames before the first one with a person are all NaN. Raises ValueError for the wrong shape.
         """
         frames = np.array(skeleton, np.float64)
         wanted = (len(self.space.joints), self.space.dimensions)
@@ -81,7 +81,7 @@ class Normalizer:
         return frame if self._turn is None else frame @ self._turn
 
     def _see(self, frame: NDArray[np.float64]) -> None:
-        """What this frame tells about origin, size and view."""
+        """Updates origin, size and view from this frame."""
         middle = _mean(frame, self._set.origin)
         if np.isnan(middle).any():
             middle = np.nanmean(frame, axis=0) if self._origin is None else self._origin
@@ -95,9 +95,9 @@ class Normalizer:
 
 
 def size_of(frame: NDArray[np.floating], joints: JointSet) -> float:
-    """A frame's size: mean length of the set's spans; of a set without any, the joints' mean distance from their mean.
+    """A frame's size: mean length of the set's spans, or without spans, mean distance of the joints from their mean.
 
-    0 where the joints for it are missing.
+    0 if the required joints are missing.
     """
     if joints.spans:
         lengths = [float(np.linalg.norm(_mean(frame, a) - _mean(frame, b))) for a, b in joints.spans]
@@ -108,9 +108,9 @@ def size_of(frame: NDArray[np.floating], joints: JointSet) -> float:
 
 
 def fill(skeleton: Skeleton) -> tuple[Skeleton, NDArray[np.bool_]]:
-    """T J D with NaN -> the same without, and the mask T J of the joints that were there.
+    """Fills the NaN in T J D; returns the result and the mask T J of the joints that were present.
 
-    A missing joint keeps its last position (causal); before it is seen for the first time it lies at zero.
+    A missing joint keeps its last position (causal); before it is first seen, it is at zero.
     """
     mask = np.asarray(np.isfinite(skeleton).all(axis=-1))  # T J
     last = np.maximum.accumulate(np.where(mask, np.arange(len(skeleton))[:, None], -1), axis=0)  # T J
@@ -119,7 +119,7 @@ def fill(skeleton: Skeleton) -> tuple[Skeleton, NDArray[np.bool_]]:
 
 
 def to_network(clips: Sequence[Skeleton]) -> tuple[Skeleton, NDArray[np.bool_], NDArray[np.int64]]:
-    """Normalized skeletons T J D of any length -> B T J D, mask B T J, lengths B; zeros behind a shorter one."""
+    """Normalized skeletons T J D of any length -> B T J D, mask B T J, lengths B; shorter ones are zero-padded."""
     lengths = np.array([len(clip) for clip in clips], np.int64)
     joints, dimensions = clips[0].shape[1:]
     batch = np.zeros((len(clips), int(lengths.max()), joints, dimensions), np.float32)
@@ -130,9 +130,9 @@ def to_network(clips: Sequence[Skeleton]) -> tuple[Skeleton, NDArray[np.bool_], 
 
 
 def resample(skeleton: Skeleton, times_s: ArrayLike, fps: float) -> Skeleton:
-    """Frames at `fps` from the first time on: each is the latest that has come by then (causal), T' J D.
+    """Resamples to `fps` from the first time on: each output is the latest frame so far (causal), T' J D.
 
-    Raises ValueError where times are not as many as frames, or decrease.
+    Raises ValueError if the number of times differs from that of frames, or times decrease.
     """
     times = np.asarray(times_s, np.float64)
     if times.shape != (len(skeleton),) or (np.diff(times) < 0).any():
@@ -146,7 +146,7 @@ def resample(skeleton: Skeleton, times_s: ArrayLike, fps: float) -> Skeleton:
 
 
 def stretch(skeleton: Skeleton, frames: int) -> Skeleton:
-    """The same movement in so many frames: linear between neighbors; NaN where either is missing, T' J D."""
+    """The same movement in `frames` frames by linear interpolation; NaN where either neighbor is missing, T' J D."""
     place = np.linspace(0, len(skeleton) - 1, frames)
     low = np.minimum(np.floor(place).astype(int), len(skeleton) - 1)
     high = np.minimum(low + 1, len(skeleton) - 1)
@@ -156,7 +156,7 @@ def stretch(skeleton: Skeleton, frames: int) -> Skeleton:
 
 
 def _facing(frame: NDArray[np.float64], joints: JointSet) -> NDArray[np.float64] | None:
-    """The 3 x 3 turn about y that brings the line across the shoulders along x; None where it is not seen."""
+    """The 3 x 3 rotation about y that aligns the line across the shoulders with x; None if it is not visible."""
     if joints.across is None:
         return None
     left, right = (_mean(frame, group) for group in joints.across)
@@ -169,7 +169,7 @@ def _facing(frame: NDArray[np.float64], joints: JointSet) -> NDArray[np.float64]
 
 
 def _mean(frame: NDArray[np.floating], group: Group) -> NDArray[np.float64]:
-    """Mean of the group's joints that are there, D; NaN where none is."""
+    """Mean of the group's present joints, D; NaN if there are none."""
     points = frame[list(group)]
     there = points[np.isfinite(points).all(axis=-1)]
     return there.mean(axis=0) if len(there) else np.full(frame.shape[-1], np.nan)

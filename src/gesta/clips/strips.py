@@ -15,7 +15,7 @@ STRIP_SIDE = 96
 
 
 def video_strip(sample: Sample) -> list[tuple[str, str]]:
-    """Frames of a video side by side, in color; nothing where it cannot be read any more."""
+    """Frames of a video side by side, in color; an empty list if it can no longer be read."""
     try:
         frames = read_frames(sample, STRIP_SIDE, frames=FRAMES)
     except GestaError:

@@ -1,4 +1,4 @@
-"""The answers to a video over its time, as a figure: which label led when, and how probable the leading ones were."""
+"""Figure of the predictions over a video: the top label at each time, and the probabilities of the leading labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gesta.schema import Prediction
 from gesta.words import in_english
 
 LINES = 5
-"""Labels with a curve of their own: those that led most often, then the most probable ones."""
+"""Number of labels with a curve: those that were on top most often, then the most probable ones."""
 WIDTH, LANE, HIGH, LEFT, BOTTOM = 900, 22, 180, 36, 44
 COLORS = (
     ("#2563b0", "#7ab0f5"),
@@ -25,7 +25,7 @@ MOST_TICKS = 12
 
 
 def timeline(title: str, answers: Sequence[tuple[float, Prediction]]) -> str:
-    """An SVG from answers and the times of the frames that show them, in order, one at least."""
+    """SVG figure from predictions and the times of their frames, in order, at least one."""
     until_s = max(answers[-1][0], 1e-3)
     names = leading([found for _, found in answers])
     curves = [_curve(answers, name, number, until_s) for number, name in enumerate(names)]
@@ -48,7 +48,7 @@ def timeline(title: str, answers: Sequence[tuple[float, Prediction]]) -> str:
 
 
 def leading(answers: Sequence[Prediction]) -> list[str]:
-    """The labels that have a curve."""
+    """The labels shown as curves."""
     led = Counter(found.label for found in answers)
     top = {name: max(found.probabilities[name] for found in answers) for name in answers[0].probabilities}
     return sorted(top, key=lambda name: (-led[name], -top[name], name))[:LINES]
@@ -84,7 +84,7 @@ def _axes(until_s: float) -> list[str]:
 
 
 def _lane(answers: Sequence[tuple[float, Prediction]], names: Sequence[str], until_s: float) -> list[str]:
-    """A bar for each stretch with one label."""
+    """A bar for each run of the same label."""
     bars, begun = [], 0
     for place in range(1, len(answers) + 1):
         if place < len(answers) and answers[place][1].label == answers[begun][1].label:
@@ -101,7 +101,7 @@ def _lane(answers: Sequence[tuple[float, Prediction]], names: Sequence[str], unt
 
 
 def _curve(answers: Sequence[tuple[float, Prediction]], name: str, number: int, until_s: float) -> str:
-    """A step for each answer."""
+    """A curve with one point per prediction."""
     points, before = [], None
     for time_s, found in answers:
         if found is not before:

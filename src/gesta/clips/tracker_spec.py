@@ -1,4 +1,4 @@
-"""Which tracker stands in a transform: a specification only. `tracking.py` runs it."""
+"""The tracker in a transform: only the specification. `tracking.py` runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gesta.trackers.tracker import Model, identity
 
 
 class TrackerSpec(BaseModel):
-    """Which tracker: it follows what frames of the transform's rate show. `sha256`: of its networks and settings."""
+    """Which tracker to use; it runs on frames at the transform's rate. `sha256`: of its networks and settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -21,20 +21,20 @@ class TrackerSpec(BaseModel):
 
     @classmethod
     def of_this_computer(cls, what: What, *, mask: bool = False) -> TrackerSpec:
-        """With the networks that lie here. Raises GestaError where they do not."""
+        """Specification with the networks on this computer. Raises GestaError if they are missing."""
         return cls(what=what, mask=mask, sha256=identity(what, mask=mask))
 
     @property
     def joints(self) -> tuple[str, ...]:
-        """Names of the joints of the skeleton stream: those of the tracker."""
+        """Joint names of the skeleton stream: those of the tracker."""
         return joint_names(self.what)
 
     @property
     def crop_joints(self) -> tuple[str, ...]:
-        """Names of the joints that crops follow."""
+        """Names of the joints used by the crops."""
         return skeleton_names(self.what)
 
     @property
     def line(self) -> str:
-        """What it is, for people."""
+        """Human-readable description."""
         return f"tracker: {self.what} in the colors, sha256 {self.sha256[:12]}... (gesta fetch trackers)"

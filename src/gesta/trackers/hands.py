@@ -1,8 +1,8 @@
-"""Hands in a frame: palms are detected, 21 landmarks found in a region around each, and followed from frame to frame.
+"""Hand tracking: detects palms, finds 21 landmarks in a region around each, and tracks them from frame to frame.
 
-Source: Zhang et al., "MediaPipe Hands: On-device Real-time Hand Tracking" (2020) and its model card. Beyond it: what is
-lost is searched again in the same frame, a second hand is searched for every `search_s` only, a hand keeps its side
-and its number while it is followed and for a moment after it was lost.
+Source: Zhang et al., "MediaPipe Hands: On-device Real-time Hand Tracking" (2020) and its model card. In addition, a
+lost hand is searched for again in the same frame, a second hand is searched for only every `search_s`, and a hand keeps
+its side and number while it is tracked and briefly after it is lost.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from gesta.trackers.regions import Region, hand_region, palm_region
 from gesta.trackers.smoothing import OneEuro
 
 MIN_PRESENCE = 0.5
-DEPTH_SCALE = 1 / 0.4  # of the network's depth, by its training data
-SAME_REGION = 0.5  # regions that overlap more look at the same hand
-SAME_HAND = 0.25  # of its size: landmarks that are on average nearer are of the same hand
-SIDE_MEMORY = 0.9  # weight of what was said about left and right before
+DEPTH_SCALE = 1 / 0.4  # of the network's depth, from its training data
+SAME_REGION = 0.5  # regions with a larger overlap show the same hand
+SAME_HAND = 0.25  # in hand sizes: landmarks with a smaller mean distance belong to the same hand
+SIDE_MEMORY = 0.9  # weight of previous left/right estimates
 SURE_SIDE = 0.8
 REMEMBERED_S = 0.5  # how long a lost hand is remembered
-REACH = 1.5  # of its size: how far from where it was lost a hand may come back
-SMOOTHING = (1.0, 10.0)  # cutoff at rest in Hz, and its rise
+REACH = 1.5  # in hand sizes: how far from its last position a lost hand may reappear
+SMOOTHING = (1.0, 10.0)  # cutoff at rest in Hz, and beta
 
 
 @dataclass
 class _Track:
-    """A hand that is followed. `right`: averaged probability that it is a right hand; `side`: where it was placed."""
+    """A tracked hand. `right`: averaged probability of a right hand; `side`: the side assigned to it."""
 
     number: int
     points: NDArray[np.float32]  # 21 3, as found
@@ -39,7 +39,7 @@ class _Track:
     right: float
     time_s: float
     side: Side
-    moved: float = 0.0  # since the last frame, in its own sizes
+    moved: float = 0.0  # since the last frame, in hand sizes
     smooth: OneEuro = field(default_factory=lambda: OneEuro(*SMOOTHING))
 
     @property
@@ -49,7 +49,7 @@ class _Track:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the landmark network says of one region."""
+    """Output of the landmark network for one region."""
 
     points: NDArray[np.float32]
     confidence: float
@@ -57,7 +57,7 @@ class _Found:
 
 
 class HandTracker:
-    """Up to `max_hands` hands. `static`: every frame for itself, with the detector, unsmoothed."""
+    """Tracks up to `max_hands` hands. `static`: runs the detector on every frame independently, without smoothing."""
 
     def __init__(
         self,
@@ -75,13 +75,13 @@ class HandTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets every hand: the next frame belongs to another recording."""
+        """Drops all hands before the frames of another recording."""
         self._tracks: list[_Track] = []
         self._lost: list[_Track] = []
         self._searched_s = -np.inf
 
     def step(self, image: NDArray[np.uint8], time_s: float) -> tuple[Hand, ...]:
-        """The hands in an RGB frame, H W 3; `time_s` must not run back, or everything is forgotten."""
+        """The hands in an RGB frame, H W 3; if `time_s` decreases, the tracker is reset."""
         if self._static:
             return self._search_all(image)
         if any(track.time_s > time_s for track in self._tracks):
@@ -103,7 +103,7 @@ class HandTracker:
         return tuple(hands)
 
     def _palms(self, image: NDArray[np.uint8], taken: list[Region]) -> list[Region]:
-        """Regions of detected palms that no hand has yet, the most confident first, as many as there is room for."""
+        """Regions of detected palms not covered by a hand yet, most confident first, up to the number of free hands."""
         regions: list[Region] = []
         for detection in self._detector(image)[: self._max]:
             region = palm_region(detection.box, detection.keypoints)
@@ -126,7 +126,7 @@ class HandTracker:
     # -- from frame to frame ------------------------------------------------------------------------------------------
 
     def _follow(self, image: NDArray[np.uint8], time_s: float) -> bool:
-        """Looks where the hands were; returns whether one was lost."""
+        """Updates the hands from their last regions; returns whether one was lost."""
         kept = []
         for track in self._tracks:
             found = self._look(image, hand_region(track.points))
@@ -152,7 +152,7 @@ class HandTracker:
                 self._tracks.append(self._remembered(found, time_s) or self._new(found, time_s))
 
     def _remembered(self, found: _Found, time_s: float) -> _Track | None:
-        """The hand lost a moment ago that this one is: the nearest within reach."""
+        """The recently lost hand that this one continues: the nearest within reach, or None."""
         near = [(_distance(found.points, track.points) / track.size, track) for track in self._lost]
         near = [(distance, track) for distance, track in near if distance <= REACH]
         if not near:
@@ -180,7 +180,7 @@ def _update(track: _Track, found: _Found, time_s: float) -> None:
 
 
 def _without_doubles(tracks: list[_Track]) -> list[_Track]:
-    """Of two that are on the same hand, the one that moved less: the other jumped over."""
+    """Removes duplicates: of two tracks on the same hand, keeps the one that moved less, as the other jumped."""
     kept: list[_Track] = []
     for track in sorted(tracks, key=lambda track: track.moved):
         if not any(_same(track.points, other.points) for other in kept):
@@ -189,7 +189,7 @@ def _without_doubles(tracks: list[_Track]) -> list[_Track]:
 
 
 def _resolve_sides(tracks: list[_Track]) -> None:
-    """A hand changes its side only on strong evidence; two hands share the sides among them."""
+    """Changes a hand's side only on strong evidence, and gives two hands different sides."""
     for track in tracks:
         if (track.right if track.side == "left" else 1 - track.right) >= SURE_SIDE:
             track.side = "right" if track.side == "left" else "left"
@@ -200,7 +200,7 @@ def _resolve_sides(tracks: list[_Track]) -> None:
 
 
 def _size(points: NDArray[np.float32]) -> float:
-    """The longer side of the box around the landmarks, at least a pixel."""
+    """The longer side of the box around the landmarks, at least one pixel."""
     return max(float(np.ptp(points[:, :2], axis=0).max()), 1.0)
 
 

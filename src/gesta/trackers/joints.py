@@ -16,7 +16,7 @@ What = Literal["hands", "pose", "both"]
 
 
 class Sought(NamedTuple):
-    """Whether hands, and whether a body, is looked for."""
+    """Whether to track hands, and whether to track a body."""
 
     hands: bool
     body: bool
@@ -85,16 +85,16 @@ BODY_CENTERS = {
     "left_hand": ("left_wrist", "left_index", "left_pinky"),
     "right_hand": ("right_wrist", "right_index", "right_pinky"),
 }
-"""Joints that the crops around body and hand ask for, each the mean of some of the 33."""
+"""Joints needed for the crops around body and hand, each the mean of some of the 33."""
 
 
 def skeleton_names(what: What) -> tuple[str, ...]:
-    """Names of the joints in skeleton files: those of the tracker, and with a body BODY_CENTERS."""
+    """Joint names in skeleton files: those of the tracker and, with a body, BODY_CENTERS."""
     return joint_names(what) + tuple(BODY_CENTERS) * SOUGHT[what].body
 
 
 def with_centers(points: NDArray[np.float32], what: What) -> NDArray[np.float32]:
-    """Joints [..., J, D] in the order of the tracker -> in that of `skeleton_names`."""
+    """Joints [..., J, D] in tracker order -> in the order of `skeleton_names`."""
     if not SOUGHT[what].body:
         return points
     places = [[BLAZEPOSE_JOINTS.index(joint) for joint in joints] for joints in BODY_CENTERS.values()]
@@ -103,6 +103,6 @@ def with_centers(points: NDArray[np.float32], what: What) -> NDArray[np.float32]
 
 
 def joint_names(what: What) -> tuple[str, ...]:
-    """Names of what `Landmarks.joints(what)` returns: 42 of two hands, 33 of the body, or 33 and 42."""
+    """Names of the joints that `Landmarks.joints(what)` returns: 42 of two hands, 33 of the body, or 33 and 42."""
     sought = SOUGHT[what]
     return BLAZEPOSE_JOINTS * sought.body + TWO_HANDS_JOINTS * sought.hands

@@ -1,4 +1,4 @@
-"""Value objects: what a tracker finds in one frame. Validated when made, never changed afterwards."""
+"""Value objects for what a tracker finds in one frame. Validated on construction, immutable."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def _share(name: str, value: float) -> None:
 @dataclass(frozen=True)
 class Hand:
     """One hand. `points_px` [21, 3]: column u, row v in pixels of the frame, and depth relative to the wrist in
-    pixels, negative towards the camera. `confidence`: that there is a hand. `side`: the person's own left or right in a
-    frame that is not mirrored, `side_confidence` how sure (0.5 to 1). `track` stays the same while a hand is followed.
+    pixels, negative towards the camera. `confidence`: probability of a hand. `side`: the person's own left or right in
+    an unmirrored frame, with `side_confidence` (0.5 to 1). `track` stays the same while a hand is tracked.
     """
 
     points_px: NDArray[np.float32]
@@ -50,8 +50,8 @@ class Hand:
 class Person:
     """One person. `points_px` [33, 3]: column u, row v in pixels of the frame, depth relative to the hips in pixels.
 
-    `visibility` [33]: that a point is in the frame and not hidden. `confidence`: that there is a person. `mask` [H, W]
-    is True on the person; None where it was not asked for. `track` stays the same while a person is followed.
+    `visibility` [33]: probability that a point is in the frame and not hidden. `confidence`: probability of a person.
+    `mask` [H, W]: True on the person; None if not requested. `track` stays the same while a person is tracked.
     """
 
     points_px: NDArray[np.float32]
@@ -71,7 +71,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """What was found in the frame at `time_s`, of `size` (height, width)."""
+    """Landmarks found in the frame at `time_s`, of `size` (height, width)."""
 
     time_s: float
     size: tuple[int, int]
@@ -85,12 +85,12 @@ class Landmarks:
             raise ValueError(f"landmarks: size must be positive, got {self.size}")
 
     def hand(self, side: Side) -> Hand | None:
-        """The hand in that place. Two hands that look like the same side: the surer one keeps it."""
+        """The hand on that side. If both hands are classified as the same side, the more confident one keeps it."""
         places = dict(zip(SIDES, placed(self.hands), strict=True))
         return places[side]
 
     def joints(self, what: What) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(pixels [N, 3], confidence [N]) in the order of `joint_names(what)`; NaN and 0 where there is nothing."""
+        """(pixels [N, 3], confidence [N]) in the order of `joint_names(what)`; NaN and 0 for missing joints."""
         parts = [_person_rows(self.person)] if SOUGHT[what].body else []
         if SOUGHT[what].hands:
             parts += [_hand_rows(hand) for hand in placed(self.hands)]
@@ -99,7 +99,7 @@ class Landmarks:
 
 
 def placed(hands: tuple[Hand, ...]) -> tuple[Hand | None, Hand | None]:
-    """(left, right): each hand at its side, by confidence; a second hand of the same side takes the free place."""
+    """(left, right): hands assigned by side confidence; a second hand of the same side takes the free place."""
     places: dict[Side, Hand | None] = {"left": None, "right": None}
     for hand in sorted(hands, key=lambda hand: -hand.side_confidence):
         other: Side = "left" if hand.side == "right" else "right"

@@ -1,4 +1,4 @@
-"""The networks on the CPU through OpenVINO, each with its own clock."""
+"""The networks on the CPU through OpenVINO, each with its own timing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Outputs = tuple[NDArray[np.float32], ...]
 
 
 class Network:
-    """One TFLite network: uint8 RGB [S, S, 3] in, float32 arrays out. `seconds` and `calls` add up.
+    """One TFLite network: uint8 RGB [S, S, 3] in, float32 arrays out. `seconds` and `calls` accumulate.
 
-    `low`, `high`: what 0 and 255 become. `keep`: which of its outputs are computed, by number. Raises GestaError naming
-    the file if OpenVINO cannot read it or the shapes are not those expected.
+    `low`, `high`: values that 0 and 255 are mapped to. `keep`: indices of the outputs to compute. Raises GestaError
+    naming the file if OpenVINO cannot read it or the shapes are not as expected.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Network:
             ) from error
 
     def __call__(self, image: NDArray[np.uint8]) -> Outputs:
-        """Its outputs for one image; they are overwritten by the next call."""
+        """The outputs for one image; the next call overwrites them."""
         start = time.perf_counter()
         self._input[0] = image
         self._request.infer(share_outputs=True)  # in this thread, without copies
@@ -75,7 +75,7 @@ def _checked(model: ov.Model, file: Path, size: int, outputs: Sequence[tuple[int
 
 
 def _scaled(model: ov.Model, low: float, high: float) -> ov.Model:
-    """The network with uint8 input: converting and scaling become its first step."""
+    """The network with uint8 input: conversion and scaling become its first step."""
     steps = preprocess.PrePostProcessor(model)
     steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     scale = 255 / (high - low)

@@ -1,4 +1,4 @@
-"""One person in a frame: detected once, then 33 landmarks followed from frame to frame, and a mask of the person.
+"""Tracking of one person: detected once, then 33 landmarks tracked from frame to frame, and a mask of the person.
 
 Sources: Bazarevsky et al., "BlazePose: On-device Real-time Body Pose Tracking" (2020), Grishchenko et al., "BlazePose
 GHUM Holistic" (2022), and the model card. Landmarks are regressed, then moved to the center of their heat map nearby.
@@ -18,18 +18,18 @@ from gesta.trackers.smoothing import OneEuro
 
 MIN_PRESENCE = 0.5
 POINTS = len(BLAZEPOSE_JOINTS)
-CENTER, TOP = 33, 34  # points behind the 33: middle of the hips, and one on the circle around the body
+CENTER, TOP = 33, 34  # points after the 33: middle of the hips, and one on the circle around the body
 HEATMAP_WINDOW = 3  # cells around a landmark on each side
 MIN_HEAT = 0.5
 MASK_CLIP = 8.0
-SMOOTHING = (0.05, 80.0)  # cutoff at rest in Hz, and its rise
+SMOOTHING = (0.05, 80.0)  # cutoff at rest in Hz, and beta
 REGION_SMOOTHING = (0.01, 10.0)
 
 Outputs = tuple[NDArray[np.float32], ...]
 
 
 class PoseTracker:
-    """One person. `static`: every frame for itself, with the detector, unsmoothed. `mask`: computed as well."""
+    """Tracks one person. `static`: runs the detector on every frame, no smoothing. `mask`: also computes a mask."""
 
     def __init__(
         self, detector: Detector, network: Network, *, static: bool = False, smooth: bool = True, mask: bool = False
@@ -40,12 +40,12 @@ class PoseTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the person: the next frame belongs to another recording."""
+        """Drops the person before the frames of another recording."""
         self._region: Region | None = None
         self._time_s = -np.inf
 
     def step(self, image: NDArray[np.uint8], time_s: float) -> Person | None:
-        """The person in an RGB frame, H W 3; `time_s` must not run back, or everything is forgotten."""
+        """The person in an RGB frame, H W 3; if `time_s` decreases, the tracker is reset."""
         if time_s < self._time_s or self._static:
             self.reset()
         self._time_s = time_s
@@ -96,9 +96,9 @@ class PoseTracker:
 
 
 def refined(points: NDArray[np.float32], heatmap: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points J 2 in units of the input -> each at the weighted center of its heat map, S S J logits, in a small window.
+    """Moves points J 2, in units of the input, to the weighted center of their heat map, S S J logits, near each point.
 
-    A point outside of the map, or with nowhere in its window more than MIN_HEAT, stays where it is.
+    A point outside the map, or without a value of at least MIN_HEAT in its window, is unchanged.
     """
     size, joints = len(heatmap), np.arange(len(points))
     cell = np.floor(points * size).astype(int)
@@ -117,12 +117,12 @@ def refined(points: NDArray[np.float32], heatmap: NDArray[np.float32]) -> NDArra
 
 def person_mask(logits: NDArray[np.float32], region: Region, size: tuple[int, ...]) -> NDArray[np.bool_]:
     """S S logits of a region -> H W, True on the person."""
-    raised = np.clip(logits, -MASK_CLIP, MASK_CLIP) + MASK_CLIP  # 0 outside of the region: no person
+    raised = np.clip(logits, -MASK_CLIP, MASK_CLIP) + MASK_CLIP  # 0 outside the region: no person
     return np.asarray(region.paste(raised, size[0], size[1]) > MASK_CLIP)
 
 
 def _size(points: NDArray[np.float32]) -> float:
-    """Mean of width and height of the box around the landmarks, at least a pixel."""
+    """Mean of width and height of the box around the landmarks, at least one pixel."""
     return max(float(np.ptp(points[:, :2], axis=0).mean()), 1.0)
 
 

@@ -1,8 +1,8 @@
-"""Regions of interest: rotated squares of a frame, cut out for a network, and points taken back from them.
+"""Regions of interest: rotated squares of a frame, cropped for a network, and mapping of points back to the frame.
 
-The rules that lead from a detection, or from the last landmarks, to the next region are those that the networks were
+The rules that derive the next region from a detection or from the last landmarks are those that the networks were
 trained with: Zhang et al., "MediaPipe Hands: On-device Real-time Hand Tracking" (2020), Bazarevsky et al., "BlazePose:
-On-device Real-time Body Pose Tracking" (2020), and the numbers of the published graphs.
+On-device Real-time Body Pose Tracking" (2020), and the constants of the published graphs.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 Points = NDArray[np.float32]
 
-PALM_SCALE, PALM_SHIFT = 2.6, -0.5  # the palm's box -> the whole hand; towards the fingers, of the box's height
-HAND_SCALE, HAND_SHIFT = 2.0, -0.1  # the box around the last landmarks -> room for motion
+PALM_SCALE, PALM_SHIFT = 2.6, -0.5  # palm box -> whole hand; shift towards the fingers, in box heights
+HAND_SCALE, HAND_SHIFT = 2.0, -0.1  # box around the last landmarks -> margin for motion
 POSE_SCALE = 1.25
 HAND_FRAME = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
-"""Landmarks of the palm and the lower fingers: the box around them hardly changes as the fingers bend."""
+"""Landmarks of the palm and the lower fingers: their bounding box hardly changes when the fingers bend."""
 _WRIST, _INDEX, _MIDDLE, _RING = 0, 5, 9, 13
 
 
 @dataclass(frozen=True)
 class Region:
-    """A square with center (u, v) and side in pixels; `angle` is how far it is turned clockwise, in radians."""
+    """A square with center (u, v) and side in pixels; `angle`: clockwise rotation in radians."""
 
     u: float
     v: float
@@ -35,19 +35,19 @@ class Region:
 
     @staticmethod
     def whole(height: int, width: int) -> Region:
-        """The smallest upright square that holds a whole frame, centered (letterbox)."""
+        """The smallest centered upright square that contains the whole frame (letterbox)."""
         return Region(width / 2, height / 2, max(height, width))
 
     @property
     def axes(self) -> NDArray[np.float64]:
-        """2 2: its own x and y axis as columns, one side long, in pixels of the frame."""
+        """Its x and y axis as columns, 2 2, one side long, in pixels of the frame."""
         cos, sin = math.cos(self.angle) * self.side, math.sin(self.angle) * self.side
         return np.array([[cos, -sin], [sin, cos]])
 
     def cut(self, image: NDArray[np.uint8], size: int, zero_border: bool) -> NDArray[np.uint8]:
-        """H W 3 -> size size 3, bilinear. Outside of the frame: black, or the nearest pixel of the frame.
+        """H W 3 -> size size 3, bilinear. Outside the frame: black, or the nearest pixel of the frame.
 
-        Places are rounded to 1/32 of a pixel, as in OpenCV 4's warps, not in 5's: detectors answer differently to them.
+        Coordinates are rounded to 1/32 pixel, as in the warps of OpenCV 4, not 5, because it affects the detectors.
         """
         axes = self.axes
         u, v = np.array([self.u, self.v]) - axes.sum(axis=1) / 2
@@ -66,14 +66,14 @@ class Region:
         return out
 
     def paste(self, mask: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
-        """S S values of the region -> H W of the frame, 0 outside of the region."""
+        """S S values of the region -> H W of the frame, 0 outside the region."""
         axes = self.axes
         corner = np.array([self.u, self.v]) - axes.sum(axis=1) / 2
         matrix = np.column_stack([axes / len(mask), corner])
         return np.asarray(cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR), np.float32)
 
     def moved(self, share: float, scale: float) -> Region:
-        """Shifted along its own y axis by that share of its side, then scaled about its center."""
+        """Shifted along its own y axis by a fraction `share` of its side, then scaled about its center."""
         u, v = np.array([self.u, self.v]) + share * self.axes[:, 1]
         return Region(float(u), float(v), self.side * scale, self.angle)
 
@@ -88,14 +88,14 @@ class Region:
 
 
 def upright_angle(start: Points, end: Points) -> float:
-    """How far a region is turned so that the way from `start` to `end`, (u, v), leads straight up in it."""
+    """Rotation of a region in which the direction from `start` to `end`, (u, v), points straight up."""
     du, dv = float(end[0] - start[0]), float(end[1] - start[1])
     angle = math.pi / 2 - math.atan2(-dv, du)
     return angle - 2 * math.pi * math.floor((angle + math.pi) / (2 * math.pi))
 
 
 def palm_region(box: Points, keypoints: Points) -> Region:
-    """From a palm's box (left, top, right, bottom) and 7 keypoints (0 wrist, 2 middle knuckle), in pixels."""
+    """Region from a palm's box (left, top, right, bottom) and 7 keypoints (0 wrist, 2 middle knuckle), in pixels."""
     width, height = box[2] - box[0], box[3] - box[1]
     angle = upright_angle(keypoints[0], keypoints[2])
     center = Region((box[0] + box[2]) / 2, (box[1] + box[3]) / 2, float(height), angle).moved(PALM_SHIFT, 1.0)
@@ -103,7 +103,7 @@ def palm_region(box: Points, keypoints: Points) -> Region:
 
 
 def hand_region(points: Points) -> Region:
-    """From the 21 landmarks of the last frame, in pixels: turned so that the fingers point up."""
+    """Region from the 21 landmarks of the last frame, in pixels, rotated so that the fingers point up."""
     knuckles = ((points[_INDEX] + points[_RING]) / 2 + points[_MIDDLE]) / 2
     angle = upright_angle(points[_WRIST], knuckles)
     frame = points[list(HAND_FRAME), :2].astype(np.float64)
@@ -117,6 +117,6 @@ def hand_region(points: Points) -> Region:
 
 
 def pose_region(center: Points, top: Points) -> Region:
-    """From the middle of the hips and a point on the circle around the whole body, both (u, v) in pixels."""
+    """Region from the middle of the hips and a point on the circle around the whole body, both (u, v) in pixels."""
     side = 2 * float(np.hypot(top[0] - center[0], top[1] - center[1]))
     return Region(float(center[0]), float(center[1]), side * POSE_SCALE, upright_angle(center, top))

@@ -1,4 +1,4 @@
-"""One-Euro filter: steady at rest, quick in motion (Casiez, Roussel, Vogel, CHI 2012)."""
+"""One-Euro filter: stable at rest, responsive in motion (Casiez, Roussel, Vogel, CHI 2012)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 class OneEuro:
-    """Smooths an array of any fixed shape over time. A low-pass filter whose cutoff rises with speed.
+    """Smooths an array of any fixed shape over time with a low-pass filter whose cutoff rises with speed.
 
-    `min_cutoff_hz`: at rest. `beta`: how fast the cutoff rises, in Hz for a speed of one object size a second; the size
-    is given with every value, so that near and far objects are smoothed alike.
+    `min_cutoff_hz`: at rest. `beta`: how fast the cutoff rises, in Hz for a speed of one object size per second; the
+    size is given with every value, so that near and far objects are smoothed equally.
     """
 
     def __init__(self, min_cutoff_hz: float, beta: float, speed_cutoff_hz: float = 1.0) -> None:
@@ -21,7 +21,7 @@ class OneEuro:
         self._value = self._raw = self._speed = np.zeros(0)
 
     def __call__(self, value: NDArray[np.float32], time_s: float, size: float) -> NDArray[np.float32]:
-        """The smoothed value; the first one, and any after time stood still or ran back, is taken as it is."""
+        """The smoothed value; the first one, and any whose time does not increase, is returned unchanged."""
         raw = value.astype(np.float64)
         dt = None if self._time_s is None else time_s - self._time_s
         self._time_s = time_s
@@ -37,6 +37,6 @@ class OneEuro:
 
 
 def smoothing_factor(cutoff_hz: NDArray[np.float64] | float, dt: float) -> NDArray[np.float64]:
-    """Weight of a new value in a first-order low-pass filter with that cutoff, `dt` seconds after the last one."""
+    """Weight of a new value in a first-order low-pass filter with this cutoff, `dt` seconds after the last one."""
     r = 2 * math.pi * np.asarray(cutoff_hz) * dt
     return r / (r + 1)

@@ -1,8 +1,8 @@
-"""The trackers' body networks as the file that MediaPipe's own pose landmarker opens, for pages in a browser.
+"""Writes the trackers' body networks as a file for MediaPipe's own pose landmarker, for pages in a browser.
 
-A `.task` file is a zip, nothing compressed, of the detector and the landmark network. MediaPipe asks each network how
-its pictures are normalized, which the published files of the package do not say: a FlatBuffer after TensorFlow Lite's
-`metadata_schema.fbs` (v1.5) is added to them. Nothing that was there is changed: the new root and its tables come
+A `.task` file is an uncompressed zip of the detector and the landmark network. MediaPipe reads from each network how
+its images are normalized, which the package's published files do not specify: a FlatBuffer following TensorFlow Lite's
+`metadata_schema.fbs` (v1.5) is added to them. The existing content is unchanged: the new root and its tables come
 before it, and FlatBuffers' offsets are relative.
 """
 
@@ -22,17 +22,17 @@ MEMBERS = {
     "pose_detector.tflite": ("pose_detection", 127.5, 127.5),
     "pose_landmarks_detector.tflite": ("pose_landmark_full", 0.0, 255.0),
 }
-"""Name in the file -> the network, and mean and deviation of its pictures: -1 to 1, and 0 to 1."""
+"""Name in the file -> the network, and mean and standard deviation of its images: -1 to 1, and 0 to 1."""
 HEAD = 8
-"""Bytes of a FlatBuffer before its content: where the root lies, and the identifier."""
+"""Bytes of a FlatBuffer before its content: offset of the root, and the identifier."""
 ALIGNED = 16
 VERSION, BUFFERS, METADATA = 0, 4, 6
-"""Fields of a model: a number, and two vectors of tables; the others are pointers, too."""
+"""Fields of a model: a number, and two vectors of tables; the other fields are pointers, too."""
 METADATA_NAME = "TFLITE_METADATA"
 
 
 def task_file(folder: Path) -> bytes:
-    """The content of TASK from the networks in `folder`. Raises GestaError if one is missing or another file."""
+    """Content of TASK from the networks in `folder`. Raises GestaError if one is missing or not the published file."""
     files = located([name for name, _, _ in MEMBERS.values()], folder)
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
@@ -43,25 +43,25 @@ def task_file(folder: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Old:
-    """What lies at this place of the former file."""
+    """Reference to content at this position of the original file."""
 
     place: int
 
 
 @dataclass(frozen=True)
 class Number:
-    """A scalar: its format as `struct` has it, and its value."""
+    """A scalar: its `struct` format and its value."""
 
     form: str
     value: float
 
 
 Table = Mapping[int, object]
-"""Field -> Number, or what is pointed to: Table, a sequence of such, str, bytes, Old, or floats."""
+"""Field -> Number, or a pointer's target: Table, a sequence of such, str, bytes, Old, or floats."""
 
 
 def described(network: bytes, mean: float, deviation: float) -> bytes:
-    """A TensorFlow Lite file with a note of how the pictures of its input are normalized."""
+    """A TensorFlow Lite file with metadata on how its input images are normalized."""
     model = fields_of(network, struct.unpack_from("<I", network)[0])
     buffers = _pointers(network, model.get(BUFFERS))
     noted = {0: METADATA_NAME, 1: Number("I", len(buffers))}
@@ -77,14 +77,14 @@ def described(network: bytes, mean: float, deviation: float) -> bytes:
 
 
 def note(mean: float, deviation: float) -> bytes:
-    """A `ModelMetadata`: the one input is an RGB picture, of which `mean` is subtracted before the division."""
+    """A `ModelMetadata`: the only input is an RGB image; `mean` is subtracted, then divided by `deviation`."""
     normalization = {0: Number("B", 1), 1: {0: (mean,), 1: (deviation,)}}
     content = {0: Number("B", 2), 1: {0: Number("B", 1)}}
     return flat({3: [{2: [{0: "image", 3: content, 4: [normalization]}]}]}, b"M001")
 
 
 def flat(root: Table, identifier: bytes, former: bytes = b"") -> bytes:
-    """A FlatBuffer of a table. `former`: what lay after the head of another one, to which `Old` points."""
+    """A FlatBuffer of a table. `former`: content after the head of another one, which `Old` refers to."""
     writer = Writer()
     place = writer.table(root)
     data = writer.data + bytes(-(len(writer.data) - HEAD) % ALIGNED)
@@ -96,13 +96,13 @@ def flat(root: Table, identifier: bytes, former: bytes = b"") -> bytes:
 
 @dataclass
 class Writer:
-    """Writes each thing after what points to it, as FlatBuffers wants it."""
+    """Writes each object after the pointer to it, as FlatBuffers requires."""
 
     data: bytearray = field(default_factory=lambda: bytearray(HEAD))
     old: dict[int, int] = field(default_factory=dict)
 
     def table(self, fields: Table) -> int:
-        """Every field takes four bytes, so that all of them are aligned."""
+        """Writes a table; every field takes four bytes to keep all of them aligned."""
         count = max(fields, default=-1) + 1
         start = self._space(4 + 2 * count)
         place = self._space(4 + 4 * len(fields))
@@ -115,7 +115,7 @@ class Writer:
         return place
 
     def _put(self, at: int, value: object) -> None:
-        """A number itself, else the way to what is written now."""
+        """Writes a number in place, else an offset to the value, which is written next."""
         if isinstance(value, Number):
             struct.pack_into(f"<{value.form}", self.data, at, value.value)
         elif isinstance(value, Old):
@@ -138,7 +138,7 @@ class Writer:
         return place
 
     def _bytes(self, content: bytes, aligned: int, end: bytes = b"") -> int:
-        """A length and the bytes, of which the first lies at a multiple of `aligned`."""
+        """Writes a length and the bytes, the first of them at a multiple of `aligned`."""
         self.data += bytes(-(len(self.data) + 4) % aligned)
         place = len(self.data)
         self.data += struct.pack("<I", len(content)) + content + end
@@ -152,7 +152,7 @@ class Writer:
 
 
 def fields_of(data: bytes, table: int) -> dict[int, int]:
-    """Field -> where it lies, of a table at this place."""
+    """Field -> position, for the table at this position."""
     listed = table - struct.unpack_from("<i", data, table)[0]
     count = (struct.unpack_from("<H", data, listed)[0] - 4) // 2
     offsets = struct.unpack_from(f"<{count}H", data, listed + 4)
@@ -160,12 +160,12 @@ def fields_of(data: bytes, table: int) -> dict[int, int]:
 
 
 def pointed(data: bytes, place: int) -> int:
-    """Where the pointer at this place leads."""
+    """Target of the pointer at this position."""
     return place + int(struct.unpack_from("<I", data, place)[0])
 
 
 def _pointers(data: bytes, place: int | None) -> list[Old]:
-    """What a vector holds, to which a field points."""
+    """Elements of the vector that a field points to."""
     if place is None:
         return []
     start = pointed(data, place)

@@ -1,4 +1,4 @@
-"""The tracker: hands, body or both in plain RGB frames, one step a frame.
+"""The tracker: hands, body or both in plain RGB frames, one step per frame.
 
 tracker = Tracker("both")
 for time_s, rgb in frames:
@@ -25,7 +25,7 @@ from gesta.trackers.landmarks import Landmarks
 from gesta.trackers.networks import Network
 
 Model = Literal["lite", "full"]
-VERSION = 1  # of the rules between the networks: part of the identity
+VERSION = 1  # of the logic between the networks: part of the identity
 
 PALM_STRIDES = (8, 16, 16, 16)
 POSE_STRIDES = (8, 16, 32, 32, 32)
@@ -36,11 +36,11 @@ _POSE = [(1, 195), (1, 1), (1, 256, 256, 1), (1, 64, 64, 39), (1, 117)]
 
 
 class Tracker:
-    """Finds and follows hands (`what="hands"`), one person (`"pose"`), or both.
+    """Detects and tracks hands (`what="hands"`), one person (`"pose"`), or both.
 
-    `hand_model`: "full", or "lite" (quicker, less exact). `static`: every frame for itself. `mask`: the person's mask
-    as well. `folder`: where the networks lie (`gesta fetch trackers`). `threads`: of OpenVINO; None lets it choose.
-    Raises GestaError if a network is missing or is not the published file.
+    `hand_model`: "full", or "lite" (faster, less accurate). `static`: process every frame independently. `mask`: also
+    compute the person's mask. `folder`: location of the networks (`gesta fetch trackers`). `threads`: OpenVINO threads;
+    None lets it choose. Raises GestaError if a network is missing or is not the published file.
     """
 
     def __init__(
@@ -78,9 +78,9 @@ class Tracker:
             self.networks += (person, body)
 
     def step(self, rgb: NDArray[np.uint8], time_s: float) -> Landmarks:
-        """What is in the next frame, [H, W, 3] uint8 RGB, at `time_s` by the frames' own clock.
+        """Landmarks in the next frame, [H, W, 3] uint8 RGB, at `time_s` on the frames' own clock.
 
-        Raises ValueError for an array of another shape or type.
+        Raises ValueError for any other shape or type.
         """
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or min(rgb.shape) < 1:
             raise ValueError(f"expected an RGB frame, uint8 [H, W, 3], got {rgb.dtype} {list(rgb.shape)}")
@@ -90,7 +90,7 @@ class Tracker:
         return Landmarks(time_s, (rgb.shape[0], rgb.shape[1]), found, person)
 
     def reset(self) -> None:
-        """Forgets everything: the next frame belongs to another recording."""
+        """Resets all state before the frames of another recording."""
         for part in (self._hands, self._pose):
             if part is not None:
                 part.reset()
@@ -113,7 +113,7 @@ def identity(
     mask: bool = False,
     folder: Path | None = None,
 ) -> str:
-    """`Tracker(...).sha256` without loading a network: of the networks' files and the settings that change landmarks.
+    """`Tracker(...).sha256` without loading a network: hash of the network files and of settings that affect landmarks.
 
     Raises GestaError as Tracker does.
     """
