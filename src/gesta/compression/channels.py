@@ -1,4 +1,4 @@
-"""Structured pruning: removes whole channels, so that networks are smaller and faster everywhere, with fine-tuning."""
+"""Structured pruning: removes whole channels, with fine-tuning in between; smaller and faster networks everywhere."""
 
 from __future__ import annotations
 

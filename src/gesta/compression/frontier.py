@@ -46,7 +46,7 @@ def digits(quality: Quality) -> int:
 
 
 def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: Mapping[str, str | None]) -> Any:
-    """Returns the accuracy difference of one form of a row to the reference, on common test clips, clustered by person.
+    """Returns the accuracy of one form of a row minus the reference's, on common test clips; interval by person.
 
     Both have "hits", clip -> correct or not. Returns {"mean", "low", "high"} in points; None for fewer than two people.
     """

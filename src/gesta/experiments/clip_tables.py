@@ -1,4 +1,4 @@
-"""Mullick's tables about gestures, and gesta's own: comparison of networks for clips, original, halved and pruned.
+"""Mullick's tables about gestures, and gesta's own: networks for clips, original, in half precision, and pruned.
 
 Compact models: one job gives all values of a model in tables 4.1 to 4.3 and figure 4.3, so that tables share trainings.
 A teacher is a job, too; its bundle is kept in its training folder for the students.

@@ -50,7 +50,7 @@ def crossval(
     """Trains one model per fold and seed, and measures each on its held-out samples.
 
     `options`: one fixed recipe, or several by their settings, of which each fold chooses one within its training part:
-    people are divided into two groups, one for training, the other for measuring. Nothing is chosen on held-out
+    its people are divided into two groups, each measured by a model trained on the other. Nothing is chosen on held-out
     samples. Without `training.patience`, the whole training part is used and the last epoch counts; with it, people of
     the training part are set aside for early stopping. Each fold's result is a JSON file in `out`, reused by later runs
     with the same recipe and data. `job`: creates the job of a fold, like trial_job.

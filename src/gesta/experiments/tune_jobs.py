@@ -58,7 +58,7 @@ def _new(study: Study, total: int) -> Iterator[Trial]:
     known = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.FAIL]
     for _ in range(total - len(known)):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no heartbeat is needed: nobody else asks this study
+            warnings.simplefilter("ignore")  # no heartbeat is needed: no other process uses this study
             yield study.ask()
 
 
