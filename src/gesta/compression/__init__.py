@@ -1,1 +1,1 @@
-"""A trained bundle made smaller: distilled from, halved, pruned, stored sparse. Bundle in, bundle out."""
+"""Compression of trained bundles: distillation, half precision, pruning, sparse storage. Bundle in, bundle out."""

@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels go, so that networks are smaller and faster everywhere, with training between."""
+"""Structured pruning: removes whole channels, with fine-tuning in between; smaller and faster networks everywhere."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from gesta.training.run import Run
 
 @dataclass(frozen=True)
 class ChannelPruning:
-    """How many parameters stay: the share `keep`, or `parameters` of them.
+    """How many parameters to keep: the share `keep`, or the number `parameters`.
 
-    `steps` goes there gradually, by the same factor each, every step followed by `epochs` of fine-tuning (0: none).
-    `sets` changes the fine-tuning's recipe, which is the bundle's own: "training.learning_rate=1e-4".
+    `steps`: number of gradual steps, each by the same factor and followed by `epochs` of fine-tuning (0: none).
+    `sets`: changes to the bundle's own recipe for fine-tuning, e.g. "training.learning_rate=1e-4".
     """
 
     keep: float = 0.5
@@ -34,7 +34,7 @@ class ChannelPruning:
     sets: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raises GestaError (usage) for numbers that make no sense."""
+        """Raises GestaError (usage) for invalid values."""
         if not 0 < self.keep <= 1 or (self.parameters is not None and self.parameters < 1):
             raise GestaError("--keep is above 0 and at most 1, e.g. 0.5; --parameters is at least 1.", usage=True)
         if self.steps < 1 or self.epochs < 0:
@@ -51,12 +51,12 @@ def prune_channels(
     measured: Sequence[Any] = (),
     precision: Precision | None = None,
 ) -> Step:
-    """The bundle with fewer channels, at `out`; their numbers stand in its recipe's `model.layers`.
+    """Writes the bundle with fewer channels to `out`; their numbers are in its recipe's `model.layers`.
 
-    `parts` (train and val): channels are judged on the training part, and the network is fine-tuned on it, with a
-    teacher where `how.sets` names one ("teacher=BUNDLE"), on the device and with the seed of `run`. `measured`: both
-    are measured on them. Raises GestaError for numbers that make no sense or cannot be reached, a bundle without
-    weights or of a network whose channels are not pruned, or data that do not fit it.
+    `parts` (train and val): channels are ranked on the training part, and the network is fine-tuned on it, with a
+    teacher if `how.sets` names one ("teacher=BUNDLE"), with the device and seed of `run`. `measured`: samples on which
+    both bundles are measured. Raises GestaError for invalid or unreachable values, a bundle without weights, a network
+    that does not support channel pruning, or data that do not fit the bundle.
     """
     how = how or ChannelPruning()
     how.check()
@@ -89,7 +89,7 @@ def prune_channels(
 
 
 def _resized(source: Bundle[Any], weights: Weights, recipe: dict[str, Any], folder: Path) -> Bundle[Any]:
-    """The bundle with these weights and their recipe, at `folder`."""
+    """Writes the bundle with these weights and their recipe to `folder`."""
     resized = Bundle(source.path, source.manifest.model_copy(update={"recipe": recipe}))
     write(resized, folder, {"network": weights}, precision="fp32", done="resized")
     return catalog.read_bundle(folder)

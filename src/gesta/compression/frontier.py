@@ -1,7 +1,7 @@
-"""What each step of compression cost, and which result to take: rows, choice, table, figure.
+"""The trade-off between size and quality over all compression steps: rows, selection, table, figure.
 
-A row is a network in one precision, as the weights' file ("stored", run by PyTorch) and as the exported network
-("runnable"). Choosing looks at validation people alone; the test people are for the table.
+A row is a network in one precision, as a weights file ("stored", run by PyTorch) and as an exported network
+("runnable"). Selection uses validation people only; the test people are for the table.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from gesta.training.figure import save_figure
 Row = dict[str, Any]
 FORMS = ("stored", "runnable")
 OPTIONS = ("keep", "sparsity", "epochs")
-"""What there is to turn."""
+"""Options that advice can suggest changing."""
 LINE = "{step} in fp32, stored"
-"""What differences are to, and the figure's dotted line."""
+"""Name of the reference for differences, which is the dotted line in the figure."""
 
 
 def lost(value: float, reference: float, quality: Quality) -> float:
-    """How much worse a value is than the reference, in points or the quality's unit, to a millionth: 0.9 - 0.89: 1."""
+    """Returns how much worse a value is than the reference, in points or the unit, to 6 decimals: 0.89 vs 0.9 is 1."""
     gap = reference - value if quality.higher else value - reference
     return round(scale(quality) * gap, 6)
 
 
 def scale(quality: Quality) -> float:
-    """What values are multiplied by to be shown: shares are shown in percent."""
+    """Returns the factor for displaying values: shares are shown in percent."""
     return 100.0 if quality.unit == "%" else 1.0
 
 
 def unit(quality: Quality) -> str:
-    """What differences are counted in."""
+    """Returns the unit of differences."""
     return "points" if quality.unit == "%" else quality.unit
 
 
 def digits(quality: Quality) -> int:
-    """Behind the point."""
+    """Returns the number of decimals to display."""
     return 1 if quality.unit == "%" else 2
 
 
 def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: Mapping[str, str | None]) -> Any:
-    """Accuracy of one form of a row minus the reference's, on the test clips of both, with its interval by person.
+    """Returns the accuracy of one form of a row minus the reference's, on common test clips; interval by person.
 
-    Both have "hits", clip -> right or wrong. {"mean", "low", "high"} in points; None with fewer than two people.
+    Both have "hits", clip -> correct or not. Returns {"mean", "low", "high"} in points; None for fewer than two people.
     """
     ours, theirs = row.get("hits") or {}, reference.get("hits") or {}
     both = [name for name in ours if name in theirs]
@@ -61,7 +61,7 @@ def difference(row: Mapping[str, Any], reference: Mapping[str, Any], subjects: M
 
 
 def advice(options: Collection[str]) -> str:
-    """What to do where nothing meets the constraints; `options`: those of OPTIONS that this network takes."""
+    """Returns what to try if nothing meets the constraints; `options`: those of OPTIONS that this network supports."""
     more = ", ".join(f"--{name}" for name in ("keep", "sparsity") if name in options)
     first = [f"remove more ({more})"] if more else ["start from a smaller model"]
     return ", ".join([*first, *(["train longer (--epochs)"] if "epochs" in options else [])]).capitalize()
@@ -75,10 +75,10 @@ def choose(
     quality: Quality,
     options: Collection[str] = OPTIONS,
 ) -> dict[str, Any]:
-    """For each form the row that meets the constraints by validation, or None and "why", which ends with the advice.
+    """Selects for each form the row that meets the constraints on validation, or None with "why", including advice.
 
-    With `target_bytes`: the best of those small enough; otherwise the smallest that loses at most `max_drop` to
-    `reference`, the reference's value on validation. Of equals the smaller. `options`: as of `advice`.
+    With `target_bytes`: the best row that is small enough; otherwise the smallest row that loses at most `max_drop`
+    against `reference`, the reference's value on validation. Ties go to the smaller. `options`: see `advice`.
     """
     found: dict[str, Any] = {}
     for form in FORMS:
@@ -114,7 +114,7 @@ def _nearest(rows: Sequence[Row], size: Mapping[int, int], gone: Mapping[int, fl
 
 
 def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
-    """Heads and a line a row, as text; a star marks what was chosen."""
+    """Returns a header and one line per row, as text; a star marks the chosen rows."""
     columns = columns_of(quality, document)
     heads = ["#", "step", "precision", "parameters", "nonzero"]
     heads += [f"{form} {name}" for form in FORMS for name in ("bytes", *columns)]
@@ -131,7 +131,7 @@ def table(document: Mapping[str, Any], quality: Quality) -> list[list[str]]:
 
 
 def markdown(document: Mapping[str, Any], quality: Quality) -> str:
-    """The table with what one must know to read it, under the command and above the figure."""
+    """Returns the report in Markdown: the command, the table, notes for reading it, and the figure."""
     head, *body = table(document, quality)
     lines = ["# Compression, step by step", "", f"    {document['command']}", ""]
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -141,9 +141,9 @@ def markdown(document: Mapping[str, Any], quality: Quality) -> str:
 
 
 def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
-    """Writes a PNG: the quality on test people (validation, where there are none) by bytes and by latency.
+    """Plots the quality on test people (or validation people if there are none) over bytes and latency to a PNG.
 
-    The numbers beside the marks are the table's; the dotted line is the reference, in fp32, stored.
+    The numbers next to the markers are row numbers of the table; the dotted line is the stored fp32 reference.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -180,18 +180,18 @@ def draw(document: Mapping[str, Any], path: Path, quality: Quality) -> None:
 
 
 def heading(quality: Quality) -> str:
-    """The quality with its unit: "accuracy, %", "mean error, mm"."""
+    """Returns the quality's name with its unit: "accuracy, %", "mean error, mm"."""
     words = quality.measured.removesuffix(f"_{quality.unit}").replace("_", " ")
     return f"{words}, {quality.unit}"
 
 
 def in_bytes(value: float) -> str:
-    """500000 -> "500 kB"."""
+    """Formats a size: 500000 -> "500 kB"."""
     return f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB"
 
 
 def plain_log(axes: Any, text: Callable[[float], str]) -> None:
-    """A logarithmic axis of at least a decade, its ticks in plain numbers."""
+    """Makes the x-axis logarithmic, spanning at least a decade, with ticks in plain numbers."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_xscale("log")
@@ -217,21 +217,21 @@ def _marks(axes: Any, rows: Sequence[Row], form: str, by: str, style: dict[str, 
         if by != "bytes":
             axes.hlines(times * value, x, one[by][1], color=color, alpha=0.6, linewidth=1)
         axes.plot(x, times * value, style["marker"], color=color, markersize=6, label=label)
-        above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # neighbors keep apart
+        above = 5 + 9 * (number % 3) if form == "stored" else -11 - 9 * (number % 3)  # keeps neighboring labels apart
         place = {"textcoords": "offset points", "xytext": (0, above), "ha": "center"}
         axes.annotate(str(number + 1), (x, times * value), fontsize=8, color=color, **place)
         label = "_"  # once in the legend
 
 
 def shown(one: Mapping[str, Any]) -> tuple[float, Any] | None:
-    """(accuracy, its interval or None) on test, else on validation."""
+    """Returns (value, its interval or None) on test, else on validation; None if there is neither."""
     if one.get("test") is not None:
         return one["test"], one["interval"]
     return (one["val"], None) if one.get("val") is not None else None
 
 
 def columns_of(quality: Quality, document: Mapping[str, Any]) -> dict[str, Callable[[Mapping[str, Any]], str]]:
-    """Columns of the table: head -> what stands there of each form; differences where some were measured."""
+    """Returns the table's columns: header -> function that formats a form; with differences if any were measured."""
     rows = document["rows"]
     columns: dict[str, Callable[[Mapping[str, Any]], str]] = {heading(quality): lambda one: _value(one, quality)}
     if any(row[form].get("difference") for row in rows for form in FORMS):

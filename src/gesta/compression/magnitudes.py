@@ -1,4 +1,4 @@
-"""How large a network's weights are: log2 |w|, the share near zero, histograms (Mullick 2018, figures of chapter 4)."""
+"""Distribution of weight magnitudes: log2 |w|, share near zero, histograms (Mullick 2018, figures of chapter 4)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from gesta.compression.weights import Weights, prunable
 from gesta.training.figure import save_figure
 
 LOWEST, HIGHEST = -60, 10
-"""Range of the histograms in log2 |w|; what lies outside counts in the outermost bins."""
+"""Range of the histograms in log2 |w|; values outside are counted in the outermost bins."""
 
 
 @dataclass(frozen=True)
 class Magnitudes:
-    """Weights by log2 |w|: `counts[i]` lie in [LOWEST + i, LOWEST + i + 1); exact zeros are counted apart."""
+    """Histogram of log2 |w|: `counts[i]` is for [LOWEST + i, LOWEST + i + 1); exact zeros are counted separately."""
 
     counts: tuple[int, ...]
     zeros: int
@@ -32,7 +32,7 @@ class Magnitudes:
 
     @property
     def share_below(self) -> float:
-        """Share of the weights with |w| < threshold, zeros with them."""
+        """Share of the weights with |w| < threshold, including zeros."""
         return self.below_threshold / max(self.total, 1)
 
     def document(self) -> dict[str, Any]:
@@ -45,7 +45,7 @@ class Magnitudes:
 
 
 def magnitudes(weights: Weights, threshold: float = THRESHOLD) -> Magnitudes:
-    """The weights that pruning looks at: of convolutions, linear layers and LSTMs."""
+    """Returns the distribution of the prunable weights: those of convolutions, linear layers and LSTMs."""
     names = prunable(weights)
     sizes = np.abs(np.concatenate([np.asarray(weights[name], np.float64).reshape(-1) for name in names]))
     exponents = np.floor(np.log2(sizes[sizes > 0]))
@@ -56,9 +56,9 @@ def magnitudes(weights: Weights, threshold: float = THRESHOLD) -> Magnitudes:
 
 
 def draw(found: Mapping[str, Magnitudes], path: Path, title: str = "") -> None:
-    """Writes a PNG: for each network its histogram of log2 |w| in per cent, and a line at a threshold above 0.
+    """Plots the histogram of log2 |w| of each network in percent, and a line at the threshold if above 0, to a PNG.
 
-    Exact zeros stand in no bin; the legend gives the share below the threshold, zeros with it.
+    Exact zeros are in no bin; the legend gives the share below the threshold, including zeros.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

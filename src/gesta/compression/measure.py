@@ -1,4 +1,4 @@
-"""One row of the frontier: a network in one precision, stored and exported, its quality, bytes and latency."""
+"""One row of the frontier: quality, bytes and latency of a network in one precision, stored and exported."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CALIBRATION = 300
 
 @dataclass(frozen=True)
 class Measuring:
-    """What rows are measured on: samples by split. `options`: those of the task's networks, as backbone_weights."""
+    """Data and settings for measuring rows. `options`: those of the task's networks, e.g. backbone_weights."""
 
     task: Task
     parts: Parts
@@ -37,22 +37,23 @@ class Measuring:
 
     @cached_property
     def splits(self) -> dict[str, list[Any]]:
-        """The samples of each split that can be measured."""
+        """The measurable samples of each split."""
         samples = self.parts.listing.samples
         known = [s for s in samples if getattr(s, "label", "") is not None]
         return {name: [s for s in known if s.split == name] for name in ("train", "val", "test")}
 
     @cached_property
     def identity(self) -> str:
-        """Whether the recordings are those of an earlier run: ids, labels, people, splits."""
+        """Hash of ids, labels, people and splits, to detect whether the recordings are those of an earlier run."""
         plain = [(s.id, getattr(s, "label", None), s.subject, s.split) for part in self.splits.values() for s in part]
         return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def measured_row(measuring: Measuring, name: str, bundle: Path, precision: Precision, out: Path) -> dict[str, Any]:
-    """The row, plain values; its bundles at out/stored and out/runnable, there as one zip, too, whose bytes count.
+    """Returns a row of plain values and writes its bundles to out/stored and out/runnable.
 
-    Where the export does not agree with PyTorch, "runnable" holds the "reason" and nothing else.
+    The runnable bundle is also saved as a zip, whose bytes are reported. If the export does not agree with PyTorch,
+    "runnable" contains only the "reason".
     """
     place = f"{name}-{precision}"
     step = store_as(bundle, out / "stored" / place, precision, **measuring.options)
@@ -106,7 +107,7 @@ def _calibration(measuring: Measuring, source: Bundle[Any]) -> Examples:
 
 
 def _qualities(measuring: Measuring, bundle: Path, engine: str) -> dict[str, Any]:
-    """The task's quality on validation; on test with its interval and, sample by sample, whether it was right."""
+    """Measures the task's quality on validation and test; on test, also its interval and per-sample correctness."""
     task, device = measuring.task, measuring.device if engine == "torch" else "auto"
     opened = io.read(bundle, task.manifest)
     predictor = task.load(opened, Placement(engine, device), **measuring.options)
@@ -125,6 +126,6 @@ def _qualities(measuring: Measuring, bundle: Path, engine: str) -> dict[str, Any
 
 
 def _known(samples: Sequence[Any], manifest: Any) -> list[Any]:
-    """Those whose label the model knows, where it has labels."""
+    """Returns the samples whose label the model knows; all if the model has no labels."""
     labels = getattr(manifest, "labels", None)
     return [s for s in samples if labels is None or s.label in labels]

@@ -1,8 +1,8 @@
-"""A trained bundle with channels and weights pruned, stored in fewer bits, exported; each step measured, resumable.
+"""The compression pipeline: prune channels and weights, store in fewer bits, export, measure each step; resumable.
 
-In the folder: `networks/` (what training left), `stored/` and `runnable/` (their weights' files and exports by
-precision), `steps/` (a JSON file a finished step, with the key of all it came from), `best/` (what was chosen),
-`frontier.json`, `.md` and `.png`.
+Output folder: `networks/` (trained bundles), `stored/` and `runnable/` (their weights files and exports by precision),
+`steps/` (a JSON file per finished step, with a key of all its inputs), `best/` (the chosen bundles), `frontier.json`,
+`.md` and `.png`.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def compress(
     say: Say = lambda _text: None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Everything that `plan` says, at run.out; returns what `frontier.json` holds.
+    """Carries out `plan` in run.out; returns the content of `frontier.json`.
 
-    `parts`: trained on train, chosen by val, measured on test. `teachers`: bundles to distil from and to measure
-    beside; the bundle itself if left out. `options`: those of the task's networks. Started again with the same
-    arguments, finished steps are not repeated. What the task or its network cannot do is left out: structured pruning,
-    pruning. Raises GestaError for numbers that make no sense, data without training or (to choose) validation samples,
-    or a folder that holds something else.
+    `parts`: train for training, val for selection, test for measurement. `teachers`: bundles to distill from and to
+    compare with; by default the bundle itself. `options`: those of the task's networks. If started again with the same
+    arguments, finished steps are not repeated. Steps that the task or its network does not support (structured pruning,
+    pruning) are skipped. Raises GestaError for invalid values, data without training samples or (for selection)
+    validation samples, or a folder with other content.
     """
     plan.check()
     task, source = catalog.of_bundle(bundle)
@@ -87,7 +87,7 @@ def compress(
 
 
 def _check_splits(measuring: Measuring) -> None:
-    """Raises GestaError (usage) where there is nothing to train on, or to choose by."""
+    """Raises GestaError (usage) if there are no samples for training or for selection."""
     if not measuring.splits["train"]:
         raise GestaError("Compressing needs labeled training recordings, and the data have none.", usage=True)
     if measuring.plan.chooses and not measuring.splits["val"]:
@@ -100,7 +100,7 @@ def _pruned(work: Pipeline, name: str, source: Path, teacher: Path) -> None:
 
 
 def measure(work: Pipeline, name: str, bundle: Path, precisions: Sequence[Precision] = PRECISIONS) -> None:
-    """A row for each precision."""
+    """Adds a row for each precision."""
     more = work.measuring.task.identity(catalog.read_bundle(bundle)) if has(work.measuring.task, "identity") else ""  # type: ignore[attr-defined]
     for precision in precisions:
         inputs = ["measure", sha_of(bundle), more, precision, work.plan.to, work.plan.clips, work.plan.seconds]
@@ -112,7 +112,7 @@ def measure(work: Pipeline, name: str, bundle: Path, precisions: Sequence[Precis
 def conclude(
     work: Pipeline, task: Task, source: Path, command: str, first: Sequence[frontier.Row], by_channels: bool
 ) -> dict[str, Any]:
-    """Differences to the best of `first`, what there was before; the choice, table and figure, in the folder."""
+    """Computes differences to the best of the `first` rows, selects rows, and writes document, table and figure."""
     plan, quality, rows = work.plan, task.quality, work.rows
     sign = 1 if quality.higher else -1
     reference = max(first, key=lambda row: sign * (row["stored"].get("val") or 0.0))
@@ -149,7 +149,7 @@ def conclude(
 
 
 def _bare(row: frontier.Row) -> frontier.Row:
-    """Without the single clips."""
+    """Returns the row without per-clip results."""
     return {
         name: {k: v for k, v in one.items() if k != "hits"} if isinstance(one, dict) else one
         for name, one in row.items()
@@ -157,7 +157,7 @@ def _bare(row: frontier.Row) -> frontier.Row:
 
 
 def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> list[str]:
-    """What must be known to read the table: whom the numbers are from, and whether the training met them."""
+    """Returns notes for reading the table, e.g. whose data were measured and whether these people were trained on."""
     task, splits = work.measuring.task, work.measuring.splits
     origin, layout = catalog.read_bundle(source).manifest.provenance, work.measuring.parts.listing.layout
     met = people_warnings(splits["test"], origin, layout or origin.layout) if splits["test"] else []
@@ -187,9 +187,9 @@ def _notes(work: Pipeline, source: Path, reference: str, by_channels: bool) -> l
 
 
 def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str, Any]) -> None:
-    """What was chosen of each form, at out/best: the stored bundle as a folder, the runnable one as a zip.
+    """Saves the chosen bundles to out/best: the stored one as a folder, the runnable one as a zip.
 
-    Where nothing was chosen, an earlier run's choice goes.
+    If nothing was chosen, an earlier run's choice is deleted.
     """
     if chosen.get("stored") is None:
         if (out / BEST["stored"]).exists():
@@ -205,7 +205,7 @@ def keep_best(out: Path, rows: Sequence[Mapping[str, Any]], chosen: Mapping[str,
 
 
 def check_out(out: Path, source: Path) -> None:
-    """Raises GestaError where `out` holds something else, or is the bundle itself."""
+    """Raises GestaError if `out` has other content or is the bundle itself."""
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "steps").is_dir())):
         raise GestaError(f"{out}: already exists and is not a folder of gesta compress. Choose another --out.")
     if out.resolve() == source.resolve():

@@ -1,4 +1,4 @@
-"""What `gesta compress` is asked for; by arithmetic how many channels and weights to prune for a number of bytes."""
+"""The options of `gesta compress`, and how many channels and weights to prune to reach a given number of bytes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from gesta.compression.weights import Weights, narrowed, prunable
 from gesta.schema import GestaError
 
 KEEP = (0.5, 0.25)
-"""Shares of the parameters that channel pruning leaves, where no bytes are asked for."""
+"""Shares of the parameters that channel pruning keeps if no target size is given."""
 SPARSITY = 0.7
 SPARSITIES = (0.5, 0.75, 0.9)
 ROOM = 0.97
-"""Share of the wanted bytes that is planned with."""
+"""Share of the target bytes used in planning."""
 NEARLY = 0.9
-"""Channel pruning to more than this share of the parameters is not worth its training."""
+"""Channel pruning that keeps more than this share of the parameters is not worth the training."""
 DISTILLATION = ("distillation.loss=kl", "distillation.alpha=0.5", "distillation.temperature=4")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`keep`: shares of the start's parameters that pruned channels leave (None: by `target_bytes`, else KEEP).
+    """`keep`: shares of the initial parameters to keep in channel pruning (None: by `target_bytes`, else KEEP).
 
-    `sparsity`: of the pruning behind (None: what `target_bytes` needs, else SPARSITY; 0: none). Each pruning
-    goes in `steps` with `epochs` of fine-tuning each. `distil`: fine-tuned with a teacher. `sets`: changes to
-    the recipe of fine-tuning. `to`, `clips`, `seconds`: of the exports.
+    `sparsity`: of the weight pruning that follows (None: as needed for `target_bytes`, else SPARSITY; 0: none). Each
+    pruning takes `steps` steps with `epochs` of fine-tuning each. `distil`: fine-tune with a teacher. `sets`: changes
+    to the fine-tuning recipe. `to`, `clips`, `seconds`: export options.
     """
 
     target_bytes: int | None = None
@@ -41,7 +41,7 @@ class Plan:
     seconds: float = 2.0
 
     def check(self) -> None:
-        """Raises GestaError (usage) for numbers that make no sense."""
+        """Raises GestaError (usage) for invalid values."""
         if self.target_bytes is not None and self.target_bytes < 1:
             raise GestaError("--target-bytes is at least 1, e.g. 500000.", usage=True)
         if self.max_drop is not None and self.max_drop < 0:
@@ -59,18 +59,18 @@ class Plan:
 
     @property
     def chooses(self) -> bool:
-        """Whether there are constraints to choose by."""
+        """Whether there are constraints for selecting a result."""
         return self.target_bytes is not None or self.max_drop is not None
 
     @property
     def recipe_sets(self) -> tuple[str, ...]:
-        """Changes to the recipe of fine-tuning. The people chosen by are never trained on."""
+        """Changes to the fine-tuning recipe. Validation people, used for selection, are never trained on."""
         return ("training.validation=true", *(DISTILLATION if self.distil else ()), *self.sets)
 
     def sizes(self, parameters: int) -> list[int]:
-        """Numbers of parameters that pruned channels leave, falling; for a number of bytes one that meets it.
+        """Returns the parameter counts to reach by channel pruning, descending; for a target size, the one that fits.
 
-        None where that is nearly the start: then the start itself is pruned.
+        Empty if that is close to the initial count: then only weights of the initial network are pruned.
         """
         if self.keep is not None:
             wanted = [round(share * parameters) for share in self.keep]
@@ -81,33 +81,33 @@ class Plan:
         return sorted({n for n in wanted if 0 < n < parameters}, reverse=True)
 
     def prunes_start(self, parameters: int) -> bool:
-        """Whether the start is pruned as it is: a number of bytes is wanted that pruning alone (nearly) reaches."""
+        """Returns whether weight pruning of the initial network alone (nearly) reaches the target size."""
         return self.keep is None and self.target_bytes is not None and NEARLY * parameters <= self._pruned_size
 
     @property
     def _pruned_size(self) -> int:
-        """Parameters of a network whose pruned 8-bit file has the wanted bytes."""
+        """Parameters of a network whose pruned 8-bit file has the target size."""
         room = ROOM * (self.target_bytes or 0)
         return int(room / (1 / 8 + 1 - (SPARSITY if self.sparsity is None else self.sparsity)))
 
     def sparsity_for(self, weights: Weights) -> float:
-        """How much to prune a network; 0 where its 8-bit file is small enough as it is."""
+        """Returns the sparsity for pruning a network; 0 if its 8-bit file is already small enough."""
         if self.sparsity is not None:
             return self.sparsity
         return SPARSITY if self.target_bytes is None else needed_sparsity(weights, self.target_bytes)
 
     def sparsities(self, weights: Weights, alone: bool) -> list[float]:
-        """Shares of zeros that are tried; several where pruning is all that is done and nothing is asked for."""
+        """Returns the sparsities to try; several if weight pruning is the only method and no target is given."""
         if alone and self.sparsity is None and self.target_bytes is None:
             return list(SPARSITIES)
         return [share] if (share := self.sparsity_for(weights)) else []
 
 
 def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
-    """Share of zeros with which the 8-bit sparse file has so many bytes, with room to spare, between 0 and 0.95.
+    """Returns the share of zeros, 0 to 0.95, at which the 8-bit sparse file fits into `wanted_bytes` with a margin.
 
-    0 where it has them as it is. n weights with a bitmap take n / 8 + (1 - s) n bytes; what is not pruned, and the
-    file's header, stays.
+    0 if it already fits. n weights with a bitmap take n / 8 + (1 - s) n bytes; unpruned tensors and the file's header
+    do not shrink.
     """
     values, scales, _ = narrowed(weights, "int8")
     dense = len(sparse.encode(values, scales)[0])
@@ -121,5 +121,5 @@ def needed_sparsity(weights: Weights, wanted_bytes: float) -> float:
 
 
 def named(parameters: int, start: int) -> str:
-    """Name of a network with fewer channels, as a folder may have it."""
+    """Returns a name for a network with fewer channels that is valid as a folder name."""
     return f"channels-{100 * parameters / start:.3g}"

@@ -1,7 +1,7 @@
-"""Pruning: small weights become zero, at once or step by step with training between, and stay zero.
+"""Weight pruning: sets small weights to zero permanently, at once or gradually with fine-tuning in between.
 
-Mullick 2018, chapter 4: classic Adam with an L2 term leaves many weights near zero; those with |w| < 2**-20 go
-(the document writes "log2(-20)"). Beyond it: a wanted share of zeros, spread over the network in one of three ways,
+Mullick 2018, chapter 4: classic Adam with an L2 term leaves many weights near zero; those with |w| < 2**-20 are removed
+(the document writes "log2(-20)"). Extension: a given share of zeros, distributed over the network in one of three ways,
 reached gradually (Zhu and Gupta 2017: s_t = s (1 - (1 - t / n)^3)) with fine-tuning.
 """
 
@@ -27,21 +27,21 @@ THRESHOLD = 2.0**-20
 
 Spread = Literal["adaptive", "global", "layer"]
 SPREADS: tuple[Spread, ...] = ("adaptive", "global", "layer")
-"""layer: the share of every tensor. global: the smallest |w| of all; a tensor of small weights may lose all of them.
-adaptive: global by w^2 over the sum of the squares of its tensor that are not smaller (LAMP, Lee et al. 2021): the
-scale of a tensor does not matter, and none loses everything."""
+"""layer: the same share of every tensor. global: the smallest |w| of all; a tensor of small weights may lose all.
+adaptive: global, by w^2 divided by the sum of all squares in the tensor that are not smaller (LAMP, Lee et al. 2021):
+independent of the scale of a tensor, and no tensor loses all weights."""
 
 Masks = Mapping[str, NDArray[np.bool_]]
-"""Of every pruned tensor: True on what stays."""
+"""For every pruned tensor: True where weights are kept."""
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """What goes: every weight below `threshold` in magnitude or, if given, the share `sparsity` of all weights.
+    """What to remove: all weights below `threshold` in magnitude or, if given, the share `sparsity` of all weights.
 
-    `spread`: where they go, see SPREADS. `steps` ends at the wanted share gradually, each
-    step followed by `epochs` of fine-tuning with the removed weights held at zero (0: none). `sets` changes the
-    fine-tuning's recipe, which is the bundle's own: "training.learning_rate=1e-4".
+    `spread`: distribution over the network, see SPREADS. `steps`: number of gradual steps to the given share, each
+    followed by `epochs` of fine-tuning with the removed weights kept at zero (0: none). `sets`: changes to the bundle's
+    own recipe for fine-tuning, e.g. "training.learning_rate=1e-4".
     """
 
     threshold: float = THRESHOLD
@@ -52,7 +52,7 @@ class Pruning:
     sets: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Raises GestaError (usage) for numbers that make no sense together."""
+        """Raises GestaError (usage) for invalid or incompatible values."""
         if self.threshold < 0 or (self.sparsity is not None and not 0 <= self.sparsity < 1):
             raise GestaError("--threshold is at least 0 and --sparsity from 0 to below 1, e.g. 0.8.", usage=True)
         if self.steps < 1 or self.epochs < 0:
@@ -66,7 +66,7 @@ class Pruning:
 
     @property
     def words(self) -> str:
-        """For the card."""
+        """Description for the model card."""
         if self.sparsity is None:
             how = f"|w| < 2**{np.log2(self.threshold):g}" if self.threshold > 0 else "nothing but zeros"
         else:
@@ -86,12 +86,12 @@ def prune(
     precision: Precision | None = None,
     **options: Any,
 ) -> Step:
-    """The bundle pruned, at `out`, its weights in a sparse file of `precision` (the source's if left out).
+    """Writes the pruned bundle to `out`, its weights in a sparse file of `precision` (default: the source's).
 
-    `parts` (train and val): fine-tuned on, where `how.epochs` says so, with a teacher where `how.sets` names one
-    ("teacher=BUNDLE"), on the device and with the seed of `run`; `measured`: both are measured on them, with `options`
-    as of the task's `load`. Of a model of several networks the one that is trained is pruned. Raises GestaError for
-    numbers that make no sense, a bundle without weights, or data that do not fit it.
+    `parts` (train and val): for fine-tuning if `how.epochs` is given, with a teacher if `how.sets` names one
+    ("teacher=BUNDLE"), with the device and seed of `run`; `measured`: samples on which both bundles are measured, with
+    `options` passed to the task's `load`. If a model has several networks, the trained one is pruned. Raises GestaError
+    for invalid values, a bundle without weights, or data that do not fit it.
     """
     how = how or Pruning()
     how.check()
@@ -123,7 +123,7 @@ def prune(
 
 
 def gradual(sparsity: float | None, steps: int) -> list[float | None]:
-    """The share of zeros after each step; [None] for pruning by threshold."""
+    """Returns the share of zeros after each step; [None] for pruning by threshold."""
     if sparsity is None:
         return [None]
     return [sparsity * (1 - (1 - step / steps) ** 3) for step in range(1, steps + 1)]
@@ -132,10 +132,10 @@ def gradual(sparsity: float | None, steps: int) -> list[float | None]:
 def masks_for(
     weights: Weights, threshold: float = THRESHOLD, sparsity: float | None = None, spread: Spread = "adaptive"
 ) -> dict[str, NDArray[np.bool_]]:
-    """What stays of every tensor that is pruned: |w| >= threshold or, if `sparsity` is given, all but that share.
+    """Returns masks of the weights to keep: |w| >= threshold or, if `sparsity` is given, all but that share.
 
-    Of n weights exactly round(sparsity n) go, of all tensors together or (layer) of each; among equals, any, but always
-    the same ones.
+    Of n weights, exactly round(sparsity n) are removed, from all tensors together or (layer) from each; ties are broken
+    arbitrarily but deterministically.
     """
     names = prunable(weights)
     if sparsity is None:
@@ -154,7 +154,7 @@ def masks_for(
 
 
 def _adaptive(flat: NDArray[Any]) -> NDArray[np.float64]:
-    """w_i^2 over the sum of all w_j^2 >= w_i^2 of one tensor: in (0, 1], 1 for the largest; 0 for zeros."""
+    """Returns w_i^2 / (sum of all w_j^2 >= w_i^2) within one tensor: in (0, 1], 1 for the largest; 0 for zeros."""
     squares = np.square(flat.astype(np.float64))
     order = np.argsort(squares, kind="stable")
     rest = np.cumsum(squares[order][::-1])[::-1]
@@ -164,7 +164,7 @@ def _adaptive(flat: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def masked(weights: Weights, masks: Masks) -> dict[str, NDArray[np.generic]]:
-    """The weights with zeros (positive ones) where a mask is False."""
+    """Returns the weights with (positive) zeros where a mask is False."""
     return {
         name: np.where(masks[name], array, np.zeros((), array.dtype)) if name in masks else np.asarray(array)
         for name, array in weights.items()

@@ -1,4 +1,4 @@
-"""The steps of a compression that train: each is done once, here or on a cluster, and kept as a file with its key."""
+"""Training steps of the compression pipeline: each runs once, here or on a cluster, and is stored with its key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 
 @dataclass
 class Pipeline:
-    """One run over a folder: what it works with, and the rows so far."""
+    """State of one run on a folder: its inputs, and the rows so far."""
 
     measuring: Measuring
     run: Run
@@ -40,7 +40,7 @@ class Pipeline:
     rows: list[frontier.Row] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        (self.out / "steps").mkdir(parents=True, exist_ok=True)  # by it `check_out` knows a run that was stopped
+        (self.out / "steps").mkdir(parents=True, exist_ok=True)  # lets `check_out` recognize an interrupted run
 
     @property
     def out(self) -> Path:
@@ -51,18 +51,18 @@ class Pipeline:
         return self.measuring.plan
 
     def key(self, inputs: Sequence[object]) -> str:
-        """What tells a step of these inputs from others."""
+        """Returns a hash that identifies a step with these inputs."""
         return hashlib.sha256(json.dumps([*inputs, self.measuring.identity], default=str).encode()).hexdigest()
 
     def trained(self, step: Training) -> Path:
-        """The bundle that a step leaves, trained now where no earlier run or worker has done it."""
+        """Returns the path of a step's bundle, after training it unless an earlier run or a worker has done so."""
         out, parts = self.out / "networks" / step.name, self.measuring.parts
         work = partial(train_step, step.source, out, step.how, parts, self.run)
         self.once(step.name, step.title, step.inputs, lambda: work()["result"])
         return out
 
     def once(self, name: str, title: str, inputs: Sequence[object], work: Callable[[], dict[str, Any]]) -> Any:
-        """The result of `work`, or of an earlier run that had the same inputs and whose bundles are still there."""
+        """Returns the result of `work`, or of an earlier run with the same inputs whose bundles still exist."""
         key = self.key(inputs)
         file = self.out / "steps" / f"{name}.json"
         try:
@@ -80,7 +80,7 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Training:
-    """A step that prunes `source` and trains it on, at networks/NAME."""
+    """A step that prunes and fine-tunes `source`, writing to networks/NAME."""
 
     name: str
     title: str
@@ -90,7 +90,7 @@ class Training:
 
 
 def train_step(source: Path, out: Path, how: ChannelPruning | Pruning, parts: Parts, run: Run) -> dict[str, Any]:
-    """What a step leaves, as `Pipeline.once` keeps it; also a job."""
+    """Runs a step and returns its result in the form `Pipeline.once` stores; also used as a job."""
     if isinstance(how, ChannelPruning):
         prune_channels(source, out, how, parts=parts, run=run, precision="fp32")
     else:
@@ -100,7 +100,7 @@ def train_step(source: Path, out: Path, how: ChannelPruning | Pruning, parts: Pa
 
 
 def waves(work: Pipeline, own: str, bundle: Path, sizes: Sequence[int], whole: bool) -> Iterator[list[Training]]:
-    """Steps that may be trained side by side; each wave begins with what the one before it left."""
+    """Yields groups of steps that can be trained in parallel; each wave starts from the results of the previous one."""
     steps, before = prunings(work, own, bundle, bundle) if whole else [], bundle
     for size in sizes:
         step = channel_pruning(work, before, size, bundle)
@@ -111,10 +111,10 @@ def waves(work: Pipeline, own: str, bundle: Path, sizes: Sequence[int], whole: b
 
 
 def channel_pruning(work: Pipeline, source: Path, size: int, bundle: Path) -> Training:
-    """The source with channels pruned to so many parameters, in as many steps as needed."""
+    """Returns the step that prunes channels of the source to `size` parameters, gradually enough."""
     plan, name = work.plan, named(size, catalog.read_bundle(bundle).manifest.parameters)
     factor = catalog.read_bundle(source).manifest.parameters / size
-    steps = max(plan.steps, math.ceil(math.log(factor) / math.log(8)))  # an eighth of a layer's channels stays
+    steps = max(plan.steps, math.ceil(math.log(factor) / math.log(8)))  # an eighth of a layer's channels is kept
     how = ChannelPruning(parameters=size, steps=steps, epochs=plan.epochs, sets=_sets(work, bundle))
     title = f"{name}: channel pruning to {size:,} parameters, {steps} x {plan.epochs} epochs"
     inputs = ["channels", sha_of(source), how, _taught_by(work, bundle), work.run.seed]
@@ -122,9 +122,9 @@ def channel_pruning(work: Pipeline, source: Path, size: int, bundle: Path) -> Tr
 
 
 def prunings(work: Pipeline, name: str, source: Path, teacher: Path) -> list[Training]:
-    """The source pruned as the plan says, at networks/NAME-pruned; nothing where it is to stay whole.
+    """Returns the steps that prune the source according to the plan, at networks/NAME-pruned; empty if there are none.
 
-    Of a task without channel pruning several shares are tried where none is asked for, at networks/pruned-PERCENT.
+    For tasks without channel pruning, several sparsities are tried if none is given, at networks/pruned-PERCENT.
     """
     plan, task = work.plan, work.measuring.task
     if "sparsity" not in task.options["compress"]:
@@ -142,8 +142,8 @@ def prunings(work: Pipeline, name: str, source: Path, teacher: Path) -> list[Tra
 
 
 def train_on_cluster(work: Pipeline, waves: Iterable[Sequence[Training]]) -> None:
-    """Trains all steps, so that `Pipeline.trained` finds them done. Measuring stays here: latencies compare only on one
-    computer that does nothing else. Raises GestaError where a step fails.
+    """Trains all steps, so that `Pipeline.trained` finds them finished. Measuring is done locally: latencies are only
+    comparable on one otherwise idle computer. Raises GestaError if a step fails.
     """
     for steps in waves:
         jobs = []
@@ -157,7 +157,7 @@ def train_on_cluster(work: Pipeline, waves: Iterable[Sequence[Training]]) -> Non
 
 
 def _sets(work: Pipeline, teacher: Path) -> tuple[str, ...]:
-    """Changes to the recipe of fine-tuning; the teachers by name."""
+    """Returns the changes to the fine-tuning recipe, including the teachers."""
     if not has(work.measuring.task, "distil"):
         return work.plan.sets
     teachers = [f"teacher={given}" for given in work.teachers or (str(teacher),)] if work.plan.distil else []
@@ -169,7 +169,7 @@ def _taught_by(work: Pipeline, teacher: Path) -> list[str]:
 
 
 def sha_of(bundle: Path) -> str:
-    """What is in a bundle: the digest of its weights, and its recipe."""
+    """Returns a hash of a bundle's weights and recipe."""
     opened = catalog.read_bundle(bundle)
     weights = opened.find("weights", "torch")
     if weights is None:

@@ -1,4 +1,4 @@
-"""A bundle's weights written anew: sparse where that is smaller, in 32, 16 or 8 bits. Bundle in, bundle out."""
+"""Rewriting a bundle's weights: sparse where that is smaller, in 32, 16 or 8 bits. Bundle in, bundle out."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from gesta.tasks.base import Task, has
 
 WORDS: dict[Precision, str] = {"fp32": "32 bits", "fp16": "16 bits", "int8": "8 bits"}
 Stages = Mapping[str, Weights]
-"""Weights by the stage of the network that has them."""
+"""Weights by network stage."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two bundles on the same samples by the task's quality; `facts`: how far their outputs lie apart."""
+    """The task's quality of two bundles on the same samples; `facts`: how much their outputs differ."""
 
     metric: str
     before: float
@@ -38,16 +38,16 @@ class Comparison:
     facts: Mapping[str, float]
 
     def document(self) -> dict[str, Any]:
-        """As plain values."""
+        """Returns the comparison as plain values."""
         values = {f"{self.metric}_before": self.before, f"{self.metric}_after": self.after}
         return {**values, self.unit: self.n, **self.facts}
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of compression left. Bytes are those of the weights' files.
+    """Result of one compression step. Bytes are those of the weights files.
 
-    `kept`: tensors left in float32 where fewer bits were asked for; `emptied`: weights of which nothing is left.
+    `kept`: tensors kept in float32 although fewer bits were requested; `emptied`: weight tensors with only zeros left.
     """
 
     bundle: Path
@@ -61,13 +61,13 @@ class Step:
     comparison: Comparison | None = None
 
     def document(self) -> dict[str, Any]:
-        """As plain values, for `--json`."""
+        """Returns the step as plain values, for `--json`."""
         compared = None if self.comparison is None else self.comparison.document()
         return {**asdict(self), "bundle": str(self.bundle), "comparison": compared}
 
 
 def weights_of(task: Task, bundle: Bundle[Any], **options: Any) -> dict[str, Weights]:
-    """The weights of every stage; `options`: where a stage is that the bundle does not hold. Raises GestaError."""
+    """Returns the weights of every stage; `options`: where to find stages not in the bundle. Raises GestaError."""
     if has(task, "weights"):
         return dict(task.weights(bundle, **options))  # type: ignore[attr-defined]
     return {"network": io.load_weights(bundle)}
@@ -84,11 +84,11 @@ def write(
     samples: Sequence[Any] = (),
     **options: Any,
 ) -> Step:
-    """A new bundle at `out`: the source with other weights, without its exported networks (they hold the old ones).
+    """Writes a new bundle to `out`: the source with other weights, without its exported networks (which are outdated).
 
-    `done` says what was done, for the card. With `samples` both bundles are measured on them, with `options` as of the
-    task's `load`, and the result is written into the new one. The source's main metrics are kept as `before_...`.
-    Raises GestaError if `out` is the source, or nothing can be written or measured.
+    `done`: description of the change, for the model card. With `samples`, both bundles are measured on them, with
+    `options` passed to the task's `load`, and the result is written into the new one. The source's main metrics are
+    kept as `before_...`. Raises GestaError if `out` is the source, or if writing or measuring fails.
     """
     if out.resolve() == source.path.resolve():
         raise GestaError(f"{out}: is the bundle itself, which must not be overwritten. Give another --out.", usage=True)
@@ -112,7 +112,7 @@ def write(
     bundle = io.write(out, manifest, dict(files.values()))
     if not samples:
         return step
-    before = catalog.read_bundle(source.path)  # the source may come with another recipe, of the new weights
+    before = catalog.read_bundle(source.path)  # `source` may already have the recipe of the new weights
     comparison = compare(task, before, bundle, samples, **options)
     io.update(bundle, metrics={**facts, **comparison.document()})
     return Step(**{**vars(step), "comparison": comparison})
@@ -121,7 +121,7 @@ def write(
 def _narrowed(
     source: Bundle[Any], out: Path, weights: Stages, precision: Precision
 ) -> tuple[dict[str, tuple[str, bytes]], Step]:
-    """Stage -> (file, content), and what that came to."""
+    """Returns stage -> (file, content), and the resulting Step."""
     files: dict[str, tuple[str, bytes]] = {}
     tensors: list[Stored] = []
     kept: list[str] = []
@@ -147,7 +147,7 @@ def _narrowed(
 
 
 def _before(task: Task, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What is kept of the source's metrics."""
+    """Returns the source's metrics to keep."""
     names = (task.quality.trained, f"test_{task.quality.measured}")
     kept = {f"before_{name}": metrics[name] for name in names if name in metrics}
     return {**kept, **{name: value for name, value in metrics.items() if name.startswith("before_")}}
@@ -156,10 +156,10 @@ def _before(task: Task, metrics: Mapping[str, Any]) -> dict[str, Any]:
 def store_as(
     bundle: Path | str, out: Path, precision: Precision, *, samples: Sequence[Any] = (), **options: Any
 ) -> Step:
-    """The bundle with its weights stored in another precision; loaded they are float32 again.
+    """Writes the bundle with its weights stored in another precision; they are loaded as float32.
 
-    fp16 is the document's "half precision" (Mullick 2018, table 4.2). int8 rounds every row of a weight to 8 bits.
-    `options`: as of `weights_of`. Raises GestaError.
+    fp16 is the document's "half precision" (Mullick 2018, table 4.2). int8 rounds weights to 8 bits, with a scale per
+    row. `options`: see `weights_of`. Raises GestaError.
     """
     task, source = catalog.of_bundle(bundle)
     done, weights = f"weights stored in {WORDS[precision]}", weights_of(task, source, **options)
@@ -167,7 +167,7 @@ def store_as(
 
 
 def compare(task: Task, before: Bundle[Any], after: Bundle[Any], samples: Sequence[Any], **options: Any) -> Comparison:
-    """Both bundles through PyTorch on the same samples."""
+    """Compares both bundles on the same samples with PyTorch."""
     models = (task.load(bundle, Placement("torch"), **options) for bundle in (before, after))
     one, other = (measure(task, model, samples, progress=False) for model in models)
     name = task.quality.measured
@@ -176,7 +176,7 @@ def compare(task: Task, before: Bundle[Any], after: Bundle[Any], samples: Sequen
 
 
 def stored_precision(bundle: Bundle[Any]) -> Precision:
-    """In how many bits the weights are stored now."""
+    """Returns the precision in which the weights are stored."""
     artifact = bundle.find("weights", "torch")
     return artifact.precision if artifact is not None and artifact.precision in WORDS else "fp32"  # type: ignore[return-value]
 

@@ -1,4 +1,4 @@
-"""A network's tensors as numpy arrays by name: which of them are weights, how many are zero, in how many bits."""
+"""A network's tensors as NumPy arrays by name: prunable weights, counts of nonzeros, conversion to fewer bits."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ Weights = Mapping[str, NDArray[np.generic]]
 Precision = Literal["fp32", "fp16", "int8"]
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
-"""What batch normalization counts beside its parameters."""
+"""Running statistics of batch normalization, which are not parameters."""
 
 
 def parameters(weights: Weights) -> list[str]:
-    """Names of what is trained, without the statistics of batch normalization."""
+    """Returns the names of trained parameters, without the statistics of batch normalization."""
     return [name for name in weights if name.rpartition(".")[2] not in STATISTICS]
 
 
 def prunable(weights: Weights) -> list[str]:
-    """Names of what is pruned: weights of convolutions, linear layers and LSTMs, neither biases nor norms."""
+    """Returns the names of prunable tensors: weights of convolutions, linear layers and LSTMs, not biases or norms."""
     return [name for name in parameters(weights) if weights[name].ndim >= 2]
 
 
 def count(weights: Weights) -> tuple[int, int]:
-    """(parameters, those of them that are not zero)."""
+    """Returns (number of parameters, number of nonzero parameters)."""
     names = parameters(weights)
     return sum(weights[n].size for n in names), sum(int(np.count_nonzero(weights[n])) for n in names)
 
 
 def narrowed(weights: Weights, precision: Precision) -> tuple[dict[str, NDArray], dict[str, NDArray], tuple[str, ...]]:
-    """Tensors as they are to be stored: (values, scales of int8 values, names of those kept in float32).
+    """Converts tensors for storage: returns (values, scales of int8 values, names of tensors kept in float32).
 
-    fp16: every floating tensor, but those with a value beyond float16's range. int8: tensors of two and more axes, with
-    one scale a row (first axis), max |w| / 127; the others stay float32.
+    fp16: all floating-point tensors except those with values outside float16's range. int8: tensors with two or more
+    axes, with one scale per row (first axis), max |w| / 127; the others stay float32.
     """
     values: dict[str, NDArray] = {name: np.asarray(array) for name, array in weights.items()}
     scales: dict[str, NDArray] = {}

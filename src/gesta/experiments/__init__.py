@@ -1,1 +1,1 @@
-"""experiments"""
+"""Experiments: training, cross-validation, hyperparameter search, and reproduced tables and figures."""

@@ -1,4 +1,4 @@
-"""The documents' tables about actions and signs, by name (Iqbal, chapters 4 and 5; sprint report 2018)."""
+"""Catalog of the documents' tables about actions and signs (Iqbal, chapters 4 and 5; sprint report 2018)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Features = Literal["image", "fine-tuned"]
 
 @dataclass(frozen=True)
 class ActionRow:
-    """One line: a recipe with overrides, and what the document reports: error or accuracy as a share, loss.
+    """One row: a recipe with overrides, and the reported values: error or accuracy as a share, loss.
 
-    Without `recipe` it is someone else's published result. `quick`: overrides at the quick scale alone; `every`: of
-    which frames; `splits`: of UCF-101's, of several the mean counts; `features`: of recipes for stored features, of
-    which backbone; `start`: the line whose network this one begins with, on that line's data.
+    Rows without `recipe` are results published by others. `quick`: overrides at the quick scale only; `every`: use
+    every n-th frame; `splits`: UCF-101 splits, averaged if several; `features`: the backbone for recipes on stored
+    features; `start`: the row whose network, trained on that row's data, this one starts from.
     """
 
     label: str
@@ -33,9 +33,9 @@ class ActionRow:
 
 @dataclass(frozen=True)
 class ActionTable:
-    """`data`: the layout. `measure`: what the document's numbers are. `figure`: accuracy and loss of every line.
+    """`data`: the layout. `measure`: the quantity reported. `figure`: whether to plot accuracy and loss of every row.
 
-    `quick_backbone`: instead of the quick scale's.
+    `quick_backbone`: replaces the quick scale's backbone.
     """
 
     title: str
@@ -49,10 +49,10 @@ class ActionTable:
 
 @dataclass(frozen=True)
 class ActionScale:
-    """`people`, `recordings`, `classes`: of the generated videos in each layout. `clips`, `sequences`: overrides of the
-    recipes; `backbone`: network and pixels of stored features, None: the recipe's own; `frames`: of the longest clip,
-    before every n-th is taken; `kept`: of signs, so many with at least so many videos; minutes of a training of cost 1
-    and of generating a video, on one core; `seeds`.
+    """`videos`: numbers of generated `people`, `recordings` and `classes` in each layout. `clips`, `sequences`: recipe
+    overrides; `backbone`: network and image size in pixels for stored features (None: the recipe's own); `frames`:
+    length of the longest clip before taking every n-th frame; `kept`: (number of signs, minimum videos of each);
+    `minutes`, `video_minutes`: for a training of cost 1 and for generating a video, on one core; `seeds`.
     """
 
     videos: dict[str, dict[str, int]]
@@ -78,7 +78,7 @@ def _st(label: str, reported: float | None, *overrides: str, cost: float = 1.0, 
 
 
 def _frames(block: int, way: str, normalized: float, plain: float, features: Features) -> tuple[ActionRow, ...]:
-    """A line of tables 5.1 and 5.2 as two, its errors in the order printed there: with and without z-normalization.
+    """Returns two rows for a row of tables 5.1 and 5.2, with errors in printed order: with and without z-normalization.
 
     block2 is layer2, and so on.
     """
@@ -110,7 +110,7 @@ _SLOW = ("training.learning_rate=0.0001",)
 
 
 def _tried(change: str, *overrides: str, network: tuple[str, ...] = ("model.layers=2",)) -> ActionRow:
-    """What the report says was tried for the transfer, without a figure. `network`: on both vocabularies."""
+    """Returns a row for a transfer variant the report mentions without numbers. `network`: for both vocabularies."""
     start = replace(_ISOGD, label=f"{_ISOGD.label}, {change}", overrides=network)
     quick = () if any("learning_rate" in o for o in overrides) else _FEW_STEPS
     return replace(
@@ -125,7 +125,7 @@ def _tried(change: str, *overrides: str, network: tuple[str, ...] = ("model.laye
 
 
 _HALF = ("training.accumulate=0.5",)
-"""At the quick scale a batch is 17 % of the clips, so that an update after 10 % would be one after 1 %."""
+"""At the quick scale, a batch is 17 % of the clips, so updating after 10 % would be the same as after 1 %."""
 
 ACTION_TABLES: dict[str, ActionTable] = {
     "iqbal/table-5.1": ActionTable(
@@ -151,7 +151,7 @@ ACTION_TABLES: dict[str, ActionTable] = {
             *_frames(3, "mean", 0.309, 0.313, "image"),
             *_frames(3, "mean", 0.389, 0.410, "fine-tuned"),
         ),
-        quick_backbone=("resnet18", 64),  # which a spatio-temporal ResNet can fine-tune; random weights
+        quick_backbone=("resnet18", 64),  # can be fine-tuned by a spatio-temporal ResNet; random weights
     ),
     "iqbal/table-5.3": ActionTable(
         "optimizer and share of the data before an update",
@@ -316,7 +316,7 @@ _QUICK_CLIPS = (
     "model.weights=null",
     "augmentation.shift_px=3",
     "training.epochs=40",
-    "training.batch=8",  # of fewer clips from scratch, batch normalization learns nothing
+    "training.batch=8",  # with fewer clips, batch normalization fails from scratch
     "training.learning_rate=0.002",
 )
 
@@ -354,4 +354,4 @@ ACTION_SCALES: dict[str, ActionScale] = {
         seeds=1,
     ),
 }
-"""Minutes at the quick scale are estimates; at the full one the document's 35 hours."""
+"""Minutes are estimates at the quick scale, and the document's 35 hours at the full scale."""

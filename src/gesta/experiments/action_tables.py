@@ -1,7 +1,7 @@
-"""A document's table about actions or signs again: reported beside measured, for clips and for stored features.
+"""Reproduction of a document's table about actions or signs, reported and measured, for clips and stored features.
 
-Every line is trained on the same videos, split, budget and seeds. The validation part chooses the epoch. What lines
-share - a backbone fine-tuned on single frames, stored features, a network that others begin with - is made once.
+Every row is trained on the same videos, split, budget and seeds. The epoch is selected on the validation part. Shared
+parts (a backbone fine-tuned on single frames, stored features, a network that others start from) are made once.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Data = Mapping[str, Path]
 
 
 class ActionTables(Experiment):
-    """`data` of its plans: layout -> folder. `--set weights=FILE` is for image networks."""
+    """`data` of its plans: layout -> folder. `--set weights=FILE` gives the weights of image networks."""
 
     scales = ACTION_SCALES
 
@@ -86,9 +86,9 @@ class ActionTables(Experiment):
         return {"measure": self.table.measure}
 
     def line(self, row: ActionRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One line: reported and measured, all as shares by seed; the validation part's best epoch and lowest loss.
+        """Returns one row: reported and measured shares by seed, best validation accuracy and lowest validation loss.
 
-        `results`: by seed, and of each seed by split, whose mean counts.
+        `results`: by seed and, within each seed, by split; splits are averaged.
         """
         splits = len(row.splits)
         accuracy = _by_seed([result["accuracy"] for result in results], splits)
@@ -125,7 +125,7 @@ class ActionTables(Experiment):
         return f"accuracy {result['accuracy']:.3f}" if "accuracy" in result else "done"
 
     def draw(self, plan: Plan, results: Results, folder: Path) -> dict[str, Path]:  # noqa: ARG002
-        """Accuracy and loss against epochs of each line's first seed (as in the sprint report)."""
+        """Plots accuracy and loss over epochs for the first seed of each row (as in the sprint report)."""
         from gesta.training.figure import draw_history
 
         files = {}
@@ -136,18 +136,18 @@ class ActionTables(Experiment):
 
 
 def trained(table: ActionTable) -> list[ActionRow]:
-    """The lines that are measured here."""
+    """Returns the rows that are measured here."""
     return [row for row in table.rows if row.recipe is not None]
 
 
 def layouts(table: ActionTable) -> list[str]:
-    """What data the table needs: its own, and those on which other lines' networks begin."""
+    """Returns the layouts the table needs: its own, and that of networks which rows start from."""
     begun = ["isogd"] if any(row.start is not None for row in table.rows) else []
     return [*begun, table.data]
 
 
 def _videos(layout: str, of: Mapping[str, int]) -> int:
-    """About so many videos a generator writes; LedaSila's signs have a long tail."""
+    """Returns the approximate number of videos a generator writes; LedaSila's signs have a long-tail distribution."""
     every = of["people"] * of["recordings"]
     if layout == "ledasila":
         return sum(max(1, round(every / (1 + rank / 4))) for rank in range(of["classes"]))
@@ -155,7 +155,7 @@ def _videos(layout: str, of: Mapping[str, int]) -> int:
 
 
 def _given(data: Path, wanted: Sequence[str]) -> dict[str, Path]:
-    """The folder itself; where a table needs two layouts, its folders of these names. Raises GestaError (usage)."""
+    """Returns layout -> folder: `data`, or its subfolders if there are two layouts. Raises GestaError (usage)."""
     if len(wanted) == 1:
         return {wanted[0]: data}
     folders = {layout: data / layout for layout in wanted}
@@ -165,29 +165,29 @@ def _given(data: Path, wanted: Sequence[str]) -> dict[str, Path]:
 
 
 def generated(layout: str, scale: Any, wanted: Wanted) -> Path:
-    """The generated set of that scale, made in `out`; what already exists is not done again."""
+    """Generates the data set of that scale in `out`, skipping what already exists, and returns its folder."""
     from gesta.synthetic.catalog import CLIP_GENERATORS
 
     folder = wanted.out / f"data-{layout}-{wanted.scale}"
-    seed = DATA_SEED + (layout == "ledasila")  # other people than those of the set it is transferred from
+    seed = DATA_SEED + (layout == "ledasila")  # different people than in the set it is transferred from
     with bar(f"Generating {layout}") as tick:
         CLIP_GENERATORS[layout](folder, **scale.videos[layout], seed=seed, workers=wanted.workers, progress=tick)
     return folder
 
 
 def _by_seed(values: Sequence[float], splits: int) -> list[float]:
-    """Means of so many values at a time."""
+    """Returns the means of consecutive groups of `splits` values."""
     return [float(np.mean(values[start : start + splits])) for start in range(0, len(values), splits)]
 
 
 def _best(results: Sequence[Mapping[str, Any]], name: str, of: Any) -> list[float]:
-    """By seed the best value of a column of the history; nothing where there is no validation part."""
+    """Returns the best value of a history column by seed; empty if there is no validation part."""
     curves = [[epoch[name] for epoch in result["history"] if epoch.get(name) is not None] for result in results]
     return [float(of(curve)) for curve in curves if curve]
 
 
 class _Work:
-    """Gathers what the lines of a table need before them. `steps`: fine-tuned backbones, features, first networks."""
+    """Collects the jobs that rows of a table depend on. `steps`: fine-tuned backbones, features, initial networks."""
 
     def __init__(self, table: ActionTable, data: Data, scale: Any, wanted: Wanted) -> None:
         self.data, self.size, self.wanted, self.folder = data, scale, wanted, wanted.out / "rows"
@@ -201,7 +201,7 @@ class _Work:
         self._parts: dict[tuple[str, int], Parts] = {}
 
     def job(self, layout: str, row: ActionRow, seed: int) -> Job:
-        """The training of one line with one seed; what it needs is put into `steps`."""
+        """Returns the training job of one row with one seed, and adds its prerequisites to `steps`."""
         title, device = f"{row.label}, seed {seed}", self.wanted.device
         if not hasattr(recipe_of(row), "features"):
             recipe = self.clip_recipe(layout, row)
@@ -227,14 +227,14 @@ class _Work:
     def sequence_recipe(self, row: ActionRow) -> Any:
         changes = list(self.size.sequences)
         if self.backbone is not None:
-            changes += [f"features.backbone={self.backbone[0]}", "features.stage=layer4"]  # its last; a line's own wins
+            changes += [f"features.backbone={self.backbone[0]}", "features.stage=layer4"]  # its last; rows may override
         return recipe_of(row, *changes, *self._overrides(row), *self.sets)
 
     def _overrides(self, row: ActionRow) -> tuple[str, ...]:
         return row.overrides + (row.quick if self.wanted.scale == "quick" else ())
 
     def features(self, layout: str, row: ActionRow, recipe: Any) -> Job:
-        """The job that stores the features of a line, and before it what fine-tunes the backbone."""
+        """Returns the job that stores a row's features, adding it and the fine-tuning of the backbone to `steps`."""
         from gesta.models.packaged import PACKAGES
 
         tuned = None
@@ -253,7 +253,7 @@ class _Work:
         return job
 
     def _fine_tuned(self, layout: str) -> Job:
-        """The image network on single frames: the spatio-temporal one with a context of 1."""
+        """Returns the job that fine-tunes the image network on single frames (ST-ResNet with a context of 1)."""
         name = self.backbone[0] if self.backbone else "resnet50"
         row = ActionRow("fine-tuned on single frames", recipe="iqbal/st-resnet")
         changes = (f"model.name=st_{name}", "model.context=1", *self.size.fine_tuning)
@@ -262,7 +262,7 @@ class _Work:
         return backbone_job(known, self.clip_recipe(layout, row, *changes), self.folder, self.wanted.device)
 
     def listing(self, layout: str, split: int = 1) -> Listing:
-        """The layout's samples as the table wants them: of UCF-101 a split, of signs the frequent ones."""
+        """Returns the layout's samples for the table: one split of UCF-101, or only frequent signs."""
         if (layout, split) not in self._listings:
             self._listings[layout, split] = read_actions(self.data[layout], layout, split, self.size.kept)
         return self._listings[layout, split]
@@ -279,7 +279,7 @@ class _Work:
 
 
 def read_actions(root: Path, layout: str, split: int, kept: tuple[int, int]) -> Listing:
-    """The samples of a folder in one of the three layouts; `kept`: of signs, so many with so many videos at least."""
+    """Reads a folder in one of the three layouts. `kept`: (number of signs to keep, minimum videos of each)."""
     from gesta.sources import isogd, ledasila, ucf101
     from gesta.sources.frequent import most_frequent
 

@@ -1,4 +1,4 @@
-"""The pieces of work behind tables about actions, each a job: fine-tune a backbone, store features, train on them."""
+"""Jobs for tables about actions: fine-tune a backbone, store features, train on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gesta.training.run import Run
 
 
 def backbone_job(parts: Parts, recipe: Recipe, folder: Path, device: str) -> Job:
-    """Leaves the weights of the image network."""
+    """Returns a job that fine-tunes the image network and writes its weights."""
     key = key_of("backbone", recipe.model_dump(mode="json"), parts.listing.layout, identity(parts))
     leaves = folder / f"backbone-{key}.safetensors"
     arguments = {"task": catalog.DEFAULT, "parts": parts, "recipe": recipe, "folder": folder / f"training-{key}"}
@@ -29,7 +29,7 @@ def backbone_job(parts: Parts, recipe: Recipe, folder: Path, device: str) -> Job
 
 
 def run_backbone(task: str, parts: Parts, recipe: Recipe, folder: Path, device: str, leaves: Path) -> dict[str, Any]:
-    """Trains a spatio-temporal ResNet of context 1, that is an image network on single frames."""
+    """Trains a spatio-temporal ResNet with context 1, i.e. an image network on single frames."""
     import safetensors.torch
 
     started = time.monotonic()
@@ -50,7 +50,7 @@ def feature_job(
     weights: str | None,
     tuned: Job | None,
 ) -> Job:
-    """Leaves the features; `tuned`: whose network computes them."""
+    """Returns a job that stores features; `tuned`: the job whose network computes them."""
     given = weights if tuned is None else str(tuned.leaves)
     made_by = weights if tuned is None else tuned.key
     content = identity(Parts(listing))
@@ -66,7 +66,7 @@ def feature_job(
 def run_features(
     listing: Listing, wanted: StoredFeatures, backbone: str, size: int | None, weights: str | None, leaves: Path
 ) -> dict[str, Any]:
-    """Stores the features of all samples, as `gesta features` does."""
+    """Stores the features of all samples, like `gesta features`."""
     from gesta.tasks.feature_store import FeatureRecipe
     from gesta.tasks.features.backbones import describe, extractor
     from gesta.tasks.features.extraction import Machines, run
@@ -82,7 +82,7 @@ def run_features(
 def sequence_job(
     title: str, features: Job, recipe: Recipe, folder: Path, seed: int, device: str, start: Job | None = None
 ) -> Job:
-    """A classifier of stored features; `start`: the training whose network it begins with. Leaves its bundle."""
+    """Returns a job that trains a classifier on stored features and writes its bundle; `start`: job to start from."""
     key = key_of(recipe.model_dump(mode="json"), seed, features.key, None if start is None else start.key)
     place = folder / f"training-{key}"
     arguments = {"features": features.leaves, "recipe": recipe, "folder": place, "seed": seed, "device": device}
@@ -94,7 +94,7 @@ def sequence_job(
 def run_sequence(
     features: Path, recipe: Recipe, folder: Path, seed: int, device: str, start: Path | None
 ) -> dict[str, Any]:
-    """`run_trial` on stored features; the splits are the same in every line of a seed."""
+    """Runs `run_trial` on stored features; the splits are the same in every row of a seed."""
     task = catalog.of_data(features)
     parts = task.split(task.read(features), seed, recipe.model_dump())
     return run_trial(task.name, parts, recipe, folder, seed, device, start, keep=True)

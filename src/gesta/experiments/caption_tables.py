@@ -1,6 +1,6 @@
-"""Captions and vectors of videos side by side: on generated people nobody has seen, or on the user's described data.
+"""Comparison of video captioning and embedding models, on unseen generated people or on the user's captioned data.
 
-Every line is trained on the same features, the validation part chooses the epoch, the test part is scored once.
+Every row is trained on the same features; the epoch is selected on the validation part, the test part is scored once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CAPTIONS = "captions.csv"
 
 @dataclass(frozen=True)
 class DescribedTable:
-    """`columns`: heading -> (measure by its path in an evaluation, as groups.seen.meaning; whether it is a share)."""
+    """`columns`: heading -> (path of the measure in an evaluation, e.g. groups.seen.meaning; whether it is a share)."""
 
     title: str
     source: str
@@ -46,7 +46,7 @@ class DescribedTable:
 
 @dataclass(frozen=True)
 class DescribedScale:
-    """How much is generated, the recipes' overrides, minutes of one training of cost 1 on one core."""
+    """Amount of generated data, recipe overrides, and minutes for one training of cost 1 on one core."""
 
     people: int
     recordings: int
@@ -127,7 +127,7 @@ class DescribedTables(TextTables):
         }
 
     def rows(self, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        """Those that are trained and, above them, what stands beside: measured in the same trials."""
+        """Returns the trained rows, preceded by baselines measured in the same trials."""
         trained = super().rows(results)
         beside = []
         for label, key in self.table.beside.items():
@@ -149,7 +149,7 @@ class DescribedTables(TextTables):
 
 
 def _values(results: Sequence[Mapping[str, Any]], path: str) -> list[float]:
-    """A measure of each result that has it."""
+    """Returns a measure from each result that has it."""
     found = []
     for result in results:
         value: Any = result
@@ -161,9 +161,9 @@ def _values(results: Sequence[Mapping[str, Any]], path: str) -> list[float]:
 
 
 def stored(data: Path, out: Path, layout: str | None = None) -> Path:
-    """The skeletons of recordings as features, with the data's captions, or those known of UTD-MHAD's actions.
+    """Stores skeletons of recordings as features, with the data's captions or the built-in ones for UTD-MHAD's actions.
 
-    Raises GestaError where neither is there.
+    Raises GestaError if there are neither.
     """
     listing = read(data, layout)
     known = set(listing.labels)
@@ -182,7 +182,7 @@ def stored(data: Path, out: Path, layout: str | None = None) -> Path:
 
 
 def run_described_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: str, **_: Any) -> dict[str, Any]:
-    """Trains, scores, and measures what stands beside."""
+    """Trains, scores, and measures the baselines."""
     started = time.monotonic()
     done = scored(data, recipe, folder, seed, device)
     found = {k: v for k, v in done.result.metrics.items() if isinstance(v, int | float | Mapping)}
@@ -191,7 +191,7 @@ def run_described_trial(data: Path, recipe: Recipe, folder: Path, seed: int, dev
 
 
 def _beside_captions(done: Scored) -> dict[str, Any]:
-    """The caption of the training video whose mean and deviation over time are nearest, and the most frequent one."""
+    """Scores the caption of the training video nearest in mean and deviation over time, and the most frequent one."""
     from gesta.tasks.text.caption_metrics import scores
 
     train, test = done.parts.of("train"), done.result.samples
@@ -213,7 +213,7 @@ def _beside_captions(done: Scored) -> dict[str, Any]:
 
 
 def _beside_vectors(done: Scored) -> dict[str, Any]:
-    """Chance and, of a model that learned classes, its classifier: a query is a label, videos come by probability."""
+    """Scores chance and, for models trained on classes, the classifier: queries are labels, ranked by probability."""
     from gesta.tasks.text.vector_predict import RANKS, alike, recalls
 
     result, network = done.result, done.fitted.network

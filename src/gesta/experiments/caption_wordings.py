@@ -1,4 +1,4 @@
-"""The 27 actions of UTD-MHAD (Chen et al. 2015) in several wordings each, so that its recordings have captions."""
+"""Captions for UTD-MHAD (Chen et al. 2015): several wordings for each of its 27 actions."""
 
 from __future__ import annotations
 
@@ -31,4 +31,4 @@ UTD_MHAD: dict[str, tuple[str, ...]] = {
     "lunge": ("a person lunges forward", "somebody steps forward with the left foot and bends the knee"),
     "squat": ("a person squats", "somebody bends both knees with the arms stretched out"),
 }
-"""Name of an action, as in its files -> captions of each of its recordings."""
+"""Action name, as in the file names -> captions for each of its recordings."""

@@ -1,4 +1,4 @@
-"""Mullick's tables and figures about gestures, and gesta's own, by name."""
+"""Catalog of Mullick's tables and figures about gestures, and of gesta's own."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: what the document reports (accuracy, %), and the recipe that measures ours.
+    """One row of a table: the value reported in the document (accuracy, %), and the recipe to measure ours.
 
-    Without `recipe` the line is someone else's published result: reported, never measured. `overrides` are `--set`
-    entries on the recipe, `quick` those at the quick scale alone. `cost`: training time relative to the cheapest
-    network, for the estimate beforehand. `teacher`: the line whose model this one learns from. `stored`: for compact
-    models, as what the line shows the trained model; empty: just its accuracy. `size`: what the document reports of the
-    model's size, in millions of weights that are left or in MB.
+    Rows without `recipe` are results published by others: reported, never measured. `overrides`: `--set` entries for
+    the recipe; `quick`: those for the quick scale only. `cost`: training time relative to the cheapest network, for the
+    estimate in advance. `teacher`: the row whose model is the teacher of this one. `stored`: for compact models, the
+    stored form of the trained model to show; empty: only its accuracy. `size`: the model size reported in the document,
+    in millions of remaining weights or in MB.
     """
 
     label: str
@@ -30,8 +30,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table or figure of a document. `figure`: what is drawn for its rows: accuracy against epochs (True), or
-    "weights", histograms of log2 |w|."""
+    """A table or figure of a document. `figure`: what to plot for its rows: accuracy over epochs (True), or histograms
+    of log2 |w| ("weights")."""
 
     title: str
     source: str
@@ -41,10 +41,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is generated and trained. The same overrides hold for every row, so that rows compare.
+    """Amount of generated data and training. All rows have the same overrides, so that they are comparable.
 
-    `people` and `recordings` (of 20 gestures each) per person of generated data; `minutes`: measured or estimated time
-    of one training of cost 1 on one core.
+    Generated data have `people` people with `recordings` recordings each (of 20 gestures). `minutes`: measured or
+    estimated time of one training of cost 1 on one core.
     """
 
     people: int
@@ -66,7 +66,7 @@ SMALL_HAND = Row("3D-CNN + LSTM small, hand alone", None, "auto", ("input.stream
 _MULLICK = "Mullick 2018, chapter 3"
 
 _ADAM = ("training.optimizer=adam", "training.learning_rate=0.001")
-_MEDIUM, _SMALL = ("model.width=0.125",), ("model.width=0.0625",)  # the quick scale's original has a quarter's width
+_MEDIUM, _SMALL = ("model.width=0.125",), ("model.width=0.0625",)  # the quick scale's original has width 0.25
 TEACHER = replace(CNN3D, label="teacher (3D-CNN)", stored="fp32", size="18.82 M")
 ORIGINAL = replace(CNN3D_LSTM, label="original 3D-CNN + LSTM", stored="fp32", size="18.37 M")
 ORIGINAL_ADAM = replace(ORIGINAL, label="original, by Adam", reported=None, recipe="mullick/cnn3d-lstm-adam")
@@ -92,7 +92,7 @@ def _halved(row: Row, single: float, half: float, megabytes: float) -> tuple[Row
 
 
 def _pruned(row: Row, by_sgd: float, pruned: float, left: str) -> tuple[Row, Row, Row]:
-    """The same model by SGD, by Adam, and Adam's with the weights below 2**-20 removed."""
+    """Returns rows for the same model trained by SGD, by Adam, and by Adam with weights below 2**-20 removed."""
     adam = ORIGINAL_ADAM if row is ORIGINAL else replace(row, overrides=_ADAM)
     return (
         replace(row, label=f"{row.label}, SGD", reported=by_sgd),
@@ -189,8 +189,8 @@ TABLES: dict[str, Table] = {
 }
 
 DATA_SEED = 1
-"""Seed of the generated people that the demo and the tables measure on: others than those of seed 0, on whom settings
-were tried while this was built."""
+"""Seed of the generated people used in the demo and the tables: different from those of seed 0, on whom settings were
+tried during development."""
 
 SCALES: dict[str, Scale] = {
     "quick": Scale(
@@ -204,4 +204,4 @@ SCALES: dict[str, Scale] = {
 
 
 MINUTES_A_RECORDING = 0.15
-"""To generate one, on two cores."""
+"""Time to generate one recording, on two cores."""

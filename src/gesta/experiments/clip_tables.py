@@ -1,7 +1,7 @@
-"""Mullick's tables about gestures, and gesta's own: networks for clips side by side, whole, halved and pruned.
+"""Mullick's tables about gestures, and gesta's own: networks for clips, original, in half precision, and pruned.
 
-Compact models: one job gives all that tables 4.1 to 4.3 and figure 4.3 say of a model, so that tables share trainings.
-A teacher is a job too; its bundle stays on disk, in the folder of its training, for the students.
+Compact models: one job gives all values of a model in tables 4.1 to 4.3 and figure 4.3, so that tables share trainings.
+A teacher is a job, too; its bundle is kept in its training folder for the students.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ LAYOUT = "chalearn2014"
 
 
 class ClipTable(Experiment):
-    """`data` of its plans: Parts, ChaLearn 2014 divided by the document's protocol, others by person."""
+    """`data` of its plans: Parts; ChaLearn 2014 is split by the document's protocol, other data by person."""
 
     scales = SCALES
     brief = ("line", "reported, %", "measured, %", "minutes a training")
@@ -53,7 +53,7 @@ class ClipTable(Experiment):
         scale = self.scale_of(wanted)
         needed = [row for row in self.table.rows if row.recipe is not None]
         needed += [row.teacher for row in needed if row.teacher is not None]
-        costs = {(row.recipe, row.overrides, row.quick): row.cost for row in needed}  # lines may share a training
+        costs = {(row.recipe, row.overrides, row.quick): row.cost for row in needed}  # rows may share a training
         count, minutes = trainings(costs, self.seeds_of(wanted), scale.minutes, wanted.workers)
         recordings = scale.people * scale.recordings
         drawing = counted(round(recordings * MINUTES_A_RECORDING), "minute")
@@ -108,9 +108,9 @@ class ClipTable(Experiment):
         return compact_job(title, parts, recipe, wanted.out / "rows", seed, wanted.device, teacher)
 
     def line(self, row: Row, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Reported and measured accuracy of one line, both in %; None where there is nothing.
+        """Returns the reported and measured accuracy of one row, in %; None for missing values.
 
-        Of compact models also the bytes of the weights' file, parameters that are not zero, and the share below 2**-20.
+        For compact models, also the bytes of the weights file, nonzero parameters, and the share below 2**-20.
         """
         shown = [r["stored"][row.stored] if row.stored else r for r in results]
         percent = [100 * r["accuracy"] for r in shown]
@@ -166,7 +166,7 @@ class ClipTable(Experiment):
 
 
 def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> None:
-    """Validation accuracy against epochs, a line a model: mean over seeds, the range between them shaded."""
+    """Plots validation accuracy over epochs, one line per model: the mean over seeds, with their range shaded."""
     figure, axes = canvas(8, 5)
     for label, runs in histories.items():
         curves = [[epoch["val_accuracy"] for epoch in run if epoch.get("val_accuracy") is not None] for run in runs]
@@ -187,7 +187,7 @@ def draw_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], 
 def compact_job(
     title: str, parts: Parts, recipe: Recipe, folder: Path, seed: int, device: str = "auto", teacher: Job | None = None
 ) -> Job:
-    """A compact model as a job. `teacher`: the job whose bundle it learns from, which must be run before."""
+    """Returns the job of a compact model. `teacher`: the job whose bundle is its teacher, which must be run first."""
     job = trial_job(title, parts, recipe, folder, seed, device, compact=None if teacher is None else teacher.key)
     arguments = {name: value for name, value in job.arguments.items() if name not in ("start", "compact")}
     if teacher is not None:
@@ -196,15 +196,14 @@ def compact_job(
 
 
 def bundle_of(job: Job) -> Path:
-    """Where a job's bundle lies once it has run."""
+    """Returns the path of a job's bundle after it has run."""
     return Path(job.arguments["folder"]) / "bundle"
 
 
 def run_compact(task: str, parts: Parts, recipe: Recipe, folder: Path, seed: int, device: str) -> dict[str, Any]:
-    """`run_trial`, and under "stored" the same model as it is, in half precision and pruned below 2**-20.
+    """Runs `run_trial` and adds "stored": the model unchanged, in half precision, and pruned below 2**-20.
 
-    Each with accuracy on the test part, parameters that are not zero, bytes of the weights' file; "magnitudes": its
-    weights by log2 |w|.
+    Each with test accuracy, nonzero parameters and bytes of the weights file; "magnitudes": its weights by log2 |w|.
     """
     from gesta.bundle import io
     from gesta.compression.magnitudes import magnitudes

@@ -1,4 +1,4 @@
-"""Cross validation of any task: every person (or group, or part) is held out once, and the rest trains a model."""
+"""Cross-validation for any task: each person (or group, or part) is held out once; the rest is used for training."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from gesta.tasks.base import Parts, Quality, Task, has
 from gesta.tasks.catalog import load_recipe
 
 INNER_GROUPS = 2
-"""Into how many groups of people a training part is divided to choose settings inside it."""
+"""Number of groups of people into which a training part is divided for choosing settings within it."""
 
 
 @dataclass(frozen=True)
 class Folding:
-    """`by`: "subject", one person a fold, or `k` groups of people; "label". Each fold with seeds 0 to `seeds` - 1."""
+    """`by`: "subject" (one person per fold, or `k` groups of people) or "label". Seeds per fold: 0 to `seeds` - 1."""
 
     by: str = "subject"
     k: int | None = None
@@ -47,19 +47,19 @@ def crossval(
     workers: Workers = TWO,
     job: Callable[..., Job] = trial_job,
 ) -> dict[str, Any]:
-    """Trains one model a fold and seed and measures each on what it has not seen.
+    """Trains one model per fold and seed, and measures each on its held-out samples.
 
-    `options`: one recipe, fixed beforehand, or several by what they say, of which each fold chooses inside its training
-    part: two groups of its people, trained on one, measured on the other. Nothing is chosen on held-out samples.
-    Without `training.patience` the whole training part trains and the last epoch counts; with it, people of the
-    training part are set aside to stop by. Each fold's result is a JSON file in `out`, and a run with the same recipe
-    and data takes what it finds there. `job`: what a fold is, as trial_job.
+    `options`: one fixed recipe, or several by their settings, of which each fold chooses one within its training part:
+    its people are divided into two groups, each measured by a model trained on the other. Nothing is chosen on held-out
+    samples. Without `training.patience`, the whole training part is used and the last epoch counts; with it, people of
+    the training part are set aside for early stopping. Each fold's result is a JSON file in `out`, reused by later runs
+    with the same recipe and data. `job`: creates the job of a fold, like trial_job.
 
-    `pooled`, where the task has that ability: by seed, its measures over the samples of all folds together.
+    `pooled`, for tasks that support it: by seed, the task's measures over the samples of all folds together.
 
     Returns the task's quality under its name (pooled over all held-out samples and seeds), its _mean and _std over
-    folds, folds (held_out, quality, n, with several recipes also chosen and inner_...), per_seed, errors, skipped and
-    seconds (of computing, summed over folds). Raises GestaError.
+    folds, folds (held_out, quality, n; with several recipes also chosen and inner_...), per_seed, errors, skipped and
+    seconds (computing time, summed over folds). Raises GestaError.
     """
     if folding.seeds < 1:
         raise GestaError(f"--seeds is {folding.seeds}, expected at least 1.", usage=True)
@@ -102,7 +102,7 @@ def crossval(
 
 @dataclass(frozen=True)
 class Asked:
-    """What `gesta crossval` and `gesta.crossval` take beside data, recipe and folder."""
+    """Options of `gesta crossval` and `gesta.crossval`, besides data, recipe and folder."""
 
     by: str = "subject"
     seeds: int = 1
@@ -116,7 +116,7 @@ class Asked:
 
 
 def crossval_data(data: Path, recipe: str | None, out: Path, **options: Any) -> dict[str, Any]:
-    """`crossval` of a data folder by a recipe's name or file; None: what fits the data. `options`: of Asked."""
+    """Runs `crossval` on a data folder. `recipe`: a name or file; None: the data's default. `options`: see Asked."""
     asked = Asked(**options)
     by, k = fold_by(asked.by)
     task = task_of(data, recipe, asked.layout)
@@ -126,7 +126,7 @@ def crossval_data(data: Path, recipe: str | None, out: Path, **options: Any) -> 
 
 
 def choices(recipe: str, sets: Sequence[str], choose: Sequence[str]) -> dict[str, Recipe]:
-    """The recipe in every combination of what --choose names, by its settings. Raises GestaError (usage)."""
+    """Returns the recipe in every combination of the --choose values, by its settings. Raises GestaError (usage)."""
     keys = []
     for text in choose:
         key, sign, values = text.partition("=")
@@ -137,7 +137,7 @@ def choices(recipe: str, sets: Sequence[str], choose: Sequence[str]) -> dict[str
 
 
 def fold_by(by: str) -> tuple[str, int | None]:
-    """("subject" or "label", number of groups) from what --by says. Raises GestaError (usage)."""
+    """Parses --by into ("subject" or "label", number of groups). Raises GestaError (usage)."""
     if by.isdecimal():
         return "subject", int(by)
     if by not in ("subject", "label"):
@@ -173,7 +173,7 @@ def _chosen(
     workers: Workers,
     job: Callable[..., Job],
 ) -> tuple[dict[str, tuple[str, dict[str, float]]], float]:
-    """For each fold the best of the options inside its training part, with their quality there; seconds spent."""
+    """Returns the best option for each fold, with the options' quality, within its training part; and seconds spent."""
     jobs, places = [], []
     for name, train, _ in parts:
         inside = [replace(s, split=None) for s in train]
@@ -195,7 +195,7 @@ def _chosen(
 
 
 def pooled(results: Sequence[Mapping[str, Any]], metric: str) -> float:
-    """The metric over all samples of several folds; of shares from the counts, which is exact."""
+    """Returns the metric over all samples of several folds; for shares, computed exactly from counts."""
     n = sum(r["n"] for r in results)
     if all("errors" in r for r in results):
         return float((n - sum(len(r["errors"]) for r in results)) / n)
@@ -203,7 +203,7 @@ def pooled(results: Sequence[Mapping[str, Any]], metric: str) -> float:
 
 
 def summary(results: Sequence[tuple[str, int, dict[str, Any]]], metric: str = "accuracy") -> dict[str, Any]:
-    """The document from (held out, seed, result of that fold): pooled quality, mean and spread, folds, errors."""
+    """Summarizes (held out, seed, fold result) as a document: pooled quality, mean and spread, folds, errors."""
     by_fold = {name: [r for n, _, r in results if n == name] for name, _, _ in results}
     folds_ = [
         {"held_out": name, metric: float(np.mean([r[metric] for r in found])), "n": found[0]["n"]}

@@ -1,6 +1,6 @@
 """The whole pipeline in minutes: a first look, then generate, inspect, train, evaluate on unseen people, stream.
 
-Each step leaves `out/steps/<name>.json`; a step that is there is not done again, so a stopped demo resumes.
+Each step writes `out/steps/<name>.json`; steps whose file exists are not repeated, so an interrupted demo resumes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ RECORDINGS = 1
 LAYOUT = "chalearn2014"
 PARITY_CLIPS = 16
 LESS_FPS = 10
-"""Frames a second that are generated where the recipe looks at no more: half the time for the same examples."""
+"""Frames per second to generate if the recipe needs no more: half the time for the same examples."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """What all steps share. `told` hears of steps that begin and of what can be seen; `progress` counts within one."""
+    """State shared by all steps. `told`: called with messages on steps and results; `progress`: progress in a step."""
 
     out: Path
     recipe: Recipe
@@ -65,11 +65,11 @@ def demo(
     told: Callable[[str], None] = lambda line: None,  # noqa: ARG005
     progress: Progress = lambda done, total: None,  # noqa: ARG005
 ) -> dict[str, Any]:
-    """Does what is not done yet of the steps in STEPS, in order.
+    """Runs the unfinished steps of STEPS in order.
 
-    Returns first_look (of the packaged model), accuracy, accuracy_interval, n and people (nobody of whom was trained
-    on), streaming (recording, gestures, recognized, share), files, problems (that inspect found), seconds and seconds
-    by step. Raises GestaError.
+    Returns first_look (of the packaged model), accuracy, accuracy_interval, n and people (none of whom were trained
+    on), streaming (recording, gestures, recognized, share), files, problems (found by inspect), seconds, and seconds
+    per step. Raises GestaError.
     """
     key = key_of(recipe.model_dump(mode="json"), people, recordings, seed)
     run = Run(out, recipe, people, recordings, seed, device, told, progress, key)
@@ -94,7 +94,7 @@ def demo(
 
 
 def _step(run: Run, name: str, title: str, work: Callable[[Run], dict[str, Any]]) -> dict[str, Any]:
-    """The result of a step: from its file where the same step is finished, else by doing it."""
+    """Returns the result of a step, from its file if the same step has finished, else by running it."""
     path = run.out / "steps" / f"{name}.json"
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -146,7 +146,7 @@ def _inspect(run: Run) -> dict[str, Any]:
 
 
 def parts(run: Run) -> Parts:
-    """Gestures to train on (nobody is needed to choose an epoch by) and those of people never seen."""
+    """Returns gestures for training (validation people are included: no epoch is selected) and of unseen people."""
     listing = catalog.find(catalog.DEFAULT).read(run.data, LAYOUT)
     labeled = [s for s in listing.samples if s.label is not None]
     return Parts(listing).only([s if s.split == "test" else replace(s, split="train") for s in labeled])
@@ -158,7 +158,7 @@ def _train(run: Run) -> dict[str, Any]:
     from gesta.exporting.run import add
     from gesta.training import run as training
 
-    torch.set_num_threads(1)  # two are hardly faster on networks this small, and far slower on a busy machine
+    torch.set_num_threads(1)  # two are hardly faster for networks this small, and far slower on a busy machine
     task, known = catalog.find(catalog.DEFAULT), parts(run)
     result = task.fit(known, run.recipe, training.Run(run.out / "model", run.seed, device=run.device))
     manifest = catalog.read_bundle(result.bundle).manifest
@@ -201,7 +201,7 @@ def _stream(run: Run) -> dict[str, Any]:
 def recognized(
     spans: list[Sample], predictions: list[Prediction], labels: tuple[str, ...], fps: float
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Which gestures of one recording, spans in frames at `fps`, the stream got right; the rule is the metric's."""
+    """Returns which gestures of a recording (spans in frames at `fps`) were recognized in the stream, as in metrics."""
     truth = [(labels.index(s.label or ""), (s.first_frame or 0) / fps, ((s.last_frame or 0) + 1) / fps) for s in spans]
     times = [p.time_s or 0.0 for p in predictions]
     scores = np.array([[p.probabilities[label] for label in labels] for p in predictions])
@@ -216,4 +216,4 @@ STEPS: dict[str, tuple[str, Callable[[Run], dict[str, Any]]]] = {
     "evaluate": ("Measuring it on people it has not seen", _evaluate),
     "stream": ("Running it over a whole recording", _stream),
 }
-"""Name -> (title, work); in this order."""
+"""Name -> (title, function), in order of execution."""

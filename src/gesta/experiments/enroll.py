@@ -1,4 +1,4 @@
-"""Further classes for a trained bundle, without training: a new bundle, exported as a training's is."""
+"""Adding classes to a trained bundle without training; the new bundle is exported like that of a training."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gesta.training.checkpoints import network_bytes
 def enroll(
     bundle: Path, data: Path, out: Path, layout: str | None = None, *, overwrite: bool = False, progress: bool = False
 ) -> dict[str, Any]:
-    """Writes the bundle with the classes of the data added to `out`. Returns bundle, classes, clips, skipped, parity.
+    """Adds the classes of the data and writes the bundle to `out`. Returns bundle, classes, clips, skipped, parity.
 
-    Raises GestaError for a task or a network that cannot take classes, classes that the bundle knows, data that lack
-    what it needs, and an `out` that already exists.
+    Raises GestaError if the task or network does not support adding classes, the bundle already knows a class, the
+    data lack required inputs, or `out` already exists.
     """
     task, source = catalog.of_bundle(bundle)
     take = need(task, "enroll", "Enrolling classes")

@@ -1,4 +1,4 @@
-"""Something to look at within seconds: the model that comes with the package, on a person generated for it."""
+"""A first result within seconds: the packaged model on a newly generated person."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from gesta.words import in_english
 
 GESTURES = 6
 SEED = 2
-"""Of the person: the packaged model has learned from people of seed 0, and the demo measures on those of seed 1."""
+"""Seed of the person: the packaged model was trained on people of seed 0, and the demo measures on seed 1."""
 
 PICTURE, VIDEO = "first_look.jpg", "first_look.mp4"
 _FRAMES, _HEIGHT, _CAPTION = 7, 132, 24
 
 
 def first_look(out: Path) -> dict[str, Any]:
-    """Generates a recording of six gestures and leaves in `out` a picture and a video of what the model says of them.
+    """Generates a recording of six gestures and writes a picture and a video of the model's predictions to `out`.
 
-    Returns picture, video, gestures, and recognized, how many of them it names rightly. Raises GestaError.
+    Returns picture, video, gestures, and recognized (the number of correct predictions). Raises GestaError.
     """
     chalearn2014.make(out / "data", people=1, gestures_per_recording=GESTURES, seed=SEED, workers=1)
     task, bundle = catalog.of_bundle("demo")
@@ -51,7 +51,7 @@ def first_look(out: Path) -> dict[str, Any]:
 
 
 def picture(spans: Sequence[Sample], found: Sequence[Prediction]) -> NDArray[np.uint8]:
-    """H W 3: a film strip of each gesture; under it what was performed, and what the model says with its confidence."""
+    """Returns H W 3: a film strip per gesture, captioned with the true and predicted gesture and the confidence."""
     rows = [_row(span, said) for span, said in zip(spans, found, strict=True)]
     width = max(row.shape[1] for row in rows)
     return np.concatenate([np.pad(row, ((0, 8), (0, width - row.shape[1]), (0, 0))) for row in rows])

@@ -1,7 +1,7 @@
-"""A classifier of frame features whose network never saw the people it is measured on: crossval's other trial.
+"""Cross-validation of classifiers on frame features whose network has not seen the held-out people either.
 
-The frame network (a spatio-temporal ResNet of context 1) trains on the fold's training part; its features of every
-frame are stored, and a classifier of `gesta.models.feature_classifier` learns on those of the training part.
+The frame network (a spatio-temporal ResNet with context 1) is trained on the fold's training part; its features of
+every frame are stored, and a classifier of `gesta.models.feature_classifier` is trained on those of the training part.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def stored_job(
     classifier: Recipe,
     features: Path,
 ) -> Job:
-    """As `trial_job`. `recipe`: of the frame network; `features`: where its features are kept for other classifiers."""
+    """Like `trial_job`. `recipe`: for the frame network; `features`: folder of its features, shared by classifiers."""
     made = trial_job(title, parts, recipe, folder, seed, device)
     key = key_of(classifier.model_dump(mode="json"), made.key)
     arguments = {**made.arguments, "head": classifier, "store": features / made.key}
@@ -46,7 +46,7 @@ def stored_job(
 def run_stored_trial(
     parts: Parts, recipe: Recipe, head: Recipe, store: Path, folder: Path, seed: int, device: str, **_: Any
 ) -> dict[str, Any]:
-    """`run_trial` of the classifier `head`, on features that are stored first where they are not there yet."""
+    """Runs `run_trial` for the classifier `head`, first storing the features if they do not exist yet."""
     if not (store / INDEX).exists():
         store_features(parts, recipe, store, seed, device)
     stored = Parts(listing_of(FeatureFolder(store)))
@@ -54,7 +54,7 @@ def run_stored_trial(
 
 
 def store_features(parts: Parts, recipe: Recipe, out: Path, seed: int, device: str) -> None:
-    """Trains the frame network on "train" and leaves its features of every frame of all samples in `out`."""
+    """Trains the frame network on "train" and stores its features of every frame of all samples in `out`."""
     from gesta.clips.cache import ClipCache
 
     cache, work = ClipCache(), out.with_name(f"{out.name}.training")
@@ -72,7 +72,7 @@ def store_features(parts: Parts, recipe: Recipe, out: Path, seed: int, device: s
 
 
 def frame_features(network: Any, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """uint8 [T, S, H, W, C] -> the network's features of each frame by itself, [T, D]."""
+    """Computes the network's features of each frame separately: uint8 [T, S, H, W, C] -> [T, D]."""
     import torch
 
     network.eval()

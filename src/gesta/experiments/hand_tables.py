@@ -1,4 +1,4 @@
-"""Tables and figures about hand pose: trainings side by side, each measured on the test frames in mm."""
+"""Tables and figures about hand pose: comparison of trainings, each measured on the test frames in mm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from gesta.tasks.hands.task import TASK
 
 
 class HandTable(Experiment):
-    """`data` of its plans: (a HandListing, errors [n, J] in mm of published predictions by their lines)."""
+    """`data` of its plans: (a HandListing, errors [n, J] in mm of published predictions by row)."""
 
     scales = POSE_SCALES
     headings = (
@@ -71,16 +71,16 @@ class HandTable(Experiment):
         folder = wanted.out / f"data-nyu-{wanted.scale}"
         if not folder.exists():
             partial = folder.with_name(f".{folder.name}.part")
-            shutil.rmtree(partial, ignore_errors=True)  # of a run that was stopped while generating
+            shutil.rmtree(partial, ignore_errors=True)  # from a run interrupted while generating
             with bar("Generating hands") as tick:
                 nyu_hands.make(partial, images=self.scale_of(wanted).images, seed=POSE_DATA_SEED, progress=tick)
             partial.replace(folder)
         return TASK.read(folder, "nyu"), f"Generated hands in NYU's layout, scale {wanted.scale}."
 
     def plan(self, data: HandListing, note: str, wanted: Wanted) -> Plan:
-        """`--set published=FOLDER` is for the curves of published predictions.
+        """Returns the plan. `--set published=FOLDER` adds curves of published predictions.
 
-        Raises GestaError where a part of the data is empty, or lacks the person whom the figure shows.
+        Raises GestaError if a part of the data is empty or lacks the person shown in the figure.
         """
         scale = self.scale_of(wanted)
         beside, sets = without_published(wanted.sets)
@@ -114,7 +114,7 @@ class HandTable(Experiment):
             )
 
     def line(self, row: PoseRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One line: reported, and measured as lists by seed; seeds that diverged are named apart."""
+        """Returns one row: reported values, and measured ones as lists by seed; diverged seeds are separate."""
         kept = good(results)
         people = sorted({person for result in kept for person in result["per_person"]})
         return {
@@ -175,9 +175,9 @@ class HandTable(Experiment):
 
 
 def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> Any:
-    """The recipe of a line at a scale: the document's networks with fully connected layers of 512 at the quick one.
+    """Returns a row's recipe at a scale: at the quick one, the document's networks have fully connected layers of 512.
 
-    Raises GestaError (usage) for `sets` that do not fit.
+    Raises GestaError (usage) if `sets` do not fit.
     """
     size = POSE_SCALES[scale]
     changes = [*size.overrides, *(() if row.own else size.optimizer)]
@@ -187,25 +187,25 @@ def hand_recipe(row: PoseRow, scale: str, sets: Sequence[str] = ()) -> Any:
 
 
 def _changed(size: PoseScale) -> list[str]:
-    """What of the document's own training is another at this scale, in words."""
+    """Describes how training at this scale differs from the document's."""
     if not size.optimizer:
         return []
     return [f"The document's networks train with {', '.join(size.optimizer)} instead of its SGD."]
 
 
 def good(results: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those that did not diverge."""
+    """Returns the results that did not diverge."""
     return [result for result in results if "diverged" not in result]
 
 
 def pooled(results: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
-    """Errors [n, J] in mm of all seeds together."""
+    """Returns the errors of all seeds together, [n, J] in mm."""
     return np.concatenate([np.asarray(result["errors_mm"], np.float64) for result in results])
 
 
 def draw_hands(listing: HandListing, results: Results, folder: Path, person: int | None) -> dict[str, Path]:
-    """A row of pictures over the depth image, and below each its points in space by depth, with a bar: truth blue,
-    estimate red."""
+    """Plots joints over depth images in one row, and below each its points in 3D, colored by depth with a color bar:
+    truth blue, estimate red."""
     frames = {frame.id: frame for frame in listing.frames}
     files = {}
     for label, found in results.items():

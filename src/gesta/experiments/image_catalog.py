@@ -1,4 +1,4 @@
-"""The documents' tables and figures about networks for images, by name."""
+"""Catalog of the documents' tables and figures about image networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reported:
-    """Millions of parameters and accuracy, %, in a document."""
+    """Values reported in a document: millions of parameters, and accuracy in %."""
 
     millions: float
     accuracy: float
@@ -15,7 +15,7 @@ class Reported:
 
 @dataclass(frozen=True)
 class Pair:
-    """One network for images trained by SGD and by Adam, the latter then pruned: recipes `recipe`-sgd and -adam."""
+    """One image network trained by SGD and by Adam, the latter then pruned: recipes `recipe`-sgd and -adam."""
 
     label: str
     recipe: str
@@ -27,7 +27,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class ImageTable:
-    """What pruning leaves of networks for images. `data`: cifar10 or cifar100; `figure`: histograms of log2 |w| too."""
+    """Results of pruning image networks. `data`: cifar10 or cifar100; `figure`: also plot histograms of log2 |w|."""
 
     title: str
     source: str
@@ -38,7 +38,7 @@ class ImageTable:
 
 @dataclass(frozen=True)
 class ImageScale:
-    """Generated training images, the recipes' overrides, minutes of one training of cost 1 on one core, seeds."""
+    """Number of generated training images, recipe overrides, minutes for a training of cost 1 on one core, seeds."""
 
     images: int
     overrides: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""What pruning does to networks that others know: three of them on images in the layout of CIFAR, by Adam and by SGD.
+"""The effect of pruning on three well-known image networks, on images in CIFAR's layout, trained by Adam and by SGD.
 
 Each network is trained with either optimizer on the same images, with the same budget and seeds. A tenth of each
-class's training images chooses the epoch, the official test images are only reported. Mullick 2018, tables 4.4 and 4.5.
+class's training images selects the epoch; the official test images are only reported. Mullick 2018, tables 4.4 and 4.5.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gesta.training.run import Run
 
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 VALIDATION = 0.1
-"""Share of each class's training images that chooses the epoch."""
+"""Share of each class's training images used to select the epoch."""
 
 
 class ImageTable(Experiment):
@@ -89,7 +89,7 @@ class ImageTable(Experiment):
         return rows
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
-        """A network's line: reported beside measured, SGD then Adam."""
+        """Returns a network's row: reported and measured values, SGD then Adam."""
         sgd, adam = row["sgd"], row["adam"]
         reduction = f" (-{np.mean(adam['reduction']):.2f} %)" if adam["reduction"] else ""
         return [
@@ -120,7 +120,7 @@ class ImageTable(Experiment):
 
 
 def fingerprint(train: cifar.Images, test: cifar.Images) -> str:
-    """What makes a set of images the same set."""
+    """Returns a hash that identifies a set of images."""
     content = hashlib.sha256()
     for part in (train, test):
         content.update(np.ascontiguousarray(part.pixels).data)
@@ -129,10 +129,10 @@ def fingerprint(train: cifar.Images, test: cifar.Images) -> str:
 
 
 def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, seed: int, device: str) -> dict[str, Any]:
-    """Trains, measures on the test images, prunes below 2**-20 and measures again; the folder is removed at the end.
+    """Trains, measures on the test images, prunes below 2**-20, measures again, and removes the folder.
 
-    Returns accuracy, pruned_accuracy, parameters, kept (those not zero after pruning), magnitudes, history, seconds;
-    where training diverged only `diverged`, what happened.
+    Returns accuracy, pruned_accuracy, parameters, kept (parameters that are nonzero after pruning), magnitudes,
+    history, seconds; if training diverged, only `diverged`, the reason.
     """
     from gesta.compression.prune import masked, masks_for
     from gesta.compression.weights import count
@@ -168,7 +168,7 @@ def run_image_trial(data: Path, kind: str, recipe: ImageRecipe, folder: Path, se
 
 
 def line(reported: Reported, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One network by one optimizer: reported, and measured in % as lists by seed; diverged seeds are named apart."""
+    """Returns reported and measured values (%, by seed) of one network and optimizer; diverged seeds are separate."""
     good = [r for r in results if "diverged" not in r]
     return {
         "reported_millions": reported.millions,
@@ -185,7 +185,7 @@ def line(reported: Reported, results: Sequence[Mapping[str, Any]]) -> dict[str, 
 
 
 def _first(results: Sequence[Mapping[str, Any]]) -> Magnitudes | None:
-    """The weights of the first seed that did not diverge."""
+    """Returns the weight magnitudes of the first seed that did not diverge."""
     good = (result["magnitudes"] for result in results if "diverged" not in result)
     return next(map(Magnitudes.from_document, good), None)
 

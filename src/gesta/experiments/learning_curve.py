@@ -1,7 +1,7 @@
-"""Accuracy against clips per class, from scratch and from a trained bundle, over several seeds.
+"""Learning curves: accuracy over clips per class, from scratch and from a trained bundle, over several seeds.
 
-The test part is the same for all. A seed draws the clips of each class in an order, and k clips are its first k, so a
-larger part holds the smaller ones; with and without transfer see the same clips. Nothing but those is learned from:
+The test part is the same for all. Each seed shuffles the clips of each class, and k clips are the first k, so larger
+parts include the smaller ones; runs with and without transfer use the same clips. Only these are used for training:
 there is no validation part, and the last epoch counts.
 """
 
@@ -30,13 +30,13 @@ from gesta.tasks.catalog import read_bundle
 
 TEST_SHARE = 0.2
 T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Student's t of a 95 % interval for 1, 2, ... degrees of freedom; above 9 the normal's 1.96."""
+"""Student's t for a 95 % interval with 1, 2, ... degrees of freedom; above 9, 1.96 (normal distribution) is used."""
 ARMS = {"scratch": "from scratch", "transfer": "from the bundle"}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What is measured. `recipes`: by arm of ARMS; `start`: the bundle that the arm "transfer" begins with."""
+    """What to measure. `recipes`: by arm of ARMS; `start`: the bundle that the arm "transfer" starts from."""
 
     task: Task
     recipes: Mapping[str, Recipe]
@@ -46,7 +46,7 @@ class Curve:
 
 
 def curve_of(task: Task, recipe: str | None, start: Path | None, sets: Sequence[str], freeze: str | None) -> Any:
-    """The recipes by arm: with a bundle to start from, its network for both, `freeze` for transfer."""
+    """Returns the recipes by arm. With a bundle to start from, both use its network; `freeze` is for transfer only."""
     frozen = [*sets, *([] if freeze in (None, "none") else [f"training.freeze={freeze}"])]
     if start is None:
         return {"scratch": recipe_of(task, recipe, sets)}
@@ -57,11 +57,11 @@ def curve_of(task: Task, recipe: str | None, start: Path | None, sets: Sequence[
 
 
 def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers = TWO) -> dict[str, Any]:
-    """Runs what is missing and writes learning_curve.json, table.md and curve.png in `out`.
+    """Runs the missing trainings and writes learning_curve.json, table.md and curve.png to `out`.
 
     Returns rows (arm, clips, accuracy, interval, spread, by_seed, n), gains of transfer by clips, test and seconds.
-    Raises GestaError for a task without classes, where there is no test part, a class has fewer clips than the largest
-    number asked for, or a training fails.
+    Raises GestaError if the task has no classes, there is no test part, a class has fewer clips than the largest number
+    requested, or a training fails.
     """
     if curve.task.quality.unit != "%":
         raise GestaError(f"learning-curve draws clips of each class, and {curve.task.title} has none.", usage=True)
@@ -103,7 +103,7 @@ def learning_curve(curve: Curve, listing: Listing, out: Path, workers: Workers =
 
 
 def parts(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample], list[str]]:
-    """(what clips are drawn from, the test part, notes): by person where people are known."""
+    """Returns (pool of training clips, test part, notes), split by person if people are known."""
     divided, notes = assign_splits(samples, seed=0, fractions=(0.0, TEST_SHARE))
     assigned = [s for s in divided if s.label is not None]
     pool = [replace(s, split="train") for s in assigned if s.split in ("train", "val")]
@@ -112,7 +112,7 @@ def parts(samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample], list[s
 
 
 def drawn(pool: Sequence[Sample], clips: int, seed: int) -> list[Sample]:
-    """`clips` of each class: the first ones in the seed's order."""
+    """Returns `clips` clips of each class: the first ones in the seed's order."""
     rng = np.random.default_rng(seed)
     by_label: dict[str, list[Sample]] = defaultdict(list)
     for sample in pool:
@@ -141,7 +141,7 @@ def _check(curve: Curve, pool: Sequence[Sample], test: Sequence[Sample]) -> None
 
 
 def _people_met(curve: Curve, listing: Listing, test: Sequence[Sample]) -> list[str]:
-    """Whether the bundle to start from was trained on people of the test part."""
+    """Returns notes on whether the bundle to start from was trained on people of the test part."""
     if curve.start is None:
         return []
     origin = read_bundle(curve.start).manifest.provenance
@@ -163,7 +163,7 @@ def _row(arm: str, clips: int, results: Sequence[dict[str, Any]]) -> dict[str, A
 
 
 def interval(accuracies: Sequence[float], n: int) -> tuple[float, float]:
-    """95 %, the wider of two: Wilson's for the mean accuracy on `n` test clips, Student's for the mean over seeds."""
+    """Returns a 95 % interval covering Wilson's (mean accuracy on `n` test clips) and Student's (mean over seeds)."""
     mean = float(np.mean(accuracies))
     low, high = metrics.wilson(round(mean * n), n)
     freedom = len(accuracies) - 1
@@ -175,7 +175,7 @@ def interval(accuracies: Sequence[float], n: int) -> tuple[float, float]:
 
 
 def _gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What transfer adds, by number of clips; seed by seed, since both saw the same clips."""
+    """Returns the gain of transfer by number of clips; paired by seed, since both use the same clips."""
     found = {(row["arm"], row["clips"]): row["by_seed"] for row in rows}
     return [
         {"clips": clips, "by_seed": (gain := [b - a for a, b in zip(scratch, found["transfer", clips], strict=True)]),
@@ -186,7 +186,7 @@ def _gains(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The curve as a table, a line for each number of clips per class."""
+    """Returns the curve as a Markdown table, with one row per number of clips per class."""
     arms = list(dict.fromkeys(row["arm"] for row in document["rows"]))
     heads = [title for arm in arms for title in (ARMS[arm], "95 % interval", "by seed")]
     lines = []
@@ -202,7 +202,7 @@ def markdown(document: dict[str, Any]) -> str:
 
 
 def draw(document: dict[str, Any]) -> bytes:
-    """The curves with their intervals, as a PNG."""
+    """Plots the curves with their intervals as a PNG."""
     figure, axes = canvas(6, 4)
     for arm in dict.fromkeys(row["arm"] for row in document["rows"]):
         rows = sorted((row for row in document["rows"] if row["arm"] == arm), key=lambda row: row["clips"])

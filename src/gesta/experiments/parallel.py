@@ -1,6 +1,6 @@
-"""Many trainings side by side: each a job whose result is a JSON file, in processes of this computer or on a cluster.
+"""Trainings in parallel: each is a job whose result is a JSON file, in processes on this computer or on a cluster.
 
-A result that is already there with the same key is taken as it is, so a stopped run resumes where it was.
+Existing results with the same key are reused, so an interrupted run resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ __all__ = ["TWO", "Job", "Progress", "Told", "Workers", "key_of", "run_jobs"]
 
 @dataclass(frozen=True)
 class Workers:
-    """How an experiment's jobs are run: so many at a time, on what device, and who hears of it."""
+    """How to run an experiment's jobs: number of parallel jobs, device, and callbacks for progress and messages."""
 
     count: int = 2
     device: str = "auto"

@@ -1,4 +1,4 @@
-"""Recognizers of actions that are compared on one's recordings, by name."""
+"""Catalog of comparisons of action recognizers on the user's recordings."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LeaveOutRow:
-    """A recipe of clips with overrides, and further ones between which each fold chooses. `classifier`: a recipe for
-    stored features; then the first is that of the network that makes them."""
+    """A recipe for clips with overrides, and further ones among which each fold chooses. `classifier`: a recipe for
+    stored features; `recipe` is then for the network that computes them."""
 
     label: str
     recipe: str
@@ -56,6 +56,6 @@ LEAVE_OUT_TABLES = {
         ),
     ),
 }
-"""ST-ResNets are a quarter as wide as the document's and begin from scratch. Frame features: those of the first line's
-network, trained on the same training part. With 40 epochs and 16 frames, a quarter of their recipes' computing, the
-table takes hours and not a day; auto is as it is."""
+"""ST-ResNets are a quarter as wide as the document's and trained from scratch. Frame features are those of the first
+row's network, trained on the same training part. With 40 epochs and 16 frames, a quarter of the recipes' computation,
+the table takes hours instead of a day; auto is unchanged."""

@@ -1,7 +1,7 @@
-"""Recognizers of actions side by side on one's recordings, each person held out once (gesta reproduce gesta/actions).
+"""Comparison of action recognizers on the user's data, each person held out once (gesta reproduce gesta/actions).
 
-Every line is a cross validation of its own (gesta.experiments.crossval) with the same people, folds and seeds; what it
-chooses, it chooses on people inside each training part.
+Every row is a separate cross-validation (gesta.experiments.crossval) with the same people, folds and seeds; settings
+are chosen on people within each training part.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gesta.words import counted
 
 @dataclass(frozen=True)
 class Plan:
-    """Cross validations of the lines, one after another."""
+    """Cross-validations of the rows, one after another."""
 
     listing: Listing
     options: list[dict[str, Recipe]]
@@ -73,7 +73,7 @@ class PeopleTable(Experiment):
         return document
 
     def line(self, row: LeaveOutRow, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One line from crossval's document."""
+        """Returns one row from crossval's document."""
         (found,) = results
         accuracies = [seed["accuracy"] for seed in found["per_seed"]]
         chosen = Counter(fold["chosen"] for fold in found["folds"] if "chosen" in fold)
@@ -107,7 +107,7 @@ class PeopleTable(Experiment):
 
 
 def recipes_of(row: LeaveOutRow, sets: Sequence[str] = ()) -> dict[str, Recipe]:
-    """What a fold chooses between, by what it says. Raises GestaError (usage) for `sets` that do not fit."""
+    """Returns the recipes a fold chooses from, by their settings. Raises GestaError (usage) if `sets` do not fit."""
     ways: list[tuple[str, ...]] = [(choice,) for choice in row.choices] or [()]
     try:
         return {" ".join(way): load_recipe(row.recipe, (*row.overrides, *sets, *way)) for way in ways}
@@ -116,13 +116,13 @@ def recipes_of(row: LeaveOutRow, sets: Sequence[str] = ()) -> dict[str, Recipe]:
 
 
 def trainings(table: LeaveOutTable, people: int, seeds: int) -> int:
-    """How many networks are trained in all, those for choosing included."""
+    """Returns the total number of networks to train, including those for choosing settings."""
     inner = sum(2 * len(row.choices) for row in table.rows)
     return people * (seeds * len(table.rows) + inner)
 
 
 def _job(row: LeaveOutRow, folder: Path) -> Callable[..., Job]:
-    """A fold: of clips, or of a classifier of stored features, whatever network made them."""
+    """Returns the function that creates a fold's job, for clips or for a classifier of stored features."""
     if row.classifier is None:
         return partial(_named, row.label, trial_job)
     classifier = load_recipe(row.classifier).model_copy(update={"features": StoredFeatures()})

@@ -1,4 +1,4 @@
-"""The document's tables and figures about hand pose, by name (Kazakos, chapter 4)."""
+"""Catalog of the document's tables and figures about hand pose (Kazakos, chapter 4)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class PoseRow:
-    """One line: a recipe with overrides, and what the document reports of it: MSE (train, validation) or mm.
+    """One row: a recipe with overrides, and the reported values: MSE (train, validation) or mm.
 
-    Without `recipe` it is someone else's published result on the real NYU test set: reported, never measured.
-    `own`: keeps the recipe's own optimizer at the quick scale. `cost`: training time relative to Depth-Net's.
+    Rows without `recipe` are results published by others on the real NYU test set: reported, never measured.
+    `own`: keep the recipe's own optimizer at the quick scale. `cost`: training time relative to Depth-Net's.
     """
 
     label: str
@@ -25,9 +25,9 @@ class PoseRow:
 
 @dataclass(frozen=True)
 class PoseTable:
-    """`figure`: "curves" draws success rate and bars of the joints, "hands" truth and estimate of test frames.
+    """`figure`: "curves" plots success rates and per-joint bars, "hands" truth and estimate for test frames.
 
-    `person`: which person of the test part is shown, counted from 0; None: all.
+    `person`: index of the person of the test part to show, from 0; None: all.
     """
 
     title: str
@@ -39,8 +39,8 @@ class PoseTable:
 
 @dataclass(frozen=True)
 class PoseScale:
-    """Generated training frames (a fifth as many to test), overrides for all rows, those of the optimizer, and minutes
-    of one training of Depth-Net on one core."""
+    """Number of generated training frames (a fifth as many for testing), overrides for all rows, optimizer overrides,
+    and minutes for one training of Depth-Net on one core."""
 
     images: int
     overrides: tuple[str, ...]
@@ -157,8 +157,8 @@ POSE_SCALES: dict[str, PoseScale] = {
     ),
     "full": PoseScale(images=72757, overrides=(), optimizer=(), minutes=11000.0),
 }
-"""quick: at most 3,000 frames of 64 x 64 pixels, fully connected layers of 512, 12 epochs; by Adam, because so few
-batches are too few for the document's SGD. Its minutes are measured (32 bits, one thread), the full scale's arithmetic.
+"""quick: at most 3,000 frames of 64 x 64 pixels, fully connected layers of 512, 12 epochs; with Adam, because there are
+too few batches for the document's SGD. Its minutes are measured (32 bits, one thread), the full scale's are calculated.
 """
 
 QUICK_HIDDEN = 512

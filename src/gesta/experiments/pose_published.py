@@ -1,4 +1,4 @@
-"""Published predictions of others on the NYU test set, for the curves and bars of figure 4.9 (Kazakos, 4.4.7)."""
+"""Predictions published by others on the NYU test set, for the curves and bars of figure 4.9 (Kazakos, 4.4.7)."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ LABELS = {
     "ICCV15_NYU_Feedback": "Feedback (Oberweger et al. 2015b), published",
     "IJCAI16_NYU_DeepModel": "DeepModel (Zhou et al. 2016), published",
 }
-"""File of predictions, without its ending -> the line of the figure; others have the name of their file."""
+"""Name of a prediction file without its extension -> label in the figure; others are labeled with their file name."""
 
 
 def without_published(sets: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """`published=FOLDER` of `--set` entries, and the others."""
+    """Returns the folder of `published=FOLDER` in `--set` entries, and the other entries."""
     named = [change.partition("=")[2] for change in sets if change.startswith("published=")]
     return (Path(named[-1]) if named else None), [change for change in sets if not change.startswith("published=")]
 
 
 def published(folder: Path) -> dict[str, NDArray[np.float64]]:
-    """Errors [n, J] in mm of FOLDER/predictions/*.txt against the one file of joints in FOLDER/groundtruth.
+    """Returns errors [n, J] in mm of FOLDER/predictions/*.txt against the single joints file in FOLDER/groundtruth.
 
-    Raises GestaError where one of them is missing, and as `compare` does.
+    Raises GestaError if one of them is missing, and like `compare`.
     """
     truths = [path for path in sorted((folder / "groundtruth").glob("*.txt")) if "list" not in path.stem]
     files = sorted((folder / "predictions").glob("*.txt"))

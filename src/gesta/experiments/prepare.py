@@ -1,4 +1,4 @@
-"""The cache of preprocessed clips filled before a training, which then decodes nothing."""
+"""Filling the cache of preprocessed clips before a training, so that the training decodes nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gesta.tasks.base import has, need
 
 
 def folder_of(data: Path, recipe: str | None) -> Path:
-    """Where the record of such a preparation is kept, in the cache."""
+    """Returns the folder in the cache for the record of a preparation."""
     return default_root() / "prepare" / f"{data.resolve().name}-{key_of(str(data.resolve()), recipe)[:8]}"
 
 
@@ -29,10 +29,10 @@ def prepare_data(
     protocol: str = "subject",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Prepares what `train` with the same arguments will read, here or on the cluster that is at work.
+    """Preprocesses the clips that `train` with the same arguments will read, here or on the active cluster.
 
-    Returns clips, prepared (those that were not there), recipe, cache (as ClipCache.info), seconds and skipped. Raises
-    GestaError as `train` does before it begins, and (usage) for tasks that prepare nothing ahead.
+    Returns clips, prepared (number not cached before), recipe, cache (see ClipCache.info), seconds and skipped. Raises
+    GestaError like `train` before it starts, and (usage) for tasks that do not support preparation.
     """
     begun, task = time.monotonic(), task_of(data, recipe, layout)
     fill = need(task, "prepare_training", f"gesta data prepare {data}")

@@ -1,4 +1,4 @@
-"""A table of any task: recipes trained on the same data, and the task's quality that each reaches on the test part."""
+"""A table for any task: recipes trained on the same data, and the task's quality of each on the test part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gesta.tasks import catalog
 
 @dataclass(frozen=True)
 class QualityRow:
-    """A line: its recipe (name or file) with changes, and what a document reports, in the measure of its table."""
+    """A row: its recipe (name or file) with overrides, and the reported value, in the table's measure."""
 
     label: str
     recipe: str
@@ -26,7 +26,7 @@ class QualityRow:
 
 @dataclass(frozen=True)
 class QualityRows:
-    """The table of a task. `make`: writes the data for where none are given, into a folder, by scale; None: --data."""
+    """The table of a task. `make`: generates data in a folder, by scale, if none are given; None: needs --data."""
 
     title: str
     task: str

@@ -1,9 +1,9 @@
-"""Documents' tables and figures done again: what all of them share, from the plan to reported beside measured.
+"""Base classes for reproducing tables and figures of documents, with reported next to measured values.
 
-A table plans jobs on its data, says what they cost, runs what is missing, and writes result.json, table.md and perhaps
-pictures. Lines of several tables that need the same training share it: results lie in `out/rows` by content. Every line
-is trained with the same data, split, budget and seeds; the validation part chooses the epoch, the test part is only
-reported.
+A table plans jobs on its data, estimates their cost, runs the missing ones, and writes result.json, table.md and
+possibly pictures. Rows of several tables that need the same training share it: results are stored in `out/rows` by
+content. Every row is trained with the same data, split, budget and seeds; the epoch is selected on the validation part,
+and the test part is only reported.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 Results = Mapping[str, Sequence[Mapping[str, Any]]]
-"""Label of a line -> its results, by seed."""
+"""Row label -> its results, by seed."""
 SEEDS = 3
-"""Runs per row, where the table's scale says nothing else."""
+"""Default number of runs per row, unless the table's scale specifies it."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What `gesta reproduce` is asked for. `data`: the user's; None: a set is generated in `out`, at a scale."""
+    """Options of `gesta reproduce`. `data`: the user's data; None: data are generated in `out` at the given scale."""
 
     out: Path
     scale: str = "quick"
@@ -49,7 +49,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Line:
-    """One job for a line of the table. `cost`: of training, relative to the cheapest network; 0: it trains nothing."""
+    """One job for a row of the table. `cost`: training cost relative to the cheapest network; 0: no training."""
 
     label: str
     job: Job
@@ -58,8 +58,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is going to be run, in `steps` one after another; the last are the lines'. `note` says on what data and by
-    which protocol; `minutes_each`: of a training of cost 1 on one core."""
+    """The jobs to run, in consecutive `steps`; the last step has the jobs of the rows. `note`: describes data and
+    protocol; `minutes_each`: minutes for a training of cost 1 on one core."""
 
     steps: tuple[tuple[Line, ...], ...]
     note: str
@@ -73,7 +73,7 @@ class Plan:
 
     @property
     def trainings(self) -> dict[str, Line]:
-        """Every training once, by its job's key; lines, of this or other tables, may share one."""
+        """Unique trainings by job key; rows of this or other tables may share one."""
         found: dict[str, Line] = {}
         for line in (line for step in self.steps for line in step if line.cost):
             found.setdefault(line.job.key, line)
@@ -90,7 +90,7 @@ class Plan:
 
     @property
     def cost(self) -> str:
-        """One line for people, before anything is trained."""
+        """One-line cost estimate to display before training."""
         trainings, lines = len(self.trainings), len({line.label for line in self.lines})
         done = f"{counted(trainings, 'training run')}, {trainings - len(self.todo)} of them already done"
         seeds = min(Counter(line.label for line in self.lines).values(), default=0)
@@ -100,16 +100,16 @@ class Plan:
 
 
 def runs_line(count: int, minutes: float) -> str:
-    """`3 training runs, about 2 minutes`."""
+    """Returns e.g. `3 training runs, about 2 minutes`."""
     return f"{counted(count, 'training run')}, about {counted(round(minutes), 'minute')}"
 
 
 class Experiment:
-    """A table or figure of a document, under its name. A kind of tables says how one is planned and shown; one of
-    another package is brought by the attribute `tables` of its task, a mapping name -> Experiment.
+    """A named table or figure of a document. Subclasses define how a kind of table is planned and shown; other packages
+    provide theirs in the attribute `tables` of their task, a mapping name -> Experiment.
 
-    `table`: title, source and rows, which have a label each. `scales`: what is generated and trained, by name.
-    `headings` of `cells`; `brief`: those shown in a terminal, None: all.
+    `table`: title, source and rows, each with a label. `scales`: what to generate and train, by name. `headings`: those
+    of `cells`; `brief`: headings shown in a terminal (None: all).
     """
 
     scales: Mapping[str, Any] = {}
@@ -120,22 +120,22 @@ class Experiment:
         self.name, self.table = name, table
 
     def estimate(self, wanted: Wanted) -> str | None:
-        """What it costs on generated data where nothing is done yet, before anything is generated."""
+        """Returns the estimated cost on generated data with nothing done yet, before generating anything."""
 
     def data(self, wanted: Wanted) -> tuple[Any, str]:
-        """(the data, generated or read, a note on them). Raises GestaError."""
+        """Returns (generated or read data, a note on them). Raises GestaError."""
         raise NotImplementedError
 
     def plan(self, data: Any, note: str, wanted: Wanted) -> Plan:
-        """The work that is needed on these data. Raises GestaError."""
+        """Returns the work needed on these data. Raises GestaError."""
         raise NotImplementedError
 
     def line(self, row: Any, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One row of the document: reported and measured."""
+        """Returns one row of the document, with reported and measured values."""
         raise NotImplementedError
 
     def cells(self, row: Mapping[str, Any]) -> list[str]:
-        """That row for people, under `headings_of`."""
+        """Formats a row for display under `headings_of`."""
         raise NotImplementedError
 
     def rows(self, results: Results) -> list[dict[str, Any]]:
@@ -145,29 +145,29 @@ class Experiment:
         return self.headings
 
     def draw(self, plan: Plan, results: Results, folder: Path) -> dict[str, Path]:  # noqa: ARG002
-        """Writes its pictures into a folder: name -> file."""
+        """Writes pictures into a folder and returns name -> file."""
         return {}
 
     def facts(self) -> dict[str, Any]:
-        """What else the document says of the table."""
+        """Returns additional entries for the document."""
         return {}
 
     def told(self, result: Mapping[str, Any]) -> str:
-        """What a job came to, in words."""
+        """Formats the result of a job for display."""
         return f"{100 * result['accuracy']:.2f} %"
 
     def scale_of(self, wanted: Wanted) -> Any:
-        """Raises GestaError (usage) for an unknown scale."""
+        """Returns the scale. Raises GestaError (usage) if it is unknown."""
         return self.scales[choose("scale", wanted.scale, self.scales)]
 
     def seeds_of(self, wanted: Wanted) -> int:
-        """Raises GestaError (usage) for less than one."""
+        """Returns the number of seeds. Raises GestaError (usage) if it is less than one."""
         if wanted.seeds is not None and wanted.seeds < 1:
             raise GestaError(f"--seeds is {wanted.seeds}, expected at least 1.", usage=True)
         return wanted.seeds or int(getattr(self.scale_of(wanted), "seeds", SEEDS))
 
     def run(self, plan: Plan, out: Path, progress: Progress | None = None, told: Told | None = None) -> dict[str, Any]:
-        """Does what is missing and writes result.json, table.md and pictures in `out`/name; returns the document."""
+        """Runs missing jobs, writes result.json, table.md and pictures to `out`/name, and returns the document."""
         done: dict[str, dict[str, Any]] = {}
         for step in plan.steps:
             jobs = list({line.job.key: line.job for line in step}.values())
@@ -186,7 +186,7 @@ class Experiment:
         return out / self.name.replace("/", "-")
 
     def write(self, found: Mapping[str, Any], out: Path, pictures: Mapping[str, Path] | None = None) -> dict[str, Any]:
-        """The whole document, left in files; `found`: rows, note and what else it says. Raises GestaError."""
+        """Writes and returns the complete document; `found`: rows, note and other entries. Raises GestaError."""
         folder = self.folder(out)
         files = {"result": folder / "result.json", "table": folder / "table.md", **(pictures or {})}
         head = {"name": self.name, "title": self.table.title, "source": self.table.source}
@@ -196,14 +196,14 @@ class Experiment:
         return document
 
     def markdown(self, document: Mapping[str, Any]) -> str:
-        """The document's name, title and note, and reported beside measured."""
+        """Returns the document in Markdown: name, title, note, and the table of reported and measured values."""
         reported = "" if document["source"] == "-" else f" Reported: {document['source']}."
         rows = [self.cells(row) for row in document["rows"]]
         head = f"## {document['name']}: {document['title']}\n\n{document['note']}{reported}\n\n"
         return head + table(self.headings_of(document), rows)
 
     def text(self, document: Mapping[str, Any]) -> Table:
-        """The same for a terminal."""
+        """Returns the table for display in a terminal."""
         from rich.table import Table
 
         headings = list(self.headings_of(document))
@@ -216,29 +216,29 @@ class Experiment:
 
 
 def recipe_of(row: Any, *changes: str) -> Any:
-    """A line's recipe with changes. Raises GestaError (usage), naming the line, for those that do not fit."""
+    """Returns a row's recipe with changes applied. Raises GestaError (usage), naming it, if they do not fit."""
     return load_recipe(row.recipe, changes)
 
 
 def trainings(costs: Mapping[Any, float], seeds: int, minutes_each: float, workers: int) -> tuple[int, float]:
-    """(how many trainings, about how many minutes they take) from the costs of different ones."""
+    """Returns (number of trainings, estimated minutes) from the costs of unique trainings."""
     count = seeds * len(costs)
     return count, seeds * sum(costs.values()) * minutes_each / min(workers, count)
 
 
 def mean(values: Iterable[float]) -> float | None:
-    """None of nothing."""
+    """Returns the mean, or None if there are no values."""
     known = list(values)
     return float(np.mean(known)) if known else None
 
 
 def number(value: float | None, digits: int = 2, unit: float = 1.0, after: str = "") -> str:
-    """ "-" where there is none."""
+    """Formats a number; "-" for None."""
     return "-" if value is None else f"{value / unit:.{digits}f}{after}"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
-    """ "21.20 ± 0.80", "21.20" for one seed, "-" where nothing is measured."""
+    """Formats mean and deviation: "21.20 ± 0.80", "21.20" for one seed, "-" if nothing was measured."""
     if not values:
         return "-"
     deviation = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
@@ -246,14 +246,14 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table."""
+    """Returns a Markdown table."""
     lines = [headings, *rows]
     shown = ["| " + " | ".join(cells) + " |" for cells in lines]
     return "\n".join([shown[0], "|" + "---|" * len(headings), *shown[1:]]) + "\n"
 
 
 def canvas(width: float, height: float) -> tuple[Any, Any]:
-    """An empty figure, in inches, that needs no screen, and its axes."""
+    """Returns an empty figure (size in inches) that needs no display, and its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

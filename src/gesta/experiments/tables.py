@@ -1,4 +1,4 @@
-"""Every table that `gesta reproduce` can do again, by name: gesta's own, and those that other packages' tasks bring."""
+"""All tables that `gesta reproduce` supports, by name: gesta's own, and those provided by other packages' tasks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KINDS = (
 
 
 def every() -> dict[str, Experiment]:
-    """Name -> table."""
+    """Returns name -> table."""
     found: dict[str, Experiment] = {name: kind(name, table) for kind, held in KINDS for name, table in held.items()}
     for task in catalog.every():
         found |= getattr(task, "tables", {})
@@ -38,6 +38,6 @@ def every() -> dict[str, Experiment]:
 
 
 def find(name: str) -> Experiment:
-    """The table of that name. Raises GestaError (usage) with the list and the nearest match."""
+    """Returns the table with that name. Raises GestaError (usage) with the list and the nearest match."""
     known = every()
     return known[choose("table or figure", name, known)]

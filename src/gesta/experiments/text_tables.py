@@ -1,7 +1,7 @@
-"""The tutorial's models of text, side by side on the user's text: language models beside an n-gram, translators.
+"""Comparison of the tutorial's text models on the user's text: language models next to an n-gram, and translators.
 
-Every line is trained on the same parts; what is held out of train chooses the epoch, the test part (dev, where there is
-no test) is scored once. Nothing is generated: a language is not to be made up.
+Every row is trained on the same parts; the epoch is selected on data held out of train, and the test part (or dev if
+there is no test part) is scored once. No data are generated: a language cannot be made up.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gesta.tasks.catalog import find, load_recipe
 from gesta.training.run import Run
 
 SAMPLES, SAMPLE_LENGTH = 20, 1500
-"""Samples whose LaTeX is checked; characters of each."""
+"""Number of samples whose LaTeX is checked, and length of each in characters."""
 
 
 @dataclass(frozen=True)
 class TextTable:
-    """`measure`: the metric of an evaluation that the table shows; `digits` of it; `latex`: samples are checked."""
+    """`measure`: the evaluation metric to show, with `digits` decimals; `latex`: whether to check samples as LaTeX."""
 
     title: str
     source: str
@@ -41,7 +41,7 @@ class TextTable:
 
 @dataclass(frozen=True)
 class TextScale:
-    """The recipes' overrides, and minutes of one training of cost 1 on one core."""
+    """Recipe overrides, and minutes for one training of cost 1 on one core."""
 
     overrides: tuple[str, ...]
     minutes: float
@@ -176,7 +176,7 @@ class TextTables(Experiment):
 
 @dataclass(frozen=True)
 class Scored:
-    """A training that is over: its parts, what came out, the model, the part that was scored and its result."""
+    """A finished training: its data parts, fit result, model, name of the scored part, and evaluation result."""
 
     parts: Any
     fitted: Any
@@ -190,7 +190,7 @@ class Scored:
 
 
 def scored(data: Path, recipe: Recipe, folder: Path, seed: int, device: str) -> Scored:
-    """Trains and scores test (dev without one) once; the folder is removed at the end."""
+    """Trains, scores test (or dev if there is no test part) once, and removes the folder."""
     from gesta.bundle import io
     from gesta.engines.base import Placement
     from gesta.evaluation.run import measure
@@ -208,7 +208,7 @@ def scored(data: Path, recipe: Recipe, folder: Path, seed: int, device: str) -> 
 
 
 def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: str, latex: bool) -> dict[str, Any]:
-    """Trains, scores, writes a sample."""
+    """Trains, scores, and generates a sample."""
     started = time.monotonic()
     done = scored(data, recipe, folder, seed, device)
     found: dict[str, Any] = {k: v for k, v in done.result.metrics.items() if isinstance(v, int | float)}
@@ -219,7 +219,7 @@ def run_text_trial(data: Path, recipe: Recipe, folder: Path, seed: int, device: 
 
 
 def _samples(model: Any, latex: bool) -> dict[str, Any]:
-    """A sample of what it writes; of LaTeX how many of several are well formed, too."""
+    """Returns a text sample of the model; for LaTeX, also the shares of well-formed ones among several samples."""
     from gesta.tasks.text.latex import shares
 
     count = SAMPLES if latex else 1

@@ -1,11 +1,11 @@
-"""A data set -> a folder of skeletons beside links to its videos, with an `index.csv` that `sources.index_csv` reads.
+"""Tracking a data set: writes a folder of skeletons and links to videos, with an `index.csv` for `sources.index_csv`.
 
     TRACKED/index.csv      path,skeleton,mask,depth,label,subject,split,start_s,end_s,... one row per sample
     TRACKED/joints.txt, camera.yaml                  what the skeleton files mean
     TRACKED/skeletons/<recording>.npy, .npz          joints in pixels; all landmarks with times and confidence
     TRACKED/videos/<recording>                       links to the recordings (copies where links are not possible)
 
-A recording whose `.npz` bears the same key (content of the video, tracker) is finished, so that a stopped run resumes.
+A recording whose `.npz` has the same key (video content, tracker) is finished, so an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ COLUMNS = (
     *("path", "skeleton", "mask", "depth", "depth_unit_mm", "label", "subject", "split", "start_s", "end_s"),
     *("frame_count", "person_share", "hand_share"),
 )
-MOST_WORKERS = 2  # processes unless told: each takes about 0.3 GB
+MOST_WORKERS = 2  # default number of processes: each takes about 0.3 GB
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One video with the samples that lie in it, and its name within the folder."""
+    """One video with the samples it contains, and its name within the folder."""
 
     video: Resource
     name: str
@@ -50,7 +50,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Tracked:
-    """What a run did: summaries by recording, how many were there already, what was left out and why."""
+    """Result of a run: summaries by recording, number already finished before, and problems of skipped ones."""
 
     summaries: Mapping[str, Summary]
     resumed: int
@@ -78,14 +78,14 @@ def track(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Tracked:
-    """Tracks every recording of a listing that has color and writes `out`; what fails is a problem, the rest goes on.
+    """Tracks every recording of a listing that has color and writes `out`; failures are reported as problems.
 
-    `settings`: the arguments of `tracker.identity`, `what` among them. Raises GestaError if a network is missing, `out`
-    is the data themselves, or nothing could be tracked.
+    `settings`: the arguments of `tracker.identity`, including `what`. Raises GestaError if a network is missing, `out`
+    is the data folder itself, or nothing could be tracked.
     """
     if out.exists() and listing.root.exists() and out.resolve() == listing.root.resolve():
         raise GestaError(f"{out}: holds the data themselves. Give --out another folder.", usage=True)
-    sha256 = identity(**settings)  # missing networks are told before any work
+    sha256 = identity(**settings)  # reports missing networks before any work
     recordings, problems = group(listing)
     keys: dict[str, str] = {}
     for recording in recordings:
@@ -118,7 +118,7 @@ def track(
 
 
 def group(listing: Listing) -> tuple[list[Recording], list[Problem]]:
-    """Recordings with color in the order of the listing, and samples without."""
+    """Returns recordings with color, in the order of the listing, and problems for samples without color."""
     found: dict[Resource, list[Sample]] = {}
     problems = []
     for sample in listing.samples:
@@ -137,7 +137,7 @@ def group(listing: Listing) -> tuple[list[Recording], list[Problem]]:
 
 
 def _name(video: Resource, root: Path) -> str:
-    """A relative path that tells recordings apart: where the video lies below `root`, else its name."""
+    """Returns a relative path to name the recording: the video's path relative to `root`, else its file name."""
     base = root if root.is_dir() else root.parent
     path = video.path.relative_to(base) if video.path.is_relative_to(base) else Path(video.path.name)
     parts = [*path.parts, *(PurePosixPath(video.member).parts if video.member else ())]
@@ -180,14 +180,14 @@ def _problem(video: Resource, error: Exception) -> Problem:
 
 
 def _named(video: Resource, kind: str, text: str) -> Problem:
-    """A problem by the name of an exception and its text."""
+    """Creates a problem from the name and text of an exception."""
     if kind == "GestaError":
         return Problem(str(video), "unreadable", text.removeprefix(f"{video}: "))
     return Problem(str(video), "failed", f"tracking failed ({kind}: {text}).")
 
 
 def _track_all(todo: Sequence[dict[str, Any]], workers: int | None) -> Iterator[tuple[int, list[Problem]]]:
-    """Tracks recordings by their arguments; yields (how many have been done since, problems)."""
+    """Tracks recordings given by their arguments; yields (number of recordings just finished, problems)."""
     count = min(workers or min(os.cpu_count() or 1, MOST_WORKERS), len(todo))
     jobs = []
     for part in portions(todo):
@@ -208,7 +208,7 @@ def _track_all(todo: Sequence[dict[str, Any]], workers: int | None) -> Iterator[
 def _rows(
     out: Path, recordings: Sequence[Recording], keys: Mapping[str, str], mask: bool
 ) -> tuple[dict[str, Summary], list[dict[str, Any]]]:
-    """Summaries of the recordings that are finished, and a row of the index for each of their samples."""
+    """Returns the summaries of finished recordings, and an index row for each of their samples."""
     summaries: dict[str, Summary] = {}
     rows: list[dict[str, Any]] = []
     for recording in recordings:
@@ -243,11 +243,11 @@ def _described(sample: Sample, out: Path, recording: Recording, times_s: NDArray
 
 
 def span_s(sample: Sample, times_s: NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """The sample's span in seconds of its recording; one of frames ends half way to the frame behind it."""
+    """Returns the sample's span in seconds; spans given in frames begin and end halfway between frames."""
     first, last = sample.first_frame, sample.last_frame
     if first is None or last is None:
         return sample.start_s, sample.end_s
-    if first >= len(times_s):  # outside: left to the reader to refuse
+    if first >= len(times_s):  # out of range: the reader will reject it
         return float(times_s[-1]) + 1.0, None
     start_s = 0.0 if first == 0 else float(times_s[first - 1] + times_s[first]) / 2
     end_s = None if last + 1 >= len(times_s) else float(times_s[last] + times_s[last + 1]) / 2
@@ -255,17 +255,17 @@ def span_s(sample: Sample, times_s: NDArray[np.float64]) -> tuple[float | None, 
 
 
 def _other(resource: Resource | None, out: Path, recording: Recording, what: str) -> str:
-    """Path in the folder of a recording's depth or mask; empty where it has none."""
+    """Returns the path of a recording's depth or mask within the folder; empty if it has none."""
     return "" if resource is None else _placed(resource, out, f"{what}/{recording.name}/{resource.name}")
 
 
 def _placed(resource: Resource, out: Path, name: str) -> str:
-    """`name` after putting a link to the file there; a copy of a member of an archive, or where links do not work."""
+    """Creates a link to the file at `name` (a copy for archive members or if links do not work); returns `name`."""
     target = out / name
     if target.exists():
         return name
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)  # a link that leads nowhere
+    target.unlink(missing_ok=True)  # a broken link
     if resource.member is not None:
         data = resource.read()
         whole(target, lambda stream: stream.write(data))
@@ -281,7 +281,7 @@ def _placed(resource: Resource, out: Path, name: str) -> str:
 
 
 def _write_index(out: Path, rows: list[dict[str, Any]], what: What) -> None:
-    """joints.txt, camera.yaml and, last, index.csv."""
+    """Writes joints.txt, camera.yaml and, last, index.csv."""
     stream = io.StringIO()
     table = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
     table.writeheader()

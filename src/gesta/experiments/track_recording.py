@@ -1,7 +1,7 @@
-"""One recording -> its landmarks on disk: everything in an `.npz`, and the joints in pixels as a skeleton `.npy`.
+"""Tracking one recording: writes all landmarks to an `.npz`, and the joints in pixels to a skeleton `.npy`.
 
-The skeleton file is the form that `sources.index_csv` reads: float32 T J 3 in the coordinates of a camera with a focal
-length of one pixel at (0, 0), so that (u, v) pixels are (u, -v, 1); NaN where nothing was found.
+The skeleton file has the format read by `sources.index_csv`: float32 T J 3 in the coordinates of a camera with a focal
+length of one pixel at (0, 0), so that pixel (u, v) is (u, -v, 1); NaN where nothing was detected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CAMERA = {"fx": 1.0, "fy": 1.0, "cx": 0.0, "cy": 0.0}
 
 @dataclass(frozen=True)
 class Summary:
-    """What was found in a recording."""
+    """Detection counts of a recording."""
 
     frames: int
     with_person: int
@@ -41,7 +41,7 @@ class Summary:
 def track_recording(tracker: Tracker, video: Resource, stem: Path, key: str, mask: Path | None = None) -> Summary:
     """Tracks a whole video and writes `stem`.npz and `stem`.npy, and the person's mask as a video.
 
-    The `.npz` holds times_s [T], points_px [T, J, 3], confidence [T, J], joints [J], size (height, width), tracker
+    The `.npz` contains times_s [T], points_px [T, J, 3], confidence [T, J], joints [J], size (height, width), tracker
     (sha256), key, and the counts of Summary. Raises GestaError naming the video or the file that cannot be written.
     """
     tracker.reset()
@@ -82,12 +82,12 @@ def track_recording(tracker: Tracker, video: Resource, stem: Path, key: str, mas
     }
     joints = skeleton(document["points_px"], tracker.what)
     whole(_with(stem, ".npy"), lambda stream: np.save(stream, joints, allow_pickle=False))
-    whole(_with(stem, ".npz"), lambda stream: np.savez_compressed(stream, **document))  # last: it says all is there
+    whole(_with(stem, ".npz"), lambda stream: np.savez_compressed(stream, **document))  # last: marks completion
     return summary
 
 
 def finished(stem: Path, key: str) -> tuple[Summary, NDArray[np.float64]] | None:
-    """(summary, times_s) of a recording that was tracked with this key; None if it was not, or not to the end."""
+    """Returns (summary, times_s) of a recording completely tracked with this key, else None."""
     try:
         with np.load(_with(stem, ".npz"), allow_pickle=False) as stored:
             if str(stored["key"]) != key or not _with(stem, ".npy").is_file():
@@ -99,7 +99,7 @@ def finished(stem: Path, key: str) -> tuple[Summary, NDArray[np.float64]] | None
 
 
 def content(video: Resource) -> str:
-    """sha256 of a video's content, or of the images in a folder."""
+    """Returns the sha256 of a video's content, or of the images in a folder."""
     digest = hashlib.sha256()
     if video.member is None and video.path.is_dir():
         for file in sorted(video.path.iterdir()):
@@ -113,14 +113,14 @@ def content(video: Resource) -> str:
 
 
 def skeleton(points_px: NDArray[np.float32], what: What) -> NDArray[np.float32]:
-    """T J 3 pixels in the order of the tracker -> T J' 3 of a skeleton file, with BODY_CENTERS."""
+    """Converts T J 3 pixels in tracker order to T J' 3 of a skeleton file, with BODY_CENTERS."""
     uv = with_centers(points_px[..., :2], what)
     depth = np.where(np.isnan(uv[..., :1]), np.nan, 1.0)
     return np.concatenate([uv[..., :1], -uv[..., 1:], depth], axis=-1).astype(np.float32)
 
 
 def whole(path: Path, write: Any) -> None:
-    """Calls write(stream) on a temporary file and renames it. Raises GestaError if that fails."""
+    """Writes a file atomically: calls write(stream) on a temporary file, then renames it. Raises GestaError."""
     try:
         with replacing(path) as part, part.open("wb") as stream:
             write(stream)
@@ -133,7 +133,7 @@ def _with(stem: Path, suffix: str) -> Path:
 
 
 class MaskVideo:
-    """The person's mask as a lossless gray video: 255 on the person. One frame for each frame of the recording."""
+    """Writes the person's mask as a lossless grayscale video: 255 on the person, one frame per recorded frame."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._part = path, temporary(path, f"part{path.suffix}")
@@ -141,7 +141,7 @@ class MaskVideo:
         self._stream: Any = None
 
     def add(self, mask: NDArray[np.bool_] | None, size: tuple[int, int]) -> None:
-        """The next frame's mask; None where nobody was found."""
+        """Adds the next frame's mask; None if nobody was detected."""
         if self._container is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             remove_left_behind(self._path)
@@ -153,23 +153,23 @@ class MaskVideo:
         self._container.mux(self._stream.encode(av.VideoFrame.from_ndarray(levels, format="gray")))
 
     def close(self) -> None:
-        """Ends the file and gives it its name."""
+        """Finishes the file and renames it to its final name."""
         if self._container is not None:
             self._container.mux(self._stream.encode())
             self._container.close()
             self._part.replace(self._path)
 
     def discard(self) -> None:
-        """Leaves nothing behind."""
+        """Deletes the unfinished file."""
         if self._container is not None:
             self._container.close()
             self._part.unlink(missing_ok=True)
 
 
 def job(recordings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """`track_recording` of each that is not finished, with a tracker that is kept from call to call.
+    """Calls `track_recording` for each unfinished recording, with a tracker that is reused across calls.
 
-    `failed`: place in `recordings` -> (kind of the exception, its text); the others are tracked all the same.
+    Returns `failed`: index in `recordings` -> (exception type, text); failures do not stop the others.
     """
     failed = {}
     for number, arguments in enumerate(recordings):

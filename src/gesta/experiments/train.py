@@ -1,4 +1,4 @@
-"""One training of any task, from a data folder to a bundle that runs without PyTorch."""
+"""Training for any task, from a data folder to a bundle that runs without PyTorch."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from gesta.training.run import Fitted, Run
 
 COMPARED = 32
 """Validation samples on which the exported network is compared with PyTorch."""
-_OUT = "GESTA_TRAIN_OUT"  # tells the other processes of a run which folder the first one chose
+_OUT = "GESTA_TRAIN_OUT"  # passes the folder chosen by the first process of a run to the others
 
 
 @dataclass(frozen=True, repr=False)
 class Trained(Result):
     """A finished training run.
 
-    `bundle`: its path. `metrics`: those of the best epoch. `history`: one row per epoch.
+    `bundle`: path of the bundle. `metrics`: metrics of the best epoch. `history`: one row per epoch.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
         print(run.metrics["val_accuracy"])
@@ -46,7 +46,7 @@ class Trained(Result):
     task: str
 
     def rows(self) -> list[dict[str, Any]]:
-        """The history: one row per epoch."""
+        """Returns the history: one row per epoch."""
         return list(self.history)
 
 
@@ -61,12 +61,12 @@ def train(
     told: Callable[[Recipe, Parts], None] = lambda _recipe, _parts: None,
     **options: Any,
 ) -> Trained | None:
-    """Trains on a data folder and leaves the bundle at run.out/bundle; None in the other processes of a run.
+    """Trains on a data folder and writes the bundle to run.out/bundle. Returns None in all but the first process.
 
-    `recipe`: a name or YAML file; None: the default of the data's task, or `start`'s own. `start`: a bundle to begin
-    with. `told` is called before the work begins. `options`: those of the task's `fit` and of its split (protocol, or
-    divide(listing), which is called instead of it). Raises GestaError for data, recipes and bundles
-    that do not fit together, a run.out that holds a finished training, and as the task's `fit` does.
+    `recipe`: a name or YAML file; None: the default of the data's task, or the recipe of `start`. `start`: a bundle to
+    start from. `told`: called before training starts. `options`: options of the task's `fit` and of the split
+    (protocol, or divide(listing), which replaces the split). Raises GestaError for data, recipes and bundles that do
+    not fit together, for a run.out that contains a finished training, and like the task's `fit`.
     """
     task = task_of(data, recipe, layout, start)
     chosen = recipe_of(task, recipe, sets, start)
@@ -89,7 +89,7 @@ def train(
 
 @contextmanager
 def _told(run: Run, **facts: Any) -> Iterator[dict[str, Any]]:
-    """Events of a training in its folder: how it began and ended. Yields what "finished" is to say."""
+    """Logs events for the start and end of a training in its folder. Yields a dict to fill for the event "finished"."""
     out, begun = run.out if is_first_process() else None, time.monotonic()
     finished: dict[str, Any] = {}
     events.tell(out, "resumed" if run.resume else "started", seed=run.seed, pid=os.getpid(), **facts)
@@ -122,7 +122,7 @@ def _trained(task: Task, fitted: Fitted, parts: Parts, agreements: Sequence[Any]
 
 
 def _export(task: Task, fitted: Fitted, parts: Parts) -> list[Any]:
-    """Adds OpenVINO networks to the bundle, compared with torch on validation samples, else on training ones."""
+    """Adds OpenVINO networks to the bundle, compared with PyTorch on validation samples, or else training samples."""
     from gesta.exporting.run import add
 
     bundle = catalog.read_bundle(fitted.bundle)
@@ -135,9 +135,9 @@ def _export(task: Task, fitted: Fitted, parts: Parts) -> list[Any]:
 
 
 def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | None = None) -> Task:
-    """The task to train: the recipe's, else that of the bundle to start from, else the data's.
+    """Returns the task to train: that of the recipe, else of the bundle to start from, else of the data.
 
-    Raises GestaError (usage) where the data are another task's.
+    Raises GestaError (usage) if the data are for another task.
     """
     found = catalog.of_data(data, layout)
     if recipe is not None:
@@ -157,7 +157,7 @@ def task_of(data: Path, recipe: str | None, layout: str | None, start: Path | No
 
 
 def recipe_of(task: Task, recipe: str | None, sets: Sequence[str], start: Path | None = None) -> Any:
-    """The recipe with its changes; with a bundle to start from, what of it is the bundle's. Raises RecipeError."""
+    """Returns the recipe with changes applied, taking settings from the bundle to start from. Raises RecipeError."""
     if start is None:
         return load(recipe or task.default_recipe, task.recipe, sets)
     if not has(task, "recipe_from"):
@@ -167,16 +167,16 @@ def recipe_of(task: Task, recipe: str | None, sets: Sequence[str], start: Path |
 
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
-"""What torchrun, SLURM and Lightning number the processes of a run by; the first has 0 everywhere."""
+"""Environment variables with process numbers set by torchrun, SLURM and Lightning; all are 0 in the first process."""
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks for a run of several."""
+    """Returns whether this is the first process of a run, which writes files and events."""
     return all(os.environ.get(name, "0") == "0" for name in RANKS)
 
 
 def new_folder(data: Path, recipe: str) -> Path:
-    """runs/<data>-<recipe>-<number>, the first that is free; the same in every process of a run."""
+    """Returns the first unused path runs/<data>-<recipe>-<number>; it is the same in every process of a run."""
     if _OUT in os.environ and not is_first_process():
         return Path(os.environ[_OUT])
     stem = re.sub(r"[^\w.-]+", "-", f"{data.resolve().name}-{Path(recipe).stem}")
@@ -188,7 +188,7 @@ def new_folder(data: Path, recipe: str) -> Path:
 
 
 def refuse_finished(out: Path, resume: bool, overwrite: bool) -> None:
-    """Raises GestaError (usage) for a folder with a finished training that nobody asked to replace."""
+    """Raises GestaError (usage) if the folder contains a finished training, unless resuming or overwriting."""
     if (out / "bundle" / io.MANIFEST).exists() and not (resume or overwrite) and is_first_process():
         raise GestaError(
             f"{out}: holds a finished training. Choose another --out, replace it with --overwrite, or train on with "
@@ -199,7 +199,7 @@ def refuse_finished(out: Path, resume: bool, overwrite: bool) -> None:
 
 @contextmanager
 def locked(out: Path, what: str = "training") -> Iterator[None]:
-    """Keeps other work of this kind out of a folder. Raises GestaError where one is at work in it."""
+    """Locks a folder against concurrent work of the same kind. Raises GestaError if it is already locked."""
     from filelock import FileLock, Timeout
 
     if not is_first_process():

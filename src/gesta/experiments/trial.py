@@ -1,4 +1,4 @@
-"""One training and its measurement, for any task, as crossval, learning curves and tables run it in its own process."""
+"""One training and its measurement, for any task; crossval, learning curves and tables run it in a separate process."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def trial_job(
     start: Path | None = None,
     **options: Any,
 ) -> Job:
-    """A trial as a job: its result lies in `folder` under a key made of the recipe, the seed and the samples.
+    """Returns a trial as a job, whose result is stored in `folder` under a key of recipe, seed and samples.
 
-    `parts`: samples of train, perhaps val, and test. `start`: the bundle to start from. `options`: of `run_trial`.
+    `parts`: samples of train, optionally val, and test. `start`: a bundle to start from. `options`: see `run_trial`.
     """
     task = recipe.task
     begun = [] if start is None else _weights(start)
@@ -62,12 +62,12 @@ def run_trial(
     start: Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Trains (a stopped training resumes), measures on the split "test"; the training folder is removed at the end.
+    """Trains (resuming if interrupted), measures on the split "test", and removes the training folder.
 
-    `options`: `keep` leaves the folder, `may_diverge` makes a loss that is not finite a result, with only `diverged`.
-    A test sample whose class the training part lacks counts as an error. Returns the task's quality by its name, n,
-    errors and ids where there are classes, parameters, validation, history, notes, skipped, seconds, and what else the
-    task reports of a trial.
+    `options`: `keep` keeps the folder; `may_diverge` turns a non-finite loss into a result with only `diverged`. Test
+    samples of classes missing in the training part count as errors. Returns the task's quality under its name, n,
+    errors and ids (for tasks with classes), parameters, validation, history, notes, skipped, seconds, and anything else
+    the task reports for a trial.
     """
     from gesta.training.learner import LossNotFinite
 
@@ -99,10 +99,10 @@ def run_trial(
 
 
 def measured(task: Task, bundle: Path, parts: Parts, seed: int, device: str, facts: bool = True) -> dict[str, Any]:
-    """What a bundle reaches on the split "test": see `run_trial`."""
+    """Returns the results of a bundle on the split "test": see `run_trial`."""
     predictor = task.load(catalog.read_bundle(bundle), Placement("torch", device), light=True)
     test, manifest = parts.of("test"), predictor.manifest
-    by_events = getattr(manifest, "decoder", None) is not None  # then no sample has an answer of its own
+    by_events = getattr(manifest, "decoder", None) is not None  # then there are no per-sample predictions
     labels = None if by_events else getattr(manifest, "labels", None)
     seen = test if labels is None else [s for s in test if s.label in labels]
     result = measure(task, predictor, seen, layout=parts.listing.layout, progress=False)
@@ -129,7 +129,7 @@ def _weights(start: Path) -> list[str]:
 
 
 def prepare(jobs: Sequence[Job], progress: Progress | None = None) -> None:
-    """What trials would do side by side and is better done once, where their task says what; finished ones are left."""
+    """Does work shared by unfinished trials once in advance, for tasks that define `prepare`."""
     done: list[tuple[Parts, str, list[Recipe]]] = []
     for job in jobs:
         if "parts" not in job.arguments or job.finished() is not None:
@@ -147,7 +147,7 @@ def prepare(jobs: Sequence[Job], progress: Progress | None = None) -> None:
 
 
 def identity(parts: Parts) -> str:
-    """What makes samples the same samples: all that is told of them, with the sizes of their files for their places."""
+    """Returns a hash that identifies the samples: all their fields, with file sizes in place of paths."""
     content, sizes = hashlib.sha256(), dict[Path, int]()
     for sample in parts.listing.samples:
         content.update(repr(_plain(sample, sizes)).encode())

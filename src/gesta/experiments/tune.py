@@ -1,12 +1,12 @@
-"""Search of hyperparameters of any task: rounds of random search, each in narrower ranges around the best so far.
+"""Hyperparameter search for any task: rounds of random search, each in narrower ranges around the best trial so far.
 
 Kazakos, section 4.4.3: three rounds of 50 trials; learning rate log-uniform in (0.001, 0.1), momentum log-uniform in
-(0.8, 1), dropout uniform in (0, 0.1). **Decision**: every round halves the widths of the ranges (of the logarithm where
-it is log-uniform), centered on the best trial, within the first ranges. Hand pose is searched so, by the validation's
-mean squared error; other tasks around the learning rate of the recipe, by their quality on the validation part.
+(0.8, 1), dropout uniform in (0, 0.1). **Decision**: each round halves the widths of the ranges (in the logarithm if
+log-uniform), centered on the best trial, within the initial ranges. Hand pose uses these ranges and the validation mean
+squared error; other tasks search around the recipe's learning rate, by their quality on the validation part.
 
-The trials lie in an Optuna storage, by default a file in the folder of results: a stopped search resumes, and several
-workers, also on several machines, share one search through `--storage URL`.
+Trials are kept in an Optuna storage, by default a file in the results folder: an interrupted search resumes, and
+several workers, also on several machines, can share one search through `--storage URL`.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ RunTrials = Callable[["Search", "Study", Parts, Path, Told | None], None]
 HEARTBEAT_S = 30
 ATTEMPTS = 5
 PLACE, PROCESS = "place", "process"
-"""Of a trial: which of the search it is, and who works on it."""
+"""Attributes of a trial: its number in the search, and the process working on it."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Drawn evenly from `low` to `high`, or evenly in the logarithm."""
+    """A uniform or log-uniform distribution from `low` to `high`."""
 
     low: float
     high: float
     log: bool = False
 
     def narrowed(self, around: float, factor: float) -> Range:
-        """`factor` times as wide, centered on `around`, within this range."""
+        """Returns a range `factor` times as wide, centered on `around`, within this range."""
         if self.log:
             inner = Range(math.log(self.low), math.log(self.high)).narrowed(math.log(around), factor)
             return Range(max(self.low, math.exp(inner.low)), min(self.high, math.exp(inner.high)), True)
@@ -68,15 +68,15 @@ class Range:
 
 RATE = "training.learning_rate"
 MOMENTUM = ("training.momentum", Range(0.8, 0.999, log=True))
-"""1 itself is no momentum."""
+"""Excludes 1, which is not a valid momentum."""
 DROPOUT = ("model.dropout", Range(0.0, 0.5))
 FACTOR = 10.0
-"""A learning rate is searched up to so many times below and above the recipe's own."""
+"""The learning rate is searched from the recipe's value divided by this factor to its product with it."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """`trials` in each of `rounds`. `seed` draws the trials, the validation part and every training."""
+    """A search of `rounds` rounds with `trials` trials each. `seed`: for trials, validation split and trainings."""
 
     task: Task
     recipe: Any
@@ -91,9 +91,9 @@ class Search:
 
     @property
     def space(self) -> dict[str, Range]:
-        """What is searched, by key of the recipe: the task's own ranges, or around the recipe's learning rate.
+        """Ranges to search, by recipe key: the task's own, or ranges around the recipe's learning rate.
 
-        Momentum only where the optimizer has it, other keys where the recipe has them.
+        Includes momentum only if the optimizer has it, and other keys only if the recipe has them.
         """
         tuning: Tuning | None = getattr(self.task, "tuning", None)
         if tuning is not None:
@@ -113,13 +113,13 @@ class Search:
 
     @property
     def objective(self) -> tuple[str, bool]:
-        """(the metric of a training that decides, whether the highest is best)."""
+        """(the training metric to optimize, whether higher is better)."""
         tuning: Tuning | None = getattr(self.task, "tuning", None)
         return (self.task.quality.trained, self.task.quality.higher) if tuning is None else (tuning.objective, False)
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The metrics of a training that are reported."""
+        """The training metrics to report."""
         return tuple(dict.fromkeys((self.objective[0], self.task.quality.trained)))
 
 
@@ -132,12 +132,12 @@ def tune(
     told: Told | None = None,
     run: RunTrials | None = None,
 ) -> dict[str, Any]:
-    """Runs what is missing of the search and writes best.yaml, table.md and result.json in `out`.
+    """Runs the missing trials of the search and writes best.yaml, table.md and result.json to `out`.
 
-    Returns the document: recipe, rounds, metrics (those reported, the first decides), trials (number, round, values,
-    metrics, epochs, seconds), best. `told(number, trial)` is called as each one ends. `run` does the trials (None: one
-    after another, here). Raises GestaError for a recipe of which nothing can be searched, a storage that cannot be
-    opened, or when every trial has diverged.
+    Returns the document: recipe, rounds, metrics (those reported; the first is optimized), trials (number, round,
+    values, metrics, epochs, seconds), best. `told(number, trial)` is called after each trial. `run` runs the trials
+    (None: sequentially in this process). Raises GestaError if the recipe has nothing to search, the storage cannot be
+    opened, or every trial has diverged.
     """
     if not search.space:
         raise GestaError(
@@ -149,7 +149,7 @@ def tune(
 
 
 def one_by_one(search: Search, study: Study, parts: Parts, out: Path, told: Told | None) -> None:
-    """Does what is missing of the search that no other worker has in hand."""
+    """Runs the missing trials of the search that no other worker is running."""
     import optuna
     from optuna.trial import TrialState
 
@@ -172,13 +172,13 @@ def one_by_one(search: Search, study: Study, parts: Parts, out: Path, told: Told
         if len(trials) < search.total:
             study.optimize(objective, n_trials=1)
         elif any(_is_nobodys(trial) for trial in trials):
-            time.sleep(1.0)  # it is taken soon, or was left by somebody who died at once
+            time.sleep(1.0)  # it will be taken soon, or its worker died immediately
         else:
-            break  # the last ones may still run elsewhere
+            break  # the last trials may still be running elsewhere
 
 
 def open_study(search: Search, parts: Parts, out: Path, storage: str | None) -> Study:
-    """The search's study: of the same recipe, data and seed there is one. Raises GestaError."""
+    """Opens or creates the study for this recipe, data and seed. Raises GestaError."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -203,7 +203,7 @@ def open_study(search: Search, parts: Parts, out: Path, storage: str | None) -> 
 
 
 def _storage(url: str) -> RDBStorage:
-    """The database, made where it is new. Workers that start together may all want to make it: then once more."""
+    """Opens or creates the database, retrying if workers that start together create it at the same time."""
     from sqlalchemy.exc import IntegrityError, OperationalError
 
     left = ATTEMPTS
@@ -221,13 +221,13 @@ def _opened(url: str) -> RDBStorage:
     from optuna.storages import RDBStorage
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the heartbeat, by which dead workers are told, is called experimental
+        warnings.simplefilter("ignore")  # the heartbeat, which detects dead workers, is marked experimental
         return RDBStorage(url, heartbeat_interval=HEARTBEAT_S)
 
 
 def _fail_dead(study: Study) -> None:
-    """Trials of this computer's processes that are gone, and others without a heartbeat for two of its intervals, have
-    died: they are drawn again."""
+    """Marks trials as failed, to be drawn again, if their process on this computer is gone or if they had no heartbeat
+    for two intervals."""
     from optuna.storages import fail_stale_trials
     from optuna.trial import TrialState
 
@@ -237,26 +237,26 @@ def _fail_dead(study: Study) -> None:
             study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # called experimental, like the heartbeat
+        warnings.simplefilter("ignore")  # marked experimental, like the heartbeat
         fail_stale_trials(study)
 
 
 def _is_nobodys(trial: FrozenTrial) -> bool:
-    """Whether a trial runs and nobody is known to work on it, as in the moment after it was drawn."""
+    """Returns whether a trial is running without a known worker, as right after it was drawn."""
     from optuna.trial import TrialState
 
     return trial.state == TrialState.RUNNING and PROCESS not in trial.user_attrs
 
 
 def begin(study: Study, trial: Trial, search: Search) -> tuple[int, dict[str, float]]:
-    """Takes a trial up for this process: its place and its values."""
+    """Assigns a trial to this process and returns its place and values."""
     trial.set_user_attr(PROCESS, this_process())
     place = _take_place(study, trial)
     return place, draw(study, trial, search, place)
 
 
 def _take_place(study: Study, trial: Trial) -> int:
-    """Which trial of the search this is: the first that no other has; of two that took it at once both look again."""
+    """Takes the first free place in the search; if two trials take the same place at once, both try again."""
     while True:
         place = min(set(range(len(study.get_trials(deepcopy=False)))) - set(_places(study, trial)))
         trial.set_user_attr(PLACE, place)
@@ -267,7 +267,7 @@ def _take_place(study: Study, trial: Trial) -> int:
 
 
 def _places(study: Study, trial: Trial) -> list[int]:
-    """The places of the other trials; those that died have none."""
+    """Returns the places of the other trials; failed ones have none."""
     from optuna.trial import TrialState
 
     others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number and t.state != TrialState.FAIL]
@@ -275,13 +275,13 @@ def _places(study: Study, trial: Trial) -> list[int]:
 
 
 def place_of(trial: FrozenTrial) -> int:
-    """A trial's place in the search; of a study of before its number. -1 while it has none."""
+    """Returns a trial's place in the search (its number in studies from older versions), or -1 if it has none yet."""
     place = trial.user_attrs.get(PLACE, trial.number if PROCESS not in trial.user_attrs else None)
     return -1 if place is None else int(place)
 
 
 def ranges_of(study: Study, search: Search, number: int) -> dict[str, Range]:
-    """The ranges of a round: those of the first worker that comes to it hold for all."""
+    """Returns the ranges of a round, set for all workers by the first one to reach it."""
     known = study.user_attrs.get(f"round {number}")
     if known is None:
         best = _best(study, search)
@@ -294,7 +294,7 @@ def ranges_of(study: Study, search: Search, number: int) -> dict[str, Range]:
 
 
 def draw(study: Study, trial: Trial, search: Search, place: int) -> dict[str, float]:
-    """The trial's values; they depend on the seed, its place and the round's ranges alone."""
+    """Draws the trial's values, which depend only on the seed, its place and the round's ranges."""
     from optuna.samplers import RandomSampler
 
     number = min(place // search.trials, search.rounds - 1)
@@ -308,7 +308,7 @@ def draw(study: Study, trial: Trial, search: Search, place: int) -> dict[str, fl
 
 
 def train(search: Search, values: dict[str, float], parts: Parts, folder: Path) -> dict[str, Any]:
-    """One training; its folder is removed. What it reached, or only `diverged`. Raises GestaError."""
+    """Runs one training and removes its folder. Returns its results, or only `diverged`. Raises GestaError."""
     from gesta.training.learner import LossNotFinite
 
     started = time.monotonic()
@@ -338,7 +338,7 @@ def _best(study: Study, search: Search) -> FrozenTrial | None:
 
 
 def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
-    """The documents of what is done so far. Raises GestaError if nothing has come of any trial."""
+    """Writes the documents of the trials so far. Raises GestaError if no trial has succeeded."""
     from optuna.trial import TrialState
 
     best = _best(study, search)
@@ -371,12 +371,12 @@ def _written(search: Search, study: Study, out: Path) -> dict[str, Any]:
 
 
 def _told(trial: FrozenTrial) -> dict[str, Any]:
-    """What a trial found, without who found it."""
+    """Returns the results of a trial, without its worker."""
     return {name: value for name, value in trial.user_attrs.items() if name not in (PLACE, PROCESS)}
 
 
 def words(document: dict[str, Any], trial: dict[str, Any]) -> str:
-    """What a trial reached, as in "val mse 0.00123, val error mm 12.3"."""
+    """Formats the metrics of a trial, e.g. "val mse 0.00123, val error mm 12.3"."""
     return ", ".join(f"{name.replace('_', ' ')} {trial[name]:.5g}" for name in document["metrics"])
 
 
@@ -390,7 +390,7 @@ def _yaml(recipe: Recipe, document: dict[str, Any]) -> str:
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """The trials as a markdown table, best first; those that diverged last."""
+    """Returns the trials as a Markdown table, best first, diverged ones last."""
     keys, metrics, best = [key for key in document["best"] if "." in key], document["metrics"], document["best"]
     names = [name.replace("_", " ") for name in metrics]
     titles = ["trial", "round", *(key.partition(".")[2] for key in keys), *names, "epochs", "minutes"]

@@ -1,7 +1,7 @@
-"""A search whose trials are jobs: those of a round side by side on a cluster, one round after another.
+"""A search whose trials are jobs: the trials of a round run in parallel on a cluster, one round after another.
 
-This process alone asks the study and tells it; workers train. A trial's values depend on its place, the seed and the
-rounds before, so the search is that of one process.
+Only this process reads and updates the study; workers train. A trial's values depend on its place, the seed and the
+previous rounds, so the search is the same as in a single process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def search_on_cluster(search: tune.Search, study: Study, parts: Parts, out: Path, told: tune.Told | None) -> None:
-    """Does what is missing of the search. Raises GestaError where a trial fails, once the others of its round end."""
+    """Runs the missing trials. If a trial fails, raises GestaError once the others of its round have ended."""
     _fail_running(study)
     for number in range(search.rounds):
         trials = {tune.begin(study, trial, search)[0]: trial for trial in _new(study, (number + 1) * search.trials)}
@@ -38,13 +38,13 @@ def search_on_cluster(search: tune.Search, study: Study, parts: Parts, out: Path
                 told(place, {**job.arguments["values"], **found})
 
         for place, job in jobs.items():
-            if (found := job.finished()) is not None:  # the command was killed before it told the study
+            if (found := job.finished()) is not None:  # the command was killed before it updated the study
                 _tell(study, search, trials[place], found)
         run_jobs(list(jobs.values()), told=ended)
 
 
 def _fail_running(study: Study) -> None:
-    """Trials that an earlier command left have no one: others are drawn in their places, with the same values."""
+    """Marks running trials of an earlier command as failed; they are redrawn in their places, with the same values."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -52,13 +52,13 @@ def _fail_running(study: Study) -> None:
 
 
 def _new(study: Study, total: int) -> Iterator[Trial]:
-    """Trials that are missing among the first `total`."""
+    """Yields new trials for those missing among the first `total`."""
     from optuna.trial import TrialState
 
     known = [trial for trial in study.get_trials(deepcopy=False) if trial.state != TrialState.FAIL]
     for _ in range(total - len(known)):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # no heartbeat is needed: nobody else asks this study
+            warnings.simplefilter("ignore")  # no heartbeat is needed: no other process uses this study
             yield study.ask()
 
 
@@ -79,7 +79,7 @@ def _job(study: Study, search: tune.Search, parts: Parts, out: Path, place: int,
 def train_trial(
     task: str, search: Mapping[str, Any], values: dict[str, float], parts: Parts, folder: Path
 ) -> dict[str, Any]:
-    """A job: one training with these values; what it reached, or only `diverged`."""
+    """Job: trains once with these values. Returns its results, or only `diverged`."""
     return tune.train(tune.Search(catalog.find(task), **search), values, parts, folder)
 
 

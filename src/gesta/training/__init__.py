@@ -1,1 +1,1 @@
-"""training"""
+"""Training: learners, callbacks, checkpoints and stages, shared by all tasks."""

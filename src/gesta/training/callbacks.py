@@ -1,4 +1,4 @@
-"""What happens around the epochs: generators, history, logs, best and last checkpoint, early stopping, progress."""
+"""Callbacks run around each epoch: seeding, history, logs, best and last checkpoint, early stopping, progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from gesta.training.learner import Row
 
 
 class Generators(Callback):
-    """Seeds every global generator anew at each epoch, so that a resumed run draws what an uninterrupted one draws."""
+    """Reseeds all global generators at each epoch, so that resumed and uninterrupted runs draw the same numbers."""
 
     def __init__(self, seed: int, stage: int) -> None:
         self.seed, self.stage = seed, stage
@@ -35,10 +35,10 @@ class Generators(Callback):
 
 
 class Keeper(Callback):
-    """Ends an epoch: a row of history, logs, the best network, the state to resume, and whether to stop early.
+    """At the end of each epoch, writes history, logs, best network and resume state, and decides on early stopping.
 
-    `best_by`: columns of the history, "-" before one that should be high; the first decides, of equal ones the next.
-    Without validation the last epoch is the best. `stop`: a file that asks to stop after the epoch that is going on.
+    `best_by`: columns of the history to minimize, or to maximize if prefixed with "-"; later ones break ties. Without
+    validation, the last epoch is the best. `stop`: if this file exists, training stops after the current epoch.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Keeper(Callback):
 
     @property
     def best_epoch(self) -> int:
-        """Index into the history."""
+        """Index of the best epoch in the history."""
         names = [name.removeprefix("-") for name in self.best_by]
         if not any(names[0] in row for row in self.history):
             return len(self.history) - 1
@@ -130,7 +130,7 @@ class Keeper(Callback):
 
 
 class Show(Callback):
-    """Progress on stderr: a live line with loss, accuracies and time left; one line per epoch without a terminal."""
+    """Shows progress on stderr: a live line with loss, accuracies and time left, or one line per epoch if not a TTY."""
 
     def __init__(self, keeper: Keeper, epochs: int, batches: int, title: str) -> None:
         self.keeper, self.epochs, self.batches, self.title = keeper, epochs, batches, title
@@ -163,7 +163,7 @@ class Show(Callback):
 
 
 class HoldZeros(Callback):
-    """Puts removed weights back to zero after every batch: momentum and weight decay would move them."""
+    """Resets pruned weights to zero after every batch, since momentum and weight decay would change them."""
 
     def __init__(self, network: nn.Module, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         named = dict(network.named_parameters())

@@ -1,7 +1,7 @@
-"""What training leaves on disk while it runs: whole or not at all, whenever the process is killed.
+"""Checkpoints, written atomically: a file is complete or absent, even if the process is killed.
 
-`checkpoints/<stage>.ckpt`: Lightning's state after the last finished epoch, to resume; a pickle of plain values, read
-with `weights_only=True`. `checkpoints/<stage>-best.safetensors`: the network at its best epoch.
+`checkpoints/<stage>.ckpt`: Lightning's state after the last finished epoch, for resuming; a pickle of plain values,
+loaded with `weights_only=True`. `checkpoints/<stage>-best.safetensors`: the network at its best epoch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gesta.schema import GestaError
 
 
 class WholeFileIO(CheckpointIO):
-    """Lightning's checkpoints by `write_whole`, loaded with `weights_only=True`."""
+    """Checkpoint I/O for Lightning that saves with `write_whole` and loads with `weights_only=True`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
         buffer = io.BytesIO()
@@ -40,7 +40,7 @@ class WholeFileIO(CheckpointIO):
 
 
 def load_state(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
-    """A checkpoint of ours. Raises GestaError if the file is damaged or holds anything but plain values."""
+    """Loads a checkpoint. Raises GestaError if the file is damaged or contains anything but plain values."""
     try:
         return dict(torch.load(path, map_location=map_location, weights_only=True))
     except Exception as error:
@@ -51,23 +51,23 @@ def load_state(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
 
 def save_network(path: Path, network: torch.nn.Module) -> None:
-    """The network's tensors as safetensors."""
+    """Saves the network's tensors as safetensors."""
     write_whole(path, network_bytes(network))
 
 
 def network_bytes(network: torch.nn.Module) -> bytes:
-    """Parameters and buffers by name as safetensors, in the plain memory order."""
+    """Serializes named parameters and buffers as safetensors, in contiguous memory format."""
     tensors: dict[str, Tensor] = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     return safetensors.torch.save(tensors)
 
 
 def load_network(path: Path, network: torch.nn.Module) -> None:
-    """Puts saved tensors back into a network of the same shape."""
+    """Loads saved tensors into a network with the same architecture."""
     network.load_state_dict(safetensors.torch.load(path.read_bytes()))
 
 
 def seed_everything(*parts: int) -> None:
-    """Seeds Python's, numpy's and torch's global generators from some numbers, e.g. (seed, stage, epoch, rank)."""
+    """Seeds the global generators of Python, NumPy and PyTorch from integers, e.g. (seed, stage, epoch, rank)."""
     value = int(np.random.SeedSequence(parts).generate_state(1)[0])
     random.seed(value)
     np.random.seed(value)
@@ -76,7 +76,7 @@ def seed_everything(*parts: int) -> None:
 
 @contextmanager
 def full_disk_explained(folder: Path) -> Iterator[None]:
-    """Turns a full disk into a GestaError that says so; other errors pass."""
+    """Turns the OSError of a full disk into a GestaError with an explanation; other errors pass through."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Learning to classify, as a Lightning module: one answer an example, or one a chunk of it."""
+"""Lightning module for classification: one prediction per example, or one per chunk of an example."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gesta.training.learner import Learner
 from gesta.training.losses import Over, clip_loss
 
 BEST_BY = ("-val_accuracy", "val_loss")
-"""Which epoch of a classifier is the best: see gesta.training.callbacks.Keeper."""
+"""Criteria for a classifier's best epoch: see gesta.training.callbacks.Keeper."""
 LEAST_LOGIT = -103.0
-"""About the logarithm of the smallest probability that single precision knows."""
+"""Approximate logarithm of the smallest probability that single precision can represent."""
 
 
 class Classify(Learner):
-    """`network`: a net of gesta.models; `over`: the chunks whose loss counts. Batches as gesta.training.data says."""
+    """`network`: from gesta.models; `over`: chunks that count in the loss. Batches: see gesta.training.data."""
 
     measures: ClassVar[Mapping[str, str]] = {"accuracy": "acc {:.3f}"}
 
@@ -30,7 +30,7 @@ class Classify(Learner):
         self.over: Over = over
 
     def forward(self, clip: Tensor, lengths: Tensor) -> Tensor:
-        """Logits of every chunk [B, K, N]; networks without chunks give K = 1."""
+        """Returns the logits of every chunk, [B, K, N]; K = 1 for networks without chunks."""
         if hasattr(self.network, "forward_steps"):
             return self.network.forward_steps(clip, lengths)  # type: ignore[operator,no-any-return]
         if getattr(self.network, "takes_lengths", False):
@@ -38,11 +38,11 @@ class Classify(Learner):
         return self.network(clip).unsqueeze(1)  # type: ignore[no-any-return]
 
     def seen(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """What the network sees of a batch."""
+        """Returns the network's input from a batch."""
         return batch["clip"]
 
     def chunks(self, lengths: Tensor) -> Tensor:
-        """Valid chunks of every clip, [B]."""
+        """Returns the number of valid chunks in every clip, [B]."""
         return chunk_count(lengths, self.chunk) if self.chunk else torch.ones_like(lengths)
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -52,16 +52,16 @@ class Classify(Learner):
         return loss
 
     def loss_of(self, steps: Tensor, chunks: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
-        """Of logits [B, K, N], of which `chunks` [B] are valid."""
+        """Returns the loss of logits [B, K, N], where the first `chunks` [B] of each clip are valid."""
         smoothing = self.settings.label_smoothing
         return clip_loss(steps, batch["target"], chunks, self.over, smoothing, self.start(batch))
 
     def start(self, batch: Mapping[str, Tensor]) -> Tensor | None:
-        """The chunk [B] in which the labeled part begins."""
+        """Returns the index [B] of the chunk in which the labeled part begins."""
         return batch["start"] // self.chunk if self.chunk else None
 
     def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Counts the plain cross entropy and the accuracy of a clip's last answer."""
+        """Returns the cross-entropy of each clip's last answer, without smoothing, and counts it and the accuracy."""
         steps, chunks = self(self.seen(batch), batch["lengths"]), self.chunks(batch["lengths"])
         answer = self._answer(steps.float(), chunks)
         loss = F.cross_entropy(answer.clamp(min=LEAST_LOGIT), batch["target"])  # a vote of 0 is a logit of -inf
@@ -69,7 +69,7 @@ class Classify(Learner):
         return loss
 
     def _answer(self, steps: Tensor, chunks: Tensor) -> Tensor:
-        """The logits [B, N] that count as the answer: the last valid chunk's; single chunks are averaged."""
+        """Returns the predicted logits [B, N]: the network's answer at the last valid chunk, else the chunks' mean."""
         if hasattr(self.network, "answers"):
             steps = self.network.answers(steps)  # type: ignore[operator]
             return steps[torch.arange(len(steps), device=steps.device), chunks - 1]

@@ -1,4 +1,4 @@
-"""Examples -> batches. The order, and what comes out, are pure functions of (seed, epoch)."""
+"""Batching of examples. The order and the content of batches are pure functions of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from torch.utils.data import DataLoader, Dataset
 from gesta.clips.ahead import ahead
 
 Batch = dict[str, Tensor]
-"""clip uint8 [B, S, C, T, H, W], lengths [B] frames, target [B]; start [B], the frame where the labeled part begins;
-when augmented also theta [B, 2, 3]. With teachers also soft [B, N], their answers, or for each j what it is to see:
-view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and of a number of views which one it is: view_id [B, 2]."""
+"""clip uint8 [B, S, C, T, H, W], lengths [B] in frames, target [B]; start [B], the frame where the labeled part begins;
+when augmented, also theta [B, 2, 3]. With teachers, also their predictions soft [B, N], or the input of each teacher j:
+view<j> uint8 [B, S, C, T, H, W], view<j>_lengths [B], and, if there are several views, which one it is: view_id
+[B, 2]."""
 
 
 EXPECTED = 64
 
 
 class Examples(Protocol):
-    """What batches are made of: clips, or images. In training, what an item is may depend on `epoch`."""
+    """A set of clips or images to make batches from. In training, items may depend on `epoch`."""
 
     epoch: int
 
@@ -36,7 +37,7 @@ class Examples(Protocol):
 
 
 class ByIndex(Dataset):
-    """Examples whose items are their indices: `collate` takes a batch from arrays at once."""
+    """Examples whose items are their indices, so that `collate` can slice a whole batch from arrays."""
 
     def __getitem__(self, index: int) -> int:
         return index
@@ -44,11 +45,11 @@ class ByIndex(Dataset):
 
 @dataclass
 class EpochBatches:
-    """Batches of indices of one epoch, shuffled by (seed, epoch); sizes differ by one at most, so none is tiny.
+    """Batches of indices for one epoch, shuffled by (seed, epoch); sizes differ by at most one, so none is tiny.
 
-    Of several processes (`world`) each takes its share of every batch; in training all take equally many batches.
-    Lightning calls `set_epoch`, which also tells the clips. Clips that have `expect` hear the indices of about
-    EXPECTED of them before their batches come.
+    With several processes (`world`), each takes its share of every batch; in training, all get the same number of
+    batches. Lightning calls `set_epoch`, which also sets the epoch of the clips. If the clips have a method `expect`,
+    it is called with indices in advance, about EXPECTED clips ahead of their batches.
     """
 
     clips: Examples
@@ -60,7 +61,7 @@ class EpochBatches:
 
     @property
     def sampler(self) -> EpochBatches:
-        """Where Lightning looks for `set_epoch`: on the sampler behind a loader's batch sampler."""
+        """Lightning looks for `set_epoch` on the `sampler` attribute of a loader's batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:
@@ -86,7 +87,7 @@ class EpochBatches:
 
 
 def batches_an_epoch(clips: int, batch: int, world: int = 1) -> int:
-    """Batches of at most `batch` clips in each of `world` processes."""
+    """Returns the number of batches of at most `batch` clips in each of `world` processes."""
     return -(-clips // (batch * world))
 
 
@@ -94,7 +95,7 @@ Set = TypeVar("Set", bound=Examples)
 
 
 class TrainingData(pl.LightningDataModule, Generic[Set]):
-    """Training and validation batches. `num_workers=0`: mapping clips from the disk is not worth a process."""
+    """Training and validation batches. `num_workers=0`: memory-mapping clips is too cheap to need worker processes."""
 
     def __init__(self, train: Set, val: Set, batch: int, seed: int) -> None:
         super().__init__()
@@ -109,19 +110,19 @@ class TrainingData(pl.LightningDataModule, Generic[Set]):
     def _loader(self, clips: Examples, *, shuffle: bool) -> DataLoader[Any]:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if not shuffle and len(clips) < world * batches_an_epoch(len(clips), self.batch, world):
-            rank, world = 0, 1  # too few to share: every process sees all of them, and its sums count alike
+            rank, world = 0, 1  # too few to share: every process sees all of them, with equal weight in the sums
         batches = EpochBatches(clips, self.batch, shuffle, self.seed, rank, world)
         return _Ahead(
             clips,  # type: ignore[arg-type]
             batch_sampler=batches,  # type: ignore[arg-type]
             collate_fn=clips.collate,
             num_workers=0,
-            generator=torch.Generator(),  # the loader draws a number of its own, at moments that a resume changes
+            generator=torch.Generator(),  # the loader draws a number itself, at times that differ after resuming
         )
 
 
 class _Ahead(DataLoader):
-    """Makes the next batches in a thread while the network learns: what a batch holds does not depend on when."""
+    """Prepares the next batches in a thread during training; their content does not depend on timing."""
 
     def __iter__(self) -> Any:
         batches = super().__iter__()

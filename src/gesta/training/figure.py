@@ -1,4 +1,4 @@
-"""Accuracy and loss against epochs, side by side (as in the sprint report, figure of training)."""
+"""Plot of accuracy and loss over epochs, side by side (like the training figure of the sprint report)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE = "history.png"
-"""Name of the figure beside a bundle."""
+"""File name of the figure next to a bundle."""
 LABELS = {"error_mm": "joint error, mm", "mse": "mean squared error"}
 
 
 def draw_history(
     history: Sequence[Mapping[str, float]], path: Path, title: str, quantities: Sequence[str] = ("accuracy", "loss")
 ) -> None:
-    """Writes a PNG: the best of each quantity (columns `train_*`, `val_*`) in the title of its axes."""
+    """Plots quantities (columns `train_*`, `val_*`) to a PNG, with the best value of each in the title of its axes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -48,7 +48,7 @@ def draw_history(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Writes a PNG, whole or not at all."""
+    """Writes a PNG atomically."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     write_whole(path, buffer.getvalue())

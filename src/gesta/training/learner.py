@@ -1,4 +1,4 @@
-"""What the Lightning modules of all tasks share: sums of an epoch over all processes, the optimizer, divergence."""
+"""Base class of all tasks' Lightning modules: epoch sums over all processes, optimizer setup, divergence checks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class LossNotFinite(GestaError):
 
 
 class Learner(pl.LightningModule):
-    """`network` learns by `settings`; `steps`: updates of the whole training, for the schedule.
+    """Trains `network` with `settings`; `steps`: number of updates in the whole training, for the schedule.
 
-    A subclass gives `loss(batch)`, `validate(batch)`, which call `count`, and `measures`: the names of what is counted
-    beside the loss, each with its word for people.
+    Subclasses implement `loss(batch)` and `validate(batch)`, which call `count`, and define `measures`: the names of
+    the metrics counted in addition to the loss, each with a format string for display.
     """
 
     measures: ClassVar[Mapping[str, str]] = {}
@@ -36,11 +36,11 @@ class Learner(pl.LightningModule):
         self.sums: dict[str, Tensor] = {}
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The loss of a training batch; counts it."""
+        """Returns the loss of a training batch and counts it."""
         raise NotImplementedError
 
     def validate(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """The loss of a validation batch; counts it."""
+        """Returns the loss of a validation batch and counts it."""
         raise NotImplementedError
 
     def training_step(self, batch: Mapping[str, Tensor], batch_idx: int) -> Tensor:
@@ -58,12 +58,12 @@ class Learner(pl.LightningModule):
         return loss
 
     def count(self, part: str, n: int, loss: Tensor, *sums: Tensor) -> None:
-        """Adds a batch of `n` examples to the sums of "train" or "val": its mean loss, and the sums of the measures."""
+        """Adds a batch of `n` examples to the sums of "train" or "val", given its mean loss and the measures' sums."""
         found = torch.stack([one.detach().float() for one in (loss * n, *sums, loss.new_tensor(n))])
         self.sums[part] = self.sums[part] + found if part in self.sums else found
 
     def epoch_row(self) -> Row:
-        """Means of the epoch over all processes; the sums start anew."""
+        """Returns the epoch's means over all processes and resets the sums."""
         row: Row = {}
         for part, sums in sorted(self.sums.items()):
             total = self.trainer.strategy.reduce(sums.clone(), reduce_op="sum") if self.trainer.world_size > 1 else sums
@@ -73,14 +73,14 @@ class Learner(pl.LightningModule):
         return row
 
     def running(self, history: list[Row]) -> str:
-        """Where the epoch stands, in words."""
+        """Formats the current state of the epoch for display."""
         *values, count = self.sums["train"].tolist()
         now = {f"train_{name}": v / count for name, v in zip(("loss", *self.measures), values, strict=True)}
         last = history[-1] if history else {}
         return self.words({**now, **{name: v for name, v in last.items() if name.startswith("val_")}})
 
     def words(self, row: Row) -> str:
-        """Losses and measures of an epoch in one line."""
+        """Formats the losses and measures of an epoch as one line."""
         shown = {"loss": "loss {:.3f}", **self.measures}
         told = [form.format(row[f"train_{name}"]) for name, form in shown.items() if f"train_{name}" in row]
         told += [f"val {form.format(row[f'val_{name}'])}" for name, form in shown.items() if f"val_{name}" in row]
@@ -88,10 +88,10 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         for module in self._frozen:
-            module.eval()  # its running statistics stay too
+            module.eval()  # keep its running statistics unchanged, too
 
     def on_validation_epoch_start(self) -> None:
-        """Several processes validate with the running statistics of the first."""
+        """With several processes, all validate with the running statistics of rank 0."""
         if self.trainer.world_size > 1:
             for buffer in self.network.buffers():
                 torch.distributed.broadcast(buffer, src=0)
@@ -107,4 +107,4 @@ class Learner(pl.LightningModule):
 
 
 LearnerFor = Callable[[int], Learner]
-"""From the number of updates of a whole stage to what learns."""
+"""Creates a learner from the number of updates in a whole stage."""

@@ -1,4 +1,4 @@
-"""Cross entropy over a clip's chunks: at the last one, over the second half, or over all (spec 1 "Streaming")."""
+"""Cross-entropy over a clip's chunks: the last one, the second half, or all of them (spec 1 "Streaming")."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 Over = Literal["last", "second_half", "all", "sequences"]
-"""Chunks whose loss counts; "sequences": each of a spatio-temporal ResNet's by itself (`sequence_loss`)."""
+"""Chunks that count in the loss; "sequences": each of a spatio-temporal ResNet's separately (`sequence_loss`)."""
 
 
 def chunk_weights(chunks: Tensor, total: int, over: Over, start: Tensor | None = None) -> Tensor:
-    """Weights [B, total] of the chunks of clips with `chunks` [B] valid ones; every row sums to 1.
+    """Returns chunk weights [B, total] for clips with `chunks` [B] valid chunks; every row sums to 1.
 
-    "second_half": chunks K // 2 ... K - 1 of K. `start` [B]: the chunk in which the labeled part begins; what came
-    before it never counts.
+    "second_half": chunks K // 2 ... K - 1 of K. `start` [B]: the chunk in which the labeled part begins; earlier chunks
+    never count.
     """
     position = torch.arange(total, device=chunks.device)
     begin = torch.zeros_like(chunks) if start is None else torch.minimum(start, chunks - 1)
@@ -26,9 +26,9 @@ def chunk_weights(chunks: Tensor, total: int, over: Over, start: Tensor | None =
 
 
 def sequence_loss(logits: Tensor, target: Tensor, counted: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean of the cross entropy over all sequences of a batch that are `counted` [B, m]: logits [B, m, N], target [B].
+    """Returns the mean cross-entropy over a batch's sequences marked in `counted` [B, m]: logits [B, m, N], target [B].
 
-    A long clip has more of them than a short one, and so more weight.
+    Long clips have more sequences than short ones, and so more weight.
     """
     wanted = target.unsqueeze(1).expand(counted.shape)
     return F.cross_entropy(logits[counted], wanted[counted], label_smoothing=smoothing)
@@ -37,7 +37,7 @@ def sequence_loss(logits: Tensor, target: Tensor, counted: Tensor, smoothing: fl
 def clip_loss(
     steps: Tensor, target: Tensor, chunks: Tensor, over: Over, smoothing: float = 0.0, start: Tensor | None = None
 ) -> Tensor:
-    """Mean over clips of the weighted mean over chunks of the cross entropy; logits `steps` [B, K, N], target [B]."""
+    """Returns the weighted cross-entropy over chunks, averaged over clips. `steps`: logits [B, K, N]; `target`: [B]."""
     batch, total, classes = steps.shape
     wanted = target.unsqueeze(1).expand(batch, total)
     each = F.cross_entropy(steps.reshape(-1, classes), wanted.reshape(-1), reduction="none", label_smoothing=smoothing)

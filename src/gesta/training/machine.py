@@ -1,4 +1,4 @@
-"""CPU or GPU, and Lightning without its talk: what computing features and training share."""
+"""Device selection and silencing of Lightning, shared by feature computation and training."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gesta.schema import GestaError
 
 
 def accelerator_of(device: str) -> str:
-    """The one that "auto", "cpu" or "cuda" means here. Raises GestaError for an unknown or missing one."""
+    """Resolves "auto", "cpu" or "cuda" on this machine. Raises GestaError if the device is unknown or missing."""
     if device not in ("auto", "cpu", "cuda"):
         raise GestaError(f"unknown device {device!r}; choose from auto, cpu, cuda.", usage=True)
     if device == "cuda" and not torch.cuda.is_available():
@@ -23,7 +23,7 @@ def accelerator_of(device: str) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning says nothing of its own: no tips, no summaries, no warnings about loaders."""
+    """Silences Lightning's own output: no tips, summaries, or warnings about loaders."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

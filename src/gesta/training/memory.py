@@ -1,4 +1,4 @@
-"""How a step uses memory: maps with channels last, and freed blocks kept for the next batch."""
+"""Memory use of a training step: channels-last feature maps, and freed blocks kept for the next batch."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # of glibc's mallopt
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to reuse the large blocks of a training step. Saves about a sixth of the step on a CPU.
+    """Makes glibc reuse the large memory blocks of a training step. Saves about a sixth of the step time on a CPU.
 
-    Without it every activation is mapped, and its pages filled with zeros, anew. Elsewhere than on glibc: nothing.
+    Otherwise, every activation is mapped anew and its pages are zeroed. Does nothing without glibc.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -29,10 +29,10 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def channels_last(network: nn.Module) -> Iterator[None]:
-    """While it lasts, 2D convolutions work with channels last in memory: faster on a CPU, and on GPUs in 16 bits.
+    """Within the context, 2D convolutions use channels-last memory format: faster on CPUs, and on GPUs in 16 bits.
 
-    A convolution of one channel cannot tell the two orders apart, so what it gives is brought into this one; pooling
-    it is six times faster then.
+    For one input channel, the two formats are indistinguishable, so the output of such convolutions is converted
+    explicitly; pooling it is then six times faster.
     """
     single = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 1]
     hooks = [convolution.register_forward_hook(_channels_last) for convolution in single]

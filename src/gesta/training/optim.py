@@ -1,4 +1,4 @@
-"""Optimizers and schedules, by name."""
+"""Optimizers and learning rate schedules by name."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OPTIMIZERS: dict[str, Callable[[Parameters, Settings], optim.Optimizer]] = {
     "adamw": lambda p, t: optim.AdamW(p, lr=t.learning_rate, weight_decay=t.weight_decay),
     "rprop": lambda p, t: Rprop(p, lr=t.learning_rate),
 }
-"""sgd and adam: the weight decay is an L2 term in the gradient. adamw: decoupled. rprop: without."""
+"""Weight decay is an L2 term in the gradient for sgd and adam, decoupled for adamw, and not used for rprop."""
 
 
 def optimizer_for(parameters: Parameters, settings: Settings) -> optim.Optimizer:
-    """The optimizer of the parameters that want gradients, or of groups of such, each with its learning rate."""
+    """Creates the optimizer for the parameters that require gradients, or for parameter groups with learning rates."""
     wanted = [p for p in parameters if isinstance(p, dict) or p.requires_grad]
     return OPTIMIZERS[settings.optimizer](wanted, settings)  # type: ignore[arg-type]
 
 
 def schedule_for(optimizer: optim.Optimizer, settings: Settings, steps: int) -> optim.lr_scheduler.LRScheduler | None:
-    """One cycle up to the learning rate and down to nearly nothing over `steps` batches; None: no such cycle.
+    """Returns a one-cycle schedule, up to the learning rate and down to almost zero in `steps` updates, or None.
 
-    Adam's first beta goes from 0.95 to 0.85 and back against it; the momentum of SGD stays the recipe's.
+    Adam's first beta is cycled inversely, from 0.95 to 0.85 and back; SGD keeps the momentum of the recipe.
     """
     if settings.schedule != "one_cycle":
         return None
@@ -41,6 +41,6 @@ def schedule_for(optimizer: optim.Optimizer, settings: Settings, steps: int) -> 
 
 
 def batches_an_update(settings: Settings, batches: int) -> int:
-    """Batches whose gradients make one update, of `batches` an epoch: `accumulate` is a share of the training clips."""
+    """Returns the number of batches accumulated per update: the share `accumulate` of the `batches` per epoch, or 1."""
     share = getattr(settings, "accumulate", None)
     return 1 if share is None else max(1, round(share * batches))

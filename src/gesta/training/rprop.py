@@ -1,7 +1,7 @@
-"""RPROP as Iqbal writes it (section 3.2.3, after Riedmiller and Braun 1993): a step size a weight, by signs alone.
+"""RPROP as described by Iqbal (section 3.2.3, after Riedmiller and Braun 1993): per-weight step sizes, from signs only.
 
-Where a gradient keeps its sign the step grows, where it changes the step shrinks, and the step is taken either way.
-That is the difference to torch.optim.Rprop, which takes none after a change of sign.
+The step size grows if the gradient keeps its sign and shrinks if the sign changes; the step is taken either way. In
+contrast, torch.optim.Rprop takes no step after a sign change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 
 class Rprop(Optimizer):
-    """`lr`: the first step size; `etas`: factors after a change of sign and without one; `sizes`: its limits (ours)."""
+    """`lr`: initial step size; `etas`: factors after a sign change and without one; `sizes`: its limits (ours)."""
 
     def __init__(
         self,

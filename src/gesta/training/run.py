@@ -1,4 +1,4 @@
-"""Where and how one training runs: what every task's `fit` is given."""
+"""Where and how a training runs (the argument of every task's `fit`), and its result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gesta.schema import Problem
 
 @dataclass(frozen=True)
 class Run:
-    """One training. `out` gets the bundle, checkpoints and logs; with `resume` it resumes after the last whole epoch.
+    """Options of one training. The bundle, checkpoints and logs go to `out`.
 
-    `device`: auto, cpu or cuda; `devices` processes on each of `nodes` computers. `notes`: on the split, for the
-    bundle's provenance. `progress`: whether to show where it stands, on stderr. `stop`: once this file is there, the
-    training ends after the epoch that is going on, with the best so far.
+    `resume`: continue after the last complete epoch. `device`: auto, cpu or cuda; `devices`: processes on each of
+    `nodes` computers. `notes`: notes on the split, for the bundle's provenance. `progress`: whether to show progress on
+    stderr. `stop`: once this file exists, training ends after the current epoch with the best network so far.
     """
 
     out: Path
@@ -32,11 +32,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training left: the bundle, the metrics of its best epoch as in the manifest, a row for each epoch.
+    """Result of a training: the bundle, the metrics of its best epoch as in the manifest, and a row per epoch.
 
-    `recipe`: as it was trained, every "auto" decided; `picked`: what was decided and why; `notes`: what a reader of the
-    results should know; `rank` 0 wrote the bundle; `network`: the trained torch.nn.Module; `facts`: what else the task
-    reports.
+    `recipe`: the recipe used, with every "auto" resolved; `picked`: what was chosen for each and why; `notes`: what a
+    reader of the results should know; `rank`: rank 0 wrote the bundle; `network`: the trained torch.nn.Module;
+    `facts`: anything else the task reports.
     """
 
     bundle: Path
@@ -53,7 +53,7 @@ class Fitted:
 
 
 def clear(run: Run) -> None:
-    """Removes what an earlier run left, so that nothing of it is taken for this one's; to resume, only half files."""
+    """Removes files of an earlier run, lest they be mistaken for this one's; when resuming, only partial files."""
     for stray in (run.out / "checkpoints").glob(".*.tmp"):
         stray.unlink(missing_ok=True)
     if not run.resume:

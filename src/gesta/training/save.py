@@ -1,4 +1,4 @@
-"""A trained network -> a bundle with its PyTorch weights and where it comes from; exported networks are added later."""
+"""Saving a trained network as a bundle with PyTorch weights and provenance; exported networks are added later."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def provenance_of(
     skipped: int = 0,
     seconds: float = 0.0,
 ) -> Provenance:
-    """Where a model comes from. Samples have a split and a subject; people are kept as salted hashes only.
+    """Returns the provenance of a model. Samples have a split and a subject; people are stored as salted hashes only.
 
-    Those of "train" and "val" count. `data`: what tells the training files apart from others; `identities`: as of
-    the task.
+    Only samples of "train" and "val" are included. `data`: bytes that identify the training files; `identities`: the
+    task's function of that name.
     """
     used = [s for s in samples if s.split in ("train", "val")]
     people = sorted({s.subject for s in used if s.subject is not None})
@@ -59,7 +59,7 @@ def provenance_of(
 
 
 def describe_machine(accelerator: str) -> str:
-    """System, processor or GPU, and PyTorch's version, in one line."""
+    """Describes the system, CPU or GPU, and PyTorch version in one line."""
     where = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
     if accelerator == "cuda":
         where = torch.cuda.get_device_name()
@@ -77,8 +77,8 @@ def write_bundle(
     others: Mapping[str, nn.Module] | None = None,
     **fields: Any,
 ) -> Bundle[Any]:
-    """The bundle of a trained network. `others`: networks of further stages, each in a file of its own; `fields`:
-    metrics, notes, and what the task's manifest has beyond the common. Raises GestaError as `bundle.io.write` does.
+    """Writes the bundle of a trained network. `others`: networks of further stages, each in a separate file; `fields`:
+    metrics, notes, and task-specific fields of the manifest. Raises GestaError like `bundle.io.write`.
     """
     networks = {io.WEIGHTS: (stage, network)}
     networks |= {f"{name}.safetensors": (name, other) for name, other in (others or {}).items()}

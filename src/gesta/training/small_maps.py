@@ -1,7 +1,7 @@
-"""Convolutions of maps hardly larger than their kernel, computed in 32 bits where the rest is trained in bf16 on a CPU.
+"""Convolutions of feature maps barely larger than the kernel, kept in 32 bits when training in bf16 on a CPU.
 
-PyTorch's (2.13, oneDNN with AVX512-BF16) gradient of such weights in bf16 is wrong, at times nan, and it may write past
-its memory. benchmarks/bf16_small_maps.py shows where.
+For these, PyTorch's (2.13, oneDNN with AVX512-BF16) weight gradient in bf16 is wrong, sometimes NaN, and may write out
+of bounds. benchmarks/bf16_small_maps.py shows for which shapes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def small_maps_in_full(network: nn.Module) -> Iterator[None]:
-    """While it lasts, the convolutions of `network` compute small maps in 32 bits under a CPU's autocast."""
+    """Within the context, convolutions of `network` compute small maps in 32 bits under CPU autocast."""
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Conv3d)]
     for convolution in convolutions:
         convolution.forward = partial(_in_full_where_small, convolution)  # type: ignore[method-assign]
@@ -36,7 +36,7 @@ def _in_full_where_small(convolution: nn.Conv2d | nn.Conv3d, maps: Tensor) -> Te
 
 
 def is_small(convolution: nn.Conv2d | nn.Conv3d, shape: torch.Size) -> bool:
-    """Whether bf16 is wrong for maps [N, C, (T,) H, W] of this shape; a little on the safe side."""
+    """Returns whether bf16 is wrong for maps of this shape, [N, C, (T,) H, W]; slightly conservative."""
     *time, height, width = shape[2:]
     *taps, kernel_h, kernel_w = convolution.kernel_size
     if time and 1 < taps[0] >= time[0]:

@@ -1,4 +1,4 @@
-"""One stage of training: a network, its data, Lightning's trainer, and what it leaves on disk."""
+"""One training stage: a network, its data, Lightning's trainer, and the files it writes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gesta.training.small_maps import small_maps_in_full
 
 
 def precision_for(wanted: str, device: str) -> str:
-    """The precision to train in; raises GestaError for 16-bit floats on a CPU, which cannot multiply them."""
+    """Returns the training precision. Raises GestaError for 16-bit floats on a CPU, which cannot multiply them."""
     if accelerator_of(device) == "cpu":
         if wanted == "16-mixed":
             raise GestaError(
@@ -41,10 +41,10 @@ def precision_for(wanted: str, device: str) -> str:
 
 @dataclass(frozen=True)
 class Stage:
-    """How one stage trains: `settings` are the training section of a recipe, `identity` what a resume needs.
+    """Configuration of one stage. `settings`: training section of a recipe; `identity`: must match in order to resume.
 
-    `number` keeps its generators apart from other stages'; `best_by`: as of Keeper; `callbacks`: run after every batch
-    and epoch, before anything is saved.
+    `number` separates its random generators from other stages'; `best_by`: see Keeper; `callbacks`: called after every
+    batch and epoch, before anything is saved.
     """
 
     name: str
@@ -61,9 +61,9 @@ class Stage:
 def run_stage(
     stage: Stage, network: nn.Module, data: TrainingData, learner_for: LearnerFor
 ) -> tuple[list[Row], Row, int]:
-    """Trains `network` in place and leaves it at its best epoch. Returns (history, best row, rank of this process).
+    """Trains `network` in place and restores its best epoch. Returns (history, best row, rank of this process).
 
-    Raises GestaError for a checkpoint of another run, a loss that is not finite, or a full disk.
+    Raises GestaError for a checkpoint from a different run, a non-finite loss, or a full disk.
     """
     run = stage.run
     keeper = Keeper(run.out, stage.name, dict(stage.identity), stage.settings.patience, stage.best_by, run.stop)
@@ -102,9 +102,9 @@ def run_stage(
 def fit_or_stop(
     trainer: pl.Trainer, task: pl.LightningModule, data: TrainingData, checkpoint: Path | None = None
 ) -> None:
-    """Trains; SIGTERM and Ctrl-C end the program with 143 and 130, as shells name them.
+    """Trains; on SIGTERM or Ctrl-C, exits with status 143 or 130, following shell conventions.
 
-    Lightning turns SIGTERM into a SystemExit without a code, which would be success, and forgets one that comes after
+    Lightning turns SIGTERM into a SystemExit without a code, which would mean success, and ignores one received after
     the last batch.
     """
     try:
@@ -117,7 +117,7 @@ def fit_or_stop(
 
 
 def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
-    """The state to go on from, or None. Raises GestaError if it belongs to another recipe, seed or data."""
+    """Returns the checkpoint to resume from, or None. Raises GestaError if it is from another recipe, seed or data."""
     if not stage.run.resume or not keeper.last.exists():
         return None
     saved = load_state(keeper.last)["callbacks"]["Keeper"]["identity"]
@@ -140,11 +140,11 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
 
 
 FIXED = ("constant", "plateau")
-"""Schedules in which the learning rate of an epoch does not depend on how many are to come."""
+"""Schedules in which the learning rate of an epoch does not depend on the total number of epochs."""
 
 
 def _differ_in_epochs(saved: Any, recipe: Any) -> bool:
-    """Whether two recipes are the same but for the number of epochs."""
+    """Returns whether two recipes are identical except for the number of epochs."""
     if not (isinstance(saved, dict) and isinstance(recipe, dict)):
         return False
     one, other = ({**r, "training": {**r.get("training", {}), "epochs": None}} for r in (saved, recipe))

@@ -1,4 +1,4 @@
-"""Learning a class for every step of a sequence: frames, or chunks of them."""
+"""Training a classifier for every step of a sequence: frames, or chunks of frames."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch.nn import functional as F
 from gesta.training.learner import Learner
 
 IGNORED = -1
-"""Target of a step that does not count."""
+"""Target of a step that is ignored."""
 CHANGE_LIMIT = 16.0
-"""Largest squared change of a log probability that the smoothness counts (Farha and Gall 2019, MS-TCN)."""
+"""Upper limit of a squared log-probability change in the smoothing loss (Farha and Gall 2019, MS-TCN)."""
 
 
 class StepLearner(Learner):
-    """Cross entropy of every step, and `smoothness` times how much neighboring answers differ.
+    """Cross-entropy over all steps, plus `smoothness` times the change between neighboring predictions.
 
-    A subclass gives `logits(batch, training)`, [B, T, N]; batches have `target` [B, T].
+    Subclasses implement `logits(batch, training)`, [B, T, N]; batches have `target` [B, T].
     """
 
     measures: ClassVar[Mapping[str, str]] = {"accuracy": "acc {:.3f}"}
@@ -29,7 +29,7 @@ class StepLearner(Learner):
         self.smoothness = smoothness
 
     def logits(self, batch: Mapping[str, Tensor], training: bool) -> Tensor:
-        """[B, T, N] in single precision."""
+        """Returns logits [B, T, N] in single precision."""
         raise NotImplementedError
 
     def loss(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -48,7 +48,7 @@ class StepLearner(Learner):
 
 
 def change(logits: Tensor, target: Tensor) -> Tensor:
-    """Mean squared change of the log probabilities from a step to the next, each at most CHANGE_LIMIT."""
+    """Returns the mean squared change of log probabilities between consecutive steps, each clipped at CHANGE_LIMIT."""
     logs = logits.log_softmax(-1)  # B T N
     squared = (logs[:, 1:] - logs[:, :-1].detach()).square().clamp(max=CHANGE_LIMIT)
     counts = (target[:, 1:] != IGNORED) & (target[:, :-1] != IGNORED)

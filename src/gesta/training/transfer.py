@@ -1,8 +1,8 @@
-"""Beginning from a trained network: its last layer kept or replaced, layers frozen by name, a learning rate for each.
+"""Transfer learning: keeping or replacing the last layer, freezing layers by name, per-layer learning rates.
 
-A layer's name here is the first part of its tensors' names: `encoder`, `lstm`, `layer4`; normalization belongs to the
-layer before it, and a recurrent network of two layers has `recurrent.0` and `recurrent.1`. Of two streams the stream
-stands before it: `appearance.layer1`, `motion.layer4`. `network`, where one is wrapped in another, may be left out.
+A layer's name is the first part of its tensors' names: `encoder`, `lstm`, `layer4`. Normalization belongs to the
+preceding layer, and a recurrent network of two layers has `recurrent.0` and `recurrent.1`. In two-stream networks, the
+stream is prepended: `appearance.layer1`, `motion.layer4`. The `network` prefix of wrapped networks may be omitted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FREEZE_WORDS = ("none", "all", "first")
 
 
 def layers(network: nn.Module) -> dict[str, list[str]]:
-    """Layer -> names of its parameters, in the order of the network."""
+    """Maps each layer to the names of its parameters, in network order."""
     depth = 2 if isinstance(network, TwoStream) else 1
     found: dict[str, list[str]] = {}
     for name, _ in network.named_parameters():
@@ -44,7 +44,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _streams(network: nn.Module, there: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Stream -> its layers; of one network "" -> all of them."""
+    """Maps each stream to its layers; for single-stream networks, "" to all layers."""
     found: dict[str, list[str]] = {}
     for layer in there:
         found.setdefault(layer.partition(".")[0] if isinstance(network, TwoStream) else "", []).append(layer)
@@ -52,7 +52,7 @@ def _streams(network: nn.Module, there: dict[str, list[str]]) -> dict[str, list[
 
 
 def last_layer(network: nn.Module) -> list[str]:
-    """Names of the modules that `reset_classifier` replaces."""
+    """Returns the names of the modules that `reset_classifier` replaces."""
     _can_reset(network)
     trial = copy.deepcopy(network)
     before = dict(trial.named_modules())
@@ -65,10 +65,10 @@ def last_layer(network: nn.Module) -> list[str]:
 
 
 def transfer_weights(network: nn.Module, known: Sequence[str], labels: Sequence[str], seed: int) -> str:
-    """Makes the network answer for `labels`; returns what was done, for people.
+    """Adapts the network to `labels` and returns a human-readable description of what was done.
 
-    **Rule**: where the data have exactly the classes that the network knows, its last layer is kept, in their order;
-    otherwise it is replaced by an untrained one, also where some classes are shared.
+    **Rule**: if the data have exactly the classes that the network knows, its last layer is kept, reordered to match
+    `labels`; otherwise it is replaced by an untrained one, even if some classes are shared.
     """
     if set(known) == set(labels):
         order = torch.tensor([list(known).index(label) for label in labels])
@@ -102,11 +102,11 @@ def _few(names: Sequence[str]) -> str:
 
 
 def freeze(network: nn.Module, how: str) -> nn.ModuleList:
-    """Freezes layers: "all" but the last, the "first", or those named, with commas; "none".
+    """Freezes layers: "all" (but the last), "first", "none", or comma-separated layer names.
 
-    Of two streams "first" is the first layer of each, and a stream's name stands for all of its layers but the last.
-    Returns the modules that are to stay in eval, so that running statistics stay too (recurrent layers have none).
-    Raises GestaError (usage) for an unknown layer, or where nothing would be left to learn.
+    In two-stream networks, "first" is the first layer of each stream, and a stream's name stands for all of its layers
+    except the last. Returns the modules to keep in eval mode, so that their running statistics do not change either
+    (recurrent layers have none). Raises GestaError (usage) for an unknown layer, or if no trainable layer would remain.
     """
     there = layers(network)
     head = last_layer(network)
@@ -135,7 +135,7 @@ def freeze(network: nn.Module, how: str) -> nn.ModuleList:
 
 
 def by_rate(network: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """The parameters that learn, in groups by `settings.rates`; a layer's own rate counts before that of its stream.
+    """Returns trainable parameters grouped by `settings.rates`; a layer's own rate takes precedence over its stream's.
 
     Raises GestaError (usage) for an unknown layer.
     """
@@ -152,7 +152,7 @@ def by_rate(network: nn.Module, settings: TrainingSettings) -> list[dict[str, An
 
 
 def _known(name: str, there: Sequence[str], option: str) -> str:
-    """The name of a layer, `network` left out. Raises GestaError (usage) with the list for one that is not there."""
+    """Returns a layer's name without `network`. Raises GestaError (usage), listing the layers, if it does not exist."""
     if _unwrapped(name) in there:
         return _unwrapped(name)
     meant = did_you_mean(_unwrapped(name), there)
