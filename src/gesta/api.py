@@ -32,7 +32,8 @@ class Measured(Result):
 class Made(Result):
     """A new bundle.
 
-    `bundle`: its path. `metrics`: numbers by name, such as bytes. `document`: everything that the command prints with --json.
+    `bundle`: its path. `metrics`: numbers by name, such as bytes. `document`: everything that the command prints with
+    --json.
 
         small = gesta.export("runs/mine/bundle", to="onnx")
         model = gesta.load(small.bundle)
@@ -54,7 +55,7 @@ def load(
     """Loads the model of a bundle, of any task.
 
     `bundle`: a folder, a zip, or the name of a model that comes with gesta, "demo" or "everyday". `engine`: openvino,
-    onnxruntime or torch; by default the one that the bundle was made for. `device`: auto, cpu or cuda. `threads`: CPU threads;
+    onnxruntime or torch; by default the bundle's own. `device`: auto, cpu or cuda. `threads`: CPU threads;
     by default the engine's choice. `precision` of the exported network: fp32, fp16 or int8; by default fp32 if the
     bundle has it. `options`: task-specific options, such as backbone_weights.
 

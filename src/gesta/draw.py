@@ -91,7 +91,7 @@ def draw_hand(
 
 
 def draw_label(image: Image, text: str, probability: float | None = None) -> Image:
-    """The image with a dark strip at the bottom showing the text, and the probability (0 to 1) as a number and a bar."""
+    """The image with a dark strip at the bottom: the text, and the probability (0 to 1) as a number and a bar."""
     drawn = image.copy()
     height, width = drawn.shape[:2]
     strip = max(14, height // 12)

@@ -59,7 +59,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes | str]) -> None:
-    """Atomically writes a folder, with subfolders for names like `a/b.txt`; replaces an existing one. Raises OSError."""
+    """Atomically writes a folder, with subfolders for names like `a/b.txt`; replaces an old one. Raises OSError."""
     remove_left_behind(folder)
     made = temporary(folder)
     try:

@@ -207,8 +207,8 @@ class Camera:
     def doubts(self, size: tuple[int, int] | None) -> list[str]:
         """Descriptions of what looks wrong for images of `size` (width, height; None if unknown); [] if nothing does.
 
-        Detects focal lengths that are not positive or differ by more than 10 %, a principal point that has its coordinates
-        swapped or is outside the image, and a field of view outside 20 to 120 degrees.
+        Detects focal lengths that are not positive or differ by more than 10 %, a principal point with swapped
+        coordinates or outside the image, and a field of view outside 20 to 120 degrees.
         """
         fx, fy, cx, cy = self.fx, self.fy, self.cx, self.cy
         if not all(math.isfinite(value) for value in (fx, fy, cx, cy)) or min(fx, fy) <= 0:
@@ -253,7 +253,7 @@ class Sample:
     or [first_frame, last_frame] (0-based, inclusive) if the labels count frames; by default the whole recording.
     `depth`: raw values times `depth_unit_mm` are millimeters (8-bit ChaLearn depth: max_depth_mm / 255).
     `mask`: a video; pixels whose mean over the color channels is above 150 belong to the person.
-    `skeleton`: a file that gesta.clips.skeleton_files can read. To crop a video around the skeleton, gesta needs pixels:
+    `skeleton`: a file that gesta.clips.skeleton_files reads. To crop a video around the skeleton, gesta needs pixels:
     ChaLearn's csv has them; `.npy` [T, J, 3] in meters needs `camera`. `joints`: names of the joints in a `.npy`; empty
     if the number of joints identifies them. Raises ValueError for invalid spans and units.
     """
@@ -318,8 +318,8 @@ class HandFrame:
     """One depth image of a hand, with its camera. It refers to the images and contains no pixels.
 
     `id` is unique within its data set. `joints_mm`: J 3 (x right, y up, z forward) in mm in the camera's coordinates,
-    `center_mm`: the hand's center in the same coordinates; None if the data have none. `color` is registered to the depth image.
-    Raw depth times `depth_unit_mm` = millimeters.
+    `center_mm`: the hand's center in the same coordinates; None if the data have none. `color` is registered to the
+    depth image. Raw depth times `depth_unit_mm` = millimeters.
     """
 
     id: str
@@ -390,7 +390,7 @@ def base(layout: str) -> str:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found in a folder: samples in a stable order, and problems with what it skipped or found suspicious.
+    """What a reader found in a folder: samples in a stable order, and problems with files it skipped or doubts.
 
     `layout`: its name and how it was read, e.g. isogd+rgb.
     """
@@ -472,7 +472,7 @@ class Frame:
 
 
 def is_none(value: object) -> bool:
-    """Whether a setting is unset. Unset settings are omitted, so documents look as they did before the setting existed."""
+    """Whether a setting is unset. Unset settings are omitted: documents stay as they were before the setting."""
     return value is None
 
 
