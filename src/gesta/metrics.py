@@ -21,7 +21,7 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Scores of one class. `n` clips belong to it, `predicted` clips were assigned to it; a ratio without clips is 0."""
+    """Scores of one class. `n` clips belong to it, `predicted` were assigned to it; a ratio without clips is 0."""
 
     n: int
     predicted: int
@@ -150,7 +150,7 @@ def jaccard_spans(truth: Sequence[Span], predicted: Sequence[Span], n_frames: in
 def recognized_in_stream(
     truth: Sequence[tuple[int, float, float]], times_s: ArrayLike, probabilities: ArrayLike
 ) -> NDArray[np.bool_]:
-    """Whether a stream of predictions [K, N], made at times_s [K], recognized each gesture (class, start_s, end_s): bool [n].
+    """Whether predictions [K, N], made at times_s [K], recognized each gesture (class, start_s, end_s): bool [n].
 
     A gesture is recognized if its class has the largest mean probability over the predictions made in the second
     half of its span, because a prediction near the start still reflects what came before. If there is no prediction

@@ -1,7 +1,7 @@
 """Code from other packages, referenced by import path, e.g. my_package.net:MyNet, or by an entry point's short name.
 
 Code referenced by a bundle is not imported automatically, because the bundle may be untrusted. It must be installed as
-an entry point, named by the user in this process (a recipe, `--set`), listed in GESTA_ALLOW_IMPORT, or already imported.
+an entry point, named by the user in this process (recipe, `--set`), listed in GESTA_ALLOW_IMPORT, or already imported.
 """
 
 from __future__ import annotations

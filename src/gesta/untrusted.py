@@ -31,7 +31,7 @@ MAX_PIXELS = 40_000_000
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_EXPANSION = 200
 SMALL_BYTES = 16 * 1024**2
-"""Zip members are unpacked in memory: more than 512 MB, or than both 200 times the packed size and 16 MB, is refused."""
+"""Zip members are unpacked in memory: more than 512 MB, or than 200 times the packed size and 16 MB, is refused."""
 
 ZIP_FAULTS = (
     OSError,
