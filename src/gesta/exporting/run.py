@@ -1,4 +1,4 @@
-"""Exports a bundle's networks to another format: converted, run as on a user's machine, compared, and only then kept."""
+"""Exports a bundle's networks to another format: converted, run as on a user's machine, compared, then kept."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of an export. `artifacts` include the measurements; `agrees`: whether they passed (or were forced)."""
+    """Result of an export. `artifacts` include the measurements; `agrees`: whether they passed (or were forced)."""
 
     bundle: Bundle[Any]
     artifacts: tuple[Artifact, ...]
@@ -72,7 +72,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Export:
-    """Export settings. `force`: keep it even if it disagrees with PyTorch; `overwrite`: replace an exported bundle at `out`.
+    """Export settings. `force`: even if it disagrees with PyTorch; `overwrite`: replace an exported bundle at `out`.
 
     `seconds`: time to measure each latency, also PyTorch's; 0 skips it. `roles`: which networks, if there are several.
     """

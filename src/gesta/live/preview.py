@@ -71,7 +71,7 @@ class Preview:
 def _handler(preview: Preview) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Answers only requests for this exact host: another name for it may be a malicious page (DNS rebinding)."""
+            """Answers only requests for this exact host: another name may belong to a malicious page."""
             host = self.headers.get("Host", "").rpartition(":")[0]
             found = preview.answer(self.path) if host in (HOST, "localhost") else None
             self.send_response(200 if found else 404)

@@ -37,7 +37,7 @@ class Follower(Protocol):
         """Ends the ongoing event and returns it; then resets the stream."""
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """Changes the decoder's parameters from the next frame on; drops an ongoing event."""
+        """Sets the decoder's parameters from the next frame on; drops an ongoing event."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Summary:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As plain values. `latency_...`: from a frame's arrival to the model's output; `load`: relative to one core."""
+        """As plain values. `latency_...`: from a frame's arrival to the output; `load`: relative to one core."""
         p50, p95 = np.percentile(self.latencies_ms, (50, 95)).tolist() if self.latencies_ms else (None, None)
         return {
             **{name: value for name, value in vars(self).items() if name != "latencies_ms"},

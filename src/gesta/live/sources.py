@@ -51,7 +51,7 @@ class Video:
 
     def open(self) -> None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below explains it
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # likewise for FFmpeg; read when the first video is opened
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg too; read when the first video is opened
         self._capture = cv2.VideoCapture(int(self.where) if self.where.isdecimal() else self.where)
         if not self._capture.isOpened():
             kind = "camera" if self.where.isdecimal() else "video"

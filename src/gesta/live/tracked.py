@@ -54,7 +54,7 @@ class TrackedFollower:
         return self._follower.finish()
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """Changes the decoder's parameters from the next frame on; drops an ongoing event."""
+        """Sets the decoder's parameters from the next frame on; drops an ongoing event."""
         self._follower.decode_with(spec)
 
 

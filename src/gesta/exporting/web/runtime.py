@@ -1,4 +1,4 @@
-"""Third-party files that pages need and gesta does not include: their location, and fetching them by npm or from a file.
+"""Third-party files that pages need and gesta does not include: locates them, or fetches them by npm or from a file.
 
 From onnxruntime-web (MIT license, Microsoft Corporation), the single-threaded build, the smallest: it needs neither
 WebGPU nor special headers from the server. From MediaPipe's vision tasks (Apache-2.0, Google), the module and its wasm

@@ -33,7 +33,7 @@ EXAMPLES = {True: "example_pictures.html", False: "example_joints.html"}
 
 
 def check_option(task: Task, bundle: Bundle[Any], out: Path, overwrite: bool) -> None:
-    """Raises GestaError if the model cannot run on a page, `out` is not empty, or onnxruntime-web is missing."""
+    """Raises GestaError if the model cannot run on a page, `out` is in use, or onnxruntime-web is missing."""
     need(task, "web_check", OPTION)(bundle.manifest)
     check_out(out, overwrite)
     runtime.ONNXRUNTIME.located()
@@ -50,7 +50,7 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def converts(bundle: Bundle[Any]) -> bool:
-    """Whether the networks must be converted from the weights, which needs PyTorch; else the bundle has them in ONNX."""
+    """Whether to convert the networks from the weights, which needs PyTorch; else the bundle has them in ONNX."""
     return bundle.find("weights", "torch") is not None
 
 
