@@ -12,7 +12,7 @@ SHOWN = 8
 
 
 def people_warnings(samples: Sequence[Any], origin: Provenance, layout: str) -> list[str]:
-    """Warnings about people that the model was trained on, or that this cannot be checked because people are unknown."""
+    """Warnings that the model was trained on the same people, or that people are unknown, so it cannot be checked."""
     trained = set(origin.people)
     people = sorted({s.subject for s in samples if s.subject is not None})
     if not trained or not people:

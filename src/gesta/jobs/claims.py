@@ -83,7 +83,7 @@ def _take(path: Path) -> None:
 
 
 def _remove(path: Path, judged: dict[str, Any] | None) -> None:
-    """Removes a claim that was judged to be abandoned, unless another process has taken it in the meantime."""
+    """Removes a claim that was judged to be abandoned, unless another process has taken it meanwhile."""
     aside = temporary(path, "old")
     with contextlib.suppress(OSError):
         path.replace(aside)

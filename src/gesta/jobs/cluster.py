@@ -73,7 +73,7 @@ class Cluster:
         return 1
 
     def _count_workers(self) -> int:
-        """Number of workers that accept work, without those paused by Dask. Raises _Lost if the scheduler does not answer."""
+        """Number of workers that Dask has not paused. Raises _Lost if the scheduler does not answer."""
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
             return sum(worker.get("status") != "paused" for worker in workers)

@@ -48,7 +48,7 @@ class Outcome:
 class Site:
     """What a worker needs to know about the command: its folder, GESTA_ variables, version, and the ledger's folder.
 
-    `shared`: files of the command that must be visible to a worker; checks that both share a file system.
+    `shared`: files of the command that must be visible to a worker, which checks that they exist.
     """
 
     folder: Path

@@ -34,7 +34,7 @@ MOST_JOBS = 400
 
 @dataclass
 class Working:
-    """State shared by the jobs of a command: the records' folder, the cluster. `begun`: whether there have been jobs."""
+    """State shared by a command's jobs: the records' folder, the cluster. `begun`: whether there have been jobs."""
 
     out: Path | None = None
     cluster: Cluster | None = None
