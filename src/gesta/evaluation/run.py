@@ -33,7 +33,8 @@ def evaluate_data(
 ) -> Evaluation:
     """Evaluates a bundle or a loaded model on one split of a data folder, split as in its training.
 
-    Omits samples that the model was trained on from "test" and "all", and reports them. Raises GestaError as `evaluate` does.
+    Omits samples that the model was trained on from "test" and "all", and reports them.
+    Raises GestaError as `evaluate` does.
     """
     task, manifest = catalog.find(model.manifest.kind), model.manifest
     seed = manifest.provenance.seed if seed is None else seed

@@ -28,7 +28,7 @@ LOOK_S = 0.2
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Holds the claim `path` during the block, after waiting for any other living holder. Raises OSError."""
+    """Holds the claim `path` during the block; first waits for any other living holder. Raises OSError."""
     _take(path)
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
@@ -48,8 +48,8 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 def is_given_up(path: Path) -> bool:
-    """Whether the holder seems to have died, from a single look: a process of this computer that has ended, or no recent
-    touch by this computer's clock."""
+    """Whether the holder seems to have died, from a single look: a process of this computer that has ended, or no
+    recent touch by this computer's clock."""
     found = holder(path)
     if found is not None and is_left_behind(path.with_name(str(found.get("name")))):
         return True

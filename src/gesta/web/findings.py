@@ -64,7 +64,7 @@ def of_clip(record: Record, usual_s: float | None = None) -> Iterator[Finding]:
 
 
 def _motion(record: Record, usual_s: float | None) -> Iterator[Finding]:
-    """Checks that a gesture moves, starts and ends at rest, stays inside the image, and is about as long as the others."""
+    """Checks that a gesture moves, starts and ends at rest, stays in the image, and is about as long as others."""
     seen = record.look
     assert seen is not None
     if seen.most_motion < STILL:

@@ -1,4 +1,4 @@
-"""Checks every request before anything else: correct host, from the server's own page, with the token, and small enough.
+"""Checks every request before anything else: correct host, from the server's own page, with the token, not too large.
 
 A separate ASGI layer, so that no route can bypass it.
 """

@@ -43,7 +43,7 @@ class Imports:
         self._clips, self._labels, self._limits = clips, labels, clips.folder.limits
 
     def take(self, incoming: Incoming) -> Imported:
-        """Imports one video, or each in a zip. Raises Refuse 415 if none can be used, 413 for a zip that is too large."""
+        """Imports one video, or each in a zip. Raises Refuse 415 if none can be used, 413 for too large a zip."""
         self._clips.folder.need_space()
         with incoming.file.open("rb") as stream:
             archive = stream.read(4) == b"PK\x03\x04"

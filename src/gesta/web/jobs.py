@@ -165,7 +165,7 @@ class Jobs:
         self._changed(asked.id)
 
     def _kill(self, job_id: str) -> None:
-        """Kills a job's process and its children, only while it holds the job's lock, so that the PID is certainly its own."""
+        """Kills a job's process and its children; only while it holds the job's lock, so that the PID is its own."""
         process, progress = self._processes.pop(job_id, None), read_progress(self._place(job_id))
         pid = process.pid if process is not None and process.poll() is None else 0
         if not pid and progress is not None and is_locked(self._place(job_id)):
