@@ -1,5 +1,5 @@
-"""The messages between the studio's page and server on jobs, models, results, the whole state and live recognition; the
-others, and general conventions, are in gesta.web.messages."""
+"""The messages between the studio's page and server on jobs, models, results, the whole state and live recognition;
+the others, and general conventions, are in gesta.web.messages."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ def _thresholds(spec: DecoderSpec) -> Thresholds:
 
 
 def honest(trained: Sequence[str], chose: Sequence[str]) -> str:
-    """Text on whom a model was trained on, for Try."""
+    """Describes whom a model was trained on, for Try."""
     if not trained:
         return "It is unknown whom it was trained on."
     if len(trained) == 1 and not chose:

@@ -23,7 +23,7 @@ def slug(name: str, fallback: str = "gesture") -> str:
 
 
 def next_file(folder: Path, person: str, suffix: str, taken: Iterable[str] = ()) -> Path:
-    """`folder/<person>_<nnn><suffix>` , numbered after the highest in the folder and among the names `taken`."""
+    """`folder/<person>_<nnn><suffix>`, numbered after the highest in the folder and among the names `taken`."""
     stem = slug(person, "person")
     there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     numbers = [number_of(name) for name in (*there, *taken) if name.startswith(f"{stem}_")]

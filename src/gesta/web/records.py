@@ -1,8 +1,8 @@
 """The studio's clips on disk: rows of `index.csv`, gesta's standard format, and additional data in a separate file.
 
-`index.csv` is authoritative for which clips exist, their labels and spans. `.studio/clips.json` adds
-their ids, revisions and measurements, and the excluded or deleted clips. If they differ after a crash or a manual edit
-of the table, the table takes precedence.
+`index.csv` is authoritative for which clips exist, their labels and spans. `.studio/clips.json` adds their ids,
+revisions and measurements, and the excluded or deleted clips. If they differ after a crash or a manual edit of the
+table, the table takes precedence.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Look(BaseModel):
 
 
 class Record(BaseModel):
-    """A clip. `path`: relative to the folder; `extra`: other columns of its row; `kept`: findings accepted by the user."""
+    """A clip. `path`: relative to the folder; `extra`: other columns of its row; `kept`: accepted findings."""
 
     id: str
     path: str

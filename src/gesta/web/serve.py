@@ -47,7 +47,7 @@ class Address:
         return self.host in ("127.0.0.1", "localhost", "::1")
 
     def checked(self) -> Address:
-        """The address, unchanged. Raises GestaError (usage) if others could eavesdrop, or the certificate is unusable."""
+        """The address, unchanged. Raises GestaError (usage) if others could eavesdrop, or for a bad certificate."""
         if not self.is_local and self.cert is None:
             raise GestaError(
                 f"--host {self.host}: other computers could listen in, and browsers give no camera without TLS. "
@@ -65,7 +65,7 @@ class Address:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names under which the server is reachable, best first; when listening on all addresses, those that are known."""
+        """Names under which the server is reachable, best first; if it listens on all addresses, those known."""
         if self.host not in ("0.0.0.0", "::"):
             return (self.host,)
         return (*outward(self.host == "::"), socket.gethostname(), "localhost")

@@ -85,7 +85,7 @@ class Takes:
             return [self._shown(take) for take in self._all()]
 
     def put(self, take_id: str, number: int, data: bytes) -> Take:
-        """Stores a part, which is on disk when this returns; repeating a part changes nothing. Raises Refuse."""
+        """Stores a part, on disk when this returns; repeating a part changes nothing. Raises Refuse."""
         take = self._read(take_id)
         limits = self._folder.limits
         if not 0 <= number < limits.take_parts:
@@ -108,7 +108,7 @@ class Takes:
         return self._shown(take)
 
     def finish(self, take_id: str, body: FinishBody) -> list[Record]:
-        """Finishes a recording and returns its clips. Raises Refuse 409 if parts are missing, 422 if it is too short."""
+        """Finishes a recording and returns its clips. Raises Refuse 409 for missing parts, 422 if it is too short."""
         with self._lock:
             take = self._read(take_id)
             there = self._numbers(take_id)

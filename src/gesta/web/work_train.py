@@ -24,8 +24,8 @@ Tell = Callable[..., None]
 
 
 def divide(listing: Listing, everyone: bool) -> Parts:
-    """Splits people into training and, for three or more, one in five for choosing the epoch. No test split: each person
-    is held out once in a separate evaluation."""
+    """Splits people into training and, for three or more, one in five for choosing the epoch. No test split: each
+    person is held out once in a separate evaluation."""
     blank = [replace(sample, split=None) for sample in listing.samples]
     people = {sample.subject for sample in blank if sample.label is not None}
     if everyone or len(people) < 3 or None in people:
