@@ -11,7 +11,7 @@ from gesta.web.messages import Abilities, Counts, Id, Label, Limits, Message, Pe
 
 
 class JobBody(Message):
-    """POST /jobs. `model`: for measure and export; `to`: for export; `everyone`: train on all people, after measuring."""
+    """POST /jobs. `model`: for measure, export; `to`: for export; `everyone`: train on all people, after measuring."""
 
     kind: Literal["train", "measure", "export"]
     recipe: str | None = Field(None, max_length=60, pattern=r"^[\w-]+(/[\w-]+)?$")
