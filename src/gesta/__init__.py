@@ -8,12 +8,12 @@
     for p in model.stream("new_video.mp4"):
         print(p.time_s, p.label)
 
-Nothing heavy is imported until it is used.
+Heavy dependencies are imported only when used.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # what type checkers read as true; importing typing would double the time of `import gesta`
+TYPE_CHECKING = False  # type checkers treat it as true; importing typing would double the time of `import gesta`
 if TYPE_CHECKING:
     from typing import Any
 

@@ -1,4 +1,4 @@
-"""The Python API: what the commands do, as functions that return their results. `import gesta` gives all of them."""
+"""The Python API: the commands as functions that return their results. All are available from `import gesta`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gesta.tasks.base import need
 class Measured(Result):
     """A measurement.
 
-    `metrics`: numbers by name. `document`: all that the command prints with --json.
+    `metrics`: numbers by name. `document`: everything that the command prints with --json.
 
         found = gesta.evaluate("runs/mine/bundle", "my_gestures", "all")
         print(found)                              # Measured(accuracy=..., clips=..., ...)
@@ -32,7 +32,8 @@ class Measured(Result):
 class Made(Result):
     """A new bundle.
 
-    `bundle`: its path. `metrics`: numbers by name, such as bytes. `document`: all that the command prints with --json.
+    `bundle`: its path. `metrics`: numbers by name, such as bytes. `document`: everything that the command prints with
+    --json.
 
         small = gesta.export("runs/mine/bundle", to="onnx")
         model = gesta.load(small.bundle)
@@ -54,13 +55,13 @@ def load(
     """Loads the model of a bundle, of any task.
 
     `bundle`: a folder, a zip, or the name of a model that comes with gesta, "demo" or "everyday". `engine`: openvino,
-    onnxruntime or torch; by default what the bundle was made for. `device`: auto, cpu or cuda. `threads`: CPU threads;
+    onnxruntime or torch; by default the bundle's own. `device`: auto, cpu or cuda. `threads`: CPU threads;
     by default the engine's choice. `precision` of the exported network: fp32, fp16 or int8; by default fp32 if the
-    bundle has it. `options`: options of the task, such as backbone_weights.
+    bundle has it. `options`: task-specific options, such as backbone_weights.
 
     Returns a Recognizer for clips, a Spotter for skeletons, a PoseRecognizer for hands, or the model of another task;
-    all have `predict`. Raises GestaError if it is not a bundle, is damaged or was made by a newer version, or if the
-    engine is unknown or not installed.
+    all have `predict`. Raises GestaError if `bundle` is not a bundle, is damaged or was made by a newer version, or if
+    the engine is unknown or not installed.
 
         model = gesta.load("demo")
         print(model.predict("wave.mp4").top(3))   # [(label, probability), ...]
@@ -82,14 +83,14 @@ def train(
 ) -> Any:
     """Trains a model on a data folder and writes the bundle to out/bundle. Needs PyTorch.
 
-    `recipe`: a name (see `gesta recipes`) or a YAML file; by default it is chosen for the data. `out`: by default
+    `recipe`: a name (see `gesta recipes`) or a YAML file; by default chosen to suit the data. `out`: by default
     `runs/<data>-<recipe>-<number>`. `seed`: the same seed gives the same model. `resume`: continue a stopped run;
-    `overwrite`: replace a finished one. `device`: auto, cpu or cuda. `options`: settings of the recipe by their dotted
-    names; `start` (a bundle to start from), `layout` (how the folder is laid out), `protocol` (how it is split),
-    `final` (train on the test part, too) and `progress` (show a progress bar).
+    `overwrite`: replace a finished one. `device`: auto, cpu or cuda. `options`: recipe settings by their dotted
+    names; `start` (a bundle to start from), `layout` (the folder's layout), `protocol` (how the data are split),
+    `final` (also train on the test split) and `progress` (show a progress bar).
 
     Returns a Trained with `.bundle`, `.metrics`, `.history` and `.to_dataframe()`. Raises GestaError if the data cannot
-    be read, do not fit the recipe, or a finished run is in `out`.
+    be read or do not fit the recipe, or if `out` already contains a finished run.
 
         run = gesta.train("my_gestures", out="runs/mine", **{"training.epochs": 20})
         print(run.metrics["val_accuracy"], run.bundle)
@@ -110,15 +111,15 @@ def train(
 def enroll(
     bundle: Path | str, data: Path | str, out: Path | str, *, layout: str | None = None, overwrite: bool = False
 ) -> Made:
-    """Adds the classes of a data folder to a model, as a new bundle and without training. Needs PyTorch.
+    """Adds the classes of a data folder to a model without training and writes a new bundle. Needs PyTorch.
 
-    Works for a nearest neighbor and for a metric-trained embedding (in training, `**{"model.head": "prototypes"}`).
-    `layout`: how the folder is laid out. `overwrite`: replace a bundle in `out`. Raises GestaError for other networks,
-    for classes that the bundle already has, and if the data lack what the model needs.
+    Works for nearest-neighbor models and metric-trained embeddings (trained with `**{"model.head": "prototypes"}`).
+    `layout`: the folder's layout. `overwrite`: replace a bundle in `out`. Raises GestaError for other networks, for
+    classes that the bundle already has, and if the data lack what the model needs.
 
         signs = gesta.train("my_signs", out="runs/signs", **{"model.name": "nearest"})
         more = gesta.enroll(signs.bundle, "two_more_signs", "runs/more")
-        print(more.metrics["classes"])            # the old and the new ones
+        print(more.metrics["classes"])            # old and new classes
     """
     from gesta.experiments.enroll import enroll as run
 
@@ -136,14 +137,14 @@ def evaluate(
     out: Path | str | None = None,
     **options: Any,
 ) -> Measured:
-    """Measures a bundle or a loaded model on one part of a data folder, split as in training.
+    """Evaluates a bundle or a loaded model on one split of a data folder, split as in training.
 
     `split`: test, val, train or all. `engine`, `device`: as for `load`. `out`: a folder for the report. `options`:
-    layout, protocol, seed, progress, and options of the task. Clips that the model was trained on are skipped, except
+    layout, protocol, seed, progress, and task-specific options. Clips that the model was trained on are skipped, except
     with split="train" or "all".
 
     Returns a Measured; its metrics depend on the task (clips: accuracy in [0, 1]; hand pose: mean_error_mm). Raises
-    GestaError if the part is empty, or the data lack what the model needs.
+    GestaError if the split is empty or the data lack what the model needs.
 
         found = gesta.evaluate("runs/mine/bundle", "my_gestures", out="report")
         print(found.metrics["accuracy"])
@@ -174,8 +175,8 @@ def export(
     """Converts a model to another format, as a new bundle that runs without PyTorch. Needs PyTorch.
 
     `to`: openvino, onnx, or web, a page that runs the model in a browser (docs/export.md). `out`: by default
-    <bundle>-<to>-<precision> beside the bundle. `precision`: fp32, fp16 or int8. `data`: the training data, to compare
-    with PyTorch and to calibrate int8, which needs them. `force`: write it even if it does not agree with PyTorch.
+    <bundle>-<to>-<precision> next to the bundle. `precision`: fp32, fp16 or int8. `data`: the training data, to compare
+    with PyTorch and to calibrate; required for int8. `force`: write the bundle even if it does not agree with PyTorch.
     `overwrite`: replace a bundle in `out`.
 
     Returns a Made with `.bundle` and the metrics bytes, bytes_torch and agrees. Raises GestaError if the exported
@@ -214,14 +215,14 @@ def compress(
     plan: dict[str, Any] | None = None,
     **options: Any,
 ) -> Made:
-    """Makes a trained model small; the model chosen is in out/best, a table of all that was tried in `out`.
+    """Compresses a trained model; writes the chosen model to out/best and a table of all candidates to `out`.
 
     `target_bytes`: choose the most accurate model of at most this size. `max_drop`: choose the smallest that loses at
     most this many percentage points (hand pose: mm). `plan`: more fields of gesta.compression.plan.Plan, such as keep,
     sparsity, epochs, steps. `device`: as for `load`. Needs PyTorch.
 
-    Returns a Made with `.bundle` and the document of the table. Raises GestaError for constraints that make no sense
-    and for tasks that cannot be compressed.
+    Returns a Made with `.bundle` and the document of the table. Raises GestaError for invalid constraints and for
+    tasks that cannot be compressed.
 
         small = gesta.compress("runs/mine/bundle", "my_gestures", "runs/small", target_bytes=500_000)
         print(small.bundle, small.metrics["rows"])
@@ -242,10 +243,10 @@ def compress(
 
 
 def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, seconds: float = 3.0) -> Measured:
-    """Measures the latency of every engine on one core; with `data` also preprocessing, where the task has it.
+    """Measures the latency of every engine on one core; with `data` also of preprocessing, if the task has it.
 
     `seconds`: how long each latency is measured. The document has latencies in milliseconds (p50_ms, p95_ms). Raises
-    GestaError if it is not a bundle.
+    GestaError if `bundle` is not a bundle.
 
         print(gesta.benchmark("demo", seconds=1.0).document["latency"])
     """
@@ -258,9 +259,9 @@ def benchmark(bundle: Path | str = "demo", data: Path | str | None = None, *, se
 
 
 def inspect(data: Path | str, layout: str | None = None) -> Measured:
-    """Lists what is in a data folder and what is wrong with it, file by file.
+    """Lists the contents of a data folder and its problems, file by file.
 
-    `layout`: how the folder is laid out; by default it is detected. Raises GestaError if it is not a data folder.
+    `layout`: the folder's layout; detected by default. Raises GestaError if `data` is not a data folder.
 
         found = gesta.inspect("my_gestures")
         print(found.metrics["samples"], found.document["problems"])
@@ -275,11 +276,11 @@ def inspect(data: Path | str, layout: str | None = None) -> Measured:
 def crossval(
     data: Path | str, recipe: str | None = None, out: Path | str = "runs/crossval", **options: Any
 ) -> Measured:
-    """Cross-validates a recipe: trains one model for each held-out person and measures all of them together.
+    """Cross-validates a recipe: trains one model for each held-out person and evaluates all of them together.
 
-    `recipe`: as for `train`. `out`: a folder for the models and the report; a stopped run continues there. `options`:
+    `recipe`: as for `train`. `out`: a folder for the models and the report; a stopped run is resumed. `options`:
     by ("subject", "label", or a number of groups of people, as text), seeds (how many), sets (settings, "key=value"),
-    choose (settings to choose from inside each training part, "key=A|B"), layout, workers, device. Needs PyTorch.
+    choose (settings to select within each training split, "key=A|B"), layout, workers, device. Needs PyTorch.
     Raises GestaError if there are fewer than two people or labels to hold out.
 
         found = gesta.crossval("my_gestures", by="2", sets=["training.epochs=20"])

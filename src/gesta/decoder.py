@@ -1,7 +1,7 @@
-"""One gesture is one event, two in a row are two: the decoder of probabilities in time. Causal; numpy alone.
+"""Decodes probabilities over time into events: one per gesture, two for two in a row. Causal; needs only numpy.
 
-Every export with preprocessing carries this file as it is, so it imports nothing of gesta. What its numbers mean is
-said where they are defined: `gesta.decoding.DecoderSpec`.
+Every export with preprocessing includes a verbatim copy of this file, so it imports nothing from gesta. Its parameters
+are documented where they are defined: `gesta.decoding.DecoderSpec`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class Numbers(Protocol):
-    """What a decoder goes by."""
+    """The parameters of a decoder."""
 
     @property
     def none(self) -> str: ...
@@ -51,18 +51,18 @@ class GestureEvent:
 
     @property
     def line(self) -> str:
-        """For people."""
+        """A human-readable line."""
         when = f"{self.start_s:9.2f} - {self.end_s:.2f} s"
         return f"{when}  {self.label}  {self.confidence:.2f}  (decided at {self.decided_s:.2f} s)"
 
 
 class Decoder:
-    """Smoothing, then two thresholds on the active probability, and a vote of the label over the event.
+    """Smoothing, then two thresholds on the active probability, and a vote on the label over the event.
 
-    An event lasts from where active rose to `off` before it reached `on`, to where it was at `off` for the last time.
-    Another label that leads at `on` or above for `least_s` begins an event of its own, without `none` between.
-    `none` names a label of its own; raises ValueError where no other label is left. `half_s`: probabilities are about
-    that much before and after their time, as those of a chunk are about its middle; step's times are when it ends.
+    An event lasts from when the active probability rose to `off`, before reaching `on`, to when it was last at `off`.
+    A different label that leads at `on` or above for `least_s` starts a new event, even without `none` in between.
+    Raises ValueError if there is no label besides `none`. `half_s`: half the duration that a probability refers to, as
+    for chunks, whose probabilities refer to the middle; the times passed to `step` are the ends of the chunks.
     """
 
     def __init__(self, spec: Numbers, labels: Sequence[str], half_s: float = 0.0) -> None:
@@ -75,33 +75,33 @@ class Decoder:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, as before the first step."""
+        """Returns to the state before the first step."""
         self._time_s = -np.inf
         self._smooth = _Smoother(self.spec.smoothing_s)
         self._segment = _Segmenter(self.spec, self._names)
 
     @property
     def current(self) -> str | None:
-        """The label of the event that is going on, once it has been fixed; else None."""
+        """The label of the ongoing event, once decided; otherwise None."""
         return self._segment.current
 
     def step(self, times_s: ArrayLike, probabilities: ArrayLike) -> list[GestureEvent]:
-        """Events that ended by the last of `times_s` [K], from probabilities [K, N] at those times.
+        """Returns the events that ended by the last of `times_s` [K], from probabilities [K, N] at those times.
 
-        Raises ValueError for another shape, times that do not increase, or values that are not in [0, 1].
+        Raises ValueError for wrong shapes, times that do not increase, or values outside [0, 1].
         """
         times, values = self._checked(np.asarray(times_s, np.float64) - self.half_s, probabilities)
         smooth = self._smooth(times, values)
         return [self._whole(e) for e in self._segment.run(times, smooth[:, self._columns], self._active(smooth))]
 
     def finish(self) -> list[GestureEvent]:
-        """The event that is going on, ended at the last time. Then the decoder begins anew."""
+        """Ends the ongoing event at the last time and returns it; then resets the decoder."""
         last = [self._whole(event) for event in self._segment.finish()]
         self.reset()
         return last
 
     def _whole(self, event: GestureEvent) -> GestureEvent:
-        """An event of middles, from the start of what its first probabilities are about to the end of its last ones."""
+        """Extends an event between chunk middles to the start of its first chunk and the end of its last one."""
         half_s = self.half_s
         return GestureEvent(
             event.label, event.start_s - half_s, event.end_s + half_s, event.confidence, event.decided_s + half_s
@@ -124,7 +124,7 @@ class Decoder:
 
 
 class _Smoother:
-    """Exponential mean over time: after `constant_s` seconds, 63 % of a step has come through."""
+    """Exponential moving average over time: reaches 63 % of a step after `constant_s` seconds."""
 
     def __init__(self, constant_s: float) -> None:
         self._constant_s = constant_s
@@ -147,7 +147,7 @@ class _Smoother:
 
 
 class _Run:
-    """A stretch of steps: first and last time, and the summed probabilities of the gestures [G]."""
+    """Consecutive steps: first and last time, and the summed probabilities of the gestures [G]."""
 
     def __init__(self, start_s: float, values: Floats) -> None:
         self.start_s = self.last_s = start_s
@@ -164,11 +164,11 @@ class _Segmenter:
 
     def __init__(self, spec: Numbers, names: list[str]) -> None:
         self._spec, self._names = spec, names
-        self._run: _Run | None = None  # since active rose to `off`
-        self._opened = False  # it reached `on`
-        self._leader: tuple[int, _Run] | None = None  # which gesture leads at `on` or above, since when
+        self._run: _Run | None = None  # since the active probability rose to `off`
+        self._opened = False  # whether it reached `on`
+        self._leader: tuple[int, _Run] | None = None  # the gesture leading at `on` or above, and since when
         self._settled: int | None = None  # the gesture that led at `on` for `least_s`
-        self._fixed: tuple[int, float] | None = None  # label, when it was fixed
+        self._fixed: tuple[int, float] | None = None  # label, and when it was decided
         self._last_s = 0.0
 
     @property
@@ -189,7 +189,7 @@ class _Segmenter:
         yield from self._close(self._last_s)
 
     def _quiet(self, time_s: float) -> Iterator[GestureEvent]:
-        """Below `off`: what has not opened is forgotten, what is open ends when this has lasted long enough."""
+        """Below `off`: drops an event that has not opened; ends an open one once this has lasted long enough."""
         self._leader = None
         if self._run is not None and (not self._opened or time_s - self._run.last_s >= self._spec.rearm_s):
             yield from self._close(time_s)
@@ -205,7 +205,7 @@ class _Segmenter:
         self._fix(time_s)
 
     def _follow(self, time_s: float, values: Floats, leader: int, sure: bool) -> None:
-        """Keeps since when one gesture has been leading at `on` or above."""
+        """Tracks since when one gesture has been leading at `on` or above."""
         if not sure:
             self._leader = None
         elif self._leader is not None and self._leader[0] == leader:
@@ -214,7 +214,7 @@ class _Segmenter:
             self._leader = leader, _Run(time_s, values)
 
     def _split(self, time_s: float) -> Iterator[GestureEvent]:
-        """Where one gesture has led for `least_s` and now another has, what came before was an event of its own."""
+        """Splits off an event if one gesture has led for `least_s` and then another one has."""
         if self._run is None or self._leader is None or time_s - self._leader[1].start_s < self._spec.least_s:
             return
         leader, later = self._leader

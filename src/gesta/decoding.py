@@ -1,11 +1,11 @@
-"""From probabilities in time to events: one gesture is one event, two in a row are two. Causal, no torch.
+"""Decodes probabilities over time into events: one per gesture, two for two in a row. Causal; needs no torch.
 
     decoder = Decoder(DecoderSpec(), labels)
     for times_s, probabilities in chunks:          # [K], [K, N]
         for event in decoder.step(times_s, probabilities): ...
     for event in decoder.finish(): ...
 
-Feeding a recording chunk by chunk gives the events of the whole.
+Feeding a recording chunk by chunk gives the same events as decoding it at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gesta.metrics_events import Event, Matches, edit_error, match
 
 
 class DecoderSpec(BaseModel):
-    """The decoder's numbers, as they stand in a bundle's manifest. What is active is 1 - probability of `none`."""
+    """The decoder's parameters, as stored in a bundle's manifest. The active probability is 1 - P(`none`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -43,21 +43,21 @@ class DecoderSpec(BaseModel):
 
     @property
     def line(self) -> str:
-        """What it does, for people."""
+        """A human-readable description."""
         return (
             f"an event opens at {self.on:g}, ends below {self.off:g} for {self.rearm_s:g} s and lasts "
             f"{self.least_s:g} s or more; probabilities are smoothed over {self.smoothing_s:g} s"
         )
 
     def at(self, threshold: float | None) -> DecoderSpec:
-        """The same, but that an event opens at another probability, where one is given."""
+        """A copy whose events open at another probability; unchanged if None."""
         if threshold is None:
             return self
         return self.model_copy(update={"on": threshold, "off": min(self.off, threshold)})
 
 
 def as_measured(event: GestureEvent) -> Event:
-    """As `gesta.metrics_events` takes it."""
+    """Converts an event for `gesta.metrics_events`."""
     return Event(event.label, event.start_s, event.end_s, event.decided_s)
 
 
@@ -71,7 +71,7 @@ def decode(
 
 @dataclass(frozen=True)
 class Scored:
-    """One recording of the validation part: times [T], probabilities [T, N], and its true events in seconds."""
+    """One recording of the validation split: times [T], probabilities [T, N], and its true events in seconds."""
 
     times_s: Floats
     probabilities: Floats
@@ -99,11 +99,11 @@ def choose(
     choices: Mapping[str, Sequence[float | None]] = CHOICES,
     quality: Quality | None = None,
 ) -> tuple[DecoderSpec, float]:
-    """The numbers with the best quality on recordings of the validation part, and that quality.
+    """Returns the parameters with the best quality on recordings of the validation split, and that quality.
 
-    One number after the other takes its best value of `choices`, from `start` on, until none changes. What `choices`
-    does not name stays. `quality(truth, predicted)` of all recordings' events: larger is better; left out:
-    `event_quality`. Raises ValueError where no recording has a true event.
+    Coordinate search from `start`: sets one parameter at a time to its best value in `choices` until none changes.
+    Others stay as they are. `quality(truth, predicted)` rates all recordings' events, larger is better; by default
+    `event_quality`. Raises ValueError if no recording has a true event.
     """
     if not any(recording.truth for recording in recordings):
         raise ValueError("the decoder's numbers cannot be chosen: no recording of the validation part has an event")
@@ -122,7 +122,7 @@ def choose(
 
 
 def event_quality(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Event]]) -> float:
-    """Right events / (true + false ones), less half of the edit error. 1 where everything is right."""
+    """Correct events / (true events + false positives), minus half the edit error. 1 if everything is correct."""
     matches: list[Matches] = [match(t, p) for t, p in zip(truth, predicted, strict=True)]
     right, false = sum(len(one.right) for one in matches), sum(len(one.false) for one in matches)
     return right / (sum(map(len, truth)) + false) - edit_error(truth, predicted) / 2
@@ -134,7 +134,7 @@ def _quality(spec: DecoderSpec, labels: Sequence[str], recordings: Sequence[Scor
 
 
 def _variants(spec: DecoderSpec, name: str, values: Sequence[float | None]) -> list[DecoderSpec]:
-    """The specification with each value of one number; `off` follows where `on` falls below it."""
+    """The specification with each value of one parameter; lowers `off` if `on` falls below it."""
     variants = []
     for value in values:
         numbers = {**spec.model_dump(), name: value}

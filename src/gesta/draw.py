@@ -1,4 +1,4 @@
-"""Labels, skeletons and film strips on frames. Images are H W 3 uint8 RGB; nothing is drawn into the caller's array."""
+"""Draws labels, skeletons and film strips. Images are H W 3 uint8 RGB; the caller's array is never modified."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHAINS = (
     "hip center, hip right, knee right, ankle right, foot right",
 )
 BONES = tuple(pair for chain in _CHAINS for pair in pairwise(chain.split(", ")))
-"""Pairs of joints by their words; see `joint_key`."""
+"""Pairs of joints by the words of their names; see `joint_key`."""
 
 LEFT, RIGHT, MIDDLE = (80, 200, 255), (255, 150, 60), (240, 240, 240)
 
@@ -34,9 +34,9 @@ def joint_key(name: str) -> frozenset[str]:
 
 
 def draw_skeleton(image: Image, joints_uv: NDArray[np.float32], joint_names: Sequence[str]) -> Image:
-    """The image with joints and bones, left and right in two colors.
+    """The image with joints and bones, left and right in different colors.
 
-    `joints_uv` is J 2 pixels (u, v), NaN where not tracked. Joints are found by name, `HandLeft` or `left_hand`.
+    `joints_uv` is J 2 pixels (u, v), NaN if not tracked. Joints are matched by name, e.g. `HandLeft` or `left_hand`.
     """
     drawn = image.copy()
     size = max(1, round(min(image.shape[:2]) / 160))
@@ -58,9 +58,9 @@ _ROOTS = ("palm", "wrist")
 
 
 def hand_bones(joint_names: Sequence[str]) -> list[tuple[int, int]]:
-    """Pairs of joints to connect, by their positions: NYU's 14, or fingers called `index_mcp`, `index_tip`, ...
+    """Pairs of joint indices to connect: for NYU's 14 joints, or for fingers named `index_mcp`, `index_tip`, ...
 
-    A finger's joints are connected in their order, its first with the palm or wrist. Other names give no bones.
+    A finger's joints are connected in order, the first one to the palm or wrist. Other names give no bones.
     """
     place = {name: index for index, name in enumerate(joint_names)}
     if {"P1", "C"} <= place.keys():
@@ -78,7 +78,7 @@ def hand_bones(joint_names: Sequence[str]) -> list[tuple[int, int]]:
 def draw_hand(
     image: Image, joints_uv: NDArray[Any], bones: Sequence[tuple[int, int]], color: tuple[int, int, int] = ESTIMATE
 ) -> Image:
-    """The image with a hand's joints J 2 (u, v) and bones in one color; what is not finite is left out."""
+    """The image with a hand's joints J 2 (u, v) and bones in one color; joints that are not finite are skipped."""
     drawn = image.copy()
     size = max(1, round(min(image.shape[:2]) / 240))
     there = np.isfinite(joints_uv).all(axis=1)
@@ -91,7 +91,7 @@ def draw_hand(
 
 
 def draw_label(image: Image, text: str, probability: float | None = None) -> Image:
-    """The image with a dark strip at its bottom: the text, and the probability (0 to 1) as a number and a bar."""
+    """The image with a dark strip at the bottom: the text, and the probability (0 to 1) as a number and a bar."""
     drawn = image.copy()
     height, width = drawn.shape[:2]
     strip = max(14, height // 12)
@@ -107,10 +107,10 @@ def draw_label(image: Image, text: str, probability: float | None = None) -> Ima
 
 
 def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
-    """`n` frames (or as many as there are), evenly chosen from first to last, side by side at `height` pixels.
+    """Up to `n` frames, evenly spaced from first to last, side by side at a height of `height` pixels.
 
     A frame wider than four times its height is squeezed to that: a JPEG has at most 65,500 columns.
-    Raises ValueError where there is no frame.
+    Raises ValueError if there are no frames.
     """
     if not frames:
         raise ValueError("a film strip needs at least one frame")
@@ -128,7 +128,7 @@ def film_strip(frames: Sequence[Image], n: int = 8, height: int = 120) -> Image:
 def depth_image(depth_mm: NDArray[Any], between: tuple[float, float] | None = None) -> Image:
     """H W millimeters -> gray RGB, near bright, no reading black; the range is that of the readings (2 to 98 %).
 
-    `between`: nearest and farthest mm of what matters, which gets the brighter half of the grays.
+    `between`: nearest and farthest depth of interest in mm, which gets the brighter half of the grays.
     """
     seen = depth_mm[depth_mm > 0]
     if seen.size == 0:
@@ -141,7 +141,7 @@ def depth_image(depth_mm: NDArray[Any], between: tuple[float, float] | None = No
 
 
 def jpeg(image: Image, quality: int = 80) -> bytes:
-    """The image as a JPEG file. Raises ValueError where it cannot be encoded."""
+    """The image as a JPEG file. Raises ValueError if it cannot be encoded."""
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"cannot encode an image of shape {image.shape} as JPEG")
@@ -158,12 +158,12 @@ def _side(key: frozenset[str]) -> tuple[int, int, int]:
 
 
 def _ascii(text: str) -> str:
-    """What OpenCV's font can draw: accents dropped, other letters as `?`."""
+    """Text that OpenCV's font can draw: accents dropped, other letters replaced by `?`."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     return plain.encode("ascii", "replace").decode()
 
 
 def _text_scale(text: str, width: int, height: float) -> float:
-    """Font scale at which the text is `height` pixels high, smaller where it would be wider than `width`."""
+    """Font scale at which the text is `height` pixels high, or smaller to fit into `width`."""
     (full, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1)
     return float(min(height / max(tall, 1), width / max(full, 1)))

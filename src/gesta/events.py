@@ -1,6 +1,6 @@
-"""What happens in a run, as it happens: `events.jsonl`, one JSON object a line. docs/cluster.md lists the events.
+"""The event log of a run: `events.jsonl`, one JSON object per line. docs/cluster.md lists the events.
 
-One process writes: the one that the user started. A kill may cut the last line; `read` passes over it.
+Only the process that the user started writes. A kill may truncate the last line; `read` skips it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pydantic_core import from_json
 
 NAME = "events.jsonl"
 _first: dict[Path, bytes] = {}
-"""The first line of runs that have no folder yet."""
+"""The first line for runs that have no folder yet."""
 
 
 def tell(folder: Path | None, event: str, **facts: Any) -> None:
-    """Adds a line to the folder's events; None: nowhere. Numbers that are not finite become null.
+    """Appends an event to the folder's log; does nothing if None. Numbers that are not finite become null.
 
-    A run that is refused before it has a folder gets none by this: its beginning is written with the next event.
-    A run never fails by this: where the file cannot be written, the line is left out.
+    Creates no folder for a run that is rejected early: its "started" event is written with the next one.
+    Never makes a run fail: if the file cannot be written, the line is dropped.
     """
     if folder is None:
         return
@@ -43,7 +43,7 @@ def tell(folder: Path | None, event: str, **facts: Any) -> None:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The events of a folder in their order; [] where there are none."""
+    """The events of a folder in order; [] if there are none."""
     try:
         lines = (folder / NAME).read_bytes().splitlines()
     except OSError:
@@ -58,7 +58,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 
 def now() -> str:
-    """The time in UTC, as in 2026-01-31T12:00:00.123+00:00."""
+    """The current time in UTC, e.g. 2026-01-31T12:00:00.123+00:00."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

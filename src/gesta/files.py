@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written under a temporary name, flushed to the disk, renamed."""
+"""Atomic file writes: written under a temporary name, flushed to disk, renamed."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gesta.schema import GestaError
 
 @contextmanager
 def replacing(path: Path, ending: str = "tmp") -> Iterator[Path]:
-    """A temporary name beside `path` to write to: it becomes `path` when the block ends well, and is gone when not.
+    """A temporary path next to `path` to write to: renamed to `path` if the block succeeds, otherwise deleted.
 
-    What earlier crashes left of such names is removed first. Raises OSError.
+    Temporary files left by earlier crashes are removed first. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_left_behind(path)
@@ -31,7 +31,7 @@ def replacing(path: Path, ending: str = "tmp") -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | str) -> Path:
-    """Writes bytes, or text in UTF-8. Raises OSError and then leaves nothing behind."""
+    """Atomically writes bytes, or text as UTF-8. Raises OSError and then leaves nothing behind."""
     with replacing(path) as made, made.open("wb") as stream:
         stream.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
         stream.flush()
@@ -40,17 +40,17 @@ def write_whole(path: Path, content: bytes | str) -> Path:
 
 
 def json_text(document: Mapping[str, Any]) -> str:
-    """A document as indented JSON. Raises ValueError for a number that is not finite: JSON has none."""
+    """A document as indented JSON. Raises ValueError for numbers that are not finite, which JSON lacks."""
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> Path:
-    """Writes a document as JSON. Raises OSError, and ValueError for a number that is not finite."""
+    """Writes a document as JSON. Raises OSError, and ValueError for numbers that are not finite."""
     return write_whole(path, json_text(document))
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
-    """Writes several files into a folder. Raises GestaError where that fails."""
+    """Writes several files into a folder. Raises GestaError on failure."""
     try:
         for name, content in contents.items():
             write_whole(folder / name, content)
@@ -59,7 +59,7 @@ def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:
 
 
 def write_folder(folder: Path, contents: Mapping[str, bytes | str]) -> None:
-    """Writes a folder whole or not at all, `a/b.txt` in folders of it; replaces one that is there. Raises OSError."""
+    """Atomically writes a folder, with subfolders for names like `a/b.txt`; replaces an old one. Raises OSError."""
     remove_left_behind(folder)
     made = temporary(folder)
     try:
@@ -71,7 +71,7 @@ def write_folder(folder: Path, contents: Mapping[str, bytes | str]) -> None:
 
 
 def swap_in(new: Path, folder: Path) -> None:
-    """Puts a folder in the place of another, which may be there already. Raises OSError and then changes nothing."""
+    """Moves a folder to another path, replacing an existing one. Raises OSError and then changes nothing."""
     if not folder.exists():
         new.replace(folder)
         return
@@ -86,7 +86,7 @@ def swap_in(new: Path, folder: Path) -> None:
 
 
 def user_data(name: str) -> Path:
-    """A folder for what gesta uses and does not contain: `GESTA_DATA`/name, else `gesta/name` in the user's data folder
+    """A folder for external files that gesta uses: `GESTA_DATA`/name, else `gesta/name` in the user's data folder
     (`~/.local/share`, `%LOCALAPPDATA%`)."""
     named, local = os.environ.get("GESTA_DATA"), os.environ.get("LOCALAPPDATA")
     if named:

@@ -1,7 +1,7 @@
-"""Sentences about what people do, made from a meaning in several wordings, and the meaning read back from a sentence.
+"""Generates sentences about what people do from a meaning, in several wordings, and parses them back.
 
-A meaning is who does which gestures in which order, each with a hand, a number of times and a speed. Words have spaces
-between them; a comma is a word.
+A meaning is who does which gestures in which order, each with a hand, a count and a speed. Words are separated by
+spaces; a comma is a word.
 
     a tall person waves with the left hand twice , then claps slowly
 """
@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 
 Phrases = Mapping[str, tuple[str, ...]]
-"""What is meant -> how it may be said."""
+"""Meaning -> possible wordings."""
 
 ONE_HANDED: Phrases = {
     "wave": ("waves", "greets somebody"),
@@ -53,7 +53,7 @@ BEFORE = ", but before that"
 
 @dataclass(frozen=True)
 class Act:
-    """One gesture. `hand`: left, right or both, None where it is not said; `speed`: slow, fast or "" for neither."""
+    """One gesture. `hand`: left, right or both, None if unspecified; `speed`: slow, fast or "" for neither."""
 
     gesture: str
     hand: str | None
@@ -63,19 +63,19 @@ class Act:
 
 @dataclass(frozen=True)
 class Meaning:
-    """`who`: tall, short or "" where it is not said; `acts` in the order in which they happen."""
+    """`who`: tall, short or "" if unspecified; `acts`: in the order in which they happen."""
 
     who: str
     acts: tuple[Act, ...]
 
 
 def words_of(sentence: str) -> list[str]:
-    """The words of a sentence in lower case; commas are words, other punctuation is left out."""
+    """The words of a sentence in lower case; commas are words, other punctuation is dropped."""
     return re.findall(r"[^\W_]+(?:['-][^\W_]+)*|,", sentence.lower())
 
 
 def say(meaning: Meaning, rng: np.random.Generator) -> str:
-    """One wording of a meaning, by chance."""
+    """A random wording of a meaning."""
     who, clauses = _one(WHO[meaning.who], rng), [_clause(act, rng) for act in meaning.acts]
     if len(clauses) == 1:
         return f"{who} {clauses[0]}"
@@ -88,7 +88,7 @@ def say(meaning: Meaning, rng: np.random.Generator) -> str:
 
 
 def _clause(act: Act, rng: np.random.Generator) -> str:
-    """ "waves with the left hand twice", the details in any order, a speed of one word also before the verb."""
+    """ "waves with the left hand twice": details in random order; a one-word speed may precede the verb."""
     verb, speed = _one(GESTURES[act.gesture], rng), _one(SPEEDS[act.speed], rng)
     details = [_one(COUNTS[str(act.count)], rng)]
     if act.hand is not None and act.gesture in ONE_HANDED:
@@ -105,7 +105,7 @@ def _one(choices: Sequence[str], rng: np.random.Generator) -> str:
 
 
 def parse(sentence: str) -> Meaning | None:
-    """What a sentence of this grammar means; None where it has a word or an order that the grammar has not."""
+    """The meaning of a sentence; None if its words or their order are not part of the grammar."""
     words = words_of(sentence)
     who, rest = _who(words)
     if rest[:1] == ["first"]:
@@ -119,7 +119,7 @@ def parse(sentence: str) -> Meaning | None:
 
 
 def _who(words: list[str]) -> tuple[str | None, list[str]]:
-    """(who a sentence is about, the words behind); a query may leave it out: "waves twice"."""
+    """(who a sentence is about, the remaining words); a query may omit the person: "waves twice"."""
     for who, phrase in _longest_first(WHO):
         if words[: len(phrase)] == phrase:
             return who, words[len(phrase) :]
@@ -127,7 +127,7 @@ def _who(words: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _split(words: list[str]) -> tuple[list[list[str]], list[str]]:
-    """Clauses, and what joins each with the one before."""
+    """Clauses, and the conjunctions between them."""
     clauses: list[list[str]] = [[]]
     joins: list[str] = []
     known = [(join, join.split()) for join in (BEFORE, *THEN)]
@@ -145,7 +145,7 @@ def _split(words: list[str]) -> tuple[list[list[str]], list[str]]:
 
 
 def _act(words: list[str]) -> Act | None:
-    """A clause as an act; None where there is no verb, something is said twice, or a word is not known."""
+    """A clause as an act; None if it has no verb, a repeated detail or an unknown word."""
     found: dict[str, str] = {}
     place = 0
     while place < len(words):

@@ -1,4 +1,4 @@
-"""Temporary names that tell who writes them, so that what a crash left behind is removed and what is in use is not."""
+"""Temporary names that identify their writer, so that leftovers of crashes can be told from files in use."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from pathlib import Path
 _NAME = re.compile(r"\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-[0-9a-f]{8}\.(tmp|old|part)(\.\w+)?$")
 _TEMPORARY = re.compile(r"\.(tmp|old|part)(\.\w+)?$")
 _OLD_S = 24 * 3600.0
-"""What another machine, or an older gesta, has not touched for so long is taken to be left behind."""
+"""Files of another machine, or an older gesta, count as left behind if not modified for this long."""
 
 
 def temporary(path: Path, ending: str = "tmp") -> Path:
-    """A hidden name beside `path` that no other process takes: `.clip.npy.3f2a91-4711-8c5d01aa.tmp`."""
+    """A hidden name next to `path`, unique across processes: `.clip.npy.3f2a91-4711-8c5d01aa.tmp`."""
     return path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.{ending}")
 
 
 def this_process() -> str:
-    """This process among those of several computers, for `is_gone`."""
+    """Identifies this process across several computers, for `is_gone`."""
     return f"{_host()}-{os.getpid()}"
 
 
 def is_gone(process: str) -> bool:
-    """Whether a process of this computer has ended; of other computers' nothing is known, so they have not."""
+    """Whether a process on this computer has ended; False for other computers, whose processes cannot be checked."""
     host, _, pid = process.partition("-")
     return host == _host() and pid.isdecimal() and not _is_alive(int(pid))
 
 
 def is_left_behind(path: Path) -> bool:
-    """Whether nobody writes to a temporary file or folder any more."""
+    """Whether a temporary file or folder has no living writer."""
     found = _NAME.search(path.name)
     if found is not None and found["host"] == _host():
         return not _is_alive(int(found["pid"]))
@@ -46,14 +46,14 @@ def is_left_behind(path: Path) -> bool:
 
 
 def remove_left_behind(path: Path) -> None:
-    """Removes what earlier crashes left of temporary names of `path`."""
+    """Removes temporary files for `path` that earlier crashes left behind."""
     with contextlib.suppress(OSError):
         start = f".{path.name}."
         remove(p for p in path.parent.iterdir() if p.name.startswith(start) and _TEMPORARY.search(p.name))
 
 
 def remove(paths: Iterable[Path]) -> int:
-    """Removes those of the temporary files and folders that nobody writes any more; returns the bytes of the files."""
+    """Removes temporary files and folders that have no living writer; returns the number of bytes freed by files."""
     freed = 0
     for path in paths:
         if not is_left_behind(path):
@@ -79,6 +79,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # another user's
+    except OSError:  # another user's process
         return True
     return True

@@ -1,7 +1,7 @@
-"""Measures of how right a model is. Numpy only; arrays in, numbers out.
+"""Metrics of how well a model predicts. Numpy only; arrays in, numbers out.
 
 `truth` and `predicted` are class indices [n]; `probabilities` is [n, N]; `correct` is bool [n]; `subjects` names the
-person of each clip. Intervals are (low, high), 95 % unless told otherwise.
+person of each clip. Intervals are (low, high), 95 % by default.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Span = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fared. `n` clips have it, `predicted` clips were called it; 0 where a ratio has no clips."""
+    """Scores of one class. `n` clips belong to it, `predicted` were assigned to it; a ratio without clips is 0."""
 
     n: int
     predicted: int
@@ -32,7 +32,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Difference:
-    """Mean of a minus mean of b on the same clips, with its interval."""
+    """Mean of a minus mean of b on the same clips, with a confidence interval."""
 
     mean: float
     low: float
@@ -40,12 +40,12 @@ class Difference:
 
 
 def accuracy(truth: ArrayLike, predicted: ArrayLike) -> float:
-    """Share of equal entries. Raises ValueError for no entries or different lengths."""
+    """Fraction of equal entries. Raises ValueError for no entries or different lengths."""
     return float(np.mean(_hits(truth, predicted)))
 
 
 def top_k(probabilities: ArrayLike, truth: ArrayLike, k: int) -> float:
-    """Share of rows of [n, N] whose true class is among the k largest; of equal values the lower index comes first."""
+    """Fraction of rows of [n, N] whose true class is among the k largest; ties go to the lower index."""
     scores, true = np.asarray(probabilities, np.float64), np.asarray(truth, np.int64)
     if scores.ndim != 2 or len(scores) != len(true) or len(true) == 0:
         raise ValueError(f"expected probabilities [n, N] and truth [n], got {scores.shape} and {true.shape}")
@@ -72,7 +72,7 @@ def per_class(table: NDArray[np.int64]) -> list[ClassScore]:
 
 
 def wilson(correct: int, n: int, confidence: float = 0.95) -> Interval:
-    """Score interval of a share of n independent trials (Wilson 1927). n = 0 gives (0, 1)."""
+    """Wilson score interval of a proportion of n independent trials (Wilson 1927). n = 0 gives (0, 1)."""
     if not 0 <= correct <= n:
         raise ValueError(f"{correct} of {n} is not a share")
     if n == 0:
@@ -92,9 +92,10 @@ def bootstrap_by_person(
     draws: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Interval of the mean of `values` [n] when whole people are drawn again with replacement (percentiles).
+    """Percentile bootstrap interval of the mean of `values` [n], resampling whole people with replacement.
 
-    Clips of one person resemble each other; drawing people, not clips, keeps that. Raises ValueError below two people.
+    Clips of one person are correlated; resampling people, not clips, accounts for it. Raises ValueError for fewer than
+    two people.
     """
     value = np.asarray(values, np.float64)
     if len(value) != len(subjects):
@@ -118,7 +119,7 @@ def paired_difference(
     draws: int = 2000,
     confidence: float = 0.95,
 ) -> Difference:
-    """Accuracy of a minus accuracy of b on the same clips, the interval clustered by person.
+    """Accuracy of a minus accuracy of b on the same clips, with an interval clustered by person.
 
     Raises ValueError for different lengths or fewer than two people.
     """
@@ -133,7 +134,7 @@ def jaccard_spans(truth: Sequence[Span], predicted: Sequence[Span], n_frames: in
     """Frame-wise Jaccard index of one recording, averaged over its classes (ChaLearn 2014, track 3).
 
     For each class in the truth: frames in both / frames in either. A class predicted but not true counts as 0. Spans
-    are clipped to the recording's n_frames. Nothing true and nothing predicted gives 1.
+    are clipped to the recording's n_frames. 1 if both are empty.
     """
     classes = sorted({c for c, _, _ in truth} | {c for c, _, _ in predicted})
     if not classes:
@@ -149,11 +150,11 @@ def jaccard_spans(truth: Sequence[Span], predicted: Sequence[Span], n_frames: in
 def recognized_in_stream(
     truth: Sequence[tuple[int, float, float]], times_s: ArrayLike, probabilities: ArrayLike
 ) -> NDArray[np.bool_]:
-    """Which gestures (class, start_s, end_s) a stream of predictions [K, N], made at times_s [K], got right: bool [n].
+    """Whether predictions [K, N], made at times_s [K], recognized each gesture (class, start_s, end_s): bool [n].
 
-    A gesture is recognized where its class has the largest mean probability over the predictions made in the second
-    half of its span. That half is taken because a prediction near the start still speaks of what came before. If no
-    prediction falls there, the first one after it decides; a gesture after the last prediction is missed.
+    A gesture is recognized if its class has the largest mean probability over the predictions made in the second
+    half of its span, because a prediction near the start still reflects what came before. If there is no prediction
+    in that half, the first one after it decides; a gesture after the last prediction is missed.
     """
     times, scores = np.asarray(times_s, np.float64), np.asarray(probabilities, np.float64)
     got = np.zeros(len(truth), np.bool_)
@@ -170,7 +171,7 @@ def joint_errors(truth_mm: ArrayLike, predicted_mm: ArrayLike) -> NDArray[np.flo
     """[n, J] distances in mm between joints [n, J, 3] in camera coordinates (x, y, z in mm).
 
     Their mean is the mean error, the means of the columns the per-joint errors (Kazakos, section 4.4.2).
-    Raises ValueError for different or other shapes, or nothing in them.
+    Raises ValueError for different or invalid shapes, or empty arrays.
     """
     a, b = np.asarray(truth_mm, np.float64), np.asarray(predicted_mm, np.float64)
     if a.shape != b.shape or a.ndim != 3 or a.shape[-1] != 3 or a.size == 0:
@@ -179,18 +180,18 @@ def joint_errors(truth_mm: ArrayLike, predicted_mm: ArrayLike) -> NDArray[np.flo
 
 
 def success_rate(errors_mm: ArrayLike, thresholds_mm: ArrayLike) -> NDArray[np.float64]:
-    """Share of frames whose largest joint error is under each threshold: errors [n, J] -> shares [K].
+    """Fraction of frames whose largest joint error is below each threshold: errors [n, J] -> fractions [K].
 
-    The curve of Kazakos, figures 4.7 to 4.9. Raises ValueError for other shapes or no frame.
+    The curve of Kazakos, figures 4.7 to 4.9. Raises ValueError for invalid shapes or no frames.
     """
     largest = np.sort(_largest(errors_mm))
     return np.searchsorted(largest, np.asarray(thresholds_mm, np.float64), side="left") / len(largest)
 
 
 def success_area(errors_mm: ArrayLike, limit_mm: float) -> float:
-    """Area under the success-rate curve from 0 to `limit_mm`, divided by `limit_mm`: 1 where all errors are 0.
+    """Area under the success-rate curve from 0 to `limit_mm`, divided by `limit_mm`: 1 if all errors are 0.
 
-    Exact, whatever thresholds the curve is drawn at. Raises ValueError for other shapes or a limit of 0 or less.
+    Exact, independent of thresholds. Raises ValueError for invalid shapes or a limit of 0 or less.
     """
     if not limit_mm > 0:
         raise ValueError(f"the limit of the curve must be positive, not {limit_mm}")
@@ -198,7 +199,7 @@ def success_area(errors_mm: ArrayLike, limit_mm: float) -> float:
 
 
 def levenshtein(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
-    """Fewest insertions, deletions and replacements that turn a into b (Levenshtein 1966)."""
+    """Minimum number of insertions, deletions and substitutions that turn a into b (Levenshtein 1966)."""
     row = list(range(len(b) + 1))
     for i, left in enumerate(a, start=1):
         before, row[0] = row[0], i

@@ -1,6 +1,6 @@
-"""Measures of continuous recognition: events in time and a label per frame. Numpy only; plain values in, numbers out.
+"""Metrics of continuous recognition: events in time and a label per frame. Numpy only; plain values in, numbers out.
 
-An event is `(label, start, end)`, in frames or seconds alike. A set is a list of recordings, each a list of events.
+An event is `(label, start, end)`, in frames or seconds. A set is a list of recordings, each a list of events.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from gesta.metrics import Span, accuracy, jaccard_spans, levenshtein
 
 OVERLAPS = (0.1, 0.25, 0.5)
 LONGEST = 2.0
-"""SHREC 2022: a result longer than this many times the true gesture never matches it."""
+"""SHREC 2022: a result longer than this multiple of the true gesture never matches it."""
 COVERED = 0.5
-"""SHREC 2022: the share of the true gesture that a right result covers."""
+"""SHREC 2022: the fraction of the true gesture that a correct result must cover."""
 
 
 class Event(NamedTuple):
-    """One gesture in time. `decided`: when it was known (SHREC's last frame used); None where that is not told."""
+    """One gesture in time. `decided`: when it was recognized (SHREC's last frame used); None if unknown."""
 
     label: Hashable
     start: float
@@ -33,9 +33,9 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True)
 class Matches:
-    """One recording by SHREC 2022's rule. `right`: (index of the true event, of the result); `false`: results.
+    """Matches of one recording by SHREC 2022's rule. `right`: (true event, result) indices; `false`: result indices.
 
-    A result in neither is a second, partial answer about a gesture that was not found before it.
+    A result in neither is a second, partial detection of a gesture that had not been found before it.
     """
 
     right: list[tuple[int, int]]
@@ -44,7 +44,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class ClassRates:
-    """Of one class: how many true events, right and false results, and the right results' `decided` - `start`."""
+    """Counts for one class: true events, correct and false results, and the correct results' `decided` - `start`."""
 
     true: int
     right: int
@@ -54,7 +54,7 @@ class ClassRates:
 
 @dataclass(frozen=True)
 class ShrecRates:
-    """The rates of SHREC 2022: of every class of the truth, and averaged over classes."""
+    """The rates of SHREC 2022: for every class in the truth, and averaged over classes."""
 
     by_class: Mapping[Hashable, ClassRates]
 
@@ -72,13 +72,13 @@ class ShrecRates:
 
     @property
     def delay(self) -> float | None:
-        """None where no right result tells when it was decided."""
+        """None if no correct result has a decision time."""
         means = [np.mean(c.delays) for c in self.by_class.values() if c.delays]
         return float(np.mean(means)) if means else None
 
 
 def frame_accuracy(truth: Sequence[ArrayLike], predicted: Sequence[ArrayLike]) -> float:
-    """Share of right frames over all recordings, each a list of labels [T]. Raises ValueError for other lengths."""
+    """Fraction of correct frames over all recordings, each labels [T]. Raises ValueError for different lengths."""
     _same_number(truth, predicted)
     for number, (a, b) in enumerate(zip(truth, predicted, strict=True)):
         if np.shape(a) != np.shape(b):
@@ -87,7 +87,7 @@ def frame_accuracy(truth: Sequence[ArrayLike], predicted: Sequence[ArrayLike]) -
 
 
 def runs(labels: ArrayLike, none: int | None = None) -> list[Span]:
-    """Labels per frame [T] -> (label, first frame, last frame) of each stretch of one label other than `none`."""
+    """Labels per frame [T] -> (label, first frame, last frame) of each run of one label other than `none`."""
     values = np.asarray(labels)
     if len(values) == 0:
         return []
@@ -111,8 +111,8 @@ def f1_at_overlaps(
 ) -> dict[float, float]:
     """Segmental F1 at each overlap (Lea et al. 2017, "Temporal Convolutional Networks for Action Segmentation").
 
-    A result is right where its intersection over union with the best true event of its label reaches the overlap and
-    no earlier result took that event. Counted over all recordings. Nothing true and nothing predicted gives 1.
+    A result is correct if its intersection over union with the best true event of its label reaches the overlap and
+    no earlier result matched that event. Counted over all recordings. 1 if both are empty.
     """
     _same_number(truth, predicted)
     events = sum(map(len, truth)) + sum(map(len, predicted))
@@ -123,11 +123,11 @@ def f1_at_overlaps(
 
 
 def match(truth: Sequence[Event], predicted: Sequence[Event]) -> Matches:
-    """Which results of one recording are right or false, by the rule of SHREC 2022 (Emporio et al. 2022).
+    """Classifies the results of one recording as correct or false by the rule of SHREC 2022 (Emporio et al. 2022).
 
-    Results are taken in their order, each true event is found once. A result is right if it has the label, is at most
-    twice as long, and covers at least half of the true event. One that touches a not yet found event of its label and
-    is at most twice as long is neither right nor false; every other one is false.
+    Results are processed in order; each true event is found at most once. A result is correct if it has the same label,
+    is at most twice as long, and covers at least half of the true event. One that overlaps an event of its label not
+    yet found and is at most twice as long is neither correct nor false; every other one is false.
     """
     free = set(range(len(truth)))
     right, false = [], []
@@ -145,8 +145,8 @@ def match(truth: Sequence[Event], predicted: Sequence[Event]) -> Matches:
 def shrec_rates(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Event]]) -> ShrecRates:
     """Detection rate, false positives per true event, Jaccard index and delay as SHREC 2022 counts them.
 
-    Jaccard index = right / (true + false), by class, then averaged; the delay likewise. Labels that no true event has
-    count in no class. Raises ValueError where there is no true event.
+    Jaccard index = right / (true + false), by class, then averaged; likewise the delay. Results whose label no true
+    event has are ignored. Raises ValueError if there are no true events.
     """
     _same_number(truth, predicted)
     true = Counter(event.label for events in truth for event in events)
@@ -168,7 +168,7 @@ def shrec_rates(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[E
 
 
 def detection_rate(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Event]]) -> float:
-    """Share of all true events that were found, by the rule of `match`. 1 where there are none."""
+    """Fraction of all true events that were found, by the rule of `match`. 1 if there are none."""
     events = sum(map(len, truth))
     return sum(len(match(t, p).right) for t, p in zip(truth, predicted, strict=True)) / events if events else 1.0
 
@@ -176,7 +176,7 @@ def detection_rate(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequenc
 def false_alarms_per_minute(
     truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Event]], seconds: float
 ) -> float:
-    """False results, by the rule of `match`, in each minute of recordings `seconds` long in all."""
+    """False results, by the rule of `match`, per minute; `seconds` is the total length of the recordings."""
     if not seconds > 0:
         raise ValueError(f"the recordings' length must be positive, not {seconds} s")
     return 60 * sum(len(match(t, p).false) for t, p in zip(truth, predicted, strict=True)) / seconds
@@ -193,7 +193,7 @@ def edit_error(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Ev
 
 
 def delays(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Event]], *, since: str) -> list[float]:
-    """Of every right result, its `decided` minus the `start` or `end` (`since`) of the true event it found."""
+    """For every correct result, `decided` minus the `start` or `end` (`since`) of the matched true event."""
     values = []
     for expected, results in zip(truth, predicted, strict=True):
         for true, number in match(expected, results).right:
@@ -204,7 +204,7 @@ def delays(truth: Sequence[Sequence[Event]], predicted: Sequence[Sequence[Event]
 
 
 def percentiles(values: ArrayLike, shares: Sequence[float] = (50, 95)) -> tuple[float, ...] | None:
-    """p50 and p95 (or others) of values, between two neighbors by distance. None where there are none."""
+    """p50 and p95 (or others) of values, linearly interpolated. None for no values."""
     numbers = np.asarray(values, np.float64)
     return tuple(float(v) for v in np.percentile(numbers, shares)) if len(numbers) else None
 
@@ -232,7 +232,7 @@ def _length(event: Event) -> float:
 
 
 def _overlap(a: Event, b: Event) -> float:
-    """How long both last; not positive where they do not touch or one is reversed."""
+    """Duration of the overlap; not positive if they do not touch or one is reversed."""
     return min(a.end, b.end) - max(a.start, b.start)
 
 

@@ -1,7 +1,7 @@
-"""Code of other packages: named by its place, as in my_package.net:MyNet, or by an entry point's short name.
+"""Code from other packages, referenced by import path, e.g. my_package.net:MyNet, or by an entry point's short name.
 
-What a bundle names is not imported for that alone: a stranger may have written it. It has to be installed as an entry
-point, named by the user in this process (a recipe, `--set`), in GESTA_ALLOW_IMPORT, or imported already.
+Code referenced by a bundle is not imported automatically, because the bundle may be untrusted. It must be installed as
+an entry point, named by the user in this process (recipe, `--set`), listed in GESTA_ALLOW_IMPORT, or already imported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gesta.words import did_you_mean
 MODELS, READERS = "gesta.models", "gesta.readers"
 """Groups of entry points: `name = "my_package.net:MyNet"` and `name = "my_package.reader"`."""
 ALLOWED = "GESTA_ALLOW_IMPORT"
-"""Environment variable: modules, packages or places, with commas, that a bundle may name."""
+"""Environment variable: comma-separated modules, packages or import paths that a bundle may reference."""
 
 _NAME = r"[^\W\d]\w*"
 _MODULE = re.compile(rf"{_NAME}(\.{_NAME})*")
@@ -35,25 +35,25 @@ _named: set[str] = set()
 
 @cache
 def installed(group: str) -> dict[str, str]:
-    """Short name -> place of the entry points of a group."""
+    """Short name -> import path of the entry points of a group."""
     return {point.name: point.value.replace(" ", "") for point in entry_points(group=group)}
 
 
 def is_outside(name: object, group: str = MODELS) -> bool:
-    """Whether this names a class or function of another package; nothing is imported."""
+    """Whether this names a class or function of another package. Imports nothing."""
     return isinstance(name, str) and (_PLACE.fullmatch(name) is not None or name in installed(group))
 
 
 def allow(name: object) -> None:
-    """The user named this place himself."""
+    """Allows an import path that the user has named explicitly."""
     if is_outside(name):
         _named.add(str(name))
 
 
 def find(name: str, group: str = MODELS) -> Any:
-    """The class or function of that place or short name, imported if it is allowed.
+    """The class or function with that import path or short name, imported if allowed.
 
-    Raises GestaError (usage) where it is not there, and GestaError where nothing allowed it.
+    Raises GestaError (usage) if it does not exist, and GestaError if it is not allowed.
     """
     place = installed(group).get(name, name)
     module, _, attribute = place.partition(":")
@@ -74,7 +74,7 @@ def find(name: str, group: str = MODELS) -> Any:
 
 
 def imported(module: str) -> ModuleType:
-    """A module of Python's path or the current folder. Raises GestaError (usage) in one line."""
+    """A module from Python's path or the current folder. Raises GestaError (usage) with a one-line message."""
     try:
         with _current_folder():
             return importlib.import_module(module)
@@ -91,9 +91,9 @@ def imported(module: str) -> ModuleType:
 
 
 def reader(name: str) -> ModuleType | None:
-    """The module of that place or short name whose `read` reads data; None where the name is none of either.
+    """The module with that import path or short name whose `read` reads data; None if the name is neither.
 
-    Raises GestaError (usage) where it cannot be imported or has no function `read`.
+    Raises GestaError (usage) if it cannot be imported or has no function `read`.
     """
     place = installed(READERS).get(name, name)
     here = Path(f"{place}.py").is_file() or Path(place, "__init__.py").is_file()
@@ -106,7 +106,7 @@ def reader(name: str) -> ModuleType | None:
 
 
 def told(error: BaseException) -> str:
-    """An exception of another package's code in one line, with the line of code that raised it."""
+    """A one-line description of an exception in another package's code, with the line of code that raised it."""
     reason = " ".join(str(error).split())[:300].rstrip(".")
     last = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" ({Path(frame.filename).name}, line {frame.lineno})" for frame in last)
@@ -119,7 +119,7 @@ def _permitted(place: str) -> bool:
 
 
 def _is_network(found: object) -> bool:
-    """Whether it is a class of torch modules; torch is not imported for the question."""
+    """Whether it is a subclass of torch.nn.Module. Does not import torch."""
     return isinstance(found, type) and any(f"{c.__module__}.{c.__name__}" == _TORCH_MODULE for c in found.__mro__)
 
 
@@ -128,7 +128,7 @@ _TORCH_MODULE = "torch.nn.modules.module.Module"
 
 @contextmanager
 def _current_folder() -> Iterator[None]:
-    """The current folder behind all others on Python's path."""
+    """Appends the current folder to Python's path."""
     here = str(Path.cwd())
     sys.path.append(here)
     importlib.invalidate_caches()

@@ -1,4 +1,4 @@
-"""Progress bars on stderr, silent where stderr is not a terminal."""
+"""Progress bars on stderr, hidden if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def bars(shown: bool = True) -> Iterator[Callable[[str, int, int], None]]:
-    """One bar a stage: the callback takes (stage, done, total)."""
+    """One bar per stage: the callback takes (stage, done, total)."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -11,9 +11,9 @@ SHOWN = 6
 
 
 class Result:
-    """What every call returns.
+    """Base class of the results of API calls.
 
-    `metrics`: numbers by name. `document`: all that the command prints with --json.
+    `metrics`: numbers by name. `document`: everything that the command prints with --json.
 
         found = gesta.inspect("my_gestures")
         print(found)                              # Measured(samples=..., ...)
@@ -28,7 +28,7 @@ class Result:
         return [dict(self.metrics)]
 
     def to_dataframe(self) -> Any:
-        """The rows as a pandas DataFrame. Raises ImportError, which says what to install, if pandas is missing."""
+        """The rows as a pandas DataFrame. Raises ImportError, with install instructions, if pandas is missing."""
         try:
             import pandas
         except ImportError as error:

@@ -1,8 +1,8 @@
-"""Value objects that cross the packages: where a recording lies, what a sample is, what a clip holds.
+"""Value objects shared by all packages: where a recording is stored, what a sample is, what a clip contains.
 
-Numpy and the standard library only. Every object is validated when it is made and never changed afterwards.
+Numpy and the standard library only. Every object is immutable and validated on creation.
 
-Letters for shapes: T frames, H height, W width, C channels, J joints. Units stand in the names: `depth_mm`, `time_s`.
+Letters for shapes: T frames, H height, W width, C channels, J joints. Names include units: `depth_mm`, `time_s`.
 Pixels are (u, v) = (column, row), the origin at the center of the top-left pixel.
 """
 
@@ -71,7 +71,7 @@ CHALEARN_GESTURES = (
     "messidaccordo",
     "sonostufo",
 )
-"""The gestures of ChaLearn 2014; the id is the position counted from 1."""
+"""The gestures of ChaLearn 2014; a gesture's id is its 1-based position."""
 
 
 class GestaError(Exception):
@@ -91,22 +91,22 @@ class GestaError(Exception):
 
 
 UNREADABLE = (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What opening a file or a member of a zip may raise; RuntimeError: a password, or a compression Python lacks."""
+"""Exceptions from opening a file or zip member; RuntimeError: a password, or an unsupported compression method."""
 
 
 SHARD = ".tar"
-"""Ending of the shards in which `gesta data pack` leaves preprocessed clips."""
+"""File extension of the shards of preprocessed clips that `gesta data pack` writes."""
 TRACK = "#track="
-"""Between a file's path and the video track that is meant: `clip.mkv#track=1`, `clip.mkv#track=DEPTH`."""
+"""Separates a file's path from the video track to use: `clip.mkv#track=1`, `clip.mkv#track=DEPTH`."""
 
 
 @dataclass(frozen=True, order=True, slots=True)
 class Resource:
     """A file on disk, or a member of a zip archive on disk, or a preprocessed clip in a shard (gesta.clips.shards).
 
-    `track`: number (from 0, among the video tracks) or name of the one that is meant; None leaves the choice to the
-    decoder, which takes the one that players show. `fps`: of a folder of images, where its rate is known; of a clip in
-    a shard, that of its recording.
+    `track`: number (from 0, among the video tracks) or name of the track to use; None leaves the choice to the
+    decoder, which uses the track that players show. `fps`: frame rate of a folder of images, if known; for a clip in
+    a shard, the rate of its recording.
     """
 
     path: Path
@@ -116,18 +116,18 @@ class Resource:
 
     @classmethod
     def at(cls, path: Path) -> Resource:
-        """The resource that a path names, with the track behind `#track=` where there is one."""
+        """The resource at a path, which may end in `#track=` and a track."""
         name, mark, track = str(path).rpartition(TRACK)
         return cls(path) if not mark or path.exists() else cls(Path(name), track=track)
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder of images, one per frame."""
+        """Whether this is a folder of images, one per frame."""
         return self.member is None and self.path.is_dir()
 
     @property
     def is_packed(self) -> bool:
-        """Whether it is a preprocessed clip in a shard, which can be loaded and not be decoded."""
+        """Whether this is a preprocessed clip in a shard, which is loaded rather than decoded."""
         return self.member is not None and self.path.suffix == SHARD
 
     def __str__(self) -> str:
@@ -140,8 +140,8 @@ class Resource:
         return Path(self.member).name if self.member else self.path.name
 
     def open(self) -> BinaryIO:
-        """A readable, seekable binary stream. Raises GestaError if the file or member is missing, unreadable, no
-        regular file, or would unpack beyond bounds."""
+        """A readable, seekable binary stream. Raises GestaError if the file or member is missing, unreadable, not a
+        regular file, or would unpack to more than the size limit."""
         if self.is_packed:
             raise GestaError(f"{self}: is a preprocessed clip, and a recording was expected. Give the recordings.")
         try:
@@ -153,7 +153,7 @@ class Resource:
             raise GestaError(f"{self}: cannot be read ({error}). Check that the file is there and complete.") from error
 
     def read(self, limit: int | None = None) -> bytes:
-        """The whole content. Raises GestaError as `open` does, and where it is larger than `limit` bytes."""
+        """The entire content. Raises GestaError as `open` does, and if it is larger than `limit` bytes."""
         with self.open() as stream:
             try:
                 return stream.read() if limit is None else read_bounded(stream, limit)
@@ -165,18 +165,18 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 def natural_key(path: Path) -> tuple[tuple[int, int, str], ...]:
-    """Sorts `img_2` before `img_10`: numbers count as numbers, letters in either case as the same."""
+    """Sort key that puts `img_2` before `img_10`: numbers compare by value, letters ignoring case."""
     parts = re.split(r"([0-9]+)", path.name.casefold())
     return (*((1, int(p), "") if p.isdigit() else (0, 0, p) for p in parts), (0, 0, path.name))
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """The images of a folder in natural order, without hidden files and macOS's `._` ones; [] where there are none."""
+    """The images in a folder in natural order, without hidden files and macOS's `._` files; [] if there are none."""
     names = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
     return sorted((p for p in names if p.is_file()), key=natural_key)
 
 
-FIELD_OF_VIEW = (20.0, 120.0)  # degrees, of a camera that is not doubted
+FIELD_OF_VIEW = (20.0, 120.0)  # degrees; anything outside is reported as suspicious
 FOCAL_DIFFERENCE = 0.1
 
 
@@ -205,10 +205,10 @@ class Camera:
         return np.stack([(u - self.cx) * d / self.fx, (self.cy - v) * d / self.fy, d], axis=-1)
 
     def doubts(self, size: tuple[int, int] | None) -> list[str]:
-        """What looks wrong about it for images of `size` (width, height; None: not known); [] where nothing does.
+        """Descriptions of what looks wrong for images of `size` (width, height; None if unknown); [] if nothing does.
 
-        Finds focal lengths that are not positive or differ by more than 10 %, a principal point that is swapped or
-        outside the image, and a field of view outside 20 to 120 degrees.
+        Detects focal lengths that are not positive or differ by more than 10 %, a principal point with swapped
+        coordinates or outside the image, and a field of view outside 20 to 120 degrees.
         """
         fx, fy, cx, cy = self.fx, self.fy, self.cx, self.cy
         if not all(math.isfinite(value) for value in (fx, fy, cx, cy)) or min(fx, fy) <= 0:
@@ -239,7 +239,7 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One clip: a labeled (or unlabeled) span of one recording. It names files and holds no pixels.
+    """One clip: a labeled (or unlabeled) span of one recording. It refers to files and contains no pixels.
 
         from pathlib import Path
         from gesta.schema import Resource
@@ -247,15 +247,15 @@ class Sample:
         sample = gesta.Sample("1", "wave", color=Resource(Path("wave.mp4")), start_s=0.2, end_s=1.0)
         print(gesta.load("runs/mine/bundle").predict(sample).label)
 
-    Labels and subjects are kept in Unicode NFC, bytes of names that are no UTF-8 as \\xNN: all can be written.
+    Labels and subjects are stored in Unicode NFC, bytes of names that are not UTF-8 as \\xNN, so all can be written.
     `id` is unique within its data set and stable between runs. `recording` is shared by the spans of one recording.
     At least one of `color`, `depth` and `skeleton` is given. The span is [start_s, end_s) in seconds of the recording,
-    or [first_frame, last_frame] (0-based, inclusive) if the labels count frames; without either, all of it.
+    or [first_frame, last_frame] (0-based, inclusive) if the labels count frames; by default the whole recording.
     `depth`: raw values times `depth_unit_mm` are millimeters (8-bit ChaLearn depth: max_depth_mm / 255).
-    `mask`: a video in which the person is where the mean of the color channels is above 150.
+    `mask`: a video; pixels whose mean over the color channels is above 150 belong to the person.
     `skeleton`: a file that gesta.clips.skeleton_files reads. To crop a video around the skeleton, gesta needs pixels:
     ChaLearn's csv has them; `.npy` [T, J, 3] in meters needs `camera`. `joints`: names of the joints in a `.npy`; empty
-    if the number of joints identifies them. Raises ValueError for spans and units that make no sense.
+    if the number of joints identifies them. Raises ValueError for invalid spans and units.
     """
 
     id: str
@@ -291,7 +291,7 @@ class Sample:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Which of color, depth, mask and skeleton this sample has, in this order."""
+        """Those of color, depth, mask and skeleton that this sample has, in this order."""
         return tuple(name for name in ("color", "depth", "mask", "skeleton") if getattr(self, name) is not None)
 
     @property
@@ -301,7 +301,7 @@ class Sample:
 
 
 def bytes_of(sample: Sample) -> int:
-    """Size of a sample's files together; of a member of an archive that of the archive; 0 where a file is not there."""
+    """Total size of a sample's files; an archive member counts as the whole archive, a missing file as 0."""
     files = [f for r in sample.files for f in (sorted(r.path.iterdir()) if r.path.is_dir() else [r.path])]
     return sum(file.stat().st_size for file in files if file.is_file())
 
@@ -315,11 +315,11 @@ msra: six int32 (width, height, left, top, right, bottom), then float32 millimet
 
 @dataclass(frozen=True)
 class HandFrame:
-    """One depth image of a hand, with its camera. Says where the images lie; holds no pixels.
+    """One depth image of a hand, with its camera. It refers to the images and contains no pixels.
 
     `id` is unique within its data set. `joints_mm`: J 3 (x right, y up, z forward) in mm in the camera's coordinates,
-    `center_mm`: the hand's center there; None where the data have none. `color` is registered to the depth image.
-    Raw depth times `depth_unit_mm` = millimeters.
+    `center_mm`: the hand's center in the same coordinates; None if the data have none. `color` is registered to the
+    depth image. Raw depth times `depth_unit_mm` = millimeters.
     """
 
     id: str
@@ -353,7 +353,7 @@ class HandEstimate:
     """The joints of a hand in one depth image.
 
     `joints_mm` [J, 3] in mm (x right, y up, z forward) in camera coordinates, `joints_uv` [J, 2] in pixels of the depth
-    image. `center_mm`: center of the cube that was cut out; `center_source`: given, data (annotated) or nearest.
+    image. `center_mm`: center of the cropped cube; `center_source`: given, data (annotated) or nearest.
 
         found = gesta.load("runs/hands/bundle").predict("hand.png")
         print(found.joints_mm.shape, found.joints_uv.shape, found.center_source)
@@ -368,7 +368,7 @@ class HandEstimate:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a data folder: which file, what, and what to do about it."""
+    """A problem in a data folder: the file, what is wrong, and what to do about it."""
 
     path: str
     kind: str
@@ -384,20 +384,20 @@ class Problem:
 
 
 def base(layout: str) -> str:
-    """A layout without the way in which it was read: isogd of isogd+rgb."""
+    """A layout's name without how it was read: isogd for isogd+rgb."""
     return layout.partition("+")[0]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a reader found in a folder: samples in a stable order, and what it had to leave out or doubt.
+    """What a reader found in a folder: samples in a stable order, and problems with files it skipped or doubts.
 
-    `layout`: its name and how it was read, as in isogd+rgb.
+    `layout`: its name and how it was read, e.g. isogd+rgb.
     """
 
     root: Path
     layout: str
-    samples: tuple[Any, ...]  # Sample, or what else a task learns from
+    samples: tuple[Any, ...]  # Sample, or the task's own type of sample
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -413,14 +413,14 @@ L = TypeVar("L", bound=Listing)
 
 
 def usable(listing: L) -> L:
-    """The listing as it is. Raises GestaError where it holds nothing that can be used, with the first reason."""
+    """The listing, unchanged. Raises GestaError with the first problem if it has no usable samples."""
     if not listing.samples:
         raise nothing_usable(listing.root, listing.problems)
     return listing
 
 
 def nothing_usable(root: Path, problems: Sequence[Problem]) -> GestaError:
-    """The error for a folder of which nothing is left."""
+    """The error for a folder without usable samples."""
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
     why = f"The first problem: {str(problems[0]).removesuffix('.')}{more}." if problems else "It holds no recording."
     return GestaError(f"{root}: nothing in it can be used. {why}")
@@ -428,7 +428,7 @@ def nothing_usable(root: Path, problems: Sequence[Problem]) -> GestaError:
 
 @dataclass(frozen=True)
 class HandListing(Listing):
-    """What a reader of hand poses found: its samples are HandFrames, `joint_names` the names of their joints."""
+    """What a reader of hand poses found: samples are HandFrames; `joint_names` are the names of their joints."""
 
     joint_names: tuple[str, ...] = ()
 
@@ -445,7 +445,7 @@ class HandListing(Listing):
 class Frame:
     """One decoded frame of a recording, for `Stream.push`.
 
-    What a recording lacks is None; missing joints are NaN.
+    Modalities that a recording lacks are None; missing joints are NaN.
 
         import numpy as np
 
@@ -455,7 +455,7 @@ class Frame:
 
     time_s: float
     color: NDArray[np.uint8] | None = None  # H W 3, RGB
-    gray: NDArray[np.uint8] | None = None  # H W, full range; stands for color where only gray is needed
+    gray: NDArray[np.uint8] | None = None  # H W, full range; replaces color where only gray is needed
     depth_mm: NDArray[np.uint16] | None = None  # H W, 0 = no reading
     mask: NDArray[np.bool_] | None = None  # H W, True on the person
     joints_uv: NDArray[np.float32] | None = None  # J 2, pixels of this frame's image
@@ -472,18 +472,18 @@ class Frame:
 
 
 def is_none(value: object) -> bool:
-    """For settings that are written only where they are set, as documents were written before they were there."""
+    """Whether a setting is unset. Unset settings are omitted: documents stay as they were before the setting."""
     return value is None
 
 
 def is_zero(value: float) -> bool:
-    """As `is_none`, for numbers that are zero where they are not set."""
+    """As `is_none`, for numbers that are zero if unset."""
     return value == 0
 
 
 def is_preprocessed(array: NDArray[Any]) -> bool:
-    """Whether an array can be a preprocessed clip: pixels uint8 T S H W C, a skeleton float32 T J D, or records of
-    both, T."""
+    """Whether an array has the form of a preprocessed clip: pixels uint8 T S H W C, a skeleton float32 T J D, or T
+    records of both."""
     if array.dtype.names is not None:
         return array.ndim == 1 and array.dtype.names == ("pixels", "skeleton")
     return (array.ndim, str(array.dtype)) in ((5, "uint8"), (3, "float32"))
@@ -491,11 +491,11 @@ def is_preprocessed(array: NDArray[Any]) -> bool:
 
 @dataclass(frozen=True)
 class Clip:
-    """A sample after the transform: what cache, training, calibration and runtime all see.
+    """A sample after the transform, as used by cache, training, calibration and runtime.
 
-    `pixels` is uint8, T S H W C: frames at the transform's rate, S streams (body, hand), C channels; of the skeleton
-    stream float32, T J D: normalized joints, NaN where one is missing; of both together T records of `pixels` and
-    `skeleton`, black and NaN where a recording has one of them only.
+    `pixels` is uint8, T S H W C: frames at the transform's rate, S streams (body, hand), C channels; for the skeleton
+    stream float32, T J D: normalized joints, NaN if missing; for both together T records of `pixels` and
+    `skeleton`, black or NaN if a recording lacks one of them.
     """
 
     pixels: NDArray[Any]
@@ -511,7 +511,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model recognizes in a clip, or in a stream up to `time_s`.
+    """A model's prediction for a clip, or for a stream up to `time_s`.
 
     `label`: the most likely class; `probabilities` by class, in the order of the model's labels.
 

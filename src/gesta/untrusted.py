@@ -1,6 +1,6 @@
-"""What strangers made, made safe: text that is shown, zip members and arrays of a bounded size, files that are files.
+"""Safe handling of untrusted input: displayed text, zip members and arrays of bounded size, regular files only.
 
-Standard library and numpy only. Faults are ValueError or OSError; the callers name the file in a GestaError.
+Standard library and numpy only. Errors are ValueError or OSError; callers add the file's name in a GestaError.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_TEXT_BYTES = 64 * 1024**2
-"""No table, skeleton or list is read beyond this size: ten hours of a skeleton are about 40 MB."""
+"""Size limit for tables, skeletons and lists: ten hours of a skeleton are about 40 MB."""
 MAX_MEMBER_BYTES = 512 * 1024**2
 MAX_PIXELS = 40_000_000
-"""Of an image or a video's frame: 8K has 33 million. Decoders make room for what a header states."""
+"""Limit for images and video frames: 8K has 33 million. Decoders allocate the memory that a header asks for."""
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_EXPANSION = 200
 SMALL_BYTES = 16 * 1024**2
-"""Zip members are unpacked in memory: beyond 512 MB, or 200 times the packed size and 16 MB, they are refused."""
+"""Zip members are unpacked in memory: more than 512 MB, or than 200 times the packed size and 16 MB, is refused."""
 
 ZIP_FAULTS = (
     OSError,
@@ -46,7 +46,7 @@ ZIP_FAULTS = (
     lzma.LZMAError,
     zipfile.BadZipFile,
 )
-"""What zipfile raises for archives that are damaged, encrypted, of an unknown version or made to harm."""
+"""Exceptions from zipfile for archives that are damaged, encrypted, of an unknown version or malicious."""
 
 NPY_FAULTS = (
     OSError,
@@ -62,43 +62,43 @@ NPY_FAULTS = (
     tokenize.TokenError,
     zipfile.BadZipFile,
 )
-"""What numpy raises for a .npy with a header that is damaged or made to harm."""
+"""Exceptions from numpy for a .npy with a damaged or malicious header."""
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def valid_text(text: str) -> str:
-    r"""Text that can be written as UTF-8: a byte of a file's name that is not UTF-8 becomes \xNN."""
+    r"""Text that can be encoded as UTF-8: bytes of a file name that are not valid UTF-8 become \xNN."""
     return _SURROGATES.sub(_escape, text) if not text.isascii() else text
 
 
 def same_text(text: str) -> str:
-    """One spelling of what looks alike: Unicode NFC (Macs store names as NFD), and valid."""
+    """Normalizes text to Unicode NFC (macOS stores names as NFD) and makes it valid."""
     return unicodedata.normalize("NFC", valid_text(text))
 
 
 def printable(text: str) -> str:
-    r"""Text without control characters, line breaks and marks that turn the direction: they become \xNN or \uNNNN."""
+    r"""Text with control characters, line breaks and bidirectional marks escaped as \xNN or \uNNNN."""
     return _CONTROL.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # how Python represents a byte of a name that is not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def open_file(path: Path) -> BinaryIO:
-    """A regular file, opened. Raises OSError for what would wait for ever (a pipe, a device) or is missing."""
+    """Opens a regular file. Raises OSError if it is missing or could block forever (a pipe, a device)."""
     if path.exists() and not path.is_file():
         raise OSError("it is a folder" if path.is_dir() else "it is not a regular file but a pipe, socket or device")
     return path.open("rb")
 
 
 def read_bounded(stream: BinaryIO, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """The rest of a stream. Raises ValueError where it holds more than `limit` bytes."""
+    """The rest of a stream. Raises ValueError if it has more than `limit` bytes."""
     data = stream.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"it is larger than {limit // 2**20} MB, more than is read of such a file")
@@ -107,7 +107,7 @@ def read_bounded(stream: BinaryIO, limit: int = MAX_TEXT_BYTES) -> bytes:
 
 @contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An archive. Raises ValueError, with the reason in words, for whatever is wrong with it or a member of it."""
+    """Opens an archive. Raises ValueError with the reason for anything wrong with it or one of its members."""
     try:
         with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
             yield archive
@@ -120,8 +120,8 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYTES) -> bytes:
-    """One member of an archive. Raises ValueError for one that would unpack beyond bounds (zipfile holds to the size
-    that an archive states)."""
+    """One member of an archive. Raises ValueError if it would unpack to more than the limits (zipfile enforces the size
+    that the archive declares)."""
     info = archive.getinfo(name)
     allowed = min(limit, max(SMALL_BYTES, MAX_EXPANSION * info.compress_size))
     if info.file_size > allowed:
@@ -130,14 +130,14 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYT
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) that the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
+    """(width, height) from the header of a PNG or JPEG; None if it is neither, or truncated before the size."""
     if data.startswith(PNG) and len(data) >= 24:
         return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if not data.startswith(b"\xff\xd8"):
         return None
     at = 2
     while at + 9 <= len(data):
-        if data[at] != 0xFF or not 0xC0 <= data[at + 1] <= 0xFE:  # bytes that fill up, or do not belong there
+        if data[at] != 0xFF or not 0xC0 <= data[at + 1] <= 0xFE:  # padding or stray bytes
             at += 1
         elif data[at + 1] <= 0xCF and data[at + 1] not in (0xC4, 0xC8, 0xCC):  # a start of frame (T.81, B.2.2)
             return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
@@ -147,15 +147,15 @@ def image_size(data: bytes) -> tuple[int, int] | None:
 
 
 def image_pixels(data: bytes) -> int | None:
-    """How many pixels the header of a PNG or JPEG states; None where it is neither, or is cut off before."""
+    """Number of pixels from the header of a PNG or JPEG; None if it is neither, or truncated before the size."""
     size = image_size(data)
     return None if size is None else size[0] * size[1]
 
 
 def image_fault(data: bytes) -> str:
-    """What speaks against decoding an image, in words; empty where nothing does.
+    """Why an image should not be decoded; empty if it can be.
 
-    Decoders make room for what a header states: of the picture, and of each part of a PNG.
+    Decoders allocate the memory that headers ask for: that of the image, and that of each chunk of a PNG.
     """
     pixels = image_pixels(data)
     if not pixels:
@@ -166,7 +166,7 @@ def image_fault(data: bytes) -> str:
 
 
 def _png_is_whole(data: bytes) -> bool:
-    """Whether every chunk lies inside the file, up to IEND (PNG specification, 5.3)."""
+    """Whether every chunk up to IEND is within the file (PNG specification, 5.3)."""
     at = 8
     while at + 12 <= len(data):
         if data[at + 4 : at + 8] == b"IEND":
@@ -179,7 +179,7 @@ _ONE_AT_A_TIME = Lock()
 
 
 def read_npy(data: bytes) -> NDArray[Any]:
-    """The numbers of a `.npy`. Raises ValueError for anything else: archives, objects, text, sizes that do not fit."""
+    """A numeric array from a `.npy`. Raises ValueError for anything else: archives, objects, text, mismatched sizes."""
     stream = io.BytesIO(data)
     shape, fortran, dtype = npy_header(stream)
     count = math.prod(shape)
@@ -191,12 +191,12 @@ def read_npy(data: bytes) -> NDArray[Any]:
 
 
 def npy_header(stream: BinaryIO, tries: int = 3) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """(shape, Fortran order, dtype) of a `.npy` of numbers. Raises ValueError for anything else."""
+    """(shape, Fortran order, dtype) of a numeric `.npy`. Raises ValueError for anything else."""
     start = stream.tell()
     try:
         with _ONE_AT_A_TIME:
             shape, fortran, dtype = _header(stream)
-    except SystemError as error:  # Python's parser, at work in another thread at the same moment (its issue 106905)
+    except SystemError as error:  # Python's parser running in another thread at the same time (CPython issue 106905)
         if tries <= 1:
             raise ValueError(f"its header cannot be read: {error}") from error
         stream.seek(start)
@@ -216,7 +216,7 @@ def _header(stream: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` is a number as `float` reads it; also "nan" and "inf"."""
+    """Whether `float` accepts `text` as a number; includes "nan" and "inf"."""
     try:
         float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Small helpers for messages: the nearest name, counts with their noun, commands to copy."""
+"""Small helpers for messages: the closest name, counts with their noun, commands to copy."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from pathlib import Path
 from gesta.schema import CHALEARN_GESTURES, GestaError
 
 CUTOFF = 0.6
-"""How alike two names must be, from 0 to 1, for one to be suggested for the other."""
+"""Minimum similarity of two names, from 0 to 1, for one to be suggested for the other."""
 
 
 class FormerNameWarning(UserWarning):
-    """Something was asked for by a former name."""
+    """A former name was used."""
 
 
 def note_former(name: str, today: str) -> None:
-    """Warns that `name` is called `today` now, and still works."""
+    """Warns that `name` is now called `today` but still works."""
     warnings.warn(f"{name} is now called {today}; the former name still works.", FormerNameWarning, stacklevel=1)
 
 
 def did_you_mean(text: str, known: Iterable[str]) -> str:
     """What to append to a message: " Did you mean NAME?" with the name most like `text`, or "".
 
-    Of dotted names, the last part is enough: for "epochs" there is "training.epochs".
+    The last part of a dotted name is enough: "epochs" suggests "training.epochs".
     """
     names = list(known)
     last = {name.rpartition(".")[2]: name for name in reversed(names)}
@@ -35,7 +35,7 @@ def did_you_mean(text: str, known: Iterable[str]) -> str:
 
 
 def _nearest(text: str, names: Iterable[str]) -> list[str]:
-    """The most similar name, whatever its case; else one that begins or ends with the text."""
+    """The most similar name, ignoring case; else one that begins with the text."""
     lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(text.lower(), lower, n=1, cutoff=CUTOFF)
     near = near or [name for name in lower if len(text) > 2 and name.startswith(text.lower())]
@@ -70,11 +70,11 @@ _MEANINGS = (
     "I am fed up",
 )
 ENGLISH = dict(zip(CHALEARN_GESTURES, _MEANINGS, strict=True))
-"""What the Italian gestures of ChaLearn 2014 mean. For people to read only: files keep the data set's own labels."""
+"""English meanings of the Italian gestures of ChaLearn 2014. For display only: files keep the data set's labels."""
 
 
 def in_english(label: str, labels: Collection[str]) -> str:
-    """`vieniqui (come here)` where all `labels` of the model are ChaLearn's; any other label as it is."""
+    """`vieniqui (come here)` if all `labels` of the model are ChaLearn's; otherwise the label unchanged."""
     meaning = ENGLISH.get(label)
     if meaning is None or meaning.lower() == label or not ENGLISH.keys() >= set(labels):
         return label
@@ -82,23 +82,23 @@ def in_english(label: str, labels: Collection[str]) -> str:
 
 
 DISTRIBUTION = "gesta-vision"
-"""Name of this package on the package index; another product is called gesta there."""
+"""Name of this package on PyPI, where "gesta" is another product."""
 
 
 def command(*words: object) -> str:
-    """A command to copy into a shell: what holds spaces is quoted."""
+    """A command to copy into a shell, quoted where necessary."""
     return shlex.join(map(str, words))
 
 
 def install(extra: str | None = None, version: str | None = None) -> str:
-    """The command that installs this package, with an extra or in at least a version, as it can be copied."""
+    """A command to copy that installs this package, optionally with an extra or a minimum version."""
     if extra and (Path(__file__).parents[2] / "pyproject.toml").is_file():
         return f"pip install -e '.[{extra}]'"  # in a checkout
     return f"pip install '{DISTRIBUTION}{f'[{extra}]' if extra else ''}{f'>={version}' if version else ''}'"
 
 
 def choose(what: str, name: str, known: Iterable[str]) -> str:
-    """The name itself. Raises GestaError (usage) with the list and the nearest match where it is none of them."""
+    """The name, unchanged. Raises GestaError (usage) with the list and the closest match if it is not one of them."""
     names = list(known)
     if name not in names:
         raise GestaError(

@@ -1,1 +1,1 @@
-"""A bundle measured: over a split of labeled data, as a report, and for speed."""
+"""Evaluation of bundles: metrics on a split of labeled data, reports, and speed."""

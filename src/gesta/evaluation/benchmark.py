@@ -1,4 +1,4 @@
-"""Speed of a model of any task in one run: latency by engine on one core, and what its task adds. With the machine."""
+"""Benchmarks a model of any task: latency by engine on one core, task-specific rates, and the machine."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gesta.tasks.base import has
 from gesta.words import choose
 
 INPUTS = 8
-"""Preprocessed inputs that are gone over again and again."""
+"""Number of preprocessed inputs to cycle through."""
 
 Say = Callable[[str], None]
 Follow = Callable[[str, str], dict[str, Any]]
-"""(engine, precision) -> what is added to a row of latencies."""
+"""(engine, precision) -> values to add to a row of latencies."""
 
 
 def benchmark(
@@ -37,10 +37,10 @@ def benchmark(
     seconds: float = 3.0,
     say: Say = lambda _text: None,
 ) -> dict[str, Any]:
-    """Latencies of every engine that the bundle has something for, each for about `seconds`, and the task's own rates.
+    """Latencies of every engine that the bundle supports, each measured for about `seconds`, and the task's own rates.
 
-    Without samples, random inputs of the right shape take their place. What cannot be measured is named with its
-    reason, never left out silently. Raises GestaError where no sample can be preprocessed.
+    Without samples, random inputs of the right shape are used. Whatever cannot be measured is listed with the reason,
+    never omitted silently. Raises GestaError if no sample can be preprocessed.
     """
     task, bundle = catalog.of_bundle(path)
     manifest = bundle.manifest
@@ -70,9 +70,9 @@ def latencies(
     say: Say,
     follow: Follow,
 ) -> list[dict[str, Any]]:
-    """A row for each of `candidates`: its latency on `inputs`, and what `follow` adds to it.
+    """One row per candidate: its latency on `inputs`, and what `follow` adds.
 
-    One that cannot be measured has its reason under "skipped", and the others are measured all the same.
+    A candidate that cannot be measured has the reason under "skipped"; the others are still measured.
     """
     rows = []
     with tempfile.TemporaryDirectory(prefix="gesta-benchmark-") as folder:
@@ -95,7 +95,7 @@ def latencies(
 def candidates(manifest: Manifest, wanted: Sequence[str] | None) -> list[tuple[str, str, str]]:
     """(engine, precision, why it cannot be measured or "") for every engine, or those wanted.
 
-    Weights are run by torch in fp32, in however many bits they are stored. Raises GestaError (usage) for an unknown
+    Torch runs weights in fp32, regardless of how many bits they are stored in. Raises GestaError (usage) for an unknown
     engine.
     """
     for name in wanted or ():
@@ -114,7 +114,7 @@ def candidates(manifest: Manifest, wanted: Sequence[str] | None) -> list[tuple[s
 
 
 def sizes(bundle: Bundle[Any]) -> dict[str, int]:
-    """Bytes of the files of each engine, precision and part, in a folder; a zip as a whole."""
+    """File sizes in bytes by engine, precision and part for a folder; the total for a zip."""
     if bundle.path.is_file():
         return {"zip": bundle.path.stat().st_size}
     found: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Two models compared on the same clips, from what `gesta evaluate --out` wrote, with several seeds per side."""
+"""Compares two models on the same clips, from the output of `gesta evaluate --out`, with several seeds per side."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from gesta.schema import GestaError
 FILE = "predictions.csv"
 _NEEDED = ("id", "file", "subject", "label", "correct")
 Hits = dict[tuple[str, str, str], int]
-"""Of every clip, by (file, id, true label): whether it was recognized."""
+"""Whether each clip was recognized, by (file, id, true label)."""
 
 
 def compare(ours: Sequence[Path], theirs: Sequence[Path]) -> dict[str, Any]:
     """Accuracy of both sides, mean and spread over their runs, and the difference on the same clips.
 
-    Each run is a folder of `gesta evaluate --out`, or its predictions.csv. A clip counts on each side with the share of
-    runs that recognized it; the 95 % interval draws whole people again with replacement (clips, where people are not
-    known). Accuracies are shares, differences percentage points. Raises GestaError for a file that is not such a
-    table, or runs over different clips.
+    Each run is a folder of `gesta evaluate --out`, or its predictions.csv. A clip's score on each side is the fraction
+    of runs that recognized it; the 95 % interval is a bootstrap over whole people (over clips, if people are not
+    known). Accuracies are fractions, differences percentage points. Raises GestaError for a file that is not such a
+    table, or for runs over different clips.
     """
     sides = {"ours": [_read(path) for path in ours], "theirs": [_read(path) for path in theirs]}
     people = sides["ours"][0][1]
@@ -56,7 +56,7 @@ def _side(paths: Sequence[Path], runs: Sequence[tuple[Hits, dict[Any, str]]]) ->
 
 
 def _read(path: Path) -> tuple[Hits, dict[Any, str]]:
-    """A run's hits, and of every clip its person ("" where unknown)."""
+    """A run's hits, and the person of each clip ("" if unknown)."""
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise GestaError(f"{file}: is not there. Name the folder given to gesta evaluate --out.")

@@ -1,4 +1,4 @@
-"""The data that a bundle is measured on, divided as its training divided them, without what it was trained on."""
+"""The data to evaluate a bundle on, split as in its training, without the samples it was trained on."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def parts_for(
     protocol: str = "subject",
     seed: int | None = None,
 ) -> Parts:
-    """The samples in a folder, read as in the bundle's training, with the splits that they had there.
+    """The samples in a folder, read and split as in the bundle's training.
 
-    `seed`: of the split; that of the training if left out. Raises GestaError.
+    `seed`: of the split; by default that of the training. Raises GestaError.
     """
     origin = manifest.provenance
     listing = usable(task.read(data, layout, origin.layout))
@@ -31,7 +31,7 @@ def parts_for(
 
 
 def chosen(parts: Parts, split: str) -> list[Any]:
-    """The samples of one split. Raises GestaError (usage) for an unknown one, GestaError for one without samples."""
+    """The samples of one split. Raises GestaError (usage) for an unknown split, GestaError for one without samples."""
     if split not in SPLITS:
         raise GestaError(f"unknown split {split!r}; choose from {', '.join(SPLITS)}.", usage=True)
     found = parts.of(split)
@@ -42,9 +42,9 @@ def chosen(parts: Parts, split: str) -> list[Any]:
 
 
 def unseen(task: Task, manifest: Manifest, samples: Sequence[Any], split: str) -> tuple[list[Any], list[str]]:
-    """The samples of "test" that the model was not trained on, by their content, and a note where some were.
+    """The samples of "test" that the model was not trained on, by their content, and a note if some were removed.
 
-    Raises GestaError where none is left. Bundles made before gesta 0.2 do not tell, and everything is kept.
+    Raises GestaError if none is left. Bundles made before gesta 0.2 lack this information, so everything is kept.
     """
     trained = set(manifest.provenance.samples)
     if split != "test" or not trained:
@@ -71,16 +71,16 @@ def examples_for(
     protocol: str = "subject",
     seed: int | None = None,
 ) -> tuple[Examples, Examples | None]:
-    """Preprocessed samples to compare networks on, of the validation part (else of training), and for calibration.
+    """Preprocessed samples to compare networks on, from the validation split (else training), and for calibration.
 
-    `limits`: how many of each; 0: none. Raises GestaError where there is no training sample.
+    `limits`: how many of each; 0: none. Raises GestaError if there is no training sample.
     """
     parts = parts_for(task, manifest, data, layout, protocol, seed)
     training = parts.of("train")
     if not training:
         raise GestaError(f"{data}: holds no labeled training {task.unit}. See `gesta data inspect {data}`.")
     validation = parts.of("val")
-    held_out = bool(validation) and "val" in manifest.provenance.clips  # else they were trained on, too
+    held_out = bool(validation) and "val" in manifest.provenance.clips  # otherwise they were trained on, too
     shown = task.examples(manifest, validation or training, limits[0], "validation" if held_out else "training")
     if not shown.inputs:
         raise GestaError(f"{data}: none of the {task.unit} to compare on could be read. Give other --data.")

@@ -1,11 +1,11 @@
-"""How long one engine takes for a chunk and for a clip, on one core, in a process of its own.
+"""Measures the latency of one engine for a chunk and for a clip, on one core, in a separate process.
 
-A process of its own, so that peak memory is this engine's and thread settings hold from the start:
+The separate process ensures that peak memory is this engine's and that thread settings apply from the start:
 
     python -m gesta.evaluation.latency BUNDLE CLIPS.npz ENGINE PRECISION SECONDS
 
 prints one JSON document. `CLIPS.npz` holds preprocessed clips, uint8 T S H W C, preprocessed hands, float32 C S S,
-or videos as a backbone takes them, uint8 n H W 3.
+or videos as backbone input, uint8 n H W 3.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 
 
 def in_own_process(bundle: Path | str, clips: Path, engine: str, precision: str, seconds: float) -> dict[str, Any]:
-    """`measure` in a fresh interpreter. Raises GestaError with what it said if it fails."""
+    """Runs `measure` in a fresh interpreter. Raises GestaError with its error output if it fails."""
     command = [
         sys.executable,
         "-m",
@@ -54,7 +54,7 @@ def in_own_process(bundle: Path | str, clips: Path, engine: str, precision: str,
 def measure(
     bundle: Path | str, inputs: Sequence[NDArray[Any]], engine: str, precision: str, seconds: float
 ) -> dict[str, Any]:
-    """Latency of each of the task's timings, milliseconds, each for about `seconds`; peak memory."""
+    """Latency of each of the task's timings in milliseconds, each measured for about `seconds`, and peak memory."""
     pinned = machine.pin_to_one_core()
     started = time.perf_counter()
     task, opened = catalog.of_bundle(bundle)

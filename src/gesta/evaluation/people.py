@@ -1,4 +1,4 @@
-"""Whether a model meets people, or clips, again that it was trained on."""
+"""Checks whether the people or clips that a model is evaluated on were in its training data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN = 8
 
 
 def people_warnings(samples: Sequence[Any], origin: Provenance, layout: str) -> list[str]:
-    """Whether people are met again that the model was trained on; it cannot be told where people are not known."""
+    """Warnings that the model was trained on the same people, or that people are unknown, so it cannot be checked."""
     trained = set(origin.people)
     people = sorted({s.subject for s in samples if s.subject is not None})
     if not trained or not people:

@@ -1,4 +1,4 @@
-"""A bundle of any task over labeled samples: what it says, what that is worth, and what to beware of."""
+"""Evaluates a bundle of any task on labeled samples: predictions, metrics and warnings."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def evaluate_data(
     progress: bool = True,
     **options: Any,
 ) -> Evaluation:
-    """Measures a bundle, or a model that is loaded, on one split of a data folder, divided as in its training.
+    """Evaluates a bundle or a loaded model on one split of a data folder, split as in its training.
 
-    What the model was trained on is left out of "test" and "all", and reported. Raises GestaError as `evaluate` does.
+    Omits samples that the model was trained on from "test" and "all", and reports them.
+    Raises GestaError as `evaluate` does.
     """
     task, manifest = catalog.find(model.manifest.kind), model.manifest
     seed = manifest.provenance.seed if seed is None else seed
@@ -59,12 +60,12 @@ def evaluate(
     progress: bool = True,
     **options: Any,
 ) -> Evaluation:
-    """Predicts every labeled sample (the caller has chosen the split) and measures.
+    """Predicts every labeled sample (the caller has chosen the split) and computes metrics.
 
-    `layout` is the data's, to recognize people by fingerprint (default: the layout the bundle was trained on). `seed`
-    draws the interval over people. `notes` on the split are handed on into metrics and report. `options`: those of the
-    task's `load`. What cannot be read is listed and skipped. Raises GestaError if there is nothing to measure or the
-    samples do not fit the model.
+    `layout` is the data's, to recognize people by fingerprint (default: the layout the bundle was trained on). `seed`:
+    of the bootstrap interval over people. `notes` on the split are passed on to metrics and report. `options`: those of
+    the task's `load`. Unreadable samples are listed and skipped. Raises GestaError if there is nothing to evaluate or
+    the samples do not fit the model.
     """
     task, bundle = catalog.of_bundle(bundle_path)
     predictor = task.load(bundle, at, **options)
@@ -82,7 +83,7 @@ def measure(
     seed: int = 0,
     progress: bool = True,
 ) -> Evaluation:
-    """The same for a model that is loaded. Raises GestaError as `evaluate` does."""
+    """Like `evaluate`, for a loaded model. Raises GestaError as `evaluate` does."""
     manifest = predictor.manifest
     known = task.labeled(samples, manifest)
     warnings: list[str] = []
@@ -105,9 +106,9 @@ def measure(
 
 
 def record(bundle_path: Path | str, result: Evaluation, split: str, kept: Sequence[str]) -> None:
-    """Writes the main numbers into the bundle's manifest and card, as `<split>_accuracy` and so on.
+    """Writes the main metrics to the bundle's manifest and card, as `<split>_accuracy` and so on.
 
-    Raises GestaError for a zip, which is never changed.
+    Raises GestaError for a zip, which is never modified.
     """
     bundle = catalog.read_bundle(bundle_path)
     found = {f"{split}_{name}": result.metrics[name] for name in kept if result.metrics.get(name) is not None}

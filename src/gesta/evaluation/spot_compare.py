@@ -1,7 +1,7 @@
-"""Files of recognized events against a file of true ones, in the form of SHREC 2022 (Emporio et al. 2022).
+"""Compares files of recognized events with a file of true ones, in the format of SHREC 2022 (Emporio et al. 2022).
 
-Truth: `id;LABEL;first;last;...`, a line a sequence; results: `id;LABEL;first;last;last frame used;...`, or without the
-last. Frames are counted as the files count them: the length of an event is last - first.
+Truth: `id;LABEL;first;last;...`, one line per sequence; results: `id;LABEL;first;last;last frame used;...`, or without
+the last frame used. Frame numbers are those of the files: the length of an event is last - first.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from gesta.schema import GestaError
 from gesta.untrusted import is_number
 
 LAST_FRAME = 10_000_000
-"""Four days at 30 frames/s: a number above it counts no frames."""
+"""Four days at 30 frames/s: a larger number cannot be a frame number."""
 NAMED = 5
-"""How many ids or labels a note names."""
+"""Maximum number of ids or labels that a note lists."""
 
 
 @dataclass(frozen=True)
 class EventFile:
-    """A file's sequences in its order, each a list of events, and what was odd about it."""
+    """A file's sequences in order, each a list of events, and notes on oddities."""
 
     path: Path
     sequences: dict[str, list[Event]]
@@ -48,7 +48,7 @@ class EventFile:
 
 @dataclass(frozen=True)
 class Compared:
-    """One file of results, measured; or the reason why it could not be (`error`)."""
+    """Metrics of one file of results, or why it could not be measured (`error`)."""
 
     path: Path
     notes: list[str]
@@ -60,7 +60,7 @@ class Compared:
     delay_percentiles: tuple[float, ...] | None = None
 
     def document(self) -> dict[str, Any]:
-        """As `--json` shows it. Delays in frames, from a right result's first frame to the last one used."""
+        """As shown by `--json`. Delays are in frames, from a correct result's first frame to the last one used."""
         if self.rates is None:
             return {"file": str(self.path), "error": self.error}
         p50, p95 = self.delay_percentiles or (None, None)
@@ -84,7 +84,7 @@ class Compared:
 
 
 def compare(truth: EventFile, results: Sequence[Path]) -> list[Compared]:
-    """Measures of each file, in the order given. One that cannot be read has its `error` instead."""
+    """Metrics of each file, in the order given. A file that cannot be read has an `error` instead."""
     compared = []
     for path in results:
         try:
@@ -95,9 +95,9 @@ def compare(truth: EventFile, results: Sequence[Path]) -> list[Compared]:
 
 
 def measure(truth: EventFile, file: EventFile) -> Compared:
-    """One file of results against the truth. A sequence that it lacks counts as one without results.
+    """Compares one file of results with the truth. A sequence that it lacks counts as one without results.
 
-    Raises GestaError where it holds none of the ground truth's sequences.
+    Raises GestaError if it has none of the ground truth's sequences.
     """
     if not file.sequences.keys() & truth.sequences.keys():
         raise GestaError(
@@ -122,7 +122,7 @@ def measure(truth: EventFile, file: EventFile) -> Compared:
 
 
 def read_truth(path: Path) -> EventFile:
-    """The true events. Raises GestaError as `read_events` does, for a reversed event, and where there is no event."""
+    """The true events. Raises GestaError as `read_events` does, for a reversed event, and if there are no events."""
     file = read_events(path)
     for name, events in file.sequences.items():
         wrong = next((event for event in events if event.end < event.start), None)
@@ -138,7 +138,7 @@ def read_truth(path: Path) -> EventFile:
 def read_events(path: Path) -> EventFile:
     """The events of a file. Empty lines, CRLF, spaces around values and `;` at a line's end are accepted.
 
-    Raises GestaError where the file is missing, no text, empty, or a line has another form.
+    Raises GestaError if the file is missing, not text or empty, or a line has a different format.
     """
     sequences: dict[str, list[Event]] = {}
     repeated = []
@@ -162,7 +162,7 @@ def read_events(path: Path) -> EventFile:
 
 
 def markdown(compared: Sequence[Compared]) -> str:
-    """The table of the files that could be measured, largest Jaccard index first."""
+    """A Markdown table of the files that could be measured, largest Jaccard index first."""
     heads = ("file", "detection rate", "false positive rate", "Jaccard index", "delay (frames)", "edit error")
     lines = [
         "| " + " | ".join([*heads, "F1 at 10 / 25 / 50 %", "frame Jaccard"]) + " |",
@@ -193,7 +193,7 @@ def _text(path: Path) -> str:
 
 
 def _events(cells: list[str], place: str) -> list[Event]:
-    """Cells behind the id: LABEL, first, last, last frame used, of each event; or without the last frame used."""
+    """Parses the cells after the id: LABEL, first, last and, optionally, last frame used of each event."""
     for size in (4, 3):
         groups = [cells[i : i + size] for i in range(0, len(cells), size)]
         if all(len(group) == size and not is_number(group[0]) for group in groups):
@@ -214,13 +214,13 @@ def _event(group: list[str], place: str) -> Event:
 
 
 def _frame(text: str) -> float | None:
-    """A frame's number, or None: no number, not finite, or none that counts frames."""
+    """A frame number, or None if it is not a number, not finite or out of range."""
     number = float(text) if is_number(text) else math.nan
     return number if abs(number) <= LAST_FRAME else None
 
 
 def _oddities(sequences: dict[str, list[Event]], repeated: list[str]) -> list[str]:
-    """What is odd about a file on its own: told, and measured all the same."""
+    """Oddities in a file by itself: reported, but it is still measured."""
     notes = []
     if repeated:
         notes.append(f"{_names('sequence', repeated)} on several lines: taken together")
@@ -238,7 +238,7 @@ def _oddities(sequences: dict[str, list[Event]], repeated: list[str]) -> list[st
 
 
 def _differences(truth: EventFile, file: EventFile) -> list[str]:
-    """What a file has that the truth does not know, and the other way round."""
+    """What a file has and the truth lacks, and vice versa."""
     notes = []
     unknown = [name for name in file.sequences if name not in truth.sequences]
     if unknown:

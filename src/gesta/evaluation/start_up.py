@@ -1,4 +1,4 @@
-"""How long starting gesta takes, as multiples of a bare Python interpreter in the same run."""
+"""Measures gesta's startup time as multiples of a bare Python interpreter's in the same run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMANDS = {
 
 
 def start_up(rounds: int = ROUNDS) -> dict[str, Any]:
-    """Name -> {"seconds": the best of several rounds, "times": multiple of the bare interpreter's}; they take turns."""
+    """Name -> {"seconds": best of several interleaved rounds, "times": multiple of the bare interpreter's}."""
     best = dict.fromkeys(COMMANDS, float("inf"))
     for _ in range(rounds):
         for name, command in COMMANDS.items():
@@ -29,5 +29,5 @@ def start_up(rounds: int = ROUNDS) -> dict[str, Any]:
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:
-    """For people."""
+    """Human-readable lines."""
     return [f"{name:<18} {found['seconds']:.3f} s, {found['times']:.1f} times" for name, found in document.items()]

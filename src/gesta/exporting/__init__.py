@@ -1,1 +1,1 @@
-"""PyTorch network -> OpenVINO, ONNX, each compared with it on real clips before it is kept."""
+"""Export of PyTorch networks to OpenVINO and ONNX, each compared with PyTorch on real clips before it is kept."""

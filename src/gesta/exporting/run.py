@@ -1,4 +1,4 @@
-"""A bundle's networks in another format: converted, run as a user's machine will, compared, and only then kept."""
+"""Exports a bundle's networks to another format: converted, run as on a user's machine, compared, then kept."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ FORMATS = {
     "onnx": (convert_onnx.ENGINE, convert_onnx.convert),
     "openvino": (convert_openvino.ENGINE, convert_openvino.convert),
 }
-"""Name of a format -> the engine that runs it, the function that makes it."""
+"""Name of a format -> (engine that runs it, function that converts to it)."""
 PRECISIONS = ("fp32", "fp16", "int8")
 TIMED = 16
 RANDOM = 16
 COMPARED = 500
 CALIBRATION = 300
-"""Samples to compare networks on, and to calibrate 8-bit ones on, at most."""
+"""Maximum number of samples for comparing networks, and for calibrating 8-bit ones."""
 Say = Callable[[str], None]
 Files = dict[str, bytes]
 
 
 @dataclass(frozen=True)
 class Made:
-    """An artifact with its files, and how it agrees with PyTorch."""
+    """An artifact with its files and its agreement with PyTorch."""
 
     artifact: Artifact
     files: Files
@@ -50,7 +50,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Report:
-    """What came out. `artifacts` hold what was measured; `agrees`: whether they passed (or were forced)."""
+    """Result of an export. `artifacts` include the measurements; `agrees`: whether they passed (or were forced)."""
 
     bundle: Bundle[Any]
     artifacts: tuple[Artifact, ...]
@@ -72,9 +72,9 @@ class Report:
 
 @dataclass(frozen=True)
 class Export:
-    """What to export to. `force`: also where it does not agree with PyTorch; `overwrite`: an exported bundle at `out`.
+    """Export settings. `force`: even if it disagrees with PyTorch; `overwrite`: replace an exported bundle at `out`.
 
-    `seconds`: time for each latency, PyTorch's too; 0 leaves it out. `roles`: which networks, where there are several.
+    `seconds`: time to measure each latency, also PyTorch's; 0 skips it. `roles`: which networks, if there are several.
     """
 
     to: str
@@ -96,14 +96,14 @@ def export_bundle(
     say: Say = lambda _text: None,
     **options: Any,
 ) -> Report:
-    """Writes a new bundle at `out` with the networks in another format: what else its manifest says stays.
+    """Writes a new bundle at `out` with the networks in another format; the rest of its manifest is unchanged.
 
-    `examples`: preprocessed inputs to compare on; random ones where there are none. `calibration`: of the training
-    part, for int8. `timed_with`: the bundle whose PyTorch latency stands beside; the source if left out. `options`:
+    `examples`: preprocessed inputs to compare on; random if not given. `calibration`: inputs of the training split, for
+    int8. `timed_with`: the bundle whose PyTorch latency is reported for comparison, by default the source. `options`:
     those of the task's `graphs`.
 
     Raises GestaError, and writes nothing, for an unknown format or precision (usage), int8 without calibration, an
-    `out` that holds something else, and, unless `force`, where a network does not agree with PyTorch.
+    `out` that contains something else, and, unless `force`, if a network does not agree with PyTorch.
     """
     task, bundle = catalog.of_bundle(path.path if isinstance(path, Bundle) else path)
     engine, _ = chosen_format(how.to, how.precision)
@@ -164,7 +164,7 @@ def make(
     calibration: Examples | None = None,
     say: Say = lambda _text: None,
 ) -> list[Made]:
-    """The parts converted, run by the engine from files, and compared with PyTorch, role by role. Raises GestaError."""
+    """Converts the parts, runs them from files, and compares them with PyTorch, role by role. Raises GestaError."""
     convert = next(made for name, made in FORMATS.values() if name == engine)
     feeds: dict[tuple[str, str], list[Any]] = {}
     if precision == "int8":
@@ -205,7 +205,7 @@ def _compared(
     files: Sequence[Files],
     examples: Examples,
 ) -> Agreement:
-    """How one role's networks, opened from a bundle as a user will, agree with PyTorch's."""
+    """Agreement of one role's networks, loaded from a bundle as users do, with PyTorch's."""
     here = Placement(artifacts[0].engine, "cpu", None, artifacts[0].precision)
     with tempfile.TemporaryDirectory() as scratch:
         trial = bundle.manifest.model_copy(update={"artifacts": tuple(artifacts)})
@@ -218,7 +218,7 @@ def _compared(
 
 
 def artifact_of(part: Part, files: Files, engine: str, precision: str) -> Artifact:
-    """What the manifest says of a part's files; not yet compared or measured."""
+    """The manifest entry for a part's files, not yet compared or measured."""
     network, *companions = files
     return Artifact.model_validate(
         {
@@ -237,18 +237,18 @@ def artifact_of(part: Part, files: Files, engine: str, precision: str) -> Artifa
 
 
 def chosen_format(to: str, precision: str) -> tuple[str, Callable[..., Files]]:
-    """(engine, function that converts) of a format. Raises GestaError (usage) for an unknown format or precision."""
+    """(engine, conversion function) of a format. Raises GestaError (usage) for an unknown format or precision."""
     choose("precision", precision, PRECISIONS)
     return FORMATS[choose("format", to, FORMATS)]
 
 
 def chosen_roles(parts: Sequence[Part], roles: Iterable[str]) -> list[Part]:
-    """The parts of these roles; all of them where none has one."""
+    """The parts with these roles; all parts if none has a role."""
     return [part for part in parts if part.role in roles] or list(parts)
 
 
 def check_out(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> None:
-    """Raises GestaError if something would be lost: the bundle itself, another trained one, or what is not a bundle."""
+    """Raises GestaError if `out` is the bundle itself, another trained one, or not a bundle, and would be lost."""
     if out.exists() and out.resolve() == bundle.path.resolve():
         raise GestaError(f"{out}: is the bundle itself. Export into another folder.", usage=True)
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / io.MANIFEST).exists())):
@@ -264,19 +264,19 @@ def check_out(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> None:
 
 
 def random_examples(task: Task, bundle: Bundle[Any]) -> Examples:
-    """Inputs of noise, for where no data are given."""
+    """Random inputs, for use without data."""
     return task.examples(bundle.manifest, (), RANDOM, "random")
 
 
 def worst(made: Sequence[Made]) -> Agreement:
-    """The agreement that fails or, where none does, that with the largest difference."""
+    """The agreement that fails or, if none does, the one with the largest difference."""
     return max((one.agreement for one in made), key=lambda one: (not one.passes, one.difference))
 
 
 def timed(
     bundle: Bundle[Any], made: Sequence[Made], examples: Examples, seconds: float, beside: Path
 ) -> tuple[Artifact, ...]:
-    """The artifacts with p50 and p95 in milliseconds on one core, PyTorch's too, one after the other."""
+    """The artifacts with p50 and p95 in milliseconds on one core, also PyTorch's, measured one after another."""
     first = made[0].artifact
     with tempfile.TemporaryDirectory(prefix="gesta-export-") as scratch:
         file, folder = Path(scratch) / "inputs.npz", Path(scratch) / "bundle"
@@ -320,6 +320,6 @@ def _needed(calibration: Examples | None, unit: str) -> Examples:
 
 
 def weight_bytes(bundle: Bundle[Any]) -> int:
-    """Bytes of the files of weights."""
+    """Total size of the weight files in bytes."""
     weights = [artifact for artifact in bundle.manifest.artifacts if artifact.role == "weights"]
     return sum(len(bundle.read(artifact)) for artifact in weights)

@@ -1,4 +1,4 @@
-"""An export for those without gesta: the preprocessing inside an ONNX file, and a short program that runs it."""
+"""Export for use without gesta: an ONNX file that includes preprocessing, and a short program that runs it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ LONGEST_S = 300
 
 
 def check_option(task: Task, to: str) -> None:
-    """Raises GestaError (usage) where a task or a format has no such export."""
+    """Raises GestaError (usage) if a task or format has no such export."""
     need(task, "standalone", OPTION)
     if to != "onnx":
         raise GestaError(f"{OPTION} is written as ONNX. Give --to onnx, not {to}.", usage=True)
 
 
 def add_standalone(task: Task, bundle: Bundle[Any], say: Say = lambda _text: None) -> dict[str, Any]:
-    """Adds model, program, rules and example to an exported bundle, and runs the example as a stranger would.
+    """Adds model, program, rules and example to an exported bundle, and runs the example without gesta.
 
-    Raises GestaError, and leaves the bundle without them, where the program does not give the same answers as gesta.
+    Raises GestaError, and leaves the bundle without them, if the program's outputs differ from gesta's.
     """
     say("adding the preprocessing")
     files, takes = need(task, "standalone", OPTION)(bundle)
@@ -49,5 +49,5 @@ def add_standalone(task: Task, bundle: Bundle[Any], say: Say = lambda _text: Non
 
 
 def told(added: dict[str, Any], out: Path) -> list[str]:
-    """What was added, in lines for people."""
+    """Human-readable lines about what was added."""
     return [f"alone    {added['takes']}", f"check    {added['check']} ({command('python', out / PROGRAM, '--check')})"]

@@ -1,1 +1,1 @@
-"""Many pieces of work: processes on this computer or workers of a Dask cluster, with what they leave on disk."""
+"""Jobs run by processes on this computer or by workers of a Dask cluster, and their records on disk."""

@@ -1,6 +1,6 @@
-"""Who is at work on a job: a file that one process makes and touches while it lives, on this or another computer.
+"""Claims on jobs: a file that one process, on this or another computer, creates and touches while it is alive.
 
-No clock is trusted: who waits looks whether the file is still touched, for longer than its holder ever pauses.
+Clocks are not trusted: waiting processes watch whether the file is still touched, for longer than any holder pauses.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from gesta.events import now
 from gesta.leftovers import is_left_behind, temporary
 
 BEAT_S = 5.0
-"""A holder touches its claim so often."""
+"""Interval at which a holder touches its claim."""
 PATIENCE_S = 60.0
-"""A claim of another computer that is not touched for so long is given up."""
+"""A claim of another computer that is not touched for this long counts as abandoned."""
 LOOK_S = 0.2
 
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Holds the file `path` while the block runs; waits first while another living process holds it. Raises OSError."""
+    """Holds the claim `path` during the block; first waits for any other living holder. Raises OSError."""
     _take(path)
     ended = threading.Event()
     threading.Thread(target=_beat, args=(path, ended), daemon=True).start()
@@ -40,7 +40,7 @@ def claimed(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Who made a claim: `host`, `pid`, `started`, `name`. None where there is none, or it is being written."""
+    """The holder of a claim: `host`, `pid`, `started`, `name`. None if there is none, or it is being written."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
         return found if isinstance(found, dict) else None
@@ -48,8 +48,8 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 def is_given_up(path: Path) -> bool:
-    """Whether the holder has died as far as one look tells: a process of this computer that is gone, or no touch for
-    long by this computer's clock."""
+    """Whether the holder seems to have died, from a single look: a process of this computer that has ended, or no
+    recent touch by this computer's clock."""
     found = holder(path)
     if found is not None and is_left_behind(path.with_name(str(found.get("name")))):
         return True
@@ -83,7 +83,7 @@ def _take(path: Path) -> None:
 
 
 def _remove(path: Path, judged: dict[str, Any] | None) -> None:
-    """Takes a claim away that was judged to be given up, unless somebody else has taken it in the meantime."""
+    """Removes a claim that was judged to be abandoned, unless another process has taken it meanwhile."""
     aside = temporary(path, "old")
     with contextlib.suppress(OSError):
         path.replace(aside)

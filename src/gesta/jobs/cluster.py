@@ -1,7 +1,7 @@
-"""Jobs on a Dask cluster: `local:4` of this command's own, or a scheduler that somebody keeps.
+"""Runs jobs on a Dask cluster: one started by this command (`local:4`), or an existing scheduler.
 
-Dask brings jobs to workers and notices workers that die. What is done is told by files alone, so a scheduler may go and
-come back: what it had not finished is sent again, and a worker that is still at it keeps its claim (`jobs.claims`).
+Dask distributes jobs to workers and notices dead workers. Only files determine what is done, so a scheduler may go and
+come back: unfinished jobs are sent again, and a worker still running one keeps its claim (`jobs.claims`).
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from gesta.words import install
 
 CONNECT_S = 15.0
 RETURN_S = 300.0
-"""A scheduler that is gone may come back within so long."""
+"""How long to wait for a lost scheduler to come back."""
 LOOK_S = 5.0
 FETCH_S = 20.0
-"""A worker that lives hands a result over much sooner."""
+"""How long to wait for a result; a living worker delivers it much sooner."""
 MOST_WAITING = 64
-"""Jobs with the scheduler beside those at work: the others wait here, so that their arguments fill no memory."""
+"""Maximum number of jobs queued at the scheduler; the others wait here, so that their arguments use no memory."""
 SLURM_JOBS = 4
 KILLED = "KilledWorker"
 FORMS = "local:N (N workers on this computer), tcp://HOST:PORT or tls://HOST:PORT (a scheduler), slurm or slurm:N"
 
 
 def perform_sent(sent: bytes) -> Outcome:
-    """`perform` on a worker. Pickled here, so that Dask neither looks into the arguments nor changes them."""
+    """Runs `perform` on a worker. Pickled by gesta, so that Dask neither inspects nor changes the arguments."""
     one_thread()
     job, at = pickle.loads(sent)  # from the command, over Dask's own connection
     return perform(job, at)
 
 
 class Cluster:
-    """`name`: as --cluster has it. `say` hears of the dashboard, and of what is waited for.
+    """`name`: as for --cluster. `say` is called with messages on the dashboard and on waiting.
 
-    Raises GestaError (usage) for another name, and GestaError where the extra is not installed.
+    Raises GestaError (usage) for an invalid name, and GestaError if the extra is not installed.
     """
 
     def __init__(self, name: str, say: Callable[[str], None] = lambda _text: None) -> None:
@@ -67,13 +67,13 @@ class Cluster:
 
     @property
     def workers(self) -> int:
-        """How many are there now, at least 1, for what is estimated by their number."""
+        """The current number of workers, at least 1, for estimates."""
         with suppress(_Lost):
             return max(1, self._count_workers())
         return 1
 
     def _count_workers(self) -> int:
-        """Those that take work: not the ones that Dask has paused. Raises _Lost where the scheduler does not say."""
+        """Number of workers that Dask has not paused. Raises _Lost if the scheduler does not answer."""
         try:
             workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
             return sum(worker.get("status") != "paused" for worker in workers)
@@ -81,8 +81,8 @@ class Cluster:
             raise _Lost from error
 
     def open(self) -> None:
-        """Connects, after starting what is the command's own. Raises GestaError."""
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is said here
+        """Connects, after starting the command's own cluster if it has one. Raises GestaError."""
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)  # gesta reports it instead
         if self._kind == "local":
             self._own = _local(self._count)
         elif self._kind == "slurm":
@@ -93,7 +93,7 @@ class Cluster:
             self._say(f"Dashboard of {self.name}: {self.dashboard}{hint}")
 
     def close(self) -> None:
-        """Leaves the scheduler; ends what was started."""
+        """Disconnects from the scheduler; shuts down whatever was started."""
         for one in (self._client, self._own):
             if one is not None:
                 with suppress(Exception):
@@ -101,7 +101,7 @@ class Cluster:
         self._client = self._own = None
 
     def outcomes(self, jobs: Sequence[Job], at: Site) -> Iterator[tuple[Job, Outcome]]:
-        """Each job with what came of it, as it ends. Raises GestaError where the scheduler does not come back."""
+        """Yields each job with its outcome as it ends. Raises GestaError if the scheduler does not come back."""
         waiting, sent = deque(jobs), dict[Any, Job]()
         try:
             while waiting or sent:
@@ -124,7 +124,7 @@ class Cluster:
     def _send(self, waiting: deque[Job], sent: dict[Any, Job], at: Site) -> None:
         if not waiting:
             return
-        if time.monotonic() - self._counted[0] > LOOK_S:  # the question costs as much as a short job
+        if time.monotonic() - self._counted[0] > LOOK_S:  # asking costs as much as a short job
             self._counted = time.monotonic(), self._count_workers()
         most = self._counted[1] + MOST_WAITING
         with warnings.catch_warnings():
@@ -135,12 +135,12 @@ class Cluster:
                 data = pickle.dumps((job, at))
                 try:
                     sent[self._client.submit(perform_sent, data, key=name, pure=False)] = job
-                except Exception as error:  # the scheduler went a moment ago
+                except Exception as error:  # the scheduler was lost a moment ago
                     waiting.appendleft(job)
                     raise _Lost from error
 
     def _ended(self, futures: list[Any]) -> list[Any]:
-        """Those that have ended, at least one. Raises _Lost where the scheduler is gone."""
+        """The futures that have ended, at least one. Raises _Lost if the scheduler is gone."""
         from distributed import TimeoutError, wait
         from distributed.client import FuturesCancelledError
 
@@ -197,11 +197,11 @@ class Cluster:
 
 
 class _Lost(Exception):
-    """The scheduler is gone, and with it what it knew."""
+    """The scheduler is gone, along with its state."""
 
 
 def _parsed(name: str) -> tuple[str, int]:
-    """(kind, number) of a name. Raises GestaError (usage)."""
+    """(kind, number) from a name. Raises GestaError (usage)."""
     kind, _, rest = name.partition(":")
     if kind in ("tcp", "tls") and rest.startswith("//") and rest[2:].rpartition(":")[2].isdecimal():
         return kind, 0
@@ -220,12 +220,12 @@ def _local(count: int) -> Any:
 
 
 def _slurm(count: int) -> Any:
-    """Workers as jobs of SLURM, as the user's jobqueue.yaml describes them. Raises GestaError."""
+    """Workers as SLURM jobs, configured by the user's jobqueue.yaml. Raises GestaError."""
     from dask_jobqueue import SLURMCluster
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that the dashboard's usual port is taken: the address is told
+            warnings.simplefilter("ignore")  # that the dashboard's usual port is taken; the address is reported
             made = SLURMCluster()
         made.scale(jobs=count)
     except Exception as error:
@@ -236,13 +236,13 @@ def _slurm(count: int) -> Any:
 
 
 def _only_waited(job: Job, at: Site) -> bool:
-    """Whether a job that Dask blames for the deaths of workers had begun on none: it waited there behind another."""
+    """Whether a job that Dask blames for dead workers never started on any: it was queued there behind another."""
     return at.ledger is not None and not place(at.ledger, job.key, "running").exists()
 
 
 def _outcome(future: Any) -> Outcome | None:
-    """Of a future that has ended; None where its worker died before it handed the result over: then the job is sent
-    again, and finds its result on disk. Raises _Lost where it was canceled: only a scheduler that went does that.
+    """Outcome of a future that has ended; None if its worker died before delivering the result: then the job is sent
+    again and finds its result on disk. Raises _Lost if it was canceled, which only happens if the scheduler is gone.
     """
     from distributed import KilledWorker, TimeoutError
     from distributed.client import FutureCancelledError

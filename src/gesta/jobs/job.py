@@ -1,4 +1,4 @@
-"""A piece of work: a function and plain arguments. A file with its key is a finished job."""
+"""A job: a function and plain arguments. A result file with its key means that it is finished."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from gesta.files import json_text, write_files
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: `function` ("module:name") is called with `arguments` and returns a plain dictionary.
+    """A job: `function` ("module:name") is called with `arguments` and returns a plain dictionary.
 
-    `key` tells whether a result on disk is that of this very job; `result` is where it is written. `leaves`: a file or
-    folder that other jobs go on from, without which the job counts as not done. Without `result` the function leaves
-    files of its own, and whoever makes the job knows by them whether it is needed; done twice, it leaves the same.
+    `key` identifies the job's result on disk; `result` is the path it is written to. `leaves`: a file or folder that
+    other jobs depend on, without which the job counts as not done. Without `result` the function writes its own files,
+    by which the job's creator decides whether it is needed; it must be idempotent.
     """
 
     title: str
@@ -30,7 +30,7 @@ class Job:
     leaves: Path | None = None
 
     def finished(self) -> dict[str, Any] | None:
-        """The result on disk, or None if it is missing, unreadable or another job's, or what it left is gone."""
+        """The result on disk, or None if it is missing, unreadable or another job's, or if `leaves` is gone."""
         if self.result is None:
             return None
         document = result_of(self.result, self.key)
@@ -48,7 +48,7 @@ class Job:
 
 
 def result_of(path: Path, key: str) -> dict[str, Any] | None:
-    """The document of a file if it bears the key."""
+    """The document in a file if it has the key."""
     try:
         document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -57,5 +57,5 @@ def result_of(path: Path, key: str) -> dict[str, Any] | None:
 
 
 def key_of(*parts: object) -> str:
-    """Short hash of plain values, the same on every machine."""
+    """Short hash of plain values, identical on every machine."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,12 +1,12 @@
-"""What is known of jobs on disk, so that `gesta jobs` can say it while they run and long after.
+"""Records of jobs on disk, for `gesta jobs` to show while they run and long after.
 
-    OUT/.jobs/plan-<hash>.json   which jobs a command has: their keys, titles and results; who started it, and where
-    OUT/.jobs/<key>.running      made by the worker that is at work on a job, and touched while it lives
+    OUT/.jobs/plan-<hash>.json   the jobs of a command: their keys, titles and results; who started it, and where
+    OUT/.jobs/<key>.running      created by the worker that runs a job, and touched while it is alive
     OUT/.jobs/<key>.json         how a job ended: done or failed, why, where, how long
-    OUT/.jobs/<key>.log          what the job wrote, and the traceback where it failed
+    OUT/.jobs/<key>.log          the job's output, and the traceback if it failed
     OUT/events.jsonl             what happened, in order (`gesta.events`)
 
-None of it decides what is done: finished results do.
+These records do not determine what is done; finished results do.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STATES: tuple[State, ...] = ("running", "failed", "stopped", "waiting", "done")
 
 @dataclass(frozen=True)
 class Status:
-    """Where a job stands. `worker`: host and process; `seconds`: it took, where it has ended; `why`: it failed."""
+    """State of a job. `worker`: host and process; `seconds`: duration, if it has ended; `why`: reason of a failure."""
 
     key: str
     title: str
@@ -47,7 +47,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Overview:
-    """The jobs of a folder, and whether the command that started them is at work (None: not known from here)."""
+    """The jobs of a folder, and whether the command that started them is running (None: unknown on this computer)."""
 
     jobs: tuple[Status, ...]
     where: str = ""
@@ -57,12 +57,12 @@ class Overview:
 
 
 def place(folder: Path, key: str, ending: str) -> Path:
-    """A job's file in a ledger."""
+    """Path of a job's file in a ledger."""
     return folder / f"{key}.{ending}"
 
 
 def plan(folder: Path, jobs: Sequence[Job], todo: Iterable[Job], where: str, dashboard: str | None) -> Path:
-    """Writes which jobs there are; what an earlier run said of those to do is forgotten. Raises OSError."""
+    """Writes the list of jobs; removes earlier records of those still to do. Raises OSError."""
     for job in todo:
         place(folder, job.key, "json").unlink(missing_ok=True)
     path = folder / f"plan-{key_of([job.key for job in jobs])}.json"
@@ -76,14 +76,14 @@ def plan(folder: Path, jobs: Sequence[Job], todo: Iterable[Job], where: str, das
 
 
 def end(folder: Path, job: Job, state: State, seconds: float, why: str = "") -> None:
-    """Writes how a job ended. Raises OSError."""
+    """Records how a job ended. Raises OSError."""
     worker = f"{socket.gethostname()} {os.getpid()}"
     document = {"key": job.key, "title": job.title, "state": state, "worker": worker, "ended": now()}
     write_json(place(folder, job.key, "json"), {**document, "seconds": round(seconds, 3), "why": why})
 
 
 def overview(out: Path) -> Overview:
-    """The jobs of a folder, from the files. Without any where there is no ledger."""
+    """The jobs of a folder, read from its files; empty if there is no ledger."""
     folder = out / FOLDER
     plans = [document for path in folder.glob("plan-*.json") if (document := _read(path)) is not None]
     plans.sort(key=lambda document: str(document.get("started")))

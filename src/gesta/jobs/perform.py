@@ -1,4 +1,4 @@
-"""A job in the process that does it: in the user's folder, alone, with a log, and said on disk how it ended."""
+"""Runs a job in the current process: in the user's folder, one at a time, with a log and a record of how it ended."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ THREAD_VARIABLES = (
     "DECODER_THREADS",  # gesta.clips.walk
 )
 SHARE_WAIT_S = 65.0
-"""A shared folder may show a new file of another computer so late."""
+"""Maximum delay until a shared folder shows a new file of another computer."""
 _ALONE = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: its document, or why there is none; `kind` is the exception's name."""
+    """Outcome of a job: its document, or why there is none; `kind` is the exception's name."""
 
     document: dict[str, Any] | None = None
     why: str = ""
@@ -46,9 +46,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Site:
-    """What a worker needs to know of the command: its folder, its GESTA_ variables, its version, the ledger's folder.
+    """What a worker needs to know about the command: its folder, GESTA_ variables, version, and the ledger's folder.
 
-    `shared`: files of the command's that a worker must see, if it is to see what the command sees.
+    `shared`: files of the command that must be visible to a worker, which checks that they exist.
     """
 
     folder: Path
@@ -59,13 +59,13 @@ class Site:
 
 
 def site(folder: Path | None, shared: tuple[Path, ...] = ()) -> Site:
-    """As this process sees it. `folder`: of the ledger."""
+    """The site of this process. `folder`: the ledger's."""
     variables = {name: value for name, value in os.environ.items() if name.startswith("GESTA_")}
     return Site(Path.cwd(), folder, shared, variables, version(DISTRIBUTION))
 
 
 def perform(job: Job, at: Site, logged: bool = True) -> Outcome:
-    """Does a job, unless it has been done since; one at a time in a process. `logged`: what it prints goes to a log."""
+    """Runs a job unless already done, one at a time per process. `logged`: redirect its output to a log."""
     try:
         with _ALONE, _entered(at):
             if at.ledger is None:
@@ -78,7 +78,7 @@ def perform(job: Job, at: Site, logged: bool = True) -> Outcome:
 
 
 def _told(job: Job, folder: Path, logged: bool) -> Outcome:
-    """Does it, with a log, and writes how it ended."""
+    """Runs the job with a log, and records how it ended."""
     started = time.monotonic()
     with _logged(ledger.place(folder, job.key, "log"), job) if logged else contextlib.nullcontext():
         try:
@@ -99,7 +99,7 @@ def _failed(error: Exception) -> Outcome:
 
 @contextmanager
 def _logged(path: Path, job: Job) -> Iterator[None]:
-    """What Python code prints meanwhile goes to the log, behind what earlier tries left there."""
+    """Appends the output of Python code during the block to the log."""
     with path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1) as stream:
         print(f"{now()} {job.title}, on {socket.gethostname()}, process {os.getpid()}", file=stream)
         with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
@@ -109,7 +109,7 @@ def _logged(path: Path, job: Job) -> Iterator[None]:
 
 @contextmanager
 def _entered(at: Site) -> Iterator[None]:
-    """The command's folder and variables for the time of a job. Raises GestaError where this computer differs."""
+    """Uses the command's folder and variables for the duration of a job. Raises GestaError if this computer differs."""
     here, before = Path.cwd(), {n: v for n, v in os.environ.items() if n.startswith("GESTA_")}
     own = version(DISTRIBUTION)
     if own != at.version:
@@ -150,7 +150,7 @@ def _not_shared(folder: Path) -> str:
 
 
 def one_thread() -> None:
-    """One thread for the arithmetic of this process, and one for decoding."""
+    """Limits this process to one thread for computation and one for decoding."""
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when they are imported
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Where jobs are done: processes of this computer or workers of a Dask cluster; `working` says which, and keeps record.
+"""Runs jobs in processes of this computer or on workers of a Dask cluster; `working` selects which, and keeps records.
 
 On two cores two processes of one thread each are about 1.7 times faster than one process of two threads.
 """
@@ -29,12 +29,12 @@ from gesta.schema import GestaError
 Say = Callable[[str], None]
 T = TypeVar("T")
 MOST_JOBS = 400
-"""Of many small pieces of work several are a job, so that keeping record of jobs costs next to nothing."""
+"""Maximum number of jobs; many small tasks are grouped into fewer jobs, which keeps the overhead negligible."""
 
 
 @dataclass
 class Working:
-    """What the jobs of a command share: the folder of their record, the cluster. `begun`: whether it has had jobs."""
+    """State shared by a command's jobs: the records' folder, the cluster. `begun`: whether there have been jobs."""
 
     out: Path | None = None
     cluster: Cluster | None = None
@@ -46,7 +46,7 @@ class Working:
         return None if self.out is None else self.out.resolve() / ledger.FOLDER
 
     def tell(self, event: str, **facts: Any) -> None:
-        """Adds to the events, once there are jobs: a command that is refused at once leaves no trace."""
+        """Logs an event once there are jobs, so that a command rejected at once leaves no trace."""
         events.tell(self.out if self.begun else None, event, **facts)
 
 
@@ -57,10 +57,10 @@ _CURRENT: ContextVar[Working | None] = ContextVar("working", default=None)
 def working(
     out: Path | None, cluster: str | None = None, say: Say = lambda _text: None, command: str = ""
 ) -> Iterator[Cluster | None]:
-    """Meanwhile jobs go to the cluster ("local:4", "tcp://host:8786", "slurm:8"; None: processes of this computer), and
-    what becomes of them is kept in `out` (None: nowhere) for `gesta jobs`. `say` hears where the dashboard is.
+    """During the block, runs jobs on the cluster ("local:4", "tcp://host:8786", "slurm:8"; None: local processes) and
+    records them in `out` (None: nowhere) for `gesta jobs`. `say` is called with the dashboard's address.
 
-    Raises GestaError for a cluster that cannot be reached, and (usage) where the name is none.
+    Raises GestaError for a cluster that cannot be reached, and (usage) for an invalid name.
     """
     made = None if cluster is None else Cluster(cluster, say)
     now, begun = Working(out, made, command), time.monotonic()
@@ -83,13 +83,13 @@ def working(
 
 
 def on_cluster() -> bool:
-    """Whether jobs go to a cluster now."""
+    """Whether jobs currently run on a cluster."""
     now = _CURRENT.get()
     return now is not None and now.cluster is not None
 
 
 def portions(items: Sequence[T]) -> list[Sequence[T]]:
-    """The items in their order, divided for about MOST_JOBS jobs at most."""
+    """The items in order, divided into about MOST_JOBS portions at most."""
     size = 1 + len(items) // MOST_JOBS
     return [items[first : first + size] for first in range(0, len(items), size)]
 
@@ -102,10 +102,10 @@ def outcomes(
     inline: bool = False,
     shared: Sequence[Path] = (),
 ) -> Iterator[tuple[Job, Outcome]]:
-    """Does the jobs and yields each with what came of it as it ends, `workers` at a time, or on the cluster.
+    """Runs the jobs and yields each with its outcome as it ends, `workers` at a time, or on the cluster.
 
-    `of`: all jobs of which these are left to do. `inline`: with one worker in this process. `shared`: what workers must
-    see. Left before the end (an exception, Ctrl-C), it ends the processes: files are renamed when they are whole.
+    `of`: all jobs, of which these remain. `inline`: run in this process if there is one worker. `shared`: files that
+    workers must see. If interrupted (an exception, Ctrl-C), it ends the processes; files are written atomically.
     """
     if not jobs:
         return
@@ -123,12 +123,12 @@ def outcomes(
         else:
             now.tell("job failed", job=job.key, title=job.title, why=outcome.why)
             if at.ledger is not None and not ledger.place(at.ledger, job.key, "json").exists():
-                ledger.end(at.ledger, job, "failed", 0.0, outcome.why)  # its worker did not live to write it
+                ledger.end(at.ledger, job, "failed", 0.0, outcome.why)  # its worker died before writing it
         yield job, outcome
 
 
 def _recorded(now: Working, every: Sequence[Job], todo: Sequence[Job], workers: int, shared: tuple[Path, ...]) -> Site:
-    """The site of the jobs, after writing down what will be done. Raises GestaError."""
+    """Records the planned jobs and returns their site. Raises GestaError."""
     if now.folder is None:
         return site(None, shared)
     where = f"{workers} processes" if now.cluster is None else now.cluster.name
@@ -149,7 +149,7 @@ def _recorded(now: Working, every: Sequence[Job], todo: Sequence[Job], workers: 
 
 
 def _processes(jobs: Sequence[Job], workers: int, at: Site) -> Iterator[tuple[Job, Outcome]]:
-    context = multiprocessing.get_context("spawn")  # the same on every platform, and safe beside threads
+    context = multiprocessing.get_context("spawn")  # the same on every platform, and safe with threads
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_start) as pool:
         futures = {pool.submit(perform, job, at): job for job in jobs}
         try:
@@ -167,12 +167,12 @@ def _outcome(result: Callable[[], Outcome]) -> Outcome:
         return result()
     except BrokenProcessPool:
         raise
-    except Exception as error:  # what cannot be sent to the process or back
+    except Exception as error:  # what cannot be pickled to or from the process
         return Outcome(why=f"{type(error).__name__}: {error}", kind=type(error).__name__)
 
 
 def _start() -> None:
-    """In the new process: one thread for the arithmetic, no traceback after Ctrl-C, no life after the parent's."""
+    """Initializes a new process: one thread for computation, no traceback on Ctrl-C, ends with its parent."""
     one_thread()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()

@@ -1,4 +1,4 @@
-"""Jobs with results: those that are missing are done, and all results come back in order."""
+"""Runs jobs whose results are missing and returns all results in order."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def run_jobs(
     progress: Progress | None = None,
     told: Told | None = None,
 ) -> list[dict[str, Any]]:
-    """Results of all jobs in their order, `workers` at a time, or on the cluster that is at work (`jobs.pool`).
+    """Results of all jobs in order, run `workers` at a time, or on the current cluster (`jobs.pool`).
 
-    `told` is called as each one ends. Where a job fails the others still run; then GestaError names the failed ones.
-    Started again, only those run.
+    `told` is called as each job ends. If a job fails, the others still run; then GestaError names the failed ones.
+    On restart, only those run.
     """
     results = {job.key: found for job in jobs if (found := job.finished()) is not None}
     failed: list[tuple[Job, Outcome]] = []

@@ -1,1 +1,1 @@
-"""Models at work on what a camera sees now."""
+"""Live recognition from a camera."""

@@ -1,4 +1,4 @@
-"""Commands that run when a gesture was made: a list of words each, never through a shell."""
+"""Commands that run when a gesture is recognized: each a list of words, never run through a shell."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from gesta.schema import GestaError
 from gesta.words import did_you_mean
 
 MOST_AT_ONCE = 4
-"""Of the commands that are still at work; further events do nothing until one has ended."""
+"""Maximum number of running commands; further events do nothing until one has ended."""
 
 
 @dataclass
 class Actions:
-    """Label -> the command's words."""
+    """Maps labels to the words of their commands."""
 
     commands: dict[str, tuple[str, ...]]
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def lines(self) -> list[str]:
-        """What would run, for people."""
+        """Human-readable lines of what would run."""
         return [f"{label}: {shlex.join(words)}" for label, words in self.commands.items()]
 
     def run(self, label: str) -> bool:
-        """Starts the label's command, without waiting for it; False where there is none, or too many are at work."""
+        """Starts the label's command without waiting for it; False if there is none, or too many are running."""
         self._running = [process for process in self._running if process.poll() is None]
         words = self.commands.get(label)
         if words is None or len(self._running) >= MOST_AT_ONCE:
@@ -39,7 +39,7 @@ class Actions:
 
 
 def parsed(given: Sequence[str], labels: Sequence[str]) -> Actions:
-    """Of texts 'wave=playerctl next'. Raises GestaError (usage) for an unknown label or a program that is not there."""
+    """Parses strings like 'wave=playerctl next'. Raises GestaError (usage) for an unknown label or missing program."""
     commands: dict[str, tuple[str, ...]] = {}
     for text in given:
         label, sign, command = text.partition("=")

@@ -1,4 +1,4 @@
-"""Segments opened and closed by a person at the terminal."""
+"""Segments opened and closed from the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 
 class KeyGate:
-    """`gate(image, time_s)`: whether a segment is open. Every Enter on the terminal opens one, or closes it."""
+    """`gate(image, time_s)`: whether a segment is open. Each Enter in the terminal opens or closes one."""
 
     def __init__(self, keys: TextIO | None = None) -> None:
         self.open = False

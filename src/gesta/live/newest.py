@@ -1,7 +1,6 @@
-"""The newest frame wins: a source read in a thread, with at most two frames waiting; older ones are dropped, counted.
+"""Reads a source in a thread, with at most two frames queued; older ones are dropped and counted.
 
-A source that breaks is opened again, at first at once, then after longer and longer pauses; nothing is lost but the
-frames of the time between.
+A source that fails is reopened, first immediately, then after increasing pauses; only the frames in between are lost.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ from gesta.live.sources import Source
 from gesta.schema import GestaError
 
 WAITING = 2
-"""Frames that wait, at most."""
+"""Maximum number of queued frames."""
 PAUSES_S = (0.0, 0.5, 1.0, 2.0, 5.0)
-"""Before each attempt to open a source again; the last one is repeated."""
+"""Pauses before each attempt to reopen a source; the last one repeats."""
 LOOK_S = 0.1
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What was taken: `time_s` on the source's clock, `arrived` on ours; `connection`: how often it was reopened."""
+    """A captured frame: `time_s` on the source's clock, `arrived` on ours; `connection`: how often it was reopened."""
 
     value: NDArray[Any]
     time_s: float
@@ -36,9 +35,9 @@ class Frame:
 
 
 class Newest:
-    """Iterates over the frames of a source, always the newest ones. `with` it: the thread ends with the block.
+    """Iterates over the newest frames of a source. A context manager: the thread ends with the block.
 
-    Raises GestaError where the source cannot be opened in the first place.
+    Raises GestaError if the source cannot be opened initially.
     """
 
     def __init__(self, source: Source, clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +47,7 @@ class Newest:
         self._stopped = threading.Event()
         self._ended = False
         self._fault: BaseException | None = None
-        self._attempts = 0  # to open the source again, since the last frame
+        self._attempts = 0  # to reopen the source, since the last frame
         self.taken = self.dropped = self.connections = 0
 
     def __enter__(self) -> Newest:
@@ -75,7 +74,7 @@ class Newest:
 
     @property
     def dropped_share(self) -> float:
-        """Of the frames that were taken, those that nobody saw."""
+        """Fraction of the captured frames that were dropped."""
         return self.dropped / self.taken if self.taken else 0.0
 
     def _run(self) -> None:
@@ -91,7 +90,7 @@ class Newest:
                 self._change.notify_all()
 
     def _go_on(self) -> bool:
-        """Takes one frame, or opens the source again; False at the end."""
+        """Captures one frame, or reopens the source; False at the end."""
         found = self._source.take()
         if found is not None:
             self.connections += self._attempts > 0
@@ -110,9 +109,9 @@ class Newest:
             self._change.notify_all()
 
     def _again(self) -> bool:
-        """Opens a source that has broken, as often as it takes; False where the block ends meanwhile.
+        """Reopens a failed source, retrying as often as needed; False if the block ends meanwhile.
 
-        One that can be opened and gives no frame is broken still: the pauses grow.
+        A source that opens but gives no frame still counts as failed: the pauses grow.
         """
         while not self._stopped.wait(PAUSES_S[min(self._attempts, len(PAUSES_S) - 1)]):
             self._attempts += 1

@@ -1,4 +1,4 @@
-"""One local page with the picture and the last events, on 127.0.0.1 only. The standard library's server."""
+"""A local web page with the image and the latest events, on 127.0.0.1 only. Uses the standard library's server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gesta.schema import GestaError
 HOST = "127.0.0.1"
 SHOWN = 12
 SIDE = 640
-"""Longer side of the picture."""
+"""Longer side of the image, in pixels."""
 PAGE = (
     b"<!doctype html><html lang=en><meta charset=utf-8><title>gesta live</title><style>body{font:16px system-ui;"
     b"margin:2em;color:#1d2433}img{max-width:640px;background:#eef0f4}</style><h1>gesta live</h1><img id=p alt=''>"
@@ -28,7 +28,7 @@ PAGE = (
 
 
 class Preview:
-    """Serves while the block lasts. `show` may be called for every frame."""
+    """Serves for the duration of the block. `show` may be called for every frame."""
 
     def __init__(self, port: int = 0) -> None:
         self._picture = b""
@@ -50,7 +50,7 @@ class Preview:
         self._server.server_close()
 
     def show(self, value: NDArray[Any], events: list[GestureEvent]) -> None:
-        """The picture of a frame (of an image only), and events that are new."""
+        """Updates the picture (images only) and adds new events."""
         if value.ndim == 3 and value.dtype == np.uint8:
             share = min(1.0, SIDE / max(value.shape[:2]))
             small = cv2.resize(value, None, fx=share, fy=share) if share < 1 else value
@@ -59,7 +59,7 @@ class Preview:
             self._events.appendleft(f"{event.label} {event.start_s:.1f} - {event.end_s:.1f} s, {event.confidence:.2f}")
 
     def answer(self, path: str) -> tuple[str, bytes] | None:
-        """(content type, content) of a path; None for another one."""
+        """(content type, content) for a path; None for an unknown one."""
         found = {
             "/": ("text/html; charset=utf-8", PAGE),
             "/picture": ("image/jpeg", self._picture),
@@ -71,7 +71,7 @@ class Preview:
 def _handler(preview: Preview) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            """Only what is asked of this very address: another name for it may be a stranger's page."""
+            """Answers only requests for this exact host: another name may belong to a malicious page."""
             host = self.headers.get("Host", "").rpartition(":")[0]
             found = preview.answer(self.path) if host in (HOST, "localhost") else None
             self.send_response(200 if found else 404)

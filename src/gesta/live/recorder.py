@@ -1,4 +1,4 @@
-"""Clips filmed with a camera into class folders, with an index.csv: one take after the other, real time stamps."""
+"""Records clips from a camera into class folders with an index.csv, one take after another, with real timestamps."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from gesta.sources.tables import read_table
 
 SUFFIX = ".mp4"
 DIM = 40.0
-"""Mean gray level below which a picture is dim."""
+"""Mean gray level below which an image counts as dim."""
 SLOW_FPS = 12.0
 FEWEST_FRAMES = 4
 TICK = Fraction(1, 90_000)
-"""Time base of what is written."""
+"""Time base of the written videos."""
 COLUMNS = ("path", "label", "subject")
 
 
 @dataclass(frozen=True)
 class Take:
-    """One clip: where it lies, its frames, how long it is, and what is wrong with it."""
+    """One recorded clip: its path, frames, duration and problems."""
 
     path: Path
     frames: int
@@ -50,7 +50,7 @@ class Take:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should mend before going on."""
+        """Problems to fix before recording more."""
         found = []
         if self.brightness < DIM:
             found.append(f"the picture is dim (gray level {self.brightness:.0f} of 255): switch on a light")
@@ -60,7 +60,7 @@ class Take:
 
 
 class Writer:
-    """An h264 video in mp4 whose frames have the times at which they were taken."""
+    """Writes an H.264 video in MP4 whose frames keep their capture times."""
 
     def __init__(self, path: Path) -> None:
         self._container = av.open(str(path), "w", format="mp4")
@@ -68,7 +68,7 @@ class Writer:
         self._last = -1
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
-        """An RGB image H W 3 and its time from the first one on; one that is not later is left out."""
+        """Writes an RGB image H W 3 with its time since the first one; skips it if its time is not later."""
         image = image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2]
         if self._stream is None:
             self._stream = self._container.add_stream("h264", rate=30)
@@ -100,9 +100,9 @@ def take(
     tell: Tell = lambda _text: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Take:
-    """Films one clip of `seconds` into a file, after a countdown during which the camera is already looking.
+    """Records one clip of `seconds` to a file, after a countdown during which the camera is already running.
 
-    Raises GestaError, and leaves no file, where the source gives too few frames or the file cannot be written.
+    Raises GestaError, and leaves no file, if the source gives too few frames or the file cannot be written.
     """
     source.open()
     made = temporary(path)
@@ -124,7 +124,7 @@ def take(
 
 
 def _count_down(source: Source, countdown: int, tell: Tell, clock: Callable[[], float]) -> None:
-    """Says 3, 2, 1, and takes frames meanwhile, so that the camera's exposure settles and none is stale."""
+    """Counts 3, 2, 1 while reading frames, so that the camera's exposure settles and no frame is stale."""
     for left in range(countdown, 0, -1):
         tell(str(left))
         until = clock() + 1
@@ -133,7 +133,7 @@ def _count_down(source: Source, countdown: int, tell: Tell, clock: Callable[[], 
 
 
 def _film(source: Source, path: Path, seconds: float) -> list[tuple[float, float]]:
-    """Writes the frames of so many seconds; (time, mean level) of each."""
+    """Writes the frames of `seconds`; returns (time, mean gray level) of each."""
     writer, found = Writer(path), list[tuple[float, float]]()
     try:
         for image, time_s in _taken(source):
@@ -152,7 +152,7 @@ def _taken(source: Source) -> Iterator[tuple[NDArray[Any], float]]:
 
 
 def next_path(data: Path, label: str, subject: str) -> Path:
-    """DATA/label/subject_label_001.mp4: the first number that is free. Raises GestaError for bad names."""
+    """DATA/label/subject_label_001.mp4: the first free number. Raises GestaError for bad names."""
     for name, value in (("label", label), ("subject", subject)):
         if not re.fullmatch(r"[^\W_][\w .-]*", value) or value.endswith((".", " ")):
             raise GestaError(f"--{name} {value!r}: expected letters, digits, spaces, - and _.", usage=True)
@@ -163,7 +163,7 @@ def next_path(data: Path, label: str, subject: str) -> Path:
 
 
 def add_to_index(data: Path, one: Take, label: str, subject: str) -> None:
-    """Adds a row to the folder's index.csv, which is made where there is none: of what lies in the folder already.
+    """Adds a row to the folder's index.csv; if there is none, creates it from the clips already in the folder.
 
     Raises GestaError for an index without a column `path`.
     """
@@ -185,7 +185,7 @@ def add_to_index(data: Path, one: Take, label: str, subject: str) -> None:
 
 
 def _begin_index(data: Path, newest: Path) -> None:
-    """An index of the clips that lie in class folders already, or an empty one."""
+    """Creates an index of the clips already in class folders, or an empty one."""
     others = [path for path in data.glob(f"*/*{SUFFIX}") if path != newest]
     if others:
         write_index(catalog.read(data, "class_folders"))

@@ -1,4 +1,4 @@
-"""What a live session saw, kept: one video with the frames' real times, and its events as rows of an index.csv."""
+"""Recordings of live sessions: one video with the frames' real times, and its events as rows of an index.csv."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLUMNS = ("path", "label", "start_s", "end_s")
 
 
 class Recorded:
-    """A source whose frames are written to a file as they are taken, those that are dropped later, too."""
+    """A source whose frames are written to a file as they are captured, including those dropped later."""
 
     def __init__(self, source: Source, folder: Path, name: str | None = None) -> None:
         self._source, self.lasting = source, source.lasting
@@ -46,13 +46,13 @@ class Recorded:
         self._source.close()
 
     def finish(self) -> None:
-        """Ends the file; to be called when nothing is taken any more."""
+        """Closes the file; call it once capturing has stopped."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def keep(self, event: GestureEvent) -> None:
-        """Adds an event to the folder's index.csv, in seconds of the video. Raises GestaError for another table."""
+        """Adds an event to the folder's index.csv, in seconds of the video. Raises GestaError for a different table."""
         index = self._folder / INDEX_FILE
         rows = [cells for _, cells in read_table(index)] if index.is_file() else [list(COLUMNS)]
         if tuple(rows[0]) != COLUMNS:

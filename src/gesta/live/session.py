@@ -1,4 +1,4 @@
-"""A model that follows a source: events as they come, and at the end how quick it was and what it missed."""
+"""Runs a model on a live source: events as they occur, and finally a summary of latency and dropped frames."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from gesta.live.sources import Source
 from gesta.words import counted
 
 KEPT = 20_000
-"""Latencies that the percentiles are of: the last ones, so that memory stays as it is."""
+"""Number of most recent latencies that the percentiles cover, which bounds memory."""
 
 
 class Follower(Protocol):
-    """What turns frames into events. `takes`: "rgb" (images H W 3) or "skeletons" (J D)."""
+    """Turns frames into events. `takes`: "rgb" (images H W 3) or "skeletons" (J D)."""
 
     takes: str
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """The last answer, by label; empty before the first."""
+        """The latest output by label; empty before the first."""
 
     def push(self, value: NDArray[Any], time_s: float) -> list[GestureEvent]:
-        """The next frame and its time, later than the one before; the events that it has decided."""
+        """Processes the next frame; times must increase. Returns the events that it decided."""
 
     def finish(self) -> list[GestureEvent]:
-        """What is still going on, ended. Then the stream begins anew."""
+        """Ends the ongoing event and returns it; then resets the stream."""
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        """Sets the decoder's parameters from the next frame on; drops an ongoing event."""
 
 
 @dataclass
 class Summary:
-    """What a session came to."""
+    """Summary of a session."""
 
     frames: int = 0
     taken: int = 0
@@ -55,7 +55,7 @@ class Summary:
 
     @property
     def document(self) -> dict[str, Any]:
-        """As plain values. `latency_...`: from a frame's arrival to the model's answer; `load`: of one core."""
+        """As plain values. `latency_...`: from a frame's arrival to the output; `load`: relative to one core."""
         p50, p95 = np.percentile(self.latencies_ms, (50, 95)).tolist() if self.latencies_ms else (None, None)
         return {
             **{name: value for name, value in vars(self).items() if name != "latencies_ms"},
@@ -65,7 +65,7 @@ class Summary:
 
     @property
     def line(self) -> str:
-        """For people."""
+        """A human-readable line."""
         found = self.document
         quick = "no frame was processed"
         if found["latency_p50_ms"] is not None:
@@ -89,10 +89,10 @@ def session(
     watch: Watch = lambda _value, _events: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[GestureEvent]:
-    """Events of a source, each as soon as it is known; `summary` is filled while it runs.
+    """Yields the events of a source as soon as they are known; fills `summary` meanwhile.
 
-    `seconds`: ends after so long; `watch` sees every frame that was answered, and its events. When a source is opened
-    again, what was going on has ended.
+    `seconds`: time limit; `watch` is called with every processed frame and its events. Reopening a source ends an
+    ongoing event.
     """
     started, used, connection = clock(), time.process_time(), 0
     with Newest(source, clock) as frames:

@@ -1,7 +1,7 @@
-"""Where live frames come from: a camera, a video file played at its own speed, a stream of the net, stored skeletons.
+"""Sources of live frames: a camera, a video file played at its own speed, a network stream, stored skeletons.
 
-A source gives what it takes now: (value, time_s), or None where there is nothing any more. `lasting` ones are opened
-again when they break; a file that has ended has ended.
+A source returns what it captures now: (value, time_s), or None at the end. `lasting` sources are reopened if they fail;
+files are not.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from numpy.typing import NDArray
 from gesta.schema import GestaError
 
 Taken = tuple[NDArray[Any], float]
-"""An RGB image H W 3, or a skeleton J D; and when it was taken, in seconds of the source's own clock."""
+"""An RGB image H W 3, or a skeleton J D, and its capture time in seconds of the source's own clock."""
 
 
 class Source(Protocol):
-    """One place that frames come from. `lasting`: whether it is worth opening again."""
+    """A source of frames. `lasting`: whether to reopen it if it fails."""
 
     lasting: bool
 
     def open(self) -> None:
-        """Raises GestaError where there is nothing."""
+        """Opens the source. Raises GestaError if that fails."""
 
     def take(self) -> Taken | None:
-        """Waits for the next frame; None at the end, or where the source has broken."""
+        """Waits for the next frame; None at the end, or if the source has failed."""
 
     def close(self) -> None:
-        """Lets go of the device."""
+        """Releases the device."""
 
 
 class Video:
-    """OpenCV: a camera by its number, a file, or an address such as rtsp://... Files are played at their own speed."""
+    """A camera number, a file, or a URL such as rtsp://..., read by OpenCV. Files are played at their own speed."""
 
     def __init__(self, where: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.where, self._clock = where, clock
@@ -50,8 +50,8 @@ class Video:
             raise GestaError(f"{where}: no such video. Give a camera's number, a file, or an address.", usage=True)
 
     def open(self) -> None:
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below says it in words
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # so does FFmpeg's; read when the first video is opened
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # the error below explains it
+        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # FFmpeg too; read when the first video is opened
         self._capture = cv2.VideoCapture(int(self.where) if self.where.isdecimal() else self.where)
         if not self._capture.isOpened():
             kind = "camera" if self.where.isdecimal() else "video"
@@ -78,7 +78,7 @@ class Video:
 
 
 class Played:
-    """Values with their times, as of a file of skeletons, one after the other at their own speed."""
+    """Plays values with their times, e.g. from a skeleton file, at their own speed."""
 
     lasting = False
 
@@ -103,7 +103,7 @@ class Played:
 
 
 def wait(until: float, clock: Callable[[], float]) -> None:
-    """Sleeps until a moment of the clock."""
+    """Sleeps until a time of the clock."""
     left = until - clock()
     if left > 0:
         time.sleep(left)

@@ -1,4 +1,4 @@
-"""A follower of skeletons behind a tracker, so that it takes images."""
+"""Lets a follower of skeletons take images, by means of a tracker."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gesta.trackers.joints import SOUGHT, What, joint_names
 from gesta.trackers.tracker import Tracker, needed
 
 Track = Callable[[NDArray[np.uint8], float], tuple[NDArray[Any], NDArray[Any]]]
-"""An image and its time -> positions in pixels J D (D = 3 or more) and confidence J."""
+"""(image, time) -> (positions in pixels J D with D = 3 or more, confidences J)."""
 
 
 class TrackedFollower:
-    """Images -> joints of `track` -> `follower`; joints whose confidence is 0, or below the model's least, are NaN.
+    """Images -> joints of `track` -> `follower`; joints whose confidence is 0, or below the model's minimum, are NaN.
 
-    `joints`: of the last image, [J, 3]: x and y as shares of its width and height, and confidence, 0 where a joint was
-    not seen; None before the first.
+    `joints`: of the last image, [J, 3]: x and y as fractions of its width and height, and confidence, 0 for a joint
+    that was not seen; None before the first image.
     """
 
     takes = "rgb"
@@ -37,11 +37,11 @@ class TrackedFollower:
 
     @property
     def probabilities(self) -> Mapping[str, float]:
-        """The last answer, by label; empty before the first."""
+        """The latest output by label; empty before the first."""
         return self._follower.probabilities
 
     def push(self, value: NDArray[Any], time_s: float) -> list[GestureEvent]:
-        """The next image; the events decided by it."""
+        """Processes the next image; returns the events that it decided."""
         points, confidence = self._track(value, time_s)
         seen = ((confidence > 0) & (confidence >= self._space.least_confidence))[:, None]
         height, width = value.shape[:2]
@@ -50,18 +50,18 @@ class TrackedFollower:
         return self._follower.push(np.where(seen, points[:, : self._space.dimensions], np.nan), time_s)
 
     def finish(self) -> list[GestureEvent]:
-        """What is still going on, ended."""
+        """Ends the ongoing event and returns it."""
         return self._follower.finish()
 
     def decode_with(self, spec: DecoderSpec) -> None:
-        """Other numbers of the decoder, from the next frame on; an event that is going on is forgotten."""
+        """Sets the decoder's parameters from the next frame on; drops an ongoing event."""
         self._follower.decode_with(spec)
 
 
 def tracked(follower: Follower, space: SkeletonSpace) -> TrackedFollower:
-    """A follower of skeletons that takes images: a tracker finds the joints in them.
+    """Wraps a follower of skeletons so that it takes images, in which a tracker finds the joints.
 
-    Raises GestaError where no tracker finds these joints, or its networks are not fetched.
+    Raises GestaError if no tracker finds these joints, or its networks have not been fetched.
     """
     what, places = _sought(space)
     tracker = Tracker(what)
@@ -74,7 +74,7 @@ def tracked(follower: Follower, space: SkeletonSpace) -> TrackedFollower:
 
 
 def lacking(space: SkeletonSpace) -> str:
-    """Why `tracked` would refuse this space, and what to do; empty where it would not."""
+    """Why `tracked` would reject this space, and what to do; empty if it would not."""
     try:
         located(needed(_sought(space)[0]), default_folder())
     except GestaError as error:
@@ -83,7 +83,7 @@ def lacking(space: SkeletonSpace) -> str:
 
 
 def _sought(space: SkeletonSpace) -> tuple[What, Sequence[int]]:
-    """(what the tracker is to find, where the joints lie in it). Raises GestaError where no tracker finds them."""
+    """(what the tracker should find, indices of the joints in it). Raises GestaError if no tracker finds them."""
     for what in SOUGHT:
         places = places_in(joint_names(what), space.joints)
         if places is not None:

@@ -1,4 +1,4 @@
-"""The server's application: errors, the page's files, and the calls of the other modules behind the guard."""
+"""The server's application: error handling, the page's files, and the other modules' routes behind the guard."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FILE = re.compile(r"[\w-]+(/[\w-]+)?(\.[\w-]+)+")
 
 
 def create(studio: Studio, door: Door) -> Guard:
-    """The application of a studio, guarded."""
+    """Creates the guarded application of a studio."""
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> Any:
@@ -56,7 +56,7 @@ def create(studio: Studio, door: Door) -> Guard:
 
 
 def _page(name: str) -> Response:
-    """A file of the page, by a name that cannot lead elsewhere."""
+    """Serves a file of the page; its name cannot escape the folder."""
     path = page_folder() / name
     if not _FILE.fullmatch(name) or path.suffix not in KINDS or not path.is_file():
         return PlainTextResponse("There is no such page.", status_code=404)

@@ -1,4 +1,4 @@
-"""Calls on single clips: lists, changes, pictures."""
+"""API routes for clips: lists, changes, pictures."""
 
 from __future__ import annotations
 

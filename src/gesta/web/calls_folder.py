@@ -1,4 +1,4 @@
-"""Calls on the folder as a whole: its state, labels, recordings, imports and findings."""
+"""API routes for the folder as a whole: its state, labels, recordings, imports and findings."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ async def post_import(
     name: Annotated[str, Query(min_length=1, max_length=255)],
     subject: Annotated[str, Query(max_length=40, pattern=r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]*$")] = "",
 ) -> Imported:
-    """The file is the body; it is written as it comes, so that a large one does not fill the memory."""
+    """Streams the body, which is the file, to disk, so that a large one does not fill the memory."""
     studio = studio_of(request)
     studio.folder.need_space()
     file = studio.folder.place("imports") / new_id()

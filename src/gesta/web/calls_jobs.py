@@ -1,4 +1,4 @@
-"""Calls on jobs and models."""
+"""API routes for jobs and models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two sockets: /ws/state tells pages what has changed, /ws/live answers the frames of a camera."""
+"""The two WebSockets: /ws/state notifies pages of changes, /ws/live answers camera frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXT_CHARACTERS = 2000
 
 
 class Closing(Exception):
-    """The socket is closed with this code."""
+    """Closes the socket with this code."""
 
     def __init__(self, code: int) -> None:
         super().__init__(str(code))
@@ -35,7 +35,7 @@ class Closing(Exception):
 
 
 class Places:
-    """How many sockets are open, of both kinds and of live ones."""
+    """Counts open sockets: all of them, and live ones."""
 
     def __init__(self) -> None:
         self.all = self.live = 0
@@ -100,7 +100,7 @@ async def _follow(socket: WebSocket, studio: Studio, hello: Hello) -> None:
 
 
 async def _receive(socket: WebSocket, studio: Studio, hello: Hello, following: Following, waiting: Waiting) -> None:
-    """One message: a frame, That was wrong, or other thresholds."""
+    """Handles one message: a frame, "That was wrong", or new thresholds."""
     try:
         message = await asyncio.wait_for(socket.receive(), studio.folder.limits.idle_s)
     except TimeoutError as error:
@@ -121,7 +121,7 @@ async def _receive(socket: WebSocket, studio: Studio, hello: Hello, following: F
 
 
 def _asked(text: str) -> Wrong | Thresholds:
-    """What a text asks for. Raises Closing."""
+    """Parses a text message. Raises Closing."""
     for kind in (Wrong, Thresholds):
         with suppress(ValidationError):
             found = kind.model_validate_json(text[:TEXT_CHARACTERS])
@@ -131,7 +131,7 @@ def _asked(text: str) -> Wrong | Thresholds:
 
 
 def _kept(studio: Studio, hello: Hello, following: Following) -> Kept:
-    """The last seconds as a clip without label; an empty id where there is nothing to keep, or no room."""
+    """Saves the last seconds as a clip without label; the id is empty if there is nothing to save, or no space."""
     try:
         studio.folder.need_space()
         writes, facts = following.wrong()
@@ -141,7 +141,7 @@ def _kept(studio: Studio, hello: Hello, following: Following) -> Kept:
 
 
 async def _answer(socket: WebSocket, following: Following, waiting: Waiting, came: asyncio.Event) -> None:
-    """Answers the frames that wait, as fast as the model can."""
+    """Answers queued frames as fast as the model can."""
     while True:
         await came.wait()
         came.clear()
@@ -151,14 +151,14 @@ async def _answer(socket: WebSocket, following: Following, waiting: Waiting, cam
 
 
 async def _until_closed(socket: WebSocket) -> None:
-    """Ends with the socket; what a page says here is not listened to."""
+    """Waits until the socket closes; ignores the page's messages."""
     with suppress(WebSocketDisconnect, RuntimeError):
         while (await socket.receive())["type"] != "websocket.disconnect":
             pass
 
 
 async def _served(socket: WebSocket, live: bool, work: Callable[[WebSocket, Studio, Hello], Awaitable[None]]) -> None:
-    """A socket that has shown its token, at work; closed with a code that says why it ends."""
+    """Serves a socket once its token is checked; closes it with a code for the reason."""
     state = socket.app.state
     await socket.accept()
     try:

@@ -1,4 +1,4 @@
-"""The clips of a studio in memory, changed under one lock and written after each change."""
+"""A studio's clips in memory, modified under one lock and saved after each change."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gesta.web.refuse import Refuse, missing
 
 UNLABELED = f"{HIDDEN}/unlabeled"
 LEAST_S = 0.2
-"""Of a trimmed clip."""
+"""Minimum length of a trimmed clip."""
 
 
 class Clips:
-    """`changed(id, revision)` hears of each change. Every method may be called from any thread."""
+    """`changed(id, revision)` is called on each change. All methods are thread-safe."""
 
     def __init__(self, folder: Folder, changed: Callable[[str, int], None] = lambda _id, _revision: None) -> None:
         self.folder, self.lock, self._changed = folder, RLock(), changed
@@ -29,7 +29,7 @@ class Clips:
         self._finish_moves()
 
     def all(self) -> list[Record]:
-        """Newest first, deleted ones, too."""
+        """All clips, newest first, including deleted ones."""
         with self.lock:
             return sorted(self._records.values(), key=lambda one: (-one.made, one.path, -one.start))
 
@@ -44,13 +44,13 @@ class Clips:
         return found
 
     def file(self, record: Record) -> Path:
-        """Where its video lies now. Raises Refuse 404."""
+        """Current path of a clip's video. Raises Refuse 404."""
         trashed = self.folder.place("trash") / trash_name(record.path)
         there = self.folder.root / record.path
         return trashed if not there.is_file() and trashed.is_file() else self.folder.below(record.path)
 
     def new_path(self, label: str, subject: str, suffix: str) -> Path:
-        """Where the next video of a label and person goes; its folder is made."""
+        """Path for the next video of a label and person; creates its folder."""
         folder = self.folder.root / slug(label)
         folder.mkdir(parents=True, exist_ok=True)
         with self.lock:
@@ -62,7 +62,7 @@ class Clips:
             self._store(*records)
 
     def update(self, record: Record, **values: object) -> Record:
-        """The clip with other values, written, with the next revision."""
+        """Changes a clip's values, increments its revision and saves it."""
         with self.lock:
             current = self.get(record.id)
             new = current.model_copy(update={"revision": current.revision + 1, **values})
@@ -70,13 +70,13 @@ class Clips:
             return new
 
     def looked(self, found: Iterable[tuple[str, dict[str, object]]]) -> None:
-        """Measures that came in for clips that may be gone, or have been trimmed, meanwhile."""
+        """Stores measurements of clips, which may have been removed or trimmed meanwhile."""
         with self.lock:
             known = [self._records[one].model_copy(update=values) for one, values in found if one in self._records]
             self._store(*known)
 
     def patch(self, clip_id: str, change: ClipPatch) -> Record:
-        """Raises Refuse 409 where the clip was changed meanwhile, 422 for a span that is none."""
+        """Applies a change. Raises Refuse 409 if the clip was changed meanwhile, 422 for an invalid span."""
         with self.lock:
             record = self.get(clip_id)
             if record.revision != change.revision:
@@ -92,7 +92,7 @@ class Clips:
             return self.update(record, **values)
 
     def delete(self, clip_id: str) -> Record:
-        """To the trash; its file with it where no other clip needs it."""
+        """Moves a clip to the trash, along with its file if no other clip uses it."""
         with self.lock:
             record = self.get(clip_id)
             if record.state != "deleted":
@@ -101,7 +101,7 @@ class Clips:
             return record
 
     def restore(self, clip_id: str) -> Record:
-        """Back from the trash. Raises Refuse 409 where the file cannot go back to its place."""
+        """Restores a clip from the trash. Raises Refuse 409 if the file cannot be moved back."""
         with self.lock:
             record = self.get(clip_id)
             if record.state != "deleted":
@@ -113,7 +113,7 @@ class Clips:
             return self.update(record, state="used" if record.label else "unlabeled", changed=now())
 
     def rename(self, old: str, new: str) -> None:
-        """A label with all its clips; their files stay where they are."""
+        """Renames a label in all its clips; their files are not moved."""
         with self.lock:
             found = [one for one in self._records.values() if one.label == old]
             self._store(
@@ -124,7 +124,7 @@ class Clips:
             )
 
     def keep_last(self, write: Callable[[Path], None], subject: str, **facts: object) -> Record:
-        """A clip without label, whose video `write` writes, to be labeled in Check."""
+        """Adds a clip without label, to be labeled in Check; `write` writes its video."""
         clip_id = new_id()
         path = f"{UNLABELED}/{clip_id}.mkv"
         (self.folder.root / path).parent.mkdir(parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ class Clips:
         return record
 
     def _filed(self, record: Record, label: str, subject: str) -> dict[str, object]:
-        """The video of a clip that gets its label goes to the label's folder."""
+        """Moves the video of a newly labeled clip to the label's folder."""
         home = self.new_path(label, subject or "person", Path(record.path).suffix)
         self.folder.below(record.path).replace(home)
         return {"path": home.relative_to(self.folder.root).as_posix(), "state": "used"}
@@ -155,7 +155,7 @@ class Clips:
             self._changed(record.id, record.revision)
 
     def _finish_moves(self) -> None:
-        """Files that only deleted clips name go to the trash, also those of a server that was killed before."""
+        """Moves files used only by deleted clips to the trash, including those left by a killed server."""
         needed = {one.path for one in self._records.values() if one.state != "deleted"}
         for path in {one.path for one in self._records.values() if one.state == "deleted"} - needed:
             file = self.folder.root / path
@@ -175,7 +175,7 @@ def _span(record: Record, change: ClipPatch) -> dict[str, object]:
 
 
 def shown(record: Record, findings: Sequence[str] = ()) -> Clip:
-    """As the page gets it."""
+    """A clip as sent to the page."""
     number = number_of(Path(record.path).name)
     name = " ".join(part for part in (record.subject or "somebody", f"{number:03d}" if number else "") if part)
     share = min(1.0, record.seconds / record.file_s) if record.file_s else 1.0

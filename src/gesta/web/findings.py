@@ -1,6 +1,6 @@
-"""What is to be looked at before training: the audit's findings on the folder, and those on each clip.
+"""Findings to review before training: the audit's on the folder, and those on each clip.
 
-Thresholds of clips were judged on recordings, not learned; a finding never stops training unless it says so.
+Thresholds for clips were set by hand on recordings, not learned; a finding never blocks training unless it says so.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ ORDER = (
     *("unreadable", "no-label", "one-class", "does not look like its label", "closed", "nothing moves", "cut off"),
     *("dark", "too bright", "slow camera", "leaves the picture", "longer than the rest"),
 )
-"""Kinds, worst first; those of the folder come behind."""
+"""Kinds of findings, worst first; those on the folder come last."""
 
 
 def of_clip(record: Record, usual_s: float | None = None) -> Iterator[Finding]:
-    """Those of one clip; `usual_s`: median length of the clips of its label."""
+    """Findings on one clip; `usual_s`: median length of the clips of its label."""
     if record.state == "unlabeled":
         yield _finding(record, "no-label", "This was kept because an event was wrong. What is it?", "relabel", "trim")
     if record.closed:
@@ -64,7 +64,7 @@ def of_clip(record: Record, usual_s: float | None = None) -> Iterator[Finding]:
 
 
 def _motion(record: Record, usual_s: float | None) -> Iterator[Finding]:
-    """Of a gesture: it moves, from rest to rest, inside the picture, and about as long as the others."""
+    """Checks that a gesture moves, starts and ends at rest, stays in the image, and is about as long as others."""
     seen = record.look
     assert seen is not None
     if seen.most_motion < STILL:
@@ -85,7 +85,7 @@ def _motion(record: Record, usual_s: float | None) -> Iterator[Finding]:
 
 
 def mistaken(record: Record, called: str, confidence: float) -> Iterator[Finding]:
-    """Where a model that had not seen the person was sure of another label."""
+    """Finding for a clip that a model not trained on the person confidently assigned to another label."""
     if confidence > SURE and called != record.label:
         shown = "nothing" if is_none(called) else called
         sentence = (
@@ -95,7 +95,7 @@ def mistaken(record: Record, called: str, confidence: float) -> Iterator[Finding
 
 
 def of_folder(clips: Clips, used: Sequence[Record]) -> list[Finding]:
-    """The audit's, on labels, people and equal files."""
+    """The audit's findings on labels, people and duplicate files."""
     if not used:
         return []
     try:
@@ -114,7 +114,7 @@ def of_folder(clips: Clips, used: Sequence[Record]) -> list[Finding]:
 
 
 def of_clips(records: Sequence[Record], mistakes: dict[str, tuple[str, float]]) -> list[Finding]:
-    """Of all clips that are used, or have no label yet; `mistakes`: clip -> (called, confidence)."""
+    """Findings on all clips that are used or not yet labeled; `mistakes`: clip -> (predicted label, confidence)."""
     lengths: dict[str, list[float]] = defaultdict(list)
     for record in records:
         if record.state == "used":
@@ -130,7 +130,7 @@ def of_clips(records: Sequence[Record], mistakes: dict[str, tuple[str, float]]) 
 
 
 def ready(used: Sequence[Record]) -> Ready:
-    """Whether training can begin: two labels with clips."""
+    """Whether training can begin: needs two labels with clips."""
     labels = {record.label for record in used}
     gestures = labels - {NONE}
     if not gestures:
@@ -167,7 +167,7 @@ def _finding(record: Record, kind: str, sentence: str, *fixes: Fix) -> Finding:
 
 
 def kind_of(finding_id: str) -> tuple[str, str]:
-    """(clip, kind) of a finding of a clip; ("", "") of others."""
+    """(clip, kind) of a finding on a clip; ("", "") for others."""
     clip, _, number = finding_id.rpartition("-")
     return (clip, ORDER[int(number)]) if number.isdecimal() and clip and int(number) < len(ORDER) else ("", "")
 

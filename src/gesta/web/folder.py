@@ -1,4 +1,4 @@
-"""The folder that a studio works in: the data themselves, and `.studio/` for what is unfinished, deleted or trained."""
+"""The folder of a studio: the data, and `.studio/` for unfinished recordings, deleted clips and trained models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READABLE = ("index_csv", "class_folders")
 
 @dataclass
 class Folder:
-    """Paths of a studio. One server a folder: `open` takes its lock, `close` gives it back."""
+    """Paths of a studio. One server per folder: `open` acquires its lock, `close` releases it."""
 
     root: Path
     limits: Limits = field(default_factory=Limits)
@@ -31,13 +31,13 @@ class Folder:
         return self.root / HIDDEN
 
     def place(self, name: str) -> Path:
-        """A folder inside `.studio/`, made where it is missing."""
+        """A folder inside `.studio/`, created if missing."""
         path = self.hidden / name
         path.mkdir(parents=True, exist_ok=True)
         return path
 
     def open(self) -> Folder:
-        """Makes and locks the folder. Raises GestaError for data of another layout, or where a server has it."""
+        """Creates and locks the folder. Raises GestaError for data of another layout, or if another server uses it."""
         from filelock import FileLock, Timeout
 
         if self.root.exists() and not self.root.is_dir():
@@ -60,7 +60,7 @@ class Folder:
             self._lock.release()
 
     def layout(self) -> str | None:
-        """index_csv, class_folders, or None of an empty folder. Raises GestaError (usage) for another layout."""
+        """index_csv, class_folders, or None for an empty folder. Raises GestaError (usage) for another layout."""
         if not self.root.is_dir() or all(is_hidden(path.name) for path in self.root.iterdir()):
             return None
         try:
@@ -79,7 +79,7 @@ class Folder:
         return shutil.disk_usage(self.root).free
 
     def need_space(self) -> None:
-        """Raises Refuse 507 where less is free than recording needs."""
+        """Raises Refuse 507 if there is less free space than recording needs."""
         free, wanted = self.free_bytes(), self.limits.free_bytes
         if free < wanted:
             raise Refuse(
@@ -90,7 +90,7 @@ class Folder:
             )
 
     def below(self, name: str) -> Path:
-        """The file of a path inside the folder. Raises Refuse 404 where it leads out of it or is not a file."""
+        """The file at a path inside the folder. Raises Refuse 404 if it is outside the folder or not a file."""
         path = self.root / name
         with suppress(OSError, ValueError):
             if path.resolve().is_relative_to(self.root.resolve()) and path.is_file():

@@ -1,6 +1,6 @@
-"""What every request must be before anything looks at it: asked of this server by its own page, with the token, small.
+"""Checks every request before anything else: correct host, from the server's own page, with the token, not too large.
 
-An ASGI layer of its own, so that no route can be without it.
+A separate ASGI layer, so that no route can bypass it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SMALL_BODY = 64 * 1024
 
 @dataclass(frozen=True)
 class Door:
-    """Under which addresses the server answers (`127.0.0.1:8765`), whether by TLS, and the token."""
+    """The addresses of the server (`127.0.0.1:8765`), whether it uses TLS, and the token."""
 
     token: str
     hosts: tuple[str, ...]
@@ -53,14 +53,14 @@ class Door:
 
 
 def hosts_of(host: str, port: int) -> tuple[str, ...]:
-    """The values of the header Host under which a server at this address is asked."""
+    """Valid values of the Host header for a server at this address."""
     names = {host.lower(), "127.0.0.1", "localhost"} if host in ("127.0.0.1", "localhost") else {host.lower()}
     standard = {name for name in names if port in (80, 443)}
     return tuple(sorted({f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name in names} | standard))
 
 
 class Guard:
-    """Refuses with 403 a foreign host or origin, with 401 a call without the token, with 413 what is too large."""
+    """Rejects a foreign host or origin with 403, a call without the token with 401, and large bodies with 413."""
 
     def __init__(self, app: Any, door: Door, limits: Limits) -> None:
         self._app, self._door, self._limits = app, door, limits
@@ -113,7 +113,7 @@ class Guard:
         return None
 
     async def _socket(self, headers: Mapping[str, str], scope: Scope, receive: Receive, send: Send) -> None:
-        """Strangers' sockets are accepted and closed with a code: a page cannot tell a refused one from no network."""
+        """Accepts unauthorized sockets and closes them with a code: to a page, a rejected one looks like no network."""
         if self._stranger(headers) is None:
             await self._app(scope, receive, send)
             return
@@ -129,7 +129,7 @@ class Guard:
         return SMALL_BODY
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs the application; a body that turns out larger than it may be ends in 413."""
+        """Runs the application; responds with 413 if the body exceeds the limit."""
         allowed, came, begun, refused = self._allowed(scope), 0, False, False
 
         async def bounded() -> Message:

@@ -1,4 +1,4 @@
-"""Who hears that something changed: the pages at /ws/state."""
+"""Notifies the pages at /ws/state of changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WAITING = 200
 
 
 class Hub:
-    """`tell` from any thread; each listener has a queue in its own event loop. What a slow page misses, it asks for."""
+    """`tell` is thread-safe; each listener has a queue in its own event loop. Slow pages fetch what they missed."""
 
     def __init__(self) -> None:
         self._lock, self._listeners = Lock(), dict[asyncio.Queue[Changed], asyncio.AbstractEventLoop]()

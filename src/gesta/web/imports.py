@@ -1,4 +1,4 @@
-"""Videos and zips from elsewhere become clips: probed in a child process, moved to their place, or refused by name."""
+"""Imports videos and zips as clips: probed in a child process, then moved to their folder, or rejected by name."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gesta.web.takes import cut
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 SIDE = 4096
 SPAN_S = 2.0
-"""Videos of nothing are cut into clips of this length."""
+"""Videos labeled as nothing are cut into clips of this length."""
 _PIECE = 2**20
 
 
 @dataclass(frozen=True)
 class Incoming:
-    """A file that has come whole: where it lies, what it was called, its label and person."""
+    """A completely received file: its path, original name, label and person."""
 
     file: Path
     name: str
@@ -37,13 +37,13 @@ class Incoming:
 
 
 class Imports:
-    """Takes files into the folder. Every method may be called from any thread."""
+    """Imports files into the folder. All methods are thread-safe."""
 
     def __init__(self, clips: Clips, labels: Labels) -> None:
         self._clips, self._labels, self._limits = clips, labels, clips.folder.limits
 
     def take(self, incoming: Incoming) -> Imported:
-        """One video, or each of a zip. Raises Refuse 415 where nothing of it can be used, 413 for a zip too large."""
+        """Imports one video, or each in a zip. Raises Refuse 415 if none can be used, 413 for too large a zip."""
         self._clips.folder.need_space()
         with incoming.file.open("rb") as stream:
             archive = stream.read(4) == b"PK\x03\x04"
@@ -57,7 +57,7 @@ class Imports:
         return Imported(clips=[shown(record) for record in records], refused=refused)
 
     def _video(self, incoming: Incoming) -> list[Record] | Refused:
-        """The clips of one video, or why it is not taken."""
+        """The clips of one video, or why it is rejected."""
         suffix, name = Path(incoming.name).suffix.lower(), printable(incoming.name)[:120]
         if suffix not in SUFFIXES:
             return Refused(name=name, reason=f"its name ends with {suffix or 'nothing'}, not {', '.join(SUFFIXES)}")
@@ -82,7 +82,7 @@ class Imports:
         return records
 
     def _members(self, incoming: Incoming) -> Iterator[list[Record] | Refused]:
-        """Each video of a zip; the folder that it lies in is its label. Raises Refuse 413 and 415."""
+        """Imports each video of a zip; its folder is its label. Raises Refuse 413 and 415."""
         try:
             with open_zip(incoming.file) as archive:
                 infos = [info for info in archive.infolist() if not info.is_dir() and _is_wanted(info.filename)]
@@ -129,7 +129,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> None:
-    """Piece by piece; zipfile holds to the size that the archive states, and checks its sum."""
+    """Unpacks in chunks; zipfile enforces the size that the archive declares, and its checksum."""
     with archive.open(info) as source, file.open("wb") as target:
         while piece := source.read(_PIECE):
             target.write(piece)

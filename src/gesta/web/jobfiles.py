@@ -1,6 +1,6 @@
-"""What a job is on disk: `.studio/jobs/<id>/` with what was asked, how far it is, its lock and its log.
+"""A job's files: `.studio/jobs/<id>/` with the request, progress, lock and log.
 
-The process that does the work writes `progress.json`; the server writes `job.json`. Either may be killed.
+The worker process writes `progress.json`; the server writes `job.json`. Either may be killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ JOB, PROGRESS, LOCK, STOP, LOG = "job.json", "progress.json", "lock", "stop", "l
 
 
 class Asked(BaseModel):
-    """What the server wants. `runs` counts how often it was started; `ended`: said by the server, as canceled."""
+    """The server's request. `runs`: how often it was started; `ended`: set by the server, e.g. canceled."""
 
     id: str
     work: Literal["train", "measure", "export"]
@@ -37,7 +37,7 @@ class Asked(BaseModel):
 
 
 class Progress(BaseModel):
-    """What the process says."""
+    """Progress reported by the process."""
 
     state: Literal["running", "stopping", "stopped", "done", "failed"] = "running"
     done: int = 0
@@ -83,7 +83,7 @@ def write_progress(folder: Path, progress: Progress) -> None:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process is at work on the job."""
+    """Whether a process is running the job."""
     from filelock import FileLock, Timeout
 
     if not (folder / LOCK).exists():
@@ -96,7 +96,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def curves_of(run: Path, progress: Progress) -> tuple[Curves, float | None]:
-    """The curves of a training from its own log, and the seconds of an epoch (from the third on)."""
+    """The curves of a training run from its log, and the seconds per epoch (from the third on)."""
     try:
         rows = list(csv.DictReader(io.StringIO((run / "logs" / "training.csv").read_text(encoding="utf-8"))))
         train = [_share(row.get("train_accuracy")) for row in rows]

@@ -1,4 +1,4 @@
-"""Trainings, measurements and exports: each a process of its own that outlives the page and the server."""
+"""Training, evaluation and export jobs: each in its own process, which outlives the page and the server."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from gesta.web.records import new_id, now
 from gesta.web.refuse import Refuse, missing
 
 START_S = 15.0
-"""So long a process may take until it has its lock."""
+"""Maximum time for a process to acquire its lock."""
 LOG_BYTES = 64 * 1024
 
 
 class Jobs:
-    """A queue of one at a time. `changed(id)` hears of every change; `ended(asked, progress)` once of each end."""
+    """Runs queued jobs one at a time. Calls `changed(id)` on every change and `ended(asked, progress)` once per end."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Jobs:
         self._told: set[str] = {job.id for job in self.all() if job.state in ENDED}
 
     def all(self) -> list[Job]:
-        """Newest first."""
+        """All jobs, newest first."""
         asked = [found for path in self._root().iterdir() if (found := read_asked(path)) is not None]
         return [self._shown(one) for one in sorted(asked, key=lambda one: (-one.made, one.id))]
 
@@ -60,7 +60,7 @@ class Jobs:
         return self._shown(self._asked(job_id))
 
     def log(self, job_id: str) -> str:
-        """The end of what the process wrote."""
+        """The end of the process's output."""
         self._asked(job_id)
         try:
             with (self._place(job_id) / LOG).open("rb") as stream:
@@ -70,7 +70,7 @@ class Jobs:
             return ""
 
     def add(self, body: JobBody, model: str) -> Job:
-        """Raises Refuse 409 where the same is at work, 429 where too many wait."""
+        """Queues a job. Raises Refuse 409 if the same one is running, 429 if too many are queued."""
         with self._lock:
             going = [job for job in self.all() if job.state not in ENDED and job.state != "lost"]
             same = [job for job in going if (job.kind, job.to) == (body.kind, body.to or "")]
@@ -89,7 +89,7 @@ class Jobs:
             return self.get(asked.id)
 
     def stop(self, job_id: str) -> Job:
-        """After this epoch, keeping the best so far; what waits is canceled. Raises Refuse 409 where it has ended."""
+        """Stops after this epoch, keeping the best so far; cancels a queued job. Raises Refuse 409 if it has ended."""
         with self._lock:
             job = self.get(job_id)
             if job.state == "waiting":
@@ -101,7 +101,7 @@ class Jobs:
             return self.get(job_id)
 
     def resume(self, job_id: str) -> Job:
-        """Goes on where it was. Raises Refuse 409 for one that cannot."""
+        """Resumes a job. Raises Refuse 409 if that is not possible."""
         with self._lock:
             job, asked = self.get(job_id), self._asked(job_id)
             if not job.resumable:
@@ -115,7 +115,7 @@ class Jobs:
             return self.get(job_id)
 
     def cancel(self, job_id: str) -> Job:
-        """Ends it at once and discards what it made."""
+        """Ends a job immediately and discards its output."""
         with self._lock:
             asked, job = self._asked(job_id), self.get(job_id)
             self._kill(job_id)
@@ -129,7 +129,7 @@ class Jobs:
             return job.model_copy(update={"state": "canceled"}) if job.state != "done" else job
 
     def look(self) -> None:
-        """Tells of what has changed, and starts what is next where nothing runs."""
+        """Reports changes, and starts the next job if none is running."""
         with self._lock:
             jobs = self.all()
             for job in jobs:
@@ -140,7 +140,7 @@ class Jobs:
                     self._start(self._asked(waiting[-1].id))
 
     def end(self) -> None:
-        """Of the server: processes go on by themselves."""
+        """Ends the server's part; processes continue on their own."""
         self._processes.clear()
 
     def _notice(self, job: Job) -> None:
@@ -165,7 +165,7 @@ class Jobs:
         self._changed(asked.id)
 
     def _kill(self, job_id: str) -> None:
-        """The process of a job and its own ones; only while it holds the job's lock, so that the number is its own."""
+        """Kills a job's process and its children; only while it holds the job's lock, so that the PID is its own."""
         process, progress = self._processes.pop(job_id, None), read_progress(self._place(job_id))
         pid = process.pid if process is not None and process.poll() is None else 0
         if not pid and progress is not None and is_locked(self._place(job_id)):
@@ -246,7 +246,7 @@ class Jobs:
 
 
 def _left_s(said: Progress, done: int, epoch_s: float | None, time: float) -> float | None:
-    """Seconds that are left, as far as can be told."""
+    """Estimated remaining seconds, if known."""
     if said.unit == "epoch":
         return None if epoch_s is None else round(max(0, said.of - done) * epoch_s, 1)
     if said.unit == "person" and done and said.started:

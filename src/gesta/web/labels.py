@@ -1,4 +1,4 @@
-"""The gestures of a studio: those that clips have, and those that somebody added and has not recorded yet."""
+"""The gestures of a studio: those that clips have, and those added but not yet recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RESERVED = ("none", "nothing")
 
 
 class Labels:
-    """Ids and names, in the order in which they were added; nothing is always there, and the last."""
+    """Ids and names, in the order in which they were added; "nothing" always exists and comes last."""
 
     def __init__(self, clips: Clips, changed: Callable[[str], None] = lambda _id: None) -> None:
         self._clips, self._changed, self._lock = clips, changed, RLock()
@@ -29,7 +29,7 @@ class Labels:
             self._names = {}
 
     def all(self) -> list[Label]:
-        """With what there is of each."""
+        """All labels with their counts."""
         with self._lock:
             self._add_those_of_clips()
             names = {**self._names, NONE: NONE}
@@ -48,14 +48,14 @@ class Labels:
         return [Person(name=name, clips=count) for name, count in sorted(counts.items())]
 
     def known(self, name: str) -> str:
-        """The name itself. Raises Refuse 422 for one that is not a label here."""
+        """The name, unchanged. Raises Refuse 422 for an unknown label."""
         names = [label.name for label in self.all()]
         if name not in names:
             raise Refuse(422, f"There is no gesture {name!r}.", f"one of {', '.join(names)}", "Add it first.", "label")
         return name
 
     def ensure(self, name: str) -> str:
-        """The name of a label that is there, or is made. Raises Refuse as `put` does."""
+        """The name of a label, which is created if missing. Raises Refuse as `put` does."""
         if name.lower() in RESERVED:
             return NONE
         with self._lock:
@@ -65,7 +65,7 @@ class Labels:
         return name
 
     def put(self, label_id: str, name: str) -> Label:
-        """Makes a label or renames it. Raises Refuse 409 where the name is taken, 422 where there are too many."""
+        """Creates or renames a label. Raises Refuse 409 if the name is taken, 422 if there are too many."""
         with self._lock:
             self._add_those_of_clips()
             taken = {other: one for one, other in self._names.items()}
@@ -85,7 +85,7 @@ class Labels:
         return next(label for label in self.all() if label.id == label_id)
 
     def delete(self, label_id: str) -> None:
-        """Raises Refuse 409 where clips have the label."""
+        """Deletes a label. Raises Refuse 409 if clips have it."""
         with self._lock:
             name = self._names.get(label_id)
             if name is None:

@@ -1,4 +1,4 @@
-"""A model that follows the page's camera: the newest frames first, and the last seconds kept in memory."""
+"""Runs a model on the page's camera: newest frames first, with the last seconds kept in memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LEAST_KEPT = 4
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame as the page sent it."""
+    """A frame as sent by the page."""
 
     seq: int
     captured_us: int
@@ -43,7 +43,7 @@ class Shot:
 
 
 def read_shot(data: bytes, limits: Limits) -> Shot:
-    """Raises Refuse 413 for a frame that is too large, 422 for one that is none."""
+    """Parses a frame. Raises Refuse 413 if it is too large, 422 if it is invalid."""
     if len(data) > limits.live_bytes:
         raise Refuse(413, "The frame is too large.", f"at most {limits.live_bytes // 1024} KB")
     if len(data) <= HEAD.size:
@@ -57,7 +57,7 @@ def read_shot(data: bytes, limits: Limits) -> Shot:
 
 
 class Waiting:
-    """The frames that nobody has answered: two at most, of more the newest."""
+    """Queue of unanswered frames: at most the two newest."""
 
     def __init__(self) -> None:
         self._shots: deque[Shot] = deque(maxlen=UNANSWERED)
@@ -73,7 +73,7 @@ class Waiting:
 
 @dataclass
 class Load:
-    """How many cores the process used since it was last asked, at least a second ago."""
+    """Number of cores the process used since the last query at least a second ago."""
 
     _asked: float = field(default_factory=time.monotonic)
     _used: float = field(default_factory=time.process_time)
@@ -88,9 +88,9 @@ class Load:
 
 
 class Following:
-    """One page's camera and one model, behind a tracker where it takes skeletons. Used by one thread at a time.
+    """One page's camera and one model, with a tracker if it takes skeletons. Used by one thread at a time.
 
-    Raises GestaError for a model that follows no stream, and where the tracker's networks are not fetched.
+    Raises GestaError for a model without streaming, and if the tracker's networks have not been fetched.
     """
 
     def __init__(self, bundle: Bundle[Any]) -> None:
@@ -104,11 +104,11 @@ class Following:
         self._kept_bytes = 0
 
     def set(self, wanted: Thresholds) -> None:
-        """Other numbers of the decoder, for this page only."""
+        """Sets the decoder's parameters, for this page only."""
         self._follower.decode_with(spec_of(self._manifest).model_copy(update=wanted.model_dump()))
 
     def step(self, shot: Shot) -> Answer:
-        """The model's answer to a frame; one that is not later than the one before gets the last answer again."""
+        """The model's answer to a frame; repeats the last answer if the frame is not later than the previous one."""
         self._keep(shot)
         events: list[GestureEvent] = []
         if shot.captured_us > self._last_us:
@@ -125,9 +125,9 @@ class Following:
         return Answer(seq=shot.seq, server_ms=round(took_ms, 2), **known)
 
     def wrong(self) -> tuple[Callable[[Path], None], dict[str, Any]]:
-        """(what writes the last seconds as a video, what is known of it). Raises Refuse 422 where there is too little.
+        """(function that writes the last seconds as a video, its metadata). Raises Refuse 422 if there is too little.
 
-        Frames of another size than the last one's are left out.
+        Frames whose size differs from the last one's are left out.
         """
         size = image_size(self._kept[-1].jpeg) if self._kept else None
         frames: list[Frame] = []

@@ -1,4 +1,4 @@
-"""What a decoding of each clip finds: light, gaps, motion. Once a file; made in one thread behind the others."""
+"""Measures light, gaps and motion by decoding each clip: once per file, in one background thread."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from gesta.web.clips import Clips
 from gesta.web.records import Look, Record
 
 WIDTH, HEIGHT = 80, 60
-"""Pixels in which motion is sought."""
+"""Image size in pixels for motion detection."""
 STEP_S = 0.08
-"""A picture is compared with the one so long before, so that motion does not depend on the frame rate."""
+"""Each image is compared with the one this long before, so that motion does not depend on the frame rate."""
 CHANGED = 14
-"""Gray levels by which a pixel must change; less is the camera's noise."""
+"""Minimum change of a pixel in gray levels; less is camera noise."""
 EDGE_S = 0.15
-"""Of the clip's beginning and end that must be at rest."""
+"""Duration at the clip's start and end that must be at rest."""
 TRIM = (0.02, 0.98)
 MARGIN_S = 0.15
 
 Strength = NDArray[np.float64]
-"""One row per frame: time, gray level, motion, motion at the left, right or upper border (shares of the pixels)."""
+"""One row per frame: time, gray level, motion, motion at the left, right or top border (fractions of the pixels)."""
 
 
 def look_at(path: Path) -> Strength:
-    """[T, 4]. Raises GestaError for a file that cannot be decoded."""
+    """Decodes a file and returns [T, 4]. Raises GestaError if it cannot be decoded."""
     rows: list[tuple[float, float, float, float]] = []
     before: list[tuple[float, NDArray[np.int16]]] = []
     for time_s, image in iter_frames(Resource(path), "gray"):
@@ -52,7 +52,7 @@ def look_at(path: Path) -> Strength:
 
 
 def remembered(path: Path, store: Path) -> Strength:
-    """`look_at`, once for a file as it is. Raises GestaError."""
+    """`look_at`, cached until the file changes. Raises GestaError."""
     stat = path.stat()
     key = hashlib.sha256(f"{path.name} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:20]
     kept = store / f"{key}.npy"
@@ -66,7 +66,7 @@ def remembered(path: Path, store: Path) -> Strength:
 
 
 def span_of_motion(rows: Strength) -> tuple[float, float]:
-    """From 2 to 98 % of the motion, a little widened; all of it where nothing moves."""
+    """Span from 2 to 98 % of the motion, slightly widened; the whole clip if nothing moves."""
     total = np.cumsum(rows[:, 2])
     if total[-1] <= 0:
         return float(rows[0, 0]), float(rows[-1, 0])
@@ -76,7 +76,7 @@ def span_of_motion(rows: Strength) -> tuple[float, float]:
 
 
 def look(rows: Strength, start_s: float, end_s: float) -> Look:
-    """What the frames between two times show."""
+    """Summarizes the frames between two times."""
     inside = rows[(rows[:, 0] >= start_s - 1e-6) & (rows[:, 0] <= end_s + 1e-6)]
     if len(inside) < 2:
         inside = rows
@@ -96,7 +96,7 @@ def look(rows: Strength, start_s: float, end_s: float) -> Look:
 
 
 class Looker:
-    """Looks at clips behind the others' back. `pending`: how many are left."""
+    """Measures clips in the background. `pending`: how many are left."""
 
     def __init__(self, clips: Clips) -> None:
         self._clips, self._queue, self._stop = clips, Queue[str](), Event()
@@ -117,13 +117,13 @@ class Looker:
         return len(self._waiting)
 
     def want(self, record: Record) -> None:
-        """To be looked at, where that was not done or the span has changed."""
+        """Queues a clip if it has not been measured or its span has changed."""
         if record.look is None and record.state != "deleted" and record.id not in self._waiting:
             self._waiting.add(record.id)
             self._queue.put(record.id)
 
     def rows(self, record: Record) -> Strength:
-        """The whole file of a clip. Raises GestaError, and Refuse where it is gone."""
+        """Measurements of a clip's whole file. Raises GestaError, and Refuse if it is gone."""
         return remembered(self._clips.file(record), self._clips.folder.place("looks"))
 
     def _run(self) -> None:
@@ -134,7 +134,7 @@ class Looker:
                 continue
             try:
                 self._clips.looked([(clip_id, self._found(self._clips.get(clip_id)))])
-            except Exception:  # gone, or the disk is full: looked at again when the server starts
+            except Exception:  # gone, or the disk is full: measured again when the server starts
                 continue
             finally:
                 self._waiting.discard(clip_id)

@@ -1,7 +1,7 @@
-"""What the studio's page and server say to each other: every request, every answer, every limit; of jobs, models,
-results and what is live in gesta.web.messages_work. docs/studio.md has the calls. Seconds, unless a name says
-otherwise; times of day are seconds since 1970; labels are the data's own (`none` is shown as "nothing"); names of
-people and labels are text, never HTML."""
+"""The messages between the studio's page and server: all requests, responses and limits; those on jobs, models,
+results and live recognition are in gesta.web.messages_work. docs/studio.md lists the calls. Times are in seconds unless
+a name says otherwise; timestamps are seconds since 1970; labels are the data's own (`none` is shown as "nothing");
+names of people and labels are text, never HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 PREFIX = "/api"
 TOKEN_HEADER = "X-Gesta-Token"
 NONE = "none"
-"""Label of nothing."""
+"""The label for "nothing"."""
 
 _NAME = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+$"
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40, pattern=_NAME)]
@@ -22,13 +22,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Message(BaseModel):
-    """Unknown keys are refused, and so are numbers that are not finite."""
+    """Rejects unknown keys and numbers that are not finite."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Refusal(Message):
-    """The body of every answer 4xx and 5xx."""
+    """The body of every 4xx and 5xx response."""
 
     error: str = Field(description="what happened")
     expected: str = ""
@@ -37,7 +37,7 @@ class Refusal(Message):
 
 
 class Limits(Message):
-    """Beyond them the server refuses; the page asks for no more."""
+    """Limits enforced by the server and respected by the page."""
 
     labels: int = 60
     name_characters: int = 40
@@ -62,7 +62,7 @@ class Limits(Message):
 
 
 class LabelBody(Message):
-    """PUT /labels/{id}: makes a label, or renames it with all its clips; 409 where another has the name."""
+    """PUT /labels/{id}: creates a label, or renames it with all its clips; 409 if another label has the name."""
 
     name: Name
 
@@ -98,7 +98,7 @@ class Counts(Message):
 
 
 class Abilities(Message):
-    """What is installed."""
+    """Which optional features are installed."""
 
     train: bool
     onnx: bool
@@ -118,7 +118,7 @@ class TakeBody(Message):
 
 
 class Take(Message):
-    """An open recording. `parts`: numbers that are on the disk."""
+    """An open recording. `parts`: numbers of the parts on disk."""
 
     take: Id
     label: str
@@ -137,7 +137,7 @@ class FinishBody(Message):
 
 
 class Clip(Message):
-    """One recorded gesture: a row of index.csv, or what was left out or deleted of it."""
+    """One recorded gesture: a row of index.csv, or a clip excluded or deleted from it."""
 
     id: Id
     label: str = Field(description="empty: not labeled yet")
@@ -160,7 +160,7 @@ class Clip(Message):
 
 
 class TakeDone(Message):
-    """Answer of finish: one clip, or the clips that a recording of nothing was cut into."""
+    """Response of finish: one clip, or the clips that a recording of nothing was cut into."""
 
     clips: list[Clip]
     seconds: float
@@ -168,7 +168,7 @@ class TakeDone(Message):
 
 
 class Clips(Message):
-    """GET /clips?after=&state=: newest first. `next`: of the following page, as `after`; empty at the end."""
+    """GET /clips?after=&state=: newest first. `next`: value of `after` for the next page; empty at the end."""
 
     clips: list[Clip]
     next: str = ""
@@ -176,7 +176,7 @@ class Clips(Message):
 
 
 class ClipPatch(Message):
-    """PATCH /clips/{id}: what is given is changed; 409 where `revision` is not the clip's."""
+    """PATCH /clips/{id}: changes the given fields; 409 if `revision` is not the clip's."""
 
     revision: int
     label: Name | None = None
@@ -187,7 +187,7 @@ class ClipPatch(Message):
 
 
 class Motion(Message):
-    """GET /clips/{id}/motion: for trimming. `start_s, end_s`: 2 to 98 % of the motion, widened a little."""
+    """GET /clips/{id}/motion: for trimming. `start_s, end_s`: 2 to 98 % of the motion, slightly widened."""
 
     times_s: list[float] = Field(description="in the file, from its first frame")
     motion: list[float] = Field(description="0 to 1 of the clip's largest")
@@ -201,14 +201,14 @@ class Channel(Message):
 
 
 class Seen(Message):
-    """GET /clips/{id}/seen: what the network gets."""
+    """GET /clips/{id}/seen: the network's input."""
 
     times_s: list[float]
     channels: list[Channel]
 
 
 class Finding(Message):
-    """What is to be looked at; `clip` is empty where it is about the folder."""
+    """Something to review; `clip` is empty if it concerns the folder."""
 
     id: Id
     kind: str
@@ -223,7 +223,7 @@ class Finding(Message):
 
 
 class Findings(Message):
-    """GET /findings: worst first. `looked` of `of` clips have been looked at."""
+    """GET /findings: worst first. `looked` of `of` clips have been measured."""
 
     findings: list[Finding]
     looked: int

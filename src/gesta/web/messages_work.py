@@ -1,5 +1,5 @@
-"""What the studio's page and server say to each other of jobs, models, results, the whole state and what is live; the
-rest, and what holds for all, stands in gesta.web.messages."""
+"""The messages between the studio's page and server on jobs, models, results, the whole state and live recognition;
+the others, and general conventions, are in gesta.web.messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gesta.web.messages import Abilities, Counts, Id, Label, Limits, Message, Pe
 
 
 class JobBody(Message):
-    """POST /jobs. `model`: of measure and export; `to`: of export; `everyone`: train on all people, after measuring."""
+    """POST /jobs. `model`: for measure, export; `to`: for export; `everyone`: train on all people, after measuring."""
 
     kind: Literal["train", "measure", "export"]
     recipe: str | None = Field(None, max_length=60, pattern=r"^[\w-]+(/[\w-]+)?$")
@@ -21,7 +21,7 @@ class JobBody(Message):
 
 
 class Curves(Message):
-    """Shares of clips that were right, an entry an epoch; `held_out` names the line of `val`."""
+    """Accuracy on clips, one entry per epoch; `held_out` is the name of the `val` curve."""
 
     epochs: list[int] = Field(default_factory=list)
     train: list[float | None] = Field(default_factory=list)
@@ -40,7 +40,7 @@ class Note(Message):
 
 
 class Job(Message):
-    """State lost: its process is gone. Lost, stopped and failed ones can be resumed where `resumable`."""
+    """A job. State lost: its process is gone. Lost, stopped and failed jobs can be resumed if `resumable`."""
 
     id: Id
     kind: Literal["train", "measure", "export"]
@@ -62,7 +62,7 @@ class Job(Message):
 
 
 class Thresholds(Message):
-    """PATCH /models/{id}: the decoder's numbers, saved in the bundle."""
+    """PATCH /models/{id}: the decoder's parameters, saved in the bundle."""
 
     on: float = Field(gt=0, lt=1)
     off: float = Field(gt=0, lt=1)
@@ -70,14 +70,14 @@ class Thresholds(Message):
 
 
 class Decoder(Thresholds):
-    """`chosen`: what training chose, to reset to; `on_what`: the clips that it was chosen on, for people."""
+    """`chosen`: training's choice, to reset to; `on_what`: human-readable description of the clips used to choose."""
 
     chosen: Thresholds | None = None
     on_what: str = ""
 
 
 class File(Message):
-    """What can be downloaded: GET /models/{id}/files/{name}."""
+    """A download: GET /models/{id}/files/{name}."""
 
     to: Literal["bundle", "onnx", "web", "clips"]
     name: str
@@ -113,7 +113,7 @@ class Model(Message):
 
 
 class State(Message):
-    """GET /state: everything that is small. Pages draw from it and ask again when /ws/state says so."""
+    """GET /state: all small data. Pages render it and fetch it again when notified by /ws/state."""
 
     version: str
     folder: str
@@ -153,7 +153,7 @@ class Mistake(Message):
 
 
 class Alarms(Message):
-    """Of held-out nothing."""
+    """False alarms in held-out recordings of nothing."""
 
     count: int
     seconds: float
@@ -165,7 +165,7 @@ class Alarms(Message):
 
 
 class Results(Message):
-    """GET /models/{id}/results. `sentence`: the first that applies; `gray`: no measure for others."""
+    """GET /models/{id}/results. `sentence`: the first that applies; `gray`: not an estimate for other people."""
 
     state: Literal["none", "measuring", "measured"]
     done: int = 0
@@ -186,7 +186,7 @@ class Results(Message):
 
 
 class Changed(Message):
-    """From /ws/state."""
+    """A notification from /ws/state."""
 
     type: Literal["hello", "clip", "finding", "job", "model", "label"]
     id: str = ""
@@ -194,14 +194,14 @@ class Changed(Message):
 
 
 class Hello(Message):
-    """The first message to a socket. Of /ws/live also the person in front, for That was wrong."""
+    """The first message to a socket. For /ws/live it includes the person in front, for "That was wrong"."""
 
     token: str = Field(max_length=200)
     subject: str = Field("", max_length=40)
 
 
 class Wrong(Message):
-    """To /ws/live: keep the last 5 s as a clip. Answer: Kept."""
+    """To /ws/live: save the last 5 s as a clip. Response: Kept."""
 
     wrong: Literal[True]
 
@@ -211,7 +211,7 @@ class Kept(Message):
 
 
 class LiveEvent(Message):
-    """Times are those of the frames' own clock, as captured."""
+    """A live event; times are capture times on the frames' own clock."""
 
     label: str
     start_s: float
@@ -221,7 +221,7 @@ class LiveEvent(Message):
 
 
 class Answer(Message):
-    """From /ws/live, one for every frame that was answered."""
+    """From /ws/live, one for every processed frame."""
 
     seq: int
     probabilities: dict[str, float] = Field(description="the last ones known; empty before the first chunk")

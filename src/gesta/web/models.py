@@ -1,4 +1,4 @@
-"""The models of a studio: bundles of its trainings, and those that come with gesta."""
+"""The models of a studio: bundles from its training runs, and those that come with gesta."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ PACKAGED = {
     "one false alarm a minute at rest and eight a minute between other movements.",
     "demo": "It was trained on generated people only.",
 }
-"""The models that come with gesta, the first one first, and what is to be known of them."""
+"""The models that come with gesta, in display order, and facts about them."""
 TO = ("bundle", "onnx", "web", "clips")
 
 
 class Models:
-    """Reads what trainings left. Every method may be called from any thread."""
+    """Reads the output of training runs. All methods are thread-safe."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder, self._lock = folder, RLock()
         self._read: dict[str, tuple[int, Bundle[Any]]] = {}
 
     def ids(self) -> list[str]:
-        """Newest first; without those that come with gesta."""
+        """Ids, newest first, without the models that come with gesta."""
         found = [path for path in self._root().iterdir() if (path / "bundle" / io.MANIFEST).is_file()]
         return [path.name for path in sorted(found, key=lambda path: path.name, reverse=True) if self._facts(path)]
 
     def new_id(self) -> str:
-        """By the time of day, `2026-11-27-1406`."""
+        """A new id from the current time, e.g. `2026-11-27-1406`."""
         stem = time.strftime("%Y-%m-%d-%H%M")
         number, name = 1, stem
         while (self._root() / name).exists():
@@ -62,7 +62,7 @@ class Models:
         return name
 
     def all(self, records: Sequence[Record]) -> list[Model]:
-        """Newest first, then those that come with gesta."""
+        """All models, newest first, then those that come with gesta."""
         found = []
         for model_id in self.ids():
             with suppress(GestaError, Refuse):
@@ -76,7 +76,7 @@ class Models:
         return self._shown(model_id, records)
 
     def place(self, model_id: str) -> Path:
-        """The folder of a training. Raises Refuse 404."""
+        """The folder of a training run. Raises Refuse 404."""
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", model_id):
             raise missing("model", model_id[:60])
         path = self._root() / model_id
@@ -85,7 +85,7 @@ class Models:
         return path
 
     def bundle(self, model_id: str) -> Bundle[Any]:
-        """The bundle as it is now. Raises Refuse 404 and GestaError."""
+        """The current bundle. Raises Refuse 404 and GestaError."""
         if model_id in PACKAGED:
             return catalog.read_bundle(model_id)
         path = self.place(model_id) / "bundle"
@@ -96,7 +96,7 @@ class Models:
             return self._read[model_id][1]
 
     def set_thresholds(self, model_id: str, wanted: Thresholds) -> None:
-        """Saves the decoder's numbers in the bundle. Raises Refuse 422 where off is above on, 409 if packaged."""
+        """Saves the decoder's parameters in the bundle. Raises Refuse 422 if off is above on, 409 if packaged."""
         if wanted.off > wanted.on:
             raise Refuse(422, f"Off below {wanted.off:g} is above on above {wanted.on:g}.", "off up to on", field="off")
         if model_id in PACKAGED:
@@ -108,13 +108,13 @@ class Models:
             if "chosen" not in facts:
                 write_json(place / FACTS, facts | {"chosen": _thresholds(spec).model_dump()})
             io.update(bundle, decoder=spec.model_copy(update=wanted.model_dump()).model_dump())
-            shutil.rmtree(place / "files", ignore_errors=True)  # they hold the former numbers
+            shutil.rmtree(place / "files", ignore_errors=True)  # they contain the old parameters
 
     def delete(self, model_id: str) -> None:
         shutil.rmtree(self.place(model_id))
 
     def measured(self, model_id: str) -> dict[str, Any] | None:
-        """What the measurement left, where there is one."""
+        """The output of the model's evaluation, if there is one."""
         try:
             found: dict[str, Any] = json.loads((self._root() / model_id / RESULTS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -122,11 +122,11 @@ class Models:
         return found
 
     def facts(self, model_id: str) -> dict[str, Any]:
-        """What stands beside the bundle."""
+        """The facts stored next to the bundle."""
         return self._facts(self._root() / model_id)
 
     def file(self, model_id: str, name: str) -> Path:
-        """A download by its name from the list; the bundle's zip is made now. Raises Refuse 404."""
+        """A download by its name in the list; the bundle's zip is created on demand. Raises Refuse 404."""
         place = self.place(model_id)
         to = next((one for one in TO if file_name(self._folder.root, one) == name), None)
         if to is None:
@@ -140,7 +140,7 @@ class Models:
         return path
 
     def newer(self, model_id: str, records: Sequence[Record]) -> int:
-        """Clips that the model has not seen as they are now."""
+        """Number of clips that are new or changed since the model was trained."""
         known = set(self.facts(model_id).get("samples", ()))
         return sum(f"{one.sample_id} {one.label}" not in known for one in records if one.state == "used")
 
@@ -178,7 +178,7 @@ class Models:
         return File(to=to, name=path.name, bytes=size, there=path.is_file() or to == "bundle", note=note)
 
     def note_export(self, model_id: str, to: str, note: str) -> None:
-        """What an export said of itself."""
+        """Stores the note of an export."""
         place = self.place(model_id)
         facts = self._facts(place)
         write_json(place / FACTS, facts | {"notes": {**facts.get("notes", {}), to: note}})
@@ -209,7 +209,7 @@ class Models:
 
 
 def spec_of(manifest: Any) -> DecoderSpec:
-    """The decoder's numbers of a bundle, or what stands for them."""
+    """The decoder's parameters of a bundle, or defaults."""
     found = getattr(manifest, "decoder", None)
     return found if found is not None else DecoderSpec(none=NONE)
 
@@ -230,7 +230,7 @@ def _packaged(name: str) -> Model:
 
 
 def _of_space(manifest: Any) -> dict[str, Any]:
-    """The bones of a model that takes skeletons, and what it lacks here."""
+    """The bones of a model that takes skeletons, and what it is missing on this computer."""
     space = getattr(manifest, "space", None)
     return {} if space is None else {"joints": list(joint_set(space.joints).edges), "lacks": lacking(space)}
 
@@ -240,7 +240,7 @@ def _thresholds(spec: DecoderSpec) -> Thresholds:
 
 
 def honest(trained: Sequence[str], chose: Sequence[str]) -> str:
-    """On whom a model was trained, for Try."""
+    """Describes whom a model was trained on, for Try."""
     if not trained:
         return "It is unknown whom it was trained on."
     if len(trained) == 1 and not chose:

@@ -1,4 +1,4 @@
-"""Names of files and folders: the server's own, made of what people typed, fit for every system."""
+"""Portable file and folder names, made by the server from what people typed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 LONGEST = 32
 _RESERVED = re.compile(r"con|prn|aux|nul|(com|lpt)\d|index|train|val|test", re.I)
-"""Names that Windows gives to devices, and those that readers take for parts of a set."""
+"""Device names of Windows, and names that readers interpret as splits of a data set."""
 _NUMBERED = re.compile(r".*_(\d{3,})\.\w+")
 
 
@@ -23,7 +23,7 @@ def slug(name: str, fallback: str = "gesture") -> str:
 
 
 def next_file(folder: Path, person: str, suffix: str, taken: Iterable[str] = ()) -> Path:
-    """`folder/<person>_<nnn><suffix>` with the number after the highest in the folder and among the names `taken`."""
+    """`folder/<person>_<nnn><suffix>`, numbered after the highest in the folder and among the names `taken`."""
     stem = slug(person, "person")
     there = [path.name for path in folder.iterdir()] if folder.is_dir() else []
     numbers = [number_of(name) for name in (*there, *taken) if name.startswith(f"{stem}_")]
@@ -31,6 +31,6 @@ def next_file(folder: Path, person: str, suffix: str, taken: Iterable[str] = ())
 
 
 def number_of(name: str) -> int:
-    """The number of a file that was named so; 0 of others."""
+    """The number of a file named by `next_file`; 0 for others."""
     found = _NUMBERED.fullmatch(name)
     return int(found[1]) if found else 0

@@ -1,4 +1,4 @@
-"""Parts of a recording as the page sends them, and the video they become: the camera's JPEGs unchanged, its own times.
+"""Parts of a recording as sent by the page, and the resulting video: the camera's JPEGs and times, unchanged.
 
 A part is `count` u32, then for each frame `captured` u64 in microseconds, `size` u32 and the JPEG, little-endian.
 """
@@ -27,7 +27,7 @@ _LATEST_US = 2**62
 
 
 class Frame(NamedTuple):
-    """When it was captured, on the page's clock, and its JPEG."""
+    """Capture time on the page's clock, and the JPEG."""
 
     captured_us: int
     jpeg: bytes
@@ -79,7 +79,7 @@ def check_jpeg(jpeg: bytes, side: int, size: tuple[int, int] | None = None) -> N
 
 
 def usable_frames(parts: Iterable[Sequence[Frame]]) -> list[Frame]:
-    """Frames of all parts, one of a time that is not later than the one before left out."""
+    """Frames of all parts, skipping those that are not later than the previous one."""
     found: list[Frame] = []
     for frame in (one for part in parts for one in part):
         if not found or frame.captured_us > found[-1].captured_us:
@@ -88,8 +88,8 @@ def usable_frames(parts: Iterable[Sequence[Frame]]) -> list[Frame]:
 
 
 def write_video(path: Path, frames: Sequence[Frame], size: tuple[int, int]) -> None:
-    """MJPEG in Matroska: the bytes of each frame as they came, times from the first one on (to the millisecond, as
-    Matroska keeps them). Whole or not at all. Raises OSError."""
+    """Atomically writes MJPEG in Matroska: the bytes of each frame unchanged, times relative to the first one (in
+    milliseconds, Matroska's resolution). Raises OSError."""
     starts = [frame.captured_us - frames[0].captured_us for frame in frames]
     steps = [after - before for before, after in pairwise(starts)]
     usual = sorted(steps)[len(steps) // 2] if steps else 33_333

@@ -1,4 +1,4 @@
-"""Pictures of clips: film strips, what the network sees, an mp4 that every browser plays. Made when asked for, kept."""
+"""Pictures of clips: film strips, the network's input, an MP4 that every browser plays. Made on demand and cached."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from gesta.web.messages import Channel, Seen
 MOMENTS = 8
 TICK = Fraction(1, 90_000)
 STAND_IN = Transform(fps=15, streams=("body",), channels=("gray", "gray_difference"), body="motion")
-"""What a network would see before anything is trained."""
+"""The network's input transform before any model is trained."""
 _one_at_a_time = Lock()
 
 
 def strip(file: Path, times_s: NDArray[Any], span: tuple[float, float], n: int, height: int) -> bytes:
-    """JPEG of `n` moments of a span side by side; 1 is the middle. `times_s`: of the file's frames."""
+    """JPEG of `n` frames of a span side by side; for 1, the middle one. `times_s`: times of the file's frames."""
     inside = np.flatnonzero((times_s >= span[0] - 1e-3) & (times_s <= span[1] + 1e-3))
     inside = inside if len(inside) else np.arange(len(times_s))
     places = [0.5] if n == 1 else np.linspace(0, 1, n)
@@ -47,7 +47,7 @@ def strip(file: Path, times_s: NDArray[Any], span: tuple[float, float], n: int, 
 
 
 def seen(file: Path, span: tuple[float | None, float | None], transform: Transform | None) -> Seen:
-    """What the network gets of a clip: each channel, some moments side by side. Raises GestaError."""
+    """The network's input for a clip: some frames of each channel side by side. Raises GestaError."""
     transform = transform if transform is not None and transform.skeleton is None else STAND_IN
     if "skeleton" in transform.needs or "depth" in transform.needs:
         transform = STAND_IN
@@ -65,14 +65,14 @@ def seen(file: Path, span: tuple[float | None, float | None], transform: Transfo
 
 
 def _row(pixels: NDArray[np.uint8]) -> str:
-    """[N, H, W] -> base64 of a JPEG, side by side with white between."""
+    """[N, H, W] -> base64 of a JPEG with the images side by side, separated by white."""
     gap = np.full((pixels.shape[1], 1), 255, np.uint8)
     parts = [part for frame in pixels for part in (frame, gap)]
     return base64.b64encode(cv2.imencode(".jpg", np.concatenate(parts[:-1], axis=1))[1].tobytes()).decode()
 
 
 def playable(file: Path, span: tuple[float, float], store: Path) -> Path:
-    """An mp4 of the span for browsers, h264 with the frames' own times. Raises GestaError and OSError."""
+    """An H.264 MP4 of the span for browsers, with the frames' own times. Raises GestaError and OSError."""
     stat = file.stat()
     key = hashlib.sha256(f"{file} {stat.st_size} {stat.st_mtime_ns} {span}".encode()).hexdigest()[:20]
     path = store / f"{key}.mp4"

@@ -1,6 +1,6 @@
-"""A child process that looks into one file from a stranger: `python -m gesta.web.probe FILE SECONDS FRAMES SIDE`.
+"""A child process that inspects one untrusted file: `python -m gesta.web.probe FILE SECONDS FRAMES SIDE`.
 
-It may use so much memory and time and write nothing; what it finds, or why the file is refused, is a line of JSON.
+Its memory and time are limited and it may not write files; it prints its findings, or an error, as a line of JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def look_into(path: Path, limits: tuple[float, int, int]) -> dict[str, Any]:
 
 
 def _limit() -> None:
-    """Bounds on this process, where the system has them."""
+    """Limits this process's resources, where the system supports it."""
     try:
         import resource as system
 

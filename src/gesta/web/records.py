@@ -1,8 +1,8 @@
-"""The studio's clips on disk: rows of `index.csv`, which every reader of gesta knows, and what it cannot say beside it.
+"""The studio's clips on disk: rows of `index.csv`, gesta's standard format, and additional data in a separate file.
 
-`index.csv` is the truth on which clips there are, what they show and from when to when. `.studio/clips.json` adds
-their ids, revisions and measures, and those that were left out or deleted. Where both differ after a crash or because
-somebody edited the table, the table is right.
+`index.csv` is authoritative for which clips exist, their labels and spans. `.studio/clips.json` adds their ids,
+revisions and measurements, and the excluded or deleted clips. If they differ after a crash or a manual edit of the
+table, the table takes precedence.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FILE = "clips.json"
 
 
 class Look(BaseModel):
-    """What a decoding of the clip's span found. `motion`: share of the picture that changes, 0 to 1."""
+    """Measurements from decoding the clip's span. `motion`: fraction of the image that changes, 0 to 1."""
 
     model_config = ConfigDict(ser_json_inf_nan="null")
 
@@ -48,7 +48,7 @@ class Look(BaseModel):
 
 
 class Record(BaseModel):
-    """A clip. `path`: inside the folder; `extra`: further columns of its row; `kept`: findings that were accepted."""
+    """A clip. `path`: relative to the folder; `extra`: other columns of its row; `kept`: accepted findings."""
 
     id: str
     path: str
@@ -85,7 +85,7 @@ class Record(BaseModel):
 
     @property
     def sample_id(self) -> str:
-        """As gesta.sources.index_csv names the sample of this row."""
+        """The id that gesta.sources.index_csv gives to the sample of this row."""
         if self.start_s is None and self.end_s is None:
             return self.path
         return f"{self.path}@{_cell(self.start_s) or '0'}-{_cell(self.end_s) or 'end'}"
@@ -101,22 +101,22 @@ def new_id() -> str:
 
 
 def trash_name(path: str) -> str:
-    """Under which a deleted file lies in the trash."""
+    """The name of a deleted file in the trash."""
     return hashlib.sha256(path.encode()).hexdigest()[:16] + Path(path).suffix
 
 
 class Table:
-    """Reads and writes both files. Not for several threads at once."""
+    """Reads and writes both files. Not thread-safe."""
 
     def __init__(self, root: Path, hidden: Path) -> None:
         self.root, self.index, self.sidecar = root, root / INDEX_FILE, hidden / FILE
-        self._others: list[dict[str, str]] = []  # rows that are no clips here, kept as they are
+        self._others: list[dict[str, str]] = []  # rows that are not clips here, preserved unchanged
 
     def read(self) -> list[Record]:
         """All clips. Raises GestaError for an index without the columns path and label."""
         known = self._known()
         rows = self._rows()
-        if rows is None:  # no index: what lies in class folders
+        if rows is None:  # no index: clips in class folders
             return _merged(self._of_folders(), known)
         records, self._others = [], []
         for row in rows:
@@ -128,7 +128,7 @@ class Table:
         return _merged(records, known)
 
     def write(self, records: Sequence[Record]) -> None:
-        """The table first, then what stands beside it. Raises OSError."""
+        """Writes the table first, then the additional data. Raises OSError."""
         rows = [record.row for record in records if record.state == "used"] + self._others
         extra = dict.fromkeys(name for row in rows for name in row if name not in COLUMNS)
         text = io.StringIO(newline="")
@@ -158,7 +158,7 @@ class Table:
         return [dict(zip(header, cells, strict=False)) for cells in rows[1:]]
 
     def _record(self, row: dict[str, str]) -> Record | None:
-        """The clip of a row; None where its file is not there, it has no label, or its span is not a span."""
+        """The clip of a row; None if its file is missing, it has no label, or its span is invalid."""
         path, label = row.get("path", ""), row.get("label", "")
         start_s, end_s = _number(row.get("start_s", "")), _number(row.get("end_s", ""))
         name = Path(path)
@@ -181,7 +181,7 @@ class Table:
         )
 
     def _of_folders(self) -> list[Record]:
-        """Clips of class folders, for which an index is written with the first change."""
+        """Clips in class folders, for which an index is written on the first change."""
         if not any(path.is_dir() and not path.name.startswith(".") for path in self.root.iterdir()):
             return []
         try:
@@ -193,7 +193,7 @@ class Table:
 
 
 def _merged(rows: Iterable[Record], known: Iterable[Record]) -> list[Record]:
-    """Clips of the table with the ids and measures that they had, and those that are not in the table on purpose."""
+    """Clips of the table with their known ids and measurements, and those intentionally not in the table."""
     waiting: dict[str, list[Record]] = {}
     apart: list[Record] = []
     for record in known:
@@ -228,5 +228,5 @@ def _number(text: str) -> float | None:
 
 
 def now() -> float:
-    """Time of day."""
+    """Current time in seconds since 1970."""
     return time.time()

@@ -1,4 +1,4 @@
-"""A request that is not done: what its answer says."""
+"""Errors that reject a request with an HTTP status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from gesta.web.messages import Refusal
 
 
 class Refuse(Exception):
-    """Becomes an answer of this status: what happened, what was expected, what to do next."""
+    """Becomes a response with this status: what happened, what was expected, what to do next."""
 
     def __init__(self, status: int, error: str, expected: str = "", hint: str = "", field: str = "") -> None:
         super().__init__(error)
@@ -15,5 +15,5 @@ class Refuse(Exception):
 
 
 def missing(what: str, name: str) -> Refuse:
-    """404."""
+    """A 404 error."""
     return Refuse(404, f"There is no {what} {name!r}.", hint="Load the page again: it may have gone elsewhere.")

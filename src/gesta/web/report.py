@@ -15,7 +15,7 @@ from gesta.words import counted
 
 
 def report_page(name: str, model: Model, found: Results) -> str:
-    """HTML; every name in it is escaped."""
+    """The report as HTML; all names are escaped."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     environment.filters["counted"] = counted
     template = environment.from_string(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
@@ -25,7 +25,7 @@ def report_page(name: str, model: Model, found: Results) -> str:
 
 
 def sources() -> str:
-    """What the page's policy allows of the report, which is opened as a blob and has the same policy."""
+    """Policy sources for the report, which is opened as a blob and inherits the page's content security policy."""
     scripts, styles = (f"'sha256-{_digest(text)}'" for text in (script(), style()))
     return f"script-src 'self' {scripts}; style-src 'self' {styles}"
 

@@ -1,4 +1,4 @@
-"""What a measurement says, in numbers with their counts and in sentences."""
+"""Results of an evaluation, as numbers with counts and as sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def answers_of(measured: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def results(measured: dict[str, Any], records: Sequence[Record], newer: int) -> Results:
-    """Of `measured.json`; `newer`: clips that came or changed since the training."""
+    """Results from `measured.json`; `newer`: number of clips added or changed since training."""
     answers, alone = answers_of(measured), bool(measured.get("alone"))
     right = sum(one["truth"] == one["called"] for one in answers)
     labels = sorted(
@@ -88,7 +88,7 @@ def _gestures(labels: Sequence[str], table: Any) -> list[GestureResult]:
 
 
 def mistakes(measured: dict[str, Any] | None, records: Sequence[Record]) -> dict[str, tuple[str, float]]:
-    """Clip -> (what it was called by a model that had not seen its person, how sure)."""
+    """Clip -> (label predicted by a model not trained on its person, confidence)."""
     if measured is None or measured.get("alone"):
         return {}
     ids = {record.sample_id: record for record in records}
@@ -109,7 +109,7 @@ def _mistake(answers: Sequence[dict[str, Any]], records: Sequence[Record]) -> Mi
 
 
 def _alarms(recordings: Sequence[dict[str, Any]]) -> Alarms | None:
-    """False alarms in held-out nothing, and how late the events of held-out gestures come."""
+    """False alarms in held-out recordings of nothing, and the delay of events of held-out gestures."""
     nothing = [one for one in recordings if one["label"] == NONE]
     gestures = [one for one in recordings if one["label"] != NONE]
     if not recordings:
@@ -129,7 +129,7 @@ def _alarms(recordings: Sequence[dict[str, Any]]) -> Alarms | None:
 
 
 def _sentences(people: Sequence[PersonResult], alone: bool, alarms: Alarms | None, newer: int) -> list[str]:
-    """Each that applies, the most important first."""
+    """All sentences that apply, most important first."""
     found = []
     if alone:
         who = f"1 person, {people[0].name}," if len(people) == 1 else "people"

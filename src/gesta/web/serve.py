@@ -1,4 +1,4 @@
-"""The server as a process: its address, connections, browser."""
+"""Runs the server: its address, connections and browser."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from gesta.web.studio import Studio
 from gesta.words import command
 
 CONNECTIONS = 200
-"""Open at once; further ones are closed."""
+"""Maximum number of open connections; further ones are closed."""
 SILENT_S = 10.0
-"""A connection that asks nothing for so long is closed."""
+"""A connection without a request for this long is closed."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where the server listens; `cert` and `key`: files of a TLS certificate (key None: it is in the same file)."""
+    """Where the server listens; `cert` and `key`: TLS certificate files (key None: in the same file)."""
 
     host: str = "127.0.0.1"
     port: int = 8765
@@ -47,7 +47,7 @@ class Address:
         return self.host in ("127.0.0.1", "localhost", "::1")
 
     def checked(self) -> Address:
-        """Raises GestaError (usage) where others could listen in, or the certificate cannot be used."""
+        """The address, unchanged. Raises GestaError (usage) if others could eavesdrop, or for a bad certificate."""
         if not self.is_local and self.cert is None:
             raise GestaError(
                 f"--host {self.host}: other computers could listen in, and browsers give no camera without TLS. "
@@ -65,7 +65,7 @@ class Address:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Under which names it is reached, the best first: of every address of this computer those that it knows."""
+        """Names under which the server is reachable, best first; if it listens on all addresses, those known."""
         if self.host not in ("0.0.0.0", "::"):
             return (self.host,)
         return (*outward(self.host == "::"), socket.gethostname(), "localhost")
@@ -76,7 +76,7 @@ class Address:
 
 
 class Patient(H11Protocol):
-    """Closes connections beyond a number, and those that ask nothing."""
+    """Closes connections beyond a maximum number, and those without requests."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -91,7 +91,7 @@ class Patient(H11Protocol):
             self._silence.cancel()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        self._silence.cancel()  # from here on the socket's own limits hold
+        self._silence.cancel()  # from here on the socket's own limits apply
         super().handle_websocket_upgrade(event)
 
     def _close_silent(self) -> None:
@@ -124,7 +124,7 @@ def serve(data: Path, address: Address, *, opens: bool = True) -> None:
 
 
 def goes_on(jobs: Sequence[Job], data: Path) -> str:
-    """A line on the job that continues without the server; empty where none does."""
+    """A line on the job that continues without the server; empty if none does."""
     what = {"train": "The training", "measure": "The measurement", "export": "The export"}
     lines = [
         f"{what[job.kind]} continues in the background. To see or stop it: {command('gesta', 'studio', str(data))}\n"
@@ -153,10 +153,10 @@ def _config(app: Any, address: Address) -> uvicorn.Config:
 
 
 def outward(v6: bool = False) -> tuple[str, ...]:
-    """This computer's address towards others, where it has one. Nothing is sent."""
+    """This computer's address as seen by others, if it has one. Sends nothing."""
     with socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("2001:db8::1" if v6 else "192.0.2.1", 9))  # addresses for documentation
+            probe.connect(("2001:db8::1" if v6 else "192.0.2.1", 9))  # addresses reserved for documentation
         except OSError:
             return ()
         return (probe.getsockname()[0],)

@@ -1,4 +1,4 @@
-"""A studio at work: the folder, its clips, recordings, findings, jobs and models, behind one door each."""
+"""A running studio: the folder, its clips, recordings, findings, jobs and models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LOOK_AROUND_S = 0.5
 
 
 class Studio:
-    """Everything of one folder. `start` begins what goes on behind the requests, `stop` ends it."""
+    """All state of one folder. `start` begins background work, `stop` ends it."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder, self.hub = folder, Hub()
@@ -85,7 +85,7 @@ class Studio:
         )
 
     def findings(self) -> Findings:
-        """Worst first, kept ones last."""
+        """All findings, worst first, accepted ones last."""
         records = self.clips.all()
         used = [record for record in records if record.state == "used"]
         kept = self._kept()
@@ -98,7 +98,7 @@ class Studio:
         return Findings(findings=found, looked=looked, of=len(shown), ready=rules.ready(used))
 
     def keep(self, finding_id: str, kept: bool) -> Finding:
-        """Somebody says that a finding is fine as it is, or not any more. Raises Refuse 404."""
+        """Marks a finding as accepted by the user, or no longer so. Raises Refuse 404."""
         clip_id, kind = rules.kind_of(finding_id)
         if clip_id:
             record = self.clips.get(clip_id)
@@ -114,7 +114,7 @@ class Studio:
         raise missing("finding", finding_id)
 
     def kinds_of(self, records: Iterable[Record]) -> dict[str, list[str]]:
-        """Clip -> kinds of its findings that nobody kept, worst first."""
+        """Clip -> kinds of its findings that are not accepted, worst first."""
         wanted = {record.id for record in records}
         kinds: dict[str, list[str]] = {}
         for one in rules.of_clips(self.clips.all(), self._mistakes()):
@@ -123,14 +123,14 @@ class Studio:
         return kinds
 
     def transform(self) -> Transform | None:
-        """Of the newest model."""
+        """The transform of the newest model."""
         for model_id in self.models.ids()[:1]:
             found: Transform = self.models.bundle(model_id).manifest.transform
             return found
         return None
 
     def add_job(self, body: JobBody) -> Job:
-        """Raises Refuse 409 where it cannot begin, 422 where it says too little."""
+        """Adds a job. Raises Refuse 409 if it cannot start, 422 if its body is incomplete."""
         if body.kind == "train":
             found = rules.ready(self.clips.used())
             if not found.ok:
@@ -145,7 +145,7 @@ class Studio:
         return self.jobs.add(body, model)
 
     def delete_model(self, model_id: str) -> None:
-        """Raises Refuse 409 while a job is at work on it."""
+        """Deletes a model. Raises Refuse 409 while a job is using it."""
         going = [job for job in self.jobs.all() if job.model == model_id and job.state in ("running", "waiting")]
         if going:
             raise Refuse(409, "A job is running on this model.", hint="Stop it first.")
@@ -153,7 +153,7 @@ class Studio:
         self.hub.tell("model", model_id)
 
     def results(self, model_id: str) -> Results:
-        """What a measurement of a model found, or how far it is. Raises Refuse 404."""
+        """The results of a model's evaluation, or its progress. Raises Refuse 404."""
         self.models.place(model_id)
         records = self.clips.all()
         for job in self.jobs.all():
@@ -165,7 +165,7 @@ class Studio:
         return results_of(measured, records, self.models.newer(model_id, records))
 
     def report(self, model_id: str) -> str:
-        """The results as a page of its own. Raises Refuse 404 where there are none."""
+        """The results as a standalone page. Raises Refuse 404 if there are none."""
         found = self.results(model_id)
         if found.state != "measured":
             raise Refuse(404, "This model has not been measured.", hint="Measure it first.")
@@ -184,7 +184,7 @@ class Studio:
         return Abilities(train=train, onnx=onnx, web=web, missing="" if onnx else install("all"))
 
     def _mistakes(self) -> dict[str, tuple[str, float]]:
-        """Clips that the newest measured model called otherwise."""
+        """Clips that the newest evaluated model assigned to another label."""
         for model_id in self.models.ids():
             measured = self.models.measured(model_id)
             if measured is not None:
@@ -192,7 +192,7 @@ class Studio:
         return {}
 
     def _job_ended(self, asked: Asked, progress: Progress) -> None:
-        """A training is measured next; an export says how it agrees."""
+        """Evaluates a finished training run next; stores an export's agreement."""
         if progress.state not in ("done", "stopped") or asked.ended:
             return
         if asked.work == "export" and asked.to != CLIPS:
@@ -203,7 +203,7 @@ class Studio:
         self.hub.tell("model", asked.model)
 
     def _audited(self, used: list[Record]) -> list[Finding]:
-        """The audit's findings, looked for anew when a clip has changed."""
+        """The audit's findings, recomputed when a clip has changed."""
         revision = self._clips_revision
         if self._audit[0] != revision:
             self._audit = revision, rules.of_folder(self.clips, used)
@@ -226,12 +226,12 @@ class Studio:
             for work in self._behind:
                 try:
                     work()
-                except Exception:  # the next round tries again: a full disk, a file that is being replaced
+                except Exception:  # the next round retries: a full disk, a file being replaced
                     continue
 
     @property
     def _behind(self) -> list[Callable[[], object]]:
-        """What is done every second."""
+        """Background tasks that run every second."""
         return [self.takes.close_abandoned, self.jobs.look]
 
 
@@ -247,5 +247,5 @@ def _counts(records: list[Record], found: list[Finding]) -> Counts:
 
 
 def page_folder() -> Path:
-    """Where the page's files lie."""
+    """The folder of the page's files."""
     return Path(__file__).with_name("page")

@@ -1,7 +1,7 @@
-"""Open recordings: parts on the disk before they are acknowledged, then a clip, or the clips of a recording of nothing.
+"""Open recordings: parts are on disk before they are acknowledged, and become a clip, or several for one of nothing.
 
-A recording lives in `.studio/takes/<id>/` until its video and its rows are written; whatever is killed in between, the
-next start finishes it.
+A recording is stored in `.studio/takes/<id>/` until its video and rows are written; if the server is killed in between,
+the next start finishes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gesta.web.refuse import Refuse, missing
 
 ABANDONED_S = 60.0
 LEAST_S = 0.5
-"""A recording that nobody finished is kept from this length on."""
+"""Minimum length for an unfinished recording to be kept."""
 LEAST_FRAMES = 4
 CLOSED = {
     "page": "The page closed while this was recorded",
@@ -37,7 +37,7 @@ _PART = re.compile(r"part_(\d{4})\.bin")
 
 
 class Open(BaseModel):
-    """What is known of a recording beside its parts. `home`: where its video goes, once that is decided."""
+    """Metadata of a recording, without its parts. `home`: where its video goes, once decided."""
 
     take: str
     label: str
@@ -52,7 +52,7 @@ class Open(BaseModel):
 
 
 class Takes:
-    """Opens, fills and finishes recordings. Every method may be called from any thread."""
+    """Opens, fills and finishes recordings. All methods are thread-safe."""
 
     def __init__(self, folder: Folder, clips: Clips, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._clips, self._clock = folder, clips, clock
@@ -65,7 +65,7 @@ class Takes:
                 self._finished(take)
 
     def open(self, body: TakeBody, label: str) -> Take:
-        """Raises Refuse 429 where too many are open, 507 where the disk is full."""
+        """Opens a recording. Raises Refuse 429 if too many are open, 507 if the disk is full."""
         self._folder.need_space()
         with self._lock:
             self.close_abandoned()
@@ -81,11 +81,11 @@ class Takes:
         return self._shown(self._read(take_id))
 
     def listed(self) -> list[Take]:
-        with self._lock:  # one that is just being opened would look like one that was killed
+        with self._lock:  # one being opened would look like one that was killed
             return [self._shown(take) for take in self._all()]
 
     def put(self, take_id: str, number: int, data: bytes) -> Take:
-        """One part, on the disk when this returns; the same part again changes nothing. Raises Refuse."""
+        """Stores a part, on disk when this returns; repeating a part changes nothing. Raises Refuse."""
         take = self._read(take_id)
         limits = self._folder.limits
         if not 0 <= number < limits.take_parts:
@@ -108,7 +108,7 @@ class Takes:
         return self._shown(take)
 
     def finish(self, take_id: str, body: FinishBody) -> list[Record]:
-        """The clips of a recording. Raises Refuse 409 where parts are missing, 422 where there is too little of it."""
+        """Finishes a recording and returns its clips. Raises Refuse 409 for missing parts, 422 if it is too short."""
         with self._lock:
             take = self._read(take_id)
             there = self._numbers(take_id)
@@ -122,13 +122,13 @@ class Takes:
             return self._finished(take)
 
     def drop(self, take_id: str) -> None:
-        """Without a trace."""
+        """Discards a recording completely."""
         with self._lock:
             self._read(take_id)
             self._forget(take_id)
 
     def close_abandoned(self) -> list[Record]:
-        """Recordings without a part for a minute: clips where they are long enough, dropped where not."""
+        """Closes recordings without a new part for a minute: makes clips if they are long enough, else drops them."""
         found = []
         with self._lock:
             for take in self._all():
@@ -142,7 +142,7 @@ class Takes:
         return found
 
     def _finished(self, take: Open) -> list[Record]:
-        """Video, then rows, then the parts are gone. Done again after a crash it ends with the same clips."""
+        """Writes the video, then the rows, then deletes the parts. Repeated after a crash, it gives the same clips."""
         frames = usable_frames(self._parts(take.take))
         if not take.home:
             home = self._clips.new_path(take.label, take.subject, SUFFIX)
@@ -172,7 +172,7 @@ class Takes:
         return [Record.model_validate({"id": new_id(), **common, **size, **facts, **span}) for span in made]
 
     def _check_order(self, take_id: str, number: int, frames: Sequence[Frame]) -> None:
-        """Times rise from part to part, in whatever order parts come. Raises Refuse 422."""
+        """Checks that times increase from part to part, in whatever order parts arrive. Raises Refuse 422."""
         limits, first_us, last_us = self._folder.limits, frames[0].captured_us, frames[-1].captured_us
         for other in self._numbers(take_id):
             ends = self._ends(take_id, other)
@@ -182,7 +182,7 @@ class Takes:
                 raise Refuse(422, "The recording is too long.", f"at most {limits.take_s:g} s", field="captured")
 
     def _ends(self, take_id: str, number: int) -> tuple[int, int, int]:
-        """First and last time of a part, and its frames."""
+        """First and last time of a part, and its number of frames."""
         key = take_id, number
         if key not in self._known_ends:
             frames = self._part(take_id, number)
@@ -220,7 +220,7 @@ class Takes:
             try:
                 found.append(self._read(path.name))
             except Refuse:
-                shutil.rmtree(path, ignore_errors=True)  # killed before it was begun
+                shutil.rmtree(path, ignore_errors=True)  # killed before it began
         return found
 
     def _shown(self, take: Open) -> Take:
@@ -237,7 +237,7 @@ class Takes:
 
 
 def cut(file_s: float, span_s: float) -> list[tuple[float, float]]:
-    """Spans of so many seconds, one after the other; the rest goes where it is at least half a span, else nowhere."""
+    """Consecutive spans of `span_s` seconds; the remainder is kept if it is at least half a span."""
     count = max(1, int(file_s / span_s + 0.5))
     edges = [min(round(number * span_s, 3), file_s) for number in range(count + 1)]
     return list(pairwise(edges))

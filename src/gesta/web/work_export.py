@@ -1,4 +1,4 @@
-"""The work of an export: ONNX or a web page by `gesta export`, or the clips, each as one zip to download."""
+"""Export jobs: ONNX or a web page by `gesta export`, or the clips, each as one zip to download."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gesta.web.jobfiles import Asked
 
 Tell = Callable[..., None]
 CLIPS = "clips"
-"""What is exported without the model."""
+"""The export of clips instead of a model."""
 OPTIONS = {"onnx": ("--to", "onnx", "--with-preprocessing"), "web": ("--to", "web")}
 DOING = {"onnx": "Making the ONNX file", "web": "Making the web page", "clips": "Packing the clips"}
 
 
 def file_name(root: Path, to: str) -> str:
-    """As the download is called."""
+    """Name of the download."""
     name = "".join(mark if mark.isalnum() or mark in "-_" else "-" for mark in root.resolve().name).strip("-")
     return f"{name or 'gestures'}_{to}.zip"
 
 
 def export(root: Path, _folder: Path, asked: Asked, tell: Tell) -> dict[str, Any]:
-    """Leaves the zip in the model's folder. Raises GestaError."""
+    """Writes the zip to the model's folder. Raises GestaError."""
     run = root / HIDDEN / "runs" / asked.model
     tell(of=2, doing=DOING[asked.to])
     target = run / "files" / file_name(root, asked.to)
@@ -48,7 +48,7 @@ def export(root: Path, _folder: Path, asked: Asked, tell: Tell) -> dict[str, Any
 
 
 def _gesta(*words: object) -> dict[str, Any]:
-    """A command's document. Raises GestaError with what it says."""
+    """Runs a gesta command and returns its document. Raises GestaError with its message."""
     program = "from gesta.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, *map(str, words)], capture_output=True, text=True, check=False
@@ -61,7 +61,7 @@ def _gesta(*words: object) -> dict[str, Any]:
 
 
 def note_of(document: dict[str, Any]) -> str:
-    """How the exported network agrees with the one here."""
+    """Describes how well the exported network agrees with the original."""
     parities = [one.get("parity") for one in document.get("artifacts", ()) if one.get("parity")]
     if not parities:
         return ""
@@ -72,7 +72,7 @@ def note_of(document: dict[str, Any]) -> str:
 
 
 def pack(folder: Path, target: Path) -> None:
-    """The files of a folder as a zip, whole or not at all."""
+    """Atomically writes the files of a folder as a zip."""
     with replacing(target) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
@@ -80,7 +80,7 @@ def pack(folder: Path, target: Path) -> None:
 
 
 def pack_clips(root: Path, target: Path) -> None:
-    """The table and the files that it names."""
+    """Writes a zip of the table and the files that it lists."""
     files = {sample.files[0].path for sample in catalog.read(root).samples}
     with replacing(target) as made, zipfile.ZipFile(made, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted({root / "index.csv", *files}):

@@ -1,6 +1,6 @@
-"""The work of a measurement: each person is held out once, by a training that never saw them, and followed live.
+"""Evaluation jobs: each person is held out once from a training run, and recognized as a live stream.
 
-Of one person alone clips are held out instead, which is no measure for others.
+With only one person, clips are held out instead, which says nothing about other people.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from gesta.web.work_train import RECIPE
 RESULTS = "measured.json"
 FOLDS_OF_ONE = 3
 REST_S = 1.0
-"""A held-out recording goes on with its last picture for so long, so that an event can end."""
+"""A held-out recording is extended with its last image for this long, so that an event can end."""
 NEAR_S = 0.5
-"""An event is a gesture's where both overlap, or are no further apart than this."""
+"""An event matches a gesture if they overlap or are at most this far apart."""
 Tell = Callable[..., None]
 
 
 def measure(root: Path, folder: Path, asked: Asked, tell: Tell) -> dict[str, Any]:
-    """Leaves `measured.json` beside the bundle. Raises GestaError."""
+    """Writes `measured.json` next to the bundle. Raises GestaError."""
     run = root / HIDDEN / "runs" / asked.model
     facts = json.loads((run / "model.json").read_text(encoding="utf-8"))
     recipe = catalog.load_recipe(asked.recipe or facts.get("recipe") or RECIPE)
@@ -70,7 +70,7 @@ def measure(root: Path, folder: Path, asked: Asked, tell: Tell) -> dict[str, Any
 
 
 def fold_job(title: str, parts: Parts, recipe: Any, folder: Path, seed: int, device: str = "auto") -> Job:
-    """A fold as an experiment's job: as a trial, and what came of each recording."""
+    """A fold as an experiment's job: a trial, with the outcome of each recording."""
     return replace(trial_job(title, parts, recipe, folder, seed, device), function=f"{__name__}:fold")
 
 
@@ -111,7 +111,7 @@ def _answer(predictor: Any, sample: Sample) -> dict[str, Any]:
 
 
 def by_recording(samples: Sequence[Sample]) -> list[list[Sample]]:
-    """Samples of one file together."""
+    """Groups samples by file."""
     found: dict[str, list[Sample]] = {}
     for sample in samples:
         found.setdefault(sample.recording, []).append(sample)
@@ -119,7 +119,7 @@ def by_recording(samples: Sequence[Sample]) -> list[list[Sample]]:
 
 
 def _followed(kind: Any, predictor: Any, members: Sequence[Sample]) -> dict[str, Any]:
-    """One held-out file as a camera would give it: seconds of nothing and false alarms, or the delay of the event."""
+    """Streams one held-out file as a camera would: seconds of nothing and false alarms, or the delay of the event."""
     follower = need(kind, "follow", "measuring live")(predictor)
     resource = members[0].color
     assert resource is not None
@@ -146,7 +146,7 @@ def _rest(follower: Any, image: NDArray[Any], time_s: float) -> list[Any]:
 
 
 def _gesture(sample: Sample) -> tuple[float, float]:
-    """When the gesture of a clip begins and ends: its span's motion."""
+    """Start and end of a clip's gesture: the motion within its span."""
     assert sample.color is not None
     rows = look_at(sample.color.path)
     end_s = rows[-1, 0] if sample.end_s is None else sample.end_s

@@ -1,4 +1,4 @@
-"""The work of a training: a live model, of which somebody chose the epoch where there are three people or more."""
+"""Training jobs: a live model; with three or more people, some of them are used to choose the epoch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Tell = Callable[..., None]
 
 
 def divide(listing: Listing, everyone: bool) -> Parts:
-    """People who are trained on, and one in five (of three or more) who choose the epoch. No test part: each person is
-    held out once by a measurement of its own."""
+    """Splits people into training and, for three or more, one in five for choosing the epoch. No test split: each
+    person is held out once in a separate evaluation."""
     blank = [replace(sample, split=None) for sample in listing.samples]
     people = {sample.subject for sample in blank if sample.label is not None}
     if everyone or len(people) < 3 or None in people:
@@ -40,7 +40,7 @@ def people_of(parts: Parts, part: str) -> list[str]:
 
 
 def train(root: Path, folder: Path, asked: Asked, tell: Tell) -> dict[str, Any]:
-    """Leaves the bundle and what the page says of it. Raises GestaError."""
+    """Writes the bundle and the facts that the page shows about it. Raises GestaError."""
     out = root / HIDDEN / "runs" / asked.model
     parts_seen: list[Parts] = []
     started = now()
@@ -67,7 +67,7 @@ def train(root: Path, folder: Path, asked: Asked, tell: Tell) -> dict[str, Any]:
 
 
 def facts(parts: Parts, asked: Asked, started: float) -> dict[str, Any]:
-    """What stands beside a bundle: who and what it was trained on."""
+    """Facts stored next to a bundle: who and what it was trained on."""
     used: list[Sample] = [s for part in ("train", "val") for s in parts.of(part)]
     return {
         "made": now(),
@@ -83,7 +83,7 @@ def facts(parts: Parts, asked: Asked, started: float) -> dict[str, Any]:
 
 
 def note_of(line: str) -> Note:
-    """`what: why`, or `what (why)`, as a recipe's notes are."""
+    """Parses `what: why`, or `what (why)`, the format of a recipe's notes."""
     for mark, end in ((": ", ""), (" (", ")")):
         title, sign, reason = line.partition(mark)
         if sign and title:

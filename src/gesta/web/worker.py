@@ -1,4 +1,4 @@
-"""The process of a job: `python -m gesta.web.worker FOLDER JOB`. It says how far it is in `progress.json`."""
+"""The process of a job: `python -m gesta.web.worker FOLDER JOB`. It reports progress in `progress.json`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHILDREN_ONLY = "GESTA_STUDIO_JOB"
 
 
 class Teller:
-    """Keeps and writes the progress of a job."""
+    """Tracks and writes the progress of a job."""
 
     def __init__(self, folder: Path, asked: Asked) -> None:
         before = read_progress(folder)
@@ -37,7 +37,7 @@ class Teller:
 
 
 def work(root: Path, job_id: str) -> int:
-    """Does a job; its exit code."""
+    """Runs a job and returns its exit code."""
     from filelock import FileLock, Timeout
 
     folder = root / HIDDEN / "jobs" / job_id

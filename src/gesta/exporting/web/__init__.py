@@ -1,5 +1,5 @@
-"""A model as a folder of static files that runs in a browser alone.
+"""Exports a model as a folder of static files that runs entirely in a browser.
 
-`source/` is the TypeScript, `static/` what is copied: the page, and `static/gesta/`, which `source/` compiles to
+`source/` is the TypeScript, `static/` the files to copy: the page, and `static/gesta/`, which `source/` compiles to
 (`npm install && npm run build` in `source/`).
 """

@@ -1,8 +1,8 @@
-"""What pages need and gesta does not contain: where it lies, and getting it by npm or from a file.
+"""Third-party files that pages need and gesta does not include: locates them, or fetches them by npm or from a file.
 
-Of onnxruntime-web (MIT license, Microsoft Corporation) the build for pages on one thread is taken, the smallest one: it
-needs neither WebGPU nor special headers from the server. Of MediaPipe's tasks for pictures (Apache-2.0, Google) the
-module and its wasm with SIMD.
+From onnxruntime-web (MIT license, Microsoft Corporation), the single-threaded build, the smallest: it needs neither
+WebGPU nor special headers from the server. From MediaPipe's vision tasks (Apache-2.0, Google), the module and its wasm
+with SIMD.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NPM_S = 600
 
 @dataclass(frozen=True)
 class Package:
-    """A package of npm. `files`: name in `inside` of the package -> (name here and in an export, sha256)."""
+    """An npm package. `files`: name in the package's folder `inside` -> (name here and in an export, sha256)."""
 
     pinned: str
     command: str
@@ -40,7 +40,7 @@ class Package:
         return user_data(self.command)
 
     def located(self) -> dict[str, bytes]:
-        """Name in an export -> content. Raises GestaError if a file is missing or is another than the published."""
+        """Name in an export -> content. Raises GestaError if a file is missing or differs from the published one."""
         missing = [name for name, _ in self.files.values() if not (self.folder / name).is_file()]
         if missing:
             raise GestaError(
@@ -55,9 +55,9 @@ class Package:
         return found
 
     def fetch(self, source: Path | None = None, told: Callable[[str], None] = lambda _: None) -> list[Path]:
-        """Puts the files into `folder`, from a package's .tgz or a folder with it unpacked, or by npm; their paths.
+        """Installs the files in `folder`, from a package's .tgz or unpacked folder, or by npm; returns their paths.
 
-        Raises GestaError where the source is another one, and where npm is missing or fails, with what to copy where.
+        Raises GestaError if the source is a different one, and if npm is missing or fails, with manual instructions.
         """
         if source is not None:
             return self._store(source)
@@ -65,7 +65,7 @@ class Package:
             return self._store(self._downloaded(Path(temporary), told))
 
     def _downloaded(self, folder: Path, told: Callable[[str], None]) -> Path:
-        """The package's file, by npm and its own settings."""
+        """Downloads the package's file by npm with the user's settings."""
         npm = shutil.which("npm")
         told(f"downloading {self.pinned} ({self.size})")
         reason = "npm is not installed"
@@ -102,7 +102,7 @@ class Package:
             ) from error
 
     def _members(self, source: Path) -> Iterator[tuple[str, bytes]]:
-        """(name, content) of the files in a package's .tgz or folder. Raises GestaError where it cannot be read."""
+        """(name, content) of the files in a package's .tgz or folder. Raises GestaError if it cannot be read."""
         try:
             if source.is_dir():
                 for name in self.files:
@@ -117,7 +117,7 @@ class Package:
                     if stream is not None:
                         yield name, stream.read()
         except (*UNREADABLE, tarfile.TarError) as error:
-            why = str(error).partition("\n")[0]  # tarfile tells a line for every way that it tried
+            why = str(error).partition("\n")[0]  # tarfile gives a line for every method it tried
             raise GestaError(f"{source}: cannot be read ({why}). Expected the .tgz of {self.pinned}.") from error
 
 

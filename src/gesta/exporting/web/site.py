@@ -1,4 +1,4 @@
-"""The folder: page, modules, model, example, onnxruntime-web, and of skeleton models MediaPipe where it is there."""
+"""Writes the folder: page, modules, model, example, onnxruntime-web, and for skeleton models MediaPipe if available."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ OPTION = "A page in the browser (--to web)"
 STATIC = Path(__file__).with_name("static")
 MODEL = "model.json"
 MARKS = (MODEL, "gesta/gesta.js")
-"""Files by which an earlier export is known."""
+"""Files that identify an earlier export."""
 EXAMPLES = {True: "example_pictures.html", False: "example_joints.html"}
-"""Whether the model takes pictures -> the example of use that is written as example.html."""
+"""Whether the model takes images -> the usage example that is written as example.html."""
 
 
 def check_option(task: Task, bundle: Bundle[Any], out: Path, overwrite: bool) -> None:
-    """Raises GestaError where the model cannot run on a page, `out` holds something, or onnxruntime-web is missing."""
+    """Raises GestaError if the model cannot run on a page, `out` is in use, or onnxruntime-web is missing."""
     need(task, "web_check", OPTION)(bundle.manifest)
     check_out(out, overwrite)
     runtime.ONNXRUNTIME.located()
@@ -50,7 +50,7 @@ def check_out(out: Path, overwrite: bool) -> None:
 
 
 def converts(bundle: Bundle[Any]) -> bool:
-    """Whether the networks are made anew from the weights, which needs PyTorch; else the bundle has them in ONNX."""
+    """Whether to convert the networks from the weights, which needs PyTorch; else the bundle has them in ONNX."""
     return bundle.find("weights", "torch") is not None
 
 
@@ -64,10 +64,10 @@ def export_site(
     say: Callable[[str], None] = lambda _text: None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Writes the folder, its network compared with PyTorch as by any export to ONNX; what was written as plain values.
+    """Writes the folder, comparing its network with PyTorch as for ONNX; returns a description as plain values.
 
-    A bundle without weights gives its ONNX networks as they are. `how`: its `to` is not looked at. Raises GestaError as
-    `check_option` and `export_bundle` do.
+    From a bundle without weights, its ONNX networks are used unchanged. `how`: its `to` is ignored. Raises GestaError
+    as `check_option` and `export_bundle` do.
     """
     task, _ = catalog.of_bundle(bundle.path)
     check_option(task, bundle, out, how.overwrite)
@@ -91,9 +91,9 @@ def export_site(
 
 
 def write_site(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> dict[str, Any]:
-    """Writes the folder for a bundle with ONNX networks as they are; what was written as plain values.
+    """Writes the folder for a bundle with ONNX networks, used unchanged; returns a description as plain values.
 
-    Raises GestaError as `check_option` does, and where the bundle has no such network or the disk is full.
+    Raises GestaError as `check_option` does, and if the bundle has no such network or the disk is full.
     """
     task, _ = catalog.of_bundle(bundle.path)
     check_option(task, bundle, out, overwrite)
@@ -112,7 +112,7 @@ def write_site(bundle: Bundle[Any], out: Path, overwrite: bool = False) -> dict[
 
 
 def mediapipe(web: WebModel) -> tuple[dict[str, bytes], str]:
-    """(what finds the joints, for a model of MediaPipe's; what is lacking for it and how to get it, or "")."""
+    """(files that find the joints, for models of MediaPipe's skeletons; what is missing and how to get it, or "")."""
     if (web.model.get("space") or {}).get("mediapipe") is None:
         return {}, ""
     try:
@@ -136,7 +136,7 @@ def contents(web: WebModel) -> Iterator[tuple[str, bytes]]:
 
 
 def told(document: dict[str, Any]) -> list[str]:
-    """What was written, in lines for people."""
+    """Human-readable lines about what was written."""
     network = document["files"][NETWORK]
     serve = command("python", "-m", "http.server", "--bind", "127.0.0.1", "--directory", document["out"], "8000")
     lacks = [f"lacks    {document['lacks']} Then export again with --overwrite."] if "lacks" in document else []
