@@ -63,7 +63,7 @@ def frame_folders(files: Iterable[Path]) -> list[Path]:
 
 
 def inside(root: Path, name: str, where: str) -> Path:
-    """Returns a listed path below `root`. Raises GestaError, naming `where`, if it leads out of `root`."""
+    """Returns a listed path below `root`. Raises GestaError that names `where` if it leads out of `root`."""
     relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
     if relative.is_absolute() or ".." in relative.parts:
         raise GestaError(f"{where}: {name[:200]} leads out of the folder {root}; paths in a list are relative to it.")

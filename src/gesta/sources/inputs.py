@@ -109,7 +109,7 @@ def with_files(listing: Listing, skeleton: Path | None, depth: Path | None) -> L
 
 
 def lost(listing: Listing) -> list[str]:
-    """Returns one sentence for each broken file in a listing that yields no sample."""
+    """Returns one sentence for each broken file that yields no sample."""
     used = {str(file.path) for sample in listing.samples for file in sample.files}
     return [str(p) for p in listing.problems if p.kind in LOST and p.path not in used]
 

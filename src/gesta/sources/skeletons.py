@@ -76,7 +76,7 @@ def can_be_read(path: Path, joints: tuple[str, ...] = ()) -> bool:
 
 
 def joints_in(path: Path, joints: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the names of a file's joints if they come from joints.txt, as only for `.npy`."""
+    """Returns the joint names from joints.txt for a `.npy` file, else ()."""
     return joints if path.suffix.lower() == ".npy" else ()
 
 

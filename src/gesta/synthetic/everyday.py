@@ -40,7 +40,7 @@ GESTURES = (
 )
 NONE = "none"
 JOINTS = ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist")
-"""The joints that body trackers detect best in color images, also of someone at a desk."""
+"""The joints that body trackers detect best in ordinary images, also of someone at a desk."""
 SIZE, FPS, PLAYED_FPS = (640, 480), 30, 20
 ROUNDS = 2
 """Repetitions of each gesture in a recording."""
