@@ -162,7 +162,8 @@ def _draw(
 ) -> set[str]:
     """Returns ids of about `fraction` of the groups, at least one and never all: the best of many random draws.
 
-    Draws are ranked by whether the rest keeps every class, then by the number of classes drawn, then by size.
+    Draws are ranked by whether the rest keeps every class, then by the number of classes drawn, then by how close the
+    size is to `fraction`.
     """
     groups = list(_group(pool, key).values())
     labels = [{s.label for s in group} for group in groups]
