@@ -1,1 +1,1 @@
-"""What is in a data folder and what is wrong with it: opens the files, counts, compares."""
+"""Inspects a data folder: opens all files, counts, and reports problems."""

@@ -1,4 +1,4 @@
-"""Faults of single files and recordings: unreadable, cut short, of another length, labels outside, nobody tracked."""
+"""Faults of files and recordings: unreadable, truncated, different lengths, labels outside, nobody tracked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gesta.words import counted
 
 
 def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
-    """Each unreadable, empty or truncated file once, color videos that hold depth, and skeletons without a person."""
+    """Yields each unreadable, empty or truncated file once, color videos with depth, and skeletons without a person."""
     for resource, video in facts.videos.items():
         problem = _video_fault(resource, video)
         if problem is not None:
@@ -43,7 +43,7 @@ def file_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
 
 
 def _joint_faults(facts: Facts) -> Iterator[Problem]:
-    """Skeletons of another joint set than most: a model sees one."""
+    """Yields skeletons whose joint set differs from the majority: a model uses only one."""
     sets = Counter(skeleton.joints for skeleton in facts.skeletons.values() if skeleton.joints)
     usual = max(sets, key=lambda joints: sets[joints], default=())
     for resource, skeleton in facts.skeletons.items():
@@ -54,7 +54,7 @@ def _joint_faults(facts: Facts) -> Iterator[Problem]:
 
 
 def _depth_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
-    """Depth videos of 8 bits of which nobody said what a gray level is worth."""
+    """Yields 8-bit depth videos without a known depth unit."""
     for resource, unit_mm in dict.fromkeys((s.depth, s.depth_unit_mm) for s in samples if s.depth is not None):
         info = facts.videos[resource].info
         if info is not None and info.frames and unit_mm == 1.0 and not is_depth(info.pixels):
@@ -64,7 +64,7 @@ def _depth_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
 
 
 def recording_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
-    """What the parts of one recording say against each other, once a recording."""
+    """Yields inconsistencies between the files of a recording, once per recording."""
     seen: set[tuple[Resource, ...]] = set()
     for sample in samples:
         if sample.files not in seen:
@@ -73,7 +73,7 @@ def recording_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Proble
 
 
 def label_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
-    """Spans outside their video, spans of one recording over each other, gestures in which nobody is tracked."""
+    """Yields spans outside their video, overlapping spans of a recording, and gestures with nobody tracked."""
     recordings: dict[str, list[Sample]] = {}
     for sample in samples:
         info = facts.main(sample)
@@ -86,7 +86,7 @@ def label_faults(samples: Sequence[Sample], facts: Facts) -> Iterator[Problem]:
 
 
 def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
-    """The sample's span in seconds of its recording, cut to what there is of the video."""
+    """Returns the sample's span in seconds of its recording, clipped to the video."""
     if sample.first_frame is not None and sample.last_frame is not None:
         return info.at(sample.first_frame), info.at(sample.last_frame + 1)
     end_s = info.duration_s
@@ -94,7 +94,7 @@ def span_s(sample: Sample, info: VideoInfo) -> tuple[float, float]:
 
 
 def is_unusable(sample: Sample, info: VideoInfo) -> bool:
-    """Whether the video breaks off before the sample ends, has lost too much, or is depth where color is expected."""
+    """Returns whether the video ends before the sample, has lost too many frames, or is depth instead of color."""
     if info.damaged or (sample.color is not None and is_depth(info.pixels)):
         return True
     if not (info.error or info.lacks):

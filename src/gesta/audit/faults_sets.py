@@ -1,4 +1,4 @@
-"""Faults of the whole set: people and files on both sides, classes too small, unequal or alone, mixed modalities."""
+"""Faults of the whole set: people or files in several splits, small, unbalanced or single classes, mixed modalities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STRONG_IMBALANCE = 5
 
 
 def class_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
-    """No labels, one class only, classes with too few clips, classes of very unequal size."""
+    """Yields missing labels, a single class, classes with too few clips, and strong class imbalance."""
     counts = Counter(s.label for s in samples if s.label is not None)
     if not samples:
         return
@@ -42,7 +42,7 @@ def class_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
 
 
 def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
-    """Nobody named, some not named, and the same person in train (or validation) and test."""
+    """Yields missing subjects (all or some), and people in both train (or validation) and test."""
     labeled = [s for s in samples if s.label is not None]
     unnamed = [s for s in labeled if s.subject is None]
     hint = (
@@ -68,7 +68,7 @@ def people_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
 
 
 def same_file_faults(samples: Sequence[Sample]) -> Iterator[Problem]:
-    """Videos of the same content under two names, whatever their names; sizes are compared first, then SHA-256."""
+    """Yields videos used in several splits and videos with identical content, compared by size, then SHA-256."""
     users: dict[Resource, list[Sample]] = defaultdict(list)
     for sample in samples:
         users[main_video(sample)].append(sample)
@@ -84,7 +84,7 @@ def same_file_faults(samples: Sequence[Sample]) -> Iterator[Problem]:
 
 
 def same_content(resources: Sequence[Resource]) -> list[list[Resource]]:
-    """Groups of at least two files (not folders) with the same bytes, in the order of the list."""
+    """Returns groups of at least two files (not folders) with identical bytes, in the order of the list."""
     sizes: dict[int, list[Resource]] = defaultdict(list)
     members: dict[Path, dict[str, int]] = {}
     for resource in resources:
@@ -101,7 +101,7 @@ def same_content(resources: Sequence[Resource]) -> list[list[Resource]]:
 
 
 def mixed_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
-    """Modalities that some samples have and others lack."""
+    """Yields modalities that only some samples have."""
     for name in ("color", "depth", "mask", "skeleton"):
         lacking = [s for s in samples if name not in s.modalities]
         if 0 < len(lacking) < len(samples):
@@ -124,7 +124,7 @@ def _same_file(first: Resource, ours: Sequence[Sample], other: Resource, theirs:
 
 
 def _size(resource: Resource, members: dict[Path, dict[str, int]]) -> int:
-    """Bytes; 0 for folders and what cannot be looked at. `members` remembers the sizes inside each zip."""
+    """Returns a size in bytes, 0 for folders and unreadable files. `members` caches the sizes inside each zip."""
     try:
         if resource.member is None:
             return resource.path.stat().st_size if resource.path.is_file() else 0

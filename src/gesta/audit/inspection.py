@@ -1,4 +1,4 @@
-"""`inspect`: a listing in, a report out. Bad files never stop it; they are listed."""
+"""`inspect`: a listing in, a report out. Bad files never stop it; they are reported."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from gesta.schema import Listing, Problem, Sample
 
 
 def inspect(listing: Listing, progress: Progress | None = None) -> Report:
-    """Opens every file that the listing names, counts, and compares. `progress(done, total)` counts files.
+    """Opens every file of the listing and reports counts and problems. `progress(done, total)` counts files.
 
-    The problems are the reader's, then those of files, recordings, labels, classes, people and of the set.
+    Problems are those of the reader, then of files, recordings, labels, classes, people and the whole set.
     """
     samples = listing.samples
     facts = open_files(samples, progress)
@@ -56,7 +56,7 @@ def inspect(listing: Listing, progress: Progress | None = None) -> Report:
 
 
 def missing_notes(samples: Sequence[Sample], rates: Sequence[float]) -> tuple[str, ...]:
-    """What a transform that fits all these samples does about the modalities they lack."""
+    """Returns notes on how a transform for all these samples handles missing modalities."""
     if not samples:
         return ()
     samples = [s for s in samples if s.color is not None or s.depth is not None]
@@ -77,7 +77,7 @@ def missing_notes(samples: Sequence[Sample], rates: Sequence[float]) -> tuple[st
 
 
 def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
-    """Seconds of each sample that can be used: its video is readable as far as the sample goes."""
+    """Yields the length in seconds of each usable sample: its video is readable up to the sample's end."""
     for sample in samples:
         info = facts.main(sample)
         if info is not None and info.frames > 0 and not faults_files.is_unusable(sample, info):
@@ -87,7 +87,7 @@ def _lengths_s(samples: Sequence[Sample], facts: Facts) -> Iterable[float]:
 
 
 def _count(values: Iterable[str | None]) -> dict[str, int]:
-    """Counts by value, without None; most first, then by name."""
+    """Returns counts by value, without None, sorted by descending count, then by name."""
     counts = Counter(value for value in values if value is not None)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -29,7 +29,7 @@ MOST_CLASSES = 60
 
 @dataclass(frozen=True)
 class Strip:
-    """One film strip on the page: whose, and the picture as base64 JPEG; or why there is none."""
+    """One film strip on the page: its sample and the picture as base64 JPEG, or why there is none."""
 
     caption: str
     picture: str = ""
@@ -37,9 +37,9 @@ class Strip:
 
 
 def write_html(report: Report, listing: Listing, out: Path) -> Path:
-    """Writes the page to `out` (a file, or a folder for `inspect.html`) and returns where it is.
+    """Writes the page to `out` (a file, or a folder for `inspect.html`) and returns its path.
 
-    Raises GestaError where it cannot be written. Samples that cannot be decoded stand there with the reason.
+    Raises GestaError if it cannot be written. Samples that cannot be decoded are shown with the reason.
     """
     most = max(report.classes.values(), default=1)
     shown = {"report": report, "most": most, "more": len(report.classes) - MOST_CLASSES}
@@ -47,7 +47,10 @@ def write_html(report: Report, listing: Listing, out: Path) -> Path:
 
 
 def write_page(out: Path, template: Path, **values: Any) -> Path:
-    """Fills the template in `out` (a file, or a folder for `inspect.html`); returns where it is. Raises GestaError."""
+    """Fills the template and writes it to `out` (a file, or a folder for `inspect.html`); returns its path.
+
+    Raises GestaError if it cannot be written.
+    """
     path = out if out.suffix.lower() in (".html", ".htm") else out / "inspect.html"
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["counted"] = counted
@@ -61,9 +64,9 @@ def write_page(out: Path, template: Path, **values: Any) -> Path:
 
 
 def strips(samples: Sequence[Sample], n: int = FRAMES, height: int = 120) -> dict[str, Image | str]:
-    """Film strip of `n` frames of each sample's span, by its id; or in words why there is none.
+    """Returns, by sample id, a film strip of `n` frames of the sample's span, or the reason why there is none.
 
-    Color, else depth, with the skeleton where there is one. Each recording is decoded once for all its samples.
+    Shows color, else depth, with the skeleton if available. Each recording is decoded once for all its samples.
     """
     recordings: dict[Resource, list[Sample]] = {}
     for sample in samples:
@@ -95,7 +98,7 @@ def _recording_strips(members: Sequence[Sample], n: int, height: int) -> dict[st
 
 
 def _rows(samples: Sequence[Sample]) -> Iterator[tuple[str, list[Strip]]]:
-    """(class, its strips), of people as different as there are."""
+    """Yields (class, its strips), from as many different people as possible."""
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.label or "without label", []).append(sample)
@@ -106,7 +109,7 @@ def _rows(samples: Sequence[Sample]) -> Iterator[tuple[str, list[Strip]]]:
 
 
 def _varied(members: Sequence[Sample]) -> list[Sample]:
-    """A few of the samples: the first of each person, then others."""
+    """Returns a few of the samples: the first of each person, then others."""
     firsts = {s.subject: s for s in reversed(members)}
     order = sorted(members, key=lambda s: firsts[s.subject] is not s)  # stable
     return order[:SAMPLES_PER_CLASS]
@@ -123,7 +126,7 @@ def _strip(sample: Sample, made: Image | str) -> Strip:
 
 
 def _wanted(sample: Sample, n: int) -> set[int]:
-    """Indices of `n` frames, evenly over the sample's span."""
+    """Returns the indices of `n` frames, evenly spaced over the sample's span."""
     if sample.first_frame is not None and sample.last_frame is not None:
         first, last = sample.first_frame, sample.last_frame
     else:

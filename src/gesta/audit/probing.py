@@ -1,4 +1,4 @@
-"""Opens every file of a listing once: videos are decoded to the end, skeletons read, and what was found is kept."""
+"""Opens every file of a listing once: decodes videos to the end, reads skeletons, and stores the findings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """`info` is None, and `error` says why, where the file is not a video."""
+    """`info` is None, and `error` gives the reason, if the file is not a video."""
 
     info: VideoInfo | None
     error: str = ""
@@ -32,9 +32,9 @@ class VideoFacts:
 
 @dataclass(frozen=True)
 class SkeletonFacts:
-    """`tracked` has a value a frame: whether any joint of it is there. None, with `error`, where unreadable.
+    """`tracked`: for each frame, whether any joint is present. None, with `error`, if unreadable.
 
-    `info`: of a recording without video, as of one; `joints`: their names.
+    `info`: video information of a recording without video; `joints`: their names.
     """
 
     tracked: tuple[bool, ...] | None
@@ -51,18 +51,18 @@ class Facts:
     skeletons: dict[Resource, SkeletonFacts]
 
     def main(self, sample: Sample) -> VideoInfo | None:
-        """What the sample's labels count in: color, else depth, else the skeleton; None if it cannot be read."""
+        """Returns the info of the file that labels refer to: color, else depth, else skeleton; None if unreadable."""
         resource = main_video(sample)
         return self.videos[resource].info if resource in self.videos else self.skeletons[resource].info
 
 
 def main_video(sample: Sample) -> Resource:
-    """Color where there is color, else depth; the skeleton where there is no video."""
+    """Returns the color video, else depth, else the skeleton."""
     return sample.files[0]
 
 
 def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> Facts:
-    """Opens what the samples name, on all cores. `progress(done, total)` is called after each file."""
+    """Opens the samples' files, on all cores. `progress(done, total)` is called after each file."""
     videos = _unique(r for s in samples for r in (s.color, s.depth, s.mask) if r is not None)
     depths = {s.depth for s in samples} - {r for s in samples for r in (s.color, s.mask)}
     roles: list[Role] = ["depth" if video in depths else "color" for video in videos]
@@ -84,9 +84,9 @@ def open_files(samples: Sequence[Sample], progress: Progress | None = None) -> F
 
 
 def open_video(resource: Resource, role: Role = "any") -> VideoFacts:
-    """Decodes a video (or a folder of images) to its end. Never raises for what a file holds.
+    """Decodes a video (or a folder of images) to its end. Never raises because of a file's content.
 
-    `role`: which of several tracks is meant.
+    `role`: selects one of several tracks.
     """
     try:
         if resource.member is None and resource.path.is_file() and resource.path.stat().st_size == 0:
@@ -98,7 +98,7 @@ def open_video(resource: Resource, role: Role = "any") -> VideoFacts:
 
 
 def open_skeleton(sample: Sample) -> SkeletonFacts:
-    """Reads a skeleton file. Never raises for what a file holds."""
+    """Reads a skeleton file. Never raises because of a file's content."""
     try:
         if main_video(sample) == sample.skeleton or not pixels_known(sample):
             return _alone(sample)
@@ -113,7 +113,7 @@ def open_skeleton(sample: Sample) -> SkeletonFacts:
 
 
 def _alone(sample: Sample) -> SkeletonFacts:
-    """Of a skeleton that is looked at without a video."""
+    """Returns the facts of a skeleton used without a video."""
     found = skeletons_of(sample)
     times = times_of(sample, found)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / UNKNOWN_FPS

@@ -1,4 +1,4 @@
-"""What `inspect` found: counts, problems, and what the transform will do about what is missing."""
+"""The report of `inspect`: counts, problems, and how the transform will handle missing modalities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHOWN_PER_KIND = 8
 
 @dataclass(frozen=True)
 class Spread:
-    """Least, median and greatest of some seconds, and their sum."""
+    """Minimum, median, maximum and sum of durations in seconds."""
 
     least: float
     median: float
@@ -30,7 +30,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Report:
-    """Counts by name, most first where order matters; `usable` samples have a readable video and lie inside it."""
+    """Counts by name, in descending order where order matters; `usable` samples lie within a readable video."""
 
     root: Path
     layout: str
@@ -52,11 +52,11 @@ class Report:
         return sum(self.classes.values())
 
     def kinds(self) -> dict[str, int]:
-        """How many problems of each kind, most first."""
+        """Returns the number of problems of each kind, in descending order."""
         return dict(Counter(problem.kind for problem in self.problems).most_common())
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dictionaries, lists, numbers and text."""
+        """Returns the report as plain dictionaries, lists, numbers and strings."""
         document = asdict(self)
         document["root"] = str(self.root)
         document["labeled"] = self.labeled
@@ -65,7 +65,7 @@ class Report:
         return document
 
     def to_text(self) -> RenderableType:
-        """The report for the terminal."""
+        """Returns the report for the terminal."""
         parts: list[RenderableType] = [self._summary()]
         if self.fallbacks:
             parts.append(Text("\nWhat is missing, and what is used instead", style="bold"))
@@ -74,7 +74,7 @@ class Report:
         return Group(*parts)
 
     def facts(self) -> list[tuple[str, str]]:
-        """The summary as (what, text), for the terminal and for the page."""
+        """Returns the summary as (name, text) pairs, for the terminal and the page."""
         rows = [
             ("layout", self.layout),
             (
@@ -114,6 +114,6 @@ class Report:
 
 
 def _counts(counts: Mapping[str, int], most: int = 30) -> str:
-    """`wave (9), clap (8), ...`"""
+    """Formats counts as `wave (9), clap (8), ...`."""
     shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:most])
     return shown + (f", and {len(counts) - most} more" if len(counts) > most else "")

@@ -1,4 +1,4 @@
-"""People who seem to stand in the names of files and folders: names that occur in (nearly) every class."""
+"""Finds people in file and folder names: names that occur in (nearly) every class."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gesta.sources.folder_roles import is_technical, looks_like_person
 
 _SEPARATORS = re.compile(r"[_\-. ]+")
 _DEEPEST = 4
-"""Words at the beginning of a name, and folders, that are looked at."""
+"""Number of leading words of a name, and of folder levels, to search."""
 _IN_CLASSES = 0.5
-"""Share of the classes in which a name occurs, on average, to be taken for a person's."""
+"""Average fraction of the classes in which names must occur to be considered people."""
 _SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """Names that may be people's, in how many of the classes all of them occur, and the pattern that finds them."""
+    """Names that may be people, how many of them occur in every class, and the pattern that finds them."""
 
     names: tuple[str, ...]
     everywhere: int
@@ -31,7 +31,7 @@ class Proposal:
 
 
 def subject_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
-    """At most one problem: people that stand in names and are not used."""
+    """Yields at most one problem: people that occur in names but are not used."""
     proposal = propose(samples)
     if proposal is not None:
         shown = ", ".join(proposal.names[:_SHOWN]) + (", ..." if len(proposal.names) > _SHOWN else "")
@@ -45,7 +45,7 @@ def subject_faults(root: Path, samples: Sequence[Sample]) -> Iterator[Problem]:
 
 
 def propose(samples: Sequence[Sample]) -> Proposal | None:
-    """The likeliest place of people in the names of labeled samples; None where people are known or none is likely."""
+    """Returns the likeliest pattern of people in the names of labeled samples; None if people are known or unlikely."""
     labeled = [s for s in samples if s.label is not None]
     if len({s.label for s in labeled}) < 2 or any(s.subject is not None for s in labeled):
         return None
@@ -59,12 +59,12 @@ def propose(samples: Sequence[Sample]) -> Proposal | None:
 
 
 def _is_nobody(name: str) -> bool:
-    """Numbers, `cam1`, and the parts of a set: they stand in every class, too."""
+    """Returns whether a name is a number, like `cam1`, or a split: these occur in every class, too."""
     return not name or name.isdecimal() or is_technical(name) or folder_split(name) is not None
 
 
 def _candidates(paths: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """(pattern, what it finds in each path): folders, then words of the files' names, then their last word."""
+    """Yields (pattern, its match in each path): folders, then words of the file names, then their last word."""
     parts = [PurePosixPath(path).parts for path in paths]
     depth = len(parts[0])
     if depth > 1 and all(len(one) == depth for one in parts):
@@ -84,7 +84,7 @@ def _candidates(paths: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
 
 
 def _judged(pattern: str, names: Sequence[str], samples: Sequence[Sample]) -> tuple[int, Proposal]:
-    """(rank, proposal); rank 0 is no person, then names with an unknown prefix, words, and what looks like people."""
+    """Returns (rank, proposal): 0 for no people, 1 for other names, 2 for words, 3 for names that look like people."""
     classes: dict[str, set[str | None]] = defaultdict(set)
     for name, sample in zip(names, samples, strict=True):
         classes[name].add(sample.label)

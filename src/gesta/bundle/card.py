@@ -1,4 +1,4 @@
-"""The model card: Markdown from the manifest alone, so that it says only what was recorded or measured."""
+"""The model card: Markdown from the manifest alone, so that it contains only what was recorded or measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gesta.untrusted import printable
 
 
 def render(manifest: Manifest) -> str:
-    """The card of a bundle. What was not measured is not in it."""
+    """Returns the card of a bundle, without anything that was not measured."""
     manifest = _escaped(manifest)
     in_mm = any(artifact.pose is not None for artifact in manifest.artifacts)
     files = _files_in_mm(manifest) if in_mm else _files(manifest)
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def _escaped(value: T) -> T:
-    """The same with every text as Markdown shows it: control characters, links, tags and tables in it do nothing."""
+    """Escapes all text for Markdown: control characters, links, tags and tables in it have no effect."""
     found: Any = value
     if isinstance(value, str):
         found = re.sub(r"([\\`*<|\[\]])", r"\\\1", printable(value))
@@ -64,7 +64,7 @@ def _measured(manifest: Manifest) -> str:
 
 
 def _interval(name: str, value: object) -> list[str]:
-    """A pair of numbers is shown; long tables (per class, confusion) stay in the manifest."""
+    """Shows a pair of numbers; long tables (per class, confusion) are left in the manifest."""
     if isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, (int, float)) for v in value):
         return [f"- {name.replace('_', ' ')}: {value[0]:.4g} to {value[1]:.4g}"]
     return []
@@ -111,7 +111,7 @@ def _files_in_mm(manifest: Manifest) -> str:
 
 
 def _exported(manifest: Manifest) -> str:
-    """What the exported networks reach and cost, beside the PyTorch network in the same run."""
+    """Returns the quality and cost of the exported networks, next to the PyTorch network in the same run."""
     measured = [(artifact, artifact.measured) for artifact in manifest.artifacts if artifact.measured]
     if not measured:
         return ""

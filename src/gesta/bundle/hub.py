@@ -1,4 +1,4 @@
-"""The model card as a model hub reads it: a YAML header with what was measured, then the bundle's own card.
+"""The model card for model hubs: a YAML header with the measured results, then the bundle's own card.
 
 The header's fields are those of Hugging Face's model cards: https://huggingface.co/docs/hub/model-cards.
 """
@@ -18,12 +18,12 @@ from gesta.words import DISTRIBUTION
 
 SPLITS = {"test": "test part", "val": "validation part", "all": "all recordings"}
 COUNTS = ("n", "people", "clips", "frames")
-"""Of an evaluation's metrics those that count something: they stand behind the measured values."""
+"""Metrics of an evaluation that are counts: shown after the measured values."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What a bundle cannot know of itself. `license` and `languages`: identifiers of the hub ("apache-2.0", "en")."""
+    """Facts that a bundle does not contain. `license` and `languages`: the hub's identifiers ("apache-2.0", "en")."""
 
     license: str | None = None
     languages: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Publication:
 
 
 def render(manifest: Manifest, header: Mapping[str, Any]) -> str:
-    """The card behind its header."""
+    """Returns the header followed by the card."""
     text = yaml.safe_dump(dict(header), sort_keys=False, allow_unicode=True, width=1000)
     return f"---\n{text}---\n\n{card.render(manifest)}"
 
@@ -39,9 +39,9 @@ def render(manifest: Manifest, header: Mapping[str, Any]) -> str:
 def header(
     manifest: Manifest, title: str, measures: Sequence[str], publication: Publication = Publication()
 ) -> dict[str, Any]:
-    """The header as plain values; what is not known is left out.
+    """Returns the header as plain values, without unknown ones.
 
-    `title`: of the task; `measures`: its metrics that count as results, in this order.
+    `title`: of the task; `measures`: its metrics that are results, in this order.
     """
     results = list(_results(manifest, title, measures, publication.dataset))
     fields: dict[str, Any] = {
@@ -57,7 +57,7 @@ def header(
 
 
 def _results(manifest: Manifest, title: str, measures: Sequence[str], dataset: str | None) -> Any:
-    """One entry for each part of the data that something was measured on."""
+    """Returns one entry for each split with measurements."""
     for split, part in SPLITS.items():
         measured = [entry for name in measures if (entry := _metric(manifest.metrics, split, name)) is not None]
         if measured:
@@ -68,7 +68,7 @@ def _results(manifest: Manifest, title: str, measures: Sequence[str], dataset: s
 
 
 def _metric(metrics: Mapping[str, Any], split: str, name: str) -> dict[str, Any] | None:
-    """A measured value with its interval and what it counts; None for what is not a number."""
+    """Returns a measured value with its interval and counts, or None if it is not a number."""
     value = metrics.get(f"{split}_{name}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -80,7 +80,7 @@ def _metric(metrics: Mapping[str, Any], split: str, name: str) -> dict[str, Any]
 
 
 def measures(measured: str, trained: str, kept: Sequence[str]) -> list[str]:
-    """Names of a task's metrics that are results: its quality as `gesta evaluate` and a training call it, and the rest
-    of what a bundle keeps; counts and intervals belong to those."""
+    """Returns the names of a task's metrics that are results: its quality as named by `gesta evaluate` and by training,
+    and the others kept in a bundle, except counts and intervals, which belong to them."""
     names = dict.fromkeys((measured, trained.removeprefix("val_"), *kept))
     return [name for name in names if name not in COUNTS and not name.endswith("_interval")]

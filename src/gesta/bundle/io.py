@@ -1,7 +1,7 @@
-"""Reading and writing bundles: a folder, or one zip, with `manifest.json`, `CARD.md` and the files it lists.
+"""Reads and writes bundles: a folder or zip with `manifest.json`, `CARD.md` and the files that the manifest lists.
 
-Nothing here runs code from a bundle: weights are safetensors, networks are handed on as checked bytes.
-Every file is written under a temporary name and renamed, and at every moment the manifest fits the files beside it.
+Nothing here runs code from a bundle: weights are safetensors, networks are passed on as verified bytes.
+Every file is written under a temporary name and renamed, and the manifest matches the files next to it at all times.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MANIFEST = "manifest.json"
 CARD = "CARD.md"
 WEIGHTS = "weights.safetensors"
 PACKAGED = {name: Path(__file__).parent / f"{name}.zip" for name in ("demo", "everyday")}
-"""Bundles that come with the package."""
+"""Bundles included in the package."""
 MAX_MANIFEST_BYTES = 16 * 1024**2
 
 Content = bytes | Path
@@ -42,13 +42,13 @@ M = TypeVar("M", bound=Manifest, default=Manifest)
 
 @dataclass(frozen=True)
 class Bundle(Generic[M]):
-    """A saved model: where it lies (folder or zip) and its manifest. Files are read, and checked, when asked for."""
+    """A saved model: its path (folder or zip) and manifest. Files are read and verified on demand."""
 
     path: Path
     manifest: M
 
     def find(self, role: str, engine: str, precision: str | None = None, stage: str | None = None) -> Artifact | None:
-        """The first artifact of that role, engine and (if given) precision and stage, or None."""
+        """Returns the first artifact with this role, engine and (if given) precision and stage, or None."""
         for artifact in self.manifest.artifacts:
             wanted = (artifact.role, artifact.engine) == (role, engine) and precision in (None, artifact.precision)
             if wanted and stage in (None, artifact.stage):
@@ -56,9 +56,9 @@ class Bundle(Generic[M]):
         return None
 
     def read(self, artifact: Artifact, file: str | None = None) -> bytes:
-        """Content of an artifact's file, or of one of its companions.
+        """Returns the content of an artifact's file, or of one of its companions.
 
-        Raises GestaError if it is missing, is a link, leads outside or is not what was saved (sha256).
+        Raises GestaError if it is missing, is a link, leads outside or differs from what was saved (sha256).
         """
         name = file or artifact.file
         expected = artifact.sha256 if name == artifact.file else artifact.companions[name]
@@ -71,12 +71,12 @@ class Bundle(Generic[M]):
         return data
 
     def size_of(self, artifact: Artifact) -> int:
-        """Bytes of an artifact's file and its companions."""
+        """Returns the total size in bytes of an artifact's file and its companions."""
         return sum(len(self.read(artifact, name)) for name in (artifact.file, *artifact.companions))
 
 
 def digest(content: Content) -> str:
-    """sha256 of bytes or of a file, in hex."""
+    """Returns the sha256 of bytes or of a file, in hex."""
     if isinstance(content, bytes):
         return hashlib.sha256(content).hexdigest()
     with content.open("rb") as stream:
@@ -84,9 +84,9 @@ def digest(content: Content) -> str:
 
 
 def read(path: Path | str, schema: type[M]) -> Bundle[M]:
-    """The bundle at `path`, a folder or a zip, whose manifest is a `schema`. Weights and networks are not opened yet.
+    """Reads the bundle at `path`, a folder or zip whose manifest is a `schema`. Weights and networks stay unopened.
 
-    Raises GestaError if there is none, its manifest is not valid, it needs a newer gesta or is of another task.
+    Raises GestaError if there is none, its manifest is invalid, it needs a newer gesta or is for another task.
     """
     document = manifest_document(path)
     kind = document.get("kind")
@@ -96,7 +96,7 @@ def read(path: Path | str, schema: type[M]) -> Bundle[M]:
 
 
 def manifest_document(path: Path | str) -> dict[str, Any]:
-    """What a bundle's manifest.json holds, not yet checked. Raises GestaError where there is no bundle, or no JSON."""
+    """Returns a bundle's manifest.json, not validated. Raises GestaError if there is no bundle or no valid JSON."""
     path = located(path)
     if not path.exists():
         raise GestaError(f"{path}: no such bundle. A bundle is the folder that `gesta train` leaves at OUT/bundle.")
@@ -109,7 +109,7 @@ def manifest_document(path: Path | str) -> dict[str, Any]:
     if not path.is_dir() and not (path.is_file() and zipfile.is_zipfile(path)):
         raise GestaError(f"{path}: is not a bundle (neither a folder with {MANIFEST} nor a zip of one).")
     try:
-        document = from_json(read_member(path, MANIFEST, MAX_MANIFEST_BYTES))  # of bounded depth, unlike json's
+        document = from_json(read_member(path, MANIFEST, MAX_MANIFEST_BYTES))  # limits the depth, unlike json
     except ValueError as error:
         raise GestaError(f"{path}: {MANIFEST} is not JSON ({error}). Get the bundle again.") from error
     if not isinstance(document, dict):
@@ -118,7 +118,7 @@ def manifest_document(path: Path | str) -> dict[str, Any]:
 
 
 def located(path: Path | str) -> Path:
-    """Where a bundle lies: the path itself, or that of the package's own for a name in PACKAGED. Raises GestaError."""
+    """Returns the path of a bundle: `path` itself, or that of a bundle named in PACKAGED. Raises GestaError."""
     packaged = PACKAGED.get(str(path))
     if packaged is None:
         return Path(path)
@@ -128,10 +128,10 @@ def located(path: Path | str) -> Path:
 
 
 def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: str | None = None) -> Bundle[M]:
-    """A new bundle at `folder`; one that already exists is replaced. `card` is rendered if left out.
+    """Writes a new bundle to `folder`, replacing an existing one. `card` is rendered if omitted.
 
-    `files`: name inside the bundle -> content, for every file that the manifest's artifacts name (ValueError if not, or
-    if a sha256 differs). Raises GestaError if `folder` holds something else, or the disk is full; nothing is left then.
+    `files`: name inside the bundle -> content, for every file of the manifest's artifacts (ValueError if not, or if a
+    sha256 differs). Raises GestaError if `folder` contains something else or the disk is full; nothing is left then.
     """
     folder = Path(folder)
     _check_files(folder, manifest.artifacts, files)
@@ -154,9 +154,9 @@ def write(folder: Path | str, manifest: M, files: Mapping[str, Content], card: s
 
 
 def update(bundle: Bundle[M], **changes: Any) -> Bundle[M]:
-    """The bundle with fields of its manifest changed (e.g. `metrics=...`), on disk too; the card is rendered again.
+    """Changes fields of the manifest (e.g. `metrics=...`), also on disk, and renders the card again.
 
-    Raises GestaError for a zip (it is never changed in place) and on a failing disk.
+    Raises GestaError for a zip (never changed in place) and on disk errors.
     """
     _need_folder(bundle)
     manifest = cast(M, type(bundle.manifest).model_validate({**bundle.manifest.model_dump(), **changes}))
@@ -169,10 +169,10 @@ def update(bundle: Bundle[M], **changes: Any) -> Bundle[M]:
 
 
 def add_artifact(bundle: Bundle[M], artifact: Artifact, files: Mapping[str, Content]) -> Bundle[M]:
-    """The bundle with one artifact more; one of the same role, engine, precision and stage is replaced.
+    """Adds an artifact, replacing one with the same role, engine, precision and stage.
 
-    A crash on the way leaves a bundle without either, never one whose manifest does not fit its files.
-    Raises GestaError for a zip and on a failing disk, ValueError if `files` are not the artifact's.
+    A crash leaves a bundle without either, never one whose manifest does not match its files.
+    Raises GestaError for a zip and on disk errors, ValueError if `files` are not the artifact's.
     """
     _need_folder(bundle)
     _check_files(bundle.path, (artifact,), files)
@@ -191,7 +191,7 @@ def add_artifact(bundle: Bundle[M], artifact: Artifact, files: Mapping[str, Cont
 
 
 def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArray[np.generic]]:
-    """The network's tensors by name, from any precision and layout (docs/sparse_format.md); with two stages, one's.
+    """Loads the network's (or one stage's) tensors by name, of any precision and layout (docs/sparse_format.md).
 
     Raises GestaError if the bundle has none or the file is damaged.
     """
@@ -211,9 +211,9 @@ def load_weights(bundle: Bundle[M], stage: str | None = None) -> dict[str, NDArr
 
 
 def save_zip(bundle: Bundle[M], path: Path | str, only: Sequence[Artifact] | None = None) -> Path:
-    """The bundle as a single zip, the same bytes each time: manifest, card and the listed files, each checked.
+    """Saves the bundle as a reproducible zip: manifest, card and the listed files, each verified.
 
-    `only`: these artifacts and no others, e.g. just the streaming step, which predicts whole clips too.
+    `only`: just these artifacts, e.g. the streaming step, which predicts whole clips, too.
     """
     path = Path(path)
     chosen = bundle.manifest.artifacts if only is None else tuple(only)

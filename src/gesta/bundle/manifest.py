@@ -1,4 +1,4 @@
-"""What stands in a bundle's `manifest.json`: labels, transform, recipe, provenance, metrics and artifacts."""
+"""Schema of a bundle's `manifest.json`: labels, transform, recipe, provenance, metrics and artifacts."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from pydantic import (
 from gesta.untrusted import same_text
 
 FORMAT_VERSION = 4
-"""Of the bundles written here. Versions 1 to 3 named the tasks classifier, pose and sequence."""
+"""Format of newly written bundles. Versions 1 to 3 called the tasks classifier, pose and sequence."""
 
 MAX_AXES = 8
 MAX_ELEMENTS = 2**26
-"""Of one tensor for one clip: a state is made of zeros before anything is looked at."""
+"""Limit for one tensor of one clip: states are allocated as zeros before anything else is checked."""
 
 
 def bounded_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape that can be made. Raises ValueError for axes that are none, and for more numbers than any network has."""
+    """Validates a shape. Raises ValueError for invalid axes or more elements than any network has."""
     if len(shape) > MAX_AXES or any(n < -1 for n in shape):
         raise ValueError(f"at most {MAX_AXES} axes, each a length or -1")
     if math.prod(max(n, 1) for n in shape) > MAX_ELEMENTS:
@@ -40,7 +40,7 @@ class Strict(BaseModel):
 
 
 class Tensor(Strict):
-    """Name, element type and shape of an input, output or state tensor; -1 stands for a dynamic axis."""
+    """Name, element type and shape of an input, output or state tensor; -1 marks a dynamic axis."""
 
     name: str
     dtype: str
@@ -48,23 +48,23 @@ class Tensor(Strict):
 
 
 Interface = Mapping[str, tuple[str, tuple[int, ...]]]
-"""Name of an input or output -> (element type as numpy names it, shape with -1 for what is dynamic)."""
+"""Name of an input or output -> (numpy element type, shape with -1 for dynamic axes)."""
 
 
 def alike(one: tuple[str, tuple[int, ...]] | None, other: tuple[str, tuple[int, ...]] | None) -> bool:
-    """The same type and rank, and no two fixed axes that differ."""
+    """Returns whether type, rank and all fixed axes match."""
     if one is None or other is None or one[0] != other[0] or len(one[1]) != len(other[1]):
         return False
     return all(a == b or -1 in (a, b) for a, b in zip(one[1], other[1], strict=True))
 
 
 def shown(tensor: tuple[str, tuple[int, ...]] | None) -> str:
-    """An element type and shape in words."""
+    """Returns an element type and shape as text."""
     return "missing" if tensor is None else f"{tensor[0]} {list(tensor[1])}"
 
 
 def unfit_answers(outputs: Interface, classes: int) -> str | None:
-    """Why logits cannot be those of so many classes, as the rest of a sentence; None where they can be."""
+    """Returns why logits cannot have this number of classes, as the end of a sentence, or None if they can."""
     answers = outputs.get("logits")
     if answers is None or not answers[1] or answers[1][-1] in (-1, classes):
         return None
@@ -80,7 +80,7 @@ class Parity(Strict):
 
 
 class Measured(Strict):
-    """What an exported artifact reaches and costs, beside the PyTorch network on the same clips in the same run."""
+    """Quality and cost of an exported artifact and of the PyTorch network on the same clips in the same run."""
 
     clips: str = Field(description="source of the clips: validation, training or random")
     bytes: int = Field(description="file and companions")
@@ -134,7 +134,7 @@ class Artifact(Strict):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """An artifact of a classifier is written as it was before there were hand pose models."""
+        """Serializes a classifier's artifact as before there were hand pose models."""
         document: dict[str, Any] = handler(self)
         if self.pose is None:
             document.pop("pose", None)
@@ -142,7 +142,7 @@ class Artifact(Strict):
 
 
 class Provenance(Strict):
-    """Where a model comes from. People are kept as salted hashes, so that meeting one again can be told, no more."""
+    """Origin of a model. People are stored as salted hashes, only to detect whether one occurs again."""
 
     created: str = Field(description="UTC, ISO 8601")
     gesta: str
@@ -162,18 +162,17 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     if not names or len(set(names)) != len(names):
         raise ValueError("at least one name, each once")
     same = tuple(map(same_text, names))
-    return same if len(set(same)) == len(same) else names  # older bundles may hold one name in two spellings
+    return same if len(set(same)) == len(same) else names  # older bundles may contain one name in two spellings
 
 
 Names = Annotated[tuple[str, ...], AfterValidator(_distinct)]
 
 
 class Manifest(Strict):
-    """What the manifests of all tasks say; a task's own says the rest. `kind` is the task's name.
+    """Fields shared by the manifests of all tasks; subclasses add the rest. `kind` is the task's name.
 
-    `title`: what such a model is, for messages; `unit`: what it is trained on; `former`: names that the task had in
-    older bundles; `transform_version`: the newest transform that is known, where it has one; `pipeline_tag`: what model
-    hubs call the task.
+    `title`: the kind of model, for messages; `unit`: what it is trained on; `former`: names of the task in older
+    bundles; `transform_version`: the newest known transform, if any; `pipeline_tag`: the task's name on model hubs.
     """
 
     title: ClassVar[str]
@@ -201,29 +200,29 @@ class Manifest(Strict):
 
     @classmethod
     def upgraded(cls, document: dict[str, Any]) -> dict[str, Any]:
-        """The document of an older bundle as it is written now. It gets the present format version."""
+        """Converts the document of an older bundle to the current format version."""
         return {**document, "format_version": FORMAT_VERSION}
 
     def with_artifacts(self, artifacts: tuple[Artifact, ...]) -> Self:
-        """The same with other files."""
+        """Returns a copy with other artifacts."""
         return self.model_copy(update={"artifacts": artifacts})
 
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:  # noqa: ARG002
-        """Why a network with this interface cannot be the model's, as the rest of a sentence; None where it can be."""
+        """Returns why this interface does not fit the model's network, as the end of a sentence, or None if it does."""
         return None
 
     @property
     def network(self) -> str:
-        """Name of the network, as its recipe gives it."""
+        """Name of the network in the recipe."""
         model = self.recipe.get("model", {})
         return str(model.get("name", "unknown")) if isinstance(model, dict) else "unknown"
 
     @property
     def summary(self) -> str:
-        """What the model does, in a sentence for its card."""
+        """What the model does, as a sentence for its card."""
         raise NotImplementedError
 
     @property
     def input_lines(self) -> list[str]:
-        """What it takes, in lines for its card."""
+        """The model's inputs, as lines for its card."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Fingerprints of people: enough to tell that a person is met again, and no more."""
+"""Fingerprints of people: enough to recognize that a person occurs again, and no more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _ROUNDS = 20_000
 
 
 def fingerprint(subject: str, layout: str) -> str:
-    """16 hex digits: a hash of a person's name or number, salted by the data's layout, however that was read, and slow
-    on purpose."""
+    """Returns 16 hex digits: a deliberately slow hash of a person's name or number, salted with the data's base layout
+    (the same for every way to read it)."""
     salt = f"gesta people 1 {base(layout)}".encode()
     return hashlib.pbkdf2_hmac("sha256", subject.strip().encode(), salt, _ROUNDS, dklen=8).hex()

@@ -1,4 +1,4 @@
-"""Reading files out of a folder or a zip that a stranger made: only plain files inside it, of a bounded size."""
+"""Reads files from an untrusted folder or zip: only plain files inside it, of limited size."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from gesta.schema import GestaError
 from gesta.untrusted import ZIP_FAULTS, open_file
 
 MAX_BYTES = 2 * 1024**3
-"""No bundle, and no file in one, is read beyond this size."""
+"""Maximum size of a bundle and of each file in it."""
 MAX_EXPANSION = 200
-"""A zip that unpacks to more than this many times its size is refused (weights hardly compress at all)."""
+"""Zips that unpack to more than this many times their size are rejected (weights hardly compress)."""
 SMALL_BYTES = 64 * 1024**2
-"""Below this unpacked size the expansion does not matter."""
+"""Below this unpacked size, the expansion is not checked."""
 
 
 def check_name(name: str, bundle: Path) -> str:
-    """The name itself, if it is a plain relative path with forward slashes.
+    """Returns `name` if it is a plain relative path with forward slashes.
 
-    Raises GestaError on `..`, absolute paths, drive letters, backslashes and empty names.
+    Raises GestaError for `..`, absolute paths, drive letters, backslashes and empty names.
     """
     parts = PurePosixPath(name).parts
     bad = not parts or "\0" in name or "\\" in name or ".." in parts or PurePosixPath(name).is_absolute()
@@ -33,9 +33,9 @@ def check_name(name: str, bundle: Path) -> str:
 
 
 def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
-    """Content of one file of a bundle (folder or zip).
+    """Returns the content of one file of a bundle (folder or zip).
 
-    Raises GestaError if the name leads outside, the file is missing, is a link, is too large or cannot be read.
+    Raises GestaError if the name leads outside, the file is missing, is a link, is too large or is unreadable.
     """
     check_name(name, bundle)
     try:
@@ -45,7 +45,7 @@ def read_member(bundle: Path, name: str, limit: int = MAX_BYTES) -> bytes:
 
 
 def is_zipped_bundle(path: Path) -> bool:
-    """Whether a file is a zip with a manifest: PyTorch's .pth are zips, too."""
+    """Returns whether a file is a zip with a manifest; PyTorch's .pth files are zips, too."""
     try:
         with open_file(path) as stream, zipfile.ZipFile(stream) as archive:
             return _top_folder(archive) + "manifest.json" in archive.namelist()
@@ -54,7 +54,7 @@ def is_zipped_bundle(path: Path) -> bool:
 
 
 def check_zip(archive: zipfile.ZipFile, bundle: Path) -> None:
-    """Raises GestaError if any member leads outside, is a link, is there twice, or the whole would unpack too large."""
+    """Raises GestaError if a member leads outside, is a link or a duplicate, or the unpacked size is too large."""
     seen: set[str] = set()
     for info in archive.infolist():
         check_name(info.filename.rstrip("/"), bundle)
@@ -98,7 +98,7 @@ def _from_zip(bundle: Path, name: str, limit: int) -> bytes:
 
 
 def _top_folder(archive: zipfile.ZipFile) -> str:
-    """ "" or "name/": zips made by hand often hold the bundle's folder instead of its files."""
+    """Returns "" or "name/": zips made by hand often contain the bundle's folder instead of its files."""
     names = archive.namelist()
     if "manifest.json" in names:
         return ""

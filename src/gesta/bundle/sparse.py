@@ -1,8 +1,8 @@
-"""The weights' file: safetensors, plain or with sparse tensors, halves and 8-bit values (docs/sparse_format.md).
+"""The weights file: safetensors, plain or with sparse tensors, halves and 8-bit values (docs/sparse_format.md).
 
-A tensor NAME lies in the file dense, as NAME of its shape, or, where that is smaller, as NAME#bitmap (one bit an
-element) and NAME, the values whose bit is set. Its values are kept as they are, or as float16, or as int8 beside
-NAME#scale. Loading gives float32 for those. Numpy only.
+A tensor NAME is stored dense, as NAME with its shape, or, if smaller, as NAME#bitmap (one bit per element) and NAME,
+the values whose bit is set. Values are stored unchanged, as float16, or as int8 with NAME#scale; the latter two are
+loaded as float32. NumPy only.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gesta.schema import GestaError
 FORMAT, VERSION = "gesta-sparse", 1
 BITMAP, SCALE = "#bitmap", "#scale"
 ENTRY_BYTES = 100
-"""What a second entry in the file's header costs, about: small tensors stay dense."""
+"""Approximate size of a second entry in the file's header: small tensors stay dense."""
 MAX_AXES = 32
 
 Array = NDArray[np.generic]
@@ -33,7 +33,7 @@ Array = NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Stored:
-    """How one tensor was stored: "dense" or "bitmap", its bytes in the file, and what dense would have taken."""
+    """How one tensor was stored: "dense" or "bitmap", its bytes in the file, and its dense size."""
 
     name: str
     encoding: str
@@ -45,10 +45,10 @@ class Stored:
 
 
 def encode(weights: Mapping[str, Array], scales: Mapping[str, Array] | None = None) -> tuple[bytes, tuple[Stored, ...]]:
-    """Tensors by name -> the file's content, and how each was stored: the smaller way of the two.
+    """Encodes tensors by name; returns the file's content and how each was stored, in the smaller of the two forms.
 
-    `scales`: for int8 tensors, float32 [shape[0]]; what is loaded is value times the scale of its row. An element is
-    zero where all its bits are, so that what is loaded is identical to the bit. Raises ValueError for a name with "#".
+    `scales`: for int8 tensors, float32 [shape[0]]; loaded values are multiplied by the scale of their row. An element
+    counts as zero only if all its bits are, so that loading is bit-exact. Raises ValueError for a name with "#".
     """
     scales = scales or {}
     if bad := [name for name in weights if "#" in name]:
@@ -74,10 +74,10 @@ def encode(weights: Mapping[str, Array], scales: Mapping[str, Array] | None = No
 
 
 def decode(data: bytes, where: str) -> dict[str, Array]:
-    """The tensors of a weights' file, plain safetensors or ours; float16 and scaled int8 become float32.
+    """Decodes the tensors of a weights file, plain safetensors or ours; float16 and scaled int8 become float32.
 
-    `where` names the file in errors. Raises GestaError for a file that is damaged, cut short, of a newer layout, or
-    whose parts do not fit each other.
+    `where` names the file in errors. Raises GestaError if the file is damaged, truncated, has a newer layout, or its
+    parts are inconsistent.
     """
     try:
         arrays: dict[str, Array] = dict(safetensors.numpy.load(data))
@@ -100,7 +100,7 @@ def _metadata(data: bytes) -> dict[str, str]:
 
 
 def _shapes(metadata: Mapping[str, str], where: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of the tensors with a bitmap. Raises GestaError for another version, or what is not a table of shapes."""
+    """Returns the shapes of the tensors with a bitmap. Raises GestaError for another version or invalid shapes."""
     version = metadata.get("version", "")
     if version != str(VERSION):
         raise GestaError(
@@ -120,7 +120,7 @@ def _shapes(metadata: Mapping[str, str], where: str) -> dict[str, tuple[int, ...
 
 
 def _check_room(arrays: Mapping[str, Array], shapes: Mapping[str, tuple[int, ...]], where: str) -> None:
-    """Refuses a small file that would fill the memory."""
+    """Raises GestaError for a small file that would exhaust memory."""
     dense = sum(4 * array.size for name, array in arrays.items() if name not in shapes)
     total = dense + sum(8 * math.prod(max(n, 1) for n in shape) for shape in shapes.values())  # a side of 0 hides none
     if total > MAX_BYTES:
@@ -145,7 +145,7 @@ def _tensors(
 
 
 def _spread(values: Array, bitmap: Array, shape: tuple[int, ...], where: str) -> Array:
-    """Values and bitmap -> the whole tensor, zeros where no bit is set."""
+    """Returns the dense tensor of values and bitmap, zero where no bit is set."""
     size = math.prod(shape)
     if bitmap.dtype != np.uint8 or bitmap.shape != (-(-size // 8),) or values.ndim != 1:
         raise _unfit(where, f"a bitmap {bitmap.dtype} {bitmap.shape} for the shape {shape}")
@@ -164,7 +164,7 @@ def _widened(array: Array) -> Array:
 
 
 def _scaled(array: Array, scale: Array, where: str) -> Array:
-    """8-bit values times the scale of their row, float32."""
+    """Returns 8-bit values times the scale of their row, float32."""
     if array.dtype != np.int8 or scale.dtype != np.float32 or array.ndim < 1 or scale.shape != array.shape[:1]:
         raise _unfit(where, f"a scale {scale.dtype} {scale.shape} for values {array.dtype} {array.shape}")
     by_row = scale.astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))

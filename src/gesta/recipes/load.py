@@ -1,4 +1,4 @@
-"""Reading recipes: by name from this folder, or from a file; with `--set` changes; every mistake is named."""
+"""Loads recipes by name from this folder, or from a file, with `--set` changes; every error names its field."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ R = TypeVar("R", bound=Recipe)
 
 _ROOT = Path(__file__).parent
 FORMER = {"pose": "hands"}
-"""Names of tasks in older recipes -> today's."""
+"""Task names in older recipes -> current names."""
 FORMER_RECIPES = {
     "demo": "cnn3d-lstm-stream",
     "package": "cnn3d-lstm-rgb",
@@ -38,31 +38,31 @@ FORMER_RECIPES = {
     "tutorial/c3d-small": "c3d-small",
     "tutorial/i3d-small": "i3d-small",
 }
-"""Recipes by their former names -> today's."""
+"""Former recipe names -> current names."""
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
+"""Exceptions that PyYAML raises for invalid text, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
 
 
 def names() -> list[str]:
-    """Names of the recipes that come with the package, e.g. "auto", "mullick/cnn3d-lstm-small"."""
+    """Returns the names of the recipes in the package, e.g. "auto", "mullick/cnn3d-lstm-small"."""
     return sorted(path.relative_to(_ROOT).with_suffix("").as_posix() for path in _ROOT.rglob("*.yaml"))
 
 
 def read_text(name: str) -> str:
-    """The YAML file of a recipe, whole. Raises RecipeError for an unknown name, with the list and the nearest match."""
+    """Returns the YAML text of a recipe. Raises RecipeError, with the known names and the nearest match, if unknown."""
     return _find(name).read_text(encoding="utf-8")
 
 
 def document_of(name_or_path: str | Path) -> dict[str, Any]:
-    """The YAML document of a recipe, by name or file. Raises RecipeError if it is not there or cannot be read."""
+    """Returns the YAML document of a recipe, by name or file. Raises RecipeError if it is missing or unreadable."""
     return _parse(_find(name_or_path))
 
 
 def load(name_or_path: str | Path, schema: type[R], sets: Sequence[str] = ()) -> R:
-    """A recipe by name or YAML file, with changes "key=value", keys dotted: "training.epochs=20".
+    """Loads a recipe by name or YAML file, with changes "key=value" and dotted keys: "training.epochs=20".
 
-    Values are YAML: numbers, "auto", lists like [body, hand]. Raises RecipeError naming the field, what is allowed and
-    the nearest match, for an unknown recipe, an unknown key or a value that does not fit.
+    Values are YAML: numbers, "auto", lists like [body, hand]. Raises RecipeError, with the field, the allowed values
+    and the nearest match, for an unknown recipe, an unknown key or an invalid value.
     """
     path = _find(name_or_path)
     document = _parse(path)
@@ -78,13 +78,13 @@ def load(name_or_path: str | Path, schema: type[R], sets: Sequence[str] = ()) ->
 
 
 def kind_of(document: dict[str, Any]) -> str:
-    """The task that a recipe's document is for."""
+    """Returns the task of a recipe's document."""
     kind = str(document.get("kind", Recipe.task))
     return FORMER.get(kind, kind)
 
 
 def changed(recipe: R, sets: Sequence[str]) -> R:
-    """A recipe with changes as of `--set`. Raises RecipeError as `load` does."""
+    """Returns a recipe with `--set` changes applied. Raises RecipeError like `load`."""
     other = _loaded(type(recipe), recipe.name, recipe.model_dump(mode="json"), sets, check=False)
     if any(change.partition("=")[0].strip() == "model.name" for change in sets):
         outside.allow(_network(other))
@@ -129,7 +129,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    """The document of a file; gesta's own, which do not change, are parsed once."""
+    """Returns the document of a file; those of the package, which never change, are parsed once."""
     return copy.deepcopy(_parsed_once(path)) if path.is_relative_to(_ROOT) else _parsed(path)
 
 
@@ -165,7 +165,7 @@ def _apply(document: dict[str, Any], change: str, schema: type[BaseModel]) -> No
 
 
 def _by_todays_names(key: str, schema: type[BaseModel]) -> list[str]:
-    """The parts of a dotted key, former ones by their names of today."""
+    """Returns the parts of a dotted key, with former names replaced by current ones."""
     parts: list[str] = []
     model: type[BaseModel] | None = schema
     for part in key.split("."):
@@ -176,7 +176,7 @@ def _by_todays_names(key: str, schema: type[BaseModel]) -> list[str]:
 
 
 def _check_key(key: str, schema: type[BaseModel]) -> None:
-    """Raises RecipeError if the schema has no such dotted key."""
+    """Raises RecipeError if the schema does not have the dotted key."""
     model: type[BaseModel] | None = schema
     for part in key.split("."):
         fields = model.model_fields if model else {}
@@ -188,7 +188,7 @@ def _check_key(key: str, schema: type[BaseModel]) -> None:
 
 
 def _inner(field: FieldInfo) -> type[BaseModel] | None:
-    """The model of a section's keys, also of one that may be left out (`Section | None`)."""
+    """Returns the pydantic model of a section, also of an optional one (`Section | None`)."""
     for annotation in (field.annotation, *get_args(field.annotation)):
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return annotation
@@ -196,7 +196,7 @@ def _inner(field: FieldInfo) -> type[BaseModel] | None:
 
 
 def _is_free(field: FieldInfo) -> bool:
-    """Whether a section takes any keys: what a network of another package is made with."""
+    """Returns whether a section accepts any keys, such as the options of a network from another package."""
     return any(get_args(one) == (str, JsonValue) for one in get_args(field.annotation))
 
 
@@ -208,7 +208,7 @@ def _unknown(key: str, model: type[BaseModel] | None, schema: type[BaseModel]) -
 
 
 def _dotted(schema: type[BaseModel]) -> list[str]:
-    """Every key of a recipe as --set takes it: "training", "training.epochs", ..."""
+    """Returns every key of a recipe as used in --set: "training", "training.epochs", ..."""
     keys = []
     for name, field in schema.model_fields.items():
         inner = _inner(field)
@@ -217,7 +217,7 @@ def _dotted(schema: type[BaseModel]) -> list[str]:
 
 
 def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first mistake in words: which field, what was given, what is allowed."""
+    """Describes the first error: the field, the given value and the allowed ones."""
     first = error.errors()[0]
     keys = [str(part) for part in first["loc"]]
     model: type[BaseModel] | None = schema
@@ -237,7 +237,7 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
     told = (e["msg"].removeprefix("Value error, ") for e in error.errors() if e["loc"][: len(known)] == tuple(known))
     reasons = "; ".join(dict.fromkeys(told))
     if isinstance(first["input"], dict):
-        return f"{name}: {reasons}."  # settings that do not go together
+        return f"{name}: {reasons}."  # incompatible settings
     given = str(first["input"])
     only = all(e["type"] == "literal_error" for e in error.errors() if e["loc"][: len(known)] == tuple(known))
     hint = f" Allowed: {', '.join(allowed)}.{did_you_mean(given, allowed)}" if allowed and only else ""
@@ -245,7 +245,7 @@ def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
 
 
 def _literals(annotation: Any) -> list[Any]:
-    """Every value that stands in a Literal inside a type."""
+    """Returns every value of a Literal inside a type."""
     found: list[Any] = []
     for argument in get_args(annotation):
         found += _literals(argument) if get_args(argument) else [argument]

@@ -1,18 +1,18 @@
-"""Positions in the ResNets of gesta.models.st_resnet: numbers to names, without building a network.
+"""Layer positions in the ResNets of gesta.models.st_resnet: numbers to names, without building a network.
 
-A recipe's numbers become names when it is read, so that a bundle never holds a number whose meaning could change. Only
-bundles up to commit 2895dc4 do, and these count a block's projection last.
+A recipe's numbers are converted to names when it is read, so that bundles never store numbers whose meaning could
+change. Only bundles up to commit 2895dc4 do; they count a block's projection last.
 """
 
 from __future__ import annotations
 
 BLOCKS = {"st_resnet18": (2, 2, 2, 2), "st_resnet50": (3, 4, 6, 3)}
 CONVOLUTIONS = {"st_resnet18": 2, "st_resnet50": 3}
-"""Of a block's residual."""
+"""Number of convolutions in a block's residual branch."""
 
 
 def layer_names(network: str, *, projection_last: bool = False) -> list[str]:
-    """All convolutions and normalizations of `network` in the order that Iqbal counts them; the index is the number."""
+    """Returns all convolutions and normalizations of `network` in Iqbal's order; the index is the number."""
     names = ["conv1", "bn1"]
     for stage, blocks in enumerate(BLOCKS[network], 1):
         for block in range(blocks):
@@ -24,7 +24,7 @@ def layer_names(network: str, *, projection_last: bool = False) -> list[str]:
 
 
 def named(network: str, context: str, *, projection_last: bool = False) -> str:
-    """ "98-104" -> "layer4.1.conv3-layer4.2.conv3"; what is not a number of a position stays as it is."""
+    """ "98-104" -> "layer4.1.conv3-layer4.2.conv3"; anything but position numbers is unchanged."""
     if network not in BLOCKS or "-" not in context:
         return context
     names = layer_names(network, projection_last=projection_last)

@@ -1,4 +1,4 @@
-"""What every recipe says. A recipe is one complete YAML file: no inheritance, unknown keys are refused."""
+"""Schema shared by all recipes. A recipe is one complete YAML file: no inheritance, unknown keys are rejected."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ Auto = Literal["auto"]
 
 
 class RecipeError(GestaError):
-    """A recipe that cannot be used as it is written, or is not there. Commands end with exit code 2 on it."""
+    """A recipe is invalid or missing. Commands exit with code 2."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, usage=True)
 
 
 class Strict(BaseModel):
-    """A section of settings: unknown keys are refused, values never change.
+    """A section of settings: unknown keys are rejected, values are immutable.
 
-    FORMER: former names of keys, "sights", and of a key's values, "name=joint" -> today's. They are noted.
+    FORMER: former names of keys ("sights") and of a key's values ("name=joint") -> current ones. Their use is noted.
     """
 
     FORMER: ClassVar[Mapping[str, str]] = {}
@@ -49,7 +49,7 @@ class Strict(BaseModel):
 
     @classmethod
     def today(cls, key: str, value: Any = None) -> tuple[str, Any]:
-        """A key and its value by their names of today."""
+        """Returns a key and its value by their current names."""
         name, pair = cls.FORMER.get(key, key), cls.FORMER.get(f"{key}={value}")
         if name != key or pair is not None:
             note_former(f"{key}={value}" if pair else key, pair or name)
@@ -61,18 +61,18 @@ def _place_or(name: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 OR_OUTSIDE = (WrapValidator(_place_or), PlainSerializer(lambda name: name, return_type=str))
-"""Behind a Literal of networks in an Annotated: one of another package may be named, too (gesta.outside)."""
+"""Annotated metadata after a Literal of networks: also accepts networks from other packages (gesta.outside)."""
 
 
 class NetworkSettings(Strict):
-    """Which network: `name`, one of ours (a Literal with OR_OUTSIDE behind it) or of another package."""
+    """The network: `name` is one of ours (a Literal followed by OR_OUTSIDE) or one from another package."""
 
     name: str
     options: dict[str, JsonValue] | None = Field(None, description="what a network of another package is made with")
 
     @property
     def is_outside(self) -> bool:
-        """Whether the network is of another package."""
+        """Returns whether the network comes from another package."""
         return self.name not in get_args(type(self).model_fields["name"].annotation) and outside.is_outside(self.name)
 
     @model_validator(mode="after")
@@ -85,7 +85,7 @@ class NetworkSettings(Strict):
         return self
 
     def written(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Without the options of our own networks, and without our settings for others."""
+        """Returns the document without `options` for our own networks, and without our settings for others."""
         if self.is_outside:
             return {key: value for key, value in document.items() if key == "name" or (key == "options" and value)}
         return {key: value for key, value in document.items() if key != "options"}
@@ -96,10 +96,10 @@ class NetworkSettings(Strict):
 
 
 class Recipe(Strict):
-    """What the recipes of all tasks share. `cost` and `reproduces` are for those who choose, and in no bundle."""
+    """Fields shared by the recipes of all tasks. `cost` and `reproduces` help users to choose; bundles omit them."""
 
     task: ClassVar[str] = "clips"
-    """Name of the task that it is for: what `kind` says in its YAML file."""
+    """Name of its task: the value of `kind` in its YAML file."""
 
     name: str
     title: str = Field(description="one line: what it is for")
@@ -108,11 +108,11 @@ class Recipe(Strict):
 
     @classmethod
     def expanded(cls, sets: Sequence[str]) -> list[str]:
-        """The changes of `--set` with short forms written out."""
+        """Returns the changes of `--set` with short forms expanded."""
         return list(sets)
 
     def check(self, changed: frozenset[str]) -> None:
-        """Raises RecipeError where settings do not go together; `changed`: the keys that `--set` gave."""
+        """Raises RecipeError if settings are incompatible; `changed`: the keys given with `--set`."""
         model = getattr(self, "model", None)
         if not isinstance(model, NetworkSettings) or not model.is_outside:
             return
@@ -170,7 +170,7 @@ class TrainingSettings(Strict):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """An update a batch is written as it was before there was another way: run keys stay the same."""
+        """Omits newer settings that are None, so that run keys stay the same."""
         document: dict[str, Any] = handler(self)
         for name in ("accumulate", "freeze", "rates", "least_updates"):
             if getattr(self, name) is None:

@@ -1,1 +1,1 @@
-"""Readers: one file per on-disk layout, folder in, `Listing` out. They read indexes and labels, never pixels."""
+"""Readers, one module per on-disk layout: folder in, `Listing` out. They read indexes and labels, never pixels."""

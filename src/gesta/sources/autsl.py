@@ -1,10 +1,10 @@
-"""AUTSL (Sincan and Keles 2020): 226 Turkish signs, as videos or as folders of their frames, with lists of labels.
+"""AUTSL (Sincan and Keles 2020): 226 Turkish signs, as videos or folders of frames, with lists of labels.
 
     ROOT/train_labels.csv                          signer0_sample1,41      also val_labels.csv, test_labels.csv
     ROOT/train/signer0_sample1_color.mp4           or a folder of images of that name, with or without _color
-    ROOT/SignList_ClassId_TR_EN.csv                ClassId,TR,EN: optional, the signs' names
+    ROOT/SignList_ClassId_TR_EN.csv                optional: ClassId,TR,EN, the names of the signs
 
-The signer's number is in the name. The depth videos of the set are not read: their 8 bits have no known unit.
+The signer's number is part of the name. The depth videos are not read: their 8-bit values have no known unit.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _ENDINGS = ("_color.mp4", "_color", "", ".mp4", "_color.avi", ".avi")
 
 
 def matches(root: Path) -> bool:
-    """True where a list of labels begins with a `signer0_sample1`."""
+    """Returns True if a list of labels begins with a name like `signer0_sample1`."""
     return root.is_dir() and any(_names_signers(path) for path in _lists(root).values())
 
 
 def read(root: Path) -> Listing:
-    """One sample a line of the lists, in their order; the class's English name is the label where it is known.
+    """Returns one sample per line of the lists, in order; the label is the class's English name if known.
 
-    Raises GestaError where there is no list, a line is not as above, or videos are missing (listed, up to 50).
+    Raises GestaError if there is no list, a line has another format, or videos are missing (up to 50 are listed).
     """
     lists = _lists(root)
     if not lists:
@@ -72,7 +72,7 @@ def _video(root: Path, listed_in: Path, split: Split, name: str) -> Path | None:
 
 
 def _signs(root: Path) -> dict[int, str]:
-    """English names by class; {} where there is no such list, or names are there twice."""
+    """Returns English names by class, with the Turkish name added to duplicates; {} if there is no such list."""
     path = root / NAMES_FILE
     if not path.is_file():
         return {}
@@ -82,7 +82,7 @@ def _signs(root: Path) -> dict[int, str]:
 
 
 def _lists(root: Path) -> dict[Split, Path]:
-    """In `root`, or in a folder of a part."""
+    """Finds the lists in `root` or in its immediate subfolders."""
     found: dict[Split, Path] = {}
     for path in sorted([*root.glob("*.csv"), *root.glob("*/*.csv")]):
         name = _LIST.fullmatch(path.name)

@@ -1,4 +1,4 @@
-"""Cameras of the hand data sets by name and `camera.yaml` files."""
+"""Cameras: those of the hand data sets, by name, and `camera.yaml` files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ CAMERAS = {
     "icvl": Camera(241.42, 241.42, 160.0, 120.0),  # 320 x 240, Tang et al. 2014
     "msra": Camera(241.42, 241.42, 160.0, 120.0),  # 320 x 240, Sun et al. 2015
 }
-"""Intrinsics by data set, for depth images of the size in the comment."""
+"""Intrinsics by data set, for depth images of the size given in the comment."""
 
 
 def find_camera(name: str) -> tuple[Camera, float]:
-    """The camera of a data set, or that of a `camera.yaml`, and the depth's unit in mm: 1 where it is not told.
+    """Returns the camera of a data set or of a `camera.yaml`, and the depth unit in mm (1 if not given).
 
-    Raises GestaError (usage) where `name` is neither.
+    Raises GestaError (usage) if `name` is neither.
     """
     if name in CAMERAS:
         return CAMERAS[name], 1.0
@@ -34,10 +34,10 @@ def find_camera(name: str) -> tuple[Camera, float]:
 
 
 def read_camera(path: Path, size: tuple[int, int] | None = None) -> tuple[Camera, float]:
-    """What a `camera.yaml` says: fx, fy, cx, cy in pixels, and depth_unit_mm, the mm of one step of depth (else 1).
+    """Reads a `camera.yaml`: fx, fy, cx, cy in pixels, and depth_unit_mm, the size of one depth step in mm (default 1).
 
-    `size` is (width, height) of the depth images; without it, the file's own width and height, where it has them, are
-    used to check. Raises GestaError where the file cannot be read, lacks a number, or its numbers look wrong.
+    `size` is the (width, height) of the depth images, used to check the intrinsics; without it, the file's own width
+    and height are used if present. Raises GestaError if the file is unreadable, lacks a number, or looks wrong.
     """
     if not path.is_file():
         raise GestaError(f"{path}: not found. Write the depth camera's fx, fy, cx, cy (pixels) into it.")

@@ -1,4 +1,4 @@
-"""The layouts that gesta reads, by name, and how a folder's layout is detected."""
+"""The layouts that gesta reads, by name, and the detection of a folder's layout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from gesta.words import did_you_mean
 
 @dataclass(frozen=True)
 class Reader:
-    """One layout: whether a folder or file has it, reading it, and what it looks like."""
+    """One layout: how to detect it, how to read it, and what it looks like."""
 
     matches: Callable[[Path], bool]
     read: Callable[[Path], Listing]
@@ -70,23 +70,23 @@ READERS: dict[str, Reader] = {
         videos.matches, videos.read, "one video, or a folder of videos (no labels); a folder of images is one"
     ),
 }
-"""Layouts by name, in the order in which they are tried."""
+"""Layouts by name, in detection order."""
 
 WAYS: dict[str, dict[str, Callable[[Path], Listing]]] = {
     "ucf101": {f"split{number}": partial(ucf101.read, split=number) for number in (1, 2, 3)},
     "isogd": {modality: partial(isogd.read, modality=modality) for modality in ("rgb", "depth")},
     "class_folders": {f"level{number}": partial(class_folders.read, level=number) for number in (1, 2, 3)},
 }
-"""Other ways to read a layout, to be named behind it, as in isogd+rgb; never detected."""
+"""Other ways to read a layout, appended to its name as in isogd+rgb; never detected."""
 
 FREQUENT = re.compile(r"(all|[1-9]\d{0,5})x([1-9]\d{0,5})")
-"""Behind any layout, as in ledasila+21x18: of it the 21 most frequent classes (or all) with at least 18 videos each."""
+"""Suffix of any layout, as in ledasila+21x18: the 21 most frequent classes (or all) with at least 18 videos each."""
 
 
 def detect(root: Path | str) -> str:
-    """Name of the layout of `root`, a folder or a single file. Raises GestaError if it has none of them.
+    """Returns the name of the layout of `root`, a folder or a single file. Raises GestaError if there is none.
 
-    Installed readers of other packages (entry points of gesta.readers) are asked first.
+    Readers installed by other packages (entry points in gesta.readers) are tried first.
     """
     root = _existing(Path(root))
     for name in outside.installed(outside.READERS):
@@ -104,12 +104,15 @@ def detect(root: Path | str) -> str:
 
 
 def read(root: Path | str, layout: str | None = None, *, like: str | None = None) -> Listing:
-    """What lies in `root`. The layout is detected unless it is named: NAME, or NAME+WAY with one of WAYS or FREQUENT;
-    without a NAME (+21x18) it is detected, too. The listing's layout says all of it. NAME may be a reader of another
-    package: a module that can be imported and has `read(root)`, or an entry point of gesta.readers.
+    """Reads the data in `root`.
 
-    `like`: how other data were read, those of a bundle's training; so are these, where no layout is named and they have
-    that one. Raises GestaError if `root` does not exist, has no known layout, or `layout` is not known (usage).
+    `layout` is NAME, or NAME+WAY with one of WAYS or FREQUENT. It is detected if None, and also without a NAME
+    (+21x18). The listing's layout contains all of it. NAME may be a reader from another package: an importable module
+    with `read(root)`, or an entry point in gesta.readers.
+
+    `like` is the layout of other data, such as a bundle's training data; its WAY is used if `layout` is None and the
+    data have the same NAME. Raises GestaError if `root` does not exist or has no known layout, or `layout` is unknown
+    (usage).
     """
     root = _existing(Path(root))
     name, *ways = (layout or "").split("+")
@@ -124,7 +127,7 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
     if reader is None or len(frequent) > 1 or len(others) > 1 or any(way not in known for way in others):
         raise _unknown("+".join([name, *ways]))
     listing = known[others[0]](root) if others else reader.read(root)
-    own = listing.layout if name == packed.LAYOUT else name  # packed clips: that of their recordings
+    own = listing.layout if name == packed.LAYOUT else name  # packed clips keep the layout of their recordings
     listing = replace(listing, layout="+".join([own, *ways]))
     for found in frequent:
         classes = None if found[1] == "all" else int(found[1])
@@ -137,7 +140,7 @@ def read(root: Path | str, layout: str | None = None, *, like: str | None = None
 
 
 def _outside(name: str) -> Reader | None:
-    """The reader of another package. Raises GestaError (usage) where it cannot be imported or has no read()."""
+    """Returns a reader from another package. Raises GestaError (usage) if it cannot be imported or has no read()."""
     module = outside.reader(name)
     if module is None:
         return None

@@ -1,12 +1,12 @@
-"""ChaLearn Looking at People 2014, track 3 ("Montalbano"): a zip or folder a recording, several gestures a recording.
+"""ChaLearn Looking at People 2014, track 3 ("Montalbano"): a zip or folder per recording, with several gestures.
 
-    Train1/Sample0001.zip or Train1/Sample0001/        with inside
+    Train1/Sample0001.zip or Train1/Sample0001/        containing
         Sample0001_color.mp4  Sample0001_depth.mp4  Sample0001_user.mp4
         Sample0001_skeleton.csv  Sample0001_labels.csv  Sample0001_data.csv
     gesta_subjects.csv                                 optional: recording,subject
 
 `_data.csv` is one row `n_frames,fps,max_depth_mm`; `_labels.csv` has rows `gesture_id,first_frame,last_frame`, 1-based
-and inclusive. Folders Train*, Validation*, Test* give the split. Depth is 8-bit: value / 255 * max_depth_mm.
+and inclusive. The folders Train*, Validation* and Test* define the split. Depth is 8-bit: value / 255 * max_depth_mm.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from gesta.untrusted import MAX_TEXT_BYTES, open_zip
 LAYOUT = "chalearn2014"
 SUBJECTS_FILE = "gesta_subjects.csv"
 ASSUMED_MAX_DEPTH_MM = 4000.0
-"""Reach of the first Kinect; taken, and reported, where `_data.csv` is missing."""
+"""Range of the first Kinect; assumed, and reported, if `_data.csv` is missing."""
 
 PARTS = {
     "color": "_color.mp4",
@@ -39,7 +39,7 @@ _PART_NAMES = re.compile(
     r"(?P<name>.+)_(?P<part>color\.mp4|depth\.mp4|user\.mp4|skeleton\.csv|labels\.csv|data\.csv)$", re.I
 )
 _OWN_NAMES = re.compile(r"(Sample\d+_(color|depth)\.mp4|.+_(user\.mp4|labels\.csv|data\.csv))$", re.I)
-"""What only this layout has: other sets name their videos ..._color.mp4 and ..._depth.mp4, too."""
+"""File names specific to this layout: other sets, too, name their videos ..._color.mp4 and ..._depth.mp4."""
 _SPLIT_FOLDER = re.compile(r"(train|training|val|validation|test)[-_ ]?\d*$", re.I)
 _MODALITIES = {"color": "color", "depth": "depth", "user": "mask", "skeleton": "skeleton"}
 _ZIPS_LOOKED_AT = 10
@@ -50,20 +50,20 @@ class Recording:
     """The files of one recording, by part (`color`, `depth`, `user`, `skeleton`, `labels`, `data`)."""
 
     name: str
-    place: Path  # the zip, or the folder with the files
+    place: Path  # the zip, or the folder of the files
     parts: dict[str, Resource] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What `_data.csv` says; `n_frames` is None where it does not say."""
+    """Contents of `_data.csv`; `n_frames` is None if unknown."""
 
     n_frames: int | None
     max_depth_mm: float
 
 
 def matches(root: Path) -> bool:
-    """True where `root` holds, or is, at least one recording of this layout. Looks three folders deep."""
+    """Returns True if `root` is or contains a recording of this layout. Searches three folders deep."""
     if root.is_file():
         return root.suffix.lower() == ".zip" and _zip_has_recording(root)
     zips = 0
@@ -78,9 +78,9 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Listing:
-    """Samples of all recordings under `root`, in the order of their names, one a labeled gesture.
+    """Returns one sample per labeled gesture of all recordings under `root`, in the order of the recordings' names.
 
-    A recording without labels is one sample without label. `root` may be a single recording (folder or zip).
+    A recording without labels is one unlabeled sample. `root` may be a single recording (folder or zip).
     """
     problems: list[Problem] = []
     recordings = _find_recordings(root, problems)
@@ -102,7 +102,7 @@ def read(root: Path) -> Listing:
 
 
 def _place_name(root: Path, recording: Recording) -> str:
-    """A recording by where it lies: the folder or zip of its own name, or its name in a folder with others."""
+    """Returns a recording's name by its path: its own folder or zip, or its name within a shared folder."""
     place = recording.place.relative_to(root)
     if recording.place.is_file():
         return place.with_suffix("").as_posix() if place.name else recording.name
@@ -110,7 +110,7 @@ def _place_name(root: Path, recording: Recording) -> str:
 
 
 def parse_data(text: str) -> Facts:
-    """`n_frames,fps,max_depth_mm` of a `_data.csv`. Raises ValueError that says what is wrong."""
+    """Parses a `_data.csv`: `n_frames,fps,max_depth_mm`. Raises ValueError with the reason if it is invalid."""
     rows = table(text)
     if not rows:
         raise ValueError("is empty")
@@ -127,7 +127,7 @@ def parse_data(text: str) -> Facts:
 
 
 def stated_facts(sample: Sample) -> Facts | None:
-    """What the `_data.csv` beside a sample's videos says; None where there is none or it says nothing."""
+    """Returns the contents of the `_data.csv` next to a sample's videos, or None if it is missing or invalid."""
     video = sample.color or sample.depth
     match = _PART_NAMES.match(video.name) if video is not None else None
     if video is None or match is None:
@@ -144,10 +144,10 @@ def stated_facts(sample: Sample) -> Facts | None:
 
 
 def parse_labels(text: str, n_frames: int | None) -> tuple[list[tuple[str, int, int]], list[tuple[str, str]]]:
-    """Rows of a `_labels.csv` -> ([(gesture, first, last)] 0-based inclusive, by time, [(kind, reason)] refused).
+    """Parses a `_labels.csv`: ([(gesture, first, last)] 0-based inclusive, sorted by time, [(kind, reason)] rejected).
 
-    A row is refused where it is no three whole numbers, the id is not 1 to 20, the span ends before it starts or lies
-    outside the `n_frames` of the recording, or shares more than half of the shorter one with the row before.
+    A row is rejected if it is not three integers, its id is not 1 to 20, its span ends before it starts or lies
+    outside the `n_frames` of the recording, or it overlaps the previous row by more than half of the shorter span.
     """
     spans: list[tuple[str, int, int]] = []
     refused: list[tuple[str, str]] = []
@@ -185,7 +185,7 @@ def _whole_numbers(cells: list[str]) -> tuple[int, int, int] | None:
 
 
 def _shared(span: tuple[str, int, int], first: int, last: int) -> float:
-    """Share of the shorter of two spans that both cover."""
+    """Returns the overlap of two spans as a fraction of the shorter one."""
     common = min(span[2], last) - max(span[1], first) + 1
     return max(common, 0) / min(span[2] - span[1] + 1, last - first + 1)
 
@@ -199,7 +199,7 @@ def _zip_has_recording(path: Path) -> bool:
 
 
 def _find_recordings(root: Path, problems: list[Problem]) -> list[Recording]:
-    """Recordings sorted by name; of a zip and a folder of the same recording side by side, the folder."""
+    """Returns recordings sorted by name; if one exists both as a zip and as a folder, the folder is used."""
     found: dict[tuple[Path, str, str], Recording] = {}
     for path in [root] if root.is_file() else walk(root):
         if path.suffix.lower() == ".zip":
@@ -322,7 +322,7 @@ def _read_facts(recording: Recording, where: str, problems: list[Problem]) -> Fa
 def _read_spans(
     recording: Recording, n_frames: int | None, where: str, *, quiet: bool, problems: list[Problem]
 ) -> list[tuple[str, int, int]] | None:
-    """The labeled spans, or None where the recording has no labels."""
+    """Returns the labeled spans, or None if the recording has no labels."""
     file = recording.parts.get("labels")
     whole = "It is taken as one recording without label."
     if file is None:

@@ -4,8 +4,8 @@
     ROOT/cifar-100-python/     train, test, meta
 
 Each file is a pickle (protocol 2) of a dictionary: b"data" uint8 N x 3072 (1024 red, green, blue values, row by row),
-b"labels" or b"fine_labels", N numbers. A pickle can run anything, so these are read by an unpickler that makes plain
-values and copies of uint8 arrays, and calls nothing else.
+b"labels" or b"fine_labels", N numbers. A pickle can execute arbitrary code, so a restricted unpickler reads the files:
+it creates plain values and copies of uint8 arrays, and calls nothing else.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from gesta.schema import GestaError
 SIDE = 32
 VALUES = 3 * SIDE * SIDE
 MAX_BYTES = 512 * 2**20
-"""The largest original file has 155 MB."""
+"""The largest original file is 155 MB."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """Labeled images. `pixels` uint8 N H W C (RGB), `labels` int64 N, positions in `classes`."""
+    """Labeled images. `pixels` uint8 N H W C (RGB), `labels` int64 N, indices into `classes`."""
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -40,13 +40,13 @@ class Images:
         return len(self.labels)
 
     def take(self, chosen: NDArray[np.int64]) -> Images:
-        """Those at these positions, in this order."""
+        """Returns the images at these indices, in this order."""
         return replace(self, pixels=self.pixels[chosen], labels=self.labels[chosen])
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which files a set has, and under which keys the labels and their names stand."""
+    """The files of a set, and the keys of the labels and their names."""
 
     name: str
     folder: str
@@ -76,10 +76,10 @@ LAYOUTS = {
 
 
 def read(root: Path | str, name: str) -> tuple[Images, Images]:
-    """The official training and test images of "cifar10" or "cifar100". `root`: the set's folder, or the one around it.
+    """Reads the official training and test images of "cifar10" or "cifar100". `root`: the set's folder or its parent.
 
-    Raises GestaError if a file is missing, truncated, holds anything but plain values and uint8 arrays, lacks a key,
-    or has another shape, number or range of labels than expected.
+    Raises GestaError if a file is missing or truncated, contains anything but plain values and uint8 arrays, lacks
+    a key, or has an unexpected shape, number of labels or label range.
     """
     layout, root = LAYOUTS[name], Path(root)
     folder = root / layout.folder if (root / layout.folder).is_dir() else root
@@ -96,7 +96,7 @@ def read(root: Path | str, name: str) -> tuple[Images, Images]:
 
 
 def hold_out(images: Images, share: float, seed: int) -> tuple[Images, Images]:
-    """(rest, held out): `share` of each class's images, drawn by `seed`, at least one where a class has two."""
+    """Returns (rest, held out): `share` of each class's images, drawn with `seed`; at least one if a class has two."""
     rng = np.random.default_rng(seed)
     held = np.zeros(len(images), bool)
     for label in range(len(images.classes)):
@@ -141,7 +141,7 @@ def _batch(path: Path, layout: Layout, classes: tuple[str, ...]) -> Images:
 
 
 def _value(document: dict[Any, Any], key: str, path: Path) -> Any:
-    """What stands under a key, which Python 2 wrote as bytes."""
+    """Returns the value of a key, which Python 2 wrote as bytes."""
     for name in (key.encode(), key):
         if name in document:
             return document[name]
@@ -150,7 +150,7 @@ def _value(document: dict[Any, Any], key: str, path: Path) -> Any:
 
 
 def _load(path: Path) -> dict[Any, Any]:
-    """The dictionary of a file, by the restricted unpickler."""
+    """Loads a file's dictionary with the restricted unpickler."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise GestaError(f"{path}: is larger than {MAX_BYTES:,} bytes, which no file of CIFAR is.")
@@ -168,17 +168,17 @@ def _load(path: Path) -> dict[Any, Any]:
 
 
 class _Dtype:
-    """Stands for numpy.dtype: remembers what was asked for."""
+    """Stand-in for numpy.dtype that stores the requested type."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         self.code = code
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like, which a byte does not have."""
+        """Ignores byte order and the like, which do not apply to bytes."""
 
 
 class _Array:
-    """Stands for numpy.ndarray: remembers what the file says, so that nothing of numpy runs on a stranger's word."""
+    """Stand-in for numpy.ndarray that stores the file's state, so that no numpy code runs on untrusted input."""
 
     state: Any = None
 
@@ -186,7 +186,7 @@ class _Array:
         self.state = state
 
     def copied(self, path: Path) -> NDArray[np.uint8]:
-        """The array. Raises GestaError if it is not one of uint8, or shape and bytes do not fit."""
+        """Returns the array. Raises GestaError if it is not uint8, or its shape does not match its bytes."""
         try:
             _, shape, kind, fortran, raw = self.state
             if kind.code not in ("u1", b"u1"):
@@ -197,12 +197,12 @@ class _Array:
 
 
 def _reconstruct(*_: Any) -> _Array:
-    """Stands for numpy's function of that name: an empty array, filled by its state."""
+    """Stand-in for numpy's function of that name: returns an empty array, to be filled by its state."""
     return _Array()
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stands for _codecs.encode, by which Python 3 writes bytes in protocol 2; latin1 alone."""
+    """Stand-in for _codecs.encode, with which Python 3 writes bytes in protocol 2; supports only latin1."""
     if encoding != "latin1":
         raise ValueError(f"the encoding {encoding!r}")
     return text.encode("latin1")
@@ -215,7 +215,7 @@ ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy._core.multiarray", "_reconstruct"): _reconstruct,
     ("_codecs", "encode"): _encode,
 }
-"""The names that a file may call, and what stands for each."""
+"""The names that a file may call, and their stand-ins."""
 
 
 class _Unpickler(pickle.Unpickler):

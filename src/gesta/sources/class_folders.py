@@ -1,9 +1,9 @@
-"""Folders of videos whose names are the classes: `root/<label>/<anything, deeper too>.{mp4,avi,mov,mkv,webm,...}`.
+"""Folders of videos named by class: `root/<label>/<any name, any depth>.{mp4,avi,mov,mkv,webm,...}`.
 
-A video may be a folder of JPEG or PNG images, a frame each: `root/<label>/<clip>/00001.jpg`. Where there is no video,
-files of skeletons (see `skeletons`) are the recordings: `root/<label>/01.npy`, with `root/joints.txt`.
-Above or below the classes there may be folders of the parts (`train/<label>/...`) and of people (`anna/<label>/...`,
-`<label>/p01/...`): see `folder_roles`. `level=2` says that the second folder is the class.
+A video may be a folder of JPEG or PNG images, one per frame: `root/<label>/<clip>/00001.jpg`. If there is no video,
+skeleton files (see `skeletons`) are the recordings: `root/<label>/01.npy`, with `root/joints.txt`.
+Above or below the classes there may be folders for splits (`train/<label>/...`) and people (`anna/<label>/...`,
+`<label>/p01/...`): see `folder_roles`. `level=2` means that the second folder is the class.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from gesta.words import counted
 
 LAYOUT = "class_folders"
 FOLDER_ROLES = "folder-roles"
-"""Kind of the problem that says how folders were read where that is not plain."""
+"""Kind of the problem that reports how ambiguous folders were interpreted."""
 
 
 def matches(root: Path) -> bool:
-    """True where some video, or file of skeletons, lies below `root` in a folder of its own."""
+    """Returns True if a subfolder of `root` contains a video or skeleton file."""
     files = []
     for path in walk(root) if root.is_dir() else ():
         if is_video(path) and path.parent != root:
@@ -39,9 +39,9 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, level: int | None = None) -> Listing:
-    """One sample a video, sorted by path. `level`: the folder whose name is the label, 1 at the top; found if None.
+    """Returns one sample per video, sorted by path. `level`: depth of the label folder, 1 at the top; None: detect it.
 
-    Clips that lie above the classes, and all where there are no classes, are samples without label.
+    Clips above the class folders, or all clips if there are no classes, are unlabeled samples.
     """
     entries = list(walk_all(root))
     files = [path for path, regular in entries if regular]
@@ -66,12 +66,12 @@ def read(root: Path, level: int | None = None) -> Listing:
 
 
 def _clip_folders(root: Path, files: list[Path]) -> list[Path]:
-    """Folders of images, a frame each, at least one folder below their class: `root/<label>/<clip>/00001.jpg`."""
+    """Returns folders of images, one per frame, inside a class folder: `root/<label>/<clip>/00001.jpg`."""
     return [folder for folder in frame_folders(files) if len(folder.relative_to(root).parts) > 1]
 
 
 def _stated(relative: list[Path], level: int) -> Roles:
-    """The label at a level; above it parts of the set where all names at the top are such, else nothing."""
+    """Returns roles with the label at `level`; the top level is the split if all its names are split names."""
     above: list[Role] = ["group"] * (level - 1)
     if above and all(folder_split(path.parts[0]) for path in relative):
         above[0] = "split"
@@ -79,7 +79,7 @@ def _stated(relative: list[Path], level: int) -> Roles:
 
 
 def _named(relative: Path, levels: tuple[Role, ...]) -> dict[str, Any]:
-    """What the folders above a clip say of it."""
+    """Returns the label, subject and split given by the folders above a clip."""
     named = dict(zip(levels, relative.parts[:-1], strict=False))
     split = folder_split(named["split"]) if "split" in named else None
     return {"label": named.get("label"), "subject": named.get("subject"), "split": split}
@@ -107,7 +107,7 @@ def _note(root: Path, roles: Roles) -> Iterator[Problem]:
 
 
 def _unlabeled(root: Path, samples: tuple[Sample, ...], roles: Roles) -> Iterator[Problem]:
-    """Clips that lie too high in the tree to have a label, counted by folder."""
+    """Reports clips too high in the tree to have a label, counted by folder."""
     places = Counter(Path(sample.id).parent for sample in samples if sample.label is None)
     beside = tables_beside(root)
     for folder, count in places.items():

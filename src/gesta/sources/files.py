@@ -1,4 +1,4 @@
-"""What all readers share: which files are videos, walking a folder in a stable order, reading small text files."""
+"""Shared by all readers: recognizing videos, walking a folder in a stable order, reading small text files."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "dev", "development"), "val"),
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
-"""Names people give the three parts, and ours for them."""
+"""Common names of the three splits, mapped to ours."""
 _BESIDE_SPLIT = re.compile(r"(sets?|data|splits?|part|videos?|clips?|folder|images|frames|files|rgb|\d+)?")
 _SYSTEM_FOLDERS = frozenset(
     {"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"}
 )
 SHOWN_MISSING = 50
 NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
-"""What PyYAML raises for text that it cannot read, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
+"""Exceptions that PyYAML raises for invalid text, e.g. 2020-13-45, !!bool maybe, or 100,000 opening brackets."""
 
 
 def split_name(text: str) -> Split | None:
-    """Our name for `Train`, `validation`, `test` and the like; None where it is no such name."""
+    """Returns our name for `Train`, `validation`, `test` and the like, or None for other names."""
     return cast("Split | None", SPLIT_NAMES.get(text.strip().lower()))
 
 
 def folder_split(name: str) -> Split | None:
-    """The part that a folder is, by its name, also `train_set`, `Test-Videos`, `01_val`; None for other names."""
+    """Returns the split a folder name stands for, also `train_set`, `Test-Videos`, `01_val`; None for other names."""
     words = [word for word in re.split(r"[\W_]+", name.strip().lower()) if word]
     parts = {split_name(word) for word in words if split_name(word)}
     others = [word for word in words if not split_name(word)]
@@ -52,7 +52,7 @@ def is_video(path: Path) -> bool:
 
 
 def frame_folders(files: Iterable[Path]) -> list[Path]:
-    """Folders among the parents of `files` that hold images and no video: each is a video of one image a frame."""
+    """Returns the parents of `files` with images but no video: each is a video, one image per frame."""
     videos, images = set(), Counter[Path]()
     for path in files:
         if is_video(path):
@@ -63,7 +63,7 @@ def frame_folders(files: Iterable[Path]) -> list[Path]:
 
 
 def inside(root: Path, name: str, where: str) -> Path:
-    """The path that a list names, below `root`. Raises GestaError, naming the list's line, where it leads out of it."""
+    """Returns a listed path below `root`. Raises GestaError that names `where` if it leads out of `root`."""
     relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
     if relative.is_absolute() or ".." in relative.parts:
         raise GestaError(f"{where}: {name[:200]} leads out of the folder {root}; paths in a list are relative to it.")
@@ -71,7 +71,7 @@ def inside(root: Path, name: str, where: str) -> Path:
 
 
 def is_there(path: Path, *, folder: bool = False) -> bool:
-    """Whether a file (or folder) that a list names is there; a name that no file system takes is not."""
+    """Returns whether a listed file (or folder) exists; False for names that are invalid in the file system."""
     try:
         return path.is_dir() if folder else path.is_file()
     except (OSError, ValueError):
@@ -79,19 +79,19 @@ def is_there(path: Path, *, folder: bool = False) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Files and folders that systems leave about: `.DS_Store`, `._clip.mp4`, `__MACOSX`, thumbnails of file servers."""
+    """Returns whether a name is a hidden or system file: `.DS_Store`, `._clip.mp4`, `__MACOSX`, thumbnails."""
     return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 def walk(root: Path, depth: int | None = None) -> Iterator[Path]:
-    """All regular files under `root`, sorted, without hidden ones. `depth` 1 stays in the folder itself; None has no
+    """Yields all regular files under `root`, sorted, without hidden ones. `depth` 1 is the folder itself; None has no
     limit. Links to files are followed, links to folders are not."""
     return (path for path, regular in walk_all(root, depth) if regular)
 
 
 def walk_all(root: Path, depth: int | None = None) -> Iterator[tuple[Path, bool]]:
-    """As `walk`, with what is not a regular file, too: (path, whether it is one) for pipes, sockets, devices, broken
-    links and links to folders."""
+    """Like `walk`, but yields (path, whether it is a regular file), including pipes, sockets, devices, broken links
+    and links to folders."""
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         below = len(here.relative_to(root).parts) + 1
@@ -104,9 +104,9 @@ def walk_all(root: Path, depth: int | None = None) -> Iterator[tuple[Path, bool]
 
 
 def decode_text(raw: bytes, name: str) -> str:
-    """Text in UTF-8 or, as spreadsheets save it, UTF-16 or UTF-32, with or without byte order mark.
+    """Decodes UTF-8 or, as saved by spreadsheets, UTF-16 or UTF-32, with or without byte order mark.
 
-    Raises GestaError that names the file where it is something else.
+    Raises GestaError with the file's name for other data.
     """
     encoding = _encoding(raw)
     try:
@@ -120,7 +120,7 @@ def decode_text(raw: bytes, name: str) -> str:
 
 
 def _encoding(raw: bytes) -> str:
-    """By the byte order mark; without one, by where the zeros of plain letters lie."""
+    """Detects the encoding by the byte order mark or, without one, by the position of zero bytes."""
     if raw.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -133,7 +133,7 @@ def _encoding(raw: bytes) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A text file of at most 64 MB. Raises GestaError that names it where it cannot be read or is something else."""
+    """Reads a text file of at most 64 MB. Raises GestaError with its name if it is unreadable or not text."""
     try:
         with open_file(path) as stream:
             raw = read_bounded(stream)
@@ -143,7 +143,7 @@ def read_text(path: Path) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a small YAML file holds. Raises GestaError that names the file where it is not YAML."""
+    """Reads a small YAML file. Raises GestaError with the file's name if it is not YAML."""
     try:
         return yaml.safe_load(read_text(path))
     except NOT_YAML as error:
@@ -152,7 +152,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:
-    """The error for a list that names videos that are not there; of more than 50 the first 50 are shown."""
+    """Returns the error for listed videos that are missing; it shows at most 50."""
     shown = "\n  ".join(names[:SHOWN_MISSING])
     more = f"\n  ... and {len(names) - SHOWN_MISSING} more" if len(names) > SHOWN_MISSING else ""
     return GestaError(f"{place} names {counted(len(names), 'video')} that cannot be found:\n  {shown}{more}\n{hint}")

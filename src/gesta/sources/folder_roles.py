@@ -1,7 +1,7 @@
-"""What the levels of a tree of folders mean: parts of the set, people, classes.
+"""Infers what the levels of a folder tree mean: splits, people, classes.
 
-Only the names of the folders that hold clips are looked at. Where more than one reading is possible, the likely one is
-taken and told.
+Only the names of folders that contain clips are considered. If there is more than one interpretation, the likeliest is
+used and reported.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from gesta.sources.files import folder_split
 from gesta.untrusted import same_text
 
 Role = Literal["split", "subject", "label", "group"]
-"""group: a level without a meaning here, such as days of recording."""
+"""group: a level without meaning here, such as recording days."""
 Folders = Sequence[tuple[str, ...]]
-"""Of each clip the folders above it, from the root."""
+"""For each clip, the folders above it, starting at the root."""
 
 _PERSON = re.compile(
     r"(p|s|subj(ect)?|person|people|participant|user|signer|actor|performer|speaker|proband|vpn?|u|id)[-_ ]?\d+", re.I
@@ -30,32 +30,32 @@ _TECHNICAL = re.compile(
     re.I,
 )
 _NEARLY_ALL = 0.75
-"""Share of the folders in which a name has to occur to count as one that is everywhere."""
+"""Fraction of the folders that must contain a name for it to count as present everywhere."""
 _FEW_LOOSE = 0.1
-"""Share of clips that may lie one level too high without changing what the levels mean."""
+"""Fraction of clips that may be one level too high without changing the roles."""
 _SHOWN = 6
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The roles of the first levels; below them folders are free. `note` says what was taken where it is not plain."""
+    """The roles of the top levels; deeper folders have none. `note` explains the choice if it was ambiguous."""
 
     levels: tuple[Role, ...]
     note: str = ""
 
 
 def looks_like_person(name: str) -> bool:
-    """`p01`, `subject_3`, `S01`, `signer 12`."""
+    """Returns whether a name looks like `p01`, `subject_3`, `S01` or `signer 12`."""
     return _PERSON.fullmatch(name.strip()) is not None
 
 
 def is_technical(name: str) -> bool:
-    """`rgb`, `cam1`, `session 2`, `2024-01-03`: how or when something was recorded, neither a class nor a person."""
+    """Returns whether a name says how or when a clip was recorded: `rgb`, `cam1`, `session 2`, `2024-01-03`."""
     return _TECHNICAL.fullmatch(name) is not None
 
 
 def read_roles(folders: Folders) -> Roles:
-    """The likely reading. `("label",)` where nothing speaks for another; `("split",)` where there are no classes."""
+    """Returns the likeliest roles: `("label",)` by default, `("split",)` if there are no classes."""
     tops = {folder[0] for folder in folders}
     parts = {name: folder_split(name) for name in tops if folder_split(name)}
     if len(parts) < len(tops) and len(set(parts.values())) < 2:
@@ -70,7 +70,7 @@ def read_roles(folders: Folders) -> Roles:
 
 
 def _below(folders: Folders) -> Roles:
-    """Roles of levels of which none is a part of the set, unless below the classes."""
+    """Returns the roles of levels that contain no split, except possibly below the classes."""
     inside: dict[str, set[str]] = defaultdict(set)
     loose = 0
     for folder in folders:
@@ -98,7 +98,7 @@ def _below(folders: Folders) -> Roles:
 
 
 def _are_everywhere(names: set[str], inside: list[set[str]]) -> bool:
-    """Whether nearly every folder has nearly all the same subfolders."""
+    """Returns whether nearly all folders have nearly the same subfolders."""
     cells = sum(len(found) for found in inside)
     return cells >= _NEARLY_ALL * len(names) * len(inside) and min(map(len, inside)) >= len(names) / 2
 

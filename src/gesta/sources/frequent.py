@@ -10,9 +10,9 @@ from gesta.schema import GestaError, Listing, Sample
 
 
 def most_frequent(listing: Listing, classes: int | None, at_least: int = 1) -> Listing:
-    """The listing with samples of the `classes` most frequent labels (None: of all) that have `at_least` samples.
+    """Returns the listing with only the `classes` most frequent labels (None: all) that have `at_least` samples.
 
-    Of equally frequent labels the first by name comes first. Raises GestaError where fewer labels are frequent enough.
+    Ties are broken by name. Raises GestaError if too few labels are frequent enough.
     """
     counts = Counter(sample.label for sample in listing.samples if sample.label is not None)
     ranked = sorted((label for label in counts if counts[label] >= at_least), key=lambda label: (-counts[label], label))

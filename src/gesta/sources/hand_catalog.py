@@ -1,4 +1,4 @@
-"""The layouts of hand poses that gesta reads, by name, and how a folder's layout is detected."""
+"""The hand pose layouts that gesta reads, by name, and the detection of a folder's layout."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gesta.words import did_you_mean
 
 @dataclass(frozen=True)
 class HandReader:
-    """One layout: whether a folder has it, reading it, and what it looks like."""
+    """One layout: how to detect it, how to read it, and what it looks like."""
 
     matches: Callable[[Path], bool]
     read: Callable[[Path], HandListing]
@@ -28,16 +28,16 @@ HAND_READERS: dict[str, HandReader] = {
         hand_folder.matches, hand_folder.read, "depth/*.png (16-bit, mm) and camera.yaml; rgb/, joints.csv optional"
     ),
 }
-"""Layouts by name, in the order in which they are tried."""
+"""Layouts by name, in detection order."""
 
 
 def detect(root: Path | str) -> str | None:
-    """Name of the layout of `root`; None if it has none of them."""
+    """Returns the name of the layout of `root`, or None if it is unknown."""
     return next((name for name, reader in HAND_READERS.items() if reader.matches(Path(root))), None)
 
 
 def read(root: Path | str, layout: str | None = None) -> HandListing:
-    """What lies in `root`. The layout is detected unless it is named.
+    """Reads the data in `root`. The layout is detected if not given.
 
     Raises GestaError if `root` is not a folder, has no known layout, or `layout` is not one of HAND_READERS (usage).
     """

@@ -1,4 +1,4 @@
-"""Hands from any depth camera: a folder of depth images with the camera's intrinsics.
+"""Hands from any depth camera: a folder of depth images and the camera's intrinsics.
 
 ROOT/depth/*.png    16-bit gray, mm (or depth_unit_mm in camera.yaml), 0 = no reading
 ROOT/camera.yaml    fx, fy, cx, cy in pixels, for images of the size in depth/
@@ -21,24 +21,24 @@ from gesta.sources.headers import png_header
 from gesta.sources.tables import read_table
 
 METERS_BELOW = 20.0
-"""Joints nearer than this many "millimeters" are taken for meters."""
+"""Joints closer than this many "millimeters" are assumed to be in meters."""
 INSIDE_SHARE = 0.5
 FORMS = (("x", "y", "z"), ("u", "v", "d"))
 
 
 def matches(root: Path) -> bool:
-    """depth/ with a camera or joints. With an index.csv it is a folder of recordings."""
+    """Returns True for depth/ with a camera or joints, but no index.csv, which marks a folder of recordings."""
     if (root / "index.csv").exists():
         return False
     return (root / "depth").is_dir() and ((root / "camera.yaml").is_file() or (root / "joints.csv").is_file())
 
 
 def read(root: Path) -> HandListing:
-    """A frame for each image in depth/, in the order of names; the center is the mean of the joints, where known.
+    """Returns one frame per image in depth/, sorted by name; the center is the mean of the joints, if known.
 
-    Images before the first of 16-bit gray are problems; the others are looked at when they are opened.
-    Raises GestaError where there is no such image, color has another size, a split has an unknown name, or the
-    intrinsics, the unit of the joints or their place look wrong.
+    Images before the first 16-bit gray one become problems; the others are checked when they are opened.
+    Raises GestaError if there is no such image, color has another size, a split has an unknown name, or the
+    intrinsics or the unit or positions of the joints look wrong.
     """
     images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
     if not images:
@@ -77,7 +77,7 @@ def read(root: Path) -> HandListing:
 
 
 def _first_size(images: list[Path], problems: list[Problem]) -> tuple[int, int]:
-    """Width and height of the first depth image; those before it become problems."""
+    """Returns the width and height of the first depth image; files before it become problems."""
     reasons: list[GestaError] = []
     for path in images:
         try:
@@ -105,7 +105,7 @@ def _depth_size(path: Path) -> tuple[int, int]:
 
 
 def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) -> None:
-    """The first image's color against its depth; the others are checked when they are opened."""
+    """Compares the sizes of the first image's color and depth; the others are checked when they are opened."""
     header = png_header(colors[depth.stem]) if depth.stem in colors else None
     if header is not None and header[:2] != size:
         raise GestaError(
@@ -120,7 +120,7 @@ Row = tuple[NDArray[np.float32] | None, str | None, Split | None]
 def _joints(
     path: Path, camera: Camera, size: tuple[int, int], problems: list[Problem]
 ) -> tuple[tuple[str, ...], dict[str, Row]]:
-    """(names, file -> joints J 3 mm, subject, split)."""
+    """Returns (names, file -> (joints J 3 in mm, subject, split))."""
     if not path.is_file():
         return (), {}
     (_, header), *lines = read_table(path) or [(0, [])]
@@ -151,7 +151,7 @@ def _split(path: Path, line: int, text: str) -> Split | None:
 
 
 def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str, str, str]]:
-    """Names of the joints and in which form they stand."""
+    """Returns the names of the joints and the axes of their coordinates."""
     for form in FORMS:
         names = tuple(column[:-2] for column in header if column.endswith(f"_{form[0]}"))
         if names and "file" in header and all(f"{name}_{axis}" in header for name in names for axis in form):
@@ -163,7 +163,7 @@ def _columns(path: Path, header: list[str]) -> tuple[tuple[str, ...], tuple[str,
 
 
 def _check_joints(path: Path, joints: NDArray[np.float32], camera: Camera, size: tuple[int, int]) -> None:
-    """Raises GestaError where N J 3 look like meters, or most of them lie outside the image."""
+    """Raises GestaError if joints N J 3 look like meters, or most of them lie outside the image."""
     distance = float(np.median(joints[..., 2]))
     if abs(distance) < METERS_BELOW:
         raise GestaError(f"{path}: the joints are {distance:.2f} from the camera, so they look like meters. Write mm.")

@@ -1,4 +1,4 @@
-"""The few questions about a file that its header answers: is it depth, how many joints. Nothing is decoded."""
+"""Facts about a file from its header alone, without decoding: whether it is depth, and its number of joints."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _DEPTH_FORMAT = re.compile(r"gray(9|10|12|14|16)([lb]e)?")
 
 
 def holds_depth(path: Path) -> bool | None:
-    """True for a video of gray with more than 8 bits and no color track beside it, a 16-bit PNG or a folder of them;
-    None if unreadable."""
+    """Returns True for a gray video with more than 8 bits and no color track, a 16-bit PNG or a folder of them; None if
+    unreadable."""
     if path.is_dir():
         images = frame_files(path)
         return _is_gray16_png(images[0]) if images else None
@@ -24,7 +24,7 @@ def holds_depth(path: Path) -> bool | None:
 
 
 def tracks_of(path: Path) -> list[bool]:
-    """Of each video track with a known codec, whether it is depth: gray with more than 8 bits; [] if unreadable."""
+    """Returns whether each video track with a known codec is depth (gray, more than 8 bits); [] if unreadable."""
     import av
 
     try:
@@ -37,7 +37,7 @@ def tracks_of(path: Path) -> list[bool]:
 
 
 def joint_count(path: Path) -> int | None:
-    """J of a `.npy` T J 3; None if it is no such array."""
+    """Returns J of a `.npy` array T J 3, or None for other files."""
     try:
         with open_file(path) as stream:
             shape, _, _ = npy_header(stream)
@@ -47,7 +47,7 @@ def joint_count(path: Path) -> int | None:
 
 
 def png_header(path: Path) -> tuple[int, int, int, int] | None:
-    """(width, height, bits a channel, color type) of a PNG; None if it is none. Color type 0 is gray, 2 RGB.
+    """Returns (width, height, bits per channel, color type) of a PNG, else None. Color type 0 is gray, 2 is RGB.
 
     PNG specification, IHDR: width and height are bytes 16 to 23, bit depth is byte 24, color type byte 25.
     """

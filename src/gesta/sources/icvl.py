@@ -3,10 +3,10 @@
     ROOT/Training/labels.txt               Training/Depth/201403121135/image_0000.png ...
     ROOT/Testing/test_seq_1.txt, _2.txt    Testing/Depth/test_seq_1/image_0000.png ...
 
-A row is `path u v d u v d ...`: the image below Depth, then 16 joints. Depth is gray PNG of 320 x 240 in mm.
-The order of the joints is that of the published truth of the test sequences: in the open hand of test_seq_1's first
+A row is `path u v d u v d ...`: the image below Depth, then 16 joints. Depth images are gray PNGs, 320 x 240, in mm.
+The joint order is that of the published ground truth of the test sequences: in the open hand of test_seq_1's first
 frame the five chains root, middle, tip point away from the palm, from the thumb on the left to the little finger. Some
-evaluations use the focal lengths 240.99 and 240.96 instead. Not verified: that no subject is told.
+evaluations use the focal lengths 240.99 and 240.96 instead. Not verified: that subjects are not given.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> HandListing:
-    """Training frames as "train", test sequences as "test"; the center is the palm.
+    """Reads training frames as "train" and test sequences as "test"; the center is the palm.
 
-    Frames without image or with joints that are not finite are left out and said. Raises GestaError if there is no list
-    of labels, or a row is no path with 48 numbers.
+    Frames without an image or with non-finite joints are skipped and reported. Raises GestaError if there is no list
+    of labels, or a row is not a path with 48 numbers.
     """
     frames: list[HandFrame] = []
     problems: list[Problem] = []
@@ -78,7 +78,7 @@ def _read_labels(labels: Path, images: Path, split: Split, frames: list[HandFram
 
 
 def _row(labels: Path, number: int, line: str) -> tuple[str, NDArray[np.float64]]:
-    """(path below Depth, 16 3). Raises GestaError where it is not that, or leads out of the folder."""
+    """Returns (path below Depth, joints 16 3). Raises GestaError if a row is invalid or leads out of the folder."""
     name, *cells = line.split()
     try:
         values = np.array(cells, np.float64)

@@ -1,13 +1,13 @@
 """A folder with an `index.csv`: columns `path,label`, and optionally
-`subject,split,depth,mask,skeleton,depth_unit_mm,start_s,end_s`. Common other names of the first four are known, and it
-may be as spreadsheets write it (see `tables`).
+`subject,split,depth,mask,skeleton,depth_unit_mm,start_s,end_s`. Common aliases of the first four columns are
+accepted, as are the csv variants that spreadsheets write (see `tables`).
 
-Paths are relative to the file and stay inside its folder; other columns are ignored. Several rows may name one long
-recording with different spans. `path` may itself be a depth video (gray of 9 to 16 bits) or a folder of 16-bit PNGs;
-then there is no color. Behind a path, `#track=1` or `#track=NAME` names one of several video tracks. Skeletons are
-ChaLearn's csv, or `.npy` float T J 3 in world meters with `joints.txt` (names in order) and `camera.yaml` (fx, fy, cx,
-cy, optionally depth_unit_mm) beside the index. `path` may itself name a file of skeletons (see `clips.skeleton_files`):
-then there is no video, and a column `fps` says its rate where the file does not.
+Paths are relative to the file and must stay inside its folder; other columns are ignored. Several rows may refer to
+one long recording with different spans. `path` may itself be a depth video (9- to 16-bit gray) or a folder of 16-bit
+PNGs; then there is no color. `#track=1` or `#track=NAME` after a path selects one of several video tracks. Skeletons
+are ChaLearn's csv, or `.npy` float T J 3 in world meters with `joints.txt` (names in order) and `camera.yaml` (fx, fy,
+cx, cy, optionally depth_unit_mm) next to the index. `path` may itself be a skeleton file (see `clips.skeleton_files`):
+then there is no video, and a column `fps` gives the frame rate if the file does not.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLUMNS = {
     "performer speaker actor_id performer_id person_name user_name personid userid",
     "split": "split subset partition part set",
 }
-"""Column -> the names that people give it, the likeliest first."""
+"""Column -> accepted names, the likeliest first."""
 _LIKE_SPANS = re.compile(
     r"(start|end|begin|stop|first|last|from|to|onset|offset|duration)"
     r"(_(s|sec|seconds|ms|time|frame|frames|msec|milliseconds))?|fps|frames?"
@@ -51,7 +51,7 @@ _MEND = "The row is skipped; correct it."
 
 
 class RowError(Exception):
-    """A row that cannot be used: kind of the problem and reason."""
+    """A row that cannot be used, with the kind of problem and the reason."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -60,7 +60,7 @@ class RowError(Exception):
 
 @dataclass
 class Folder:
-    """What all rows share. `depth_seen` and `joints_seen` remember what one header of a kind of file said."""
+    """State shared by all rows. `depth_seen` and `joints_seen` cache what file headers say, per kind of file."""
 
     root: Path
     index: Path
@@ -79,14 +79,14 @@ class Folder:
 
 
 def matches(root: Path) -> bool:
-    """True where `root` is a table, or a folder with an `index.csv`, readable or not: then folders are not labels."""
+    """Returns True if `root` is a table or contains an `index.csv`, readable or not: then folders are not labels."""
     return _index(root) is not None
 
 
 def read(root: Path) -> Listing:
-    """One sample a row, in the order of the rows; rows that cannot be used are problems.
+    """Returns one sample per row, in order; rows that cannot be used become problems.
 
-    Raises GestaError where there is no index, it is not text, or it has no column that names videos.
+    Raises GestaError if there is no index, it is not text, or it has no column of video paths.
     """
     index = _index(root)
     if index is None:
@@ -112,7 +112,7 @@ def read(root: Path) -> Listing:
 
 
 def _index(root: Path) -> Path | None:
-    """The table: `root` itself, or its index.csv (or .tsv) however capitals are used."""
+    """Returns the table: `root` itself, or its index.csv (or .tsv), ignoring case."""
     if root.is_file():
         return root if root.suffix.lower() in TABLE_SUFFIXES else None
     if not root.is_dir():
@@ -123,7 +123,7 @@ def _index(root: Path) -> Path | None:
 
 
 def _columns(folder: Folder, header: list[str]) -> list[str]:
-    """Our name of each column, "" for those that are not read. Raises GestaError where none names the videos."""
+    """Returns our name of each column, "" for ignored ones. Raises GestaError if no column contains video paths."""
     given = [re.sub(r"[\s-]+", "_", cell.strip().strip('"').lower()) for cell in header]
     chosen = {
         name: next((i for alias in aliases.split() for i in range(len(given)) if given[i] == alias), None)
@@ -158,7 +158,7 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
         return _of_skeleton(folder, row, resource)
     depth = _optional(folder, line, row, "depth")
     color: Resource | None = resource
-    if depth == resource and sum(tracks := tracks_of(path)) == 1 < len(tracks):  # a Kinect's: both in one file
+    if depth == resource and sum(tracks := tracks_of(path)) == 1 < len(tracks):  # a Kinect recording: both in one file
         depth = replace(depth, track=str(tracks.index(True)))
         if len(tracks) == 2:
             color = resource = replace(resource, track=str(tracks.index(False)))
@@ -183,7 +183,7 @@ def _sample(folder: Folder, line: int, row: dict[str, str]) -> Sample:
 
 
 def _of_skeleton(folder: Folder, row: dict[str, str], resource: Resource) -> Sample:
-    """A recording of which there is a file of skeletons, and no video. Raises RowError where it is none."""
+    """Returns a recording with a skeleton file but no video. Raises RowError if the file is not one."""
     path, fps = resource.path, _number(row, "fps")
     if folder.skeletons is None or not folder.skeletons(path):
         raise RowError(
@@ -199,7 +199,7 @@ def _of_skeleton(folder: Folder, row: dict[str, str], resource: Resource) -> Sam
 
 
 def _known(row: dict[str, str], recording: str) -> dict[str, Any]:
-    """What a row says of a sample beside its files. Raises RowError."""
+    """Returns the fields of a sample other than its files. Raises RowError."""
     start_s, end_s = _span(row)
     span = "" if start_s is None and end_s is None else f"@{row.get('start_s') or '0'}-{row.get('end_s') or 'end'}"
     return {
@@ -214,7 +214,7 @@ def _known(row: dict[str, str], recording: str) -> dict[str, Any]:
 
 
 def _existing(folder: Folder, name: str) -> Path | None:
-    """The file or folder that a cell names, None where there is none. Raises RowError where it leads out of the index's
+    """Returns the file or folder named by a cell, or None if missing. Raises RowError if it leads out of the index's
     folder, or is a pipe or device."""
     relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
     if relative.is_absolute() and relative.is_relative_to(folder.root.resolve()):
@@ -230,7 +230,7 @@ def _existing(folder: Folder, name: str) -> Path | None:
 
 
 def _resource(folder: Folder, name: str) -> Resource | None:
-    """As `_existing`, with the track that `name` may have behind its path."""
+    """Like `_existing`, with the track that may follow the path in `name`."""
     path = _existing(folder, name)
     if path is None and TRACK in name:
         base, _, track = name.rpartition(TRACK)
@@ -252,9 +252,9 @@ def _optional(folder: Folder, line: int, row: dict[str, str], column: str) -> Re
 
 
 def _is_depth(folder: Folder, resource: Resource) -> bool:
-    """Whether `path` holds depth. Each header is opened once; of mp4 and webm, which hold none, one of a folder."""
+    """Returns whether a file is depth. Each header is read once; for mp4 and webm, rarely depth, once per folder."""
     path = resource.path
-    if resource.track is not None:  # one that is named by its title is looked at when it is decoded
+    if resource.track is not None:  # a track selected by title is checked when it is decoded
         tracks = tracks_of(path) if resource.track.isdecimal() else []
         return int(resource.track) < len(tracks) and tracks[int(resource.track)]
     key = (str(path.parent), path.suffix.lower() if path.suffix.lower() in SELDOM_DEPTH else path.name)
@@ -348,7 +348,7 @@ def _joints(folder: Folder, path: Path) -> tuple[str, ...] | None:
 
 
 def _read_camera(folder: Folder) -> None:
-    """Fills in joints, camera and depth unit; says in `npy_refused` why `.npy` skeletons cannot be used."""
+    """Fills in joints, camera and depth unit; sets `npy_refused` to the reason why `.npy` skeletons cannot be used."""
     joints_file, camera_file = folder.root / "joints.txt", folder.root / "camera.yaml"
     if joints_file.is_file():
         folder.joints = _joints(folder, joints_file)

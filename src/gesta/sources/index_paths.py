@@ -1,4 +1,4 @@
-"""The file that a cell of an index names, also where it is spelled in another Unicode form or without its ending."""
+"""Finds the file named by an index cell, also in another Unicode normalization form or without its extension."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gesta.untrusted import same_text
 
 
 class Finder:
-    """Files below `root` by name. Folders are listed once, and only where a name is not there as it is written."""
+    """Finds files below `root` by name. Folders are listed once, and only if there is no exact match."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._listed: dict[Path, dict[str, list[Path]]] = {}
 
     def find(self, relative: PurePosixPath) -> Path | None:
-        """None where nothing, or more than one file, has that name."""
+        """Returns the file, or None if no file or more than one matches."""
         if "\0" in str(relative):
             return None
         path = self._root / relative
@@ -38,7 +38,7 @@ class Finder:
         return here
 
     def _names(self, folder: Path) -> dict[str, list[Path]]:
-        """Files by name in NFC, and videos also by it without the ending."""
+        """Returns files by name in NFC, and videos also by the name without extension."""
         if folder not in self._listed:
             found: dict[str, list[Path]] = defaultdict(list)
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():

@@ -1,4 +1,4 @@
-"""Writes the `index.csv` of a folder: what the folders say, and people or labels that stand in names."""
+"""Writes a folder's `index.csv` from its structure, with people or labels extracted from names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("path", "label", "subject", "split", "depth", "mask", "skeleton", "de
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: rows, and names in which the pattern found nobody or that a csv cannot hold."""
+    """Result of writing: the rows, and names that the pattern does not match or that cannot be stored in a csv."""
 
     path: Path
     rows: int
@@ -31,11 +31,11 @@ class Written:
 def write_index(
     listing: Listing, subject: NamePattern | None = None, label: NamePattern | None = None, *, overwrite: bool = False
 ) -> Written:
-    """`index.csv` in the listing's root, with the columns that are not empty. What a pattern finds goes before what the
-    folders say.
+    """Writes `index.csv` to the listing's root, with the non-empty columns. Pattern matches take precedence over
+    folder names.
 
-    Raises GestaError where one already exists (unless `overwrite`), the layout cannot be written as one, a pattern
-    fits no name, or the disk fails.
+    Raises GestaError if the file exists (unless `overwrite`), the layout cannot be expressed as an index, a pattern
+    matches no name, or the disk fails.
     """
     root = listing.root
     path = root / INDEX_FILE

@@ -1,4 +1,4 @@
-"""What people point a model at: a file, a recording, a folder of either."""
+"""Inputs of a model: a file, a recording, or a folder of either."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from gesta.sources.split import Protocol, assign_splits
 
 PROTOCOLS = ("subject", "document")
 LOST = ("unreadable", "no-video", "zip-in-zip", "unread-format")
-"""Kinds of problems because of which a recording gives no sample at all."""
+"""Kinds of problems because of which a recording yields no sample."""
 
 
 def find(path: str | Path, layout: str | None = None) -> Listing:
-    """The samples at a path: a recognized layout, a folder of videos, or one file of any kind (decoding will tell).
+    """Returns the samples at a path: a known layout, a folder of videos, or a file of any kind, checked when decoded.
 
-    Raises GestaError if nothing is there, or nothing that could be a video, with what the readers say of it.
+    Raises GestaError, with the readers' reasons, if there is nothing that could be a video.
     """
     path = Path(path)
     if address := re.match(r"([a-z]{2,}):/+", str(path)):
@@ -50,12 +50,12 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
 
 
 def read_data(data: Path, layout: str | None, like: str | None = None) -> Listing:
-    """The recordings in a data folder, as of `catalog.read`. Raises GestaError."""
+    """Reads the recordings in a data folder with `catalog.read`. Raises GestaError."""
     return catalog.read(data, layout, like=like)
 
 
 def read_as(listing: Listing) -> list[str]:
-    """A note where data were read in another way than their layout's own."""
+    """Returns a note if the data were not read in their layout's default way."""
     plain = base(listing.layout)
     if listing.layout == plain:
         return []
@@ -63,7 +63,7 @@ def read_as(listing: Listing) -> list[str]:
 
 
 def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, tuple[str, ...]]:
-    """The listing with a split for each labeled sample, and notes on what was done.
+    """Returns the listing with a split for each labeled sample, and notes on what was done.
 
     Raises GestaError (usage) for an unknown protocol.
     """
@@ -76,7 +76,7 @@ def split_samples(listing: Listing, seed: int, protocol: str) -> tuple[Listing, 
 
 
 def _of_track(resource: Resource) -> Sample:
-    """One track of a video file. Raises GestaError where there is no such file or track."""
+    """Returns the sample of one track of a video. Raises GestaError if the file or track is missing."""
     with resource.open() as stream, open_container(stream, resource) as container:
         depth = is_depth(choose_track(container, resource).codec_context.pix_fmt)
     name = f"{resource.name}{TRACK}{resource.track}"
@@ -84,10 +84,10 @@ def _of_track(resource: Resource) -> Sample:
 
 
 def with_files(listing: Listing, skeleton: Path | None, depth: Path | None) -> Listing:
-    """The listing of one recording with these files beside its own. In the folder of a `.npy`, joints.txt names its
-    joints, and camera.yaml is for crops.
+    """Adds skeleton and depth files to the listing of one recording. In the folder of a `.npy`, joints.txt names its
+    joints, and camera.yaml is used for crops.
 
-    Raises GestaError (usage) for several recordings, and for files that are not there.
+    Raises GestaError (usage) for several recordings or missing files.
     """
     if skeleton is None and depth is None:
         return listing
@@ -109,13 +109,13 @@ def with_files(listing: Listing, skeleton: Path | None, depth: Path | None) -> L
 
 
 def lost(listing: Listing) -> list[str]:
-    """What in a listing is broken, so that no sample comes of it: one sentence each."""
+    """Returns one sentence for each broken file that yields no sample."""
     used = {str(file.path) for sample in listing.samples for file in sample.files}
     return [str(p) for p in listing.problems if p.kind in LOST and p.path not in used]
 
 
 def one_sample(path: str | Path) -> Sample:
-    """The one sample at a path. Raises GestaError if there are several."""
+    """Returns the only sample at a path. Raises GestaError if there are several."""
     listing = find(path)
     if len(listing.samples) > 1:
         raise GestaError(
@@ -127,7 +127,7 @@ def one_sample(path: str | Path) -> Sample:
 
 
 def whole_recordings(samples: Iterable[Sample]) -> list[Sample]:
-    """Each recording once, from its first frame to its last, without labels: what a stream is."""
+    """Returns each recording once, whole and without labels, as a stream would be."""
     found: dict[str, Sample] = {}
     for s in samples:
         whole = replace(

@@ -1,10 +1,10 @@
 """ChaLearn IsoGD (Wan et al. 2016): isolated gestures in 249 classes as color and depth videos.
 
     ROOT/train_list.txt, valid_list.txt, test_list.txt    or train.txt, valid.txt, test.txt
-    train/001/M_00001.avi train/001/K_00001.avi 36        color, depth, class from 1; no class where it is not public
+    train/001/M_00001.avi train/001/K_00001.avi 36        color, depth, class from 1; no class if it is not public
 
-Who performs is not known; the parts have different people. Depth is an 8-bit video without a scale: a gray level counts
-as 16 mm (Decision), which is right up to a factor.
+The performers are unknown; the splits have different people. Depth is an 8-bit video without a scale: a gray level is
+taken as 16 mm (Decision), which is correct up to a factor.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Modality = Literal["rgb", "depth", "both"]
 
 
 def matches(root: Path) -> bool:
-    """True where a list's first line begins with a color video `M_...`."""
+    """Returns True if the first line of a list begins with a color video `M_...`."""
     return root.is_dir() and any(_names_pairs(path) for path in _lists(root).values())
 
 
 def read(root: Path, modality: Modality = "both") -> Listing:
-    """One sample a line of the lists, in their order; a second line of the same video is left out and said.
+    """Returns one sample per line of the lists, in order; repeated videos are skipped and reported.
 
     `modality`: which of the two videos a sample has.
-    Raises GestaError where there is no list, a line is not as above, or videos are missing (listed, up to 50).
+    Raises GestaError if there is no list, a line has another format, or videos are missing (up to 50 are listed).
     """
     lists = _lists(root)
     if not lists:

@@ -1,9 +1,9 @@
-"""20BN-Jester (Materzynska et al. 2019): gestures as folders of JPEG images at 12 frames a second, and lists.
+"""20BN-Jester (Materzynska et al. 2019): gestures as folders of JPEG images at 12 frames per second, and lists.
 
     ROOT/jester-v1-train.csv               34870;Drumming Fingers       also jester-v1-validation.csv, -test.csv (ids)
     ROOT/20bn-jester-v1/34870/00001.jpg    a folder per video, below ROOT or one of its folders
 
-The lists may also be Train.csv, Validation.csv and Test.csv with the columns video_id,label. Who performs is not known.
+The lists may also be Train.csv, Validation.csv and Test.csv with the columns video_id,label. Performers are unknown.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _FIRST = re.compile(rb"(\d+\s*;[^;]*|\d+|video_id[,;]label.*)\s*")
 
 
 def matches(root: Path) -> bool:
-    """True where a list by one of its names begins with a video's number and its label."""
+    """Returns True if a list with a known name begins with a video's number and label."""
     return root.is_dir() and any(_begins_with_id(path) for path in _lists(root).values())
 
 
 def read(root: Path) -> Listing:
-    """One sample a line of the lists, in their order.
+    """Returns one sample per line of the lists, in order.
 
-    Raises GestaError where there is no list, a line is not as above, or folders are missing (listed, up to 50).
+    Raises GestaError if there is no list, a line has another format, or folders are missing (up to 50 are listed).
     """
     lists = _lists(root)
     if not lists:
@@ -55,7 +55,7 @@ def read(root: Path) -> Listing:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, str, str]]:
-    """(line, number of the video, label or nothing)."""
+    """Yields (line, number of the video, label or "")."""
     rows = read_table(path)
     header = [cell.lower() for cell in rows[0][1]] if rows else []
     named = "video_id" in header
@@ -83,7 +83,7 @@ def _begins_with_id(path: Path) -> bool:
 
 
 def _numbered(root: Path, depth: int = 3) -> Iterator[tuple[str, Path]]:
-    """Folders that are named by a number, in `root` and the folders above them; their many images are not looked at."""
+    """Yields (name, path) of folders named by a number, up to `depth` levels below `root`; images are not listed."""
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if folder.name.isdecimal():
             yield folder.name, folder

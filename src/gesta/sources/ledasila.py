@@ -1,6 +1,6 @@
-"""Videos with one sign each and a table of them, as from a dictionary of signs such as LedaSila.
+"""Videos of single signs and a table of them, as from a sign dictionary such as LedaSila.
 
-    ROOT/signs.csv                 file,sign          and optionally person; comma or semicolon
+    ROOT/signs.csv                 file,sign          optionally person; comma or semicolon
     ROOT/videos/00001.mp4 ...      paths in `file` are relative to the table
 
 Such vocabularies have a long tail; `gesta.sources.frequent` picks the most frequent signs.
@@ -23,10 +23,10 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Listing:
-    """One sample a row, in the order of the table.
+    """Returns one sample per row, in the order of the table.
 
-    Raises GestaError where a column or a cell is missing, a file is named twice, or videos are not there (listed, up
-    to 50).
+    Raises GestaError if a column or cell is missing, a file is listed twice, or videos are missing (up to 50 are
+    listed).
     """
     path = root / TABLE
     if not path.is_file():

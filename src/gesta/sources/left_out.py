@@ -1,4 +1,4 @@
-"""Files beside the samples that look like videos, pictures or archives and are not read: listed, with a reason."""
+"""Reports files that look like videos, pictures or archives but are not read, with a reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NEVER_VIDEOS = frozenset(
 
 
 def left_out(entries: Iterable[tuple[Path, bool]], used: Collection[Path]) -> Iterator[Problem]:
-    """Problems for what `walk_all` gave and no sample uses; pictures count once a folder."""
+    """Yields problems for entries of `walk_all` that no sample uses; pictures are counted once per folder."""
     pictures: Counter[Path] = Counter()
     for path, regular in entries:
         suffix = path.suffix.lower()
@@ -48,7 +48,7 @@ def left_out(entries: Iterable[tuple[Path, bool]], used: Collection[Path]) -> It
 
 
 def tables_beside(root: Path) -> str:
-    """A sentence on tables that lie in a folder and are not read; empty where there are none."""
+    """Returns a sentence on unread tables in a folder, or "" if there are none."""
     names = (
         sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES) if root.is_dir() else []
     )
@@ -65,7 +65,7 @@ def _irregular(path: Path) -> Problem:
 
 
 def _is_media(path: Path) -> bool:
-    """By the first bytes: mp4 and mov, avi, Matroska and webm, gif, flv, mpeg, asf, ogg."""
+    """Detects media by their first bytes: mp4 and mov, avi, Matroska and webm, gif, flv, mpeg, asf, ogg."""
     try:
         with path.open("rb") as stream:
             head = stream.read(12)

@@ -1,10 +1,10 @@
-"""The MSRA hand gesture data set (Sun et al. 2015): 9 people, 17 gestures each, 21 joints, depth of the hand's box.
+"""The MSRA hand gesture data set (Sun et al. 2015): 9 people, 17 gestures each, 21 joints, depth cropped to the hand.
 
     ROOT/P0/1/000000_depth.bin ... joint.txt      P0 to P8; gestures 1 to 9, I, IP, L, MP, RP, T, TIP, Y
 
-`joint.txt`: the number of frames, then a row `x y z` of 21 joints for each, in mm, y up, z negative (turned here).
-The camera (focal length 241.42, middle of 320 x 240), the box and the order of the joints are as the set's own readme
-says; the sign of z is as public readers of the set take it (they turn it, too), not verified against the files.
+`joint.txt`: the number of frames, then a row `x y z` of 21 joints for each, in mm, y up, z negative (negated here).
+The camera (focal length 241.42, center of 320 x 240), the crop and the joint order follow the set's own readme; the
+sign of z follows public readers of the set, which negate it, too; it was not verified against the files.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> HandListing:
-    """All frames, the person as subject, no split (one person is held out). The center is the mean of the joints.
+    """Reads all frames, with the person as subject and no split (one person is held out). Center: mean of the joints.
 
-    Frames without image or with joints that are not finite are left out and said. Raises GestaError if there are no
-    sequences, or a `joint.txt` does not hold what its first row says.
+    Frames without an image or with non-finite joints are skipped and reported. Raises GestaError if there are no
+    sequences, or a `joint.txt` does not have the size given in its first row.
     """
     sequences = _sequences(root)
     if not sequences:
@@ -67,7 +67,7 @@ def _read_sequence(labels: Path, frames: list[HandFrame], problems: list[Problem
 
 
 def _joints(labels: Path) -> NDArray[np.float32]:
-    """N 21 3 mm, z forward."""
+    """Returns joints N 21 3 in mm, z forward."""
     count, *cells = read_text(labels).split() or [""]
     try:
         expected, values = int(count), np.array(cells, np.float64)

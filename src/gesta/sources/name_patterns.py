@@ -1,4 +1,4 @@
-"""Patterns that find a person or a label in the names of files and folders: `{subject}_*`, `*/{subject}/*`."""
+"""Patterns that extract a person or a label from the names of files and folders: `{subject}_*`, `*/{subject}/*`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gesta.schema import GestaError
 
 
 class NamePattern:
-    """`{field}` stands for what is looked for, `*` for anything and `?` for one character, both within one name.
+    """`{field}` matches the value to extract, `*` any text and `?` one character, both within one path component.
 
-    Without a slash the pattern is held against the file's name without its ending (or with it); with one, against the
-    whole path from the data folder. `{field}` takes as little as it can: `{subject}_*` finds anna in anna_wave_1.mp4.
-    Raises GestaError (usage) for a pattern that does not hold the field once.
+    Without a slash the pattern is matched against the file name without (or with) its extension; with one, against the
+    path relative to the data folder. `{field}` is non-greedy: `{subject}_*` finds anna in anna_wave_1.mp4.
+    Raises GestaError (usage) if the pattern does not contain the field exactly once.
     """
 
     def __init__(self, pattern: str, field: str) -> None:
@@ -29,7 +29,7 @@ class NamePattern:
         self._whole = "/" in pattern
 
     def find(self, relative: str) -> str | None:
-        """What the field stands for in a path with forward slashes; None where the pattern does not fit."""
+        """Returns the field's value in a path with forward slashes, or None if the pattern does not match."""
         path = PurePosixPath(relative)
         name = relative if self._whole else path.name
         for text in (name.removesuffix(path.suffix), name):

@@ -3,13 +3,14 @@
     ROOT/train/  depth_1_0000001.png ... depth_3_0072757.png, rgb_1_0000001.png ..., joint_data.mat
     ROOT/test/   the same, 8,252 frames
 
-Depth (mm) lies in green (high byte) and blue (low byte) of an 8-bit PNG, 640 x 480. Color is registered to it. The
-number in a name is the frame, from 1; the first number the view, 1 is frontal. `joint_data.mat`, of MATLAB 5 or 7.3,
-holds joint_xyz (mm) and joint_uvd (pixels, mm), each views x frames x 36 x 3, in the coordinates of each view's camera.
+Depth (mm) is stored in green (high byte) and blue (low byte) of an 8-bit PNG, 640 x 480. Color is registered to it.
+The first number in a name is the view, 1 is frontal; the second is the frame, from 1. `joint_data.mat` (MATLAB 5 or
+7.3) contains joint_xyz (mm) and joint_uvd (pixels, mm), each views x frames x 36 x 3, in each view's camera
+coordinates.
 
-The test part shows two people; the second begins at frame 2441, where the distances between the joints of the palm
-change at once (see tests). A generated set says who it shows in a field `subject` (frames), which the original lacks.
-Reading `.mat` needs scipy and h5py, which come with the extra train.
+The test part shows two people; the second begins at frame 2441, where the distances between the palm's joints change
+abruptly (see tests). A generated set has a field `subject` (frames), which the original lacks.
+Reading `.mat` requires scipy and h5py, which the extra train installs.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from gesta.words import counted
 
 ANNOTATION = "joint_data.mat"
 PROTOCOL = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
-"""The 14 of 36 joints that are measured."""
+"""The 14 of 36 joints used for evaluation."""
 PROTOCOL_NAMES = ("P1", "P2", "R1", "R2", "M1", "M2", "I1", "I2", "T1", "T2", "T3", "W1", "W2", "C")
 CENTER = 32
-"""The joint that stands for the hand's center: the palm, C."""
+"""The joint used as the hand's center: the palm, C."""
 TEST_FRAMES, SECOND_PERSON = 8252, 2440
-"""The original test part, and how many of its frames show the first person."""
+"""Frames of the original test part, and how many of them show the first person."""
 
 
 def matches(root: Path) -> bool:
@@ -41,11 +42,11 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOCOL) -> HandListing:
-    """Frames of train and test, or of `root` itself where it holds `joint_data.mat`.
+    """Reads the frames of train and test, or of `root` itself if it contains `joint_data.mat`.
 
-    `views`: which of the three cameras. `joints`: positions among the 36. A frame whose image is missing or whose
-    joints are not finite is left out and said. Raises GestaError where there is no annotation, or it cannot be read,
-    lacks joint_xyz and joint_uvd, or they have another shape.
+    `views`: which of the three cameras. `joints`: indices among the 36. Frames with a missing image or non-finite
+    joints are skipped and reported. Raises GestaError if there is no annotation, or it is unreadable, lacks joint_xyz
+    and joint_uvd, or they have an unexpected shape.
     """
     parts = _parts(root)
     if not parts:
@@ -62,7 +63,7 @@ def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOC
 
 
 def read_images(root: Path, view: int = 1) -> list[HandFrame]:
-    """The images of one view without what `joint_data.mat` says of them: no joints, no center, nobody's name."""
+    """Reads the images of one view without annotations: no joints, center or subject."""
     frames = []
     for folder, split in _parts(root):
         names = {entry.name for entry in os.scandir(folder)}
@@ -72,7 +73,7 @@ def read_images(root: Path, view: int = 1) -> list[HandFrame]:
 
 
 def _frame(folder: Path, name: str, names: set[str], split: Split | None, view: int, **annotated: Any) -> HandFrame:
-    """One depth image, with its color where that is among the folder's `names`."""
+    """Returns the frame of one depth image, with its color image if that is among the folder's `names`."""
     color = f"rgb{name[5:]}"
     return HandFrame(
         id=(f"{folder.name}/" if split else "") + name[:-4],
@@ -94,7 +95,7 @@ def _read_part(
     frames: list[HandFrame],
     problems: list[Problem],
 ) -> None:
-    """Adds one part's frames and what is wrong with it."""
+    """Appends one part's frames and problems."""
     annotation = folder / ANNOTATION
     world, people = read_annotation(annotation, views)  # V N 36 3
     names = {entry.name for entry in os.scandir(folder)}
@@ -118,7 +119,7 @@ def _read_part(
 
 
 def _subject(people: tuple[str, ...] | None, split: Split | None, row: int, frames: int) -> str | None:
-    """Who a frame shows: as the annotation says, else as known of the original set."""
+    """Returns the subject of a frame: from the annotation, else as known for the original set."""
     if people is not None:
         return people[row]
     if split == "train":
@@ -133,7 +134,7 @@ def _left_out(path: Path, names: list[str], kind: str, what: str, hint: str) -> 
 
 
 def _parts(root: Path) -> list[tuple[Path, Split | None]]:
-    """Folders with an annotation, and what they are."""
+    """Returns the folders with an annotation, and their splits."""
     if (root / ANNOTATION).is_file():
         name = root.name.lower()
         return [(root, cast("Split", name) if name in ("train", "test") else None)]

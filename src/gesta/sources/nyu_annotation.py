@@ -1,7 +1,7 @@
-"""`joint_data.mat` of the NYU hand pose set, as MATLAB 5 and as MATLAB 7.3 (HDF5) write it.
+"""`joint_data.mat` of the NYU hand pose set, in MATLAB 5 and MATLAB 7.3 (HDF5) format.
 
 Fields: joint_xyz (mm) and joint_uvd (pixels, pixels, mm), both views x frames x 36 x 3; `subject` (frames) in generated
-sets. Only one of the first two is loaded. scipy and h5py come with the extra train.
+sets. Only one of the first two is loaded. The extra train installs scipy and h5py.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _PLACES = ("joint_xyz", "joint_uvd")
 
 
 class CannotReadMat(GestaError):
-    """What reads `.mat` files is not installed."""
+    """A package for reading `.mat` files is not installed."""
 
 
 def read_annotation(path: Path, views: Sequence[int]) -> tuple[NDArray[np.float32], tuple[str, ...] | None]:
-    """(views x frames x 36 x 3 mm in each camera's coordinates, who each frame shows or None).
+    """Returns (joints views x frames x 36 x 3, mm in each camera's coordinates, the subject of each frame or None).
 
-    Raises GestaError where the file cannot be read, lacks both joint_xyz and joint_uvd, or they have another shape;
+    Raises GestaError if the file is unreadable, lacks both joint_xyz and joint_uvd, or they have an unexpected shape;
     CannotReadMat without scipy or h5py.
     """
     try:
@@ -66,14 +66,14 @@ def _people(path: Path, fields: dict[str, NDArray[Any]], frames: int) -> tuple[s
 
 
 def _is_hdf5(path: Path) -> bool:
-    """MATLAB 7.3 files are HDF5 behind a header of 512 bytes."""
+    """Detects MATLAB 7.3 files, which are HDF5 after a 512-byte header."""
     with path.open("rb") as stream:
         stream.seek(512)
         return stream.read(4) == b"\x89HDF"
 
 
 def _read_5(path: Path) -> tuple[set[str], dict[str, NDArray[Any]]]:
-    """Names of the fields, and the arrays that are needed."""
+    """Returns the names of the fields and the required arrays of a MATLAB 5 file."""
     _need("scipy")
     from scipy.io import loadmat, whosmat
 
@@ -84,7 +84,7 @@ def _read_5(path: Path) -> tuple[set[str], dict[str, NDArray[Any]]]:
 
 
 def _read_73(path: Path) -> tuple[set[str], dict[str, NDArray[Any]]]:
-    """The same; the axes lie reversed there: 3 x 36 x frames x views."""
+    """Like `_read_5`, for MATLAB 7.3, where the axes are reversed: 3 x 36 x frames x views."""
     _need("h5py")
     import h5py
 
@@ -94,7 +94,7 @@ def _read_73(path: Path) -> tuple[set[str], dict[str, NDArray[Any]]]:
 
 
 def _wanted(present: set[str]) -> list[str]:
-    """One of the two descriptions of the joints, and who is shown."""
+    """Returns the names of the fields to load: one of the two with joints, and the subject."""
     place = next((name for name in _PLACES if name in present), None)
     return [name for name in (place, "subject") if name is not None and name in present]
 

@@ -1,4 +1,4 @@
-"""Preprocessed clips in shards, as `gesta data pack` leaves them (gesta.clips.shards)."""
+"""Preprocessed clips in shards, as written by `gesta data pack` (gesta.clips.shards)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Listing:
-    """Every clip, in the order of the data that were packed, whose layout the listing has; also those that could not be
-    preprocessed, so that a split is that of the data.
+    """Returns every clip, in the order of the original data, whose layout the listing has. Clips that could not be
+    preprocessed are included, so that splits match those of the original data.
 
-    Raises GestaError where the packing is not finished or an index is damaged.
+    Raises GestaError if the packing is unfinished or an index is damaged.
     """
     contents = read_contents(root)
     if contents.shards is None:
@@ -38,7 +38,7 @@ def read(root: Path) -> Listing:
 
 
 def _samples(path: Path, index: ShardIndex, shared: dict[Any, Any]) -> Iterator[Sample]:
-    """The clips of one shard; equal values are one object (`shared`)."""
+    """Yields the clips of one shard; equal values share one object (`shared`)."""
 
     def one(value: Any) -> Any:
         return shared.setdefault(value, value)

@@ -1,12 +1,12 @@
-"""Long recordings of skeletons with labels for stretches of them or for every frame: what gesture spotting learns from.
+"""Long skeleton recordings with labels for spans or for every frame: training data for gesture spotting.
 
-    sfinge3d        labels.csv (sequence,label,first_frame,last_frame; from 0, inclusive) and the sequences it names;
+    sfinge3d        labels.csv (sequence,label,first_frame,last_frame; from 0, inclusive) and the sequences it lists;
                     optionally dictionary.csv (path,label), files of one gesture each, and joints.txt
     frame_labels    index.csv (path, optionally subject,split) of csv files: one row per frame, columns of landmarks,
                     and `gesture`, the class; optionally classes.csv (id,label)
     any other       spans of recordings with skeletons: ChaLearn 2014, an index.csv with start_s,end_s
 
-A class of frames named in NONE is not a gesture. Where a set does not tell its rate it is taken to be FPS.
+Frames with a class in NONE are not gestures. If a set has no frame rate, FPS is assumed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SFINGE3D, FRAME_LABELS = "sfinge3d", "frame_labels"
 
 
 class Span(NamedTuple):
-    """One gesture of a recording, frames from 0, both inclusive."""
+    """One gesture of a recording; frames are 0-based and inclusive."""
 
     label: str
     first: int
@@ -46,10 +46,10 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Recording:
-    """One file of skeletons and the gestures in it; holds no positions.
+    """One skeleton file and the gestures in it, without the joint positions.
 
-    `joints`: their names, where the file has none. `isolated`: it is one gesture from its first frame to its last, to
-    train on only. `label`: None where nobody told what is in it (then `spans` is empty), else "labeled".
+    `joints`: their names, if the file has none. `isolated`: the whole file is one gesture, used only for training.
+    `label`: None if the contents are unknown (then `spans` is empty), else "labeled".
     """
 
     id: str
@@ -72,7 +72,7 @@ class Recording:
 
 
 def detect(root: Path) -> str | None:
-    """The layout of a folder, where it is one of the two that hold nothing but skeletons. Never raises."""
+    """Returns the layout of a folder if it is one of the two skeleton-only layouts, else None. Never raises."""
     try:
         if (root / "labels.csv").is_file() and _columns(root / "labels.csv", SPANS):
             return SFINGE3D
@@ -84,7 +84,7 @@ def detect(root: Path) -> str | None:
 
 
 def read(root: Path, layout: str | None = None) -> Listing:
-    """The recordings in a folder, or in one file of skeletons. Raises GestaError where there are none."""
+    """Reads the recordings in a folder or one skeleton file. Raises GestaError if there are none."""
     found = layout or detect(root)
     if found in READERS:
         listing = READERS[found](root)
@@ -118,7 +118,7 @@ def _sfinge3d(root: Path) -> Listing:
 
 
 def _dictionary(root: Path, joints: tuple[str, ...] | None, problems: list[Problem]) -> list[Recording]:
-    """Files of one gesture each."""
+    """Returns the files with one gesture each."""
     file = root / "dictionary.csv"
     if not file.is_file():
         return []
@@ -172,7 +172,7 @@ def _spans_of_frames(path: Path, names: Mapping[str, str]) -> tuple[Span, ...]:
 
 
 def _of_samples(listing: Listing) -> Listing:
-    """The spans of each recording's samples together, where they have a skeleton."""
+    """Groups the spans of samples by recording, if they have a skeleton."""
     grouped: dict[str, list[Sample]] = defaultdict(list)
     problems = list(listing.problems)
     for sample in listing.samples:
@@ -199,7 +199,7 @@ def _recording(name: str, samples: Sequence[Sample]) -> Recording:
 
 
 def _span(sample: Sample, fps: float) -> Span:
-    """A sample's span in frames; one that has none is the whole recording."""
+    """Returns a sample's span in frames; without one, the whole recording."""
     if sample.first_frame is not None and sample.last_frame is not None:
         return Span(str(sample.label), sample.first_frame, sample.last_frame)
     last = WHOLE if sample.end_s is None else max(round(sample.end_s * fps) - 1, 0)
@@ -211,7 +211,7 @@ def _in_order(spans: Sequence[Span]) -> tuple[Span, ...]:
 
 
 def _there(listing: Listing) -> Listing:
-    """Without the recordings whose file is missing."""
+    """Returns the listing without recordings whose file is missing."""
     missing = [r for r in listing.samples if not is_there(r.skeleton.path)]
     problems = [Problem(str(r.skeleton), "missing-file", "is not there.", "Put the file back.") for r in missing]
     kept = tuple(r for r in listing.samples if r not in missing)
@@ -224,7 +224,7 @@ def _joints(root: Path) -> tuple[str, ...] | None:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> tuple[list[tuple[int, dict[str, str]]], list[Problem]]:
-    """(line, cells by column) of a table. Raises GestaError where a column is missing."""
+    """Returns (line, cells by column) of a table. Raises GestaError if a column is missing."""
     problems: list[Problem] = []
     rows = table(read_text(path), lambda line, reason: problems.append(_bad(path, line, reason)))
     header = [cell.strip('"').lower() for cell in rows[0][1]] if rows else []
@@ -248,7 +248,7 @@ def _columns(path: Path, columns: Sequence[str]) -> bool:
 
 
 def _first_frames(root: Path) -> bool:
-    """Whether the first file of an index.csv is a table of frames with their class and landmarks."""
+    """Returns whether the first file of an index.csv is a table of frames with class and landmarks."""
     with (root / "index.csv").open(encoding="utf-8-sig", errors="replace") as stream:
         header = [cell.strip().lower() for cell in stream.readline(10_000).split(",")]
         row = stream.readline(10_000).strip().split(",")

@@ -1,13 +1,13 @@
-"""Files of skeletons as recordings of their own: which files are such, the names of their joints, and sets of them
-whose names tell the class and the person.
+"""Skeleton files as recordings of their own: recognizing them, the names of their joints, and data sets whose file
+names contain the class and the person.
 
 | names | class, person |
 |---|---|
 | `S001C002P003R002A013.skeleton` (NTU RGB+D) | A013, P003 |
 | `a01_s02_e03_skeleton3D.txt` (MSR Action3D), `a1_s2_t3_skeleton.npy` (UTD-MHAD) | a01, s02 |
 
-Joints of `.npy` are named by `joints.txt` in the data folder, or in the one above it, one per line, unless their number
-tells them.
+Joints of `.npy` are named by `joints.txt` in the data folder or its parent, one per line, unless their number
+identifies them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from gesta.sources.files import read_text, walk
 LAYOUT = "skeletons"
 SUFFIXES = tuple(READERS)
 ALWAYS = (".skeleton", ".npy")
-"""Endings that nothing else has that a model could see."""
+"""Extensions that no other input of a model has."""
 LOOKED_AT = 3
-"""Files of an ending and folder that are opened before all of them are taken for something else."""
+"""Unreadable files per folder and extension before all others there are assumed not to be skeletons."""
 NAMES = (
     re.compile(r"S\d{3}C\d{3}(?P<subject>P\d{3})R\d{3}(?P<label>A\d{3})(_.*)?"),
     re.compile(r"(?P<label>a\d+)_(?P<subject>s\d+)_[et]\d+(_.*)?"),
@@ -34,9 +34,9 @@ NAMES = (
 
 
 def joints_of(folder: Path) -> tuple[str, ...]:
-    """The names in the joints.txt of the folder, or of the one above; empty where there is none.
+    """Returns the names in the joints.txt of the folder or its parent; empty if there is none.
 
-    Raises GestaError where it is not text.
+    Raises GestaError if it is not text.
     """
     path = next((p for p in (folder / "joints.txt", folder.parent / "joints.txt") if p.is_file()), None)
     if path is None:
@@ -45,7 +45,7 @@ def joints_of(folder: Path) -> tuple[str, ...]:
 
 
 class Finder:
-    """Tells files of skeletons from others with their ending: the first of a folder and ending that can be read."""
+    """Recognizes skeleton files by trial: all with the folder and extension of a file that can be read are accepted."""
 
     def __init__(self, joints: tuple[str, ...] = ()) -> None:
         self.joints = joints
@@ -67,7 +67,7 @@ class Finder:
 
 
 def can_be_read(path: Path, joints: tuple[str, ...] = ()) -> bool:
-    """Whether a file holds skeletons."""
+    """Returns whether a file contains skeletons."""
     try:
         read_skeletons(Resource(path), joints_in(path, joints) or None)
     except GestaError:
@@ -76,22 +76,22 @@ def can_be_read(path: Path, joints: tuple[str, ...] = ()) -> bool:
 
 
 def joints_in(path: Path, joints: tuple[str, ...]) -> tuple[str, ...]:
-    """The names that a file's joints have: only those of `.npy` come from joints.txt."""
+    """Returns the joint names from joints.txt for a `.npy` file, else ()."""
     return joints if path.suffix.lower() == ".npy" else ()
 
 
 def skeleton_sample(path: Path, name: str, joints: tuple[str, ...], **known: Any) -> Sample:
-    """A file of skeletons as a recording. `joints`: those of joints.txt; `known`: label, subject, ..."""
+    """Returns a skeleton file as a recording. `joints`: from joints.txt; `known`: label, subject, ..."""
     return Sample(id=name, recording=name, skeleton=Resource(path), joints=joints_in(path, joints), **known)
 
 
 def matches(root: Path) -> bool:
-    """True where some file directly in `root` has one of the known names and an ending of skeletons."""
+    """Returns True if a file directly in `root` has a known name pattern and the extension of a skeleton file."""
     return root.is_dir() and any(_named(path) is not None for path in walk(root, depth=1))
 
 
 def read(root: Path) -> Listing:
-    """One sample a file, sorted by name; those without a known name are problems."""
+    """Returns one sample per file, sorted by name; files without a known name pattern become problems."""
     joints = joints_of(root)
     samples, problems = [], []
     for path in walk(root, depth=1):
@@ -106,7 +106,7 @@ def read(root: Path) -> Listing:
 
 
 def _named(path: Path) -> dict[str, str] | None:
-    """Label and subject by a file's name; None where it has no known one."""
+    """Returns label and subject from a file's name, or None if it has no known pattern."""
     if path.suffix.lower() not in SUFFIXES:
         return None
     fits = (pattern.fullmatch(path.stem) for pattern in NAMES)
@@ -114,6 +114,6 @@ def _named(path: Path) -> dict[str, str] | None:
 
 
 def among(paths: Iterable[Path], joints: tuple[str, ...]) -> list[Path]:
-    """The files of skeletons among these."""
+    """Returns the skeleton files among `paths`."""
     finder = Finder(joints)
     return [path for path in paths if finder(path)]

@@ -1,6 +1,6 @@
-"""Who is in train, validation and test: by person where people are known, otherwise stratified, and it says so.
+"""Splits into train, validation and test: by person if people are known, else stratified, with a note that says so.
 
-Everything here is deterministic by seed. Samples without label keep the split they have and are counted nowhere.
+Everything is deterministic given the seed. Unlabeled samples keep their split and are never counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gesta.words import counted
 
 Protocol = Literal["subject", "document"]
 DOCUMENT_NUM_TRAIN = 7754
-"""Labeled gestures in ChaLearn 2014's training folders; 2,000 of them are the document's validation part."""
+"""Labeled gestures in ChaLearn 2014's training folders; 2,000 of them form the document's validation part."""
 _DRAWS = 50
 
 
@@ -29,16 +29,16 @@ def assign_splits(
     protocol: Protocol = "subject",
     num_val: int = 2000,
 ) -> tuple[list[Sample], list[str]]:
-    """The samples in their order, each labeled one with a split, and notes on what was done and what it means.
+    """Returns the samples in order, each labeled one with a split, and notes on what was done and what it means.
 
-    A split that the data give stays. Where they give no validation part, people are taken out of training
-    (`fractions[0]` of them, at least one of three); where they give no test part, test people too (`fractions[1]`).
-    A part in which nothing has a label, as of a challenge, counts as none: nothing can be measured on it.
-    Where people are unknown or fewer than three, the draw is stratified by label, whole recordings together.
+    Splits in the data are kept. If they lack a validation part, people are taken out of training (`fractions[0]` of
+    them, at least one of three); if they lack a test part, test people, too (`fractions[1]`).
+    A part without any label, as in a challenge, counts as missing: nothing can be measured on it.
+    If people are unknown or fewer than three, samples are stratified by label, keeping recordings whole.
     `protocol="document"` is that of Mullick 2018, chapter 3: test = the Validation folders, validation = `num_val`
-    random training gestures, fewer in proportion where the training part has fewer than the original 7,754; what lies
-    in Test folders is left out.
-    Raises GestaError for an unknown protocol (usage), or where the document's cannot be followed.
+    random training gestures, proportionally fewer if the training part has fewer than the original 7,754; samples in
+    Test folders are left out.
+    Raises GestaError for an unknown protocol (usage), or if the document's cannot be followed.
     """
     if protocol == "document":
         return _document(samples, seed, num_val)
@@ -60,7 +60,7 @@ def assign_splits(
             notes.append(f"The {what} part of the data has no labels: another one is split off the training part.")
     if "test" not in given:
         _move(labeled, splits, "test", test, rng, notes)
-        val = val / (1 - test)  # of what is left
+        val = val / (1 - test)  # of the rest
     if "val" not in given:
         _move(labeled, splits, "val", val, rng, notes)
     done = [s if splits.get(s.id, s.split) == s.split else replace(s, split=splits[s.id]) for s in samples]
@@ -70,11 +70,11 @@ def assign_splits(
 def folds(
     samples: Sequence[Sample], by: str = "subject", k: int | None = None, seed: int = 0
 ) -> list[tuple[str, list[Sample], list[Sample]]]:
-    """Cross validation: [(what is held out, the rest with splits train and val, the held-out samples with split test)].
+    """Returns cross-validation folds: [(held-out name, the rest with splits train and val, held-out with split test)].
 
-    `by="subject"`: one person a fold, or `k` groups of people. Where people are unknown, or with `by="label"`: `k` (5)
-    parts stratified by label, whole recordings together; the name then says so. Splits that the data give are not used.
-    Raises GestaError for an unknown `by` (usage), a `k` that cannot be, or a single person.
+    `by="subject"`: one person per fold, or `k` groups of people. If people are unknown, or with `by="label"`: `k` (5)
+    parts stratified by label, keeping recordings whole; the name then says so. Splits in the data are ignored.
+    Raises GestaError for an unknown `by` (usage), an impossible `k`, or a single person.
     """
     if by not in ("subject", "label"):
         raise GestaError(f"unknown way to fold {by!r}; choose from subject and label.", usage=True)
@@ -102,7 +102,7 @@ def _recording(sample: Sample) -> str:
 
 
 def _place_blank_rows(labeled: Sequence[Sample], splits: dict[str, Split], notes: list[str]) -> None:
-    """Where the data give a split to some samples only: the others go where their person is, else to training."""
+    """Assigns samples without a split, if others have one, to the split of their person, else to training."""
     blank = [s for s in labeled if s.id not in splits]
     if not blank:
         return
@@ -125,7 +125,7 @@ def _move(
     rng: np.random.Generator,
     notes: list[str],
 ) -> None:
-    """Moves `fraction` of the training part to `part`, by person where that can be done."""
+    """Moves `fraction` of the training part to `part`, by person if possible."""
     pool = [s for s in labeled if splits[s.id] == "train"]
     if fraction <= 0 or len(pool) < 2:
         return
@@ -160,9 +160,10 @@ def _group(samples: Sequence[Sample], key: Callable[[Sample], Hashable]) -> dict
 def _draw(
     pool: Sequence[Sample], key: Callable[[Sample], Hashable], fraction: float, rng: np.random.Generator
 ) -> set[str]:
-    """Ids of about `fraction` of the groups, at least one and never all; of many draws the best.
+    """Returns ids of about `fraction` of the groups, at least one and never all: the best of many random draws.
 
-    A draw is good if the rest keeps every class, then if the drawn part has many, then if its size is near the share.
+    Draws are ranked by whether the rest keeps every class, then by the number of classes drawn, then by how close the
+    size is to `fraction`.
     """
     groups = list(_group(pool, key).values())
     labels = [{s.label for s in group} for group in groups]
@@ -180,7 +181,7 @@ def _draw(
 
 
 def _draw_stratified(pool: Sequence[Sample], fraction: float, rng: np.random.Generator) -> set[str]:
-    """Ids of about `fraction` of each label's samples; recordings with several labels are drawn whole."""
+    """Returns ids of about `fraction` of each label's samples; recordings with several labels are drawn whole."""
     recordings = _group(pool, _recording)
     if any(len({s.label for s in group}) > 1 for group in recordings.values()):
         return _draw(pool, _recording, fraction, rng) if len(recordings) > 1 else set()
@@ -233,7 +234,7 @@ def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[
 
 
 def person_groups(labeled: Sequence[Any], k: int | None, rng: np.random.Generator) -> list[tuple[str, set[str]]]:
-    """[(names, ids of what they are in)] of each person, or of `k` groups of them. Raises GestaError."""
+    """Returns [(names, ids of their samples)] for each person, or for `k` groups of people. Raises GestaError."""
     people = sorted({s.subject or "" for s in labeled})
     if len(people) < 2:
         raise GestaError(f"cross validation by person needs at least 2 people, found {len(people)}. Use --by label.")

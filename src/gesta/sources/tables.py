@@ -1,4 +1,4 @@
-"""Small csv tables as spreadsheets write them: comma, semicolon, tab or bar, `sep=;`, any line ends, bad quotes."""
+"""Small csv tables as written by spreadsheets: comma, semicolon, tab or bar, `sep=;`, any newlines, bad quotes."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from gesta.schema import GestaError
 from gesta.sources.files import read_text
 
 Row = tuple[int, list[str]]
-"""Line of the file, from 1, and cells."""
+"""Line number, from 1, and cells."""
 Refused = Callable[[int, str], None]
 _DELIMITERS = ",;\t|"
 _SEP_LINE = re.compile(r'\s*"?sep=(\\t|.)"?[\s,;]*', re.I)
 MOST_REFUSED = 100
-"""Rows that cannot be read before the rest of a table is given up: each may cost a look at all that follows it."""
+"""Unreadable rows before the rest of a table is skipped: each may require scanning everything after it."""
 
 
 def table(text: str, refused: Refused | None = None) -> list[Row]:
-    """Rows of a small csv, cells stripped; empty rows are dropped.
+    """Returns the rows of a small csv, cells stripped, without empty rows.
 
-    `refused(line, reason)` hears of rows that cannot be read: a cell beyond 131,072 characters, a quote that is not
-    closed (the rows below it are read). Without it the first of them raises GestaError, without the file's name.
+    `refused(line, reason)` is called for unreadable rows: a cell longer than 131,072 characters, an unclosed quote (the
+    rows below it are read). Without it, the first such row raises GestaError, without the file's name.
     """
     lines = list(io.StringIO(text, newline=""))
     start, delimiter = _opening(lines)
@@ -43,7 +43,7 @@ def table(text: str, refused: Refused | None = None) -> list[Row]:
 
 
 def read_table(path: Path) -> list[Row]:
-    """The rows of a csv file. Raises GestaError that names it for a file or a row that cannot be read."""
+    """Reads the rows of a csv file. Raises GestaError with its name if the file or a row is unreadable."""
     text = read_text(path)
     try:
         return table(text)
@@ -52,19 +52,19 @@ def read_table(path: Path) -> list[Row]:
 
 
 def _opening(lines: list[str]) -> tuple[int, str]:
-    """(index of the first line of the table, delimiter), by a line `sep=;` or by what the first line holds most of."""
+    """Returns (index of the first line, delimiter): from a line `sep=;`, or the most frequent one in the first line."""
     for index, line in enumerate(lines):
         if not line.strip():
             continue
         if found := _SEP_LINE.fullmatch(line.rstrip("\r\n")):
             return index + 1, "\t" if found[1] == "\\t" else found[1]
         unquoted = re.sub(r'"[^"]*"', "", line)
-        return index, max(_DELIMITERS, key=lambda mark: unquoted.count(mark))  # of equally many the first
+        return index, max(_DELIMITERS, key=lambda mark: unquoted.count(mark))  # the first in case of a tie
     return len(lines), ","
 
 
 def _rows(lines: list[str], start: int, delimiter: str) -> tuple[list[Row], tuple[int, str] | None]:
-    """Rows from a line on, and (line, reason) of the first that cannot be read."""
+    """Returns the rows from a line on, and (line, reason) of the first unreadable one."""
     reader = csv.reader(lines[start:], delimiter=delimiter)
     rows: list[Row] = []
     while True:

@@ -3,7 +3,7 @@
     ROOT/[UCF-101/]ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi
     ROOT/[ucfTrainTestlist/]classInd.txt, trainlist01.txt, testlist01.txt, ... 03
 
-A group (25 of them) is one person or place in each class, so groups stand where people stand. The part of a clip comes
+A group (there are 25) is one person or place in each class, so groups are used as subjects. The split of a clip comes
 from the lists; validation groups are taken out of training.
 """
 
@@ -22,15 +22,15 @@ _NAME = re.compile(r"v_(?P<label>\w+)_g(?P<group>\d+)_c(?P<clip>\d+)", re.ASCII)
 
 
 def matches(root: Path) -> bool:
-    """True where the lists of a split lie in the folder, or in `ucfTrainTestlist` inside it."""
+    """Returns True if the lists of a split are in the folder or its subfolder `ucfTrainTestlist`."""
     return root.is_dir() and _lists(root, 1) is not None
 
 
 def read(root: Path, split: int = 1) -> Listing:
-    """One sample a video that the lists of this split name, sorted by name; other videos are left out and said.
+    """Returns one sample per video in the lists of this split, sorted by name; other videos are skipped and reported.
 
-    Raises GestaError where the lists are missing, name videos that are not there (all of them are listed, up to 50),
-    or contradict one another.
+    Raises GestaError if the lists are missing, contain missing videos (up to 50 are listed), or contradict each
+    other.
     """
     folder = _lists(root, split)
     if folder is None:
@@ -54,7 +54,7 @@ def read(root: Path, split: int = 1) -> Listing:
 
 
 def read_split(folder: Path, split: int) -> dict[str, Split]:
-    """`<Class>/<video>` -> train or test, of a split's two lists. Raises GestaError for a line that is not a video."""
+    """Returns `<Class>/<video>` -> train or test from a split's lists. Raises GestaError for a line without a video."""
     parts: dict[str, Split] = {}
     names: Mapping[str, Split] = {"trainlist": "train", "testlist": "test"}
     for stem, part in names.items():
@@ -71,7 +71,7 @@ def read_split(folder: Path, split: int) -> dict[str, Split]:
 
 
 def _lists(root: Path, split: int) -> Path | None:
-    """The folder with both lists of a split."""
+    """Returns the folder with both lists of a split."""
     for folder in (root, root / "ucfTrainTestlist"):
         if all((folder / f"{stem}{split:02d}.txt").is_file() for stem in ("trainlist", "testlist")):
             return folder
@@ -80,13 +80,13 @@ def _lists(root: Path, split: int) -> Path | None:
 
 def _sample(name: str, part: Split, path: Path) -> Sample:
     found = _NAME.match(path.name)
-    assert found is not None  # read_split has looked
+    assert found is not None  # checked by read_split
     identity = PurePosixPath(name).name
     return Sample(
         id=identity,
         recording=identity,
         color=Resource(path),
-        label=PurePosixPath(name).parent.name or found["label"],  # one class's files spell it otherwise than its folder
+        label=PurePosixPath(name).parent.name or found["label"],  # in one class, file names spell it differently
         subject=f"g{int(found['group']):02d}",
         split=part,
     )

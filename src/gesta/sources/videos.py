@@ -1,6 +1,6 @@
-"""Videos without labels: one, or a folder with videos directly inside. For prediction and inspection.
+"""Videos without labels: a single one, or a folder with videos directly inside. For prediction and inspection.
 
-A video is a file, or a folder of JPEG or PNG images, a frame each. Where there is none, files of skeletons are read.
+A video is a file or a folder of JPEG or PNG images, one per frame. If there is none, skeleton files are read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path) -> Listing:
-    """One sample without label a video, sorted by name; videos of 16-bit gray are depth."""
+    """Returns one unlabeled sample per video, sorted by name; 16-bit gray videos are depth."""
     folders = [] if root.is_file() else _clip_folders(root)
     if samples := () if folders else _skeletons(root):
         return Listing(root, LAYOUT, samples)
@@ -38,13 +38,13 @@ def read(root: Path) -> Listing:
 
 
 def _clip_folders(root: Path) -> list[Path]:
-    """`root` itself where it is a folder of images, a frame each; else those directly in it."""
+    """Returns `root` itself if it is a folder of images, one per frame, else such folders directly in it."""
     here = frame_folders(walk(root, depth=1))
     return here or [folder for folder in frame_folders(walk(root, depth=2)) if folder != root]
 
 
 def _skeletons(root: Path) -> tuple[Sample, ...]:
-    """The files of skeletons that `root` is, or that lie directly in it where no video does."""
+    """Returns `root` itself if it is a skeleton file, or those directly in it if it contains no video."""
     folder, paths = (root.parent, [root]) if root.is_file() else (root, list(walk(root, depth=1)))
     if any(is_video(path) for path in paths):
         return ()

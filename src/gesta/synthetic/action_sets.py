@@ -1,6 +1,6 @@
-"""Writes videos of synthetic people in the layouts of UCF-101, IsoGD and a dictionary of signs (LedaSila).
+"""Writes videos of synthetic people in the layouts of UCF-101, IsoGD and a sign dictionary (LedaSila).
 
-What is seen are the gestures of `gesta.synthetic.gestures`, alone or in pairs, not the actions of the real sets.
+They show the gestures of `gesta.synthetic.gestures`, alone or in pairs, not the actions of the real sets.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from gesta.synthetic.stamp import claim, write
 Size = tuple[int, int]
 
 _TEST_SHARE = 7 / 25
-"""Of UCF-101's 25 groups seven are tested in each split."""
+"""Each split of UCF-101 tests seven of the 25 groups."""
 _PLACES = 4
-"""Of a class of UCF-101's; the next class's begin two further on."""
+"""Places of each UCF-101 class; those of the next class begin two later."""
 _TAIL = 4
-"""A sign of rank r (from 0) has 1 / (1 + r / _TAIL) as many videos as the first."""
+"""The sign of rank r (from 0) has 1 / (1 + r / _TAIL) times as many videos as the first."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How much is made, and of what: `people`, `recordings` of each class a person, frames of `size`."""
+    """What to generate: `people`, `recordings` of each class per person, frames of `size`."""
 
     people: int = 10
     recordings: int = 1
@@ -41,12 +41,12 @@ class Settings:
     preset: str = "standard"
 
     def plan(self, person: int, take: int, word: Word, place: int | None = None) -> Plan:
-        """A video of one person doing a word's gestures."""
+        """Returns the plan of a video of one person performing a word's gestures."""
         return Plan(self.seed, person, take, word.gestures, self.size, self.preset, place)
 
 
 Written = tuple[list[Task], list[str]]
-"""The videos to write, and their names in the set's own lists, which are written already."""
+"""The videos to write, and their names in the set's own lists, which are already written."""
 
 
 def make(
@@ -57,9 +57,9 @@ def make(
     progress: Callable[[int, int], None] | None = None,
     **settings: Any,
 ) -> list[str]:
-    """Makes one of SETS; `settings`: those of Settings that are not the set's own. Returns the videos' names.
+    """Generates one of SETS; `settings` override the set's defaults. Returns the names of the videos.
 
-    A stopped run resumes. Raises GestaError on settings out of range and on a folder that holds something else.
+    A stopped run resumes. Raises GestaError for settings out of range and for a folder with other content.
     """
     write_set, usual = SETS[generator]
     wanted = replace(usual, **settings)
@@ -73,9 +73,9 @@ def make(
 
 
 def _ucf101(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
-    """`people` groups with `recordings` clips of each class; three splits that test other groups each.
+    """Plans `people` groups with `recordings` clips of each class, and three splits with different test groups.
 
-    As in UCF-101, the place says what it may be: a class has four places, two of them also the next one's.
+    As in UCF-101, the place is a hint at the class: each class has four places and shares two with the next.
     """
     tasks, names, groups = [], [], []
     for number, word in enumerate(words):
@@ -99,7 +99,7 @@ def _ucf101(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
 
 
 def _isogd(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
-    """Color and depth videos, `recordings` of each class a person; the parts have other people."""
+    """Plans color and depth videos, `recordings` of each class per person; the splits have different people."""
     parts = [{"Train": "train", "Validation": "valid", "Test": "test"}[part] for part in split_people(wanted.people)]
     tasks: list[Task] = []
     rows: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
@@ -118,9 +118,9 @@ def _isogd(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
 
 
 def _ledasila(out: Path, wanted: Settings, words: Sequence[Word]) -> Written:
-    """A long-tailed vocabulary: people x recordings videos of the most frequent sign, ever fewer of the others.
+    """Plans a long-tailed vocabulary: people x recordings videos of the most frequent sign, ever fewer of the others.
 
-    Up to 151 signs are none of the classes of the other generators' first 249, so that transfer has something to move.
+    Up to 151 signs are disjoint from the first 249 classes of the other generators, so that transfer can be tested.
     """
     rng = np.random.default_rng([wanted.seed, 606])
     tasks: list[Task] = []
@@ -147,4 +147,4 @@ SETS: dict[str, tuple[Callable[[Path, Settings, Sequence[Word]], Written], Setti
     "isogd": (_isogd, Settings(people=9)),
     "ledasila": (_ledasila, Settings(people=6, recordings=4, classes=40)),
 }
-"""Name -> what plans its videos and writes its lists, and how much of it is made by default."""
+"""Name -> (function that plans the videos and writes the lists, default settings)."""

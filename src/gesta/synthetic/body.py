@@ -1,4 +1,4 @@
-"""From a path of the hands to a body in space: joints, then capsules to draw.
+"""Converts a path of the hands to a body in space: joints, then capsules to draw.
 
 Camera coordinates in meters: x right, y up, z forward. The person faces the camera, so the person's left is at +x.
 """
@@ -49,7 +49,7 @@ class Body:
 
 
 def smooth_noise(rng: np.random.Generator, n: int, channels: int, period: float) -> Array:
-    """(n, channels) of unit variance that changes over about `period` frames."""
+    """Returns noise (n, channels) of unit variance that varies over about `period` frames."""
     kernel = np.exp(-0.5 * (np.arange(-2 * period, 2 * period + 1) / (period / 2)) ** 2)
     raw = rng.normal(0, 1, (n + len(kernel) - 1, channels))
     out = np.stack([np.convolve(raw[:, c], kernel, "valid") for c in range(channels)], 1)
@@ -66,7 +66,7 @@ def _rotate(vectors: Array, angle: Array | float, axis: str) -> Array:
 
 
 def _elbow(shoulder: Array, wrist: Array, upper: float, fore: float, side: int, out: float) -> tuple[Array, Array]:
-    """Two-link inverse kinematics; the wrist is drawn in where it is out of reach. Returns elbow and wrist."""
+    """Two-link inverse kinematics; a wrist out of reach is pulled in. Returns elbow and wrist."""
     reach = wrist - shoulder
     distance = np.linalg.norm(reach, axis=1, keepdims=True)
     direction = reach / np.maximum(distance, 1e-6)
@@ -91,7 +91,7 @@ def _arm(person: Person, path: Array, side: int, chest: Array) -> Arm:
 
 
 def pose_body(person: Person, path: Array, stand: Stand, rng: np.random.Generator) -> Body:
-    """path (T, 2, 27) of main and other hand -> the body over time, in camera coordinates."""
+    """Converts a path (T, 2, 27) of main and other hand to the body over time, in camera coordinates."""
     n = len(path)
     sway = smooth_noise(rng, n, 6, 40) * person.sway
     tremor = smooth_noise(rng, n, 6, 7).reshape(n, 2, 3) * 0.006
@@ -134,7 +134,7 @@ def pose_body(person: Person, path: Array, stand: Stand, rng: np.random.Generato
 
 
 def _joints(person: Person, hip: Array, chest: Array, head: Array, arms: tuple[Arm, Arm]) -> list[Array]:
-    """Body coordinates of the 20 Kinect joints, (T, 3) each."""
+    """Returns the body coordinates of the 20 Kinect joints, (T, 3) each."""
     still = np.zeros_like(hip)
     leg = 1.27 * person.torso
 
@@ -161,7 +161,7 @@ def _joints(person: Person, hip: Array, chest: Array, head: Array, arms: tuple[A
 class Capsules:
     """Everything to draw. a, b: (T, P, 3) meters in camera coordinates; radii (P, 2); color (P, 3) RGB 0-255.
 
-    `flat` scales the bulge towards the camera; `cloth` marks what carries the shirt's pattern.
+    `flat` scales the bulge towards the camera; `cloth` marks parts with the shirt's pattern.
     """
 
     a: Array
@@ -173,7 +173,7 @@ class Capsules:
 
 
 def _head_parts(person: Person, body: Body) -> list[tuple]:
-    """Skull, hair, face: (a, b, ra, rb, color, flat, cloth)."""
+    """Returns skull, hair and face as (a, b, ra, rb, color, flat, cloth)."""
     right, up, away = body.head_axes
     at, size = body.joints[:, 3], person.head * (person.torso / 0.66) ** 0.5
     skin, hair = person.skin, person.hair
@@ -214,7 +214,7 @@ _GLASSES = (0.013, 0.013, np.array([60.0, 60, 70]), 0.1, False)
 
 
 def _arm_parts(person: Person, arm: Arm) -> list[tuple]:
-    """Upper arm, forearm (sleeve, then skin), hand; for one side."""
+    """Returns upper arm, forearm (sleeve, then skin) and hand of one side."""
     sleeve, shirt, skin = person.clothes.sleeve, person.clothes.color, person.skin
     r = person.girth / 0.147
     parts = [(arm.shoulder, arm.elbow, 0.056 * r, 0.045 * r, shirt, 1.0, True)]
@@ -236,7 +236,7 @@ def _arm_parts(person: Person, arm: Arm) -> list[tuple]:
 
 
 def capsules(person: Person, body: Body) -> Capsules:
-    """The body as tapered capsules, in no particular order."""
+    """Returns the body as tapered capsules, in no particular order."""
     j, g = body.joints, person.girth
     shirt, trousers, skin = person.clothes.color, person.clothes.trousers, person.skin
     up = unit(j[:, 2] - j[:, 0])

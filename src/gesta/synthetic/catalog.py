@@ -1,4 +1,4 @@
-"""Which synthetic data sets can be made, by name."""
+"""Generators of synthetic data sets, by name."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     OUT/gesta_synthetic.json                 version, preset, seed, people, size ...
     OUT/gesta_subjects.csv                   recording,subject
     OUT/Train1/Sample0001/Sample0001_color.mp4, _depth.mp4, _user.mp4, _skeleton.csv, _labels.csv, _data.csv
-    OUT/Validation1/..., OUT/Test1/...       other people than in Train
+    OUT/Validation1/..., OUT/Test1/...       different people from Train
 
-Recordings are at 20 fps, as the original's, or a divisor of it. With `zipped` each recording is `Sample0001.zip` with
+Recordings have 20 fps, like the original, or a divisor of it. With `zipped`, each recording is a `Sample0001.zip` with
 the six files at its root.
 """
 
@@ -29,14 +29,14 @@ from gesta.synthetic.stamp import claim
 from gesta.synthetic.workers import each
 
 GENERATOR_VERSION = 3
-"""Counts changes of what is drawn or performed. Results on different versions do not compare."""
+"""Incremented when what is drawn or performed changes. Results of different versions are not comparable."""
 
 _PER_FOLDER = 60
 
 
 @dataclass(frozen=True)
 class Task:
-    """One recording to write: its name, the folder of its split, and what it holds."""
+    """One recording to write: its name, the folder of its split, and its plan."""
 
     name: str
     folder: str
@@ -44,7 +44,7 @@ class Task:
 
 
 def split_people(people: int) -> list[str]:
-    """Split of each person: about 5/9 Train, 2/9 Validation, 2/9 Test; at least one each from three people on."""
+    """Returns each person's split: about 5/9 Train, 2/9 Validation, 2/9 Test; at least one each for three or more."""
     if people < 3:
         return ["Train", "Test"][:people]
     held = max(1, round(people * 2 / 9))
@@ -52,7 +52,7 @@ def split_people(people: int) -> list[str]:
 
 
 def _gesture_orders(seed: int, recordings: int, count: int) -> list[tuple[int, ...]]:
-    """Gesture ids of each recording: a long row of shuffled rounds through all 20, cut in pieces of `count`."""
+    """Returns the gesture ids of each recording: a sequence of random permutations of all 20, cut into `count` each."""
     rng = np.random.default_rng([seed, 303])
     rounds = -(-recordings * count // len(CHALEARN_GESTURES))
     row = np.concatenate([rng.permutation(len(CHALEARN_GESTURES)) + 1 for _ in range(rounds)])
@@ -69,7 +69,7 @@ def plan_tasks(
     test_recordings: int | None = None,
     fps: int = FPS,
 ) -> list[Task]:
-    """All recordings, numbered through the splits in order. A person's recordings all lie in one split."""
+    """Returns all recordings, numbered through the splits in order. Each person is in one split only."""
     splits = split_people(people)
     takes = [test_recordings or recordings if split == "Test" else recordings for split in splits]
     orders = _gesture_orders(seed, sum(takes), count)
@@ -148,13 +148,13 @@ def make(
 ) -> list[str]:
     """Writes `people` x `recordings` recordings into `out`; returns their names in order.
 
-    test_recordings: recordings of each person in the test part, if not as many as of the others.
-    size: (width, height) in pixels. fps: 20 or a divisor of it; fewer frames are quicker to make.
-    workers: processes, by default one a core; with 1 all is done in this process.
-    progress: called with (done, all) after each recording, first with those that were already there.
-    A stopped run resumes where it was: finished recordings of the same settings are kept.
+    test_recordings: recordings of each person in the test part, if different.
+    size: (width, height) in pixels. fps: 20 or a divisor of it; fewer frames are faster to generate.
+    workers: processes, by default one per core; with 1, everything runs in this process.
+    progress: called with (done, total) after each recording, first with the existing ones.
+    A stopped run resumes: finished recordings with the same settings are kept.
 
-    Raises GestaError on settings out of range and on a folder that holds recordings of other settings.
+    Raises GestaError for settings out of range and for a folder with recordings of other settings.
     """
     _check(people, recordings, size, gestures_per_recording, preset, test_recordings, fps)
     out = Path(out)

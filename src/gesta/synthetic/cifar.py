@@ -1,10 +1,10 @@
-"""Writes generated images in the layout of CIFAR-10 and CIFAR-100, byte for byte the pickles of the originals.
+"""Writes generated images in the layout of CIFAR-10 and CIFAR-100, with the exact pickle format of the originals.
 
     OUT/gesta_synthetic.json                                    generator, version, seed, numbers of images
     OUT/cifar-10-batches-py/data_batch_1 ... 5, test_batch, batches.meta
     OUT/cifar-100-python/train, test, meta
 
-In cifar10 the class is one of ten shapes, in any texture; in cifar100 a shape and a texture together.
+In cifar10, the class is one of ten shapes, in any texture; in cifar100, a combination of shape and texture.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gesta.synthetic.pictures import SHAPES, TEXTURES, draw
 from gesta.synthetic.stamp import claim, write
 
 GENERATOR_VERSION = 1
-"""Counts changes of what is drawn. Results on different versions do not compare."""
+"""Incremented when what is drawn changes. Results of different versions are not comparable."""
 
 FOLDERS = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 _SHAPES, _TEXTURES = tuple(SHAPES), tuple(TEXTURES)
@@ -39,8 +39,8 @@ def make(
 ) -> list[str]:
     """Writes a set of `kind` ("cifar10", "cifar100"): `images` training images and a fifth as many test images.
 
-    Classes are equally frequent, up to one. Returns the names of the files. What is there of the same settings is
-    kept. Raises GestaError for fewer images than classes, and for a folder that holds another set.
+    Class counts differ by at most one. Returns the names of the files. Existing files with the same settings are
+    kept. Raises GestaError for fewer images than classes, and for a folder with another set.
     """
     least = 10 * len(names(kind))
     if images < least:
@@ -69,16 +69,16 @@ def make(
 
 
 def names(kind: str) -> list[str]:
-    """The classes' names, in the order of their numbers."""
+    """Returns the names of the classes, in the order of their numbers."""
     if kind == "cifar10":
         return list(_SHAPES)
     return [f"{texture}_{shape}" for shape in _SHAPES for texture in _TEXTURES]
 
 
 def batch(kind: str, name: str, pixels: NDArray[np.uint8], labels: Sequence[int]) -> dict[bytes, Any]:
-    """A file's dictionary, as in the originals. pixels uint8 N H W C, labels N.
+    """Returns a file's dictionary, as in the originals. pixels uint8 N H W C, labels N.
 
-    Coarse classes of cifar100 are a shape with one half of the textures: 20 of five fine classes each, as there.
+    A coarse class of cifar100 is a shape with half of the textures: 20 of five fine classes each, as in the original.
     """
     shapes = [_SHAPES[label if kind == "cifar10" else label // len(_TEXTURES)] for label in labels]
     document: dict[bytes, Any] = {
@@ -100,7 +100,7 @@ def _meta(kind: str) -> dict[bytes, Any]:
 
 
 def _files(kind: str, images: int) -> list[tuple[str, int]]:
-    """The files with images, and how many are in each."""
+    """Returns the files with images, and the number of images in each."""
     test = images // 5
     if kind == "cifar100":
         return [("train", images), ("test", test)]
@@ -119,7 +119,7 @@ def _picture(kind: str, label: int, rng: np.random.Generator) -> NDArray[np.uint
 
 
 def python2_pickle(value: Any) -> bytes:
-    """Dictionaries, lists, bytes, numbers and uint8 arrays as Python 2 pickled them (protocol 2): bytes are its str."""
+    """Pickles dictionaries, lists, bytes, numbers and uint8 arrays like Python 2 (protocol 2): bytes are its str."""
     return b"\x80\x02" + _pickled(value) + b"."
 
 
@@ -138,7 +138,7 @@ def _pickled(value: Any) -> bytes:
 
 
 def _pickled_array(array: NDArray[np.uint8]) -> bytes:
-    """numpy's reconstruction of an array: an empty one, then its state (version, shape, type, order, bytes)."""
+    """Pickles an array as numpy does: an empty one, then its state (version, shape, type, order, bytes)."""
     empty = b"cnumpy.core.multiarray\n_reconstruct\n" + b"cnumpy\nndarray\n" + b"K\x00\x85" + b"U\x01b" + b"\x87R"
     kind = b"cnumpy\ndtype\n" + b"U\x02u1K\x00K\x01\x87R" + b"(K\x03U\x01|NNN" + 2 * b"J\xff\xff\xff\xff" + b"K\x00tb"
     shape = b"(" + b"".join(_pickled(side) for side in array.shape) + b"t"

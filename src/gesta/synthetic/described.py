@@ -1,9 +1,9 @@
-"""Described recordings: people who do one to three gestures, and sentences that say so in several wordings.
+"""Described recordings: people performing one to three gestures, and captions of them in several wordings.
 
-A folder of videos with skeletons (`index.csv`) and `captions.csv` (path, caption, group). People of the test part do
-what those of the others do (group "seen"), and combinations that nobody else does ("held-out"): a gesture with its
-hand, count and speed, or two gestures in a row. How tall somebody is stands in the skeleton's meters alone: in the
-image everybody is about as large.
+A folder of videos with skeletons (`index.csv`) and `captions.csv` (path, caption, group). People in the test part
+perform what the others do (group "seen"), and combinations that nobody else does ("held-out"): a gesture with its hand,
+count and speed, or two gestures in a row. Body height is visible only in the skeleton's meters: in the image, all
+people are about the same size.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from gesta.synthetic.stamp import claim
 from gesta.synthetic.video import VideoWriter
 
 GENERATOR_VERSION = 1
-"""Counts changes of what is drawn, performed or said. Results on different versions do not compare."""
+"""Incremented when the drawing, movements or captions change. Results of different versions are not comparable."""
 PRESET = "standard"
 SLOWNESS = {"slow": 1.7, "": 1.0, "fast": 0.55}
 HEIGHTS = {"tall": (1.80, 1.95), "short": (1.50, 1.63)}
-"""In meters, least and most."""
+"""Range in meters."""
 _TORSO = 0.388
-"""Of the height."""
+"""Torso length as a fraction of the height."""
 _ACTS = (0.35, 0.4, 0.25)
-"""Shares of recordings with one, two and three gestures."""
+"""Fractions of recordings with one, two and three gestures."""
 _HELD_ACTS, _HELD_PAIRS = 0.15, 0.2
-"""Shares of combinations that are held out."""
+"""Fractions of combinations that are held out."""
 WORDINGS = 4
 """Captions per video."""
 _SPLITS = {"Train": "train", "Validation": "val", "Test": "test"}
@@ -52,7 +52,7 @@ Progress = Callable[[int, int], None] | None
 
 @dataclass(frozen=True)
 class Described:
-    """One recording to write: who does what, and where its files go."""
+    """One recording to write: the person, the gestures, and the file paths."""
 
     plan: Plan
     meaning: Meaning
@@ -75,11 +75,10 @@ def make(
     workers: int | None = None,
     progress: Progress = None,
 ) -> list[str]:
-    """`recordings` of each person, at 20 fps, with skeletons and captions; people are train, val or test.
+    """Writes `recordings` of each person, at 20 fps, with skeletons and captions; each person is in one split.
 
-    `videos`: without, there are skeletons alone, which take a fraction of the time. Returns the names in captions.csv.
-    A stopped run resumes where it was. Raises GestaError on settings out of range and on a folder that holds something
-    else.
+    `videos`: False writes only skeletons, in a fraction of the time. Returns the names in captions.csv.
+    A stopped run resumes. Raises GestaError for settings out of range and for a folder with other content.
     """
     check(people, recordings, size, PRESET)
     if people < 3:
@@ -113,7 +112,7 @@ def make(
 
 
 def held_out(meaning: Meaning) -> bool:
-    """Whether a meaning has a combination that only the test part has; the same for every seed."""
+    """Returns whether a meaning has a combination that occurs only in the test part; the same for every seed."""
     acts = meaning.acts
     pairs = pairwise(acts)
     return any(_drawn(_HELD_ACTS, *_numbers(act)) for act in acts) or any(
@@ -122,7 +121,7 @@ def held_out(meaning: Meaning) -> bool:
 
 
 def _meaning(seed: int, person: int, take: int, test: bool) -> tuple[Meaning, bool]:
-    """What a person does in a take, and whether it is held out: of the test part every other one."""
+    """Returns what a person does in a take, and whether it is held out: every other one in the test part."""
     rng = np.random.default_rng([seed, 707, person, take])
     who = ("tall", "short")[person % 2]
     wanted = test and take % 2 == 1
@@ -152,7 +151,7 @@ def _drawn(share: float, *numbers: int) -> bool:
 
 
 def of_height(person: Person, who: str) -> Person:
-    """The person made as tall as `who` says, everything in proportion."""
+    """Returns the person scaled to the height that `who` describes."""
     low, high = HEIGHTS[who]
     rng = np.random.default_rng([909, person.index, round(1e6 * person.torso)])
     factor = float(rng.uniform(low, high)) / (person.torso / _TORSO)
@@ -164,7 +163,7 @@ def of_height(person: Person, who: str) -> Person:
 def play(
     acts: tuple[Act, ...], person: Person, _gestures: list[int], difficulty: Difficulty, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], list[Span]]:
-    """One recording as of `motion.play`: the acts in a row, the hands down between them."""
+    """Like `motion.play`: performs the acts one after another, with the hands down between them."""
     actor = Actor(person, difficulty, rng)
     actor.wait(rng.uniform(4, 10))
     for act in acts:
@@ -181,7 +180,7 @@ def _sides(act: Act, person: Person) -> list[Side]:
 
 
 def write(task: Described) -> None:
-    """Writes a recording's skeleton and then its video, each whole."""
+    """Writes a recording's skeleton and then its video, each atomically."""
     recording = prepare(task.plan, partial(play, task.meaning.acts), lambda p: of_height(p, task.meaning.who))
     joints = recording.tracked.astype(np.float32)
     joints[~joints.any(axis=(1, 2))] = np.nan

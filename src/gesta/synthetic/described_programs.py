@@ -1,4 +1,4 @@
-"""The movements of described recordings, told by their path alone: start and one repetition of a hand.
+"""The movements of described recordings, defined by path alone: start and one repetition of a hand.
 
 Places are as in `gestures`: outward from the middle of the body, up, towards the camera, in torso lengths from
 ShoulderCenter; Head is at about (0, 0.33, 0.05).
@@ -12,7 +12,7 @@ from gesta.synthetic.gestures import Array, Stroke, pose
 
 Movement = tuple[Array, tuple[Stroke, ...]]
 _UP, _FRONT, _IN = (-0.1, 1.0, 0.1), (-0.1, 0.4, 0.9), (-0.9, 0.3, 0.2)
-"""Where the hand points."""
+"""Directions that the hand points in."""
 _PALM = (-0.3, -0.1, 0.9)
 
 
@@ -21,7 +21,7 @@ def _at(place: tuple[float, float, float], forward: tuple[float, float, float] =
 
 
 def _through(frames: float, start: Array, *poses: Array) -> Movement:
-    """To each pose in so many frames, and back to the start."""
+    """Returns a movement to each pose, in `frames` frames each, and back to the start."""
     return start, tuple(Stroke(frames, target) for target in (*poses, start))
 
 

@@ -1,8 +1,8 @@
-"""Everyday gestures for live use: swipes, circles, wave, push, and other movements, as landmarks of arms in an image.
+"""Everyday gestures for live use: swipes, circles, wave, push, and other movements, as arm landmarks in an image.
 
-A folder in the layout of labels for every frame: `index.csv` (path, subject, split), csv files with the columns
-`<joint>_x`, `<joint>_y` (pixels of a 640 x 480 image that is not mirrored, as a tracker gives them; empty where it lost
-the joint) and `gesture`. Directions are the person's own, also of circles: clockwise is as the person sees it.
+A folder in the layout with a label for every frame: `index.csv` (path, subject, split), csv files with the columns
+`<joint>_x`, `<joint>_y` (pixels of a 640 x 480 image that is not mirrored, as from a tracker; empty if it lost the
+joint) and `gesture`. Directions, also of circles, are from the person's view: clockwise as the person sees it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gesta.synthetic.stamp import claim
 
 Array = NDArray[np.float64]
 GENERATOR_VERSION = 1
-"""Counts changes of what is performed. Results on different versions do not compare."""
+"""Incremented when what is performed changes. Results of different versions are not comparable."""
 GESTURES = (
     "swipe_left",
     "swipe_right",
@@ -40,10 +40,10 @@ GESTURES = (
 )
 NONE = "none"
 JOINTS = ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist")
-"""What a tracker of bodies in plain images sees best, also of someone at a desk."""
+"""The joints that body trackers detect best in ordinary images, also of someone at a desk."""
 SIZE, FPS, PLAYED_FPS = (640, 480), 30, 20
 ROUNDS = 2
-"""How often a recording holds each gesture."""
+"""Repetitions of each gesture in a recording."""
 _KINECT = [
     KINECT_JOINTS.index(f"{part}{side}") for part in ("Shoulder", "Elbow", "Wrist") for side in ("Left", "Right")
 ]
@@ -74,10 +74,10 @@ def make(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[str]:
-    """`recordings` of each person, ROUNDS of every gesture and other movements in each; people are train, val or test.
+    """Writes `recordings` of each person, with ROUNDS of every gesture and other movements; one split per person.
 
-    Returns the paths in index.csv. A stopped run resumes where it was. Raises GestaError on settings out of range and
-    on a folder that holds something else.
+    Returns the paths in index.csv. A stopped run resumes. Raises GestaError for settings out of range and for a folder
+    with other content.
     """
     check(people, recordings, SIZE, "standard")
     if people < 3:
@@ -118,7 +118,7 @@ def write(take: Take) -> None:
 
 
 def play(person: Person, difficulty: Difficulty, rng: np.random.Generator) -> tuple[Array, list[str]]:
-    """Path (T, 2, 27) of main and other hand, and the label of each of its moments."""
+    """Returns the path (T, 2, 27) of main and other hand, and the label of each time step."""
     actor = Actor(person, difficulty, rng)
     actor.wait(rng.uniform(10, 30))
     for number in rng.permutation(np.repeat(np.arange(len(GESTURES)), ROUNDS)):
@@ -135,7 +135,7 @@ def play(person: Person, difficulty: Difficulty, rng: np.random.Generator) -> tu
 
 
 def _perform(actor: Actor, number: int) -> None:
-    """A gesture with the main hand, now and then with the other one."""
+    """Performs a gesture with the main hand, or occasionally with the other one."""
     rng, gesture = actor.rng, GESTURES[number]
     hand = int(rng.random() < 0.25)
     left = actor.person.left_handed != (hand == 1)
@@ -158,7 +158,7 @@ def _perform(actor: Actor, number: int) -> None:
 
 
 def _something_else(actor: Actor) -> None:
-    """A movement that is none of the gestures: a filler, or a gesture of ChaLearn 2014."""
+    """Performs a movement other than the gestures: a filler, or a gesture of ChaLearn 2014."""
     if actor.rng.random() < 0.5:
         actor.fill()
         return
@@ -172,7 +172,7 @@ def _at(outward: float, up: float, towards: float) -> Array:
 
 
 def _swipe(rng: np.random.Generator, direction: str, left: bool) -> tuple[Array, tuple[Stroke, ...]]:
-    """A stroke across, or up or down, in front of the body; `left`: by the left hand."""
+    """A stroke across, up or down in front of the body; `left`: with the left hand."""
     frames, towards = rng.uniform(4, 9), rng.uniform(0.35, 0.6)
     if direction in ("left", "right"):
         inward = (direction == "left") != left
@@ -189,7 +189,7 @@ def _swipe(rng: np.random.Generator, direction: str, left: bool) -> tuple[Array,
 
 
 def _circle(rng: np.random.Generator, outward_first: bool) -> tuple[Array, tuple[Stroke, ...]]:
-    """A loop in front of the body; `outward_first`: from its top the hand goes outward."""
+    """A loop in front of the body; `outward_first`: from its top, the hand moves outward."""
     wide, high = rng.uniform(0.15, 0.42), rng.uniform(0.15, 0.42)
     outward, up, towards = rng.uniform(0.1, 0.45), rng.uniform(-0.15, 0.25), rng.uniform(0.35, 0.55)
     begin = rng.uniform(-0.7, 0.7) + (np.pi if rng.random() < 0.3 else 0.0)  # from the top, or from below
@@ -200,7 +200,7 @@ def _circle(rng: np.random.Generator, outward_first: bool) -> tuple[Array, tuple
 
 
 def _wave(rng: np.random.Generator) -> tuple[Array, tuple[Stroke, ...]]:
-    """A raised hand, from side to side."""
+    """A raised hand moving from side to side."""
     outward, up, towards = rng.uniform(0.25, 0.6), rng.uniform(0.1, 0.55), rng.uniform(0.2, 0.55)
     wide, frames = rng.uniform(0.08, 0.25), rng.uniform(3, 7)
     inner, outer = _at(outward - wide, up, towards), _at(outward + wide, up - 0.03, towards)
@@ -208,7 +208,7 @@ def _wave(rng: np.random.Generator) -> tuple[Array, tuple[Stroke, ...]]:
 
 
 def _push(rng: np.random.Generator) -> tuple[Array, tuple[Stroke, ...]]:
-    """From the chest towards the camera."""
+    """A movement from the chest towards the camera."""
     outward, up = rng.uniform(0.15, 0.45), rng.uniform(-0.25, 0.2)
     near = _at(outward + 0.1, up - rng.uniform(0.0, 0.15), rng.uniform(0.12, 0.25))
     far = _at(outward, up, rng.uniform(0.65, 0.85))
@@ -216,13 +216,13 @@ def _push(rng: np.random.Generator) -> tuple[Array, tuple[Stroke, ...]]:
 
 
 def _stand(rng: np.random.Generator) -> Stand:
-    """From a desk to across a room, seen from a bit below or above."""
+    """Returns a position from a desk to across a room, seen from slightly below or above."""
     hip = np.array([rng.uniform(-0.3, 0.3), rng.uniform(-0.5, -0.1), rng.uniform(1.1, 3.5)])
     return Stand(hip, yaw=float(rng.normal(0, 0.2)), pitch=float(rng.uniform(-0.15, 0.25)))
 
 
 def _seen(joints: Array, rng: np.random.Generator) -> Array:
-    """Joints (T, J, 3) in meters -> pixels (T, J, 2) as of a tracker: noise that drifts, wrists lost for moments."""
+    """Converts joints (T, J, 3) in meters to tracker-like pixels (T, J, 2): drifting noise, wrists lost at times."""
     focal = FOCAL * SIZE[0]
     center = (np.array(SIZE) - 1) / 2
     pixels = joints[..., :2] * [1, -1] * focal / np.maximum(joints[..., 2:], 0.2) + center

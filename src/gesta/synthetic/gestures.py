@@ -2,12 +2,12 @@
 
 A pose is (place, forward, normal, shape). Places are in torso lengths (HipCenter to Head = 1) from ShoulderCenter:
 outward from the middle of the body, up, towards the camera. Head is at about (0, 0.33, 0.05). Loosely modeled on the
-Italian gestures; several are made to differ in one thing only:
+Italian gestures; several differ in only one aspect:
 
-- time order: vattene / vieniqui, basta / messidaccordo, freganiente / prendere are each other played backwards;
+- time order: vattene / vieniqui, basta / messidaccordo, freganiente / prendere are each other's time reversal;
 - hand shape: ok, perfetto, noncenepiu and chevuoi share one movement;
 - rhythm: fame is cheduepalle's path, several times and fast;
-- one or two hands: combinato is chevuoi with both;
+- number of hands: combinato is chevuoi with both;
 - place: furbo, buonissimo and seipazzo point at the eye, the cheek and the temple.
 """
 
@@ -24,13 +24,13 @@ Array = NDArray[np.float64]
 
 
 def pose(place: tuple, forward: tuple, normal: tuple, shape: str) -> Array:
-    """(27,): place, forward, normal, shape in one vector, so that a path is an interpolation."""
+    """Returns place, forward, normal and shape as one vector (27,), so that paths can be interpolated."""
     return np.concatenate([place, forward, normal, SHAPES[shape]]).astype(float)
 
 
 @dataclass(frozen=True)
 class Stroke:
-    """Frames (at 20 fps and average tempo) to reach a pose; `flowing` passes it without stopping."""
+    """A movement to a pose in `frames` (at 20 fps and average tempo); `flowing` passes it without stopping."""
 
     frames: float
     pose: Array
@@ -39,7 +39,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Program:
-    """The hand reaches `start`, then runs through `cycle` some times (least, most). `other` is the second hand's."""
+    """The hand reaches `start`, then repeats `cycle` (minimum, maximum) times. `other` is for the second hand."""
 
     start: Array
     cycle: tuple[Stroke, ...]
@@ -52,7 +52,7 @@ class Program:
 
 
 def _backwards(start: Array, cycle: tuple[Stroke, ...]) -> tuple[Array, tuple[Stroke, ...]]:
-    """The same path in reversed time: poses in reverse, each with the duration of the step that left it."""
+    """Returns the time-reversed path: poses in reverse, each with the duration of the step that left it."""
     poses = [start, *(s.pose for s in cycle)]
     steps = [Stroke(s.frames, poses[i], s.flowing) for i, s in enumerate(cycle)][::-1]
     return poses[-1], tuple(steps)
@@ -69,7 +69,7 @@ def _both(start: Array, cycle: tuple[Stroke, ...], repeats: tuple[int, int]) -> 
 
 
 def _beat(shape: str) -> tuple[Array, tuple[Stroke, ...]]:
-    """The movement that several gestures share: beside the shoulder, twice or three times down and up."""
+    """The movement shared by several gestures: next to the shoulder, down and up two or three times."""
     hold, turn = (-0.12, 1.0, 0.1), (-0.5, 0.0, 0.85)
     up = pose((0.43, 0.06, 0.40), hold, turn, shape)
     down = pose((0.41, -0.09, 0.47), hold, turn, shape)
@@ -77,7 +77,7 @@ def _beat(shape: str) -> tuple[Array, tuple[Stroke, ...]]:
 
 
 def _sends_away() -> Program:
-    """A quick flick away from the body, then slowly back by a higher way."""
+    """A quick flick away from the body, then slowly back along a higher path."""
     near = pose((0.36, -0.20, 0.28), (-0.45, 0.55, 0.2), (-0.3, -0.3, -0.9), "flat")
     far = pose((0.48, 0.08, 0.60), (0.15, 1.0, 0.35), (0.0, -0.3, 0.9), "flat")
     above = pose((0.38, 0.30, 0.34), (-0.1, 1.0, -0.2), (-0.2, 0.1, 0.9), "flat")
@@ -110,7 +110,7 @@ def _circle(radius: float) -> tuple:
 
 
 def _rolling() -> Program:
-    """Both hands turn around each other, the other hand half a turn behind."""
+    """Both hands circle each other, the other hand half a turn behind."""
     turn = [
         pose((0.07, -0.06 + 0.13 * np.cos(a), 0.40 + 0.11 * np.sin(a)), (-1.0, 0.15, 0.1), (0.0, -0.1, -1.0), "fist")
         for a in np.arange(0, 8) * np.pi / 4

@@ -1,4 +1,4 @@
-"""Hand shapes and the fingers' geometry.
+"""Hand shapes and finger geometry.
 
 A hand has its own axes: f (palm to fingers), n (out of the palm), u (to the thumb). A shape is a vector of 18 numbers:
 four fingers (index to little) x (bend at the root, bend at the middle, spread to the thumb; degrees), then the
@@ -41,14 +41,14 @@ SHAPES: dict[str, Array] = {
 
 
 def unit(vectors: Array) -> Array:
-    """Each vector along the last axis at length 1."""
+    """Normalizes vectors along the last axis."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def hand_axes(forward: Array, normal: Array) -> tuple[Array, Array, Array]:
-    """(T, 3), (T, 3) wished directions -> right-angled f, n and thumb axis u, in (outward, up, towards camera).
+    """Converts desired directions (T, 3) to orthonormal f, n and thumb axis u, in (outward, up, towards camera).
 
-    The outward axis is mirrored between the hands, so one formula serves both.
+    The outward axis is mirrored between the hands, so that one formula works for both.
     """
     f = unit(forward)
     n = unit(normal - np.sum(normal * f, axis=-1, keepdims=True) * f)
@@ -56,7 +56,7 @@ def hand_axes(forward: Array, normal: Array) -> tuple[Array, Array, Array]:
 
 
 def hand_segments(palm: Array, f: Array, n: Array, u: Array, shape: Array, scale: float) -> tuple[Array, Array, Array]:
-    """Capsules of one hand over time.
+    """Returns the capsules of one hand over time.
 
     palm, f, n, u: (T, 3) meters and unit vectors; shape: (T, 18). Returns ends a, b: (T, 13, 3) and radii (13, 2).
     """

@@ -1,7 +1,7 @@
-"""An articulated right hand: 28 degrees of freedom within anatomical limits, NYU's 36 joints, capsules as its flesh.
+"""An articulated right hand: 28 degrees of freedom within anatomical limits, NYU's 36 joints, and flesh of capsules.
 
-Freedoms: place 3, direction 3, wrist 2 (bend, deviation), each of four fingers 4 (root bend, root spread, middle bend,
-end bend), thumb 4 (root across the palm, root out of the palm, middle bend, end bend).
+Degrees of freedom: place 3, direction 3, wrist 2 (bend, deviation), each of four fingers 4 (root bend, root spread,
+middle bend, end bend), thumb 4 (root across the palm, root out of the palm, middle bend, end bend).
 
 Hand axes: u to the thumb, f along the fingers, n out of the palm; the origin is the wrist. Lengths in mm.
 """
@@ -29,7 +29,7 @@ LIMITS = {
     "wrist_bend": (-50.0, 50.0),
     "wrist_deviation": (-20.0, 30.0),
 }
-"""Degrees that each freedom may take."""
+"""Range of each angle, in degrees."""
 
 _ROOTS = np.array([(-33, 76, 0), (-15, 85, 0), (5, 91, 0), (26, 90, 0)], float)  # u f n, little to index
 _BONES = np.array([(34, 21, 20), (43, 28, 23), (47, 31, 24), (42, 27, 22)], float)  # root, middle, end
@@ -46,12 +46,12 @@ PARTS = (
     "palm",
     "forearm",
 )
-"""Names of the parts; a capsule's part is a position in them."""
+"""Names of the parts; a capsule's part is an index into them."""
 PALM, FOREARM = PARTS.index("palm"), PARTS.index("forearm")
 
 
 def _parts_of_joints() -> tuple[tuple[int, ...], ...]:
-    """For each of the 36 joints the parts that it lies in: at a joint between two bones, both."""
+    """Returns the parts that each of the 36 joints belongs to: both bones for a joint between two."""
     found: list[tuple[int, ...]] = []
     for finger in range(4):
         one, two, three = 3 * finger, 3 * finger + 1, 3 * finger + 2
@@ -65,7 +65,7 @@ JOINT_PARTS = _parts_of_joints()
 
 @dataclass(frozen=True)
 class HandShape:
-    """One person's hand: factors on the lengths along the fingers, across the palm, and on the thickness."""
+    """One person's hand: scale factors for finger lengths, palm width and thickness."""
 
     length: float = 1.0
     width: float = 1.0
@@ -77,7 +77,7 @@ class HandShape:
 class HandPose:
     """Angles in degrees. `fingers` 4 4: little to index; root bend, root spread, middle bend, end bend.
 
-    `thumb` 4: across, out, middle, end. `wrist` 2: bend, deviation. `turn` 3 3 takes (u, f, n) to camera axes, `place`
+    `thumb` 4: across, out, middle, end. `wrist` 2: bend, deviation. `turn` 3 3 maps (u, f, n) to camera axes, `place`
     3 is the wrist in mm in camera coordinates (x right, y up, z forward).
     """
 
@@ -90,7 +90,7 @@ class HandPose:
 
 @dataclass(frozen=True)
 class Flesh:
-    """Capsules in camera coordinates, mm: ends `a`, `b` [K, 3], radii [K], positions in PARTS [K]."""
+    """Capsules in camera coordinates, mm: ends `a`, `b` [K, 3], radii [K], indices into PARTS [K]."""
 
     a: Array
     b: Array
@@ -99,7 +99,7 @@ class Flesh:
 
 
 def person(rng: np.random.Generator) -> HandShape:
-    """A hand's proportions, drawn."""
+    """Samples a hand's proportions."""
     length = float(np.clip(rng.normal(1.0, 0.07), 0.82, 1.18))
     width, thickness = (length * float(np.clip(rng.normal(1.0, 0.05), 0.88, 1.12)) for _ in range(2))
     a, b, c, d, e = (float(v) for v in np.clip(rng.normal(1.0, 0.03, 5), 0.92, 1.08))
@@ -107,9 +107,9 @@ def person(rng: np.random.Generator) -> HandShape:
 
 
 def draw_pose(rng: np.random.Generator, place: Array) -> HandPose:
-    """A pose within LIMITS with the palm at `place` (mm): each finger more or less curled, often like its neighbors.
+    """Samples a pose within LIMITS with the palm at `place` (mm); fingers are often curled like their neighbors.
 
-    The hand points upwards and towards the camera on the whole; palm or back or a side is seen.
+    The hand points roughly upwards and towards the camera, showing the palm, the back or a side.
     """
     alike = rng.random()
     curl = np.clip(alike * rng.beta(0.7, 0.9) + (1 - alike) * rng.beta(0.6, 0.9, 4), 0, 1)
@@ -126,10 +126,10 @@ def draw_pose(rng: np.random.Generator, place: Array) -> HandPose:
 
 
 def pose_hand(shape: HandShape, pose: HandPose) -> tuple[Array, Flesh]:
-    """(NYU's 36 joints [36, 3] in mm in camera coordinates, the flesh around them).
+    """Returns (NYU's 36 joints [36, 3] in mm in camera coordinates, the flesh around them).
 
     A finger's six joints are its tip, the middle of its end bone, the three joints towards the root, and between the
-    last two the middle of the root bone. 24 to 29 is the thumb, 30 and 31 the wrist's sides, 32 the palm's middle (C).
+    last two the middle of the root bone. 24 to 29 are the thumb, 30 and 31 the wrist's sides, 32 the palm center (C).
     """
     scale = np.array([shape.width, shape.length, shape.thickness])
     a: list[Array] = []
@@ -171,7 +171,7 @@ def pose_hand(shape: HandShape, pose: HandPose) -> tuple[Array, Flesh]:
 
 
 def _chain(root: Array, bones: Array, angles: Array) -> Array:
-    """4 3: root, two joints and tip of a finger."""
+    """Returns root, two joints and tip of a finger, 4 3."""
     bends = np.radians(np.cumsum(angles[[0, 2, 3]]))
     spread = np.radians(angles[1])
     along = np.cos(bends)
@@ -180,7 +180,7 @@ def _chain(root: Array, bones: Array, angles: Array) -> Array:
 
 
 def _thumb(root: Array, bones: Array, angles: Array) -> Array:
-    """4 3: the thumb bends across the palm, in a plane that its root tilts out of the palm."""
+    """Returns the thumb, 4 3: it bends across the palm, in a plane that its root tilts out of the palm."""
     across = np.radians(58 - np.cumsum(angles[[0, 2, 3]]))  # from f towards u
     out = np.radians(12 + angles[1])
     flat = np.cos(out)
@@ -189,7 +189,7 @@ def _thumb(root: Array, bones: Array, angles: Array) -> Array:
 
 
 def _forearm(wrist: Array) -> Array:
-    """Direction from the wrist to the elbow."""
+    """Returns the direction from the wrist to the elbow."""
     bend, deviation = np.radians(wrist)
     return np.array([np.sin(deviation) * np.cos(bend), -np.cos(deviation) * np.cos(bend), np.sin(bend)])
 
@@ -199,7 +199,7 @@ def _within(name: str, degrees: Array) -> Array:
 
 
 def _drawn(rng: np.random.Generator, name: str) -> float:
-    """Within the limits, more often in their middle."""
+    """Samples an angle within its limits, more often near the middle."""
     low, high = LIMITS[name]
     return low + (high - low) * float(rng.beta(1.5, 1.5))
 

@@ -1,4 +1,4 @@
-"""Capsules of a hand as a depth image, a map of parts and shading: each ray is met with each capsule, exactly."""
+"""Renders the capsules of a hand to depth, part map and shading, with exact ray-capsule intersections."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class Rendered:
-    """`depth_mm` H W, infinite where there is no hand; `parts` H W positions in PARTS, NOTHING elsewhere;
+    """`depth_mm` H W, infinite outside the hand; `parts` H W: indices into PARTS, NOTHING elsewhere;
 
-    `shade` H W: how much light the surface gets, 0 to 1."""
+    `shade` H W: light on the surface, 0 to 1."""
 
     depth_mm: Image
     parts: NDArray[np.int8]
@@ -36,7 +36,7 @@ class Rays(NamedTuple):
 
 
 def render(flesh: Flesh, camera: Camera, size: tuple[int, int], light: tuple[float, float, float]) -> Rendered:
-    """The capsules as a camera at the origin sees them. `size` is (width, height); `light` points to the light."""
+    """Renders the capsules for a camera at the origin. `size` is (width, height); `light` points to the light."""
     width, height = size
     depth = np.full((height, width), np.inf, np.float32)
     parts = np.full((height, width), NOTHING, np.int8)
@@ -52,7 +52,7 @@ def render(flesh: Flesh, camera: Camera, size: tuple[int, int], light: tuple[flo
                 continue
             rays = Rays(x[box[1]], y[box[0]], square[box], lit[box])
             hit, normal_light = _meet(a, b, radius, rays, light)
-            nearer = hit < depth[box]  # NaN, where the ray misses, is not nearer
+            nearer = hit < depth[box]  # NaN (ray misses) is not nearer
             np.copyto(depth[box], hit, where=nearer)
             np.copyto(parts[box], np.int8(part), where=nearer)
             np.copyto(shade[box], normal_light, where=nearer)
@@ -62,7 +62,7 @@ def render(flesh: Flesh, camera: Camera, size: tuple[int, int], light: tuple[flo
 def _box(
     a: NDArray[np.float64], b: NDArray[np.float64], radius: float, camera: Camera, size: tuple[int, int]
 ) -> tuple[slice, slice] | None:
-    """Rows and columns that a capsule can be seen in; None where it is out of sight."""
+    """Returns the rows and columns that can contain a capsule, or None if it is out of view."""
     ends = np.stack([a, b])
     near = ends[:, 2] - radius
     if near.min() <= 1:
@@ -78,10 +78,10 @@ def _box(
 def _meet(
     a: NDArray[np.float64], b: NDArray[np.float64], radius: float, rays: Rays, light: tuple[float, float, float]
 ) -> tuple[Image, Image]:
-    """(depth of the first point of a capsule on the rays, NaN where it is missed; light on the surface).
+    """Returns (depth of each ray's first intersection with a capsule, NaN if it misses; light on the surface).
 
-    The ray t (x, y, 1) meets the cylinder around a + s (b - a) where the part of it across the axis has length
-    `radius`; beyond the ends it meets a sphere there instead. t is the depth.
+    The ray t (x, y, 1) intersects the cylinder around a + s (b - a) where its component orthogonal to the axis has
+    length `radius`; beyond the ends, it intersects a sphere instead. t is the depth.
     """
     axis = (b - a).astype(np.float32)
     length2 = float(axis @ axis) + 1e-6

@@ -1,6 +1,6 @@
-"""What a structured-light sensor makes of a hand before a wall: noise, steps, holes, the projector's shadow, color.
+"""Simulates a structured-light sensor for a hand before a wall: noise, steps, holes, projector shadow, color.
 
-Random fields are drawn once and used at a random shift for every view, which is fast and looks alike.
+Random fields are sampled once and shifted randomly for every view, which is fast and looks the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHADOW_PX, _SHADOW_MM = 8, 120.0
 
 
 class HandSensor:
-    """Keeps the random fields of a set of `size` (width, height)."""
+    """Stores the random fields for images of `size` (width, height)."""
 
     def __init__(self, rng: np.random.Generator, size: tuple[int, int]) -> None:
         width, height = size
@@ -40,17 +40,17 @@ class HandSensor:
         self._down = np.linspace(-0.5, 0.5, height, dtype=np.float32)[:, None]
 
     def depth(self, hand: Rendered, rng: np.random.Generator) -> NDArray[np.uint16]:
-        """H W millimeters before a slanted wall, 0 = no reading."""
+        """Returns depth H W in millimeters, before a slanted wall; 0 = no reading."""
         tilt = rng.uniform(-250, 250, 2)
         wall = np.float32(rng.uniform(1350, 1900)) + np.float32(tilt[0]) * self._across
         scene = wall + np.float32(tilt[1]) * self._down
         np.minimum(hand.depth_mm, scene, out=scene)
         value = np.float32(_STEPS) / scene
         value += self._window(self._jitter, rng)
-        np.rint(value, out=value)  # steps of disparity
+        np.rint(value, out=value)  # disparity steps
         np.divide(np.float32(_STEPS), value, out=value)
         reading = np.rint(value, out=value).astype(np.uint16)
-        # the projector stands beside the camera: things behind an edge lie in its shadow on one side
+        # the projector is next to the camera: one side behind an edge is in its shadow
         edge = np.subtract(scene[:, :-_SHADOW_PX], scene[:, _SHADOW_PX:], out=value[:, :-_SHADOW_PX])
         np.copyto(reading[:, :-_SHADOW_PX], 0, where=edge > self._window(self._shadow_mm, rng)[:, :-_SHADOW_PX])
         np.copyto(reading, 0, where=self._window(self._holes, rng))
@@ -59,7 +59,7 @@ class HandSensor:
     def color(
         self, hand: Rendered, depth: NDArray[np.uint16], skin: Image, sleeve: Image, rng: np.random.Generator
     ) -> NDArray[np.uint8]:
-        """H W 3 RGB, black where depth has no reading (as in NYU). `skin`, `sleeve`: RGB, 0 to 255."""
+        """Returns RGB H W 3, black where depth has no reading (as in NYU). `skin`, `sleeve`: RGB, 0 to 255."""
         image = self._window(self._wall, rng)
         grain = self._window(self._grain, rng)
         left, top, width, height = cv2.boundingRect((hand.parts != NOTHING).view(np.uint8))

@@ -1,6 +1,6 @@
-"""Videos of one gesture or sign each, cut out of recordings of synthetic people: what several layouts are filled with.
+"""Videos of single gestures or signs, cut from recordings of synthetic people, for several layouts.
 
-A class is one of the twenty gestures or, beyond twenty, two of them in a row, so that a vocabulary may have 400 words.
+A class is one of the twenty gestures or, beyond twenty, two of them in a row, so that there are up to 400 words.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from gesta.synthetic.video import VideoWriter
 from gesta.synthetic.workers import each
 
 GENERATOR_VERSION = 3
-"""Counts changes of what is drawn or performed. Results on different versions do not compare."""
+"""Incremented when what is drawn or performed changes. Results of different versions are not comparable."""
 
 _MARGIN = (2, 6)
-"""Frames before and behind the gesture, least and most."""
+"""Minimum and maximum number of frames before and after the gesture."""
 
 
 @dataclass(frozen=True)
 class Word:
-    """A class: its name and the gestures (ids 1 to 20) that make it."""
+    """A class: its name and its gestures (ids 1 to 20)."""
 
     name: str
     gestures: tuple[int, ...]
@@ -49,7 +49,7 @@ class Task:
 
 
 class Writable(Protocol):
-    """What leaves files."""
+    """A task that writes files."""
 
     @property
     def files(self) -> list[Path]: ...
@@ -59,9 +59,9 @@ W = TypeVar("W", bound=Writable)
 
 
 def vocabulary(count: int, *, rare: bool = False) -> list[Word]:
-    """The twenty gestures and then pairs of different ones, in one order for all; `rare`: from the end of it.
+    """Returns the twenty gestures, then pairs of different ones, in a fixed order; `rare`: starting at its end.
 
-    So up to 151 rare words are none of the first 249. Raises GestaError (usage) for fewer than 2 or more than 400.
+    Up to 151 rare words are thus not among the first 249. Raises GestaError (usage) for fewer than 2 or more than 400.
     """
     total = len(CHALEARN_GESTURES)
     if not 2 <= count <= total * total:
@@ -74,7 +74,7 @@ def vocabulary(count: int, *, rare: bool = False) -> list[Word]:
 
 
 def check(people: int, recordings: int, size: tuple[int, int], preset: str) -> None:
-    """Raises GestaError (usage) on settings out of range."""
+    """Raises GestaError (usage) for settings out of range."""
     for name, value in (("people", people), ("recordings", recordings)):
         if value < 1:
             raise GestaError(f"{name} is {value}, expected at least 1.", usage=True)
@@ -116,7 +116,7 @@ def write_all(
     progress: Callable[[int, int], None] | None = None,
     write: Callable[[W], None] = write,  # type: ignore[assignment]
 ) -> None:
-    """All that is not there yet, in `workers` processes (a core each if None; with 1 in this process)."""
+    """Writes all missing videos in `workers` processes (None: one per core; 1: in this process)."""
     todo = [t for t in tasks if not all(path.exists() for path in t.files)]
     done = len(tasks) - len(todo)
     if progress:

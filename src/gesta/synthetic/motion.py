@@ -1,6 +1,6 @@
 """What a person does in one recording: gestures in random order, rests and unlabeled movements between them.
 
-Times are frames at 20 fps. The result is a path of 27 numbers a hand (see `gestures.pose`) and the labeled spans.
+Times are frames at 20 fps. The result is a path of 27 numbers per hand (see `gestures.pose`) and the labeled spans.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Span:
 
 @dataclass
 class Track:
-    """Poses of one hand over time: keys that are interpolated."""
+    """Poses of one hand over time, as interpolated keys."""
 
     times: list[float] = field(default_factory=list)
     poses: list[Array] = field(default_factory=list)
@@ -49,12 +49,12 @@ class Track:
         self.flowing.append(flowing)
 
     def stay(self, time: float) -> None:
-        """Hold the last pose until `time`."""
+        """Holds the last pose until `time`."""
         if time > self.times[-1]:
             self.add(time, self.poses[-1])
 
     def sample(self, n_frames: int, skew: float) -> Array:
-        """(n_frames, 27): minimum-jerk between keys, constant speed where flowing, then a light smoothing."""
+        """Returns (n_frames, 27): minimum-jerk between keys, constant speed where flowing, then light smoothing."""
         times, keys = np.array(self.times), np.array(self.poses)
         t = np.arange(n_frames, dtype=float)
         at = np.clip(np.searchsorted(times, t, "right") - 1, 0, len(times) - 2)
@@ -97,7 +97,7 @@ class Actor:
         return rest
 
     def _styled(self, key: Array, center: Array, offset: Array, turn: Array, bend: Array, amplitude: float) -> Array:
-        """A program's pose in this person's manner and this repetition's chance."""
+        """Returns a program's pose with this person's style and this repetition's random variation."""
         out = key.copy()
         out[:3] = center + amplitude * (key[:3] - center) + offset
         out[3:6] = turn @ key[3:6]
@@ -106,7 +106,7 @@ class Actor:
         return out
 
     def _moves(self, start: Array, cycle: tuple[Stroke, ...], repeats: int, hand: int, mood: dict) -> list[Stroke]:
-        """The strokes of one hand, styled, with durations in frames; the first entry is the start."""
+        """Returns the styled strokes of one hand, with durations in frames; the first entry is the start."""
         person, rng, spread = self.person, self.rng, self.difficulty.repetition
         center = np.mean([start[:3], *(s.pose[:3] for s in cycle)], axis=0)
         offset = person.place_offset[hand] + mood["offset"]
@@ -123,7 +123,7 @@ class Actor:
         return out
 
     def _mood(self, n_strokes: int) -> dict:
-        """What varies from one performance to the next, the same for both hands."""
+        """Samples the variation between performances, the same for both hands."""
         rng, spread, person = self.rng, self.difficulty.repetition, self.person
         return {
             "offset": rng.normal(0, 0.022, 3) * spread,
@@ -135,7 +135,7 @@ class Actor:
         }
 
     def perform(self, gesture: int, back: bool) -> None:
-        """Reach, stroke, and (with `back`) return to rest; appends the labeled span."""
+        """Reaches, strokes, and (with `back`) returns to rest; appends the labeled span."""
         program: Program = PROGRAMS[CHALEARN_GESTURES[gesture - 1]]
         low, high = program.repeats
         repeats = low if low == high else low + int(self.rng.random() < self.person.eager)
@@ -143,7 +143,7 @@ class Actor:
         self.act(gesture, sides, repeats, back)
 
     def act(self, number: int, sides: Sequence[Side], repeats: int, back: bool, slowness: float = 1.0) -> None:
-        """The same with the hands and the number of repetitions given. `slowness`: durations relative to usual."""
+        """Like `perform`, with given hands and number of repetitions. `slowness`: factor on the usual durations."""
         mood = self._mood(repeats * len(sides[0][2]))
         mood["tempo"] *= slowness
         begin = self.now
@@ -180,11 +180,11 @@ class Actor:
         self.now += frames
 
     def wait(self, frames: float) -> None:
-        """Stand as one is."""
+        """Holds the current pose."""
         self.now += frames
 
     def fill(self) -> None:
-        """One unlabeled movement, then hands down."""
+        """Performs one unlabeled movement, then lowers the hands."""
         rng = self.rng
         name = str(rng.choice(sorted(FILLERS)))
         mood = self._mood(40)
@@ -248,7 +248,7 @@ FILLERS = {
 def play(
     person: Person, gestures: list[int], difficulty: Difficulty, rng: np.random.Generator
 ) -> tuple[Array, list[Span]]:
-    """One recording: path (T, 2, 27) of main and other hand, and the labeled spans, in order, not overlapping."""
+    """Returns one recording: path (T, 2, 27) of main and other hand, and the labeled spans, sorted and disjoint."""
     actor = Actor(person, difficulty, rng)
     actor.wait(rng.uniform(12, 24))
     for i, gesture in enumerate(gestures):

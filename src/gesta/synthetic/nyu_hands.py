@@ -3,7 +3,7 @@
     OUT/train/ depth_1_0000001.png ... rgb_3_..., joint_data.mat     one person
     OUT/test/  the same; that person, then a second one (as many in proportion as in NYU: 2,440 of 8,252 frames)
 
-`joint_data.mat` (MATLAB 5) also holds `subject`, which the original lacks. Writing it needs scipy (the extra train).
+`joint_data.mat` (MATLAB 5) also holds `subject`, which the original lacks. Writing it requires scipy (the extra train).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LIGHT = (0.30, 0.60, -0.74)
 
 @dataclass(frozen=True)
 class HandPerson:
-    """Who is shown: proportions and colors (RGB, 0 to 255)."""
+    """A person's hand: proportions and colors (RGB, 0 to 255)."""
 
     shape: HandShape
     skin: NDArray[np.float32]
@@ -58,8 +58,8 @@ class HandScene:
 def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int], None] | None = None) -> list[str]:
     """Writes `images` training frames and a fifth as many test frames, each in three views. Returns the parts' names.
 
-    A stopped run resumes where it was: finished frames of the same settings are kept.
-    Raises GestaError where `out` holds something else, `images` is below 5, or scipy is not installed.
+    A stopped run resumes: finished frames with the same settings are kept.
+    Raises GestaError if `out` has other content, `images` is below 5, or scipy is not installed.
     """
     if images < 5:
         raise GestaError(f"images is {images}, expected at least 5, so that a fifth is one.", usage=True)
@@ -95,14 +95,14 @@ def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int]
 
 
 def draw_person(rng: np.random.Generator) -> HandPerson:
-    """A hand's proportions, skin and sleeve (a bare arm in one of three)."""
+    """Samples a hand's proportions, skin and sleeve (one in three arms is bare)."""
     skin = np.array([225, 172, 140]) * rng.uniform(0.45, 1.05) + rng.normal(0, 8, 3)
     sleeve = skin if rng.random() < 1 / 3 else rng.uniform(20, 230, 3)
     return HandPerson(person(rng), np.clip(skin, 20, 250).astype(np.float32), sleeve.astype(np.float32))
 
 
 def draw_scene(who: HandPerson, rng: np.random.Generator, *, rendered: bool = True) -> HandScene:
-    """A pose in front of the three cameras, rendered (or its joints alone); no noise yet."""
+    """Samples a pose in front of the three cameras, rendered (or only its joints), without noise."""
     place = np.array([rng.uniform(-110, 110), rng.uniform(-60, 110), rng.uniform(620, 980)])
     pose: HandPose = draw_pose(rng, place)
     joints, flesh = pose_hand(who.shape, pose)
@@ -112,7 +112,7 @@ def draw_scene(who: HandPerson, rng: np.random.Generator, *, rendered: bool = Tr
 
 
 def _seen_from(view: int, joints: Array, flesh: Flesh) -> tuple[Array, Flesh]:
-    """Joints and flesh in the coordinates of one of the cameras, which stand around the place of the hand."""
+    """Returns joints and flesh in the coordinates of one of the cameras, which surround the hand."""
     yaw, pitch = np.radians(_VIEW_ANGLES[view])
     about_y = np.array([[np.cos(yaw), 0, np.sin(yaw)], [0, 1, 0], [-np.sin(yaw), 0, np.cos(yaw)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
@@ -122,7 +122,7 @@ def _seen_from(view: int, joints: Array, flesh: Flesh) -> tuple[Array, Flesh]:
 
 
 def _write_frame(folder: Path, row: int, who: HandPerson, sensor: HandSensor, seed: tuple[int, ...]) -> Array:
-    """Writes the six images of a frame, unless they are there; returns its joints [V, 36, 3]."""
+    """Writes the six images of a frame, unless they exist; returns its joints [V, 36, 3]."""
     rng = np.random.default_rng(seed)
     views = range(1, VIEWS + 1)
     names = {(kind, view): folder / f"{kind}_{view}_{row + 1:07d}.png" for kind in ("depth", "rgb") for view in views}
@@ -148,7 +148,7 @@ def _write_png(path: Path, image: NDArray[np.uint8]) -> None:
 
 
 def _write_annotation(path: Path, joints_mm: Array, subjects: NDArray[np.int64]) -> None:
-    """joint_xyz and joint_uvd, V N 36 3, as the original has them."""
+    """Writes joint_xyz and joint_uvd, V N 36 3, as in the original."""
     from scipy.io import savemat
 
     fields: dict[str, Any] = {

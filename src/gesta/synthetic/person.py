@@ -1,4 +1,4 @@
-"""One synthetic person: proportions, looks and habits, a function of (seed, index) alone."""
+"""A synthetic person: proportions, appearance and habits, determined by (seed, index) alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATTERNS = ("plain", "plain", "stripes", "bars", "checks", "print", "halves")
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What a preset sets: spread between people and between repetitions, sensor noise, chance of filler movements."""
+    """Settings of a preset: variation of people and repetitions, sensor noise, probability of filler movements."""
 
     people: float
     repetition: float
@@ -37,12 +37,12 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Clothes:
-    """Colors are RGB 0-255. `sleeve` is the covered share of the arm: 0.45 short, 1 long."""
+    """Colors are RGB 0-255. `sleeve` is the covered fraction of the arm: 0.45 short, 1 long."""
 
     color: Array
     second: Array
     pattern: str
-    period: float  # meters of one repeat of the pattern
+    period: float  # length of one repeat of the pattern, meters
     sleeve: float
     trousers: Array
 
@@ -71,8 +71,8 @@ class Person:
     elbow_out: float
     speed_skew: float  # -1..1: slow start or slow end of each movement
     pause: float  # frames held between repetitions
-    eager: float  # chance of one repetition more
-    idle: str  # where the idle hand stays: hang, hip or belly
+    eager: float  # probability of an extra repetition
+    idle: str  # position of the idle hand: hang, hip or belly
     place_offset: Array  # (2, 3) habitual displacement of the gestures, main and other hand, in torso lengths
     tilt: Array  # (3,) habitual rotation of the hands, radians
     stiffness: Array  # (4,) habitual bend of the fingers, degrees
@@ -80,7 +80,7 @@ class Person:
 
 
 def muted(rng: np.random.Generator, low: float, high: float) -> Array:
-    """A random RGB color that is seldom garish."""
+    """Returns a random RGB color that is rarely garish."""
     color = rng.uniform(low, high, 3)
     return color.mean() + rng.uniform(0.15, 0.75) * (color - color.mean())
 
@@ -103,7 +103,7 @@ def _clothes(rng: np.random.Generator, skin: Array) -> Clothes:
 
 
 def make_person(seed: int, index: int, difficulty: Difficulty) -> Person:
-    """The person `index` of the population `seed`; the same values give the same person everywhere."""
+    """Returns person `index` of population `seed`; the same values give the same person everywhere."""
     rng = np.random.default_rng([seed, 101, index])
     spread = difficulty.people
     height = float(np.clip(rng.normal(1.71, 0.09), 1.5, 1.95))

@@ -1,7 +1,7 @@
 """Small pictures of ten shapes in ten textures, for image sets in the layout of CIFAR.
 
-Place, size, turn and both pairs of colors are drawn anew for each picture, the background has a texture too, and part
-of the shape may be hidden, so that neither a pixel nor the mean color tells the class.
+Position, size, rotation and both pairs of colors are random in each picture, the background is textured, too, and part
+of the shape may be hidden, so that neither a pixel nor the mean color reveals the class.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ SHAPES: dict[str, Callable[[Plane, Plane], Mask]] = {
     "star": _star,
     "ell": lambda x, y: _box(x + 0.4, y, 0.3, 0.9) | _box(x, y - 0.6, 0.7, 0.3),
 }
-"""Name -> where the shape is, for x to the right and y downwards, both about -1 to 1."""
+"""Name -> mask of the shape, for x to the right and y downwards, both about -1 to 1."""
 
 
 def _waves(values: Plane) -> Plane:
-    """Square waves of period 1 between 0 and 1."""
+    """Returns square waves of period 1 between 0 and 1."""
     return ((values % 1.0) < 0.5).astype(np.float64)
 
 
@@ -69,11 +69,11 @@ TEXTURES: dict[str, Callable[[Plane, Plane, np.random.Generator], NDArray[Any]]]
     "speckled": _speckled,
     "grid": lambda x, y, rng: np.maximum((2.2 * x + rng.random()) % 1 < 0.25, (2.2 * y) % 1 < 0.25) * 1.0,
 }
-"""Name -> 0 or 1 (or between) at each place: which of two colors is there."""
+"""Name -> a value from 0 to 1 at each position, which mixes two colors."""
 
 
 def draw(shape: str, texture: str, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """One picture of SHAPES[shape] filled with TEXTURES[texture], uint8 H W C (RGB), 32 x 32."""
+    """Draws one picture of SHAPES[shape] filled with TEXTURES[texture], uint8 H W C (RGB), 32 x 32."""
     size = SIDE * _FINE
     v, u = (np.mgrid[:size, :size] + 0.5) * 2 / size - 1  # -1 to 1 over the picture
     angle, scale = np.deg2rad(rng.uniform(-20, 20)), rng.uniform(0.5, 0.85)
@@ -93,7 +93,7 @@ def draw(shape: str, texture: str, rng: np.random.Generator) -> NDArray[np.uint8
 
 
 def _colors(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Two colors of the shape and two behind it, 4 x 3; each of the first two far from the three others."""
+    """Samples two colors of the shape and two of the background, 4 x 3; the first two stand out from the others."""
     while True:
         colors = rng.uniform(0, 255, (4, 3))
         gaps = np.linalg.norm(colors[:, None] - colors[None], axis=-1)[:2]
@@ -102,7 +102,7 @@ def _colors(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _hidden(u: Plane, v: Plane, rng: np.random.Generator) -> Mask:
-    """In one picture of four, what lies beyond a line near the edge is covered by the background."""
+    """Returns the area beyond a line near the edge, which the background covers in one of four pictures."""
     angle, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 0.6)
     hidden: Mask = u * np.cos(angle) + v * np.sin(angle) > distance
     return hidden & (rng.random() < 0.25)

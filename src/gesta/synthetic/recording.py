@@ -1,4 +1,4 @@
-"""One recording: plays a person in a room before a sensor, and writes it in the ChaLearn 2014 layout."""
+"""One recording: simulates a person in a room before a sensor, and writes it in the ChaLearn 2014 layout."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _PARENT = (0, 0, 1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18)
 
 @dataclass(frozen=True)
 class Plan:
-    """What makes a recording: everything follows from these values. `place`: recordings of one are in the same room.
+    """Parameters that fully determine a recording. `place`: recordings with the same one share a room.
 
-    `fps`: of what is kept of the movement, which is played at FPS: a divisor of it.
+    `fps`: frame rate of the recording, a divisor of FPS, at which the movement is simulated.
     """
 
     seed: int
@@ -47,7 +47,7 @@ class Plan:
 
 @dataclass
 class Recording:
-    """A recording before the pixels: all of it but the images, which `frames` draws."""
+    """A recording without its images, which `frames` renders."""
 
     plan: Plan
     person: Person
@@ -64,23 +64,23 @@ class Recording:
 
     @property
     def kept(self) -> slice:
-        """Which of the moments played at FPS become frames."""
+        """Returns which time steps, simulated at FPS, become frames."""
         return slice(None, None, FPS // self.plan.fps)
 
     def label_rows(self) -> list[tuple[int, int, int]]:
-        """(gesture, first, last) of each span, in frames from 1 on."""
+        """Returns (gesture, first, last) of each span, in 1-based frames."""
         every = FPS // self.plan.fps
         return [(s.gesture, -(-s.first // every) + 1, s.last // every + 1) for s in self.spans]
 
     def frames(self) -> Iterator[Reading]:
-        """The frames in order; to be walked through once."""
+        """Yields the frames in order; can be iterated only once."""
         for t in range(len(self))[self.kept]:
             color, depth = self.renderer.draw(t, self.room.color)
             yield self.sensor.read(color, depth)
 
 
 def _stand(person: Person, rng: np.random.Generator, size: tuple[int, int]) -> Stand:
-    """A place where HipCenter to Head spans about 90 of 320 pixels and the hip is at two thirds of the height."""
+    """Returns a position where HipCenter to Head spans about 90 of 320 pixels, the hip at two thirds of the height."""
     width, height = size
     focal = FOCAL * width
     distance = focal * person.torso / (0.28 * width * float(rng.uniform(0.93, 1.05)))
@@ -91,7 +91,7 @@ def _stand(person: Person, rng: np.random.Generator, size: tuple[int, int]) -> S
 
 
 def prepare(plan: Plan, play: Play = play, dressed: Callable[[Person], Person] = lambda person: person) -> Recording:
-    """Everything of a recording but its pixels. `play`: what is done; `dressed`: what else is known of the person."""
+    """Returns a recording without its images. `play` generates the movement; `dressed` modifies the person."""
     difficulty = PRESETS[plan.preset]
     person = dressed(make_person(plan.seed, plan.person, difficulty))
     rng = np.random.default_rng([plan.seed, 202, plan.person, plan.take])
@@ -112,7 +112,7 @@ def prepare(plan: Plan, play: Play = play, dressed: Callable[[Person], Person] =
 
 
 def _orientation(joints: Array) -> Array:
-    """(T, 20, 4) quaternions x, y, z, w that turn the vertical into the bone from the parent joint."""
+    """Returns quaternions x, y, z, w (T, 20, 4) that rotate the vertical to the bone from the parent joint."""
     bone = unit(joints - joints[:, _PARENT])
     bone[:, 0] = [0, 1, 0]
     x, y, z = bone[..., 0], bone[..., 1], bone[..., 2]
@@ -120,7 +120,7 @@ def _orientation(joints: Array) -> Array:
 
 
 def skeleton_rows(tracked: Array, size: tuple[int, int]) -> Array:
-    """(T, 180): 20 joints x (world x y z in meters, quaternion x y z w, pixel u v); all zero where lost."""
+    """Returns (T, 180): 20 joints x (world x y z in meters, quaternion x y z w, pixel u v); all zero where lost."""
     width, height = size
     seen = tracked[..., 2:3] > 0
     depth = np.where(seen, tracked[..., 2:3], 1.0)

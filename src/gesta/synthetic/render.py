@@ -1,4 +1,4 @@
-"""Draws capsules to color and depth with a z-buffer; soft edges, one light, simple cloth patterns."""
+"""Renders capsules to color and depth with a z-buffer; soft edges, one light, simple cloth patterns."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FAR = np.float32(1e3)
 
 
 def _to_unit(values: NDArray) -> None:
-    """Cuts to [0, 1], in place; np.clip takes longer than this on small patches."""
+    """Clips to [0, 1] in place; faster than np.clip on small patches."""
     np.maximum(values, 0, out=values)
     np.minimum(values, 1, out=values)
 
 
 class Renderer:
-    """Projects once, then paints frame by frame into buffers that it keeps.
+    """Projects once, then renders frame by frame into reused buffers.
 
     size: (width, height); focal and center in pixels; light: unit vector towards the light in camera coordinates.
     """
@@ -60,9 +60,9 @@ class Renderer:
         return np.asarray(uv + center)
 
     def draw(self, t: int, background: Image) -> tuple[Image, Image]:
-        """Frame t: color (H, W, 3) over the background, and depth in meters (H, W), FAR where nobody is.
+        """Renders frame t: color (H, W, 3) over the background, and depth in meters (H, W), FAR outside the person.
 
-        Both are buffers of the renderer and hold until the next call.
+        Both are buffers of the renderer, valid until the next call.
         """
         np.copyto(self._planes, background.transpose(2, 0, 1))
         self.depth.fill(FAR)
@@ -109,7 +109,7 @@ class Renderer:
         pixels += tones
 
     def _shade(self, fx: NDArray, fy: NDArray, radius: NDArray, bulge: NDArray) -> NDArray:
-        """Light that falls on every pixel, from `ambient` to 1. Changes `bulge`."""
+        """Returns the light on every pixel, from `ambient` to 1. Modifies `bulge`."""
         lx, ly, lz = self._light
         shade = fx * lx
         shade -= fy * ly
@@ -124,7 +124,7 @@ class Renderer:
     def _pattern(
         self, along: NDArray, fx: NDArray, fy: NDArray, axis: tuple[float, float], length: float
     ) -> NDArray | None:
-        """Share of the second color per pixel, or None for plain cloth."""
+        """Returns the fraction of the second color per pixel, or None for plain cloth."""
         kind, turns = self._clothes.pattern, np.float32(2 * np.pi) / self._period
         if kind == "plain":
             return None

@@ -25,13 +25,13 @@ class Room:
 
 
 def _texture(rng: np.random.Generator, height: int, width: int, coarse: int) -> Image:
-    """Smooth noise around 0, of unit size; `coarse` points across."""
+    """Returns smooth zero-mean noise of unit size; `coarse` points across."""
     small = rng.normal(0, 1, (max(2, coarse * height // width + 1), coarse)).astype(np.float32)
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32, copy=False)
 
 
 def make_room(rng: np.random.Generator, size: tuple[int, int], person_distance: float) -> Room:
-    """A wall behind the person with things on it and before it."""
+    """Returns a wall behind the person with objects on and in front of it."""
     width, height = size
     wall = rng.uniform(70, 215) * np.clip(1 + rng.normal(0, 0.09, 3), 0.6, 1.3)
     distance = person_distance + rng.uniform(0.55, 1.3)
@@ -53,7 +53,7 @@ def make_room(rng: np.random.Generator, size: tuple[int, int], person_distance: 
 
 
 def _add_thing(rng: np.random.Generator, color: Image, depth: Image, person_distance: float) -> None:
-    """A picture, shelf, window or cupboard: a rectangle with its own color, texture and depth, or a round lamp."""
+    """Adds a picture, shelf, window or cupboard: a rectangle with its own color, texture and depth, or a round lamp."""
     height, width = depth.shape
     w, h = int(width * rng.uniform(0.06, 0.3)), int(height * rng.uniform(0.08, 0.5))
     left, top = int(rng.uniform(-0.05, 0.95) * width), int(rng.uniform(-0.05, 0.85) * height)

@@ -1,6 +1,6 @@
-"""What a structured-light sensor of the first Kinect's kind makes of a scene: noise, steps, holes, ragged masks.
+"""Simulates a structured-light sensor like the first Kinect: noise, steps, holes, ragged masks.
 
-Random fields are drawn once a recording and shifted at random from frame to frame, which is fast and looks alike.
+Random fields are sampled once per recording and shifted randomly in each frame, which is fast and looks the same.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Reading:
 
 
 class Sensor:
-    """Keeps the recording's random fields. `strength` scales every disturbance; 1 is a usual Kinect."""
+    """Stores the recording's random fields. `strength` scales all disturbances; 1 is a typical Kinect."""
 
     def __init__(self, rng: np.random.Generator, room: Room, max_depth_mm: int, strength: float) -> None:
         height, width = room.depth.shape
@@ -50,7 +50,7 @@ class Sensor:
         self._edges = np.clip(edges / edges.std(), -2.5, 2.5) * np.float32(0.15 * strength)
 
     def _window(self, field: NDArray, hold: int = 1) -> NDArray:
-        """The field at a random shift, which stays for `hold` frames."""
+        """Returns the field at a random shift, which is kept for `hold` frames."""
         left, window = self._held.get(id(field), (0, field))
         if left == 0:
             y, x = (int(v) for v in self._rng.integers(0, 64, 2))
@@ -59,7 +59,7 @@ class Sensor:
         return window
 
     def read(self, color: NDArray[np.float32], person: NDArray[np.float32]) -> Reading:
-        """color: float RGB of the scene; person: meters, FAR where nobody is. May change `color`."""
+        """Returns the reading of a scene. color: float RGB; person: meters, FAR outside. May modify `color`."""
         color += self._window(self._tones)
         rgb = cv2.convertScaleAbs(np.maximum(color, 0, out=color)).astype(np.uint8, copy=False)
         body = person < FAR
@@ -70,7 +70,7 @@ class Sensor:
         steps += self._window(self._jitter)
         np.rint(steps, out=steps)
         value = np.divide(np.float32(_STEPS) * self._per_mm, steps, out=steps)
-        # the projector stands beside the camera: things behind an edge lie in its shadow on one side
+        # the projector is next to the camera: one side behind an edge is in its shadow
         shift = 3 * self._scale
         limit = np.float32(0.12) + np.float32(0.2) * self._window(self._edges, 6)[:, :-shift]
         value[:, :-shift][meters[:, :-shift] - meters[:, shift:] > limit] = 0
@@ -85,7 +85,7 @@ class Sensor:
 
 
 def track_skeleton(joints: Array, rng: np.random.Generator, strength: float, lost: int) -> Array:
-    """Joints (T, 20, 3) meters as a tracker would give them: noise, rare jumps of hands, zeros in the first frames."""
+    """Returns joints (T, 20, 3), meters, as from a tracker: noise, rare jumps of hands, zeros in the first frames."""
     n = len(joints)
     noise = np.stack([smooth_noise(rng, n, 20, 5) for _ in range(3)], 2) * 0.005
     noise += rng.normal(0, 0.002, joints.shape)
@@ -93,7 +93,7 @@ def track_skeleton(joints: Array, rng: np.random.Generator, strength: float, los
     spread[[6, 7, 10, 11]] = 1.8  # wrists and hands
     spread[[13, 14, 15, 17, 18, 19]] = 2.0
     out = joints + noise * spread[:, None] * strength
-    for hand in ((6, 7), (10, 11)):  # where the tracker thinks that a hand is drifts, and differs between people
+    for hand in ((6, 7), (10, 11)):  # tracked hand positions drift, with an offset per person
         drift = rng.normal(0, 0.009, 3) + 0.006 * smooth_noise(rng, n, 3, 25)
         out[:, hand] += strength * drift[:, None]
     for hand in ((6, 7), (10, 11)):

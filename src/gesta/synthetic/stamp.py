@@ -1,4 +1,4 @@
-"""What a generated folder is made of, written beside it: a stopped run resumes only with the same settings."""
+"""Stores the settings of a generated folder in it: a stopped run resumes only with the same ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAME = "gesta_synthetic.json"
 
 
 def claim(out: Path, stamp: Mapping[str, object]) -> None:
-    """Makes the folder and writes the stamp. Raises GestaError for a folder that holds something else."""
+    """Creates the folder and writes the stamp. Raises GestaError for a folder with other content."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / NAME
     if path.exists():
@@ -32,7 +32,7 @@ def claim(out: Path, stamp: Mapping[str, object]) -> None:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Under a temporary name first."""
+    """Writes a file under a temporary name, then renames it."""
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(data)
     partial.replace(path)

@@ -1,4 +1,4 @@
-"""Writes h264 in mp4 whose decoding to RGB gives full-range values back."""
+"""Writes h264 in mp4 that decodes to full-range RGB."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LUMA = np.rint(16 + np.arange(256) * 219 / 255).astype(np.uint8)
-"""Full-range gray -> the limited-range Y that every decoder expects of h264."""
+"""Full-range gray -> the limited-range Y that decoders expect in h264."""
 
 
 class VideoWriter:
-    """One stream, constant rate, yuv420p (BT.601). Gray frames are (H, W), color frames (H, W, 3) RGB, uint8."""
+    """Writes one constant-rate stream, yuv420p (BT.601). Gray frames are (H, W), color frames (H, W, 3) RGB, uint8."""
 
     def __init__(self, path: Path, size: tuple[int, int], fps: int, quality: int, speed: str) -> None:
         """quality: x264's crf, lower is better; speed: its preset. Sides must be even."""

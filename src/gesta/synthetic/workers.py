@@ -1,4 +1,4 @@
-"""Recordings written by several processes, or by the workers of a cluster."""
+"""Writes recordings in several processes, or on the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 def each(workers: int, function: Callable[[T], Any], items: Sequence[T], names: Sequence[str]) -> Iterator[int]:
-    """Calls function(item) for every item, and yields how many have been done since. With one worker it is done here.
+    """Calls function(item) for every item, and yields the number done so far. One worker means this process.
 
-    `names` of the items, for people. Raises GestaError where one fails.
+    `names` of the items are for messages. Raises GestaError if one fails.
     """
     jobs = []
     for part in portions(range(len(items))):
@@ -30,7 +30,7 @@ def each(workers: int, function: Callable[[T], Any], items: Sequence[T], names: 
 
 
 def call_each(function: Callable[[T], Any], items: Sequence[T]) -> dict[str, Any]:
-    """A job: the function of each item."""
+    """A job: calls the function with each item."""
     for item in items:
         function(item)
     return {"done": len(items)}
