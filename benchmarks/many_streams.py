@@ -48,23 +48,14 @@ def write(folder: Path, file: Path, seconds: int) -> None:
 
 def resident_mb(process: subprocess.Popen) -> int:
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS"))
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS")), 0)  # none once it ended
 
 
 def main(bundle: Path, videos: Path, streams: int, minutes: int) -> None:
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "people.mkv"
         write(videos, file, 60 * minutes)
-        words = [
-            "-c",
-            "from gesta.cli import main; main()",
-            "live",
-            str(bundle),
-            "--source",
-            str(file),
-            "--seconds",
-            str(60 * minutes),
-        ]
+        words = ["live", str(bundle), "--source", str(file), "--seconds", str(60 * minutes)]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
         live = [
             subprocess.Popen([sys.executable, "-c", "from gesta.cli import main; main()", *words], **quiet)
