@@ -86,14 +86,20 @@ def test_escape_drops_the_unfinished_clip(recording):
     assert len(studio.clips.used()) == before
 
 
-@pytest.mark.integration
-def test_a_camera_that_vanishes_leaves_what_it_showed(recording):
-    driver, studio, _ = recording
+def begun(driver, studio):
+    """Starts a recording of nothing and waits until a part is stored; how many clips there were."""
     ready(driver)
     press(driver, ".gestures .chip:last-child")
     before = len(studio.clips.used())
     press(driver, "#record")
     until(lambda: any(take.frames >= 25 for take in studio.takes.listed()), said="a part is on the disk")
+    return before
+
+
+@pytest.mark.integration
+def test_a_camera_that_vanishes_leaves_what_it_showed(recording):
+    driver, studio, _ = recording
+    before = begun(driver, studio)
     unplug = "const [track] = document.querySelector('.stage video').srcObject.getVideoTracks(); track.stop();"
     driver.execute_script(f"{unplug} track.dispatchEvent(new Event('ended'))")
     until(lambda: len(studio.clips.used()) > before, said="what was recorded is kept")
@@ -108,11 +114,7 @@ def test_a_camera_that_vanishes_leaves_what_it_showed(recording):
 @pytest.mark.integration
 def test_what_a_closed_page_recorded_is_finished_by_the_next(recording):
     driver, studio, address = recording
-    ready(driver)
-    press(driver, ".gestures .chip:last-child")
-    before = len(studio.clips.used())
-    press(driver, "#record")
-    until(lambda: any(take.frames >= 25 for take in studio.takes.listed()), said="a part is on the disk")
+    before = begun(driver, studio)
     driver.get("about:blank")
     driver.get(address)
     until(lambda: len(studio.clips.used()) > before, said="the next page finishes it")
