@@ -39,7 +39,7 @@ REST_ID = "/before"
 """Suffix that gesta.tasks.clips.context adds to a clip's id for the rest preceding it."""
 OPEN_FILES = 128
 _AGAIN = "Delete it and run the same gesta data pack again, or copy it again."
-_CHANGED = "is not as it was packed, perhaps cut short at its end. No clip of it is lost."
+_CHANGED = "differs from what was packed, perhaps cut off at its end. None of its clips is lost."
 
 
 class Part(BaseModel):

@@ -111,7 +111,7 @@ def track(
     summaries, rows = _rows(out, recordings, keys, bool(settings.get("mask")))
     problems = [*listing.problems, *problems]
     if not rows:
-        first = f" The first of {counted(len(problems), 'problem')}: {problems[0]}" if problems else ""
+        first = f" {counted(len(problems), 'problem')}, the first: {problems[0]}" if problems else ""
         raise GestaError(f"{listing.root}: nothing in it could be tracked.{first}")
     _write_index(out, rows, settings["what"])
     return Tracked(summaries, resumed, tuple(problems), len(rows))

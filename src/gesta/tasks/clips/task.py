@@ -156,8 +156,8 @@ class ClipTask(classification.Classifies):
 
         if listing.samples and listing.samples[0].files[0].is_packed:
             raise GestaError(
-                f"{listing.root}: holds preprocessed clips, and recordings are inspected. `sha256sum -c SHA256SUMS` in "
-                "it tells whether its shards are whole.",
+                f"{listing.root}: contains preprocessed clips; only recordings can be inspected. `sha256sum -c "
+                "SHA256SUMS` in it shows whether its shards are intact.",
                 usage=True,
             )
         return inspection.inspect(listing, progress)

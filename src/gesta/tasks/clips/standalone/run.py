@@ -104,8 +104,8 @@ def main(wanted):
         answers = predict(model, read(video, model.notes["color"] == "1"))
         row = answers[-1][1]
         best = ", ".join(f"{model.labels[i]} {row[i]:.4f}" for i in np.argsort(-row)[:3])
-        lines = [event.line for event in model.events(answers, last=True)] if model.finds else []
-        print(f"{video}  {'' if model.finds else best}", *lines, sep="\n")
+        events = [video, *(event.line for event in model.events(answers, last=True))] if model.finds else []
+        print("\n".join(events) or f"{video}  {best}")
     return 0
 
 
