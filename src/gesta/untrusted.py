@@ -101,7 +101,7 @@ def read_bounded(stream: BinaryIO, limit: int = MAX_TEXT_BYTES) -> bytes:
     """The rest of a stream. Raises ValueError if it has more than `limit` bytes."""
     data = stream.read(limit + 1)
     if len(data) > limit:
-        raise ValueError(f"it is larger than {limit // 2**20} MB, more than is read of such a file")
+        raise ValueError(f"it is larger than {limit // 2**20} MB, the limit for such files")
     return data
 
 
@@ -125,7 +125,7 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int = MAX_MEMBER_BYT
     info = archive.getinfo(name)
     allowed = min(limit, max(SMALL_BYTES, MAX_EXPANSION * info.compress_size))
     if info.file_size > allowed:
-        raise ValueError(f"it would unpack to {info.file_size:,} bytes from {info.compress_size:,}, which is not done")
+        raise ValueError(f"it would unpack from {info.compress_size:,} to {info.file_size:,} bytes, which is refused")
     return archive.read(info)
 
 
@@ -161,7 +161,7 @@ def image_fault(data: bytes) -> str:
     if not pixels:
         return "is not a readable PNG or JPEG"
     if pixels > MAX_PIXELS:
-        return f"states more than {MAX_PIXELS:,} pixels, which is not read"
+        return f"has more than {MAX_PIXELS:,} pixels, the limit for images"
     return "" if not data.startswith(PNG) or _png_is_whole(data) else "is a PNG that is cut short or damaged"
 
 
@@ -185,7 +185,7 @@ def read_npy(data: bytes) -> NDArray[Any]:
     count = math.prod(shape)
     left = len(data) - stream.tell()
     if count * dtype.itemsize > left:
-        raise ValueError(f"its header states {count:,} numbers, and the file has {left:,} bytes of them")
+        raise ValueError(f"its header announces {count:,} numbers, but only {left:,} bytes follow")
     flat = np.frombuffer(data, dtype, count, stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
 
@@ -204,7 +204,7 @@ def npy_header(stream: BinaryIO, tries: int = 3) -> tuple[tuple[int, ...], bool,
     except NPY_FAULTS as error:
         raise ValueError(f"its header cannot be read: {error}") from error
     if dtype.kind not in "fiu" or dtype.itemsize == 0 or any(n < 0 for n in shape):
-        raise ValueError(f"it holds {dtype} of shape {shape}, not numbers")
+        raise ValueError(f"it contains {dtype} of shape {shape}, not numbers")
     return shape, fortran, dtype
 
 

@@ -44,7 +44,7 @@ def test_a_folder_of_videos_beside_the_parts_is_left_out_and_told(tmp_path):
     tree(tmp_path, "train|test/clap|wave/a|b", "unlabeled/x|y")
     listing = read(tmp_path)
     assert (len(listing.samples), listing.labels) == (8, ("clap", "wave"))
-    assert "unlabeled beside them is not part of the set and is skipped" in told(listing)[0]
+    assert "not in a training, validation or test folder, so skipped: unlabeled" in told(listing)[0]
 
 
 def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):
@@ -56,7 +56,7 @@ def test_flat_parts_have_no_labels_and_the_table_beside_is_named(tmp_path):
     reasons = told(listing, "no-labels")
     assert len(reasons) == 3
     assert all(
-        "without a label" in reason and "labels.csv there is not read: name it index.csv" in reason
+        "without a label" in reason and "labels.csv in this folder is not read: rename it to index.csv" in reason
         for reason in reasons
     )
 
@@ -132,7 +132,7 @@ def test_sessions_above_classes_are_no_people(tmp_path):
 def test_one_folder_too_many_on_top(tmp_path):
     tree(tmp_path, "my_set/clap|wave/a|b")
     assert read(tmp_path).labels == ("clap", "wave")
-    assert "there is one folder" in told(read(tmp_path))[0]
+    assert "all other folders are in one folder" in told(read(tmp_path))[0]
 
 
 def test_one_class_with_one_word_of_a_part_stays_a_class(tmp_path):

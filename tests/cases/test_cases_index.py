@@ -115,7 +115,7 @@ def test_columns_that_look_like_spans_are_not_passed_over(tmp_path):
     (tmp_path / "index.csv").write_text("path,label,start,end_frame,notes\na.mp4,wave,3,99,nice\n")
     (problem,) = read(tmp_path).problems
     assert problem.kind == "column-not-read"
-    assert "start, end_frame is not read" in problem.reason
+    assert "not read: column start, end_frame" in problem.reason
 
 
 def test_a_quote_that_is_not_closed_costs_its_row_only(tmp_path):
@@ -123,7 +123,7 @@ def test_a_quote_that_is_not_closed_costs_its_row_only(tmp_path):
     (tmp_path / "index.csv").write_text('path,label\na.mp4,"wave\nb.mp4,clap\nc.mp4,"stop"\n')
     listing = read(tmp_path)
     assert [(s.id, s.label) for s in listing.samples] == [("b.mp4", "clap"), ("c.mp4", "stop")]
-    assert "line 2: a quote is opened and not closed" in str(listing.problems[0])
+    assert "line 2: a quotation mark is opened but not closed" in str(listing.problems[0])
 
 
 def test_many_open_quotes_take_no_time():
@@ -206,4 +206,4 @@ def test_a_table_of_which_nothing_is_left_says_why(tmp_path, monkeypatch, capfd,
     said = capfd.readouterr().err
     assert ended.value.code == 1, said
     assert f"{data}: nothing in it can be used. The first problem: " in said and "(1 more)" in said
-    assert "leads out of the folder" in said
+    assert "is outside the folder" in said

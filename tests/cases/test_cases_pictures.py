@@ -382,7 +382,7 @@ def test_a_frame_with_exif_is_decoded(tmp_path):
 def test_one_picture_is_refused_by_predict(tmp_path, gesta, suffix):
     cv2.imwrite(str(tmp_path / f"a{suffix}"), np.full((48, 64, 3), 90, np.uint8))
     done = gesta("predict", "demo", tmp_path / f"a{suffix}")
-    assert done.exit_code == 1 and f"a{suffix}: is one picture, and this model" in done.stderr
+    assert done.exit_code == 1 and f"a{suffix}: is a single image, but this model" in done.stderr
 
 
 # -- the shared cases ------------------------------------------------------------------------------------------------

@@ -136,6 +136,6 @@ def test_patterns_that_name_nobody(pattern):
 
 def test_a_pattern_that_fits_nothing_writes_nothing(tmp_path):
     put(tmp_path, "clap/1.mp4", "wave/2.mp4")
-    with pytest.raises(GestaError, match="fits none of 2 names"):
+    with pytest.raises(GestaError, match="matches none of the 2 names"):
         write_index(read(tmp_path), NamePattern("p{subject}_*", "subject"))
     assert not (tmp_path / "index.csv").exists()

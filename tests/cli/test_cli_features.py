@@ -141,14 +141,14 @@ def test_a_backbone_too_large_to_embed_is_named_by_its_hash(
     expected = load(whole.path).predict(sample)
     assert load(bundle.path, backbone="random:0").predict(sample).label == expected.label  # by PyTorch
     assert load(bundle.path, backbone=whole.path).predict(sample) == expected  # by OpenVINO
-    with pytest.raises(GestaError, match="random:1: holds other weights of resnet18"):
+    with pytest.raises(GestaError, match="random:1: contains other weights of resnet18"):
         load(bundle.path, backbone="random:1")
     with pytest.raises(GestaError, match="there is no such file or folder"):
         load(bundle.path, backbone=tmp_path / "nowhere.pth")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(GestaError, match="expected one file of weights of resnet18 in it, found none"):
+    with pytest.raises(GestaError, match="expected one weights file of resnet18 in it, found none"):
         load(bundle.path, backbone=tmp_path / "empty")
-    with pytest.raises(GestaError, match="a file of weights runs with PyTorch"):
+    with pytest.raises(GestaError, match="a weights file runs with PyTorch"):
         load(bundle.path, "openvino", backbone="random:0")
     full = tmp_path / "full"
     call("export", bundle.path, "--to", "openvino", "--backbone-weights", "random", "--out", full, "--json")
@@ -201,7 +201,7 @@ def test_what_training_on_features_refuses(features: Path, tmp_path: Path) -> No
         assert caught.value.usage
     data = (tmp_path / "data").rename(tmp_path / "my data")
     makes = f"gesta features '{data}' --backbone resnet50 --stage layer4 --every 10 --out FEATURES"
-    with pytest.raises(GestaError, match=f"holds no stored features.*: {makes}$") as caught:
+    with pytest.raises(GestaError, match=f"contains no stored features.*: {makes}$") as caught:
         call("train", data, "--recipe", "iqbal/mean", *out)
     assert caught.value.usage
 
@@ -234,14 +234,14 @@ def test_beginning_from_a_bundle(features: Path, tmp_path: Path) -> None:
         call("train", features, "--from", bundle.path, "--freeze", "classifer", "--out", tmp_path / "x")
     with pytest.raises(GestaError, match="--freeze needs --from BUNDLE"):
         call("train", features, "--freeze", "all", "--out", tmp_path / "x")
-    with pytest.raises(GestaError, match="--freeze classifier: leaves no layer to learn"):
+    with pytest.raises(GestaError, match="--freeze classifier freezes every layer"):
         call("train", features, "--from", bundle.path, "--freeze", "classifier", "--out", tmp_path / "x")
     other = tmp_path / "other"
     call("features", tmp_path / "data", "--backbone", "resnet18", "--weights", "random:5", "--size", 32, "--frames", 2,
          "--out", other, "--engine", "torch", "--json")  # fmt: skip
     with pytest.raises(GestaError, match=r"other features than .* was trained on: weights .* in the folder"):
         call("train", other, "--from", bundle.path, "--out", tmp_path / "x")
-    with pytest.raises(GestaError, match="--backbone-weights: random:0 holds other weights"):
+    with pytest.raises(GestaError, match="--backbone-weights: random:0 contains other weights"):
         call(
             "train",
             other,

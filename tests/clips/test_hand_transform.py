@@ -148,7 +148,7 @@ def test_color_that_a_model_needs_and_does_not_get() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"color_mean": (1.0, 1.0, 1.0)}, "come together"),
+        ({"color_mean": (1.0, 1.0, 1.0)}, "must be given together"),
         ({"color_mean": (1.0, 1.0, 1.0), "color_deviation": (1.0, 0.0, 1.0)}, "must be positive"),
         ({"version": 99}, "newer"),
     ],

@@ -140,7 +140,7 @@ def test_stored_answers_are_in_the_samples_order_and_the_students_labels() -> No
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (("c0", "c1"), "the data alone have c2"),
+        (("c0", "c1"), "only the data have c2"),
         (("c0", "c1", "c2", "wave"), "only the teacher has wave"),
     ],
 )
@@ -231,7 +231,7 @@ def test_without_a_teacher_the_next_step_is_said(tmp_path: Path) -> None:
 
 def test_a_teacher_of_other_classes_is_refused_before_training(tmp_path: Path) -> None:
     strange = make_bundle(tmp_path / "strange", "cnn3d_lstm")
-    with pytest.raises(GestaError, match=r"strange: this teacher does not know.*the data alone have c0"):
+    with pytest.raises(GestaError, match=r"strange: this teacher does not know.*only the data have c0"):
         run(tmp_path / "out", f"teacher={strange}")
     with pytest.raises(GestaError, match="no such bundle"):
         open_teacher(tmp_path / "nowhere")
@@ -244,5 +244,5 @@ def test_a_teacher_that_cannot_see_the_clips_is_named(teacher: Path, tmp_path: P
 
             return (Problem("a.avi", "modality", "has no skeleton."),) if transform.size == 32 else ()
 
-    with pytest.raises(GestaError, match=r"this teacher cannot see every training clip.*has no skeleton"):
+    with pytest.raises(GestaError, match=r"this teacher cannot use every training clip.*has no skeleton"):
         run(tmp_path, f"teacher={teacher}", cache=Lacking())

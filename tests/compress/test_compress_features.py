@@ -54,7 +54,7 @@ def test_both_stages_in_fewer_bits(classifier: Path, tmp_path: Path) -> None:
     with pytest.raises(GestaError, match=r"is not in the bundle.*--backbone-weights FILE"):
         store_as(tmp_path / "alone", tmp_path / "x", "fp16")
     assert store_as(tmp_path / "alone", tmp_path / "x", "fp16", backbone_weights="random").bytes_after == half
-    with pytest.raises(GestaError, match="random:1: holds other weights"):
+    with pytest.raises(GestaError, match="random:1: contains other weights"):
         store_as(tmp_path / "alone", tmp_path / "x", "fp16", backbone_weights="random:1")
 
 
@@ -96,9 +96,9 @@ def test_pruning_is_of_the_classifier(classifier: Path, tmp_path: Path, gesta) -
     assert comparison["accuracy_before"] == 1 and comparison["videos"] == 4 and comparison["accuracy_after"] > 0.4
     assert io.read(tmp_path / "measured", FeatureManifest).manifest.metrics["accuracy_before"] == 1
     done = gesta("prune", classifier, "--out", tmp_path / "no", "--sparsity", "0.5", "--epochs", "1", *data)
-    assert done.exit_code == 2 and "Fine-tuning (--epochs) is not offered for classification of stored" in done.stderr
+    assert done.exit_code == 2 and "Fine-tuning (--epochs) is not available for classification of stored" in done.stderr
     done = gesta("prune", classifier, "--out", tmp_path / "no", "--channels", *data)
-    assert done.exit_code == 2 and "pruning is not offered for classification of stored features" in done.stderr
+    assert done.exit_code == 2 and "pruning is not available for classification of stored features" in done.stderr
     assert not (tmp_path / "no").exists()
 
 

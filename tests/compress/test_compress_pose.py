@@ -68,7 +68,7 @@ def test_options_of_clips_are_refused(gesta, pose_bundle, hand_data, tmp_path):
 def test_channel_pruning_is_not_for_hands(gesta, pose_bundle, hand_data, tmp_path):
     for words in (("slim", pose_bundle, hand_data), ("prune", pose_bundle, "--channels", "--data", hand_data)):
         done = gesta(*words, "--out", tmp_path / "out")
-        assert done.exit_code == 2 and "pruning is not offered for hand pose estimation" in done.stderr
+        assert done.exit_code == 2 and "pruning is not available for hand pose estimation" in done.stderr
 
 
 @pytest.mark.slow

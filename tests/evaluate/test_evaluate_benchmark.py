@@ -203,7 +203,7 @@ def test_the_command_with_data(call, network_bundle, data, monkeypatch):
     assert "torch fp32          12.3 times as fast as real time" in out
     read(data).samples[0].color.path.write_bytes(b"no video")
     code, out, _ = call("benchmark", network_bundle, data, "--engine", "torch", "--no-train")
-    assert code == 0 and "torch fp32          not followed: " in out
+    assert code == 0 and "torch fp32          stream not measured: " in out
 
 
 @pytest.mark.slow

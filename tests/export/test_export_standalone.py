@@ -230,7 +230,7 @@ def test_only_onnx_and_tasks_that_can(tmp_path):
     rest = ["--out", str(tmp_path / "o"), "--with-preprocessing", "--to"]
     for bundle, to, words in (
         ("clips_joint", "openvino", "Give --to onnx"),
-        ("features", "onnx", "is not offered for"),
+        ("features", "onnx", "is not available for"),
     ):
         result = CliRunner().invoke(app, ["export", str(BUNDLES / f"{bundle}.zip"), *rest, to])
         assert words in str(result.exception)

@@ -265,7 +265,7 @@ def test_models_that_a_camera_does_not_serve_are_refused(gesta, pose_bundle, tmp
     assert "need depth images" in done.stderr and "--with-preprocessing" in done.stderr
     done = gesta("export", BUNDLES / "features.zip", "--to", "web", "--out", tmp_path / "page")
     assert done.exit_code == 2
-    assert "(--to web) is not offered" in done.stderr
+    assert "(--to web) is not available" in done.stderr
     shutil.unpack_archive(BUNDLES / "clips_joint.zip", tmp_path / "bundle")
     document = json.loads((tmp_path / "bundle" / "manifest.json").read_text())
     document["transform"]["channels"] = ["flow_x", "flow_y"]

@@ -65,7 +65,7 @@ class TestMessages:
             (("resnet18", "random"), {"stage": "block2"}, "no stage 'block2'; choose from layer1, layer2"),
             (("resnet18", "random:x"), {}, "expected random or random:SEED"),
             (("resnet18", "random:²"), {}, "expected random or random:SEED"),
-            (("i3d", "random"), {"pooled": False}, "maps are for image networks"),
+            (("i3d", "random"), {"pooled": False}, "feature maps need an image network"),
         ],
     )
     def test_wrong_usage(self, arguments: tuple[str, ...], settings: dict, message: str) -> None:

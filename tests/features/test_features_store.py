@@ -94,7 +94,7 @@ def test_after_a_kill_nothing_is_lost_or_doubled(samples: list[Sample], tmp_path
             made(samples, tmp_path / "f", settings, killed)
         finished = held(tmp_path / "f")
         (tmp_path / "f" / ".shard-0000-00009.safetensors.1.partial").write_bytes(b"half")
-        with pytest.raises(GestaError, match="not finished: run the same gesta features again"):
+        with pytest.raises(GestaError, match="not complete: run the same gesta features command again"):
             FeatureFolder(tmp_path / "f")
     else:
         finished = {}
@@ -141,7 +141,9 @@ def test_other_videos_of_the_same_names_are_refused(samples: list[Sample], tmp_p
     made(samples, tmp_path / "f")
     others = several(tmp_path / "others", (9, 5, 6, 4, 1))
     assert [s.id for s in others] == [s.id for s in samples]
-    with pytest.raises(GestaError, match=r"features of 0\.mkv were made of another video \(\d+ bytes; .*others/0\.mkv"):
+    with pytest.raises(
+        GestaError, match=r"features of 0\.mkv were computed from another video \(\d+ bytes; .*others/0\.mkv"
+    ):
         made(others, tmp_path / "f")
     assert made(samples, tmp_path / "f").kept == 5
     write_numbered(samples[0].files[0].path, 30, 100)
@@ -235,17 +237,15 @@ class TestMessages:
         with pytest.raises(GestaError, match=rf"{path.name}: is cut short or damaged .* only what is missing"):
             shards(folder, RECIPE)
         path.unlink()
-        with pytest.raises(GestaError, match=f"{path.name}: the index names this shard"):
+        with pytest.raises(GestaError, match=f"{path.name}: the index lists this shard"):
             FeatureFolder(folder)
         made(samples, folder)
         assert held(folder) == EXPECTED
 
     def test_features_of_another_backbone_than_the_recipe_asks(self, folder: Path) -> None:
-        with pytest.raises(
-            GestaError, match="made otherwise than the recipe asks: backbone resnet50, and the folder has"
-        ):
+        with pytest.raises(GestaError, match="the recipe needs other features: backbone resnet50, but the folder has"):
             FeatureFolder(folder, {"backbone": "resnet50", "frames": 3})
-        with pytest.raises(GestaError, match="frames 20, and the folder has 3"):
+        with pytest.raises(GestaError, match="frames 20, but the folder has 3"):
             FeatureFolder(folder, {"frames": 20})
 
     def test_going_on_with_another_recipe(self, folder: Path) -> None:
@@ -255,7 +255,7 @@ class TestMessages:
             claim(folder, other, "class_folders")
 
     def test_a_shard_of_another_recipe(self, folder: Path) -> None:
-        with pytest.raises(GestaError, match="holds features of another recipe than"):
+        with pytest.raises(GestaError, match="contains features of another recipe than"):
             shards(folder, replace(RECIPE, size=64))
 
     def test_folders_that_hold_something_else(self, tmp_path: Path, folder: Path) -> None:
@@ -271,7 +271,7 @@ class TestMessages:
         with pytest.raises(GestaError, match="is not readable JSON"):
             FeatureFolder(folder)
         (folder / "features.json").write_text('{"recipe": {"backbone": 1}}')
-        with pytest.raises(GestaError, match=r"features\.json: recipe\.backbone: .* Make the features again"):
+        with pytest.raises(GestaError, match=r"features\.json: recipe\.backbone: .* Compute the features again"):
             FeatureFolder(folder)
 
     @pytest.mark.parametrize(
@@ -297,5 +297,5 @@ class TestMessages:
         index = json.loads((folder / "index.json").read_text())
         index["videos"][0]["shard"] = index["videos"][-1]["shard"]
         (folder / "index.json").write_text(json.dumps(index))
-        with pytest.raises(GestaError, match=r"shard-.*: does not hold 0\.mkv, .* rebuilds the index"):
+        with pytest.raises(GestaError, match=r"shard-.*: does not contain 0\.mkv, .* rebuilds the index"):
             FeatureFolder(folder).load("0.mkv")

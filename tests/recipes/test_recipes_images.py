@@ -43,7 +43,7 @@ def test_optimizers_differ_in_nothing_else() -> None:
         ("training.epoch=3", r"unknown key training.epoch; .*Did you mean training.epochs\?"),
         ("model.name=vg", r"Allowed: nin, resnet_cifar, vgg. Did you mean vgg\?"),
         ("input.size=64", r"unknown key input; choose from cost, kind, model"),
-        ("training.epochs=auto", "epochs and batch are numbers for images, not auto"),
+        ("training.epochs=auto", "epochs and batch must be numbers for images, not auto"),
         ("training.pretrain_epochs=1", "are for clips, not for images"),
     ],
 )

@@ -77,7 +77,7 @@ def test_of_several_videos_a_broken_one_is_named_and_the_others_are_drawn(gesta,
     assert done.exit_code == 1 and "cut.mkv" in done.stderr
     assert [path.name for path in (tmp_path / "drawn").glob("*.mp4")] == ["whole.mp4"]
     done = gesta("predict", bundle, whole, cut, "--annotate", tmp_path / "one.mp4")
-    assert done.exit_code == 2 and "2 recordings are given. Give a folder." in done.stderr
+    assert done.exit_code == 2 and "there are 2 recordings. Give a folder." in done.stderr
     done = gesta("predict", bundle, whole, "--annotate", tmp_path / "one.avi")
     assert done.exit_code == 2 and "ends in .mp4, or a folder" in done.stderr
 

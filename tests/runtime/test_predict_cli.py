@@ -117,7 +117,7 @@ def test_annotate_that_fails_leaves_nothing(predict, joint, tmp_path):
     code, _, err = predict(joint, video, "--annotate", tmp_path / "out.avi")
     assert (code, "ends in .mp4" in err) == (2, True)
     code, _, err = predict(joint, video, cut, "--annotate", tmp_path / "out.mp4")
-    assert (code, "2 recordings are given" in err) == (2, True)
+    assert (code, "there are 2 recordings" in err) == (2, True)
     (tmp_path / "file").touch()
     code, _, err = predict(joint, video, "--annotate", tmp_path / "file" / "out.mp4")
     assert (code, "cannot be written" in err) == (1, True)
@@ -139,8 +139,8 @@ def test_wrong_usage(predict, joint, tmp_path):
 
 def test_an_address_and_a_picture_are_refused(predict, joint, tmp_path):
     code, lines, err = predict(joint, "rtsp://camera/1")
-    assert (code, lines) == (1, []) and "rtsp://camera/1: addresses are not opened" in err
+    assert (code, lines) == (1, []) and "rtsp://camera/1: URLs are not opened" in err
     picture = tmp_path / "a.png"
     cv2.imwrite(str(picture), np.zeros((32, 32, 3), np.uint8))
     code, lines, err = predict(joint, picture)
-    assert (code, lines) == (1, []) and "is one picture" in err
+    assert (code, lines) == (1, []) and "is a single image" in err

@@ -98,7 +98,7 @@ def test_memory_is_bounded_by_a_sliding_window() -> None:
     live = classifier(every=1)
     list(live.stream((np.full((8, 8, 3), i, np.uint8) for i in range(9)), last=3))
     assert live.engine.seen[-1] == [6, 7, 8] and live.engine.seen[1] == [0, 1]
-    with pytest.raises(GestaError, match="at least one feature"):
+    with pytest.raises(GestaError, match="expected at least 1"):
         live.open_stream(last=0)
 
 

@@ -197,7 +197,7 @@ def test_bad_input(gesta, pose_bundle, image, tmp_path):
     wrong = gesta("predict", pose_bundle, path, "--camera", "nyu")
     assert wrong.exit_code == 1 and "intrinsics look wrong" in wrong.stderr
     (tmp_path / "nothing").mkdir()
-    assert "holds no depth images" in gesta("predict", pose_bundle, tmp_path / "nothing").stderr
+    assert "contains no depth images" in gesta("predict", pose_bundle, tmp_path / "nothing").stderr
     streamed = gesta("predict", pose_bundle, path, "--stream")
     assert streamed.exit_code == 2 and "--stream is not for hand pose estimation" in streamed.stderr
 

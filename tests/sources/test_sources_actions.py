@@ -74,7 +74,7 @@ class TestUcf101:
             read(root)
 
     def test_no_lists(self, tmp_path: Path) -> None:
-        with pytest.raises(GestaError, match=r"holds no trainlist02\.txt"):
+        with pytest.raises(GestaError, match=r"contains no trainlist02\.txt"):
             read(tmp_path, "ucf101+split2")
 
     @pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not in ../shared/data/ucf101_splits")
@@ -140,10 +140,10 @@ class TestIsogd:
             ("train_list.txt:3", "row-twice"),
             ("valid_list.txt:3", "row-twice"),
         ]
-        assert "is named already, in part train with class 036." in listing.problems[1].reason
+        assert "is already listed, in part train with class 036." in listing.problems[1].reason
 
     def test_no_lists(self, tmp_path: Path) -> None:
-        with pytest.raises(GestaError, match=r"holds no train_list\.txt"):
+        with pytest.raises(GestaError, match=r"contains no train_list\.txt"):
             read(tmp_path, "isogd")
 
 
@@ -163,7 +163,7 @@ class TestLedasila:
         assert [s.label for s in listing.samples] == words and listing.subjects == ("p0", "p1")
         assert most_frequent(listing, 2, 2).labels == ("auto", "haus")
         assert most_frequent(listing, None, 2).labels == ("auto", "baum", "haus")
-        with pytest.raises(GestaError, match="4 classes with at least 2 videos, and 3 of 5 have as many"):
+        with pytest.raises(GestaError, match="4 classes with at least 2 videos, but only 3 of 5 have that many"):
             most_frequent(listing, 4, 2)
 
     def test_a_format_says_which_signs_and_other_data_are_read_like_it(self, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ class TestLedasila:
         [
             ("file,word\nvideos/1.mp4,haus\n", "expected the columns file,sign"),
             ("file,sign\nvideos/1.mp4,\n", r"signs\.csv:2: a row needs"),
-            ("file,sign\nvideos/1.mp4,a\nvideos/1.mp4,b\n", "has a row already"),
+            ("file,sign\nvideos/1.mp4,a\nvideos/1.mp4,b\n", "already has a row"),
             ("file,sign\nvideos/77.mp4,a\nvideos/78.mp4,b\n", r"names 2 videos(.|\n)*videos/77\.mp4\n  videos/78"),
         ],
     )

@@ -47,7 +47,7 @@ def test_what_class_folders_leave_out_is_listed(tmp_path):
     put(tmp_path, "wave/a.mp4", "loose.mp4", "clap/old.rmvb")
     problems = {problem.kind: str(problem) for problem in read(tmp_path).problems}
     assert "no label and is skipped. Move it" in problems["no-labels"]
-    assert "looks like a video; those named .rmvb are not read. Convert" in problems["unread-format"]
+    assert "looks like a video, but .rmvb files are not read. Convert" in problems["unread-format"]
     assert "contains no video, so this class is missing" in problems["empty-class"]
 
 

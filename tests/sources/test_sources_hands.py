@@ -78,7 +78,7 @@ def test_nyu_faults(tmp_path):
     listing = nyu.read(tmp_path)
     assert len(listing.frames) == 4
     assert [p.kind for p in listing.problems] == ["missing-image", "nan-joints"]
-    assert "the first is depth_1_0000003.png" in listing.problems[1].reason
+    assert "first: depth_1_0000003.png" in listing.problems[1].reason
     with pytest.raises(GestaError, match="views 1, 2 and 3, not 4"):
         nyu.read(tmp_path, views=(4,))
     (tmp_path / "train" / "joint_data.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b"\0" * 100)
@@ -149,7 +149,7 @@ def test_icvl(tmp_path):
     [
         ("a/image_0000.png 1 2 3", "row 1 has 3 numbers, expected 48"),
         ("a/image_0000.png " + "x " * 48, "row 1: .*Expected `path u v d"),
-        ("../image_0000.png " + "1 " * 48, "leads out of the folder"),
+        ("../image_0000.png " + "1 " * 48, "is outside the folder"),
     ],
 )
 def test_icvl_bad_rows(tmp_path, row, message):
@@ -196,7 +196,7 @@ def test_msra_faults(tmp_path):
     assert msra_hand.read(tmp_path).problems[0].kind == "missing-image"
     joints = (folder / "joint.txt").read_text()
     (folder / "joint.txt").write_text(joints.replace("2\n", "5\n", 1))
-    with pytest.raises(GestaError, match="says 5 frames of 21 joints, so 315 numbers; it holds 126"):
+    with pytest.raises(GestaError, match="expected 315 numbers for 5 frames of 21 joints, found 126"):
         msra_hand.read(tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_folder_without_color_and_joints(tmp_path):
     files.write_camera(tmp_path / "camera.yaml", 285, 285, 160, 120, "depth_unit_mm: 0.125")
     frame = hand_folder.read(tmp_path).frames[0]
     assert frame.joints_mm is None and frame.center_mm is None and read_hand(frame)[0].max() == 100
-    with pytest.raises(GestaError, match="has no color image beside it"):
+    with pytest.raises(GestaError, match="has no color image, which this model needs"):
         read_hand(frame, color=True)
 
 
@@ -282,8 +282,8 @@ def test_camera_file(tmp_path):
     ("change", "message"),
     [
         (lambda j: j / 1000, "look like meters. Write mm"),
-        (lambda j: j * (1, 1, -1), "lie behind the camera"),
-        (lambda j: j + np.array((0, 900, 0)), "lie inside the 320 x 240 images"),
+        (lambda j: j * (1, 1, -1), "are behind the camera"),
+        (lambda j: j + np.array((0, 900, 0)), "are inside the 320 x 240 images"),
         (lambda j: j * (0.1, 0.1, 1) + (0, -900, 0), "check them and the intrinsics"),
     ],
 )
@@ -326,7 +326,7 @@ def test_folder_faults(tmp_path):
     listing = hand_folder.read(tmp_path)
     assert [p.kind for p in listing.problems] == ["nan-joints", "missing-image"]
     csv.write_text("\n".join([rows[0], ",".join(cells[:7])]))
-    with pytest.raises(GestaError, match="line 2 lacks a number"):
+    with pytest.raises(GestaError, match="line 2 does not have a number"):
         hand_folder.read(tmp_path)
     csv.write_text("name,x\n1,2")
     with pytest.raises(GestaError, match="expected the columns file, NAME_x"):
@@ -371,7 +371,7 @@ def test_depth_files_that_look_wrong(tmp_path):
     cv2.imwrite(str(path), np.full((9, 9), 2, np.uint16))
     with pytest.raises(GestaError, match="look like meters"):
         read_depth(Resource(path))
-    with pytest.raises(GestaError, match=r"16 bits and 1 channel; NYU's depth lies in green and blue"):
+    with pytest.raises(GestaError, match=r"16 bits and 1 channel; expected NYU's depth, in green and blue"):
         read_depth(Resource(path), "nyu")
     vast = b"IHDR" + struct.pack(">II5B", 70_000, 70_000, 16, 0, 0, 0, 0)
     header = path.read_bytes()[:12] + vast + struct.pack(">I", zlib.crc32(vast)) + path.read_bytes()[33:]
@@ -397,13 +397,13 @@ def test_catalog_messages(tmp_path):
     with pytest.raises(GestaError, match="Did you mean nyu") as error:
         hand_catalog.read(tmp_path, "nyuu")
     assert error.value.usage
-    with pytest.raises(GestaError, match="no known layout of hand poses"):
+    with pytest.raises(GestaError, match="no known layout of a hand pose data set"):
         hand_catalog.read(tmp_path)
     with pytest.raises(GestaError, match="no such folder"):
         hand_catalog.read(tmp_path / "gone")
     (tmp_path / "depth").mkdir()
     (tmp_path / "camera.yaml").touch()
-    with pytest.raises(GestaError, match="holds no PNG"):
+    with pytest.raises(GestaError, match="contains no PNG"):
         hand_catalog.read(tmp_path)
     for layout, message in (("icvl", "no Training/labels.txt"), ("msra", "no P0/1/joint.txt")):
         with pytest.raises(GestaError, match=message):

@@ -105,11 +105,11 @@ def test_npy_skeleton_takes_joints_and_camera_beside_the_index(tmp_path):
 @pytest.mark.parametrize(
     ("files", "words", "kept"),
     [
-        ({}, "need joints.txt beside the index", False),
-        ({"joints.txt": "head\nleft_hand\n"}, "need camera.yaml beside the index", True),  # for the skeleton stream
+        ({}, "need joints.txt next to the index", False),
+        ({"joints.txt": "head\nleft_hand\n"}, "need camera.yaml next to the index", True),  # for the skeleton stream
         (
             {"joints.txt": "head\n", "camera.yaml": "fx: 1\nfy: 1\ncx: 1\ncy: 1\n"},
-            "has 2 joints and joints.txt names 1",
+            "has 2 joints, but joints.txt lists 1",
             False,
         ),
     ],
@@ -140,10 +140,10 @@ def test_broken_camera_is_named(tmp_path, text):
 @pytest.mark.parametrize(
     ("row", "kind", "words"),
     [
-        ("../a.mp4,wave,,,", "path-outside", "../a.mp4 leads out of the folder"),
-        ("v/../../a.mp4,wave,,,", "path-outside", "leads out of the folder"),
-        ("/etc/passwd,wave,,,", "path-outside", "/etc/passwd leads out"),
-        ("C:\\a.mp4,wave,,,", "path-outside", "leads out"),
+        ("../a.mp4,wave,,,", "path-outside", "../a.mp4 is outside the folder"),
+        ("v/../../a.mp4,wave,,,", "path-outside", "is outside the folder"),
+        ("/etc/passwd,wave,,,", "path-outside", "/etc/passwd is outside"),
+        ("C:\\a.mp4,wave,,,", "path-outside", "is outside"),
         ("b.mp4,wave,,,", "missing-file", "b.mp4 is not there"),
         (",wave,,,", "missing-file", "the path is empty"),
         ("a.mp4,wave,fold1,,", "unknown-split", "split 'fold1' is unknown; use train, val or test"),

@@ -63,7 +63,7 @@ def test_a_part_without_labels_counts_as_none():
     assert len(labeled["test"]) == 2
     assert labeled["test"] <= {f"p{i}" for i in range(9)}
     assert [s for s in done if s.label is None] == hidden
-    assert notes[0] == "The test part of the data has no labels: another one is split off the training part."
+    assert notes[0] == "The test part of the data has no labels, so another one is split off the training part."
     assert "Test part: 2 of 9 people" in notes[1]
     assert len(notes) == 2
 
@@ -75,7 +75,7 @@ def test_validation_without_labels_and_people_seen_there():
     assert parts["train"]
     assert parts["val"]
     assert parts["test"]
-    assert notes[0] == "The validation part of the data has no labels: another one is split off the training part."
+    assert notes[0] == "The validation part of the data has no labels, so another one is split off the training part."
     assert not any("in both" in note for note in notes)
     assert assign_splits(people(6), seed=0)[0] == [s for s in done if s.label is not None]
     one = [*people(6, split="train"), *people(1, split="test", first=6)]
@@ -107,7 +107,7 @@ def test_unknown_people_are_stratified_and_it_says_what_that_means():
 def test_a_part_that_nothing_can_be_drawn_for_is_said_to_be_empty():
     done, notes = assign_splits([sample(label, label) for label in "abc"], seed=0)
     assert {s.split for s in done} == {"train"}
-    empty = "none of 3 samples, because no label has two recordings to divide."
+    empty = "none of 3 samples, because no label has two recordings to split."
     assert notes == [f"Test part: {empty}", f"Validation part: {empty}"]
 
 

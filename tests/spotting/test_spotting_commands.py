@@ -93,7 +93,7 @@ def test_export_and_benchmark(gesta, trained, tmp_path):
     data, bundle = trained
     called = gesta("export", bundle, "--to", "onnx", "--out", tmp_path / "small", "--data", data, "--seconds", "0.1")
     assert called.exit_code == 0, called.stderr
-    assert "top class as PyTorch's on 100.0%" in called.stdout
+    assert "same top class as PyTorch on 100.0%" in called.stdout
     files = [data / "sequences" / f"{number:02d}.npy" for number in range(3)]
     one, other = (gesta("predict", place, *files, "--json").stdout for place in (bundle, tmp_path / "small"))
     assert [json.loads(line)["label"] for line in one.splitlines()] == [

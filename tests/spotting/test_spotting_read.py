@@ -54,7 +54,7 @@ def test_bad_rows_and_missing_files_are_listed(tmp_path):
 def test_paths_that_lead_out_are_refused(name, tmp_path):
     root = write_sequences(tmp_path / "data", count=1)
     write_table(root / "labels.csv", recordings.SPANS, [(name, "lift", 3, 20)])
-    with pytest.raises(GestaError, match="leads out of the folder"):
+    with pytest.raises(GestaError, match="is outside the folder"):
         recordings.read(root)
 
 

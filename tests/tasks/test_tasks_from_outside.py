@@ -200,7 +200,7 @@ def test_a_task_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_it_is_exported_and_timed(place: Path, trained: str) -> None:
     assert trained
-    assert "top class as PyTorch's on 100.0% of 60 validation rows" in as_shown(place, "export")
+    assert "same top class as PyTorch on 100.0% of 60 validation rows" in as_shown(place, "export")
     assert "Failed" not in gesta(place, "predict", "small", "data/ann.csv", "--engine", "onnxruntime").stderr
     as_shown(place, "benchmark")
 

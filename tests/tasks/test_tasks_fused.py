@@ -226,9 +226,9 @@ def test_crops_by_a_skeleton_follow_motion_where_it_is_missing(data):
 @pytest.mark.parametrize(
     ("sets", "words"),
     [
-        (["model.fusion=null"], "come together"),
-        (["input.streams=[body]"], "come together"),
-        (["augmentation.skeleton.speed=0.1"], "are of both"),
+        (["model.fusion=null"], "must be set together"),
+        (["input.streams=[body]"], "must be set together"),
+        (["augmentation.skeleton.speed=0.1"], "apply to both"),
         (["model.skeleton.topology=fixed"], "st_gcn, not for dd_net"),
         (["model.fusion=score"], "end with flow"),
     ],

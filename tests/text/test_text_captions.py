@@ -140,7 +140,7 @@ def test_from_features_to_sentences(trained: dict[str, Any], tmp_path: Path) -> 
     assert model.predict(rising).text in SAID["up"]
     with pytest.raises(GestaError, match=r"takes features \[T, 2\], not \[5, 3\]"):
         model.predict(np.zeros((5, 3), np.float32))
-    with pytest.raises(GestaError, match="not numbers"):
+    with pytest.raises(GestaError, match="not finite"):
         model.predict(np.full((5, 2), np.nan, np.float32))
     assert json.loads((tmp_path / "metrics.json").read_text())["n"] == 12
     assert (tmp_path / "captions.csv").read_text().startswith("video,said,references")
@@ -151,5 +151,5 @@ def test_recordings_without_features_are_refused(tmp_path: Path) -> None:
     (tmp_path / "captions.csv").write_text("path,caption\nclip.mp4,a person waves\n", encoding="utf-8")
     recipe = load_recipe("text/video-captions")
     parts = TASK.split(TASK.read(tmp_path), 0, recipe.model_dump())
-    with pytest.raises(GestaError, match=r"holds no stored features, .* gesta features"):
+    with pytest.raises(GestaError, match=r"contains no stored features, .* gesta features"):
         TASK.fit(parts, recipe, Run(tmp_path / "run", progress=False))

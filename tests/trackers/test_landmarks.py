@@ -90,7 +90,7 @@ def test_what_a_tracker_needs():
         ({"what": "face"}, "tracker 'face' is unknown"),
         ({"hand_model": "heavy"}, "hand model 'heavy' is unknown"),
         ({"max_hands": 0}, "max_hands is 0"),
-        ({"mask": True}, "A mask is of a person"),
+        ({"mask": True}, "Masks are of whole people"),
     ],
 )
 def test_wrong_settings_are_told_before_any_file_is_looked_for(tmp_path, options, text):

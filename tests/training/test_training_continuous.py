@@ -134,7 +134,7 @@ def test_what_does_not_go_with_streams_is_refused(gesta, data, tmp_path):
     assert "continuous does not work with baselines, model.memory" in called.stderr
     called = gesta("train", data, "--recipe", "live", "--set", "model.name=cnn3d", "--out", tmp_path / "run")
     assert called.exit_code == 2
-    assert "networks with a streaming step" in called.stderr
+    assert "a network with a streaming step" in called.stderr
     from gesta.tasks.catalog import load_recipe
 
     with pytest.raises(GestaError, match="continuous"):

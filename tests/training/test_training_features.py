@@ -143,15 +143,15 @@ def test_videos_without_features_do_not_move_people_between_the_parts(tmp_path: 
 def test_features_that_are_not_the_recipes(tmp_path: Path) -> None:
     folder = feature_folder(tmp_path / "features")
     wrong = load_recipe("inception-lstm-isogd", TINY)
-    with pytest.raises(GestaError, match="backbone inception_v3, and the folder has resnet50"):
+    with pytest.raises(GestaError, match="backbone inception_v3, but the folder has resnet50"):
         fit_sequences(folder, wrong, tmp_path / "out")
     anything = load_recipe("iqbal/mean", [f"features.{k}=null" for k in ("backbone", "stage", "every")])
     FeatureFolder(folder, anything.features.model_dump())
     one = [sample for sample in _samples(folder) if sample.label == "class 1"]
-    with pytest.raises(GestaError, match="has 1 classes; two are needed"):
+    with pytest.raises(GestaError, match="has 1 class; at least two are needed"):
         fit_sequences(folder, anything, tmp_path / "out", samples=one)
     maps = feature_folder(tmp_path / "maps", recipe=FeatureRecipe("resnet50", "0", "layer4", False, 224, None, 10))
-    with pytest.raises(GestaError, match="holds maps"):
+    with pytest.raises(GestaError, match="contains feature maps"):
         fit_sequences(maps, anything, tmp_path / "out")
 
 
@@ -179,7 +179,7 @@ class TestRecipes:
             load("iqbal/gru", ClipRecipe)
         with pytest.raises(RecipeError, match="auto is a recipe for clips, and one for features was expected"):
             load("auto", FeatureClassifierRecipe)
-        with pytest.raises(RecipeError, match="epochs and batch are numbers"):
+        with pytest.raises(RecipeError, match="epochs and batch must be numbers"):
             load_recipe("iqbal/gru", ["training.epochs=auto"])
         with pytest.raises(RecipeError, match=r"Allowed: gru, lstm, mean\. Did you mean gru\?"):
             load_recipe("iqbal/gru", ["model.name=grus"])

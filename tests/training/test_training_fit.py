@@ -200,7 +200,7 @@ def test_validation_clips_of_a_class_without_training_clips_are_listed(tmp_path:
     found = samples()
     found[-1] = replace(found[-1], label="c9", split="val")
     result = run(tmp_path, "training.epochs=1", samples=found)
-    assert [str(p) for p in result.skipped] == ["nowhere/29.avi: of the class 'c9', which no training clip has"]
+    assert [str(p) for p in result.skipped] == ["nowhere/29.avi: is of class 'c9', which has no training clips"]
     assert bundle_io.read(result.bundle, ClipManifest).manifest.labels == ("c0", "c1", "c2")
 
 
@@ -208,7 +208,7 @@ def test_a_class_whose_clips_are_all_broken_is_no_class_of_the_model(tmp_path: P
     store = MemoryStore(broken=[s.id for s in samples() if s.label == "c1" and s.split == "train"])
     result = run(tmp_path, "training.epochs=1", cache=store)
     assert bundle_io.read(result.bundle, ClipManifest).manifest.labels == ("c0", "c2")
-    assert sum("of the class 'c1', which no training clip has" in str(p) for p in result.skipped) == 2
+    assert sum("is of class 'c1', which has no training clips" in str(p) for p in result.skipped) == 2
     store = MemoryStore(broken=[s.id for s in samples() if s.split == "train"])
     with pytest.raises(
         GestaError, match=r"no labeled.* 24 could not be used, the first: nowhere/0.avi: cut short\. Add"

@@ -219,7 +219,7 @@ def test_a_test_part_without_labels_counts_as_none(tmp_path: Path) -> None:
     pool, test, notes = parts(held)
     assert {s.split for s in held if s.label is None} == {"test"}
     assert test and len(pool) + len(test) == len([s for s in held if s.label is not None])
-    assert notes[0] == "The test part of the data has no labels: another one is split off the training part."
+    assert notes[0] == "The test part of the data has no labels, so another one is split off the training part."
 
 
 class TestLearningCurve:

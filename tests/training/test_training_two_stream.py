@@ -69,7 +69,7 @@ def test_the_motion_stream_begins_with_a_file_of_its_own(tmp_path: Path) -> None
         np.testing.assert_allclose(found.numpy(), image.layer4[1].conv2.weight.detach().numpy(), atol=1e-6)
     with pytest.raises(GestaError, match=r"model\.weights: .*1\.safetensors: no such weights file"):
         fit(samples(12), recipe, tmp_path, layout="memory", device="cpu", progress=False, cache=MemoryStore())
-    with pytest.raises(RecipeError, match="motion_weights are for the flow's network of two streams"):
+    with pytest.raises(RecipeError, match="motion_weights are for the network on optical flow in two-stream models"):
         tiny("auto", *ST, f"model.motion_weights={files[1]}")
 
 

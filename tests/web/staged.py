@@ -23,7 +23,7 @@ from gesta.web.models import PACKAGED, _packaged
 from gesta.web.studio import Studio
 
 LABELS = [*WORDS, NONE]
-LACKS = "trackers: lacks pose_landmark_full.tflite. Get the trackers' networks once: gesta fetch trackers."
+LACKS = "trackers: contains no pose_landmark_full.tflite. Get the networks of the trackers once: gesta fetch trackers."
 ANNA, BEN, CARLA = "anna", "ben", "carla"
 
 
@@ -71,7 +71,7 @@ def model(studio: Studio) -> w.Model:
     ]
     lines = {
         "gestures": "wave, salute, open arms, nothing",
-        "learned from": "42 clips of 2 people; a third person chose the epoch",
+        "learned from": "42 clips of 2 people; the epoch was chosen on another person",
         "accuracy": "90 %, 80 to 95 %; each person held out once",
         "false alarms": "0.4 a minute",
         "input": "color camera, 20 frames/s",
@@ -84,9 +84,9 @@ def model(studio: Studio) -> w.Model:
         clips=42,
         trained_on=[ANNA, BEN],
         chose_epoch=[CARLA],
-        sentence="Trained on anna and ben; carla chose its epoch. Try it with someone new as well.",
+        sentence="Trained on anna and ben; its epoch was chosen on clips of carla. Try it with someone new as well.",
         seconds=160,
-        decoder=w.Decoder(**chosen.model_dump(), chosen=chosen, on_what="carla's clips"),
+        decoder=w.Decoder(**chosen.model_dump(), chosen=chosen, on_what="clips of carla"),
         measured=True,
         files=files,
         card=[w.CardLine(name=one, value=value) for one, value in lines.items()],

@@ -104,7 +104,7 @@ def test_a_camera_that_vanishes_leaves_what_it_showed(recording):
     driver.execute_script(f"{unplug} track.dispatchEvent(new Event('ended'))")
     until(lambda: len(studio.clips.used()) > before, said="what was recorded is kept")
     page = "return document.body.textContent"
-    until(lambda: "The camera went away." in driver.execute_script(page), said="it is said")
+    until(lambda: "The camera was disconnected." in driver.execute_script(page), said="it is said")
     assert "of this clip are kept" in driver.execute_script(page)
     again = "[...document.querySelectorAll('button')].find((one) => one.textContent === 'Try again').click()"
     driver.execute_script(again)

@@ -198,7 +198,10 @@ def test_results_in_numbers_and_sentences(page: Page) -> None:
     page.record("wave", "<b>carla</b>")
     assert page.ask("GET", "/state")["models"][0]["newer_clips"] == 1
     report = page.client.get(f"/api/models/{MODEL}/report").text
-    assert "1 clip is newer than this model." in report and "Trained on anna and ben; carla chose its epoch." in report
+    assert (
+        "1 clip is newer than this model." in report
+        and "Trained on anna and ben; its epoch was chosen on clips of carla." in report
+    )
 
 
 def test_one_person_is_no_measure_for_others() -> None:

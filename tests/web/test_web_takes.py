@@ -101,7 +101,7 @@ def test_a_page_that_closes_leaves_a_clip_with_a_finding(tmp_path: Path) -> None
         (clip,) = page.ask("GET", "/clips")["clips"]
         assert "closed" in clip["findings"]
         (finding,) = [one for one in page.ask("GET", "/findings")["findings"] if one["kind"] == "closed"]
-        assert finding["sentence"].startswith("The page closed while this was recorded")
+        assert finding["sentence"].startswith("The page was closed during this recording")
         assert page.ask("GET", "/state")["takes"] == []
 
 
@@ -145,7 +145,7 @@ WRONG = {
     "longer": (part(wave()) + b"x", "cut short"),
     "no jpeg": (part([(1, b"GIF89a" + bytes(30))]), "not a readable JPEG"),
     "size": (part([(1, jpeg(size=(32, 48)))]), "32 x 48"),
-    "times": (part([(2, jpeg()), (2, jpeg())]), "do not rise"),
+    "times": (part([(2, jpeg()), (2, jpeg())]), "do not increase"),
     "time": (part([(2**63, jpeg())]), "cut short"),
 }
 

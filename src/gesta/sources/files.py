@@ -66,7 +66,7 @@ def inside(root: Path, name: str, where: str) -> Path:
     """Returns a listed path below `root`. Raises GestaError that names `where` if it leads out of `root`."""
     relative = PurePosixPath(os.path.normpath(name.replace("\\", "/")))
     if relative.is_absolute() or ".." in relative.parts:
-        raise GestaError(f"{where}: {name[:200]} leads out of the folder {root}; paths in a list are relative to it.")
+        raise GestaError(f"{where}: {name[:200]} is outside the folder {root}; paths in a list are relative to it.")
     return root / relative
 
 
@@ -155,4 +155,4 @@ def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:
     """Returns the error for listed videos that are missing; it shows at most 50."""
     shown = "\n  ".join(names[:SHOWN_MISSING])
     more = f"\n  ... and {len(names) - SHOWN_MISSING} more" if len(names) > SHOWN_MISSING else ""
-    return GestaError(f"{place} names {counted(len(names), 'video')} that cannot be found:\n  {shown}{more}\n{hint}")
+    return GestaError(f"{place} contains {counted(len(names), 'video')} that cannot be found:\n  {shown}{more}\n{hint}")

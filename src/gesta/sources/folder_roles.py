@@ -62,7 +62,7 @@ def read_roles(folders: Folders) -> Roles:
         return _below(folders)
     inside = [folder[1:] for folder in folders if folder[0] in parts and len(folder) > 1]
     others = sorted(tops - set(parts))
-    note = f"{_names(others)} beside them is not part of the set and is skipped." if others else ""
+    note = f"not in a training, validation or test folder, so skipped: {_names(others)}." if others else ""
     if not inside:
         return Roles(("split",), note)
     below = _below(inside)
@@ -89,7 +89,7 @@ def _below(folders: Folders) -> Roles:
     upper: Role = "group" if all(map(is_technical, tops)) or (len(tops) == 1 and not persons) else "subject"
     if persons or len(tops) == 1 or _are_everywhere(names, list(inside.values())):
         above = (
-            f"the folders {_names(tops)} above them as people" if upper == "subject" else f"{_names(tops)} as no class"
+            f"the folders {_names(tops)} above them as people" if upper == "subject" else f"{_names(tops)} is ignored"
         )
         return Roles(
             (upper, "label"), f"{_alike(inside, names)}: {_names(names)} are taken as the classes, and {above}."
@@ -105,7 +105,7 @@ def _are_everywhere(names: set[str], inside: list[set[str]]) -> bool:
 
 def _alike(inside: dict[str, set[str]], names: set[str]) -> str:
     if len(inside) == 1:
-        return "there is one folder, and the others are in it"
+        return "all other folders are in one folder"
     same = all(found == names for found in inside.values())
     return "every top folder has the same subfolders" if same else "the top folders have nearly the same subfolders"
 

@@ -19,8 +19,8 @@ def most_frequent(listing: Listing, classes: int | None, at_least: int = 1) -> L
     if not ranked or (classes is not None and len(ranked) < classes):
         asked = "any class" if classes is None else f"{classes} classes"
         raise GestaError(
-            f"{listing.root}: asked for {asked} with at least {at_least} videos, and {len(ranked)} of "
-            f"{len(counts)} have as many. Ask for fewer."
+            f"{listing.root}: asked for {asked} with at least {at_least} videos, but only {len(ranked)} of "
+            f"{len(counts)} have that many. Ask for fewer."
         )
     kept = set(ranked[:classes])
     chosen: Sequence[Sample] = [sample for sample in listing.samples if sample.label in kept]

@@ -46,9 +46,9 @@ def read(root: Path | str, layout: str | None = None) -> HandListing:
         meant = did_you_mean(layout, HAND_READERS)
         raise GestaError(f"unknown format {layout!r}; choose from {', '.join(HAND_READERS)}.{meant}", usage=True)
     if not root.is_dir():
-        raise GestaError(f"{root}: no such folder. Give the folder of a hand pose set.")
+        raise GestaError(f"{root}: no such folder. Give the folder of a hand pose data set.")
     name = layout or detect(root)
     if name is None:
         layouts = "".join(f"\n  {name}: {reader.looks_like}" for name, reader in HAND_READERS.items())
-        raise GestaError(f"{root}: no known layout of hand poses. A folder holds one of:{layouts}")
+        raise GestaError(f"{root}: no known layout of a hand pose data set. Expected one of:{layouts}")
     return HAND_READERS[name].read(root)

@@ -42,7 +42,7 @@ def read(root: Path) -> HandListing:
     """
     images = [path for path in walk(root / "depth", depth=1) if path.suffix.lower() == ".png"]
     if not images:
-        raise GestaError(f"{root / 'depth'}: holds no PNG. Expected 16-bit gray depth images in millimeters.")
+        raise GestaError(f"{root / 'depth'}: contains no PNG files. Expected 16-bit gray depth images in millimeters.")
     problems: list[Problem] = []
     size = _first_size(images, problems)
     images = images[len(problems) :]
@@ -53,7 +53,9 @@ def read(root: Path) -> HandListing:
     names, rows = _joints(root / "joints.csv", camera, size, problems)
     known = {path.name for path in images} | {Path(problem.path).name for problem in problems}
     problems += [
-        Problem(str(root / "joints.csv"), "missing-image", f"{file} is not in depth/.", "Copy it, or drop its row.")
+        Problem(
+            str(root / "joints.csv"), "missing-image", f"{file} is not in depth/.", "Copy it there, or remove its row."
+        )
         for file in rows
         if file not in known
     ]
@@ -109,7 +111,7 @@ def _check_color(colors: dict[str, Path], depth: Path, size: tuple[int, int]) ->
     header = png_header(colors[depth.stem]) if depth.stem in colors else None
     if header is not None and header[:2] != size:
         raise GestaError(
-            f"{colors[depth.stem]}: is {header[0]} x {header[1]}, its depth image {size[0]} x {size[1]}. "
+            f"{colors[depth.stem]}: is {header[0]} x {header[1]}, but its depth image is {size[0]} x {size[1]}. "
             "Color must be registered to depth, pixel for pixel."
         )
 
@@ -131,9 +133,15 @@ def _joints(
         try:
             values = np.array([[float(row[f"{name}_{axis}"]) for axis in form] for name in names])
         except (KeyError, ValueError) as error:
-            raise GestaError(f"{path}: line {number} lacks a number of some joint ({error}).") from error
+            raise GestaError(
+                f"{path}: line {number} does not have a number for every coordinate of every joint ({error})."
+            ) from error
         if not np.isfinite(values).all():
-            problems.append(Problem(str(path), "nan-joints", f"line {number} is not finite.", "Correct or drop it."))
+            problems.append(
+                Problem(
+                    str(path), "nan-joints", f"line {number} has values that are not finite.", "Correct or remove it."
+                )
+            )
             continue
         world = camera.unproject(values) if form == FORMS[1] else values
         rows[row["file"]] = (world.astype(np.float32), row.get("subject"), _split(path, number, row.get("split", "")))
@@ -168,12 +176,12 @@ def _check_joints(path: Path, joints: NDArray[np.float32], camera: Camera, size:
     if abs(distance) < METERS_BELOW:
         raise GestaError(f"{path}: the joints are {distance:.2f} from the camera, so they look like meters. Write mm.")
     if distance < 0:
-        raise GestaError(f"{path}: the joints lie behind the camera (z = {distance:.0f} mm). z points forward.")
+        raise GestaError(f"{path}: the joints are behind the camera (z = {distance:.0f} mm). z must point forward.")
     inside = _inside(joints, camera, size)
     if inside < INSIDE_SHARE:
         turned = _inside(joints * np.array((1, -1, 1), np.float32), camera, size)
-        why = "y seems to point down; it points up here" if turned > 2 * inside else "check them and the intrinsics"
-        raise GestaError(f"{path}: only {inside:.0%} of the joints lie inside the {size[0]} x {size[1]} images: {why}.")
+        why = "y seems to point down, but must point up" if turned > 2 * inside else "check them and the intrinsics"
+        raise GestaError(f"{path}: only {inside:.0%} of the joints are inside the {size[0]} x {size[1]} images: {why}.")
 
 
 def _inside(joints: NDArray[np.float32], camera: Camera, size: tuple[int, int]) -> float:

@@ -44,7 +44,9 @@ def read(root: Path) -> HandListing:
         for labels in sorted((root / part).glob(pattern)):
             _read_labels(labels, root / part / "Depth", cast("Split", split), frames, problems)
     if not frames and not problems:
-        raise GestaError(f"{root}: no Training/labels.txt or Testing/test_seq_1.txt here. Give the folder of ICVL.")
+        raise GestaError(
+            f"{root}: no Training/labels.txt or Testing/test_seq_1.txt here. Give the folder of the ICVL data set."
+        )
     return HandListing(root, "icvl", tuple(frames), tuple(problems), JOINTS)
 
 
@@ -73,7 +75,7 @@ def _read_labels(labels: Path, images: Path, split: Split, frames: list[HandFram
         (not_finite, "nan-joints", "joints that are not finite", "Correct the labels."),
     ):
         if names:
-            reason = f"{counted(len(names), 'frame')} skipped: {what}, the first is {names[0]}."
+            reason = f"{counted(len(names), 'frame')} skipped: {what} (first: {names[0]})."
             problems.append(Problem(str(labels), kind, reason, hint))
 
 
@@ -87,5 +89,5 @@ def _row(labels: Path, number: int, line: str) -> tuple[str, NDArray[np.float64]
     if values.size != 3 * len(JOINTS):
         raise GestaError(f"{labels}: row {number} has {values.size} numbers, expected 48: u v d of 16 joints.")
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise GestaError(f"{labels}: row {number}: {name} leads out of the folder. Paths are below Depth.")
+        raise GestaError(f"{labels}: row {number}: {name} is outside the folder. Paths are relative to Depth.")
     return name, values.reshape(-1, 3)

@@ -136,13 +136,18 @@ def _columns(folder: Folder, header: list[str]) -> list[str]:
     if chosen["path"] is None:
         found = ", ".join(cell for cell in header if cell)[:200] or "nothing"
         raise GestaError(
-            f"{folder.index}: expected a first line with the columns path,label, found {found}. Name the columns so; "
-            "or, if this table is not meant for gesta, rename it or name another --format."
+            f"{folder.index}: expected a first line with the columns path,label, found {found}. Rename the columns; "
+            "or, if this table is not meant for gesta, rename the file or give another --format."
         )
     unread = [cell for cell, name in zip(given, ours, strict=True) if not name and _LIKE_SPANS.fullmatch(cell)]
     if unread:
-        reason = f"the column {', '.join(unread)} is not read."
-        folder.report(1, "column-not-read", reason, "Spans are start_s and end_s, in seconds; rename or convert it.")
+        reason = f"not read: column {', '.join(unread)}."
+        folder.report(
+            1,
+            "column-not-read",
+            reason,
+            "Spans are read from start_s and end_s, in seconds; rename or convert the column.",
+        )
     return ours
 
 
@@ -187,7 +192,8 @@ def _of_skeleton(folder: Folder, row: dict[str, str], resource: Resource) -> Sam
     path, fps = resource.path, _number(row, "fps")
     if folder.skeletons is None or not folder.skeletons(path):
         raise RowError(
-            "no-video", f"{row['path']} is not a video, and no skeleton can be read from it; a sample needs one."
+            "no-video",
+            f"{row['path']} is not a video, and no skeleton can be read from it; a sample needs a video or a skeleton.",
         )
     if fps is not None and fps <= 0:
         raise RowError("bad-number", f"fps is {fps:g}, expected more than 0.")
@@ -220,9 +226,7 @@ def _existing(folder: Folder, name: str) -> Path | None:
     if relative.is_absolute() and relative.is_relative_to(folder.root.resolve()):
         relative = relative.relative_to(folder.root.resolve())
     if relative.is_absolute() or ".." in relative.parts or re.match(r"[A-Za-z]:", name):
-        raise RowError(
-            "path-outside", f"{name} leads out of the folder {folder.root}; paths are relative to the index."
-        )
+        raise RowError("path-outside", f"{name} is outside the folder {folder.root}; paths are relative to the index.")
     path = folder.finder.find(relative)
     if path is not None and not path.is_file() and not path.is_dir():
         raise RowError("no-file", f"{name} is a pipe, socket or device, not a file; it is not opened.")
@@ -275,16 +279,16 @@ def _skeleton(folder: Folder, line: int, row: dict[str, str]) -> tuple[Resource 
         return skeleton, KINECT_JOINTS, None
     if suffix in SUFFIXES and suffix != ".npy":
         return skeleton, (), None
-    reason = f"skeletons are {', '.join(SUFFIXES)}, not {suffix}" if suffix not in SUFFIXES else folder.npy_refused
+    reason = f"skeleton files are {', '.join(SUFFIXES)}, not {suffix}" if suffix not in SUFFIXES else folder.npy_refused
     found: tuple[Resource | None, tuple[str, ...], Camera | None] = (None, KINECT_JOINTS, None)
     hint = "Correct it; until then the samples are used without skeletons."
     if suffix == ".npy" and folder.joints is not None:
         count = _joint_count(folder, skeleton.path)
         if count is None or count == len(folder.joints):
             found = skeleton, folder.joints, folder.camera
-            hint = "Correct it for crops of the video; until then they serve input.streams=[skeleton] alone."
+            hint = "Correct it to crop videos with skeletons; input.streams=[skeleton] works without it."
         else:
-            reason = f"{row['skeleton']} has {count} joints and joints.txt names {len(folder.joints)}"
+            reason = f"{row['skeleton']} has {count} joints, but joints.txt lists {len(folder.joints)}"
     if reason is not None and not any(reason in problem.reason for problem in folder.problems):
         folder.report(line, "bad-skeleton", f"{reason}.", hint)
     return found
@@ -342,7 +346,7 @@ def _joints(folder: Folder, path: Path) -> tuple[str, ...] | None:
     try:
         return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     except GestaError as error:
-        folder.npy_refused = "joints.txt beside the index cannot be read"
+        folder.npy_refused = "joints.txt next to the index cannot be read"
         folder.problems.append(Problem(str(path), "bad-joints", str(error), "Correct it to use .npy skeletons."))
         return None
 
@@ -353,9 +357,11 @@ def _read_camera(folder: Folder) -> None:
     if joints_file.is_file():
         folder.joints = _joints(folder, joints_file)
     else:
-        folder.npy_refused = "skeletons in .npy need joints.txt beside the index, the joints' names in order"
+        folder.npy_refused = "skeletons in .npy need joints.txt next to the index: the joint names in order"
     if not camera_file.is_file():
-        folder.npy_refused = folder.npy_refused or "skeletons in .npy need camera.yaml beside the index: fx, fy, cx, cy"
+        folder.npy_refused = (
+            folder.npy_refused or "skeletons in .npy need camera.yaml next to the index: fx, fy, cx, cy"
+        )
         return
     try:
         values = read_yaml(camera_file)
@@ -366,6 +372,6 @@ def _read_camera(folder: Folder) -> None:
         folder.depth_unit_mm = unit_mm
     except (GestaError, KeyError, TypeError, ValueError, OverflowError) as error:
         folder.camera = None
-        folder.npy_refused = "camera.yaml beside the index cannot be read: expected numbers fx, fy, cx, cy"
+        folder.npy_refused = "camera.yaml next to the index cannot be read: expected the numbers fx, fy, cx, cy"
         reason = f"expected the numbers fx, fy, cx, cy and optionally depth_unit_mm ({type(error).__name__}: {error})."
         folder.problems.append(Problem(str(camera_file), "bad-camera", reason, "Correct it to use .npy skeletons."))

@@ -59,7 +59,7 @@ def write_index(
     if not rows or ((subject or label) and len(unmatched) >= len(rows) * ((subject is not None) + (label is not None))):
         names = ", ".join([*unmatched, *left_out][:3]) or "none"
         raise GestaError(
-            f"{root}: the pattern fits none of {len(listing.samples)} names, e.g. {names}. Nothing is written."
+            f"{root}: the pattern matches none of the {len(listing.samples)} names, e.g. {names}. Nothing was written."
         )
     _write(path, rows)
     return Written(
@@ -75,7 +75,7 @@ def write_index(
 def _row(root: Path, sample: Sample) -> dict[str, str]:
     if sample.first_frame is not None or any(resource.member for resource in sample.files):
         raise GestaError(
-            f"{root}: its recordings are in archives or have labels that count frames; index.csv cannot express this."
+            f"{root}: its recordings are in archives or labeled by frame number; index.csv cannot express this."
         )
     main = sample.files[0]
     unit = "" if sample.depth_unit_mm == 1.0 else f"{sample.depth_unit_mm:.17g}"
@@ -110,4 +110,4 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
     try:
         write_whole(path, text.getvalue())
     except OSError as error:
-        raise GestaError(f"{path}: cannot be written ({error.strerror}). Check what you may write there.") from error
+        raise GestaError(f"{path}: cannot be written ({error.strerror}). Check that you may write there.") from error

@@ -29,14 +29,15 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
     if address := re.match(r"([a-z]{2,}):/+", str(path)):
         rest = str(path)[address.end() :]
         raise GestaError(
-            f"{address[1]}://{rest}: addresses are not opened. Give a file or a folder; push a camera's images."
+            f"{address[1]}://{rest}: URLs are not opened. Give a file or a folder; for a camera, push its images to "
+            "a stream."
         )
     resource = Resource.at(path)
     if resource.track is not None:
         return Listing(path, "videos", (_of_track(resource),))
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         raise GestaError(
-            f"{path}: is one picture, and this model recognizes videos. Give a video or a folder of pictures."
+            f"{path}: is a single image, but this model recognizes videos. Give a video or a folder of images."
         )
     if path.is_file() and layout is None and skeletons.among([path], skeletons.joints_of(path.parent)):
         return videos.read(path)
@@ -45,7 +46,7 @@ def find(path: str | Path, layout: str | None = None) -> Listing:
     listing = catalog.read(path, layout)
     if not listing.samples:
         why = " ".join(str(problem) for problem in listing.problems[:3])
-        raise GestaError(f"{path}: holds nothing to predict. {why or 'Give videos or recordings.'}")
+        raise GestaError(f"{path}: contains nothing to predict. {why or 'Give videos or recordings.'}")
     return listing
 
 
@@ -96,7 +97,8 @@ def with_files(listing: Listing, skeleton: Path | None, depth: Path | None) -> L
             raise GestaError(f"{path}: does not exist. Give the file that belongs to {listing.root}.", usage=True)
     if len({sample.recording for sample in listing.samples}) > 1:
         raise GestaError(
-            f"{listing.root}: --skeleton and --depth are for one recording; write an index.csv.", usage=True
+            f"{listing.root}: --skeleton and --depth are for one recording; for several, write an index.csv.",
+            usage=True,
         )
     known: dict[str, object] = {} if depth is None else {"depth": Resource(depth)}
     if skeleton is not None:
@@ -119,8 +121,8 @@ def one_sample(path: str | Path) -> Sample:
     listing = find(path)
     if len(listing.samples) > 1:
         raise GestaError(
-            f"{path}: holds {len(listing.samples)} samples, expected one video. "
-            "`gesta predict` takes folders; in Python go over gesta.sources.catalog.read(...).samples."
+            f"{path}: contains {len(listing.samples)} samples, expected one video. "
+            "`gesta predict` takes folders; in Python, loop over gesta.sources.catalog.read(...).samples."
         )
     sample: Sample = listing.samples[0]
     return sample

@@ -35,7 +35,9 @@ def read(root: Path, modality: Modality = "both") -> Listing:
     """
     lists = _lists(root)
     if not lists:
-        raise GestaError(f"{root}: holds no train_list.txt, valid_list.txt or test_list.txt. Copy the lists of IsoGD.")
+        raise GestaError(
+            f"{root}: contains no train_list.txt, valid_list.txt or test_list.txt. Copy the lists of IsoGD there."
+        )
     samples: dict[str, Sample] = {}
     problems: list[Problem] = []
     missing: list[str] = []
@@ -46,7 +48,7 @@ def read(root: Path, modality: Modality = "both") -> Listing:
             sample = _sample(root, part, f"{path}:{number}", line.split(), modality, missing)
             if sample.id in samples:
                 first = samples[sample.id]
-                reason = f"{sample.id} is named already, in part {first.split} with class {first.label or 'unknown'}."
+                reason = f"{sample.id} is already listed, in part {first.split} with class {first.label or 'unknown'}."
                 problems.append(Problem(f"{path}:{number}", "row-twice", reason, "The line is skipped; correct it."))
             else:
                 samples[sample.id] = sample

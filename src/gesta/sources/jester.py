@@ -34,7 +34,9 @@ def read(root: Path) -> Listing:
     """
     lists = _lists(root)
     if not lists:
-        raise GestaError(f"{root}: holds no jester-v1-train.csv, -validation.csv or -test.csv. Copy Jester's lists.")
+        raise GestaError(
+            f"{root}: contains no jester-v1-train.csv, -validation.csv or -test.csv. Copy Jester's lists there."
+        )
     folders = dict(_numbered(root))
     samples: dict[str, Sample] = {}
     problems: list[Problem] = []
@@ -42,7 +44,7 @@ def read(root: Path) -> Listing:
     for split, path in lists.items():
         for line, number, label in _rows(path):
             if number in samples:
-                reason = f"video {number} is named already."
+                reason = f"video {number} is already listed."
                 problems.append(Problem(f"{path}:{line}", "row-twice", reason, "The line is skipped; correct it."))
             elif number not in folders:
                 missing.append(number)

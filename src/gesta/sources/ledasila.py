@@ -30,7 +30,7 @@ def read(root: Path) -> Listing:
     """
     path = root / TABLE
     if not path.is_file():
-        raise GestaError(f"{root}: holds no {TABLE} with the columns file,sign.")
+        raise GestaError(f"{root}: contains no {TABLE} with the columns file,sign. Write one with one row per video.")
     rows = read_table(path)
     header = [cell.lower() for cell in rows[0][1]] if rows else []
     if not {"file", "sign"} <= set(header):
@@ -43,7 +43,9 @@ def read(root: Path) -> Listing:
         if not name or not sign:
             raise GestaError(f"{path}:{line}: a row needs a file and a sign. Fill it in or remove the row.")
         if name in samples:
-            raise GestaError(f"{path}:{line}: {name} has a row already. A video shows one sign.")
+            raise GestaError(
+                f"{path}:{line}: {name} already has a row. Each video shows one sign; remove one of the rows."
+            )
         file = inside(root, name, f"{path}:{line}")
         if not is_there(file):
             missing.append(name)

@@ -37,13 +37,14 @@ def left_out(entries: Iterable[tuple[Path, bool]], used: Collection[Path]) -> It
         elif suffix in IMAGE_SUFFIXES:
             pictures[path.parent] += 1
         elif suffix in ARCHIVE_SUFFIXES:
-            yield Problem(str(path), "archive", "is an archive, which is not looked into.", "Unpack it.")
+            yield Problem(str(path), "archive", "is an archive; archives are not opened.", "Unpack it.")
         elif suffix in OTHER_VIDEO_SUFFIXES or (not is_video(path) and suffix not in _NEVER_VIDEOS and _is_media(path)):
-            reason = f"looks like a video; those named {suffix or 'without an ending'} are not read."
+            kind = f"{suffix} files" if suffix else "files without an extension"
+            reason = f"looks like a video, but {kind} are not read."
             hint = f"Convert or rename it to one of {', '.join(VIDEO_SUFFIXES[:5])}."
             yield Problem(str(path), "unread-format", reason, hint)
     for folder, count in sorted(pictures.items()):
-        reason = f"holds {counted(count, 'picture')} that no sample uses."
+        reason = f"contains {counted(count, 'image')} that no sample uses."
         yield Problem(str(folder), "pictures-left-out", reason, "Give each clip its own folder of frames, or a video.")
 
 
@@ -52,14 +53,16 @@ def tables_beside(root: Path) -> str:
     names = (
         sorted(path.name for path in root.iterdir() if path.suffix.lower() in TABLE_SUFFIXES) if root.is_dir() else []
     )
-    return f"{', '.join(names[:3])} there is not read: name it index.csv, with the columns path,label." if names else ""
+    return (
+        f"{', '.join(names[:3])} in this folder is not read: rename it to index.csv, with the columns path,label."
+        if names
+        else ""
+    )
 
 
 def _irregular(path: Path) -> Problem:
     if path.is_symlink():
-        what = (
-            "is a link to a folder, which is not followed" if path.is_dir() else "is a link to nothing that is a file"
-        )
+        what = "is a link to a folder; links are not followed" if path.is_dir() else "is a link that leads to no file"
         return Problem(str(path), "link", f"{what}.", "Put the files themselves there.")
     return Problem(str(path), "no-file", "is a pipe, socket or device, not a file; it is not opened.", "Remove it.")
 

@@ -35,7 +35,9 @@ def read(root: Path) -> HandListing:
     """
     sequences = _sequences(root)
     if not sequences:
-        raise GestaError(f"{root}: no P0/1/joint.txt and the like here. Give the folder of MSRA with its people.")
+        raise GestaError(
+            f"{root}: no P0/1/joint.txt or similar here. Give the MSRA folder that contains P0, P1 and so on."
+        )
     frames: list[HandFrame] = []
     problems: list[Problem] = []
     for labels in sequences:
@@ -75,7 +77,7 @@ def _joints(labels: Path) -> NDArray[np.float32]:
         raise GestaError(f"{labels}: expected the number of frames, then numbers ({error}).") from error
     if values.size != expected * len(JOINTS) * 3:
         raise GestaError(
-            f"{labels}: says {expected} frames of 21 joints, so {expected * 63} numbers; it holds {values.size}. "
+            f"{labels}: expected {expected * 63} numbers for {expected} frames of 21 joints, found {values.size}. "
             "Is the file complete?"
         )
     return (values.reshape(-1, len(JOINTS), 3) * (1, 1, -1)).astype(np.float32)

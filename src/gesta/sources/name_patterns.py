@@ -19,7 +19,7 @@ class NamePattern:
     def __init__(self, pattern: str, field: str) -> None:
         if pattern.count(f"{{{field}}}") != 1:
             raise GestaError(
-                f"--{field} {pattern!r}: expected a pattern that holds {{{field}}} once, e.g. '{{{field}}}_*' for "
+                f"--{field} {pattern!r}: expected a pattern that contains {{{field}}} once, e.g. '{{{field}}}_*' for "
                 f"names like anna_01.mp4, or '*/{{{field}}}/*' for folders.",
                 usage=True,
             )

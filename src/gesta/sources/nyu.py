@@ -50,7 +50,7 @@ def read(root: Path, views: Sequence[int] = (1,), joints: Sequence[int] = PROTOC
     """
     parts = _parts(root)
     if not parts:
-        raise GestaError(f"{root}: no {ANNOTATION} here, in train or in test. Give the folder of the NYU set.")
+        raise GestaError(f"{root}: no {ANNOTATION} here, in train/ or in test/. Give the folder of the NYU data set.")
     unknown = [view for view in views if view not in VIEWS]
     if unknown or not views:
         raise GestaError(f"NYU has the views 1, 2 and 3, not {', '.join(map(str, unknown)) or 'none'}.", usage=True)
@@ -130,7 +130,7 @@ def _subject(people: tuple[str, ...] | None, split: Split | None, row: int, fram
 def _left_out(path: Path, names: list[str], kind: str, what: str, hint: str) -> list[Problem]:
     if not names:
         return []
-    return [Problem(str(path), kind, f"{counted(len(names), 'frame')} skipped: {what}, the first is {names[0]}.", hint)]
+    return [Problem(str(path), kind, f"{counted(len(names), 'frame')} skipped: {what} (first: {names[0]}).", hint)]
 
 
 def _parts(root: Path) -> list[tuple[Path, Split | None]]:

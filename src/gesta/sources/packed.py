@@ -24,7 +24,7 @@ def read(root: Path) -> Listing:
     """
     contents = read_contents(root)
     if contents.shards is None:
-        raise GestaError(f"{root}: the packing is not finished. Run the same gesta data pack again.")
+        raise GestaError(f"{root}: packing has not finished. Run the same gesta data pack command again.")
     shared: dict[Any, Any] = {}
     samples: list[Sample] = []
     for shard in contents.shards:
@@ -32,7 +32,9 @@ def read(root: Path) -> Listing:
         samples += _samples(path, read_index(path), shared)
     if contents.order is not None:
         if sorted(contents.order) != list(range(len(samples))):
-            raise GestaError(f"{root / CONTENTS}: its order is not that of the shards. Run gesta data pack again.")
+            raise GestaError(
+                f"{root / CONTENTS}: its order of clips does not fit the shards. Run gesta data pack again."
+            )
         samples = [samples[place] for place in contents.order]
     return Listing(root, contents.layout, tuple(samples))
 

@@ -94,7 +94,7 @@ def read(root: Path, layout: str | None = None) -> Listing:
         listing = _of_samples(catalog.read(root, layout))
     if not listing.samples:
         why = " ".join(str(problem) for problem in listing.problems[:3])
-        raise GestaError(f"{root}: holds no recordings of skeletons. {why or 'Give files of skeletons.'}")
+        raise GestaError(f"{root}: contains no skeleton recordings. {why or 'Give skeleton files.'}")
     return listing
 
 

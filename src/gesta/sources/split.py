@@ -57,7 +57,7 @@ def assign_splits(
     for part, share in (("val", val), ("test", test)):
         if share > 0 and part not in given and part in splits.values():
             what = "validation" if part == "val" else part
-            notes.append(f"The {what} part of the data has no labels: another one is split off the training part.")
+            notes.append(f"The {what} part of the data has no labels, so another one is split off the training part.")
     if "test" not in given:
         _move(labeled, splits, "test", test, rng, notes)
         val = val / (1 - test)  # of the rest
@@ -77,7 +77,7 @@ def folds(
     Raises GestaError for an unknown `by` (usage), an impossible `k`, or a single person.
     """
     if by not in ("subject", "label"):
-        raise GestaError(f"unknown way to fold {by!r}; choose from subject and label.", usage=True)
+        raise GestaError(f"folds cannot be made by {by!r}; choose from subject and label.", usage=True)
     labeled = [replace(s, split=None) for s in samples if s.label is not None]
     rng = np.random.default_rng(seed)
     known = bool(labeled) and all(s.subject is not None for s in labeled)
@@ -140,12 +140,12 @@ def _move(
     else:
         taken = _draw_stratified(pool, fraction, rng)
         if not taken:
-            notes.append(f"{what} part: none of {len(pool)} samples, because no label has two recordings to divide.")
+            notes.append(f"{what} part: none of {len(pool)} samples, because no label has two recordings to split.")
             return
         why = "people unknown" if unknown else f"there are only {len(people)} people"
         notes.append(
             f"{what} part: {len(taken)} of {len(pool)} samples drawn by label, because {why}. The same person may be "
-            "on both sides, so the accuracy is optimistic for new people. Name the person of each recording."
+            "in both parts, so the accuracy is optimistic for new people. Give the person of each recording."
         )
     splits.update(dict.fromkeys(taken, part))
 
@@ -214,7 +214,7 @@ def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[
     if len(train) < 2 or not test:
         raise GestaError(
             "the document's protocol needs labeled recordings in folders Train* and Validation*; "
-            f"found {len(train)} and {len(test)} gestures there. Use the protocol subject for other data."
+            f"found {len(train)} and {len(test)} gestures there. For other data, use --protocol subject."
         )
     count = min(num_val, max(1, round(len(train) * num_val / DOCUMENT_NUM_TRAIN)))
     drawn = np.random.default_rng(seed).permutation(len(train))[:count]
@@ -228,7 +228,7 @@ def _document(samples: Sequence[Sample], seed: int, num_val: int) -> tuple[list[
             done.append(replace(sample, split="val" if sample.id in val else "train"))
     note = (
         f"The document's protocol: test = the {len(test)} gestures of the Validation folders, validation = {count} "
-        f"random ones of {len(train)} in the Train folders. People of validation are in training too."
+        f"random ones of {len(train)} in the Train folders. The same people are in validation and training."
     )
     return done, [note, *_same_person_notes(done)]
 
@@ -259,4 +259,4 @@ def _stratified_groups(
 
 def _check_k(k: int | None, most: int, what: str) -> None:
     if k is not None and not 2 <= k <= most:
-        raise GestaError(f"cannot make {k} parts of {most} {what}; give a number from 2 to {most}.", usage=True)
+        raise GestaError(f"cannot split {most} {what} into {k} parts; give a number from 2 to {most}.", usage=True)

@@ -77,7 +77,7 @@ def _rows(lines: list[str], start: int, delimiter: str) -> tuple[list[Row], tupl
             return rows, (first, f"{error}")
         last = start + reader.line_num
         if last > first and "".join(lines[first - 1 : last]).count('"') % 2:
-            return rows, (first, "a quote is opened and not closed")
+            return rows, (first, "a quotation mark is opened but not closed")
         cells = [cell.strip() for cell in cells]
         if any(cells):
             rows.append((last, cells))

@@ -35,7 +35,7 @@ def read(root: Path, split: int = 1) -> Listing:
     folder = _lists(root, split)
     if folder is None:
         raise GestaError(
-            f"{root}: holds no trainlist{split:02d}.txt and testlist{split:02d}.txt. Copy the official lists."
+            f"{root}: contains no trainlist{split:02d}.txt and testlist{split:02d}.txt. Copy the official lists there."
         )
     parts = read_split(folder, split)
     videos = {path.name: path for path in walk(root) if is_video(path)}
@@ -66,7 +66,9 @@ def read_split(folder: Path, split: int) -> dict[str, Split]:
             if _NAME.match(PurePosixPath(name).name) is None:
                 raise GestaError(f"{path}:{number}: expected <Class>/v_<Class>_gGG_cCC.avi, found {line.strip()!r}.")
             if parts.setdefault(name, part) != part:
-                raise GestaError(f"{path}:{number}: {name} is in the other list of the split, too. Remove one line.")
+                raise GestaError(
+                    f"{path}:{number}: {name} is also in the other list of the split. Remove one of the lines."
+                )
     return parts
 
 

@@ -83,7 +83,7 @@ def make(
     check(people, recordings, size, PRESET)
     if people < 3:
         raise GestaError(
-            f"people is {people}, expected at least 3: one each to train, to choose and to test.", usage=True
+            f"people is {people}, expected at least 3: one each for training, validation and test.", usage=True
         )
     settings = {"seed": seed, "people": people, "recordings": recordings, "size": list(size) if videos else None}
     claim(out, {"generator": "captions", "version": GENERATOR_VERSION, **settings})

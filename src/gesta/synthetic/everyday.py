@@ -82,7 +82,7 @@ def make(
     check(people, recordings, SIZE, "standard")
     if people < 3:
         raise GestaError(
-            f"people is {people}, expected at least 3: one each to train, to choose and to test.", usage=True
+            f"people is {people}, expected at least 3: one each for training, validation and test.", usage=True
         )
     settings = {"seed": seed, "people": people, "recordings": recordings}
     claim(out, {"generator": "everyday", "version": GENERATOR_VERSION, **settings})

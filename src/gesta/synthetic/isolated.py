@@ -79,7 +79,9 @@ def check(people: int, recordings: int, size: tuple[int, int], preset: str) -> N
         if value < 1:
             raise GestaError(f"{name} is {value}, expected at least 1.", usage=True)
     if min(size) < 64 or size[0] % 2 or size[1] % 2:
-        raise GestaError(f"size is {size[0]}x{size[1]}, expected even sides of at least 64, as 160x120.", usage=True)
+        raise GestaError(
+            f"size is {size[0]}x{size[1]}, expected even sides of at least 64, such as 160x120.", usage=True
+        )
     if preset not in PRESETS:
         raise GestaError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}.", usage=True)
 

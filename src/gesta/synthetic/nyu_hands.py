@@ -62,7 +62,9 @@ def make(out: Path, *, images: int, seed: int = 0, progress: Callable[[int, int]
     Raises GestaError if `out` has other content, `images` is below 5, or scipy is not installed.
     """
     if images < 5:
-        raise GestaError(f"images is {images}, expected at least 5, so that a fifth is one.", usage=True)
+        raise GestaError(
+            f"images is {images}, expected at least 5: there is one test image for every five.", usage=True
+        )
     if importlib.util.find_spec("scipy") is None:
         raise GestaError(f"writing joint_data.mat needs scipy, which is not installed: {install('train')}")
     claim(out, {"generator": "nyu", "seed": seed, "images": images})

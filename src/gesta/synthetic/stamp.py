@@ -22,7 +22,7 @@ def claim(out: Path, stamp: Mapping[str, object]) -> None:
             held = None
         if held != stamp:
             raise GestaError(
-                f"{path}: the folder's data were made with other settings ({held}), asked for {stamp}. "
+                f"{path}: the folder's data were made with other settings: {held}, not {stamp}. "
                 "Choose another folder, or delete this one."
             )
         return

@@ -25,7 +25,7 @@ def each(workers: int, function: Callable[[T], Any], items: Sequence[T], names: 
         jobs.append(Job(title, "gesta.synthetic.workers:call_each", arguments, key_of("write", own)))
     for job, outcome in outcomes(jobs, workers, inline=True):
         if outcome.document is None:
-            raise GestaError(f"{job.title}: {outcome.why} What is finished is kept; start again to go on.")
+            raise GestaError(f"{job.title}: {outcome.why} Finished work is kept; run the command again to continue.")
         yield outcome.document["done"]
 
 

@@ -43,7 +43,7 @@ class ArrayRecipe(Recipe):
     @classmethod
     def _in_one_stage(cls, training: TrainingSettings) -> TrainingSettings:
         if "auto" in (training.epochs, training.batch):
-            raise ValueError(f"epochs and batch are numbers for {cls.task}, not auto")
+            raise ValueError(f"epochs and batch must be numbers for {cls.task}, not auto")
         if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
             raise ValueError(f"pretrain_epochs, freeze_encoder and loss_over are for clips, not for {cls.task}")
         return training
@@ -58,7 +58,7 @@ class ArrayManifest(Manifest):
     def unfit(self, inputs: Interface, outputs: Interface) -> str | None:
         expected, found = ("float32", (-1, *self.shape)), inputs.get("array")
         if inputs and not alike(expected, found):
-            return f"takes {shown(found)}, and its manifest says {shown(expected)}."
+            return f"takes {shown(found)}, but its manifest says {shown(expected)}."
         return unfit_answers(outputs, len(self.labels))
 
     @property
@@ -67,7 +67,7 @@ class ArrayManifest(Manifest):
 
     @property
     def input_lines(self) -> list[str]:
-        return [f"numbers of the shape {list(self.shape)}"]
+        return [f"an array of numbers of shape {list(self.shape)}"]
 
 
 class ArrayModel:
@@ -86,7 +86,7 @@ class ArrayModel:
             samples = self.task.read(Path(given)).samples
             if len(samples) != 1:
                 raise GestaError(
-                    f"{given}: holds {len(samples)} {self.task.unit}, expected one. gesta predict takes all."
+                    f"{given}: contains {len(samples)} {self.task.unit}, expected one. `gesta predict` takes several."
                 )
             (given,) = samples
         array = self.task.array(given) if hasattr(given, "label") else np.asarray(given, np.float32)
@@ -248,7 +248,7 @@ class ArrayTask(classification.Classifies):
 def finite(array: Array) -> Array:
     """Returns the array unchanged. Raises GestaError if it contains NaN or infinite values."""
     if not np.isfinite(array).all():
-        raise GestaError("holds values that are not numbers (NaN, or infinite).")
+        raise GestaError("contains values that are not finite (NaN or infinite).")
     return array
 
 

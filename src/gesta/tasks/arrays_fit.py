@@ -57,10 +57,13 @@ def fit(task: Any, parts: Parts, recipe: Any, run: Run, *, drawn: bool = True) -
     used, arrays, broken = task.readable(samples)
     shapes, labels = {array.shape for array in arrays}, sorted({s.label for s in used if s.split == "train"})
     if len(labels) < 2:
-        raise GestaError(f"The training part holds the classes {labels}; at least two are needed. Add {task.unit}.")
+        raise GestaError(
+            f"At least two classes are needed, found {labels} in the training part. Add {task.unit} of another class."
+        )
     if len(shapes) > 1:
         raise GestaError(
-            f"The {task.unit} are of different shapes: {', '.join(map(str, sorted(shapes)))}. Expected one."
+            f"The {task.unit} have different shapes: {', '.join(map(str, sorted(shapes)))}. Expected the same shape "
+            "for all."
         )
     known = [(s, array) for s, array in zip(used, arrays, strict=True) if s.label in labels]
     train, val = (_set([pair for pair in known if pair[0].split == part], labels) for part in ("train", "val"))

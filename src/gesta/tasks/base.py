@@ -254,5 +254,5 @@ def has(task: Task, ability: str) -> bool:
 def need(task: Task, ability: str, what: str) -> Any:
     """Returns the ability. Raises GestaError (usage) if the task lacks it; `what` names the request in the message."""
     if not has(task, ability):
-        raise GestaError(f"{what} is not offered for {task.title}.", usage=True)
+        raise GestaError(f"{what} is not available for {task.title}.", usage=True)
     return getattr(task, ability)

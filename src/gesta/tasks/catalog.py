@@ -81,7 +81,7 @@ def of_bundle(path: Path | str) -> tuple[Task, Bundle[Any]]:
             io.refuse_newer(io.located(path), document, Manifest)
         raise GestaError(
             f"{path}: is a bundle of the task {kind!r}, which is not installed; installed are {', '.join(names())}. "
-            "Install the package that brings the task, or get the bundle again."
+            "Install the package that provides this task, or get the bundle again."
         )
     task = find(kind)
     return task, io.read(path, task.manifest)

@@ -89,7 +89,7 @@ def check_labels(labeled: Sequence[Sample], given: int, labels: Sequence[str]) -
     """Raises GestaError if there is nothing to evaluate, or the model does not know a label."""
     if not labeled:
         raise GestaError(
-            f"nothing to measure: of {given} samples none has a label. Choose another split or data folder."
+            f"nothing to measure: none of the {given} samples has a label. Choose another split or data folder."
         )
     unknown = Counter(s.label for s in labeled if s.label not in labels)
     if unknown:

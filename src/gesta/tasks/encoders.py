@@ -49,13 +49,13 @@ def encoder_of(recipe: FeatureRecipe, model: Path | str | None, at: Placement = 
         return skeleton_encoder(recipe.every)[1]
     if model is None:
         raise GestaError(
-            f"The model sees features of {recipe.backbone} ({recipe.stage}). Give a folder of them (gesta features), "
-            "or the bundle that makes them: --backbone-weights BUNDLE.",
+            f"The model takes features of {recipe.backbone} ({recipe.stage}). Give a folder of them (gesta features), "
+            "or the bundle that computes them: --backbone-weights BUNDLE.",
             usage=True,
         )
     found, encode = model_encoder(model, at)
     if differ := found.differences(recipe):
-        raise GestaError(f"{model}: makes other features than the model was trained on: {'; '.join(differ)}.")
+        raise GestaError(f"{model}: computes other features than the model was trained on: {'; '.join(differ)}.")
     return encode
 
 

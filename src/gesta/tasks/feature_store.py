@@ -98,7 +98,7 @@ def claim(folder: Path, recipe: FeatureRecipe, layout: str, source: str | None =
             differ.append(f"data read as {layout}, not {before}")
         if differ:
             raise GestaError(
-                f"{folder}: holds features of another recipe ({'; '.join(differ)}). "
+                f"{folder}: contains features of another recipe ({'; '.join(differ)}). "
                 "Choose another folder, or delete it."
             )
         return
@@ -156,13 +156,15 @@ def shards(folder: Path, recipe: FeatureRecipe, samples: Iterable[Sample] = (), 
         with _opened(path) as shard:
             facts = shard.metadata() or {}
             if facts.get("recipe") != recipe.key:
-                raise GestaError(f"{path}: holds features of another recipe than {folder / RECIPE}. Delete the shard.")
+                raise GestaError(
+                    f"{path}: contains features of another recipe than {folder / RECIPE}. Delete the shard."
+                )
             sizes = from_json(facts.get(SIZES, "{}"))
             for name in shard.keys():  # noqa: SIM118
                 found.setdefault(name, path.name)
                 if name in now and name in sizes and sizes[name] != (size := bytes_of(now[name])):
                     raise GestaError(
-                        f"{path}: the features of {name} were made of another video ({sizes[name]} bytes; "
+                        f"{path}: the features of {name} were computed from another video ({sizes[name]} bytes; "
                         f"{now[name].files[0]} has {size}). Choose another folder with --out, or, if the video was "
                         "replaced, delete the shard and run the same command again: only what is missing is computed."
                     )
@@ -221,17 +223,17 @@ class FeatureFolder:
         self.layout = str(origin.get("layout", "unknown"))
         self.source = _field(str | None, origin, "source", self.folder / RECIPE)
         wrong = [
-            f"{name} {value}, and the folder has {_short(getattr(self.recipe, name))}"
+            f"{name} {value}, but the folder has {_short(getattr(self.recipe, name))}"
             for name, value in (expected or {}).items()
             if value is not None and getattr(self.recipe, name) != value
         ]
         if wrong:
             raise GestaError(
-                f"{self.folder}: the features were made otherwise than the recipe asks: {'; '.join(wrong)}. "
-                "Make them with gesta features as the recipe says, or choose the recipe that fits."
+                f"{self.folder}: the recipe needs other features: {'; '.join(wrong)}. "
+                "Compute them with gesta features as the recipe asks, or choose a recipe that fits."
             )
         index = self.folder / INDEX
-        document = _read(index, "The features are not finished: run the same gesta features again.")
+        document = _read(index, "The features are not complete: run the same gesta features command again.")
         self._check(_field(dict[str, int], document, "shards", index))
         self.listed: list[Entry] = _field(list[Entry], document, "videos", index)
         self.entries = [entry for entry in self.listed if entry.shard is not None]
@@ -248,14 +250,14 @@ class FeatureFolder:
         """Returns the features of one video, [n, D] or [n, C, h, w]. Raises GestaError if missing or in a damaged
         shard."""
         if identity not in self._shard:
-            raise GestaError(f"{self.folder}: holds no features of {identity}; {INDEX} says what was skipped.")
+            raise GestaError(f"{self.folder}: contains no features of {identity}; {INDEX} lists what was skipped.")
         path = self.folder / self._shard[identity]
         with _opened(path) as shard:
             try:
                 return np.asarray(shard.get_tensor(identity), np.float32)
             except safetensors.SafetensorError as error:
                 raise GestaError(
-                    f"{path}: does not hold {identity}, which {INDEX} says is in it ({error}). {_ANEW}"
+                    f"{path}: does not contain {identity}, although {INDEX} lists it ({error}). {_ANEW}"
                 ) from error
 
     def _check(self, sizes: Mapping[str, int]) -> None:
@@ -263,7 +265,7 @@ class FeatureFolder:
             path = self.folder / name
             held = path.stat().st_size if path.is_file() else None
             if held is None:
-                raise GestaError(f"{path}: the index names this shard, and it is not there. {_AGAIN}")
+                raise GestaError(f"{path}: the index lists this shard, but it is missing. {_AGAIN}")
             if held != size:
                 raise GestaError(f"{path}: is cut short or changed: {held} bytes, the index says {size}. {_AGAIN}")
 
@@ -330,7 +332,7 @@ def _field(kind: Any, document: Mapping[str, Any], name: str, path: Path, otherw
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, (name, *first["loc"])))
-        again = "Make the features again, in another folder." if path.name == RECIPE else _ANEW
+        again = "Compute the features again, in another folder." if path.name == RECIPE else _ANEW
         raise GestaError(f"{path}: {place}: {first['msg']}. {again}") from error
 
 

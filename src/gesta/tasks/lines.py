@@ -78,7 +78,7 @@ def exported_classifier(document: Mapping[str, Any], unit: str = "clips") -> lis
         parity, measured = artifact["parity"], artifact["measured"]
         name = artifact["role"] if artifact["stage"] == "network" else artifact["stage"]
         lines.append(
-            f"{name:<8} {artifact['file']}, {measured['bytes']:,} bytes: top class as PyTorch's on "
+            f"{name:<8} {artifact['file']}, {measured['bytes']:,} bytes: same top class as PyTorch on "
             f"{parity['top_class_agreement']:.1%} of {parity['clips']} {measured['clips']} {unit}, "
             f"largest difference {parity['largest_difference']:.2g}"
         )
@@ -95,7 +95,7 @@ def faster(what: str, measured: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"         a {what} on one core {ours[0]:.2f} ms (p95 {ours[1]:.2f}), PyTorch {theirs[0]:.2f} "
-        f"(p95 {theirs[1]:.2f}): {theirs[0] / ours[0]:.1f} times faster"
+        f"(p95 {theirs[1]:.2f}): {theirs[0] / ours[0]:.1f} times as fast"
     ]
 
 

@@ -97,7 +97,7 @@ def _places(wanted: Wanted, items: Sequence[Item]) -> dict[Any, Path]:
     if out.suffix.lower() == VIDEO:
         if len(recordings) > 1:
             raise GestaError(
-                f"--annotate {out}: is one video, and {len(recordings)} recordings are given. Give a folder.",
+                f"--annotate {out}: is one video file, but there are {len(recordings)} recordings. Give a folder.",
                 usage=True,
             )
         return {sample.files: out for sample in recordings}

@@ -66,7 +66,7 @@ def located(names: Iterable[str], folder: Path) -> dict[str, Path]:
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
         raise GestaError(
-            f"{folder}: lacks {', '.join(missing)}. Get the trackers' networks once: gesta fetch trackers "
+            f"{folder}: contains no {', '.join(missing)}. Get the networks of the trackers once: gesta fetch trackers "
             "(or --from a mediapipe wheel, a .task bundle or a folder)."
         )
     noted = _noted(folder)
@@ -112,7 +112,7 @@ def fetch(folder: Path, source: Path | None = None, told: Callable[[str], None] 
         files = _store(networks_in(wheel), folder, wheel)
     missing = sorted(set(SHA256) - {file.stem for file in files})
     if missing:
-        raise GestaError(f"{wheel.name}: lacks {', '.join(missing)}. Expected the wheel of {PACKAGE}.")
+        raise GestaError(f"{wheel.name}: contains no {', '.join(missing)}. Expected the wheel of {PACKAGE}.")
     return files
 
 
@@ -199,7 +199,7 @@ def _store(networks: Iterator[tuple[str, bytes]], folder: Path, source: Path) ->
     found = dict(networks)
     if not found:
         raise GestaError(
-            f"{source}: holds none of the networks {', '.join(SHA256)} as {PACKAGE} has them. Expected that wheel, the "
+            f"{source}: contains none of the networks {', '.join(SHA256)} of {PACKAGE}. Expected that wheel, the "
             "published hand_landmarker.task or pose_landmarker_full.task, or a folder with the files."
         )
     try:
@@ -211,5 +211,5 @@ def _store(networks: Iterator[tuple[str, bytes]], folder: Path, source: Path) ->
         return [write_whole(folder / f"{name}.tflite", data) for name, data in sorted(found.items())]
     except OSError as error:
         raise GestaError(
-            f"{folder}: cannot be written ({error}). Free space, or name another with GESTA_DATA."
+            f"{folder}: cannot be written ({error}). Free some space, or choose another folder with GESTA_DATA."
         ) from error

@@ -134,4 +134,4 @@ def _check(what: What, hand_model: str, max_hands: int, mask: bool) -> None:
     if max_hands < 1:
         raise GestaError(f"max_hands is {max_hands}, expected at least 1.", usage=True)
     if mask and not SOUGHT[what].body:
-        raise GestaError("A mask is of a person: use the tracker pose or both.", usage=True)
+        raise GestaError("Masks are of whole people. Use the tracker pose or both.", usage=True)

@@ -45,7 +45,7 @@ def load_state(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
         return dict(torch.load(path, map_location=map_location, weights_only=True))
     except Exception as error:
         raise GestaError(
-            f"{path}: is not a checkpoint of gesta's, or it is damaged ({error}). "
+            f"{path}: is not a checkpoint of gesta, or is damaged ({error}). "
             "Delete it and train again without --resume."
         ) from error
 
@@ -84,5 +84,5 @@ def full_disk_explained(folder: Path) -> Iterator[None]:
             raise
         raise GestaError(
             f"{folder}: the disk is full. Finished work is kept: free some space (`gesta cache` shows what "
-            "preprocessed clips take), then run the command again; gesta train resumes with --resume."
+            "the preprocessed clips take), then run the command again; gesta train resumes with --resume."
         ) from error

@@ -127,14 +127,15 @@ def _checkpoint(keeper: Keeper, stage: Stage) -> Path | None:
                 if stage.settings.schedule in FIXED and stage.epochs > saved[name]["training"]["epochs"]:
                     continue
                 raise GestaError(
-                    f"{keeper.last}: was made with another recipe: for {saved[name]['training']['epochs']} epochs, not "
-                    f"{stage.epochs}. A training resumes for more, not fewer, and only with the schedule "
-                    f"{' or '.join(FIXED)}, whose learning rates do not depend on the number. Repeat the first run's "
-                    "epochs, or train anew without --resume."
+                    f"{keeper.last}: was made with another recipe, for {saved[name]['training']['epochs']} epochs, "
+                    f"not {stage.epochs}. Training can only "
+                    f"be resumed for more epochs, and only with schedule {' or '.join(FIXED)}, whose learning rates "
+                    "do not "
+                    "depend on the number of epochs. Use the epochs of the first run, or train again without --resume."
                 )
             raise GestaError(
                 f"{keeper.last}: was made with another {name}, so training cannot continue from it. "
-                f"Repeat the first run's {name}, or train anew without --resume."
+                f"Use the {name} of the first run, or train again without --resume."
             )
     return keeper.last
 

@@ -91,7 +91,7 @@ def transfer_weights(network: nn.Module, known: Sequence[str], labels: Sequence[
 def _can_reset(network: nn.Module) -> None:
     if not hasattr(network, "reset_classifier"):
         raise GestaError(
-            f"{type(network).__name__} has no reset_classifier(classes), so nothing says which layer is its last. "
+            f"{type(network).__name__} has no reset_classifier(classes), so its last layer cannot be replaced. "
             "Add it (docs/add_a_model.md).",
             usage=True,
         )
@@ -123,7 +123,9 @@ def freeze(network: nn.Module, how: str) -> nn.ModuleList:
     for name in chosen:
         network.get_parameter(name).requires_grad_(False)
     if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise GestaError(f"--freeze {how}: leaves no layer to learn. Leave one of {', '.join(there)} out.", usage=True)
+        raise GestaError(
+            f"--freeze {how} freezes every layer. Leave at least one of {', '.join(there)} out.", usage=True
+        )
     still = [
         module
         for module in network.modules()

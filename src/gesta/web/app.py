@@ -97,5 +97,5 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
-        hint = "Finished work is kept. The log of gesta studio says more."
+        hint = "Finished work is kept. See the log of gesta studio for details."
         return answer(500, Refusal(error="Something went wrong in the server.", hint=hint))

@@ -149,7 +149,7 @@ class Clips:
         except OSError as error:
             self._records = before
             raise Refuse(
-                507, f"It cannot be written ({error.strerror}).", hint="Free some space, then again."
+                507, f"It cannot be written ({error.strerror}).", hint="Free some space, then try again."
             ) from error
         for record in records:
             self._changed(record.id, record.revision)

@@ -77,10 +77,10 @@ def _motion(record: Record, usual_s: float | None) -> Iterator[Finding]:
             yield _finding(record, "cut off", sentence, "record", "trim", "leave_out")
             break
     if seen.border_motion > BORDER:
-        sentence = "Something moves at the edge of the picture: step back, so that your hands stay inside."
+        sentence = "Something moves at the edge of the image: step back, so that your hands stay inside."
         yield _finding(record, "leaves the picture", sentence, "record", "leave_out")
     if usual_s and record.seconds > LONGER * usual_s:
-        sentence = f"{record.seconds:.1f} s, where the others of {record.label} have {usual_s:.1f} s."
+        sentence = f"{record.seconds:.1f} s long; the other clips of {record.label} have {usual_s:.1f} s."
         yield _finding(record, "longer than the rest", sentence, "trim", "record")
 
 
@@ -89,7 +89,8 @@ def mistaken(record: Record, called: str, confidence: float) -> Iterator[Finding
     if confidence > SURE and called != record.label:
         shown = "nothing" if is_none(called) else called
         sentence = (
-            f"Called {shown} ({confidence:.2f}) by a model that had not seen {record.subject}. Is the label right?"
+            f"Recognized as {shown} ({confidence:.2f}) by a model that had not seen {record.subject}. "
+            "Is the label right?"
         )
         yield _finding(record, "does not look like its label", sentence, "relabel", "record", "leave_out")
 
@@ -136,17 +137,19 @@ def ready(used: Sequence[Record]) -> Ready:
     if not gestures:
         return Ready(ok=False, sentence="There is no clip of a gesture yet.", button="Record a gesture first")
     if len(labels) < 2:
-        sentence = f"There is one class only, {next(iter(labels))}: there is nothing to tell it from."
+        sentence = f"There is only one class, {next(iter(labels))}; training needs at least two."
         return Ready(ok=False, sentence=sentence, button="Record a second gesture, or nothing, first")
     counts = {label: sum(record.label == label for record in used) for label in sorted(gestures)}
     if min(counts.values()) < 2:
         few = min(counts, key=lambda label: counts[label])
-        return Ready(ok=False, sentence=f"There is one clip of {few} only.", button=f"Record {few} again first")
+        return Ready(ok=False, sentence=f"There is only one clip of {few}.", button=f"Record {few} again first")
     few_labels = [f"{label} ({count})" for label, count in counts.items() if count < FEW]
     if few_labels:
         return Ready(ok=True, sentence=f"Fewer than {FEW} clips: {', '.join(few_labels)}.")
     if sum(record.seconds for record in used if is_none(record.label)) < NONE_S:
-        return Ready(ok=True, sentence="Without a minute of nothing, anything you do is called a gesture.")
+        return Ready(
+            ok=True, sentence="Without a minute of nothing, everything you do will be recognized as a gesture."
+        )
     return Ready(ok=True)
 
 

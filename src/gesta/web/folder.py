@@ -69,8 +69,8 @@ class Folder:
             return None
         if found not in READABLE:
             raise GestaError(
-                f"{self.root}: holds data of the layout {found}, which the studio does not change. Give an empty "
-                "folder, or one of class folders or with an index.csv (gesta data index writes one).",
+                f"{self.root}: contains data of the layout {found}, which the studio cannot change. Give an empty "
+                "folder, a folder of class folders, or one with an index.csv (gesta data index writes one).",
                 usage=True,
             )
         return found
@@ -86,7 +86,7 @@ class Folder:
                 507,
                 f"Only {free / 2**30:.1f} GB of disk are free.",
                 f"at least {wanted / 2**30:.0f} GB, so that nothing is lost while recording",
-                "Free some space, then record again. What is recorded is kept.",
+                "Free some space, then record again. Finished recordings are kept.",
             )
 
     def below(self, name: str) -> Path:

@@ -93,7 +93,7 @@ class Guard:
             return Refusal(error=f"This server is not {host[:80]}.", expected=self._door.hosts[0], field="Host")
         if origin is not None and not self._door.is_own_origin(origin):
             return Refusal(
-                error="Another site's page may not ask this server.", expected="its own page", field="Origin"
+                error="Pages of other sites may not call this server.", expected="its own page", field="Origin"
             )
         return None
 

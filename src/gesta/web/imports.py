@@ -51,7 +51,7 @@ class Imports:
         records = [record for found in results if not isinstance(found, Refused) for record in found]
         refused = [found for found in results if isinstance(found, Refused)]
         if not records:
-            reason = f"{refused[0].name}: {refused[0].reason}." if refused else "The zip holds no video."
+            reason = f"{refused[0].name}: {refused[0].reason}." if refused else "The zip contains no videos."
             expected = f"videos ({', '.join(SUFFIXES)}) or a zip of them"
             raise Refuse(415, reason[:1].upper() + reason[1:], expected, "Convert it, then import it again.", "body")
         return Imported(clips=[shown(record) for record in records], refused=refused)
@@ -95,11 +95,13 @@ class Imports:
     def _check(self, infos: list[zipfile.ZipInfo]) -> None:
         limits = self._limits
         if len(infos) > limits.zip_files:
-            raise Refuse(413, f"The zip holds {len(infos)} files.", f"at most {limits.zip_files}", "Divide it.", "body")
+            raise Refuse(
+                413, f"The zip contains {len(infos)} files.", f"at most {limits.zip_files}", "Split it.", "body"
+            )
         total = sum(info.file_size for info in infos)
         if total > limits.zip_unpacked_bytes:
             most = f"at most {limits.zip_unpacked_bytes / 2**30:.0f} GB"
-            raise Refuse(413, f"The zip would unpack to {total / 2**30:.1f} GB.", most, "Divide it.", "body")
+            raise Refuse(413, f"The zip would unpack to {total / 2**30:.1f} GB.", most, "Split it.", "body")
 
     def _member(
         self, incoming: Incoming, archive: zipfile.ZipFile, info: zipfile.ZipInfo, number: int

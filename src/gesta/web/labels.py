@@ -70,9 +70,11 @@ class Labels:
             self._add_those_of_clips()
             taken = {other: one for one, other in self._names.items()}
             if name.lower() in RESERVED or label_id == NONE:
-                raise Refuse(409, "Nothing is always there.", "a name of a gesture", "Choose another name.", "name")
+                raise Refuse(
+                    409, "The label `nothing` always exists.", "a name of a gesture", "Choose another name.", "name"
+                )
             if taken.get(name, label_id) != label_id:
-                raise Refuse(409, f"There is a gesture {name} already.", "another name", field="name")
+                raise Refuse(409, f"A gesture {name} already exists.", "another name", field="name")
             limit = self._clips.folder.limits.labels
             if label_id not in self._names and len(self._names) >= limit:
                 raise Refuse(422, f"There are {len(self._names)} gestures.", f"at most {limit}", field="name")

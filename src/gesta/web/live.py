@@ -96,7 +96,7 @@ class Following:
     def __init__(self, bundle: Bundle[Any]) -> None:
         task = catalog.find(bundle.manifest.kind)
         predictor: Any = task.load(bundle, Placement())
-        self._follower = need(task, "follow", "trying it live")(predictor)
+        self._follower = need(task, "follow", "Trying it live")(predictor)
         if self._follower.takes != "rgb":
             self._follower = tracked(self._follower, bundle.manifest.space)
         self._manifest, self._last_us, self._load = bundle.manifest, -1, Load()

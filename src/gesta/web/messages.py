@@ -58,7 +58,7 @@ class Limits(Message):
     live_sockets: int = 8
     sockets: int = 16
     idle_s: float = 30.0
-    free_bytes: int = Field(2**30, description="of disk, below which nothing is recorded")
+    free_bytes: int = Field(2**30, description="free disk space below which nothing is recorded")
 
 
 class LabelBody(Message):
@@ -70,9 +70,9 @@ class LabelBody(Message):
 class Label(Message):
     id: Id
     name: str = Field(description="as in the data; `none` is fixed")
-    clips: int = Field(0, description="that training uses")
-    seconds: float = Field(0.0, description="of them together")
-    recordings: int = Field(0, description="files that they lie in: nothing is recorded in long ones")
+    clips: int = Field(0, description="clips used in training")
+    seconds: float = Field(0.0, description="total length of these clips")
+    recordings: int = Field(0, description="number of their files; several clips of nothing are in one file")
     people: dict[str, int] = Field(default_factory=dict, description="person -> clips")
 
 
@@ -86,14 +86,14 @@ class Ready(Message):
 
     ok: bool
     sentence: str = Field("", description="why not, or what is still missing for a good model")
-    button: str = Field("", description="what stands on the button where it is not ok")
+    button: str = Field("", description="text of the button if not ok")
 
 
 class Counts(Message):
-    clips: int = Field(0, description="that training uses")
+    clips: int = Field(0, description="clips used in training")
     left_out: int = 0
-    unlabeled: int = Field(0, description="kept by That was wrong, to be labeled in Check")
-    findings: int = Field(0, description="that nobody has kept as they are")
+    unlabeled: int = Field(0, description="kept with `That was wrong`, to be labeled in Check")
+    findings: int = Field(0, description="findings that no one has accepted")
     none_s: float = Field(0.0, description="seconds of nothing")
 
 
@@ -109,10 +109,12 @@ class Abilities(Message):
 class TakeBody(Message):
     """POST /takes."""
 
-    label: Name = Field(description="of a label that is there")
+    label: Name = Field(description="an existing label")
     subject: Name
-    length_s: float = Field(2.0, ge=0.5, le=60, description="that was asked for; of nothing: of the whole recording")
-    span_s: float = Field(2.0, ge=0.5, le=10, description="of nothing: length of the clips that it is cut into")
+    length_s: float = Field(2.0, ge=0.5, le=60, description="requested length; for nothing, of the whole recording")
+    span_s: float = Field(
+        2.0, ge=0.5, le=10, description="for nothing: length of the clips that the recording is cut into"
+    )
     width: int = Field(ge=16, le=1280)
     height: int = Field(ge=16, le=1280)
 
@@ -132,8 +134,8 @@ class FinishBody(Message):
     """POST /takes/{id}/finish. `parts`: how many there are, 0 to parts - 1."""
 
     parts: int = Field(ge=1, le=400)
-    lost: int = Field(0, ge=0, le=1_000_000, description="frames that the browser says it did not show")
-    reason: Literal["", "camera", "page"] = Field("", description="why it ended early, where it did")
+    lost: int = Field(0, ge=0, le=1_000_000, description="frames that the browser reports as not shown")
+    reason: Literal["", "camera", "page"] = Field("", description="why it ended early, if it did")
 
 
 class Clip(Message):
@@ -142,7 +144,7 @@ class Clip(Message):
     id: Id
     label: str = Field(description="empty: not labeled yet")
     subject: str
-    name: str = Field(description="for people, as 'anna 004'")
+    name: str = Field(description="display name, as in 'anna 004'")
     path: str = Field(description="inside the folder")
     start_s: float
     end_s: float
@@ -152,11 +154,13 @@ class Clip(Message):
     width: int
     height: int
     brightness: float = Field(description="mean gray level, 0 to 255")
-    lost: int = Field(0, description="frames that the camera gave and the browser lost")
-    made: float = Field(description="time of day")
+    lost: int = Field(0, description="frames of the camera that the browser lost")
+    made: float = Field(description="when it was recorded")
     state: Literal["used", "left_out", "unlabeled", "deleted"] = "used"
-    revision: int = Field(description="rises with every change; to be sent back with the next")
-    findings: list[str] = Field(default_factory=list, description="kinds of those that nobody kept, worst first")
+    revision: int = Field(description="increases with every change; sent back with the next change")
+    findings: list[str] = Field(
+        default_factory=list, description="kinds of findings that no one has accepted, worst first"
+    )
 
 
 class TakeDone(Message):
@@ -190,7 +194,7 @@ class Motion(Message):
     """GET /clips/{id}/motion: for trimming. `start_s, end_s`: 2 to 98 % of the motion, slightly widened."""
 
     times_s: list[float] = Field(description="in the file, from its first frame")
-    motion: list[float] = Field(description="0 to 1 of the clip's largest")
+    motion: list[float] = Field(description="relative to the largest of the clip, 0 to 1")
     start_s: float
     end_s: float
 
@@ -216,7 +220,7 @@ class Finding(Message):
     sentence: str
     hint: str = ""
     stops: bool = Field(False, description="training cannot begin")
-    kept: bool = Field(False, description="somebody said: keep as it is")
+    kept: bool = Field(False, description="accepted: keep the clip as it is")
     fixes: list[Literal["record", "trim", "leave_out", "keep", "relabel"]] = []
     start_s: float | None = Field(None, description="a better span, for Trim")
     end_s: float | None = None

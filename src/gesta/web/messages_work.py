@@ -48,15 +48,15 @@ class Job(Message):
     done: int = 0
     of: int = 0
     unit: Literal["epoch", "person", "step"] = "step"
-    doing: str = Field("", description="a sentence on what goes on")
-    left_s: float | None = Field(None, description="from the third epoch or first person on")
+    doing: str = Field("", description="a sentence on what the job is doing")
+    left_s: float | None = Field(None, description="known from the third epoch or the first person on")
     seconds: float = 0.0
     made: float
     curves: Curves = Curves()
     notes: list[Note] = Field(default_factory=list)
     error: Refusal | None = None
     resumable: bool = False
-    model: str = Field("", description="that it makes, measures or exports")
+    model: str = Field("", description="the model that it trains, measures or exports")
     to: str = ""
     revision: int = 0
 
@@ -82,8 +82,8 @@ class File(Message):
     to: Literal["bundle", "onnx", "web", "clips"]
     name: str
     bytes: int = 0
-    there: bool = Field(False, description="made already; else a job export makes it")
-    note: str = Field("", description="as: same label as here for 62 of 62 clips")
+    there: bool = Field(False, description="already made; otherwise an export job makes it")
+    note: str = Field("", description="for example: same label as here for 62 of 62 clips")
 
 
 class CardLine(Message):
@@ -97,11 +97,11 @@ class Model(Message):
     labels: list[str]
     demo: bool = Field(False, description="comes with gesta")
     everyone: bool = False
-    clips: int = Field(0, description="that it was trained on")
+    clips: int = Field(0, description="number of clips that it was trained on")
     trained_on: list[str] = Field(default_factory=list)
-    chose_epoch: list[str] = Field(default_factory=list, description="people who chose the epoch")
-    sentence: str = Field("", description="the honest line of Try")
-    seconds: float = Field(0.0, description="that its training took")
+    chose_epoch: list[str] = Field(default_factory=list, description="people on whose clips the epoch was chosen")
+    sentence: str = Field("", description="what Try says about the people in training")
+    seconds: float = Field(0.0, description="duration of its training")
     decoder: Decoder
     measured: bool = False
     newer_clips: int = Field(0, description="clips that were recorded or changed since")
@@ -140,7 +140,7 @@ class GestureResult(Message):
     label: str
     n: int
     right: int
-    called: int = Field(description="clips that were called so")
+    called: int = Field(description="clips recognized as this gesture")
     taken_for: list[tuple[str, int]] = Field(default_factory=list)
 
 
@@ -158,7 +158,7 @@ class Alarms(Message):
     count: int
     seconds: float
     per_minute: float
-    found: int = Field(0, description="gestures that gave their event")
+    found: int = Field(0, description="gestures that were detected")
     of: int = 0
     delay_p50_s: float | None = Field(None, description="from the end of a gesture to its event")
     delay_p95_s: float | None = None
@@ -178,7 +178,7 @@ class Results(Message):
     people: list[PersonResult] = Field(default_factory=list, description="worst first")
     gestures: list[GestureResult] = Field(default_factory=list, description="worst first")
     labels: list[str] = Field(default_factory=list)
-    confusion: list[list[int]] = Field(default_factory=list, description="row: what it was; column: called")
+    confusion: list[list[int]] = Field(default_factory=list, description="row: true class; column: recognized as")
     mistake: Mistake | None = None
     alarms: Alarms | None = None
     sentences: list[str] = Field(default_factory=list)
@@ -228,4 +228,4 @@ class Answer(Message):
     joints: list[tuple[float, float, float]] | None = Field(None, description="x, y in 0 to 1 of the frame, confidence")
     events: list[LiveEvent] = Field(default_factory=list)
     server_ms: float
-    cores: float = Field(0.0, description="that the server used lately")
+    cores: float = Field(0.0, description="CPU cores that the server used recently")

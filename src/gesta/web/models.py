@@ -98,9 +98,14 @@ class Models:
     def set_thresholds(self, model_id: str, wanted: Thresholds) -> None:
         """Saves the decoder's parameters in the bundle. Raises Refuse 422 if off is above on, 409 if packaged."""
         if wanted.off > wanted.on:
-            raise Refuse(422, f"Off below {wanted.off:g} is above on above {wanted.on:g}.", "off up to on", field="off")
+            raise Refuse(
+                422,
+                f"The off threshold, {wanted.off:g}, is above the on threshold, {wanted.on:g}.",
+                "off up to on",
+                field="off",
+            )
         if model_id in PACKAGED:
-            raise Refuse(409, "The model that comes with gesta is not changed.", hint="Train one of your own.")
+            raise Refuse(409, "The model that comes with gesta cannot be changed.", hint="Train one of your own.")
         with self._lock:
             bundle, place = self.bundle(model_id), self.place(model_id)
             spec = spec_of(bundle.manifest)
@@ -136,7 +141,7 @@ class Models:
             with replacing(path) as made:
                 io.save_zip(self.bundle(model_id), made)
         if not path.is_file():
-            raise Refuse(404, f"{name} is not made yet.", hint="Make it first (POST /jobs, kind export).")
+            raise Refuse(404, f"{name} has not been made yet.", hint="Make it first (POST /jobs, kind export).")
         return path
 
     def newer(self, model_id: str, records: Sequence[Record]) -> int:
@@ -149,7 +154,7 @@ class Models:
         trained, chose = facts.get("trained_on", []), facts.get("chose_epoch", [])
         chosen = Thresholds.model_validate(facts["chosen"]) if "chosen" in facts else None
         numbers = _thresholds(spec_of(bundle.manifest))
-        on_what = f"Chosen on {_names(chose)}'s clips" if chose else ""
+        on_what = f"clips of {_names(chose)}" if chose else ""
         return Model(
             id=model_id,
             made=facts["made"],
@@ -186,7 +191,7 @@ class Models:
     def _card(self, bundle: Bundle[Any], facts: dict[str, Any]) -> list[CardLine]:
         manifest, trained, chose = bundle.manifest, facts.get("trained_on", []), facts.get("chose_epoch", [])
         learned = f"{counted(facts.get('clips', 0), 'clip')} of {counted(len(trained), 'person', 'people')}" + (
-            "; another chose the epoch" if chose else ""
+            "; the epoch was chosen on another person" if chose else ""
         )
         lines = {
             "gestures": ", ".join("nothing" if label == NONE else label for label in manifest.labels),
@@ -245,7 +250,7 @@ def honest(trained: Sequence[str], chose: Sequence[str]) -> str:
         return "It is unknown whom it was trained on."
     if len(trained) == 1 and not chose:
         return f"Trained on {trained[0]} only."
-    chosen = f"; {_names(chose)} chose its epoch" if chose else ""
+    chosen = f"; its epoch was chosen on clips of {_names(chose)}" if chose else ""
     return f"Trained on {_names(trained)}{chosen}. Try it with someone new as well."
 
 

@@ -41,7 +41,9 @@ def read_part(data: bytes, size: tuple[int, int], limits: Limits) -> list[Frame]
     for one in frames:
         check_jpeg(one.jpeg, limits.side_pixels, size)
     if any(later.captured_us <= one.captured_us for one, later in pairwise(frames)):
-        raise Refuse(422, "The times of the frames do not rise.", "each later than the one before", field="captured")
+        raise Refuse(
+            422, "The times of the frames do not increase.", "each later than the one before", field="captured"
+        )
     return frames
 
 
@@ -51,7 +53,7 @@ def _frames(data: bytes, limits: Limits) -> Iterator[Frame]:
         raise broken
     (count,) = _COUNT.unpack_from(data)
     if not 1 <= count <= limits.part_frames:
-        raise Refuse(422, f"The part states {count} frames.", f"1 to {limits.part_frames}", field="count")
+        raise Refuse(422, f"The part announces {count} frames.", f"1 to {limits.part_frames}", field="count")
     at = _COUNT.size
     for _ in range(count):
         if at + _FRAME.size > len(data):
@@ -74,7 +76,7 @@ def check_jpeg(jpeg: bytes, side: int, size: tuple[int, int] | None = None) -> N
     if max(found) > side:
         raise Refuse(413, f"A frame is {found[0]} x {found[1]}.", f"at most {side} pixels per side", field="jpeg")
     if size is not None and found != size:
-        expected = f"{size[0]} x {size[1]} as the recording began"
+        expected = f"{size[0]} x {size[1]}, as at the start of the recording"
         raise Refuse(422, f"A frame is {found[0]} x {found[1]}.", expected, "Begin another recording.", "jpeg")
 
 

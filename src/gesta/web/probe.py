@@ -27,7 +27,7 @@ def probed(path: Path, limits: tuple[float, int, int]) -> dict[str, Any]:
         done = subprocess.run(words, capture_output=True, timeout=WAIT_S, check=False)
         found: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        return {"error": f"it cannot be looked at within {WAIT_S:.0f} s"}
+        return {"error": f"checking it takes longer than {WAIT_S:.0f} s"}
     except (ValueError, OSError):
         return {"error": _BROKEN}
     return found if isinstance(found, dict) else {"error": _BROKEN}
@@ -53,7 +53,7 @@ def look_into(path: Path, limits: tuple[float, int, int]) -> dict[str, Any]:
         return {"error": str(error).removeprefix(f"{path}: ")}
     seconds = last_s - (first_s or 0.0)
     if count < 2 or seconds <= 0:
-        return {"error": "it holds no moving picture"}
+        return {"error": "it contains no moving images"}
     fps = (count - 1) / seconds
     return {"frames": count, "fps": fps, "width": width, "height": height, "seconds": round(seconds + 1 / fps, 3)}
 

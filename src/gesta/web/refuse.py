@@ -16,4 +16,4 @@ class Refuse(Exception):
 
 def missing(what: str, name: str) -> Refuse:
     """A 404 error."""
-    return Refuse(404, f"There is no {what} {name!r}.", hint="Load the page again: it may have gone elsewhere.")
+    return Refuse(404, f"There is no {what} {name!r}.", hint="Load the page again: it may have been deleted.")

@@ -139,7 +139,7 @@ def _sentences(people: Sequence[PersonResult], alone: bool, alarms: Alarms | Non
         following = {2: "a third", 3: "a fourth", 4: "a fifth"}[len(people)]
         worst, best = people[0], people[-1]
         spread = f"{worst.name} came out at {_share(worst)}, {best.name} at {_share(best)}."
-        found.append(f"{count} people say little about {following}. {spread} More people tell more than more clips.")
+        found.append(f"{count} people say little about {following}. {spread} More people help more than more clips.")
     if alarms is not None and alarms.seconds < ENOUGH_NOTHING_S:
         minutes, seconds = divmod(round(alarms.seconds), 60)
         alarm = counted(alarms.count, "false alarm")

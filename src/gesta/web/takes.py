@@ -30,8 +30,8 @@ LEAST_S = 0.5
 """Minimum length for an unfinished recording to be kept."""
 LEAST_FRAMES = 4
 CLOSED = {
-    "page": "The page closed while this was recorded",
-    "camera": "The camera went away while this was recorded",
+    "page": "The page was closed during this recording",
+    "camera": "The camera was disconnected during this recording",
 }
 _PART = re.compile(r"part_(\d{4})\.bin")
 
@@ -117,7 +117,7 @@ class Takes:
                 raise Refuse(409, f"Parts {absent[:5]} are missing.", f"{body.parts} parts", "Send them, then finish.")
             if len(usable_frames(self._parts(take_id))) < LEAST_FRAMES:
                 self.drop(take_id)
-                raise Refuse(422, "Hardly any frame came.", f"at least {LEAST_FRAMES}", "Record it again.", "parts")
+                raise Refuse(422, "Too few frames arrived.", f"at least {LEAST_FRAMES}", "Record it again.", "parts")
             take = take.model_copy(update={"lost": body.lost, "closed": CLOSED.get(body.reason, "")})
             return self._finished(take)
 
@@ -177,7 +177,9 @@ class Takes:
         for other in self._numbers(take_id):
             ends = self._ends(take_id, other)
             if (other < number and ends[1] >= first_us) or (other > number and ends[0] <= last_us):
-                raise Refuse(422, f"The times of parts {other} and {number} overlap.", "rising times", field="captured")
+                raise Refuse(
+                    422, f"The times of parts {other} and {number} overlap.", "increasing times", field="captured"
+                )
             if max(last_us, ends[1]) - min(first_us, ends[0]) > limits.take_s * 1e6:
                 raise Refuse(422, "The recording is too long.", f"at most {limits.take_s:g} s", field="captured")
 

@@ -57,7 +57,7 @@ def train(root: Path, folder: Path, asked: Asked, tell: Tell) -> dict[str, Any]:
             val_n=len(parts.of("val")),
         )
 
-    tell(doing="Preparing the clips", unit="epoch")
+    tell(doing="Preprocessing the clips", unit="epoch")
     run = Run(out, seed=0, resume=(out / "checkpoints").is_dir(), progress=False, stop=folder / STOP)
     recipe = asked.recipe or RECIPE
     done = flow.train(root, run, recipe=recipe, told=told, divide=lambda listing: divide(listing, asked.everyone))

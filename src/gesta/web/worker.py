@@ -61,7 +61,7 @@ def _told(root: Path, folder: Path, asked: Asked) -> int:
     except Exception as error:
         traceback.print_exc()
         said = f"{type(error).__name__}: {error}"
-        teller.tell(state="failed", error=Refusal(error=said, hint="The log says more. Continuing may help."))
+        teller.tell(state="failed", error=Refusal(error=said, hint="See the log for details. Continuing may help."))
         return 1
     stopped = bool(result.pop("stopped", False))
     teller.tell(state="stopped" if stopped and asked.work != "train" else "done", result=result)

@@ -26,7 +26,9 @@ def annotate(recognizer: Recognizer, sample: Sample, out: Path) -> Iterator[Pred
     if not recognizer.manifest.transform.decoded or "pixels" in recognizer.manifest.transform.withheld(
         sample.modalities
     ):
-        raise GestaError(f"{sample.files[0]}: --annotate draws on the video, and here the model sees skeletons alone.")
+        raise GestaError(
+            f"{sample.files[0]}: --annotate draws on the video, but the model uses only the skeleton here."
+        )
     whole, sample = sample, looked_at(sample, recognizer.manifest.transform)
     stream, half_tick = recognizer.open_stream(sample.joints), 0.5 / recognizer.manifest.transform.fps
     waiting: list[tuple[float, NDArray[np.uint8]]] = []

@@ -53,8 +53,8 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     given = recipe.input
     if given.tracker is not None and not facts.has("color"):
         raise RecipeError(
-            f"input.tracker={given.tracker} looks for people in color, which {facts.share.get('color', 0):.0%} of the "
-            "clips have. Set input.tracker=null."
+            f"input.tracker={given.tracker} needs color video, and {facts.share.get('color', 0):.0%} of the "
+            "clips have it. Set input.tracker=null."
         )
     if "skeleton" in given.streams:
         _need_joints(facts)
@@ -63,7 +63,7 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
     body = _body(given, facts, notes)
     channels = _channels(given, facts, notes)
     if recipe.model.fusion in OF_FLOW and channels != tuple(given.channels):
-        raise RecipeError("model.fusion needs color for the optical flow, which the recordings lack.")
+        raise RecipeError("model.fusion needs color for the optical flow, and the recordings have none.")
     resolved: dict[str, object] = {
         "fps": _fps(given, facts, notes),
         "max_fps": _max_fps(given, facts),
@@ -79,7 +79,7 @@ def resolve(recipe: ClipRecipe, facts: Facts) -> tuple[ClipRecipe, list[str]]:
         resolved["hand_rule"] = "so_far"
     nothing = next((label for label in facts.labels if is_none(label)), None)
     if nothing is not None and recipe.continuous is None:
-        notes.append(f"{nothing!r} is a class like the others; for gestures that fire once in a stream: --recipe live.")
+        notes.append(f"{nothing!r} is a class like the others; to report each gesture once in a stream: --recipe live.")
     return _resolved(recipe, facts, resolved, _flip(recipe, facts, body, notes), notes), notes
 
 
@@ -87,9 +87,11 @@ def _need_joints(facts: Facts) -> None:
     """Raises RecipeError if the recordings have no skeletons and no tracker finds them."""
     if not facts.has("joints"):
         raise RecipeError(
-            f"input.streams has skeleton, and {facts.share.get('joints', 0):.0%} of the clips have one. In plain RGB a "
-            "tracker finds hands and bodies: --set input.tracker=pose (or hands, both; first `gesta fetch trackers`), "
-            "or `gesta track DATA --out TRACKED` once; train on TRACKED then."
+            f"input.streams contains skeleton, but {facts.share.get('joints', 0):.0%} of the clips have one. In "
+            "plain RGB, "
+            "a tracker finds hands and bodies: --set input.tracker=pose (or hands, both; first `gesta fetch "
+            "trackers`), "
+            "or run `gesta track DATA --out TRACKED` once and train on TRACKED."
         )
 
 
@@ -148,7 +150,7 @@ def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
     rate = facts.fps or UNKNOWN_FPS
     every = 1 if most is None else math.ceil(rate / most - 0.01)
     fps = round(rate / every, 3)
-    thinned = f"; one of {every} frames is used (max_fps {most:g})" if every > 1 else ""
+    thinned = f"; one of every {every} frames is used (max_fps {most:g})" if every > 1 else ""
     known = "the median of the training recordings is" if facts.fps else "no recording has a frame rate, assumed to be"
     notes.append(f"fps {fps:g}: {known} {rate:g}{thinned}.")
     return fps
@@ -156,7 +158,7 @@ def _fps(given: InputSettings, facts: Facts, notes: list[str]) -> float:
 
 def _body(given: InputSettings, facts: Facts, notes: list[str]) -> str:
     if given.body == "auto" and given.fused and given.pictures == ("body",):
-        notes.append("body crop from motion: so pixels are used if the skeleton is missing.")
+        notes.append("body crop from motion, so that pixels can be used if the skeleton is missing.")
         return "motion"
     if given.body == "auto":
         if facts.has("skeleton"):
@@ -165,7 +167,7 @@ def _body(given: InputSettings, facts: Facts, notes: list[str]) -> str:
         notes.append("body crop from motion, the whole frame until something moves: there are no skeletons.")
         return "motion"
     if given.body == "skeleton" and not facts.has("skeleton"):
-        notes.append("body crop from motion instead of the skeleton, which the recordings lack.")
+        notes.append("body crop from motion instead of the skeleton: the recordings have none.")
         return "motion"
     return given.body
 
@@ -183,7 +185,7 @@ def _streams(given: InputSettings, facts: Facts, body: str, notes: list[str]) ->
             f"{facts.share.get('skeleton', 0):.0%} of the clips have a skeleton. Set input.streams=[body]."
         )
     if kept != tuple(given.streams):
-        notes.append("no hand stream: it needs skeletons, which the recordings lack.")
+        notes.append("no hand stream: it needs skeletons, and the recordings have none.")
     return kept
 
 
@@ -191,9 +193,9 @@ def _channels(given: InputSettings, facts: Facts, notes: list[str]) -> tuple[str
     color, depth = facts.has("color"), facts.has("depth")
     if not (color or depth):
         raise RecipeError(
-            f"neither color nor depth is in {ENOUGH:.0%} of the clips: "
+            f"neither color nor depth is available in {ENOUGH:.0%} of the clips: "
             + ", ".join(f"{name} in {part:.0%}" for name, part in facts.share.items())
-            + ". Train on the recordings of one kind."
+            + ". Train on recordings of one kind only."
         )
     if color and depth:
         possible, why = ("gray", "depth"), "the recordings have both"
@@ -222,7 +224,7 @@ def _smoothing(given: InputSettings, body: str, notes: list[str]) -> float:
         return given.box_smoothing
     value = 0.5 if body == "motion" else 0.0
     if value:
-        notes.append(f"box smoothing {value:g}: a motion box jumps.")
+        notes.append(f"box smoothing {value:g}: boxes from motion jump.")
     return value
 
 
@@ -257,7 +259,9 @@ def _enough(training: TrainingSettings, facts: Facts, notes: list[str]) -> Train
     epochs = -(-training.least_updates // each)
     if epochs <= int(training.epochs):
         return training
-    notes.append(f"{epochs} epochs, not {training.epochs}: {training.least_updates} updates at least, {each} an epoch.")
+    notes.append(
+        f"{epochs} epochs, not {training.epochs}: at least {training.least_updates} updates, {each} per epoch."
+    )
     return training.model_copy(update={"epochs": epochs})
 
 

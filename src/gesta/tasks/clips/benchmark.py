@@ -52,7 +52,7 @@ def preparing_rates(
     The two alternate, and the best of `rounds` counts for each, so that other load on the machine affects both alike.
     """
     if not samples:
-        return {"skipped": "no data given: name a data folder to measure preparing"}
+        return {"skipped": "no data given: give a data folder to measure preprocessing"}
     if not transform.decoded:
         return {"skipped": "the model uses skeletons, so no video is decoded"}
     usable = [s for s in samples if not transform.lacking({*s.modalities} & {"color", "depth", "mask"})]
@@ -75,7 +75,7 @@ def preparing_rates(
             failed.append(str(error))
     measured = [i for i, count in enumerate(counts) if count]
     if not measured:
-        return {"skipped": f"no recording could be read; the first: {failed[0]}"}
+        return {"skipped": f"no recording could be read; the first problem: {failed[0]}"}
     frames = sum(counts[i] for i in measured)
     raw, preprocessed = (frames / sum(min(times[i]) for i in measured) for times in (decode, ready))
     return {

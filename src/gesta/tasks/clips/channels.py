@@ -59,8 +59,8 @@ def layers_of(weights: Weights) -> list[Channels]:
     """
     if not prunable_channels(weights):
         raise GestaError(
-            "channel pruning works for cnn3d, lstm and cnn3d_lstm only. `gesta prune` makes "
-            "its weights' file smaller; `gesta compress` prunes, stores and exports it."
+            "channel pruning works for cnn3d, lstm and cnn3d_lstm only. For a smaller file of "
+            "weights, use `gesta prune`, or `gesta compress`, which also exports it."
         )
     found = []
     linear = next(name.removesuffix(".weight") for name in weights if name.endswith("linear.weight"))

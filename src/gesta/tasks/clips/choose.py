@@ -127,7 +127,7 @@ class Choice:
         learners = [*self.candidates, *([one + VOTE for one in self.candidates] if self.votes else [])]
         if name not in (*learners, *lookups):
             there = ", ".join((*learners, *lookups))
-            raise GestaError(f"deliver={name}: this training has {there} to choose from.", usage=True)
+            raise GestaError(f"deliver={name}: this training cannot deliver it; choose from {there}.", usage=True)
         return self._delivered(Comparison(len(self.job.labels), {}, 0, "the recipe decides it", name), {})
 
     def _held_out(self, job: Job) -> Answers:

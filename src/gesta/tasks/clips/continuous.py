@@ -133,14 +133,14 @@ def check(recipe: ClipRecipe, network: nn.Module) -> None:
     """Raises GestaError (usage) for a network that cannot process streams."""
     if recipe.input.fused:
         raise GestaError(
-            "continuous learns from pixels or from skeletons, not from both at once yet. Set input.streams=[body] or "
+            "continuous learns from pixels or from skeletons, not yet from both at once. Set input.streams=[body] or "
             "[skeleton].",
             usage=True,
         )
     if not hasattr(network, "step") or getattr(network, "memory", False):
         raise GestaError(
-            f"continuous is for networks with a streaming step and model.memory=0 (cnn3d_lstm, lstm, tcn), not for "
-            f"{recipe.model.name} as it is. Use --recipe live, or set continuous=null.",
+            f"continuous needs a network with a streaming step and model.memory=0 (cnn3d_lstm, lstm, tcn), which "
+            f"{recipe.model.name} with these settings is not. Use --recipe live, or set continuous=null.",
             usage=True,
         )
 
@@ -174,7 +174,7 @@ def data_of(
         problems += lost
         parts[part] = Windows(found, labels, transform, frames=frames)
     if not parts["train"].passages:
-        raise GestaError(f"No recording of the training part can be used. The first: {problems[0]}")
+        raise GestaError(f"No recording of the training part can be used. The first problem: {problems[0]}")
     train = replace(parts["train"], augmentation=recipe.augmentation, count=settings.windows, seed=seed)
     return TrainingData(train, parts["val"], int(recipe.training.batch), seed), problems
 

@@ -48,7 +48,7 @@ class Teacher:
         """
         lacking, surplus = sorted(set(labels) - set(self.labels)), sorted(set(self.labels) - set(labels))
         if lacking or surplus:
-            sides = [("the data alone have", lacking), ("only the teacher has", surplus)]
+            sides = [("only the data have", lacking), ("only the teacher has", surplus)]
             found = "; ".join(f"{what} {_some(names)}" for what, names in sides if names)
             raise GestaError(
                 f"{self.name}: this teacher does not know the classes of the training part ({found}). "
@@ -153,13 +153,15 @@ def precompute_targets(
     if settings is None:
         return {}
     if not teachers:
-        raise GestaError("This recipe learns from a teacher and was given none: --set teacher=BUNDLE", usage=True)
+        raise GestaError("This recipe learns from a teacher, but none is given: --set teacher=BUNDLE", usage=True)
     targets_of(settings, teachers, train.labels)
     views = [View(teacher.transform) for teacher in teachers]
     for teacher, view in zip(teachers, views, strict=True):
         problems = prepare(train.samples, teacher.transform if settings.sees == "clip" else view.whole)
         if problems:
-            raise GestaError(f"{teacher.name}: this teacher cannot see every training clip. The first: {problems[0]}")
+            raise GestaError(
+                f"{teacher.name}: this teacher cannot use every training clip. The first problem: {problems[0]}"
+            )
     noted: dict[str, Any] = {"teachers": ", ".join(fingerprint(teacher) for teacher in teachers)}
     if settings.sees == "same":
         train.views, train.view_count = views, settings.views
@@ -230,6 +232,6 @@ def teachers_of(recipe: ClipRecipe) -> tuple[Teacher, ...]:
     if recipe.distillation is None:
         return ()
     if not recipe.distillation.teachers:
-        message = f"recipe {recipe.name} learns from a teacher and names none. Give a trained bundle: "
+        message = f"recipe {recipe.name} learns from a teacher, but none is given. Give a trained bundle: "
         raise GestaError(message + "--set teacher=BUNDLE (repeat it for several).", usage=True)
     return tuple(open_teacher(path) for path in recipe.distillation.teachers)

@@ -42,7 +42,7 @@ def enrolled(bundle: Bundle[ClipManifest], samples: Sequence[Sample], layout: st
     lost = {problem.path for problem in problems}
     good = [s for s in used if str(s.files[0]) not in lost]
     if empty := sorted(set(labels) - {str(s.label) for s in good}):
-        raise GestaError(f"{', '.join(empty)}: no clip of it can be used. The first: {problems[0]}")
+        raise GestaError(f"no usable clip of {', '.join(empty)}. The first problem: {problems[0]}")
     clips = ClipSet(good, labels, manifest.transform, store)
     learner = network.network if isinstance(network, NearestVote) else network
     for part in keeping:
@@ -59,9 +59,10 @@ def _keeping(network: nn.Module, bundle: Bundle[ClipManifest]) -> list[Lookup | 
         found.append(head)
     if head is None and not isinstance(learner, Lookup):
         raise GestaError(
-            f"{bundle.path}: {bundle.manifest.network} has a linear last layer, which takes new classes by training "
-            "only: gesta train DATA --from BUNDLE. Bundles trained with --set model.head=prototypes or "
-            "--set model.name=nearest take them at once."
+            f"{bundle.path}: {bundle.manifest.network} has a linear last layer, so it learns new classes only by "
+            "training: "
+            "gesta train DATA --from BUNDLE. Classes can be enrolled in bundles trained with "
+            "--set model.head=prototypes or --set model.name=nearest."
         )
     return found
 
@@ -71,10 +72,10 @@ def _new(samples: Sequence[Sample], manifest: ClipManifest) -> tuple[list[Sample
     used = [s for s in samples if s.label is not None]
     labels = tuple(sorted({str(s.label) for s in used}))
     if not labels:
-        raise GestaError("There is no labeled recording to enroll. See docs/data_conventions.md.")
+        raise GestaError("There are no labeled recordings to enroll. See docs/data_conventions.md.")
     if known := [label for label in labels if label in manifest.labels]:
         raise GestaError(
-            f"{', '.join(known)}: the bundle {manifest.name!r} knows {'it' if len(known) == 1 else 'them'} already. "
+            f"{', '.join(known)}: the bundle {manifest.name!r} already knows {'it' if len(known) == 1 else 'them'}. "
             "Enroll new classes only: remove these recordings, or rename their classes."
         )
     for sample in used:
@@ -97,7 +98,7 @@ def _told(
     origin, many = manifest.provenance, Counter(str(s.label) for s in clips.samples)
     people = {fingerprint(s.subject, layout) for s in clips.samples if s.subject is not None}
     names = ", ".join(f"{label} ({many[label]})" for label in clips.labels)
-    note = f"enrolled without training, clips in brackets: {names}; what was measured is of the other classes alone"
+    note = f"enrolled without training (number of clips in brackets): {names}; metrics are for the other classes only"
     model: dict[str, Any] = dict(manifest.recipe["model"])
     for part in keeping:
         if isinstance(part, Lookup):

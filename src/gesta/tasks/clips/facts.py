@@ -60,7 +60,8 @@ def resolve_padding(recipe: ClipRecipe) -> ClipRecipe:
     if len(set(found.values())) > 1:
         raise GestaError(
             "model.weights and model.motion_weights: one file is of an image network, the other of I3D, and they are "
-            "padded differently. Give two of a kind, or set model.padding=same or model.padding=inception_v1.",
+            "padded differently. Give two files of the same kind, or set model.padding=same or "
+            "model.padding=inception_v1.",
             usage=True,
         )
     padding = next(iter(found.values()), model.padding)
@@ -110,7 +111,7 @@ def space_for(settings: SkeletonSettings, samples: Sequence[Sample]) -> Skeleton
             continue
         found[(read.joints, read.values.shape[2])] += 1
     if not found:
-        raise GestaError(f"No skeleton can be read. The first: {first or 'there is none'}")
+        raise GestaError(f"No skeleton can be read. The first problem: {first or 'there is no skeleton'}")
     (joints, dimensions), _ = found.most_common(1)[0]
     return SkeletonSpace.model_validate({**settings.model_dump(), "joints": joints, "dimensions": dimensions})
 

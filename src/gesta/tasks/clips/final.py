@@ -18,7 +18,7 @@ def check(recipe: ClipRecipe) -> None:
     """Raises GestaError (usage) for a recipe whose choice cannot be repeated without held-out clips."""
     if recipe.continuous is not None:
         raise GestaError(
-            f"--final: the decoder of recipe {recipe.name} is chosen on held-out recordings. Leave --final out.",
+            f"--final: recipe {recipe.name} needs held-out recordings to choose the decoder. Leave --final out.",
             usage=True,
         )
 
@@ -38,7 +38,7 @@ def refitted(
     held = int(before.metrics.get("val_clips", 0)) or before.metrics.get("baselines", {}).get("clips", 0)
     count = len(everything) - len(done.skipped)
     told = (
-        f"trained once more on all {count} clips after the choice; accuracies are of the training before, "
+        f"after model selection, trained once more on all {count} clips; the accuracies are from the training before, "
         f"on {held} held-out clips"
     )
     metrics: dict[str, Any] = {**before.metrics, "final": told}

@@ -54,7 +54,9 @@ def fine_tune(
             f"{', '.join(odd[:5]) or 'their order'}."
         )
     if transform_for(recipe, samples) != manifest.transform:
-        raise GestaError(f"{source.path}: its recipe gives another transform than its own, so it cannot be trained on.")
+        raise GestaError(
+            f"{source.path}: its recipe does not lead to the bundle's transform, so training cannot continue from it."
+        )
     network = load_network(source).requires_grad_(True)
     network.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in weights.items()})
     with tempfile.TemporaryDirectory() as scratch:

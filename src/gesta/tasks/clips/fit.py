@@ -30,6 +30,7 @@ from gesta.training.machine import accelerator_of
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.save import provenance_of, write_bundle
 from gesta.training.stage import precision_for
+from gesta.words import counted
 
 
 class Cache(Protocol):
@@ -208,7 +209,7 @@ def _usable(
         found = f"only the class {labels[0]!r}" if labels else "no labeled recording"
         broken = f" {len(skipped)} could not be used, the first: {str(skipped[0]).rstrip('.')}." if skipped else ""
         raise GestaError(
-            f"The training part holds {found}; at least two classes are needed.{broken} "
+            f"The training part contains {found}; at least two classes are needed.{broken} "
             "Add recordings of another class, or see `gesta data inspect DATA` for what was skipped."
         )
     val = [s for s in samples if s.split == "val" and s.label in labels]
@@ -219,7 +220,7 @@ def _unknown_classes(samples: Sequence[Sample], labels: Sequence[str]) -> tuple[
     """Returns a problem for each validation clip whose class has no training clip; these clips are left out."""
     strange = [s for s in samples if s.split == "val" and s.label is not None and s.label not in labels]
     return tuple(
-        Problem(str(s.files[0]), "unknown-class", f"of the class {s.label!r}, which no training clip has")
+        Problem(str(s.files[0]), "unknown-class", f"is of class {s.label!r}, which has no training clips")
         for s in strange
     )
 
@@ -256,7 +257,9 @@ def _data(
     train = [s for s in samples if s.split == "train"]
     val = [s for s in samples if s.split == "val"]
     if len(train) < 2:
-        raise GestaError(f"Only {len(train)} training clip can be used; at least two are needed. Add recordings.")
+        raise GestaError(
+            f"Only {counted(len(train), 'training clip')} can be used; at least two are needed. Add recordings."
+        )
     return TrainingData(
         ClipSet(train, labels, transform, store, recipe.augmentation, seed, before=earlier),
         ClipSet(val, labels, transform, store),

@@ -16,7 +16,7 @@ def require(sample: Sample, manifest: ClipManifest) -> None:
         raise GestaError(
             f"{sample.files[0]}: has {' and '.join(sample.modalities)} only; the model {manifest.name!r} needs "
             f"{', '.join(needs)} (missing: {', '.join(lacking)}). Give {' and '.join(map(_option, lacking))}, or a "
-            "recording that has all (columns of index.csv, or a ChaLearn recording), or use a model trained without."
+            "recording that has all (columns of index.csv, or a ChaLearn recording), or use a model trained without it."
         )
 
 

@@ -135,7 +135,7 @@ def tried(recipe: ClipRecipe, transform: Transform, classes: int) -> None:
         raise GestaError(f"{recipe.model.name} does not take {given}: {told(error)}", usage=True) from error
     if shape != (1, classes):
         expected = f"logits [1, {classes}] for a batch of one and {classes} classes"
-        raise GestaError(f"{recipe.model.name} gives {list(shape)}, expected {expected}.", usage=True)
+        raise GestaError(f"{recipe.model.name} returns {list(shape)}, expected {expected}.", usage=True)
 
 
 def _initialized(recipe: ClipRecipe, transform: Transform, classes: int) -> nn.Module:
@@ -170,7 +170,8 @@ def _pretrain(job: Job, network: nn.Module) -> nn.Module | None:
     training = job.recipe.training
     if not isinstance(network, RecurrentNet):
         raise GestaError(
-            f"pretrain_epochs is for networks over chunks, not {job.recipe.model.name}. Set it to 0.", usage=True
+            f"pretrain_epochs is for networks that process chunks, not {job.recipe.model.name}. Set it to 0.",
+            usage=True,
         )
     stage = _stage(job, "pretraining", 0, "encoder", training.pretrain_epochs)
     done = job.run.out / "checkpoints" / "encoder.safetensors"

@@ -28,13 +28,15 @@ class ClipManifest(Manifest):
     transform: Transform
     reset_after_chunks: int | None = Field(None, description="streaming: reset the state after this many chunks")
     decoder: DecoderSpec | None = Field(
-        None, exclude_if=is_none, description="of a continuous recognizer: what makes events of its chunks"
+        None, exclude_if=is_none, description="continuous recognizer: how events are made from the chunks"
     )
 
     @model_validator(mode="after")
     def _none_is_a_class(self) -> ClipManifest:
         if self.decoder is not None and (self.decoder.none not in self.labels or len(self.labels) < 2):
-            raise ValueError(f"decoder: its class none, {self.decoder.none!r}, is a class beside a gesture or more")
+            raise ValueError(
+                f"decoder: none={self.decoder.none!r} must be one of the labels, next to at least one gesture"
+            )
         return self
 
     @field_validator("recipe", mode="before")
@@ -69,7 +71,7 @@ class ClipManifest(Manifest):
         for name in made.keys() & inputs.keys():
             makes = f"the manifest's transform makes {shown(made[name])}"
             if not alike(made[name], inputs[name]):
-                return f"takes {shown(inputs[name])}, and {makes}: it would not see what it was trained on."
+                return f"takes {shown(inputs[name])}, but {makes}; they do not fit."
         return unfit_answers(outputs, len(self.labels))
 
     @property

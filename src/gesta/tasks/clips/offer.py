@@ -32,7 +32,9 @@ def _probed(samples: tuple[Sample, ...]) -> tuple[str, ...]:
     try:
         tracker = Tracker("both", hand_model="lite", threads=1)
     except GestaError:
-        return ("there is no tracker to find hands and bodies: `gesta fetch trackers`, then input.tracker can be set.",)
+        return (
+            "no tracker for hands and bodies is installed: run `gesta fetch trackers`, then input.tracker can be set.",
+        )
     frames = people = hands = 0
     for sample in samples:
         tracker.reset()
@@ -47,6 +49,6 @@ def _probed(samples: tuple[Sample, ...]) -> tuple[str, ...]:
         return ()
     seen = f"a tracker finds a person in {people / frames:.0%} and a hand in {hands / frames:.0%} of {frames} frames"
     if max(people, hands) < frames / 2:
-        return (f"{seen}: pixels it is.",)
+        return (f"{seen}: pixels are used.",)
     what = "pose" if hands < frames / 2 else "hands" if people < frames / 2 else "both"
-    return (f"{seen} looked at; to train on landmarks: --recipe dd-net --set input.tracker={what}.",)
+    return (f"{seen}; to train on landmarks: --recipe dd-net --set input.tracker={what}.",)

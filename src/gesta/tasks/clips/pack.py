@@ -20,7 +20,7 @@ def plan_of(parts: Parts, recipe: ClipRecipe, shard_bytes: int) -> tuple[Plan, l
     that use whole recordings."""
     if recipe.continuous is not None:
         raise GestaError(
-            f"recipe {recipe.name} trains on whole recordings, and shards hold clips. Train on the recordings.",
+            f"recipe {recipe.name} trains on whole recordings, but shards contain clips. Train on the recordings.",
             usage=True,
         )
     samples = parts.listing.samples

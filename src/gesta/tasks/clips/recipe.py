@@ -32,13 +32,14 @@ class InputSettings(Strict):
 
     fps: Annotated[float, Field(gt=0, le=240)] | Auto = "auto"
     max_fps: Annotated[float, Field(gt=0)] | Literal["auto"] | None = Field(
-        None, description="fps auto: every n-th frame, so that it is at most this; auto: 15 with depth, 30 without"
+        None,
+        description="with fps auto: highest frame rate (every n-th frame is used); auto: 15 with depth, 30 without",
     )
     size: int = Field(64, ge=16, le=512)
     streams: tuple[Literal["body", "hand", "skeleton"], ...] | Auto = ("body", "hand")
     channels: tuple[Channel, ...] | Auto = ("gray", "depth")
     flow_stack: int = Field(
-        0, ge=0, le=20, exclude_if=is_zero, description="flows between consecutive frames up to the kept one"
+        0, ge=0, le=20, exclude_if=is_zero, description="number of flows between consecutive frames up to the kept one"
     )
     body: Literal["skeleton", "motion", "frame"] | Auto = "auto"
     hand_rule: Literal["clip", "so_far"] = "clip"
@@ -49,9 +50,13 @@ class InputSettings(Strict):
         "chunks", description="whole: all frames at once, where the network can (st_resnet); else the central window"
     )
     window: int = Field(
-        32, ge=4, description="frames of the central window; of networks of whole skeletons: a stream's last ones"
+        32,
+        ge=4,
+        description="frames of the central window; for networks on whole skeletons, the last frames of a stream",
     )
-    skeleton: SkeletonSettings | None = Field(None, exclude_if=is_none, description="of the stream skeleton")
+    skeleton: SkeletonSettings | None = Field(
+        None, exclude_if=is_none, description="normalization of the skeleton stream"
+    )
     tracker: Literal["hands", "pose", "both"] | None = Field(
         None, exclude_if=is_none, description="finds skeletons in plain RGB: gesta fetch trackers"
     )
@@ -85,7 +90,7 @@ class LayerSettings(Strict):
     """Widths of individual layers, as left by channel pruning. None: by `width`."""
 
     convolutions: tuple[tuple[Annotated[int, Field(ge=1)], ...], ...] | None = Field(
-        None, description="of every stream the channels of its convolutions"
+        None, description="channels of the convolutions, for each stream"
     )
     linear: int | None = Field(None, ge=1, description="outputs of the linear layer after them")
     lstm: int | None = Field(None, ge=1, description="hidden units")
@@ -113,11 +118,11 @@ WITH_MEMORY = ("lstm", "cnn3d_lstm")
 
 
 class SkeletonNetwork(Strict):
-    """The skeleton-stream network beside one on pixels."""
+    """The network of the skeleton stream, next to one on pixels."""
 
     name: Literal["dd_net", "st_gcn", "tcn"] = "dd_net"
     width: float = Field(1.0, gt=0, le=4)
-    dropout: float = Field(0.0, ge=0, lt=1, description="inside networks that have some before their last layer")
+    dropout: float = Field(0.0, ge=0, lt=1, description="inside the network, if it has dropout before its last layer")
     embedding_dropout: float | None = Field(None, ge=0, lt=1, description="dd_net")
     topology: Literal["fixed", "refined"] | None = Field(None, description="st_gcn")
 
@@ -156,13 +161,15 @@ class ModelSettings(NetworkSettings):
         0.0,
         ge=0,
         lt=1,
-        description="weight of the past in a fading vote of the chunks; 0: the last chunk answers",
+        description="decay of earlier chunks in a weighted vote of all chunks; 0: only the last chunk counts",
     )
     layers: LayerSettings | None = Field(None, description="widths of single layers, left by channel pruning")
     context: str | None = Field(
         None, description="st_resnet: 1, 2, 3, special3 or 5 frames, or pairs of positions such as 98-104; null: 2"
     )
-    kind: Literal["identity", "linear", "nonlinear"] | None = Field(None, description="st_resnet: its connections")
+    kind: Literal["identity", "linear", "nonlinear"] | None = Field(
+        None, description="st_resnet: type of its temporal connections"
+    )
     overlap: bool | None = Field(None, description="st_resnet: sequences begin at every frame; null: disjoint")
     stack: int | None = Field(
         None, ge=1, le=20, description="number of frames whose flow is stacked (c3d, i3d, st_resnet)"
@@ -172,9 +179,12 @@ class ModelSettings(NetworkSettings):
         description="score, feature: a second network for the flow (c3d, i3d, st_resnet); scores, features, attention: "
         "of pixels and skeletons (lstm, cnn3d_lstm)",
     )
-    skeleton: SkeletonNetwork | None = Field(None, description="with streams of pixels and skeleton: its network")
+    skeleton: SkeletonNetwork | None = Field(
+        None, description="network of the skeleton stream, with pixels and skeletons"
+    )
     padding: Literal["same", "inception_v1"] | None = Field(
-        None, description="i3d: at the borders, inception_v1 for image weights; null: by the weights, same without"
+        None,
+        description="i3d: padding at the borders, inception_v1 for image weights; null: by the weights, same without",
     )
     weights: str | None = Field(
         None, description="published weights to start from: a file, or official (c3d, i3d, st_resnet)"
@@ -182,12 +192,15 @@ class ModelSettings(NetworkSettings):
     examples: int | None = Field(
         None,
         ge=1,
-        description="clips that nearest compares with, or that vote with a network; set by training",
+        description="number of training clips that nearest compares with, or that vote with a network; set by training",
     )
     head: Literal["prototypes"] | None = Field(
-        None, description="prototypes: a metric-trained embedding, which takes new classes; null: a linear layer"
+        None,
+        description="prototypes: embedding from metric learning, in which classes can be enrolled; null: linear layer",
     )
-    motion_weights: str | None = Field(None, description="with fusion: those of the flow's network; null: the same")
+    motion_weights: str | None = Field(
+        None, description="with fusion: weights of the network for the flow; null: the same"
+    )
     embedding_dropout: float | None = Field(
         None, ge=0, lt=1, description="dd_net: share of the channels dropped between convolutions; null: 0.1"
     )
@@ -202,7 +215,9 @@ class ModelSettings(NetworkSettings):
             reasons = "; ".join(f"{n} is for {', '.join(SETTINGS_OF[n])}, not for {self.name}" for n in strange)
             raise ValueError(f"{reasons}; leave it out, or set {', '.join(f'model.{n}=null' for n in strange)}")
         if self.motion_weights is not None and self.fusion is None:
-            raise ValueError("motion_weights are for the flow's network of two streams: set fusion, too")
+            raise ValueError(
+                "motion_weights are for the network on optical flow in two-stream models: set model.fusion as well"
+            )
         return self
 
     @model_validator(mode="before")
@@ -240,7 +255,7 @@ class AugmentationSettings(Strict):
     window: tuple[int, int] | None = Field(
         None, description="length of a random window in frames; None: the whole clip"
     )
-    context: float = Field(0.0, ge=0, le=1, description="probability that what came before the gesture is seen, too")
+    context: float = Field(0.0, ge=0, le=1, description="probability of including frames before the gesture")
     context_frames: int = Field(24, ge=1, description="maximum length of the window in frames")
     flip: Annotated[float, Field(ge=0, le=1)] | Auto = Field(
         0.0, description="probability of a left-right mirror (classes must not depend on it)"
@@ -250,10 +265,10 @@ class AugmentationSettings(Strict):
         gt=0,
         le=0.5,
         exclude_if=is_none,
-        description="of pixels and skeletons: weight with which each alone is learned from",
+        description="pixels and skeletons: weight of the losses with only one of the two",
     )
     skeleton: SkeletonAugmentation | None = Field(
-        None, exclude_if=is_none, description="of skeletons, in the space of their joints"
+        None, exclude_if=is_none, description="augmentation of skeletons, on their joints"
     )
 
     @model_validator(mode="after")
@@ -273,8 +288,12 @@ class DistillationSettings(Strict):
     teachers: tuple[str, ...] = Field((), description="bundles; with several, their softened predictions are averaged")
     temperature: float = Field(4.0, gt=0, description="T: the teacher's logits are divided by it before the softmax")
     alpha: float = Field(0.5, ge=0, le=1, description="share of the soft loss; the labels' share is 1 - alpha")
-    loss: Literal["mse", "kl"] = Field("mse", description="mse: the document's. kl: Hinton's, times T squared")
-    mode: Literal["joint", "soft_then_hard"] = Field("joint", description="both losses together, or labels afterwards")
+    loss: Literal["mse", "kl"] = Field(
+        "mse", description="mse: as in Mullick 2018; kl: as in Hinton et al. 2015, times T squared"
+    )
+    mode: Literal["joint", "soft_then_hard"] = Field(
+        "joint", description="both losses together, or first soft targets, then labels"
+    )
     soft_epochs: int | None = Field(None, ge=1, description="soft_then_hard: epochs on soft targets; null: epochs")
     sees: Literal["clip", "same"] = Field(
         "clip", description="clip: the teacher sees each whole clip once, as recorded. same: what the student sees"
@@ -282,20 +301,20 @@ class DistillationSettings(Strict):
     views: int | None = Field(
         None,
         ge=1,
-        description="with same: versions of a clip drawn, each shown to the teacher once; null: new ones always",
+        description="with sees=same: random versions per clip, each shown to the teacher once; null: always new ones",
     )
 
     @model_validator(mode="after")
     def _drawn_views_are_same(self) -> DistillationSettings:
         if self.views is not None and self.sees != "same":
-            raise ValueError("views is for distillation.sees=same: of the clip as recorded there is one")
+            raise ValueError("views is for distillation.sees=same; with sees=clip, there is only the clip as recorded")
         return self
 
 
 class ContinuousSettings(Strict):
     """Training for streams: windows of continuous recordings, joined from single clips if necessary."""
 
-    windows: int = Field(160, ge=1, description="an epoch")
+    windows: int = Field(160, ge=1, description="windows per epoch")
     window_s: float = Field(4.8, gt=0, le=60)
     smoothness: float = Field(0.15, ge=0, le=10, description="weight of the change of predictions from chunk to chunk")
 
@@ -320,11 +339,11 @@ class ClipRecipe(Recipe):
     model: ModelSettings
     augmentation: AugmentationSettings = AugmentationSettings()
     training: TrainingSettings
-    baselines: bool = Field(False, description="compare with nearest neighbor and class mean, and deliver what is best")
+    baselines: bool = Field(False, description="compare with nearest neighbor and class mean, and deliver the best")
     deliver: Candidate | None = Field(None, description="deliver this candidate; null: the best, as measured")
     distillation: DistillationSettings | None = Field(None, description="with --set teacher=BUNDLE")
     continuous: ContinuousSettings | None = Field(
-        None, description="for streams: gestures fire once, a class `none` otherwise; true: with the defaults"
+        None, description="for streams: each gesture is reported once, otherwise class `none`; true: default settings"
     )
 
     @field_validator("continuous", mode="before")
@@ -355,7 +374,9 @@ class ClipRecipe(Recipe):
         if self.input.flow_stack and tuple(channels[-2:]) != GROUPS["flow"]:
             raise ValueError("input.flow_stack needs input.channels that end with flow, e.g. [flow] or [rgb, flow]")
         if self.input.flow_stack and self.model.stack is not None:
-            raise ValueError("input.flow_stack stacks the recording's own frames, model.stack the kept ones: give one")
+            raise ValueError(
+                "input.flow_stack (frames of the recording) and model.stack (frames kept) exclude each other: give one"
+            )
         return self
 
     @model_validator(mode="after")
@@ -366,11 +387,12 @@ class ClipRecipe(Recipe):
         if has != wanted:
             raise ValueError(
                 "input.streams with skeleton and body or hand, model.skeleton, model.fusion (scores, features, "
-                "attention) and augmentation.modality_dropout come together; see the recipe fused"
+                "attention) and augmentation.modality_dropout must be set together; see the recipe fused"
             )
         if self.input.fused and augmented is not None and (augmented.speed or augmented.mirror):
             raise ValueError(
-                "augmentation.skeleton.speed and .mirror are 0 beside pixels: augmentation.speed and .flip are of both"
+                "with pixels, augmentation.skeleton.speed and .mirror must be 0: augmentation.speed and .flip apply "
+                "to both"
             )
         return self
 
@@ -379,8 +401,8 @@ class ClipRecipe(Recipe):
         if self.model.name != "nearest" and self.input.of_skeletons != (self.model.name in SKELETON_NETWORKS):
             which = ", ".join(SKELETON_NETWORKS)
             raise ValueError(
-                f"model.name={self.model.name} and input.streams={self.input.streams} do not go together: {which} are "
-                "the networks of input.streams=[skeleton], and of nothing else"
+                f"model.name={self.model.name} and input.streams={self.input.streams} do not fit: {which} take "
+                "input.streams=[skeleton], and no other network does"
             )
         return self
 

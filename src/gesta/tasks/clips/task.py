@@ -260,7 +260,7 @@ class ClipTask(classification.Classifies):
             follow,
             lambda sample, out: annotate(predictor, sample, out),
         )
-        yield from (Said(None, f"Note, other than in training: {note}") for note in sorted(noted))
+        yield from (Said(None, f"Note, different from training: {note}") for note in sorted(noted))
 
     def embed(self, predictor: Any, sample: Sample) -> NDArray[Any]:
         """Returns the network's states over a recording, [K, D]."""

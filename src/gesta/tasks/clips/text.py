@@ -78,7 +78,7 @@ def _followed(row: Mapping[str, Any]) -> str:
     """Describes how fast an engine processes a recorded stream."""
     found, name = row["stream"], f"{row['engine']} {row['precision']}"
     if "skipped" in found:
-        return f"{name:<18}  not followed: {found['skipped']}"
+        return f"{name:<18}  stream not measured: {found['skipped']}"
     return (
         f"{name:<18}  {found['times_real_time']:.1f} times as fast as real time, from file to prediction on one "
         f"core ({found['frames']} frames, {found['recorded_s']:.1f} s)"

@@ -60,7 +60,9 @@ def warm_start(
         require(sample, opened.manifest)
     labels = list(classes_of(samples, continuous))
     if opened.manifest.recipe.get("model", {}).get("name") == "nearest":
-        raise GestaError(f"{path} looks up its nearest training clips: it has no network to start from.", usage=True)
+        raise GestaError(
+            f"{path} compares with its training clips and has no network to start from. Leave --from out.", usage=True
+        )
     network = load_network(opened)
     if isinstance(network, NearestVote):
         network = network.network

@@ -28,7 +28,7 @@ def check(manifest: ClipManifest) -> None:
     lacking = both if t.skeleton is not None else missing(t)
     if lacking is not None:
         raise GestaError(
-            f"A page in the browser has a camera's colors only, and this model needs {lacking}. Train one on them: "
+            f"A page in the browser gets color images only, but this model needs {lacking}. Train one on color images: "
             "gesta train DATA --set input.streams=[body] --set input.body=motion "
             "--set input.channels=[gray,gray_difference]. Or one on skeletons: --set input.streams=[skeleton].",
             usage=True,

@@ -22,7 +22,7 @@ def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bu
             return bundle
         raise GestaError(
             f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle because it is "
-            "too large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
+            "too large. Give it with --backbone-weights: the weights that gesta features was run with, or a bundle or "
             "folder that contains them."
         )
     path = Path(given)
@@ -36,7 +36,7 @@ def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bu
         if len(named) != 1:
             found = ", ".join(file.name for file in named) or "none"
             raise GestaError(
-                f"--backbone-weights {given}: expected one file of weights of {used.name} in it, found {found}. "
+                f"--backbone-weights {given}: expected one weights file of {used.name} in it, found {found}. "
                 "Give the file itself.",
                 usage=True,
             )
@@ -44,12 +44,14 @@ def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bu
     other = io.read(path, FeatureManifest)
     if not holds(other) or other.manifest.backbone.weights != used.weights:
         raise GestaError(
-            f"--backbone-weights {given}: does not hold the backbone {used.name} with the weights {used.weights[:12]}. "
-            "Give the file that the features were made with."
+            f"--backbone-weights {given}: does not contain the backbone {used.name} with the weights "
+            f"{used.weights[:12]}. "
+            "Give the file that the features were computed with."
         )
     if _place(other.manifest.backbone) != _place(used):
         raise GestaError(
-            f"--backbone-weights {given}: takes its features elsewhere than {bundle.path} does. Give a file of weights."
+            f"--backbone-weights {given}: its backbone computes other features than that of {bundle.path}. Give a "
+            "weights file."
         )
     return other
 

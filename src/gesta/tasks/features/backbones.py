@@ -123,7 +123,7 @@ def _checked(name: str, stage: str | None, pooled: bool) -> str:
     if stage not in stages:
         raise GestaError(f"{name} has no stage {stage!r}; choose from {', '.join(stages)}.", usage=True)
     if not pooled and window > 1:
-        raise GestaError(f"maps are for image networks; {name} gives vectors.", usage=True)
+        raise GestaError(f"feature maps need an image network; {name} returns vectors.", usage=True)
     return stage
 
 
@@ -188,7 +188,8 @@ def _network(name: str, weights: str | None) -> nn.Module:
     network = video.load(path) if video else load_backbone(name, path)
     if isinstance(network, I3d) and (channels := network.Conv3d_1a_7x7.conv3d.in_channels) != 3:
         raise WeightsError(
-            f"{path}: is for {channels} channels (two: optical flow); features are of colors. Give the RGB file."
+            f"{path}: is for {channels} input channels (two: optical flow), but features are computed from RGB. Give "
+            "the RGB file."
         )
     return network
 

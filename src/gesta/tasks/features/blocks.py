@@ -57,7 +57,9 @@ def on_workers(
         if progress:
             progress(done, len(samples))
     if failed:
-        raise GestaError(f"{failed[0]} ({len(failed)} of {len(jobs)} blocks failed.) Start again to go on.")
+        raise GestaError(
+            f"{failed[0]} ({len(failed)} of {len(jobs)} blocks failed.) Run the command again to continue."
+        )
     total.seconds = time.perf_counter() - begun
     total.network_seconds *= total.seconds / computing if computing else 0.0  # scaled to elapsed time of one process
     return total

@@ -29,6 +29,7 @@ from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
 from gesta.training.stage import Stage, run_stage
 from gesta.training.transfer import freeze, transfer_weights
+from gesta.words import counted
 
 EVALUATED = 256
 """Sequences evaluated per batch."""
@@ -83,7 +84,9 @@ def fit(
     as `run_stage` does.
     """
     if not folder.recipe.pooled:
-        raise GestaError(f"{folder.folder}: holds maps, and the classifiers take vectors. Make them without --maps.")
+        raise GestaError(
+            f"{folder.folder}: contains feature maps, but the classifiers take vectors. Compute them without --maps."
+        )
     held = backbone_for(folder, backbone) if embed else (None, None)
     labels, known = _parts(folder, samples)
     seed_everything(run.seed)
@@ -119,7 +122,10 @@ def _parts(folder: FeatureFolder, samples: Sequence[Sample]) -> tuple[tuple[str,
     parts = {part: [s for s in samples if s.split == part and s.label is not None] for part in ("train", "val", "test")}
     labels = tuple(sorted({str(s.label) for s in parts["train"]}))
     if len(labels) < 2:
-        raise GestaError(f"{folder.folder}: the training part has {len(labels)} classes; two are needed to learn.")
+        raise GestaError(
+            f"{folder.folder}: the training part has {counted(len(labels), 'class', 'classes')}; at least two are "
+            "needed."
+        )
     return labels, {name: _set(folder, part, labels) for name, part in parts.items()}
 
 
@@ -179,8 +185,9 @@ def _initialized(start: Bundle[FeatureManifest], folder: FeatureFolder) -> nn.Mo
     ]
     if wrong:
         raise GestaError(
-            f"{folder.folder}: other features than {start.path} was trained on: {'; '.join(wrong)}. Make them with the "
-            "same gesta features, or start from another bundle."
+            f"{folder.folder}: other features than {start.path} was trained on: {'; '.join(wrong)}. Compute them "
+            "with the "
+            "same gesta features command, or start from another bundle."
         )
     network = build_sequence(features=used.features, classes=len(manifest.labels), **manifest.recipe["model"])
     network.load_state_dict({name: torch.from_numpy(array) for name, array in load_weights(start, "head").items()})

@@ -15,11 +15,11 @@ class BackboneUse(Strict):
     name: str
     weights: str
     stage: str = Field(description="layer of the features")
-    size: int = Field(ge=1, description="pixels of a side")
+    size: int = Field(ge=1, description="height and width, pixels")
     frames: int | None = Field(None, ge=1, description="exactly this many frames of each video")
-    every: int | None = Field(None, ge=1, description="or every n-th")
-    window: int = Field(1, ge=1, description="frames that one feature sees")
-    features: int = Field(ge=1, description="numbers of a feature, D")
+    every: int | None = Field(None, ge=1, description="or every n-th frame")
+    window: int = Field(1, ge=1, description="frames per feature")
+    features: int = Field(ge=1, description="length of a feature vector, D")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -62,7 +62,7 @@ class FeatureManifest(Manifest):
         held = any(artifact.stage == "backbone" for artifact in self.artifacts)
         inside = "in this bundle" if held else "NOT in this bundle: give it with --backbone-weights"
         which = (
-            f"{used.frames} frames, evenly spread" if used.frames is not None else f"one frame of every {used.every}"
+            f"{used.frames} frames, evenly spread" if used.frames is not None else f"one of every {used.every} frames"
         )
         return [
             f"RGB video (depth as gray), stretched to {used.size} x {used.size} pixels; {which}",

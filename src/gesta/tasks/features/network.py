@@ -51,9 +51,9 @@ def load_backbone(bundle: Bundle[FeatureManifest], source: Source) -> Extractor:
         ready = extractor(used.name, where, stage=used.stage, size=used.size)
     if exact and ready.weights != used.weights:
         raise GestaError(
-            f"{where}: holds other weights of {used.name} ({ready.weights[:12]}) than the model "
+            f"{where}: contains other weights of {used.name} ({ready.weights[:12]}) than the model "
             f"{bundle.manifest.name!r} was trained with ({used.weights[:12]}). Give the file that its features were "
-            "made with."
+            "computed with."
         )
     return ready
 

@@ -46,7 +46,8 @@ def load(
         name = "torch"
     else:
         raise GestaError(
-            f"--backbone-weights {held}: a file of weights runs with PyTorch. Leave --engine out, or export the model "
+            f"--backbone-weights {held}: a weights file runs with PyTorch only. Leave --engine out, or export the "
+            "model "
             f"with its backbone once: gesta export {bundle.path} --to openvino --backbone-weights {held} --out OUT",
             usage=True,
         )

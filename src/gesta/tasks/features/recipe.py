@@ -32,7 +32,7 @@ class SequenceModelSettings(NetworkSettings):
     normalise: bool = Field(False, description="z-normalization by the training part's statistics")
     keras: bool = Field(
         False,
-        description="dropout on the inputs of recurrent layers alone, one mask a sequence, and Keras' first weights",
+        description="dropout only on the inputs of recurrent layers, one mask per sequence, and Keras' initial weights",
     )
 
     @model_serializer(mode="wrap")
@@ -58,7 +58,7 @@ class FeatureClassifierRecipe(Recipe):
     @classmethod
     def _for_sequences(cls, training: TrainingSettings) -> TrainingSettings:
         if "auto" in (training.epochs, training.batch):
-            raise ValueError("epochs and batch are numbers for stored features, not auto")
+            raise ValueError("epochs and batch must be numbers for stored features, not auto")
         if training.pretrain_epochs or training.freeze_encoder or training.loss_over != "last":
             raise ValueError("pretrain_epochs, freeze_encoder and loss_over are for clips, not for stored features")
         return training

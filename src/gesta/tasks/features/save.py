@@ -38,7 +38,8 @@ def backbone_for(folder: FeatureFolder, weights: str | None) -> tuple[Extractor 
     if ready.weights == recipe.weights:
         return ready, None
     said = (
-        f"{source} holds other weights ({ready.weights[:12]}) than the features were made with ({recipe.weights[:12]})"
+        f"{source} contains other weights ({ready.weights[:12]}) than the features were computed with "
+        f"({recipe.weights[:12]})"
     )
     if weights is not None:
         raise GestaError(f"--backbone-weights: {said}. Give the file that gesta features was run with.")

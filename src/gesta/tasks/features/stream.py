@@ -42,7 +42,9 @@ class SequenceStream:
     def __init__(self, features: Features, answer: Answer, manifest: FeatureManifest, last: int = LAST) -> None:
         self.every = kept_every(manifest)
         if last < 1:
-            raise GestaError(f"last={last}: a stream remembers at least one feature.", usage=True)
+            raise GestaError(
+                f"last={last}: expected at least 1, the number of features that a stream keeps.", usage=True
+            )
         self._features, self._answer, self._manifest, self._last = features, answer, manifest, last
         self.reset()
 

@@ -88,8 +88,8 @@ class FeatureTask(classification.Classifies):
         asked = [(f"--{name}", value) for name, value in recipe.features.model_dump().items() if value is not None]
         makes = command("gesta", "features", data, *(word for pair in asked for word in pair), "--out", "FEATURES")
         raise GestaError(
-            f"{data}: holds no stored features, and the recipe {recipe.name} learns from them. Make them first, and "
-            f"train on FEATURES: {makes}",
+            f"{data}: contains no stored features, which the recipe {recipe.name} learns from. Compute them first, "
+            f"and train on FEATURES: {makes}",
             usage=True,
         )
 

@@ -32,7 +32,7 @@ def _benchmark(document: Mapping[str, Any]) -> list[str]:
     lines = [
         *text.benchmark_head(document),
         f"behind the backbone {model['backbone']}; one core, milliseconds; {len(features)} videos of {features[0]} to "
-        f"{features[-1]} features ({inputs['source']}); the answer from all features of a video, and with a new {unit} "
+        f"{features[-1]} features ({inputs['source']}); from all features of a video, and with one new {unit} "
         "through the backbone",
     ]
     return lines + text.latency_table(document, text.times_of(feature=f"new {unit}", head="features"))

@@ -42,8 +42,8 @@ def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator
     video, single = out.suffix.lower() == ".mp4", out.suffix.lower() in SUFFIXES
     if out.suffix and not (video or single or out.is_dir()):
         raise GestaError(
-            f"--annotate {out}: expected a name that ends in .mp4 (a video), {', '.join(SUFFIXES)} (one picture), or "
-            "without a dot (a folder of pictures).",
+            f"--annotate {out}: expected a name that ends in .mp4 (a video), {', '.join(SUFFIXES)} (one image), or "
+            "without a dot (a folder of images).",
             usage=True,
         )
     with VideoWriter(out) if video else nullcontext() as writer:
@@ -52,7 +52,9 @@ def drawn(found: Iterable[Found], out: Path, manifest: HandManifest) -> Iterator
             if writer is not None:
                 writer.picture(one.time_s if one.time_s is not None else index * STILL_S, image)
             elif single and index:
-                raise GestaError(f"--annotate {out}: is one picture, and there are several. Give a folder.", usage=True)
+                raise GestaError(
+                    f"--annotate {out}: is one image file, but there are several images. Give a folder.", usage=True
+                )
             else:
                 _save(out if single else out / f"{one.id.replace('/', '_').replace(':', '_')}.png", image)
             yield one

@@ -129,7 +129,7 @@ def inspect_hands(listing: HandListing, progress: Progress | None = None) -> Han
         problems += _camera_faults(frame, (width, height), doubted)
         seen = depth[depth > 0]
         if seen.size == 0:
-            problems.append(Problem(str(frame.depth), "no-reading", "has no reading at all.", "Leave it out."))
+            problems.append(Problem(str(frame.depth), "no-reading", "has no depth readings.", "Remove it."))
             continue
         ranges.append(np.percentile(seen, (2, 50, 98)))
         problems += _hand_faults(frame, depth, at_depth)
@@ -183,7 +183,14 @@ def _hand_faults(frame: HandFrame, depth: NDArray[np.float32], at_depth: list[fl
     problems = []
     if not inside.all():
         reason = f"{int((~inside).sum())} of {len(uv)} joints lie outside the image."
-        problems.append(Problem(str(frame.depth), "joints-outside", reason, "A hand at the border is padded."))
+        problems.append(
+            Problem(
+                str(frame.depth),
+                "joints-outside",
+                reason,
+                "Hands at the border are padded; check the intrinsics if there are many.",
+            )
+        )
     try:
         x, y, z = (float(value) for value in frame.center_mm)
         Cube(frame.camera, (x, y, z)).patch(depth, 64)

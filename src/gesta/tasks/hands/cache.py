@@ -93,7 +93,7 @@ def collect(
     problems = [Problem(**one) for one in known["problems"]]
     kept = [int(index) for index in known["kept"]]
     if not kept:
-        raise GestaError(f"None of {len(frames)} hand frames can be used. The first: {problems[0]}")
+        raise GestaError(f"No hand frame can be used ({len(frames)} found). The first problem: {problems[0]}")
     depth = np.load(folder / f"{key}-depth.npy", mmap_mode="r")
     color = np.load(folder / f"{key}-color.npy", mmap_mode="r") if transform.needs_color else None
     cubes = tuple(_cube(frames[i], c, transform) for i, c in zip(kept, known["centers"], strict=True))
@@ -129,9 +129,7 @@ def _cut(
         cube = cube_of(depth, frame.camera, transform, frame.center_mm)
         outside = _outside(cube, depth.shape)
         if outside > OUTSIDE:
-            raise GestaError(
-                f"the hand is at the border of the image, {outside:.0%} of the cube around it lies outside."
-            )
+            raise GestaError(f"the hand is at the border of the image: {outside:.0%} of the cube around it is outside.")
         cube.patch(depth, transform.size)
     except GestaError as error:
         raise GestaError(f"{frame.depth}: {error}") from error

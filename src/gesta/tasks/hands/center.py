@@ -99,8 +99,8 @@ def _nearest_region(depth: NDArray[np.float32], camera: Camera, side_mm: float) 
         left = left & ~region
     if largest is None:
         raise GestaError(
-            "the depth image shows no object: no region of readings is larger than a speck. "
-            "Is the hand within the sensor's range? Give its center otherwise."
+            "the depth image shows no object, only isolated readings. "
+            "Is the hand within the sensor's range? If so, give its center, as in gesta predict --center U,V."
         )
     return np.asarray(largest)
 

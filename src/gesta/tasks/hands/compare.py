@@ -82,7 +82,7 @@ def compare(
             file = read_joints(path, joints=world.shape[1], coordinates=coordinates)
             if len(file.values) != len(world):
                 raise GestaError(
-                    f"{path}: has {len(file.values)} rows, the truth {truth.name} {len(world)}. "
+                    f"{path}: has {len(file.values)} rows, but the ground truth {truth.name} has {len(world)}. "
                     "Expected one row for each of its frames, in the same order."
                 )
             if file.coordinates == "uv":
@@ -117,11 +117,12 @@ def lift(
     count as outside the cube. Raises GestaError if the numbers of images and rows differ.
     """
     if folder is None:
-        raise GestaError(f"{file.path}: holds u v without depth. Give the depth images: --depth DIR.", usage=True)
+        raise GestaError(f"{file.path}: contains u v without depth. Give the depth images: --depth DIR.", usage=True)
     images = depth_images(folder)
     if len(images) != len(file.values):
         raise GestaError(
-            f"{folder}: has {len(images)} depth images, {file.path.name} {len(file.values)} rows. Expected one per row."
+            f"{folder}: has {len(images)} depth images, but {file.path.name} has {len(file.values)} rows. Expected "
+            "one image per row."
         )
     depth = truth_mm[..., 2].copy()  # n J
     for row, (resource, encoding) in enumerate(images):
@@ -149,7 +150,7 @@ def depth_images(folder: Path) -> list[tuple[Resource, DepthEncoding]]:
         paths = [path for path in files if path.match(pattern)]
         if paths:
             return [(Resource(path), encoding) for path in paths]
-    raise GestaError(f"{folder}: holds no depth images. Expected depth_1_*.png (NYU), *_depth.bin (MSRA) or *.png.")
+    raise GestaError(f"{folder}: contains no depth images. Expected depth_1_*.png (NYU), *_depth.bin (MSRA) or *.png.")
 
 
 def markdown(compared: Sequence[Compared]) -> str:

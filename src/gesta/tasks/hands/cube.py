@@ -57,7 +57,7 @@ class Cube:
             x, y, z = self.center_mm
             raise GestaError(
                 f"the cube of {self.side_mm:g} mm around ({x:.0f}, {y:.0f}, {z:.0f}) mm is empty: {readings} of "
-                f"{size * size} pixels have a reading in it. Is the center on the hand, the camera the right one?"
+                f"{size * size} pixels have a reading in it. Are the center and the camera right?"
             )
         return patch
 

@@ -31,7 +31,9 @@ def labeled(frames: Sequence[HandFrame], manifest: HandManifest) -> list[HandFra
     """Return the frames with joints. Raises GestaError if there are none or the number of joints differs."""
     found = [frame for frame in frames if frame.joints_mm is not None]
     if not found:
-        raise GestaError(f"nothing to measure: of {len(frames)} frames none has joints. Choose another split or data.")
+        raise GestaError(
+            f"nothing to measure: none of the {len(frames)} frames has joints. Choose another split or other data."
+        )
     joints = found[0].joints_mm
     if joints is not None and len(joints) != len(manifest.joints):
         raise GestaError(

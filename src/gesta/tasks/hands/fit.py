@@ -217,7 +217,7 @@ def _sets(
     if len(usable) < LEAST:
         raise GestaError(
             f"Only {len(usable)} training frames can be used; at least {LEAST} are needed. "
-            f"The first one skipped: {problems[0]}"
+            f"The first problem: {problems[0]}"
         )
     if transform.needs_color:
         mean, deviation = color_statistics(found["train"][0], transform)

@@ -57,15 +57,13 @@ def find_hands(
         except CannotReadMat as error:
             frames = nyu.read_images(path)
             if told is not None:
-                told(f"{path}: without joints and centers, so the nearest object is taken as the hand: {error}")
+                told(f"{path}: used without joints and centers, so the nearest object is taken as the hand: {error}")
         return _with_camera(frames, camera)
     if path.is_dir():
         folder = path / "depth" if (path / "depth").is_dir() else path
         images = [p for p in walk(folder, depth=1) if p.suffix.lower() in (".png", ".bin") and not _is_color(p)]
         if not images:
-            raise GestaError(
-                f"{path}: holds no depth images. Expected PNG of 16-bit gray (mm) or NYU's, or MSRA's .bin."
-            )
+            raise GestaError(f"{path}: contains no depth images. Expected {_KINDS}.")
         return [_frame(image, camera) for image in images]
     if not path.is_file():
         raise GestaError(f"{path}: does not exist. Give a depth image, a folder of them, or a depth recording.")
@@ -76,7 +74,7 @@ def one_hand(path: Path) -> HandFrame:
     """Return the only frame at a path. Raises GestaError like `find_hands`, and if there are several."""
     frames = find_hands(path)
     if len(frames) != 1:
-        raise GestaError(f"{path}: holds {len(frames)} frames, expected one depth image. Give the images as a list.")
+        raise GestaError(f"{path}: contains {len(frames)} frames, expected one depth image. Give the images as a list.")
     return frames[0]
 
 
@@ -93,7 +91,7 @@ def iter_recording(path: Path, camera: str | None) -> tuple[Camera, Iterator[Sho
     sample = one_sample(path)
     if sample.depth is None:
         raise GestaError(
-            f"{path}: holds no depth. Give a video of 16-bit gray (e.g. FFV1 gray16le, mm), or depth images."
+            f"{path}: contains no depth. Give a video of 16-bit gray (e.g. FFV1 gray16le, mm), or depth images."
         )
     lens, unit = _camera(path, "gray16", None, camera)
 
@@ -112,7 +110,7 @@ def iter_recording(path: Path, camera: str | None) -> tuple[Camera, Iterator[Sho
 
 
 _KINDS = "PNG of 16-bit gray (mm) or NYU's, or MSRA's .bin"
-_HOW = "Name it: --camera nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy in pixels."
+_HOW = "Give it: --camera nyu, icvl, msra, or a camera.yaml with fx, fy, cx, cy in pixels."
 
 
 def _with_camera(frames: list[HandFrame], camera: str | None) -> list[HandFrame]:

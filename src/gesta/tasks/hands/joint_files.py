@@ -35,7 +35,7 @@ class Joints:
     def world_mm(self, camera: Camera) -> NDArray[np.float64]:
         """Return (x, y, z) in mm, z forward, [n, J, 3]. Pixels with depth (`uvd`) are unprojected with the camera."""
         if self.coordinates == "uv":
-            raise ValueError("pixels without depth have no place in the world; lift them first")
+            raise ValueError("pixels without depth cannot be converted to 3D; add their depth first")
         if self.coordinates == "uvd":
             return camera.unproject(self.values)
         forward = 1.0 if np.median(self.values[..., 2]) >= 0 else -1.0
@@ -106,10 +106,10 @@ def _fault(lines: list[str]) -> str:
     for number, line in enumerate(lines, start=1):
         cells = line.split()
         if len(cells) != columns:
-            return f"row {number} has {len(cells)} columns, the first row {columns}. Is the file complete?"
+            return f"row {number} has {len(cells)} columns, but the first row has {columns}. Is the file complete?"
         wrong = next((cell for cell in cells if not is_number(cell)), None)
         if wrong is not None:
-            return f"row {number} holds {wrong!r}, expected numbers"
+            return f"row {number} contains {wrong!r}, expected numbers"
     return "cannot be read as rows of numbers"
 
 
@@ -121,4 +121,4 @@ def _guess(values: NDArray[np.float64]) -> Coordinates:
 def _expected(joints: int | None) -> str:
     if joints is None:
         return "a multiple of 3: u v d or x y z of each joint"
-    return f"{3 * joints} (u v d or x y z of {joints} joints, as the truth has) or {2 * joints} (u v)"
+    return f"{3 * joints} (u v d or x y z of {joints} joints, as in the ground truth) or {2 * joints} (u v)"

@@ -34,5 +34,5 @@ class HandManifest(Manifest):
             f"a cube of {transform.cube_mm:g} mm around the hand's center",
         ]
         if transform.needs_color and transform.mask:
-            lines.append("color is black where depth shows no hand, so depth is needed for it, too")
+            lines.append("color is black where depth shows no hand, so color needs depth as well")
         return lines

@@ -119,8 +119,9 @@ class PoseRecognizer:
         found = np.concatenate(answers) if answers else np.zeros((0, len(self.joints), 3), np.float32)
         if not np.isfinite(found).all():
             raise GestaError(
-                f"the network of {self.manifest.name!r} gives numbers that are not finite. Was its training stopped by "
-                "a loss that is not finite? Train it again with a lower learning rate."
+                f"the network of {self.manifest.name!r} returns numbers that are not finite. Did its training stop "
+                "with "
+                "a loss that was not finite? Train it again with a lower learning rate."
             )
         return found
 

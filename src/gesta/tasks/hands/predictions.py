@@ -56,7 +56,8 @@ def parse_center(text: str) -> Center:
         numbers = []
     if len(numbers) not in (2, 3) or not np.isfinite(numbers).all() or (len(numbers) == 3 and numbers[2] <= 0):
         raise GestaError(
-            f"--center {text!r}: expected data, nearest, or the hand's middle as U,V (pixels) or U,V,DEPTH (mm).",
+            f"--center {text!r}: expected data, nearest, or the center of the hand as U,V (pixels) or U,V,DEPTH "
+            "(pixels, mm).",
             usage=True,
         )
     return Center(uv=(numbers[0], numbers[1]), depth_mm=numbers[2] if len(numbers) == 3 else None)
@@ -127,7 +128,8 @@ def center_mm(center: Center, depth_mm: NDArray[np.float32], camera: Camera) -> 
         near = depth_mm[max(v - 3, 0) : v + 4, max(u - 3, 0) : u + 4] if 0 <= u < width and 0 <= v < height else None
         if near is None or not (near > 0).any():
             raise GestaError(
-                f"--center {u},{v}: has no depth in the {width} x {height} image. Give it: U,V,DEPTH (mm)."
+                f"--center {u},{v}: has no depth in the {width} x {height} image. Give the depth as well: U,V,DEPTH "
+                "(mm)."
             )
         depth = float(np.median(near[near > 0]))
     return camera.unproject(np.array([*center.uv, depth]))

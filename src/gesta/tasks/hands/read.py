@@ -47,12 +47,12 @@ def read_hand(frame: HandFrame, color: bool = False) -> tuple[NDArray[np.float32
     if not color:
         return depth, None
     if frame.color is None:
-        raise GestaError(f"{frame.depth}: has no color image beside it, which this model needs.")
+        raise GestaError(f"{frame.depth}: has no color image, which this model needs.")
     image = read_color(frame.color)
     if image.shape[:2] != depth.shape:
         sizes = [f"{shape[1]} x {shape[0]}" for shape in (image.shape, depth.shape)]
         raise GestaError(
-            f"{frame.color}: is {sizes[0]}, its depth image {frame.depth.name} {sizes[1]}. "
+            f"{frame.color}: is {sizes[0]}, but its depth image {frame.depth.name} is {sizes[1]}. "
             "Color must be registered to depth, pixel for pixel."
         )
     return depth, image
@@ -83,7 +83,7 @@ def _gray16(resource: Resource) -> NDArray[np.float32]:
 def _nyu(resource: Resource) -> NDArray[np.float32]:
     image = _image(resource)  # H W 3, BGR
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise GestaError(f"{resource}: is {_kind(image)}; NYU's depth lies in green and blue of an 8-bit RGB PNG.")
+        raise GestaError(f"{resource}: is {_kind(image)}; expected NYU's depth, in green and blue of an 8-bit RGB PNG.")
     return np.asarray(image[..., 1].astype(np.float32) * 256 + image[..., 0], np.float32)
 
 
@@ -94,19 +94,19 @@ def _msra(resource: Resource) -> NDArray[np.float32]:
     width, height, left, top, right, bottom = (int(v) for v in np.frombuffer(raw, "<i4", MSRA_HEADER))
     if not (0 <= left < right <= width <= 4096 and 0 <= top < bottom <= height <= 4096):
         raise GestaError(
-            f"{resource}: its header says a {width} x {height} image with the box ({left}, {top}) to "
-            f"({right}, {bottom}), which does not fit. Is it a depth file of MSRA?"
+            f"{resource}: the box ({left}, {top}) to ({right}, {bottom}) in its header does not fit into the "
+            f"{width} x {height} image. Is it a depth file of MSRA?"
         )
     box = np.frombuffer(raw[: len(raw) // 4 * 4], "<f4", offset=4 * MSRA_HEADER)
     if box.size != (right - left) * (bottom - top):
         raise GestaError(
-            f"{resource}: holds {box.size} depths; its box of {right - left} x {bottom - top} needs "
+            f"{resource}: contains {box.size} depths; its box of {right - left} x {bottom - top} needs "
             f"{(right - left) * (bottom - top)}. Is the file complete?"
         )
     depth = np.zeros((height, width), np.float32)
     depth[top:bottom, left:right] = box.reshape(bottom - top, right - left)
     if not np.isfinite(depth).all():
-        raise GestaError(f"{resource}: holds depths that are not finite. Get the original file again.")
+        raise GestaError(f"{resource}: contains depths that are not finite. Get the original file again.")
     return depth
 
 

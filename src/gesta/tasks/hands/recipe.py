@@ -59,9 +59,9 @@ class PoseModelSettings(NetworkSettings):
 class PoseAugmentationSettings(Strict):
     """Joints move with the image. Drawn once per frame and epoch; zero turns a part off."""
 
-    rotation_deg: float = Field(0.0, ge=0, le=180, description="turned about the center's pixel by up to this")
+    rotation_deg: float = Field(0.0, ge=0, le=180, description="maximum rotation about the center")
     shift_mm: float = Field(0.0, ge=0, le=50, description="standard deviation of the center's shift along each axis")
-    scale: tuple[float, float] = Field((1.0, 1.0), description="of the cube's side")
+    scale: tuple[float, float] = Field((1.0, 1.0), description="range of factors for the side of the cube")
 
     @field_validator("scale")
     @classmethod
@@ -86,12 +86,12 @@ class PoseTrainingSettings(Strict):
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["plateau", "constant", "one_cycle"] = "plateau"
     plateau: int = Field(
-        4, ge=1, description="schedule plateau: halve the rate after this many epochs without a better loss"
+        4, ge=1, description="schedule plateau: halve the learning rate after this many epochs without a better loss"
     )
     patience: int | None = Field(12, ge=1, description="stop after this many epochs without a better validation loss")
     validation_share: float = Field(0.25, gt=0, le=0.5, description="of the training frames, drawn evenly")
     gradient_clip: float | None = Field(None, gt=0)
-    prior: float = Field(0.0, ge=0, exclude_if=is_zero, description="weight of a penalty on unusual hands")
+    prior: float = Field(0.0, ge=0, exclude_if=is_zero, description="weight of a penalty on unusual hand poses")
     precision: Literal["32-true", "16-mixed", "bf16-mixed", "auto"] = "32-true"
 
 

@@ -26,7 +26,9 @@ def assign_hand_splits(
     """
     used = [f for f in frames if f.joints_mm is not None]
     if not used:
-        raise GestaError("no frame has joints to learn from or to measure against. Add joints.csv, or give other data.")
+        raise GestaError(
+            "no frame has joints, so there is nothing to train on or compare with. Add joints.csv, or give other data."
+        )
     notes: list[str] = []
     if not any(f.split for f in used):
         used = _with_test(used, notes)
@@ -52,8 +54,8 @@ def folds(
     used = [replace(f, split=None) for f in frames if f.joints_mm is not None]
     if by != "subject" or any(f.subject is None for f in used):
         raise GestaError(
-            "frames of hands are split by person, and some of these have no person. Give data that do, and "
-            "--by subject or a number of groups."
+            "hand frames are split by person, but some of these have no person. Give the person of every frame, "
+            "and use --by subject or a number of groups."
         )
     result = []
     for number, (name, members) in enumerate(person_groups(used, k, np.random.default_rng(seed))):

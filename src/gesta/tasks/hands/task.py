@@ -116,7 +116,10 @@ class HandTask:
         names = listing.joint_names if isinstance(listing, HandListing) else ()
         if not names or tuple(names) == manifest.joints:
             return [str(problem) for problem in listing.problems]
-        renamed = f"The data call their joints {', '.join(names)}; they are assumed to be the model's, in this order."
+        renamed = (
+            f"The joints of the data are named {', '.join(names)}; they are assumed to be the model's joints, in this "
+            "order."
+        )
         return [*(str(problem) for problem in listing.problems), renamed]
 
     def labeled(self, samples: Sequence[HandFrame], manifest: HandManifest) -> list[HandFrame]:
@@ -211,9 +214,10 @@ class HandTask:
     def web_check(self, manifest: HandManifest) -> None:  # noqa: ARG002
         """Raises GestaError (usage): browsers have no depth camera."""
         raise GestaError(
-            "A page in the browser gets color images only, and hand pose models need depth images. Run it beside a "
-            "depth camera: gesta export BUNDLE --to onnx --with-preprocessing. For hands in colors, MediaPipe's hand "
-            "landmarks feed a model trained on skeletons: gesta fetch trackers, docs/trackers.md.",
+            "A page in the browser gets color images only, but hand pose models need depth images. Run it with a "
+            "depth camera: gesta export BUNDLE --to onnx --with-preprocessing. For hands in color images, "
+            "MediaPipe's hand "
+            "landmarks can be the input of a model trained on skeletons: gesta fetch trackers, docs/trackers.md.",
             usage=True,
         )
 

@@ -23,7 +23,7 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
     shares = dict(zip(curve["thresholds"], curve["shares"], strict=True))
     worst = sorted(zip(document["per_joint_mm"], document["joints"], strict=True), reverse=True)[:4]
     lines = [
-        f"mean error  {document['mean_error_mm']:.2f} mm (median of the frames {document['median_error_mm']:.2f})",
+        f"mean error  {document['mean_error_mm']:.2f} mm (median over frames {document['median_error_mm']:.2f})",
         f"success     {shares[20.0]:.1%} of the frames under 20 mm, {shares[40.0]:.1%} under 40; area to 80 mm "
         f"{curve['area']:.3f}",
         f"frames      {document['frames']}, {len(document['skipped'])} skipped; engine {document['engine']}",
@@ -31,7 +31,7 @@ def _evaluate(document: Mapping[str, Any]) -> list[str]:
     ]
     people = document["per_person"]
     if len(people) > 1:
-        each = (f"{who} {one['mean_error_mm']:.2f} mm of {one['n']}" for who, one in people.items())
+        each = (f"{who} {one['mean_error_mm']:.2f} mm on {one['n']}" for who, one in people.items())
         lines.append("people      " + ", ".join(each))
     return lines
 
@@ -40,7 +40,8 @@ def _export(document: Mapping[str, Any]) -> list[str]:
     (artifact,) = document["artifacts"]
     pose = artifact["pose"]
     lines = [
-        f"{artifact['file']}, {pose['bytes']:,} bytes: joints as PyTorch's to {pose['largest_difference_mm']:.2g} mm "
+        f"{artifact['file']}, {pose['bytes']:,} bytes: joints differ from PyTorch's by up to "
+        f"{pose['largest_difference_mm']:.2g} mm "
         f"(mean {pose['mean_difference_mm']:.2g}) on {pose['frames']} {pose['source']} frames"
     ]
     if pose["error_mm"] is not None:

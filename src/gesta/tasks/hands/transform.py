@@ -49,7 +49,7 @@ class HandTransform(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> HandTransform:
         if (self.color_mean is None) != (self.color_deviation is None):
-            raise ValueError("color_mean and color_deviation come together")
+            raise ValueError("color_mean and color_deviation must be given together")
         if self.color_deviation is not None and min(self.color_deviation) <= 0:
             raise ValueError(f"color_deviation must be positive, not {list(self.color_deviation)}")
         if self.version > HAND_TRANSFORM_VERSION:
@@ -131,7 +131,9 @@ def cube_of(
     height, width = depth_mm.shape
     found = camera.doubts((width, height))
     if found:
-        raise GestaError(f"the intrinsics look wrong for it: {'; '.join(found)}. Give those of images of this size.")
+        raise GestaError(
+            f"the intrinsics look wrong for it: {'; '.join(found)}. Give the intrinsics for images of this size."
+        )
     if center_mm is None:
         return Cube(camera, nearest_object(depth_mm, camera, transform.cube_mm), transform.cube_mm)
     x, y, z = np.asarray(center_mm, np.float64)

@@ -31,13 +31,13 @@ class ImageTask:
 
     def read(self, data: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
         raise GestaError(
-            f"Recipes for images are for images in the layout of CIFAR, not for {data}: "
-            "gesta reproduce mullick/table-4.4 and mullick/table-4.5 train them.",
+            f"Image recipes are for images in the layout of CIFAR, not for {data}. "
+            "To train them: gesta reproduce mullick/table-4.4 or mullick/table-4.5.",
             usage=True,
         )
 
     def recipe_from(self, start: Path, recipe: ImageRecipe | None, sets: Sequence[str]) -> Any:  # noqa: ARG002
-        raise GestaError(f"{start}: networks for images cannot start from a bundle.", usage=True)
+        raise GestaError(f"{start}: image networks cannot start from a bundle. Leave --from out.", usage=True)
 
 
 TASK = ImageTask()

@@ -51,7 +51,7 @@ def raw(recording: Recording, facts: Facts) -> tuple[Skeleton, NDArray[np.float6
     values = ordered(found, facts.space, str(recording.skeleton))
     times = np.arange(len(values)) / (found.fps or recording.fps) if found.times_s is None else found.times_s
     if (np.diff(times) < 0).any():
-        raise GestaError(f"{recording.skeleton}: its time stamps go back. Correct the column of times.")
+        raise GestaError(f"{recording.skeleton}: its time stamps jump back. Correct the column of times.")
     return values, times - (times[0] if len(times) else 0)
 
 
@@ -60,7 +60,7 @@ def ordered(found: Skeletons, space: SkeletonSpace, name: str) -> Skeleton:
     missing = [joint for joint in space.joints if joint not in found.joints]
     if missing or found.values.shape[2] < space.dimensions:
         lack = f"the joints {', '.join(missing[:5])}" if missing else f"a position in {space.dimensions}-D"
-        raise GestaError(f"{name}: lacks {lack}. Give skeletons of the joints that the model was trained on.")
+        raise GestaError(f"{name}: lacks {lack}. Give skeletons with the joints that the model was trained on.")
     places = [found.joints.index(joint) for joint in space.joints]
     values = found.values[:, places, : space.dimensions]
     if found.confidence is None:

@@ -16,7 +16,7 @@ NONE = DecoderSpec().none
 
 def _first_is_none(classes: tuple[str, ...]) -> tuple[str, ...]:
     if classes[0] != NONE or len(classes) < 2:
-        raise ValueError(f"the first class is {NONE!r}, and a gesture or more follow")
+        raise ValueError(f"the first class must be {NONE!r}, followed by at least one gesture")
     return classes
 
 
@@ -32,7 +32,7 @@ class SpottingManifest(Manifest):
     space: SkeletonSpace
     fps: float = Field(gt=0, le=240, description="frames per second that the network sees")
     delay_frames: int = Field(
-        0, ge=0, le=480, description="a prediction is about the frame this many frames before the last one"
+        0, ge=0, le=480, description="a prediction is for the frame this many frames before the last one"
     )
     decoder: DecoderSpec
 
@@ -40,7 +40,7 @@ class SpottingManifest(Manifest):
         expected = ("float32", (-1, -1, len(self.space.joints), self.space.dimensions))
         found = inputs.get("skeleton")
         if inputs and not alike(expected, found):
-            return f"takes {shown(found)}, and its manifest says {shown(expected)}."
+            return f"takes {shown(found)}, but its manifest says {shown(expected)}."
         return unfit_answers(outputs, len(self.classes))
 
     @property
@@ -60,6 +60,6 @@ class SpottingManifest(Manifest):
         space = self.space
         return [
             f"skeletons of {len(space.joints)} joints in {space.dimensions}-D, {self.fps:g} frames a second",
-            f"an answer after every frame, about the frame {self.delay_s:.2f} s before",
+            f"a prediction after every frame, for the frame {self.delay_s:.2f} s earlier",
             self.decoder.line,
         ]

@@ -223,7 +223,7 @@ def normalized(normalizer: Normalizer, skeleton: ArrayLike) -> Skeleton:
     try:
         return normalizer(skeleton)
     except ValueError as error:
-        raise GestaError(f"The model does not take this skeleton: {error}.") from error
+        raise GestaError(f"The model cannot use this skeleton: {error}.") from error
 
 
 def steps(engine: Engine, skeleton: Skeleton, state: State) -> tuple[NDArray[np.float64], State]:
@@ -239,6 +239,6 @@ def one(path: Path) -> Recording:
     """Return the only recording at a path. Raises GestaError unless there is exactly one."""
     found = recordings.read(path).samples
     if len(found) != 1:
-        raise GestaError(f"{path}: holds {len(found)} recordings, expected one. `gesta predict` takes folders.")
+        raise GestaError(f"{path}: contains {len(found)} recordings, expected one. `gesta predict` takes folders.")
     recording: Recording = found[0]
     return recording

@@ -18,7 +18,7 @@ class SpottingInputSettings(Strict):
     scale: Literal["so_far", "first", "none"] = "so_far"
     view: Literal["first", "none"] = "none"
     least_confidence: float = Field(0.0, ge=0, le=1, description="joints below it count as missing")
-    delay_s: float = Field(0.0, ge=0, le=2, description="a frame is labeled when so much more has been seen")
+    delay_s: float = Field(0.0, ge=0, le=2, description="seconds of later frames used to label a frame")
 
 
 class SpottingModelSettings(Strict):
@@ -28,15 +28,19 @@ class SpottingModelSettings(Strict):
     width: int = Field(96, ge=8, le=1024)
     dilations: tuple[Annotated[int, Field(ge=1, le=512)], ...] = Field((1, 2, 4, 8, 16), min_length=1, max_length=12)
     dropout: float = Field(0.2, ge=0, lt=1)
-    centered: bool = Field(True, description="positions from the middle of each frame; movement stays that in space")
-    window: int = Field(30, ge=1, le=1000, description="of window: frames that it sees; the others are for tcn")
+    centered: bool = Field(
+        True, description="positions relative to the middle of each frame; movements are still those in space"
+    )
+    window: int = Field(
+        30, ge=1, le=1000, description="network window: number of frames it sees; the other settings are for tcn"
+    )
 
 
 class SpottingTrainingSettings(Strict):
     """An epoch is a number of windows, cut at random from recordings or composed of single gestures."""
 
     epochs: int = Field(35, ge=1)
-    windows: int = Field(240, ge=1, description="an epoch")
+    windows: int = Field(240, ge=1, description="windows per epoch")
     window_s: float = Field(9.6, gt=0, le=600)
     composed: float = Field(0.5, ge=0, le=1, description="share of windows composed of single gestures and rests")
     optimizer: Literal["sgd", "adam", "adamw"] = "adamw"

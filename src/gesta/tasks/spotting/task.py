@@ -25,6 +25,7 @@ from gesta.tasks.spotting.manifest import SpottingManifest
 from gesta.tasks.spotting.recipe import SpottingRecipe
 from gesta.tasks.web import WebModel
 from gesta.training.run import Fitted, Run
+from gesta.words import counted
 
 
 class SpottingTask:
@@ -59,7 +60,7 @@ class SpottingTask:
         whole, isolated = _apart(listing.samples)
         divided, notes = split_samples(replace(listing, samples=tuple(whole)), seed, protocol)
         if isolated:
-            notes = (*notes, f"{len(isolated)} files of one gesture each are for training only.")
+            notes = (*notes, f"{counted(len(isolated), 'file')} of a single gesture: used for training only.")
         return Parts(replace(divided, samples=(*divided.samples, *isolated)), notes)
 
     def folds(self, samples: Sequence[Recording], recipe: Any, by: str, k: int | None) -> list[Any]:  # noqa: ARG002
@@ -113,10 +114,10 @@ class SpottingTask:
         found = [r for r in samples if r.label is not None and not r.isolated]
         labels = {span.label for r in found for span in r.spans}
         if not found or (labels and not labels & set(manifest.gestures)):
-            what = f"the model knows none of their gestures {', '.join(sorted(labels)[:10])}" if labels else "none"
+            known = f"the model knows none of the gestures {', '.join(sorted(labels)[:10])}"
             raise GestaError(
-                f"nothing to measure: of {len(samples)} recordings {what if found else 'none has labels'}. It spots "
-                f"{', '.join(manifest.gestures)}. Choose another split or data folder."
+                f"nothing to measure: {known if found else f'none of the {len(samples)} recordings has labels'}. "
+                f"It spots {', '.join(manifest.gestures)}. Choose another split or data folder."
             )
         return found
 

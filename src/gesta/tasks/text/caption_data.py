@@ -66,7 +66,11 @@ class Described:
         if self.folder is not None:
             return self.folder.load(self.id)
         if encode is None:
-            raise GestaError(f"{self.files[0]}: is not a folder of features, and no encoder was given.", usage=True)
+            raise GestaError(
+                f"{self.files[0]}: is not a folder of features, and no encoder is given. Give a folder made by gesta "
+                "features.",
+                usage=True,
+            )
         return encode(self.sample)
 
 
@@ -103,7 +107,9 @@ def read_captions(path: Path) -> Sentences:
         for number, row in enumerate(rows, 2):
             words = words_of(row["caption"] or "")
             if not words or not row[column]:
-                raise GestaError(f"{path}: line {number} has no {'caption' if row[column] else column}. Leave it out.")
+                raise GestaError(
+                    f"{path}: line {number} has no {'caption' if row[column] else column}. Add it, or remove the line."
+                )
             captions[row[column]].append(" ".join(words))
             groups |= {row[column]: row["group"]} if row.get("group") else {}
     except csv.Error as error:
@@ -120,7 +126,7 @@ def read(data: Path, layout: str | None = None, like: str | None = None, describ
     folder = stored(data)
     listing = read_data(data, layout, like) if folder is None else listing_of(folder)
     if described and not has_captions(data):
-        raise GestaError(f"{data}: has no {CAPTIONS}. Write one beside the data, with the columns path,caption.")
+        raise GestaError(f"{data}: has no {CAPTIONS}. Write one next to the data, with the columns path,caption.")
     said = read_captions(data / CAPTIONS) if has_captions(data) else Sentences("path", {}, {})
     held = None if folder is None else {entry.id for entry in folder.entries}
     samples, used = [], set()

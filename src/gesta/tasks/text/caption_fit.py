@@ -76,12 +76,14 @@ def features_of(samples: Sequence[Described]) -> tuple[list[Features], FeatureUs
     if folder is None:
         raise GestaError("Training needs stored features: gesta features DATA --out FEATURES, then train on FEATURES.")
     if not folder.recipe.pooled:
-        raise GestaError(f"{folder.folder}: holds maps, and vectors are needed. Make them without --maps.")
+        raise GestaError(
+            f"{folder.folder}: contains feature maps, but vectors are needed. Compute the features without --maps."
+        )
     videos = [sample.features() for sample in samples]
     widths = {video.shape[1] for video in videos}
     if len(widths) > 1:
         raise GestaError(
-            f"{folder.folder}: features have {' and '.join(map(str, sorted(widths)))} numbers; expected one."
+            f"{folder.folder}: feature vectors have different lengths: {', '.join(map(str, sorted(widths)))}."
         )
     usual = int(np.median([len(video) for video in videos]))
     return videos, FeatureUse(recipe=folder.recipe, width=widths.pop(), usual=usual)
@@ -93,7 +95,7 @@ def fit(parts: Parts, recipe: CaptionRecipe, run: Run) -> Fitted:
     seed_everything(run.seed)
     train, val = parts.of("train"), parts.of("val")
     if not train:
-        raise GestaError(f"{parts.listing.root}: no described recording is in the training part.")
+        raise GestaError(f"{parts.listing.root}: no recording in the training part has a caption.")
     videos, use = features_of(train)
     vocabulary = known_words(train, recipe.input.minimum_count)
     network = CaptionNet(features=use.width, target_tokens=len(vocabulary), **recipe.model.model_dump())

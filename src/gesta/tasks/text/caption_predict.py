@@ -49,7 +49,7 @@ class SeesFeatures:
         if found.ndim != 2 or found.shape[1] != self.features.width or not len(found):
             raise GestaError(f"The model takes features [T, {self.features.width}], not {list(found.shape)}.")
         if not np.isfinite(found).all():
-            raise GestaError("The features hold values that are not numbers (NaN, or infinite).")
+            raise GestaError("The features contain values that are not finite (NaN or infinite).")
         return found.astype(np.float32, copy=False)
 
 

@@ -62,8 +62,8 @@ class FeatureBase(TextBase):
         if not (root / RECIPE).is_file():
             makes = command("gesta", "features", root, "--backbone", "skeleton", "--out", "FEATURES")
             raise GestaError(
-                f"{root}: holds no stored features, which {self.title} are learned from. Make them first, and train "
-                f"on FEATURES: {makes} (or another --backbone, or --model).",
+                f"{root}: contains no stored features, which {self.title} are learned from. Compute them first, and "
+                f"train on FEATURES: {makes} (or another --backbone, or --model).",
                 usage=True,
             )
         fitted: Fitted = importlib.import_module(f"{self.modules}_fit").fit(parts, recipe, run)

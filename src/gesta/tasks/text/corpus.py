@@ -49,7 +49,9 @@ def read(path: Path, layout: data.Layout | None = None) -> Listing:
     """
     layout = layout or data.layout_of(path)
     if layout == "pairs":
-        raise GestaError(f"{path}: holds sentence pairs. A language model wants one language: give one of the files.")
+        raise GestaError(
+            f"{path}: contains sentence pairs, but a language model learns one language. Give one of the files."
+        )
     if layout == "captions":
         file = (Resource(path / data.CAPTIONS),)
         captions = data.read_captions(path)
@@ -69,7 +71,7 @@ def divide(listing: Listing, settings: TextInputSettings, seed: int) -> Listing:
     """
     if listing.layout == "captions":
         if settings.unit == "character":
-            raise GestaError(f"{listing.root}: captions are sentences, so their tokens are words: input.unit=word.")
+            raise GestaError(f"{listing.root}: captions are sentences, so tokens must be words. Set input.unit=word.")
         chosen = held_out([p.group for p in listing.samples if p.split == "train"], settings.validation, seed)
         parts = ["val" if p.split == "train" and p.group in chosen else p.split for p in listing.samples]
         return replace(listing, samples=tuple(replace(p, split=s) for p, s in zip(listing.samples, parts, strict=True)))
@@ -103,7 +105,7 @@ def by_position(whole: Whole, validation: float, test: float = TEST_SHARE) -> di
     train, val, scored = whole[: learned - later], whole[learned - later : learned], whole[learned:]
     if not train or not scored or (validation and not val):
         kind = "characters" if isinstance(whole, str) else "lines"
-        raise GestaError(f"The text has {len(whole)} {kind}: too few to divide into training, validation and test.")
+        raise GestaError(f"The text has {len(whole)} {kind}: too few to split into training, validation and test.")
     return {"train": train, "val": val, "test": scored}
 
 

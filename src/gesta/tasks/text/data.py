@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise GestaError(f"{path}: cannot be read ({error}). Check that the file is there and complete.") from error
     if b"\0" in data:
-        raise GestaError(f"{path}: is a binary file (it holds zero bytes), not text. Give a text file in UTF-8.")
+        raise GestaError(f"{path}: is a binary file (it contains zero bytes), not text. Give a text file in UTF-8.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -66,7 +66,8 @@ def layout_of(path: Path) -> Layout:
         return "text"
     if layout is None:
         raise GestaError(
-            f"{path}: holds no text. Expected .txt files, {CAPTIONS}, or sentence pairs such as train.de and train.en."
+            f"{path}: contains no text. Expected .txt files, {CAPTIONS}, or sentence pairs such as train.de and "
+            "train.en."
         )
     return layout
 
@@ -110,7 +111,7 @@ def read_captions(folder: Path) -> dict[str, list[tuple[str, list[str]]]]:
     }
     if not part_of:
         raise GestaError(
-            f"{folder}: none of {', '.join(_IMAGE_LISTS.values())} is there; they say who is in which part."
+            f"{folder}: none of {', '.join(_IMAGE_LISTS.values())} found; they list the images of each part."
         )
     parts: dict[str, list[tuple[str, list[str]]]] = {part: [] for part in _IMAGE_LISTS}
     for number, line in enumerate(read_text(folder / CAPTIONS).split("\n"), 1):

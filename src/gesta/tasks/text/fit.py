@@ -254,6 +254,9 @@ def _sets(corpus: Corpus, settings: TextTrainingSettings, seed: int) -> tuple[Ex
         return streams, Stream(val, settings.batch, settings.steps)
     end = corpus.vocabulary.end
     if end is None:
-        raise GestaError("training.carry=false is for sentences of words: a text of characters has no <end>.")
+        raise GestaError(
+            "training.carry=false is for sentences of words; a text of characters has no <end>. Set "
+            "training.carry=true."
+        )
     sentences = Sentences(train, settings.batch, end, steps=settings.steps, shuffle=True, seed=seed)
     return sentences, Sentences(val, settings.batch, end)

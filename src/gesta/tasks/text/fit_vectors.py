@@ -49,7 +49,9 @@ class Predictions:
         self.settings = settings
         self.texts = [np.asarray(text, np.int64) for text in texts if len(text) > 1]
         if not self.texts:
-            raise GestaError("No sentence has two words of the vocabulary: there is nothing to predict from another.")
+            raise GestaError(
+                "No sentence has two words of the vocabulary, so there is nothing to learn from. Give more text."
+            )
         counts = np.bincount(np.concatenate(self.texts), minlength=vocabulary).astype(np.float64)
         drawn = counts**settings.exponent
         self.cumulative = np.cumsum(drawn / drawn.sum())

@@ -52,7 +52,7 @@ class LanguageManifest(Manifest):
 
     @property
     def summary(self) -> str:
-        return f"Says which {self.known.unit} comes next, of {len(self.known.tokens)}, and so writes text."
+        return f"Predicts the next {self.known.unit}, one of {len(self.known.tokens)}, and so writes text."
 
     @property
     def input_lines(self) -> list[str]:
@@ -96,8 +96,8 @@ class TranslationManifest(SentenceManifest):
     @property
     def input_lines(self) -> list[str]:
         return [
-            f"a sentence, words with spaces between them; {len(self.source.tokens)} words are known",
-            f"written with {len(self.target.tokens)} words",
+            f"a sentence, words separated by spaces; vocabulary: {len(self.source.tokens)} words",
+            f"output vocabulary: {len(self.target.tokens)} words",
         ]
 
 
@@ -111,7 +111,7 @@ class FeatureUse(Strict):
     @property
     def line(self) -> str:
         made = self.recipe
-        rate = f"one for every {made.every} frames" if made.every else f"{made.frames or self.usual} a video"
+        rate = f"one for every {made.every} frames" if made.every else f"{made.frames or self.usual} per video"
         return f"features of a video, {self.width} numbers each, {rate}: {made.backbone}, {made.stage}"
 
 
@@ -128,7 +128,7 @@ class CaptionManifest(SentenceManifest):
 
     @property
     def summary(self) -> str:
-        return f"Says what happens in a video, with {len(self.target.tokens)} words."
+        return f"Describes what happens in a video, with a vocabulary of {len(self.target.tokens)} words."
 
     @property
     def input_lines(self) -> list[str]:
@@ -148,12 +148,12 @@ class VectorManifest(Manifest):
 
     @property
     def network(self) -> str:
-        return f"LSTM in both directions, {self.recipe['model']['hidden']}, learned from {self.recipe['objective']}"
+        return f"bidirectional LSTM, {self.recipe['model']['hidden']}, learned from {self.recipe['objective']}"
 
     @property
     def summary(self) -> str:
         what = "videos and sentences" if self.known is not None else "videos"
-        return f"Gives {what} vectors of {self.recipe['model']['vector']} numbers, to find what is alike."
+        return f"Maps {what} to vectors of {self.recipe['model']['vector']} numbers, to find similar ones."
 
     @property
     def input_lines(self) -> list[str]:

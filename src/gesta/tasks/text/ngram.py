@@ -59,11 +59,11 @@ class KneserNey:
     ) -> None:
         """Count the n-grams of the training texts. Raises GestaError if there is nothing to count."""
         if order < 1 or vocabulary < 1:
-            raise ValueError(f"an n-gram has at least one token and a vocabulary one entry, not {order}, {vocabulary}")
+            raise ValueError(f"expected order and vocabulary of at least 1, got {order} and {vocabulary}")
         self.order, self.vocabulary, self.start, self.discount = order, vocabulary, start, discount
         tokens, age = self._joined(texts)
         if not (age >= self._padding).any():
-            raise GestaError("There is no token to count n-grams of: the text is empty.")
+            raise GestaError("There are no tokens to count: the text is empty.")
         self._orders: list[_Order] = []
         numbers = [tokens]  # numbers[n - 1][i]: the n-gram that ends at i
         keys_of: list[Ids] = [np.arange(vocabulary)]
@@ -150,7 +150,7 @@ class KneserNey:
         """Return the mean negative log probability per token over all texts; its exponential is the perplexity."""
         logs = np.concatenate([np.log(self.probabilities(text)) for text in texts])
         if not len(logs):
-            raise GestaError("There is no token to measure on: the text is empty.")
+            raise GestaError("There are no tokens to measure on: the text is empty.")
         return float(-logs.mean())
 
 

@@ -58,7 +58,7 @@ def divide(listing: Listing, settings: PairInputSettings, seed: int) -> Listing:
     for language in (settings.source, settings.target):
         if language not in known:
             there = ", ".join(known) or "none"
-            raise GestaError(f"{listing.root}: there is no train.{language}. Languages here: {there}.")
+            raise GestaError(f"{listing.root}: there is no train.{language}. Available languages: {there}.")
     train = [i for i, pair in enumerate(listing.samples) if pair.split == "train"]
     count = round(len(train) * settings.validation)
     if count == len(train) or (settings.validation and not count):

@@ -68,7 +68,7 @@ class LanguageModel:
             texts = [numbers(self.vocabulary, text)]
         rows = self.scores(texts)
         if not rows[:, 1].sum():
-            raise GestaError("The text is too short: there is no token behind another one to predict.")
+            raise GestaError("The text is too short: a prediction needs at least two tokens.")
         return TextScore(float(rows[:, 0].sum() / rows[:, 1].sum()), int(rows[:, 1].sum()))
 
     def write(

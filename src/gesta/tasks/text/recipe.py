@@ -17,48 +17,56 @@ class TextInputSettings(Strict):
 
     unit: Literal["character", "word"] = "character"
     minimum_count: int = Field(1, ge=1, description="rarer tokens of the training part become <unk>")
-    most: int = Field(MOST_WORDS, ge=1, le=MOST_WORDS, description="words at most")
+    most: int = Field(MOST_WORDS, ge=1, le=MOST_WORDS, description="maximum number of words in the vocabulary")
     validation: float = Field(0.05, ge=0, lt=1, description="share of the training part that is held out; 0: none")
     vectors: str | None = Field(
-        None, description="file of word vectors (GloVe, word2vec) that the embedding starts from; null: learned"
+        None, description="file of word vectors (GloVe, word2vec) that initialize the embedding; null: random"
     )
-    ngram: int = Field(5, ge=1, le=12, description="order of the Kneser-Ney n-gram that is measured beside the model")
+    ngram: int = Field(5, ge=1, le=12, description="order of the Kneser-Ney n-gram model measured for comparison")
 
 
 class LanguageModelSettings(Strict):
     """The network; see gesta.models.language."""
 
-    embedding: int = Field(512, ge=1, description="units of a token's vector")
+    embedding: int = Field(512, ge=1, description="size of the token embedding")
     hidden: int = Field(512, ge=1, description="units of an LSTM layer")
     layers: int = Field(3, ge=1, le=8, description="LSTM layers")
-    tied: bool = Field(False, description="the unembedding is the embedding")
-    dropout: float = Field(0.0, ge=0, lt=1, description="between layers and behind the last one")
+    tied: bool = Field(False, description="the output layer shares the weights of the embedding")
+    dropout: float = Field(0.0, ge=0, lt=1, description="between layers and after the last one")
     input_dropout: float = Field(0.0, ge=0, lt=1, description="of the embedding's units")
     weight_dropout: float = Field(0.0, ge=0, lt=1, description="of recurrent weights")
     variational: bool = Field(False, description="a unit is dropped at all steps of a sequence or at none")
-    cutoffs: tuple[int, ...] = Field((), description="of an adaptive softmax, as in [2000, 10000]; none: a plain one")
+    cutoffs: tuple[int, ...] = Field(
+        (), description="of an adaptive softmax, as in [2000, 10000]; empty: plain softmax"
+    )
 
     @model_validator(mode="after")
     def _adaptive_is_untied(self) -> LanguageModelSettings:
         if self.tied and self.cutoffs:
-            raise ValueError("an adaptive softmax has no unembedding to tie: tied: false, or no cutoffs")
+            raise ValueError(
+                "model.tied does not work with an adaptive softmax: set model.tied=false, or leave model.cutoffs out"
+            )
         return self
 
 
 class TextTrainingSettings(Strict):
     epochs: int = Field(20, ge=1)
-    batch: int = Field(64, ge=1, description="sequences side by side")
-    steps: int = Field(128, ge=1, description="tokens that a gradient goes back (carry); longest sentence (not carry)")
-    carry: bool = Field(True, description="one running text whose state is carried on; false: sentences")
+    batch: int = Field(64, ge=1, description="sequences per batch")
+    steps: int = Field(
+        128, ge=1, description="with carry: tokens of truncated backpropagation; without: longest sentence"
+    )
+    carry: bool = Field(True, description="one long text through which the state is carried; false: separate sentences")
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: float = Field(0.002, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1, description="of SGD")
     weight_decay: float = Field(0.0, ge=0)
-    schedule: Literal["constant", "cosine"] = Field("cosine", description="cosine: up in 100 updates, down to nothing")
+    schedule: Literal["constant", "cosine"] = Field(
+        "cosine", description="cosine: warm-up of 100 updates, then decay to 0"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="of translation")
     gradient_clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
     averaging: float = Field(
-        0.0, ge=0, lt=1, description="share of the old mean in each step's mean of the weights; 0: no averaging"
+        0.0, ge=0, lt=1, description="decay of the exponential moving average of the weights; 0: no averaging"
     )
     patience: int | None = Field(None, ge=1, description="stop after this many epochs without a better validation loss")
     precision: Precision = "32-true"
@@ -77,7 +85,7 @@ class LanguageRecipe(Recipe):
     @model_validator(mode="after")
     def _vectors_are_of_words(self) -> LanguageRecipe:
         if self.input.vectors is not None and self.input.unit != "word":
-            raise ValueError("input.vectors are of words: input.unit=word, or leave them out")
+            raise ValueError("input.vectors are word vectors: set input.unit=word, or leave input.vectors out")
         return self
 
     @field_validator("training")
@@ -91,8 +99,8 @@ class LanguageRecipe(Recipe):
 class PairInputSettings(Strict):
     """The languages, given as file suffixes (train.de: de), and how many training pairs are held out for validation."""
 
-    source: str = Field(description="language that is read, as in train.de: de")
-    target: str = Field(description="language that is written")
+    source: str = Field(description="source language, as in train.de: de")
+    target: str = Field(description="target language")
     source_minimum_count: int = Field(2, ge=1, description="rarer source words become <unk>")
     target_minimum_count: int = Field(2, ge=1, description="rarer target words become <unk>, which is never written")
     validation: float = Field(0.03, ge=0, lt=1, description="share of the training pairs that is held out; 0: none")
@@ -112,7 +120,7 @@ class TranslationModelSettings(Strict):
 class BeamSettings(Strict):
     beams: int = Field(4, ge=1, description="1: greedy")
     penalty: float = Field(1.0, ge=0, description="log probability is divided by length to this power")
-    longest: int = Field(60, ge=1, description="words of a translation at most")
+    longest: int = Field(60, ge=1, description="maximum number of words in the output")
 
 
 class TranslationRecipe(Recipe):
@@ -150,7 +158,7 @@ class VectorModelSettings(Strict):
 
     embedding: int = Field(128, ge=1)
     hidden: int = Field(128, ge=1, description="units of an LSTM layer in one direction")
-    vector: int = Field(128, ge=1, description="numbers of a video's vector")
+    vector: int = Field(128, ge=1, description="length of a video's vector")
     dropout: float = Field(0.3, ge=0, lt=1)
 
 
@@ -161,7 +169,8 @@ class VectorRecipe(Recipe):
 
     kind: Literal["video2vec"]
     objective: Literal["captions", "classes", "reconstruction"] = Field(
-        "captions", description="what the vectors learn from; only captions make them comparable with sentences"
+        "captions",
+        description="what the vectors are learned from; only with captions can they be compared with sentences",
     )
     input: CaptionInputSettings = CaptionInputSettings()
     model: VectorModelSettings = VectorModelSettings()

@@ -83,16 +83,16 @@ def read(folder: Path, model: str) -> Index | None:
         vectors = np.load(folder / VECTORS, mmap_mode="r", allow_pickle=False)
     except (ValidationError, OSError, ValueError) as error:
         raise GestaError(
-            f"{folder}: its index cannot be read ({str(error).splitlines()[0]}). Delete the folder."
+            f"{folder}: its index cannot be read ({str(error).splitlines()[0]}). Delete the folder to index again."
         ) from error
     if stored.format_version > FORMAT_VERSION:
         raise GestaError(
-            f"{folder}: is of format {stored.format_version}; this gesta reads {FORMAT_VERSION}. Update it."
+            f"{folder}: is of format {stored.format_version}; this gesta reads up to {FORMAT_VERSION}. Update gesta."
         )
     if stored.model != model:
         raise GestaError(f"{folder}: is the index of another model. Choose another --index, or delete it.", usage=True)
     if not len(stored.ids) == len(stored.identities) == len(vectors):
-        raise GestaError(f"{folder}: {VECTORS} and {INDEX} do not fit each other. Delete the folder.")
+        raise GestaError(f"{folder}: {VECTORS} and {INDEX} do not match. Delete the folder to index again.")
     return Index(stored.ids, stored.identities, vectors)
 
 

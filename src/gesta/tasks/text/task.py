@@ -53,9 +53,9 @@ class TextTask(TextBase):
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         settings = TextInputSettings.model_validate(recipe["input"])
         divided = corpus.divide(listing, settings, seed)
-        held = f"{settings.validation:.0%} of the training part are held out to choose the epoch on"
+        held = f"{settings.validation:.0%} of the training part is held out to choose the epoch"
         how = "by image" if listing.layout == "captions" else "by position; the last tenth is the test part"
-        return Parts(divided, (f"divided {how}; {held}",))
+        return Parts(divided, (f"split {how}; {held}",))
 
     def train(self, parts: Parts, recipe: LanguageRecipe, run: Run) -> Fitted:
         from gesta.tasks.text.fit import fit
@@ -84,7 +84,7 @@ class TextTask(TextBase):
 
         nats, tokens = outputs.sum(0)
         if not tokens:
-            raise GestaError("There is no token to score: the passages are too short.")
+            raise GestaError("There are no tokens to score: the passages are too short.")
         score = TextScore(float(nats / tokens), int(tokens))
         vocabulary, known = predictor.vocabulary, predictor.manifest.metrics
         unknown = sum(int((corpus.numbers(vocabulary, p.text) == vocabulary.unknown).sum()) for p in samples)

@@ -144,7 +144,9 @@ def bleu(said: Sequence[str], *references: Sequence[str | None]) -> float:
     """
     for wording in references:
         if len(said) != len(wording):
-            raise GestaError(f"{len(said)} translations for {len(wording)} references: one each is needed.")
+            raise GestaError(
+                f"{len(said)} translations for {len(wording)} references; expected as many translations as references."
+            )
     try:
         import sacrebleu
     except ImportError as error:

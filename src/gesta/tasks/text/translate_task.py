@@ -41,13 +41,13 @@ class TranslationTask(TextBase):
 
     def read(self, data_path: Path, layout: str | None = None, like: str | None = None) -> Listing:  # noqa: ARG002
         if not self.recognizes(data_path, layout):
-            raise GestaError(f"{data_path}: holds no sentence pairs. Expected files such as train.de and train.en.")
+            raise GestaError(f"{data_path}: contains no sentence pairs. Expected files such as train.de and train.en.")
         return pairs.read(data_path)
 
     def split(self, listing: Listing, seed: int, recipe: Mapping[str, Any], protocol: str = "subject") -> Parts:  # noqa: ARG002
         settings = PairInputSettings.model_validate(recipe["input"])
         divided = pairs.divide(listing, settings, seed)
-        note = f"divided by file; {settings.validation:.0%} of the training pairs are held out to choose the epoch on"
+        note = f"split by file; {settings.validation:.0%} of the training pairs are held out to choose the epoch"
         return Parts(divided, (note,))
 
     def train(self, parts: Parts, recipe: TranslationRecipe, run: Run) -> Fitted:

@@ -23,6 +23,7 @@ from gesta.tasks.text.translate_fit import learned
 from gesta.training.checkpoints import seed_everything
 from gesta.training.figure import FIGURE, draw_history
 from gesta.training.run import Fitted, Run, clear
+from gesta.words import counted
 
 
 class VectorSet(CaptionSet):
@@ -67,7 +68,10 @@ def fit(parts: Parts, recipe: VectorRecipe, run: Run) -> Fitted:
     seed_everything(run.seed)
     train, labels = parts.of("train"), sorted({s.label for s in parts.of("train") if s.label is not None})
     if recipe.objective == "classes" and len(labels) < 2:
-        raise GestaError(f"{parts.listing.root}: the training part has {len(labels)} classes; two are needed to learn.")
+        raise GestaError(
+            f"{parts.listing.root}: the training part has {counted(len(labels), 'class', 'classes')}; at least two "
+            "are needed."
+        )
     val = [s for s in parts.of("val") if recipe.objective != "classes" or s.label in labels]
     videos, use = features_of(train)
     vocabulary = known_words(train, recipe.input.minimum_count)

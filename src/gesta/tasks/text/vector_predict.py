@@ -59,7 +59,7 @@ class VectorModel(SeesFeatures):
         """
         if self.manifest.known is None:
             raise GestaError(
-                f"The model {self.manifest.name!r} has learned from {self.manifest.recipe['objective']}, not from "
+                f"The model {self.manifest.name!r} was trained on {self.manifest.recipe['objective']}, not on "
                 "captions: it does not understand sentences. Search with --like VIDEO, or train text/video2vec.",
                 usage=True,
             )

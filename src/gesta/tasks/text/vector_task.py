@@ -198,7 +198,7 @@ def _texts(manifest: VectorManifest) -> list[NDArray[np.int64]]:
 
 def _recalls(row: Mapping[str, Any]) -> str:
     shares = ", ".join(f"{row[f'recall_{k}']:.1%} (chance {row[f'chance_{k}']:.1%})" for k in (1, 5, 10))
-    return f"find one that shows the same among the first 1, 5, 10: {shares}; {row['n']} queries"
+    return f"a video with the same meaning among the first 1, 5, 10: {shares}; {row['n']} queries"
 
 
 TASK = VectorTask()

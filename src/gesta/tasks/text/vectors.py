@@ -39,7 +39,9 @@ class WordVectors:
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2 or len(self.words) != len(self.vectors) or not self.words:
-            raise GestaError(f"{len(self.words)} words want as many vectors, not an array of {self.vectors.shape}.")
+            raise GestaError(
+                f"{len(self.words)} words need as many vectors, not an array of shape {self.vectors.shape}."
+            )
         bad = np.flatnonzero(~np.isfinite(self.vectors).all(1))
         if len(bad):
             raise GestaError(f"The vector of {self.words[bad[0]]!r} has a value that is not a number.")
@@ -60,7 +62,7 @@ class WordVectors:
     def number(self, word: str) -> int:
         """Return the row of a word. Raises GestaError if it has no vector."""
         if word not in self._numbers:
-            raise GestaError(f"There is no vector of {word!r} among {len(self.words)} words.")
+            raise GestaError(f"There is no vector for {word!r} among the {len(self.words)} words.")
         return self._numbers[word]
 
     def __getitem__(self, word: str) -> Vectors:
@@ -112,7 +114,7 @@ def read_vectors(path: Path, words: Collection[str] | None = None) -> WordVector
     except (OSError, EOFError, zlib.error) as error:
         raise GestaError(f"{path}: cannot be read ({error}). Check that the file is there and complete.") from error
     if not found:
-        wanted = "" if words is None else f" of the {len(words)} that are wanted"
+        wanted = "" if words is None else f" of the {len(words)} needed"
         raise GestaError(f"{path}: has no word{wanted}. Expected GloVe or word2vec vectors, text or binary.")
     try:
         return WordVectors(tuple(found), np.stack(list(found.values())))
@@ -136,7 +138,7 @@ def _entries(stream: BinaryIO | gzip.GzipFile, path: Path) -> Iterator[tuple[str
         return
     count, width = map(int, header)
     if not width:
-        raise GestaError(f"{path}: the first line says that vectors have no values: {first.decode().strip()!r}.")
+        raise GestaError(f"{path}: according to the first line, vectors have no values: {first.decode().strip()!r}.")
     start = stream.tell()
     second = stream.readline(1 << 20)
     stream.seek(start)
@@ -158,7 +160,7 @@ def _text(
     stream: BinaryIO | gzip.GzipFile, path: Path, width: int, first: bytes, line: int = 0
 ) -> Iterator[tuple[str, Vectors]]:
     if first and width < 1:
-        raise GestaError(f"{path}: line 1 is not a word with its values. Expected GloVe or word2vec vectors.")
+        raise GestaError(f"{path}: line 1 is not a word followed by numbers. Expected GloVe or word2vec vectors.")
     for number, content in enumerate(_lines(stream, first), line + 1):
         if not content.strip():
             continue
@@ -168,7 +170,10 @@ def _text(
         except ValueError:
             vector = np.zeros(0, np.float32)
         if len(vector) != width:
-            raise GestaError(f"{path}: line {number} is not a word and {width} numbers.")
+            raise GestaError(
+                f"{path}: line {number} is not a word followed by {width} numbers. Correct the line, or get the file "
+                "again."
+            )
         yield parts[0].decode(errors="replace"), vector
 
 
@@ -183,11 +188,11 @@ def _binary(stream: BinaryIO | gzip.GzipFile, path: Path, count: int, width: int
         word = bytearray()
         while (byte := stream.read(1)) != b" ":
             if not byte or len(word) > LONGEST_WORD:
-                raise GestaError(f"{path}: ends, or is damaged, in word {number} of {count}. Get the file anew.")
+                raise GestaError(f"{path}: ends, or is damaged, in word {number} of {count}. Get the file again.")
             word += byte
         values = stream.read(4 * width)
         if len(values) < 4 * width:
-            raise GestaError(f"{path}: ends in the vector of word {number} of {count}. Get the whole file.")
+            raise GestaError(f"{path}: ends in the vector of word {number} of {count}. Get the complete file.")
         yield word.lstrip(b"\n").decode(errors="replace"), np.frombuffer(values, "<f4")
 
 
@@ -198,7 +203,9 @@ def write_vectors(path: Path, vectors: WordVectors, *, binary: bool = False) -> 
     """
     odd = [word for word in vectors.words if not word or any(character in " \n" for character in word)]
     if odd:
-        raise GestaError(f"{odd[0]!r} cannot be written: word2vec's format has no empty words and no spaces in them.")
+        raise GestaError(
+            f"{odd[0]!r} cannot be written: in word2vec's format, words are not empty and contain no spaces."
+        )
     rows = [f"{len(vectors)} {vectors.width}\n".encode()]
     for word, vector in zip(vectors.words, vectors.vectors, strict=True):
         if binary:
@@ -234,7 +241,7 @@ def similarity_test(vectors: WordVectors, path: Path) -> Score:
             first, second, rating = line.lower().split("\t")
             pair = first, second, float(rating)
         except ValueError as error:
-            raise GestaError(f"{path}: line {number} is not WORD<tab>WORD<tab>RATING.") from error
+            raise GestaError(f"{path}: line {number} is not WORD<tab>WORD<tab>RATING. Correct the line.") from error
         rated += 1
         if first in vectors and second in vectors:
             covered.append(pair)
@@ -271,7 +278,7 @@ def analogy_test(vectors: WordVectors, path: Path) -> dict[str, Score]:
         elif line.strip():
             question = line.lower().split()
             if len(question) != 4:
-                raise GestaError(f"{path}: line {number} is not four words.")
+                raise GestaError(f"{path}: line {number} does not have four words. Correct the line.")
             sections.setdefault(section, []).append(question)
     scores = {name: _answered(vectors, questions) for name, questions in sections.items()}
     covered = sum(score.covered for score in scores.values())

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gesta.schema import GestaError
+from gesta.words import counted
 
 Unit = Literal["character", "word"]
 END, UNKNOWN = "<end>", "<unk>"
@@ -30,7 +31,7 @@ class Vocabulary:
         numbers = {token: number for number, token in enumerate(self.tokens)}
         if len(numbers) != len(self.tokens):
             twice = [token for token, count in Counter(self.tokens).items() if count > 1]
-            raise GestaError(f"The vocabulary names {twice[0]!r} more than once; every token has one number.")
+            raise GestaError(f"The vocabulary contains {twice[0]!r} more than once. Remove the repetition.")
         object.__setattr__(self, "_numbers", numbers)
 
     def __len__(self) -> int:
@@ -85,7 +86,7 @@ def characters(train: str, *others: str, minimum_count: int = 1) -> Vocabulary:
     kept = _most_frequent(counts, minimum_count)
     if len(kept) < 2:
         raise GestaError(
-            f"The training text has {len(kept)} different characters; two are needed to learn which one follows. "
+            f"The training text has only {counted(len(kept), 'different character')}; at least two are needed. "
             "Check that it is the right file."
         )
     lost = any(character not in set(kept) for text in (train, *others) for character in set(text))

@@ -43,16 +43,17 @@ def _export(document: Mapping[str, Any]) -> list[str]:
     for artifact in document["artifacts"]:
         parity, measured = artifact["parity"], artifact["measured"]
         lines.append(
-            f"{artifact['role']:<8} {artifact['file']}, {measured['bytes']:,} bytes: the same likeliest token at "
-            f"the end of {parity['top_class_agreement']:.1%} of {parity['clips']} {measured['clips']} texts, they "
-            f"differ by up to {parity['largest_difference']:.2g}"
+            f"{artifact['role']:<8} {artifact['file']}, {measured['bytes']:,} bytes: the same most likely token as "
+            f"PyTorch at the end of {parity['top_class_agreement']:.1%} of {parity['clips']} {measured['clips']} "
+            "texts; "
+            f"probabilities differ by up to {parity['largest_difference']:.2g}"
         )
         lines += shared.faster("token", measured)
     return shared.exported(document, lines, "TEXT")
 
 
 def _benchmark(document: Mapping[str, Any]) -> list[str]:
-    lines = [*shared.benchmark_head(document), "one core, milliseconds: a token, its state carried, and a text at once"]
+    lines = [*shared.benchmark_head(document), "one core, milliseconds: one token at a time, and a whole text at once"]
     table = shared.latency_table(document, shared.times_of(token="token", text="text"))
     rates = [
         f"{r['engine']} {r['precision']}: {1000 / r['token']['p50_ms']:.0f} tokens/s"

@@ -54,11 +54,13 @@ def write(
 
 def _check(length: int, temperature: float, top_k: int | None) -> None:
     if length < 0:
-        raise GestaError(f"A length of {length} was asked for; it is 0 tokens or more.", usage=True)
+        raise GestaError(f"The length is {length}, expected 0 tokens or more.", usage=True)
     if not 0 <= temperature < float("inf"):
-        raise GestaError(f"The temperature is {temperature}; it is 0 (always the most likely) or more.", usage=True)
+        raise GestaError(
+            f"The temperature is {temperature}, expected 0 (always the most likely token) or more.", usage=True
+        )
     if top_k is not None and top_k < 1:
-        raise GestaError(f"top_k is {top_k}; it is 1 or more.", usage=True)
+        raise GestaError(f"top_k is {top_k}, expected 1 or more.", usage=True)
 
 
 def _start(vocabulary: Vocabulary, start: str) -> NDArray[np.int64]:

@@ -173,7 +173,7 @@ class Record {
 
   #stopped({ reason, kept_s }) {
     if (reason !== "camera") return reason ? complain(STOPS[reason]) : say(STOPS[""]);
-    return complain(`The camera went away. ${kept_s >= 0.5 ? `${seconds(kept_s)} of this clip are kept.` : "Nothing of this clip is kept."}`, [["Try again", () => this.#turnOn()]]);
+    return complain(`The camera was disconnected. ${kept_s >= 0.5 ? `${seconds(kept_s)} of this clip are kept.` : "Nothing of this clip is kept."}`, [["Try again", () => this.#turnOn()]]);
   }
 
   #next() {
@@ -229,7 +229,7 @@ class Record {
 
   #advice() {
     if (this.#label !== NONE) return "Vary speed, distance and place a little from clip to clip. Begin and end at rest.";
-    const few = store.state.counts.none_s < 60 ? " Without a minute of nothing, anything you do is called a gesture." : "";
+    const few = store.state.counts.none_s < 60 ? " Without a minute of nothing, everything you do will be recognized as a gesture." : "";
     return `Sit, drink, scratch, reach for the mouse. None of your gestures.${few}`;
   }
 }

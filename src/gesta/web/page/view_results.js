@@ -149,7 +149,7 @@ function byPerson({ people }) {
 function mistake({ mistake: one }) {
   if (!one) return null;
   const clip = store.clip(one.clip);
-  return h("section", {}, h("h2", {}, "Most confident error"), h("p", { class: "small" }, "Called ", h("strong", { class: "bad" }, shown(one.called)), ` (${one.confidence.toFixed(2)}), was `, h("strong", {}, shown(one.label)), ". ",
+  return h("section", {}, h("h2", {}, "Most confident error"), h("p", { class: "small" }, "Recognized as ", h("strong", { class: "bad" }, shown(one.called)), ` (${one.confidence.toFixed(2)}), was `, h("strong", {}, shown(one.label)), ". ",
     h("span", { class: "muted" }, clip ? clip.name : one.person)),
   clip && h("div", { class: "mistake" }, strip(clip, `${shown(one.label)} by ${one.person}, eight moments`), button("Open in Check", () => { location.hash = `#check/${one.clip}`; }, { class: "quiet", "data-key": "open" })));
 }

@@ -53,7 +53,7 @@ class Try {
     const { signal } = this.#ends;
     camera.addEventListener("frame", ({ detail }) => this.#live?.offer(detail, () => camera.jpeg()), { signal });
     camera.addEventListener("on", () => { this.#connect(); this.#again(); }, { signal });
-    camera.addEventListener("off", ({ detail }) => { this.#disconnect(); if (detail) complain("The camera went away."); this.#again(); }, { signal });
+    camera.addEventListener("off", ({ detail }) => { this.#disconnect(); if (detail) complain("The camera was disconnected."); this.#again(); }, { signal });
     addEventListener("theme", () => this.#draw(), { signal });
     document.addEventListener("visibilitychange", () => { if (document.hidden) camera.stop(); }, { signal });
     this.timer = setInterval(() => this.#tick(), FACTS_MS);
@@ -298,6 +298,6 @@ const delay = (event) => Math.max(0, event.decided_s - event.end_s);
 function honest(model) {
   if (model.sentence) return `${model.demo && !store.newest ? "Nothing trained yet: this model comes with gesta. " : ""}${model.sentence}`;
   if (model.trained_on.length === 1 && !model.chose_epoch.length) return `Trained on ${model.trained_on[0]} only.`;
-  return `Trained on ${listed(model.trained_on)}; ${listed(model.chose_epoch)} chose its epoch. Try it with someone new as well.`;
+  return `Trained on ${listed(model.trained_on)}; its epoch was chosen on clips of ${listed(model.chose_epoch)}. Try it with someone new as well.`;
 }
 

@@ -27,7 +27,7 @@ def files(bundle: Bundle[ClipManifest]) -> dict[str, bytes]:
     manifest = bundle.manifest
     if manifest.transform.skeleton is not None or manifest.transform.tracker is not None:
         raise GestaError(
-            "standalone: is for models that see pictures; this one takes skeletons, or a tracker's. Export it to onnx."
+            "--with-preprocessing is for models that take images, but this one takes skeletons. Leave it out."
         )
     artifact = bundle.find("step", "onnxruntime") or bundle.find("whole", "onnxruntime")
     if artifact is None:
@@ -46,8 +46,8 @@ def told(manifest: ClipManifest) -> str:
     """Describes in a sentence what the files take and omit."""
     lacking = rules.missing(manifest.transform)
     if lacking is None:
-        return "model.onnx takes RGB frames and their times; run.py shows how, preprocessing.md what happens inside"
-    return f"model.onnx takes prepared frames, since {lacking} cannot be in it; preprocessing.md tells how to prepare"
+        return "model.onnx takes RGB frames and their times; run.py shows how, and preprocessing.md what happens inside"
+    return f"model.onnx takes preprocessed frames, as it cannot contain {lacking}; preprocessing.md describes the steps"
 
 
 def _golden(recognizer: Recognizer, inside: bool) -> bytes:

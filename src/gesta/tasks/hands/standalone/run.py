@@ -36,7 +36,7 @@ class Hands:
         given["center_mm"] = np.array(center_mm, float)
         joints_mm, joints_uv, readings = self.session.run(None, given if color is None else {**given, "color": color})
         if readings == 0:
-            raise ValueError(f"There is nothing within {self.cube_mm / 2:g} mm of {center_mm}. Is the camera right?")
+            raise ValueError(f"No depth readings within {self.cube_mm / 2:g} mm of {center_mm}. Is the camera right?")
         return joints_mm, joints_uv
 
 
