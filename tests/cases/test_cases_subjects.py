@@ -129,7 +129,7 @@ def test_labels_from_names(tmp_path):
 
 @pytest.mark.parametrize("pattern", ["*", "{subject}_{subject}", "{label}_*", ""])
 def test_patterns_that_name_nobody(pattern):
-    with pytest.raises(GestaError, match=r"holds \{subject\} once") as caught:
+    with pytest.raises(GestaError, match=r"contains \{subject\} once") as caught:
         NamePattern(pattern, "subject")
     assert caught.value.usage
 

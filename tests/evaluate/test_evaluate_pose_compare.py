@@ -154,7 +154,7 @@ def test_two_files_of_one_name_stay_apart(tmp_path, files):
 
 BAD = {
     "short row": (lambda rows: [*rows[:2], rows[2][:-1], *rows[3:]], r"row 3 has 11 columns, but the first row has 12"),
-    "word": (lambda rows: [*rows[:2], ["x1", *rows[2][1:]], *rows[3:]], r"row 3 holds 'x1', expected numbers"),
+    "word": (lambda rows: [*rows[:2], ["x1", *rows[2][1:]], *rows[3:]], r"row 3 contains 'x1', expected numbers"),
     "fewer columns": (lambda rows: [row[:9] for row in rows], r"has 9 columns; expected 12 .* or 8 \(u v\)"),
     "fewer rows": (lambda rows: rows[:-1], r"has 5 rows, but the ground truth truth.txt has 6"),
     "nan": (lambda rows: [rows[0], ["1", "nan", *rows[1][2:]], *rows[2:]], r"row 2, column 2 is not a finite number"),
@@ -194,7 +194,7 @@ def test_other_bad_input(files, tmp_path):
     with pytest.raises(GestaError, match="contains no depth images"):
         compare(truth, [uv], NYU, depth=tmp_path / "none")
     cv2.imwrite(str(tmp_path / "none" / "0.png"), np.full((9, 9), 700, np.uint16))
-    with pytest.raises(GestaError, match=r"has 1 depth images, uv.txt 6 rows"):
+    with pytest.raises(GestaError, match=r"has 1 depth images, but uv.txt has 6 rows"):
         compare(truth, [uv], NYU, depth=tmp_path / "none")
 
 

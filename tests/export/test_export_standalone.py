@@ -276,7 +276,7 @@ def test_no_hand_and_an_empty_cube(hands):
     model, camera = Hands(hands / "model.onnx"), (240, 240, 160, 120)
     with pytest.raises(ValueError, match="shows no object"):
         model.find(np.zeros((240, 320), np.float32), camera)
-    with pytest.raises(ValueError, match="nothing within 150 mm"):
+    with pytest.raises(ValueError, match="No depth readings within 150 mm"):
         model.find(arm(), camera, (0, 0, 3000))
 
 

@@ -270,7 +270,7 @@ def test_wrong_input(joint, tmp_path):
         list(recognizer.stream([Frame(i / 10, depth_mm=np.ones((4, 4), np.uint16)) for i in range(9)]))
     for name in ("a.mkv", "b.mkv"):
         write_video(tmp_path / name, 2)
-    with pytest.raises(GestaError, match=r"holds 2 samples, expected one video.*gesta predict"):
+    with pytest.raises(GestaError, match=r"contains 2 samples, expected one video.*gesta predict"):
         recognizer.predict(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(GestaError, match="empty"):

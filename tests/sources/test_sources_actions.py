@@ -63,7 +63,7 @@ class TestUcf101:
         ("line", "message"),
         [
             ("Archery/clip1.avi 1", "trainlist01.txt:5: expected <Class>/v_<Class>_gGG_cCC.avi"),
-            ("Archery/v_Archery_g01_c01.avi 1", "testlist01.txt:1: .* is in the other list"),
+            ("Archery/v_Archery_g01_c01.avi 1", "testlist01.txt:1: .* is also in the other list"),
         ],
     )
     def test_lists_that_are_wrong(self, line: str, message: str, tmp_path: Path) -> None:

@@ -184,9 +184,9 @@ def test_msra_faults(tmp_path):
     folder = tmp_path / "P0" / "1"
     raw = (folder / "000001_depth.bin").read_bytes()
     for spoilt, message in (
-        (raw[:-4], "holds 1199 depths; its box of 30 x 40 needs 1200"),
+        (raw[:-4], "contains 1199 depths; its box of 30 x 40 needs 1200"),
         (raw[:10], "has 10 bytes"),
-        (np.array([320, 240, 200, 0, 100, 9], np.int32).tobytes(), "which does not fit"),
+        (np.array([320, 240, 200, 0, 100, 9], np.int32).tobytes(), "does not fit into"),
         (raw[:-4] + np.array([np.nan], np.float32).tobytes(), "not finite"),
     ):
         (folder / "000001_depth.bin").write_bytes(spoilt)
@@ -333,14 +333,14 @@ def test_folder_faults(tmp_path):
         hand_folder.read(tmp_path)
     csv.unlink()
     (tmp_path / "rgb" / "0.png").write_bytes(cv2.imencode(".png", np.zeros((480, 640, 3), np.uint8))[1].tobytes())
-    with pytest.raises(GestaError, match="is 640 x 480, its depth image 320 x 240"):
+    with pytest.raises(GestaError, match="is 640 x 480, but its depth image is 320 x 240"):
         hand_folder.read(tmp_path)
 
 
 def test_color_of_another_size_is_told_when_opened(tmp_path):
     files.write_folder(tmp_path)
     cv2.imwrite(str(tmp_path / "rgb" / "2.jpg"), np.zeros((20, 30, 3), np.uint8))
-    with pytest.raises(GestaError, match=r"is 30 x 20, its depth image 2\.png 320 x 240"):
+    with pytest.raises(GestaError, match=r"is 30 x 20, but its depth image 2\.png is 320 x 240"):
         read_hand(hand_folder.read(tmp_path).frames[2], color=True)
 
 

@@ -192,7 +192,7 @@ def test_groups_of_people_and_unknown_people():
 def test_folds_that_cannot_be():
     with pytest.raises(GestaError, match="choose from subject and label"):
         folds(people(3), by="color")
-    with pytest.raises(GestaError, match="cannot make 9 parts of 3 people"):
+    with pytest.raises(GestaError, match="cannot split 3 people into 9 parts"):
         folds(people(3), k=9)
     with pytest.raises(GestaError, match="needs at least 2 people, found 1"):
         folds(people(1))

@@ -87,7 +87,7 @@ def test_hands_take_files(hands):
     assert one.joints_mm.shape == (len(model.manifest.joints), 3)
     both = model.predict([hands / "a.png", hands / "b.png"])
     np.testing.assert_allclose([found.joints_mm for found in both], [one.joints_mm, one.joints_mm])
-    with pytest.raises(gesta.GestaError, match="holds 2 frames"):
+    with pytest.raises(gesta.GestaError, match="contains 2 frames"):
         model.predict(hands)
 
 

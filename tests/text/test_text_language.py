@@ -335,9 +335,9 @@ def test_an_embedding_may_be_given(tmp_path: Path) -> None:
     assert np.abs(rows[:2]).max() < 0.11
     with pytest.raises(GestaError, match=r"vectors have 3 numbers, the recipe's embedding 16. Set model.embedding=3"):
         build(recipe(input={"unit": "word", "vectors": str(file)}), vocabulary)
-    with pytest.raises(GestaError, match="no word of the 2 that are wanted"):
+    with pytest.raises(GestaError, match="no word of the 2 needed"):
         build(made, Vocabulary("word", ("x", "y")))
-    with pytest.raises(ValueError, match="vectors are of words"):
+    with pytest.raises(ValueError, match="vectors are word vectors"):
         recipe(input={"vectors": str(file)})
 
 
@@ -357,7 +357,7 @@ def test_writes_what_it_has_learned(model: LanguageModel) -> None:
         ({"temperature": -1}, "temperature is -1"),
         ({"temperature": float("nan")}, "temperature is nan"),
         ({"top_k": 0}, "top_k is 0"),
-        ({"length": -1}, "length of -1"),
+        ({"length": -1}, "length is -1"),
     ],
 )
 def test_writing_refuses(model: LanguageModel, settings: dict[str, Any], message: str) -> None:

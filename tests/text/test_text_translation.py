@@ -277,7 +277,7 @@ def test_the_commands(gesta: Any, tmp_path: Path) -> None:
     assert gesta("write", out / "bundle").exit_code == 2
     wrong = gesta("train", folder, "--recipe", "text/german-to-english", "--out", tmp_path / "other")
     assert wrong.exit_code == 1
-    assert "Languages here: de, gloss" in wrong.stderr
+    assert "Available languages: de, gloss" in wrong.stderr
 
 
 def test_bleu() -> None:

@@ -145,5 +145,5 @@ def test_search_from_the_command_line(trained: dict[str, Any], tmp_path: Path) -
 def test_classes_do_not_understand_sentences(tmp_path: Path) -> None:
     data = write(tmp_path / "data", takes=2)
     run = api.train(data, recipe="text/video2vec-classes", out=tmp_path / "run", **SMALL | {"training.epochs": 2})
-    with pytest.raises(GestaError, match="learned from classes, not from captions"):
+    with pytest.raises(GestaError, match="trained on classes, not on captions"):
         api.load(run.bundle).of_sentences(["a person waves"])

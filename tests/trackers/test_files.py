@@ -92,7 +92,7 @@ def test_what_holds_none_of_them_or_is_broken_is_told_by_name(tmp_path):
 
 
 def test_missing_and_changed_files_say_the_next_step(tmp_path):
-    with pytest.raises(GestaError, match=r"lacks pose_detection\.tflite.*gesta fetch trackers"):
+    with pytest.raises(GestaError, match=r"contains no pose_detection\.tflite.*gesta fetch trackers"):
         files.located(["pose_detection"], tmp_path)
     (tmp_path / "pose_detection.tflite").write_bytes(b"something else")
     with pytest.raises(GestaError, match=r"pose_detection\.tflite: is not the published network"):

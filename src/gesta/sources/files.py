@@ -155,4 +155,4 @@ def missing_videos(place: str, names: Sequence[str], hint: str) -> GestaError:
     """Returns the error for listed videos that are missing; it shows at most 50."""
     shown = "\n  ".join(names[:SHOWN_MISSING])
     more = f"\n  ... and {len(names) - SHOWN_MISSING} more" if len(names) > SHOWN_MISSING else ""
-    return GestaError(f"{place} contains {counted(len(names), 'video')} that cannot be found:\n  {shown}{more}\n{hint}")
+    return GestaError(f"{place} names {counted(len(names), 'video')} that cannot be found:\n  {shown}{more}\n{hint}")

@@ -22,7 +22,7 @@ def backbone_of(bundle: Bundle[FeatureManifest], given: str | Path | None) -> Bu
             return bundle
         raise GestaError(
             f"{bundle.path}: its backbone {used.name} (weights {used.weights[:12]}) is not in the bundle because it is "
-            "too large. Give it with --backbone-weights: the weights that gesta features was run with, or a bundle or "
+            "too large. Give it: --backbone-weights FILE, the weights that gesta features was run with, or a bundle or "
             "folder that contains them."
         )
     path = Path(given)

@@ -116,7 +116,7 @@ export class PictureMaker implements Maker<Picture> {
   private readonly planes = new WeakMap<Picture, Planes>();
 
   constructor(model: ClipModel) {
-    if (model.pixels === null) throw new Error("The model sees no pictures. Push joints.");
+    if (model.pixels === null) throw new Error("The model takes no images. Push joints.");
     this.cropper = new Cropper(model.pixels, model.timing.fps);
   }
 
@@ -157,7 +157,7 @@ export class SkeletonMaker implements Maker<Joints> {
   private readonly normalizer: Normalizer;
 
   constructor(private readonly model: ClipModel) {
-    if (model.space === null) throw new Error("The model sees no joints. Push pictures.");
+    if (model.space === null) throw new Error("The model takes no joints. Push images.");
     this.normalizer = new Normalizer(model.space);
   }
 

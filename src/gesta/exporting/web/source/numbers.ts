@@ -19,7 +19,7 @@ export function argmax(values: ArrayLike<number>): number {
 export function softmax(logits: ArrayLike<number>): number[] {
   const values = Array.from(logits);
   if (!values.every(Number.isFinite)) {
-    throw new Error("The network answers with values that are not numbers (NaN). Export the model again.");
+    throw new Error("The network returns values that are not numbers (NaN). Export the model again.");
   }
   const largest = Math.max(...values);
   const powers = values.map((value) => Math.exp(value - largest));

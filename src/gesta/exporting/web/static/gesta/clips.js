@@ -84,7 +84,7 @@ export class PictureMaker {
     planes = new WeakMap();
     constructor(model) {
         if (model.pixels === null)
-            throw new Error("The model sees no pictures. Push joints.");
+            throw new Error("The model takes no images. Push joints.");
         this.cropper = new Cropper(model.pixels, model.timing.fps);
     }
     reset() {
@@ -122,7 +122,7 @@ export class SkeletonMaker {
     constructor(model) {
         this.model = model;
         if (model.space === null)
-            throw new Error("The model sees no joints. Push pictures.");
+            throw new Error("The model takes no joints. Push images.");
         this.normalizer = new Normalizer(model.space);
     }
     reset() {

@@ -32,7 +32,7 @@ export class Decoder {
         this.names = labels.filter((label) => label !== numbers.none);
         this.none = labels.indexOf(numbers.none);
         if (!this.names.length)
-            throw new Error(`The labels ${labels.join(", ")} hold no gesture.`);
+            throw new Error(`The labels ${labels.join(", ")} contain no gesture.`);
         this.segmenter = new Segmenter(numbers, this.names);
     }
     /** Forgets everything, as before the first step. */
@@ -76,7 +76,7 @@ export class Decoder {
         if (!(timeS > this.timeS) || !Number.isFinite(timeS))
             throw new Error("Times must be finite and increase.");
         if (!values.every((value) => value >= -1e-6 && value <= 1 + 1e-6)) {
-            throw new Error("Probabilities must lie in [0, 1]; take the softmax of a network's answers first.");
+            throw new Error("Probabilities must be in [0, 1]; take the softmax of a network's outputs first.");
         }
     }
 }

@@ -75,7 +75,7 @@ export class Recognizer {
         if (this.takesPictures) {
             if ("data" in input)
                 return input;
-            throw new Error("The model takes pictures: an ImageData, or { data, width, height } with RGB.");
+            throw new Error("The model takes images: an ImageData, or { data, width, height } with RGB.");
         }
         const { space } = this.model;
         if ("width" in input && space !== null)

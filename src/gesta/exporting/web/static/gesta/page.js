@@ -92,7 +92,7 @@ class Camera {
         });
         this.stream.getVideoTracks()[0].addEventListener("ended", () => {
             void this.stop();
-            say("The camera has gone. Connect it, then start again.", "bad");
+            say("The camera was disconnected. Connect it, then start again.", "bad");
         });
         this.video.srcObject = this.stream;
         await this.video.play();
@@ -142,9 +142,9 @@ function showRunning(running) {
 function checked({ same, label, expected, largestDifference }) {
     const apart = largestDifference.toPrecision(2);
     if (same)
-        say(`Ready. On the built-in example this browser answers as gesta did (difference ${apart}).`, "good");
+        say(`Ready. On the built-in example, this browser gives the same result as gesta (difference ${apart}).`, "good");
     else {
-        say(`This browser does not answer as gesta did: ${label} instead of ${expected}, difference ${apart}. Do not rely on it; try another browser.`, "bad");
+        say(`This browser does not give the same result as gesta: ${label} instead of ${expected}, difference ${apart}. Do not rely on it; try another browser.`, "bad");
     }
 }
 /** Starts and stops the camera. */
@@ -176,7 +176,7 @@ async function main() {
         element("picture").hidden = true;
     }
     else if (navigator.mediaDevices === undefined) {
-        say("Browsers give the camera only to pages from https or localhost. Open this page so.", "bad");
+        say("Browsers give the camera only to pages from https or localhost. Open this page from one of these.", "bad");
     }
     else {
         connect(model);

@@ -12,7 +12,7 @@ export class Planes {
         const { data, width, height } = picture;
         const values = data.length / (width * height);
         if (values !== 3 && values !== 4)
-            throw new Error(`A frame has ${values} values a pixel. Expected 3 (RGB) or 4 (RGBA).`);
+            throw new Error(`A frame has ${values} values per pixel. Expected 3 (RGB) or 4 (RGBA).`);
     }
     of(name) {
         let plane = this.made.get(name);
