@@ -50,7 +50,7 @@ class Address:
         """The address, unchanged. Raises GestaError (usage) if others could eavesdrop, or for a bad certificate."""
         if not self.is_local and self.cert is None:
             raise GestaError(
-                f"--host {self.host}: other computers could listen in, and browsers give no camera without TLS. "
+                f"--host {self.host}: other computers could listen in, and browsers allow no camera without TLS. "
                 "Give --cert FILE as well (and --key FILE), for instance one made by mkcert.",
                 usage=True,
             )

@@ -31,7 +31,7 @@ def _benchmark(document: Mapping[str, Any]) -> list[str]:
     unit, features = "frame" if model["window"] == 1 else "window", sorted(inputs["features"])
     lines = [
         *text.benchmark_head(document),
-        f"behind the backbone {model['backbone']}; one core, milliseconds; {len(features)} videos of {features[0]} to "
+        f"after the backbone {model['backbone']}; one core, milliseconds; {len(features)} videos of {features[0]} to "
         f"{features[-1]} features ({inputs['source']}); from all features of a video, and with one new {unit} "
         "through the backbone",
     ]
