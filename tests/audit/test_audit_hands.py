@@ -46,7 +46,7 @@ def test_broken_and_empty_images_are_named(hand_data, tmp_path):
     report = inspect_hands(hand_catalog.read(root))
     told = " ".join(map(str, report.problems))
     assert report.usable == 17 and {"unusable", "no-reading"} <= kinds(report)
-    for words in ("002.png", "003.png: has no reading", "look like meters", "is 40 x 30, but its depth image"):
+    for words in ("002.png", "003.png: has no depth readings", "look like meters", "is 40 x 30, but its depth image"):
         assert words in told
 
 
